@@ -1,0 +1,1 @@
+"""Captures: recorded exchanges that are read, replayed, sent again and compared."""

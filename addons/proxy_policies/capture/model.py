@@ -1,0 +1,121 @@
+"""What a capture holds: exchanges as values.
+
+Header names and values are latin-1 strings (RFC 9110 section 5.5: a field value is octets), so that every
+byte a peer sent survives. A body is kept as the octets after its content codings are undone, and beside
+them the octets that were on the wire when those differ. Times are seconds since the epoch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+type Headers = tuple[tuple[str, str], ...]
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """Return the value of a field, its lines joined with a comma, or None."""
+    lines = [value for key, value in headers if key.lower() == name.lower()]
+    return ", ".join(lines) if lines else None
+
+
+def without(headers: Headers, *names: str) -> Headers:
+    """Return the fields except those named (in lower case)."""
+    return tuple((key, value) for key, value in headers if key.lower() not in names)
+
+
+def media_type(headers: Headers) -> str:
+    """Return the media type in lower case, without its parameters; empty when there is none."""
+    return (header(headers, "content-type") or "").partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The content of a message.
+
+    `content` has its content codings undone; `wire` is what was sent when that differs. `lost` is the
+    number of octets that were not kept (a body over the recorder's bound); `sha256` then names the whole.
+    """
+
+    content: bytes = b""
+    wire: bytes | None = None
+    lost: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the client sent it. `target` is the request target when it is not the URL's path and query."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: Body = Body()
+    version: str = "HTTP/1.1"
+    trailers: Headers = ()
+    target: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority: `http://shop.test:8080`."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response. Status 0 means that none came."""
+
+    status: int
+    reason: str = ""
+    headers: Headers = ()
+    body: Body = Body()
+    version: str = "HTTP/1.1"
+    trailers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One WebSocket message."""
+
+    from_client: bool
+    text: bool
+    data: bytes
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When the exchange's steps happened; None for a step that did not."""
+
+    request_start: float
+    request_end: float | None = None
+    response_start: float | None = None
+    response_end: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """From the first octet of the request to the last of the response."""
+        end = self.response_end or self.response_start or self.request_end or self.request_start
+        return max(0.0, end - self.request_start)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One exchange. `origin` is what the origin sent, where a policy changed it on its way to the client.
+
+    `facts` are JSON-safe: addresses and TLS of both sides. `extra` are fields of a foreign HAR that we carry.
+    """
+
+    request: Request
+    response: Response
+    times: Times
+    id: str = ""
+    origin: Response | None = None
+    messages: tuple[Message, ...] = ()
+    close_code: int | None = None
+    error: str = ""
+    comment: str = ""
+    trace: tuple[Mapping[str, Any], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)

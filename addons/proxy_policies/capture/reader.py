@@ -1,0 +1,105 @@
+"""Opening a capture: HAR framed by lines (ours) a line at a time, any other HAR whole, each entry validated."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from proxy_policies.capture import framing
+from proxy_policies.capture.har_read import read_entry
+from proxy_policies.capture.har_write import FORMAT
+from proxy_policies.capture.model import Entry
+from proxy_policies.capture.places import CaptureError, Place
+
+
+class TornCapture(CaptureError):
+    """A capture whose recording was cut off: whole entries, and then none or a part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture on disk: its log object without the entries, and the entries as often as they are asked for."""
+
+    path: Path
+    log: dict[str, Any]
+    framed: bool
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries in order. Raises CaptureError at the first that is wrong."""
+        values = _framed(self.path) if self.framed else _whole(self.path)
+        for number, value in enumerate(values, 1):
+            yield read_entry(value, f"{self.path.name}: entry {number}", self._fetch)
+
+    @property
+    def key_id(self) -> str:
+        """The name of the key that made its placeholders; empty when it has none."""
+        own = self.log.get("_capture")
+        return str(own.get("key", "")) if isinstance(own, dict) else ""
+
+    def _fetch(self, name: str) -> bytes:
+        """Return a body kept beside the capture; never one from outside its folder."""
+        folder = self.path.parent.resolve()
+        target = (folder / name).resolve()
+        if not target.is_relative_to(folder):
+            raise ValueError("outside the capture's folder")
+        return target.read_bytes()
+
+
+def open_capture(path: Path) -> Capture:
+    """Open a HAR capture. Raises CaptureError with one line that names the file; OSError when there is none."""
+    with path.open("rb") as file:
+        log = framing.read_head(file.readline(1 << 20))
+        if log is not None:
+            _refuse_torn(path, file)
+            return Capture(path, _checked(path, log), framed=True)
+    return Capture(path, _checked(path, _load(path)), framed=False)
+
+
+def _refuse_torn(path: Path, file: BinaryIO) -> None:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - len(framing.TAIL)))
+    if not file.read().rstrip().endswith(framing.TAIL.rstrip()):
+        raise TornCapture(f"{path}: the recording was cut off; mend it with: scripts/capture show --repair {path}")
+
+
+def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
+    """Return the log when we understand its version."""
+    own = Place(log, str(path))["_capture"]
+    if own.value is not None and own["format"].number() > FORMAT:
+        raise own["format"].wrong(f"made by a newer proxy-policies (format {own['format'].value}, we read {FORMAT})")
+    return log
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except UnicodeDecodeError:
+        raise CaptureError(f"{path}: not a HAR file: not text") from None
+    except RecursionError:
+        raise CaptureError(f"{path}: not a HAR file: nested too deeply") from None
+    except ValueError as error:
+        raise CaptureError(f"{path}: not a HAR file, or cut off: {error}") from None
+    log = Place(value, str(path))["log"]
+    for _ in log["entries"]:  # raises when it is no list
+        break
+    return log.mapping()
+
+
+def _whole(path: Path) -> Iterator[Any]:
+    yield from _load(path).get("entries") or ()
+
+
+def _framed(path: Path) -> Iterator[Any]:
+    with path.open("rb") as file:
+        end = len(file.readline())
+        head = end
+        for number, (text, after) in enumerate(framing.entries(file), 1):
+            end = head + after
+            try:
+                yield json.loads(text)
+            except ValueError as error:
+                raise CaptureError(f"{path.name}: entry {number}: not JSON: {error}") from None
+        file.seek(end)
+        if file.readline().rstrip() != framing.TAIL.rstrip():
+            raise TornCapture(f"{path}: damaged after its last whole entry")
