@@ -1,0 +1,1 @@
+"""Proxy policies: a bundle of mitmproxy addons, one package a policy."""

@@ -1,0 +1,30 @@
+"""Makes the list of addons that a script hands to mitmproxy."""
+
+import logging
+
+from mitmproxy import ctx
+
+from proxy_policies.exchange import Exchanges
+from proxy_policies.patches.addon import Patches
+from proxy_policies.settings import Policy, Settings
+from proxy_policies.streaming import Streaming
+
+logger = logging.getLogger(__name__)
+
+
+def chain(*policies: Policy) -> list[Policy]:
+    """Put policies, in the order a request meets them, between what each of them needs.
+
+    Gives an empty list, and one error line, when one of them is loaded already.
+    """
+    doubled = [policy.name for policy in policies if _is_loaded(policy)]
+    if doubled:
+        logger.error(f"already loaded: {', '.join(doubled)}; policy.py has every policy, so load it alone")
+        return []
+    around: list[Policy] = [Settings(policies), Patches(), Exchanges(), *policies, Streaming()]
+    return [policy for policy in around if not _is_loaded(policy)]
+
+
+def _is_loaded(policy: Policy) -> bool:
+    master = getattr(ctx, "master", None)
+    return master is not None and master.addons.get(policy.name) is not None

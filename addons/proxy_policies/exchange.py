@@ -1,0 +1,88 @@
+"""What we know of a flow while it lives.
+
+Policies that must not import each other meet here: the cache leaves the
+encoded variants for encoding to find, hops leaves the fields as they were
+received for capture to record. Nothing of this is saved with the flow.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+from mitmproxy.flow import Flow
+
+from proxy_policies.body import Pipeline, Tap
+from proxy_policies.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class OriginHead:
+    """A response head as the origin sent it."""
+
+    status: int
+    reason: str
+    fields: Fields
+    http_version: str
+
+
+class Variants(Protocol):
+    """The encoded forms of one stored response, kept beside its identity form."""
+
+    def find(self, coding: str) -> bytes | None:
+        """Give the whole encoded body, or None when it is not kept."""
+
+    def keep(self, coding: str) -> Tap | None:
+        """Give the tap that keeps what the encoder makes; None when it would not be worth it."""
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and its response, as our policies see them."""
+
+    received: Fields | None = None
+    """The request's fields as the client sent them."""
+    origin: OriginHead | None = None
+    """None when the answer did not come over an origin connection: a hit, map_local, another addon."""
+    request_body: Pipeline = field(default_factory=Pipeline)
+    response_body: Pipeline = field(default_factory=Pipeline)
+    hit: bool = False
+    """The cache answered."""
+    stored: object | None = None
+    """What the cache answers from, or stores into; the cache's own type."""
+    variants: Variants | None = None
+
+
+_exchanges: WeakKeyDictionary[Flow, Exchange] = WeakKeyDictionary()
+
+
+def of(flow: Flow) -> Exchange:
+    """Give what we know of a flow; empty at first."""
+    known = _exchanges.get(flow)
+    if known is None:
+        known = _exchanges[flow] = Exchange()
+    return known
+
+
+class Exchanges:
+    """First to see a head: notes it down before any policy touches it."""
+
+    name = "exchanges"
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Note the fields as the client sent them; a replayed flow starts anew."""
+        _exchanges[flow] = Exchange(received=Fields(flow.request.headers.fields))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Note the head as the origin sent it, if it was an origin."""
+        response = flow.response
+        if response is not None and came_over_the_wire(response):
+            head = OriginHead(
+                response.status_code, response.reason, Fields(response.headers.fields), response.http_version
+            )
+            of(flow).origin = head
+
+
+def came_over_the_wire(response: http.Response) -> bool:
+    """Tell an origin's response from one an addon made: while its head is read, it has neither body nor end."""
+    return response.raw_content is None and response.timestamp_end is None

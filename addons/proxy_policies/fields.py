@@ -1,0 +1,237 @@
+"""HTTP field syntax: lists, weights, dates, directives and entity tags (RFC 9110, section 5.6 and 8.8.3).
+
+Everything here is pure and never raises on what a peer sent: a malformed value
+comes back as `None`, or as the part of it that could be read.
+"""
+
+import re
+from calendar import timegm
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
+
+RawFields = tuple[tuple[bytes, bytes], ...]
+"""Field lines as they came: (name, value), in order, repeats and case kept."""
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+_LIST_MEMBER = re.compile(r"""((?:[^",]|"(?:[^"\\]|\\.)*(?:"|$))*)(?:,|$)""", re.DOTALL)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+class Fields:
+    """A read-only view on field lines; names are case-insensitive (RFC 9110, section 5.1).
+
+    Values are text in UTF-8 with surrogate escapes, as in `mitmproxy.http.Headers`,
+    so that any byte survives a round trip.
+    """
+
+    __slots__ = ("_index", "raw")
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.raw: RawFields = tuple(raw)
+        self._index: dict[str, list[str]] | None = None
+
+    @classmethod
+    def of(cls, *lines: tuple[str, str]) -> "Fields":
+        """Build from text: `Fields.of(("Vary", "*"))`."""
+        return cls((_bytes(name), _bytes(value)) for name, value in lines)
+
+    @property
+    def index(self) -> dict[str, list[str]]:
+        """The values of each name, lower-cased, in order."""
+        if self._index is None:
+            index: dict[str, list[str]] = {}
+            for name, value in self.raw:
+                index.setdefault(name.decode("latin-1").lower(), []).append(value.decode("utf-8", "surrogateescape"))
+            self._index = index
+        return self._index
+
+    def lines(self, name: str) -> list[str]:
+        """Give the value of each field line called `name`, in order."""
+        return list(self.index.get(name.lower(), ()))
+
+    def get(self, name: str) -> str | None:
+        """Give the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
+        lines = self.index.get(name.lower())
+        return None if lines is None else ", ".join(lines)
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self.index
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        for name, value in self.raw:
+            yield name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fields) and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+    def __repr__(self) -> str:
+        return f"Fields({list(self)})"
+
+    def without(self, names: Iterable[str]) -> "Fields":
+        """Leave out every line whose name is among `names`."""
+        gone = {_bytes(name.lower()) for name in names}
+        return Fields(line for line in self.raw if line[0].lower() not in gone)
+
+    def adding(self, name: str, value: str) -> "Fields":
+        """Append one field line."""
+        return Fields((*self.raw, (_bytes(name), _bytes(value))))
+
+    def replacing(self, name: str, value: str) -> "Fields":
+        """Put one line in place of all called `name`, where the first of them stood, else at the end."""
+        wanted, line = _bytes(name.lower()), (_bytes(name), _bytes(value))
+        at = next((i for i, (key, _) in enumerate(self.raw) if key.lower() == wanted), len(self.raw))
+        rest = [old for old in self.raw if old[0].lower() != wanted]
+        return Fields((*rest[:at], line, *rest[at:]))
+
+
+# RFC 9110, section 5.6.1: lists
+
+
+def split_list(value: str) -> list[str]:
+    """Split a comma-separated list, quoted strings kept whole, empty members dropped."""
+    if '"' not in value:
+        return [member for part in value.split(",") if (member := part.strip(" \t"))]
+    found = (match[1].strip(" \t") for match in _LIST_MEMBER.finditer(value))
+    return [member for member in found if member]
+
+
+def tokens(value: str | None) -> list[str]:
+    """Read a list of case-insensitive tokens, lower-cased (`Connection`, `Vary`)."""
+    return [] if not value else [member.lower() for member in split_list(value)]
+
+
+def unquote(value: str) -> str:
+    """Take a quoted-string out of its quotes (RFC 9110, section 5.6.4); a token stays as it is."""
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
+    return value
+
+
+# RFC 9110, section 12.4.2: weights
+
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+def parse_weights(value: str) -> list[tuple[str, float]]:
+    """Read `name;q=0.5, …` as (lower-cased name, weight), in order; a malformed weight counts as 0."""
+    weights = []
+    for member in split_list(value):
+        name, *parameters = (part.strip(" \t") for part in member.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            key, _, text = parameter.partition("=")
+            if key.strip().lower() == "q":
+                weight = float(text.strip()) if _WEIGHT.fullmatch(text.strip()) else 0.0
+        weights.append((name.lower(), weight))
+    return weights
+
+
+# RFC 9110, section 5.6.7: dates
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)"
+_DATE_FORMS = (
+    # Sun, 06 Nov 1994 08:49:37 GMT
+    rf"{_DAY}, (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) (?P<time>\d\d:\d\d:\d\d) gmt",
+    # Sunday, 06-Nov-94 08:49:37 GMT
+    rf"{_DAY}[a-z]*, (?P<day>\d\d)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) (?P<time>\d\d:\d\d:\d\d) gmt",
+    # Sun Nov  6 08:49:37 1994
+    rf"{_DAY} (?P<month>[a-z]{{3}}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>\d{{4}})",
+)
+_DATES = tuple(re.compile(form) for form in _DATE_FORMS)
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def parse_date(value: str, now: float) -> float | None:
+    """Read an HTTP-date in any of its three forms as seconds since the epoch; None when it is none of them.
+
+    `now` (epoch seconds) settles the century of the two-digit year of the obsolete form.
+    """
+    match = next((m for form in _DATES if (m := form.fullmatch(value.strip().lower()))), None)
+    if match is None:
+        return None
+    if match["month"] not in _MONTHS:
+        return None
+    month, day, year = _MONTHS.index(match["month"]) + 1, int(match["day"]), int(match["year"])
+    hour, minute, second = map(int, match["time"].split(":"))
+    if not 1 <= day <= _MONTH_DAYS[month - 1] or hour > 23 or minute > 59 or second > 60:
+        return None
+    if len(match["year"]) == 2:
+        year = _century(year, now)
+    return float(timegm((year, month, day, hour, minute, second)))
+
+
+def _century(two_digits: int, now: float) -> int:
+    """Take a two-digit year over fifty years ahead to be in the past (RFC 9110, section 5.6.7)."""
+    this_year = 1970 + int(now // 31_556_952)
+    year = this_year - this_year % 100 + two_digits
+    return year - 100 if year > this_year + 50 else year
+
+
+@lru_cache(maxsize=8)
+def _format_second(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+def format_date(timestamp: float) -> str:
+    """Write epoch seconds as an IMF-fixdate."""
+    return _format_second(int(timestamp))
+
+
+# RFC 9111, section 5.2: directives
+
+
+def parse_directives(value: str | None) -> list[tuple[str, str | None]]:
+    """Read `Cache-Control` and its like as (lower-cased name, argument unquoted or None), order and repeats kept."""
+    directives = []
+    for member in split_list(value or ""):
+        name, equals, argument = member.partition("=")
+        directives.append((name.strip().lower(), unquote(argument.strip()) if equals else None))
+    return directives
+
+
+# RFC 9110, section 8.8.3: entity tags
+
+_ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[\x21\x23-\x7e\x80-\U0010ffff]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTag:
+    """An entity tag: its opaque text without quotes, and whether it is weak."""
+
+    opaque: str
+    weak: bool = False
+
+    def __str__(self) -> str:
+        return f'{"W/" if self.weak else ""}"{self.opaque}"'
+
+    def matches_weakly(self, other: "EntityTag") -> bool:
+        """Compare as If-None-Match does."""
+        return self.opaque == other.opaque
+
+    def matches_strongly(self, other: "EntityTag") -> bool:
+        """Compare as If-Match and If-Range do."""
+        return self.opaque == other.opaque and not self.weak and not other.weak
+
+
+def parse_entity_tag(value: str | None) -> EntityTag | None:
+    """Read one entity tag; None when it is none."""
+    match = _ENTITY_TAG.fullmatch(value.strip()) if value else None
+    return EntityTag(match["opaque"], match["weak"] is not None) if match else None
+
+
+def parse_entity_tags(value: str | None) -> list[EntityTag]:
+    """Read the entity tags of If-Match or If-None-Match; `*` is the caller's to see to."""
+    return [EntityTag(m["opaque"], m["weak"] is not None) for m in _ENTITY_TAG.finditer(value or "")]

@@ -1,0 +1,1 @@
+"""The mitmproxy bugs we mend, one module each, guarded and dated."""

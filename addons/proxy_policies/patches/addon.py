@@ -1,0 +1,27 @@
+"""Applies the patches while the addons are loaded."""
+
+from collections.abc import Callable
+
+from mitmproxy.addonmanager import Loader
+
+from proxy_policies.patches.patch import Patch
+
+PATCHES: tuple[Patch, ...] = ()
+
+
+class Patches:
+    """Mends mitmproxy from load to done."""
+
+    name = "patches"
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+
+    def load(self, loader: Loader) -> None:
+        """Apply every patch."""
+        self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
+
+    def done(self) -> None:
+        """Take them out again, last first."""
+        while self._undo:
+            self._undo.pop()()

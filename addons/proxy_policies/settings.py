@@ -1,0 +1,212 @@
+"""Declares, checks and reports every option.
+
+An option is a `Setting` on a policy class, called what the user calls it. A
+policy reads the parsed value as an attribute; it never parses in a hook:
+
+    class Encoding:
+        name = "encoding"
+        encode_min_size = Setting("1k", parse_size, "Smallest body worth encoding.")
+
+mitmproxy sees `str` and `Sequence[str]` options only: a bad `int` or `bool`
+would kill the script loader unseen and leave the proxy running bare.
+"""
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, Self, overload
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+logger = logging.getLogger(__name__)
+
+
+class Setting[T]:
+    """One option: its default as text, its parser, its help.
+
+    The option's type is `Sequence[str]` when the default is a tuple, else `str`.
+    """
+
+    def __init__(self, default: str | tuple[str, ...], parse: Callable[[Any], T], help: str) -> None:
+        self.default = default
+        self.parse = parse
+        self.help = help
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, policy: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, policy: object, owner: type) -> T: ...
+    def __get__(self, policy: object | None, owner: type) -> Self | T:
+        """Give the default, parsed; once set, the policy's own attribute hides this descriptor."""
+        if policy is None:
+            return self
+        value: T = vars(policy).setdefault(self.name, self.parse(self.default))
+        return value
+
+    @property
+    def is_list(self) -> bool:
+        """Say whether the option is repeated to give several values."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def typespec(self) -> Any:
+        """The option's type as mitmproxy wants it."""
+        return Sequence[str] if self.is_list else str
+
+
+class Policy(Protocol):
+    """What a chain holds: an addon with a name of its own."""
+
+    name: str
+
+
+def settings_of(policy: object) -> Iterator[Setting[Any]]:
+    """Give the settings declared on a policy's class."""
+    for owner in type(policy).__mro__:
+        yield from (value for value in vars(owner).values() if isinstance(value, Setting))
+
+
+def refuse(text: str) -> None:
+    """Refuse the options as they are: at start by an error line, which ends mitmproxy; live by a rollback."""
+    if is_starting():
+        logger.error(text)
+    else:
+        raise exceptions.OptionsError(text)
+
+
+def is_starting() -> bool:
+    """Say whether mitmproxy still watches for errors at its start, each of which ends it."""
+    watch = ctx.master.addons.get("errorcheck")
+    return watch is not None and watch.logger in logging.getLogger().handlers
+
+
+class Settings:
+    """Owns the options of a chain of policies; first in it, so that values are ready when policies configure."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        policies = tuple(policies)
+        self.name = f"settings of {', '.join(policy.name for policy in policies)}"
+        self._settings: dict[str, Setting[Any]] = {}
+        self._owners: dict[str, list[object]] = {}
+        for policy in policies:
+            for setting in settings_of(policy):
+                self._settings[setting.name] = setting
+                self._owners.setdefault(setting.name, []).append(policy)
+
+    def load(self, loader: Loader) -> None:
+        """Declare the options, with what the command line and config.yaml hold for them made to fit."""
+        for name, setting in self._settings.items():
+            self._fit_deferred(name, setting)
+            default = list(setting.default) if setting.is_list else setting.default
+            loader.add_option(name, setting.typespec, default, setting.help)
+
+    def _fit_deferred(self, name: str, setting: Setting[Any]) -> None:
+        if name not in ctx.options.deferred:
+            return
+        try:
+            value = fit(getattr(ctx.options.deferred[name], "val", None), ctx.options.deferred[name], setting.is_list)
+        except ValueError as error:
+            logger.error(f"option {name}: {error}")
+            del ctx.options.deferred[name]
+        else:
+            ctx.options.deferred[name] = value
+
+    def configure(self, updated: set[str]) -> None:
+        """Parse what changed; nothing takes effect unless all of it is right."""
+        accepted: list[tuple[object, str, Any]] = []
+        for name in sorted(updated & self._settings.keys()):
+            text = getattr(ctx.options, name)
+            try:
+                value = self._settings[name].parse(text)
+            except ValueError as error:
+                refuse(f"option {name}={_quoted(text)}: {error}")
+            else:
+                accepted += [(policy, name, value) for policy in self._owners[name]]
+        for policy, name, value in accepted:
+            vars(policy)[name] = value
+
+    def running(self) -> None:
+        """Name the options that nobody knows and that look like ours."""
+        for unknown in ctx.options.deferred:
+            nearest = difflib.get_close_matches(unknown, self._settings, 1, 0.8)
+            if nearest and unknown not in ctx.options:
+                logger.error(f"unknown option {unknown!r}; did you mean {nearest[0]!r}?")
+
+
+def _quoted(text: str | Sequence[str]) -> str:
+    return repr(text) if isinstance(text, str) else ", ".join(map(repr, text))
+
+
+def fit(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
+    """Make a deferred value fit an option's type.
+
+    `strings` are the values of repeated `--set name=value`; None when the value
+    came from YAML, where it is `raw` and may be any scalar or list. Raises ValueError.
+    """
+    if strings is None:
+        values = raw if isinstance(raw, list | tuple) else [raw]
+        strings = [scalar_text(value) for value in values]
+    if is_list:
+        return strings
+    if len(strings) != 1:
+        raise ValueError("needs a value" if not strings else f"takes one value, not {len(strings)}: {_quoted(strings)}")
+    return strings[0]
+
+
+def scalar_text(value: Any) -> str:
+    """Write a YAML scalar as the text an option takes; raises ValueError for anything else."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError(f"{value!r} is neither text nor a number")
+
+
+# Parsers that several policies share. Each is pure and raises ValueError with what would be right.
+
+_SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_size(text: str) -> int:
+    """Read a size in bytes: `512`, `64k`, `10m`, `1g`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("write a size such as 512, 64k, 10m or 1g")
+    return int(match[1]) << 10 * " kmgt".index(match[2].lower().replace("b", "") or " ")
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration in seconds: `60`, `500ms`, `5m`, `1h`, `2d`."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("write a duration such as 60, 500ms, 5m, 1h or 2d")
+    return float(match[1]) * _SECONDS[match[2].lower()]
+
+
+def parse_switch(text: str) -> bool:
+    """Read `on` or `off` (`true` and `false` too, as mitmproxy's own options have them)."""
+    return one_of("off", "false", "on", "true")(text) in ("on", "true")
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make a parser for one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"choose one of {', '.join(words)}")
+        return text
+
+    return parse
+
+
+def as_text(text: str) -> str:
+    """Take any text."""
+    return text

@@ -1,0 +1,40 @@
+"""What each policy decided about a flow, and why.
+
+Notes are plain data in `flow.metadata`, so they are saved with the flow, and
+whatever a user may ask "why?" about can be answered later.
+"""
+
+from typing import Any, cast
+
+from mitmproxy.flow import Flow
+
+KEY = "policy_trace"
+LIMIT = 64
+"""Notes kept of one flow: a flow with more has a loop, not a story."""
+
+Note = dict[str, Any]
+"""`policy`, `verdict`, `why`, and facts of the policy's own; JSON-safe."""
+
+
+def note(flow: Flow, policy: str, verdict: str, why: str = "", **facts: str | int | float | bool | None) -> None:
+    """Record a decision. Never pass a secret: notes are shown, saved and captured."""
+    noted = flow.metadata.setdefault(KEY, [])
+    if len(noted) < LIMIT:
+        noted.append({"policy": policy, "verdict": verdict, "why": why, **facts})
+
+
+def notes(flow: Flow) -> list[Note]:
+    """Give the decisions about a flow, oldest first."""
+    return cast(list[Note], flow.metadata.get(KEY, []))
+
+
+def line(entry: Note) -> str:
+    """Say one decision in plain words: `cache: hit, fresh for 57 s (age=3)`."""
+    facts = ", ".join(f"{name}={value}" for name, value in entry.items() if name not in ("policy", "verdict", "why"))
+    because = f", {entry['why']}" if entry["why"] else ""
+    return f"{entry['policy']}: {entry['verdict']}{because}{f' ({facts})' if facts else ''}"
+
+
+def lines(flow: Flow) -> list[str]:
+    """Say every decision about a flow in plain words, oldest first."""
+    return [line(entry) for entry in notes(flow)]

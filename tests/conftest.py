@@ -1,0 +1,101 @@
+"""Fixtures that every test may use."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from hypothesis import HealthCheck, settings
+
+from tests.support.curl import curl as run_curl
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Origin
+from tests.support.waiting import free_port as find_free_port
+
+settings.register_profile("fast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fast")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the long versions."""
+    parser.addoption("--deep", action="store_true", help="run the long versions too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how long property tests search."""
+    settings.load_profile("deep" if config.getoption("--deep") else "fast")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long versions out unless asked for."""
+    if not config.getoption("--deep"):
+        deep = [item for item in items if item.get_closest_marker("deep")]
+        config.hook.pytest_deselected(items=deep)
+        items[:] = [item for item in items if item not in deep]
+
+
+@pytest.fixture
+def mitmdump(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Mitmdump]]:
+    """Start mitmdump with a script of ours and a confdir of its own; ended with the test."""
+    started: list[Mitmdump] = []
+
+    def start(*arguments: str, confdir: Path | None = None, **options: Any) -> Mitmdump:
+        running = Mitmdump(arguments, confdir=confdir or tmp_path_factory.mktemp("confdir"), **options)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+@pytest.fixture
+def origin() -> Iterator[Callable[..., Origin]]:
+    """Start an origin; ended with the test."""
+    started: list[Origin] = []
+
+    def start(tls: ssl.SSLContext | None = None) -> Origin:
+        running = Origin(tls)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.close()
+
+
+@pytest.fixture
+def curl() -> Any:
+    """Run curl."""
+    return run_curl
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Find a free TCP port."""
+    return find_free_port
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    """Give a certificate authority for test origins, unknown to everybody else."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(ca: trustme.CA) -> ssl.SSLContext:
+    """Give a TLS context for 127.0.0.1, localhost and *.example.test."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", "localhost", "*.example.test", "example.test").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def ca_file(ca: trustme.CA, tmp_path: Path) -> Path:
+    """Give the test CA's certificate as a PEM file."""
+    path = tmp_path / "test-ca.pem"
+    ca.cert_pem.write_to_path(path)
+    return path

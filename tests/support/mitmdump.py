@@ -1,0 +1,132 @@
+"""The real mitmdump (or mitmweb) as a process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.support.waiting import wait_until
+
+ADDONS = Path(__file__).parents[2] / "addons"
+LISTENING = re.compile(r"listening at (?:http://)?\S*?:(\d+)")
+PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Give this process's environment without proxy settings, for a child."""
+    kept = {k: v for k, v in os.environ.items() if k.lower() not in PROXY_VARIABLES}
+    return {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **extra}
+
+
+class Mitmdump:
+    """A running mitmdump; `port` is the first it listens on, 0 with `-n`."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        confdir: Path,
+        script: str | Path | None = "policy.py",
+        mode: str | None = None,
+        program: str = "mitmdump",
+        env: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> None:
+        command = [str(Path(sys.executable).parent / program), "--set", f"confdir={confdir}"]
+        command += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
+        command += ["--mode", mode] if mode else []
+        command += ["-s", str(ADDONS / script)] if script else []
+        self.process = subprocess.Popen(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(**(env or {})),
+            start_new_session=True,
+        )
+        self.confdir = confdir
+        self._text = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = 0
+        if wait:
+            self.wait_listening("-n" in arguments)
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self._text += line.decode("utf-8", "replace")
+
+    def wait_listening(self, no_server: bool = False) -> None:
+        """Wait until the proxy takes connections (with `-n`: until the script is loaded)."""
+        if no_server:
+            self.wait_log("Loading script")
+            return
+        self.port = int(self.wait_log(LISTENING)[1])
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self.process.pid
+
+    @property
+    def url(self) -> str:
+        """The proxy's URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ca(self) -> Path:
+        """The CA certificate that clients of inspected hosts must trust."""
+        return self.confdir / "mitmproxy-ca-cert.pem"
+
+    def log(self) -> str:
+        """Give what it has printed so far."""
+        return self._text
+
+    def wait_log(self, pattern: str | re.Pattern[str], timeout: float = 20) -> re.Match[str]:
+        """Wait until it has printed something that matches."""
+
+        def found() -> re.Match[str] | None:
+            match = re.search(pattern, self._text)
+            if match is None and self.process.poll() is not None:
+                self._reader.join(5)
+                match = re.search(pattern, self._text)
+                assert match, f"ended with {self.process.returncode}:\n{self._text}"
+            return match
+
+        try:
+            match = wait_until(found, timeout, f"log line {pattern}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._text}") from None
+        assert match
+        return match
+
+    def wait_exit(self, timeout: float = 20) -> int:
+        """Wait until it ends by itself and give its exit code; the log is complete then."""
+        code = self.process.wait(timeout)
+        self._reader.join(5)
+        return code
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 15) -> int:
+        """End it and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+            raise
+        self._reader.join(5)
+        return code
+
+    def resident(self) -> int:
+        """Give its resident memory, bytes (Linux)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        match = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert match
+        return int(match[1]) * 1024
