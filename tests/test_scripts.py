@@ -1,0 +1,38 @@
+"""Every script in addons/ loads by itself, and shares its classes with the package."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from mitmproxy.test import taddons
+
+from proxy_policies.settings import Settings
+
+ADDONS = Path(__file__).parents[1] / "addons"
+SCRIPTS = sorted(path.name for path in ADDONS.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_a_script_is_an_import_and_a_list(name: str) -> None:
+    with taddons.context() as context:
+        module = context.script(str(ADDONS / name))
+        policies = module.addons
+        assert policies
+        assert isinstance(policies[0], Settings)
+        for policy in policies:
+            home = sys.modules[type(policy).__module__]
+            assert getattr(home, type(policy).__name__) is type(policy)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_script_hides_a_module_of_the_standard_library(name: str) -> None:
+    assert name.removesuffix(".py") not in sys.stdlib_module_names
+
+
+async def test_policy_has_every_policy_that_a_script_has_alone() -> None:
+    with taddons.context() as context:
+        everything = {type(policy) for policy in context.script(str(ADDONS / "policy.py")).addons}
+    for name in SCRIPTS:
+        with taddons.context() as context:
+            alone = {type(policy) for policy in context.script(str(ADDONS / name)).addons}
+        assert alone <= everything, name
