@@ -1,0 +1,96 @@
+"""Joins two connections both ways.
+
+`link` is the whole thing; `carry` one direction, for a caller that has to switch each at a moment of its own. Which
+way is taken is found by trying, per direction: splice, else copying between bare sockets, else asyncio's streams.
+
+End of file passes on as half-close, and the other direction goes on. A connection that fails when read ends the link;
+one that takes no more bytes ends its direction only, for it may still have something to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy_policies.relay import sockets, streams
+from proxy_policies.relay.ends import End, SinkError
+from proxy_policies.relay.sockets import Tally
+from proxy_policies.relay.splice import Unsupported
+
+__all__ = ["Counts", "End", "SinkError", "carry", "link"]
+
+FOREVER = 3e8  # seconds: ten years; event loops differ in what they make of infinity
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went through a link so far: bytes delivered each way, and why it ended early ("" if it did not)."""
+
+    up: int = 0
+    down: int = 0
+    error: str = ""
+    active: float = field(default_factory=time.monotonic)
+
+    def add_up(self, size: int) -> None:
+        """Count bytes delivered from the first end to the second."""
+        self.up += size
+        self.active = time.monotonic()
+
+    def add_down(self, size: int) -> None:
+        """Count bytes delivered from the second end to the first."""
+        self.down += size
+        self.active = time.monotonic()
+
+
+async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> Counts:
+    """Relay between `a` and `b` until both have ended, a connection failed, or `idle` seconds (0: ever) without a byte.
+
+    Returns the counts (those given, if any: they can be read while the link lives, and after its cancellation). Never
+    raises OSError: that is `Counts.error`. Both stream pairs stay the caller's to close, and are good for nothing else.
+    """
+    counts = counts or Counts()
+    counts.active = time.monotonic()
+    ways = [asyncio.ensure_future(way) for way in (_way(a, b, counts.add_up), _way(b, a, counts.add_down))]
+    both: asyncio.Future[Any] = asyncio.gather(*ways)
+    watch: asyncio.Future[Any] = asyncio.ensure_future(_watch(counts, idle or FOREVER))
+    try:
+        await asyncio.wait([both, watch], return_when=asyncio.FIRST_COMPLETED)
+        await (both if both.done() else watch)
+    except OSError as error:
+        counts.error = str(error) or type(error).__name__
+    finally:
+        for task in (both, watch, *ways):
+            task.cancel()
+        await asyncio.gather(both, watch, *ways, return_exceptions=True)
+    return counts
+
+
+async def carry(source: End, sink: End, tally: Tally) -> None:
+    """Move bytes from source to sink until end of file, and pass that on as a half-close.
+
+    `tally` is told of every bite delivered. Raises `SinkError` when the sink takes no more, another OSError when the
+    source fails.
+    """
+    try:
+        await sockets.carry(source, sink, tally)
+    except Unsupported:
+        await streams.carry(source, sink, tally)
+
+
+async def _way(source: End, sink: End, tally: Tally) -> None:
+    """One direction of a link; the other outlives a sink that takes no more."""
+    try:
+        await carry(source, sink, tally)
+    except SinkError:
+        return
+
+
+async def _watch(counts: Counts, idle: float) -> None:
+    """Raise TimeoutError after `idle` seconds without a byte."""
+    left = idle
+    while left > 0:
+        await asyncio.sleep(left)
+        left = counts.active + idle - time.monotonic()
+    raise TimeoutError(f"nothing moved for {idle:g} s")
