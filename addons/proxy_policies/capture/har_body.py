@@ -47,7 +47,7 @@ def digest(content: bytes) -> str:
 
 
 def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None) -> dict[str, Any]:
-    """Return the HAR fields of a body. `binary` names where base64 goes: `encoding` of a response, `_data` of a request."""
+    """Return a body's HAR fields. `binary` names where base64 goes: `encoding` in responses, `_data` in requests."""
     fields: dict[str, Any] = {"mimeType": mime, **_content(body.content, mime, binary, attach)}
     if body.wire is not None:
         fields["_wire"] = {"of": digest(body.content), "data": as_base64(body.wire)}

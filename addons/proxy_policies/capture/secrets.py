@@ -1,0 +1,66 @@
+"""Which names carry secrets, and the placeholders that stand for them.
+
+A placeholder is keyed (HMAC-SHA256 over the secret): the same secret gives the same one, so matching and
+correlation go on working, and nobody without the key can try passwords against it.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+PLACEHOLDER = re.compile(r"secret_[0-9a-f]{16}")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+WORDS = _words(
+    "authorization auth cookie token tokens secret secrets password passwd pwd passphrase session sessionid sid "
+    "phpsessid jsessionid apikey jwt csrf xsrf csrftoken xsrftoken csrfmiddlewaretoken credential credentials "
+    "bearer signature sig otp pin cvv cvc ssn"
+)
+KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account")
+NUMERIC = _words("password passwd pwd otp pin cvv cvc ssn")  # redacted as numbers too: max_tokens is not
+
+TOKENS = (  # secrets that are known by their shape alone
+    r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*",  # JSON Web Token
+    r"\bgh[pousr]_[A-Za-z0-9]{36,}",  # GitHub
+    r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",  # AWS
+    r"\bxox[abprs]-[A-Za-z0-9-]{10,}",  # Slack
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
+)
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case: `X-ApiKey` and `x_api_key` both have `api`, `key`."""
+    return [word.lower() for word in _WORD.findall(name)]
+
+
+def is_secret_name(name: str, names: Iterable[str] = ()) -> bool:
+    """Say whether a field, parameter or member of this name carries a secret; `names` are further ones."""
+    parts = words(name)
+    if any(part in WORDS for part in parts) or "".join(parts) in WORDS:
+        return True
+    if any(owner in KEY_OWNERS and key in ("key", "keys") for owner, key in pairwise(parts)):
+        return True
+    return any(parts == words(other) for other in names)
+
+
+class Placeholders:
+    """Makes placeholders with one key of at least 16 octets."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self.key_id = hashlib.sha256(b"proxy-policies key id " + key).hexdigest()[:12]
+
+    def of(self, secret: str) -> str:
+        """Return the placeholder of a secret; a placeholder stands for itself, so redacting again changes nothing."""
+        if not secret or PLACEHOLDER.fullmatch(secret):
+            return secret
+        return f"secret_{hmac.digest(self._key, secret.encode('utf-8', 'surrogatepass'), 'sha256').hex()[:16]}"
