@@ -1,0 +1,88 @@
+# Sourced by every script here (bash): one place that finds Python, makes .venv and installs.
+#
+#   . "$(dirname "$(readlink -f "$0")")/common.sh"
+#   set_up            # the project and what it needs to run
+#   set_up test       # … and the extra `test` (or `check`) of pyproject.toml
+#   exec "$VENV/bin/python" …
+#
+# set_up is silent and costs a few milliseconds once .venv fits pyproject.toml. Leaves the working directory alone.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+VENV=$ROOT/.venv
+
+# Say one line and end.
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$1" >&2
+    exit "${2:-1}"
+}
+
+# Print the comment that opens the calling script: its help.
+print_help() {
+    sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p;}' "$0"
+}
+
+# Make .venv fit pyproject.toml, with an extra or without.
+set_up() {
+    local extra=${1:-}
+    is_set_up "$extra" && return
+    mkdir -p "$VENV"
+    (
+        if command -v flock >/dev/null; then flock 9; fi # two scripts started at once: the second waits
+        is_set_up "$extra" || install "$extra"
+    ) 9>"$VENV/.lock"
+}
+
+# The stamp is pyproject.toml as it was installed, and where: a copied or moved clone starts afresh.
+stamp() {
+    printf '%s\n%s\n' "$ROOT" "$(<"$ROOT/pyproject.toml")"
+}
+
+is_set_up() {
+    local installed=$VENV/.installed${1:+-$1}
+    [[ -x $VENV/bin/python && -f $installed && $(<"$installed") == "$(stamp)" ]]
+}
+
+install() {
+    local extra=$1
+    printf '%s: installing into .venv%s, once …\n' "${0##*/}" "${extra:+ with what \"$extra\" needs}" >&2
+    make_venv
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${extra:+[$extra]}" >&2 ||
+        fail "could not install the project and what it needs; see pip's message above"
+    stamp >"$VENV/.installed"
+    if [[ $extra ]]; then stamp >"$VENV/.installed-$extra"; fi
+    if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check brings test along
+}
+
+# A venv that still runs where it is stays; packages of any extra are kept.
+make_venv() {
+    local python made_for=
+    [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
+    if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then return; fi
+    python=$(find_python) ||
+        fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
+    "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
+}
+
+# Print the first Python that really runs and will do. A pyenv shim can exist and not run, hence the trial.
+find_python() {
+    local candidate
+    while read -r candidate; do
+        if is_suitable "$candidate" ensurepip; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done < <(python_candidates)
+    return 1
+}
+
+is_suitable() {
+    "$1" -c "import ssl, sys, venv, $2; sys.exit(sys.version_info < (3, 12))" >/dev/null 2>&1
+}
+
+python_candidates() {
+    printf 'python3.%s\n' 13 14 12
+    printf 'python3\n'
+    find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name '3.*' 2>/dev/null | sort -rV | sed 's|$|/bin/python|'
+    if command -v uv >/dev/null; then uv python find '>=3.12' 2>/dev/null; fi
+}
