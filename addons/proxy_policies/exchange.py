@@ -48,6 +48,8 @@ class Exchange:
     response_body: Pipeline = field(default_factory=Pipeline)
     hit: bool = False
     """The cache answered."""
+    replayed: bool = False
+    """A capture answered: nothing of it is to be recorded again."""
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None
