@@ -1,0 +1,61 @@
+"""Faster than mitmproxy alone: untouched tunnels at the speed of the kernel, and hooks asked only where they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mitmproxy import ctx, http
+from mitmproxy.connection import Client
+from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from proxy_policies.fastlane.handover import Handover
+from proxy_policies.settings import Setting, one_of
+
+
+class Fastlane:
+    """Keeps the fast ways in place while `fast_lane` allows them."""
+
+    name = "fastlane"
+    fast_lane = Setting(
+        "on",
+        one_of("off", "on", "all"),
+        "Ways around mitmproxy's machinery: on for untouched tunnels and hook dispatch, all for fresh cache hits too.",
+    )
+
+    def __init__(self) -> None:
+        self._handover = Handover(handler_of)
+        self._undo: list[Callable[[], None]] = []
+
+    def configure(self, updated: set[str]) -> None:
+        """Put the fast ways in place, or take them out."""
+        if "fast_lane" in updated:
+            self.done()
+            if self.fast_lane != "off":
+                self._undo = [undo for undo in (self._handover.patch.apply(),) if undo]
+
+    def done(self) -> None:
+        """Leave mitmproxy as it was."""
+        while self._undo:
+            self._undo.pop()()
+
+    def client_connected(self, client: Client) -> None:
+        """Watch the connection for a tunnel to come."""
+        if self._undo:
+            self._handover.watch(client, client)
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        """Watch the connection for a tunnel to come."""
+        if self._undo:
+            self._handover.watch(data.client, data.server)
+
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        """Take note that what follows is a tunnel."""
+        if self._undo:
+            self._handover.expect_tunnel(flow.client_conn, flow.server_conn)
+
+
+def handler_of(client: Client) -> ConnectionHandler | None:
+    """Find the handler of a client's connection."""
+    handler: ConnectionHandler | None = ctx.master.addons.get("proxyserver").connections.get(client.id)
+    return handler

@@ -1,0 +1,263 @@
+"""Tunnels handed to the relay: every byte in order, half-close right, ends clean."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.tunnels import Streams, connect, connect_socks, digest, drink, pour, serving
+
+pytestmark = pytest.mark.timeout(100)
+
+Start = Callable[..., Mitmdump]
+UNTOUCHED = ("--ignore-hosts", ".*")
+
+RELAYED = """
+import logging
+from proxy_policies.relay import link
+genuine = link.carry
+async def carry(source, sink, tally):
+    logging.info("relaying")
+    await genuine(source, sink, tally)
+link.carry = carry
+"""
+
+SLOW_HOOKS = """
+import asyncio, random
+class Slow:
+    async def next_layer(self, layer):
+        await asyncio.sleep(random.choice((0, 0, 0.005, 0.03)))
+    async def server_connected(self, data):
+        await asyncio.sleep(random.choice((0, 0.01)))
+    async def http_connected(self, flow):
+        await asyncio.sleep(random.choice((0, 0.01)))
+addons = [Slow()]
+"""
+
+
+def script(folder: Path, text: str) -> tuple[str, str]:
+    path = folder / "extra.py"
+    path.write_text(text)
+    return "-s", str(path)
+
+
+async def both_ways(proxy: int, seed: int, size: int, open_tunnel: Callable[..., object] = connect) -> None:
+    """One tunnel, random bytes both ways at once, in random chunks."""
+    rng = random.Random(seed)
+    up, down = rng.randbytes(rng.randrange(size)), rng.randbytes(rng.randrange(size))
+    arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got, _ = await asyncio.gather(drink(reader), pour(writer, down, random.Random(seed + 1)))
+        arrived.set_result(got)
+        await writer.drain()
+
+    async with serving(serve) as port:
+        streams: Streams = await open_tunnel(proxy, port)  # type: ignore[misc]
+        reader, writer = streams
+        got, _ = await asyncio.gather(drink(reader), pour(writer, up, rng))
+        assert (digest(await arrived), digest(got)) == (digest(up), digest(down))
+        writer.close()
+
+
+async def many(proxy: int, tunnels: int, size: int, **keywords: Callable[..., object]) -> None:
+    """Twenty at a time."""
+    places = asyncio.Semaphore(20)
+
+    async def one(seed: int) -> None:
+        async with places, asyncio.timeout(60):
+            await both_ways(proxy, seed, size, **keywords)
+
+    await asyncio.gather(*(one(seed) for seed in range(tunnels)))
+
+
+@pytest.mark.parametrize("strategy", ["eager", "lazy"])
+async def test_hundreds_of_tunnels_both_ways_at_once(mitmdump: Start, tmp_path: Path, strategy: str) -> None:
+    proxy = mitmdump(
+        *UNTOUCHED, *script(tmp_path, RELAYED), "--set", f"connection_strategy={strategy}", script="fastlane.py"
+    )
+    await many(proxy.port, 200, 300_000)
+    assert proxy.log().count("relaying") == 400
+    assert "rror" not in proxy.log()
+
+
+async def test_hooks_that_take_their_time_reorder_nothing(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*UNTOUCHED, *script(tmp_path, SLOW_HOOKS), script="fastlane.py")
+    await many(proxy.port, 200, 300_000)
+    assert "rror" not in proxy.log()
+
+
+@pytest.mark.deep
+async def test_thousands_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*UNTOUCHED, *script(tmp_path, SLOW_HOOKS), script="fastlane.py")
+    for _ in range(5):
+        await many(proxy.port, 400, 1_000_000)
+
+
+async def test_socks(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*UNTOUCHED, *script(tmp_path, RELAYED), mode="socks5", script="fastlane.py")
+    await many(proxy.port, 60, 300_000, open_tunnel=connect_socks)
+    assert proxy.log().count("relaying") == 120
+
+
+@pytest.mark.parametrize("closes_first", ["client", "server"])
+@pytest.mark.parametrize("pause", [0, 0.2])
+async def test_half_close(mitmdump: Start, closes_first: str, pause: float) -> None:
+    """A question ended by half-close gets its answer, however long that is, from either side."""
+    proxy = mitmdump(*UNTOUCHED, script="fastlane.py")
+    answer = b"answer" * 500_000
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"question")
+        await asyncio.sleep(pause)
+        writer.write_eof()
+        return await drink(reader)
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        got = await drink(reader)
+        await asyncio.sleep(pause)
+        writer.write(answer)
+        await writer.drain()
+        writer.write_eof()
+        return got
+
+    roles = (ask, reply) if closes_first == "client" else (reply, ask)
+    served: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.set_result(await roles[1](reader, writer))
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        got = await roles[0](reader, writer)
+        writer.close()
+        results = {got, await served}
+        assert results == {b"question", answer}
+
+
+async def test_a_server_that_speaks_first(mitmdump: Start) -> None:
+    proxy = mitmdump(*UNTOUCHED, script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for n in range(50):
+            writer.write(b"%d?" % n)
+            assert await reader.readexactly(3) == b"%02d!" % n
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        for n in range(50):
+            assert await reader.readuntil(b"?") == b"%d?" % n
+            writer.write(b"%02d!" % n)
+        assert await drink(reader) == b""
+        writer.close()
+
+
+async def test_bytes_that_come_with_the_connect(mitmdump: Start) -> None:
+    proxy = mitmdump(*UNTOUCHED, script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(10))
+        writer.write(await reader.readexactly(5))
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port, early=b"early bird")
+        assert await reader.readexactly(10) == b"early bird"
+        writer.write(b"later")
+        assert await drink(reader) == b"later"
+        writer.close()
+
+
+async def test_a_client_that_breaks_off_frees_the_server(mitmdump: Start) -> None:
+    proxy = mitmdump(*UNTOUCHED, script="fastlane.py")
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(bytes(100_000))
+                await writer.drain()
+        gone.set()
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"go")
+        await reader.readexactly(1_000_000)
+        writer.transport.abort()
+        await gone.wait()
+    assert "rror" not in proxy.log()
+
+
+@pytest.mark.parametrize("flowing", [True, False], ids=["flowing", "quiet"])
+async def test_sigterm_ends_tunnels_cleanly(mitmdump: Start, flowing: bool) -> None:
+    proxy = mitmdump(*UNTOUCHED, script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while flowing:
+            writer.write(bytes(100_000))
+            await writer.drain()
+        writer.write(b"hello")
+        await reader.read(-1)
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        await reader.readexactly(5)
+        assert await asyncio.to_thread(proxy.stop, signal.SIGTERM) == 0
+        with contextlib.suppress(OSError):
+            await drink(reader)
+        writer.close()
+    assert "rror" not in proxy.log()
+
+
+async def test_a_silent_tunnel_ends_after_tcp_timeout(mitmdump: Start) -> None:
+    proxy = mitmdump(*UNTOUCHED, "--set", "tcp_timeout=1", script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(4))
+        await reader.read(-1)
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"ping")
+        assert await drink(reader) == b"ping"
+        writer.close()
+    assert "inactivity" in proxy.log()
+
+
+async def test_off_is_stock(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*UNTOUCHED, *script(tmp_path, RELAYED), "--set", "fast_lane=off", script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(100):
+            writer.write(await reader.readexactly(1000))
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(proxy.port, port)
+        for n in range(100):
+            writer.write(b"%d" % (n % 10) * 1000)
+            assert await reader.readexactly(1000) == b"%d" % (n % 10) * 1000
+        writer.close()
+    assert "relaying" not in proxy.log()
+
+
+async def test_a_proxy_behind_ours_is_left_to_mitmproxy(mitmdump: Start, tmp_path: Path) -> None:
+    far = mitmdump(*UNTOUCHED, script="fastlane.py")
+    near = mitmdump(*UNTOUCHED, *script(tmp_path, RELAYED), mode=f"upstream:{far.url}", script="fastlane.py")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100_000):
+            writer.write(data)
+
+    async with serving(serve) as port, asyncio.timeout(20):
+        reader, writer = await connect(near.port, port)
+        data = random.Random(0).randbytes(1_000_000)
+        for start in range(0, len(data), 10_000):
+            writer.write(data[start : start + 10_000])
+            assert await reader.readexactly(10_000) == data[start : start + 10_000]
+        writer.close()
+    assert "relaying" not in near.log()
