@@ -1,6 +1,7 @@
 """A HAR entry object, ours or a foreign one, as an entry. A wrong field raises CaptureError with its path."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,12 +33,13 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
     """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`."""
     place = Place(value, path)
     mapping = place.mapping()
+    response = _response(place["response"], fetch)
     return Entry(
         request=_request(place["request"], fetch),
-        response=_response(place["response"], fetch),
+        response=response,
         times=_times(place),
         id=place["_id"].text(""),
-        origin=_response(place["_origin"], fetch) if mapping.get("_origin") is not None else None,
+        origin=_origin(place["_origin"], response, fetch),
         messages=tuple(_message(item) for item in place["_webSocketMessages"]),
         close_code=None if mapping.get("_closeCode") is None else int(place["_closeCode"].number()),
         error=_error(place["_error"]),
@@ -123,6 +125,14 @@ def _response(place: Place, fetch: Fetch | None) -> Response:
         version=_version(place["httpVersion"]),
         trailers=_pairs(place["_trailers"]),
     )
+
+
+def _origin(place: Place, response: Response, fetch: Fetch | None) -> Response | None:
+    if place.value is None:
+        return None
+    origin = _response(place, fetch)
+    content = place["content"]
+    return replace(origin, body=response.body) if content.value and content["_same"].flag() else origin
 
 
 def _message(place: Place) -> Message:

@@ -4,6 +4,7 @@ The standard fields say what other tools understand; what they cannot say goes i
 an underscore, so that reading the entry again gives the very same value.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -42,7 +43,7 @@ def write_entry(entry: Entry, beside: Beside | None = None) -> dict[str, Any]:
         "comment": entry.comment,
         "_id": entry.id,
         "_times": _times(entry.times),
-        "_origin": _response(entry.origin, beside) if entry.origin else None,
+        "_origin": _origin(entry.origin, entry.response, beside) if entry.origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
         "_error": entry.error,
@@ -105,6 +106,13 @@ def _response(response: Response, beside: Beside | None) -> dict[str, Any]:
     if response.trailers:
         fields["_trailers"] = _pairs(response.trailers)
     return fields
+
+
+def _origin(origin: Response, response: Response, beside: Beside | None) -> dict[str, Any]:
+    """Return what the origin sent; a body that reached the client unchanged is not written twice."""
+    if origin.body == response.body:
+        return _response(replace(origin, body=Body()), beside) | {"content": {"_same": True}}
+    return _response(origin, beside)
 
 
 def _message(message: Message) -> dict[str, Any]:
