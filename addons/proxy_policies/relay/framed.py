@@ -1,0 +1,297 @@
+"""A connection that carries frames: an asyncio transport on top, a protocol of the real transport below.
+
+Above it looks like any other connection, TLS included, except that half-close works and that silence ends it. First
+it is a mailbox (`receive`, `send`: the talk that decides what the connection is for), then, once `set_protocol` was
+called, a byte stream for that protocol.
+
+Rules: data handed to the protocol is a view that is valid during the call, and longer only if the protocol's peer
+keeps it queued (`scratch.py`); an end without EOF is a reset; whoever closes says EOF first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from proxy_policies.relay import scratch
+from proxy_policies.relay.frames import LONGEST, Beat, Bytes, Frame, FrameError, Heart, Kind, Parser, frame, head
+
+MAIL_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
+MAIL = 64  # frames that may wait to be received
+BEATS = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
+FLUSH = 3.0  # seconds a closing connection has to send what it still holds
+
+
+class Framed(asyncio.Transport, asyncio.BufferedProtocol):
+    """One framed connection; give it to `create_connection` or `connect_accepted_socket` as the protocol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reason = ""  # why it ended, when it was not a clean end
+        self.on_lost: Callable[[Framed], None] = lambda framed: None
+        self._loop = asyncio.get_running_loop()
+        self._parser = Parser()
+        self._mail: deque[Frame] = deque()
+        self._mail_came: asyncio.Future[None] | None = None
+        self._protocol: Any = None
+        self._ended_in = self._ended_out = self._lost = False
+        self._heard = self._spoke = False
+        self._heart: Heart | None = None
+        self._next_beat: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self.lower: Any = None
+
+    # The talk
+
+    def send(self, *frames: bytes) -> None:
+        """Write whole frames."""
+        if not self.is_closing():
+            self._spoke = True
+            self.lower.write(b"".join(frames))
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame that is neither PING nor part of a stream. Raises ConnectionError at the end."""
+        while not self._mail:
+            if self._lost or self._protocol is not None:
+                raise ConnectionResetError(self.reason or "the connection ended")
+            self._mail_came = self._loop.create_future()
+            await self._mail_came
+        mail = self._mail.popleft()
+        if len(self._mail) < MAIL and not self._lost:
+            self.resume_reading()
+        return mail
+
+    def start_heart(self, interval: float, patience: float) -> None:
+        """Ping after `interval` seconds of saying nothing; give up after `patience` seconds of hearing nothing."""
+        now = self._loop.time()
+        self._heart = Heart(interval, patience, now, now)
+        self._beat_later(interval)
+
+    def _beat(self) -> None:
+        if self._heart is None or self._lost:
+            return
+        heard = self._heard or not self.lower.is_reading()
+        spoke = self._spoke or self.lower.get_write_buffer_size() > 0
+        self._heard = self._spoke = False
+        match self._heart.beat(self._loop.time(), heard=heard, spoke=spoke):
+            case Beat.LOST:
+                self.reason = self.reason or f"silent for {self._heart.patience:g} s"
+                self.lower.abort()
+                return
+            case Beat.PING if not self.lower.is_closing():
+                self.lower.write(frame(Kind.PING))
+        self._beat_later(self._heart.interval)
+
+    def _beat_later(self, interval: float) -> None:
+        self._next_beat = self._loop.call_later(interval / BEATS, self._beat)
+
+    # Below: the protocol of the real transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the real transport."""
+        self.lower = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the thread's buffer for one read."""
+        return scratch.view() if self._protocol is not None else scratch.view()[:MAIL_BUFFER]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Act on what came."""
+        self._heard = True
+        try:
+            for kind, payload in self._parser.feed(scratch.view()[:nbytes]):
+                self._take(kind, payload)
+        except FrameError as error:
+            self.reset(str(error))
+
+    def eof_received(self) -> bool:
+        """Let the real transport close: an end below is the end."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the protocol, or whoever waits for mail."""
+        self._lost = True
+        for timer in (self._next_beat, self._deadline):
+            if timer is not None:
+                timer.cancel()
+        clean = self._ended_in and self._ended_out
+        if not clean and not self.reason:
+            self.reason = str(exc or "") or "the connection was cut"
+        self._wake()
+        self.on_lost(self)
+        if self._protocol is not None:
+            self._protocol.connection_lost(None if clean else ConnectionResetError(self.reason))
+
+    def pause_writing(self) -> None:
+        """Pass the back-pressure on."""
+        if self._protocol is not None:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass its end on."""
+        if self._protocol is not None:
+            self._protocol.resume_writing()
+
+    def _take(self, kind: int, payload: Bytes) -> None:
+        if kind == Kind.PING or self._lost:
+            return
+        if self._protocol is None:
+            self._post(kind, bytes(payload))
+        elif kind == Kind.DATA and not self._ended_in:
+            self._protocol.data_received(payload)
+        elif kind == Kind.EOF and not self._ended_in:
+            self._end_in()
+        elif kind == Kind.RST:
+            self.reason = bytes(payload).decode(errors="replace")
+            self.lower.abort()
+        else:
+            raise FrameError(f"frame of type {kind} has no place here")
+
+    def _post(self, kind: int, payload: bytes) -> None:
+        if len(self._mail) > 2 * MAIL:
+            raise FrameError("more frames than anybody asked for")
+        self._mail.append((kind, payload))
+        if len(self._mail) >= MAIL:
+            self.lower.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._mail_came is not None and not self._mail_came.done():
+            self._mail_came.set_result(None)
+
+    def _end_in(self) -> None:
+        self._ended_in = True
+        keep = self._protocol.eof_received()
+        if self._ended_out or not keep:
+            self.close()
+
+    # Above: the transport of a stream
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Become a byte stream, and give the protocol what came before it did."""
+        first = self._protocol is None
+        self._protocol = protocol
+        if not first:
+            return
+        if self._lost:
+            self._loop.call_soon(self._protocol.connection_lost, ConnectionResetError(self.reason))
+            return
+        try:
+            while self._mail:
+                self._take(*self._mail.popleft())
+        except FrameError as error:
+            self.reset(str(error))
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the stream's protocol."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def write(self, data: Bytes) -> None:
+        """Write bytes of the stream."""
+        if self._ended_out or self.is_closing() or not data:
+            return
+        self._spoke = True
+        view = memoryview(data)
+        for start in range(0, len(view), LONGEST):
+            piece = view[start : start + LONGEST]
+            self.lower.write(head(Kind.DATA, len(piece)) + piece)
+
+    def write_scratch(self, nbytes: int) -> None:
+        """Write the first `nbytes` of the thread's read buffer, uncopied."""
+        if not self._ended_out and not self.is_closing():
+            self._spoke = True
+            self.lower.write(scratch.under(head(Kind.DATA, nbytes), nbytes))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        """Write several buffers."""
+        self.write(b"".join(list_of_data))
+
+    def can_write_eof(self) -> bool:
+        """Half-close is what frames are for."""
+        return True
+
+    def write_eof(self) -> None:
+        """End the stream in our direction."""
+        if self._ended_out:
+            return
+        self.send(frame(Kind.EOF))
+        self._ended_out = True
+        if self._ended_in:
+            self.close()
+
+    def close(self) -> None:
+        """End the stream, and the connection as soon as everything is sent."""
+        if self.is_closing():
+            return
+        if self._protocol is not None:
+            self.write_eof()
+            self._ended_in = True
+        self._close_soon()
+
+    def reset(self, reason: str) -> None:
+        """Break the stream off and tell the peer why."""
+        if self.is_closing():
+            return
+        self.reason = self.reason or reason
+        self.send(frame(Kind.RST, reason.encode()[:512]))
+        self._ended_in = self._ended_out = True
+        self._close_soon()
+
+    def _close_soon(self) -> None:
+        self.lower.close()
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.lower.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return self._lost or self.lower is None or bool(self.lower.is_closing())
+
+    def is_reading(self) -> bool:
+        """Whether bytes are being received."""
+        return not self._lost and bool(self.lower.is_reading())
+
+    def pause_reading(self) -> None:
+        """Stop receiving."""
+        if not self.is_closing():
+            self.lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+        if not self.is_closing():
+            self._heard = True
+            self.lower.resume_reading()
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes are waiting to be sent."""
+        size: int = self.lower.get_write_buffer_size()
+        return size
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low and high mark of the real transport."""
+        limits: tuple[int, int] = self.lower.get_write_buffer_limits()
+        return limits
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which writing is paused and resumed."""
+        self.lower.set_write_buffer_limits(high=high, low=low)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Tell the addresses only: the socket and the TLS object below carry frames, not the stream."""
+        return self.lower.get_extra_info(name, default) if name in ("peername", "sockname") else default
+
+
+def open_streams(framed: Framed) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Become asyncio's stream pair."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 18, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    protocol.connection_made(framed)
+    framed.set_protocol(protocol)
+    return reader, asyncio.StreamWriter(framed, protocol, reader, loop)

@@ -1,0 +1,133 @@
+"""How a command connection is opened: who is who, and who knows the secret. Pure; the nonces are arguments.
+
+Work proves first, so that home gives a stranger nothing to guess at. Both proofs cover the digest of the certificate
+that home showed on this very connection: somebody who sits between shows another one, and neither proof fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from proxy_policies.reverse_tunnel.messages import (
+    PROTOCOL,
+    VERSION,
+    Challenge,
+    Hello,
+    Message,
+    ProtocolError,
+    Prove,
+    Reason,
+    Refusal,
+    Refuse,
+    Welcome,
+)
+
+CAPABILITIES: tuple[str, ...] = ()  # none yet; a later version may say "udp" here
+MISSES = 3  # heartbeats that may stay away before a peer counts as lost
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Whom we talk to once the handshake is done. `heartbeat` and `patience` in seconds."""
+
+    name: str
+    heartbeat: float
+    patience: float
+    capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What one side brings along: its name, its heartbeat in seconds, the key made of the secret, home's digest."""
+
+    name: str
+    heartbeat: float
+    nonce: str
+    key: bytes = b""
+    digest: bytes = b""
+
+    def proof(self, role: str, work: str, nonces: tuple[str, str]) -> str:
+        """Prove knowledge of the key as `role` ("work" or "home"); empty without a key."""
+        if not self.key:
+            return ""
+        said = "\n".join((PROTOCOL, role, work, *nonces, self.digest.hex()))
+        return hmac.new(self.key, said.encode(), hashlib.sha256).hexdigest()
+
+    def peer(self, name: str, said: Hello | Challenge) -> Peer:
+        """Describe the peer, told what it said."""
+        patience = MISSES * max(self.heartbeat, said.heartbeat)
+        return Peer(name, self.heartbeat, patience, frozenset(CAPABILITIES).intersection(said.capabilities))
+
+
+def _check(proof: str, expected: str) -> None:
+    if not hmac.compare_digest(proof, expected):
+        raise Refusal(Reason.SECRET, "home and work do not have the same secret, or somebody sits between them")
+
+
+def _check_version(version: int, whose: str) -> None:
+    if version != VERSION:
+        raise Refusal(Reason.VERSION, f"{whose} speaks version {version}, this side speaks {VERSION}")
+
+
+class HomeHandshake:
+    """Home's side. `certified` is the name in work's certificate, None where none is asked for."""
+
+    def __init__(self, terms: Terms, certified: str | None = None) -> None:
+        self.peer: Peer | None = None
+        self._terms, self._certified = terms, certified
+        self._hello: Hello | None = None
+
+    def receive(self, message: Message) -> Message:
+        """Return the answer; `peer` is set once there is nothing more to come. Raises Refusal, ProtocolError."""
+        match message:
+            case Hello() if self._hello is None:
+                return self._greet(message)
+            case Prove() if self._hello is not None and self.peer is None:
+                return self._welcome(self._hello, message)
+        raise ProtocolError(f"{type(message).__name__} has no place in the handshake")
+
+    def _greet(self, hello: Hello) -> Challenge:
+        if hello.protocol != PROTOCOL:
+            raise ProtocolError("another protocol")
+        _check_version(hello.version, "work")
+        if self._certified is not None and hello.name != self._certified:
+            raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {self._certified}, not {hello.name}")
+        self._hello = hello
+        return Challenge(self._terms.nonce, self._terms.heartbeat, capabilities=CAPABILITIES)
+
+    def _welcome(self, hello: Hello, prove: Prove) -> Welcome:
+        nonces = self._terms.nonce, hello.nonce
+        _check(prove.proof, self._terms.proof("work", hello.name, nonces))
+        self.peer = self._terms.peer(hello.name, hello)
+        return Welcome(self._terms.proof("home", hello.name, nonces), self._terms.name)
+
+
+class WorkHandshake:
+    """Work's side."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.peer: Peer | None = None
+        self._terms = terms
+        self._challenge: Challenge | None = None
+
+    def start(self) -> Hello:
+        """Return the first message."""
+        return Hello(self._terms.name, self._terms.nonce, self._terms.heartbeat, capabilities=CAPABILITIES)
+
+    def receive(self, message: Message) -> Message | None:
+        """Return the answer, if one is due; `peer` is set once home is welcome too. Raises Refusal, ProtocolError."""
+        match message:
+            case Refuse():
+                raise Refusal(message.reason, message.text)
+            case Challenge() if self._challenge is None:
+                _check_version(message.version, "home")
+                self._challenge = message
+                return Prove(self._terms.proof("work", self._terms.name, (message.nonce, self._terms.nonce)))
+            case Welcome() if self._challenge is not None and self.peer is None:
+                nonces = self._challenge.nonce, self._terms.nonce
+                _check(message.proof, self._terms.proof("home", self._terms.name, nonces))
+                self.peer = self._terms.peer(message.home, self._challenge)
+                return None
+        raise ProtocolError(f"{type(message).__name__} has no place in the handshake")

@@ -1,0 +1,280 @@
+"""What home and work say to each other: one dataclass a message, one frame type each, JSON on the wire.
+
+Fields that we do not know are passed over, so that a later version can add some; a message type that we do not know is
+an error. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, get_type_hints
+
+from proxy_policies.relay.frames import Bytes, Kind, frame
+
+VERSION = 1
+PROTOCOL = "proxy-policies tunnel"
+
+type Address = tuple[str, int]
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 random bytes, base64url
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class ProtocolError(ValueError):
+    """The peer said what the protocol has no room for."""
+
+
+class Reason(enum.StrEnum):
+    """Why something was refused, in the words of the log."""
+
+    NO_WORK = "no work connected"
+    UNKNOWN = "service unknown"
+    REFUSED = "service refused"
+    TIMEOUT = "timed out"
+    LIMIT = "limit reached"
+    NOT_ALLOWED = "not allowed"
+    VERSION = "version"
+    SECRET = "wrong secret"  # noqa: S105
+    STALE = "stale token"
+    REPLACED = "replaced"
+    PROTOCOL = "protocol"
+
+
+class Refusal(ValueError):
+    """What was asked for is not to be had."""
+
+    def __init__(self, reason: Reason, text: str = "") -> None:
+        super().__init__(f"{reason}: {text}" if text else str(reason))
+        self.reason, self.text = reason, text
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can name a home, a work or a service: one label of a host name, in lower case."""
+    return _LABEL.fullmatch(text) is not None
+
+
+# Readers of one JSON value each. ValueError says what was expected.
+
+type _Reader = Callable[[Any], Any]
+
+
+def _reader(fits: Callable[[Any], bool], expected: str) -> _Reader:
+    def read(value: Any) -> Any:
+        if not fits(value):
+            raise ValueError(expected)
+        return value
+
+    return read
+
+
+def _like(pattern: re.Pattern[str], *, empty: bool = False) -> _Reader:
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) and (pattern.fullmatch(value) is not None or (empty and not value))
+
+    return _reader(fits, f"text like {pattern.pattern}")
+
+
+def _up_to(most: int) -> _Reader:
+    return _reader(lambda value: type(value) is int and 0 <= value <= most, f"a number up to {most}")
+
+
+def _list_of(read: _Reader, most: int) -> _Reader:
+    def read_all(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) > most:
+            raise ValueError(f"a list of up to {most}")
+        return tuple(read(item) for item in value)
+
+    return read_all
+
+
+def _is_duration(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and 0 < value <= 3600
+
+
+def _read_address(value: Any) -> Address | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("[host, port] or null")
+    return _read_text(value[0]), _up_to(65535)(value[1])
+
+
+def _read_reason(value: Any) -> Reason:
+    return Reason(value) if value in tuple(Reason) else Reason.PROTOCOL
+
+
+_read_text = _reader(lambda value: isinstance(value, str) and len(value) <= 512, "a short text")
+_read_name = _reader(lambda value: isinstance(value, str) and is_name(value), "a name")
+
+Text = Annotated[str, _read_text]
+Name = Annotated[str, _read_name]
+Names = Annotated[tuple[str, ...], _list_of(_read_name, 256)]
+Words = Annotated[tuple[str, ...], _list_of(_read_text, 64)]
+Nonce = Annotated[str, _like(_HEX)]
+Proof = Annotated[str, _like(_HEX, empty=True)]
+Token = Annotated[str, _like(_TOKEN)]
+TokenOrNone = Annotated[str, _like(_TOKEN, empty=True)]
+Number = Annotated[int, _up_to(1 << 16)]
+Seconds = Annotated[float, _reader(_is_duration, "seconds, up to an hour")]
+Where = Annotated[Address | None, _read_address]
+Why = Annotated[Reason, _read_reason]
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Work opens a command connection. `heartbeat` in seconds."""
+
+    name: Name
+    nonce: Nonce
+    heartbeat: Seconds
+    version: Number = VERSION
+    capabilities: Words = ()
+    protocol: Text = PROTOCOL
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Home answers, and asks for the proof."""
+
+    nonce: Nonce
+    heartbeat: Seconds
+    version: Number = VERSION
+    capabilities: Words = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Work proves that it knows the secret; empty where there is none."""
+
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Home proves the same, and says its own name."""
+
+    proof: Proof
+    home: Name = "home"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Work's services, and how many data connections it would like to keep ready."""
+
+    services: Names
+    spares: Number = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin data connect: open a data connection for this service. `client` came to `server`, if we know."""
+
+    token: Token
+    service: Name
+    client: Where = None
+    server: Where = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """Open a data connection that waits for its client."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """No, and why; `token` where the answer would else not be known to belong to its question."""
+
+    reason: Why
+    text: Text = ""
+    token: TokenOrNone = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The first frame of a data connection: which request it answers."""
+
+    work: Name
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A client has come for this spare data connection."""
+
+    service: Name
+    client: Where = None
+    server: Where = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The service connection is open; the stream starts."""
+
+
+type Message = Hello | Challenge | Prove | Welcome | Offer | Begin | Spare | Refuse | Claim | Use | Ready
+
+_TYPES: dict[int, type[Message]] = {
+    16: Hello,
+    17: Challenge,
+    18: Prove,
+    19: Welcome,
+    20: Offer,
+    21: Begin,
+    22: Spare,
+    23: Refuse,
+    24: Claim,
+    25: Use,
+    26: Ready,
+}
+_KINDS = {message: kind for kind, message in _TYPES.items()}
+_READERS: dict[type[Message], dict[str, _Reader]] = {
+    message: {name: hint.__metadata__[0] for name, hint in get_type_hints(message, include_extras=True).items()}
+    for message in _TYPES.values()
+}
+
+
+def encode(message: Message) -> bytes:
+    """Write a message as one frame."""
+    return frame(_KINDS[type(message)], json.dumps(asdict(message), separators=(",", ":")).encode())
+
+
+def decode(kind: int, payload: Bytes) -> Message:
+    """Read the message in a frame. Raises ProtocolError."""
+    if kind == Kind.RST:
+        return Refuse(Reason.PROTOCOL, bytes(payload).decode(errors="replace")[:512])
+    message = _TYPES.get(kind)
+    if message is None:
+        raise ProtocolError(f"a frame of type {kind} is no message")
+    return _build(message, _object(payload))
+
+
+def _object(payload: Bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(bytes(payload))
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("a message is a JSON object") from error
+    if not isinstance(value, dict):
+        raise ProtocolError("a message is a JSON object")
+    return value
+
+
+def _build(message: type[Message], values: dict[str, Any]) -> Message:
+    known = {}
+    for name, read in _READERS[message].items():
+        if name in values:
+            try:
+                known[name] = read(values[name])
+            except ValueError as error:
+                raise ProtocolError(f"{message.__name__}: {name} must be {error}") from None
+    try:
+        return message(**known)
+    except TypeError:
+        raise ProtocolError(f"{message.__name__}: a field is missing") from None

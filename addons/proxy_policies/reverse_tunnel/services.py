@@ -1,0 +1,168 @@
+"""The grammar of the tunnel's options: addresses, services, client listeners, what a work may offer. Pure.
+
+    address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1
+    service    NAME=ADDRESS[,proxy]                  proxy: say the client's address by PROXY protocol v2
+    client     ADDRESS=SERVICE[@WORK]
+    allow      WORK=SERVICE[,SERVICE…]               both may be globs; office=* lets office offer anything
+
+Every parser raises ValueError with what would be right.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from proxy_policies.reverse_tunnel.messages import Address, is_name
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A third-party server that work offers under a name."""
+
+    name: str
+    address: Address
+    proxy: bool = False
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where home listens for clients, and for which service; `work` is "" when any work will do."""
+
+    address: Address
+    service: str
+    work: str = ""
+
+    def __str__(self) -> str:
+        """Write it as the option has it."""
+        return f"{self.service}@{self.work}" if self.work else self.service
+
+
+def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
+    """Read `9000`, `home.example:9000` or `[::1]:9000`."""
+    host, colon, port = text.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(f"{text!r} has no port; write HOST:PORT")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
+    if (colon and not host) or any(letter.isspace() or letter in "/@[]=," for letter in host):
+        raise ValueError(f"{text!r} has no good host; write HOST:PORT")
+    if ":" in host:
+        _check_ipv6(host)
+    return (host if colon else default_host), int(port)
+
+
+def _check_ipv6(host: str) -> None:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is no IPv6 address; write [ADDRESS]:PORT") from None
+
+
+def parse_target(text: str) -> Address:
+    """Read an address that must name a host and a port other than 0."""
+    address = parse_address(text, "")
+    if not address[0] or not address[1]:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return address
+
+
+def parse_listen(text: str) -> Address | None:
+    """Read an address to listen on; nothing means nowhere."""
+    return parse_address(text) if text.strip() else None
+
+
+def parse_home(text: str) -> Address | None:
+    """Read where home is; nothing means that this is no work."""
+    return parse_target(text) if text.strip() else None
+
+
+def parse_name(text: str) -> str:
+    """Read the name of a home, a work or a service."""
+    if not is_name(text):
+        raise ValueError(f"{text!r} is no name; use lower-case letters, digits and hyphens")
+    return text
+
+
+def show_address(address: Address) -> str:
+    """Write an address as people do."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
+    """Read `ssh=student00:22`, `wiki=10.0.0.5:80,proxy`."""
+    services: dict[str, Service] = {}
+    for spec in specs:
+        name, equals, rest = spec.partition("=")
+        target, comma, flag = rest.partition(",")
+        if not equals or (comma and flag.strip() != "proxy"):
+            raise ValueError(f"{spec!r} is not NAME=HOST:PORT or NAME=HOST:PORT,proxy")
+        name = parse_name(name.strip())
+        if name in services:
+            raise ValueError(f"service {name} is there twice")
+        services[name] = Service(name, parse_target(target), bool(comma))
+    return services
+
+
+def parse_clients(specs: Iterable[str]) -> Mapping[Address, Entrance]:
+    """Read `9001=ssh`, `127.0.0.1:9002=wiki@office`."""
+    entrances: dict[Address, Entrance] = {}
+    for spec in specs:
+        listen, equals, target = spec.partition("=")
+        if not equals:
+            raise ValueError(f"{spec!r} is not PORT=SERVICE or HOST:PORT=SERVICE@WORK")
+        service, at, work = target.strip().partition("@")
+        address = parse_address(listen)
+        if address in entrances and address[1]:
+            raise ValueError(f"{show_address(address)} is there twice")
+        entrances[address] = Entrance(address, parse_name(service), parse_name(work) if at else "")
+    return entrances
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Which work may offer what. Without rules every work that home has let in may offer anything."""
+
+    rules: Sequence[tuple[str, str]] = ()
+
+    def permits(self, work: str, service: str) -> bool:
+        """Whether this work may offer this service."""
+        return not self.rules or any(fnmatchcase(work, w) and fnmatchcase(service, s) for w, s in self.rules)
+
+    def knows(self, work: str) -> bool:
+        """Whether this work may offer anything at all."""
+        return not self.rules or any(fnmatchcase(work, pattern) for pattern, _ in self.rules)
+
+
+def parse_allow(specs: Iterable[str]) -> Allowance:
+    """Read `office=ssh,wiki`, `lab-*=*`."""
+    rules = []
+    for spec in specs:
+        work, equals, services = spec.partition("=")
+        names = [name.strip() for name in services.split(",")]
+        if not equals or not work.strip() or not all(names):
+            raise ValueError(f"{spec!r} is not WORK=SERVICE,SERVICE")
+        rules += [(work.strip(), name) for name in names]
+    return Allowance(tuple(rules))
+
+
+def parse_internal(host: str) -> tuple[str, str] | None:
+    """Read (service, work) out of `SERVICE.WORK.internal`; None for any other host."""
+    match host.lower().removesuffix(".").split("."):
+        case [service, work, "internal"] if is_name(service) and is_name(work):
+            return service, work
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,94 @@
+"""Frames are the same however the bytes are cut."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.relay.frames import LIMIT, LONGEST, Beat, FrameError, Heart, Kind, Parser, frame, head
+
+FRAMES = st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=40)), max_size=8)
+
+
+def parse(pieces: list[bytes]) -> list[tuple[int, bytes]]:
+    """Parse, with neighbouring DATA joined: how it was cut is nobody's business."""
+    parser, found = Parser(), list[tuple[int, bytes]]()
+    for piece in pieces:
+        for kind, payload in parser.feed(piece):
+            if kind == Kind.DATA and found and found[-1][0] == Kind.DATA:
+                found[-1] = kind, found[-1][1] + bytes(payload)
+            else:
+                found.append((kind, bytes(payload)))
+    return found
+
+
+@given(FRAMES, st.lists(st.integers(0, 400), max_size=12))
+def test_cutting_does_not_matter(frames: list[tuple[int, bytes]], cuts: list[int]) -> None:
+    wire = b"".join(frame(kind, payload) for kind, payload in frames)
+    edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
+    pieces = [wire[start:end] for start, end in itertools.pairwise(edges)]
+    assert parse(pieces) == parse([wire]) == parse([wire[i : i + 1] for i in range(len(wire))])
+    parser = Parser()
+    list(parser.feed(wire))
+    assert parser.between_frames
+
+
+@given(FRAMES)
+def test_every_payload_comes_out(frames: list[tuple[int, bytes]]) -> None:
+    wire = b"".join(frame(kind, payload) for kind, payload in frames)
+    assert [f for f in parse([wire]) if f[0] != Kind.DATA] == [f for f in frames if f[0] != Kind.DATA]
+    data = b"".join(payload for kind, payload in frames if kind == Kind.DATA)
+    assert b"".join(payload for kind, payload in parse([wire]) if kind == Kind.DATA) == data
+
+
+@given(st.lists(st.binary(max_size=200), max_size=10))
+def test_garbage_is_frames_or_a_frame_error(pieces: list[bytes]) -> None:
+    parser = Parser(limit=64)
+    with contextlib.suppress(FrameError):
+        for piece in pieces:
+            for _, payload in parser.feed(piece):
+                assert len(payload) <= 200
+
+
+def test_a_long_control_frame_is_refused_by_its_head() -> None:
+    with pytest.raises(FrameError, match="16385"):
+        list(Parser().feed(head(16, LIMIT + 1)))
+
+
+def test_data_of_any_length_is_given_out_as_it_comes() -> None:
+    parser = Parser()
+    assert [bytes(p) for _, p in parser.feed(head(Kind.DATA, LONGEST) + b"abc")] == [b"abc"]
+    assert [bytes(p) for _, p in parser.feed(b"de")] == [b"de"]
+    assert not parser.between_frames
+
+
+def test_a_payload_too_long_to_say() -> None:
+    with pytest.raises(ValueError, match="16777216"):
+        head(Kind.DATA, LONGEST + 1)
+
+
+def heart() -> Heart:
+    return Heart(interval=4, patience=12, heard=100, spoke=100)
+
+
+def test_heart_pings_after_an_interval_of_saying_nothing() -> None:
+    h = heart()
+    assert h.beat(103, heard=False, spoke=False) is Beat.REST
+    assert h.beat(104, heard=False, spoke=False) is Beat.PING
+    assert h.beat(105, heard=False, spoke=False) is Beat.REST
+    assert h.beat(108, heard=False, spoke=True) is Beat.REST
+    assert h.beat(111.9, heard=False, spoke=False) is Beat.REST
+
+
+def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
+    h = heart()
+    assert h.beat(111.9, heard=False, spoke=True) is Beat.REST
+    assert h.beat(112, heard=False, spoke=True) is Beat.LOST
+    h = heart()
+    assert h.beat(112, heard=True, spoke=True) is Beat.REST
+    assert h.beat(123, heard=False, spoke=True) is Beat.REST
+    assert h.beat(124, heard=False, spoke=True) is Beat.LOST
