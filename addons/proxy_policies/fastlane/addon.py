@@ -9,6 +9,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.settings import Setting, one_of
 
@@ -32,7 +33,10 @@ class Fastlane:
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
-                self._undo = [undo for undo in (self._handover.patch.apply(),) if undo]
+                self._undo = [undo for undo in (self._handover.patch.apply(), self._quicken_dispatch()) if undo]
+
+    def _quicken_dispatch(self) -> Callable[[], None]:
+        return Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None)).install()
 
     def done(self) -> None:
         """Leave mitmproxy as it was."""

@@ -1,0 +1,137 @@
+"""Asks only the addons that have a hook, instead of every addon for every event. Tried on mitmproxy 12.2.
+
+Stock mitmproxy looks some forty addons through for each of a request's sixteen events, nearly half of the time that it
+spends on one. The table here is looked up instead, and made anew when an addon was added, removed or reloaded. Order,
+`AddonHalt`, error reports and what an error skips are stock's: the rest of the addons that belong to the same member of
+the chain. One difference: a hook that an addon grows while it is loaded is not seen until the next change.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import operator
+import types
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mitmproxy import addonmanager, exceptions, flow, hooks
+
+Groups = list[list[object]]
+
+RARE = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
+
+
+class Table:
+    """Which addons have which hook: for each event's name groups of addons, one per member of the chain."""
+
+    def __init__(self, manager: addonmanager.AddonManager) -> None:
+        self._manager = manager
+        self._chain: list[object] = []
+        self._families: list[tuple[object, list[object]]] = []
+        self._groups: dict[str, Groups] = {}
+
+    def groups(self, name: str) -> Groups:
+        """Return the groups of addons to ask for an event, in order."""
+        if not self._is_current():
+            self._look_around()
+        groups = self._groups.get(name)
+        if groups is None:
+            groups = self._groups[name] = [
+                group for member in self._chain if (group := [addon for addon in _family(member) if _has(addon, name)])
+            ]
+        return groups
+
+    def _is_current(self) -> bool:
+        return _same(self._manager.chain, self._chain) and all(
+            _same(parent.addons, children)  # type: ignore[attr-defined]
+            for parent, children in self._families
+        )
+
+    def _look_around(self) -> None:
+        self._chain = list(self._manager.chain)
+        everybody = addonmanager.traverse(self._chain)
+        self._families = [(addon, list(addon.addons)) for addon in everybody if hasattr(addon, "addons")]
+        self._groups = {}
+
+
+def _same(now: Sequence[object], then: Sequence[object]) -> bool:
+    return len(now) == len(then) and all(map(operator.is_, now, then))
+
+
+def _family(member: object) -> list[object]:
+    return list(addonmanager.traverse([member]))
+
+
+def _has(addon: object, name: str) -> bool:
+    hook = getattr(addon, name, None)
+    return bool(hook) and not isinstance(hook, types.ModuleType)
+
+
+class Dispatch:
+    """Stands in for an addon manager's `trigger_event` and `handle_lifecycle` while installed."""
+
+    def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
+        self._manager, self._legacy_log = manager, legacy_log
+        self._table = Table(manager)
+        self._stock = manager.trigger_event
+
+    def install(self) -> Callable[[], None]:
+        """Take over, and return the function that gives back."""
+        ours = {"trigger_event": self.trigger_event, "handle_lifecycle": self.handle_lifecycle}
+        vars(self._manager).update(ours)
+        if self._legacy_log:
+            self._legacy_log.addFilter(self._is_log_read)
+
+        def undo() -> None:
+            for name, method in ours.items():
+                if vars(self._manager).get(name) == method:
+                    delattr(self._manager, name)
+            if self._legacy_log:
+                self._legacy_log.removeFilter(self._is_log_read)
+
+        return undo
+
+    def _is_log_read(self, record: logging.LogRecord) -> bool:
+        """Say whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
+        return bool(self._table.groups("add_log"))
+
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """Trigger an event, and `update` after it if it is about a flow."""
+        message = event.args()[0]
+        await self.trigger_event(event)
+        if isinstance(message, flow.Flow) and self._table.groups("update"):
+            await self.trigger_event(hooks.UpdateHook([message]))
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
+        name = event.name
+        if name in RARE:
+            await self._stock(event)
+            return
+        for group in self._table.groups(name):
+            try:
+                for addon in group:
+                    result = _hook(addon, name)(*event.args())
+                    if result is not None and inspect.isawaitable(result):
+                        await result
+            except exceptions.AddonHalt:
+                return
+            except exceptions.OptionsError:
+                raise
+            except Exception as error:
+                _report(error)
+
+
+def _hook(addon: object, name: str) -> Callable[..., Any]:
+    hook: Any = getattr(addon, name)
+    if not callable(hook):
+        raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
+    called: Callable[..., Any] = hook
+    return called
+
+
+def _report(error: Exception) -> None:
+    """Log an addon's error as stock does: its traceback without our frames."""
+    traceback = addonmanager.cut_traceback(error.__traceback__, "trigger_event")
+    addonmanager.logger.error(f"Addon error: {error}", exc_info=(type(error), error, traceback))
