@@ -50,6 +50,8 @@ class Exchange:
     """The cache answered."""
     replayed: bool = False
     """A capture answered: nothing of it is to be recorded again."""
+    whole: bool = False
+    """A policy needs the request's body whole before it can answer: it is not to be streamed."""
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None

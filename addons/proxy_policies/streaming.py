@@ -53,8 +53,8 @@ class Streaming:
     name = "streaming"
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Stream a large upload. Never one that has its answer already."""
-        if flow.response or flow.error:
+        """Stream a large upload. Never one that has its answer already, or whose answer depends on all of it."""
+        if flow.response or flow.error or exchange.of(flow).whole:
             return
         length = declared_length(flow.request)
         chunked = "transfer-encoding" in flow.request.headers or flow.request.http_version == "HTTP/2.0"
@@ -91,6 +91,8 @@ class Streaming:
         preview = Preview()
         pipeline.tap(Stage.PREVIEW, preview)
         message.stream = _Stream(pipeline, preview)
+        if pipeline.transforms:
+            message.headers.pop("content-length", None)
 
     async def _complete(self, message: http.Message, pipeline: Pipeline) -> None:
         if message.raw_content is None and isinstance(message.stream, _Stream):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -15,6 +15,7 @@ from proxy_policies.capture import flows, redact
 from proxy_policies.capture.collector import Collector
 from proxy_policies.capture.keyfile import load_key
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response
+from proxy_policies.capture.options import REDACT
 from proxy_policies.capture.places import CaptureError
 from proxy_policies.capture.secrets import Placeholders
 from proxy_policies.capture.sink import Sink
@@ -43,11 +44,7 @@ class Capture:
 
     capture_file = Setting("", settings.as_text, "Record every exchange into this HAR file; it goes on where it ended.")
     capture_filter = Setting("", rules.parse_filter, "Record only exchanges that match this flow filter.")
-    capture_redact = Setting(
-        (),
-        redact.parse_rules,
-        "Further secrets: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME; keep:NAME is no secret.",
-    )
+    capture_redact = REDACT
     capture_max_body = Setting("16m", settings.parse_size, "Keep at most this much of each recorded body.")
 
     def __init__(self) -> None:
@@ -184,7 +181,10 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     if flow.response is not None:
         headers = flows.to_headers(flow.response.headers.fields)
         response = flows.response_of(flow.response, _body(recording.client, headers))
-    return flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
+    entry = flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
+    if exchange.of(flow).origin is not None or flow.response is None:
+        return entry
+    return replace(entry, facts={**entry.facts, "answered_by": "policy"})
 
 
 def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response) -> Response | None:

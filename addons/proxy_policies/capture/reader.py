@@ -29,7 +29,7 @@ class Capture:
         """Yield the entries in order. Raises CaptureError at the first that is wrong."""
         values = _framed(self.path) if self.framed else _whole(self.path)
         for number, value in enumerate(values, 1):
-            yield read_entry(value, f"{self.path.name}: entry {number}", self._fetch)
+            yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
 
     @property
     def key_id(self) -> str:
@@ -37,7 +37,7 @@ class Capture:
         own = self.log.get("_capture")
         return str(own.get("key", "")) if isinstance(own, dict) else ""
 
-    def _fetch(self, name: str) -> bytes:
+    def fetch(self, name: str) -> bytes:
         """Return a body kept beside the capture; never one from outside its folder."""
         folder = self.path.parent.resolve()
         target = (folder / name).resolve()
