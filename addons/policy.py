@@ -1,7 +1,11 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
 from proxy_policies.chain import chain
+from proxy_policies.encoding.addon import Encoding, EntityTags
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
-addons = chain()
+addons = chain(
+    EntityTags(),
+    Encoding(),
+)

@@ -1,0 +1,1 @@
+"""Compresses what the origin sent plain, in a coding the client accepts."""

@@ -1,0 +1,96 @@
+"""The encoding policy: compresses responses for the clients that accept it."""
+
+from mitmproxy import http
+
+from proxy_policies import exchange, trace
+from proxy_policies.body import Stage
+from proxy_policies.encoding.codecs import encoder
+from proxy_policies.encoding.decision import MATCHED, Decision, Subject, Wishes, decide
+from proxy_policies.encoding.heads import encoded, varying
+from proxy_policies.encoding.tags import Weakened, names_weakly
+from proxy_policies.encoding.types import TEXT_LIKE, parse_types
+from proxy_policies.encoding.wishes import parse_codings, read_rule
+from proxy_policies.fields import Fields
+from proxy_policies.rules import parse_rules
+from proxy_policies.settings import Setting, parse_size
+from proxy_policies.streaming import declared_length, is_endless
+
+_weakened = Weakened()
+"""Shared by the two below, which stand on either side of the cache."""
+
+
+class EntityTags:
+    """Before the cache: gives entity tags that we made weak back as the origin knows them."""
+
+    name = "entity-tags"
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Undo in the conditions of a request what `Encoding` did to the tags."""
+        if flow.response or flow.error:
+            return
+        fields = Fields(flow.request.headers.fields)
+        flow.request.headers.fields = _weakened.restore(fields, flow.request.pretty_host).raw
+
+
+class Encoding:
+    """After the cache: compresses what came plain, from the origin or from the cache."""
+
+    name = "encoding"
+
+    encode = Setting(
+        ("zstd", "br", "gzip"),
+        parse_codings,
+        "Content codings for responses that came plain, best liked first: zstd, br, gzip, deflate; off turns it off.",
+    )
+    encode_min_size = Setting("1k", parse_size, "Smallest body worth encoding, such as 1k.")
+    encode_types = Setting(TEXT_LIKE, parse_types, "Globs over the media types worth encoding; ! before one excludes.")
+    encode_rules = Setting(
+        (), parse_rules(read_rule), "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first counts."
+    )
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide, change the head, and put the encoder into the body's pipeline."""
+        response = flow.response
+        if response is None:
+            return
+        fields = Fields(response.headers.fields)
+        subject = Subject(Fields(flow.request.headers.fields), response.status_code, fields, declared_length(response))
+        decision = decide(subject, self._wishes(flow))
+        if decision.varies:
+            fields = varying(fields)
+        if decision.encodes:
+            fields = encoded(fields, decision.coding)
+        if decision.encodes or _confirms_ours(flow, response):
+            fields = _weakened.weaken(fields, flow.request.pretty_host)
+        response.headers.fields = fields.raw
+        if decision.encodes:
+            self._encode(flow, response, decision)
+        trace.note(flow, self.name, decision.coding, decision.why)
+
+    def _wishes(self, flow: http.HTTPFlow) -> Wishes:
+        ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), self.encode)
+        return Wishes(ruled, self.encode_min_size, self.encode_types)
+
+    def _encode(self, flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
+        known, endless = exchange.of(flow), is_endless(response)
+        variants = None if endless else known.variants
+        if variants and (kept := variants.find(decision.coding)) is not None:
+            if flow.request.method != "HEAD":
+                response.raw_content = kept
+            response.headers["Content-Length"] = str(len(kept))
+        elif flow.request.method == "HEAD":
+            response.headers.pop("Content-Length", None)
+        else:
+            known.response_body.add(Stage.ENCODER, encoder(decision.coding, eager=endless))
+            if variants and (tap := variants.keep(decision.coding)):
+                known.response_body.tap(Stage.VARIANT, tap)
+
+
+def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:
+    """Say whether a 304 tells a client that the encoded form it has, with its weak tag, is still good."""
+    received = exchange.of(flow).received
+    return (
+        response.status_code == MATCHED
+        and received is not None
+        and names_weakly(received.get("If-None-Match"), response.headers.get("ETag"))
+    )

@@ -1,0 +1,96 @@
+"""The content codings we make, as body transforms (RFC 9110, section 8.4.1; RFC 7932; RFC 8878).
+
+The levels are the best that keep a chunk of 64 KiB under 2 ms, for it is
+compressed in the event loop. Measured, most time per chunk and ratio on source text:
+zstd 3: 0.7 ms, 3.9; brotli 5 with a 64 KiB window: 1.5 ms, 4.2 (with the usual 4 MiB window
+it saves input up and then takes 5 ms); gzip by isal 3: 0.4 ms, 3.6; by zlib-ng 6: 1.1 ms, 4.0; by
+zlib 4: 1.9 ms, 3.9 (6 takes 2.5 ms).
+"""
+
+import zlib
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import brotli
+import zstandard
+
+
+def _optional(name: str) -> Any:
+    """Import what the extra `fast` installs; None when it is not there."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+isal_zlib, zlib_ng = _optional("isal.isal_zlib"), _optional("zlib_ng.zlib_ng")
+GZIP, ZLIB = 31, 15
+"""zlib's `wbits`: a window of 32 KiB in gzip's or in zlib's wrapping."""
+BROTLI_WINDOW = 16
+"""As a power of two, bytes."""
+
+type Step = Callable[[bytes], bytes]
+type Flush = Callable[[], bytes]
+
+
+class Encoder:
+    """A transform that compresses; `eager` ones hold nothing back, for bodies whose bits are wanted as they come."""
+
+    __slots__ = ("_compress", "_eager", "_finish", "_flush")
+
+    def __init__(self, compress: Step, flush: Flush, finish: Flush, eager: bool) -> None:
+        self._compress = compress
+        self._flush = flush
+        self._finish = finish
+        self._eager = eager
+
+    def feed(self, data: bytes) -> bytes:
+        """Compress a chunk."""
+        out = self._compress(data)
+        return out + self._flush() if self._eager else out
+
+    def finish(self) -> bytes:
+        """Give the end of the compressed body."""
+        return self._finish()
+
+
+def _zstd(eager: bool) -> Encoder:
+    made = zstandard.ZstdCompressor(level=3).compressobj()
+    return Encoder(made.compress, lambda: made.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), made.flush, eager)
+
+
+def _brotli(eager: bool) -> Encoder:
+    made = brotli.Compressor(quality=5, lgwin=BROTLI_WINDOW)
+    return Encoder(made.process, made.flush, made.finish, eager)
+
+
+def _zlib(wbits: int) -> Callable[[bool], Encoder]:
+    def make(eager: bool) -> Encoder:
+        made, sync = _fastest(wbits)
+        return Encoder(made.compress, lambda: made.flush(sync), made.flush, eager)
+
+    return make
+
+
+def _fastest(wbits: int) -> tuple[Any, int]:
+    """Give the fastest zlib that is installed, and its number for a flush that ends no stream."""
+    if isal_zlib is not None:
+        return isal_zlib.compressobj(3, isal_zlib.DEFLATED, wbits), isal_zlib.Z_SYNC_FLUSH
+    if zlib_ng is not None:
+        return zlib_ng.compressobj(6, zlib_ng.DEFLATED, wbits), zlib_ng.Z_SYNC_FLUSH
+    return zlib.compressobj(4, zlib.DEFLATED, wbits), zlib.Z_SYNC_FLUSH
+
+
+CODECS: dict[str, Callable[[bool], Encoder]] = {
+    "zstd": _zstd,
+    "br": _brotli,
+    "gzip": _zlib(GZIP),
+    "deflate": _zlib(ZLIB),
+}
+"""What we can make, by the name it has in Content-Encoding."""
+
+
+def encoder(coding: str, eager: bool = False) -> Encoder:
+    """Make the transform for a coding of `CODECS`."""
+    return CODECS[coding](eager)

@@ -1,0 +1,86 @@
+"""Whether a response is encoded, and how: the one function that says so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy_policies.encoding.negotiation import IDENTITY, Accepted, choose
+from proxy_policies.encoding.types import Types
+from proxy_policies.fields import Fields, parse_directives
+
+NEVER = frozenset({*range(100, 200), 204, 205, 206})
+"""Statuses without a body, and 206, whose body is part of another."""
+MATCHED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A request and the head of its response; the length is in bytes, None when not known beforehand."""
+
+    request: Fields
+    status: int
+    response: Fields
+    length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user set, for this flow: our codings, best liked first, the smallest body, the media types."""
+
+    codings: Sequence[str]
+    min_size: int
+    types: Types
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The coding the body gets, whether another client might get another, and why."""
+
+    coding: str
+    varies: bool
+    why: str
+
+    @property
+    def encodes(self) -> bool:
+        """Say whether the body changes."""
+        return self.coding != IDENTITY
+
+
+def _left(why: str) -> Decision:
+    return Decision(IDENTITY, False, why)
+
+
+def decide(subject: Subject, wishes: Wishes) -> Decision:
+    """Decide on one response. A HEAD is decided on as its GET would be."""
+    if reason := _untouchable(subject, wishes):
+        return _left(reason)
+    accepted = Accepted(subject.request.get("Accept-Encoding"))
+    if accepted.identity and subject.length is not None and subject.length < wishes.min_size:
+        return _left(f"smaller than {wishes.min_size} bytes")
+    if subject.status == MATCHED:
+        return Decision(IDENTITY, True, "not modified")
+    coding = choose(accepted, wishes.codings)
+    if coding == IDENTITY:
+        return Decision(IDENTITY, True, f"the client accepts none of {', '.join(wishes.codings)}")
+    return Decision(coding, True, "the client accepts it")
+
+
+def _untouchable(subject: Subject, wishes: Wishes) -> str:
+    """Say why neither this client nor any other gets the response encoded; "" when one might."""
+    response = subject.response
+    if not wishes.codings:
+        return "turned off"
+    if subject.status in NEVER or "Content-Range" in response:
+        return "a part, or no body"
+    if (present := response.get("Content-Encoding")) and present.strip().lower() != IDENTITY:
+        return f"already {present}"
+    if _forbids(response) or _forbids(subject.request):
+        return "no-transform"
+    # What a 304 refers to is not said again in full (RFC 9110, section 15.4.5): without a type it may have any.
+    media_type = response.get("Content-Type")
+    if not (wishes.types.include(media_type) or (subject.status == MATCHED and media_type is None)):
+        return f"type {media_type or 'unknown'} is not among encode_types"
+    return ""
+
+
+def _forbids(fields: Fields) -> bool:
+    return any(name == "no-transform" for name, _ in parse_directives(fields.get("Cache-Control")))

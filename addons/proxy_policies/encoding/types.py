@@ -1,0 +1,63 @@
+"""Globs over media types, such as `text/*` and `!text/event-stream`."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+
+TEXT_LIKE = (
+    "text/*",
+    "application/json",
+    "application/*+json",
+    "application/x-ndjson",
+    "application/javascript",
+    "application/x-javascript",
+    "application/ecmascript",
+    "application/xml",
+    "application/*+xml",
+    "application/graphql",
+    "application/wasm",
+    "application/yaml",
+    "application/x-yaml",
+    "application/toml",
+    "application/sql",
+    "application/vnd.apple.mpegurl",
+    "application/vnd.ms-fontobject",
+    "application/x-sh",
+    "font/otf",
+    "font/ttf",
+    "image/svg+xml",
+    "image/bmp",
+    "image/x-icon",
+    "image/vnd.microsoft.icon",
+    "model/gltf+json",
+)
+"""What shrinks when compressed."""
+
+_GLOB = re.compile(r"!?[^\s/;,!]+/[^\s/;,]+|\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """Media types, by globs; those with `!` before them take away from the others."""
+
+    wanted: re.Pattern[str]
+    excluded: re.Pattern[str]
+
+    def include(self, content_type: str | None) -> bool:
+        """Say whether a Content-Type is among them, its parameters and case aside."""
+        media_type = (content_type or "").partition(";")[0].strip().lower()
+        return bool(self.wanted.fullmatch(media_type)) and not self.excluded.fullmatch(media_type)
+
+
+def parse_types(globs: Sequence[str]) -> Types:
+    """Read globs over media types; raises ValueError quoting one that is none."""
+    for glob in globs:
+        if not _GLOB.fullmatch(glob.strip()):
+            raise ValueError(f"{glob!r} is no media type; write globs such as text/*, application/json or !text/css")
+    cleaned = [glob.strip().lower() for glob in globs]
+    return Types(_any(g for g in cleaned if g[0] != "!"), _any(g[1:] for g in cleaned if g[0] == "!"))
+
+
+def _any(globs: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(translate, globs)) or r"(?!)")
