@@ -14,11 +14,14 @@ would kill the script loader unseen and leave the proxy running bare.
 import difflib
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, Self, overload
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
+
+from proxy_policies import command_line
 
 logger = logging.getLogger(__name__)
 
@@ -100,17 +103,22 @@ class Settings:
                 self._owners.setdefault(setting.name, []).append(policy)
 
     def load(self, loader: Loader) -> None:
-        """Declare the options, with what the command line and config.yaml hold for them made to fit."""
+        """Declare the options, with what the command line and config.yaml hold for them made to fit.
+
+        The command line wins; mitmproxy would let config.yaml win over `--set`.
+        """
+        said = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options)
         for name, setting in self._settings.items():
-            self._fit_deferred(name, setting)
+            self._fit_deferred(name, setting, said.values_of(name))
             default = list(setting.default) if setting.is_list else setting.default
             loader.add_option(name, setting.typespec, default, setting.help)
 
-    def _fit_deferred(self, name: str, setting: Setting[Any]) -> None:
+    def _fit_deferred(self, name: str, setting: Setting[Any], said: list[str] | None) -> None:
         if name not in ctx.options.deferred:
             return
+        deferred = ctx.options.deferred[name]
         try:
-            value = fit(getattr(ctx.options.deferred[name], "val", None), ctx.options.deferred[name], setting.is_list)
+            value = fit(getattr(deferred, "val", None) if said is None else said, deferred, setting.is_list)
         except ValueError as error:
             logger.error(f"option {name}: {error}")
             del ctx.options.deferred[name]

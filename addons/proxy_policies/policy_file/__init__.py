@@ -1,0 +1,1 @@
+"""Options kept in a file that may change while the proxy runs."""

@@ -1,0 +1,67 @@
+"""Reads a policy file: a YAML mapping from option names to values (YAML 1.2, as mitmproxy's config.yaml).
+
+Only the form is judged here; what an option takes is known where it is applied.
+"""
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+FORBIDDEN = frozenset({"mode", "scripts", "confdir", "server", "policy_file"})
+"""Options that decide how mitmproxy starts; a file read after that cannot."""
+SECRETIVE = ("secret", "auth", "pass", "token")
+"""What the names of options have in them whose values must not be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One option as the file has it; lines count from 1."""
+
+    name: str
+    value: Any
+    line: int
+
+    def refusal(self, reason: object) -> ValueError:
+        """Make the error that says where the entry is and what is wrong with it."""
+        shown = "" if any(part in self.name for part in SECRETIVE) else f" {reprlib.repr(self.value)}:"
+        return ValueError(f"line {self.line}, option {self.name}:{shown} {reason}")
+
+
+def read(text: str) -> dict[str, Entry]:
+    """Read a policy file, by option name; raises ValueError with the line and what is wrong."""
+    document = _load(text)
+    if document is None:
+        return {}
+    if not isinstance(document, CommentedMap):
+        raise ValueError("line 1: write one option per line, as in `cache_size: 64m`")
+    lines = _lines(document)
+    entries = [Entry(str(name), value, lines.get(name, 1)) for name, value in document.items()]
+    for entry in entries:
+        if entry.name in FORBIDDEN:
+            raise ValueError(f"line {entry.line}, option {entry.name}: belongs on the command line, not into the file")
+    return {entry.name: entry for entry in entries}
+
+
+def _load(text: str) -> Any:
+    try:
+        return YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ValueError(f"line {line}: {_first_line(error.problem or error.context or 'no YAML')}") from error
+    except (YAMLError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        # ruamel.yaml lets what a malformed scalar did to int(), date() and the like through
+        raise ValueError(f"no YAML: {_first_line(str(error) or type(error).__name__)}") from error
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
+
+
+def _lines(document: CommentedMap) -> Mapping[Any, int]:
+    return {name: place[0] + 1 for name, place in (document.lc.data or {}).items()}

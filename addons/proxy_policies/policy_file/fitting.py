@@ -1,0 +1,51 @@
+"""Fits a file's entries to the options they name, each to its own type."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mitmproxy.optmanager import OptManager
+
+from proxy_policies.policy_file.document import Entry
+from proxy_policies.settings import Setting, fit
+
+
+def fit_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
+    """Give the options' values by name; raises ValueError for the first entry that does not fit.
+
+    `settings` are our own options, which are parsed here so that a refusal can name the line.
+    """
+    return {entry.name: _value(entry, options, settings) for entry in entries}
+
+
+def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
+    option = dict(options.items()).get(entry.name)
+    if option is None:
+        raise ValueError(f"line {entry.line}, option {entry.name}: no such option{_nearest(entry.name, options)}")
+    try:
+        value = to_type(entry.value, option.typespec)
+        if option.choices and value not in option.choices:
+            raise ValueError(f"choose one of {', '.join(option.choices)}")
+        if entry.name in settings:
+            settings[entry.name].parse(value)
+    except ValueError as error:
+        raise entry.refusal(error) from error
+    return value
+
+
+def _nearest(name: str, options: OptManager) -> str:
+    nearest = difflib.get_close_matches(name, sorted(options.keys()), 1, 0.7)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def to_type(value: Any, typespec: Any) -> Any:
+    """Fit a YAML value to an option's type; raises ValueError saying what the type is."""
+    if value is None and typespec in (str | None, int | None):
+        return None
+    if typespec in (str, str | None, Sequence[str]):
+        return fit(None, value, typespec == Sequence[str])
+    if typespec is bool and not isinstance(value, bool):
+        raise ValueError("write true or false")
+    if typespec in (int, int | None) and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError("write a whole number")
+    return value

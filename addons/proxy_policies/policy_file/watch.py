@@ -1,0 +1,46 @@
+"""Follows a small text file by its content.
+
+Not by its times: an editor may write twice within a clock tick, replace the
+file by another one, or leave it half written for a moment.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why there is no text."""
+
+    reason: str
+
+
+Sight = str | Unreadable
+"""What a look at the file gives."""
+
+
+def look(path: Path) -> Sight:
+    """Read the file, which is UTF-8 text; never raises."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        return Unreadable(error.strerror or str(error))
+    except UnicodeDecodeError:
+        return Unreadable("not UTF-8 text")
+
+
+class Watch:
+    """Tells a change once it has settled: when two looks in a row see the same."""
+
+    def __init__(self, sight: Sight) -> None:
+        self.sight = sight
+        """What was settled last."""
+        self._last = sight
+
+    def settles(self, sight: Sight) -> bool:
+        """Take another look's sight; say whether it is new and stands still."""
+        still, self._last = sight == self._last, sight
+        if not still or sight == self.sight:
+            return False
+        self.sight = sight
+        return True

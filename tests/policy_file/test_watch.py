@@ -1,0 +1,32 @@
+"""When a file that changes has settled."""
+
+from pathlib import Path
+
+from proxy_policies.policy_file.watch import Sight, Unreadable, Watch, look
+
+
+def test_a_change_counts_once_it_stands_still() -> None:
+    watch = Watch("old")
+    sights = ["old", "new, half", "new, whole", "new, whole", "new, whole"]
+    assert [watch.settles(sight) for sight in sights] == [False, False, False, True, False]
+    assert watch.sight == "new, whole"
+
+
+def test_a_moments_emptiness_is_no_change() -> None:
+    watch = Watch("old")
+    assert not any(watch.settles(sight) for sight in ["", "old", "old", "", "old"])
+
+
+def test_gone_and_back() -> None:
+    gone = Unreadable("No such file or directory")
+    watch = Watch("old")
+    sights: list[Sight] = [gone, gone, gone, "old", "old"]
+    assert [watch.settles(sight) for sight in sights] == [False, True, False, False, True]
+
+
+def test_a_look_never_raises(tmp_path: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    assert look(tmp_path / "none") == Unreadable("No such file or directory")
+    assert look(tmp_path) == Unreadable("Is a directory")
+    assert look(binary) == Unreadable("not UTF-8 text")
