@@ -22,39 +22,23 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **extra}
 
 
-class Mitmdump:
-    """A running mitmdump; `port` is the first it listens on, 0 with `-n`."""
+class Running:
+    """A process, and what it prints."""
 
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        *,
-        confdir: Path,
-        script: str | Path | None = "policy.py",
-        mode: str | None = None,
-        program: str = "mitmdump",
-        env: Mapping[str, str] | None = None,
-        wait: bool = True,
-    ) -> None:
-        command = [str(Path(sys.executable).parent / program), "--set", f"confdir={confdir}"]
-        command += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
-        command += ["--mode", mode] if mode else []
-        command += ["-s", str(ADDONS / script)] if script else []
+    def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [*command, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment(**(env or {})),
+            cwd=cwd,
             start_new_session=True,
         )
-        self.confdir = confdir
+        self.port = 0
         self._text = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = 0
-        if wait:
-            self.wait_listening("-n" in arguments)
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -77,11 +61,6 @@ class Mitmdump:
     def url(self) -> str:
         """The proxy's URL."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ca(self) -> Path:
-        """The CA certificate that clients of inspected hosts must trust."""
-        return self.confdir / "mitmproxy-ca-cert.pem"
 
     def log(self) -> str:
         """Give what it has printed so far."""
@@ -130,3 +109,32 @@ class Mitmdump:
         match = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert match
         return int(match[1]) * 1024
+
+
+class Mitmdump(Running):
+    """A running mitmdump; `port` is the first it listens on, 0 with `-n`."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        confdir: Path,
+        script: str | Path | None = "policy.py",
+        mode: str | None = None,
+        program: str = "mitmdump",
+        env: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> None:
+        command = [str(Path(sys.executable).parent / program), "--set", f"confdir={confdir}"]
+        command += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
+        command += ["--mode", mode] if mode else []
+        command += ["-s", str(ADDONS / script)] if script else []
+        super().__init__([*command, *arguments], env)
+        self.confdir = confdir
+        if wait:
+            self.wait_listening("-n" in arguments)
+
+    @property
+    def ca(self) -> Path:
+        """The CA certificate that clients of inspected hosts must trust."""
+        return self.confdir / "mitmproxy-ca-cert.pem"

@@ -1,0 +1,1 @@
+"""The certificate authority that opens inspected hosts: made, trusted, tried and taken back."""

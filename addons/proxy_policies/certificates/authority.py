@@ -1,0 +1,145 @@
+"""A certificate authority for one person's proxy, in the files that mitmproxy reads.
+
+    mitmproxy-ca.pem        key and certificate: what mitmproxy signs with (secret)
+    mitmproxy-ca.p12        the same, for programs that want PKCS #12 (secret)
+    mitmproxy-ca-cert.pem   the certificate: what clients trust
+    mitmproxy-ca-cert.cer   the same, as Android wants it called
+    mitmproxy-ca-cert.p12   the same, as Windows wants it
+
+Each authority has a name of its own: two of one name and different keys confuse browsers, and a name is how
+it is found again in a trust store.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+KEY_FILE = "mitmproxy-ca.pem"
+CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
+SECRET_FILES = (KEY_FILE, "mitmproxy-ca.p12")
+DH_FILE = "mitmproxy-dhparam.pem"  # mitmproxy writes it beside the others
+PUBLIC_FILES = (CERTIFICATE_FILE, "mitmproxy-ca-cert.cer", "mitmproxy-ca-cert.p12")
+
+KEY_SIZE = 2048  # mitmproxy's: it signs every host's certificate, and serves with, this one key
+LIFETIME = timedelta(days=3650)  # mitmproxy's
+CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: clients whose clock is late
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A key and the certificate it signed for itself."""
+
+    key: rsa.RSAPrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def name(self) -> str:
+        """The common name."""
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def make_authority(name: str, now: datetime) -> Authority:
+    """Make an authority that may sign servers' certificates, and nothing else (RFC 5280 4.2.1)."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxy-policies")]
+    )
+    builder = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SKEW)
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_signing_only(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return Authority(key, builder.sign(key, hashes.SHA256()))
+
+
+def _signing_only() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def write_authority(folder: Path, authority: Authority) -> None:
+    """Write the files, replacing others; secrets are readable by their owner alone from the first byte."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate = authority.certificate.public_bytes(serialization.Encoding.PEM)
+    key = authority.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    contents = dict.fromkeys((CERTIFICATE_FILE, "mitmproxy-ca-cert.cer"), certificate) | {
+        KEY_FILE: key + certificate,
+        "mitmproxy-ca.p12": _pkcs12(authority.certificate, authority.key),
+        "mitmproxy-ca-cert.p12": _pkcs12(authority.certificate, None),
+    }
+    for name, content in contents.items():
+        _write(folder / name, content, 0o600 if name in SECRET_FILES else 0o644)
+
+
+def _pkcs12(certificate: x509.Certificate, key: rsa.RSAPrivateKey | None) -> bytes:
+    return pkcs12.serialize_key_and_certificates(
+        b"proxy-policies", key, certificate, None, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+
+
+def read_authority(folder: Path) -> Authority:
+    """Read what mitmproxy would sign with; raises ValueError where that is missing or broken."""
+    try:
+        content = (folder / KEY_FILE).read_bytes()
+    except OSError as error:
+        raise ValueError(f"no certificate authority in {folder}: {error.strerror}") from None
+    try:
+        key = serialization.load_pem_private_key(content, None)
+        certificate = x509.load_pem_x509_certificate(content)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder / KEY_FILE} is not a key with its certificate: {error}") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{folder / KEY_FILE}: mitmproxy signs with an RSA key only")
+    return Authority(key, certificate)
+
+
+def faults(folder: Path, authority: Authority, now: datetime) -> Iterator[str]:
+    """Say what is wrong with an authority and its files."""
+    certificate = authority.certificate
+    if certificate.public_key() != authority.key.public_key():
+        yield f"the key in {KEY_FILE} is not the certificate's"
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begin <= now < end:
+        yield f"valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d} only"
+    for name in SECRET_FILES:
+        path = folder / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            yield f"{name} can be read by others: chmod 600 it"
+    shown = folder / CERTIFICATE_FILE
+    if not shown.exists() or x509.load_pem_x509_certificate(shown.read_bytes()) != certificate:
+        yield f"{CERTIFICATE_FILE}, which clients trust, is not what {KEY_FILE} signs with"
+
+
+def remove_authority(folder: Path) -> None:
+    """Delete the files."""
+    for name in (*SECRET_FILES, *PUBLIC_FILES, DH_FILE):
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""Where programs look for the authorities they trust, and the commands that add and remove one there.
+
+Nothing here runs a command: each store says which would.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+Command = tuple[str, ...]
+
+# A variable left over from elsewhere wins over one that is not set, so all are set. Node adds to its own
+# authorities; the others replace theirs, hence the bundle.
+BUNDLE_VARIABLES = (
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+)
+EXTRA_VARIABLE = "NODE_EXTRA_CA_CERTS"
+
+
+def environment(certificate: Path, bundle: Path) -> dict[str, str]:
+    """Give the variables by which curl, Python, git, pip and Node trust a certificate."""
+    return dict.fromkeys(BUNDLE_VARIABLES, str(bundle)) | {EXTRA_VARIABLE: str(certificate)}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A place that holds trusted authorities: how to add ours, remove it, and ask for it (exit code 0: it is there)."""
+
+    trust: tuple[Command, ...]
+    undo: tuple[Command, ...]
+    ask: Command
+    as_root: bool = False
+
+
+DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
+
+
+def debian(certificate: Path) -> Store:
+    """Give the system's store of Debian and its kin: curl, git, wget, Go and much else read it."""
+    copy = str(DEBIAN_FOLDER / "proxy-policies.crt")
+    return Store(
+        trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-certificates",)),
+        undo=(("rm", "-f", copy), ("update-ca-certificates", "--fresh")),
+        ask=("openssl", "verify", "-CApath", "/etc/ssl/certs", str(certificate)),
+        as_root=True,
+    )
+
+
+def nss(database: Path, certificate: Path, name: str) -> Store:
+    """Give a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
+    at = ("certutil", "-d", f"sql:{database}")
+    made = (database / "cert9.db").exists()
+    make = () if made else (("mkdir", "-p", str(database)), (*at, "-N", "--empty-password"))
+    return Store(
+        trust=(*make, (*at, "-A", "-t", "C,,", "-n", name, "-i", str(certificate))),
+        undo=((*at, "-D", "-n", name),),
+        ask=(*at, "-V", "-u", "L", "-n", name),
+    )
+
+
+def stores(home: Path, certificate: Path, name: str) -> dict[str, list[Store]]:
+    """Give the stores of a machine by the name the user gives them; Firefox has one a profile."""
+    profiles: Iterable[Path] = (
+        database.parent
+        for folder in (".mozilla/firefox", ".config/mozilla/firefox", "snap/firefox/common/.mozilla/firefox")
+        for database in sorted((home / folder).glob("*/cert9.db"))
+    )
+    return {
+        "debian": [debian(certificate)],
+        "chromium": [nss(home / ".pki/nssdb", certificate, name)],
+        "firefox": [nss(profile, certificate, name) for profile in profiles],
+    }

@@ -1,0 +1,48 @@
+"""The programs that tests drive, and the Debian packages that bring them.
+
+`python -m tests.support.programs` prints the packages of those that are missing; scripts/test installs them.
+"""
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {
+    "certutil": "libnss3-tools",
+    "chromium": "chromium",
+    "curl": "curl",
+    "git": "git",
+    "node": "nodejs",
+    "openssl": "openssl",
+    "redis-server": "redis-server",
+    "socat": "socat",
+    "ssh": "openssh-client",
+    "sshd": "openssh-server",
+    "strace": "strace",
+}
+
+
+def find(program: str) -> str | None:
+    """Give a program's path, None when it is not installed; daemons live outside many users' PATH."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
+
+
+def need(program: str) -> str:
+    """Give a program's path; without it the test is skipped, and fails where `CI=true`."""
+    path = find(program)
+    if path is None:
+        reason = f"needs {program} (Debian package {PACKAGES[program]})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def missing_packages() -> list[str]:
+    """Give the packages that would bring what is missing."""
+    return sorted({package for program, package in PACKAGES.items() if find(program) is None})
+
+
+if __name__ == "__main__":
+    print(*missing_packages())
