@@ -2,10 +2,12 @@
 
 from proxy_policies.chain import chain
 from proxy_policies.encoding.addon import Encoding, EntityTags
+from proxy_policies.policy_file.addon import PolicyFile
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
 addons = chain(
+    PolicyFile(),
     EntityTags(),
     Encoding(),
 )
