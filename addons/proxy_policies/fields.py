@@ -16,7 +16,8 @@ RawFields = tuple[tuple[bytes, bytes], ...]
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-_LIST_MEMBER = re.compile(r"""((?:[^",]|"(?:[^"\\]|\\.)*(?:"|$))*)(?:,|$)""", re.DOTALL)
+# Possessive, so that no text takes more than one pass: an unclosed quote runs to the end.
+_LIST_MEMBER = re.compile(r"""(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))*+""", re.DOTALL)
 
 
 def _bytes(text: str) -> bytes:
@@ -103,7 +104,7 @@ def split_list(value: str) -> list[str]:
     """Split a comma-separated list, quoted strings kept whole, empty members dropped."""
     if '"' not in value:
         return [member for part in value.split(",") if (member := part.strip(" \t"))]
-    found = (match[1].strip(" \t") for match in _LIST_MEMBER.finditer(value))
+    found = (match[0].strip(" \t") for match in _LIST_MEMBER.finditer(value))
     return [member for member in found if member]
 
 
@@ -144,13 +145,13 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAY = r"(?:mon|tue|wed|thu|fri|sat|sun)"
 _DATE_FORMS = (
     # Sun, 06 Nov 1994 08:49:37 GMT
-    rf"{_DAY}, (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) (?P<time>\d\d:\d\d:\d\d) gmt",
+    rf"{_DAY}, (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>(?!0000)\d{{4}}) (?P<time>\d\d:\d\d:\d\d) gmt",
     # Sunday, 06-Nov-94 08:49:37 GMT
     rf"{_DAY}[a-z]*, (?P<day>\d\d)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) (?P<time>\d\d:\d\d:\d\d) gmt",
     # Sun Nov  6 08:49:37 1994
-    rf"{_DAY} (?P<month>[a-z]{{3}}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>\d{{4}})",
+    rf"{_DAY} (?P<month>[a-z]{{3}}) (?P<day>[ \d]\d) (?P<time>\d\d:\d\d:\d\d) (?P<year>(?!0000)\d{{4}})",
 )
-_DATES = tuple(re.compile(form) for form in _DATE_FORMS)
+_DATES = tuple(re.compile(form, re.ASCII) for form in _DATE_FORMS)
 _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 

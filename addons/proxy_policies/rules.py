@@ -46,7 +46,7 @@ def parse_filter(text: str) -> flowfilter.TFilter:
         return flowfilter.match_all
     try:
         return flowfilter.parse(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{text!r} is no flow filter; see https://docs.mitmproxy.org/stable/concepts/filters/"
         ) from error
