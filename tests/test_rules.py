@@ -1,0 +1,83 @@
+"""The one grammar of every rule."""
+
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy.test import tflow
+
+from proxy_policies.rules import Rule, parse_filter, parse_rule, parse_rules
+
+
+@pytest.mark.parametrize(
+    ("spec", "filter_text", "action"),
+    [
+        ("//off", "", "off"),
+        ("/~d example.test/off", "~d example.test", "off"),
+        ("|~u /a/b|off", "~u /a/b", "off"),
+        ("//X-Path//a//b/", "", "X-Path//a//b/"),
+        ("/ /off", " ", "off"),
+        (":~m GET & ~c 200:a:b", "~m GET & ~c 200", "a:b"),
+    ],
+)
+def test_a_rule_has_a_filter_and_an_action(spec: str, filter_text: str, action: str) -> None:
+    rule = parse_rule(spec)
+    assert (rule.filter_text, rule.action, rule.spec) == (filter_text, action, spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ("", "'' is no rule; write /flow-filter/action, for example //action"),
+        ("off", "'off' is no rule; write /flow-filter/action, for example //off"),
+        ("1~q1off", "'1~q1off' is no rule"),
+        (" //off", "' //off' is no rule"),
+        ("/off", "'/off' lacks its second '/'; write /flow-filter/action"),
+        ("|~q|", r"'\|~q\|' lacks its action; write \|flow-filter\|action"),
+        ("//", "'//' lacks its action"),
+        ("/~nothing/off", "'~nothing' is no flow filter; see https://"),
+        ("/~u [/off", r"'~u \[' is no flow filter"),
+    ],
+)
+def test_what_is_no_rule_is_quoted(spec: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=f"^{complaint}"):
+        parse_rule(spec)
+
+
+@pytest.mark.parametrize("text", ["(" * 500 + "a" + ")" * 500, "!" * 1000 + "a"])
+def test_a_filter_nested_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no flow filter"):
+        parse_filter(text)
+
+
+def test_matches() -> None:
+    flow = tflow.tflow(resp=True)
+    assert parse_rule("//off").matches(flow)
+    assert parse_rule("/~c 200/off").matches(flow)
+    assert not parse_rule("/~c 404/off").matches(flow)
+
+
+def test_parse_rules_reads_each() -> None:
+    def action(rule: Rule) -> str:
+        return rule.action
+
+    assert parse_rules(action)(["//a", "//b"]) == ("a", "b")
+    assert parse_rules(action)([]) == ()
+
+
+filters = st.lists(st.sampled_from(["~q", "~s", "~u", "~c", "~d", "(", ")", "!", "&", "|", "a", "200", "'", '"', "\\"]))
+
+
+@given(st.text(max_size=1), filters.map(" ".join), st.text())
+def test_any_text_is_a_rule_or_a_value_error(separator: str, filter_text: str, action: str) -> None:
+    spec = separator + filter_text + separator + action
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # re warns of odd patterns
+        try:
+            rule = parse_rule(spec)
+        except ValueError:
+            return
+    assert rule.spec == rule.spec[0] + rule.filter_text + rule.spec[0] + rule.action
+    assert rule.spec[0] not in rule.filter_text
+    rule.matches(tflow.tflow(resp=True))
