@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
 
+from proxy_policies.patches import framing
 from proxy_policies.patches.patch import Patch
 
-PATCHES: tuple[Patch, ...] = ()
+PATCHES: tuple[Patch, ...] = (*framing.PATCHES,)
 
 
 class Patches:

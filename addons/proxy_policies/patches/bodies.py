@@ -1,0 +1,57 @@
+"""Reading a body with its trailer section, which makes mitmproxy raise and hang (RFC 9112, section 7.1)."""
+
+import h11
+from mitmproxy import http
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestTrailers, ResponseTrailers
+from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
+
+from proxy_policies.patches.request_heads import HEAD_LIMIT
+
+
+class Bodies(Http1Connection):
+    """A side of the proxy that reads bodies. What mitmproxy has optional is there while a body is read."""
+
+    stream_id: int
+    request: http.Request
+
+    def read_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Hand on what has come of the body, and its end."""
+        while True:
+            try:
+                part = self._next_part(event)
+            except h11.ProtocolError as error:
+                yield from self.refuse_body(str(error))
+                return
+            if part is None:
+                return
+            if isinstance(part, h11.EndOfMessage):
+                yield from self._end_body(part)
+                return
+            if part.data:
+                yield ReceiveHttp(self.ReceiveData(self.stream_id, bytes(part.data)))
+
+    def _next_part(self, event: events.Event) -> h11.Data | h11.EndOfMessage | None:
+        if isinstance(event, events.ConnectionClosed):
+            return self.body_reader.read_eof()
+        part: h11.Data | h11.EndOfMessage | None = self.body_reader(self.buf)
+        if part is None and len(self.buf) > HEAD_LIMIT:
+            raise h11.RemoteProtocolError("chunk size or trailer section too long")
+        return part
+
+    def _end_body(self, end: h11.EndOfMessage) -> CommandGenerator[None]:
+        is_request = isinstance(self, Http1Server)
+        if end.headers:
+            received = RequestTrailers if is_request else ResponseTrailers
+            yield ReceiveHttp(received(self.stream_id, http.Headers(end.headers.raw_items())))
+        if self.request.method.upper() != "CONNECT":
+            yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
+        yield from self.mark_done(request=is_request, response=not is_request)
+
+    def refuse_body(self, why: str) -> CommandGenerator[None]:
+        """Give up a connection whose framing is broken."""
+        yield commands.CloseConnection(self.conn)
+        message = f"HTTP/1 protocol error: {why}"
+        yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, message, code=self.ReceiveProtocolError.code))

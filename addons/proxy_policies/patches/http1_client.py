@@ -1,0 +1,126 @@
+"""The side of the proxy that speaks HTTP/1 with origins and upstream proxies.
+
+mitmproxy passes the client's version on, and decides on framing and persistence
+by the very objects that addons edit. Here the version is ours, and what was
+really sent and received counts.
+"""
+
+from mitmproxy import http
+from mitmproxy.net.http import http1, url
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.http._http1 import Http1Client
+
+from proxy_policies.fields import Fields
+from proxy_policies.patches.bodies import Bodies
+from proxy_policies.patches.http1_server import kept_request
+from proxy_policies.patches.messages import VERSION, Framing, chunk, frame_request, last_chunk, with_persistence
+
+HEAD_LIMIT = 256 * 1024
+"""The most bytes a response head may have: Chromium's limit, the most generous of the browsers'."""
+
+
+class Client(Bodies, Http1Client):
+    """Sends requests and receives responses. `request` and `response` are as sent and as received."""
+
+    _framing = Framing.NONE
+    _trailers = Fields()
+    is_reused = False
+    """The connection has carried a request before this one."""
+    _used = False
+
+    # Sending
+
+    def send(self, event: HttpEvent) -> CommandGenerator[None]:
+        """Send a part of the request."""
+        match event:
+            case RequestHeaders():
+                yield from self._send_head(event)
+            case RequestData():
+                if data := chunk(event.data) if self._framing is Framing.CHUNKED else event.data:
+                    yield commands.SendData(self.conn, data)
+            case RequestTrailers():
+                self._trailers = Fields(event.trailers.fields)
+            case RequestEndOfMessage():
+                if self._framing is Framing.CHUNKED:
+                    yield commands.SendData(self.conn, last_chunk(self._trailers))
+                yield from self.mark_done(request=True)
+            case _:
+                yield from super().send(event)
+
+    def _send_head(self, event: RequestHeaders) -> CommandGenerator[None]:
+        self.is_reused, self._used = self._used, True
+        self.stream_id = event.stream_id
+        self.request = request = as_http1(event.request)
+        body = event.request.raw_content
+        head = frame_request(
+            Fields(request.headers.fields),
+            length=None if body is None else len(body),
+            is_empty=event.end_stream,
+        )
+        self._framing, self._trailers = head.framing, Fields()
+        request.headers = http.Headers(head.fields.raw)
+        yield commands.SendData(self.conn, http1.assemble_request_head(request))
+
+    # Receiving
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Read a response head, once it is there."""
+        for command in super().read_headers(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
+                self._keep(command.event.response)
+            yield command
+        if self.state == self.read_headers and len(self.buf) > HEAD_LIMIT and self.stream_id is not None:
+            yield commands.CloseConnection(self.conn)
+            message = f"the response head has over {HEAD_LIMIT} bytes"
+            yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
+
+    def _keep(self, response: http.Response) -> None:
+        """Leave the response to the addons, and keep what persistence is decided by."""
+        if response is self.response:
+            data = response.data
+            self.response = http.Response(
+                http_version=data.http_version,
+                status_code=data.status_code,
+                reason=data.reason,
+                headers=http.Headers(data.headers.fields),
+                content=None,
+                trailers=None,
+                timestamp_start=data.timestamp_start,
+                timestamp_end=None,
+            )
+
+
+def as_http1(request: http.Request) -> http.Request:
+    """Copy a request's head as HTTP/1.1 in our name."""
+    sent = kept_request(request)
+    sent.http_version = VERSION
+    if request.is_http2 or request.is_http3:
+        _translate(sent)
+    if "host" not in sent.headers and sent.method != "CONNECT":
+        sent.headers.insert(0, "Host", request.authority or url.hostport(request.scheme, request.host, request.port))
+    return sent
+
+
+def _translate(sent: http.Request) -> None:
+    """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3).
+
+    mitmproxy uses a connection for one request of a multiplexed client only; the origin is told so.
+    """
+    authority, sent.authority = sent.authority, ""
+    if "host" not in sent.headers and authority:
+        sent.headers.insert(0, "Host", authority)
+    cookies = sent.headers.get_all("cookie")
+    if len(cookies) > 1:
+        sent.headers["Cookie"] = "; ".join(cookies)
+    sent.headers = http.Headers(with_persistence(Fields(sent.headers.fields), VERSION, closes=True).raw)

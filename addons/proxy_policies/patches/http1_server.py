@@ -1,0 +1,254 @@
+"""The side of the proxy that speaks HTTP/1 with its clients.
+
+mitmproxy decides on framing and persistence by the very objects that addons edit,
+answers with the origin's version, compares connection options by case, sends
+chunked bodies to HTTP/1.0 clients, takes heads of any size, and drops the
+connection after every error. Here each of these follows RFC 9112.
+"""
+
+from mitmproxy import http
+from mitmproxy.connection import ConnectionState
+from mitmproxy.net.http import status_codes
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp, format_error
+from mitmproxy.proxy.layers.http._events import (
+    RequestHeaders,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.layers.http._http1 import make_body_reader
+from mitmproxy.utils import human
+
+from proxy_policies.fields import Fields, tokens
+from proxy_policies.patches.bodies import Bodies
+from proxy_policies.patches.lingering import Lingering
+from proxy_policies.patches.messages import (
+    VERSION,
+    Framing,
+    chunk,
+    frame_response,
+    is_modern,
+    last_chunk,
+    persists,
+    with_persistence,
+)
+from proxy_policies.patches.request_heads import HEAD_LIMIT, BadRequest, host_of_target, read_request
+
+DRAIN_LIMIT = 64 * 1024
+"""The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
+
+
+class Server(Bodies, Lingering):
+    """Receives requests and sends responses. `request` and `response` are as received and as sent."""
+
+    _framing = Framing.NONE
+    _left: int | None = None
+    """Bytes that the response still lacks, where it said how many it has."""
+    _trailers = Fields()
+    _invited = False
+    """We said 100 (Continue)."""
+
+    # Receiving
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Read a request head, once it is there."""
+        if isinstance(event, events.ConnectionClosed):
+            yield from super().read_headers(event)
+            return
+        lines = self.buf.maybe_extract_lines()
+        while lines == []:  # RFC 9112, section 2.2: empty lines before a request are to be ignored
+            lines = self.buf.maybe_extract_lines()
+        try:
+            if lines:
+                request, size = read_request([bytes(line) for line in lines], self._strict)
+                yield from self._receive(request, size, event)
+            elif len(self.buf) > HEAD_LIMIT:
+                raise BadRequest(431, f"The request head has over {HEAD_LIMIT} bytes.")
+        except BadRequest as error:
+            yield from self._refuse(error)
+
+    @property
+    def _strict(self) -> bool:
+        return bool(self.context.options.validate_inbound_headers)
+
+    def _receive(
+        self, request: http.Request, size: int | None, event: events.ConnectionEvent
+    ) -> CommandGenerator[None]:
+        self.request = kept_request(request)
+        self._invited = False
+        host = host_of_target(request)
+        if host is not None and request.headers.get("host") != host:
+            request.headers["Host"] = host
+        yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
+        if not self._lingering:
+            self.body_reader = make_body_reader(size)
+            self.state = self.read_body
+            yield from self.state(event)
+
+    def _refuse(self, error: BadRequest) -> CommandGenerator[None]:
+        yield commands.Log(f"{human.format_address(self.conn.peername)}: {error}")
+        response = error_response(error.status, str(error))
+        response.headers["Connection"] = "close"
+        yield commands.SendData(self.conn, head_of(response) + (response.raw_content or b""))
+        yield from self.linger()
+
+    def refuse_body(self, why: str) -> CommandGenerator[None]:
+        """Answer a body whose framing is broken, unless an answer is under way."""
+        if self.response is None and self.conn.state & ConnectionState.CAN_WRITE and self.conn.connected:
+            yield from self._refuse(BadRequest(400, why))
+        yield from super().refuse_body(why) if not self._lingering else self._report(why)
+
+    def _report(self, why: str) -> CommandGenerator[None]:
+        error = self.ReceiveProtocolError
+        yield ReceiveHttp(error(self.stream_id, f"HTTP/1 protocol error: {why}", code=error.code))
+
+    # Sending
+
+    def send(self, event: HttpEvent) -> CommandGenerator[None]:
+        """Send a part of the response."""
+        if event.stream_id != self.stream_id:
+            return
+        match event:
+            case ResponseHeaders():
+                yield from self._send_head(event.response, event.end_stream)
+            case ResponseData():
+                if data := self._framed(event.data):
+                    yield commands.SendData(self.conn, data)
+            case ResponseTrailers():
+                self._trailers = Fields(event.trailers.fields)
+            case ResponseEndOfMessage():
+                yield from self._send_end()
+            case ResponseProtocolError():
+                yield from self._fail(event)
+
+    def _send_head(self, response: http.Response, is_empty: bool) -> CommandGenerator[None]:
+        status, version = response.status_code, self.request.http_version
+        if 100 <= status < 200 and status != 101:
+            self._invited = self._invited or status == 100
+            if is_modern(version):  # RFC 9110, section 15.2: none to HTTP/1.0
+                yield commands.SendData(self.conn, head_of(response))
+            return
+        body = response.raw_content
+        length = len(body) if body is not None else 0 if is_empty else None
+        head = frame_response(
+            Fields(response.headers.fields), method=self.request.method, status=status, version=version, length=length
+        )
+        fields = head.fields
+        if status != 101 and not (self.request.method == "CONNECT" and status < 300):
+            fields = with_persistence(fields, version, self._closes(fields, head.framing))
+        self.response = kept_response(response, fields)
+        self._framing, self._trailers = head.framing, Fields()
+        declared = fields.get("content-length") or ""
+        self._left = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        yield commands.SendData(self.conn, head_of(self.response))
+
+    def _closes(self, fields: Fields, framing: Framing) -> bool:
+        received = Fields(self.request.headers.fields)
+        return (
+            not persists(self.request.http_version, received)
+            # RFC 9112, section 9.3: a proxy keeps no connection with an HTTP/1.0 client
+            or (bool(self.request.authority) and not is_modern(self.request.http_version))
+            or framing is Framing.CLOSE
+            or "close" in tokens(fields.get("connection"))
+            or not (self.request_done or self._upload_ends_soon(received))
+        )
+
+    def _upload_ends_soon(self, received: Fields) -> bool:
+        if "expect" in received and not self._invited:
+            return False  # nobody knows whether the body comes
+        size = received.get("content-length") or "0"
+        return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
+
+    def _framed(self, data: bytes) -> bytes:
+        if self._is_tunnel or self._framing is Framing.CLOSE:
+            return data
+        if self._framing is Framing.CHUNKED:
+            return chunk(data)
+        if self._framing is Framing.NONE:
+            return b""
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        return data
+
+    @property
+    def _is_tunnel(self) -> bool:
+        return bool(self.state == self.passthrough)
+
+    def _send_end(self) -> CommandGenerator[None]:
+        if self._framing is Framing.CHUNKED:
+            yield commands.SendData(self.conn, last_chunk(self._trailers))
+        if self._left and self.response:  # the body was shorter than its Content-Length: only a close can tell
+            self.response.headers["connection"] = "close"
+        closes = self.response is not None and not persists(VERSION, Fields(self.response.headers.fields))
+        if closes and (not self.request_done or self.buf):
+            yield from self.linger()
+        else:
+            yield from self.mark_done(response=True)
+
+    def _fail(self, event: ResponseProtocolError) -> CommandGenerator[None]:
+        if not self.conn.state & ConnectionState.CAN_WRITE:
+            return
+        status = event.code.http_status_code()
+        if self.response or status is None:
+            yield commands.CloseConnection(self.conn)
+            return
+        response = error_response(status, event.message)
+        if status == status_codes.BAD_REQUEST:
+            response.headers["Connection"] = "close"
+        yield from self._send_head(response, is_empty=False)
+        if data := self._framed(response.raw_content or b""):
+            yield commands.SendData(self.conn, data)
+        yield from self._send_end()
+
+
+def kept_request(request: http.Request) -> http.Request:
+    """Copy of a request's head what no addon shall edit."""
+    data = request.data
+    return http.Request(
+        host=data.host,
+        port=data.port,
+        method=data.method,
+        scheme=data.scheme,
+        authority=data.authority,
+        path=data.path,
+        http_version=data.http_version,
+        headers=http.Headers(data.headers.fields),
+        content=None,
+        trailers=None,
+        timestamp_start=data.timestamp_start,
+        timestamp_end=None,
+    )
+
+
+def kept_response(response: http.Response, fields: Fields) -> http.Response:
+    """Copy a response's head as it is sent in our version."""
+    data = response.data
+    reason = data.reason
+    if not reason and not response.http_version.startswith("HTTP/1"):  # HTTP/2 has no reason phrases
+        reason = status_codes.RESPONSES.get(data.status_code, "").encode()
+    return http.Response(
+        http_version=VERSION.encode(),
+        status_code=data.status_code,
+        reason=reason,
+        headers=http.Headers(fields.raw),
+        content=None,
+        trailers=None,
+        timestamp_start=data.timestamp_start,
+        timestamp_end=None,
+    )
+
+
+def head_of(response: http.Response) -> bytes:
+    """Write a response head."""
+    data = response.data
+    return b"%s %d %s\r\n%s\r\n" % (VERSION.encode(), data.status_code, data.reason, bytes(data.headers))
+
+
+def error_response(status: int, message: str) -> http.Response:
+    """Make the response to what went wrong."""
+    return http.Response.make(status, format_error(status, message), {"Content-Type": "text/html; charset=utf-8"})

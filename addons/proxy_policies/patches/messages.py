@@ -1,0 +1,137 @@
+"""HTTP/1 messages as we send them: framing and persistence (RFC 9112, sections 6 and 9.3).
+
+Each side of the proxy decides by what that side really received and sent. Everything here is pure.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from proxy_policies.fields import Fields, split_list, tokens
+
+VERSION = "HTTP/1.1"
+"""The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
+OPTIONS_OF_OURS = ("close", "keep-alive")
+"""The connection options that say whether the connection goes on: each sender's own affair."""
+
+
+class Framing(Enum):
+    """How the end of a body is told."""
+
+    NONE = auto()
+    """There is no body."""
+    LENGTH = auto()
+    CHUNKED = auto()
+    CLOSE = auto()
+    """The connection's end is the body's end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields of a message made fit to be sent, and what follows them."""
+
+    fields: Fields
+    framing: Framing
+
+
+def persists(version: str, fields: Fields) -> bool:
+    """Say whether a message leaves its connection open (RFC 9112, section 9.3)."""
+    options = tokens(fields.get("connection"))
+    if "close" in options:
+        return False
+    return is_modern(version) or "keep-alive" in options
+
+
+def is_modern(version: str) -> bool:
+    """Say whether a version has chunked bodies and connections that persist of themselves: HTTP/1.1 and later."""
+    return version not in ("HTTP/1.0", "HTTP/0.9")
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Say whether a response to `method` ends with its head whatever its fields say (RFC 9112, section 6.3)."""
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return True
+    return method == "CONNECT" and status < 300
+
+
+def frame_response(fields: Fields, *, method: str, status: int, version: str, length: int | None) -> Head:
+    """Choose the framing of a response and say it in the fields.
+
+    `method` and `version` are the request's as the client sent it; `length` is the
+    body's in bytes, None when it is not known yet. Never chunked to HTTP/1.0.
+    """
+    if has_no_body(method, status):
+        framing, fields = Framing.NONE, _fields_without_body(fields, method, status)
+    else:
+        framing = _response_framing(fields, version, length)
+        fields = _told(fields, framing, length)
+    if not is_modern(version):
+        fields = fields.without(["transfer-encoding"])
+    return Head(fields, framing)
+
+
+def _fields_without_body(fields: Fields, method: str, status: int) -> Fields:
+    """Leave the fields that speak of a body only where they may (RFC 9110, section 8.6; RFC 9112, section 6.1)."""
+    if method == "HEAD" or status == 304:
+        return fields
+    return fields.without(["content-length", "transfer-encoding"])
+
+
+def _response_framing(fields: Fields, version: str, length: int | None) -> Framing:
+    codings = tokens(fields.get("transfer-encoding"))
+    if codings and codings[-1] != "chunked":
+        return Framing.CLOSE
+    if codings and is_modern(version):
+        return Framing.CHUNKED
+    if length is not None or (not codings and "content-length" in fields):
+        return Framing.LENGTH
+    return Framing.CHUNKED if is_modern(version) else Framing.CLOSE
+
+
+def frame_request(fields: Fields, *, length: int | None, is_empty: bool) -> Head:
+    """Choose the framing of a request and say it in the fields.
+
+    `length` is the body's in bytes, None when it is not known yet; `is_empty`: no body follows.
+    """
+    codings = tokens(fields.get("transfer-encoding"))
+    if is_empty:
+        # Content-Length: 0 stays: it is what a POST without a body says (RFC 9110, section 8.6).
+        said = fields.replacing("Content-Length", "0") if "content-length" in fields else fields
+        return Head(said.without(["transfer-encoding"]), Framing.NONE)
+    is_open = length is None and "content-length" not in fields
+    framing = Framing.CHUNKED if codings or is_open else Framing.LENGTH
+    return Head(_told(fields, framing, length), framing)
+
+
+def _told(fields: Fields, framing: Framing, length: int | None) -> Fields:
+    """Say the framing in the fields; what contradicts it goes."""
+    if framing is Framing.LENGTH:
+        fields = fields.without(["transfer-encoding"])
+        said = fields.lines("content-length")
+        return fields if length is None or said == [str(length)] else fields.replacing("Content-Length", str(length))
+    fields = fields.without(["content-length"])
+    if framing is Framing.CHUNKED and "transfer-encoding" not in fields:
+        return fields.adding("Transfer-Encoding", "chunked")
+    return fields
+
+
+def with_persistence(fields: Fields, version: str, closes: bool) -> Fields:
+    """Say in `Connection` whether the connection goes on, to a peer that spoke `version`; other options stay."""
+    options = split_list(fields.get("connection") or "")
+    kept = [option for option in options if option.lower() not in OPTIONS_OF_OURS]
+    if closes:
+        kept.append("close")
+    elif not is_modern(version):
+        kept.append("keep-alive")
+    if kept == options:
+        return fields
+    return fields.replacing("Connection", ", ".join(kept)) if kept else fields.without(["connection"])
+
+
+def chunk(data: bytes) -> bytes:
+    """Write a chunk (RFC 9112, section 7.1); nothing for no data, which would be the last one."""
+    return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
+
+
+def last_chunk(trailers: Fields) -> bytes:
+    """Write the end of a chunked body, with its trailer section (RFC 9112, section 7.1.2)."""
+    return b"0\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % line for line in trailers.raw)
