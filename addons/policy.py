@@ -1,13 +1,21 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
+from proxy_policies.capture.addon import Capture
+from proxy_policies.capture.replay_addon import Replay
 from proxy_policies.chain import chain
 from proxy_policies.encoding.addon import Encoding, EntityTags
+from proxy_policies.explain.addon import Explain
+from proxy_policies.fastlane.addon import Fastlane
 from proxy_policies.policy_file.addon import PolicyFile
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
 addons = chain(
     PolicyFile(),
+    Replay(),
+    Capture(),
     EntityTags(),
     Encoding(),
+    Explain(),
+    Fastlane(),
 )
