@@ -1,0 +1,54 @@
+"""The environment of a command that is run through the proxy: its proxy and CA variables, for every client we know."""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import certifi
+
+PROXY = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
+BYPASS = ("no_proxy",)
+BUNDLES = (  # each client reads its own, and one that is left over wins: so all of them are set
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "DENO_CERT",
+    "NIX_SSL_CERT_FILE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+)
+EXTRA = ("NODE_EXTRA_CA_CERTS",)  # added to those the client has: our CA alone
+HINT = """nothing came through the proxy. The command may not read http_proxy and https_proxy:
+  Node      NODE_USE_ENV_PROXY=1 works from Node 24 (it is set); before that use undici's EnvHttpProxyAgent
+  aiohttp   ClientSession(trust_env=True)
+  Java      JAVA_TOOL_OPTIONS='-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort={port} -Dhttp.nonProxyHosts='
+  Go        leaves localhost out: use another name for 127.0.0.1 in the target's URL
+  Chromium  --proxy-server={proxy} --proxy-bypass-list='<-loopback>'"""
+
+
+def environment(base: Mapping[str, str], proxy: str, bundle: Path, ca: Path) -> dict[str, str]:
+    """Return the environment for a child that is to use the proxy at this URL and to trust these CAs."""
+    names = {*PROXY, *BYPASS}
+    kept = {name: value for name, value in base.items() if name.lower() not in names and name != "SSL_CERT_DIR"}
+    proxies = {spelling: proxy for name in PROXY for spelling in (name, name.upper())}
+    bypass = {spelling: "" for name in BYPASS for spelling in (name, name.upper())}
+    bundles = {name: str(bundle) for name in BUNDLES} | {name: str(ca) for name in EXTRA}
+    return {**kept, **proxies, **bypass, **bundles, "NODE_USE_ENV_PROXY": "1"}
+
+
+def write_bundle(target: Path, ca: Path, base: Mapping[str, str]) -> None:
+    """Write all CAs into one file: those the child trusted so far, and the proxy's. Raises OSError."""
+    sources = [*_trusted(base), ca]
+    texts = [path.read_text(encoding="utf-8", errors="replace").strip() for path in sources]
+    target.write_text("\n".join(texts) + "\n", encoding="utf-8")
+
+
+def _trusted(base: Mapping[str, str]) -> Iterable[Path]:
+    """Return the bundles in force: the user's own, certifi's and the system's, each once."""
+    system = ssl.get_default_verify_paths().openssl_cafile
+    named = [base[name] for name in (*BUNDLES, *EXTRA) if base.get(name)]
+    paths = dict.fromkeys(Path(name) for name in (*named, certifi.where(), system))
+    return [path for path in paths if path.is_file()]

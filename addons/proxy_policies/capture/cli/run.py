@@ -1,0 +1,124 @@
+"""`record` and `replay`: a command, run through the proxy."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from proxy_policies.capture import child
+from proxy_policies.capture.places import CaptureError
+from proxy_policies.capture.proxy_process import ProxyProcess
+from proxy_policies.capture.reader import open_capture
+
+FAILED = 2
+
+
+def say(text: str) -> None:
+    """Tell the user something on stderr: stdout is the command's."""
+    print(f"capture: {text}", file=sys.stderr)
+
+
+def proxy_settings(arguments: argparse.Namespace) -> list[str]:
+    """Return the options that every run of ours gives the proxy, then the user's own."""
+    own = [f"inspect_hosts={glob}" for glob in (arguments.inspect or ["*"])]
+    own += [] if arguments.with_cache else ["cache=off"]
+    own += [f"capture_redact={rule}" for rule in arguments.redact]
+    own += [f"policy_file={Path(arguments.policy).resolve()}"] if arguments.policy else []
+    return [*own, *arguments.set]
+
+
+def record(arguments: argparse.Namespace) -> int:
+    """Record what a command does. Returns its exit code; 2 when nothing came through."""
+    path = Path(arguments.capture)
+    if path.exists() and not (arguments.append or arguments.overwrite):
+        raise CaptureError(f"{path} exists: --append adds to it, --overwrite replaces it")
+    target = path.with_name(f"{path.name}.part") if arguments.overwrite else path
+    target.unlink(missing_ok=True) if arguments.overwrite else None
+    settings = [f"capture_file={target.resolve()}", *proxy_settings(arguments)]
+    settings += [f"capture_filter={arguments.filter}"] if arguments.filter else []
+    before = _count(path) if arguments.append else 0
+    code, proxy = _through_proxy(arguments, settings)
+    if arguments.overwrite:
+        target.replace(path)
+    added = _count(path) - before
+    if not added:
+        say(child.HINT.format(port=proxy.port, proxy=proxy.url))
+        return code or FAILED
+    say(f"recorded {_exchanges(added)} into {path}")
+    return code
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Replay a capture to a command. Returns its exit code; 1 when it asked for what was not recorded."""
+    path = Path(arguments.capture)
+    if arguments.mode != "new":
+        open_capture(path)
+    with tempfile.TemporaryDirectory(prefix="capture-") as folder:
+        report = Path(folder) / "report.json"
+        settings = [f"replay_file={path.resolve()}", f"replay_mode={arguments.mode}", f"replay_report={report}"]
+        settings += [f"replay_ignore={spec}" for spec in arguments.ignore]
+        settings += [f"replay_ignore=match:{name}" for name in arguments.match_header]
+        settings += [f"replay_dates={arguments.dates}"]
+        settings += ["connection_strategy=lazy", "upstream_cert=false"] if arguments.mode != "new" else []
+        settings += [f"capture_file={path.resolve()}"] if arguments.mode == "new" else []
+        code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
+        outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
+    return code or _verdict(outcome, arguments.mode, child.HINT.format(port=proxy.port, proxy=proxy.url))
+
+
+def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
+    """Say how a replay went, and return its exit code."""
+    for miss in outcome["misses"]:
+        say(f"not answered: {miss['url']}: {miss['why']}")
+    unused = outcome["unused"] if mode == "strict" else []
+    for text in unused:
+        say(f"never asked for: {text}")
+    if not outcome["played"] and not outcome["misses"] and mode != "new":
+        say(hint)
+        return FAILED
+    say(f"replayed {_exchanges(outcome['played'])}, {len(outcome['misses'])} not answered")
+    return 1 if outcome["misses"] or unused else 0
+
+
+def _exchanges(count: int) -> str:
+    return f"{count} exchange{'' if count == 1 else 's'}"
+
+
+def _count(path: Path) -> int:
+    try:
+        return sum(1 for _ in open_capture(path))
+    except (OSError, CaptureError):
+        return 0
+
+
+def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:
+    """Run the command with a proxy of these settings; its exit code, as a shell gives it."""
+    with ProxyProcess(Path(arguments.confdir).expanduser(), settings) as proxy, _bundle(proxy) as folder:
+        bundle = Path(folder) / "ca-bundle.pem"
+        child.write_bundle(bundle, proxy.ca, os.environ)
+        code = _run(arguments.command, child.environment(os.environ, proxy.url, bundle, proxy.ca))
+    return code, proxy
+
+
+def _bundle(proxy: ProxyProcess) -> "tempfile.TemporaryDirectory[str]":
+    if not proxy.ca.exists():
+        raise CaptureError(f"the proxy made no CA certificate at {proxy.ca}")
+    return tempfile.TemporaryDirectory(prefix="capture-")
+
+
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    try:
+        process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
+    except OSError as error:
+        raise CaptureError(f"cannot start {command[0]}: {error.strerror or error}") from None
+    while True:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            continue  # the terminal sent it to the command too: its way to end is its own
+        return code if code >= 0 else 128 - code

@@ -1,0 +1,130 @@
+"""`capture record` and `capture replay`: a command run through the proxy."""
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.mitmdump import environment
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
+
+from proxy_policies.capture.reader import open_capture
+
+StartOrigin = Callable[..., Origin]
+FETCH = "import sys, urllib.request as u; [print(u.urlopen(url, timeout=20).read().decode()) for url in sys.argv[1:]]"
+REQUESTS = "import sys, requests; [print(requests.get(url, timeout=20).text) for url in sys.argv[1:]]"
+HTTPX = "import sys, httpx; [print(httpx.get(url, timeout=20).text) for url in sys.argv[1:]]"
+CLIENTS = {
+    "curl": ["curl", "-sS", "--max-time", "20"],
+    "urllib": [sys.executable, "-c", FETCH],
+    "requests": [sys.executable, "-c", REQUESTS],
+    "httpx": [sys.executable, "-c", HTTPX],
+}
+
+
+def capture(folder: Path, *arguments: str, timeout: float = 90) -> "subprocess.CompletedProcess[str]":
+    name, *rest = arguments
+    command = [sys.executable, "-m", "proxy_policies.capture", name, "--confdir", str(folder / "conf"), *rest]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=folder)
+
+
+@pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)
+def test_a_command_is_recorded_and_replayed_offline(client: list[str], origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    server.route("/a", Answer(body=b"answer a"))
+    done = capture(tmp_path, "record", "a.har", "--", *client, f"{server.url}/a")
+    assert (done.returncode, done.stdout.strip()) == (0, "answer a"), done.stderr
+    assert "recorded 1 exchange into a.har" in done.stderr
+    server.close()
+    done = capture(tmp_path, "replay", "a.har", "--", *client, f"{server.url}/a")
+    assert (done.returncode, done.stdout.strip()) == (0, "answer a"), done.stderr
+    assert "replayed 1 exchange, 0 not answered" in done.stderr
+
+
+def test_https_is_opened_and_trusted(
+    origin: StartOrigin, server_tls: ssl.SSLContext, ca_file: Path, tmp_path: Path
+) -> None:
+    server = origin(server_tls)
+    url = f"https://localhost:{server.port}/"
+    trust = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
+    done = capture(tmp_path, "record", *trust, "a.har", "--", *CLIENTS["requests"], url)
+    assert done.returncode == 0, done.stderr
+    (entry,) = open_capture(tmp_path / "a.har")
+    assert entry.request.url == url
+    assert entry.facts["server"]["tls"].startswith("TLS")
+    server.close()
+    done = capture(tmp_path, "replay", "a.har", "--", *CLIENTS["requests"], url)
+    assert (done.returncode, done.stdout.strip()) == (0, "hello from the origin"), done.stderr
+
+
+def test_the_commands_exit_code_is_ours(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    done = capture(tmp_path, "record", "a.har", "--", "sh", "-c", f"curl -sS {server.url}; exit 7")
+    assert done.returncode == 7
+    done = capture(tmp_path, "replay", "a.har", "--", "sh", "-c", f"curl -sS {server.url}/x; exit 0")
+    assert done.returncode == 1
+    assert "not answered: GET" in done.stderr
+    assert "nearest is entry 1, which differs in path" in done.stderr
+
+
+def test_strict_wants_every_recording_used(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    capture(tmp_path, "record", "a.har", "--", "curl", "-sS", f"{server.url}/1", f"{server.url}/2")
+    done = capture(tmp_path, "replay", "--mode", "strict", "a.har", "--", "curl", "-sS", f"{server.url}/1")
+    assert done.returncode == 1
+    assert f"never asked for: entry 2: GET {server.url}/2" in done.stderr
+
+
+def test_a_run_that_bypasses_the_proxy_says_so(tmp_path: Path) -> None:
+    done = capture(tmp_path, "record", "a.har", "--", "true")
+    assert done.returncode == 2
+    assert "nothing came through the proxy" in done.stderr
+
+
+REFUSED = {
+    "exists": (("record", "old.har", "--", "true"), "old.har exists: --append adds to it, --overwrite replaces it"),
+    "no command": (("record", "new.har", "--", "./no-such"), "cannot start ./no-such: No such file or directory"),
+    "no capture": (("replay", "no.har", "--", "true"), "no.har: No such file or directory"),
+    "foreign": (("record", "--append", "old.har", "--", "true"), "nothing is added to it"),
+    "bad option": (("record", "new.har", "--redact", "x", "--", "true"), "is no redaction"),
+    "bad filter": (("record", "new.har", "--filter", "~", "--", "true"), "is no flow filter"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], text: str, tmp_path: Path) -> None:
+    old = tmp_path / "old.har"
+    old.write_text('{"log": {\n"entries": []}}')
+    done = capture(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert old.read_text() == '{"log": {\n"entries": []}}'
+
+
+def test_a_killed_recorder_takes_its_proxy_along(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(tmp_path / "conf"), "a.har"]
+    script = f"curl -sS {server.url}; echo $http_proxy; exec sleep 60"
+    with subprocess.Popen(
+        [*command, "--", "sh", "-c", script], stdout=subprocess.PIPE, env=environment(), cwd=tmp_path, text=True
+    ) as running:
+        assert running.stdout
+        running.stdout.readline()
+        port = int(running.stdout.readline().rpartition(":")[2])
+        running.send_signal(signal.SIGKILL)
+        running.wait(10)
+        wait_until(lambda: _is_closed(port), 20, "the proxy's end")
+        children = subprocess.run(["pgrep", "-f", script], capture_output=True, text=True).stdout.split()
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
+    assert len(list(open_capture(tmp_path / "a.har"))) == 1
+
+
+def _is_closed(port: int) -> bool:
+    return subprocess.run(["curl", "-s", "--max-time", "2", f"http://127.0.0.1:{port}"]).returncode == 7
