@@ -1,0 +1,96 @@
+"""The explain policy: tells what the other policies did, in mitmweb, in mitmdump and by a command."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mitmproxy import contentviews, ctx, http, tcp
+from mitmproxy.addonmanager import Loader
+from mitmproxy.flow import Flow
+
+from proxy_policies import trace
+from proxy_policies.explain.view import PolicyView, withdraw
+from proxy_policies.explain.words import story, verdict
+
+COMMENTED = "policy_comment"
+"""Where the flow keeps the comment we gave it, to tell it from the user's."""
+DETAILED = 2
+"""The `flow_detail` from which mitmdump prints heads, and we the story under them."""
+
+
+class Explain:
+    """Late in the chain: by then the others have decided."""
+
+    name = "explain"
+
+    def __init__(self) -> None:
+        self._view = PolicyView()
+        self._ended: set[str] = set()
+
+    def load(self, loader: Loader) -> None:
+        """Offer the content view and the command `policy.explain`."""
+        contentviews.add(self._view)
+        loader.add_command("policy.explain", self.explain)
+
+    def done(self) -> None:
+        """Take the content view back."""
+        withdraw(self._view)
+
+    def explain(self, flows: Sequence[Flow]) -> Sequence[str]:
+        """Tell what the policies did with flows, and why."""
+        return [line for each in flows for line in (_title(each), *(f"  {line}" for line in story(trace.notes(each))))]
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Comment on the flow, and tell its story once mitmdump has printed it."""
+        self._end(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Comment on a flow that broke off."""
+        self._end(flow)
+
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        """Comment on a CONNECT that was refused."""
+        self._end(flow)
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        """Comment on a tunnel when it opens."""
+        comment(flow)
+
+    def tcp_end(self, flow: tcp.TCPFlow) -> None:
+        """Comment on a tunnel when it closes."""
+        comment(flow)
+
+    def tcp_error(self, flow: tcp.TCPFlow) -> None:
+        """Comment on a tunnel that broke off."""
+        comment(flow)
+
+    def _end(self, flow: http.HTTPFlow) -> None:
+        comment(flow)
+        self._ended.add(flow.id)
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        """Print under a flow that has just ended: this comes when every addon, mitmdump's dumper too, has seen it."""
+        for each in flows:
+            if each.id in self._ended:
+                self._ended.discard(each.id)
+                _print(each)
+
+
+def comment(flow: Flow) -> None:
+    """Say the verdict in the flow's comment, unless the user has written one."""
+    if flow.comment == flow.metadata.get(COMMENTED, ""):
+        flow.comment = verdict(trace.notes(flow))
+        flow.metadata[COMMENTED] = flow.comment
+
+
+def _print(flow: Flow) -> None:
+    dumper: Any = ctx.master.addons.get("dumper")
+    if dumper is not None and ctx.options.flow_detail >= DETAILED and trace.notes(flow) and dumper.match(flow):
+        dumper.echo("\n".join(story(trace.notes(flow))), ident=4, dim=True)
+        dumper.outfp.flush()
+
+
+def _title(flow: Flow) -> str:
+    if isinstance(flow, http.HTTPFlow):
+        return f"{flow.request.method} {flow.request.pretty_url}"
+    address = flow.server_conn.address
+    return f"{flow.type} {address[0]}:{address[1]}" if address else flow.type
