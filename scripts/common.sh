@@ -47,8 +47,8 @@ install() {
     local extra=$1
     printf '%s: installing into .venv%s, once …\n' "${0##*/}" "${extra:+ with what \"$extra\" needs}" >&2
     make_venv
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${extra:+[$extra]}" >&2 ||
-        fail "could not install the project and what it needs; see pip's message above"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${extra:+[$extra]}" \
+        >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
     stamp >"$VENV/.installed"
     if [[ $extra ]]; then stamp >"$VENV/.installed-$extra"; fi
     if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check brings test along
@@ -83,6 +83,7 @@ is_suitable() {
 python_candidates() {
     printf 'python3.%s\n' 13 14 12
     printf 'python3\n'
-    find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name '3.*' 2>/dev/null | sort -rV | sed 's|$|/bin/python|'
+    { find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name '3.*' 2>/dev/null || true; } |
+        sort -rV | sed 's|$|/bin/python|'
     if command -v uv >/dev/null; then uv python find '>=3.12' 2>/dev/null; fi
 }

@@ -1,0 +1,68 @@
+"""scripts/proxy, from the clone of somebody else's working directory."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.scripts.conftest import Clone
+from tests.support.mitmdump import Running
+from tests.support.origin import Origin
+
+Start = Callable[..., Running]
+
+
+def test_it_forwards_with_every_policy(
+    clone: Clone, proxy_script: Start, origin: Callable[..., Origin], curl: Any
+) -> None:
+    server, proxy = origin(), proxy_script(clone)
+    assert curl("-x", proxy.url, f"{server.url}/").status == 200
+    assert f"Loading script {clone.root}/addons/policy.py" in proxy.log()
+
+
+def test_it_is_the_process_that_was_started(clone: Clone, proxy_script: Start) -> None:
+    proxy = proxy_script(clone)
+    assert "mitmdump" in Path(f"/proc/{proxy.pid}/cmdline").read_text()
+    assert proxy.stop() == 0
+
+
+def test_it_listens_on_loopback_only(clone: Clone, proxy_script: Start) -> None:
+    assert "listening at 127.0.0.1:" in proxy_script(clone).log()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--listen-host", "127.0.0.2"), ("--set", "listen_host=127.0.0.2")], ids=" ".join
+)
+def test_the_users_own_address_wins(clone: Clone, proxy_script: Start, arguments: tuple[str, ...]) -> None:
+    proxy = proxy_script(clone, *arguments)
+    assert "listening at 127.0.0.2:" in proxy.log()
+    with socket.create_connection(("127.0.0.2", proxy.port), timeout=5):
+        pass
+
+
+def test_web_runs_mitmweb(clone: Clone, proxy_script: Start) -> None:
+    proxy = proxy_script(clone, "--web", "--set", "web_port=0", "--set", "web_open_browser=false")
+    proxy.wait_log("Web server listening at")
+
+
+def test_arguments_arrive_as_they_are(clone: Clone) -> None:
+    mitmdump = clone.root / ".venv/bin/mitmdump"
+    mitmdump.unlink()
+    mitmdump.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    mitmdump.chmod(0o755)
+    given = ["--set", "header_rules=/~u a b/X-Y/some  thing * $HOME", "", "~q & ~s", "-n"]
+    done = clone.run("proxy", *given)
+    ours = ["-s", f"{clone.root}/addons/policy.py", "--listen-host", "127.0.0.1"]
+    assert done.stdout == "\n".join([*ours, *given, ""])
+
+
+@pytest.mark.parametrize("arguments", [("--workers",), ("--workers", "some"), ("--workers=",)], ids=" ".join)
+def test_workers_takes_a_number(clone: Clone, arguments: tuple[str, ...]) -> None:
+    done = clone.run("proxy", *arguments)
+    assert (done.returncode, done.stderr) == (1, "proxy: --workers takes a number of processes\n")
+
+
+def test_a_wrong_value_ends_it(clone: Clone) -> None:
+    done = clone.run("proxy", "--mode", "sideways")
+    assert done.returncode == 1
