@@ -1,0 +1,1 @@
+"""Sets, adds and removes fields by rules."""

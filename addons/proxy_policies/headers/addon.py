@@ -1,0 +1,73 @@
+"""The headers policy: `header_rules`, on requests before the cache and on responses after all else."""
+
+from collections.abc import Iterable, Mapping
+
+from mitmproxy import http
+
+from proxy_policies import exchange, trace
+from proxy_policies.fields import Fields
+from proxy_policies.headers.rule import HeaderRule, read_rule
+from proxy_policies.rules import parse_rules
+from proxy_policies.settings import Setting
+
+
+class _HeaderRules:
+    header_rules = Setting(
+        (),
+        parse_rules(read_rule),
+        "Fields to set, add (+) or remove (-): /flow-filter/[+|-]name[/value]. A rule whose filter has ~q acts on "
+        "requests, every other on responses. {client_ip} {host} {method} {status} {cache} are replaced in the value.",
+    )
+
+
+class RequestRules(_HeaderRules):
+    """Before the cache: what requests are made of is what it looks up."""
+
+    name = "request-rules"
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Apply the rules for requests, in order."""
+        if flow.response or flow.error:
+            return
+        rules = [rule for rule in self.header_rules if rule.on_requests]
+        _apply(rules, flow, flow.request, _facts(flow) if rules else {})
+
+
+class ResponseRules(_HeaderRules):
+    """Last: responses leave as these rules make them."""
+
+    name = "response-rules"
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Apply the rules for responses, in order."""
+        if flow.response is None:
+            return
+        rules = [rule for rule in self.header_rules if not rule.on_requests]
+        facts = {**_facts(flow), "status": str(flow.response.status_code), "cache": _cache(flow)} if rules else {}
+        _apply(rules, flow, flow.response, facts)
+
+
+def _apply(rules: Iterable[HeaderRule], flow: http.HTTPFlow, message: http.Message, facts: Mapping[str, str]) -> None:
+    for rule in rules:
+        if rule.rule.matches(flow):
+            message.headers.fields = rule.apply(Fields(message.headers.fields), facts).raw
+            # Not its value: it may be a secret.
+            done = rule.operation.name.lower()
+            trace.note(flow, "headers", f"{done} {rule.name}", f"the filter is {rule.rule.filter_text or 'empty'}")
+
+
+def _facts(flow: http.HTTPFlow) -> dict[str, str]:
+    peer = flow.client_conn.peername
+    return {
+        "client_ip": peer[0].removeprefix("::ffff:") if peer else "",
+        "host": flow.request.pretty_host,
+        "method": flow.request.method,
+    }
+
+
+def _cache(flow: http.HTTPFlow) -> str:
+    """Say what the cache made of the request: hit, stale or miss; off where it said nothing."""
+    verdicts = {note["verdict"] for note in trace.notes(flow) if note["policy"] == "cache"}
+    if exchange.of(flow).hit or "hit" in verdicts:
+        return "hit"
+    return "stale" if "stale" in verdicts else "miss" if verdicts else "off"

@@ -1,0 +1,79 @@
+"""One of `header_rules`: `/flow-filter/[+|-]name[/value]`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from mitmproxy import flowfilter
+
+from proxy_policies.fields import TOKEN, Fields
+from proxy_policies.headers.template import UNKNOWN_IN_REQUESTS, fill, is_sendable, placeholders
+from proxy_policies.rules import Rule
+
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+"""What says where a message ends: changing it would tear messages apart."""
+
+
+class Operation(Enum):
+    """What a rule does to the field lines of one name."""
+
+    SET = ""
+    ADD = "+"
+    REMOVE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRule:
+    """One rule, and whether it acts on requests or on responses."""
+
+    rule: Rule
+    operation: Operation
+    name: str
+    value: str
+    on_requests: bool
+
+    def apply(self, fields: Fields, facts: Mapping[str, str]) -> Fields:
+        """Give the fields as the rule wants them."""
+        match self.operation:
+            case Operation.REMOVE:
+                return fields.without([self.name])
+            case Operation.ADD:
+                return fields.adding(self.name, fill(self.value, facts))
+            case Operation.SET:
+                return fields.replacing(self.name, fill(self.value, facts))
+
+
+def read_rule(rule: Rule) -> HeaderRule:
+    """Read the action of one rule; raises ValueError quoting the rule."""
+    separator, text = rule.spec[0], rule.action
+    operation = Operation(text[0]) if text[0] in "+-" else Operation.SET
+    name, has_value, value = text.removeprefix(operation.value).partition(separator)
+    on_requests = any(isinstance(part, flowfilter.FReq) for part in _parts(rule.filter))
+    if problem := _problem(operation, name, value if has_value else None, on_requests):
+        raise ValueError(f"{rule.spec!r}: {problem}")
+    return HeaderRule(rule, operation, name, value, on_requests)
+
+
+def _problem(operation: Operation, name: str, value: str | None, on_requests: bool) -> str:
+    if not TOKEN.fullmatch(name):
+        return f"{name!r} is no field name; write /flow-filter/[+|-]name[/value]"
+    if name.lower() in FRAMING:
+        return f"{name} is for the proxy to set"
+    if operation is Operation.REMOVE:
+        return "" if value is None else "what is removed takes no value"
+    if value is None:
+        return f"{name} lacks its value; put - before the name to remove the field"
+    if not is_sendable(value):
+        return "a value must not hold CR, LF or NUL"
+    unknown = [found for found in placeholders(value) if on_requests and found in UNKNOWN_IN_REQUESTS]
+    return f"{{{unknown[0]}}} is not known yet when a rule for requests acts" if unknown else ""
+
+
+def _parts(node: Any) -> Iterator[Any]:
+    """Walk a flow filter: `&` and `|` hold a list, `!` one item."""
+    yield node
+    for part in getattr(node, "lst", ()):
+        yield from _parts(part)
+    if (negated := getattr(node, "itm", None)) is not None:
+        yield from _parts(negated)

@@ -1,0 +1,101 @@
+"""Header rules."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.fields import TOKEN, Fields
+from proxy_policies.headers.rule import FRAMING, Operation, read_rule
+from proxy_policies.rules import parse_rule
+
+BEFORE = Fields.of(("Server", "one"), ("X-Y", "z"), ("server", "two"))
+
+
+@dataclass
+class Case:
+    id: str
+    spec: str
+    after: list[tuple[str, str]]
+
+
+CASES = [
+    Case("set", "//Server/none", [("Server", "none"), ("X-Y", "z")]),
+    Case("set what is not there", "//Age/1", [*BEFORE, ("Age", "1")]),
+    Case("set to nothing", "//X-Y/", [("Server", "one"), ("X-Y", ""), ("server", "two")]),
+    Case("add", "//+Server/three", [*BEFORE, ("Server", "three")]),
+    Case("remove", "//-SERVER", [("X-Y", "z")]),
+    Case("remove what is not there", "//-Age", list(BEFORE)),
+    Case("the value keeps its separators", "//X-Y/a/b//", [("Server", "one"), ("X-Y", "a/b//"), ("server", "two")]),
+    Case("another separator", "||X-Y|a/b", [("Server", "one"), ("X-Y", "a/b"), ("server", "two")]),
+    Case("placeholders", "//X-Y/{host} {x}", [("Server", "one"), ("X-Y", "h {x}"), ("server", "two")]),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_apply(case: Case) -> None:
+    assert list(read_rule(parse_rule(case.spec)).apply(BEFORE, {"host": "h"})) == case.after
+
+
+@pytest.mark.parametrize(
+    ("spec", "on_requests"),
+    [
+        ("//X/y", False),
+        ("/~q/X/y", True),
+        ("/~q & ~d example.test/X/y", True),
+        ("/~d a | !(~m GET & ~q )/X/y", True),
+        ("/~s/X/y", False),
+        ("/~u '~q'/X/y", False),
+        ("/~d example.test/X/~q", False),
+    ],
+)
+def test_a_filter_that_names_q_is_for_requests(spec: str, on_requests: bool) -> None:
+    assert read_rule(parse_rule(spec)).on_requests is on_requests
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ("//X Y/z", "'X Y' is no field name; write /flow-filter/[+|-]name[/value]"),
+        ("///z", "'' is no field name"),
+        ("//-", "'' is no field name"),
+        ("//X:y", "'X:y' is no field name"),
+        ("//Ä/y", "'Ä' is no field name"),
+        ("//content-Length/5", "content-Length is for the proxy to set"),
+        ("//-Transfer-Encoding", "Transfer-Encoding is for the proxy to set"),
+        ("//Connection/close", "Connection is for the proxy to set"),
+        ("//-X/y", "what is removed takes no value"),
+        ("//X", "X lacks its value; put - before the name to remove the field"),
+        ("//X/a\r\nY: b", "a value must not hold CR, LF or NUL"),
+        ("//X/\0", "a value must not hold CR, LF or NUL"),
+        ("/~q/X/{status}", "{status} is not known yet when a rule for requests acts"),
+    ],
+)
+def test_what_is_no_header_rule_is_quoted(spec: str, complaint: str) -> None:
+    with pytest.raises(ValueError) as error:
+        read_rule(parse_rule(spec))
+    assert str(error.value).startswith(f"{spec!r}: {complaint}")
+
+
+names = st.from_regex(TOKEN, fullmatch=True).filter(lambda n: n[0] not in "+-" and n.lower() not in FRAMING)
+values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"))
+
+
+@given(st.sampled_from(Operation), names, values)
+def test_a_rule_is_read_as_it_is_written(operation: Operation, name: str, value: str) -> None:
+    value = "" if operation is Operation.REMOVE else value
+    rule = read_rule(
+        parse_rule("::" + operation.value + name + (":" + value if operation is not Operation.REMOVE else ""))
+    )
+    assert (rule.operation, rule.name, rule.value) == (operation, name, value)
+
+
+@given(st.text(min_size=1))
+def test_any_action_is_a_rule_or_a_value_error(action: str) -> None:
+    try:
+        rule = read_rule(parse_rule("//" + action))
+    except ValueError:
+        return
+    after = rule.apply(BEFORE, {})
+    assert not any(char in value for _, value in after for char in "\r\n\0")
