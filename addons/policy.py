@@ -1,5 +1,6 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
+from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.addon import Capture
 from proxy_policies.capture.replay_addon import Replay
 from proxy_policies.chain import chain
@@ -17,6 +18,7 @@ addons = chain(
     Replay(),
     Capture(),
     EntityTags(),
+    Cache(),
     Encoding(),
     ResponseRules(),
     Explain(),

@@ -1,0 +1,227 @@
+"""What to do with a request, given what is stored: the one function that decides (RFC 9111, section 4).
+
+    decide(request, candidates, now) -> Hit | Validate | Complete | Miss | Pass | Refuse
+
+Pure: `candidates` are the stored responses under the request's key, `now` is epoch seconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy_policies.cache import freshness, ranges, validation
+from proxy_policies.cache.directives import RequestDirectives, parse_request
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.key import matches
+from proxy_policies.fields import Fields
+
+
+class Why(StrEnum):
+    """Why a request goes on to the origin, in the words of RFC 9211, section 2.2."""
+
+    BYPASS = "bypass"
+    METHOD = "method"
+    URI_MISS = "uri-miss"
+    VARY_MISS = "vary-miss"
+    REQUEST = "request"
+    STALE = "stale"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the cache sees it; `key` is what `key.key_of` made of its target."""
+
+    method: str
+    key: str
+    fields: Fields
+    has_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Answer from the store."""
+
+    entry: Stored
+    age: float
+    part: tuple[int, int] | None = None
+    """Positions (start, stop) within the stored body; None sends all of it."""
+    refresh: bool = False
+    """Stale within stale-while-revalidate: answer now, refresh behind (RFC 5861)."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Ask the origin whether what is stored still holds (section 4.3.1); the first entry is the one that fits."""
+
+    entries: tuple[Stored, ...]
+    fields: Fields
+    """The request's fields with our validators."""
+    why: Why
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Ask the origin for the rest of a stored beginning (section 3.4)."""
+
+    entry: Stored
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Ask the origin; `fallback` is what may replace a failure."""
+
+    why: Why
+    detail: str = ""
+    fallback: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Not the cache's business: neither look up nor store."""
+
+    why: Why
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer 504: only-if-cached, and nothing suitable is (section 5.2.1.7)."""
+
+    detail: str
+
+
+Decision = Hit | Validate | Complete | Miss | Pass | Refuse
+
+
+def decide(request: Request, candidates: Iterable[Stored], now: float) -> Decision:
+    """Decide what to do with a request; the numbers are those of section 4's conditions, where it has them."""
+    passed = _not_ours(request)
+    if passed is not None:
+        return passed
+    asked = parse_request(request.fields)
+    if asked.no_store:
+        return Pass(Why.REQUEST, "no-store")
+    decision = _from_stored(request, asked, tuple(candidates), now)
+    if asked.only_if_cached and not isinstance(decision, Hit):
+        return Refuse("only-if-cached")
+    return decision
+
+
+def _not_ours(request: Request) -> Pass | None:
+    if request.method not in ("GET", "HEAD"):
+        return Pass(Why.METHOD)
+    if request.has_body:
+        return Pass(Why.REQUEST, "the request has a body")
+    names = next((name for name in validation.ORIGINS_OWN if name in request.fields), None)
+    return Pass(Why.REQUEST, f"{names} is for the origin") if names else None
+
+
+def _from_stored(request: Request, asked: RequestDirectives, candidates: Sequence[Stored], now: float) -> Decision:
+    # 1. The URI matches: that is what the store was asked for.
+    if not candidates:
+        return Miss(Why.URI_MISS)
+    # 2. The method fits: entries are responses to GET, which answer HEAD too.
+    # 3. The request selects the response by Vary.
+    suitable = [entry for entry in candidates if matches(entry.selecting, entry.fields, request.fields)]
+    if not suitable:
+        return _other_variants(request, candidates)
+    # The most recent of several is used.
+    suitable.sort(key=lambda entry: entry.facts.date, reverse=True)
+    return _whole(request, asked, suitable, now) or _parts(request, asked, suitable, now)
+
+
+def _other_variants(request: Request, candidates: Sequence[Stored]) -> Decision:
+    """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1)."""
+    tagged = tuple(entry for entry in candidates if entry.facts.etag and entry.span is None)
+    if not tagged or request.method != "GET" or "if-none-match" in request.fields:
+        return Miss(Why.VARY_MISS)
+    return Validate(tagged, validation.with_tags(request.fields, tagged), Why.VARY_MISS)
+
+
+def _whole(request: Request, asked: RequestDirectives, suitable: Sequence[Stored], now: float) -> Decision | None:
+    entry = next((entry for entry in suitable if entry.span is None), None)
+    return None if entry is None else _reuse(request, asked, entry, None, now)
+
+
+def _parts(request: Request, asked: RequestDirectives, suitable: Sequence[Stored], now: float) -> Decision:
+    """Use stored parts: for a range within one of them, or as the beginning of a whole (sections 3.3, 3.4)."""
+    if request.method != "GET":
+        return Miss(Why.PARTIAL)
+    wanted = ranges.parse_range(request.fields.get("range"))
+    for entry in suitable:
+        part = ranges.covered(wanted, entry.span) if wanted and entry.span else None
+        if part is not None and ranges.applies(request.fields, entry, now):
+            return _reuse(request, asked, entry, part, now)
+    if "range" not in request.fields:
+        return _completion(request, asked, suitable, now)
+    return Miss(Why.PARTIAL)
+
+
+def _completion(request: Request, asked: RequestDirectives, suitable: Sequence[Stored], now: float) -> Decision:
+    for entry in suitable:
+        rest = ranges.rest_of(entry.span) if entry.span else None
+        if rest and not any(name in request.fields for name in validation.CONDITIONALS):
+            return _complete_or_miss(request, asked, entry, rest, now)
+    return Miss(Why.PARTIAL)
+
+
+def _complete_or_miss(
+    request: Request, asked: RequestDirectives, entry: Stored, rest: str, now: float
+) -> Complete | Miss:
+    tag = ranges.strong_validator(entry)
+    if tag is not None:
+        return Complete(entry, request.fields.replacing("Range", rest).replacing("If-Range", tag))
+    fresh = not _obstacle(entry, asked, entry.age(now))
+    return Complete(entry, request.fields.replacing("Range", rest)) if fresh else Miss(Why.PARTIAL)
+
+
+def _reuse(
+    request: Request, asked: RequestDirectives, entry: Stored, part: tuple[int, int] | None, now: float
+) -> Decision:
+    age = entry.age(now)
+    # 4. No no-cache, in the response or the request, unless validated; 5. fresh, …
+    obstacle = _obstacle(entry, asked, age)
+    if obstacle is None:
+        return Hit(entry, age, part)
+    # … or allowed to be stale (section 4.2.4), …
+    why, detail = obstacle
+    staleness = age - entry.facts.lifetime
+    if why is Why.STALE:
+        if asked.max_stale is not None and staleness <= asked.max_stale and freshness.may_be_stale(entry.facts):
+            return Hit(entry, age, part, detail="max-stale")
+        if freshness.stale_while_revalidating(entry.facts, staleness):
+            return Hit(entry, age, part, refresh=True, detail="stale-while-revalidate")
+    # … or successfully validated.
+    if request.method == "HEAD" or not validation.has_validator(entry):
+        return Miss(why, detail, fallback=entry)
+    return Validate((entry,), validation.conditional(request.fields, [entry]), why, detail)
+
+
+def _obstacle(entry: Stored, asked: RequestDirectives, age: float) -> tuple[Why, str] | None:
+    """Say what stands in the way of using it as it is; None when nothing does."""
+    facts = entry.facts
+    if facts.validates_always:
+        return Why.REQUEST, "the response says no-cache"
+    if asked.no_cache:
+        return Why.REQUEST, "no-cache"
+    if asked.max_age is not None and age > asked.max_age:
+        return Why.REQUEST, f"older than max-age={asked.max_age}"
+    left = facts.lifetime - age
+    if asked.min_fresh is not None and left < asked.min_fresh:
+        return Why.REQUEST, f"not fresh for min-fresh={asked.min_fresh}"
+    return None if left > 0 else (Why.STALE, "")
+
+
+def fallback(decision: Decision) -> Stored | None:
+    """Give the stored response that may stand in when the origin fails."""
+    match decision:
+        case Miss(fallback=Stored(status=status) as entry) if status < 500:
+            return entry
+        case Validate(entries=(Stored(status=status) as entry, *_), why=why) if status < 500:
+            return None if why is Why.VARY_MISS else entry
+        case _:
+            return None

@@ -1,0 +1,194 @@
+"""Cache directives of requests and responses (RFC 9111, section 5.2; RFC 5861; RFC 8246; RFC 9213).
+
+Parsers are lenient in what they ignore and strict in what they trust: an argument
+that cannot be read makes a lifetime zero, never longer.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import http_sf
+
+from proxy_policies.fields import Fields, split_list, tokens, unquote
+
+MAX_DELTA = 2**31
+"""Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""
+
+ALL: frozenset[str] = frozenset()
+"""The field names of an unqualified `no-cache` or `private`: none named, all meant."""
+
+
+def delta_seconds(text: str | None) -> int | None:
+    """Read delta-seconds; None when the text is anything else (a sign, a fraction, nothing)."""
+    if text is None or not text.isascii() or not text.isdigit():
+        return None
+    return min(int(text[:20]), MAX_DELTA)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDirectives:
+    """What a response says about its caching; `seconds` are None when not said, 0 when said unreadably."""
+
+    max_age: int | None = None
+    s_maxage: int | None = None
+    stale_while_revalidate: int | None = None
+    stale_if_error: int | None = None
+    no_store: bool = False
+    no_cache: frozenset[str] | None = None
+    """None: not said; empty: the whole response; else the fields it is about (section 5.2.2.4)."""
+    private: frozenset[str] | None = None
+    """As `no_cache` (section 5.2.2.7)."""
+    public: bool = False
+    must_revalidate: bool = False
+    proxy_revalidate: bool = False
+    must_understand: bool = False
+    no_transform: bool = False
+    targeted: bool = False
+    """Read from CDN-Cache-Control, which makes Cache-Control and Expires of no account (RFC 9213, section 2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDirectives:
+    """What a request asks of caches on its way (RFC 9111, section 5.2.1)."""
+
+    max_age: int | None = None
+    min_fresh: int | None = None
+    max_stale: int | None = None
+    """Seconds of staleness accepted; MAX_DELTA when no bound was given."""
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    stale_if_error: int | None = None
+
+
+def _members(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Read `name[=argument]`; white space around the equals sign makes the argument unreadable, not absent."""
+    for line in lines:
+        for member in split_list(line):
+            name, equals, argument = member.partition("=")
+            if not equals:
+                yield name.lower(), None
+            elif name[-1:].isspace() or argument[:1].isspace():
+                yield name.rstrip().lower(), ""
+            else:
+                yield name.lower(), unquote(argument)
+
+
+def _lifetime(argument: str | None) -> int:
+    return delta_seconds(argument) or 0
+
+
+def _names(argument: str | None) -> frozenset[str]:
+    return frozenset(tokens(argument)) if argument else ALL
+
+
+def _said(argument: str | None) -> bool:
+    return True
+
+
+def _max_stale(argument: str | None) -> int:
+    return MAX_DELTA if argument is None else _lifetime(argument)
+
+
+Reader = Callable[[str | None], object]
+
+_RESPONSE: dict[str, Reader] = {
+    "max-age": _lifetime,
+    "s-maxage": _lifetime,
+    "stale-while-revalidate": _lifetime,
+    "stale-if-error": _lifetime,
+    "no-store": _said,
+    "no-cache": _names,
+    "private": _names,
+    "public": _said,
+    "must-revalidate": _said,
+    "proxy-revalidate": _said,
+    "must-understand": _said,
+    "no-transform": _said,
+}
+
+_REQUEST: dict[str, Reader] = {
+    "max-age": _lifetime,
+    "min-fresh": _lifetime,
+    "max-stale": _max_stale,
+    "no-cache": _said,
+    "no-store": _said,
+    "only-if-cached": _said,
+    "stale-if-error": _lifetime,
+}
+
+
+def _collect(members: Iterable[tuple[str, str | None]], readers: dict[str, Reader]) -> dict[str, object]:
+    """Keep the first of repeated directives (section 4.2.1), but the widest of repeated field lists."""
+    found: dict[str, object] = {}
+    for name, argument in members:
+        reader = readers.get(name)
+        if reader is None:
+            continue
+        key, value = name.replace("-", "_"), reader(argument)
+        if key not in found:
+            found[key] = value
+        elif isinstance(value, frozenset):
+            found[key] = _widest(found[key], value)
+    return found
+
+
+def _widest(one: object, other: frozenset[str]) -> frozenset[str]:
+    return one | other if isinstance(one, frozenset) and one and other else ALL
+
+
+@lru_cache(maxsize=1024)
+def _parse_response(lines: tuple[str, ...]) -> ResponseDirectives:
+    return ResponseDirectives(**_collect(_members(lines), _RESPONSE))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def _parse_request(lines: tuple[str, ...]) -> RequestDirectives:
+    return RequestDirectives(**_collect(_members(lines), _REQUEST))  # type: ignore[arg-type]
+
+
+NO_REQUEST_DIRECTIVES = RequestDirectives()
+
+
+def parse_request(fields: Fields) -> RequestDirectives:
+    """Read a request's Cache-Control; Pragma is no longer heeded (RFC 9111, section 5.4)."""
+    lines = fields.lines("cache-control")
+    return _parse_request(tuple(lines)) if lines else NO_REQUEST_DIRECTIVES
+
+
+def parse_response(fields: Fields) -> ResponseDirectives:
+    """Read what a response says to a shared cache: CDN-Cache-Control where it is valid, else Cache-Control."""
+    if "cdn-cache-control" in fields:
+        targeted = parse_targeted(fields.lines("cdn-cache-control"))
+        if targeted is not None:
+            return targeted
+    return _parse_response(tuple(fields.lines("cache-control")))
+
+
+def parse_targeted(lines: list[str]) -> ResponseDirectives | None:
+    """Read a targeted field (RFC 9213), a Structured Fields dictionary; None when empty or invalid as a whole."""
+    try:
+        dictionary: Any = http_sf.parse(", ".join(lines).encode("utf-8", "surrogateescape"), tltype="dictionary")
+    except ValueError:
+        return None
+    found: dict[str, object] = {"targeted": True}
+    for name, (value, _) in dictionary.items():
+        reader = _RESPONSE.get(name)
+        if reader is None:
+            continue
+        read = _targeted_value(reader, value)
+        if read is None:
+            return None
+        found[name.replace("-", "_")] = read
+    return ResponseDirectives(**found) if dictionary else None  # type: ignore[arg-type]
+
+
+def _targeted_value(reader: Reader, value: object) -> object | None:
+    """Read one member by its directive's type; None when it has another (RFC 9213, section 2.2)."""
+    if reader is _lifetime:
+        return max(0, min(value, MAX_DELTA)) if isinstance(value, int) and not isinstance(value, bool) else None
+    if reader is _names:
+        return ALL if value is True else _names(value) if isinstance(value, str) else None
+    return value if isinstance(value, bool) else None

@@ -1,0 +1,108 @@
+"""From mitmproxy's flows to the cache's values, and back."""
+
+import time
+from dataclasses import dataclass, field
+
+from mitmproxy import http
+
+from proxy_policies import exchange
+from proxy_policies.body import Stage
+from proxy_policies.cache.answer import Answer
+from proxy_policies.cache.collapsing import Flight, Outcome, Tower
+from proxy_policies.cache.decision import Decision, Request
+from proxy_policies.cache.keeping import Replace
+from proxy_policies.cache.key import Target, key_of
+from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
+from proxy_policies.cache.store import Body, Store
+from proxy_policies.fields import Fields
+
+REFRESH = "refresh"
+"""The purpose of a request of ours that refreshes what was answered stale."""
+REFETCH = "refetch"
+"""The purpose of a request of ours that must not be answered from the store."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """What both sides of the cache work with."""
+
+    store: Store
+    max_object: int
+    """Bytes of the largest body stored."""
+    strict: bool = False
+    rules: tuple[CacheRule, ...] = ()
+    tower: Tower = field(default_factory=Tower)
+    refreshing: set[str] = field(default_factory=set)
+    """Ids of entries that a refresh is under way for."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """One flow's dealings with the cache."""
+
+    request: Request
+    """As the client asked, before any validator of ours."""
+    decision: Decision
+    treatment: Treatment
+    asked_at: float
+    purpose: str = ""
+    """What a request of our own is for."""
+    flight: Flight | None = None
+    collapsed: bool = False
+    stored: bool = False
+
+
+def visit_of(flow: http.HTTPFlow) -> Visit | None:
+    """Give what the cache noted of a flow."""
+    stored = exchange.of(flow).stored
+    return stored if isinstance(stored, Visit) else None
+
+
+def key_of_flow(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> str:
+    """Compute the cache key of what is sent upstream."""
+    request = flow.request
+    target = Target(request.scheme, request.host, request.port, request.path, request.host_header or "")
+    return treatment.key(key_of(target), request.headers)
+
+
+def request_of(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> Request:
+    """See a flow's request as the cache does."""
+    request = flow.request
+    has_body = bool(request.stream or request.raw_content)
+    return Request(request.method, key_of_flow(flow, treatment), Fields(request.headers.fields), has_body)
+
+
+def body_of(answer: Answer, body: Body) -> bytes:
+    """Take the part of a stored body that an answer sends."""
+    if answer.part is None or body.held is None:
+        return b""
+    return body.held if answer.part == (0, body.size) else body.held[slice(*answer.part)]
+
+
+def put(flow: http.HTTPFlow, answer: Answer, body: Body) -> None:
+    """Answer a request that has not gone out, or whose answer did not come."""
+    flow.response = http.Response(
+        b"HTTP/1.1",
+        answer.status,
+        answer.reason.encode("utf-8", "surrogateescape"),
+        http.Headers(answer.fields.raw),
+        body_of(answer, body),
+        None,
+        flow.request.timestamp_start,
+        None,
+    )
+
+
+def put_in_place(flow: http.HTTPFlow, response: http.Response, answer: Answer, body: Body) -> None:
+    """Put an answer in place of the origin's, whose head has come and whose body is still to come."""
+    response.status_code = answer.status
+    response.reason = answer.reason
+    response.headers = http.Headers(answer.fields.raw)
+    exchange.of(flow).response_body.add(Stage.ORIGIN, Replace(body_of(answer, body)))
+
+
+def land(visit: Visit, outcome: Outcome) -> None:
+    """Tell those who wait for this visit's flight, if it leads one."""
+    if visit.flight is not None:
+        visit.flight.land(outcome, time.time())
+        visit.flight = None

@@ -1,0 +1,129 @@
+"""The response side: what an origin's response head leads to."""
+
+import math
+import time
+import uuid
+
+from mitmproxy import http
+
+from proxy_policies import exchange, trace
+from proxy_policies.body import Stage
+from proxy_policies.cache import freshness, invalidation, reviving
+from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.decision import Miss, Pass, Validate, Why
+from proxy_policies.cache.directives import parse_request
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.flows import Desk, Visit, key_of_flow, land
+from proxy_policies.cache.keeping import CodedVariants, Keeping
+from proxy_policies.cache.key import selecting, url_of, vary_names
+from proxy_policies.cache.purge import Selector, tags_of
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.storing import Exchange, Verdict, may_store, stored_fields
+from proxy_policies.fields import Fields, format_date
+
+
+async def receive(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
+    """Handle the head of an origin's response: freshen, stand in, complete, or store."""
+    if response.status_code < 200:
+        return
+    now = time.time()
+    await _invalidate(desk, flow, visit, response, now)
+    if await reviving.stand_in(desk, flow, visit, response, now):
+        return
+    if await reviving.validated(desk, flow, visit, response, now):
+        return
+    await reviving.head_updated(desk, flow, visit, response, now)
+    await reviving.completed(desk, flow, visit, response, now)
+    _store(desk, flow, visit, response, now)
+
+
+async def _invalidate(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
+    fields = Fields(response.headers.fields)
+    for key in invalidation.invalidated(flow.request.method, visit.request.key, response.status_code, fields):
+        await desk.store.purge(Selector("key", key), now)
+
+
+def _store(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
+    """Put the tap that stores into the body's way, if it may be stored, and say in Cache-Status how it went."""
+    refused = _refusal(desk, flow, visit, response)
+    verdict = Verdict(False, refused) if refused else _judge(desk, visit, response, now)
+    if verdict:
+        _keep(desk, flow, visit, response, now)
+    else:
+        land(visit, Outcome.UNSHARED)
+    _say(flow, visit, response, verdict)
+
+
+def _refusal(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> str:
+    """Say what keeps a response out that section 3 does not know of."""
+    if isinstance(visit.decision, Pass) and visit.request.method != "POST":
+        return visit.decision.detail or visit.decision.why
+    if key_of_flow(flow, visit.treatment) != visit.request.key:
+        return "it was sent elsewhere than its URL says"
+    length = response.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > desk.max_object:
+        return "larger than cache_max_object"
+    return ""
+
+
+def _judge(desk: Desk, visit: Visit, response: http.Response, now: float) -> Verdict:
+    fields, asked = Fields(response.headers.fields), visit.request.fields
+    facts = freshness.read_facts(response.status_code, fields, visit.asked_at, now, visit.treatment.overrides)
+    context = Exchange(visit.request.method, url_of(visit.request.key), asked, parse_request(asked), desk.strict)
+    return may_store(context, response.status_code, fields, facts)
+
+
+def _entry(visit: Visit, response: http.Response, now: float) -> Stored:
+    fields, overrides = Fields(response.headers.fields), visit.treatment.overrides
+    facts = freshness.read_facts(response.status_code, fields, visit.asked_at, now, overrides)
+    kept = stored_fields(fields, facts.directives)
+    return Stored(
+        key=visit.request.key,
+        status=response.status_code,
+        reason=response.reason,
+        # A recipient with a clock adds the Date that is missing (RFC 9110, section 6.6.1).
+        fields=kept if "date" in kept else kept.adding("Date", format_date(now)),
+        selecting=selecting(vary_names(fields) or (), visit.request.fields),
+        requested_at=visit.asked_at,
+        received_at=now,
+        size=0,
+        id=uuid.uuid4().hex,
+        tags=tags_of(fields),
+        overrides=overrides,
+    )
+
+
+def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
+    entry = _entry(visit, response, now)
+    # A POST that is stored has just invalidated what it stores.
+    since = math.nextafter(now, math.inf) if visit.request.method == "POST" else visit.asked_at
+
+    def ended(stored: Stored | None) -> None:
+        land(visit, Outcome.STORED if stored else Outcome.FAILED)
+
+    known = exchange.of(flow)
+    known.response_body.tap(Stage.CACHE, Keeping(desk.store.write(entry, since), entry, desk.max_object, ended))
+    if entry.status == 200:
+        known.variants = CodedVariants(desk.store, entry, desk.max_object)
+    visit.stored = True
+
+
+def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Verdict) -> None:
+    decision, origin = visit.decision, exchange.of(flow).origin
+    why = decision.why if isinstance(decision, Miss | Pass | Validate) else Why.PARTIAL
+    status = CacheStatus(
+        fwd=why,
+        fwd_status=origin.status if origin else None,
+        stored=bool(verdict),
+        collapsed=visit.collapsed,
+        detail="" if verdict else verdict.why,
+    )
+    before = response.headers.get("cache-status")
+    response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
+    trace.note(flow, "cache", "stored" if verdict else "not stored", verdict.why, fwd=why.value, key=visit.request.key)
+
+
+def ended(visit: Visit) -> None:
+    """Let nobody wait for an exchange that is over without storing."""
+    if not visit.stored:
+        land(visit, Outcome.UNSHARED)

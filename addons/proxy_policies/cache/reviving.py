@@ -1,0 +1,151 @@
+"""Answers from the store where an origin was asked: after a 304, a failure, or for the rest of a stored beginning."""
+
+import time
+
+from mitmproxy import http
+from mitmproxy.flow import Error
+
+from proxy_policies import exchange, subrequest, trace
+from proxy_policies.body import Stage
+from proxy_policies.cache import freshness, ranges, validation
+from proxy_policies.cache.answer import Answer, answer
+from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.decision import Complete, Validate, Why, fallback
+from proxy_policies.cache.directives import parse_request
+from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.flows import REFETCH, Desk, Visit, land, put, put_in_place
+from proxy_policies.cache.keeping import Precede
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.store import Body, BytesBody
+from proxy_policies.fields import Fields
+
+FAILURES = frozenset({500, 502, 503, 504})
+"""What RFC 5861, section 4, counts as an error."""
+COMPLETED_MOST = 8 * 1024 * 1024
+"""Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
+
+
+# RFC 5861, section 4, and RFC 9111, section 4.2.4: a failing origin
+
+
+async def stand_in(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> bool:
+    """Send a stale response in place of a 5xx, if that is allowed; says whether it did."""
+    if response.status_code not in FAILURES:
+        return False
+    found = await _stale(desk, visit, now)
+    if found is None:
+        return False
+    entry, body = found
+    status = CacheStatus(True, Why.STALE, response.status_code, entry.ttl(now), detail="stale-if-error")
+    put_in_place(flow, response, answer(visit.request, entry, now, status), body)
+    trace.note(flow, "cache", "stale", f"the origin said {response.status_code}", key=entry.key)
+    land(visit, Outcome.FAILED)
+    return True
+
+
+async def failed(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
+    """Answer a request whose origin cannot be reached or broke off, if that is allowed and nothing was sent."""
+    now = time.time()
+    error = flow.error.msg if flow.error else ""
+    found = await _stale(desk, visit, now) if error and error != Error.KILLED_MESSAGE else None
+    if found is not None:
+        entry, body = found
+        status = CacheStatus(True, Why.STALE, None, entry.ttl(now), detail="the origin failed")
+        put(flow, answer(visit.request, entry, now, status), body)
+        trace.note(flow, "cache", "stale", f"the origin failed: {error}", key=entry.key)
+    land(visit, Outcome.FAILED if flow.client_conn.connected else Outcome.LEFT)
+
+
+async def _stale(desk: Desk, visit: Visit, now: float) -> tuple[Stored, Body] | None:
+    entry = fallback(visit.decision)
+    if entry is None or not freshness.stale_on_error(entry.facts, -entry.ttl(now), parse_request(visit.request.fields)):
+        return None
+    body = await desk.store.body(entry)
+    return None if body is None else (entry, body)
+
+
+# RFC 9111, section 4.3.3: handling a validation response
+
+
+async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> bool:
+    """Freshen what a 304 is about, and answer from it; says whether it was a 304 to a question of ours."""
+    decision = visit.decision
+    if response.status_code != 304 or not isinstance(decision, Validate):
+        return False
+    fields = Fields(response.headers.fields)
+    own_tags = visit.request.fields.get("if-none-match")
+    entry = validation.selected(decision.entries, fields, own_tags)
+    if entry is None and own_tags is not None:
+        return True  # it is about the client's copy: the client gets it
+    new = None if entry is None else validation.freshened(entry, fields, visit.asked_at, now)
+    if entry is not None and new is not None:
+        await desk.store.update(entry, new)
+    body = await desk.store.body(new) if new is not None else None
+    if new is None or body is None:
+        await _refetch(flow, visit, response)
+        return True
+    status = CacheStatus(fwd=decision.why, fwd_status=304, ttl=new.ttl(now), stored=True, collapsed=visit.collapsed)
+    put_in_place(flow, response, answer(visit.request, new, now, status), body)
+    trace.note(flow, "cache", "validated", "the origin said 304", key=new.key)
+    land(visit, Outcome.STORED)
+    return True
+
+
+async def _refetch(flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
+    """Fetch again, without our conditions, when the response to them fits nothing that is stored."""
+    again = await subrequest.send(flow, visit.request.fields, REFETCH)
+    got = again.response if again else None
+    if got is None or got.raw_content is None:
+        response.status_code, response.reason = 502, "Bad Gateway"
+        return
+    fields = Fields(got.headers.fields).without(["transfer-encoding"])
+    whole = fields.replacing("Content-Length", str(len(got.raw_content)))
+    made = Answer(got.status_code, got.reason, whole, (0, len(got.raw_content)))
+    put_in_place(flow, response, made, BytesBody(got.raw_content))
+
+
+# Section 4.3.5: freshening by HEAD
+
+
+async def head_updated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
+    """Freshen a stored response by a 200 to HEAD that describes it still; remove it if that does not."""
+    entry = fallback(visit.decision)
+    if flow.request.method != "HEAD" or response.status_code != 200 or entry is None:
+        return
+    fields = Fields(response.headers.fields)
+    if validation.head_agrees(entry, fields):
+        await desk.store.update(entry, validation.freshened(entry, fields, visit.asked_at, now))
+        trace.note(flow, "cache", "updated", "by a HEAD", key=entry.key)
+    else:
+        await desk.store.remove(entry)
+
+
+# Section 3.4: combining partial content
+
+
+async def completed(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
+    """Send a stored beginning ahead of the rest that came; what cannot be joined for certain is fetched whole."""
+    decision = visit.decision
+    if not isinstance(decision, Complete) or response.status_code != 206:
+        return
+    entry, fields = decision.entry, Fields(response.headers.fields)
+    whole, body = _continued(entry, fields), await desk.store.body(entry)
+    if body is None or body.held is None or whole is None:
+        await _refetch(flow, visit, response)
+        return
+    new = validation.freshened(entry, fields, visit.asked_at, now)
+    head = new.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
+    response.status_code, response.reason = 200, "OK"
+    response.headers = http.Headers(head.raw)
+    exchange.of(flow).response_body.add(Stage.ORIGIN, Precede(body.held))
+
+
+def _continued(entry: Stored, fields: Fields) -> Span | None:
+    """Give the whole that a stored beginning and a response make; None unless they are of one whole for certain."""
+    tag, held = ranges.strong_validator(entry), entry.span
+    length = fields.get("content-length") or ""
+    rest = ranges.parse_content_range(fields.get("content-range"), int(length) if length.isdigit() else 0)
+    if held is None or rest is None or tag is None or fields.get("etag") != tag or held.size > COMPLETED_MOST:
+        return None
+    ends = rest.first == held.last + 1 and rest.last + 1 == rest.length == held.length
+    return Span(0, rest.last, rest.length) if ends else None

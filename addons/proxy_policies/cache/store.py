@@ -1,0 +1,105 @@
+"""What keeps stored responses: one protocol for memory, disk and Redis."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.purge import Selector
+
+CHUNK = 64 * 1024
+"""Bytes read from a store at once."""
+
+
+class Body(Protocol):
+    """The body of one stored response; readable whatever happens to the entry meanwhile."""
+
+    size: int
+
+    @property
+    def held(self) -> bytes | None:
+        """All of it, when it is in memory anyway."""
+
+    def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read positions start to stop, at most 64 KiB at a time."""
+
+
+class Writing(Protocol):
+    """A body on its way into the store. Nothing of it is visible before `commit`."""
+
+    def feed(self, data: bytes) -> None:
+        """Take a chunk; never blocks."""
+
+    def commit(self, entry: Stored) -> None:
+        """Keep what was fed as the body of `entry`, in place of what it supersedes."""
+
+    def abort(self) -> None:
+        """Forget it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a store holds: entries, bytes (bookkeeping included) and its limit in bytes."""
+
+    entries: int
+    bytes: int
+    limit: int
+
+
+class Store(Protocol):
+    """Keeps stored responses under their keys."""
+
+    async def lookup(self, key: str) -> Sequence[Stored]:
+        """Give all responses stored under a key; a commit under way is waited for."""
+
+    async def body(self, entry: Stored, coding: str = "") -> Body | None:
+        """Open a response's body, or the form of it in a content coding; None when it is gone."""
+
+    def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
+        """Begin to store. `since`: when it was asked for; a purge after that beats it.
+
+        With a `coding`, an encoded form of an entry already stored.
+        """
+
+    async def update(self, old: Stored, new: Stored) -> None:
+        """Put a new head to a body that stays, if it is still there."""
+
+    async def remove(self, entry: Stored) -> None:
+        """Remove one response."""
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Remove what is meant (soft: make it stale) and give how many it was."""
+
+    async def entries(self) -> Sequence[Stored]:
+        """List what is stored, for people to look at."""
+
+    async def counts(self) -> Counts:
+        """Say how much is stored."""
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+
+
+def supersedes(new: Stored, old: Stored) -> bool:
+    """Say whether a response takes the place of another under the same key."""
+    if new.selecting != old.selecting:
+        return False
+    if new.span is None:
+        return True
+    return old.span is not None and new.span.first <= old.span.first and old.span.last <= new.span.last
+
+
+class BytesBody:
+    """A body held in memory."""
+
+    __slots__ = ("held", "size")
+
+    def __init__(self, data: bytes) -> None:
+        self.held: bytes | None = data
+        self.size = len(data)
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Give slices."""
+        data = self.held or b""
+        for at in range(start, stop, CHUNK):
+            yield data[at : min(at + CHUNK, stop)]

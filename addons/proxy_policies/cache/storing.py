@@ -1,0 +1,134 @@
+"""Whether a response may be stored, and which of its fields (RFC 9111, section 3)."""
+
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+from proxy_policies.cache.directives import RequestDirectives, ResponseDirectives
+from proxy_policies.cache.freshness import HEURISTIC_STATUS, Facts, Overrides
+from proxy_policies.cache.key import vary_names
+from proxy_policies.fields import Fields, tokens
+
+UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 412, 415, 416, 417, 422, 428, 429,
+                                        431, 451, 500, 502, 503, 504}  # fmt: skip
+"""Statuses whose caching requirements are implemented (what must-understand asks for, section 5.2.2.3)."""
+
+NEVER_STORED_STATUS = frozenset({304, 416})
+"""A 304 updates and a 416 answers one request's range; neither is a representation to keep."""
+
+NOT_STORED = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "trailer",
+        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "via",
+    }
+)  # fmt: skip
+"""Fields of one connection or one hop (section 3.1); Via is written anew on each answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What storing depends on besides the response: the request it answers."""
+
+    method: str
+    url: str
+    request: Fields
+    asked: RequestDirectives
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether to store, and why; false is a refusal."""
+
+    store: bool
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.store
+
+
+def may_store(exchange: Exchange, status: int, response: Fields, facts: Facts) -> Verdict:
+    """Decide whether a complete final response may be stored; numbered as section 3 lists its conditions."""
+    refusal = (
+        _method(exchange, response, facts)
+        or _status(status, response, facts)
+        or _directives(exchange, facts.directives, facts.overrides)
+        or _authorization(exchange.request, facts)
+        or (_caution(exchange, response, facts.directives) if exchange.strict else "")
+        or ("Vary: *" if vary_names(response) is None else "")
+        or _useless(facts)
+    )
+    return Verdict(False, refusal) if refusal else Verdict(True, _because(facts))
+
+
+def _method(exchange: Exchange, response: Fields, facts: Facts) -> str:
+    """1. The method is understood: GET, and POST where RFC 9110, section 9.3.3, allows it."""
+    if exchange.method == "GET":
+        return ""
+    explicit = not facts.heuristic and facts.lifetime > 0
+    location = response.get("content-location")
+    if (
+        exchange.method == "POST"
+        and explicit
+        and location is not None
+        and urljoin(exchange.url, location) == exchange.url
+    ):
+        return ""
+    return f"{exchange.method} is not stored"
+
+
+def _status(status: int, response: Fields, facts: Facts) -> str:
+    """2. The status is final; 3. and understood where that matters."""
+    if status < 200 or status in NEVER_STORED_STATUS:
+        return f"status {status} is not stored"
+    understood = status in UNDERSTOOD_STATUS
+    if facts.directives.must_understand and not understood:
+        return f"must-understand, and status {status} is not"
+    if status == 206 and "content-range" not in response:
+        return "206 without Content-Range"
+    return ""
+
+
+def _directives(exchange: Exchange, said: ResponseDirectives, overrides: Overrides) -> str:
+    """4. no-store is absent (must-understand voids it); 5. private is absent, or names fields only."""
+    if exchange.asked.no_store:
+        return "the request says no-store"
+    if overrides.force:
+        return ""
+    if said.no_store and not said.must_understand:
+        return "no-store"
+    return "private" if said.private == frozenset() else ""
+
+
+def _authorization(request: Fields, facts: Facts) -> str:
+    """6. A response to an authenticated request needs leave to be shared (section 3.5)."""
+    said = facts.directives
+    leave = said.public or said.must_revalidate or said.s_maxage is not None or facts.overrides.force
+    return "" if leave or "authorization" not in request else "the request had Authorization"
+
+
+def _caution(exchange: Exchange, response: Fields, said: ResponseDirectives) -> str:
+    """Apply `cache_strict`: what carries cookies is taken for personal unless the origin says public."""
+    if said.public:
+        return ""
+    if "set-cookie" in response:
+        return "cache_strict: the response sets a cookie"
+    return "cache_strict: the request had a cookie" if "cookie" in exchange.request else ""
+
+
+def _useless(facts: Facts) -> str:
+    """7. It can be reused at all: it says how long, may be guessed at, or has a validator."""
+    windows = facts.stale_while_revalidate or facts.stale_if_error
+    reusable = facts.lifetime > 0 or windows or facts.etag or facts.last_modified is not None
+    return "" if reusable else "neither freshness nor a validator"
+
+
+def _because(facts: Facts) -> str:
+    kind = "guessed to be fresh" if facts.heuristic else "fresh"
+    return f"{kind} for {facts.lifetime:.0f} s" if facts.lifetime > 0 else "to be validated"
+
+
+def stored_fields(response: Fields, said: ResponseDirectives) -> Fields:
+    """Leave out what must not be stored: hop-by-hop fields, and those that no-cache or private name (section 3.1)."""
+    listed = {name for line in response.lines("connection") for name in tokens(line)}
+    named = (said.no_cache or frozenset()) | (said.private or frozenset())
+    return response.without(NOT_STORED | listed | named)

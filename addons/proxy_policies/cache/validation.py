@@ -1,0 +1,131 @@
+"""Conditional requests, the client's and our own (RFC 9111, sections 4.3.1 to 4.3.5; RFC 9110, section 13)."""
+
+from collections.abc import Iterable, Sequence
+
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.storing import stored_fields
+from proxy_policies.fields import Fields, parse_date, split_list
+
+ORIGINS_OWN = ("if-match", "if-unmodified-since")
+"""Preconditions that only an origin may evaluate (section 4.3.2)."""
+
+CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
+
+NOT_UPDATED = ("content-length",)
+"""What an update never changes (section 3.2); bodies are stored as received, so Content-Encoding may change."""
+
+
+# Section 4.3.1: sending a validation request
+
+
+def conditional(request: Fields, entries: Sequence[Stored]) -> Fields:
+    """Give the request with our validators in place of, or beside, the client's.
+
+    The client's own entity tags stay in the list: a 304 for one of them is the client's (section 4.3.2).
+    """
+    ours = [_quoted(entry.facts.etag) for entry in entries if entry.facts.etag]
+    if ours:
+        theirs = split_list(request.get("if-none-match") or "")
+        request = request.replacing("If-None-Match", ", ".join(dict.fromkeys([*ours, *theirs])))
+    last_modified = entries[0].fields.get("last-modified") if entries else None
+    if last_modified and entries[0].facts.last_modified is not None:
+        request = request.replacing("If-Modified-Since", last_modified)
+    elif ours:
+        request = request.without(["if-modified-since"])
+    return request
+
+
+def with_tags(request: Fields, entries: Iterable[Stored]) -> Fields:
+    """Give the request with the entity tags of all of `entries` in If-None-Match."""
+    return request.replacing("If-None-Match", ", ".join(_quoted(entry.facts.etag or "") for entry in entries))
+
+
+def _quoted(etag: str) -> str:
+    return etag if '"' in etag else f'"{etag}"'
+
+
+def has_validator(entry: Stored) -> bool:
+    """Say whether a validation request can be made for it."""
+    return bool(entry.facts.etag) or entry.facts.last_modified is not None
+
+
+# Section 4.3.2: evaluating the client's preconditions against what is stored
+
+
+def not_modified(request: Fields, entry: Stored, now: float) -> bool:
+    """Say whether the client's copy is still good; If-None-Match goes before If-Modified-Since."""
+    if entry.status != 200:
+        return False
+    if "if-none-match" in request:
+        return _listed(request.get("if-none-match") or "", entry.facts.etag)
+    since = request.get("if-modified-since")
+    if since is None:
+        return False
+    given = parse_date(since, now)
+    if given is None:
+        return False
+    changed = entry.facts.last_modified
+    if changed is None:
+        # Without Last-Modified the time of origin is the closest bound (section 4.3.2).
+        return entry.facts.overrides.undated_304 or entry.facts.date <= given
+    return changed <= given
+
+
+def _listed(condition: str, etag: str | None) -> bool:
+    if condition.strip() == "*":
+        return True
+    return etag is not None and any(_opaque(tag) == _opaque(etag) for tag in (condition, *split_list(condition)))
+
+
+def _opaque(tag: str) -> str:
+    """Reduce a tag for weak comparison; tags that lack their quotes are compared as they stand."""
+    return tag.strip().removeprefix("W/").strip('"')
+
+
+# Section 4.3.3: handling a validation response
+
+
+def selected(entries: Iterable[Stored], response: Fields, own_tags: str | None) -> Stored | None:
+    """Find the stored response that a 304 is about (section 4.3.4); None when it is about the client's copy, or none.
+
+    `own_tags` is the client's If-None-Match, None when it sent none.
+    """
+    held = list(entries)
+    etag = next(iter(response.lines("etag")), None)
+    if etag is None:
+        return held[0] if held and ((len(held) == 1 and own_tags is None) or not held[0].facts.etag) else None
+    return next((entry for entry in held if entry.facts.etag and _opaque(entry.facts.etag) == _opaque(etag)), None)
+
+
+def freshened(entry: Stored, response: Fields, requested_at: float, received_at: float) -> Stored:
+    """Update a stored response by the fields of a 304, or of a 200 to HEAD (section 3.2)."""
+    update = stored_fields(response, entry.facts.directives).without(NOT_UPDATED)
+    if entry.span is not None:
+        update = update.without(["content-range"])  # it says where the new part lies, not the stored one
+    return entry.changed(
+        fields=_updated(entry.fields, update),
+        requested_at=requested_at,
+        received_at=received_at,
+    )
+
+
+def _updated(old: Fields, update: Fields) -> Fields:
+    names = {name.lower() for name, _ in update}
+    # An Age or a Cache-Status that the new response lacks was about the old one's way here.
+    return Fields(old.without(names | {"age", "cache-status"}).raw + update.raw)
+
+
+def head_agrees(entry: Stored, response: Fields) -> bool:
+    """Say whether a 200 to HEAD describes the stored response still (section 4.3.5)."""
+    facts = {"etag": entry.facts.etag, "last-modified": entry.fields.get("last-modified")}
+    validators = all(response.get(name) in (None, value) for name, value in facts.items())
+    length = response.get("content-length")
+    whole = entry.span.length if entry.span else entry.size
+    return validators and length in (None, str(whole))
+
+
+def fields_of_304(stored: Fields) -> Fields:
+    """Choose the fields of a 304: those a 200 would have had that guide the update (RFC 9110, section 15.4.5)."""
+    return stored.without(
+        {name.lower() for name, _ in stored} & {"content-length", "content-encoding", "content-range"}
+    )

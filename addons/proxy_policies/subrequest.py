@@ -1,0 +1,65 @@
+"""The one way to send a request of our own: refresh what is stale, fetch again what came apart.
+
+It goes through the whole chain of addons, TLS verification and upstream proxies
+included, as mitmproxy's own client replay does, whose connection handler it uses
+(mitmproxy 12.2: `addons.clientplayback.ReplayHandler`). Its answer goes nowhere but
+through the chain, so it is kept where the cache keeps it.
+"""
+
+import asyncio
+import logging
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Flow
+
+from proxy_policies.fields import Fields
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT = 60.0
+"""Seconds after which an unanswered request of our own is given up, as nginx's proxy_read_timeout."""
+
+_ours: WeakKeyDictionary[Flow, str] = WeakKeyDictionary()
+
+
+def purpose(flow: Flow) -> str:
+    """Say what a flow of our own is for; empty for everybody else's."""
+    return _ours.get(flow, "")
+
+
+async def send(like: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
+    """Send a request like another's, with other fields, and give its flow once it is answered or has failed.
+
+    None when it could not be sent or took longer than `timeout` seconds.
+    """
+    handler_type = _handler_type()
+    if handler_type is None:
+        return None
+    flow = _copy(like, fields)
+    _ours[flow] = purpose
+    try:
+        async with asyncio.timeout(timeout):
+            await handler_type(flow, ctx.options).replay()
+    except TimeoutError:
+        logger.info(f"{purpose} of {flow.request.pretty_url}: no answer within {timeout:.0f} s")
+        return None
+    return flow
+
+
+def _handler_type() -> type | None:
+    try:
+        from mitmproxy.addons.clientplayback import ReplayHandler
+    except ImportError:  # pragma: no cover
+        logger.warning("this mitmproxy has no ReplayHandler: stale answers are not refreshed in the background")
+        return None
+    return ReplayHandler
+
+
+def _copy(like: http.HTTPFlow, fields: Fields) -> http.HTTPFlow:
+    flow = http.HTTPFlow(like.client_conn, like.server_conn.copy(), True)
+    flow.request = like.request.copy()
+    flow.request.headers = http.Headers(fields.raw)
+    flow.request.stream = False
+    flow.is_replay = "request"
+    return flow

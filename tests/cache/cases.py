@@ -1,0 +1,43 @@
+"""What the cache's tests share: stored responses and requests, made from a few words."""
+
+from proxy_policies.cache.decision import Request
+from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
+from proxy_policies.cache.key import selecting, vary_names
+from proxy_policies.fields import Fields, format_date
+
+NOW = 1_800_000_000.0
+KEY = "http://example.test/"
+
+
+def fields(*lines: str) -> Fields:
+    """Make fields of `Name: value` lines; `Name: @-60` is a date that many seconds from NOW."""
+    pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+    return Fields.of(
+        *((name, format_date(NOW + float(value[1:])) if value.startswith("@") else value) for name, value in pairs)
+    )
+
+
+def stored(
+    *lines: str,
+    age: float = 0,
+    status: int = 200,
+    request: tuple[str, ...] = (),
+    size: int = 10,
+    span: Span | None = None,
+    overrides: Overrides = NO_OVERRIDES,
+    key: str = KEY,
+    id: str = "1",
+) -> Stored:
+    """Make a response stored `age` seconds before NOW for a request with these fields."""
+    response = fields(*lines)
+    names = vary_names(response) or ()
+    at = NOW - age
+    return Stored(
+        key, status, "OK", response, selecting(names, fields(*request)), at, at, size, id, span, overrides=overrides
+    )
+
+
+def asked(*lines: str, method: str = "GET", has_body: bool = False, key: str = KEY) -> Request:
+    """Make a request."""
+    return Request(method, key, fields(*lines), has_body)

@@ -1,0 +1,94 @@
+"""RFC 9111, section 3: what may be stored."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from proxy_policies.cache.directives import parse_request, parse_response
+from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides, read_facts
+from proxy_policies.cache.storing import Exchange, may_store, stored_fields
+from tests.cache.cases import KEY, NOW, fields
+
+MAX_AGE = "Cache-Control: max-age=60"
+
+
+@dataclass
+class Case:
+    id: str
+    response: tuple[str, ...]
+    expected: bool
+    request: tuple[str, ...] = ()
+    status: int = 200
+    method: str = "GET"
+    strict: bool = False
+    overrides: Overrides = NO_OVERRIDES
+
+
+CASES = [
+    Case("max-age", (MAX_AGE,), True),
+    Case("s-maxage", ("Cache-Control: s-maxage=60",), True),
+    Case("Expires", ("Expires: @60",), True),
+    Case("a guess", ("Last-Modified: @-60",), True),
+    Case("a validator alone", ('ETag: "a"',), True),
+    Case("neither freshness nor validator", (), False),
+    Case("born stale, nothing to it", ("Cache-Control: max-age=0",), False),
+    Case("born stale, to be validated", ("Cache-Control: max-age=0", 'ETag: "a"'), True),
+    Case("born stale, with a window", ("Cache-Control: max-age=0, stale-if-error=60",), True),
+    Case("no-cache, to be validated", ("Cache-Control: no-cache", 'ETag: "a"'), True),
+    Case("no-store", ("Cache-Control: max-age=60, no-store",), False),
+    Case("the request's no-store", (MAX_AGE,), False, ("Cache-Control: no-store",)),
+    Case("private", ("Cache-Control: private, max-age=60",), False),
+    Case("private fields", ('Cache-Control: private="x", max-age=60',), True),
+    Case("must-understand, understood", ("Cache-Control: no-store, must-understand, max-age=60",), True),
+    Case("must-understand, not", ("Cache-Control: must-understand, max-age=60",), False, status=299),
+    Case("an unknown status", (MAX_AGE,), True, status=299),
+    Case("404", (MAX_AGE,), True, status=404),
+    Case("304", (MAX_AGE,), False, status=304),
+    Case("416", (MAX_AGE,), False, status=416),
+    Case("interim", (MAX_AGE,), False, status=103),
+    Case("206", (MAX_AGE, "Content-Range: bytes 0-1/2"), True, status=206),
+    Case("206 without Content-Range", (MAX_AGE,), False, status=206),
+    Case("Vary: *", (MAX_AGE, "Vary: *"), False),
+    Case("Authorization", (MAX_AGE,), False, ("Authorization: x",)),
+    Case("Authorization and public", ("Cache-Control: max-age=60, public",), True, ("Authorization: x",)),
+    Case("Authorization and s-maxage", ("Cache-Control: s-maxage=60",), True, ("Authorization: x",)),
+    Case("Authorization and must-revalidate", (f"{MAX_AGE}, must-revalidate",), True, ("Authorization: x",)),
+    Case("Set-Cookie", (MAX_AGE, "Set-Cookie: a=b"), True),
+    Case("strict: Set-Cookie", (MAX_AGE, "Set-Cookie: a=b"), False, strict=True),
+    Case("strict: Cookie", (MAX_AGE,), False, ("Cookie: a=b",), strict=True),
+    Case("strict: public", (f"{MAX_AGE}, public", "Set-Cookie: a=b"), True, ("Cookie: a=b",), strict=True),
+    Case("HEAD", (MAX_AGE,), False, method="HEAD"),
+    Case("POST", (MAX_AGE,), False, method="POST"),
+    Case("POST at its own location", (MAX_AGE, "Content-Location: /"), True, method="POST"),
+    Case("POST at another location", (MAX_AGE, "Content-Location: /x"), False, method="POST"),
+    Case("POST by a guess", ("Last-Modified: @-60", "Content-Location: /"), False, method="POST"),
+    Case("a rule's force", ("Cache-Control: no-store, private, max-age=9",), True, overrides=Overrides(force=True)),
+    Case("a rule's ttl", (), True, overrides=Overrides(ttl=60)),
+    Case("a rule's ttl is no force", ("Cache-Control: private",), False, overrides=Overrides(ttl=60)),
+    Case("CDN-Cache-Control wins", ("Cache-Control: no-store", "CDN-Cache-Control: max-age=9"), True),
+    Case("CDN-Cache-Control: no-store", (MAX_AGE, "CDN-Cache-Control: no-store"), False),
+    # Cache deception: a private page under a static-looking path is what its directives say it is.
+    Case("an account page named like a style sheet", ("Cache-Control: private", "Content-Type: text/css"), False),
+    Case("no directive, whatever it is called", ("Content-Type: text/css",), False),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
+def test_may_store(case: Case) -> None:
+    request, response = fields(*case.request), fields(*case.response)
+    facts = read_facts(case.status, response, NOW, NOW, case.overrides)
+    verdict = may_store(
+        Exchange(case.method, KEY, request, parse_request(request), case.strict), case.status, response, facts
+    )
+    assert bool(verdict) is case.expected, verdict.why
+    assert verdict.why
+
+
+def test_what_is_left_out() -> None:
+    response = fields(
+        "Connection: a, close", "A: 1", "B: 2", "C: 3", "D: 4", "Keep-Alive: x", "TE: x", "Upgrade: x", "Trailer: x",
+        "Proxy-Authenticate: x", "Proxy-Authentication-Info: x", "Transfer-Encoding: chunked",
+        'Cache-Control: no-cache="b", private="c"',
+    )  # fmt: skip
+    kept = stored_fields(response, parse_response(response))
+    assert [name for name, _ in kept] == ["D", "Cache-Control"]
