@@ -1,0 +1,101 @@
+"""Answers that mitmproxy has no way to give: to an upload that is still coming, and after an error.
+
+A response set in `requestheaders` waits there until the whole upload is in memory,
+or raises when the upload streams; a response set in `error` is ignored. Here the
+first is sent at once, and the second is what the client gets while nothing was sent yet.
+"""
+
+from typing import Any
+
+from mitmproxy.proxy.commands import Command
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError, ResponseProtocolError
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHeadersHook
+
+from proxy_policies import exchange
+from proxy_policies.body import Pipeline
+from proxy_policies.patches.generators import in_place_of, run_until
+from proxy_policies.patches.patch import Patch
+
+
+class Answers(layers.HttpStream):
+    """A request and its response."""
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
+        """Answer at once, if a policy refused the request by its head."""
+
+        def refused(command: Command) -> bool:
+            is_asked = isinstance(command, HttpRequestHeadersHook) and not event.end_stream
+            return is_asked and self.flow.response is not None and self.flow.error is None
+
+        receiving = super().state_wait_for_request_headers(event)
+        was_refused, _ = yield from run_until(receiving, refused)
+        if was_refused and not (yield from self.check_killed(True)):
+            yield from self._answer()
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Let a policy answer in place of an origin that failed."""
+        if self._was_answered_early(event):
+            yield from self._end()
+            return
+        handling = super().handle_protocol_error(event)
+        if isinstance(event, RequestProtocolError) or not self._is_unsent:
+            yield from handling
+        else:
+            yield from self._unless_answered(handling)
+
+    def check_invalid(self, request: bool) -> CommandGenerator[bool]:
+        """Let a policy answer in place of an origin that sent what must not be passed on."""
+        checking = super().check_invalid(request)
+        return (yield from checking if request else self._unless_answered(checking))
+
+    def _unless_answered(self, handling: CommandGenerator[Any]) -> CommandGenerator[bool]:
+        """Handle an error, unless a policy sets another response than there was."""
+        before = self.flow.response
+
+        def is_answered(command: Command) -> bool:
+            is_other = self.flow.response is not None and self.flow.response is not before
+            return is_other and isinstance(command, HttpErrorHook)
+
+        was_answered, value = yield from run_until(handling, is_answered)
+        if not was_answered:
+            return bool(value)
+        known = exchange.of(self.flow)
+        known.origin, known.response_body = None, Pipeline()
+        self.flow.error = None
+        yield from self._answer()
+        return True
+
+    @property
+    def _is_unsent(self) -> bool:
+        begun = (self.state_uninitialized, self.state_wait_for_response_headers, self.state_consume_response_body)
+        return self.server_state in begun
+
+    def _answer(self) -> CommandGenerator[None]:
+        """Send the response that a policy set, whatever the client still has to say."""
+        yield HttpResponseHeadersHook(self.flow)
+        if (yield from self.check_killed(True)):
+            return
+        self.client_state = self.state_done
+        yield from self.send_response()
+        self.client_state = self.server_state = self.state_errored
+
+    def _was_answered_early(self, event: RequestProtocolError | ResponseProtocolError) -> bool:
+        """Say whether the origin answered whole, and then hung up on an upload in progress."""
+        is_over = self.server_state == self.state_done and self.client_state == self.state_stream_request_body
+        return is_over and isinstance(event, ResponseProtocolError)
+
+    def _end(self) -> CommandGenerator[None]:
+        self.client_state = self.state_done
+        yield from self.flow_done()
+        self.client_state = self.state_errored
+
+
+PATCH = Patch(
+    owner=layers,
+    attribute="HttpStream",
+    wrap=in_place_of(Answers),
+    versions="12.2",
+    why="refused uploads are buffered whole or hang; a response set in the error hook is ignored",
+)

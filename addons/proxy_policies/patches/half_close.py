@@ -1,0 +1,59 @@
+"""Keeping the half-close of a tunnel: one side has said all it has to say, and goes on listening.
+
+mitmproxy makes a full close of it inside CONNECT, and what the other side still says is lost.
+"""
+
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    ResponseData,
+    ResponseProtocolError,
+)
+
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.patch import Patch
+
+
+class HalfClosing(layers.HttpStream):
+    """A request, which may become a tunnel."""
+
+    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
+        """Carry events into a tunnel's layers, and their commands out: a half-close stays one."""
+        if self.child_layer is None or self.flow.request.method.upper() != "CONNECT":
+            yield from super().passthrough(event)
+            return
+        for command in self.child_layer.handle_event(self._in_tunnel(event)):
+            yield self._out_of_tunnel(command)
+
+    def _in_tunnel(self, event: events.Event) -> events.Event:
+        if isinstance(event, RequestData):
+            return events.DataReceived(self.context.client, event.data)
+        if isinstance(event, RequestEndOfMessage):
+            return events.ConnectionClosed(self.context.client)
+        return event
+
+    def _out_of_tunnel(self, command: commands.Command) -> commands.Command:
+        is_half = isinstance(command, commands.CloseTcpConnection) and command.half_close
+        if is_half or not isinstance(command, commands.ConnectionCommand):
+            return command
+        if command.connection != self.context.client:
+            return command
+        if isinstance(command, commands.SendData):
+            return layers.SendHttp(ResponseData(self.stream_id, command.data), command.connection)
+        if isinstance(command, commands.CloseConnection):
+            end = ResponseProtocolError(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE)
+            return layers.SendHttp(end, command.connection)
+        return command
+
+
+PATCH = Patch(
+    owner=layers,
+    attribute="HttpStream",
+    wrap=in_place_of(HalfClosing),
+    versions="12.2",
+    why="a half-closed tunnel loses what the other side still says",
+)

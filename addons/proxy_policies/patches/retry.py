@@ -1,0 +1,98 @@
+"""Sending a request again whose kept-alive connection had died, unknown to us (RFC 9112, section 9.3.1).
+
+An origin may close an idle connection at the very moment we use it; mitmproxy makes a 502 of that.
+"""
+
+from mitmproxy.proxy import events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import SendHttp
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseProtocolError,
+)
+
+from proxy_policies import trace
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.http1_client import Client
+from proxy_policies.patches.patch import Patch
+
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+"""RFC 9110, section 9.2.2."""
+
+
+class WentStale(ResponseProtocolError):
+    """A connection that was used before ended where a response should have begun."""
+
+
+class NoticingClient(Client):
+    """The side of the proxy that speaks with origins, telling a stale connection from a refusal."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Say so when a connection that had worked before ends without a byte."""
+        is_stale = isinstance(event, events.ConnectionClosed) and self.is_reused and not self.buf
+        for command in super().read_headers(event):
+            if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
+                error = command.event
+                command.event = WentStale(error.stream_id, error.message, error.code)
+            yield command
+
+
+class Retrying(layers.HttpStream):
+    """A request and its response."""
+
+    _was_retried = False
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Try a new connection once, if that can do no harm."""
+        if isinstance(event, WentStale) and self._may_be_retried:
+            self._was_retried = True
+            trace.note(self.flow, "retry", "sent again", "the kept-alive connection to the origin had died")
+            yield from self._send_again()
+        else:
+            yield from super().handle_protocol_error(event)
+
+    @property
+    def _may_be_retried(self) -> bool:
+        request = self.flow.request
+        is_untouched = (
+            self.client_state == self.state_done and self.server_state == self.state_wait_for_response_headers
+        )
+        is_kept = request.raw_content is not None and not request.stream
+        return is_untouched and is_kept and not self._was_retried and request.method.upper() in IDEMPOTENT
+
+    def _send_again(self) -> CommandGenerator[None]:
+        if not (yield from self.make_server_connection()):
+            return
+        request, to = self.flow.request, self.context.server
+        is_empty = not (request.raw_content or request.trailers)
+        yield SendHttp(RequestHeaders(self.stream_id, request, is_empty), to)
+        if request.raw_content:
+            yield SendHttp(RequestData(self.stream_id, request.raw_content), to)
+        if request.trailers:
+            yield SendHttp(RequestTrailers(self.stream_id, request.trailers), to)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), to)
+
+
+PATCHES = (
+    Patch(
+        owner=layers,
+        attribute="Http1Client",
+        wrap=in_place_of(NoticingClient),
+        versions="12.2",
+        why="a stale connection looks like a refusal",
+    ),
+    Patch(
+        owner=layers,
+        attribute="HttpStream",
+        wrap=in_place_of(Retrying),
+        versions="12.2",
+        why="a kept-alive connection that died while idle gives 502",
+        issue="mitmproxy#3038",
+    ),
+)
