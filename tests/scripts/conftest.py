@@ -41,8 +41,11 @@ class Clone:
         """Make a .venv of links to the one that runs this test, with the stamp that it fits pyproject.toml."""
         programs = self.root / ".venv/bin"
         programs.mkdir(parents=True)
+        ours = Path(sys.executable).parents[1]
         for name in ("python", "mitmdump", "mitmweb"):
-            (programs / name).symlink_to(Path(sys.executable).with_name(name))
+            (programs / name).symlink_to(ours / "bin" / name)
+        (programs.parent / "lib").symlink_to(ours / "lib")
+        shutil.copy(ours / "pyvenv.cfg", programs.parent)
         (self.root / ".venv/.installed").write_text(f"{self.root}\n{(self.root / 'pyproject.toml').read_text()}")
 
     def environment(self, **extra: str) -> dict[str, str]:

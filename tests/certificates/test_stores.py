@@ -1,0 +1,76 @@
+"""The commands for each trust store, run on stores of the test's own."""
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.programs import find, need
+
+from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
+from proxy_policies.certificates.stores import DEBIAN_FOLDER, Command, debian, nss, stores
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    write_authority(tmp_path / "ca", make_authority("ours", datetime.now(UTC)))
+    return tmp_path / "ca" / CERTIFICATE_FILE
+
+
+def run(*commands: Command) -> int:
+    return max(subprocess.run(command, capture_output=True, timeout=60).returncode for command in commands)
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["no database yet", "a database"])
+def test_nss(certificate: Path, tmp_path: Path, made: bool) -> None:
+    need("certutil")
+    database = tmp_path / "home/.pki/nssdb"
+    if made:
+        write_authority(tmp_path / "another", make_authority("another", datetime.now(UTC)))
+        assert run(*(another := nss(database, tmp_path / "another" / CERTIFICATE_FILE, "another")).trust) == 0
+    store = nss(database, certificate, "ours")
+    assert run(store.ask) != 0
+    assert run(*store.trust) == 0
+    assert run(store.ask) == 0
+    assert run(*store.undo) == 0
+    assert run(store.ask) != 0
+    assert not made or run(another.ask) == 0
+
+
+def test_debian(certificate: Path, tmp_path: Path) -> None:
+    """The real update-ca-certificates, on folders of its own."""
+    if find("update-ca-certificates") is None:
+        pytest.skip("needs Debian's update-ca-certificates")
+    local, etc, hooks = (tmp_path / name for name in ("local", "etc", "hooks"))
+    for folder in (local, etc, hooks):
+        folder.mkdir()
+    aside = ("--localcertsdir", str(local), "--etccertsdir", str(etc), "--hooksdir", str(hooks))
+
+    def moved(command: Command) -> Command:
+        there = tuple(
+            word.replace(str(DEBIAN_FOLDER), str(local)).replace("/etc/ssl/certs", str(etc)) for word in command
+        )
+        return there + (aside if command[0] == "update-ca-certificates" else ())
+
+    store = debian(certificate)
+    assert run(moved(store.ask)) != 0
+    assert run(*map(moved, store.trust)) == 0
+    assert run(moved(store.ask)) == 0
+    assert certificate.read_text() in (etc / "ca-certificates.crt").read_text()
+    assert run(*map(moved, store.undo)) == 0
+    assert run(moved(store.ask)) != 0
+    assert certificate.read_text() not in (etc / "ca-certificates.crt").read_text()
+    assert not [path for path in etc.iterdir() if not path.exists()]
+
+
+def test_each_firefox_profile_is_a_store(certificate: Path, tmp_path: Path) -> None:
+    for profile in ("a.default", "b.default-esr"):
+        (tmp_path / ".mozilla/firefox" / profile).mkdir(parents=True)
+        (tmp_path / ".mozilla/firefox" / profile / "cert9.db").touch()
+    (tmp_path / ".mozilla/firefox/Crash Reports").mkdir()
+    found = stores(tmp_path, certificate, "ours")
+    assert [store.ask[2] for store in found["firefox"]] == [
+        f"sql:{tmp_path}/.mozilla/firefox/a.default",
+        f"sql:{tmp_path}/.mozilla/firefox/b.default-esr",
+    ]
+    assert len(found["chromium"]) == len(found["debian"]) == 1
