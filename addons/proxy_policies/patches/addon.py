@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies.patches import answers, dialling, framing, half_close, retry
+from proxy_policies.patches import answers, dialling, framing, half_close, interim, retry
 from proxy_policies.patches.patch import Patch
 
-PATCHES: tuple[Patch, ...] = (*framing.PATCHES, answers.PATCH, half_close.PATCH, *retry.PATCHES, *dialling.PATCHES)
+PATCHES: tuple[Patch, ...] = (
+    *framing.PATCHES,
+    answers.PATCH,
+    half_close.PATCH,
+    *interim.PATCHES,
+    *retry.PATCHES,
+    *dialling.PATCHES,
+)
 
 
 class Patches:
