@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scripts.conftest import Clone
+from tests.support.clone import Clone
 from tests.support.mitmdump import Running
 from tests.support.origin import Origin
 

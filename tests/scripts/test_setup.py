@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.scripts.conftest import Clone
+from tests.support.clone import Clone
 
 SHELL = "/bin/bash"
 RUNS_3_11 = "#!/bin/sh\nexit 1\n"
