@@ -8,6 +8,7 @@ connection that breaks takes the other with it.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +20,13 @@ from proxy_policies.relay.link import Counts
 Pace = Callable[[int], float]
 """Told the size of what just came, says for how many seconds to read no more."""
 
+Tap = Callable[[bool, Bytes], None]
+"""Shown what came, and whether it came from the first end; keeps a copy if anything."""
 
-async def link(a: Any, b: Any, *, counts: Counts | None = None, pace: Pace | None = None) -> Counts:
+
+async def link(
+    a: Any, b: Any, *, counts: Counts | None = None, pace: Pace | None = None, tap: Tap | None = None
+) -> Counts:
     """Relay between two transports until both directions have ended or a connection broke.
 
     Takes both over and closes them, on cancellation too. Never raises OSError: that is `Counts.error`.
@@ -28,6 +34,8 @@ async def link(a: Any, b: Any, *, counts: Counts | None = None, pace: Pace | Non
     counts = counts or Counts()
     ends = _Side(a, counts.add_up, pace), _Side(b, counts.add_down, pace)
     ends[0].far, ends[1].far = ends[1], ends[0]
+    if tap is not None:
+        ends[0].tap, ends[1].tap = functools.partial(tap, True), functools.partial(tap, False)
     for end in sorted(ends, key=lambda end: isinstance(end.transport, Framed)):  # those that may hold bytes last
         end.start()
     try:
@@ -45,6 +53,7 @@ class _Side(asyncio.BufferedProtocol):
     """One of the two connections. `far` is the other."""
 
     far: _Side
+    tap: Callable[[Bytes], None] | None = None
 
     def __init__(self, transport: Any, tally: Callable[[int], None], pace: Pace | None) -> None:
         self.transport = transport
@@ -68,6 +77,8 @@ class _Side(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what a bare transport read."""
         far = self.far.transport
+        if self.tap is not None:
+            self.tap(scratch.view()[:nbytes])
         if isinstance(far, Framed):
             far.write_scratch(nbytes)
         else:
@@ -76,6 +87,8 @@ class _Side(asyncio.BufferedProtocol):
 
     def data_received(self, data: Bytes) -> None:
         """Pass on what a framed transport read, into the thread's buffer too."""
+        if self.tap is not None:
+            self.tap(data)
         self.far.transport.write(data)
         self._account(len(data))
 

@@ -33,11 +33,14 @@ class Limits:
     rate: int = 0
 
 
+NO_LIMITS = Limits()
+
+
 @dataclass
 class Sessions:
     """Counts the sessions that live."""
 
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     services: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
 

@@ -1,13 +1,10 @@
-"""Parsers of the options that hold sizes, durations and secrets. Each raises ValueError saying what is valid."""
+"""Parsers of the options that hold sizes and durations. Each raises ValueError saying what is valid."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from proxy_policies.reverse_tunnel.limits import Limits
 from proxy_policies.settings import parse_duration, parse_size
 
-MIN_SECRET = 12  # characters; the key is stretched, but a short secret can be guessed by who sits between
 MAX_SPARES = 16
 
 
@@ -35,21 +32,3 @@ def parse_spares(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > MAX_SPARES:
         raise ValueError(f"write a number from 0 to {MAX_SPARES}")
     return int(text)
-
-
-def parse_secret(text: str) -> str:
-    """Read a secret, or `@FILE`, a file that holds it."""
-    secret = _read(Path(text[1:]).expanduser()) if text.startswith("@") else text.strip()
-    if secret and len(secret) < MIN_SECRET:
-        raise ValueError(f"a secret has {MIN_SECRET} characters or more; try `openssl rand -hex 16`")
-    return secret
-
-
-def _read(path: Path) -> str:
-    try:
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {error}") from None
-    if not secret:
-        raise ValueError(f"{path} is empty")
-    return secret

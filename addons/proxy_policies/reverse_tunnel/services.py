@@ -138,6 +138,9 @@ class Allowance:
         return not self.rules or any(fnmatchcase(work, pattern) for pattern, _ in self.rules)
 
 
+EVERYBODY = Allowance()
+
+
 def parse_allow(specs: Iterable[str]) -> Allowance:
     """Read `office=ssh,wiki`, `lab-*=*`."""
     rules = []

@@ -1,0 +1,164 @@
+"""Makes the tunnel's certificates: one authority, one certificate for each home and each work, its name the identity.
+
+    python -m proxy_policies.reverse_tunnel.certificates home NAME [FOLDER]
+    python -m proxy_policies.reverse_tunnel.certificates work NAME [FOLDER]
+
+A folder holds ca.pem, cert.pem and key.pem (mode 0600). The authority's own key stays in `tunnel-ca` beside them,
+and is needed by nobody but this module. A certificate of one kind is worth nothing as the other (RFC 5280 4.2.1.12).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from proxy_policies.reverse_tunnel.services import parse_name
+
+KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CLIENT_AUTH}
+CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
+AUTHORITY = "tunnel-ca"
+CA_LIFE = datetime.timedelta(days=3650)
+LIFE = datetime.timedelta(days=825)  # what browsers once allowed at most; renewing is the same command again
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the pair that `save` wrote."""
+        key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ValueError(f"{folder / KEY} is not a key of ours")
+        return cls(x509.load_pem_x509_certificate((folder / CERT).read_bytes()), key)
+
+    def save(self, folder: Path) -> None:
+        """Write cert.pem and key.pem."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        _write(folder / KEY, key)
+        _write(folder / CERT, pem(self.certificate))
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    """Write a certificate as PEM."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put a file in its place whole, readable by its owner alone from the first byte."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    draft.replace(path)
+
+
+def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: Sequence[x509.ExtensionType]) -> Pair:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # clocks differ
+        .not_valid_after(now + life)
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=not isinstance(extension, x509.SubjectAlternativeName))
+    return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def make_authority() -> Pair:
+    """Make a certificate authority."""
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return _sign("proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), usage])
+
+
+def make_leaf(kind: str, name: str, authority: Pair | None = None) -> Pair:
+    """Make a certificate for a home or a work; self-signed without an authority."""
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    constraints = x509.BasicConstraints(ca=False, path_length=None)
+    return _sign(name, LIFE, authority, [constraints, x509.ExtendedKeyUsage([KINDS[kind]]), names])
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Return the identity that a certificate stands for."""
+    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+def make(kind: str, name: str, folder: Path) -> Path:
+    """Make the certificate of a home or a work in `folder`, and the authority beside it if there is none yet.
+
+    Made again under the same name it is renewed. Raises ValueError for a bad kind or name, or another's folder.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"{kind!r} is neither home nor work")
+    parse_name(name)
+    if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
+        raise ValueError(f"{folder} holds the certificate of {owner}; name another folder for {name}")
+    root = folder.parent / AUTHORITY
+    if not (root / KEY).exists():
+        make_authority().save(root)
+    authority = Pair.load(root)
+    make_leaf(kind, name, authority).save(folder)
+    _write(folder / CA, pem(authority.certificate))
+    return folder
+
+
+def certificates_folder() -> Path:
+    """Return the project's certs folder; without a project, the one in the working directory."""
+    project = Path(__file__).resolve().parents[3]
+    return (project if (project / "addons" / "policy.py").exists() else Path.cwd()) / "certs"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="certs tunnel", description="Make the tunnel's certificates.")
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("name", help="the identity: lower-case letters, digits and hyphens")
+    parser.add_argument("folder", nargs="?", type=Path, help="where to put it (default: certs/KIND)")
+    chosen = parser.parse_args(arguments)
+    try:
+        folder = make(chosen.kind, chosen.name, chosen.folder or certificates_folder() / chosen.kind)
+    except (ValueError, OSError) as error:
+        print(f"certs tunnel: {error}", file=sys.stderr)
+        return 1
+    print(f"{chosen.kind} {chosen.name}: {folder}")
+    if chosen.kind == "work":
+        print(f"Copy {folder} to where work runs, over a channel you trust: {KEY} is work's identity.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

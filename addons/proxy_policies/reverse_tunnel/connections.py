@@ -1,0 +1,154 @@
+"""Opens and accepts the tunnel's connections: bound in time, kept alive by the kernel too, framed or bare."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from proxy_policies.relay.framed import Framed
+from proxy_policies.reverse_tunnel.identity import Credentials
+from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN
+from proxy_policies.reverse_tunnel.messages import Address, Message, decode
+from proxy_policies.reverse_tunnel.services import show_address
+from proxy_policies.reverse_tunnel.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
+BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
+SHUTDOWN = 2.0  # seconds for TLS to say good-bye
+
+Accept = Callable[[socket.socket, Address], None]
+
+
+class Bare(asyncio.Protocol):
+    """A client or service connection, unread until it is linked."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait: the relay takes over with a protocol of its own."""
+        transport.pause_reading()  # type: ignore[attr-defined]
+        keep_alive(transport.get_extra_info("socket"))
+
+
+def keep_alive(sock: Any) -> None:
+    """Let the kernel notice a dead path, for connections that have no heartbeat of ours."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _tls(credentials: Credentials) -> dict[str, Any]:
+    if credentials.context is None:
+        return {}
+    return {
+        "ssl": credentials.context,
+        "ssl_handshake_timeout": PROVE_WITHIN,
+        "ssl_shutdown_timeout": SHUTDOWN,
+    }
+
+
+async def dial_framed(address: Address, credentials: Credentials) -> Framed:
+    """Connect to home. Raises OSError (TLS's errors and time-outs are some)."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(CONNECT_WITHIN):
+        _, framed = await loop.create_connection(Framed, *address, **_tls(credentials))
+    return framed
+
+
+async def accept_framed(sock: socket.socket, credentials: Credentials) -> Framed:
+    """Take an accepted connection as a framed one. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    _, framed = await loop.connect_accepted_socket(Framed, sock, **_tls(credentials))
+    return framed
+
+
+async def dial_bare(address: Address) -> Any:
+    """Connect to a service; returns its transport. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(CONNECT_WITHIN):
+        transport, _ = await loop.create_connection(Bare, *address)
+    return transport
+
+
+async def accept_bare(sock: socket.socket) -> Any:
+    """Take an accepted client; returns its transport. Raises OSError."""
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(Bare, sock)
+    return transport
+
+
+async def receive(framed: Framed) -> Message:
+    """Wait for the next message. Raises ConnectionError, ProtocolError."""
+    return decode(*await framed.receive())
+
+
+class Listener:
+    """Accepts connections at one address until it is closed; where somebody else listens it waits its turn."""
+
+    def __init__(self, address: Address, what: str, accept: Accept) -> None:
+        self.address = address
+        self._what, self._accept = what, accept
+        self._sockets: list[socket.socket] = []
+        self._tasks = Tasks()
+
+    def open(self) -> None:
+        """Start to listen."""
+        self._tasks.spawn(self._listen())
+
+    async def close(self) -> None:
+        """Listen no more; connections that were accepted live on."""
+        await self._tasks.cancel()
+        for sock in self._sockets:
+            sock.close()
+
+    async def _listen(self) -> None:
+        told = False
+        while not self._sockets:
+            try:
+                self._sockets = await _bind(self.address)
+            except OSError as error:
+                if not told:
+                    logger.warning(f"{self._what}: cannot listen on {show_address(self.address)} yet: {error.strerror}")
+                    told = True
+                await asyncio.sleep(BIND_AGAIN)
+        for sock in self._sockets:
+            logger.info(f"{self._what}: listening on {show_address(sock.getsockname())}")
+            self._tasks.spawn(self._accept_all(sock))
+
+    async def _accept_all(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
+                    raise
+                await asyncio.sleep(0.1)  # out of descriptors: live sessions will give some back
+                continue
+            self._accept(sock, address[:2])
+
+
+async def _bind(address: Address) -> list[socket.socket]:
+    """Listen on every address that the host stands for."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, where in dict.fromkeys(found):
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a crash leaves nothing that is in the way
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(where)
+            sock.listen(1024)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets

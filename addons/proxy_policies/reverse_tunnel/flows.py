@@ -1,0 +1,79 @@
+"""Shows each visit as a TCP flow: a row in mitmweb, hooks for other addons, its bytes in the comment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from mitmproxy import connection, ctx, flow, tcp
+from mitmproxy.hooks import Hook
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
+
+from proxy_policies import trace
+from proxy_policies.relay.frames import Bytes
+from proxy_policies.reverse_tunnel.visits import Visit
+
+
+class Flows:
+    """Watches visits. `keep` says how many bytes of each to keep as the flow's messages."""
+
+    def __init__(self, keep: Callable[[], int]) -> None:
+        self._keep = keep
+        self._flows: dict[int, tcp.TCPFlow] = {}
+
+    async def opened(self, visit: Visit) -> None:
+        """Show the client."""
+        shown = self._flows[visit.number] = _flow_of(visit)
+        if left := self._keep():
+            visit.tap = _Keeper(shown, left)
+        await _trigger(TcpStartHook(shown))
+
+    async def linked(self, visit: Visit) -> None:
+        """Show that the service answered."""
+        shown = self._flows[visit.number]
+        shown.server_conn.timestamp_tcp_setup = time.time()
+        shown.server_conn.state = connection.ConnectionState.OPEN
+
+    async def closed(self, visit: Visit) -> None:
+        """Show what went through, and how it ended."""
+        shown = self._flows.pop(visit.number)
+        shown.client_conn.timestamp_end = shown.server_conn.timestamp_end = time.time()
+        shown.client_conn.state = shown.server_conn.state = connection.ConnectionState.CLOSED
+        shown.live = False
+        seconds = round(time.time() - visit.started, 3)
+        verdict = "cut off" if visit.counts.error else "ended"
+        facts = {"up": visit.counts.up, "down": visit.counts.down, "seconds": seconds}
+        trace.note(shown, "reverse_tunnel", verdict, visit.counts.error, **facts)
+        shown.comment = shown.comment or f"{visit.target}: {visit.account()}"
+        if visit.counts.error:
+            shown.error = flow.Error(visit.counts.error)
+        await _trigger(TcpErrorHook(shown) if shown.error else TcpEndHook(shown))
+
+
+class _Keeper:
+    """Keeps the beginning of a stream as a flow's messages."""
+
+    def __init__(self, shown: tcp.TCPFlow, left: int) -> None:
+        self._shown, self._left = shown, left
+
+    def __call__(self, from_client: bool, data: Bytes) -> None:
+        if self._left > 0:
+            content = bytes(data[: self._left])
+            self._left -= len(content)
+            self._shown.messages.append(tcp.TCPMessage(from_client, content))
+
+
+def _flow_of(visit: Visit) -> tcp.TCPFlow:
+    client = connection.Client(
+        peername=visit.client or ("", 0),
+        sockname=visit.entrance or ("", 0),
+        timestamp_start=visit.started,
+        state=connection.ConnectionState.OPEN,
+    )
+    server = connection.Server(address=(visit.target, visit.entrance[1] if visit.entrance else 0))
+    server.timestamp_start = visit.started
+    return tcp.TCPFlow(client, server, live=True)
+
+
+async def _trigger(hook: Hook) -> None:
+    await ctx.master.addons.handle_lifecycle(hook)

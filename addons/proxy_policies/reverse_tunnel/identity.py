@@ -1,0 +1,140 @@
+"""Who we are to the other side, and how we make sure of who they are: certificates, a secret, or nothing.
+
+FOLDER   TLS 1.3, both sides show a certificate of the tunnel's own authority; its name is the identity
+secret   TLS 1.3 with a throw-away certificate; both sides prove the secret, bound to that certificate
+none     plain, nobody proves anything: for loopback, and networks that are secure already
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import hashlib
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from proxy_policies.reverse_tunnel import certificates
+from proxy_policies.reverse_tunnel.messages import PROTOCOL, is_name
+
+SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
+MIN_SECRET = 12  # characters; stretching helps a weak secret, it does not save it
+
+
+class Mode(enum.Enum):
+    """How home and work make sure of each other."""
+
+    CERTIFICATES = "certificates"
+    SECRET = "secret"  # noqa: S105
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What one side shows and asks for. `digest` is that of home's own certificate, where a secret is bound to it."""
+
+    mode: Mode
+    context: ssl.SSLContext | None = None
+    name: str | None = None
+    key: bytes = b""
+    digest: bytes = b""
+
+
+NO_CREDENTIALS = Credentials(Mode.NONE)
+
+
+def load(kind: str, tls: str, secret: str) -> Credentials:
+    """Make the credentials of a home or a work as the options ask. Raises ValueError saying what is missing."""
+    match tls:
+        case Mode.NONE.value:
+            return NO_CREDENTIALS
+        case Mode.SECRET.value:
+            return _with_secret(kind, read_secret(kind, secret))
+    return _with_certificates(kind, find_folder(tls))
+
+
+def find_folder(text: str) -> Path:
+    """Find a folder of certificates: where the text says, or, for a relative one, in the project."""
+    folder = Path(text).expanduser()
+    return folder if folder.exists() else certificates.certificates_folder().parent / folder
+
+
+def read_secret(kind: str, text: str) -> str:
+    """Read a secret, or `@FILE`, a file that holds it. The errors never quote it."""
+    secret = _read_file(Path(text[1:]).expanduser()) if text.startswith("@") else text.strip()
+    if len(secret) < MIN_SECRET:
+        raise ValueError(f"{kind}_tls=secret needs {kind}_secret, {MIN_SECRET} characters or more, or @FILE")
+    return secret
+
+
+def _read_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read the secret: {error}") from None
+
+
+def _context(kind: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if kind == "home" else ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False  # a home's name is its identity, not where it happens to be reached
+    if kind == "home":
+        context.num_tickets = 0  # nobody resumes: each connection is authorised by itself
+    return context
+
+
+def _with_secret(kind: str, secret: str) -> Credentials:
+    key = hashlib.scrypt(secret.encode(), salt=PROTOCOL.encode(), dklen=32, **SCRYPT)
+    context = _context(kind)
+    context.verify_mode = ssl.CERT_NONE  # the proofs say whose certificate it is
+    if kind == "work":
+        return Credentials(Mode.SECRET, context, key=key)
+    pair = certificates.make_leaf("home", "home")
+    with tempfile.TemporaryDirectory() as folder:
+        pair.save(Path(folder))
+        context.load_cert_chain(Path(folder, certificates.CERT), Path(folder, certificates.KEY))
+    return Credentials(Mode.SECRET, context, key=key, digest=fingerprint(pair.certificate))
+
+
+def _with_certificates(kind: str, folder: Path) -> Credentials:
+    files = [folder / name for name in (certificates.CA, certificates.CERT, certificates.KEY)]
+    hint = f"make one with: scripts/certs tunnel {kind} NAME"
+    if not all(file.exists() for file in files):
+        raise ValueError(f"no certificate in {folder}; {hint}")
+    context = _context(kind)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        certificate = x509.load_pem_x509_certificate(files[1].read_bytes())
+        context.load_verify_locations(files[0])
+        context.load_cert_chain(files[1], files[2])
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot use the certificate in {folder}: {error}; {hint}") from None
+    name = certificates.name_of(certificate)
+    if not is_name(name) or certificate.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+        raise ValueError(f"the certificate of {name} in {folder} is no good (any more); {hint}")
+    return Credentials(Mode.CERTIFICATES, context, name)
+
+
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    """Return the SHA-256 digest of a certificate."""
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+
+
+def peer_digest(transport: Any) -> bytes:
+    """Return the digest of the certificate that the peer showed; empty without TLS."""
+    tls = transport.get_extra_info("ssl_object")
+    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(shown).digest() if shown else b""
+
+
+def peer_name(transport: Any) -> str | None:
+    """Return the name in the peer's certificate; None when it was asked for none."""
+    tls = transport.get_extra_info("ssl_object")
+    shown = tls.getpeercert() if tls is not None else None
+    names = [value for part in (shown or {}).get("subject", ()) for key, value in part if key == "commonName"]
+    return names[0] if names else None

@@ -1,0 +1,212 @@
+"""Work: dials home, and links what home asks for to its services. Links 1, 3, 4 and 5 of the six; no mitmproxy in here.
+
+Work opens no port, and connects to nothing but home and the services that it was told to offer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy_policies.relay.framed import Framed
+from proxy_policies.relay.transports import link
+from proxy_policies.reverse_tunnel import connections
+from proxy_policies.reverse_tunnel.connections import receive
+from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, peer_digest
+from proxy_policies.reverse_tunnel.limits import LAST_RETRY, PROVE_WITHIN, retry_delay
+from proxy_policies.reverse_tunnel.messages import (
+    Address,
+    Begin,
+    Claim,
+    Message,
+    ProtocolError,
+    Ready,
+    Reason,
+    Refusal,
+    Refuse,
+    Spare,
+    Use,
+    encode,
+)
+from proxy_policies.reverse_tunnel.proxy_protocol import header
+from proxy_policies.reverse_tunnel.services import Service, show_address
+from proxy_policies.reverse_tunnel.session import Call, WorkSession
+from proxy_policies.reverse_tunnel.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+HOPELESS = 16  # failures in a row that a replaced work counts as: its twin is to have the place
+
+
+@dataclass(frozen=True)
+class WorkConfig:
+    """What the options say. `home` None: no work."""
+
+    home: Address | None = None
+    name: str = "work"
+    credentials: Credentials = NO_CREDENTIALS
+    heartbeat: float = 4.0
+    services: Mapping[str, Service] = field(default_factory=dict)
+    spares: int = 2
+
+    @property
+    def trunk(self) -> tuple[Address | None, str, Credentials, float]:
+        """What home sees of it: when this changes, work has to connect anew."""
+        return self.home, self.name, self.credentials, self.heartbeat
+
+
+@dataclass
+class Command:
+    """A command connection that stands."""
+
+    framed: Framed
+    peer: Peer
+    session: WorkSession
+    digest: bytes  # of home's certificate: data connections must meet the same
+
+
+class Work:
+    """One work. `apply` starts it, changes it live, and with no `home` ends it."""
+
+    def __init__(self) -> None:
+        self._config = WorkConfig()
+        self._command: Command | None = None
+        self._connecting, self._data = Tasks(), Tasks()
+        self._trouble = ""
+
+    async def apply(self, config: WorkConfig) -> None:
+        """Become what the options say; live sessions live on."""
+        old, self._config = self._config, config
+        if config.trunk != old.trunk:
+            await self._connecting.cancel()
+            if config.home is not None:
+                self._connecting.spawn(self._keep_connected(config.home))
+        elif self._command is not None and (config.services, config.spares) != (old.services, old.spares):
+            self._command.session.services, self._command.session.spares = config.services, config.spares
+            self._command.framed.send(encode(self._command.session.offer()))
+
+    async def close(self) -> None:
+        """End everything."""
+        await self.apply(WorkConfig())
+        await self._data.cancel()
+
+    @property
+    def home(self) -> str:
+        """The name of the home that we are connected to; empty while we are not."""
+        return self._command.peer.name if self._command else ""
+
+    # The command connection
+
+    async def _keep_connected(self, home: Address) -> None:
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._connect(home)
+            except (OSError, Refusal, ProtocolError) as error:
+                replaced = isinstance(error, Refusal) and error.reason is Reason.REPLACED
+                failures = HOPELESS if replaced else 0 if loop.time() - began > LAST_RETRY else failures + 1
+                self._tell(home, error)
+            await asyncio.sleep(retry_delay(failures, random.random()))  # noqa: S311
+
+    def _tell(self, home: Address, error: Exception) -> None:
+        """Log a change for the worse, once."""
+        trouble = str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
+        if trouble != self._trouble:
+            logger.warning(f"work: no connection to home {show_address(home)}: {trouble}; trying again")
+        self._trouble = trouble
+
+    async def _connect(self, home: Address) -> None:
+        """Connect, and serve home's requests until the connection ends. Raises OSError, Refusal, ProtocolError."""
+        framed = await connections.dial_framed(home, self._config.credentials)
+        try:
+            async with asyncio.timeout(PROVE_WITHIN):
+                command = await self._shake_hands(framed)
+            framed.start_heart(command.peer.heartbeat, command.peer.patience)
+            framed.send(encode(command.session.offer()))
+            self._command, self._trouble = command, ""
+            offered = ", ".join(command.session.services) or "nothing"
+            logger.info(f"work: connected to home {command.peer.name} at {show_address(home)}, offers {offered}")
+            while True:
+                request = command.session.receive(await receive(framed))
+                self._data.spawn(self._answer(home, command, request))
+        finally:
+            self._command = None
+            framed.close()
+
+    async def _shake_hands(self, framed: Framed) -> Command:
+        credentials, config = self._config.credentials, self._config
+        digest = peer_digest(framed.lower)
+        terms = Terms(config.name, config.heartbeat, secrets.token_hex(32), credentials.key, digest)
+        handshake = WorkHandshake(terms)
+        said: Message | None = handshake.start()
+        while said is not None:
+            framed.send(encode(said))
+            said = handshake.receive(await receive(framed))
+        if handshake.peer is None:  # for the type checker: there is nothing more to say
+            raise ProtocolError("the handshake stopped")
+        return Command(framed, handshake.peer, WorkSession(config.services, config.spares), digest)
+
+    # Data connections
+
+    async def _answer(self, home: Address, command: Command, request: Begin | Spare) -> None:
+        """Open the data connection that home asked for, and serve what comes over it."""
+        framed: Framed | None = None
+        try:
+            framed = await self._claim(home, command, request.token)
+            await self._serve(framed, await _call(framed, request))
+        except (OSError, ProtocolError, Refusal) as error:
+            if framed is None:
+                refuse = Refuse(Reason.REFUSED, f"no data connection: {error}"[:500], request.token)
+                command.framed.send(encode(refuse))
+            logger.debug(f"work: data connection: {error}")
+        finally:
+            if framed is not None:
+                framed.close()
+
+    async def _claim(self, home: Address, command: Command, token: str) -> Framed:
+        framed = await connections.dial_framed(home, self._config.credentials)
+        if peer_digest(framed.lower) != command.digest:
+            framed.abort()
+            raise ConnectionAbortedError("home shows another certificate than on the command connection")
+        framed.start_heart(command.peer.heartbeat, command.peer.patience)
+        framed.send(encode(Claim(self._config.name, token)))
+        return framed
+
+    async def _serve(self, framed: Framed, call: Call) -> None:
+        """Links 4 and 5."""
+        try:
+            transport = await self._open_service(call)
+        except Refusal as refusal:
+            logger.warning(f"work: {call.service}: {refusal}")
+            framed.send(encode(Refuse(refusal.reason, refusal.text)))
+            return
+        framed.send(encode(Ready()))
+        await link(framed, transport)
+
+    async def _open_service(self, call: Call) -> Any:
+        service = WorkSession(self._config.services, 0).service(call.service)
+        try:
+            transport = await connections.dial_bare(service.address)
+        except TimeoutError:
+            raise Refusal(Reason.TIMEOUT, f"{show_address(service.address)} does not answer") from None
+        except OSError as error:
+            raise Refusal(Reason.REFUSED, f"{show_address(service.address)}: {error.strerror or error}") from None
+        if service.proxy:
+            transport.write(header(call.client, call.server))
+        return transport
+
+
+async def _call(framed: Framed, request: Begin | Spare) -> Call:
+    """Return what the client wants; on a spare connection, wait until there is one. Raises ConnectionError."""
+    asked = request if isinstance(request, Begin) else await receive(framed)
+    if not isinstance(asked, Begin | Use):
+        raise ProtocolError(f"{type(asked).__name__} on a spare data connection")
+    return Call(asked.service, asked.client, asked.server)

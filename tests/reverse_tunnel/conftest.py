@@ -1,0 +1,141 @@
+"""A home and a work in this process, over real sockets, and services to reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.waiting import free_port
+
+from proxy_policies.reverse_tunnel import certificates, identity
+from proxy_policies.reverse_tunnel.home import Home, HomeConfig
+from proxy_policies.reverse_tunnel.identity import Credentials
+from proxy_policies.reverse_tunnel.messages import Address
+from proxy_policies.reverse_tunnel.services import Entrance, Service
+from proxy_policies.reverse_tunnel.work import Work, WorkConfig
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+BEAT = 0.2  # seconds
+
+
+async def eventually(condition: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
+    """Wait for a condition of this process."""
+    async with asyncio.timeout(timeout):
+        while not (value := condition()):  # noqa: ASYNC110 - any condition, not an event
+            await asyncio.sleep(0.005)
+    return value
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes, and end when it ends."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+class Tunnel:
+    """A home, any number of works, and services; every change through `apply`."""
+
+    def __init__(self) -> None:
+        self.home, self.trunk = Home(), ("127.0.0.1", free_port())
+        self.home_config = HomeConfig(self.trunk, heartbeat=BEAT)
+        self.works: list[Work] = []
+        self.servers: list[asyncio.Server] = []
+
+    async def serve(self, handler: Handler) -> Address:
+        """Start a service; returns its address."""
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        self.servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        return host, port
+
+    async def start_home(self, **changes: Any) -> None:
+        """Start or change home."""
+        self.home_config = replace(self.home_config, **changes)
+        await self.home.apply(self.home_config)
+
+    async def entrance(self, service: str, work: str = "") -> Address:
+        """Open an entrance at home; returns its address."""
+        entrance = Entrance(("127.0.0.1", free_port()), service, work)
+        await self.start_home(entrances={**self.home_config.entrances, entrance.address: entrance})
+        return entrance.address
+
+    async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> Work:
+        """Start a work; `services` are addresses by name."""
+        services = {n: Service(n, a) if isinstance(a, tuple) else a for n, a in config.pop("services", {}).items()}
+        work = Work()
+        self.works.append(work)
+        before = {w for w in self.home.works if w.name == name}
+        await work.apply(WorkConfig(self.trunk, name, services=services, heartbeat=BEAT, **config))
+        if wait:
+            await eventually(lambda: {w for w in self.home.works if w.name == name} - before and work.home)
+        return work
+
+    async def close(self) -> None:
+        """End everything."""
+        for work in self.works:
+            await work.close()
+        await self.home.close()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def tunnel() -> AsyncIterator[Tunnel]:
+    made = Tunnel()
+    yield made
+    await made.close()
+
+
+async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect as a client, as soon as somebody listens."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await asyncio.open_connection(*address, limit=1 << 20)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+
+
+async def ask(address: Address, data: bytes) -> bytes:
+    """Send data to a service, half-close, and return everything that comes back."""
+    reader, writer = await connect(address)
+    try:
+        writer.write(data)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Give certificate folders of one authority by name: paris (a home), office and lab (works)."""
+    root = tmp_path_factory.mktemp("certs")
+    kinds = {"paris": "home", "office": "work", "lab": "work"}
+    return {name: certificates.make(kind, name, root / name) for name, kind in kinds.items()}
+
+
+@pytest.fixture(params=["certificates", "secret", "none"])
+def credentials(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tuple[Credentials, Credentials]:
+    """Give home's and work's credentials, in each mode."""
+    if request.param == "certificates":
+        return identity.load("home", str(folders["paris"]), ""), identity.load("work", str(folders["office"]), "")
+    secret = "a secret of some length"
+    return identity.load("home", request.param, secret), identity.load("work", request.param, secret)
