@@ -11,6 +11,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.handover import Handover
+from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.settings import Setting, one_of
 
 
@@ -33,7 +34,8 @@ class Fastlane:
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
-                self._undo = [undo for undo in (self._handover.patch.apply(), self._quicken_dispatch()) if undo]
+                ways = self._handover.patch.apply(), CHECKS.apply(), relax_collector(), self._quicken_dispatch()
+                self._undo = [undo for undo in ways if undo]
 
     def _quicken_dispatch(self) -> Callable[[], None]:
         return Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None)).install()

@@ -29,6 +29,7 @@ class Table:
         self._manager = manager
         self._chain: list[object] = []
         self._families: list[tuple[object, list[object]]] = []
+        self._same: Callable[[list[object], list[object]], bool] = operator.eq
         self._groups: dict[str, Groups] = {}
 
     def groups(self, name: str) -> Groups:
@@ -43,19 +44,22 @@ class Table:
         return groups
 
     def _is_current(self) -> bool:
-        return _same(self._manager.chain, self._chain) and all(
-            _same(parent.addons, children)  # type: ignore[attr-defined]
-            for parent, children in self._families
+        families = self._families
+        return self._same(self._manager.chain, self._chain) and all(
+            [self._same(parent.addons, children) for parent, children in families]  # type: ignore[attr-defined]
         )
 
     def _look_around(self) -> None:
         self._chain = list(self._manager.chain)
-        everybody = addonmanager.traverse(self._chain)
+        everybody = list(addonmanager.traverse(self._chain))
         self._families = [(addon, list(addon.addons)) for addon in everybody if hasattr(addon, "addons")]
+        # Lists are compared by identity first; equality is somebody's opinion only where a class has one.
+        has_opinion = any("__eq__" in vars(kind) for addon in everybody for kind in type(addon).__mro__[:-1])
+        self._same = _identical if has_opinion else operator.eq
         self._groups = {}
 
 
-def _same(now: Sequence[object], then: Sequence[object]) -> bool:
+def _identical(now: Sequence[object], then: Sequence[object]) -> bool:
     return len(now) == len(then) and all(map(operator.is_, now, then))
 
 
@@ -109,10 +113,11 @@ class Dispatch:
         if name in RARE:
             await self._stock(event)
             return
+        arguments = event.args()
         for group in self._table.groups(name):
             try:
                 for addon in group:
-                    result = _hook(addon, name)(*event.args())
+                    result = _hook(addon, name)(*arguments)
                     if result is not None and inspect.isawaitable(result):
                         await result
             except exceptions.AddonHalt:
