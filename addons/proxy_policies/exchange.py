@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 from mitmproxy.flow import Flow
 
+from proxy_policies import trace
 from proxy_policies.body import Pipeline, Tap
 from proxy_policies.fields import Fields
 
@@ -76,6 +77,8 @@ class Exchanges:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the fields as the client sent them; a replayed flow starts anew."""
         _exchanges[flow] = Exchange(received=Fields(flow.request.headers.fields))
+        if flow.is_replay == "request":
+            trace.restart(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Note the head as the origin sent it, if it was an origin."""

@@ -23,6 +23,11 @@ def note(flow: Flow, policy: str, verdict: str, why: str = "", **facts: str | in
         noted.append({"policy": policy, "verdict": verdict, "why": why, **facts})
 
 
+def restart(flow: Flow) -> None:
+    """Forget the decisions about a flow: it is sent again, and they will be made anew."""
+    flow.metadata.pop(KEY, None)
+
+
 def notes(flow: Flow) -> list[Note]:
     """Give the decisions about a flow, oldest first."""
     return cast(list[Note], flow.metadata.get(KEY, []))
