@@ -4,6 +4,7 @@ import logging
 
 from mitmproxy import ctx
 
+from proxy_policies.dial import Dial
 from proxy_policies.exchange import Exchanges
 from proxy_policies.patches.addon import Patches
 from proxy_policies.settings import Policy, Settings
@@ -21,10 +22,11 @@ def chain(*policies: Policy) -> list[Policy]:
     if doubled:
         logger.error(f"already loaded: {', '.join(doubled)}; policy.py has every policy, so load it alone")
         return []
-    around: list[Policy] = [Settings(policies), Patches(), Exchanges(), *policies, Streaming()]
+    dial = [] if _is_loaded(Dial) else [Dial()]
+    around: list[Policy] = [Settings((*dial, *policies)), Patches(), Exchanges(), *dial, *policies, Streaming()]
     return [policy for policy in around if not _is_loaded(policy)]
 
 
-def _is_loaded(policy: Policy) -> bool:
+def _is_loaded(policy: Policy | type[Policy]) -> bool:
     master = getattr(ctx, "master", None)
     return master is not None and master.addons.get(policy.name) is not None

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies.patches import answers, dialling, framing, half_close, interim, retry
+from proxy_policies.patches import answers, asked_host, dialling, framing, half_close, interim, retry
 from proxy_policies.patches.patch import Patch
 
 PATCHES: tuple[Patch, ...] = (
     *framing.PATCHES,
     answers.PATCH,
+    asked_host.PATCH,
     half_close.PATCH,
     *interim.PATCHES,
     *retry.PATCHES,

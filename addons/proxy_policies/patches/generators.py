@@ -27,10 +27,13 @@ def run_until(commands: CommandGenerator[Any], met: Callable[[Command], bool]) -
 def in_place_of(mended: type) -> Callable[[Any], Any]:
     """Make a patch's `wrap` that puts a class with `mended`'s methods in place of mitmproxy's.
 
-    What other patches put there before keeps working: ours is derived from it.
+    What other patches put there before keeps working: ours is derived from it. Ours
+    twice, by two chains in one process, would have no order to derive in.
     """
 
     def wrap(original: Any) -> Any:
+        if issubclass(original, mended):
+            return original
         return type(mended.__name__, (mended, original), {"__module__": mended.__module__})
 
     return wrap

@@ -10,12 +10,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Patch:
-    """One function of mitmproxy, replaced by what `wrap` makes of it."""
+    """One function, class or module of mitmproxy, replaced by what `wrap` makes of it."""
 
     owner: Any
     """The class or module that has the function."""
     attribute: str
-    wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+    wrap: Callable[[Any], Any]
     versions: str
     """The mitmproxy versions on which the bug was seen and the cure tried."""
     why: str
