@@ -8,12 +8,14 @@ from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
 from proxy_policies.fastlane.addon import Fastlane
 from proxy_policies.headers.addon import RequestRules, ResponseRules
+from proxy_policies.hops.addon import Hops
 from proxy_policies.policy_file.addon import PolicyFile
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
 addons = chain(
     PolicyFile(),
+    Hops(),
     RequestRules(),
     Replay(),
     Capture(),

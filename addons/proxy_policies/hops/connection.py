@@ -1,0 +1,56 @@
+"""Fields that are for one connection only (RFC 9110, section 7.6.1).
+
+Framing is not touched here: Content-Length and Transfer-Encoding, and whether
+a connection persists, are settled where messages are written.
+"""
+
+from proxy_policies.fields import Fields, tokens
+
+HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "upgrade")
+PROXY_CREDENTIALS = "proxy-authorization"
+PROXY_CHALLENGES = ("proxy-authenticate", "proxy-authentication-info")
+END_TO_END = frozenset({"host", "content-length", "transfer-encoding", "cache-control"})
+"""Kept though Connection names them: framing, routing, and what section 7.6.1 says must not be named."""
+NOT_UPGRADES = ("h2c", "http/", "tls/")
+"""Upgrades to what would be the proxy's own affair; it offers none of them."""
+
+SWITCHING_PROTOCOLS, UPGRADE_REQUIRED = 101, 426
+
+
+def named(fields: Fields) -> list[str]:
+    """Give the names that Connection lists, lower-cased, but for those that go on to the end."""
+    return [name for name in tokens(fields.get("Connection")) if name not in END_TO_END]
+
+
+def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> Fields:
+    """Leave out of a request what was for us; `to_proxy`: the next hop is a proxy, credentials for it stay.
+
+    A handshake (WebSocket's, say) and a client's willingness to take trailers go on, as ours.
+    """
+    gone = {*HOP_BY_HOP, *named(fields)}
+    gone |= set() if to_proxy else {PROXY_CREDENTIALS}
+    passed = fields.without(gone)
+    options = []
+    if is_http1 and (protocols := _upgrades(fields)):
+        passed, options = passed.adding("Upgrade", protocols), ["Upgrade"]
+    if "trailers" in tokens(fields.get("TE")):
+        passed, options = passed.adding("TE", "trailers"), [*options, "TE"]
+    return passed.adding("Connection", ", ".join(options)) if options and is_http1 else passed
+
+
+def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> Fields:
+    """Leave out of a response what was for us; `from_proxy`: the last hop is a proxy, its challenges go on."""
+    gone = {*HOP_BY_HOP, *named(fields)}
+    gone |= set() if from_proxy else set(PROXY_CHALLENGES)
+    passed = fields.without(gone)
+    if status in (SWITCHING_PROTOCOLS, UPGRADE_REQUIRED) and (protocols := fields.get("Upgrade")):
+        passed = passed.adding("Connection", "Upgrade").adding("Upgrade", protocols)
+    return passed
+
+
+def _upgrades(fields: Fields) -> str | None:
+    """Give the protocols that a client would like to change to, if it asks rightly."""
+    wanted = fields.get("Upgrade")
+    if not wanted or "upgrade" not in tokens(fields.get("Connection")):
+        return None
+    return None if any(protocol.startswith(NOT_UPGRADES) for protocol in tokens(wanted)) else wanted

@@ -1,0 +1,35 @@
+"""Max-Forwards: how far a TRACE or OPTIONS may go (RFC 9110, section 7.6.2)."""
+
+import re
+from dataclasses import dataclass
+
+from proxy_policies.fields import Fields
+
+LIMITED = ("TRACE", "OPTIONS")
+SECRET = ("Authorization", "Cookie", "Proxy-Authorization")
+"""Not to be reflected in the answer to a TRACE (RFC 9110, section 9.3.8)."""
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """We are the last it may reach: the answer's media type, if it has one, and its body."""
+
+    media_type: str | None
+    body: bytes
+
+
+def step(method: str, target: str, version: str, fields: Fields) -> Fields | Last:
+    """Count one hop: the fields to send on, or the answer to give."""
+    said = fields.get("Max-Forwards")
+    if method not in LIMITED or said is None or not _DIGITS.fullmatch(said):
+        return fields
+    if int(said) > 0:
+        return fields.replacing("Max-Forwards", str(int(said) - 1))
+    return Last("message/http", _reflection(target, version, fields)) if method == "TRACE" else Last(None, b"")
+
+
+def _reflection(target: str, version: str, fields: Fields) -> bytes:
+    lines = [b"%s: %s\r\n" % line for line in fields.without(SECRET).raw]
+    return f"TRACE {target} {version}\r\n".encode("utf-8", "surrogateescape") + b"".join(lines) + b"\r\n"

@@ -1,0 +1,37 @@
+"""The Via field: who passed a message on (RFC 9110, section 7.6.3)."""
+
+import re
+import secrets
+
+from proxy_policies.fields import TOKEN, Fields, split_list
+
+AUTO = "auto"
+INSTANCE = f"proxy-policies-{secrets.token_hex(4)}"
+"""The name of this running instance: a second one must not take our messages for its own."""
+
+_RECEIVED_BY = re.compile(rf"{TOKEN.pattern}(:\d{{1,5}})?")
+
+
+def parse_name(text: str) -> str:
+    """Read `via_name`: a name or host:port, `auto` for one unique to this instance, "" for none."""
+    if text == AUTO:
+        return INSTANCE
+    if text and not _RECEIVED_BY.fullmatch(text):
+        raise ValueError(f"write a name such as proxy.example or proxy.example:8080, {AUTO}, or nothing for no Via")
+    return text
+
+
+def with_via(fields: Fields, name: str, http_version: str) -> Fields:
+    """Add ourselves; the version is that of the message as it came, such as `HTTP/1.1`."""
+    ours = f"{http_version.removeprefix('HTTP/')} {name}"
+    return fields.replacing("Via", ", ".join((*fields.lines("Via"), ours)))
+
+
+def has_passed(fields: Fields, name: str) -> bool:
+    """Say whether a message came by us before."""
+    return any(_received_by(member) == name.lower() for member in split_list(fields.get("Via") or ""))
+
+
+def _received_by(member: str) -> str:
+    parts = member.split()
+    return parts[1].lower() if len(parts) > 1 else ""
