@@ -7,6 +7,7 @@ from proxy_policies.chain import chain
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
 from proxy_policies.fastlane.addon import Fastlane
+from proxy_policies.greeting.addon import Greeting
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.policy_file.addon import PolicyFile
@@ -25,4 +26,5 @@ addons = chain(
     ResponseRules(),
     Explain(),
     Fastlane(),
+    Greeting(),
 )

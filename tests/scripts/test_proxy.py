@@ -66,3 +66,10 @@ def test_workers_takes_a_number(clone: Clone, arguments: tuple[str, ...]) -> Non
 def test_a_wrong_value_ends_it(clone: Clone) -> None:
     done = clone.run("proxy", "--mode", "sideways")
     assert done.returncode == 1
+
+
+def test_it_greets_with_what_is_on(clone: Clone, proxy_script: Start) -> None:
+    proxy = proxy_script(clone, "--set", "header_rules=//X-Foo/bar")
+    line = proxy.wait_log(r"policies: .*")[0]
+    assert "1 header rule" in line
+    assert "compression (zstd, br, gzip)" in line

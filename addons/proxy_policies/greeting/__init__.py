@@ -1,0 +1,1 @@
+"""The first lines in the log: what is on, and how to have more."""

@@ -1,0 +1,23 @@
+"""The greeting policy: says once, in the log, what is on."""
+
+import logging
+from pathlib import Path
+
+from mitmproxy import ctx
+
+from proxy_policies.greeting.words import greeting
+
+logger = logging.getLogger(__name__)
+
+
+class Greeting:
+    """Last in the chain, so that every policy's options are known."""
+
+    name = "greeting"
+
+    def running(self) -> None:
+        """Greet."""
+        options = {name: getattr(ctx.options, name) for name in ctx.options.keys()}  # noqa: SIM118 - no Mapping
+        certificate = Path(ctx.options.confdir).expanduser() / "mitmproxy-ca-cert.pem"
+        for line in greeting(options, str(certificate)):
+            logger.info(line)
