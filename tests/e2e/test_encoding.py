@@ -210,3 +210,27 @@ def test_a_wrong_value_ends_the_start_with_one_line(
     assert proxy.wait_exit() == 1
     assert complaint in proxy.log()
     assert "Traceback" not in proxy.log()
+
+
+def test_a_hit_is_encoded_once_for_all(mitmdump: Callable[..., Mitmdump], server: Origin, curl: Any) -> None:
+    proxy = mitmdump(script="policy.py")
+    server.route("/", page(("ETag", '"v1"'), ("Cache-Control", "max-age=60")))
+    through = ("-x", proxy.url, "-H", "Accept-Encoding: gzip")
+    first, second, third = (curl(*through, f"{server.url}/") for _ in range(3))
+    assert len(server.requests) == 1
+    assert first.body == second.body == third.body
+    assert gzip.decompress(third.body) == PAGE
+    for got in (first, second, third):
+        assert (got.get("Content-Encoding"), got.get("ETag")) == ("gzip", 'W/"v1"')
+        assert got.get("Vary") == "Accept-Encoding"
+        assert got.get("Content-Length") == str(len(got.body))
+        assert len((got.get("Via") or "").split(",")) == 1
+    plain = curl("-x", proxy.url, f"{server.url}/")
+    assert (plain.body, plain.get("ETag"), plain.get("Content-Encoding")) == (PAGE, '"v1"', None)
+    head = curl(*through, "-I", f"{server.url}/")
+    assert (head.get("Content-Encoding"), head.get("ETag")) == ("gzip", 'W/"v1"')
+    fresh = curl(*through, "-H", 'If-None-Match: W/"v1"', f"{server.url}/")
+    assert (fresh.status, fresh.get("ETag"), fresh.get("Vary")) == (304, 'W/"v1"', "Accept-Encoding")
+    brotli_too = curl("-x", proxy.url, "-H", "Accept-Encoding: br", f"{server.url}/")
+    assert brotli.decompress(brotli_too.body) == PAGE
+    assert len(server.requests) == 1

@@ -5,12 +5,13 @@ from mitmproxy import http
 from proxy_policies import exchange, trace
 from proxy_policies.body import Stage
 from proxy_policies.encoding.codecs import encoder
-from proxy_policies.encoding.decision import MATCHED, Decision, Subject, Wishes, decide
+from proxy_policies.encoding.decision import MATCHED, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
 from proxy_policies.encoding.tags import Weakened, names_weakly
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.encoding.wishes import parse_codings, read_rule
 from proxy_policies.fields import Fields
+from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
 from proxy_policies.streaming import declared_length, is_endless
@@ -29,7 +30,7 @@ class EntityTags:
         if flow.response or flow.error:
             return
         fields = Fields(flow.request.headers.fields)
-        flow.request.headers.fields = _weakened.restore(fields, flow.request.pretty_host).raw
+        flow.request.headers.fields = _weakened.restore(fields, asked_host(flow.request)).raw
 
 
 class Encoding:
@@ -61,29 +62,33 @@ class Encoding:
         if decision.encodes:
             fields = encoded(fields, decision.coding)
         if decision.encodes or _confirms_ours(flow, response):
-            fields = _weakened.weaken(fields, flow.request.pretty_host)
+            fields = _weakened.weaken(fields, asked_host(flow.request))
         response.headers.fields = fields.raw
-        if decision.encodes:
-            self._encode(flow, response, decision)
-        trace.note(flow, self.name, decision.coding, decision.why)
+        why = decision.why
+        if decision.encodes and _encode(flow, response, decision.coding):
+            why += ", and it was kept"
+        trace.note(flow, self.name, decision.coding, why)
 
     def _wishes(self, flow: http.HTTPFlow) -> Wishes:
         ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), self.encode)
         return Wishes(ruled, self.encode_min_size, self.encode_types)
 
-    def _encode(self, flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
-        known, endless = exchange.of(flow), is_endless(response)
-        variants = None if endless else known.variants
-        if variants and (kept := variants.find(decision.coding)) is not None:
-            if flow.request.method != "HEAD":
-                response.raw_content = kept
-            response.headers["Content-Length"] = str(len(kept))
-        elif flow.request.method == "HEAD":
-            response.headers.pop("Content-Length", None)
-        else:
-            known.response_body.add(Stage.ENCODER, encoder(decision.coding, eager=endless))
-            if variants and (tap := variants.keep(decision.coding)):
-                known.response_body.tap(Stage.VARIANT, tap)
+
+def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
+    """Take the encoded form that the cache keeps, or put the encoder in the body's way; says whether it was kept."""
+    known, endless = exchange.of(flow), is_endless(response)
+    variants = None if endless else known.variants
+    kept = variants.find(coding) if variants else None
+    if kept is not None:
+        response.raw_content = b"" if flow.request.method == "HEAD" else kept
+        response.headers["Content-Length"] = str(len(kept))
+    elif flow.request.method == "HEAD":
+        response.headers.pop("Content-Length", None)
+    else:
+        known.response_body.add(Stage.ENCODER, encoder(coding, eager=endless))
+        if variants and (tap := variants.keep(coding)):
+            known.response_body.tap(Stage.VARIANT, tap)
+    return kept is not None
 
 
 def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:

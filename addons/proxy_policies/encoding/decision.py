@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proxy_policies.encoding.negotiation import IDENTITY, Accepted, choose
+from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
 from proxy_policies.encoding.types import Types
 from proxy_policies.fields import Fields, parse_directives
 
@@ -53,7 +53,7 @@ def decide(subject: Subject, wishes: Wishes) -> Decision:
     """Decide on one response. A HEAD is decided on as its GET would be."""
     if reason := _untouchable(subject, wishes):
         return _left(reason)
-    accepted = Accepted(subject.request.get("Accept-Encoding"))
+    accepted = accepted_by(subject.request.get("Accept-Encoding"))
     if accepted.identity and subject.length is not None and subject.length < wishes.min_size:
         return _left(f"smaller than {wishes.min_size} bytes")
     if subject.status == MATCHED:

@@ -1,6 +1,7 @@
 """Which content coding a client gets (RFC 9110, section 12.5.3)."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from proxy_policies.fields import parse_weights
 
@@ -33,6 +34,12 @@ class Accepted:
     def prefers_identity(self, weight: float) -> bool:
         """Say whether the plain form was asked for by name with more weight than this."""
         return self._weights.get(IDENTITY, 0.0) > weight
+
+
+@lru_cache(maxsize=256)
+def accepted_by(accept_encoding: str | None) -> Accepted:
+    """Read an Accept-Encoding field; there are few different ones."""
+    return Accepted(accept_encoding)
 
 
 def choose(accepted: Accepted, ours: Sequence[str]) -> str:

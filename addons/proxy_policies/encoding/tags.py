@@ -19,9 +19,9 @@ class Weakened:
     """The tags that we made weak, each with the host that it is from."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str | None, str], None] = OrderedDict()
 
-    def weaken(self, fields: Fields, host: str) -> Fields:
+    def weaken(self, fields: Fields, host: str | None) -> Fields:
         """Make a response's strong ETag weak."""
         tag = parse_entity_tag(fields.get("ETag"))
         if tag is None or tag.weak:
@@ -29,7 +29,7 @@ class Weakened:
         self._remember((host, tag.opaque))
         return fields.replacing("ETag", str(EntityTag(tag.opaque, weak=True)))
 
-    def restore(self, fields: Fields, host: str) -> Fields:
+    def restore(self, fields: Fields, host: str | None) -> Fields:
         """Make the tags strong again that a request's conditions have from us."""
         for name in CONDITIONS:
             tags = parse_entity_tags(fields.get(name))
@@ -38,10 +38,10 @@ class Weakened:
                 fields = fields.replacing(name, ", ".join(map(str, restored)))
         return fields
 
-    def _is_ours(self, tag: EntityTag, host: str) -> bool:
+    def _is_ours(self, tag: EntityTag, host: str | None) -> bool:
         return tag.weak and (host, tag.opaque) in self._seen
 
-    def _remember(self, key: tuple[str, str]) -> None:
+    def _remember(self, key: tuple[str | None, str]) -> None:
         self._seen[key] = None
         self._seen.move_to_end(key)
         if len(self._seen) > REMEMBERED:

@@ -1,0 +1,92 @@
+"""How encoding meets the cache."""
+
+import gzip
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from proxy_policies import exchange, trace
+from proxy_policies.body import Tap
+from proxy_policies.encoding.addon import Encoding
+
+PAGE = b"<p>All work and no play makes a dull page.</p>\n" * 100
+KEPT = gzip.compress(PAGE)
+
+
+class Keeper:
+    """Stands for the cache: keeps what the encoder makes."""
+
+    def __init__(self, kept: bytes | None = None, wants: bool = True) -> None:
+        self.kept = kept
+        self.wants = wants
+        self.made = b""
+        self.whole = False
+
+    def find(self, coding: str) -> bytes | None:
+        return self.kept if coding == "gzip" else None
+
+    def keep(self, coding: str) -> Tap | None:
+        return self if self.wants else None
+
+    def feed(self, data: bytes) -> None:
+        self.made += data
+
+    def finish(self) -> None:
+        self.whole = True
+
+    def abort(self) -> None:
+        raise AssertionError("the body came whole")
+
+
+def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html") -> http.HTTPFlow:
+    flow = tflow.tflow()
+    flow.request.method = method
+    flow.request.headers["Accept-Encoding"] = "gzip"
+    flow.response = http.Response.make(200, PAGE, {"Content-Type": media_type, "ETag": '"v1"'})
+    if method == "HEAD":
+        flow.response.raw_content = b""
+    exchange.of(flow).variants = keeper
+    Encoding().responseheaders(flow)
+    return flow
+
+
+def response_of(flow: http.HTTPFlow) -> http.Response:
+    assert flow.response
+    return flow.response
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", KEPT), ("HEAD", b"")])
+def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> None:
+    flow = hit(Keeper(KEPT), method)
+    assert response_of(flow).raw_content == body
+    assert response_of(flow).headers["Content-Length"] == str(len(KEPT))
+    assert response_of(flow).headers["Content-Encoding"] == "gzip"
+    assert not exchange.of(flow).response_body
+    assert trace.lines(flow) == ["encoding: gzip, the client accepts it, and it was kept"]
+
+
+async def test_what_is_encoded_is_kept() -> None:
+    keeper = Keeper()
+    flow = hit(keeper)
+    sent = await exchange.of(flow).response_body.run(PAGE)
+    assert keeper.whole
+    assert keeper.made == sent
+    assert gzip.decompress(sent) == PAGE
+
+
+@pytest.mark.parametrize(
+    ("keeper", "media_type"),
+    [(Keeper(wants=False), "text/html"), (Keeper(KEPT), "text/event-stream")],
+    ids=["the cache does not want it", "events are never kept"],
+)
+async def test_what_is_not_to_be_kept(keeper: Keeper, media_type: str) -> None:
+    flow = hit(keeper, media_type=media_type)
+    assert gzip.decompress(await exchange.of(flow).response_body.run(PAGE)) == PAGE
+    assert keeper.made == b""
+
+
+def test_a_head_that_nobody_encoded_yet_has_no_length() -> None:
+    flow = hit(Keeper(), "HEAD")
+    assert "Content-Length" not in response_of(flow).headers
+    assert not exchange.of(flow).response_body
