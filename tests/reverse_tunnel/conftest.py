@@ -139,3 +139,38 @@ def credentials(request: pytest.FixtureRequest, folders: dict[str, Path]) -> tup
         return identity.load("home", str(folders["paris"]), ""), identity.load("work", str(folders["office"]), "")
     secret = "a secret of some length"
     return identity.load("home", request.param, secret), identity.load("work", request.param, secret)
+
+
+class Middle:
+    """Somebody on the way to home: passes bytes on, until told to stop, without a word to either side."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.address: Address = ("", 0)
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> Middle:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()
+        return self
+
+    def freeze(self) -> None:
+        self._flowing.clear()
+
+    def close(self) -> None:
+        assert self._server
+        self._server.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_home = await asyncio.open_connection(*self._target)
+        await asyncio.gather(self._one_way(reader, to_home[1]), self._one_way(to_home[0], writer))
+
+    async def _one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.close()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import limits, options
-from proxy_policies.reverse_tunnel.limits import Gate, Limits, Pacer, Sessions, retry_delay
+from proxy_policies.reverse_tunnel.limits import Gate, Limits, Pacer, Seldom, Sessions, retry_delay
 from proxy_policies.reverse_tunnel.messages import Refusal
 
 
@@ -81,6 +81,11 @@ def test_over_the_total_the_oldest_stranger_goes() -> None:
     assert len(gate) == 2
     gate.leave(first[0])
     assert len(gate) == 2
+
+
+def test_what_happens_often_is_said_seldom() -> None:
+    seldom = Seldom(every=10)
+    assert [seldom.due(now) for now in (100, 101, 109, 110, 111, 121, 140)] == [0, None, None, 2, None, 1, 0]
 
 
 GOOD: dict[str, tuple[Callable[[str], Any], str, Any]] = {

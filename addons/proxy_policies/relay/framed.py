@@ -5,7 +5,8 @@ it is a mailbox (`receive`, `send`: the talk that decides what the connection is
 called, a byte stream for that protocol.
 
 Rules: data handed to the protocol is a view that is valid during the call, and longer only if the protocol's peer
-keeps it queued (`scratch.py`); an end without EOF is a reset; whoever closes says EOF first.
+keeps it queued (`scratch.py`); an end without EOF is a reset; whoever closes says EOF first. The real transport closes
+after BYE only: before, a ping that meets a closed socket would make the kernel throw away what is still on its way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from proxy_policies.relay.frames import LONGEST, Beat, Bytes, Frame, FrameError,
 MAIL_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
 MAIL = 64  # frames that may wait to be received
 BEATS = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
-FLUSH = 3.0  # seconds a closing connection has to send what it still holds
+FLUSH = 3.0  # seconds a closing connection has to send its last frame
+LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
 
 
 class Framed(asyncio.Transport, asyncio.BufferedProtocol):
@@ -36,7 +38,8 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
         self._mail: deque[Frame] = deque()
         self._mail_came: asyncio.Future[None] | None = None
         self._protocol: Any = None
-        self._ended_in = self._ended_out = self._lost = False
+        self._ended_in = self._ended_out = self._said_bye = False
+        self._closing = self._lost = False
         self._heard = self._spoke = False
         self._heart: Heart | None = None
         self._next_beat: asyncio.TimerHandle | None = None
@@ -47,7 +50,7 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
 
     def send(self, *frames: bytes) -> None:
         """Write whole frames."""
-        if not self.is_closing():
+        if not self._is_over():
             self._spoke = True
             self.lower.write(b"".join(frames))
 
@@ -80,7 +83,7 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
                 self.reason = self.reason or f"silent for {self._heart.patience:g} s"
                 self.lower.abort()
                 return
-            case Beat.PING if not self.lower.is_closing():
+            case Beat.PING if not self._said_bye and not self.lower.is_closing():
                 self.lower.write(frame(Kind.PING))
         self._beat_later(self._heart.interval)
 
@@ -140,12 +143,15 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
         if self._protocol is None:
             self._post(kind, bytes(payload))
         elif kind == Kind.DATA and not self._ended_in:
-            self._protocol.data_received(payload)
+            if not self._closing:
+                self._protocol.data_received(payload)
         elif kind == Kind.EOF and not self._ended_in:
             self._end_in()
         elif kind == Kind.RST:
             self.reason = bytes(payload).decode(errors="replace")
             self.lower.abort()
+        elif kind == Kind.BYE and self._ended_in and self._ended_out:
+            self._close_soon()
         else:
             raise FrameError(f"frame of type {kind} has no place here")
 
@@ -163,9 +169,16 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _end_in(self) -> None:
         self._ended_in = True
-        keep = self._protocol.eof_received()
-        if self._ended_out or not keep:
+        keep = self._closing or self._protocol.eof_received()
+        if not keep:
             self.close()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Say good-bye when both directions have ended."""
+        if self._ended_in and self._ended_out and not self._said_bye:
+            self.send(frame(Kind.BYE))
+            self._said_bye = True
 
     # Above: the transport of a stream
 
@@ -219,21 +232,24 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
             return
         self.send(frame(Kind.EOF))
         self._ended_out = True
-        if self._ended_in:
-            self.close()
+        self._settle()
 
     def close(self) -> None:
-        """End the stream, and the connection as soon as everything is sent."""
+        """End the stream, and the connection as soon as the peer has everything. What it still says is dropped."""
         if self.is_closing():
             return
-        if self._protocol is not None:
-            self.write_eof()
-            self._ended_in = True
-        self._close_soon()
+        if self._protocol is None:
+            self._close_soon()
+            return
+        self.write_eof()
+        self.resume_reading()
+        self._closing = True
+        if not self._ended_in:
+            self._deadline = self._loop.call_later(LINGER, self.lower.abort)
 
     def reset(self, reason: str) -> None:
         """Break the stream off and tell the peer why."""
-        if self.is_closing():
+        if self._is_over():
             return
         self.reason = self.reason or reason
         self.send(frame(Kind.RST, reason.encode()[:512]))
@@ -242,8 +258,9 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
 
     def _close_soon(self) -> None:
         self.lower.close()
-        if self._deadline is None:
-            self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -251,6 +268,9 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
+        return self._closing or self._is_over()
+
+    def _is_over(self) -> bool:
         return self._lost or self.lower is None or bool(self.lower.is_closing())
 
     def is_reading(self) -> bool:

@@ -6,8 +6,9 @@
     EOF   the stream ends in this direction (a half-close; TLS in the event loop has none)
     RST   the stream is broken off; the payload says why
     PING  nothing to say, and still here
+    BYE   EOF was said and heard: whoever hears BYE may close, for nothing of either stream is under way any more
 
-Types above PING belong to whoever uses the frames; their payload is bounded and given out whole. A connection that
+Types above BYE belong to whoever uses the frames; their payload is bounded and given out whole. A connection that
 ends without EOF was cut. Pure: no sockets, no clock.
 """
 
@@ -36,6 +37,7 @@ class Kind(enum.IntEnum):
     EOF = 1
     RST = 2
     PING = 3
+    BYE = 4
 
 
 def head(kind: int, length: int) -> bytes:

@@ -143,9 +143,7 @@ class _Side(asyncio.BufferedProtocol):
 
     def drop(self, reason: str) -> None:
         """Break the connection off if it is still there."""
-        if self.transport.is_closing():
-            return
-        if hasattr(self.transport, "reset"):
+        if isinstance(self.transport, Framed):
             self.transport.reset(reason)
         else:
             self.transport.abort()

@@ -84,6 +84,13 @@ def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: 
         .not_valid_before(now - datetime.timedelta(hours=1))  # clocks differ
         .not_valid_after(now + life)
     )
+    signer = (issuer.key if issuer else key).public_key()
+    identifiers = [
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer),
+    ]
+    for identifier in identifiers:
+        builder = builder.add_extension(identifier, critical=False)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=not isinstance(extension, x509.SubjectAlternativeName))
     return Pair(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -95,9 +96,13 @@ class Listener:
         self._sockets: list[socket.socket] = []
         self._tasks = Tasks()
 
-    def open(self) -> None:
-        """Start to listen."""
-        self._tasks.spawn(self._listen())
+    async def open(self) -> None:
+        """Start to listen, at once if that is possible."""
+        try:
+            self._listen(await _bind(self.address))
+        except OSError as error:
+            logger.warning(f"{self._what}: cannot listen on {show_address(self.address)} yet: {error.strerror}")
+            self._tasks.spawn(self._wait())
 
     async def close(self) -> None:
         """Listen no more; connections that were accepted live on."""
@@ -105,17 +110,15 @@ class Listener:
         for sock in self._sockets:
             sock.close()
 
-    async def _listen(self) -> None:
-        told = False
+    async def _wait(self) -> None:
         while not self._sockets:
-            try:
-                self._sockets = await _bind(self.address)
-            except OSError as error:
-                if not told:
-                    logger.warning(f"{self._what}: cannot listen on {show_address(self.address)} yet: {error.strerror}")
-                    told = True
-                await asyncio.sleep(BIND_AGAIN)
-        for sock in self._sockets:
+            await asyncio.sleep(BIND_AGAIN)
+            with contextlib.suppress(OSError):
+                self._listen(await _bind(self.address))
+
+    def _listen(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        for sock in sockets:
             logger.info(f"{self._what}: listening on {show_address(sock.getsockname())}")
             self._tasks.spawn(self._accept_all(sock))
 

@@ -15,7 +15,7 @@ from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import Listener, receive
 from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_name
-from proxy_policies.reverse_tunnel.limits import NO_LIMITS, PROVE_WITHIN, Gate, Limits, Pacer
+from proxy_policies.reverse_tunnel.limits import NO_LIMITS, PROVE_WITHIN, Gate, Limits, Pacer, Seldom
 from proxy_policies.reverse_tunnel.messages import (
     Address,
     Claim,
@@ -62,7 +62,7 @@ class Home:
         self.visits = Visits()
         self._watcher = watcher or Nobody()
         self._config = HomeConfig()
-        self._gate = Gate()
+        self._gate, self._seldom = Gate(), Seldom()
         self._strangers: dict[int, asyncio.Task[None]] = {}
         self._trunk: Listener | None = None
         self._entrances: dict[Address, tuple[Entrance, Listener]] = {}
@@ -92,7 +92,7 @@ class Home:
             self._trunk = None
         if config.listen is not None:
             self._trunk = Listener(config.listen, "home", self._greet)
-            self._trunk.open()
+            await self._trunk.open()
             self._commands.spawn(self._tend())
 
     async def _open_entrances(self, wanted: Mapping[Address, Entrance]) -> None:
@@ -102,14 +102,14 @@ class Home:
                 await listener.close()
         for address, entrance in wanted.items():
             if address not in self._entrances:
-                self._entrances[address] = entrance, self._open_entrance(entrance)
+                self._entrances[address] = entrance, await self._open_entrance(entrance)
 
-    def _open_entrance(self, entrance: Entrance) -> Listener:
+    async def _open_entrance(self, entrance: Entrance) -> Listener:
         def come_in(sock: socket.socket, client: Address) -> None:
             self._clients.spawn(self._serve(sock, client, entrance))
 
         listener = Listener(entrance.address, f"home: {entrance}", come_in)
-        listener.open()
+        await listener.open()
         return listener
 
     def _review(self, allowance: Allowance) -> None:
@@ -143,7 +143,7 @@ class Home:
                 framed = await connections.accept_framed(sock, self._config.credentials)
                 work = await self._identify(framed)
         except (OSError, ProtocolError) as error:
-            logger.debug(f"home: stranger {address[0]}: {error}")
+            self._tell_of_stranger(address, error)
         except Refusal as refusal:
             logger.warning(f"home: refused {address[0]}: {refusal}")
         finally:
@@ -151,6 +151,12 @@ class Home:
             del self._strangers[number]
         if work is not None:
             await self._attend(work, address)
+
+    def _tell_of_stranger(self, address: Address, error: Exception) -> None:
+        """Log it, but let no flood of strangers flood the log."""
+        if (unsaid := self._seldom.due(asyncio.get_running_loop().time())) is not None:
+            others = f" ({unsaid} others before)" if unsaid else ""
+            logger.warning(f"home: closed on a stranger from {address[0]}: {error or 'said nothing in time'}{others}")
 
     async def _identify(self, framed: Framed) -> Work | None:
         """Hear the first frame; a data connection is taken in here. Raises OSError, ProtocolError, Refusal."""

@@ -74,6 +74,23 @@ class Pacer:
         return max(0.0, self._paid_until - now)
 
 
+class Seldom:
+    """Lets something be said once in a while, however often it happens."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self._every = every
+        self._next = 0.0
+        self._unsaid = 0
+
+    def due(self, now: float) -> int | None:
+        """Return how many times it was left unsaid before, or None when it is too soon; `now` in seconds."""
+        if now < self._next:
+            self._unsaid += 1
+            return None
+        self._next, unsaid, self._unsaid = now + self._every, self._unsaid, 0
+        return unsaid
+
+
 class Gate:
     """Lets strangers in, as long as there are few. A newcomer over the total costs the oldest its place."""
 

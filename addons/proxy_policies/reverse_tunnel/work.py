@@ -128,7 +128,10 @@ class Work:
         framed = await connections.dial_framed(home, self._config.credentials)
         try:
             async with asyncio.timeout(PROVE_WITHIN):
-                command = await self._shake_hands(framed)
+                try:
+                    command = await self._shake_hands(framed)
+                except ConnectionError as error:
+                    raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
             framed.start_heart(command.peer.heartbeat, command.peer.patience)
             framed.send(encode(command.session.offer()))
             self._command, self._trouble = command, ""

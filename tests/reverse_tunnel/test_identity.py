@@ -1,0 +1,92 @@
+"""Certificates and secrets on disk."""
+
+from __future__ import annotations
+
+import datetime
+import stat
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.reverse_tunnel import certificates, identity
+from proxy_policies.reverse_tunnel.identity import Mode
+
+
+def test_one_authority_and_keys_for_their_owner_only(tmp_path: Path) -> None:
+    home = certificates.make("home", "paris", tmp_path / "home")
+    work = certificates.make("work", "office", tmp_path / "work")
+    assert (home / "ca.pem").read_bytes() == (work / "ca.pem").read_bytes()
+    assert not (work / "ca-key.pem").exists()
+    for key in tmp_path.rglob("key.pem"):
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "work", "tunnel-ca"}
+
+
+def test_made_again_it_is_renewed(tmp_path: Path) -> None:
+    folder = certificates.make("work", "office", tmp_path / "work")
+    before = (folder / "cert.pem").read_bytes()
+    certificates.make("work", "office", folder)
+    assert (folder / "cert.pem").read_bytes() != before
+    with pytest.raises(ValueError, match="certificate of office; name another folder for lab"):
+        certificates.make("work", "lab", folder)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("house", "paris"), ("home", "Paris"), ("home", "../x"), ("work", "")])
+def test_bad_kinds_and_names(kind: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        certificates.make(kind, name, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert certificates.main(["home", "paris", str(tmp_path / "home")]) == 0
+    assert certificates.main(["work", "office", str(tmp_path / "work")]) == 0
+    assert "Copy" in capsys.readouterr().out
+    assert certificates.main(["work", "lab", str(tmp_path / "work")]) == 1
+    assert "certs tunnel: " in capsys.readouterr().err
+
+
+def test_missing_certificates_say_how_to_make_them(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no certificate in .*nowhere; make one with: scripts/certs tunnel home NAME"):
+        identity.load("home", str(tmp_path / "nowhere"), "")
+
+
+def test_unusable_certificates(tmp_path: Path) -> None:
+    folder = certificates.make("work", "office", tmp_path / "work")
+    (folder / "key.pem").write_bytes((certificates.make("work", "lab", tmp_path / "lab") / "key.pem").read_bytes())
+    with pytest.raises(ValueError, match="cannot use"):
+        identity.load("work", str(folder), "")
+    (folder / "cert.pem").write_text("nothing")
+    with pytest.raises(ValueError, match="cannot use"):
+        identity.load("work", str(folder), "")
+
+
+def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "LIFE", datetime.timedelta(seconds=-1))
+    with pytest.raises(ValueError, match="no good"):
+        identity.load("work", str(certificates.make("work", "office", tmp_path / "work")), "")
+
+
+def test_secrets(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("  a secret of some length\n")
+    by_file = identity.load("work", "secret", f"@{file}")
+    by_text = identity.load("work", "secret", "a secret of some length")
+    assert by_file.mode is Mode.SECRET
+    assert by_file.key == by_text.key
+    assert by_file.key != identity.load("work", "secret", "another secret altogether").key
+
+
+@pytest.mark.parametrize("secret", ["", "hunter2", "@/does/not/exist"])
+def test_bad_secrets_are_not_quoted(secret: str) -> None:
+    with pytest.raises(ValueError, match="secret") as error:
+        identity.load("home", "secret", secret)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_relative_folder_is_looked_for_in_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = Path(__file__).parents[2]
+    assert identity.find_folder("certs/home") == project / "certs" / "home"
+    (tmp_path / "certs" / "home").mkdir(parents=True)
+    assert identity.find_folder("certs/home") == Path("certs/home")

@@ -1,0 +1,308 @@
+"""Who does not get in, and that nobody outside disturbs those who are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.reverse_tunnel.conftest import BEAT, Tunnel, ask, connect, echo, eventually
+
+from proxy_policies.relay.frames import Kind, Parser, frame, head
+from proxy_policies.reverse_tunnel import certificates, home, identity
+from proxy_policies.reverse_tunnel.messages import (
+    Claim,
+    Hello,
+    Message,
+    Offer,
+    Prove,
+    Reason,
+    Refusal,
+    Refuse,
+    decode,
+    encode,
+)
+from proxy_policies.reverse_tunnel.session import Call, new_token
+
+pytestmark = pytest.mark.timeout(60)
+
+SECRET = "a secret of some length"
+HELLO = Hello("office", "ab" * 32, BEAT)
+
+
+def plain(reader: asyncio.StreamReader) -> Any:
+    """Read messages as they come."""
+
+    async def read() -> Message:
+        parser = Parser()
+        while True:
+            data = await reader.readexactly(1)
+            for kind, payload in parser.feed(data):
+                if kind != Kind.PING:
+                    return decode(kind, payload)
+
+    return read()
+
+
+async def lead(tunnel: Tunnel, *messages: Message) -> Message:
+    """Say messages to home as a stranger, and return its last answer."""
+    reader, writer = await connect(tunnel.trunk)
+    try:
+        for message in messages:
+            writer.write(encode(message))
+            answer = await plain(reader)
+        return answer  # type: ignore[no-any-return]
+    finally:
+        writer.close()
+
+
+GARBAGE: dict[str, bytes] = {
+    "http": b"GET / HTTP/1.1\r\nHost: home\r\n\r\n",
+    "tls to a plain home": bytes.fromhex("160301020001"),
+    "zeros": bytes(100),
+    "a long announcement": head(16, (1 << 24) - 1),
+    "no json": frame(16, b"hello"),
+    "data first": frame(Kind.DATA, b"hello"),
+    "another message": encode(Offer(())),
+    "another protocol": encode(Hello("office", "ab" * 32, 1.0, protocol="frp")),
+    "a flood of frames": encode(HELLO) * 500,
+    "pings only": frame(Kind.PING) * 1000,
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_garbage_is_closed_fast_and_harms_nobody(
+    tunnel: Tunnel, folders: dict[str, Path], garbage: bytes, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "PROVE_WITHIN", 0.5)
+    if tls:
+        await tunnel.start_home(credentials=identity.load("home", str(folders["paris"]), ""))
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("echo")
+    credentials = identity.load("work", str(folders["office"]), "") if tls else identity.NO_CREDENTIALS
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=credentials)
+    client, client_writer = await connect(entrance)
+    client_writer.write(b"a")
+    assert await client.readexactly(1) == b"a"
+    reader, writer = await connect(tunnel.trunk)
+    writer.write(garbage)
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    writer.close()
+    client_writer.write(b"b")
+    assert await client.readexactly(1) == b"b"
+    client_writer.close()
+    await eventually(lambda: not len(tunnel.home._gate))
+
+
+async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then does not make it longer."""
+    monkeypatch.setattr(home, "PROVE_WITHIN", 0.3)
+    await tunnel.start_home()
+    reader, writer = await connect(tunnel.trunk)
+    with contextlib.suppress(ConnectionError):
+        for byte in encode(HELLO):
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            if await _ended(reader, 0.05):
+                break
+    assert reader.at_eof()
+    writer.close()
+
+
+async def _ended(reader: asyncio.StreamReader, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return not await reader.read(1)
+    except TimeoutError:
+        return False
+
+
+async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    flood = []
+    for _ in range(400):
+        sock = socket.socket()
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect(tunnel.trunk)
+        flood.append(sock)
+    for n in range(20):
+        assert await ask(entrance, b"%d" % n) == b"%d" % n
+        assert len(tunnel.home._gate) <= 16 + tunnel.home.works.awaited
+    for sock in flood:
+        sock.close()
+
+
+async def test_versions_are_negotiated(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    answer = await lead(tunnel, Hello("office", "ab" * 32, BEAT, version=2))
+    assert answer == Refuse(Reason.VERSION, "work speaks version 2, this side speaks 1")
+
+
+async def test_a_data_connection_needs_a_token_that_is_waited_for(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    for work in ("office", "nobody"):
+        answer = await lead(tunnel, Claim(work, new_token()))
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.STALE
+
+
+class FakeWork:
+    """A work of a stranger's making, in plain mode: connected, and offering ssh."""
+
+    def __init__(self, tunnel: Tunnel, name: str = "office") -> None:
+        self._tunnel, self._name = tunnel, name
+
+    async def __aenter__(self) -> asyncio.StreamReader:
+        reader, self.writer = await connect(self._tunnel.trunk)
+        self.writer.write(encode(Hello(self._name, "ab" * 32, 30)))
+        await plain(reader)
+        self.writer.write(encode(Prove("")))
+        await plain(reader)
+        self.writer.write(encode(Offer(("ssh",))))
+        await eventually(lambda: [w for w in self._tunnel.home.works if w.name == self._name])
+        return reader
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.writer.close()
+
+
+async def test_a_token_is_for_one_connection_of_one_work(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    async with FakeWork(tunnel) as office, FakeWork(tunnel, "lab"):
+        opening = asyncio.create_task(tunnel.home.open(Call("ssh"), "office"))
+        begin = await plain(office)
+        other = await lead(tunnel, Claim("lab", begin.token))
+        assert isinstance(other, Refuse)
+        assert not opening.done()
+        _, writer = await connect(tunnel.trunk)
+        writer.write(encode(Claim("office", begin.token)) + frame(26, b"{}"))
+        data = await opening
+        replay = await lead(tunnel, Claim("office", begin.token))
+        assert isinstance(replay, Refuse)
+        assert replay.reason is Reason.STALE
+        data.abort()
+        writer.close()
+
+
+async def test_a_work_that_never_opens_its_data_connection(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home, "OPEN_WITHIN", 0.2)
+    await tunnel.start_home()
+    async with FakeWork(tunnel) as office:
+        with pytest.raises(Refusal, match="timed out: ssh did not answer within"):
+            await tunnel.home.open(Call("ssh"), "office")
+        begin = await plain(office)
+        late = await lead(tunnel, Claim("office", begin.token))
+        assert isinstance(late, Refuse)
+
+
+def load(kind: str, folder: Path) -> Any:
+    return identity.load(kind, str(folder), "")
+
+
+async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office") -> str:
+    """Start a work that does not get in; returns what it says in its log."""
+    work = await tunnel.start_work(name, wait=False, credentials=credentials)
+    text: str = await eventually(lambda: work._trouble)
+    assert not list(tunnel.home.works)
+    await work.close()
+    return text
+
+
+async def test_certificates_of_another_authority(tunnel: Tunnel, folders: dict[str, Path], tmp_path: Path) -> None:
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    foreign = certificates.make("work", "office", tmp_path / "office")
+    assert "CERTIFICATE_VERIFY_FAILED" in await trouble(tunnel, load("work", foreign))
+    (foreign / "ca.pem").write_bytes((folders["office"] / "ca.pem").read_bytes())
+    assert "does home accept this identity?" in await trouble(tunnel, load("work", foreign))
+
+
+async def test_a_work_is_no_home_and_a_home_no_work(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    assert "does home accept this identity?" in await trouble(tunnel, load("work", folders["paris"]))
+    await tunnel.start_home(credentials=load("home", folders["lab"]))
+    assert "CERTIFICATE_VERIFY_FAILED" in await trouble(tunnel, load("work", folders["office"]))
+
+
+async def test_a_certificate_s_name_cannot_be_talked_away(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    assert "certificate says office, not boss" in await trouble(tunnel, load("work", folders["office"]), "boss")
+
+
+async def test_no_client_certificate_and_no_old_tls(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    context = ssl.create_default_context(cafile=str(folders["office"] / "ca.pem"))
+    context.check_hostname = False
+    reader, writer = await asyncio.open_connection(*tunnel.trunk, ssl=context)
+    writer.write(encode(HELLO))
+    with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
+        await plain(reader)
+    context.load_cert_chain(folders["office"] / "cert.pem", folders["office"] / "key.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        await asyncio.open_connection(*tunnel.trunk, ssl=context)
+
+
+async def test_a_data_connection_shows_its_work_s_certificate(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    """Lab knows office's token, and is let in to home; it still is not office."""
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=load("work", folders["office"]))
+    context = load("work", folders["lab"]).context
+    reader, writer = await asyncio.open_connection(*tunnel.trunk, ssl=context, server_hostname="")
+    writer.write(encode(Claim("office", new_token())))
+    answer = await plain(reader)
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.NOT_ALLOWED
+    writer.close()
+
+
+async def test_the_wrong_secret(tunnel: Tunnel) -> None:
+    await tunnel.start_home(credentials=identity.load("home", "secret", SECRET))
+    assert "wrong secret" in await trouble(tunnel, identity.load("work", "secret", "another secret altogether"))
+
+
+async def test_somebody_between_who_does_not_know_the_secret(tunnel: Tunnel) -> None:
+    """He ends TLS on both sides and passes every byte on: the proofs cover a certificate that is not his."""
+    await tunnel.start_home(credentials=identity.load("home", "secret", SECRET))
+    real = tunnel.trunk
+    his = identity.load("home", "secret", "he has one of his own").context
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        context = identity.load("work", "secret", SECRET).context
+        up = await asyncio.open_connection(*real, ssl=context, server_hostname="")
+        with contextlib.suppress(OSError):
+            await asyncio.gather(_copy(reader, up[1]), _copy(up[0], writer))
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=his)
+    tunnel.trunk = server.sockets[0].getsockname()
+    assert "wrong secret" in await trouble(tunnel, identity.load("work", "secret", SECRET))
+    server.close()
+    tunnel.trunk = real
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+    writer.close()
+
+
+async def test_modes_do_not_mix(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    for credentials in (identity.load("work", "secret", SECRET), identity.NO_CREDENTIALS):
+        assert await trouble(tunnel, credentials)
+    await tunnel.start_home(credentials=identity.load("home", "secret", SECRET))
+    for credentials in (load("work", folders["office"]), identity.NO_CREDENTIALS):
+        assert await trouble(tunnel, credentials)
+    await tunnel.start_home(credentials=identity.NO_CREDENTIALS)
+    for credentials in (load("work", folders["office"]), identity.load("work", "secret", SECRET)):
+        assert await trouble(tunnel, credentials)

@@ -1,0 +1,224 @@
+"""Which service a client reaches, what it is told when there is none, and changes while everything runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.reverse_tunnel.conftest import Handler, Tunnel, ask, connect, echo, eventually
+from tests.support.waiting import free_port
+
+from proxy_policies.reverse_tunnel import connections
+from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.messages import Reason, Refusal
+from proxy_policies.reverse_tunnel.proxy_protocol import SIGNATURE
+from proxy_policies.reverse_tunnel.services import Entrance, Service, parse_allow
+from proxy_policies.reverse_tunnel.session import Call
+from proxy_policies.reverse_tunnel.work import Work, WorkConfig
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def saying(text: bytes) -> Handler:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.write(text)
+
+    return say
+
+
+async def refusal(tunnel: Tunnel, service: str, work: str = "") -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        await tunnel.home.open(Call(service), work)
+    return refused.value
+
+
+async def test_many_services_and_many_works(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    a, b, c = [await tunnel.serve(saying(text)) for text in (b"a", b"b", b"c")]
+    await tunnel.start_work("office", services={"wiki": a, "mail": b})
+    await tunnel.start_work("lab", services={"wiki": c, "data": c})
+    cases = {
+        ("wiki", "office"): b"a",
+        ("wiki", "lab"): b"c",
+        ("mail", ""): b"b",
+        ("data", ""): b"c",
+        ("wiki", ""): b"a",
+    }
+    for (service, work), answer in cases.items():
+        assert await ask(await tunnel.entrance(service, work), b"") == answer
+
+
+async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
+    await tunnel.start_home()
+    assert str(await refusal(tunnel, "wiki")) == "no work connected: nobody offers wiki"
+    assert str(await refusal(tunnel, "wiki", "office")) == "no work connected: no work office is connected"
+    closed = free_port()
+    await tunnel.start_work(services={"wiki": ("127.0.0.1", closed)})
+    assert str(await refusal(tunnel, "mail", "office")) == "service unknown: work office offers no mail"
+    assert str(await refusal(tunnel, "mail")) == "service unknown: no work offers mail"
+    refused = await refusal(tunnel, "wiki")
+    assert refused.reason is Reason.REFUSED
+    assert f"127.0.0.1:{closed}" in refused.text
+    entrance = await tunnel.entrance("wiki")
+    with caplog.at_level(logging.INFO):
+        assert await ask(entrance, b"") == b""
+    lines = [r.message for r in caplog.records if "home: refused" in r.message]
+    assert len(lines) == 1
+    assert "to wiki: service refused" in lines[0]
+
+
+async def test_a_service_that_does_not_answer(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue of unaccepted connections is full, so that the kernel lets a connect wait."""
+    monkeypatch.setattr(connections, "CONNECT_WITHIN", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        fill = [socket.socket() for _ in range(4)]
+        for sock in fill:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        await tunnel.start_home()
+        await tunnel.start_work(services={"deaf": listener.getsockname()})
+        refused = await refusal(tunnel, "deaf")
+        for sock in fill:
+            sock.close()
+    assert refused.reason is Reason.TIMEOUT
+    assert "does not answer" in refused.text
+
+
+async def test_services_change_live(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("wiki")
+    wiki, mail = Service("wiki", await tunnel.serve(echo)), Service("mail", await tunnel.serve(echo))
+    work = await tunnel.start_work(services={"wiki": wiki})
+    reader, writer = await connect(entrance)
+    writer.write(b"before")
+    assert await reader.readexactly(6) == b"before"
+    await work.apply(_with(work, services={"mail": mail}))
+    await eventually(lambda: [w.session.services for w in tunnel.home.works] == [("mail",)])
+    assert (await refusal(tunnel, "wiki")).reason is Reason.UNKNOWN
+    writer.write(b"after")
+    assert await reader.readexactly(5) == b"after"
+    writer.close()
+
+
+def _with(work: Work, **changes: Any) -> WorkConfig:
+    return replace(work._config, **changes)
+
+
+async def test_what_a_work_may_offer(tunnel: Tunnel) -> None:
+    await tunnel.start_home(allowance=parse_allow(["office=wiki"]))
+    target = await tunnel.serve(saying(b"x"))
+    await tunnel.start_work(services={"wiki": target, "mail": target})
+    assert await ask(await tunnel.entrance("wiki"), b"") == b"x"
+    assert "may not offer mail" in str(await refusal(tunnel, "mail", "office"))
+    garage = await tunnel.start_work("garage", wait=False, services={"wiki": target})
+    await eventually(lambda: "home_allow does not list work garage" in garage._trouble)
+    await tunnel.start_home(allowance=parse_allow(["office=mail", "garage=*"]))
+    assert "may not offer wiki" in str(await refusal(tunnel, "wiki", "office"))
+    assert await ask(await tunnel.entrance("mail"), b"") == b"x"
+    await eventually(lambda: garage.home)
+    await tunnel.start_home(allowance=parse_allow(["garage=*"]))
+    await eventually(lambda: [w.name for w in tunnel.home.works] == ["garage"])
+
+
+async def test_entrances_come_and_go(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    reader, writer = await connect(entrance)
+    await tunnel.start_home(entrances={})
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*entrance)
+    writer.write(b"alive")
+    assert await reader.readexactly(5) == b"alive"
+    writer.close()
+
+
+async def test_an_entrance_that_somebody_else_holds_opens_when_it_is_free(
+    tunnel: Tunnel, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = other.getsockname()
+        await tunnel.start_home(entrances={address: Entrance(address, "echo")})
+        await eventually(lambda: "cannot listen" in caplog.text)
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    assert await ask(address, b"x") == b"x"
+
+
+async def test_the_service_sees_the_client_s_address(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("echo")
+    address = await tunnel.serve(echo)
+    await tunnel.start_work(services={"echo": Service("echo", address, proxy=True)}, spares=1)
+    for _ in range(3):  # by a spare data connection, and without
+        reader, writer = await connect(entrance)
+        host, port = writer.get_extra_info("sockname")
+        writer.write(b"hello")
+        writer.write_eof()
+        seen = await reader.read()
+        head = socket.inet_aton(host) + socket.inet_aton("127.0.0.1") + port.to_bytes(2) + entrance[1].to_bytes(2)
+        assert seen == SIGNATURE + b"\x21\x11\x00\x0c" + head + b"hello"
+        writer.close()
+
+
+async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
+    await tunnel.start_home(limits=Limits(service=1))
+    entrance = await tunnel.entrance("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    reader, writer = await connect(entrance)
+    writer.write(b"1")
+    assert await reader.readexactly(1) == b"1"
+    assert await ask(entrance, b"") == b""
+    assert "limit reached: echo has 1 sessions" in caplog.text
+    writer.close()
+    await eventually(lambda: not list(tunnel.home.visits))
+    assert await ask(entrance, b"2") == b"2"
+
+
+async def test_a_limit_on_bytes_per_second(tunnel: Tunnel) -> None:
+    rate = 1_000_000
+    await tunnel.start_home(limits=Limits(rate=rate))
+    entrance = await tunnel.entrance("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    data = bytes(3 * rate // 2)  # three seconds' worth there and back; one is the first burst, less than one the last
+    assert await ask(entrance, data) == data
+    assert loop.time() - began > 1
+
+
+async def test_closing_a_session_from_home(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    reader, writer = await connect(entrance)
+    await eventually(lambda: list(tunnel.home.visits))
+    assert tunnel.home.visits.close("nothing") == 0
+    assert tunnel.home.visits.close("echo") == 1
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    await eventually(lambda: not list(tunnel.home.visits))
+
+
+async def test_a_stream_pair_for_this_process(tunnel: Tunnel) -> None:
+    """What the forward proxy gets for SERVICE.WORK.internal."""
+    await tunnel.start_home()
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    reader, writer = await tunnel.home.connect("echo", "office")
+    assert writer.get_extra_info("peername")[0] == "127.0.0.1"
+    data = bytes(range(256)) * 20_000
+    writer.write(data)
+    writer.write_eof()
+    assert await reader.read() == data
+    assert len(list(tunnel.home.visits)) == 1
+    writer.close()
+    await eventually(lambda: not list(tunnel.home.visits))
+    with pytest.raises(Refusal):
+        await tunnel.home.connect("mail", "office")
+    assert not list(tunnel.home.visits)
