@@ -1,0 +1,6 @@
+"""Home alone: `mitmdump -s addons/home.py --set home_listen=9000 --set home_clients=9001=ssh`."""
+
+from proxy_policies.chain import chain
+from proxy_policies.reverse_tunnel.addon import Home
+
+addons = chain(Home())

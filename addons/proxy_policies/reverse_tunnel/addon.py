@@ -1,0 +1,247 @@
+"""The two ends of the tunnel as addons: `Home` where the clients are, `Work` behind the firewall."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+
+from mitmproxy import http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Server
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from proxy_policies import dial
+from proxy_policies.reverse_tunnel import identity, options, report, services
+from proxy_policies.reverse_tunnel.flows import Flows
+from proxy_policies.reverse_tunnel.home import Home as HomeEnd
+from proxy_policies.reverse_tunnel.home import HomeConfig
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Mode
+from proxy_policies.reverse_tunnel.messages import Address, Refusal
+from proxy_policies.reverse_tunnel.tasks import Tasks
+from proxy_policies.reverse_tunnel.work import Work as WorkEnd
+from proxy_policies.reverse_tunnel.work import WorkConfig
+from proxy_policies.settings import Setting, as_text, parse_size, refuse
+
+logger = logging.getLogger(__name__)
+
+END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
+HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
+
+
+class _End:
+    """What both ends share: options become a config, which is applied in the loop, one after the other."""
+
+    tunnel_heartbeat = Setting("4s", options.parse_heartbeat, HEARTBEAT)
+    kind = ""
+
+    def __init__(self) -> None:
+        self._credentials = NO_CREDENTIALS
+        self._tasks = Tasks()
+        self._lock = asyncio.Lock()
+        self._is_running = False
+
+    def configure(self, updated: set[str]) -> None:
+        """Take changed options up; what is wrong with certificates or secrets is said at once."""
+        if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on():
+            try:
+                self._credentials = identity.load(self.kind, *self.how())
+            except ValueError as error:
+                refuse(str(error))
+                return
+            self.warn_of_plain()
+        if self._is_running and any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated):
+            self._tasks.spawn(self._apply())
+
+    async def running(self) -> None:
+        """Start."""
+        self._is_running = True
+        await self._apply()
+
+    async def done(self) -> None:
+        """End."""
+        self._is_running = False
+        async with asyncio.timeout(END_WITHIN):
+            await self.end()
+
+    async def _apply(self) -> None:
+        async with self._lock:
+            await self.apply()
+
+    def is_on(self) -> bool:
+        """Say whether this end is wanted."""
+        raise NotImplementedError
+
+    def how(self) -> tuple[str, str]:
+        """Return the options that say who we are."""
+        raise NotImplementedError
+
+    def plain_over(self) -> Address | None:
+        """Return the address that plain bytes would go over."""
+        raise NotImplementedError
+
+    def warn_of_plain(self) -> None:
+        """Say it where anybody on the way can read along, or join in."""
+        address = self.plain_over()
+        if self._credentials.mode is Mode.NONE and address and not services.is_loopback(address[0]):
+            shown = services.show_address(address)
+            logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
+
+    async def apply(self) -> None:
+        """Do what the options say."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """End everything."""
+        raise NotImplementedError
+
+
+class Home(_End):
+    """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
+
+    name = kind = "home"
+    home_listen = Setting("", services.parse_listen, "Reverse tunnel: where works dial in, PORT or HOST:PORT.")
+    home_clients = Setting(
+        (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK]; repeat it."
+    )
+    home_tls = Setting(
+        "certs/home", as_text, "Reverse tunnel: home's certificate folder, secret (needs home_secret), or none (plain)."
+    )
+    home_secret = Setting("", as_text, "Reverse tunnel: the secret shared with works, or @FILE that holds it.")
+    home_allow = Setting(
+        (),
+        services.parse_allow,
+        "Reverse tunnel: what a work may offer, WORK=SERVICE,SERVICE, both globs; unset: all.",
+    )
+    home_limits = Setting(
+        "", options.parse_limits, "Reverse tunnel: service=SESSIONS,client=SESSIONS,rate=BYTES a second per session."
+    )
+    home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's content its flow keeps.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = HomeEnd(Flows(lambda: self.home_keep))
+
+    def is_on(self) -> bool:
+        """Say whether works may dial in."""
+        return self.home_listen is not None
+
+    def how(self) -> tuple[str, str]:
+        """Return how works make sure of us."""
+        return self.home_tls, self.home_secret
+
+    def plain_over(self) -> Address | None:
+        """Return where works dial in."""
+        return self.home_listen
+
+    async def apply(self) -> None:
+        """Do what the options say."""
+        config = HomeConfig(
+            self.home_listen,
+            self._credentials,
+            self.tunnel_heartbeat,
+            self.home_clients,
+            self.home_allow,
+            self.home_limits,
+        )
+        await self.home.apply(config)
+
+    async def running(self) -> None:
+        """Start, and show the way to internal names."""
+        await super().running()
+        dial.add_route(self._route)
+
+    async def end(self) -> None:
+        """End everything."""
+        dial.remove_route(self._route)
+        await self.home.close()
+
+    # SERVICE.WORK.internal
+
+    def _route(self, host: str, port: int) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None:
+        names = services.parse_internal(host) if self.is_on() else None
+        return self._connect(*names) if names else None
+
+    async def _connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await self.home.connect(service, work)
+        except Refusal as refusal:
+            logger.warning(f"home: refused this proxy to {service}@{work}: {refusal}")
+            raise ConnectionRefusedError(str(refusal)) from None
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Refuse UDP: no service takes it, and the name must not reach the DNS."""
+        if self._is_internal(data.server) and data.server.transport_protocol == "udp":
+            data.server.error = "the reverse tunnel carries TCP only"
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Let the next request on this connection try again: mitmproxy would not, and work may be back by then."""
+        if self._is_internal(flow.server_conn):
+            flow.server_conn.error = None
+
+    def _is_internal(self, server: Server) -> bool:
+        address = server.address
+        return self.is_on() and address is not None and services.parse_internal(address[0]) is not None
+
+    # Commands
+
+    def load(self, loader: Loader) -> None:
+        """Offer the commands."""
+        loader.add_command("tunnel.status", self.status)
+        loader.add_command("tunnel.close", self.close)
+
+    def status(self) -> str:
+        """Say which works are connected, what they offer, and which sessions live."""
+        return report.status(self.home)
+
+    def close(self, which: str) -> str:
+        """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
+        return f"closed {self.home.visits.close(which)}"
+
+
+class Work(_End):
+    """Dials home, and offers services."""
+
+    name = kind = "work"
+    work_home = Setting("", services.parse_home, "Reverse tunnel: where home is, HOST:PORT.")
+    work_name = Setting("work", services.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
+    work_services = Setting(
+        (), services.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
+    )
+    work_tls = Setting(
+        "certs/work", as_text, "Reverse tunnel: work's certificate folder, secret (needs work_secret), or none (plain)."
+    )
+    work_secret = Setting("", as_text, "Reverse tunnel: the secret shared with home, or @FILE that holds it.")
+    work_pool = Setting("2", options.parse_spares, "Reverse tunnel: data connections to keep ready, 0 to 16.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work = WorkEnd()
+
+    def is_on(self) -> bool:
+        """Say whether there is a home to dial."""
+        return self.work_home is not None
+
+    def how(self) -> tuple[str, str]:
+        """Return how home makes sure of us."""
+        return self.work_tls, self.work_secret
+
+    def plain_over(self) -> Address | None:
+        """Return where home is."""
+        return self.work_home
+
+    async def apply(self) -> None:
+        """Do what the options say."""
+        config = WorkConfig(
+            self.work_home,
+            self._credentials.name or self.work_name,
+            self._credentials,
+            self.tunnel_heartbeat,
+            self.work_services,
+            self.work_pool,
+        )
+        await self.work.apply(config)
+
+    async def end(self) -> None:
+        """End everything."""
+        await self.work.close()
