@@ -11,6 +11,7 @@ from proxy_policies.greeting.addon import Greeting
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.policy_file.addon import PolicyFile
+from proxy_policies.reverse_tunnel.addon import Home, Work
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
@@ -22,6 +23,8 @@ addons = chain(
     Capture(),
     EntityTags(),
     Cache(),
+    Home(),
+    Work(),
     Encoding(),
     ResponseRules(),
     Explain(),
