@@ -12,6 +12,7 @@ from mitmproxy.flow import Flow
 from proxy_policies import exchange, rules, settings
 from proxy_policies.body import Stage
 from proxy_policies.capture import flows, redact
+from proxy_policies.capture.bodies import body_of
 from proxy_policies.capture.collector import Collector
 from proxy_policies.capture.keyfile import load_key
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response
@@ -201,4 +202,4 @@ def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Respons
 def _body(collected: Collector, headers: Headers) -> Body:
     if collected.lost:
         return Body(collected.data, lost=collected.lost, sha256=collected.sha256)
-    return flows.body_of(collected.data, headers)
+    return body_of(collected.data, headers)

@@ -11,8 +11,9 @@ from mitmproxy import connection, exceptions, flow, http, io, websocket
 from wsproto.frame_protocol import Opcode
 
 from proxy_policies import trace
-from proxy_policies.capture import codings, har_read
-from proxy_policies.capture.model import Body, Entry, Headers, Message, Request, Response, Times, header
+from proxy_policies.capture import har_read
+from proxy_policies.capture.bodies import body_of, wire_of
+from proxy_policies.capture.model import Body, Entry, Headers, Message, Request, Response, Times
 from proxy_policies.capture.places import CaptureError
 
 
@@ -24,15 +25,6 @@ def to_headers(fields: tuple[tuple[bytes, bytes], ...]) -> Headers:
 def from_headers(headers: Headers) -> http.Headers:
     """Return our fields as mitmproxy's."""
     return http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
-
-
-def body_of(raw: bytes, headers: Headers) -> Body:
-    """Return the body that was sent as `raw` with these fields."""
-    encoding = header(headers, "content-encoding")
-    content = codings.undo(raw, encoding)
-    if content is None or content == raw:
-        return Body(raw)
-    return Body(content, wire=raw)
 
 
 def version_of(text: str) -> str:
@@ -194,14 +186,6 @@ def to_response(response: Response, times: Times | None = None) -> http.Response
         (times.response_start if times else None) or now,
         times.response_end if times else now,
     )
-
-
-def wire_of(body: Body, headers: Headers) -> bytes:
-    """Return the octets to send: those recorded, or the content with its codings applied again."""
-    if body.wire is not None:
-        return body.wire
-    encoded = codings.redo(body.content, header(headers, "content-encoding"))
-    return body.content if encoded is None else encoded
 
 
 def _to_message(message: Message) -> websocket.WebSocketMessage:

@@ -14,6 +14,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import exchange, settings, trace
 from proxy_policies.capture import dates, flows, matching
+from proxy_policies.capture.bodies import body_of
 from proxy_policies.capture.keyfile import load_key
 from proxy_policies.capture.model import Body, Entry, Request, Response, header, without
 from proxy_policies.capture.options import REDACT
@@ -182,7 +183,7 @@ class Replay:
 
 
 def _with_body(head: Request, flow: http.HTTPFlow) -> Request:
-    body = flows.body_of(flow.request.raw_content or b"", head.headers)
+    body = body_of(flow.request.raw_content or b"", head.headers)
     return Request(head.method, head.url, head.headers, body, head.version, (), head.target)
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from proxy_policies.capture.cli import run
+from proxy_policies.capture.cli import check, run
 from proxy_policies.capture.places import CaptureError
 
 CONFDIR = "~/.mitmproxy"
@@ -20,7 +20,49 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
     _record(commands.add_parser("record", help="record what a command sends and gets"))
     _replay(commands.add_parser("replay", help="answer a command from a capture, offline"))
+    _check(commands.add_parser("check", help="send a capture to a new build and compare with the recording"))
+    _compare(commands.add_parser("compare", help="send a capture to two builds and compare their answers"))
     return top
+
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=check.check)
+    command.add_argument("capture", help="the capture to send")
+    target = "where to send it; RECORDED=URL, once for each, when the capture has several origins"
+    command.add_argument("--target", action="append", default=[], metavar="URL", help=target)
+    _sent(command)
+
+
+def _compare(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(run=check.compare)
+    command.add_argument("old", help="the URL of the old build")
+    command.add_argument("new", help="the URL of the new build")
+    command.add_argument("capture", help="the capture to send")
+    _sent(command)
+
+
+def _sent(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--learn", action="store_true", help="send it twice, and keep what differs by itself as noise")
+    command.add_argument("--noise", metavar="FILE", help="the rules of noise (default: CAPTURE.noise)")
+    command.add_argument("--exact", action="store_true", help="count values that differ each time: times, random ids")
+    command.add_argument("--slower", type=float, default=0, metavar="FACTOR", help="count answers this much slower")
+    command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="send so many at a time (default 1)")
+    command.add_argument("--rate", type=float, default=0, metavar="N", help="send at most so many a second")
+    command.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for each answer (default 30)")
+    command.add_argument("--keep-host", action="store_true", help="send the Host that was recorded")
+    command.add_argument("--carry", action="append", default=[], metavar="SPOT=SPOT", help="json:$.csrf=header:x-csrf")
+    command.add_argument("--show-links", action="store_true", help="print which values are carried over, as guessed")
+    command.add_argument("--secret", action="append", default=[], metavar="NAME=env:VAR", help="a real value")
+    command.add_argument("--secrets", action="append", default=[], metavar="FILE", help="real values, NAME=value lines")
+    for kind in ("html", "junit", "json"):
+        command.add_argument(f"--{kind}", metavar="FILE", help=f"write the report as {kind} too")
+    policies(command)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+    return int(text)
 
 
 def _record(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,59 @@
+"""Normalized JSONPaths (RFC 9535 section 2.7, with dots where a name allows it): written, read, generalised."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+type Step = str | int
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\")\]")
+
+
+def write(steps: Sequence[Step]) -> str:
+    """Return the path of these steps: `$.items[0]["odd name"]`."""
+    return "$" + "".join(_write_step(step) for step in steps)
+
+
+def _write_step(step: Step) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if _NAME.match(step) else f"[{json.dumps(step)}]"
+
+
+def read(path: str) -> list[Step]:
+    """Return the steps of a path that `write` made. Raises ValueError."""
+    steps: list[Step] = []
+    at = 1
+    while at < len(path):
+        found = _STEP.match(path, at)
+        if found is None:
+            raise ValueError(f"{path!r} is no normalized path")
+        steps.append(found[1] or (int(found[2]) if found[2] else json.loads(found[3])))
+        at = found.end()
+    return steps
+
+
+def leaves(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """Yield every value in a document that is neither an object nor a list, with its steps."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from leaves(item, (*steps, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from leaves(item, (*steps, index))
+    else:
+        yield steps, value
+
+
+def put(document: Any, steps: Sequence[Step], value: Any) -> bool:
+    """Set the value at these steps in the document itself; False when there is no such place."""
+    inner = document
+    try:
+        for step in steps[:-1]:
+            inner = inner[step]
+        inner[steps[-1]] = value
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True

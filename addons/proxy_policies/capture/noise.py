@@ -1,0 +1,150 @@
+"""Noise: what differs between two runs of the same build, kept as rules that people can read and edit.
+
+    GET /orders/*      header:x-node
+    GET /orders/*      json:$.items[*].updated
+    GET /              text:^Rendered in .* ms$
+
+A rule is a method, a path in which `*` stands for any segment, and a place; it is for requests like these only.
+A JSON place covers all that is inside it. Lines that begin with `#` are comments.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from proxy_policies.capture import dynamic
+from proxy_policies.capture.diff import Change
+from proxy_policies.capture.model import Request
+
+HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
+_KINDS = ("status", "header:", "cookie:", "json:", "text:", "body", "time")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """One rule of noise."""
+
+    method: str
+    path: str
+    place: str
+    _pattern: "re.Pattern[str] | None" = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.place}"
+
+    def covers(self, change: Change) -> bool:
+        """Say whether this change is noise, for a request the rule is for."""
+        if self.place.startswith("text:"):
+            return change.place.startswith("text:") and self._covers_lines(change)
+        if not self.place.startswith("json:"):
+            return self.place == change.place
+        place = _any_index(change.place)
+        wanted = _any_index(self.place)
+        return place == wanted or place.startswith((f"{wanted}.", f"{wanted}["))
+
+    def _covers_lines(self, change: Change) -> bool:
+        pattern = self._pattern or re.compile(self.place[5:])
+        lines = [line for text in (change.old, change.new) if text for line in str(text).splitlines()]
+        return all(pattern.search(line) for line in lines)
+
+
+def parse_rules(text: str, source: str = "noise") -> list[Rule]:
+    """Read rules, one to a line. Raises ValueError naming the line."""
+    rules = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        rules.append(_parse(line.split(None, 2), f"{source}, line {number}"))
+    return rules
+
+
+def _parse(parts: list[str], source: str) -> Rule:
+    if len(parts) != 3 or not parts[2].startswith(_KINDS):
+        raise ValueError(f"{source}: write METHOD PATH PLACE, as: GET /orders/* json:$.updated")
+    place = parts[2].rstrip()
+    try:
+        pattern = re.compile(place[5:]) if place.startswith("text:") else None
+    except re.error as error:
+        raise ValueError(f"{source}: {place[5:]!r} is no regular expression: {error}") from None
+    return Rule(parts[0], parts[1], place, pattern)
+
+
+def shape(request: Request) -> tuple[str, str]:
+    """Return the method, and the path with `*` for every segment that is a number or differs each time."""
+    segments = urlsplit(request.url).path.split("/") or ["", ""]
+    return request.method, "/".join(_shape(segment) for segment in segments) or "/"
+
+
+def _shape(segment: str) -> str:
+    return "*" if segment.isdigit() or dynamic.kind_of(segment) else segment.replace(" ", "%20")
+
+
+def learn(request: Request, changes: Iterable[Change]) -> list[Rule]:
+    """Return the rules that take these changes, seen between two runs of one build, for noise."""
+    method, path = shape(request)
+    places = {place for change in changes for place in _places(change)}
+    return sorted(_parse([method, path, place], "learned") for place in places)
+
+
+def _places(change: Change) -> list[str]:
+    if change.place.startswith("json:"):
+        return [_any_index(change.place)]
+    if not change.place.startswith("text:"):
+        return [change.place]
+    old, new = str(change.old or "").splitlines(), str(change.new or "").splitlines()
+    if len(old) == len(new):
+        return [f"text:{_common(one, other)}" for one, other in zip(old, new, strict=True)]
+    return [f"text:^{re.escape(line)}$" for line in (*old, *new)]
+
+
+def _common(one: str, other: str) -> str:
+    """Return a pattern for what two lines have in common at their beginning and end."""
+    head = 0
+    while head < min(len(one), len(other)) and one[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(one), len(other)) - head and one[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    while head and one[head - 1].isalnum():  # a value begins where its word does
+        head -= 1
+    while tail and one[len(one) - tail].isalnum():
+        tail -= 1
+    return f"^{_escape(one[:head])}.*{_escape(one[len(one) - tail :])}$"
+
+
+def _escape(text: str) -> str:
+    """Escape for a pattern, leaving spaces readable."""
+    return re.escape(text).replace("\\ ", " ").replace("\\-", "-")
+
+
+def _any_index(place: str) -> str:
+    return re.sub(r"\[\d+\]", "[*]", place)
+
+
+class Noise:
+    """Rules by the requests they are for."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self.rules = sorted(set(rules))
+        self._patterns = [(rule, _path_pattern(rule.path)) for rule in self.rules]
+
+    def split(self, request: Request, changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
+        """Return the changes that count, and those that are noise."""
+        path = urlsplit(request.url).path or "/"
+        rules = [
+            rule for rule, found in self._patterns if rule.method in (request.method, "*") and found.fullmatch(path)
+        ]
+        counted: list[Change] = []
+        noisy: list[Change] = []
+        for change in changes:
+            (noisy if any(rule.covers(change) for rule in rules) else counted).append(change)
+        return counted, noisy
+
+    def text(self) -> str:
+        """Return the rules as the text of a rules file."""
+        return HEAD + "".join(f"{rule}\n" for rule in self.rules)
+
+
+def _path_pattern(path: str) -> "re.Pattern[str]":
+    return re.compile("[^/]*".join(re.escape(part) for part in path.split("*")).replace("[^/]*[^/]*", ".*"))

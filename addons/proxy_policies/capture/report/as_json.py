@@ -1,0 +1,69 @@
+"""The report as JSON, for programs; also what the page is made from."""
+
+import json
+from typing import Any
+
+from proxy_policies.capture.diff import Change, lines_of
+from proxy_policies.capture.har_body import as_text
+from proxy_policies.capture.kinds import Kind, parse
+from proxy_policies.capture.model import Response, header
+from proxy_policies.capture.outcome import Outcome, Report
+
+BODY_LIMIT = 200_000  # characters of one body in a report
+
+
+def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
+    """Return the report; `bodies` adds both responses of what changed."""
+    return {
+        "capture": report.capture,
+        "old": report.old,
+        "new": report.new,
+        "started": report.started,
+        "seconds": round(report.seconds, 3),
+        "counts": report.counts,
+        "exit_code": report.exit_code,
+        "noise": list(report.noise),
+        "links": list(report.links),
+        "outcomes": [_outcome(outcome, bodies) for outcome in report.outcomes],
+    }
+
+
+def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "entry": outcome.number + 1,
+        "title": outcome.title,
+        "method": outcome.request.method,
+        "url": outcome.request.url,
+        "verdict": outcome.verdict,
+        "status": [outcome.old_status, outcome.new_status],
+        "ms": [round(outcome.old_seconds * 1000, 1), round(outcome.new_seconds * 1000, 1)],
+        "changes": [_change(change) for change in outcome.changes],
+        "ignored": [_change(change) for change in outcome.ignored],
+    }
+    if outcome.error or outcome.skipped:
+        fields["why"] = outcome.error or outcome.skipped
+    if bodies and outcome.changes:
+        fields |= {"old": _response(outcome.old), "new": _response(outcome.new)}
+    return fields
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {"place": change.place, "kind": change.kind, "old": change.old, "new": change.new}
+
+
+def _response(response: Response | None) -> dict[str, Any] | None:
+    if response is None:
+        return None
+    return {"head": [f"{name}: {value}" for name, value in response.headers], "body": body_lines(response)}
+
+
+def body_lines(response: Response) -> list[str]:
+    """Return the body as lines to look at: JSON laid out, HTML broken between tags, octets summed up."""
+    parsed = parse(response.body, response.headers)
+    if parsed.kind is Kind.JSON:
+        text = json.dumps(parsed.value, indent=2, ensure_ascii=False, sort_keys=True)
+    else:
+        mime = header(response.headers, "content-type") or ""
+        found = None if parsed.kind is Kind.BYTES else as_text(response.body.content, mime)
+        text = f"{parsed.size} octets, sha256 {parsed.sha256}" if found is None else found
+    return lines_of(text[:BODY_LIMIT], parsed.kind is Kind.HTML)

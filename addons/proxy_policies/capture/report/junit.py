@@ -1,0 +1,44 @@
+"""The report as JUnit XML, which CI systems show: one test case for each entry."""
+
+import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree
+
+from proxy_policies.capture.outcome import Outcome, Report
+from proxy_policies.capture.report.terminal import change_line
+
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
+
+
+def junit_xml(report: Report) -> bytes:
+    """Return the document."""
+    counts = {"tests": len(report.outcomes), "failures": report.counts.get("changed", 0)}
+    counts |= {"errors": report.counts.get("error", 0), "skipped": report.counts.get("skipped", 0)}
+    suite = ElementTree.Element("testsuite", name=_clean(report.capture), time=f"{report.seconds:.3f}")
+    suite.attrib |= {name: str(value) for name, value in counts.items()}
+    suite.set("timestamp", datetime.fromtimestamp(report.started, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+    for outcome in report.outcomes:
+        _case(suite, outcome, report.capture)
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    text: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
+
+
+def _case(suite: ElementTree.Element, outcome: Outcome, capture: str) -> None:
+    name = _clean(f"{outcome.number + 1}. {outcome.title}")
+    case = ElementTree.SubElement(suite, "testcase", classname=_clean(capture), name=name)
+    case.set("time", f"{outcome.new_seconds:.3f}")
+    if outcome.skipped:
+        ElementTree.SubElement(case, "skipped", message=_clean(outcome.skipped))
+    elif outcome.error:
+        ElementTree.SubElement(case, "error", message=_clean(outcome.error))
+    elif outcome.changes:
+        lines = [change_line(change) for change in outcome.changes]
+        failure = ElementTree.SubElement(case, "failure", message=_clean(lines[0]))
+        failure.text = _clean("\n".join(lines))
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)

@@ -1,0 +1,76 @@
+"""The report for a terminal: what changed, where, from what to what; then one line that sums up."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from proxy_policies.capture.diff import Change
+from proxy_policies.capture.outcome import Outcome, Report
+
+SHOWN_CHANGES = 8  # of one entry
+SHOWN_ENTRIES = 40
+WIDTH = 160  # characters of one value
+
+
+def short(value: Any) -> str:
+    """Return a value on one line, cut when it is long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = text.replace("\n", "⏎")
+    return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
+
+
+def change_line(change: Change) -> str:
+    """Return a change on one line: `json:$.total: 12 → 13`."""
+    if change.kind == "added":
+        return f"{change.place}: new: {short(change.new)}"
+    if change.kind == "removed":
+        return f"{change.place}: gone: {short(change.old)}"
+    return f"{change.place}: {short(change.old)} → {short(change.new)}"
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the report."""
+    telling = [outcome for outcome in report.outcomes if outcome.verdict in ("changed", "error")]
+    for outcome in telling[:SHOWN_ENTRIES]:
+        _print_outcome(outcome, console)
+    if len(telling) > SHOWN_ENTRIES:
+        console.print(f"… and {len(telling) - SHOWN_ENTRIES} more", style="dim")
+    console.print(_summary(report))
+
+
+def _print_outcome(outcome: Outcome, console: Console) -> None:
+    console.print(Text.assemble((f"{outcome.number + 1:>4}  ", "dim"), (outcome.title, "bold")), soft_wrap=True)
+    if outcome.error:
+        console.print(Text(f"      {outcome.error}", "red"), soft_wrap=True)
+    for change in outcome.changes[:SHOWN_CHANGES]:
+        console.print(_change_text(change), soft_wrap=True)
+    if len(outcome.changes) > SHOWN_CHANGES:
+        console.print(f"      … {len(outcome.changes) - SHOWN_CHANGES} more changes", style="dim")
+
+
+def _change_text(change: Change) -> Text:
+    text = Text(f"      {change.place}  ", "cyan")
+    if change.old is not None:
+        text.append(short(change.old), "red")
+    if change.old is not None and change.new is not None:
+        text.append(" → ", "dim")
+    if change.new is not None:
+        text.append(short(change.new), "green")
+    if change.kind != "changed":
+        text.append(f"  ({'new' if change.kind == 'added' else 'gone'})", "dim")
+    return text
+
+
+def _summary(report: Report) -> Text:
+    counts = report.counts
+    total, ignored = len(report.outcomes), sum(len(outcome.ignored) for outcome in report.outcomes)
+    styles = {"same": "green", "changed": "red", "error": "red", "skipped": "yellow"}
+    names = {"same": "the same", "changed": "changed", "error": "failed", "skipped": "skipped"}
+    text = Text(f"{total} request{'' if total == 1 else 's'} in {report.seconds:.1f} s: ")
+    parts = [Text(f"{counts[name]} {names[name]}", styles[name]) for name in styles if counts.get(name)]
+    text.append_text(Text(", ").join(parts or [Text("nothing to send")]))
+    if ignored:
+        text.append(f" ({ignored} difference{'' if ignored == 1 else 's'} taken for noise)", "dim")
+    return text
