@@ -37,6 +37,16 @@ class Variants(Protocol):
         """Give the tap that keeps what the encoder makes; None when it would not be worth it."""
 
 
+class Source(Protocol):
+    """A response body that is not in memory, read piece by piece as the client takes it."""
+
+    async def read(self) -> bytes:
+        """Give the next piece, b"" at the end; raises OSError when it cannot be read on."""
+
+    async def close(self) -> None:
+        """Let go of it, read to the end or not."""
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request and its response, as our policies see them."""
@@ -56,6 +66,8 @@ class Exchange:
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None
+    source: Source | None = None
+    """Where the response's body comes from, when it is too large to be put into the response."""
 
 
 _exchanges: WeakKeyDictionary[Flow, Exchange] = WeakKeyDictionary()

@@ -88,12 +88,14 @@ class Streaming:
         response, known = flow.response, exchange.of(flow)
         if response is None or known.origin is None or has_no_body(flow.request.method, response.status_code):
             return
+        if known.source is not None:  # what the origin sends is not what the client gets
+            return
         if why := _why_stream_response(response):
             self._stream(flow, response, known.response_body, why)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """Send a buffered download through its pipeline, or show what passed of a streamed one."""
-        if flow.response is None:
+        if flow.response is None or exchange.of(flow).source is not None:
             return
         pipeline = exchange.of(flow).response_body
         if has_no_body(flow.request.method, flow.response.status_code):

@@ -1,18 +1,21 @@
 """The HTTP cache: settings and hooks."""
 
-import logging
+import time
+from collections.abc import Sequence
 
-from mitmproxy import http
+from mitmproxy import exceptions, http
+from mitmproxy.addonmanager import Loader
 
 from proxy_policies import exchange
-from proxy_policies.cache import asking, receiving, reviving
+from proxy_policies.cache import asking, purging, receiving, reviving
 from proxy_policies.cache.flows import Desk, visit_of
 from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.purge import parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
+from proxy_policies.cache.store import Store
+from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, one_of, parse_size, parse_switch
-
-logger = logging.getLogger(__name__)
 
 
 class Cache:
@@ -25,6 +28,11 @@ class Cache:
     cache_strict = Setting(
         "off", parse_switch, "Take what carries cookies for personal, unless the origin says public."
     )
+    cache_purge = Setting(
+        "off",
+        purging.parse_purge,
+        "Secret that lets PURGE requests in (Authorization: Bearer SECRET); off passes them on.",
+    )
     cache_rules: Setting[tuple[CacheRule, ...]] = Setting(
         (),
         parse_rules(parse_cache_rule),
@@ -33,6 +41,14 @@ class Cache:
 
     def __init__(self) -> None:
         self.desk: Desk | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Offer the commands."""
+        loader.add_command("cache.stats", self.stats)
+        loader.add_command("cache.list", self.list)
+        loader.add_command("cache.show", self.show)
+        loader.add_command("cache.purge", self.purge)
+        loader.add_command("cache.purge.soft", self.purge_softly)
 
     def configure(self, updated: set[str]) -> None:
         """Open the store that was chosen."""
@@ -44,7 +60,11 @@ class Cache:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or send on."""
-        if self.desk is not None and not asking.is_idle(flow):
+        if self.desk is None or asking.is_idle(flow):
+            return
+        if purging.is_purge(flow, self.cache_purge):
+            await purging.answer_purge(self.desk, flow, self.cache_purge)
+        else:
             await asking.ask(self.desk, flow)
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -55,12 +75,52 @@ class Cache:
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Let nobody wait any longer."""
-        visit = visit_of(flow)
+        visit, known = visit_of(flow), exchange.of(flow)
         if visit is not None:
             receiving.ended(visit)
+        if flow.response is not None and known.source is not None and known.origin is not None:
+            flow.response.raw_content = b""  # the origin's, whom a stored response stands in for
+
+    async def stored_body(self, wanted: Wanted) -> None:
+        """Read on in a stored body that is being sent."""
+        await provide(wanted)
 
     async def error(self, flow: http.HTTPFlow) -> None:
         """Stand in for an origin that failed, where nothing was sent yet."""
         visit = visit_of(flow)
         if self.desk is not None and visit is not None:
             await reviving.failed(self.desk, flow, visit)
+
+    # Commands
+
+    def _store(self) -> Store:
+        if self.desk is None:
+            raise exceptions.CommandError("the cache is off")
+        return self.desk.store
+
+    def stats(self) -> Sequence[str]:
+        """Say how full the cache is."""
+        return purging.at_once(purging.stats(self._store()))
+
+    def list(self, filter: str = "") -> Sequence[str]:
+        """List what is stored: all of it, or what matches a glob or contains a text."""
+        return purging.at_once(purging.listing(self._store(), filter, time.time()))
+
+    def show(self, key: str) -> Sequence[str]:
+        """Show what is stored under a key or a URL, with its fields."""
+        return purging.at_once(purging.showing(self._store(), key, time.time()))
+
+    def purge(self, what: str) -> Sequence[str]:
+        """Purge a URL with all its variants, a glob of URLs, or tag:NAME."""
+        return self._purge(what, soft=False)
+
+    def purge_softly(self, what: str) -> Sequence[str]:
+        """Make stale what `cache.purge` would remove."""
+        return self._purge(what, soft=True)
+
+    def _purge(self, what: str, soft: bool) -> Sequence[str]:
+        try:
+            parse_selector(what)
+        except ValueError as error:
+            raise exceptions.CommandError(str(error)) from None
+        return purging.at_once(purging.purging(self._store(), what, soft, time.time()))

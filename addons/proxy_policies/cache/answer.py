@@ -12,8 +12,6 @@ from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import Fields
 
-CACHED_NOT_CODED = frozenset({"age", "content-length"})
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -88,11 +86,22 @@ def hit_status(hit: Hit, now: float) -> CacheStatus:
     return CacheStatus(hit=True, ttl=hit.entry.ttl(now), detail=hit.detail)
 
 
-def from_memory(store: MemoryStore, request: Request, now: float) -> tuple[Answer, bytes] | None:
-    """Answer a request whole from a memory store: the head, and the body's bytes; None when it is not ours.
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A whole answer from memory: head and body, and the entry it is made from."""
+
+    head: Answer
+    body: bytes
+    entry: Stored
+
+
+def from_memory(store: MemoryStore, request: Request, now: float) -> Ready | None:
+    """Answer a request whole from a memory store; None when it is not ours.
 
     Not ours is everything but a fresh hit: a miss, a validation, a stale answer that needs a refresh behind it.
-    Takes tens of microseconds, has no effect but to count the use, and never raises.
+    Takes tens of microseconds, has no effect but to count the use, and never raises. `request.key` is
+    `key.key_of(Target(…))` of what would be sent upstream; the fields are as they would be there. The body is the
+    identity form; `store.held(ready.entry, "gzip")` gives an encoded form that is kept beside it.
     """
     decision = decide(request, store.peek(request.key), now)
     if not isinstance(decision, Hit) or decision.refresh:
@@ -102,5 +111,6 @@ def from_memory(store: MemoryStore, request: Request, now: float) -> tuple[Answe
         return None
     made = answer(request, decision.entry, now, hit_status(decision, now), decision.part)
     if made.part is None:
-        return made, b""
-    return made, body if made.part == (0, len(body)) else body[made.part[0] : made.part[1]]
+        return Ready(made, b"", decision.entry)
+    whole = made.part == (0, len(body))
+    return Ready(made, body if whole else body[made.part[0] : made.part[1]], decision.entry)

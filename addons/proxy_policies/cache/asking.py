@@ -26,9 +26,13 @@ from proxy_policies.cache.flows import REFETCH, REFRESH, Desk, Visit, put, reque
 from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.store import read_whole
 from proxy_policies.fields import tokens
 
 logger = logging.getLogger(__name__)
+
+VARIANT_MOST = 8 * 1024 * 1024
+"""Bytes of an encoded form that is read into memory for encoding to send."""
 
 _background: set[asyncio.Task[None]] = set()
 
@@ -103,12 +107,12 @@ async def _carry_out(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
 async def _serve(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> None:
     now = time.time()
     body = await desk.store.body(hit.entry)
-    if body is None or body.held is None:
+    if body is None:
         visit.decision = Miss(Why.URI_MISS, "gone meanwhile")
         return
     status = hit_status(hit, now)
     made = answer(visit.request, hit.entry, now, status, hit.part)
-    put(flow, made, body)
+    await put(flow, made, body)
     known = exchange.of(flow)
     known.hit = True
     if made.status == hit.entry.status == 200 and made.part is not None:
@@ -127,8 +131,9 @@ async def variants(desk: Desk, request: Request, hit: Hit) -> CodedVariants:
     for coding in tokens(request.fields.get("accept-encoding")):
         name = coding.partition(";")[0].strip()
         body = await desk.store.body(hit.entry, name)
-        if body is not None and body.held is not None:
-            loaded[name] = body.held
+        data = await read_whole(body, VARIANT_MOST) if body is not None else None
+        if data is not None:
+            loaded[name] = data
     return CodedVariants(desk.store, hit.entry, desk.max_object, loaded)
 
 

@@ -13,7 +13,7 @@ from proxy_policies.cache.decision import Decision, Request
 from proxy_policies.cache.keeping import Replace
 from proxy_policies.cache.key import Target, key_of
 from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
-from proxy_policies.cache.store import Body, Store
+from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
 from proxy_policies.fields import Fields
 
 REFRESH = "refresh"
@@ -72,33 +72,40 @@ def request_of(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> Requ
     return Request(request.method, key_of_flow(flow, treatment), Fields(request.headers.fields), has_body)
 
 
-def body_of(answer: Answer, body: Body) -> bytes:
-    """Take the part of a stored body that an answer sends."""
-    if answer.part is None or body.held is None:
-        return b""
-    return body.held if answer.part == (0, body.size) else body.held[slice(*answer.part)]
-
-
-def put(flow: http.HTTPFlow, answer: Answer, body: Body) -> None:
+async def put(flow: http.HTTPFlow, answer: Answer, body: Body) -> None:
     """Answer a request that has not gone out, or whose answer did not come."""
     flow.response = http.Response(
         b"HTTP/1.1",
         answer.status,
         answer.reason.encode("utf-8", "surrogateescape"),
         http.Headers(answer.fields.raw),
-        body_of(answer, body),
+        await _taken(flow, answer, body),
         None,
         flow.request.timestamp_start,
         None,
     )
 
 
-def put_in_place(flow: http.HTTPFlow, response: http.Response, answer: Answer, body: Body) -> None:
+async def put_in_place(flow: http.HTTPFlow, response: http.Response, answer: Answer, body: Body) -> None:
     """Put an answer in place of the origin's, whose head has come and whose body is still to come."""
     response.status_code = answer.status
     response.reason = answer.reason
     response.headers = http.Headers(answer.fields.raw)
-    exchange.of(flow).response_body.add(Stage.ORIGIN, Replace(body_of(answer, body)))
+    data = await _taken(flow, answer, body)
+    if exchange.of(flow).source is None:
+        exchange.of(flow).response_body.add(Stage.ORIGIN, Replace(data))
+
+
+async def _taken(flow: http.HTTPFlow, answer: Answer, body: Body) -> bytes:
+    """Take what an answer sends of a stored body: the bytes, or none and a source of them where they are many."""
+    if answer.part is None:
+        return b""
+    if answer.length > WHOLE:
+        exchange.of(flow).source = BodySource(body, answer.part)
+        return b""
+    if body.held is not None:
+        return body.held if answer.part == (0, body.size) else body.held[slice(*answer.part)]
+    return b"".join([piece async for piece in body.chunks(*answer.part)])
 
 
 def land(visit: Visit, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.flows import REFETCH, Desk, Visit, land, put, put_in_place
 from proxy_policies.cache.keeping import Precede
 from proxy_policies.cache.status import CacheStatus
-from proxy_policies.cache.store import Body, BytesBody
+from proxy_policies.cache.store import Body, BytesBody, read_whole
 from proxy_policies.fields import Fields
 
 FAILURES = frozenset({500, 502, 503, 504})
@@ -37,7 +37,7 @@ async def stand_in(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http
         return False
     entry, body = found
     status = CacheStatus(True, Why.STALE, response.status_code, entry.ttl(now), detail="stale-if-error")
-    put_in_place(flow, response, answer(visit.request, entry, now, status), body)
+    await put_in_place(flow, response, answer(visit.request, entry, now, status), body)
     trace.note(flow, "cache", "stale", f"the origin said {response.status_code}", key=entry.key)
     land(visit, Outcome.FAILED)
     return True
@@ -51,7 +51,7 @@ async def failed(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
     if found is not None:
         entry, body = found
         status = CacheStatus(True, Why.STALE, None, entry.ttl(now), detail="the origin failed")
-        put(flow, answer(visit.request, entry, now, status), body)
+        await put(flow, answer(visit.request, entry, now, status), body)
         trace.note(flow, "cache", "stale", f"the origin failed: {error}", key=entry.key)
     land(visit, Outcome.FAILED if flow.client_conn.connected else Outcome.LEFT)
 
@@ -85,7 +85,7 @@ async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
         await _refetch(flow, visit, response)
         return True
     status = CacheStatus(fwd=decision.why, fwd_status=304, ttl=new.ttl(now), stored=True, collapsed=visit.collapsed)
-    put_in_place(flow, response, answer(visit.request, new, now, status), body)
+    await put_in_place(flow, response, answer(visit.request, new, now, status), body)
     trace.note(flow, "cache", "validated", "the origin said 304", key=new.key)
     land(visit, Outcome.STORED)
     return True
@@ -101,23 +101,30 @@ async def _refetch(flow: http.HTTPFlow, visit: Visit, response: http.Response) -
     fields = Fields(got.headers.fields).without(["transfer-encoding"])
     whole = fields.replacing("Content-Length", str(len(got.raw_content)))
     made = Answer(got.status_code, got.reason, whole, (0, len(got.raw_content)))
-    put_in_place(flow, response, made, BytesBody(got.raw_content))
+    await put_in_place(flow, response, made, BytesBody(got.raw_content))
 
 
 # Section 4.3.5: freshening by HEAD
 
 
-async def head_updated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
-    """Freshen a stored response by a 200 to HEAD that describes it still; remove it if that does not."""
+async def head_updated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> bool:
+    """Freshen a stored response by a 200 to HEAD that describes it still, and answer as a GET now would be.
+
+    One that does not describe it removes it. Says whether it answered.
+    """
     entry = fallback(visit.decision)
     if flow.request.method != "HEAD" or response.status_code != 200 or entry is None:
-        return
+        return False
     fields = Fields(response.headers.fields)
-    if validation.head_agrees(entry, fields):
-        await desk.store.update(entry, validation.freshened(entry, fields, visit.asked_at, now))
-        trace.note(flow, "cache", "updated", "by a HEAD", key=entry.key)
-    else:
+    if not validation.head_agrees(entry, fields):
         await desk.store.remove(entry)
+        return False
+    new = validation.freshened(entry, fields, visit.asked_at, now)
+    await desk.store.update(entry, new)
+    status = CacheStatus(fwd=Why.STALE, fwd_status=200, ttl=new.ttl(now), stored=True)
+    response.headers = http.Headers(answer(visit.request, new, now, status).fields.raw)
+    trace.note(flow, "cache", "updated", "by a HEAD", key=entry.key)
+    return True
 
 
 # Section 3.4: combining partial content
@@ -130,14 +137,15 @@ async def completed(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
         return
     entry, fields = decision.entry, Fields(response.headers.fields)
     whole, body = _continued(entry, fields), await desk.store.body(entry)
-    if body is None or body.held is None or whole is None:
+    beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None
+    if beginning is None or whole is None:
         await _refetch(flow, visit, response)
         return
     new = validation.freshened(entry, fields, visit.asked_at, now)
     head = new.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
     response.status_code, response.reason = 200, "OK"
     response.headers = http.Headers(head.raw)
-    exchange.of(flow).response_body.add(Stage.ORIGIN, Precede(body.held))
+    exchange.of(flow).response_body.add(Stage.ORIGIN, Precede(beginning))
 
 
 def _continued(entry: Stored, fields: Fields) -> Span | None:
@@ -145,7 +153,7 @@ def _continued(entry: Stored, fields: Fields) -> Span | None:
     tag, held = ranges.strong_validator(entry), entry.span
     length = fields.get("content-length") or ""
     rest = ranges.parse_content_range(fields.get("content-range"), int(length) if length.isdigit() else 0)
-    if held is None or rest is None or tag is None or fields.get("etag") != tag or held.size > COMPLETED_MOST:
+    if held is None or rest is None or tag is None or fields.get("etag") != tag:
         return None
     ends = rest.first == held.last + 1 and rest.last + 1 == rest.length == held.length
     return Span(0, rest.last, rest.length) if ends else None

@@ -9,6 +9,8 @@ from proxy_policies.cache.purge import Selector
 
 CHUNK = 64 * 1024
 """Bytes read from a store at once."""
+WHOLE = 1024 * 1024
+"""Bodies up to this many bytes are read whole; larger ones piece by piece as they are sent."""
 
 
 class Body(Protocol):
@@ -103,3 +105,29 @@ class BytesBody:
         data = self.held or b""
         for at in range(start, stop, CHUNK):
             yield data[at : min(at + CHUNK, stop)]
+
+
+async def read_whole(body: Body, limit: int) -> bytes | None:
+    """Read a body into memory; None when it has more than `limit` bytes."""
+    if body.size > limit:
+        return None
+    if body.held is not None:
+        return body.held
+    return b"".join([piece async for piece in body.chunks(0, body.size)])
+
+
+class BodySource:
+    """A part of a stored body, read as it is sent (`exchange.Source`)."""
+
+    def __init__(self, body: Body, part: tuple[int, int]) -> None:
+        self._chunks = body.chunks(*part)
+
+    async def read(self) -> bytes:
+        """Give the next piece."""
+        return await anext(self._chunks, b"")
+
+    async def close(self) -> None:
+        """Stop reading."""
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()

@@ -1,0 +1,127 @@
+"""Looking into the store and purging it: the commands, and the PURGE method."""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mitmproxy import http
+
+from proxy_policies import trace
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.flows import Desk, key_of_flow
+from proxy_policies.cache.key import url_of
+from proxy_policies.cache.purge import Selector, parse_selector, tags_of
+from proxy_policies.cache.store import Store
+from proxy_policies.fields import Fields
+
+logger = logging.getLogger(__name__)
+
+METHOD = "PURGE"
+SECRET_LEAST = 16
+"""Characters that the secret of PURGE has at least."""
+OFF = "off"
+
+
+def parse_purge(text: str) -> str:
+    """Read `cache_purge`: `off`, or the secret a purger sends; raises ValueError."""
+    if text == OFF:
+        return ""
+    if len(text) < SECRET_LEAST or not text.isascii() or " " in text:
+        raise ValueError(f"choose off, or a secret of at least {SECRET_LEAST} characters without spaces")
+    return text
+
+
+def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
+    """Say whether a request is a PURGE for us to answer."""
+    return bool(secret) and flow.request.method == METHOD
+
+
+async def answer_purge(desk: Desk, flow: http.HTTPFlow, secret: str) -> None:
+    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, for whoever knows the secret.
+
+    `Authorization: Bearer SECRET`; `Soft-Purge: 1` makes stale what would be removed.
+    """
+    headers = flow.request.headers
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), secret.encode()):
+        flow.response = http.Response.make(401, b"", {"WWW-Authenticate": 'Bearer realm="cache"'})
+        trace.note(flow, "cache", "refused", "PURGE without the secret")
+        return
+    tags = tags_of(Fields(headers.fields))
+    meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url_of(key_of_flow(flow)))]
+    soft = headers.get("soft-purge", "") == "1"
+    count = sum([await desk.store.purge(selector, time.time(), soft) for selector in meant])
+    flow.response = http.Response.make(200, f"purged {count}\n".encode(), {"Content-Type": "text/plain"})
+    trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
+
+
+# The commands
+
+
+def at_once(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
+    """Do what a command asks for; what cannot be done at once is done behind it, and logged."""
+    task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    if task.done():
+        return task.result()
+    _behind.add(task)
+    task.add_done_callback(_report)
+    return ["under way; the result is logged"]
+
+
+_behind: set[asyncio.Task[list[str]]] = set()
+
+
+def _report(task: asyncio.Task[list[str]]) -> None:
+    _behind.discard(task)
+    if task.cancelled():
+        return
+    error = task.exception()
+    for line in [f"failed: {error}"] if error else task.result():
+        logger.info(f"cache: {line}")
+
+
+async def stats(store: Store) -> list[str]:
+    """Say how full the store is."""
+    counts = await store.counts()
+    share = 100 * counts.bytes / counts.limit if counts.limit else 0
+    return [f"{counts.entries} responses, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"]
+
+
+async def listing(store: Store, wanted: str, now: float) -> list[str]:
+    """List what is stored: those whose URL matches a glob, or contains a text."""
+    entries = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
+    return [line_of(entry, now) for entry in sorted(entries, key=lambda entry: entry.key)]
+
+
+def _is_wanted(key: str, wanted: str) -> bool:
+    return fnmatchcase(key, wanted) if "*" in wanted else wanted in key
+
+
+def line_of(entry: Stored, now: float) -> str:
+    """Say one stored response in a line."""
+    ttl = entry.ttl(now)
+    state = f"fresh for {ttl:.0f} s" if ttl > 0 else f"stale for {-ttl:.0f} s"
+    span = f", {entry.span.content_range}" if entry.span else ""
+    return f"{entry.key}  {entry.status}, {entry.size} bytes{span}, {state}"
+
+
+async def showing(store: Store, key: str, now: float) -> list[str]:
+    """Show all that is stored under a key, or a URL."""
+    found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
+    lines = []
+    for entry in found:
+        lines += [line_of(entry, now)]
+        lines += [f"  selected by {name}: {value}" for name, value in entry.selecting]
+        lines += [f"  tagged {tag}" for tag in sorted(entry.tags)]
+        lines += [f"  {name}: {value}" for name, value in entry.fields]
+    return lines or [f"nothing is stored under {key}"]
+
+
+async def purging(store: Store, what: str, soft: bool, now: float) -> list[str]:
+    """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
+    count = await store.purge(parse_selector(what), now, soft)
+    return [f"{'made stale' if soft else 'purged'}: {count}"]

@@ -1,0 +1,135 @@
+"""Answers too large for memory: their bodies are read from where they are stored as the client takes them.
+
+mitmproxy sends what an addon answers whole. Here a response whose `exchange.source` is set is
+sent piece by piece: before each, the hook `stored_body` waits until the client has taken what went
+before, and reads the next.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mitmproxy import ctx, http
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseData, ResponseHeaders, ResponseProtocolError
+from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
+
+from proxy_policies import exchange
+from proxy_policies.patches.patch import Patch
+
+UNSENT_LIMIT = 256 * 1024
+"""Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""
+POLL = 0.02
+"""Seconds between looks at such a window: mitmproxy tells nobody when it opens."""
+
+
+@dataclass
+class Wanted:
+    """The next piece of a stored body; `stored_body` fills it in."""
+
+    flow: http.HTTPFlow
+    source: exchange.Source
+    unsent: Callable[[], int]
+    """How many bytes still wait for the client's flow-control window."""
+    piece: bytes = b""
+    error: str = ""
+    over: bool = field(default=False)
+    """The body is over, or nobody wants it: the source is to be closed."""
+
+
+@dataclass
+class StoredBodyHook(StartHook):
+    """A piece of a stored body is wanted."""
+
+    wanted: Wanted
+
+
+async def provide(wanted: Wanted) -> None:
+    """Wait until the client has taken what it was sent, and read the next piece."""
+    if wanted.over:
+        await wanted.source.close()
+        return
+    try:
+        await _taken(wanted)
+        wanted.piece = await wanted.source.read()
+    except OSError as error:
+        wanted.error = str(error) or type(error).__name__
+
+
+async def _taken(wanted: Wanted) -> None:
+    client = wanted.flow.client_conn
+    server = ctx.master.addons.get("proxyserver")
+    handler = server.connections.get(client.id) if server else None
+    transport = handler.transports.get(client) if handler else None
+    if transport is not None and transport.writer is not None:
+        await transport.writer.drain()
+    while wanted.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- h2 has no event for it
+        await asyncio.sleep(POLL)
+
+
+def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., CommandGenerator[None]]:
+    @functools.wraps(original)
+    def send_response(self: HttpStream, already_streamed: bool = False) -> CommandGenerator[None]:
+        source, response = exchange.of(self.flow).source, self.flow.response
+        if source is None or response is None or already_streamed or response.raw_content:
+            yield from original(self, already_streamed)
+            return
+        yield HttpResponseHook(self.flow)
+        self.server_state = self.state_done
+        response.raw_content = None
+        yield from _send(self, response, Wanted(self.flow, source, functools.partial(_unsent, self)))
+
+    return send_response
+
+
+def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> CommandGenerator[None]:
+    pipeline, client = exchange.of(stream.flow).response_body, stream.context.client
+    killed = yield from stream.check_killed(False)
+    if not killed:
+        yield SendHttp(ResponseHeaders(stream.stream_id, response, end_stream=False), client)
+    while not (killed or wanted.over):
+        yield StoredBodyHook(wanted)
+        killed = yield from stream.check_killed(False)
+        if wanted.error or killed:
+            break
+        for piece in pipeline.stream(wanted.piece):
+            yield SendHttp(ResponseData(stream.stream_id, piece), client)
+        wanted.over = not wanted.piece
+    yield from _finish(stream, wanted, killed)
+
+
+def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerator[None]:
+    exchange.of(stream.flow).response_body.abort()  # which does nothing when the body came whole
+    wanted.over = True
+    yield StoredBodyHook(wanted)
+    if wanted.error and not killed:
+        message = f"the stored body could not be read: {wanted.error}"
+        error = ResponseProtocolError(stream.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
+        yield SendHttp(error, stream.context.client)
+        stream.flow.live = False
+        stream.server_state = stream.state_errored
+    elif not killed and stream.client_state == stream.state_done:
+        yield from stream.flow_done()
+
+
+def _unsent(stream: HttpStream) -> int:
+    """Count what waits for an HTTP/2 client's window; 0 with HTTP/1."""
+    layers = stream.context.layers
+    parent = layers[layers.index(stream) - 1] if stream in layers else None
+    if not isinstance(parent, HttpLayer):
+        return 0
+    h2 = getattr(parent.connections.get(stream.context.client), "h2_conn", None)
+    waiting = getattr(h2, "stream_buffers", {}).get(stream.stream_id, ())
+    return sum(len(part.data) for part in waiting)
+
+
+PATCH = Patch(
+    owner=HttpStream,
+    attribute="send_response",
+    wrap=_sending,
+    versions="12.2",
+    why="a response that an addon sets is sent whole, however large it is",
+)
