@@ -181,3 +181,19 @@ def test_a_wrong_value_ends_the_start_with_one_line(mitmdump: Start, option: str
     assert proxy.wait_exit() == 1
     assert complaint in proxy.log()
     assert "Traceback" not in proxy.log()
+
+
+def test_http2_on_both_sides(mitmdump: Start, server: Origin, curl: Any) -> None:
+    server.route("/", Answer(headers=[("Connection", "X-Secret"), ("X-Secret", "1"), ("Keep-Alive", "timeout=5")]))
+    inner = mitmdump("--set", "via_name=inner", mode=f"reverse:{server.url}", script="hops.py")
+    outer = mitmdump("--set", "via_name=outer", "--set", "ssl_insecure=true", script="hops.py")
+    through = ("-x", outer.url, "--cacert", str(outer.ca), "--http2")
+    got = curl(*through, "-H", "TE: trailers", f"https://localhost:{inner.port}/")
+    assert (got.heads[-1].split()[0], got.status, got.body) == ("HTTP/2", 200, b"hello from the origin\n")
+    assert got.get("Via") == "1.1 inner, 2.0 outer"
+    for name in ("Connection", "Keep-Alive", "X-Secret"):
+        assert got.get(name) is None, name
+    assert server.requests[0].get("Via") == "2.0 outer, 2.0 inner"
+    assert server.requests[0].get("TE") == "trailers"
+    assert server.requests[0].get("X-Forwarded-Proto") == "https"
+    assert server.requests[0].get("X-Forwarded-Host") == f"localhost:{inner.port}"
