@@ -1,29 +1,36 @@
 """The HTTP cache: settings and hooks."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
-from mitmproxy import exceptions, http
+from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
 from proxy_policies import exchange
 from proxy_policies.cache import asking, purging, receiving, reviving
+from proxy_policies.cache.choice import FORMS, Choice, open_store, parse_choice
 from proxy_policies.cache.flows import Desk, visit_of
-from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.purge import parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.store import Store
 from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
-from proxy_policies.settings import Setting, one_of, parse_size, parse_switch
+from proxy_policies.settings import Setting, parse_size, parse_switch, refuse
+
+CLOSING = 2.0
+"""Seconds that storing may take to end when mitmproxy does."""
 
 
 class Cache:
     """Answers from what is stored, and stores what origins answer, as RFC 9111 has it for a shared cache."""
 
     name = "cache"
-    cache = Setting("memory", one_of("off", "memory"), "Where responses are stored: memory, or off.")
-    cache_size = Setting("256m", parse_size, "Bytes the store may hold, bookkeeping included.")
+    cache = Setting("memory", parse_choice, f"Where responses are stored: {FORMS}.")
+    cache_size = Setting(
+        "256m", parse_size, "Bytes the store may hold, bookkeeping included (Redis: its own maxmemory counts)."
+    )
     cache_max_object = Setting("16m", parse_size, "Largest body that is stored.")
     cache_strict = Setting(
         "off", parse_switch, "Take what carries cookies for personal, unless the origin says public."
@@ -41,6 +48,7 @@ class Cache:
 
     def __init__(self) -> None:
         self.desk: Desk | None = None
+        self._chosen: tuple[Choice, int] | None = None
 
     def load(self, loader: Loader) -> None:
         """Offer the commands."""
@@ -53,10 +61,31 @@ class Cache:
     def configure(self, updated: set[str]) -> None:
         """Open the store that was chosen."""
         if updated & {"cache", "cache_size"}:
-            self.desk = Desk(MemoryStore(self.cache_size), 0) if self.cache == "memory" else None
+            self._open()
         if self.desk is not None:
             self.desk.max_object, self.desk.strict = self.cache_max_object, self.cache_strict
             self.desk.rules = self.cache_rules
+
+    def _open(self) -> None:
+        chosen = self.cache, self.cache_size
+        if chosen == self._chosen:
+            return
+        try:
+            store = open_store(*chosen)
+        except OSError as error:
+            refuse(f"option cache={ctx.options.cache!r}: {error}")
+            return
+        old, self._chosen = self.desk, chosen
+        self.desk = Desk(store, self.cache_max_object) if store is not None else None
+        if old is not None:
+            purging.at_once(purging.closing(old.store))
+
+    async def done(self) -> None:
+        """Finish what is being stored."""
+        if self.desk is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.desk.store.close(), CLOSING)
+            self.desk, self._chosen = None, None
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or send on."""

@@ -62,6 +62,10 @@ class Stored:
         """Give the seconds it stays fresh; negative once it is stale."""
         return self.facts.lifetime - self.age(now)
 
+    def made_stale(self) -> Self:
+        """Copy it as no longer fresh, whatever it says itself."""
+        return self.changed(overrides=replace(self.overrides, ttl=0.0))
+
     def changed(self, **changes: object) -> Self:
         """Copy it with some attributes changed, its facts read anew."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -2,11 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from proxy_policies.cache.admission import Keeper, TinyLfu
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.freshness import Overrides
 from proxy_policies.cache.purge import Purges, Selector
 from proxy_policies.cache.store import BytesBody, Counts, supersedes
 
@@ -125,7 +124,7 @@ class MemoryStore:
         ]
         for one in meant:
             if soft:
-                one.entry = one.entry.changed(overrides=_stale(one.entry.overrides))
+                one.entry = one.entry.made_stale()
             else:
                 self._drop(one)
         return len(meant)
@@ -140,10 +139,6 @@ class MemoryStore:
 
     async def close(self) -> None:
         """Nothing is under way."""
-
-
-def _stale(overrides: Overrides) -> Overrides:
-    return replace(overrides, ttl=0.0)
 
 
 class _Writing:

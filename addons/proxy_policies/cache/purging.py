@@ -84,6 +84,12 @@ def _report(task: asyncio.Task[list[str]]) -> None:
         logger.info(f"cache: {line}")
 
 
+async def closing(store: Store) -> list[str]:
+    """Close a store that another takes the place of."""
+    await store.close()
+    return []
+
+
 async def stats(store: Store) -> list[str]:
     """Say how full the store is."""
     counts = await store.counts()

@@ -1,0 +1,60 @@
+"""Which store `cache=` names."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from proxy_policies.cache.careful import Careful
+from proxy_policies.cache.disk import DiskStore
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.redis_store import RedisStore
+from proxy_policies.cache.store import Store
+
+FORMS = "off, memory, disk:FOLDER or redis://HOST:PORT/DB"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A kind of store, and where it is."""
+
+    kind: str
+    place: str = ""
+
+
+def parse_choice(text: str) -> Choice:
+    """Read `cache`; raises ValueError for what is none of its forms, or lacks what it needs."""
+    kind, _, place = text.partition(":")
+    if text in ("off", "memory"):
+        return Choice(text)
+    if kind == "disk" and place.strip():
+        return Choice("disk", str(Path(place).expanduser()))
+    if kind in ("redis", "rediss", "valkey") and place.startswith("//"):
+        return _redis(text)
+    raise ValueError(f"choose {FORMS}")
+
+
+def _redis(text: str) -> Choice:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 -- raises ValueError for a port that is none
+    except ValueError as error:
+        raise ValueError(f"choose {FORMS}: {error}") from None
+    if not parts.hostname or not (parts.path.strip("/") or "0").isdigit():
+        raise ValueError(f"choose {FORMS}")
+    if importlib.util.find_spec("redis") is None:
+        raise ValueError("needs the extra `redis`: pip install 'proxy-policies[redis]'")
+    return Choice("redis", text.replace("valkey://", "redis://", 1))
+
+
+def open_store(choice: Choice, limit: int) -> Store | None:
+    """Open the store that was chosen, None for off; raises OSError when its folder cannot be used."""
+    match choice.kind:
+        case "memory":
+            return MemoryStore(limit)
+        case "disk":
+            return Careful(DiskStore(Path(choice.place), limit), choice.place)
+        case "redis":
+            return Careful(RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
+        case _:
+            return None

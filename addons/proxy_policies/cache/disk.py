@@ -1,0 +1,227 @@
+"""Stored responses on disk: an index in SQLite and one file per body, shared by the processes of one machine.
+
+Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others.
+A body is written to a file of its own, renamed when it is complete, and only then named in the index: whoever is
+killed in between leaves a file that nobody reads, swept away at the next start.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.index import Gone, Index
+from proxy_policies.cache.purge import Selector
+from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, Writing
+
+logger = logging.getLogger(__name__)
+
+QUEUED_MOST = 16 * 1024 * 1024
+"""Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
+ABANDONED = 3600.0
+"""Seconds after which a file that no index names is nobody's."""
+
+
+class DiskStore:
+    """Keeps responses in a folder, up to `limit` bytes; what was not used for longest goes first."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.bodies = folder / "bodies"
+        self.bodies.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self._index = Index(folder / "index.sqlite", limit)
+        self._thread = ThreadPoolExecutor(1, "cache")
+        self._used: dict[str, float] = {}
+        self._thread.submit(self._sweep)
+
+    def path(self, id: str, coding: str = "") -> Path:
+        """Name the file of a body."""
+        return self.bodies / (f"{id}.{coding}" if coding else id)
+
+    async def _do[T](self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def lookup(self, key: str) -> Sequence[Stored]:
+        """Give all responses stored under a key; one thread works in order, so commits under way are seen."""
+        return await self._do(lambda: self._index.lookup(key))
+
+    async def body(self, entry: Stored, coding: str = "") -> "FileBody | BytesBody | None":
+        """Open a body; one whose size is not what the index says is not used, and its entry removed."""
+        self._note_use(entry.id)
+        opened = await asyncio.to_thread(self._open, entry, coding)
+        if opened is None and not coding:
+            await self.remove(entry)
+        return opened
+
+    def _open(self, entry: Stored, coding: str) -> "FileBody | BytesBody | None":
+        try:
+            handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
+        except OSError:
+            return None
+        size = os.fstat(handle).st_size
+        if not coding and size != entry.size:
+            os.close(handle)
+            return None
+        if size > WHOLE:
+            return FileBody(handle, size)
+        with os.fdopen(handle, "rb") as file:
+            return BytesBody(file.read())
+
+    def _note_use(self, id: str) -> None:
+        if not self._used:
+            self._thread.submit(self._flush_uses)
+        self._used[id] = time.time()
+
+    def _flush_uses(self) -> None:
+        uses, self._used = self._used, {}
+        self._index.used(list(uses.items()))
+
+    def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
+        """Begin to store."""
+        return _Writing(self, self._thread, since, coding)
+
+    def finish(self, temporary: Path, entry: Stored, since: float, coding: str) -> None:
+        """Make a complete body visible; runs in the thread."""
+        os.replace(temporary, self.path(entry.id, coding))
+        if coding:
+            kept, gone = self._index.put_coded(entry.id, coding, self.path(entry.id, coding).stat().st_size)
+        else:
+            kept, gone = self._index.put(entry, since, time.time())
+        self._delete(gone)
+        if not kept:
+            self.path(entry.id, coding).unlink(missing_ok=True)
+
+    def _delete(self, gone: Sequence[Gone]) -> None:
+        for one in gone:
+            for coding in ("", *one.codings):
+                self.path(one.id, coding).unlink(missing_ok=True)
+
+    async def update(self, old: Stored, new: Stored) -> None:
+        """Put a new head to a body that stays."""
+        await self._do(lambda: self._index.update(old.id, new))
+
+    async def remove(self, entry: Stored) -> None:
+        """Remove one response."""
+        await self._do(lambda: self._delete(self._index.remove(entry.id)))
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Remove what is meant, or make it stale."""
+        return await self._do(lambda: self._purge(selector, now, soft))
+
+    def _purge(self, selector: Selector, now: float, soft: bool) -> int:
+        count, gone = self._index.purge(selector, now, soft)
+        self._delete(gone)
+        return count
+
+    async def entries(self) -> Sequence[Stored]:
+        """List what is stored."""
+        return await self._do(self._index.entries)
+
+    async def counts(self) -> Counts:
+        """Say how much is stored."""
+        return await self._do(self._index.counts)
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._do(self._index.close)
+        self._thread.shutdown(wait=False)
+
+    def _sweep(self) -> None:
+        """Delete the files that nobody will ever name: left by processes that were killed."""
+        known, now = self._index.known_ids(), time.time()
+        for file in self.bodies.iterdir():
+            with contextlib.suppress(OSError):
+                id, _, rest = file.name.partition(".")
+                is_dead = rest.startswith("part-") and not _is_alive(rest.removeprefix("part-"))
+                is_orphan = id not in known and now - file.stat().st_mtime > ABANDONED
+                if is_dead or is_orphan:
+                    file.unlink()
+
+
+def _is_alive(pid: str) -> bool:
+    return pid.isdigit() and Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else True
+
+
+class FileBody:
+    """A body in a file that is open: readable even when it is deleted meanwhile."""
+
+    held = None
+
+    def __init__(self, handle: int, size: int) -> None:
+        self._handle = handle
+        self.size = size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read pieces in a thread; a file that ends too soon raises OSError."""
+        for at in range(start, stop, CHUNK):
+            count = min(CHUNK, stop - at)
+            piece = await asyncio.to_thread(os.pread, self._handle, count, at)
+            if len(piece) != count:
+                raise OSError("the body's file is shorter than it was")
+            yield piece
+
+    def __del__(self) -> None:
+        os.close(self._handle)
+
+
+class _Writing:
+    """A body on its way to the disk, in a file of its own."""
+
+    def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: float, coding: str) -> None:
+        self._store, self._thread, self._since, self._coding = store, thread, since, coding
+        self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
+        self._fed = self._written = 0
+        self._handle: int | None = None
+        self._failed = False
+
+    def feed(self, data: bytes) -> None:
+        self._fed += len(data)
+        if self._fed - self._written > QUEUED_MOST:
+            self._failed = True
+        if not self._failed:
+            self._thread.submit(self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        self._written += len(data)
+        if self._failed:
+            return
+        try:
+            if self._handle is None:
+                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._handle, view) :]
+        except OSError as error:
+            self._failed = True
+            logger.warning(f"cache: could not write {self._path}: {error}")
+
+    def commit(self, entry: Stored) -> None:
+        self.feed(b"")
+        self._thread.submit(self._finish, entry)
+
+    def _finish(self, entry: Stored) -> None:
+        try:
+            if self._failed or self._handle is None:
+                self._discard()
+                return
+            os.close(self._handle)
+            self._handle = None
+            self._store.finish(self._path, entry, self._since, self._coding)
+        except Exception:
+            logger.exception(f"cache: could not store {entry.key}")
+
+    def abort(self) -> None:
+        self._failed = True
+        self._thread.submit(self._discard)
+
+    def _discard(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+"""The index of a disk store: which responses there are, in SQLite. Every method blocks; one thread uses it at a time.
+
+The database is in WAL mode, so that several processes may share it and a killed one leaves it whole. An entry's row is
+written after its body file is complete, and deleted before that file is.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy_policies.cache import record
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.purge import REMEMBERED, Selector
+from proxy_policies.cache.store import Counts, supersedes
+
+BUSY = 10.0
+"""Seconds to wait for another process's transaction."""
+OVERHEAD = 4096
+"""Bytes an entry costs besides its body: its row, and the rest of the last block of its file."""
+
+_SCHEMA = """
+create table if not exists entries (
+    id text primary key, key text not null, head text not null, cost integer not null, used real not null
+) without rowid;
+create index if not exists by_key on entries (key);
+create index if not exists by_use on entries (used, id, cost);
+create table if not exists tags (tag text not null, id text not null, primary key (tag, id)) without rowid;
+create index if not exists tags_of on tags (id);
+create table if not exists coded (
+    id text not null, coding text not null, size integer not null, primary key (id, coding)
+) without rowid;
+create table if not exists purges (at real not null, kind text not null, value text not null);
+create table if not exists totals (one integer primary key check (one = 1), entries integer, bytes integer);
+insert or ignore into totals values (1, 0, 0);
+create trigger if not exists added after insert on entries begin
+    update totals set entries = entries + 1, bytes = bytes + new.cost;
+end;
+create trigger if not exists changed after update of cost on entries begin
+    update totals set bytes = bytes + new.cost - old.cost;
+end;
+create trigger if not exists removed after delete on entries begin
+    update totals set entries = entries - 1, bytes = bytes - old.cost;
+    delete from tags where id = old.id;
+    delete from coded where id = old.id;
+end;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Entries whose files are to be deleted: id and codings."""
+
+    id: str
+    codings: tuple[str, ...] = ()
+
+
+class Index:
+    """Knows the entries of one folder."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.limit = limit
+        self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = normal")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    def lookup(self, key: str) -> list[Stored]:
+        """Give all responses under a key."""
+        return _heads(self._db.execute("select head from entries where key = ?", (key,)).fetchall())
+
+    def entries(self) -> list[Stored]:
+        """Give all responses."""
+        return _heads(self._db.execute("select head from entries").fetchall())
+
+    def codings(self, id: str) -> list[tuple[str, int]]:
+        """Give the encoded forms kept of an entry, with their sizes."""
+        return self._db.execute("select coding, size from coded where id = ?", (id,)).fetchall()
+
+    def used(self, ids: Sequence[tuple[str, float]]) -> None:
+        """Note when entries were last used."""
+        self._db.execute("begin immediate")
+        self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
+        self._db.execute("commit")
+
+    def put(self, entry: Stored, since: float, now: float) -> tuple[bool, list[Gone]]:
+        """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
+        self._db.execute("begin immediate")
+        try:
+            if self._is_purged(entry, since):
+                return False, []
+            gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
+            removed = [self._remove(old.id) for old in gone]
+            row = (entry.id, entry.key, record.dump(entry), entry.size + OVERHEAD + len(entry.key), now)
+            self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
+            self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
+            return True, removed + self._evict()
+        finally:
+            self._db.execute("commit")
+
+    def put_coded(self, id: str, coding: str, size: int) -> tuple[bool, list[Gone]]:
+        """Add an encoded form, if its entry is still there."""
+        self._db.execute("begin immediate")
+        try:
+            grown = self._db.execute("update entries set cost = cost + ? where id = ?", (size, id))
+            if grown.rowcount == 0:
+                return False, []
+            self._db.execute("insert or replace into coded values (?, ?, ?)", (id, coding, size))
+            return True, self._evict()
+        finally:
+            self._db.execute("commit")
+
+    def update(self, id: str, entry: Stored) -> None:
+        """Put a new head to a body, if it is still there."""
+        self._db.execute("update entries set head = ? where id = ?", (record.dump(entry), id))
+
+    def remove(self, id: str) -> list[Gone]:
+        """Remove an entry."""
+        self._db.execute("begin immediate")
+        try:
+            return [self._remove(id)]
+        finally:
+            self._db.execute("commit")
+
+    def purge(self, selector: Selector, now: float, soft: bool) -> tuple[int, list[Gone]]:
+        """Remove what is meant, or make it stale; gives how many it was."""
+        self._db.execute("begin immediate")
+        try:
+            self._db.execute("delete from purges where at < ?", (now - REMEMBERED,))
+            self._db.execute("insert into purges values (?, ?, ?)", (now, selector.kind, selector.value))
+            meant = [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
+            if soft:
+                for entry in meant:
+                    self.update(entry.id, entry.made_stale())
+                return len(meant), []
+            return len(meant), [self._remove(entry.id) for entry in meant]
+        finally:
+            self._db.execute("commit")
+
+    def _candidates(self, selector: Selector) -> list[Stored]:
+        match selector.kind:
+            case "key":
+                return self.lookup(selector.value)
+            case "tag":
+                query = "select head from entries join tags using (id) where tag = ?"
+                return _heads(self._db.execute(query, (selector.value,)).fetchall())
+            case "url":
+                query = "select head from entries where key = ? or key glob ?"
+                return _heads(self._db.execute(query, (selector.value, _quoted(selector.value) + " *")).fetchall())
+            case _:
+                return self.entries()
+
+    def _is_purged(self, entry: Stored, since: float) -> bool:
+        rows = self._db.execute("select kind, value from purges where at >= ?", (since,)).fetchall()
+        return any(Selector(kind, value).matches(entry.key, entry.tags) for kind, value in rows)
+
+    def _remove(self, id: str) -> Gone:
+        codings = tuple(coding for coding, _ in self.codings(id))
+        self._db.execute("delete from entries where id = ?", (id,))
+        return Gone(id, codings)
+
+    def _evict(self) -> list[Gone]:
+        """Remove what was not used for longest until the rest fits."""
+        gone: list[Gone] = []
+        while (excess := self.counts().bytes - self.limit) > 0:
+            oldest = self._db.execute("select id, cost from entries order by used limit 64").fetchall()
+            for id, cost in oldest:
+                if excess <= 0:
+                    break
+                gone.append(self._remove(id))
+                excess -= cost
+            if not oldest:
+                break
+        return gone
+
+    def counts(self) -> Counts:
+        """Say how much is stored."""
+        entries, size = self._db.execute("select entries, bytes from totals").fetchone()
+        return Counts(entries, size, self.limit)
+
+    def known_ids(self) -> set[str]:
+        """Give the ids of all entries."""
+        return {id for (id,) in self._db.execute("select id from entries")}
+
+
+def _heads(rows: Sequence[tuple[str]]) -> list[Stored]:
+    found = []
+    for (text,) in rows:
+        try:
+            found.append(record.load(text))
+        except (ValueError, json.JSONDecodeError):
+            continue  # another version's: it is as good as absent, and goes with time
+    return found
+
+
+def _quoted(value: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in value)

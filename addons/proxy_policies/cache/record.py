@@ -1,0 +1,52 @@
+"""Stored heads as text, for stores outside of this process. A record of another version is not read."""
+
+import json
+from dataclasses import asdict
+
+from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.freshness import Overrides
+from proxy_policies.fields import Fields
+
+VERSION = 1
+
+
+def dump(entry: Stored) -> str:
+    """Write a stored head; any byte in a field survives."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "key": entry.key,
+            "status": entry.status,
+            "reason": entry.reason,
+            "fields": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.fields.raw],
+            "selecting": entry.selecting,
+            "requested_at": entry.requested_at,
+            "received_at": entry.received_at,
+            "size": entry.size,
+            "id": entry.id,
+            "span": asdict(entry.span) if entry.span else None,
+            "tags": sorted(entry.tags),
+            "overrides": asdict(entry.overrides),
+        }
+    )
+
+
+def load(text: str | bytes) -> Stored:
+    """Read a stored head; raises ValueError when it is none of this version."""
+    try:
+        record = json.loads(text)
+        if record.pop("version") != VERSION:
+            raise ValueError("another version's record")
+        fields = Fields((name.encode("latin-1"), value.encode("latin-1")) for name, value in record.pop("fields"))
+        selecting = tuple((str(name), str(value)) for name, value in record.pop("selecting"))
+        span = record.pop("span")
+        return Stored(
+            fields=fields,
+            selecting=selecting,
+            span=Span(**span) if span else None,
+            tags=frozenset(record.pop("tags")),
+            overrides=Overrides(**record.pop("overrides")),
+            **record,
+        )
+    except (KeyError, TypeError, AttributeError, UnicodeError) as error:
+        raise ValueError(f"no stored head: {error}") from error

@@ -1,0 +1,74 @@
+"""The stores under test, by name, and how to fill them."""
+
+import asyncio
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from proxy_policies.cache.disk import DiskStore
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.redis_store import RedisStore
+from proxy_policies.cache.store import Store
+from tests.support.waiting import free_port, wait_until
+
+LIMIT = 1 << 30
+REDIS = shutil.which("redis-server") or shutil.which("valkey-server")
+
+
+@contextmanager
+def redis_server(folder: Path, port: int | None = None) -> Iterator[int]:
+    """Run a server of our own."""
+    assert REDIS
+    port = port or free_port()
+    command = [REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        assert process.stdout
+        os_lines = iter(process.stdout.readline, b"")
+        assert any(b"Ready to accept connections" in line for line in os_lines)
+        yield port
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@asynccontextmanager
+async def opened(kind: str, folder: Path, port: int = 0, limit: int = LIMIT) -> AsyncIterator[Store]:
+    """Open a store of a kind."""
+    stores: dict[str, Callable[[], Store]] = {
+        "memory": lambda: MemoryStore(limit),
+        "disk": lambda: DiskStore(folder, limit),
+        "redis": lambda: RedisStore(f"redis://127.0.0.1:{port}/0"),
+    }
+    store = stores[kind]()
+    yield store
+    await store.close()
+
+
+async def keep(store: Store, entry: Stored, body: bytes, since: float | None = None, coding: str = "") -> None:
+    """Store a body in pieces."""
+    writing = store.write(entry, entry.requested_at if since is None else since, coding)
+    for at in range(0, len(body), 50_000):
+        writing.feed(body[at : at + 50_000])
+    writing.commit(entry.changed(size=len(body)) if not coding else entry)
+
+
+async def content(store: Store, entry: Stored, coding: str = "") -> bytes | None:
+    """Read a body whole."""
+    body = await store.body(entry, coding)
+    return None if body is None else b"".join([piece async for piece in body.chunks(0, body.size)])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that the event loop has a part in."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+__all__ = ["LIMIT", "REDIS", "content", "keep", "opened", "redis_server", "until", "wait_until"]
