@@ -1,0 +1,152 @@
+"""Real home and work processes, killed, frozen and started again, with real SSH sessions in between."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.mitmdump import environment
+from tests.support.sshd import Sshd
+from tests.support.tunnel import Pair
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(120)
+
+SILENCE = 3 * 0.3  # seconds: three heartbeats of tests.support.tunnel
+BACK = 10  # seconds within which a restarted tunnel is in service: the longest wait between two tries, and a handshake
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, sshd: Sshd) -> Iterator[Pair]:
+    started = Pair(tmp_path, clients=["ssh"])
+    started.start_work({"ssh": sshd.port})
+    yield started
+    started.close()
+
+
+class Session:
+    """An SSH session that stays open, and answers as long as it is alive."""
+
+    def __init__(self, pair: Pair, sshd: Sshd) -> None:
+        command = sshd.command(pair.entrances["ssh"], "cat")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+        assert self.says("hello")
+
+    def says(self, word: str) -> bool:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(f"{word}\n".encode())
+        self.process.stdin.flush()
+        return self.process.stdout.readline() == f"{word}\n".encode()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def session(pair: Pair, sshd: Sshd) -> Iterator[Session]:
+    opened = Session(pair, sshd)
+    yield opened
+    opened.close()
+
+
+def works(pair: Pair, sshd: Sshd) -> bool:
+    return sshd.run(pair.entrances["ssh"], "echo back").stdout == b"back\n"
+
+
+def in_service_again(pair: Pair, sshd: Sshd) -> None:
+    wait_until(lambda: works(pair, sshd), BACK, "the tunnel to be back in service")
+
+
+def is_refused_quickly(pair: Pair) -> bool:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", pair.entrances["ssh"]), 5) as client:
+        client.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100) == b""
+    return time.monotonic() - began < 3
+
+
+def test_a_frozen_work_is_noticed_and_comes_back(pair: Pair, sshd: Sshd, session: Session) -> None:
+    """Its kernel goes on acknowledging: only the heartbeat can tell."""
+    work = pair.works["office"]
+    work.process.send_signal(signal.SIGSTOP)
+    pair.home.wait_log(rf"work office disconnected: silent for {SILENCE:g} s", timeout=SILENCE + 5)
+    assert session.process.wait(10) != 0  # the idle session was given up as well
+    assert is_refused_quickly(pair)
+    assert "no work connected" in pair.home.log()
+    work.process.send_signal(signal.SIGCONT)
+    in_service_again(pair, sshd)
+
+
+def test_a_frozen_home_is_noticed_and_comes_back(pair: Pair, sshd: Sshd) -> None:
+    pair.home.process.send_signal(signal.SIGSTOP)
+    pair.works["office"].wait_log(rf"no connection to home .*silent for {SILENCE:g} s", timeout=SILENCE + 5)
+    pair.home.process.send_signal(signal.SIGCONT)
+    in_service_again(pair, sshd)
+
+
+def test_work_killed_and_started_again(pair: Pair, sshd: Sshd, session: Session) -> None:
+    for _ in range(3):
+        pair.works["office"].stop(signal.SIGKILL)
+        pair.start_work({"ssh": sshd.port})
+        in_service_again(pair, sshd)
+    assert session.process.wait(10) != 0
+    assert "already in use" not in pair.home.log()
+
+
+def test_home_killed_and_started_again_on_the_same_ports(pair: Pair, sshd: Sshd, session: Session) -> None:
+    """With sessions that were open: their half-closed remains hold no port."""
+    for _ in range(3):
+        pair.home.stop(signal.SIGKILL)
+        pair.start_home()
+        in_service_again(pair, sshd)
+        assert "cannot listen" not in pair.home.log()
+    assert session.process.wait(10) != 0
+
+
+def test_a_second_work_of_the_same_name_takes_over_and_sessions_live_on(
+    pair: Pair, sshd: Sshd, session: Session
+) -> None:
+    first = pair.works["office"]
+    try:
+        pair.start_work({"ssh": sshd.port})
+        pair.home.wait_log("work office replaces its earlier command connection")
+        first.wait_log("replaced: by a newer command connection")
+        assert session.says("still here")
+        assert works(pair, sshd)
+    finally:
+        first.stop()
+
+
+def test_work_waits_for_a_home_that_is_not_there_yet(pair: Pair, sshd: Sshd) -> None:
+    """One line, a warning, however often it tries; an error would end mitmdump at its start."""
+    pair.home.stop()
+    early = pair.start_work({"ssh": sshd.port}, name="early", wait=False)
+    early.wait_log("no connection to home")
+    time.sleep(2)
+    pair.start_home()
+    early.wait_log("work: connected to home paris", timeout=BACK + 5)
+    assert early.log().count("no connection to home") == 1
+
+
+def test_both_end_soon_when_asked_to(pair: Pair, session: Session) -> None:
+    began = time.monotonic()
+    assert pair.works["office"].stop() == 0
+    assert pair.home.stop() == 0
+    assert time.monotonic() - began < 8
+    assert "Traceback" not in pair.home.log() + pair.works["office"].log()
