@@ -1,7 +1,5 @@
 """The request side: look up, decide, and carry the decision out."""
 
-import asyncio
-import logging
 import time
 
 from mitmproxy import ctx, http
@@ -22,19 +20,15 @@ from proxy_policies.cache.decision import (
     Why,
     decide,
 )
-from proxy_policies.cache.flows import REFETCH, REFRESH, Desk, Visit, put, request_of
+from proxy_policies.cache.flows import REFETCH, REFRESH, Desk, Visit, behind, put, request_of
 from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.store import read_whole
 from proxy_policies.fields import tokens
 
-logger = logging.getLogger(__name__)
-
 VARIANT_MOST = 8 * 1024 * 1024
 """Bytes of an encoded form that is read into memory for encoding to send."""
-
-_background: set[asyncio.Task[None]] = set()
 
 
 async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
@@ -146,14 +140,10 @@ def refresh_behind(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> N
     async def refresh() -> None:
         try:
             await subrequest.send(flow, visit.request.fields, REFRESH)
-        except Exception:
-            logger.exception(f"cache: could not refresh {hit.entry.key}")
         finally:
             desk.refreshing.discard(hit.entry.id)
 
-    task = asyncio.get_running_loop().create_task(refresh())
-    _background.add(task)
-    task.add_done_callback(_background.discard)
+    behind(refresh(), f"refresh {hit.entry.key}")
 
 
 def is_idle(flow: http.HTTPFlow) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 QUEUED_MOST = 16 * 1024 * 1024
 """Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
+TOGETHER = 64
+"""Chunks written at once, 4 MiB."""
 ABANDONED = 3600.0
 """Seconds after which a file that no index names is nobody's."""
 
@@ -171,11 +174,15 @@ class FileBody:
 
 
 class _Writing:
-    """A body on its way to the disk, in a file of its own."""
+    """A body on its way to the disk, in a file of its own.
+
+    The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
+    """
 
     def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: float, coding: str) -> None:
         self._store, self._thread, self._since, self._coding = store, thread, since, coding
         self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
+        self._queue: deque[bytes] = deque()
         self._fed = self._written = 0
         self._handle: int | None = None
         self._failed = False
@@ -184,44 +191,54 @@ class _Writing:
         self._fed += len(data)
         if self._fed - self._written > QUEUED_MOST:
             self._failed = True
-        if not self._failed:
-            self._thread.submit(self._write, data)
+        elif not self._failed:
+            self._queue.append(data)
+            if len(self._queue) == 1:
+                self._thread.submit(self._drain)
 
-    def _write(self, data: bytes) -> None:
-        self._written += len(data)
-        if self._failed:
-            return
+    def _drain(self) -> None:
         try:
-            if self._handle is None:
-                self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(self._handle, view) :]
+            while self._queue and not self._failed:
+                pieces = [self._queue[at] for at in range(min(len(self._queue), TOGETHER))]
+                self._write(b"".join(pieces))
+                for _ in pieces:
+                    self._queue.popleft()
         except OSError as error:
             self._failed = True
             logger.warning(f"cache: could not write {self._path}: {error}")
 
+    def _write(self, data: bytes) -> None:
+        if self._handle is None:
+            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self._written += len(data)
+
     def commit(self, entry: Stored) -> None:
-        self.feed(b"")
         self._thread.submit(self._finish, entry)
 
     def _finish(self, entry: Stored) -> None:
         try:
-            if self._failed or self._handle is None:
-                self._discard()
-                return
-            os.close(self._handle)
-            self._handle = None
-            self._store.finish(self._path, entry, self._since, self._coding)
+            self._drain()
+            if not self._failed:
+                self._write(b"")  # an empty body is a file too
+                self._discard(keep=True)
+                self._store.finish(self._path, entry, self._since, self._coding)
         except Exception:
             logger.exception(f"cache: could not store {entry.key}")
+            self._failed = True
+        if self._failed:
+            self._discard()
 
     def abort(self) -> None:
         self._failed = True
         self._thread.submit(self._discard)
 
-    def _discard(self) -> None:
+    def _discard(self, keep: bool = False) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-        self._path.unlink(missing_ok=True)
+        if not keep:
+            self._queue.clear()
+            self._path.unlink(missing_ok=True)

@@ -1,7 +1,11 @@
 """From mitmproxy's flows to the cache's values, and back."""
 
+import asyncio
+import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from mitmproxy import http
 
@@ -15,6 +19,8 @@ from proxy_policies.cache.key import Target, key_of
 from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
 from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
 from proxy_policies.fields import Fields
+
+logger = logging.getLogger(__name__)
 
 REFRESH = "refresh"
 """The purpose of a request of ours that refreshes what was answered stale."""
@@ -106,6 +112,23 @@ async def _taken(flow: http.HTTPFlow, answer: Answer, body: Body) -> bytes:
     if body.held is not None:
         return body.held if answer.part == (0, body.size) else body.held[slice(*answer.part)]
     return b"".join([piece async for piece in body.chunks(*answer.part)])
+
+
+_behind: set[asyncio.Task[None]] = set()
+
+
+def behind(work: Coroutine[Any, Any, object], what: str) -> None:
+    """Do something that no client waits for; a failure is logged."""
+
+    async def guarded() -> None:
+        try:
+            await work
+        except Exception:
+            logger.exception(f"cache: could not {what}")
+
+    task = asyncio.get_running_loop().create_task(guarded())
+    _behind.add(task)
+    task.add_done_callback(_behind.discard)
 
 
 def land(visit: Visit, outcome: Outcome) -> None:

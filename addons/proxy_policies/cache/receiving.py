@@ -8,12 +8,12 @@ from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Stage
-from proxy_policies.cache import freshness, invalidation, reviving
+from proxy_policies.cache import freshness, invalidation, joining, reviving
 from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.decision import Miss, Pass, Validate, Why
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.flows import Desk, Visit, key_of_flow, land
+from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land
 from proxy_policies.cache.keeping import CodedVariants, Keeping
 from proxy_policies.cache.key import selecting, url_of, vary_names
 from proxy_policies.cache.purge import Selector, tags_of
@@ -101,6 +101,8 @@ def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response
 
     def ended(stored: Stored | None) -> None:
         land(visit, Outcome.STORED if stored else Outcome.FAILED)
+        if stored is not None and stored.span is not None:
+            behind(joining.join(desk.store, stored, desk.max_object), f"join the parts of {stored.key}")
 
     known = exchange.of(flow)
     known.response_body.tap(Stage.CACHE, Keeping(desk.store.write(entry, since), entry, desk.max_object, ended))

@@ -1,0 +1,106 @@
+"""Two stores behave the same under the same operations."""
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from proxy_policies.cache.disk import DiskStore
+from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.purge import parse_selector
+from proxy_policies.cache.store import Store
+from tests.cache.cases import NOW, stored
+from tests.cache.stores import LIMIT, content, keep
+
+KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z"]
+keys = st.sampled_from(KEYS)
+bodies = st.binary(max_size=2000)
+
+
+class Alike(RuleBasedStateMachine):
+    """Does everything to both, and compares what is there afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.loop = asyncio.new_event_loop()
+        self.stores: list[Store] = [MemoryStore(LIMIT), DiskStore(Path(self.folder.name), LIMIT)]
+        self.number = 0
+        self.now = NOW
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def tick(self) -> float:
+        self.now += 1
+        return self.now
+
+    @rule(key=keys, body=bodies, variant=st.sampled_from("12"), span=st.none() | st.integers(0, 3), tag=st.booleans())
+    def store(self, key: str, body: bytes, variant: str, span: int | None, tag: bool) -> None:
+        self.number += 1
+        entry = stored("Cache-Control: max-age=60", key=key, id=str(self.number)).changed(
+            selecting=(("foo", variant),),
+            span=None if span is None else Span(span, span + len(body), 5000),
+            tags=frozenset({"t"} if tag else ()),
+        )
+        since = self.tick()
+        for store in self.stores:
+            self.run(keep(store, entry, body, since=since))
+        self.compare()
+
+    @rule(key=keys, body=bodies, coding=st.sampled_from(["gzip", "br"]))
+    def encode(self, key: str, body: bytes, coding: str) -> None:
+        for entry in self.found(0, key)[:1]:
+            for store in self.stores:
+                self.run(keep(store, entry, body, coding=coding))
+        self.compare()
+
+    @rule(key=keys, reason=st.text(max_size=5))
+    def update(self, key: str, reason: str) -> None:
+        for entry in self.found(0, key)[:1]:
+            for store in self.stores:
+                self.run(store.update(entry, entry.changed(reason=reason)))
+        self.compare()
+
+    @rule(key=keys)
+    def remove(self, key: str) -> None:
+        for entry in self.found(0, key)[:1]:
+            for store in self.stores:
+                self.run(store.remove(entry))
+        self.compare()
+
+    @rule(what=st.sampled_from([*KEYS[:2], "http://y.test/a", "*x.test*", "tag:t"]), soft=st.booleans())
+    def purge(self, what: str, soft: bool) -> None:
+        at = self.tick()
+        counts = [self.run(store.purge(parse_selector(what), at, soft)) for store in self.stores]
+        assert counts[0] == counts[1]
+        self.compare()
+
+    def found(self, which: int, key: str) -> list[Stored]:
+        return sorted(self.run(self.stores[which].lookup(key)), key=lambda entry: int(entry.id))
+
+    def compare(self) -> None:
+        for key in KEYS:
+            one, other = self.found(0, key), self.found(1, key)
+            assert one == other
+            for entry in one:
+                for coding in ("", "gzip", "br"):
+                    bodies = [self.run(content(store, entry, coding)) for store in self.stores]
+                    assert bodies[0] == bodies[1]
+
+    def teardown(self) -> None:
+        for store in self.stores:
+            self.run(store.close())
+        self.run(self.loop.shutdown_default_executor())
+        self.loop.close()
+        self.folder.cleanup()
+
+
+TestAlike = Alike.TestCase
+TestAlike.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
