@@ -8,12 +8,13 @@ from proxy_policies.capture.har_body import as_text
 from proxy_policies.capture.kinds import Kind, parse
 from proxy_policies.capture.model import Response, header
 from proxy_policies.capture.outcome import Outcome, Report
+from proxy_policies.capture.report.rows import rows
 
 BODY_LIMIT = 200_000  # characters of one body in a report
 
 
 def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
-    """Return the report; `bodies` adds both responses of what changed."""
+    """Return the report; `bodies` adds what changed laid side by side."""
     return {
         "capture": report.capture,
         "old": report.old,
@@ -42,8 +43,9 @@ def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
     }
     if outcome.error or outcome.skipped:
         fields["why"] = outcome.error or outcome.skipped
-    if bodies and outcome.changes:
-        fields |= {"old": _response(outcome.old), "new": _response(outcome.new)}
+    if bodies and outcome.old and outcome.new:
+        fields["head"] = rows(_head(outcome.old), _head(outcome.new))
+        fields["body"] = rows(body_lines(outcome.old), body_lines(outcome.new))
     return fields
 
 
@@ -51,10 +53,10 @@ def _change(change: Change) -> dict[str, Any]:
     return {"place": change.place, "kind": change.kind, "old": change.old, "new": change.new}
 
 
-def _response(response: Response | None) -> dict[str, Any] | None:
-    if response is None:
-        return None
-    return {"head": [f"{name}: {value}" for name, value in response.headers], "body": body_lines(response)}
+def _head(response: Response) -> list[str]:
+    """Return the status and the fields as lines, sorted: their order means nothing (RFC 9110 section 5.3)."""
+    fields = sorted(f"{name.lower()}: {value}" for name, value in response.headers)
+    return [f"{response.status} {response.reason}", *fields]
 
 
 def body_lines(response: Response) -> list[str]:

@@ -1,0 +1,97 @@
+"""The report's page in real Chromium."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+from tests.support.programs import need
+
+from proxy_policies.capture.model import Body, Request, Response
+from proxy_policies.capture.noise import Noise
+from proxy_policies.capture.outcome import Outcome, Report, Rules, judge
+from proxy_policies.capture.report.page import page_html
+from proxy_policies.capture.sending import Sent
+
+JSON = (("Content-Type", "application/json"),)
+
+
+def an_outcome(number: int, old: str, new: str) -> Outcome:
+    request = Request("GET", f"http://shop.test/api/products?page={number}")
+    before = Response(200, "OK", JSON, Body(old.encode()))
+    sent = Sent(Response(200, "OK", JSON, Body(new.encode())), 0.02 * number)
+    return judge(number, request, before, 0.03, sent, Rules(Noise()))
+
+
+@pytest.fixture
+def page_file(tmp_path: Path) -> Path:
+    items = ", ".join(f'{{"id": {n}, "name": "Product {n}", "price": {n}.5}}' for n in range(1, 15))
+    outcomes = [
+        an_outcome(n, f'{{"items": [{items}], "at": 17600000{n:02}}}', f'{{"items": [{items}], "at": 17610000{n:02}}}')
+        for n in range(1, 30)
+    ]
+    outcomes[6] = an_outcome(7, f'{{"items": [{items}]}}', f'{{"items": [{items.replace("3.5", "3.85")}]}}')
+    evil = "</script><script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
+    outcomes[9] = an_outcome(10, '{"name": "plain"}', f'{{"name": "{evil}"}}')
+    report = Report("shop.har", "recording", "http://127.0.0.1:9000", started=1.76e9)
+    report.finish(outcomes, 4.2)
+    path = tmp_path / "report.html"
+    path.write_text(page_html(report))
+    return path
+
+
+def open_page(page: Page, path: Path) -> list[str]:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto(path.as_uri())
+    return problems
+
+
+@pytest.fixture(scope="module")
+def browser_program() -> str:
+    return need("chromium")
+
+
+def test_the_page_shows_what_changed(page_file: Path, browser_program: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 820})
+        problems = open_page(page, page_file)
+        assert page.inner_text("h1") == "2 requests of 29 differ"
+        assert page.locator("nav a").count() == 2
+        assert "json:$.items[2].price" in page.inner_text(".changes")
+        assert page.locator(".diff .w mark").first.inner_text() == "8"
+        _filters(page)
+        _shapes(page)
+        page.screenshot(path=page_file.with_name("light.png"))
+        page.keyboard.press("t")
+        assert page.get_attribute("html", "data-theme") == "dark"
+        page.screenshot(path=page_file.with_name("dark.png"))
+        assert page.title() != "owned"
+        assert problems == []
+        browser.close()
+
+
+def _filters(page: Page) -> None:
+    page.click("text=all 29")
+    assert page.locator("nav a").count() == 29
+    page.fill("#search", "page=12")
+    assert page.locator("nav a").count() == 1
+    page.fill("#search", "")
+    page.click("text=changed 2")
+    page.locator("body").click(position={"x": 5, "y": 5})
+    page.keyboard.press("j")
+    assert "entry 11" in page.inner_text("#detail")
+    page.keyboard.press("k")
+    assert "entry 8" in page.inner_text("#detail")
+
+
+def _shapes(page: Page) -> None:
+    rows = page.locator(".diff tr td.w").count()
+    assert page.locator(".diff col").count() == 4
+    page.click("#shape")
+    assert page.locator(".diff col").count() == 3
+    assert page.locator(".diff tr td.w").count() == rows
+    page.click("#shape")
+    page.locator(".fold").first.click()
+    assert '"name": "Product 1"' in page.inner_text(".diff")
