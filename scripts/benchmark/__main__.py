@@ -1,0 +1,182 @@
+"""Measures in interleaved rounds and writes what came out. Run by scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fnmatch
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import chart
+import report
+import targets as known
+from load import Done, Route
+from processes import Processes, free_port
+from report import Measured, Results
+from scenarios import SCENARIOS, Occasion, Scenario
+from targets import Target
+
+HERE = Path(__file__).parent
+CORE = {0}  # the target's; origins and load have the others
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    seconds: float
+    rounds: int
+    scale: float
+
+
+WHOLE = Plan(seconds=4, rounds=5, scale=1)
+QUICK = Plan(seconds=1, rounds=2, scale=0.1)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measures the proxy against stock mitmdump and peers."
+    )
+    parser.add_argument("--quick", action="store_true", help="four scenarios, under a minute")
+    parser.add_argument(
+        "--peers", action="store_true", help="also nginx, Squid, HAProxy, Varnish, tinyproxy, … if installed"
+    )
+    parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
+    parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*'; stock is always there")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (5, quick 2)")
+    parser.add_argument("--seconds", type=float, help="seconds of each measurement (4, quick 1)")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="where bench.json, bench.md and bench.svg go")
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def origins() -> Iterator[dict[str, int]]:
+    """Run both origins; gives their ports."""
+    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        ports = {}
+        for kind in ("http", "tunnel"):
+            ports[kind] = free_port()
+            command = [sys.executable, str(HERE / "origin.py"), kind, str(ports[kind])]
+            origin = Processes.start(command, ports[kind], Path(folder), other_cores())
+            stack.callback(origin.stop)
+        yield ports
+
+
+def other_cores() -> set[int] | None:
+    """Everything but the target's core."""
+    return (os.sched_getaffinity(0) - CORE) or None
+
+
+@dataclass
+class Started:
+    """A target that runs."""
+
+    target: Target
+    processes: Processes
+    occasion: Occasion
+
+
+@contextlib.contextmanager
+def started(target: Target, scenario: Scenario, ports: dict[str, int], plan: Plan) -> Iterator[Started]:
+    """Run a target in the first of the scenario's roles that it has."""
+    role = next(role for role in scenario.roles if role in target.commands)
+    origin = ports["tunnel" if scenario.is_tunnel else "http"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder, port = Path(name), free_port()
+        processes = Processes.start(target.commands[role](folder, port, origin), port, folder, CORE)
+        try:
+            route = Route(port, origin, is_forward=role in ("forward", "tunnel", "inspect"))
+            yield Started(target, processes, Occasion(route, plan.seconds, folder, plan.scale))
+        finally:
+            processes.stop()
+
+
+def measure(scenario: Scenario, one: Started) -> tuple[Done, float]:
+    """Run the load once; also gives CPU seconds per unit."""
+    before = one.processes.cpu()
+    done = scenario.run(one.occasion)
+    return done, (one.processes.cpu() - before) / done.units
+
+
+def applies(scenario: Scenario, target: Target) -> bool:
+    """Say whether a target can play a scenario."""
+    able = {
+        "": True,
+        "cache": target.does_cache or target.name == "stock",
+        "inspect": target.does_inspect,
+        "ours": not target.is_peer,
+    }
+    return able[scenario.needs] and any(role in target.commands for role in scenario.roles)
+
+
+def play(scenario: Scenario, chosen: list[Target], ports: dict[str, int], plan: Plan) -> dict[str, Measured]:
+    """Measure all targets in one scenario, round by round."""
+    results: dict[str, Measured] = {}
+    with contextlib.ExitStack() as stack:
+        running: list[Started] = []
+        for target in chosen:
+            results[target.name] = Measured()
+            with recording(results[target.name]):
+                running.append(stack.enter_context(started(target, scenario, ports, plan)))
+        for turn in range(plan.rounds + scenario.warm_up):
+            for one in running:
+                measured = results[one.target.name]
+                if measured.error:
+                    continue
+                with recording(measured):
+                    done, cpu = measure(scenario, one)
+                    if turn >= scenario.warm_up:
+                        measured.rates.append(done.units / done.seconds)
+                        measured.cpus.append(cpu)
+                        measured.peak = one.processes.peak()
+                        rate = measured.rates[-1]
+                        say(f"{scenario.name:32} {one.target.name:22} {rate:10.1f}/s {cpu * 1e6:10.0f} µs")
+    return results
+
+
+@contextlib.contextmanager
+def recording(measured: Measured) -> Iterator[None]:
+    """Let one target fail without ending the run."""
+    try:
+        yield
+    except Exception as error:
+        measured.error = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        say(f"failed: {error}")
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Measure and write."""
+    asked = arguments()
+    base = QUICK if asked.quick else WHOLE
+    plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)
+    everybody = known.ours() + (known.peers() if asked.peers else [])
+    chosen = [target for target in everybody if target.name == "stock" or fnmatch.fnmatch(target.name, asked.targets)]
+    if asked.quick and asked.targets == "*":
+        chosen = [target for target in chosen if target.is_peer or target.name in chart.COLOURS]
+    scenarios = [s for s in SCENARIOS if fnmatch.fnmatch(s.name, asked.only) and (s.is_quick or not asked.quick)]
+    about, results = report.machine(), Results()
+    with origins() as ports:
+        for scenario in scenarios:
+            results[scenario.name] = play(scenario, [t for t in chosen if applies(scenario, t)], ports, plan)
+    print(text := report.as_markdown(results, scenarios, about))
+    if asked.write:
+        asked.write.mkdir(parents=True, exist_ok=True)
+        (asked.write / "bench.md").write_text(text)
+        (asked.write / "bench.json").write_text(json.dumps(report.as_json(results, scenarios, about), indent=1) + "\n")
+        (asked.write / "bench.svg").write_text(chart.as_svg(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What is measured: stock mitmdump, ourselves in several dresses, and the peers that are installed."""
+
+from __future__ import annotations
+
+import shutil
+import string
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+BIN = Path(sys.executable).parent
+PEERS = ROOT / ".venv" / "peers" / "bin"
+
+Command = Callable[[Path, int, int], list[str]]
+"""Makes a command from a folder of its own, the port to listen on and the origin's port."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that relays. Each role it has (`reverse`, `forward`, `tunnel`) has a command."""
+
+    name: str
+    commands: dict[str, Command]
+    is_peer: bool = False
+    does_cache: bool = False
+    does_inspect: bool = False
+
+
+def _mitmdump(*arguments: str, script: bool = True) -> dict[str, Command]:
+    def base(folder: Path, port: int) -> list[str]:
+        return [
+            str(BIN / "mitmdump"),
+            "--set",
+            f"confdir={folder}",
+            "--listen-host",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            *(("-s", str(ROOT / "addons" / "policy.py")) if script else ()),
+            *arguments,
+        ]
+
+    untouched = () if script else ("--ignore-hosts", ".*")
+    inspect = ("--set", "inspect_hosts=*") if script else ()
+    return {
+        "reverse": lambda folder, port, origin: [*base(folder, port), "--mode", f"reverse:http://127.0.0.1:{origin}"],
+        "forward": lambda folder, port, origin: base(folder, port),
+        "tunnel": lambda folder, port, origin: [*base(folder, port), *untouched],
+        "inspect": lambda folder, port, origin: [*base(folder, port), "--set", "ssl_insecure=true", *inspect],
+    }
+
+
+def _configured(program: str, template: str, *arguments: str) -> Command:
+    """Start a peer with its configuration filled in; `{config}` and `{folder}` in the arguments are replaced."""
+
+    def command(folder: Path, port: int, origin: int) -> list[str]:
+        text = string.Template((HERE / "peers" / template).read_text())
+        config = folder / template
+        config.write_text(text.substitute(port=port, origin=origin, folder=folder))
+        folder.chmod(0o777)  # several of them drop to a user of their own
+        return [
+            program,
+            *(argument.format(config=config, folder=folder, port=port, origin=origin) for argument in arguments),
+        ]
+
+    return command
+
+
+def _python(module: str, *arguments: str) -> Command:
+    def command(folder: Path, port: int, origin: int) -> list[str]:
+        return [str(PEERS / "python"), *(a.format(port=port, origin=origin, here=HERE) for a in (module, *arguments))]
+
+    return command
+
+
+def ours() -> list[Target]:
+    """List stock and our own dresses; `ours` is the bundle as it comes."""
+    dresses = {
+        "ours": (),
+        "ours, fast_lane=off": ("--set", "fast_lane=off"),
+        "ours, fast_lane=all": ("--set", "fast_lane=all"),
+        "ours, cache=off": ("--set", "cache=off"),
+        "ours, encode=off": ("--set", "encode=off"),
+    }
+    stock = Target("stock", _mitmdump(script=False), does_inspect=True)
+    return [stock] + [
+        Target(name, _mitmdump(*arguments), does_cache=True, does_inspect=True) for name, arguments in dresses.items()
+    ]
+
+
+def peers() -> list[Target]:
+    """List the peers that are installed."""
+    found: list[Target] = []
+
+    def add(name: str, program: str | Path, *, does_cache: bool = False, **commands: Command) -> None:
+        if shutil.which(str(program)):
+            found.append(Target(name, commands, is_peer=True, does_cache=does_cache))
+
+    nginx = _configured("nginx", "nginx.conf", "-c", "{config}", "-p", "{folder}")
+    add("nginx", "nginx", does_cache=True, reverse=nginx)
+    squid = {
+        role: _configured("squid", f"squid-{role}.conf", "-N", "-f", "{config}") for role in ("forward", "reverse")
+    }
+    add("Squid", "squid", does_cache=True, tunnel=squid["forward"], **squid)
+    haproxy = {role: _configured("haproxy", f"haproxy-{role}.cfg", "-f", "{config}") for role in ("reverse", "splice")}
+    add("HAProxy", "haproxy", does_cache=True, reverse=haproxy["reverse"], splice=haproxy["splice"])
+    varnish = _configured(
+        "varnishd",
+        "varnish.vcl",
+        "-F",
+        "-f",
+        "{config}",
+        "-a",
+        "127.0.0.1:{port}",
+        "-n",
+        "{folder}",
+        "-s",
+        "malloc,256m",
+    )
+    add("Varnish", "varnishd", does_cache=True, reverse=varnish)
+    tinyproxy = _configured("tinyproxy", "tinyproxy.conf", "-d", "-c", "{config}")
+    add("tinyproxy", "tinyproxy", forward=tinyproxy, tunnel=tinyproxy)
+    proxy_py = _python(
+        "-m",
+        "proxy",
+        "--hostname",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+        "--num-workers",
+        "1",
+        "--num-acceptors",
+        "1",
+        "--log-level",
+        "ERROR",
+    )
+    add("proxy.py", PEERS / "proxy", forward=proxy_py, tunnel=proxy_py)
+    twisted = {
+        role: _python("{here}/peers/twisted_proxy.py", role, "{port}", "{origin}") for role in ("reverse", "forward")
+    }
+    add("twisted", PEERS / "twist", **twisted)
+    return found
