@@ -6,8 +6,9 @@ that nobody asks for twice leaves the rest alone (Einziger, Friedman and Manes,
 "TinyLFU: A Highly Efficient Cache Admission Policy", 2017).
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 WINDOW_SHARE = 0.01
@@ -176,35 +177,31 @@ class TinyLfu:
 
     def _make_room(self) -> Sequence[str]:
         """Let candidates leave the window; while the whole is too large, the less popular of each pair goes."""
-        candidates = []
+        candidates = self._leave_window()
+        victims = self._victims(frozenset(candidates))
+        gone: list[str] = []
+        excess, victim = self.total - self.limit, next(victims, None)
+        while excess > 0 and (victim is not None or candidates):
+            if victim is None or (candidates and self._popularity(candidates[0]) <= self._popularity(victim)):
+                loser = candidates.popleft()
+            else:
+                loser, victim = victim, next(victims, None)
+            gone.append(loser)
+            excess -= self._cost(loser)
+        return gone
+
+    def _leave_window(self) -> deque[str]:
+        candidates: deque[str] = deque()
         while self._window_cost > self._window_limit and self._window:
             id, cost = self._window.popitem(last=False)
             self._window_cost -= cost
             self._probation[id] = cost
             candidates.append(id)
-        gone: list[str] = []
-        excess = self.total - self.limit
-        while excess > 0:
-            loser = self._loser(candidates, gone)
-            if loser is None:
-                break
-            gone.append(loser)
-            excess -= self._cost(loser)
-        return gone
+        return candidates
 
-    def _loser(self, candidates: list[str], gone: list[str]) -> str | None:
-        candidate = next((id for id in candidates if id not in gone), None)
-        victim = self._victim({*candidates, *gone}) or self._victim(set(gone))
-        if candidate is None or victim is None or victim == candidate:
-            return victim or candidate
-        return victim if self._popularity(candidate) > self._popularity(victim) else candidate
-
-    def _victim(self, excluded: set[str]) -> str | None:
-        for segment in (self._probation, self._protected, self._window):
-            found = next((id for id in segment if id not in excluded), None)
-            if found is not None:
-                return found
-        return None
+    def _victims(self, candidates: frozenset[str]) -> Iterator[str]:
+        everybody = chain(self._probation, self._protected, self._window)
+        return (id for id in everybody if id not in candidates)
 
     def _popularity(self, id: str) -> int:
         return self._sketch.count(self._names[id])

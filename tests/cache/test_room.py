@@ -1,0 +1,271 @@
+"""Who stays when there is not room for all; who waits for whom; what a store that fails does."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.cache.admission import Keeper, Lru, Sketch, TinyLfu
+from proxy_policies.cache.careful import PAUSE, Careful
+from proxy_policies.cache.choice import parse_choice
+from proxy_policies.cache.collapsing import UNSHARED_TTL, Outcome, Tower
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.freshness import Overrides
+from proxy_policies.cache.memory import MemoryStore, cost_of
+from proxy_policies.cache.purge import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
+from proxy_policies.cache.purging import parse_purge
+from proxy_policies.cache.rules import NO_TREATMENT, parse_cache_rule, treatment_of
+from proxy_policies.rules import parse_rule
+from tests.cache.cases import NOW, fields, stored
+from tests.cache.stores import keep
+
+
+def play(keeper: Keeper, names: Sequence[int], cost: int = 10) -> float:
+    """Ask for names in turn; gives the share of hits."""
+    held: set[int] = set()
+    hits = 0
+    for name in names:
+        if name in held:
+            hits += 1
+            keeper.used(str(name))
+            continue
+        held.add(name)
+        for gone in keeper.add(str(name), str(name), cost):
+            keeper.gone(gone)
+            held.discard(int(gone))
+        assert keeper.total == cost * len(held) <= 1000
+    return hits / max(len(names), 1)
+
+
+@pytest.mark.parametrize("make", [Lru, TinyLfu])
+@given(st.lists(st.integers(0, 300), max_size=300))
+def test_the_limit_holds(make: type[Lru] | type[TinyLfu], names: list[int]) -> None:
+    play(make(1000), names)
+
+
+def test_a_scan_leaves_what_is_popular() -> None:
+    popular = list(range(50))
+    warm, scan = popular * 10, list(range(1000, 3000))
+    kept = {}
+    for make in (Lru, TinyLfu):
+        keeper = make(1000)
+        play(keeper, warm + scan)
+        kept[make] = sum(1 for name in popular if not _absent(keeper, name))
+    assert kept[Lru] == 0
+    assert kept[TinyLfu] >= 45
+
+
+def _absent(keeper: Keeper, name: int) -> bool:
+    before = keeper.total
+    keeper.gone(str(name))
+    return keeper.total == before
+
+
+def test_popularity_beats_recency_on_a_zipf_trace() -> None:
+    chance = random.Random(1)
+    names = [min(int(chance.paretovariate(0.6)), 5000) for _ in range(20_000)]
+    assert play(TinyLfu(1000), names) > play(Lru(1000), names)
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 400)), max_size=200))
+def test_any_costs_fit(asked: list[tuple[int, int]]) -> None:
+    for keeper in (Lru(1000), TinyLfu(1000)):
+        costs: dict[str, int] = {}
+        for name, cost in asked:
+            id = str(name)
+            gone = keeper.grown(id, cost) if id in costs else keeper.add(id, id, cost)
+            costs[id] = cost
+            for other in gone:
+                keeper.gone(other)
+                costs.pop(other)
+            assert keeper.total == sum(costs.values()) <= 1000
+
+
+def test_what_is_larger_than_everything_does_not_stay() -> None:
+    for keeper in (Lru(1000), TinyLfu(1000)):
+        assert "big" in keeper.add("big", "big", 5000)
+
+
+def test_the_sketch_forgets() -> None:
+    sketch = Sketch(64)
+    for _ in range(15):
+        sketch.add("x")
+    assert sketch.count("x") == 15
+    for number in range(600):
+        sketch.add(str(number % 7))
+    assert sketch.count("x") < 15
+
+
+async def test_the_memory_store_counts_all_of_an_entry() -> None:
+    store = MemoryStore(100_000)
+    entry = stored("X: y" * 20, id="1")
+    await keep(store, entry, bytes(10_000))
+    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_000
+    await keep(store, entry, bytes(500), coding="gzip")
+    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_500
+    for number in range(50):
+        await keep(store, stored(key=f"http://x.test/{number}", id=f"n{number}"), bytes(10_000))
+    assert (await store.counts()).bytes <= 100_000
+
+
+async def test_a_vary_that_never_repeats_is_bounded() -> None:
+    store = MemoryStore(1 << 30)
+    for number in range(100):
+        entry = stored("Vary: User-Agent", id=str(number)).changed(selecting=(("user-agent", str(number)),))
+        await keep(store, entry, b"x")
+    assert len(await store.lookup(entry.key)) == 32
+
+
+# Collapsing
+
+
+async def test_the_crowd_learns_what_became_of_its_leader() -> None:
+    for outcome in Outcome:
+        tower = Tower()
+        flight = tower.lead("k")
+        waiting = [asyncio.create_task(flight.wait(5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        flight.land(outcome, NOW)
+        flight.land(Outcome.TIMEOUT, NOW)
+        assert await asyncio.gather(*waiting) == [outcome] * 3
+        assert tower.find("k") is None
+        assert tower.is_unshared("k", NOW + 1) is (outcome is Outcome.UNSHARED)
+        assert not tower.is_unshared("k", NOW + UNSHARED_TTL)
+
+
+async def test_waiting_is_bounded() -> None:
+    flight = Tower().lead("k")
+    assert await flight.wait(0.01) is Outcome.TIMEOUT
+
+
+async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
+    tower = Tower()
+    old = tower.lead("k")
+    new = tower.lead("k")
+    old.land(Outcome.STORED, NOW)
+    assert tower.find("k") is new
+
+
+# Purging
+
+SELECTORS = [("tag:x", "tag"), ("http://x.test/a", "url"), ("http://x.test/*", "glob"), ("*", "glob")]
+
+
+@pytest.mark.parametrize(("text", "kind"), SELECTORS)
+def test_parse_selector(text: str, kind: str) -> None:
+    assert parse_selector(text).kind == kind
+
+
+@pytest.mark.parametrize("text", ["", "tag:", "x.test/a", "ftp://x/"])
+def test_what_is_no_selector(text: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        parse_selector(text)
+
+
+def test_tags() -> None:
+    assert tags_of(fields("Cache-Tag: a, b", "Cache-Tag: c", "Surrogate-Key: d e")) == frozenset("abcde")
+
+
+def test_purges_are_remembered_for_a_while_and_beyond_as_one_of_everything() -> None:
+    purges = Purges()
+    purges.record(Selector("key", "a"), NOW)
+    assert purges.beat("a", (), NOW - 1)
+    assert not purges.beat("a", (), NOW + 1)
+    assert not purges.beat("b", (), NOW - 1)
+    for number in range(REMEMBERED_MOST):
+        purges.record(Selector("key", str(number)), NOW + 1)
+    assert purges.beat("b", (), NOW - 1)
+
+
+@pytest.mark.parametrize("text", ["short", "has spaces in it, many", "ünïcode-and-long-enough"])
+def test_a_purge_secret_is_long_and_plain(text: str) -> None:
+    with pytest.raises(ValueError, match="secret"):
+        parse_purge(text)
+
+
+# Stores that fail
+
+
+class Broken(MemoryStore):
+    fails = True
+    asked = 0
+
+    async def lookup(self, key: str) -> Sequence[Stored]:
+        self.asked += 1
+        if self.fails:
+            raise ConnectionError("refused")
+        return await super().lookup(key)
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        if self.fails:
+            raise ConnectionError("refused")
+        return await super().purge(selector, now, soft)
+
+
+async def test_a_store_that_fails_is_a_miss_and_left_alone_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    broken, now = Broken(1 << 20), [0.0]
+    store = Careful(broken, "there", lambda: now[0])
+    await keep(broken, stored("X: y"), b"old")
+    for _ in range(5):
+        assert not await store.lookup("http://example.test/")
+    assert broken.asked == 1
+    assert caplog.text.count("everything is a miss") == 1
+    assert await store.purge(parse_selector("*"), NOW + 1) == 0
+    broken.fails = False
+    now[0] = PAUSE
+    assert not await store.lookup("http://example.test/")  # the purge it missed comes first
+    await keep(broken, stored("X: y"), b"new", since=NOW + 2)
+    assert len(await store.lookup("http://example.test/")) == 1
+
+
+# Options
+
+CHOICES = [
+    ("off", "off"),
+    ("memory", "memory"),
+    ("disk:/x", "disk"),
+    ("redis://h:1/0", "redis"),
+    ("valkey://h", "redis"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), CHOICES)
+def test_parse_choice(text: str, kind: str) -> None:
+    assert parse_choice(text).kind == kind
+
+
+@pytest.mark.parametrize(
+    "text", ["", "on", "disk", "disk:", "redis", "redis://", "redis://h:x/0", "redis://h/x", "Memory"]
+)
+def test_what_is_no_store(text: str) -> None:
+    with pytest.raises(ValueError, match="choose off, memory"):
+        parse_choice(text)
+
+
+def test_rules_add_up() -> None:
+    specs = ["//ttl=5m, ignore-query=utm_* fbclid", "//ttl=1h, stale-if-error=1d, key-header=X-Tenant", "//force"]
+    rules = [parse_cache_rule(parse_rule(spec)) for spec in specs]
+    treatment = treatment_of(rules, lambda _: True)
+    assert treatment.overrides == Overrides(ttl=3600, stale_if_error=86400, force=True)
+    assert treatment.key("http://x/?utm_a=1&b=2", {"x-tenant": "t"}) == "http://x/?b=2 x-tenant=t"
+    assert treatment_of(rules, lambda _: False) is NO_TREATMENT
+
+
+BAD_RULES = [
+    ("tll=5", "did you mean 'ttl'"),
+    ("ttl", "write ttl="),
+    ("ttl=x", "write a duration"),
+    ("force=1", "no value"),
+    ("key-header=a b", "field name"),
+    ("xyzzy", "write ttl=60"),
+    (" , ", "says nothing"),
+]
+
+
+@pytest.mark.parametrize(("action", "message"), BAD_RULES)
+def test_misspelt_rules(action: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_cache_rule(parse_rule(f"//{action}"))
