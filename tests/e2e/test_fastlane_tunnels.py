@@ -226,7 +226,7 @@ async def test_a_silent_tunnel_ends_after_tcp_timeout(mitmdump: Start) -> None:
         writer.write(b"ping")
         assert await drink(reader) == b"ping"
         writer.close()
-    assert "inactivity" in proxy.log()
+    await asyncio.to_thread(proxy.wait_log, "inactivity")
 
 
 async def test_off_is_stock(mitmdump: Start, tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies.fastlane.dispatch import Dispatch
+from proxy_policies.fastlane import set_up
+from proxy_policies.fastlane.dispatch import Dispatch, Table
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.settings import Setting, one_of
+
+SERVED = "served in the fast lane"
 
 
 class Fastlane:
@@ -28,6 +32,7 @@ class Fastlane:
     def __init__(self) -> None:
         self._handover = Handover(handler_of)
         self._undo: list[Callable[[], None]] = []
+        self._table: Table
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out."""
@@ -38,17 +43,31 @@ class Fastlane:
                 self._undo = [undo for undo in ways if undo]
 
     def _quicken_dispatch(self) -> Callable[[], None]:
-        return Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None)).install()
+        dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
+        self._table = dispatch.table
+        return dispatch.install()
 
     def done(self) -> None:
         """Leave mitmproxy as it was."""
         while self._undo:
             self._undo.pop()()
 
-    def client_connected(self, client: Client) -> None:
-        """Watch the connection for a tunnel to come."""
-        if self._undo:
-            self._handover.watch(client, client)
+    async def client_connected(self, client: Client) -> None:
+        """Watch the connection for a tunnel to come; be the tunnel, where nothing else has a say in it."""
+        if not self._undo:
+            return
+        self._handover.watch(client, client)
+        watched, handler = self._handover.watched(client, client), handler_of(client)
+        inspection = ctx.master.addons.get("inspection")
+        if not (watched and handler and inspection and set_up.may_set_up(client, self._table)):
+            return
+        if await set_up.serve(handler, watched, inspection.inspect_hosts):
+            end(handler)
+
+    def client_disconnected(self, client: Client) -> None:
+        """Take the word back by which mitmproxy was kept out of a connection."""
+        if client.error == SERVED:
+            client.error = None
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection for a tunnel to come."""
@@ -59,6 +78,18 @@ class Fastlane:
         """Take note that what follows is a tunnel."""
         if self._undo:
             self._handover.expect_tunnel(flow.client_conn, flow.server_conn)
+
+
+def end(handler: ConnectionHandler) -> None:
+    """Have mitmproxy close a connection that we have served: it sets up nothing where a client has an error."""
+    handler.client.error = SERVED
+    log = handler.log
+
+    def say(message: str, *arguments: Any, **keywords: Any) -> None:
+        if message != "client kill connection":
+            log(message, *arguments, **keywords)
+
+    handler.log = say  # type: ignore[method-assign]
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:

@@ -77,7 +77,7 @@ class Dispatch:
 
     def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
         self._manager, self._legacy_log = manager, legacy_log
-        self._table = Table(manager)
+        self.table = Table(manager)
         self._stock = manager.trigger_event
 
     def install(self) -> Callable[[], None]:
@@ -98,13 +98,13 @@ class Dispatch:
 
     def _is_log_read(self, record: logging.LogRecord) -> bool:
         """Say whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
-        return bool(self._table.groups("add_log"))
+        return bool(self.table.groups("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """Trigger an event, and `update` after it if it is about a flow."""
         message = event.args()[0]
         await self.trigger_event(event)
-        if isinstance(message, flow.Flow) and self._table.groups("update"):
+        if isinstance(message, flow.Flow) and self.table.groups("update"):
             await self.trigger_event(hooks.UpdateHook([message]))
 
     async def trigger_event(self, event: hooks.Hook) -> None:
@@ -114,7 +114,7 @@ class Dispatch:
             await self._stock(event)
             return
         arguments = event.args()
-        for group in self._table.groups(name):
+        for group in self.table.groups(name):
             try:
                 for addon in group:
                     result = _hook(addon, name)(*arguments)

@@ -46,12 +46,21 @@ class Watched:
         """Return the next chunk; once the tunnel is ours, carry it to its end and return b""."""
         if self.tunnel and self._inside is None:
             return await self.tunnel.carry(self)
-        data = await self.end.reader.read(limit)
+        data = self.take_back() or await self.end.reader.read(limit)
         if data:
             self._inside = data
             self._out.clear()
             return data
         return await self._at_end()
+
+    def put_back(self, data: bytes) -> None:
+        """Let mitmproxy read first what somebody else has read already."""
+        self.end.prefix = data
+
+    def take_back(self) -> bytes:
+        """Return what was put back, if anything, and forget it."""
+        data, self.end.prefix = self.end.prefix, b""
+        return data
 
     async def _at_end(self) -> bytes:
         """End of file before the switch: mitmproxy would make a full close of it, so take the tunnel over if we can."""

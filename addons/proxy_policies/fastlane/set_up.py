@@ -1,0 +1,162 @@
+"""Tunnels set up without the machinery: answered, dialled and linked before mitmproxy reads. Tried on mitmproxy 12.2.
+
+Only what nobody could want otherwise: `may_set_up` and `connect.read_connect` say when. Whatever goes wrong before the
+200 goes the slow way, with every byte back in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mitmproxy import ctx
+from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
+from mitmproxy.proxy.mode_specs import RegularMode
+from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
+from mitmproxy.utils import human
+
+from proxy_policies import dial
+from proxy_policies.fastlane.connect import ANSWER, Connect, read_connect
+from proxy_policies.fastlane.dispatch import Table
+from proxy_policies.fastlane.handover import Watched
+from proxy_policies.inspection.hosts import Act, Hosts, Seen, decide
+from proxy_policies.passthrough.layer import TunnelLayer
+from proxy_policies.relay import link
+from proxy_policies.relay.ends import End
+
+FIRST_BYTES = 5.0  # seconds that a client may take to begin; then mitmproxy waits for it
+DIAL = 0.5  # seconds; who takes longer is dialled again by mitmproxy, which also says what is wrong
+
+EVENTS = (
+    *("http_connect", "http_connected", "http_connect_error", "next_layer"),
+    *("server_connect", "server_connected", "server_connect_error", "server_disconnected"),
+    *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
+)
+"""Whoever of others has one of these hooks wants to see tunnels being set up."""
+KNOWN = frozenset({"dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"})
+"""Ours that have: what they would do is done here, or looked for before."""
+WISHES = ("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr", "save_stream_file", "proxy_debug")
+"""Options with a say in tunnels; any that is set makes all of them go the slow way."""
+
+
+def may_set_up(client: Client, table: Table) -> bool:
+    """Say whether nothing that is loaded or set has a say in a tunnel besides `inspect_hosts`."""
+    return (
+        type(client.proxy_mode) is RegularMode
+        and client.error is None
+        and ctx.options.connection_strategy == "eager"
+        and not any(getattr(ctx.options, name, None) for name in WISHES)
+        and not any(map(is_foreign, _asked(table)))
+    )
+
+
+def _asked(table: Table) -> Iterable[object]:
+    return (addon for name in EVENTS for group in table.groups(name) for addon in group)
+
+
+def is_foreign(addon: object) -> bool:
+    """Say whether an addon is neither mitmproxy's own nor one of ours whose hooks are provided for."""
+    kind = type(addon)
+    if kind.__module__.startswith("mitmproxy."):
+        return False
+    return not (kind.__module__.startswith("proxy_policies.") and getattr(addon, "name", "") in KNOWN)
+
+
+def untouched(hosts: Hosts, asked: Connect) -> str:
+    """Say why a tunnel stays untouched whatever is said in it; "" when that is not certain, or the name is ours."""
+    if asked.host.lower().rstrip(".").endswith(".internal"):
+        return ""
+    decision = decide(hosts, asked.host, asked.port, Seen.NOTHING)
+    return decision.why if decision.act is Act.UNTOUCHED else ""
+
+
+class Shown(link.Counts):
+    """Counts that the tunnel's row and log lines share."""
+
+    layer: TunnelLayer
+
+    def add_up(self, size: int) -> None:
+        """Count bytes from the client."""
+        super().add_up(size)
+        self.layer.relayed(True, size)
+
+    def add_down(self, size: int) -> None:
+        """Count bytes from the target."""
+        super().add_down(size)
+        self.layer.relayed(False, size)
+
+
+@dataclass
+class Target:
+    """A connection to the target, and its streams."""
+
+    server: Server
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+async def serve(handler: ConnectionHandler, watched: Watched, hosts: Hosts) -> bool:
+    """Read the client's first bytes, and if they ask for a tunnel that is ours be that tunnel, to its end.
+
+    False: nothing was answered, and every byte is back in its place.
+    """
+    try:
+        data = await asyncio.wait_for(watched.end.reader.read(65535), FIRST_BYTES)
+    except (TimeoutError, OSError):
+        return False
+    watched.put_back(data)
+    asked = read_connect(data)
+    if asked is None or not (why := untouched(hosts, asked)):
+        return False
+    target = await _dial(handler, asked)
+    if target is None:
+        return False
+    watched.take_back()
+    try:
+        await _relay(handler, End(watched.end.reader, watched.end.writer, asked.rest), target, why)
+    finally:
+        target.writer.close()
+        target.server.state = ConnectionState.CLOSED
+        target.server.timestamp_end = time.time()
+    return True
+
+
+async def _dial(handler: ConnectionHandler, asked: Connect) -> Target | None:
+    """Connect as mitmproxy would; None when somebody objects, or it fails."""
+    server = Server(address=(asked.host, asked.port))
+    server.timestamp_start = time.time()
+    await ctx.master.addons.handle_lifecycle(ServerConnectHook(ServerConnectionHookData(server, handler.client)))
+    if server.error or server.sockname:
+        return None
+    with contextlib.suppress(OSError):
+        reader, writer = await dial.open(asked.host, asked.port, timeout=DIAL)
+        server.timestamp_tcp_setup = time.time()
+        server.state = ConnectionState.OPEN
+        server.peername = writer.get_extra_info("peername")
+        server.sockname = writer.get_extra_info("sockname")
+        handler.log(f"server connect {human.format_address(server.address)}")
+        return Target(server, reader, writer)
+    return None
+
+
+async def _relay(handler: ConnectionHandler, client: End, target: Target, why: str) -> None:
+    """Answer, show the tunnel, and link both sides until the end."""
+    context = handler.layer.context.fork()
+    context.server = target.server
+    layer = TunnelLayer(context, why)
+    client.writer.write(ANSWER)
+    addons = ctx.master.addons
+    await addons.handle_lifecycle(TcpStartHook(layer.shown))
+    counts = Shown()
+    counts.layer = layer
+    try:
+        await link.link(client, End(target.reader, target.writer), idle=ctx.options.tcp_timeout, counts=counts)
+    finally:
+        handler.log(f"server disconnect {human.format_address(target.server.address)}")
+        layer.shown.live = False
+        await addons.handle_lifecycle(TcpEndHook(layer.shown))

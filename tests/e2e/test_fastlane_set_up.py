@@ -1,0 +1,199 @@
+"""Tunnels set up without mitmproxy's machinery, and everything that sends them the slow way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_fastlane_tunnels import Start, many, script
+from tests.support.tunnels import connect, drink, serving
+
+pytestmark = pytest.mark.timeout(100)
+
+NOTING = """
+import logging
+from proxy_policies.fastlane import set_up
+genuine = set_up._relay
+async def relay(*arguments):
+    logging.info("in the fast lane")
+    await genuine(*arguments)
+set_up._relay = relay
+"""
+FAST = "in the fast lane"
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(100_000):
+        writer.write(data)
+
+
+async def exchange(proxy: int, port: int, head: str = "") -> None:
+    async with asyncio.timeout(15):
+        reader, writer = await connect(proxy, port, head)
+        writer.write(b"ping\n")
+        assert await reader.readexactly(5) == b"ping\n"
+        writer.write_eof()
+        assert await drink(reader) == b""
+        writer.close()
+
+
+async def test_hundreds_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING))
+    await many(proxy.port, 200, 200_000)
+    await asyncio.to_thread(proxy.wait_log, r"closed, (?s:.*)client disconnect")
+    assert proxy.log().count(FAST) == 200
+    assert "rror" not in proxy.log()
+    assert "kill connection" not in proxy.log()
+
+
+async def test_it_is_logged_with_its_counts(mitmdump: Start) -> None:
+    proxy = mitmdump()
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    line = await asyncio.to_thread(proxy.wait_log, rf"tunnel 127.0.0.1:\d+ → 127.0.0.1:{port} closed, (.*)")
+    assert line[1].startswith("5 bytes up, 5 bytes down")
+    assert f"→ 127.0.0.1:{port} opened, not in inspect_hosts" in proxy.log()
+
+
+HOOKS = [
+    "http_connect",
+    "http_connected",
+    "next_layer",
+    "server_connect",
+    "server_connected",
+    "tcp_start",
+    "tcp_message",
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook: str) -> None:
+    watcher = f"class Watcher:\n    def {hook}(self, data): pass\naddons = [Watcher()]\n"
+    proxy = mitmdump(*script(tmp_path, NOTING + watcher))
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--set", "fast_lane=off"),
+        ("--set", "inspect_hosts=127.0.0.*"),
+        ("--ignore-hosts", "nobody"),
+        ("--set", "connection_strategy=lazy"),
+        ("--set", "connect_addr=127.0.0.1"),
+    ],
+    ids=lambda arguments: arguments[1],
+)
+async def test_an_option_with_a_say(mitmdump: Start, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING), *arguments)
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+async def test_proxyauth(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING), "--proxyauth", "me:secret")
+    async with serving(echo) as port:
+        with pytest.raises(AssertionError, match="407"):
+            await exchange(proxy.port, port)
+        credentials = base64.b64encode(b"me:secret").decode()
+        await exchange(proxy.port, port, f"Proxy-Authorization: Basic {credentials}\r\n")
+    assert FAST not in proxy.log()
+
+
+async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path) -> None:
+    """As block_global does, which does not block loopback."""
+    refuse = "class Refuse:\n    def client_connected(self, client): client.error = 'no'\naddons = [Refuse()]\n"
+    proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
+    async with serving(echo) as port:
+        with pytest.raises((OSError, EOFError)):
+            await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+def late_policy(folder: Path, text: str) -> tuple[str, ...]:
+    """Load a script before policy.py."""
+    script(folder, NOTING + text)
+    return "-s", str(Path(__file__).parents[2] / "addons" / "policy.py")
+
+
+async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
+    far = mitmdump()
+    near = mitmdump(*script(tmp_path, NOTING), mode=f"upstream:{far.url}")
+    async with serving(echo) as port:
+        await exchange(near.port, port)
+    assert FAST not in near.log()
+
+
+async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING))
+    context = ssl.create_default_context(cafile=str(proxy.ca))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize("name", ["box.internal", "no-such-host.invalid"])
+async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name: str) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING))
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(f"CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 502")
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+async def test_the_proxy_itself_is_no_target(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING))
+    with pytest.raises(AssertionError, match="502"):
+        await exchange(proxy.port, proxy.port)
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize("size", [1, 7, 20])
+async def test_a_connect_in_pieces(mitmdump: Start, size: int) -> None:
+    proxy = mitmdump()
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        head = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for start in range(0, len(head), size):
+            writer.write(head[start : start + size])
+            await asyncio.sleep(0.002)
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.close()
+
+
+async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        assert await asyncio.to_thread(proxy.stop) == 0
+        assert await drink(reader) == b""
+        writer.close()
+    assert FAST in proxy.log()
+    assert "rror" not in proxy.log()
+
+
+async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING), "--set", "tcp_timeout=1")
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"ping")
+        assert await drink(reader) == b"ping"
+        writer.close()
+    assert FAST in proxy.log()
