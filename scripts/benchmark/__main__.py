@@ -161,7 +161,7 @@ def main() -> None:
     asked = arguments()
     base = QUICK if asked.quick else WHOLE
     plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)
-    everybody = known.ours() + (known.peers() if asked.peers else [])
+    everybody = known.ours() + (known.reverse_tunnels() + known.peers() if asked.peers else [])
     chosen = [target for target in everybody if target.name == "stock" or fnmatch.fnmatch(target.name, asked.targets)]
     if asked.quick and asked.targets == "*":
         chosen = [target for target in chosen if target.is_peer or target.name in chart.COLOURS]

@@ -91,6 +91,21 @@ def ours() -> list[Target]:
     ]
 
 
+def reverse_tunnels() -> list[Target]:
+    """List our reverse tunnel, `ssh -R`, and socat as the plain relay that neither can beat by much."""
+
+    def ends(kind: str) -> dict[str, Command]:
+        script = str(HERE / "peers" / "reverse_tunnel.py")
+        return {"splice": lambda folder, port, origin: [sys.executable, script, kind, str(port), str(origin)]}
+
+    def socat(folder: Path, port: int, origin: int) -> list[str]:
+        return ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"TCP:127.0.0.1:{origin}"]
+
+    found = [Target("home/work, TLS", ends("certificates")), Target("home/work, plain", ends("none"))]
+    found += [Target("ssh -R", ends("ssh"), is_peer=True)] if shutil.which("ssh") else []
+    return found + ([Target("socat", {"splice": socat}, is_peer=True)] if shutil.which("socat") else [])
+
+
 def peers() -> list[Target]:
     """List the peers that are installed."""
     found: list[Target] = []
