@@ -136,7 +136,7 @@ def _summary(parsed: Parsed) -> str:
 
 def json_changes(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Change]:
     """Yield what differs between two JSON values; equal parts cost one comparison."""
-    if old == new and type(old) is type(new):
+    if old == new and repr(old) == repr(new):  # to Python true is 1, and to JSON it is not
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
@@ -208,7 +208,11 @@ def text_changes(old: str, new: str, is_html: bool = False) -> Iterator[Change]:
             yield from (Change(f"text:{i1 + k + 1}", before[i1 + k], after[j1 + k]) for k in range(i2 - i1))
         elif tag != "equal":
             kind = {"insert": "added", "delete": "removed", "replace": "changed"}[tag]
-            yield Change(f"text:{i1 + 1}", "\n".join(before[i1:i2]) or None, "\n".join(after[j1:j2]) or None, kind)
+            yield Change(f"text:{i1 + 1}", _joined(before[i1:i2]), _joined(after[j1:j2]), kind)
+
+
+def _joined(lines: Sequence[str]) -> str | None:
+    return "\n".join(lines) if lines else None
 
 
 def slower(old: float, new: float, factor: float, least: float = 0.1) -> list[Change]:

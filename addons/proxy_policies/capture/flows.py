@@ -183,7 +183,7 @@ def to_response(response: Response, times: Times | None = None) -> http.Response
         from_headers(response.headers),
         wire_of(response.body, response.headers),
         from_headers(response.trailers) if response.trailers else None,
-        (times.response_start if times else None) or now,
+        (times.response_start or times.request_start) if times else now,
         times.response_end if times else now,
     )
 

@@ -45,7 +45,7 @@ class Rule:
 
     def _covers_lines(self, change: Change) -> bool:
         pattern = self._pattern or re.compile(self.place[5:])
-        lines = [line for text in (change.old, change.new) if text for line in str(text).splitlines()]
+        lines = [*_lines(change.old), *_lines(change.new)]
         return all(pattern.search(line) for line in lines)
 
 
@@ -92,10 +92,14 @@ def _places(change: Change) -> list[str]:
         return [_any_index(change.place)]
     if not change.place.startswith("text:"):
         return [change.place]
-    old, new = str(change.old or "").splitlines(), str(change.new or "").splitlines()
+    old, new = _lines(change.old), _lines(change.new)
     if len(old) == len(new):
         return [f"text:{_common(one, other)}" for one, other in zip(old, new, strict=True)]
     return [f"text:^{re.escape(line)}$" for line in (*old, *new)]
+
+
+def _lines(text: object) -> list[str]:
+    return [] if text is None else str(text).split("\n")
 
 
 def _common(one: str, other: str) -> str:

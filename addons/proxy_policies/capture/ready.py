@@ -1,21 +1,30 @@
 """A script for the proxies that we start: says when every policy is loaded and nothing was wrong with its options.
 
+It also takes orders: options that change while the proxy runs, for a session of tests.
+
 mitmproxy listens before it loads scripts, and ends only after that when one of them logged an error.
 """
 
 import asyncio
+import json
 import logging
+from pathlib import Path
 
-from mitmproxy import ctx
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
 
 from proxy_policies import settings
 from proxy_policies.capture.proxy_process import READY
 
 
 class Ready:
-    """Logs one line."""
+    """Logs one line, and takes orders."""
 
     name = "capture-ready"
+
+    def load(self, loader: Loader) -> None:
+        """Declare the folder that orders come from."""
+        loader.add_option("capture_orders", str, "", "Take options from the files order-1, order-2 … in this folder.")
 
     def running(self) -> None:
         """Wait for the end of the start in a task: this hook is a part of it."""
@@ -26,6 +35,29 @@ class Ready:
             await asyncio.sleep(0.005)
         port = ctx.master.addons.get("proxyserver").listen_addrs()[0][1]
         logging.getLogger(__name__).info(f"{READY} {port}")
+        if ctx.options.capture_orders:
+            await self._obey(Path(ctx.options.capture_orders))
+
+    async def _obey(self, folder: Path) -> None:
+        """Take the options of each order in turn, and answer with an empty file, or with what was wrong."""
+        number = 1
+        while True:
+            order = folder / f"order-{number}"
+            if not order.exists():
+                await asyncio.sleep(0.005)
+                continue
+            part = folder / f".done-{number}"
+            part.write_text(_take(json.loads(order.read_text())))
+            part.replace(folder / f"done-{number}")
+            number += 1
+
+
+def _take(options: dict[str, str | list[str]]) -> str:
+    try:
+        ctx.options.update(**options)
+    except (exceptions.OptionsError, KeyError) as error:
+        return str(error)
+    return ""
 
 
 addons = [Ready()]

@@ -72,6 +72,7 @@ class Replay:
     def __init__(self) -> None:
         self._playing: Playing | None = None
         self._misses: list[dict[str, Any]] = []
+        self._report = ""  # of what is being played now: the option may already name the next one's
         self._heads: WeakKeyDictionary[Flow, Request] = WeakKeyDictionary()
 
     @property
@@ -80,8 +81,8 @@ class Replay:
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when the options change."""
-        if updated & {"replay_file", "replay_mode", "replay_ignore", "capture_redact"}:
-            self._playing = None
+        if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_report", "capture_redact"}:
+            self._end()
             if self.replay_file:
                 self._open(Path(self.replay_file).expanduser())
 
@@ -173,13 +174,19 @@ class Replay:
 
     def done(self) -> None:
         """Report."""
-        if self._playing is None or not self.replay_report:
+        self._end()
+
+    def _end(self) -> None:
+        """End what was being played, and report on it."""
+        playing, self._playing = self._playing, None
+        misses, self._misses = self._misses, []
+        report, self._report = self._report, self.replay_report
+        if playing is None or not report:
             return
-        tape = self._playing.tape
-        requests = ((number + 1, self._playing.entries[number].request) for number in tape.unused())
+        requests = ((number + 1, playing.entries[number].request) for number in playing.tape.unused())
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
-        report = {"played": len(tape.used), "misses": self._misses, "unused": unused}
-        Path(self.replay_report).write_text(json.dumps(report, indent=1))
+        outcome = {"played": len(playing.tape.used), "misses": misses, "unused": unused}
+        Path(report).write_text(json.dumps(outcome, indent=1))
 
 
 def _with_body(head: Request, flow: http.HTTPFlow) -> Request:

@@ -4,8 +4,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from proxy_policies.capture.cli import check, run
+from proxy_policies.capture.cli import check, run, tools
 from proxy_policies.capture.places import CaptureError
+from proxy_policies.settings import parse_size
 
 CONFDIR = "~/.mitmproxy"
 EPILOG = "Exit codes of check and compare: 0 the same, 1 differences, 2 could not run."
@@ -22,7 +23,39 @@ def parser() -> argparse.ArgumentParser:
     _replay(commands.add_parser("replay", help="answer a command from a capture, offline"))
     _check(commands.add_parser("check", help="send a capture to a new build and compare with the recording"))
     _compare(commands.add_parser("compare", help="send a capture to two builds and compare their answers"))
+    _tools(commands)
     return top
+
+
+def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    show = commands.add_parser("show", help="print a capture, or one of its entries")
+    show.set_defaults(run=tools.show)
+    show.add_argument("capture")
+    show.add_argument("entry", nargs="?", type=_positive, help="the number of the entry to print whole")
+    show.add_argument("--repair", action="store_true", help="mend a capture whose recording was cut off")
+    scrub = commands.add_parser("scrub", help="remove secrets from a capture")
+    scrub.set_defaults(run=tools.scrub)
+    scrub.add_argument("capture")
+    scrub.add_argument("-o", "--output", help="write here (default: in place)")
+    scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
+    scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
+    merge = commands.add_parser("merge", help="write several captures as one, by time")
+    merge.set_defaults(run=tools.merge)
+    merge.add_argument("captures", nargs="+")
+    merge.add_argument("-o", "--output", required=True)
+    export = commands.add_parser("export", help="write a capture as a flow file (.mitm) or as HAR")
+    export.set_defaults(run=tools.export)
+    export.add_argument("capture")
+    export.add_argument("output")
+    export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    export.add_argument("--bodies-over", type=_size, metavar="SIZE", help="keep larger bodies beside the HAR, by hash")
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _check(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,148 @@
+"""`show`, `scrub`, `merge` and `export`: look at captures, clean them, combine them, hand them on."""
+
+import argparse
+import heapq
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from proxy_policies.capture import redact, writer
+from proxy_policies.capture.anyfile import read_any, same_key
+from proxy_policies.capture.cli.run import say
+from proxy_policies.capture.keyfile import load_key
+from proxy_policies.capture.model import Entry, Headers, media_type
+from proxy_policies.capture.places import CaptureError
+from proxy_policies.capture.report.as_json import body_lines
+from proxy_policies.capture.report.terminal import short
+from proxy_policies.capture.secrets import Placeholders
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print the entries as a table, or one entry whole; mend a torn capture when asked to."""
+    path = Path(arguments.capture)
+    if arguments.repair:
+        mended = writer.resume(path, writer.new_log())
+        mended.close()
+        say(f"{path} is whole: {mended.count} entries")
+        return 0
+    _, entries = read_any(path)
+    console = Console(highlight=False)
+    if arguments.entry:
+        _print_entry(_numbered(entries, arguments.entry, path), console)
+    else:
+        _print_table(entries, console)
+    return 0
+
+
+def _numbered(entries: Iterator[Entry], wanted: int, path: Path) -> Entry:
+    for number, entry in enumerate(entries, 1):
+        if number == wanted:
+            return entry
+    raise CaptureError(f"{path} has no entry {wanted}")
+
+
+def _print_table(entries: Iterator[Entry], console: Console) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name, justify in (("#", "right"), ("time", "left"), ("status", "left"), ("ms", "right"), ("type", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
+    table.add_column("request", overflow="fold")
+    for number, entry in enumerate(entries, 1):
+        when = datetime.fromtimestamp(entry.times.request_start).strftime("%H:%M:%S")
+        status = Text(str(entry.response.status or "—"), _style(entry.response.status))
+        kind = media_type(entry.response.headers).rpartition("/")[2]
+        asked = f"{entry.request.method} {entry.request.url}" + (f"  ({entry.error})" if entry.error else "")
+        table.add_row(str(number), when, status, f"{entry.times.seconds * 1000:.0f}", kind, Text(asked))
+    console.print(table if table.row_count else "no entries")
+
+
+def _style(status: int) -> str:
+    return "green" if 200 <= status < 300 else "cyan" if 300 <= status < 400 else "red"
+
+
+def _print_entry(entry: Entry, console: Console) -> None:
+    request, response = entry.request, entry.response
+    lines = [f"{request.method} {request.url} {request.version}", *_fields(request.headers), ""]
+    if request.body.content:
+        lines += [*request.body.content.decode("utf-8", "replace").splitlines(), ""]
+    lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
+    lines += body_lines(response)
+    lines += [
+        f"{'→' if item.from_client else '←'} {short(item.data.decode('utf-8', 'replace'))}" for item in entry.messages
+    ]
+    lines += [
+        f"policy {note.get('policy')}: {note.get('verdict')} {note.get('why', '')}".rstrip() for note in entry.trace
+    ]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _fields(headers: Headers) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers]
+
+
+def scrub(arguments: argparse.Namespace) -> int:
+    """Write a capture anew without secrets."""
+    path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
+    placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
+    redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders)
+    log, entries = read_any(path)
+    for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
+        redactor.entry(entry)
+    _, entries = read_any(path)
+    log = {**log, "_capture": {**log["_capture"], "key": placeholders.key_id}}
+    count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
+    say(f"scrubbed {count} entries into {target}")
+    return 0
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """Write several captures as one, by time; entries with the same id once."""
+    target = Path(arguments.output)
+    opened = [read_any(Path(name)) for name in arguments.captures]
+    log = writer.new_log(same_key([log for log, _ in opened]))
+    by_time = heapq.merge(*(_sorted(entries) for _, entries in opened), key=lambda entry: entry.times.request_start)
+    count = writer.rewrite(target, log, _once(by_time))
+    say(f"merged {len(opened)} captures, {count} entries, into {target}")
+    return 0
+
+
+def _sorted(entries: Iterator[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.times.request_start)
+
+
+def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+    seen: set[str] = set()
+    for entry in entries:
+        if not entry.id or entry.id not in seen:
+            seen.add(entry.id)
+            yield entry
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write a capture as a mitmproxy flow file (`.mitm`, `.flow`), or as HAR, with large bodies beside it if asked."""
+    source, target = Path(arguments.capture), Path(arguments.output)
+    if target.exists() and not arguments.overwrite:
+        raise CaptureError(f"{target} exists: --overwrite replaces it")
+    log, entries = read_any(source)
+    if target.suffix in (".mitm", ".flow", ".flows"):
+        count = _export_flows(target, entries)
+    else:
+        count = writer.rewrite(target, log, entries, arguments.bodies_over)
+    say(f"exported {count} entries to {target}")
+    return 0
+
+
+def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
+    from proxy_policies.capture.flows import write_flow_file  # mitmproxy is slow to import: only when needed
+
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            count = write_flow_file(file, entries)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return count

@@ -1,0 +1,134 @@
+"""show, scrub, merge, export; and what mitmproxy itself makes of our files."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_capture_cli import capture
+from tests.support.mitmdump import Mitmdump
+
+from proxy_policies.capture import flows, writer
+from proxy_policies.capture.model import Body, Entry, Message, Request, Response, Times
+from proxy_policies.capture.reader import open_capture
+
+SECRET = "hunter2-Q9xZ"
+JSON = (("content-type", "application/json"),)
+FIELDS = (("X-A", "1"), ("x-a", "2"), ("Set-Cookie", f"sid={SECRET}"))
+ENTRIES = [
+    Entry(
+        Request("POST", "http://shop.test/login", JSON, Body(b'{"password":"%s"}' % SECRET.encode())),
+        Response(200, "OK", FIELDS, Body(b"\xff\x00" + SECRET.encode())),
+        Times(1.76e9, 1.76e9 + 1, 1.76e9 + 2, 1.76e9 + 3), id="one",
+    ),
+    Entry(Request("GET", f"https://shop.test/{SECRET}?q=%C3%BC"), Response(404, "No"), Times(1.76e9 + 5), id="two"),
+    Entry(
+        Request("GET", "http://shop.test/ws"), Response(101), Times(1.76e9 + 6), id="three", close_code=1000,
+        messages=(Message(True, True, b"hi", 1.76e9 + 7), Message(False, False, b"\x00\xff", 1.76e9 + 8)),
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    path = tmp_path / "shop.har"
+    with writer.create(path, writer.new_log()) as out:
+        for entry in ENTRIES:
+            out.write(entry)
+    return path
+
+
+def test_scrub_cleans_an_old_file(shop: Path) -> None:
+    done = capture(shop.parent, "scrub", "--confdir", "conf", "shop.har")
+    assert done.returncode == 0, done.stderr
+    assert "scrubbed 3 entries into shop.har" in done.stderr
+    assert SECRET not in shop.read_text()
+    assert len(list(open_capture(shop))) == 3
+
+
+def test_repair_mends_a_torn_capture(shop: Path) -> None:
+    shop.write_bytes(shop.read_bytes()[:-40])
+    refused = tools(shop.parent, "show", "shop.har")
+    assert refused.returncode == 2
+    assert "mend it with: scripts/capture show --repair" in refused.stderr
+    assert "is whole: 2 entries" in tools(shop.parent, "show", "--repair", "shop.har").stderr
+    assert tools(shop.parent, "show", "shop.har").returncode == 0
+
+
+def tools(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "proxy_policies.capture", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_show_prints_the_entries_and_one_of_them(shop: Path) -> None:
+    table = tools(shop.parent, "show", "shop.har").stdout
+    assert "POST http://shop.test/login" in table
+    assert "404" in table
+    one = tools(shop.parent, "show", "shop.har", "3").stdout
+    assert "→ hi" in one
+    assert "no entry 9" in tools(shop.parent, "show", "shop.har", "9").stderr
+
+
+def test_merge_is_by_time_and_takes_each_entry_once(shop: Path) -> None:
+    other = shop.with_name("other.har")
+    between = Entry(Request("GET", "http://shop.test/between"), Response(200), Times(1.76e9 + 4), id="four")
+    with writer.create(other, writer.new_log()) as out:
+        for entry in (ENTRIES[2], between):
+            out.write(entry)
+    assert tools(shop.parent, "merge", "shop.har", "other.har", "-o", "both.har").returncode == 0
+    assert [entry.id for entry in open_capture(shop.with_name("both.har"))] == ["one", "four", "two", "three"]
+
+
+def test_a_flow_file_and_back_loses_nothing_that_flows_have(shop: Path) -> None:
+    assert tools(shop.parent, "export", "shop.har", "shop.mitm").returncode == 0
+    back = list(flows.read_flow_file(shop.with_name("shop.mitm")))
+    assert [entry.request for entry in back] == [entry.request for entry in ENTRIES]
+    assert [entry.response for entry in back] == [entry.response for entry in ENTRIES]
+    assert [entry.messages for entry in back] == [entry.messages for entry in ENTRIES]
+    assert back[0].times == ENTRIES[0].times
+
+
+def test_large_bodies_are_exported_beside(shop: Path) -> None:
+    assert tools(shop.parent, "export", "shop.har", "out.har", "--bodies-over", "10").returncode == 0
+    assert list(open_capture(shop.with_name("out.har"))) == ENTRIES
+    assert len(list(shop.with_name("out.har.bodies").iterdir())) == 2
+    assert "exists: --overwrite" in tools(shop.parent, "export", "shop.har", "out.har").stderr
+
+
+def test_mitmproxy_reads_our_har(shop: Path, mitmdump: Callable[..., Mitmdump]) -> None:
+    proxy = mitmdump("-n", "-r", str(shop), "--set", "flow_detail=1", script=None, wait=False)
+    proxy.wait_log(r"404 No")
+    log = proxy.log()
+    proxy.stop()
+    assert "POST http://shop.test/login" in log
+    assert "Traceback" not in log
+
+
+FOREIGN = {
+    "chrome": {"_initiator": {"type": "other"}, "connection": "443", "pageref": "page_1"},
+    "firefox": {"_securityState": "secure", "serverIPAddress": "10.0.0.1"},
+}
+
+
+@pytest.mark.parametrize("extra", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_har_is_read_and_what_we_do_not_know_is_carried(extra: dict[str, object], tmp_path: Path) -> None:
+    fields = [{"name": ":method", "value": "GET"}, {"name": "accept", "value": "*/*"}]
+    content = {"size": 2, "mimeType": "text/plain", "text": "hi"}
+    entry = {
+        "startedDateTime": "2026-01-02T03:04:05.678Z",
+        "time": 12.5,
+        "timings": {"send": 1, "wait": 2, "receive": 3},
+        "request": {"method": "GET", "url": "https://a.test/", "httpVersion": "h2", "headers": fields, "bodySize": 0},
+        "response": {"status": 200, "statusText": "", "httpVersion": "h2", "headers": [], "content": content},
+        **extra,
+    }
+    log = {"version": "1.2", "creator": {"name": "x", "version": "1"}, "pages": [{"id": "page_1"}], "entries": [entry]}
+    (tmp_path / "a.har").write_text(json.dumps({"log": log}, indent=2))
+    assert tools(tmp_path, "export", "a.har", "b.har").returncode == 0
+    written = json.loads((tmp_path / "b.har").read_text())["log"]
+    assert written["pages"] == [{"id": "page_1"}]
+    assert {name: written["entries"][0][name] for name in extra} == extra
+    (read,) = open_capture(tmp_path / "b.har")
+    assert (read.request.version, read.request.headers) == ("HTTP/2", (("accept", "*/*"),))
