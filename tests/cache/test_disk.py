@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.cache.disk import DiskStore
+from proxy_policies.cache.presence import boot_id
 from tests.cache.cases import NOW, stored
 from tests.cache.stores import content, keep, opened
 
@@ -167,3 +168,19 @@ async def test_another_versions_entries_are_not_read(tmp_path: Path) -> None:
         await store.lookup("")
         store._index._db.execute("update entries set head = replace(head, '\"version\": 1', '\"version\": 0')")
         assert not await store.lookup("http://example.test/")
+
+
+async def test_a_machine_that_went_down_under_it_leaves_an_empty_store(tmp_path: Path) -> None:
+    async with opened("disk", tmp_path) as store:
+        await keep(store, stored("Cache-Control: max-age=60"), b"body")
+        await store.lookup("")
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("in-use-")]
+    (tmp_path / "in-use-1").write_text("another boot")
+    async with opened("disk", tmp_path) as store:
+        assert not await store.entries()
+        assert not os.listdir(tmp_path / "bodies")
+    async with opened("disk", tmp_path) as store:
+        await keep(store, stored("Cache-Control: max-age=60"), b"body")
+    (tmp_path / "in-use-999999999").write_text(boot_id())
+    async with opened("disk", tmp_path) as store:  # only killed: all is well
+        assert len(await store.entries()) == 1

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from proxy_policies.cache import presence
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.index import Gone, Index
 from proxy_policies.cache.purge import Selector
@@ -41,6 +42,9 @@ class DiskStore:
         self._index = Index(folder / "index.sqlite", limit)
         self._thread = ThreadPoolExecutor(1, "cache")
         self._used: dict[str, float] = {}
+        if presence.enter(folder):
+            logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
+            self._delete(self._index.clear())
         self._thread.submit(self._sweep)
 
     def path(self, id: str, coding: str = "") -> Path:
@@ -134,6 +138,7 @@ class DiskStore:
         """Finish what is under way."""
         await self._do(self._index.close)
         self._thread.shutdown(wait=False)
+        presence.leave(self.folder)
 
     def _sweep(self) -> None:
         """Delete the files that nobody will ever name: left by processes that were killed."""
@@ -141,14 +146,10 @@ class DiskStore:
         for file in self.bodies.iterdir():
             with contextlib.suppress(OSError):
                 id, _, rest = file.name.partition(".")
-                is_dead = rest.startswith("part-") and not _is_alive(rest.removeprefix("part-"))
+                is_dead = rest.startswith("part-") and not presence.is_alive(rest.removeprefix("part-"))
                 is_orphan = id not in known and now - file.stat().st_mtime > ABANDONED
                 if is_dead or is_orphan:
                     file.unlink()
-
-
-def _is_alive(pid: str) -> bool:
-    return pid.isdigit() and Path(f"/proc/{pid}").exists() if Path("/proc/self").exists() else True
 
 
 class FileBody:

@@ -51,7 +51,8 @@ class Stored:
     facts: Facts = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        facts = read_facts(self.status, self.fields, self.requested_at, self.received_at, self.overrides)
+        fields = Fields(self.fields.raw)  # a copy: what Fields remembers of its lines would double an entry's memory
+        facts = read_facts(self.status, fields, self.requested_at, self.received_at, self.overrides)
         object.__setattr__(self, "facts", facts)
 
     def age(self, now: float) -> float:

@@ -127,6 +127,14 @@ class Index:
         finally:
             self._db.execute("commit")
 
+    def clear(self) -> list[Gone]:
+        """Remove everything."""
+        self._db.execute("begin immediate")
+        try:
+            return [self._remove(id) for id in self.known_ids()]
+        finally:
+            self._db.execute("commit")
+
     def purge(self, selector: Selector, now: float, soft: bool) -> tuple[int, list[Gone]]:
         """Remove what is meant, or make it stale; gives how many it was."""
         self._db.execute("begin immediate")

@@ -1,16 +1,21 @@
 """Stored responses in this process's memory, bounded in bytes."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from proxy_policies.cache.admission import Keeper, TinyLfu
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import Purges, Selector
 from proxy_policies.cache.store import BytesBody, Counts, supersedes
+from proxy_policies.fields import Fields
 
-OVERHEAD = 1600
+OVERHEAD = 700
 """Bytes of bookkeeping an entry costs besides what is counted exactly (measured: objects, dictionaries, Facts)."""
+LINE = 97
+"""Bytes that a pair of a field line costs besides its text."""
+SHARED_LONGEST = 40
+"""Bytes of a value that is looked for among the common ones."""
 VARIANTS_MOST = 32
 """Responses kept under one key: beyond, Vary names something that never repeats."""
 
@@ -27,10 +32,23 @@ class _Kept:
 
 
 def cost_of(entry: Stored) -> int:
-    """Count the bytes a stored head takes."""
-    fields = sum(len(name) + len(value) + 2 * sys.getsizeof(b"") + 120 for name, value in entry.fields.raw)
-    selecting = sum(len(name) + len(value) + 180 for name, value in entry.selecting)
-    return OVERHEAD + fields + selecting + 2 * len(entry.key) + sum(len(tag) + 60 for tag in entry.tags)
+    """Count the bytes a stored head takes; names are shared, values are counted as if none were."""
+    fields = sum(len(value) + LINE for _, value in entry.fields.raw)
+    selecting = sum(len(name) + len(value) + 2 * LINE for name, value in entry.selecting)
+    return OVERHEAD + fields + selecting + len(entry.key) + LINE + sum(len(tag) + LINE for tag in entry.tags)
+
+
+def _compact(entry: Stored) -> Stored:
+    """Copy an entry so that it shares with others what is the same in most: names, and common values."""
+    lines = (
+        (_shared(name), _shared(value) if len(value) <= SHARED_LONGEST else value) for name, value in entry.fields.raw
+    )
+    return entry.changed(fields=Fields(lines))
+
+
+@lru_cache(maxsize=4096)
+def _shared(data: bytes) -> bytes:
+    return data
 
 
 class MemoryStore:
@@ -75,7 +93,7 @@ class MemoryStore:
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
             self._drop(old)
-        kept = _Kept(entry, body)
+        kept = _Kept(_compact(entry), body)
         self._keys.setdefault(entry.key, []).append(kept)
         self._ids[entry.id] = kept
         if len(self._keys[entry.key]) > VARIANTS_MOST:

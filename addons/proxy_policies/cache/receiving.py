@@ -51,7 +51,8 @@ def _store(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Respons
     if verdict:
         _keep(desk, flow, visit, response, now)
     else:
-        land(visit, Outcome.UNSHARED)
+        # A 304 is an answer to one client's condition: the next in the crowd asks for itself.
+        land(visit, Outcome.LEFT if response.status_code == 304 else Outcome.UNSHARED)
     _say(flow, visit, response, verdict)
 
 

@@ -76,7 +76,7 @@ async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
     own_tags = visit.request.fields.get("if-none-match")
     entry = validation.selected(decision.entries, fields, own_tags)
     if entry is None and own_tags is not None:
-        return True  # it is about the client's copy: the client gets it
+        return False  # it is about the client's copy: the client gets it
     new = None if entry is None else validation.freshened(entry, fields, visit.asked_at, now)
     if entry is not None and new is not None:
         await desk.store.update(entry, new)

@@ -1,0 +1,82 @@
+"""The addon's options and commands, without a proxy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mitmproxy import exceptions
+from mitmproxy.test import taddons
+
+from proxy_policies.cache.addon import Cache
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.settings import Settings
+from tests.cache.cases import stored
+from tests.cache.stores import keep
+
+KEY = "http://example.test/"
+
+
+@pytest.fixture
+def cache() -> Iterator[tuple[Cache, taddons.context]]:
+    policy = Cache()
+    with taddons.context(Settings([policy]), policy) as context:
+        context.options.update(cache_size="64m")
+        yield policy, context
+
+
+async def filled(policy: Cache) -> None:
+    assert policy.desk is not None
+    entry = stored("Cache-Control: max-age=60", "Vary: Foo", "X-A: b", request=("Foo: 1",))
+    await keep(policy.desk.store, entry.changed(tags=frozenset({"t"})), b"body")
+
+
+async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
+    policy, context = cache
+    await filled(policy)
+    call = context.master.commands.call_strings
+    assert call("cache.stats", [])[0].startswith("1 responses, ")
+    assert call("cache.list", []) == call("cache.list", ["*example*"]) == call("cache.list", ["example"])
+    assert call("cache.list", ["other"]) == []
+    assert call("cache.list", [])[0].startswith(f"{KEY}  200, 4 bytes, ")
+    assert {"  selected by foo: =1", "  tagged t", "  X-A: b"} <= set(call("cache.show", [KEY]))
+    assert call("cache.show", ["x"]) == ["nothing is stored under x"]
+    assert call("cache.purge.soft", [KEY]) == ["made stale: 1"]
+    assert call("cache.purge", ["tag:t"]) == ["purged: 1"]
+    with pytest.raises(exceptions.CommandError, match="is no URL"):
+        call("cache.purge", ["nonsense"])
+
+
+async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:
+    policy, context = cache
+    await filled(policy)
+    before = policy.desk
+    context.configure(policy, cache_max_object="1m", cache_strict="on")
+    assert policy.desk is before
+    assert before is not None
+    assert (before.max_object, before.strict) == (1 << 20, True)
+    context.options.update(cache="off")
+    with pytest.raises(exceptions.CommandError, match="the cache is off"):
+        context.master.commands.call_strings("cache.stats", [])
+    context.options.update(cache="memory")
+    after = policy.desk
+    assert after is not None and after is not before  # noqa: PT018 -- mypy takes the second for granted otherwise
+    assert isinstance(after.store, MemoryStore)
+    await policy.done()
+
+
+@pytest.mark.parametrize("wrong", [{"cache": "dsk:/x"}, {"cache_size": "big"}, {"cache_purge": "x"}])
+async def test_a_wrong_value_changes_nothing(wrong: dict[str, str], cache: tuple[Cache, taddons.context]) -> None:
+    policy, context = cache
+    before = policy.desk
+    with pytest.raises(exceptions.OptionsError):
+        context.options.update(**wrong)
+    assert policy.desk is before
+
+
+async def test_a_folder_that_cannot_be_used_is_refused(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:
+    policy, context = cache
+    (tmp_path / "file").write_text("")
+    before = policy.desk
+    with pytest.raises(exceptions.OptionsError, match="file"):
+        context.options.update(cache=f"disk:{tmp_path / 'file'}")
+    assert policy.desk is before
