@@ -253,7 +253,7 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
             return
         self.reason = self.reason or reason
         self.send(frame(Kind.RST, reason.encode()[:512]))
-        self._ended_in = self._ended_out = True
+        self._closing = True
         self._close_soon()
 
     def _close_soon(self) -> None:

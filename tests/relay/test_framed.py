@@ -1,0 +1,260 @@
+"""Framed connections and the relay between transports, over real sockets, with and without TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import trustme
+
+from proxy_policies.relay import framed as framed_module
+from proxy_policies.relay.framed import Framed, open_streams
+from proxy_policies.relay.frames import Kind, frame
+from proxy_policies.relay.link import Counts
+from proxy_policies.relay.transports import link
+
+pytestmark = pytest.mark.timeout(60)
+
+MIB = 1 << 20
+Pair = tuple[Framed, Framed]
+MakePair = Callable[[], Awaitable[Pair]]
+
+
+@pytest.fixture(params=["plain", "tls"])
+async def make_pair(request: pytest.FixtureRequest, ca: trustme.CA, server_tls: ssl.SSLContext) -> AsyncIterator[Any]:
+    """Connect two framed ends with each other."""
+    made: list[Framed] = []
+    near: dict[str, Any] = {}
+    far: dict[str, Any] = {}
+    if request.param == "tls":
+        context = ssl.create_default_context()
+        ca.configure_trust(context)
+        near, far = {"ssl": context, "server_hostname": "localhost"}, {"ssl": server_tls}
+
+    async def make() -> Pair:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            dialling = asyncio.ensure_future(loop.create_connection(Framed, *listener.getsockname(), **near))
+            sock, _ = await loop.sock_accept(listener)
+            _, accepted = await loop.connect_accepted_socket(Framed, sock, **far)
+            _, dialled = await dialling
+        made.extend((dialled, accepted))
+        return dialled, accepted
+
+    yield make
+    for end in made:
+        end.abort()
+    await asyncio.sleep(0.01)
+
+
+async def test_mail_then_a_stream(make_pair: MakePair) -> None:
+    """What comes right behind the talk belongs to the stream."""
+    a, b = await make_pair()
+    a.send(frame(20, b"hello"), frame(Kind.PING), frame(21, b""))
+    assert await b.receive() == (20, b"hello")
+    _, a_writer = open_streams(a)
+    a_writer.write(b"early bytes")
+    assert await b.receive() == (21, b"")
+    await asyncio.sleep(0.05)
+    reader, writer = open_streams(b)
+    assert await reader.readexactly(11) == b"early bytes"
+    writer.write_eof()
+    a_writer.write_eof()
+    assert await reader.read() == b""
+
+
+async def test_streams_both_ways_with_half_close(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    (a_reader, a_writer), (b_reader, b_writer) = open_streams(a), open_streams(b)
+    data = random.Random(2).randbytes(3 * MIB + 17)
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        rest = memoryview(data)
+        while rest:
+            writer.write(rest[: 1 + len(rest) // 3])
+            rest = rest[1 + len(rest) // 3 :]
+            await writer.drain()
+        writer.write_eof()
+
+    _, _, up, down = await asyncio.gather(send(a_writer), send(b_writer), b_reader.read(), a_reader.read())
+    assert hashlib.sha256(up).digest() == hashlib.sha256(down).digest() == hashlib.sha256(data).digest()
+    await asyncio.gather(a_writer.wait_closed(), b_writer.wait_closed())
+    assert (a.reason, b.reason) == ("", "")
+
+
+async def test_a_cut_is_no_end(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    (reader, _), (_, writer) = open_streams(b), open_streams(a)
+    writer.write(b"half of it")
+    await asyncio.sleep(0.05)
+    a.abort()
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_a_reset_says_why(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    (reader, _), _kept = open_streams(b), open_streams(a)
+    a.reset("the service is tired")
+    with pytest.raises(ConnectionResetError, match="the service is tired"):
+        await reader.read()
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [frame(20, b"a message in a stream"), frame(Kind.BYE), bytes((9, 255, 255, 255))],
+    ids=["message", "early bye", "too long"],
+)
+async def test_what_has_no_place_in_a_stream(make_pair: MakePair, wire: bytes) -> None:
+    a, b = await make_pair()
+    reader, _ = open_streams(b)
+    a.send(wire)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_mail_is_bounded(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    a.send(*[frame(20, b"")] * 5000)
+    got = 0
+    with contextlib.suppress(ConnectionResetError):
+        while await b.receive():
+            got += 1
+    assert got < 1000
+
+
+async def test_a_connection_lost_before_it_became_a_stream(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    a.abort()
+    with pytest.raises(ConnectionResetError):
+        await b.receive()
+    reader, _ = open_streams(b)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_a_silent_peer_is_given_up_and_a_pinging_one_is_not(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    a.start_heart(0.1, 0.4)
+    b.start_heart(0.1, 0.4)
+    await asyncio.sleep(1)
+    assert not a.is_closing()
+    b._heart = None  # it stops to ping
+    with pytest.raises(ConnectionResetError, match=r"silent for 0\.4 s"):
+        async with asyncio.timeout(5):
+            await a.receive()
+
+
+async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other side goes on talking; its bytes are dropped, and at last it is cut off."""
+    monkeypatch.setattr(framed_module, "LINGER", 0.3)
+    a, b = await make_pair()
+    _, a_writer = open_streams(a)
+    b_reader, b_writer = open_streams(b)
+    a_writer.write(b"last words")
+    a_writer.close()
+    assert a.is_closing()
+    assert await b_reader.read() == b"last words"
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while not b.is_closing():
+                b_writer.write(bytes(1000))
+                await b_writer.drain()
+                await asyncio.sleep(0.01)
+
+
+async def bare_pair() -> tuple[Any, socket.socket]:
+    """Give a bare transport, and the socket at its other end."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        sock, _ = listener.accept()
+    peer.setblocking(False)
+    transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, sock)
+    transport.pause_reading()
+    return transport, peer
+
+
+async def exchange(peer: socket.socket, data: bytes) -> bytes:
+    """Send everything, half-close, and return everything that comes, at the same time."""
+    loop = asyncio.get_running_loop()
+
+    async def send() -> None:
+        await loop.sock_sendall(peer, data)
+        peer.shutdown(socket.SHUT_WR)
+
+    async def receive() -> bytes:
+        received = bytearray()
+        while chunk := await loop.sock_recv(peer, 1 << 16):
+            received += chunk
+        return bytes(received)
+
+    _, received = await asyncio.gather(send(), receive())
+    return received
+
+
+async def test_link_carries_both_ways_and_counts(make_pair: MakePair) -> None:
+    """Bare, framed, framed, bare: as a client, home, work and a service are."""
+    near, client = await bare_pair()
+    a, b = await make_pair()
+    far, service = await bare_pair()
+    tapped: list[tuple[bool, int]] = []
+    links = asyncio.gather(link(near, a, tap=lambda up, data: tapped.append((up, len(data)))), link(b, far))
+    up, down = random.Random(3).randbytes(5 * MIB), random.Random(4).randbytes(4 * MIB + 1)
+    got_down, got_up = await asyncio.gather(exchange(client, up), exchange(service, down))
+    assert (got_up == up, got_down == down) == (True, True)
+    home, work = await links
+    assert (home.up, home.down, home.error) == (work.up, work.down, work.error) == (len(up), len(down), "")
+    assert sum(size for is_up, size in tapped if is_up) == len(up)
+    assert sum(size for is_up, size in tapped if not is_up) == len(down)
+    client.close()
+    service.close()
+
+
+async def test_link_ends_with_either_side(make_pair: MakePair) -> None:
+    near, client = await bare_pair()
+    a, b = await make_pair()
+    reader, _ = open_streams(b)
+    counts = Counts()
+    linking = asyncio.ensure_future(link(near, a, counts=counts))
+    await asyncio.get_running_loop().sock_sendall(client, b"x")
+    assert await reader.readexactly(1) == b"x"
+    b.reset("enough")
+    await linking
+    assert counts.error == "enough"
+    assert near.is_closing()
+    client.close()
+
+
+async def test_a_cancelled_link_breaks_both_off(make_pair: MakePair) -> None:
+    near, client = await bare_pair()
+    a, b = await make_pair()
+    reader, _ = open_streams(b)
+    linking = asyncio.ensure_future(link(near, a))
+    await asyncio.sleep(0.01)
+    linking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await linking
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    assert near.is_closing()
+    client.close()
+
+
+async def test_link_takes_connections_that_are_gone_already(make_pair: MakePair) -> None:
+    near, client = await bare_pair()
+    a, b = await make_pair()
+    b.abort()
+    with pytest.raises(ConnectionResetError):
+        await a.receive()
+    counts = await link(near, a)
+    assert counts.error
+    client.close()
