@@ -23,7 +23,7 @@ from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, Writing
 
 logger = logging.getLogger(__name__)
 
-QUEUED_MOST = 16 * 1024 * 1024
+QUEUED_MOST = 32 * 1024 * 1024
 """Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
 TOGETHER = 64
 """Chunks written at once, 4 MiB."""
