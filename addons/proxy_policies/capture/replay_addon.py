@@ -196,6 +196,8 @@ def _with_body(head: Request, flow: http.HTTPFlow) -> Request:
 
 def _unplayable(entry: Entry) -> str:
     """Say why an entry has no answer to give; empty when it has."""
+    if entry.response.status == 101:
+        return "a WebSocket connection, which is recorded but not played"
     if entry.response.status < 200:
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.body.lost:
