@@ -176,6 +176,19 @@ async def test_a_connect_in_pieces(mitmdump: Start, size: int) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("data", [b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x"])
+async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes) -> None:
+    """Closed at once, or nonsense: mitmproxy deals with it as ever."""
+    proxy = mitmdump()
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(data)
+        writer.close()
+    await asyncio.to_thread(proxy.wait_log, r"(?s)(client disconnect.*){5}")
+    assert "Traceback" not in proxy.log()
+    assert "crashed" not in proxy.log()
+
+
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(*script(tmp_path, NOTING))
     async with serving(echo) as port, asyncio.timeout(15):

@@ -39,11 +39,15 @@ class Watched:
         self.end = End(reader, writer)
         self.tunnel: Tunnel | None = None
         self.is_tunnel_to_be = False
+        self._is_first = True
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
         self._out = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
         """Return the next chunk; once the tunnel is ours, carry it to its end and return b""."""
+        if self._is_first:
+            self._is_first = False
+            await asyncio.sleep(0)  # mitmproxy's tasks are eager: it is not ready for bytes before its task waits once
         if self.tunnel and self._inside is None:
             return await self.tunnel.carry(self)
         data = self.take_back() or await self.end.reader.read(limit)
