@@ -13,6 +13,7 @@ last whole entry of a torn file is the entry that was being written.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -49,7 +50,7 @@ def _lay_out(value: Any, depth: int) -> str:
     """Return JSON with one member to a line down to DEPTH: read in review, and compared line by line."""
     pad = " " * depth
     if isinstance(value, dict) and value and depth < DEPTH and not _is_leaf(value, depth):
-        inner = [f"{pad}{json.dumps(str(name))}: {_lay_out(item, depth + 1)}" for name, item in value.items()]
+        inner = [f"{pad}{_dump(str(name))}: {_lay_out(item, depth + 1)}" for name, item in value.items()]
         return "{\n" + ",\n".join(inner) + "\n" + " " * (depth - 1) + "}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "[\n" + ",\n".join(pad + _dump(item) for item in value) + "\n" + " " * (depth - 1) + "]"
@@ -61,17 +62,20 @@ def _is_leaf(value: dict[str, Any], depth: int) -> bool:
 
 
 def _dump(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if _encodable(text) else json.dumps(value)
+    if value.__class__ is int:
+        return str(value)
+    text = _READABLE.encode(value)
+    return text if text.isascii() or _encodable(text) else _ASCII.encode(value)
+
+
+_READABLE = json.JSONEncoder(ensure_ascii=False)
+_ASCII = json.JSONEncoder()
+_SEPARATORS = re.compile("[\u2028\u2029\x85\ud800-\udfff]")
 
 
 def _encodable(text: str) -> bool:
     """Say whether the text has no lone surrogate, and no separator that editors take for a line's end."""
-    try:
-        text.encode()
-    except UnicodeError:
-        return False
-    return not any(char in text for char in "\u2028\u2029\x85")
+    return not _SEPARATORS.search(text)
 
 
 def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:

@@ -90,6 +90,8 @@ def _json_value(name: str, source: str, replace: Replace) -> str:
 
 
 def _loads(source: str) -> str:
+    if "\\" not in source:
+        return source[1:-1]
     try:
         return str(json.loads(source, strict=False))
     except ValueError:

@@ -7,7 +7,7 @@ correlation go on working, and nobody without the key can try passwords against 
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
 
 PLACEHOLDER = re.compile(r"secret_[0-9a-f]{16}")
@@ -42,9 +42,10 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-def is_secret_name(name: str, names: Iterable[str] = ()) -> bool:
+@lru_cache(4096)  # the same few names come with every exchange
+def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
     """Say whether a field, parameter or member of this name carries a secret; `names` are further ones."""
-    parts = words(name)
+    parts = words(name[:200])
     if any(part in WORDS for part in parts) or "".join(parts) in WORDS:
         return True
     if any(owner in KEY_OWNERS and key in ("key", "keys") for owner, key in pairwise(parts)):
