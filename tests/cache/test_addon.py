@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import exceptions
-from mitmproxy.test import taddons
+from mitmproxy.test import taddons, tflow
 
 from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.memory import MemoryStore
@@ -80,3 +80,17 @@ async def test_a_folder_that_cannot_be_used_is_refused(cache: tuple[Cache, taddo
     with pytest.raises(exceptions.OptionsError, match="file"):
         context.options.update(cache=f"disk:{tmp_path / 'file'}")
     assert policy.desk is before
+
+
+async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
+    cache: tuple[Cache, taddons.context], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    policy, _ = cache
+    flow = tflow.tflow()
+    monkeypatch.setattr("proxy_policies.cache.asking.decide", broken)
+    await policy.request(flow)
+    assert flow.response is None
+    assert "goes on without the cache" in caplog.text

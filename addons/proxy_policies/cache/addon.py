@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -21,6 +23,23 @@ from proxy_policies.settings import Setting, parse_size, parse_switch, refuse
 
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""
+
+logger = logging.getLogger(__name__)
+
+Hook = Callable[["Cache", http.HTTPFlow], Awaitable[None]]
+
+
+def convenience(hook: Hook) -> Hook:
+    """Log what goes wrong in a hook, and let the exchange go on: mitmproxy would skip the policies after us."""
+
+    @functools.wraps(hook)
+    async def guarded(self: "Cache", flow: http.HTTPFlow) -> None:
+        try:
+            await hook(self, flow)
+        except Exception:
+            logger.exception(f"cache: {flow.request.pretty_url} goes on without the cache")
+
+    return guarded
 
 
 class Cache:
@@ -87,6 +106,7 @@ class Cache:
                 await asyncio.wait_for(self.desk.store.close(), CLOSING)
             self.desk, self._chosen = None, None
 
+    @convenience
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or send on."""
         if self.desk is None or asking.is_idle(flow):
@@ -96,6 +116,7 @@ class Cache:
         else:
             await asking.ask(self.desk, flow)
 
+    @convenience
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Freshen, stand in, or store."""
         visit = visit_of(flow)
@@ -114,6 +135,7 @@ class Cache:
         """Read on in a stored body that is being sent."""
         await provide(wanted)
 
+    @convenience
     async def error(self, flow: http.HTTPFlow) -> None:
         """Stand in for an origin that failed, where nothing was sent yet."""
         visit = visit_of(flow)
