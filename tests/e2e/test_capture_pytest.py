@@ -29,7 +29,6 @@ def test_extra(http_capture):
 
 def run(folder: Path, url: str, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-p", "proxy_policies.capture.pytest_plugin"]
     env = environment(SHOP=url, HTTP_CAPTURE_CONFDIR=str(folder / "conf"), **extra)
     return subprocess.run([*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=90)
 
