@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,8 +57,7 @@ def test_http_to_a_name_whatever_the_port(pair: Pair, origin_server: Origin, cur
     assert origin_server.requests[-1].get("host") == url.split("/")[2]
 
 
-@pytest.mark.parametrize("flags", [["-p"], ["-p", "--socks5-hostname"]], ids=["connect", "connect again"])
-def test_connect_to_a_name(pair: Pair, origin_server: Origin, curl: Any, flags: list[str]) -> None:
+def test_connect_to_a_name(pair: Pair, origin_server: Origin, curl: Any) -> None:
     result = curl("-p", *through(pair, "http://wiki.office.internal/"))
     assert (result.heads[0].split(" ")[1], result.status) == ("200", 200)
 
@@ -157,8 +157,6 @@ def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> N
             connection.send(f"you said {message!s}")
 
     with websockets.sync.server.serve(answer, "127.0.0.1", 0) as server:
-        import threading
-
         threading.Thread(target=server.serve_forever, daemon=True).start()
         pair.start_work({"chat": server.socket.getsockname()[1]}, name="talk")
         uri = "ws://chat.talk.internal/"
