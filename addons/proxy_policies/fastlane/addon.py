@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +16,10 @@ from proxy_policies.fastlane import set_up
 from proxy_policies.fastlane.dispatch import Dispatch, Table
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
+from proxy_policies.fastlane.workers import WORKER
 from proxy_policies.settings import Setting, one_of
+
+logger = logging.getLogger(__name__)
 
 SERVED = "served in the fast lane"
 
@@ -46,6 +51,11 @@ class Fastlane:
         dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
         self._table = dispatch.table
         return dispatch.install()
+
+    def running(self) -> None:
+        """Say, once, that several workers share no memory."""
+        if os.environ.get(WORKER) == "1" and getattr(ctx.options, "cache", "") == "memory":
+            logger.info("each worker has a cache of its own; --set cache=disk:FOLDER is one for all")
 
     def done(self) -> None:
         """Leave mitmproxy as it was."""
