@@ -36,7 +36,7 @@ class Plan:
 
 
 WHOLE = Plan(seconds=4, rounds=5, scale=1)
-QUICK = Plan(seconds=1, rounds=2, scale=0.1)
+QUICK = Plan(seconds=1, rounds=2, scale=0.3)
 
 
 def arguments() -> argparse.Namespace:

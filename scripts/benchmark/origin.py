@@ -1,7 +1,7 @@
 """What the proxies stand in front of: `python origin.py http PORT` or `python origin.py tunnel PORT`, until killed.
 
-http: `/hit/SIZE/…` answers that many bytes, cacheable for an hour; `/miss/…` what may not be stored; `/html/…` text that
-can be compressed. tunnel: the first line says what happens next: `down BYTES`, `up BYTES` or `echo`.
+http: `/hit/SIZE/…` answers that many bytes, cacheable for an hour; `/miss/…` what may not be stored; `/html/…` text
+that can be compressed. tunnel: the first line says what happens next: `down BYTES`, `up BYTES` or `echo`.
 """
 
 from __future__ import annotations

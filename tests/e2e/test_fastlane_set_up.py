@@ -198,7 +198,7 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
         assert await asyncio.to_thread(proxy.stop) == 0
         assert await drink(reader) == b""
         writer.close()
-    assert FAST in proxy.log()
+    proxy.wait_log(FAST)
     assert "rror" not in proxy.log()
 
 
@@ -209,4 +209,4 @@ async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
         writer.write(b"ping")
         assert await drink(reader) == b"ping"
         writer.close()
-    assert FAST in proxy.log()
+    await asyncio.to_thread(proxy.wait_log, FAST)

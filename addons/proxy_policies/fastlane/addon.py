@@ -15,6 +15,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies.fastlane import set_up
 from proxy_policies.fastlane.dispatch import Dispatch, Table
 from proxy_policies.fastlane.handover import Handover
+from proxy_policies.fastlane.hits import Desk, Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.fastlane.workers import WORKER
 from proxy_policies.settings import Setting, one_of
@@ -38,9 +39,14 @@ class Fastlane:
         self._handover = Handover(handler_of)
         self._undo: list[Callable[[], None]] = []
         self._table: Table
+        self._gate = set_up.gate()
+        self._hits = Hits()
+        self._desks: dict[Client, Desk] = {}
 
     def configure(self, updated: set[str]) -> None:
-        """Put the fast ways in place, or take them out."""
+        """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
+        self._gate.forget()
+        self._hits.forget()
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
@@ -68,16 +74,27 @@ class Fastlane:
             return
         self._handover.watch(client, client)
         watched, handler = self._handover.watched(client, client), handler_of(client)
+        if self.fast_lane == "all" and watched and handler:
+            self._desks[client] = desk = Desk(self._hits, self._table, handler)
+            watched.front = desk.serve
         inspection = ctx.master.addons.get("inspection")
-        if not (watched and handler and inspection and set_up.may_set_up(client, self._table)):
+        if not (watched and handler and inspection and set_up.is_candidate(client)):
+            return
+        if not self._gate.is_open(self._table):
             return
         if await set_up.serve(handler, watched, inspection.inspect_hosts):
             end(handler)
 
     def client_disconnected(self, client: Client) -> None:
         """Take the word back by which mitmproxy was kept out of a connection."""
+        self._desks.pop(client, None)
         if client.error == SERVED:
             client.error = None
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Learn from a hit in the slow lane."""
+        if desk := self._desks.get(flow.client_conn):
+            desk.note(flow)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection for a tunnel to come."""

@@ -31,6 +31,14 @@ class Table:
         self._families: list[tuple[object, list[object]]] = []
         self._same: Callable[[list[object], list[object]], bool] = operator.eq
         self._groups: dict[str, Groups] = {}
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """A number that changes whenever the addons do."""
+        if not self._is_current():
+            self._look_around()
+        return self._version
 
     def groups(self, name: str) -> Groups:
         """Return the groups of addons to ask for an event, in order."""
@@ -50,6 +58,7 @@ class Table:
         )
 
     def _look_around(self) -> None:
+        self._version += 1
         self._chain = list(self._manager.chain)
         everybody = list(addonmanager.traverse(self._chain))
         self._families = [(addon, list(addon.addons)) for addon in everybody if hasattr(addon, "addons")]

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from mitmproxy.connection import Client, Connection, Server
@@ -28,6 +28,9 @@ from proxy_policies.relay.ends import End, SinkError
 
 PATIENCE = 1.0  # seconds that an end of file waits for the chunk before it to come out of the layers
 
+Front = Callable[[bytes], Awaitable[bytes]]
+"""Shown what a client sends, before mitmproxy: deals with some of it and returns the rest."""
+
 Relayed = Callable[[bool, int], None]
 """Told of every bite relayed: whether it came from the client, and its bytes."""
 
@@ -38,6 +41,7 @@ class Watched:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.end = End(reader, writer)
         self.tunnel: Tunnel | None = None
+        self.front: Front | None = None
         self.is_tunnel_to_be = False
         self._is_first = True
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
@@ -50,12 +54,19 @@ class Watched:
             await asyncio.sleep(0)  # mitmproxy's tasks are eager: it is not ready for bytes before its task waits once
         if self.tunnel and self._inside is None:
             return await self.tunnel.carry(self)
-        data = self.take_back() or await self.end.reader.read(limit)
+        data = await self._next(limit)
         if data:
             self._inside = data
             self._out.clear()
             return data
         return await self._at_end()
+
+    async def _next(self, limit: int) -> bytes:
+        """Return the next bytes that are mitmproxy's business."""
+        while data := self.take_back() or await self.end.reader.read(limit):
+            if self.front is None or (data := await self.front(data)):
+                return data
+        return b""
 
     def put_back(self, data: bytes) -> None:
         """Let mitmproxy read first what somebody else has read already."""

@@ -1,6 +1,6 @@
 """Tunnels set up without the machinery: answered, dialled and linked before mitmproxy reads. Tried on mitmproxy 12.2.
 
-Only what nobody could want otherwise: `may_set_up` and `connect.read_connect` say when. Whatever goes wrong before the
+Only what nobody could want otherwise: the gate and `connect.read_connect` say when. Whatever goes wrong before the
 200 goes the slow way, with every byte back in its place.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mitmproxy import ctx
@@ -18,11 +17,10 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
 from mitmproxy.proxy.mode_specs import RegularMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
-from mitmproxy.utils import human
 
 from proxy_policies import dial
 from proxy_policies.fastlane.connect import ANSWER, Connect, read_connect
-from proxy_policies.fastlane.dispatch import Table
+from proxy_policies.fastlane.gate import Gate
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.inspection.hosts import Act, Hosts, Seen, decide
 from proxy_policies.passthrough.layer import TunnelLayer
@@ -44,27 +42,14 @@ WISHES = ("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr
 """Options with a say in tunnels; any that is set makes all of them go the slow way."""
 
 
-def may_set_up(client: Client, table: Table) -> bool:
-    """Say whether nothing that is loaded or set has a say in a tunnel besides `inspect_hosts`."""
-    return (
-        type(client.proxy_mode) is RegularMode
-        and client.error is None
-        and ctx.options.connection_strategy == "eager"
-        and not any(getattr(ctx.options, name, None) for name in WISHES)
-        and not any(map(is_foreign, _asked(table)))
-    )
+def gate() -> Gate:
+    """Make the gate of this way."""
+    return Gate(EVENTS, KNOWN, WISHES, lambda: bool(ctx.options.connection_strategy == "eager"))
 
 
-def _asked(table: Table) -> Iterable[object]:
-    return (addon for name in EVENTS for group in table.groups(name) for addon in group)
-
-
-def is_foreign(addon: object) -> bool:
-    """Say whether an addon is neither mitmproxy's own nor one of ours whose hooks are provided for."""
-    kind = type(addon)
-    if kind.__module__.startswith("mitmproxy."):
-        return False
-    return not (kind.__module__.startswith("proxy_policies.") and getattr(addon, "name", "") in KNOWN)
+def is_candidate(client: Client) -> bool:
+    """Say whether a client may ask for a tunnel, and nobody has refused it yet (as block_global does)."""
+    return type(client.proxy_mode) is RegularMode and client.error is None
 
 
 def untouched(hosts: Hosts, asked: Connect) -> str:
@@ -139,7 +124,6 @@ async def _dial(handler: ConnectionHandler, asked: Connect) -> Target | None:
         server.state = ConnectionState.OPEN
         server.peername = writer.get_extra_info("peername")
         server.sockname = writer.get_extra_info("sockname")
-        handler.log(f"server connect {human.format_address(server.address)}")
         return Target(server, reader, writer)
     return None
 
@@ -157,6 +141,5 @@ async def _relay(handler: ConnectionHandler, client: End, target: Target, why: s
     try:
         await link.link(client, End(target.reader, target.writer), idle=ctx.options.tcp_timeout, counts=counts)
     finally:
-        handler.log(f"server disconnect {human.format_address(target.server.address)}")
         layer.shown.live = False
         await addons.handle_lifecycle(TcpEndHook(layer.shown))

@@ -1,0 +1,263 @@
+"""Hits before the machinery: the same requests down both lanes, and everything that keeps them in the slow one.
+
+A request that comes in two pieces takes the slow lane, whole it takes the fast one, in the same proxy at the same time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_fastlane_tunnels import Start, script
+from tests.support.origin import Answer, Origin
+
+pytestmark = pytest.mark.timeout(100)
+
+NOTING = """
+import logging
+from proxy_policies.fastlane.hits import Hits
+genuine = Hits.answer
+def answer(self, client, head, store):
+    data = genuine(self, client, head, store)
+    logging.info("fast lane: yes" if data else "fast lane: no")
+    return data
+Hits.answer = answer
+"""
+YES = "fast lane: yes"
+ALL = ("--set", "fast_lane=all")
+HTML = b"<p>the same words over and over</p>\n" * 200
+FRESH = ("Cache-Control", "max-age=1000")
+
+
+class Connection:
+    """A client connection that reads whole responses."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+
+    def ask(self, request: bytes, *, in_pieces: bool = False) -> bytes:
+        """Send a request, whole or in two pieces, and give the response, head and body."""
+        if in_pieces:
+            self.socket.sendall(request[:9])
+            time.sleep(0.004)  # so that the proxy reads it by itself
+            request = request[9:]
+        self.socket.sendall(request)
+        return self.response(has_body=True)
+
+    def response(self, *, has_body: bool) -> bytes:
+        while b"\r\n\r\n" not in self.buffer:
+            self._more()
+        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        status = int(head.split()[1])
+        length = re.search(rb"(?im)^content-length: (\d+)\r?$", head)
+        size = int(length[1]) if length and has_body and status not in (204, 304) else 0
+        while len(self.buffer) < size:
+            self._more()
+        body, self.buffer = self.buffer[:size], self.buffer[size:]
+        return head + b"\r\n\r\n" + body
+
+    def _more(self) -> None:
+        data = self.socket.recv(65536)
+        assert data, "closed"
+        self.buffer += data
+
+
+def at_its_time(response: bytes) -> tuple[bytes, list[int]]:
+    """Take out what a second more or less changes."""
+    pattern = rb"(?m)(^Age: |; ttl=)(\d+)"
+    return re.sub(pattern, rb"\1", response), [int(value) for _, value in re.findall(pattern, response)]
+
+
+def assert_same(fast: bytes, slow: bytes) -> None:
+    (fast_rest, fast_times), (slow_rest, slow_times) = at_its_time(fast), at_its_time(slow)
+    assert fast_rest == slow_rest
+    assert all(abs(one - other) <= 1 for one, other in zip(fast_times, slow_times, strict=True))
+
+
+def origin_with_pages(origin: Callable[..., Origin]) -> Origin:
+    running = origin()
+    text = ("Content-Type", "text/html")
+    dated = ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+    running.route("/tagged", Answer(headers=[FRESH, text, ("ETag", '"one"')], body=HTML))
+    running.route("/dated", Answer(headers=[FRESH, text, dated], body=HTML))
+    running.route("/varied", Answer(headers=[FRESH, text, ("Vary", "Accept-Language")], body=HTML))
+    running.route(
+        "/small", Answer(headers=[FRESH, ("Set-Cookie", "a=b"), ("X-Twice", "1"), ("X-Twice", "2")], body=b"x")
+    )
+    running.route("/empty", Answer(headers=[FRESH], body=b""))
+    running.route("/moved", Answer(301, headers=[FRESH, ("Location", "/small")], body=b"moved"))
+    running.route("/private", Answer(headers=[("Cache-Control", "private")], body=b"mine"))
+    return running
+
+
+PATHS = ["/tagged", "/dated", "/varied", "/small", "/empty", "/moved"]
+FIELDS = [
+    *(
+        "",
+        "Accept-Encoding: gzip",
+        "Accept-Encoding: zstd, br;q=0.5",
+        "Accept-Encoding: identity",
+        "Accept-Language: de",
+    ),
+    *('If-None-Match: "one"', 'If-None-Match: W/"one"', 'If-None-Match: "two"', "If-None-Match: *"),
+    "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT",
+    *("Range: bytes=0-9", "Range: bytes=-5", "Range: bytes=1-", "Range: bytes=0-1,4-5", "Range: bytes=99999999-"),
+    *('Range: bytes=0-3\r\nIf-Range: "one"', "Cache-Control: max-age=500", "Cache-Control: no-cache", "Cookie: a=b"),
+    *(
+        "Authorization: Basic eDp5",
+        "Connection: keep-alive",
+        "Connection: close",
+        "Accept-Encoding: gzip\r\nRange: bytes=0-9",
+    ),
+]
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_both_lanes_answer_the_same(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, mode: str) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
+    base = "" if mode == "reverse" else pages.url
+    compared = 0
+    for path, fields in itertools.product(PATHS, FIELDS):
+        lines = f"{fields}\r\n" if fields else ""
+        request = f"GET {base}{path} HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n{lines}\r\n".encode()
+        if "close" in fields:
+            fresh = [Connection(proxy.port) for _ in range(5)]
+            fast = [one.ask(request) for one in fresh[:4]][-1]
+            slow = fresh[4].ask(request, in_pieces=True)
+        else:
+            connection = Connection(proxy.port)
+            fast = [connection.ask(request) for _ in range(4)][-1]
+            slow = connection.ask(request, in_pieces=True)
+        if b"; hit" in slow or b" 304 " in slow:
+            assert_same(fast, slow)
+            compared += 1
+    assert compared > 80
+    proxy.wait_log(f"(?s)({YES}.*){{80}}")
+    assert "Traceback" not in proxy.log()
+
+
+def test_head(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    connection = Connection(proxy.port)
+    connection.ask(f"GET {pages.url}/tagged HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
+    answers = []
+    for _ in range(3):
+        connection.socket.sendall(f"HEAD {pages.url}/tagged HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
+        answers.append(connection.response(has_body=False))
+    assert_same(answers[2], answers[0])
+    proxy.wait_log(YES)
+
+
+def test_hits_are_printed_like_other_flows(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    connection = Connection(proxy.port)
+    for _ in range(5):
+        connection.ask(f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
+    connection.socket.close()
+    proxy.wait_log("client disconnect")
+    printed = re.findall(rf"(?m)^127\.0\.0\.1:\d+: GET {pages.url}/small\n +<< 200 \w+ 1b$", proxy.log())
+    assert len(printed) == 5
+    assert len(set(printed)) == 1
+    assert len(pages.requests) == 1
+
+
+def test_pipelined_with_a_miss_between(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    connection = Connection(proxy.port)
+
+    def request(path: str) -> bytes:
+        return f"GET {pages.url}{path} HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
+
+    for _ in range(4):
+        connection.ask(request("/small"))
+        connection.ask(request("/empty"))
+    for _ in range(20):
+        paths = ["/small", "/empty", "/small", "/private", "/small", "/empty"]
+        connection.socket.sendall(b"".join(map(request, paths)))
+        bodies = [connection.response(has_body=True).partition(b"\r\n\r\n")[2] for _ in paths]
+        assert bodies == [b"x", b"", b"x", b"mine", b"x", b""]
+    proxy.wait_log(f"(?s)({YES}.*){{60}}")
+
+
+def test_what_expires_is_asked_for_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    pages = origin()
+    pages.route("/", Answer(headers=[("Cache-Control", "max-age=1")], body=b"x"))
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    connection = Connection(proxy.port)
+    request = f"GET {pages.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
+    for _ in range(4):
+        connection.ask(request)
+    proxy.wait_log(YES)
+    time.sleep(1.1)  # the point of the test
+    connection.ask(request)
+    assert len(pages.requests) == 2
+
+
+FOREIGN = "class Watcher:\n    def {}(self, flow): pass\naddons = [Watcher()]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--set", "fast_lane=on"), ""),
+        ((*ALL, "--set", "header_rules=//X-Test/1"), ""),
+        ((*ALL, "--set", "cache=off"), ""),
+        ((*ALL, "--set", "flow_detail=2"), ""),
+        ((*ALL, "--proxyauth", "any"), ""),
+        *(((*ALL,), FOREIGN.format(hook)) for hook in ("requestheaders", "request", "responseheaders", "response")),
+    ],
+    ids=[
+        "on",
+        "header_rules",
+        "cache=off",
+        "flow_detail",
+        "proxyauth",
+        "requestheaders",
+        "request",
+        "responseheaders",
+        "response",
+    ],
+)
+def test_left_to_the_slow_lane(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING + text), *arguments)
+    connection = Connection(proxy.port)
+    credentials = "Proxy-Authorization: Basic eDp5"
+    for _ in range(4):
+        connection.ask(
+            f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n{credentials}\r\n\r\n".encode()
+        )
+    assert YES not in proxy.log()
+
+
+def test_credentials_are_asked_for_though_it_was_learnt(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """proxyauth set while the proxy runs: what was learnt before counts no more."""
+    pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
+    policies.write_text("fast_lane: all\n")
+    proxy = mitmdump(*script(tmp_path, NOTING), "--set", f"policy_file={policies}")
+    connection = Connection(proxy.port)
+    request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
+    for _ in range(4):
+        assert connection.ask(request).startswith(b"HTTP/1.1 200")
+    proxy.wait_log(YES)
+    policies.write_text("fast_lane: all\nproxyauth: 'me:secret'\n")
+    deadline = time.monotonic() + 15
+    while not (answer := Connection(proxy.port).ask(request)).startswith(b"HTTP/1.1 407"):
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.05)
+    assert connection.ask(request).startswith(b"HTTP/1.1 407")
