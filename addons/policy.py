@@ -10,6 +10,8 @@ from proxy_policies.fastlane.addon import Fastlane
 from proxy_policies.greeting.addon import Greeting
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
+from proxy_policies.inspection.addon import Inspection
+from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.reverse_tunnel.addon import Home, Work
 
@@ -18,6 +20,8 @@ from proxy_policies.reverse_tunnel.addon import Home, Work
 addons = chain(
     PolicyFile(),
     Hops(),
+    Inspection(),
+    Passthrough(),
     RequestRules(),
     Replay(),
     Capture(),

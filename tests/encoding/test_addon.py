@@ -56,7 +56,7 @@ def response_of(flow: http.HTTPFlow) -> http.Response:
     return flow.response
 
 
-@pytest.mark.parametrize(("method", "body"), [("GET", KEPT), ("HEAD", b"")])
+@pytest.mark.parametrize(("method", "body"), [("GET", KEPT), ("HEAD", b"")], ids=["GET", "HEAD"])
 def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> None:
     flow = hit(Keeper(KEPT), method)
     assert response_of(flow).raw_content == body

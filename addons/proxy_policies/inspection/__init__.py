@@ -1,0 +1,1 @@
+"""Which hosts' TLS is opened: those the user lists, and no other."""

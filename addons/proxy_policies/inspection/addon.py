@@ -1,0 +1,109 @@
+"""Opens the TLS of listed hosts, and leaves every other tunnel untouched."""
+
+import logging
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from mitmproxy import exceptions, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.addons.next_layer import NeedsMoreData
+from mitmproxy.connection import Client
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.layers import UDPLayer
+from mitmproxy.tls import TlsData
+
+from proxy_policies import trace
+from proxy_policies.dial import format_target
+from proxy_policies.inspection.hosts import Act, Decision, Refusals, decide, parse_hosts
+from proxy_policies.passthrough.first_said import first_said, is_decided_by_mitmproxy, is_dns
+from proxy_policies.passthrough.layer import TunnelLayer
+from proxy_policies.patches import ask_early
+from proxy_policies.settings import Setting, parse_duration, parse_switch
+
+logger = logging.getLogger(__name__)
+
+REFUSED = "trust the proxy's certificate"
+"""What mitmproxy says, in one sentence or another, of a client that wants nothing of our certificate."""
+
+
+class Inspection:
+    """Decides about every new connection, in every mode, whether mitmproxy may look inside."""
+
+    name = "inspection"
+    inspect_hosts = Setting(
+        (), parse_hosts, "Hosts whose HTTPS is opened: globs over host or host:port; !glob excludes; * is all."
+    )
+    inspect_fail_open = Setting(
+        "off", parse_switch, "Leave a host untouched for a while when a client refuses our certificate (pinning)."
+    )
+    inspect_fail_open_ttl = Setting("1h", parse_duration, "How long inspect_fail_open leaves a host untouched.")
+
+    def __init__(self) -> None:
+        self._refusals = Refusals()
+        self._opened: WeakKeyDictionary[Client, str] = WeakKeyDictionary()
+        self._undo: Callable[[], None] | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Be asked early."""
+        self._undo = ask_early.PATCH.apply()
+
+    def done(self) -> None:
+        """Be asked no more."""
+        if self._undo is not None:
+            self._undo()
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        """Decide about a connection, unless mitmproxy's own options have."""
+        context = nextlayer.context
+        if nextlayer.layer is not None or not context.layers or not ask_early.is_tunnel(context):
+            return
+        if context.server.address is None or is_dns(nextlayer):
+            return
+        try:
+            if is_decided_by_mitmproxy(nextlayer):
+                return
+            decision = self._decide(nextlayer)
+        except NeedsMoreData:
+            raise exceptions.AddonHalt from None
+        if decision.act is Act.WAIT:
+            raise exceptions.AddonHalt  # nobody else shall decide yet
+        self._carry_out(nextlayer, decision)
+
+    def _decide(self, nextlayer: layer.NextLayer) -> Decision:
+        host, port, *_ = nextlayer.context.server.address or ("", 0)
+        seen, sni = first_said(nextlayer)
+        decision = decide(self.inspect_hosts, host, port, seen, sni)
+        if decision.act is Act.OPEN and self.inspect_fail_open:
+            now = time.time()
+            if any(self._refusals.covers(name, port, now) for name in (host, sni) if name):
+                return Decision(Act.UNTOUCHED, "a client refused our certificate")
+        return decision
+
+    def _carry_out(self, nextlayer: layer.NextLayer, decision: Decision) -> None:
+        context = nextlayer.context
+        if decision.act is Act.OPEN:
+            self._opened[context.client] = decision.why
+        elif context.client.transport_protocol == "udp":
+            nextlayer.layer = UDPLayer(context, ignore=True)
+        else:
+            nextlayer.layer = TunnelLayer(context, decision.why)
+            if decision.is_surprising:
+                host, port, *_ = context.server.address or ("", 0)
+                logger.info(f"{format_target(host, port)} is left untouched: {decision.why}")
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Say on a flow that we could see it because its host is listed."""
+        if flow.client_conn.tls and (why := self._opened.get(flow.client_conn)):
+            trace.note(flow, self.name, "opened", why)
+
+    def tls_failed_client(self, data: TlsData) -> None:
+        """Leave a host alone whose client wants nothing of our certificate, if the user asked for that."""
+        client, address = data.context.client, data.context.server.address
+        if not self.inspect_fail_open or client not in self._opened or address is None:
+            return
+        if REFUSED in (data.conn.error or ""):
+            host, port = client.sni or address[0], address[1]
+            self._refusals.note(host, port, time.time(), self.inspect_fail_open_ttl)
+            target, ttl = format_target(host, port), self.inspect_fail_open_ttl
+            logger.warning(f"{target} is left untouched for {ttl:g} s: a client refused our certificate")

@@ -1,0 +1,210 @@
+"""The hosts a user lists, and what becomes of a connection: opened or left untouched."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+
+EXAMPLES = "write a glob such as *.example.com, example.com:8443, !pay.example.com or *"
+_REGEX_SIGNS = frozenset("\\^$(|")
+_IPV6 = re.compile(r"\[([0-9a-f:.%*?]*:[0-9a-f:.%*?]*)\](?::(.*))?")
+_PORT = re.compile(r"[0-9*?]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """One value of inspect_hosts. Host and port are globs, the host in lower case."""
+
+    host: str
+    port: str = "*"
+    excludes: bool = False
+
+    def matches(self, host: str, port: int) -> bool:
+        """Say whether a normalised host and its port fall under this glob."""
+        return fnmatchcase(host, self.host) and fnmatchcase(str(port), self.port)
+
+
+def parse_glob(text: str) -> Glob:
+    """Read `host`, `host:port` or `!…`. Raises ValueError with the glob that was probably meant."""
+    value = text.strip()
+    bare = value.removeprefix("!").strip()
+    if not bare:
+        raise ValueError(EXAMPLES)
+    if _REGEX_SIGNS & set(bare) or bare.startswith(".*"):
+        raise ValueError(f"{bare!r} is a regular expression{_meant(glob_meant(bare))}")
+    if "/" in bare:
+        host = bare.partition("://")[2] or bare
+        raise ValueError(f"{bare!r} is not a host{_meant([host.partition('/')[0]])}")
+    if re.search(r"[\s,;]", bare):
+        raise ValueError(f"{bare!r} is more than one host; repeat the option for each")
+    host, port = _split(bare)
+    return Glob(normal(host), port, value.startswith("!"))
+
+
+def _split(bare: str) -> tuple[str, str]:
+    """Split host and port, both globs; an IPv6 address may stand without its brackets."""
+    if match := _IPV6.fullmatch(bare.lower()):
+        host, port = match[1], match[2]
+    elif bare.count(":") > 1 and "[" not in bare:
+        host, port = bare, None
+    else:
+        host, colon, rest = bare.rpartition(":")
+        host, port = (host, rest) if colon else (bare, None)
+        if host.count("[") != host.count("]"):
+            raise ValueError(f"{bare!r} has a [ without a ]{_meant([bare.replace('[', '')])}")
+    if not host or (port is not None and not _PORT.fullmatch(port)):
+        raise ValueError(f"{bare!r} has no valid {'port' if host else 'host'}; {EXAMPLES}")
+    return host, port or "*"
+
+
+def _meant(globs: list[str]) -> str:
+    return f"; write {' and '.join(globs)}" if globs and all(globs) else f"; {EXAMPLES}"
+
+
+def glob_meant(regex: str) -> list[str]:
+    """Guess the globs that a regular expression stands for; none when it cannot be said in globs."""
+    text = re.sub(r"\((?:\?:)?\.[*+]\\?\.\)[?*]?", "*", regex)  # (.+\.)?example → *example
+    group = re.fullmatch(r"(.*?)\((?:\?:)?([^()]*)\)(.*)", text)
+    spread = [f"{group[1]}{one}{group[3]}" for one in group[2].split("|")] if group else text.split("|")
+    globs = [_unescaped(one) for one in spread]
+    return [] if any(re.search(r"[\\^$()|+{}]", glob) for glob in globs) else globs
+
+
+def _unescaped(regex: str) -> str:
+    return re.sub(r"\\([.\-:])", r"\1", re.sub(r"\.[*+]", "*", regex.strip().removeprefix("^").removesuffix("$")))
+
+
+def normal(host: str) -> str:
+    """Write a host in the one way it is compared: lower case, ASCII, no dot at its end."""
+    text = host.strip().rstrip(".").lower()
+    if text.isascii():
+        return text
+    try:
+        return text.encode("idna").decode("ascii")
+    except UnicodeError:
+        return text
+
+
+def is_address(host: str) -> bool:
+    """Tell an IP address from a name."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """What a user lists."""
+
+    globs: tuple[Glob, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(not glob.excludes for glob in self.globs)
+
+    def lists(self, host: str, port: int) -> bool:
+        """Say whether a host is listed and not excluded, in whatever order that was said."""
+        hits = [glob for glob in self.globs if glob.matches(normal(host), port)]
+        return bool(hits) and not any(glob.excludes for glob in hits)
+
+
+def parse_hosts(values: Sequence[str]) -> Hosts:
+    """Read the values of inspect_hosts; raises ValueError."""
+    return Hosts(tuple(parse_glob(value) for value in values))
+
+
+class Seen(Enum):
+    """What has come over a new connection."""
+
+    NOTHING = auto()
+    """Nothing yet, or not enough to tell."""
+    SERVER = auto()
+    """The server spoke first."""
+    TLS = auto()
+    HTTP = auto()
+    OTHER = auto()
+
+
+def plain_start(data: bytes) -> Seen:
+    """Tell HTTP from what is neither HTTP nor TLS by the first bytes of a client."""
+    line, _, rest = data.partition(b"\n")
+    method, space, _ = line.partition(b" ")
+    if space:
+        return Seen.HTTP if method.isalpha() and not data.startswith(b"SSH") else Seen.OTHER
+    is_open = not rest and line == data and len(line) < 20 and (not line or line.isalpha())
+    return Seen.NOTHING if is_open else Seen.OTHER
+
+
+class Act(Enum):
+    """What becomes of a connection."""
+
+    OPEN = auto()
+    """mitmproxy may look inside."""
+    UNTOUCHED = auto()
+    WAIT = auto()
+    """More must be seen first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a connection, and why."""
+
+    act: Act
+    why: str
+    is_surprising: bool = False
+    """A user who listed the host would ask why."""
+
+
+NOT_LISTED = Decision(Act.UNTOUCHED, "not in inspect_hosts")
+
+
+def decide(hosts: Hosts, host: str, port: int, seen: Seen, sni: str | None = None) -> Decision:
+    """Decide about a connection to `host`, a name or an address, once enough of it is seen.
+
+    A name is decided by itself, and its SNI must agree; an address counts if it is listed
+    itself, else the SNI speaks for it.
+    """
+    is_listed, is_named = hosts.lists(host, port), not is_address(host)
+    if not is_listed and (is_named or not hosts):
+        return NOT_LISTED
+    match seen:
+        case Seen.NOTHING:
+            return Decision(Act.WAIT, "the client has not said enough")
+        case Seen.SERVER:
+            return Decision(Act.UNTOUCHED, "the server speaks first")
+        case Seen.OTHER:
+            return Decision(Act.UNTOUCHED, "neither TLS nor HTTP")
+        case Seen.HTTP:
+            return Decision(Act.OPEN, "listed") if is_listed else NOT_LISTED
+    return _decide_tls(hosts, port, sni, is_listed, is_named)
+
+
+def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_named: bool) -> Decision:
+    if is_listed and (sni is None or not is_named):
+        return Decision(Act.OPEN, "listed")
+    if sni is not None and hosts.lists(sni, port):
+        return Decision(Act.OPEN, "listed" if is_listed else "its SNI is listed")
+    return (
+        Decision(Act.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", is_surprising=True)
+        if is_listed
+        else NOT_LISTED
+    )
+
+
+class Refusals:
+    """Hosts whose clients refused our certificate, for a while."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, int], float] = {}
+
+    def note(self, host: str, port: int, now: float, ttl: float) -> None:
+        """Remember a host until `now + ttl`, seconds; forget those whose time is over."""
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        self._until[normal(host), port] = now + ttl
+
+    def covers(self, host: str, port: int, now: float) -> bool:
+        """Say whether a host is remembered."""
+        return self._until.get((normal(host), port), 0) > now

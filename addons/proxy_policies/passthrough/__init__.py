@@ -1,0 +1,1 @@
+"""Tunnels passed through untouched: their row, their log lines, their counts."""

@@ -1,0 +1,38 @@
+"""Says in the log, and on the flow, what went through an untouched tunnel."""
+
+import logging
+import time
+
+from mitmproxy import tcp
+
+from proxy_policies import trace
+from proxy_policies.passthrough.layer import tunnel_of
+
+logger = logging.getLogger(__name__)
+
+
+class Passthrough:
+    """Watches tunnels open and close."""
+
+    name = "passthrough"
+
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        """Say that a tunnel has opened."""
+        if tunnel := tunnel_of(flow):
+            trace.note(flow, self.name, "untouched", tunnel.why)
+            logger.info(tunnel.opening())
+
+    def tcp_end(self, flow: tcp.TCPFlow) -> None:
+        """Say what went through."""
+        self._closed(flow)
+
+    def tcp_error(self, flow: tcp.TCPFlow) -> None:
+        """Say what went through before it broke."""
+        self._closed(flow)
+
+    def _closed(self, flow: tcp.TCPFlow) -> None:
+        if tunnel := tunnel_of(flow):
+            now, error = time.time(), flow.error.msg if flow.error else ""
+            facts = {"bytes_up": tunnel.bytes_up, "bytes_down": tunnel.bytes_down}
+            trace.note(flow, self.name, "closed", error, **facts, seconds=round(now - tunnel.opened, 1))
+            logger.info(tunnel.closing(now, error))

@@ -1,0 +1,66 @@
+"""The layer of an untouched tunnel. Tried on mitmproxy 12.2.
+
+A `TCPLayer` that keeps a flow keeps every byte of it in memory, and one that keeps
+none is not to be seen. This one shows a flow and stores nothing in it.
+
+Whoever carries the bytes past this layer (the fast lane does) finds `untouched`
+on it, and tells it by `relayed` what went by.
+"""
+
+import time
+from weakref import WeakKeyDictionary
+
+from mitmproxy import flow, tcp
+from mitmproxy.proxy import events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
+from mitmproxy.utils import human
+
+from proxy_policies.dial import format_target
+from proxy_policies.passthrough.tunnel import Tunnel
+
+_tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
+
+
+def tunnel_of(shown: tcp.TCPFlow) -> Tunnel | None:
+    """Give the tunnel that a flow shows; None for every other TCP flow."""
+    return _tunnels.get(shown)
+
+
+class TunnelLayer(TCPLayer):
+    """Passes bytes on both ways. `shown` is the flow that users see; mitmproxy's own `flow` is None."""
+
+    untouched = True
+
+    def __init__(self, context: Context, why: str) -> None:
+        super().__init__(context, ignore=True)
+        self.shown = tcp.TCPFlow(context.client, context.server, live=True)
+        host, port, *_ = context.server.address or ("unknown", 0)
+        client = human.format_address(context.client.peername)
+        self.tunnel = Tunnel(client, format_target(host, port), why, time.time())
+        _tunnels[self.shown] = self.tunnel
+
+    def relayed(self, from_client: bool, size: int) -> None:
+        """Take note of bytes that went through, here or elsewhere."""
+        self.tunnel.count(from_client, size)
+
+    def start(self, event: events.Start) -> CommandGenerator[None]:
+        """Connect, if that is still to be done, and show the tunnel."""
+        yield from super().start(event)
+        yield TcpStartHook(self.shown)
+        if self._handle_event == self.done:
+            self.shown.error = flow.Error(self.context.server.error or "no connection")
+            self.shown.live = False
+            yield TcpErrorHook(self.shown)
+
+    _handle_event = start
+
+    def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
+        """Pass bytes and half-closes on."""
+        if isinstance(event, events.DataReceived):
+            self.relayed(event.connection == self.context.client, len(event.data))
+        yield from super().relay_messages(event)
+        if self._handle_event == self.done and self.shown.live:
+            self.shown.live = False
+            yield TcpEndHook(self.shown)

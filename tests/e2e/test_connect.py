@@ -1,0 +1,288 @@
+"""CONNECT: untouched by default, whatever follows; 200 only when the target is connected."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    running = Mitmdump([], confdir=tmp_path_factory.mktemp("confdir"))
+    yield running
+    running.stop()
+
+
+def connect(proxy_port: int, target: str) -> tuple[socket.socket, bytes]:
+    """Open a tunnel and give its socket and the head of the answer."""
+    sock = socket.create_connection(("127.0.0.1", proxy_port), timeout=20)
+    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
+        head += byte
+    return sock, head
+
+
+class Peer:
+    """A TCP server that does as it is told with its first connection."""
+
+    def __init__(self, talk: Callable[[socket.socket], object]) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.server.getsockname()[1])
+        self.thread = threading.Thread(target=self._serve, args=(talk,), daemon=True)
+        self.thread.start()
+
+    def _serve(self, talk: Callable[[socket.socket], object]) -> None:
+        connection, _ = self.server.accept()
+        with connection:
+            talk(connection)
+
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.close()
+
+
+def read_all(sock: socket.socket) -> bytes:
+    data = b""
+    while chunk := sock.recv(65536):
+        data += chunk
+    return data
+
+
+def test_tls_keeps_the_origins_own_certificate(
+    proxy: Mitmdump, origin: Callable[..., Origin], server_tls: ssl.SSLContext, ca_file: Path, curl: Any
+) -> None:
+    server = origin(server_tls)
+    result = curl("-x", proxy.url, "--cacert", str(ca_file), f"{server.url}/")
+    assert (result.status, result.body) == (200, b"hello from the origin\n")
+    assert len(result.heads) == 2
+    target = f"127.0.0.1:{server.port}"
+    proxy.wait_log(rf"tunnel 127\.0\.0\.1:\d+ → {target} opened, not in inspect_hosts")
+    closed = proxy.wait_log(rf"tunnel 127\.0\.0\.1:\d+ → {target} closed, (\d+) bytes up, (\d+) bytes down, \d\.\d s")
+    assert int(closed[1]) > 300
+    assert int(closed[2]) > 1000
+
+
+def test_a_server_may_speak_first_and_a_client_may_keep_silent(proxy: Mitmdump) -> None:
+    def greet(sock: socket.socket) -> None:
+        sock.sendall(b"220 ready\r\n")
+        sock.recv(10)
+        sock.sendall(b"221 bye\r\n")
+
+    with Peer(greet) as peer:
+        sock, head = connect(proxy.port, f"127.0.0.1:{peer.port}")
+        with sock:
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert sock.recv(100) == b"220 ready\r\n"
+            sock.sendall(b"QUIT\r\n")
+            assert read_all(sock) == b"221 bye\r\n"
+
+
+def test_an_open_tunnel_is_shown_before_its_first_byte(proxy: Mitmdump) -> None:
+    with Peer(read_all) as peer:
+        sock, _ = connect(proxy.port, f"127.0.0.1:{peer.port}")
+        proxy.wait_log(rf"→ 127\.0\.0\.1:{peer.port} opened")
+        sock.close()
+        proxy.wait_log(rf"→ 127\.0\.0\.1:{peer.port} closed, 0 bytes up, 0 bytes down")
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_a_half_close_stays_one(mitmdump: Callable[..., Mitmdump], lane: str) -> None:
+    size = 8 << 20
+    through = mitmdump("--set", f"fast_lane={lane}")
+
+    def answer_at_the_end(sock: socket.socket) -> None:
+        digest = hashlib.sha256(read_all(sock)).hexdigest().encode()
+        sock.sendall(digest + b"\n" + b"z" * size)
+
+    with Peer(answer_at_the_end) as peer:
+        sock, _ = connect(through.port, f"127.0.0.1:{peer.port}")
+        with sock:
+            data = os.urandom(size)
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            answer = read_all(sock)
+    assert answer[:64] == hashlib.sha256(data).hexdigest().encode()
+    assert len(answer) == 65 + size
+    through.wait_log(rf"closed, {size} bytes up, {size + 65} bytes down")
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_a_server_may_end_first(mitmdump: Callable[..., Mitmdump], lane: str) -> None:
+    through = mitmdump("--set", f"fast_lane={lane}")
+    heard: list[bytes] = []
+
+    def talk(sock: socket.socket) -> None:
+        sock.sendall(b"that is all")
+        sock.shutdown(socket.SHUT_WR)
+        heard.append(read_all(sock))
+
+    with Peer(talk) as peer:
+        sock, _ = connect(through.port, f"127.0.0.1:{peer.port}")
+        with sock:
+            assert read_all(sock) == b"that is all"
+            sock.sendall(b"not for me")
+            sock.shutdown(socket.SHUT_WR)
+            wait_until(lambda: heard)
+    assert heard == [b"not for me"]
+
+
+def test_both_ways_at_once_byte_for_byte(proxy: Mitmdump) -> None:
+    size = 16 << 20
+    there, back = os.urandom(size), os.urandom(size)
+    heard: list[bytes] = []
+
+    def talk(sock: socket.socket) -> None:
+        sender = threading.Thread(target=sock.sendall, args=(back,))
+        sender.start()
+        data = b""
+        while len(data) < size:
+            data += sock.recv(1 << 20)
+        heard.append(data)
+        sender.join()
+
+    with Peer(talk) as peer:
+        sock, _ = connect(proxy.port, f"127.0.0.1:{peer.port}")
+        with sock:
+            sender = threading.Thread(target=sock.sendall, args=(there,))
+            sender.start()
+            assert read_all(sock) == back
+            sender.join()
+    wait_until(lambda: heard)
+    assert heard == [there]
+
+
+def test_plain_websocket_through_a_tunnel(proxy: Mitmdump) -> None:
+    from websockets.sync.client import connect as ws_connect
+    from websockets.sync.server import ServerConnection, serve
+
+    def echo(ws: ServerConnection) -> None:
+        for message in ws:
+            ws.send(message)
+
+    with serve(echo, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        port = server.socket.getsockname()[1]
+        with ws_connect(f"ws://127.0.0.1:{port}/", proxy=proxy.url) as client:
+            client.send("ping")
+            assert client.recv(timeout=10) == "ping"
+        server.shutdown()
+    assert f"127.0.0.1:{port} opened" in proxy.log()
+
+
+@pytest.mark.skipif(not shutil.which("sshd") and not Path("/usr/sbin/sshd").exists(), reason="no sshd here")
+def test_ssh_through_a_tunnel(proxy: Mitmdump, tmp_path: Path, free_port: Callable[[], int]) -> None:
+    port = free_port()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
+    (tmp_path / "authorized").write_text((tmp_path / "user.pub").read_text())
+    config = tmp_path / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\n"
+        f"PidFile {tmp_path}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE)
+    try:
+        tunnel = f"ProxyCommand=socat - PROXY:127.0.0.1:%h:%p,proxyport={proxy.port}"
+        wait_until(lambda: _listens(port), what="sshd")
+        command = ["ssh", "-F", "none", "-i", str(tmp_path / "user"), "-p", str(port), "-o", tunnel]
+        command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
+        done = subprocess.run(
+            [*command, "127.0.0.1", "sha256sum"], input=b"x" * (4 << 20), capture_output=True, timeout=60
+        )
+        assert done.stdout.split()[0].decode() == hashlib.sha256(b"x" * (4 << 20)).hexdigest(), done.stderr
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_refused_and_unresolvable_targets_are_502_with_the_reason(
+    proxy: Mitmdump, curl: Any, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    result = curl("-x", proxy.url, f"https://127.0.0.1:{port}/")
+    assert result.heads == ["HTTP/1.1 502 Bad Gateway"]
+    for target, expected in (
+        (f"127.0.0.1:{port}", f"cannot connect to 127.0.0.1:{port}: connection refused\n"),
+        ("no-such-host.invalid:443", "cannot connect to no-such-host.invalid:443: the name does not resolve\n"),
+        ("[::1]:1", "cannot connect to [::1]:1: "),
+    ):
+        sock, head = connect(proxy.port, target)
+        with sock:
+            assert head.startswith(b"HTTP/1.1 502 ")
+            body = read_all(sock).decode()
+            assert body.startswith(expected), body
+            assert f"content-length: {len(body)}" in head.decode().lower()
+
+
+def test_a_silent_target_is_502_within_connect_timeout(mitmdump: Callable[..., Mitmdump], curl: Any) -> None:
+    patient = mitmdump("--set", "connect_timeout=1s")
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        sock, head = connect(patient.port, f"127.0.0.1:{port}")
+        with sock:
+            assert head.startswith(b"HTTP/1.1 502 ")
+            assert read_all(sock) == f"cannot connect to 127.0.0.1:{port}: no answer within 1 s\n".encode()
+        result = curl("-x", patient.url, f"http://127.0.0.1:{port}/", timeout=8)
+        assert result.status == 502
+        assert f"cannot connect to 127.0.0.1:{port}: no answer within 1 s".encode() in result.body
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_strategy_the_user_chose_is_left_alone(
+    mitmdump: Callable[..., Mitmdump], free_port: Callable[[], int]
+) -> None:
+    lazy = mitmdump("--set", "connection_strategy=lazy")
+    target = f"127.0.0.1:{free_port()}"
+    sock, head = connect(lazy.port, target)
+    with sock:
+        assert head.startswith(b"HTTP/1.1 200 ")
+    lazy.wait_log(rf"tunnel .* → {target} closed, .*cannot connect")
+
+
+def test_many_tunnels_at_once(proxy: Mitmdump, origin: Callable[..., Origin]) -> None:
+    server = origin()
+    server.route("/", Answer(body=b"x" * 1000))
+
+    async def one() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.write(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def all_of_them() -> list[bytes]:
+        return await asyncio.gather(*(one() for _ in range(100)))
+
+    answers = asyncio.run(all_of_them())
+    assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {b"x" * 1000}
