@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.tunnels import Streams, connect, connect_socks, digest, drink, pour, serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -83,7 +84,7 @@ async def test_hundreds_of_tunnels_both_ways_at_once(mitmdump: Start, tmp_path: 
         *UNTOUCHED, *script(tmp_path, RELAYED), "--set", f"connection_strategy={strategy}", script="fastlane.py"
     )
     await many(proxy.port, 200, 300_000)
-    assert proxy.log().count("relaying") == 400
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("relaying") == 400, 10, "400 directions relayed")
     assert "rror" not in proxy.log()
 
 
@@ -103,7 +104,7 @@ async def test_thousands_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
 async def test_socks(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(*UNTOUCHED, *script(tmp_path, RELAYED), mode="socks5", script="fastlane.py")
     await many(proxy.port, 60, 300_000, open_tunnel=connect_socks)
-    assert proxy.log().count("relaying") == 120
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("relaying") == 120, 10, "120 directions relayed")
 
 
 @pytest.mark.parametrize("closes_first", ["client", "server"])
