@@ -249,3 +249,12 @@ def test_a_5xx_is_replaced_by_what_is_stale(mitmdump: Start, origin: Origins, cu
     result = curl("-x", proxy.url, f"{server.url}/")
     assert (result.status, result.body, result.get("content-length")) == (200, b"good", "4")
     assert "fwd-status=503" in status(result)
+
+
+def test_a_hit_has_the_one_via_of_when_it_passed(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), mitmdump("--set", "via_name=edge")
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), ("Via", "1.0 inner")]))
+    for _ in range(2):
+        got = curl("-x", proxy.url, f"{server.url}/")
+        assert got.get("Via") == "1.0 inner, 1.1 edge"
+    assert len(server.requests) == 1

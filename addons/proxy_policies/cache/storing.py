@@ -18,10 +18,10 @@ NEVER_STORED_STATUS = frozenset({304, 416})
 NOT_STORED = frozenset(
     {
         "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "trailer",
-        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "via",
+        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
     }
 )  # fmt: skip
-"""Fields of one connection or one hop (section 3.1); Via is written anew on each answer."""
+"""Fields of one connection or one hop (section 3.1). Via stays: it says which way the response came."""
 
 
 @dataclass(frozen=True, slots=True)
