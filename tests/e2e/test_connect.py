@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
+from tests.support.sshd import Sshd
 from tests.support.waiting import wait_until
 
 
@@ -185,36 +185,17 @@ def test_plain_websocket_through_a_tunnel(proxy: Mitmdump) -> None:
     assert f"127.0.0.1:{port} opened" in proxy.log()
 
 
-@pytest.mark.skipif(not shutil.which("sshd") and not Path("/usr/sbin/sshd").exists(), reason="no sshd here")
-def test_ssh_through_a_tunnel(proxy: Mitmdump, tmp_path: Path, free_port: Callable[[], int]) -> None:
-    port = free_port()
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
-    (tmp_path / "authorized").write_text((tmp_path / "user.pub").read_text())
-    config = tmp_path / "sshd_config"
-    config.write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\n"
-        f"PidFile {tmp_path}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True)
-    daemon = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.PIPE)
+def test_ssh_through_a_tunnel(proxy: Mitmdump, tmp_path: Path) -> None:
+    server = Sshd(tmp_path)
     try:
         tunnel = f"ProxyCommand=socat - PROXY:127.0.0.1:%h:%p,proxyport={proxy.port}"
-        wait_until(lambda: _listens(port), what="sshd")
-        command = ["ssh", "-F", "none", "-i", str(tmp_path / "user"), "-p", str(port), "-o", tunnel]
-        command += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]
-        done = subprocess.run(
-            [*command, "127.0.0.1", "sha256sum"], input=b"x" * (4 << 20), capture_output=True, timeout=60
-        )
-        assert done.stdout.split()[0].decode() == hashlib.sha256(b"x" * (4 << 20)).hexdigest(), done.stderr
+        command = ["ssh", *server.options(server.port), "-o", tunnel, "127.0.0.1", "sha256sum"]
+        data = os.urandom(4 << 20)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=60)
+        assert done.stdout.decode().split()[:1] == [hashlib.sha256(data).hexdigest()], done.stderr
     finally:
-        daemon.terminate()
-        daemon.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        server.process.terminate()
+        server.process.wait(10)
 
 
 def test_refused_and_unresolvable_targets_are_502_with_the_reason(

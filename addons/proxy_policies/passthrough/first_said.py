@@ -32,6 +32,8 @@ def first_said(nextlayer: layer.NextLayer) -> tuple[Seen, str | None]:
     data = nextlayer.data_client()
     if nextlayer.data_server():
         return Seen.SERVER, None
+    if not data:
+        return Seen.NOTHING, None
     if hello := NextLayer._get_client_hello(nextlayer.context, data):
         return Seen.TLS, hello.sni
     if starts_like_tls_record(data):

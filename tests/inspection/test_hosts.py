@@ -1,0 +1,173 @@
+"""Globs over hosts, and what becomes of a connection."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.inspection.hosts import (
+    Act,
+    Refusals,
+    Seen,
+    decide,
+    glob_meant,
+    parse_glob,
+    parse_hosts,
+    plain_start,
+)
+
+
+@pytest.mark.parametrize(
+    ("globs", "host", "port", "expected"),
+    [
+        (["*"], "anything", 1, True),
+        (["*.example.test"], "a.example.test", 443, True),
+        (["*.example.test"], "a.b.example.test", 443, True),
+        (["*.example.test"], "example.test", 443, False),
+        (["*.example.test"], "example.test.evil", 443, False),
+        (["Example.Test"], "EXAMPLE.test.", 443, True),
+        (["example.test:8443"], "example.test", 443, False),
+        (["example.test:8443"], "example.test", 8443, True),
+        (["example.test:84*"], "example.test", 8443, True),
+        (["*:443"], "example.test", 443, True),
+        (["*", "!pay.example.test"], "pay.example.test", 443, False),
+        (["!pay.example.test", "*"], "pay.example.test", 443, False),
+        (["!pay.example.test"], "other.example.test", 443, False),
+        (["*", "!*:22"], "example.test", 22, False),
+        (["[ab].example.test"], "b.example.test", 443, True),
+        (["10.0.*"], "10.0.3.4", 443, True),
+        (["::1"], "::1", 443, True),
+        (["[::1]:443"], "::1", 443, True),
+        (["[::1]:443"], "::1", 80, False),
+        (["[2001:db8:*]"], "2001:db8::7", 80, True),
+        (["bücher.example"], "xn--bcher-kva.example", 443, True),
+        ([], "example.test", 443, False),
+    ],
+)
+def test_listing(globs: list[str], host: str, port: int, expected: bool) -> None:
+    assert parse_hosts(globs).lists(host, port) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (r".*\.example\.com", "*.example.com"),
+        (r"^example\.com$", "example.com"),
+        (r"example\.com:443$", "example.com:443"),
+        (r"^(.+\.)?example\.com:443$", "*example.com:443"),
+        (r"(a|b)\.example\.com", "a.example.com and b.example.com"),
+        ("a.example.com|b.example.com", "a.example.com and b.example.com"),
+        (".*", "*"),
+        ("[ab.example.com", "ab.example.com"),
+        ("https://example.com/path", "example.com"),
+        ("example.com/path", "example.com"),
+        (r"^\d+\.example\.com$", "write a glob such as"),
+        ("a.com, b.com", "repeat the option"),
+        ("", "write a glob such as"),
+        ("!", "write a glob such as"),
+        (":443", "write a glob such as"),
+        ("example.com:https", "write a glob such as"),
+    ],
+)
+def test_what_is_no_glob_is_refused_with_the_one_meant(value: str, meant: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        parse_glob(value)
+    assert meant in str(refusal.value)
+
+
+@given(st.text(max_size=40))
+def test_parsing_raises_only_value_errors(text: str) -> None:
+    try:
+        glob = parse_glob(text)
+    except ValueError:
+        return
+    assert glob.host
+    glob.matches("example.test", 443)
+    glob_meant(text)
+
+
+@given(st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9}){0,3}", fullmatch=True), st.integers(1, 65535))
+def test_a_plain_host_lists_itself_alone(host: str, port: int) -> None:
+    hosts = parse_hosts([f"{host}:{port}"])
+    assert hosts.lists(host.upper(), port)
+    assert not hosts.lists(f"x{host}", port)
+    assert not hosts.lists(host, port - 1)
+    assert not parse_hosts(["*", f"!{host}"]).lists(host, port)
+
+
+@dataclass(frozen=True)
+class Case:
+    id: str
+    host: str
+    seen: Seen
+    expected: Act
+    sni: str | None = None
+    globs: tuple[str, ...] = ("*.listed.test", "10.9.9.9")
+    surprising: bool = False
+
+
+CASES = [
+    Case("name not listed", "other.test", Seen.NOTHING, Act.UNTOUCHED),
+    Case("nothing listed", "10.1.1.1", Seen.NOTHING, Act.UNTOUCHED, globs=()),
+    Case("name listed, silent", "a.listed.test", Seen.NOTHING, Act.WAIT),
+    Case("name listed, no SNI", "a.listed.test", Seen.TLS, Act.OPEN),
+    Case("name listed, SNI too", "a.listed.test", Seen.TLS, Act.OPEN, "b.listed.test"),
+    Case("name listed, SNI not", "a.listed.test", Seen.TLS, Act.UNTOUCHED, "other.test", surprising=True),
+    Case("name not listed, SNI is", "other.test", Seen.TLS, Act.UNTOUCHED, "a.listed.test"),
+    Case("server first", "a.listed.test", Seen.SERVER, Act.UNTOUCHED),
+    Case("neither TLS nor HTTP", "a.listed.test", Seen.OTHER, Act.UNTOUCHED),
+    Case("HTTP", "a.listed.test", Seen.HTTP, Act.OPEN),
+    Case("address listed", "10.9.9.9", Seen.TLS, Act.OPEN, "other.test"),
+    Case("address not listed, silent", "10.1.1.1", Seen.NOTHING, Act.WAIT),
+    Case("address not listed, SNI is", "10.1.1.1", Seen.TLS, Act.OPEN, "a.listed.test"),
+    Case("address not listed, SNI not", "10.1.1.1", Seen.TLS, Act.UNTOUCHED, "other.test"),
+    Case("address not listed, no SNI", "10.1.1.1", Seen.TLS, Act.UNTOUCHED),
+    Case("address not listed, HTTP", "10.1.1.1", Seen.HTTP, Act.UNTOUCHED),
+    Case("address not listed, server first", "fe80::1%eth0", Seen.SERVER, Act.UNTOUCHED),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_decisions(case: Case) -> None:
+    decision = decide(parse_hosts(case.globs), case.host, 443, case.seen, case.sni)
+    assert decision.act is case.expected
+    assert decision.is_surprising is case.surprising
+    assert decision.why
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", Seen.NOTHING),
+        (b"GE", Seen.NOTHING),
+        (b"GET / HTTP/1.1\r\n", Seen.HTTP),
+        (b"GET /", Seen.HTTP),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Seen.OTHER),
+        (b"EHLO\r\n", Seen.OTHER),
+        (b"\x00\x01", Seen.OTHER),
+        (b"a" * 30, Seen.OTHER),
+    ],
+)
+def test_first_bytes(data: bytes, expected: Seen) -> None:
+    assert plain_start(data) is expected
+
+
+@given(st.binary(max_size=60))
+def test_first_bytes_do_not_care_how_they_are_split(data: bytes) -> None:
+    whole = plain_start(data)
+    for end in range(len(data)):
+        part = plain_start(data[:end])
+        if part is not Seen.NOTHING:
+            assert plain_start(data[: end + 1]) is part
+    assert isinstance(whole, Seen)
+
+
+def test_refusals_are_forgotten_in_time() -> None:
+    refusals = Refusals()
+    refusals.note("Pinned.test", 443, now=100, ttl=60)
+    assert refusals.covers("pinned.test", 443, now=159)
+    assert not refusals.covers("pinned.test", 443, now=160)
+    assert not refusals.covers("pinned.test", 8443, now=101)
+    refusals.note("other.test", 443, now=200, ttl=60)
+    assert not refusals.covers("pinned.test", 443, now=101)
