@@ -16,6 +16,8 @@ from mitmproxy import http
 
 class Refusing:
     def requestheaders(self, flow):
+        if "kill" in flow.request.path:
+            flow.kill()
         if "refuse" in flow.request.path:
             flow.response = http.Response.make(403, "refused\\n")
             flow.request.stream = "stream" in flow.request.path
@@ -32,7 +34,7 @@ addons = [Refusing()]
 def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
     script = tmp_path_factory.mktemp("script") / "refusing.py"
     script.write_text(REFUSING)
-    proxy = Mitmdump(["-s", str(script)], confdir=tmp_path_factory.mktemp("confdir"))
+    proxy = Mitmdump(["-s", str(script), "--set", "fast_lane=off"], confdir=tmp_path_factory.mktemp("confdir"))
     yield proxy
     proxy.stop()
 
@@ -98,6 +100,15 @@ def test_a_short_refused_upload_keeps_the_connection(refusing: Mitmdump) -> None
             assert head.startswith(b"HTTP/1.1 403 ")
             assert b"onnection" not in head
             assert stream.read(8) == b"refused\n"
+
+
+def test_a_connection_killed_while_its_client_leaves_is_closed(refusing: Mitmdump) -> None:
+    """mitmproxy left about one socket of fifty open."""
+    files = Path(f"/proc/{refusing.pid}/fd")
+    before = len(list(files.iterdir()))
+    for _ in range(200):
+        assert exchange_raw(refusing.port, b"GET http://h/kill HTTP/1.1\r\nHost: h\r\n\r\n", eof=True) == b""
+    wait_until(lambda: len(list(files.iterdir())) <= before, what="every socket to be closed")
 
 
 def test_a_response_set_on_error_is_what_the_client_gets(

@@ -4,7 +4,17 @@ from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies.patches import answers, asked_host, dialling, framing, half_close, interim, retry, stored_bodies
+from proxy_policies.patches import (
+    answers,
+    asked_host,
+    closing,
+    dialling,
+    framing,
+    half_close,
+    interim,
+    retry,
+    stored_bodies,
+)
 from proxy_policies.patches.patch import Patch
 
 PATCHES: tuple[Patch, ...] = (
@@ -15,6 +25,7 @@ PATCHES: tuple[Patch, ...] = (
     *interim.PATCHES,
     *retry.PATCHES,
     *dialling.PATCHES,
+    closing.PATCH,
     stored_bodies.PATCH,
 )
 

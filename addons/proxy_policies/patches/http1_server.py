@@ -98,7 +98,7 @@ class Server(Bodies, Lingering):
 
     def refuse_body(self, why: str) -> CommandGenerator[None]:
         """Answer a body whose framing is broken, unless an answer is under way."""
-        if self.response is None and self.conn.state & ConnectionState.CAN_WRITE and self.conn.connected:
+        if self.response is None and self.conn.state & ConnectionState.CAN_WRITE:
             yield from self._refuse(BadRequest(400, why))
         yield from super().refuse_body(why) if not self._lingering else self._report(why)
 

@@ -31,6 +31,8 @@ def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | 
         raise BadRequest(400, str(error)) from error
     if request.data.http_version[:7] != b"HTTP/1.":
         raise BadRequest(505, f"{request.http_version} is not spoken here, HTTP/1.1 is.")
+    if request.method == "CONNECT" and not request.host:
+        raise BadRequest(400, "CONNECT names no host and port.")
     if strict:
         _check_host(request)
     return request, size
