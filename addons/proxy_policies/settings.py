@@ -133,7 +133,7 @@ class Settings:
             try:
                 value = self._settings[name].parse(text)
             except ValueError as error:
-                refuse(f"option {name}={_quoted(text)}: {error}")
+                refuse(f"option {name}{_quoted(name, text)}: {error}")
             else:
                 accepted += [(policy, name, value) for policy in self._owners[name]]
         for policy, name, value in accepted:
@@ -147,8 +147,19 @@ class Settings:
                 logger.error(f"unknown option {unknown!r}; did you mean {nearest[0]!r}?")
 
 
-def _quoted(text: str | Sequence[str]) -> str:
-    return repr(text) if isinstance(text, str) else ", ".join(map(repr, text))
+SECRETIVE = ("secret", "auth", "pass", "token", "purge")
+"""What the names of options have in them whose values are never shown."""
+
+
+def is_secret(name: str) -> bool:
+    """Say whether an option's value must not be shown, by its name."""
+    return any(part in name for part in SECRETIVE)
+
+
+def _quoted(name: str, text: str | Sequence[str]) -> str:
+    if is_secret(name):
+        return ""
+    return f"={text!r}" if isinstance(text, str) else f"={', '.join(map(repr, text))}"
 
 
 def fit(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
@@ -163,7 +174,7 @@ def fit(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
     if is_list:
         return strings
     if len(strings) != 1:
-        raise ValueError("needs a value" if not strings else f"takes one value, not {len(strings)}: {_quoted(strings)}")
+        raise ValueError("needs a value" if not strings else f"takes one value, not {len(strings)}")
     return strings[0]
 
 

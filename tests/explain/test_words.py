@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.explain.words import NOTHING, VERDICT_LIMIT, printable, story, verdict
+from proxy_policies.explain.words import NOTHING, VERDICT_LIMIT, WIDTH, paragraphs, printable, story, verdict
 
 HIT = {"policy": "cache", "verdict": "hit", "why": "fresh for 57 s", "age": 3, "key": "http://a/"}
 PLAIN = {"policy": "encoding", "verdict": "plain", "why": ""}
@@ -36,6 +36,15 @@ def test_facts_are_written_as_people_do() -> None:
 
 def test_a_peer_cannot_write_on_the_terminal() -> None:
     assert printable("a\x1b[2Jb\r\n\x9b") == r"a\x1b[2Jb\r\n\x9b"
+
+
+def test_long_lines_are_folded_under_their_words_and_urls_stay_whole() -> None:
+    url = "http://origin.test/" + "x" * 80
+    folded = paragraphs([{**HIT, "why": "words " * 20 + "end", "key": url}, PLAIN]).splitlines()
+    assert folded[0].startswith("cache     hit: words")
+    assert folded[-1] == "encoding  plain"
+    assert all(line.startswith(" " * 10) for line in folded[1:-1])
+    assert all(len(line) <= WIDTH or url in line for line in folded)
 
 
 @given(NOTES)

@@ -61,5 +61,5 @@ def test_raises_nothing_but_its_own_error(text: str) -> None:
 
 
 def test_a_secret_is_not_quoted() -> None:
-    assert "hunter2" not in str(Entry("home_secret", "hunter2", 1).refusal("too short"))
+    assert "hunter2" not in str(Entry("home_secret", "hunter2", 1).refusal("too short", quoted=False))
     assert str(Entry("cache", "lots", 4).refusal("say on or off")) == "line 4, option cache: 'lots': say on or off"

@@ -64,3 +64,12 @@ def test_a_choice_is_one_of_them() -> None:
     options.add_option("layout", str, "wide", "", choices=["wide", "narrow"])
     with pytest.raises(ValueError, match=r"line 1, option layout: 'round': choose one of wide, narrow"):
         fit_all([Entry("layout", "round", 1)], options, {})
+
+
+@pytest.mark.parametrize("name", ["home_secret", "cache_purge", "proxyauth", "cert_passphrase"])
+def test_a_secret_is_not_quoted(name: str) -> None:
+    options = Options()
+    options.add_option(name, str, "", "")
+    with pytest.raises(ValueError, match="line 1, option") as refused:
+        fit_all([Entry(name, "hunter2", 1)], options, {name: Setting("1k", parse_size, "")})
+    assert "hunter2" not in str(refused.value)

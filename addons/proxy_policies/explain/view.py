@@ -3,7 +3,7 @@
 from mitmproxy import contentviews
 
 from proxy_policies import trace
-from proxy_policies.explain.words import NOTHING, story
+from proxy_policies.explain.words import NOTHING, paragraphs
 
 
 class PolicyView(contentviews.Contentview):
@@ -14,7 +14,7 @@ class PolicyView(contentviews.Contentview):
 
     def prettify(self, data: bytes, metadata: contentviews.Metadata) -> str:
         """Tell what the policies did, one line for each decision."""
-        return "\n".join(story(trace.notes(metadata.flow))) if metadata.flow else NOTHING
+        return paragraphs(trace.notes(metadata.flow)) if metadata.flow else NOTHING
 
     def render_priority(self, data: bytes, metadata: contentviews.Metadata) -> float:
         """Stand back from the choice of the best view."""

@@ -1,6 +1,7 @@
 """What the policies did with a flow, in plain words. Pure: notes in, text out."""
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,8 @@ from proxy_policies.trace import Note
 
 VERDICT_LIMIT = 160
 """Characters: a verdict is one line in a table."""
+WIDTH = 76
+"""Characters a line has beside the list of flows."""
 NOTHING = "No policy has decided anything about this flow."
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -27,6 +30,15 @@ def story(notes: Sequence[Note]) -> list[str]:
     """Say everything, one line for each decision, oldest first, the policies' names in a column."""
     width = max((len(note["policy"]) for note in notes), default=0)
     return [printable(f"{note['policy']:<{width}}  {_decision(note)}") for note in notes] or [NOTHING]
+
+
+def paragraphs(notes: Sequence[Note]) -> str:
+    """Say everything, in lines short enough for mitmweb's narrow pane."""
+    indent = 2 + max((len(note["policy"]) for note in notes), default=0)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        for line in story(notes)
+    )
 
 
 def _decision(note: Mapping[str, Any]) -> str:

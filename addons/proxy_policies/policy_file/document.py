@@ -14,8 +14,6 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 FORBIDDEN = frozenset({"mode", "scripts", "confdir", "server", "policy_file"})
 """Options that decide how mitmproxy starts; a file read after that cannot."""
-SECRETIVE = ("secret", "auth", "pass", "token")
-"""What the names of options have in them whose values must not be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +24,10 @@ class Entry:
     value: Any
     line: int
 
-    def refusal(self, reason: object) -> ValueError:
-        """Make the error that says where the entry is and what is wrong with it."""
-        shown = "" if any(part in self.name for part in SECRETIVE) else f" {reprlib.repr(self.value)}:"
-        return ValueError(f"line {self.line}, option {self.name}:{shown} {reason}")
+    def refusal(self, reason: object, quoted: bool = True) -> ValueError:
+        """Make the error that says where the entry is and what is wrong with it; a secret is not to be quoted."""
+        value = f" {reprlib.repr(self.value)}:" if quoted else ""
+        return ValueError(f"line {self.line}, option {self.name}:{value} {reason}")
 
 
 def read(text: str) -> dict[str, Entry]:

@@ -7,7 +7,7 @@ from typing import Any
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies.policy_file.document import Entry
-from proxy_policies.settings import Setting, fit
+from proxy_policies.settings import Setting, fit, is_secret
 
 
 def fit_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any
         if entry.name in settings:
             settings[entry.name].parse(value)
     except ValueError as error:
-        raise entry.refusal(error) from error
+        raise entry.refusal(error, quoted=not is_secret(entry.name)) from error
     return value
 
 
