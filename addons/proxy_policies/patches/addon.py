@@ -12,6 +12,7 @@ from proxy_policies.patches import (
     framing,
     half_close,
     interim,
+    proxy_password,
     retry,
     stored_bodies,
 )
@@ -26,6 +27,7 @@ PATCHES: tuple[Patch, ...] = (
     *retry.PATCHES,
     *dialling.PATCHES,
     closing.PATCH,
+    *proxy_password.PATCHES,
     stored_bodies.PATCH,
 )
 
