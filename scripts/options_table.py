@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
             print("README.md's options are not those of the code; scripts/options --write", file=sys.stderr)
             return 1
     elif arguments:
-        print(f"what is {arguments[0]}? only --check and --write", file=sys.stderr)
+        print("scripts/options takes --check or --write, and nothing else", file=sys.stderr)
         return 1
     else:
         print(made, end="")
