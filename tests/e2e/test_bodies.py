@@ -224,6 +224,19 @@ def test_another_script_still_finds_the_content(
         assert (result.get("x-seen"), len(result.body)) == (str(3 * MIB), 3 * MIB)
 
 
+@pytest.mark.parametrize("size", [5000, 3 * MIB], ids=["small", "large"])
+def test_another_script_may_ask_for_streaming(
+    size: int, mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], curl: Any, tmp_path: Path
+) -> None:
+    """Its wish comes when our head says "encoded" already."""
+    script = tmp_path / "foreign.py"
+    script.write_text("def responseheaders(flow):\n    flow.response.stream = True\n")
+    server, proxy = origin(), mitmdump("-s", str(script))
+    server.route("/", Answer(headers=[("Content-Type", "text/plain")], body=b"x" * size))
+    result = curl("-x", proxy.url, f"{server.url}/", "--compressed")
+    assert (result.code, result.get("content-encoding"), result.body) == (0, "zstd", b"x" * size)
+
+
 @pytest.mark.parametrize("accepts", [(), ("--compressed",)], ids=["plain", "encoded"])
 @pytest.mark.parametrize("size", [10, 3 * MIB], ids=["small", "large"])
 def test_modify_body_still_works(

@@ -15,6 +15,7 @@ from proxy_policies.patches import (
     proxy_password,
     retry,
     stored_bodies,
+    streamed_later,
 )
 from proxy_policies.patches.patch import Patch
 
@@ -29,6 +30,7 @@ PATCHES: tuple[Patch, ...] = (
     closing.PATCH,
     *proxy_password.PATCHES,
     stored_bodies.PATCH,
+    *streamed_later.PATCHES,
 )
 
 

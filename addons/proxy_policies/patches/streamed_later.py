@@ -1,0 +1,53 @@
+"""A script loaded after ours that says `stream = True`: the body still goes through its pipeline.
+
+By then the head speaks of what the pipeline does, such as an encoding. A stream
+callable of such a script is left alone: it may well call ours.
+"""
+
+import functools
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpStream
+
+from proxy_policies import exchange
+from proxy_policies.body import Pipeline
+from proxy_policies.patches.patch import Patch
+from proxy_policies.streaming import attach
+
+
+def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
+    """Make the pipeline the stream of a message that somebody has merely asked to be streamed."""
+    if message is not None and message.stream is True and pipeline:
+        attach(message, pipeline)
+
+
+def _request(
+    original: Callable[[HttpStream], CommandGenerator[None]],
+) -> Callable[[HttpStream], CommandGenerator[None]]:
+    @functools.wraps(original)
+    def start_request_stream(self: HttpStream) -> CommandGenerator[None]:
+        take_back(self.flow.request, exchange.of(self.flow).request_body)
+        yield from original(self)
+
+    return start_request_stream
+
+
+def _response(
+    original: Callable[[HttpStream], CommandGenerator[None]],
+) -> Callable[[HttpStream], CommandGenerator[None]]:
+    @functools.wraps(original)
+    def start_response_stream(self: HttpStream) -> CommandGenerator[None]:
+        take_back(self.flow.response, exchange.of(self.flow).response_body)
+        yield from original(self)
+
+    return start_response_stream
+
+
+WHY = "a later script that sets stream = True would send a body past its pipeline: not encoded, though its head says so"
+
+PATCHES = (
+    Patch(owner=HttpStream, attribute="start_request_stream", wrap=_request, versions="12.2", why=WHY),
+    Patch(owner=HttpStream, attribute="start_response_stream", wrap=_response, versions="12.2", why=WHY),
+)
