@@ -58,13 +58,14 @@ def make_authority(name: str, now: datetime) -> Authority:
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(_signing_only(), critical=True)
+        .add_extension(signing_only(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return Authority(key, builder.sign(key, hashes.SHA256()))
 
 
-def _signing_only() -> x509.KeyUsage:
+def signing_only() -> x509.KeyUsage:
+    """Say that a key signs certificates and their revocation, and nothing else."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

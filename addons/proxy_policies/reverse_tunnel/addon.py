@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 
 from mitmproxy import http
@@ -29,7 +30,7 @@ END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
 HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
 
 
-class _End:
+class _End(ABC):
     """What both ends share: options become a config, which is applied in the loop, one after the other."""
 
     tunnel_heartbeat = Setting("4s", options.parse_heartbeat, HEARTBEAT)
@@ -68,17 +69,17 @@ class _End:
         async with self._lock:
             await self.apply()
 
+    @abstractmethod
     def is_on(self) -> bool:
         """Say whether this end is wanted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def how(self) -> tuple[str, str]:
         """Return the options that say who we are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plain_over(self) -> Address | None:
         """Return the address that plain bytes would go over."""
-        raise NotImplementedError
 
     def warn_of_plain(self) -> None:
         """Say it where anybody on the way can read along, or join in."""
@@ -87,13 +88,13 @@ class _End:
             shown = services.show_address(address)
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
 
+    @abstractmethod
     async def apply(self) -> None:
         """Do what the options say."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def end(self) -> None:
         """End everything."""
-        raise NotImplementedError
 
 
 class Home(_End):

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy_policies.certificates.authority import signing_only
 from proxy_policies.reverse_tunnel.services import parse_name
 
 KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CLIENT_AUTH}
@@ -98,18 +99,9 @@ def _sign(name: str, life: datetime.timedelta, issuer: Pair | None, extensions: 
 
 def make_authority() -> Pair:
     """Make a certificate authority."""
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
+    return _sign(
+        "proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), signing_only()]
     )
-    return _sign("proxy-policies tunnel", CA_LIFE, None, [x509.BasicConstraints(ca=True, path_length=0), usage])
 
 
 def make_leaf(kind: str, name: str, authority: Pair | None = None) -> Pair:
