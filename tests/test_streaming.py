@@ -77,11 +77,12 @@ async def test_what_has_no_body_gets_none_from_an_encoder(context: taddons.conte
 
 
 REQUESTS: dict[str, tuple[dict[str, str], str, bool]] = {
-    "small": ({"content-length": SMALL}, "HTTP/1.1", False),
-    "large": ({"content-length": LARGE}, "HTTP/1.1", True),
-    "none": ({}, "HTTP/1.1", False),
-    "chunked": ({"transfer-encoding": "chunked"}, "HTTP/1.1", True),
-    "of unknown length in HTTP/2": ({}, "HTTP/2.0", True),
+    "GET": ({}, "GET HTTP/2.0", False),
+    "small": ({"content-length": SMALL}, "PUT HTTP/1.1", False),
+    "large": ({"content-length": LARGE}, "PUT HTTP/1.1", True),
+    "none": ({}, "PUT HTTP/1.1", False),
+    "chunked": ({"transfer-encoding": "chunked"}, "PUT HTTP/1.1", True),
+    "of unknown length in HTTP/2": ({}, "PUT HTTP/2.0", True),
 }
 
 
@@ -91,7 +92,8 @@ def test_which_uploads_are_streamed(
 ) -> None:
     flow = tflow.tflow()
     flow.request.headers = _headers(fields)
-    flow.request.http_version = version
+    flow.request.method, flow.request.http_version = version.split(" ")
+    flow.request.raw_content = None
     Streaming().requestheaders(flow)
     assert isinstance(flow.request.stream, Stream) is streamed
 

@@ -24,6 +24,8 @@ BUFFER_LIMIT = 1024 * 1024
 """Bodies over this many bytes are streamed: mitmproxy copies a buffered one about twice."""
 ENDLESS = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
 """Media types that are sent bit by bit, and whose bits are wanted at once."""
+WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
+"""Methods whose requests have no content as a rule (RFC 9110, section 9.3); HTTP/2 does not say beforehand."""
 CUT = "policy_request_cut"
 """Where a flow keeps how many bytes it has of a request body that it has not whole."""
 
@@ -131,7 +133,8 @@ class Streaming:
 def _why_stream_request(request: http.Request) -> str:
     """Say why an upload is to be streamed; "" when it is not."""
     length = declared_length(request)
-    chunked = "transfer-encoding" in request.headers or request.http_version == "HTTP/2.0"
+    has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
+    chunked = "transfer-encoding" in request.headers or has_content
     if request.stream:
         return "so asked"
     if not (chunked if length is None else length > BUFFER_LIMIT) or wanted_whole("request"):

@@ -11,6 +11,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.io import read_flows_from_paths
 from tests.support.bulk import Bulk, Memory
+from tests.support.h2_origin import TrailingOrigin
 from tests.support.mitmdump import Mitmdump, environment
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
@@ -118,18 +119,16 @@ def test_endless_answers_come_piece_by_piece(
     assert client.wait(20) == 0
 
 
-def test_events_come_one_by_one_over_http2(
-    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], server_tls: Any, ca_file: Path
-) -> None:
-    server = origin(server_tls)
-    proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", "--set", "inspect_hosts=*")
-    drip = Drip("text/event-stream")
+def test_events_come_one_by_one_over_http2(mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin]) -> None:
+    server, drip = origin(), Drip("text/event-stream")
     server.route("/", drip.answer)
-    client = stream("--http2", "-x", proxy.url, "--cacert", str(proxy.ca), f"{server.url}/")
+    proxy = mitmdump(mode=f"reverse:{server.url}")
+    client = stream("--http2", "-k", "-w", "HTTP/%{http_version}", f"https://127.0.0.1:{proxy.port}/")
     assert client.stdout
     for event in EVENTS:
         drip.asked.release()
         assert client.stdout.read(len(event)) == event
+    assert client.stdout.read() == b"HTTP/2"
     assert client.wait(20) == 0
 
 
@@ -272,3 +271,42 @@ def test_an_upload_reaches_the_origin_as_it_comes(mitmdump: Callable[..., Mitmdu
         client.sendall(b"6\r\n world\r\n0\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
     assert origin.received == 11
+
+
+@pytest.mark.parametrize("buffered", [False, True], ids=["streamed", "buffered"])
+@pytest.mark.parametrize("accepts", [(), ("--compressed",)], ids=["plain", "encoded"])
+def test_trailers_of_http2_arrive(
+    accepts: tuple[str, ...],
+    buffered: bool,
+    mitmdump: Callable[..., Mitmdump],
+    server_tls: Any,
+    ca_file: Path,
+    tmp_path: Path,
+) -> None:
+    head = [("content-type", "text/plain"), ("trailer", "x-checksum")]
+    server = TrailingOrigin(server_tls, head, b"x" * 5000, [("x-checksum", "abc")])
+    whole = ("--modify-body", "/~s/y/z") if buffered else ()
+    proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", "--set", "inspect_hosts=*", *whole)
+    body, got = tmp_path / "body", tmp_path / "head"
+    through = ("-x", proxy.url, "--cacert", str(proxy.ca), "-o", str(body), "-D", str(got), "--http2", *accepts)
+    done = subprocess.run(["curl", "-sS", "--max-time", "20", *through, server.url], env=environment(), timeout=30)
+    server.close()
+    assert (done.returncode, body.read_bytes()) == (0, b"x" * 5000)
+    head_and_trailers = got.read_text().lower()
+    assert ("content-encoding: zstd" in head_and_trailers) is bool(accepts)
+    if not buffered:  # curl reads no trailers after a Content-Length
+        assert "x-checksum: abc" in head_and_trailers
+    assert "Lowercased" not in proxy.log()
+
+
+def test_a_get_over_http2_is_answered_from_the_cache(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], curl: Any
+) -> None:
+    """HTTP/2 does not say at a request's head how long its body is: a GET is no upload for that."""
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60")]))
+    proxy = mitmdump(mode=f"reverse:{server.url}")
+    for _ in range(2):
+        got = curl("--http2", "-k", f"https://127.0.0.1:{proxy.port}/")
+        assert (got.heads[-1].split(" ")[0], got.status) == ("HTTP/2", 200)
+    assert len(server.requests) == 1
