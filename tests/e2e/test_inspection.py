@@ -12,7 +12,7 @@ import pytest
 import websockets.sync.client
 import websockets.sync.server
 from tests.support.mitmdump import Mitmdump
-from tests.support.origin import Origin
+from tests.support.origin import Answer, Origin
 
 Start = Callable[..., Mitmdump]
 StartOrigin = Callable[..., Origin]
@@ -122,11 +122,16 @@ def test_a_listed_host_is_fetched_over_verified_tls(mitmdump: Start, secure: Ori
 
 
 def test_http2_on_both_sides(mitmdump: Start, origin: StartOrigin, curl: Any) -> None:
-    inner = mitmdump(mode=f"reverse:{origin().url}")
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=600")]))
+    inner = mitmdump("--set", "cache=off", mode=f"reverse:{server.url}")
     outer = mitmdump("--set", "inspect_hosts=*", "--set", "ssl_insecure=true")
     result = curl("-x", outer.url, "--cacert", str(outer.ca), "--http2", f"https://localhost:{inner.port}/")
     assert (result.heads[-1].split()[0], result.body) == ("HTTP/2", b"hello from the origin\n")
     outer.wait_log(rf"GET https://localhost:{inner.port}/ HTTP/2")
+    result = curl("-x", outer.url, "--cacert", str(outer.ca), "--http2", f"https://localhost:{inner.port}/")
+    assert "hit" in (result.get("cache-status") or ""), "a request without a body was taken for an upload"
+    assert len(server.requests) == 1
 
 
 def test_websocket_messages_of_a_listed_host_are_visible(mitmdump: Start, server_tls: ssl.SSLContext) -> None:

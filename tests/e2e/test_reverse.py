@@ -1,13 +1,18 @@
 """The reverse proxy: persistence and framing as RFC 9112 has them, whatever version the origin speaks."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
 
 
 def is_open(sock: socket.socket, timeout: float = 0.5) -> bool:
@@ -99,3 +104,105 @@ def test_persistence_follows_the_request_alone(shared: Mitmdump, case: Persisten
             sock.settimeout(10)
             sock.sendall(case.request)
             assert stream.readline().startswith(b"HTTP/1.1 ")
+
+
+def test_a_dead_origin_is_502_until_it_is_back(mitmdump: Callable[..., Mitmdump], free_port: Callable[[], int]) -> None:
+    port = free_port()
+    proxy = mitmdump(mode=f"reverse:http://127.0.0.1:{port}")
+    get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        stream = sock.makefile("rb")
+        for _ in range(2):
+            sock.sendall(get)
+            status, fields, body = read_response(stream)
+            assert status == b"HTTP/1.1 502 Bad Gateway"
+            assert int(fields["content-length"]) == len(body)
+            assert f"cannot connect to 127.0.0.1:{port}: connection refused".encode() in body
+        with socket.create_server(("127.0.0.1", port)) as server:
+
+            def serve() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nback")
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            sock.sendall(get)
+            assert read_response(stream)[2] == b"back"
+            thread.join(5)
+
+
+@pytest.mark.parametrize("kind", ["http", "https"])
+def test_nobody_is_dialled_before_a_request_needs_it(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], server_tls: ssl.SSLContext, curl: Any, kind: str
+) -> None:
+    """With TLS on both sides too, where mitmproxy would fetch the origin's certificate first."""
+    server = origin(server_tls if kind == "https" else None)
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=600")]))
+    options = () if kind == "http" else ("--set", "ssl_insecure=true")
+    proxy = mitmdump(*options, mode=f"reverse:{kind}://localhost:{server.port}")
+    url = f"{kind}://localhost:{proxy.port}/"
+    with socket.create_connection(("127.0.0.1", proxy.port)):
+        proxy.wait_log("client connect")
+        assert curl("--cacert", str(proxy.ca), url).status == 200
+    assert server.connections == 1
+    server.close()
+    hit = curl("--cacert", str(proxy.ca), url)
+    assert (hit.status, hit.body) == (200, b"hello from the origin\n")
+    assert "hit" in (hit.get("Cache-Status") or "")
+    assert server.connections == 1
+
+
+def test_eager_when_the_user_says_so(mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin]) -> None:
+    server = origin()
+    proxy = mitmdump("--set", "connection_strategy=eager", mode=f"reverse:{server.url}")
+    with socket.create_connection(("127.0.0.1", proxy.port)):
+        wait_until(lambda: server.connections == 1, what="a dial without a request")
+
+
+def test_200_clients_at_once(shared: Mitmdump) -> None:
+    async def one() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        writer.write(b"GET /1.0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def everyone() -> list[bytes]:
+        return await asyncio.gather(*(one() for _ in range(200)))
+
+    for answer in asyncio.run(everyone()):
+        assert answer.count(b"HTTP/1.1 200 ") == 3
+        assert answer.count(b"hello from the origin\n") == 3
+
+
+def test_an_addon_cannot_break_the_framing(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """Fields that addons delete or make up do not decide where a message ends."""
+    script = tmp_path / "meddling.py"
+    script.write_text(
+        "def responseheaders(flow):\n"
+        "    flow.response.headers.pop('transfer-encoding', None)\n"
+        "    flow.response.headers.pop('content-length', None)\n"
+        "    flow.response.headers.pop('connection', None)\n"
+        "def requestheaders(flow):\n"
+        "    flow.request.headers.pop('connection', None)\n"
+        "    flow.request.http_version = 'HTTP/1.0'\n"
+    )
+    server = origin()
+    server.route("/chunked", Answer(body=[b"one ", b"two ", b"three"]))
+    proxy = mitmdump("-s", str(script), mode=f"reverse:{server.url}")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        stream = sock.makefile("rb")
+        for path, expected in (("/chunked", b"one two three"), ("/", b"hello from the origin\n")):
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+            status, _, body = read_response(stream)
+            assert (status[:12], body) == (b"HTTP/1.1 200", expected)
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        assert read_response(stream)[1]["connection"] == "close"
+        assert not is_open(sock)
+    assert {request.version for request in server.requests} == {"HTTP/1.1"}
