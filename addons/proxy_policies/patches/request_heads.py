@@ -49,6 +49,4 @@ def _check_host(request: http.Request) -> None:
 
 def host_of_target(request: http.Request) -> str | None:
     """Give what Host must say by an absolute-form target, which overrules it (RFC 9112, section 3.2.2)."""
-    if request.first_line_format != "absolute":
-        return None
-    return request.authority.rpartition("@")[2]
+    return request.authority if request.first_line_format == "absolute" else None
