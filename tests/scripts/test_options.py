@@ -28,4 +28,4 @@ def test_the_readme_has_that_table() -> None:
 @pytest.mark.parametrize("argument", ["--chek", "README.md"])
 def test_it_says_what_it_can_do(argument: str) -> None:
     asked = options(argument)
-    assert (asked.returncode, asked.stderr) == (1, f"what is {argument}? only --check and --write\n")
+    assert (asked.returncode, asked.stderr) == (1, "scripts/options takes --check or --write, and nothing else\n")
