@@ -267,3 +267,32 @@ def test_many_tunnels_at_once(proxy: Mitmdump, origin: Callable[..., Origin]) ->
 
     answers = asyncio.run(all_of_them())
     assert {answer.partition(b"\r\n\r\n")[2] for answer in answers} == {b"x" * 1000}
+
+
+def test_an_upstream_proxy_is_asked_before_the_answer(
+    mitmdump: Callable[..., Mitmdump], free_port: Callable[[], int]
+) -> None:
+    first = mitmdump()
+    second = mitmdump(mode=f"upstream:{first.url}")
+    refused = f"127.0.0.1:{free_port()}"
+    sock, head = connect(second.port, refused)
+    with sock:
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert read_all(sock).startswith(f"cannot connect to {refused}: Upstream proxy 127.0.0.1:".encode())
+
+    def greet(sock: socket.socket) -> None:
+        sock.sendall(b"220 ready\r\n")
+        sock.sendall(read_all(sock).upper())
+
+    with Peer(greet) as peer:
+        sock, head = connect(second.port, f"127.0.0.1:{peer.port}")
+        with sock:
+            assert head.startswith(b"HTTP/1.1 200 ")
+            sock.sendall(b"half a close through two proxies")
+            sock.shutdown(socket.SHUT_WR)
+            assert read_all(sock) == b"220 ready\r\nHALF A CLOSE THROUGH TWO PROXIES"
+    nowhere = mitmdump(mode=f"upstream:http://{refused}")
+    sock, head = connect(nowhere.port, "127.0.0.1:1")
+    with sock:
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert f"cannot connect to {refused}: connection refused".encode() in read_all(sock)

@@ -17,6 +17,7 @@ from proxy_policies.patches import (
     retry,
     stored_bodies,
     streamed_later,
+    upstream_connect,
 )
 from proxy_policies.patches.patch import Patch
 
@@ -26,6 +27,7 @@ PATCHES: tuple[Patch, ...] = (
     asked_host.PATCH,
     h2_names.PATCH,
     half_close.PATCH,
+    upstream_connect.PATCH,
     *interim.PATCHES,
     *retry.PATCHES,
     *dialling.PATCHES,

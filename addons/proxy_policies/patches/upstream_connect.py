@@ -1,0 +1,95 @@
+"""Answering CONNECT in upstream mode once the next proxy has connected.
+
+mitmproxy answers 200 at once, and a target that cannot be reached then looks like one that hangs up.
+"""
+
+import time
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._base import HttpEvent
+from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage, ResponseHeaders
+from mitmproxy.proxy.layers.http._hooks import HttpConnectedHook
+from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
+
+from proxy_policies.dial import format_target
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.patch import Patch
+
+
+class Opener(layer.Layer):
+    """Opens the connection for the layers of a tunnel, and hands it to them when it is there."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        context.layers.remove(self)  # it is none that the choice of the next layer should see
+        self.is_done = False
+        self.error: str | None = None
+        self._inside: layer.Layer | None = None
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if self._inside is not None:
+            yield from self._inside.handle_event(event)
+        elif isinstance(event, events.Start):
+            self.error = yield commands.OpenConnection(self.context.server)
+            self.is_done = True
+            if not self.error:
+                self._inside = layer.NextLayer(self.context)
+                yield from self._inside.handle_event(event)
+
+
+class ConnectsFirst(layers.HttpStream):
+    """A request, which may become a tunnel through the next proxy."""
+
+    _opener: Opener | None = None
+
+    def handle_connect_upstream(self) -> CommandGenerator[None]:
+        """Have the next proxy connect, and answer then."""
+        if self.flow.response or self.context.options.connection_strategy != "eager":
+            yield from super().handle_connect_upstream()  # type: ignore[no-untyped-call]
+            return
+        stack = HttpUpstreamProxy.make(self.context, True)
+        self._opener = Opener(self.context)
+        stack /= self._opener
+        self.child_layer = stack[0]
+        self._handle_event = self._connecting
+        yield from self._connecting(events.Start())
+
+    def _connecting(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, HttpEvent) or self.child_layer is None or self._opener is None:
+            return  # the client can have nothing to say but that it leaves
+        yield from self.child_layer.handle_event(event)
+        if self._opener.error:
+            yield from self._refuse(self._opener.error)
+        elif self._opener.is_done:
+            yield from self._confirm()
+
+    def _refuse(self, error: str) -> CommandGenerator[None]:
+        host, port, *_ = self.context.server.address or ("", 0)
+        text = f"cannot connect to {format_target(host, port)}: {error}\n"
+        fields = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+        self.flow.response = http.Response.make(502, text, fields)
+        self._handle_event = self.state_errored
+        yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
+
+    def _confirm(self) -> CommandGenerator[None]:
+        now = time.time()
+        version = self.flow.request.data.http_version
+        response = http.Response(version, 200, b"Connection established", http.Headers(), b"", None, now, now)
+        self.flow.response = response
+        yield HttpConnectedHook(self.flow)
+        self._handle_event = self.passthrough
+        yield layers.SendHttp(ResponseHeaders(self.stream_id, response, end_stream=True), self.context.client)
+        yield layers.SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+
+PATCH = Patch(
+    owner=layers,
+    attribute="HttpStream",
+    wrap=in_place_of(ConnectsFirst),
+    versions="12.2",
+    why="CONNECT through an upstream proxy is answered before anybody has connected",
+)
