@@ -1,0 +1,116 @@
+"""Options: declared once, refused in one line, never half applied."""
+
+import logging
+from collections.abc import Sequence
+
+import pytest
+from mitmproxy import exceptions
+from mitmproxy.test import taddons
+
+from proxy_policies.chain import chain
+from proxy_policies.settings import (
+    Setting,
+    Settings,
+    fit,
+    one_of,
+    parse_duration,
+    parse_size,
+    parse_switch,
+    scalar_text,
+)
+
+
+def parse_colours(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(one_of("red", "green")(value) for value in values)
+
+
+class Paint:
+    name = "paint"
+    paint_size = Setting("1k", parse_size, "How much.")
+    paint_colours = Setting(("red",), parse_colours, "Which.")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("512", 512), ("64k", 65536), ("10m", 10485760), ("1G", 1 << 30), ("2kb", 2048)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60", 60), ("500ms", 0.5), ("5m", 300), ("1h", 3600), ("2d", 172800), ("1.5s", 1.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1", "1x", "k", "1 2"])
+def test_neither_size_nor_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="write a size such as"):
+        parse_size(text)
+    with pytest.raises(ValueError, match="write a duration such as"):
+        parse_duration(text)
+
+
+def test_a_switch_takes_mitmproxys_words_too() -> None:
+    assert [parse_switch(word) for word in ("on", "true", "off", "false")] == [True, True, False, False]
+    with pytest.raises(ValueError, match="choose one of"):
+        parse_switch("maybe")
+
+
+@pytest.mark.parametrize(
+    ("strings", "raw", "is_list", "fitted"),
+    [
+        (["a"], None, False, "a"),
+        (["a", "b"], None, True, ["a", "b"]),
+        ([], None, True, []),
+        (None, 5, False, "5"),
+        (None, True, False, "on"),
+        (None, ["x", 1], True, ["x", "1"]),
+        (None, "x", True, ["x"]),
+    ],
+)
+def test_values_are_made_to_fit(strings: list[str] | None, raw: object, is_list: bool, fitted: object) -> None:
+    assert fit(strings, raw, is_list) == fitted
+
+
+@pytest.mark.parametrize(("strings", "raw"), [([], None), (["a", "b"], None), (None, None), (None, {"a": 1})])
+def test_values_that_do_not_fit(strings: list[str] | None, raw: object) -> None:
+    with pytest.raises(ValueError):
+        fit(strings, raw, False)
+
+
+def test_a_scalar_is_written_as_an_option_takes_it() -> None:
+    assert [scalar_text(value) for value in ("x", 1, 1.5, False)] == ["x", "1", "1.5", "off"]
+
+
+def test_a_policy_has_its_defaults_without_mitmproxy() -> None:
+    assert (Paint().paint_size, Paint().paint_colours) == (1024, ("red",))
+
+
+async def test_a_bad_value_is_refused_and_nothing_of_the_change_applies() -> None:
+    paint = Paint()
+    with taddons.context(Settings([paint])) as context:
+        context.configure(context.master.addons.chain[-1], paint_size="2k", paint_colours=["green"])
+        assert (paint.paint_size, paint.paint_colours) == (2048, ("green",))
+        with pytest.raises(exceptions.OptionsError, match="option paint_size='lots': write a size"):
+            context.options.update(paint_colours=["red"], paint_size="lots")
+        assert (paint.paint_size, paint.paint_colours) == (2048, ("green",))
+        assert context.options.paint_size == "2k"
+
+
+async def test_two_chains_with_the_same_policy_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    with taddons.context() as context, caplog.at_level(logging.ERROR):
+        first = chain(Paint())
+        context.master.addons.add(*first)
+        assert chain(Paint()) == []
+    assert "already loaded: paint" in caplog.text
+
+
+async def test_a_second_script_brings_its_own_settings_and_shares_the_rest() -> None:
+    class Other:
+        name = "other"
+
+    with taddons.context() as context:
+        context.master.addons.add(*chain(Paint()))
+        assert [policy.name for policy in chain(Other())] == ["settings of other", "other"]
