@@ -182,7 +182,7 @@ def test_plain_websocket_through_a_tunnel(proxy: Mitmdump) -> None:
             client.send("ping")
             assert client.recv(timeout=10) == "ping"
         server.shutdown()
-    assert f"127.0.0.1:{port} opened" in proxy.log()
+    proxy.wait_log(rf"127\.0\.0\.1:{port} opened")
 
 
 def test_ssh_through_a_tunnel(proxy: Mitmdump, tmp_path: Path) -> None:

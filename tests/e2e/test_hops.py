@@ -69,8 +69,8 @@ def test_a_loop_ends_with_508(mitmdump: Start, free_port: Callable[[], int], cur
 def test_a_loop_of_connects_ends(mitmdump: Start, free_port: Callable[[], int]) -> None:
     port = loop_of_two(mitmdump, free_port, "upstream")
     asked = b"CONNECT nowhere.test:80 HTTP/1.1\r\nHost: nowhere.test:80\r\nVia: 1.0 client\r\n\r\n"
-    answer = answered(port, asked + b"GET / HTTP/1.1\r\nHost: nowhere.test\r\n\r\n", b"</html>")
-    assert b"refused HTTP CONNECT request: 508 Loop Detected" in answer
+    answer = answered(port, asked, b"refused HTTP CONNECT request: 508 Loop Detected")
+    assert answer.startswith(b"HTTP/1.1 508 ")
 
 
 def answered(port: int, request: bytes, end: bytes) -> bytes:

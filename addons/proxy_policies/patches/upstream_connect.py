@@ -3,6 +3,7 @@
 mitmproxy answers 200 at once, and a target that cannot be reached then looks like one that hangs up.
 """
 
+import re
 import time
 
 from mitmproxy import http
@@ -18,6 +19,10 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from proxy_policies.dial import format_target
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
+
+TELLING = frozenset((403, 503, 504, 508))
+"""Forbidden, unavailable, timed out, a loop. Not 407: the next proxy asks us, not the client."""
+_REFUSED = re.compile(r"refused HTTP CONNECT request: (\d{3})\b")
 
 
 class Opener(layer.Layer):
@@ -39,6 +44,12 @@ class Opener(layer.Layer):
             if not self.error:
                 self._inside = layer.NextLayer(self.context)
                 yield from self._inside.handle_event(event)
+
+
+def status_for(error: str) -> int:
+    """Give what to answer: the next proxy's own status where that says more than 502 (Bad Gateway)."""
+    refused = _REFUSED.search(error)
+    return int(refused[1]) if refused and int(refused[1]) in TELLING else 502
 
 
 class ConnectsFirst(layers.HttpStream):
@@ -71,7 +82,7 @@ class ConnectsFirst(layers.HttpStream):
         host, port, *_ = self.context.server.address or ("", 0)
         text = f"cannot connect to {format_target(host, port)}: {error}\n"
         fields = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
-        self.flow.response = http.Response.make(502, text, fields)
+        self.flow.response = http.Response.make(status_for(error), text, fields)
         self._handle_event = self.state_errored
         yield from self.handle_connect_finish()  # type: ignore[no-untyped-call]
 
