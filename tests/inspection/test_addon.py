@@ -86,3 +86,16 @@ def test_what_is_no_tunnel_or_already_decided_is_left_alone(inspection: Inspecti
     decided.layer = other = TCPLayer(decided.context)
     inspection.next_layer(decided)
     assert decided.layer is other
+
+
+async def test_what_goes_wrong_opens_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("proxy_policies.inspection.addon.first_said", lambda _: 1 / 0)
+    policy = Inspection()
+    with taddons.context(policy) as context:
+        around = Context(tflow.tclient_conn(), context.options)
+        around.server.address = ("10.1.1.1", 443)
+        modes.TransparentProxy(around)
+        next_layer = layer.NextLayer(around)
+        policy.next_layer(next_layer)
+    assert isinstance(next_layer.layer, TunnelLayer)
+    assert "a connection is left untouched" in caplog.text

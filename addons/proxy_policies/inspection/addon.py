@@ -60,15 +60,21 @@ class Inspection:
             return
         if context.server.address is None or is_dns(nextlayer):
             return
+        if (decision := self._decision(nextlayer)) is not None:
+            self._carry_out(nextlayer, decision)
+
+    def _decision(self, nextlayer: layer.NextLayer) -> Decision | None:
+        """Give our decision; None when mitmproxy's options have decided. Halts the others while too little is known."""
         try:
-            if is_decided_by_mitmproxy(nextlayer):
-                return
-            decision = self._decide(nextlayer)
+            decision = None if is_decided_by_mitmproxy(nextlayer) else self._decide(nextlayer)
         except NeedsMoreData:
             raise exceptions.AddonHalt from None
-        if decision.act is Act.WAIT:
+        except Exception:  # whatever is wrong, what nobody listed is not opened
+            logger.exception("a connection is left untouched")
+            return Decision(Act.UNTOUCHED, "inspection failed")
+        if decision is not None and decision.act is Act.WAIT:
             raise exceptions.AddonHalt  # nobody else shall decide yet
-        self._carry_out(nextlayer, decision)
+        return decision
 
     def _decide(self, nextlayer: layer.NextLayer) -> Decision:
         host, port, *_ = nextlayer.context.server.address or ("", 0)
