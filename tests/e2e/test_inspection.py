@@ -1,18 +1,16 @@
 """inspect_hosts: listed hosts are opened with the proxy's CA, every other host stays untouched, in every mode."""
 
-import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import websockets.sync.client
-import websockets.sync.server
 from tests.support.mitmdump import Mitmdump
-from tests.support.origin import Answer, Origin
+from tests.support.openings import issuer
+from tests.support.origin import Origin
+from tests.support.waiting import wait_until
 
 Start = Callable[..., Mitmdump]
 StartOrigin = Callable[..., Origin]
@@ -21,44 +19,6 @@ StartOrigin = Callable[..., Origin]
 @pytest.fixture
 def secure(origin: StartOrigin, server_tls: ssl.SSLContext) -> Origin:
     return origin(server_tls)
-
-
-def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str:
-    """Reach a TLS origin through the proxy and say whose certificate is shown there: "mitmproxy" or "trustme"."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
-        opening = socks5 if how == "socks5" else connect
-        opening(sock, target)
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with context.wrap_socket(sock, server_hostname=sni) as tls:
-            certificate = tls.getpeercert(binary_form=True) or b""
-            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert b"hello from the origin" in read_all(tls)
-    return "mitmproxy" if b"mitmproxy" in certificate else "trustme"
-
-
-def read_all(sock: socket.socket) -> bytes:
-    data = b""
-    while chunk := sock.recv(65536):
-        data += chunk
-    return data
-
-
-def connect(sock: socket.socket, target: str) -> None:
-    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(1)
-    assert head.startswith(b"HTTP/1.1 200 ")
-
-
-def socks5(sock: socket.socket, target: str) -> None:
-    host, _, port = target.rpartition(":")
-    sock.sendall(b"\x05\x01\x00")
-    assert sock.recv(2) == b"\x05\x00"
-    name = host.encode()
-    sock.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + int(port).to_bytes(2, "big"))
-    assert sock.recv(10)[:2] == b"\x05\x00"
 
 
 @dataclass(frozen=True)
@@ -82,12 +42,16 @@ CASES = [
     Case("an address by its SNI", ("*.example.test",), "127.0.0.1", "a.example.test", "mitmproxy"),
     Case("an address by another SNI", ("*.example.test",), "127.0.0.1", "localhost", "trustme"),
     Case("another port", ("localhost:1",), "localhost", "localhost", "trustme"),
+    Case("its port", ("LOCALHOST.:{port}",), "localhost", "localhost", "mitmproxy"),
+    Case("its port excluded", ("*", "!*:{port}"), "localhost", "localhost", "trustme"),
+    Case("an excluded SNI", ("*", "!pay.example.test"), "localhost", "pay.example.test", "trustme"),
+    Case("an address by an SNI with its port", ("*.test:{port}",), "127.0.0.1", "a.example.test", "mitmproxy"),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_opened(mitmdump: Start, secure: Origin, case: Case) -> None:
-    hosts = [part for glob in case.hosts for part in ("--set", f"inspect_hosts={glob}")]
+    hosts = [part for glob in case.hosts for part in ("--set", f"inspect_hosts={glob.format(port=secure.port)}")]
     proxy = mitmdump(*hosts, "--set", "ssl_insecure=true", script="inspection.py")
     assert issuer(proxy.port, f"{case.name}:{secure.port}", case.sni) == case.expected
     if "another SNI" in case.id and case.name == "localhost":
@@ -107,6 +71,7 @@ def test_other_modes(through: Mitmdump, secure: Origin, request: pytest.FixtureR
     assert issuer(through.port, f"127.0.0.1:{secure.port}", "a.example.test", how) == "mitmproxy"
     assert issuer(through.port, f"127.0.0.1:{secure.port}", "localhost", how) == "trustme"
     assert issuer(through.port, f"localhost:{secure.port}", "localhost", how) == "trustme"
+    assert issuer(through.port, f"localhost:{secure.port}", "a.example.test", how) == "trustme"
 
 
 def test_a_listed_host_is_fetched_over_verified_tls(mitmdump: Start, secure: Origin, ca_file: Path, curl: Any) -> None:
@@ -114,62 +79,12 @@ def test_a_listed_host_is_fetched_over_verified_tls(mitmdump: Start, secure: Ori
     result = curl("-x", proxy.url, "--cacert", str(proxy.ca), f"https://localhost:{secure.port}/")
     assert (result.status, result.body) == (200, b"hello from the origin\n")
     assert "Via" in dict(secure.requests[0].headers)
+    assert result.get("via")
     proxy.wait_log(rf"GET https://localhost:{secure.port}/")
     stranger = mitmdump("--set", "inspect_hosts=localhost")
     result = curl("-x", stranger.url, "--cacert", str(stranger.ca), f"https://localhost:{secure.port}/")
     assert result.status == 502
     assert b"verify failed" in result.body
-
-
-def test_http2_on_both_sides(mitmdump: Start, origin: StartOrigin, curl: Any) -> None:
-    server = origin()
-    server.route("/", Answer(headers=[("Cache-Control", "max-age=600")]))
-    inner = mitmdump("--set", "cache=off", mode=f"reverse:{server.url}")
-    outer = mitmdump("--set", "inspect_hosts=*", "--set", "ssl_insecure=true")
-    result = curl("-x", outer.url, "--cacert", str(outer.ca), "--http2", f"https://localhost:{inner.port}/")
-    assert (result.heads[-1].split()[0], result.body) == ("HTTP/2", b"hello from the origin\n")
-    outer.wait_log(rf"GET https://localhost:{inner.port}/ HTTP/2")
-    result = curl("-x", outer.url, "--cacert", str(outer.ca), "--http2", f"https://localhost:{inner.port}/")
-    assert "hit" in (result.get("cache-status") or ""), "a request without a body was taken for an upload"
-    assert len(server.requests) == 1
-
-
-def test_websocket_messages_of_a_listed_host_are_visible(mitmdump: Start, server_tls: ssl.SSLContext) -> None:
-    def echo(connection: websockets.sync.server.ServerConnection) -> None:
-        for message in connection:
-            connection.send(message)
-
-    proxy = mitmdump("--set", "inspect_hosts=localhost", "--set", "ssl_insecure=true", "--set", "flow_detail=3")
-    with websockets.sync.server.serve(echo, "127.0.0.1", 0, ssl=server_tls) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"wss://localhost:{server.socket.getsockname()[1]}/"
-        trust = ssl.create_default_context(cafile=str(proxy.ca))
-        with websockets.sync.client.connect(url, proxy=proxy.url, ssl=trust) as client:
-            client.send("seen by the proxy")
-            assert client.recv(timeout=20) == "seen by the proxy"
-        server.shutdown()
-    proxy.wait_log("seen by the proxy")
-
-
-def test_a_server_that_speaks_first_is_passed_through(mitmdump: Start) -> None:
-    proxy = mitmdump("--set", "inspect_hosts=*")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        target = f"127.0.0.1:{server.getsockname()[1]}"
-
-        def greet() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.sendall(b"220 ready\r\n")
-                connection.sendall(read_all(connection).upper())
-
-        threading.Thread(target=greet, daemon=True).start()
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
-            connect(sock, target)
-            assert sock.recv(100) == b"220 ready\r\n"
-            sock.sendall(b"starttls")
-            sock.shutdown(socket.SHUT_WR)
-            assert read_all(sock) == b"STARTTLS"
-    proxy.wait_log(rf"tunnel .* → {target} opened, the server speaks first")
 
 
 def test_mitmproxys_own_options_win(mitmdump: Start, secure: Origin) -> None:
@@ -180,29 +95,89 @@ def test_mitmproxys_own_options_win(mitmdump: Start, secure: Origin) -> None:
     allowing = mitmdump(*insecure, "--allow-hosts", "localhost")
     assert issuer(allowing.port, f"localhost:{secure.port}", "localhost") == "mitmproxy"
     assert issuer(allowing.port, f"127.0.0.1:{secure.port}", "a.example.test") == "trustme"
-    raw = mitmdump(*insecure, "--tcp-hosts", "127.0.0.1", "--set", "inspect_hosts=localhost", "--set", "flow_detail=3")
+    raw = mitmdump(*insecure, "--tcp-hosts", "localhost", "--set", "inspect_hosts=*", "--set", "flow_detail=3")
     assert issuer(raw.port, f"localhost:{secure.port}", "localhost") == "mitmproxy"
+    raw.wait_log("hello from the origin")
+    assert "GET https://" not in raw.log()
+    assert secure.requests[-1].get("via") is None
 
 
-def test_fail_open_leaves_a_pinned_host_alone_for_a_while(
-    mitmdump: Start, secure: Origin, ca_file: Path, curl: Any
+def test_an_unlisted_host_sees_no_policy(mitmdump: Start, secure: Origin, ca_file: Path, curl: Any) -> None:
+    proxy = mitmdump("--set", "inspect_hosts=*.example.test")
+    result = curl("-x", proxy.url, "--cacert", str(ca_file), f"https://localhost:{secure.port}/")
+    assert (result.status, result.get("via")) == (200, None)
+    assert secure.requests[0].get("via") is None
+    assert "GET https://" not in proxy.log()
+
+
+def test_curl_by_address_is_decided_by_its_sni(mitmdump: Start, secure: Origin, curl: Any) -> None:
+    proxy = mitmdump("--set", "inspect_hosts=*.example.test", "--set", "ssl_insecure=true")
+    way = ("-x", proxy.url, "--connect-to", f"::127.0.0.1:{secure.port}", "--cacert", str(proxy.ca))
+    assert curl(*way, "https://a.example.test/").get("via")
+    assert curl(*way, "https://example.test/").code == 60
+    proxy.wait_log(rf"→ 127.0.0.1:{secure.port} opened, not in inspect_hosts")
+
+
+def test_the_file_of_policies_decides_live(mitmdump: Start, secure: Origin, tmp_path: Path) -> None:
+    policies = tmp_path / "policies.yaml"
+    policies.write_text("inspect_hosts: [localhost]\n")
+    proxy = mitmdump("--set", f"policy_file={policies}", "--set", "ssl_insecure=true")
+
+    def shown() -> str:
+        return issuer(proxy.port, f"localhost:{secure.port}", "localhost")
+
+    assert shown() == "mitmproxy"
+    policies.write_text("inspect_hosts: ['.*host']\n")
+    proxy.wait_log("is a regular expression; write \\*host")
+    assert shown() == "mitmproxy"
+    policies.write_text("inspect_hosts: ['*', '!localhost']\n")
+    wait_until(lambda: shown() == "trustme")
+    policies.write_text("inspect_hosts: ['*']\n")
+    wait_until(lambda: shown() == "mitmproxy")
+    policies.write_text("")
+    wait_until(lambda: shown() == "trustme")
+
+
+def test_fail_open_is_off_by_default(mitmdump: Start, secure: Origin, ca_file: Path, curl: Any) -> None:
+    proxy = mitmdump("--set", "inspect_hosts=localhost", "--set", "ssl_insecure=true")
+    for _ in range(2):
+        pinned = curl("-x", proxy.url, "--cacert", str(ca_file), f"https://localhost:{secure.port}/")
+        assert pinned.code == 60
+    assert "is left untouched" not in proxy.log()
+
+
+@pytest.mark.parametrize("tls", ["--tlsv1.3", "--tls-max=1.2"])
+@pytest.mark.parametrize("name", ["localhost", "a.example.test"])
+def test_fail_open_leaves_a_pinned_host_alone(
+    mitmdump: Start, secure: Origin, ca_file: Path, curl: Any, name: str, tls: str
 ) -> None:
-    options = ("--set", "inspect_hosts=localhost", "--set", "ssl_insecure=true")
-    pinned = ("--cacert", str(ca_file), f"https://localhost:{secure.port}/")
-    closed = mitmdump(*options)
-    assert curl("-x", closed.url, *pinned).code == 60
-    assert curl("-x", closed.url, *pinned).code == 60
-    failing = mitmdump(*options, "--set", "inspect_fail_open=on", "--set", "inspect_fail_open_ttl=1h")
-    assert curl("-x", failing.url, *pinned).code == 60
-    failing.wait_log(f"localhost:{secure.port} is left untouched for 3600 s: a client refused our certificate")
-    assert curl("-x", failing.url, *pinned).status == 200
-    failing.wait_log(rf"tunnel .* → localhost:{secure.port} opened, a client refused our certificate")
+    to_origin = (*tls.split("="), "--cacert", str(ca_file), "--connect-to", f"{name}:443:127.0.0.1:{secure.port}")
+    proxy = mitmdump("--set", "inspect_hosts=*", "--set", "inspect_fail_open=on", "--set", "ssl_insecure=true")
+    pinned = ("-x", proxy.url, *to_origin, f"https://{name}/")
+    assert curl(*pinned).code == 60
+    proxy.wait_log(f"{name}:{secure.port} is left untouched for 3600 s: a client refused our certificate")
+    for _ in range(2):
+        assert curl(*pinned).status == 200
+    proxy.wait_log(rf"tunnel .* → 127.0.0.1:{secure.port} opened, a client refused our certificate")
+    assert proxy.log().count("is left untouched for") == 1
+    assert issuer(proxy.port, f"127.0.0.1:{secure.port}", "other.example.test") == "mitmproxy"
+
+
+def test_fail_open_ends(mitmdump: Start, secure: Origin, ca_file: Path, curl: Any) -> None:
+    brief = ("--set", "inspect_fail_open=on", "--set", "inspect_fail_open_ttl=2s")
+    proxy = mitmdump("--set", "inspect_hosts=localhost", *brief, "--set", "ssl_insecure=true")
+    pinned = ("-x", proxy.url, "--cacert", str(ca_file), f"https://localhost:{secure.port}/")
+    assert curl(*pinned).code == 60
+    proxy.wait_log("is left untouched for 2 s")
+    wait_until(lambda: curl(*pinned).code == 60)
 
 
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
         (r"inspect_hosts=.*\.example\.com", "is a regular expression; write *.example.com"),
+        ("inspect_hosts=example.com:0", "'example.com:0' has no valid port; write a glob such as"),
+        (r"inspect_hosts=!^pay\.", "is a regular expression; write !pay."),
         ("inspect_hosts=[ab.example.com", "has a [ without a ]; write ab.example.com"),
         ("inspect_fail_open=maybe", "option inspect_fail_open='maybe': choose one of"),
         ("inspect_fail_open_ttl=soon", "option inspect_fail_open_ttl='soon': write a duration"),
@@ -212,5 +187,7 @@ def test_fail_open_leaves_a_pinned_host_alone_for_a_while(
 def test_a_wrong_value_ends_the_start_with_one_line(mitmdump: Start, option: str, complaint: str) -> None:
     proxy = mitmdump("--set", option, script="inspection.py", wait=False)
     assert proxy.wait_exit() == 1
-    assert complaint in proxy.log()
+    said = [line for line in proxy.log().splitlines() if f"option {option.partition('=')[0]}=" in line]
+    assert len(said) == 1, proxy.log()
     assert "Traceback" not in proxy.log()
+    assert complaint in said[0]

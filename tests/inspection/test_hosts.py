@@ -68,6 +68,15 @@ def test_listing(globs: list[str], host: str, port: int, expected: bool) -> None
         ("!", "write a glob such as"),
         (":443", "write a glob such as"),
         ("example.com:https", "write a glob such as"),
+        ("example.com:0", "no valid port"),
+        ("example.com:65536", "no valid port"),
+        ("example.com:", "no valid port"),
+        ("ab].example.com", "write ab.example.com"),
+        ("a]b[c.example.com", "write abc.example.com"),
+        ("[::1", "write ::1"),
+        ("[a.example.com|b.example.com", "write a glob such as"),
+        (r"^https?://example\.com/", "write a glob such as"),
+        (r"!^pay\.example\.com$", "write !pay.example.com"),
     ],
 )
 def test_what_is_no_glob_is_refused_with_the_one_meant(value: str, meant: str) -> None:
@@ -85,6 +94,18 @@ def test_parsing_raises_only_value_errors(text: str) -> None:
     assert glob.host
     glob.matches("example.test", 443)
     glob_meant(text)
+
+
+@given(st.text("[]()|\\\\^$.*+?:!/- ,a1é", max_size=24))
+def test_whoever_follows_a_refusal_is_not_refused_again(text: str) -> None:
+    try:
+        glob = parse_glob(text)
+    except ValueError as refusal:
+        _, is_guess, guess = str(refusal).rpartition("; write ")
+        for one in guess.split(" and ") if is_guess and not guess.startswith("a glob such as") else ():
+            parse_glob(one)
+    else:
+        assert glob == parse_glob(f" {text} ")
 
 
 @given(st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9}){0,3}", fullmatch=True), st.integers(1, 65535))

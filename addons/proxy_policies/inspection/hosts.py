@@ -10,7 +10,8 @@ from ipaddress import ip_address
 EXAMPLES = "write a glob such as *.example.com, example.com:8443, !pay.example.com or *"
 _REGEX_SIGNS = frozenset("\\^$(|")
 _IPV6 = re.compile(r"\[([0-9a-f:.%*?]*:[0-9a-f:.%*?]*)\](?::(.*))?")
-_PORT = re.compile(r"[0-9*?]+")
+_CLASS = re.compile(r"\[[^\[\]]+\]")
+_PORT_GLOB = re.compile(r"(?=.*[*?])[0-9*?]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +30,21 @@ class Glob:
 def parse_glob(text: str) -> Glob:
     """Read `host`, `host:port` or `!…`. Raises ValueError with the glob that was probably meant."""
     value = text.strip()
-    bare = value.removeprefix("!").strip()
+    mark, bare = value[: value.startswith("!")], value.removeprefix("!").strip()
     if not bare:
         raise ValueError(EXAMPLES)
     if _REGEX_SIGNS & set(bare) or bare.startswith(".*"):
-        raise ValueError(f"{bare!r} is a regular expression{_meant(glob_meant(bare))}")
+        raise ValueError(f"{bare!r} is a regular expression{_meant(mark, glob_meant(bare))}")
     if "/" in bare:
         host = bare.partition("://")[2] or bare
-        raise ValueError(f"{bare!r} is not a host{_meant([host.partition('/')[0]])}")
+        raise ValueError(f"{bare!r} is not a host{_meant(mark, [host.partition('/')[0]])}")
     if re.search(r"[\s,;]", bare):
         raise ValueError(f"{bare!r} is more than one host; repeat the option for each")
-    host, port = _split(bare)
-    return Glob(normal(host), port, value.startswith("!"))
+    host, port = _split(mark, bare)
+    return Glob(normal(host), port, bool(mark))
 
 
-def _split(bare: str) -> tuple[str, str]:
+def _split(mark: str, bare: str) -> tuple[str, str]:
     """Split host and port, both globs; an IPv6 address may stand without its brackets."""
     if match := _IPV6.fullmatch(bare.lower()):
         host, port = match[1], match[2]
@@ -52,15 +53,29 @@ def _split(bare: str) -> tuple[str, str]:
     else:
         host, colon, rest = bare.rpartition(":")
         host, port = (host, rest) if colon else (bare, None)
-        if host.count("[") != host.count("]"):
-            raise ValueError(f"{bare!r} has a [ without a ]{_meant([bare.replace('[', '')])}")
-    if not host or (port is not None and not _PORT.fullmatch(port)):
+        if re.search(r"[\[\]]", _CLASS.sub("", host)):
+            raise ValueError(f"{bare!r} has a [ without a ]{_meant(mark, [re.sub(r'[][]', '', bare)])}")
+    if not host or (port is not None and not _is_port(port)):
         raise ValueError(f"{bare!r} has no valid {'port' if host else 'host'}; {EXAMPLES}")
     return host, port or "*"
 
 
-def _meant(globs: list[str]) -> str:
-    return f"; write {' and '.join(globs)}" if globs and all(globs) else f"; {EXAMPLES}"
+def _is_port(glob: str) -> bool:
+    return 0 < int(glob) < 65536 if glob.isdecimal() and len(glob) < 6 else bool(_PORT_GLOB.fullmatch(glob))
+
+
+def _meant(mark: str, globs: list[str]) -> str:
+    is_guess = globs and all(map(_is_glob, globs))
+    return f"; write {' and '.join(mark + glob for glob in globs)}" if is_guess else f"; {EXAMPLES}"
+
+
+def _is_glob(text: str) -> bool:
+    """Say whether a guess would itself be taken; guesses only get shorter, so this comes to an end."""
+    try:
+        parse_glob(text)
+    except ValueError:
+        return False
+    return True
 
 
 def glob_meant(regex: str) -> list[str]:

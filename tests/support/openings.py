@@ -1,0 +1,62 @@
+"""Ways through a proxy to a TLS origin, and whose certificate is shown at their end."""
+
+import socket
+import ssl
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str:
+    """Reach a TLS origin through the proxy and say whose certificate is shown there: "mitmproxy" or "trustme"."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        opening = socks5 if how == "socks5" else connect
+        opening(sock, target)
+        with trusting_anyone().wrap_socket(sock, server_hostname=sni) as tls:
+            certificate = tls.getpeercert(binary_form=True)
+            tls.sendall(REQUEST)
+            assert b"hello from the origin" in read_all(tls)
+    return whose(certificate)
+
+
+def trusting_anyone() -> ssl.SSLContext:
+    """Give a client's context that takes every certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def whose(certificate: bytes | None) -> str:
+    """Say who issued a certificate, in DER: "mitmproxy" or "trustme"."""
+    return "mitmproxy" if b"mitmproxy" in (certificate or b"") else "trustme"
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """Give everything until end of file."""
+    data = b""
+    while chunk := sock.recv(65536):
+        data += chunk
+    return data
+
+
+def connect(sock: socket.socket, target: str) -> None:
+    """Ask for a tunnel by CONNECT."""
+    sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    read_connected(sock)
+
+
+def read_connected(sock: socket.socket) -> None:
+    """Read the head of the answer to CONNECT, which must be a 200."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
+        head += byte
+    assert head.startswith(b"HTTP/1.1 200 "), head
+
+
+def socks5(sock: socket.socket, target: str) -> None:
+    """Ask for a tunnel by SOCKS5, to a name."""
+    host, _, port = target.rpartition(":")
+    sock.sendall(b"\x05\x01\x00")
+    assert sock.recv(2) == b"\x05\x00"
+    name = host.encode()
+    sock.sendall(b"\x05\x01\x00\x03" + bytes([len(name)]) + name + int(port).to_bytes(2, "big"))
+    assert sock.recv(10)[:2] == b"\x05\x00"
