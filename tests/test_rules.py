@@ -38,6 +38,10 @@ def test_a_rule_has_a_filter_and_an_action(spec: str, filter_text: str, action: 
         ("//", "'//' lacks its action"),
         ("/~nothing/off", "'~nothing' is no flow filter; see https://"),
         ("/~u [/off", r"'~u \[' is no flow filter"),
+        ("/~b secret/off", "'/~b secret/off' would never act: rules are for heads, which come before what ~b looks at"),
+        ("/~q & !(~u a | ~bq x)/off", r".* before what ~bq looks at"),
+        ("/~bs x/off", ".* before what ~bs looks at"),
+        ("/~e/off", ".* before what ~e looks at"),
     ],
 )
 def test_what_is_no_rule_is_quoted(spec: str, complaint: str) -> None:

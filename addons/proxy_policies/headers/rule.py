@@ -1,15 +1,14 @@
 """One of `header_rules`: `/flow-filter/[+|-]name[/value]`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from mitmproxy import flowfilter
 
 from proxy_policies.fields import TOKEN, Fields
 from proxy_policies.headers.template import UNKNOWN_IN_REQUESTS, fill, is_sendable, placeholders
-from proxy_policies.rules import Rule
+from proxy_policies.rules import Rule, parts
 
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 """What says where a message ends: changing it would tear messages apart."""
@@ -49,7 +48,7 @@ def read_rule(rule: Rule) -> HeaderRule:
     separator, text = rule.spec[0], rule.action
     operation = Operation(text[0]) if text[0] in "+-" else Operation.SET
     name, has_value, value = text.removeprefix(operation.value).partition(separator)
-    on_requests = any(isinstance(part, flowfilter.FReq) for part in _parts(rule.filter))
+    on_requests = any(isinstance(part, flowfilter.FReq) for part in parts(rule.filter))
     if problem := _problem(operation, name, value if has_value else None, on_requests):
         raise ValueError(f"{rule.spec!r}: {problem}")
     return HeaderRule(rule, operation, name, value, on_requests)
@@ -68,12 +67,3 @@ def _problem(operation: Operation, name: str, value: str | None, on_requests: bo
         return "a value must not hold CR, LF or NUL"
     unknown = [found for found in placeholders(value) if on_requests and found in UNKNOWN_IN_REQUESTS]
     return f"{{{unknown[0]}}} is not known yet when a rule for requests acts" if unknown else ""
-
-
-def _parts(node: Any) -> Iterator[Any]:
-    """Walk a flow filter: `&` and `|` hold a list, `!` one item."""
-    yield node
-    for part in getattr(node, "lst", ()):
-        yield from _parts(part)
-    if (negated := getattr(node, "itm", None)) is not None:
-        yield from _parts(negated)
