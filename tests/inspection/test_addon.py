@@ -43,11 +43,22 @@ def client_says(next_layer: layer.NextLayer, data: bytes) -> None:
     next_layer.events.append(events.DataReceived(next_layer.context.client, data))
 
 
-@pytest.mark.parametrize("mode", [modes.TransparentProxy, modes.Socks5Proxy])
-def test_nothing_is_opened_by_default(inspection: Inspection, mode: type[layer.Layer]) -> None:
-    next_layer = asked(mode, "10.1.1.1")
+def test_no_tunnel_is_opened_by_default(inspection: Inspection) -> None:
+    next_layer = asked(modes.Socks5Proxy, "10.1.1.1")
     inspection.next_layer(next_layer)
     assert isinstance(next_layer.layer, TunnelLayer)
+
+
+@pytest.mark.parametrize(("data", "expected"), [(HELLO, TunnelLayer), (b"GET / HTTP/1.1\r\n", type(None))])
+def test_of_redirected_connections_plain_http_is_opened(
+    inspection: Inspection, data: bytes, expected: type[object]
+) -> None:
+    next_layer = asked(modes.TransparentProxy, "10.1.1.1")
+    with pytest.raises(exceptions.AddonHalt):
+        inspection.next_layer(next_layer)
+    client_says(next_layer, data)
+    inspection.next_layer(next_layer)
+    assert isinstance(next_layer.layer, expected)
 
 
 def test_an_address_waits_for_its_sni_while_hosts_are_listed(inspection: Inspection) -> None:

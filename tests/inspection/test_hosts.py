@@ -126,6 +126,7 @@ class Case:
     sni: str | None = None
     globs: tuple[str, ...] = ("*.listed.test", "10.9.9.9")
     surprising: bool = False
+    redirected: bool = False
 
 
 CASES = [
@@ -146,12 +147,17 @@ CASES = [
     Case("address not listed, no SNI", "10.1.1.1", Seen.TLS, Act.UNTOUCHED),
     Case("address not listed, HTTP", "10.1.1.1", Seen.HTTP, Act.UNTOUCHED),
     Case("address not listed, server first", "fe80::1%eth0", Seen.SERVER, Act.UNTOUCHED),
+    Case("redirected, silent", "10.1.1.1", Seen.NOTHING, Act.WAIT, globs=(), redirected=True),
+    Case("redirected, server first", "10.1.1.1", Seen.SERVER, Act.UNTOUCHED, globs=(), redirected=True),
+    Case("redirected, plain HTTP", "10.1.1.1", Seen.HTTP, Act.OPEN, globs=(), redirected=True),
+    Case("redirected, nothing listed", "10.1.1.1", Seen.TLS, Act.UNTOUCHED, "a.listed.test", (), redirected=True),
+    Case("redirected, SNI listed", "10.1.1.1", Seen.TLS, Act.OPEN, "a.listed.test", redirected=True),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_decisions(case: Case) -> None:
-    decision = decide(parse_hosts(case.globs), case.host, 443, case.seen, case.sni)
+    decision = decide(parse_hosts(case.globs), case.host, 443, case.seen, case.sni, redirected=case.redirected)
     assert decision.act is case.expected
     assert decision.is_surprising is case.surprising
     assert decision.why
@@ -163,7 +169,15 @@ def test_decisions(case: Case) -> None:
         (b"", Seen.NOTHING),
         (b"GE", Seen.NOTHING),
         (b"GET / HTTP/1.1\r\n", Seen.HTTP),
-        (b"GET /", Seen.HTTP),
+        (b"GET /", Seen.NOTHING),
+        (b"GET /" + b"a" * 70_000, Seen.OTHER),
+        (b"get http://a/ HTTP/1.0\n", Seen.HTTP),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n", Seen.HTTP),
+        (b"M-SEARCH * HTTP/1.1\r\n", Seen.HTTP),
+        (b"PRI * HTTP/2.0\r\n\r\n", Seen.OTHER),
+        (b"NICK bob", Seen.OTHER),
+        (b"get key\r\n", Seen.OTHER),
+        (b"STAT /\r\n", Seen.OTHER),
         (b"SSH-2.0-OpenSSH_9.2\r\n", Seen.OTHER),
         (b"EHLO\r\n", Seen.OTHER),
         (b"\x00\x01", Seen.OTHER),
@@ -174,7 +188,10 @@ def test_first_bytes(data: bytes, expected: Seen) -> None:
     assert plain_start(data) is expected
 
 
-@given(st.binary(max_size=60))
+pieces = st.lists(st.sampled_from([b"GET", b" ", b"/", b"*", b"http://a", b" HTTP/1.1", b"\r", b"\n", b"A-"]))
+
+
+@given(st.binary(max_size=60) | pieces.map(b"".join))
 def test_first_bytes_do_not_care_how_they_are_split(data: bytes) -> None:
     whole = plain_start(data)
     for end in range(len(data)):

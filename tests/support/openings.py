@@ -11,10 +11,15 @@ def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         opening = socks5 if how == "socks5" else connect
         opening(sock, target)
-        with trusting_anyone().wrap_socket(sock, server_hostname=sni) as tls:
-            certificate = tls.getpeercert(binary_form=True)
-            tls.sendall(REQUEST)
-            assert b"hello from the origin" in read_all(tls)
+        return shown(sock, sni)
+
+
+def shown(sock: socket.socket, sni: str | None) -> str:
+    """Go on with TLS to the origin and say whose certificate is shown."""
+    with trusting_anyone().wrap_socket(sock, server_hostname=sni) as tls:
+        certificate = tls.getpeercert(binary_form=True)
+        tls.sendall(REQUEST)
+        assert b"hello from the origin" in read_all(tls)
     return whose(certificate)
 
 

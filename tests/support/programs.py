@@ -13,6 +13,8 @@ PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
     "git": "git",
+    "ip": "iproute2",
+    "iptables": "iptables",
     "node": "nodejs",
     "openssl": "openssl",
     "redis-server": "redis-server",

@@ -11,6 +11,7 @@ from mitmproxy.addons.next_layer import NeedsMoreData
 from mitmproxy.connection import Client
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers import UDPLayer
+from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.tls import TlsData
 
 from proxy_policies import trace
@@ -77,9 +78,11 @@ class Inspection:
         return decision
 
     def _decide(self, nextlayer: layer.NextLayer) -> Decision:
-        host, port, *_ = nextlayer.context.server.address or ("", 0)
+        context = nextlayer.context
+        host, port, *_ = context.server.address or ("", 0)
         seen, sni = first_said(nextlayer)
-        decision = decide(self.inspect_hosts, host, port, seen, sni)
+        redirected = isinstance(context.layers[-1], TransparentProxy) and context.client.transport_protocol == "tcp"
+        decision = decide(self.inspect_hosts, host, port, seen, sni, redirected=redirected)
         if decision.act is Act.OPEN and self.inspect_fail_open:
             now = time.time()
             if any(self._refusals.covers(name, port, now) for name in (host, sni) if name):

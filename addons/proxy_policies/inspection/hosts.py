@@ -143,14 +143,19 @@ class Seen(Enum):
     OTHER = auto()
 
 
+_REQUEST_LINE = re.compile(rb"[A-Z][A-Z-]{2,19} (/|\*|https?://)\S* HTTP/1\.[01]\r?", re.I)
+_METHOD = re.compile(rb"[A-Z][A-Z-]{0,19}", re.I)
+_LONGEST_LINE = 64 * 1024
+
+
 def plain_start(data: bytes) -> Seen:
-    """Tell HTTP from what is neither HTTP nor TLS by the first bytes of a client."""
-    line, _, rest = data.partition(b"\n")
-    method, space, _ = line.partition(b" ")
-    if space:
-        return Seen.HTTP if method.isalpha() and not data.startswith(b"SSH") else Seen.OTHER
-    is_open = not rest and line == data and len(line) < 20 and (not line or line.isalpha())
-    return Seen.NOTHING if is_open else Seen.OTHER
+    """Tell HTTP/1 from what is neither HTTP nor TLS, by the request line that a client begins with (RFC 9112, 3)."""
+    line, newline, _ = data.partition(b"\n")
+    if newline:
+        return Seen.HTTP if _REQUEST_LINE.fullmatch(line) else Seen.OTHER
+    method, _, target = line.partition(b" ")
+    is_possible = not method or (_METHOD.fullmatch(method) and target[:1] in b"/*hH" and len(line) < _LONGEST_LINE)
+    return Seen.NOTHING if is_possible else Seen.OTHER
 
 
 class Act(Enum):
@@ -176,14 +181,17 @@ class Decision:
 NOT_LISTED = Decision(Act.UNTOUCHED, "not in inspect_hosts")
 
 
-def decide(hosts: Hosts, host: str, port: int, seen: Seen, sni: str | None = None) -> Decision:
+def decide(
+    hosts: Hosts, host: str, port: int, seen: Seen, sni: str | None = None, *, redirected: bool = False
+) -> Decision:
     """Decide about a connection to `host`, a name or an address, once enough of it is seen.
 
     A name is decided by itself, and its SNI must agree; an address counts if it is listed
-    itself, else the SNI speaks for it.
+    itself, else the SNI speaks for it. Of a tunnel that a client asked for, all else stays
+    untouched; of a connection that was `redirected` to us, plain HTTP is what we are there for.
     """
     is_listed, is_named = hosts.lists(host, port), not is_address(host)
-    if not is_listed and (is_named or not hosts):
+    if not is_listed and (is_named or not hosts) and not redirected:
         return NOT_LISTED
     match seen:
         case Seen.NOTHING:
@@ -192,8 +200,10 @@ def decide(hosts: Hosts, host: str, port: int, seen: Seen, sni: str | None = Non
             return Decision(Act.UNTOUCHED, "the server speaks first")
         case Seen.OTHER:
             return Decision(Act.UNTOUCHED, "neither TLS nor HTTP")
+        case Seen.HTTP if is_listed or redirected:
+            return Decision(Act.OPEN, "listed" if is_listed else "plain HTTP")
         case Seen.HTTP:
-            return Decision(Act.OPEN, "listed") if is_listed else NOT_LISTED
+            return NOT_LISTED
     return _decide_tls(hosts, port, sni, is_listed, is_named)
 
 

@@ -1,0 +1,54 @@
+"""A network of one's own, in which connections of one user are redirected to a proxy (Linux, root)."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.programs import need
+
+USER = "nobody"
+"""Whose connections are redirected; the proxy's own, root's, are not."""
+UID = 65534
+
+
+@contextmanager
+def own_network() -> Iterator[None]:
+    """Be in a network namespace that has nothing but a loopback device; sockets and children made here stay in it."""
+    need("ip")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a network namespace")
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        os.unshare(os.CLONE_NEWNET)
+    except OSError as error:
+        os.close(outside)
+        pytest.skip(f"needs a network namespace: {error}")
+    try:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield
+    finally:
+        os.setns(outside, os.CLONE_NEWNET)
+        os.close(outside)
+
+
+def redirect(port: int, to: int) -> None:
+    """Send the user's connections to a port of any address to the proxy at another."""
+    owner = ["-m", "owner", "--uid-owner", USER]
+    rule = ["-p", "tcp", "--dport", str(port), *owner, "-j", "REDIRECT", "--to-ports", str(to)]
+    subprocess.run([need("iptables"), "-w", "-t", "nat", "-A", "OUTPUT", *rule], check=True)
+
+
+def dial(port: int) -> socket.socket:
+    """Connect to a port of 127.0.0.1 as the user whose connections are redirected: a socket is its maker's."""
+    os.seteuid(UID)
+    try:
+        sock = socket.socket()
+    finally:
+        os.seteuid(0)
+    sock.settimeout(20)
+    sock.connect(("127.0.0.1", port))
+    return sock
