@@ -11,16 +11,21 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from aiohappyeyeballs import start_connection
 from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server
 
+from proxy_policies.addresses import format_target, is_address
 from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import Setting, parse_duration
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
 """Asked with host and port. None: not mine. The writer must know its `peername`, a (host, port)."""
+
+NEXT_ADDRESS = 0.25
+"""Seconds that an address of several has before the next is tried beside it (RFC 8305, section 5)."""
 
 _routes: list[Route] = []
 
@@ -53,13 +58,16 @@ async def _connect(host: str, port: int, how: dict[str, Any]) -> Streams:
     for route in _routes:
         if (way := route(host, port)) is not None:
             return await way
-    # no happy_eyeballs_delay: with mitmproxy's eager tasks, Python 3.13.0 fails an assertion over it
-    return await asyncio.open_connection(host, port, all_errors=True, **how)
-
-
-def format_target(host: str, port: int) -> str:
-    """Write an address as a URL has it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if is_address(host):
+        return await asyncio.open_connection(host, port, **how)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if len(found) == 1:
+        return await asyncio.open_connection(str(found[0][4][0]), port, **how)
+    ours = await loop.getaddrinfo(*local) if (local := how.get("local_addr")) else None
+    # asyncio's own happy_eyeballs_delay fails an assertion on Python 3.13.0 with mitmproxy's eager tasks
+    sock = await start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
+    return await asyncio.open_connection(sock=sock)
 
 
 _REASONS = {

@@ -124,12 +124,13 @@ class Mitmdump(Running):
         program: str = "mitmdump",
         env: Mapping[str, str] | None = None,
         wait: bool = True,
+        around: Sequence[str] = (),
     ) -> None:
         command = [str(Path(sys.executable).parent / program), "--set", f"confdir={confdir}"]
         command += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
         command += ["--mode", mode] if mode else []
         command += ["-s", str(ADDONS / script)] if script else []
-        super().__init__([*command, *arguments], env)
+        super().__init__([*around, *command, *arguments], env)
         self.confdir = confdir
         if wait:
             self.wait_listening("-n" in arguments)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,14 @@ def dial(port: int) -> socket.socket:
     sock.settimeout(20)
     sock.connect(("127.0.0.1", port))
     return sock
+
+
+def drop(address: str, port: int) -> None:
+    """Let what is sent to an IPv6 address vanish, as it does where IPv6 is broken."""
+    rule = ["-p", "tcp", "-d", address, "--dport", str(port), "-j", "DROP"]
+    subprocess.run([need("ip6tables"), "-w", "-A", "OUTPUT", *rule], check=True)
+
+
+def knowing(hosts: Path) -> tuple[str, ...]:
+    """Give what runs a command for which a file of names and addresses is /etc/hosts."""
+    return (need("unshare"), "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts))

@@ -14,6 +14,7 @@ PACKAGES = {
     "curl": "curl",
     "git": "git",
     "ip": "iproute2",
+    "ip6tables": "iptables",
     "iptables": "iptables",
     "node": "nodejs",
     "openssl": "openssl",
@@ -22,6 +23,7 @@ PACKAGES = {
     "ssh": "openssh-client",
     "sshd": "openssh-server",
     "strace": "strace",
+    "unshare": "util-linux",
 }
 
 

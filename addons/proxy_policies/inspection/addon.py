@@ -15,7 +15,7 @@ from mitmproxy.proxy.layers.modes import TransparentProxy
 from mitmproxy.tls import TlsData
 
 from proxy_policies import trace
-from proxy_policies.dial import format_target
+from proxy_policies.addresses import format_target
 from proxy_policies.inspection.hosts import Act, Decision, Refusals, decide, parse_hosts
 from proxy_policies.passthrough.first_said import first_said, is_decided_by_mitmproxy, is_dns
 from proxy_policies.passthrough.layer import TunnelLayer

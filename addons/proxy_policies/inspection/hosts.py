@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
+
+from proxy_policies.addresses import is_address
 
 EXAMPLES = "write a glob such as *.example.com, example.com:8443, !pay.example.com or *"
 _REGEX_SIGNS = frozenset("\\^$(|")
@@ -100,15 +101,6 @@ def normal(host: str) -> str:
         return text.encode("idna").decode("ascii")
     except UnicodeError:
         return text
-
-
-def is_address(host: str) -> bool:
-    """Tell an IP address from a name."""
-    try:
-        ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)

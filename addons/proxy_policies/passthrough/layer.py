@@ -17,7 +17,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
 from mitmproxy.utils import human
 
-from proxy_policies.dial import format_target
+from proxy_policies.addresses import format_target
 from proxy_policies.passthrough.tunnel import Tunnel
 
 _tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()

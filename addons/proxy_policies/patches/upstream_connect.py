@@ -16,7 +16,7 @@ from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage, ResponseHe
 from mitmproxy.proxy.layers.http._hooks import HttpConnectedHook
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
-from proxy_policies.dial import format_target
+from proxy_policies.addresses import format_target
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
