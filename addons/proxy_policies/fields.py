@@ -24,49 +24,67 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=1024)
+def _key_of(name: str) -> bytes:
+    return _bytes(name.lower())
+
+
+def _key(name: str) -> bytes:
+    """Give what a field is looked up by; long names, which a peer may think up, are not remembered."""
+    return _key_of(name) if len(name) <= 40 else _bytes(name.lower())
+
+
 class Fields:
     """A read-only view on field lines; names are case-insensitive (RFC 9110, section 5.1).
 
     Values are text in UTF-8 with surrogate escapes, as in `mitmproxy.http.Headers`,
-    so that any byte survives a round trip.
+    so that any byte survives a round trip. Every policy looks at every message through
+    this: it decodes only what is asked for, and gives itself where nothing changes.
     """
 
     __slots__ = ("_index", "raw")
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: RawFields = tuple(raw)
-        self._index: dict[str, list[str]] | None = None
+        self._index: dict[bytes, list[bytes]] | None = None
 
     @classmethod
     def of(cls, *lines: tuple[str, str]) -> "Fields":
         """Build from text: `Fields.of(("Vary", "*"))`."""
         return cls((_bytes(name), _bytes(value)) for name, value in lines)
 
-    @property
-    def index(self) -> dict[str, list[str]]:
-        """The values of each name, lower-cased, in order."""
-        if self._index is None:
-            index: dict[str, list[str]] = {}
+    def _indexed(self) -> dict[bytes, list[bytes]]:
+        """Give the values of each name, lower-cased, in order."""
+        index = self._index
+        if index is None:
+            index = self._index = {}
             for name, value in self.raw:
-                index.setdefault(name.decode("latin-1").lower(), []).append(value.decode("utf-8", "surrogateescape"))
-            self._index = index
-        return self._index
+                key = name.lower()
+                if key in index:
+                    index[key].append(value)
+                else:
+                    index[key] = [value]
+        return index
 
     def lines(self, name: str) -> list[str]:
         """Give the value of each field line called `name`, in order."""
-        return list(self.index.get(name.lower(), ()))
+        return [_text(value) for value in self._indexed().get(_key(name), ())]
 
     def get(self, name: str) -> str | None:
         """Give the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
-        lines = self.index.get(name.lower())
-        return None if lines is None else ", ".join(lines)
+        values = self._indexed().get(_key(name))
+        return None if values is None else _text(b", ".join(values))
 
     def __contains__(self, name: str) -> bool:
-        return name.lower() in self.index
+        return _key(name) in self._indexed()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for name, value in self.raw:
-            yield name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
+            yield name.decode("latin-1"), _text(value)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -82,8 +100,10 @@ class Fields:
 
     def without(self, names: Iterable[str]) -> "Fields":
         """Leave out every line whose name is among `names`."""
-        gone = {_bytes(name.lower()) for name in names}
-        return Fields(line for line in self.raw if line[0].lower() not in gone)
+        gone = set(map(_key, names))
+        if gone.isdisjoint(self._indexed()):
+            return self
+        return Fields([line for line in self.raw if line[0].lower() not in gone])
 
     def adding(self, name: str, value: str) -> "Fields":
         """Append one field line."""
@@ -91,8 +111,10 @@ class Fields:
 
     def replacing(self, name: str, value: str) -> "Fields":
         """Put one line in place of all called `name`, where the first of them stood, else at the end."""
-        wanted, line = _bytes(name.lower()), (_bytes(name), _bytes(value))
-        at = next((i for i, (key, _) in enumerate(self.raw) if key.lower() == wanted), len(self.raw))
+        if name not in self:
+            return self.adding(name, value)
+        wanted, line = _key(name), (_bytes(name), _bytes(value))
+        at = next(i for i, (key, _) in enumerate(self.raw) if key.lower() == wanted)
         rest = [old for old in self.raw if old[0].lower() != wanted]
         return Fields((*rest[:at], line, *rest[at:]))
 

@@ -15,6 +15,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Pipeline, Preview, Stage
+from proxy_policies.fields import Fields
 from proxy_policies.patches.messages import has_no_body
 from proxy_policies.settings import Settings
 
@@ -32,15 +33,16 @@ CUT = "policy_request_cut"
 
 def declared_length(message: http.Message) -> int | None:
     """Read Content-Length, bytes; None when the length is not known beforehand."""
-    if "transfer-encoding" in message.headers:
+    fields = Fields(message.headers.fields)
+    text = fields.get("content-length")
+    if text is None or "transfer-encoding" in fields:
         return None
-    text = message.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def is_endless(message: http.Message) -> bool:
     """Say whether the media type is one whose bits are wanted as they come."""
-    media_type: str = message.headers.get("content-type", "")
+    media_type = Fields(message.headers.fields).get("content-type") or ""
     return media_type.partition(";")[0].strip().lower().startswith(ENDLESS)
 
 
@@ -134,7 +136,7 @@ def _why_stream_request(request: http.Request) -> str:
     """Say why an upload is to be streamed; "" when it is not."""
     length = declared_length(request)
     has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
-    chunked = "transfer-encoding" in request.headers or has_content
+    chunked = has_content or "transfer-encoding" in Fields(request.headers.fields)
     if request.stream:
         return "so asked"
     if not (chunked if length is None else length > BUFFER_LIMIT) or wanted_whole("request"):

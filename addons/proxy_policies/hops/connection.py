@@ -27,9 +27,10 @@ def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> F
 
     A handshake (WebSocket's, say) and a client's willingness to take trailers go on, as ours.
     """
-    gone = {*HOP_BY_HOP, *named(fields)}
-    gone |= set() if to_proxy else {PROXY_CREDENTIALS}
-    passed = fields.without(gone)
+    ours = HOP_BY_HOP if to_proxy else (*HOP_BY_HOP, PROXY_CREDENTIALS)
+    passed = fields.without((*ours, *named(fields)))
+    if passed is fields:
+        return fields
     options = []
     if is_http1 and (protocols := _upgrades(fields)):
         passed, options = passed.adding("Upgrade", protocols), ["Upgrade"]
@@ -40,9 +41,8 @@ def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> F
 
 def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> Fields:
     """Leave out of a response what was for us; `from_proxy`: the last hop is a proxy, its challenges go on."""
-    gone = {*HOP_BY_HOP, *named(fields)}
-    gone |= set() if from_proxy else set(PROXY_CHALLENGES)
-    passed = fields.without(gone)
+    ours = HOP_BY_HOP if from_proxy else (*HOP_BY_HOP, *PROXY_CHALLENGES)
+    passed = fields.without((*ours, *named(fields)))
     if status in (SWITCHING_PROTOCOLS, UPGRADE_REQUIRED) and (protocols := fields.get("Upgrade")):
         passed = passed.adding("Connection", "Upgrade").adding("Upgrade", protocols)
     return passed

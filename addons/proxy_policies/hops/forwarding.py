@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from proxy_policies.fields import TOKEN, Fields
+from proxy_policies.fields import TOKEN, Fields, RawFields
 
 SPOOFABLE = (
     "Forwarded",
@@ -38,6 +39,7 @@ class Sender:
     proto: str
 
 
+@lru_cache(maxsize=256)
 def plain_address(address: str) -> str:
     """Write an IP address in its shortest form; IPv4 in IPv6's clothes as IPv4. What is none stays as it is."""
     try:
@@ -61,6 +63,8 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
 
 def is_trusted(address: str, networks: Sequence[Network]) -> bool:
     """Say whether an address is in one of the networks."""
+    if not networks:
+        return False
     try:
         parsed = ip_address(plain_address(address))
     except ValueError:
@@ -72,8 +76,17 @@ def with_sender(fields: Fields, sender: Sender, style: Style, *, trusted: bool) 
     """Say whom a request is from; what a trusted client says of hops before it stays, anything else goes."""
     if style is Style.NONE:
         return fields
-    if not trusted:
-        fields = fields.without(SPOOFABLE)
+    if trusted:
+        return _saying(fields, sender, style)
+    return Fields((*fields.without(SPOOFABLE).raw, *_said(sender, style)))
+
+
+@lru_cache(maxsize=64)
+def _said(sender: Sender, style: Style) -> RawFields:
+    return _saying(Fields(), sender, style).raw
+
+
+def _saying(fields: Fields, sender: Sender, style: Style) -> Fields:
     if Style.FORWARDED in style:
         fields = _appending(fields, "Forwarded", _element(sender))
     if Style.X_FORWARDED in style:

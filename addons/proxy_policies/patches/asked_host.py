@@ -14,7 +14,9 @@ _asked: WeakKeyDictionary[http.Request, str | None] = WeakKeyDictionary()
 
 def asked_host(request: http.Request) -> str | None:
     """Give Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
-    return _asked.get(request, request.host_header)
+    if request in _asked:
+        return _asked[request]
+    return request.host_header
 
 
 def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
