@@ -1,9 +1,12 @@
 """102 and 103 reach the client and are not stored."""
 
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.h2_origin import TrailingOrigin
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, exchange_raw
 
@@ -45,3 +48,32 @@ def test_none_to_http_1_0(mitmdump: Callable[..., Mitmdump], origin: Callable[..
     answer = exchange_raw(proxy.port, f"GET {server.url}/ HTTP/1.0\r\n\r\n".encode())
     assert answer.split(b"\r\n")[0].endswith(b" 200 OK")
     assert answer.endswith(b"one")
+
+
+def test_interim_responses_to_http_2_clients(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], curl: Any, server_tls: ssl.SSLContext,
+    ca_file: Path,
+) -> None:  # fmt: skip
+    server = origin(server_tls)
+    server.route("/", Answer(raw=b"HTTP/1.1 102 Processing\r\n\r\n" + HINTS + FINAL))
+    options = ("connection_strategy=lazy", f"ssl_verify_upstream_trusted_ca={ca_file}")
+    proxy = mitmdump(*(part for option in options for part in ("--set", option)), script="cache.py")
+    flags = ("--http2", "-x", proxy.url, "--cacert", str(proxy.ca))
+    first, second = (curl(*flags, f"{server.url}/") for _ in range(2))
+    assert [head.strip() for head in first.heads[1:]] == ["HTTP/2 102", "HTTP/2 103", "HTTP/2 200"]
+    assert [head.strip() for head in second.heads[1:]] == ["HTTP/2 200"]
+    assert (first.body, second.body) == (b"one", b"one")
+
+
+def test_interim_responses_of_http_2_origins(
+    mitmdump: Callable[..., Mitmdump], curl: Any, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    fields = [("cache-control", "max-age=60")]
+    server = TrailingOrigin(server_tls, fields, b"one", [], hints=[("link", "</a.css>")])
+    proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", script="cache.py")
+    flags = ("--http2", "-x", proxy.url, "--cacert", str(proxy.ca))
+    first, second = (curl(*flags, f"{server.url}/") for _ in range(2))
+    assert [head.strip() for head in first.heads[1:]] == ["HTTP/2 103", "HTTP/2 200"]
+    assert (first.body, second.body, second.get("link")) == (b"one", b"one", None)
+    assert "hit" in str(second.get("cache-status"))
+    server.close()

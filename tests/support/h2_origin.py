@@ -14,17 +14,20 @@ Fields = list[tuple[str, str]]
 
 
 class TrailingOrigin:
-    """Answers every request over TLS and HTTP/2 with the same head, body and trailers."""
+    """Answers every request over TLS and HTTP/2 with the same head, body and trailers; `hints` go ahead in a 103."""
 
-    def __init__(self, tls: ssl.SSLContext, fields: Fields, body: bytes, trailers: Fields) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext, fields: Fields, body: bytes, trailers: Fields, hints: Fields | None = None
+    ) -> None:
         tls.set_alpn_protocols(["h2"])
+        self.fields, self.body, self.trailers, self.hints = fields, body, trailers, hints
         self.trailers_received: Fields = []
         origin = self
 
         class Connection(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 try:
-                    _serve(tls.wrap_socket(self.request, server_side=True), origin, fields, body, trailers)
+                    _serve(tls.wrap_socket(self.request, server_side=True), origin)
                 except OSError:
                     return
 
@@ -41,22 +44,25 @@ class TrailingOrigin:
         self.server.server_close()
 
 
-def _serve(sock: socket.socket, origin: TrailingOrigin, fields: Fields, body: bytes, trailers: Fields) -> None:
+def _serve(sock: socket.socket, origin: TrailingOrigin) -> None:
     connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
     connection.initiate_connection()
     sock.sendall(connection.data_to_send())
     while data := sock.recv(65536):
         for event in connection.receive_data(data):
-            _react(connection, event, origin, fields, body, trailers)
+            _react(connection, event, origin)
         sock.sendall(connection.data_to_send())
 
 
-def _react(connection: Any, event: Any, origin: TrailingOrigin, fields: Fields, body: bytes, trailers: Fields) -> None:
+def _react(connection: Any, event: Any, origin: TrailingOrigin) -> None:
     if isinstance(event, h2.events.DataReceived) and event.flow_controlled_length:
         connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
     if isinstance(event, h2.events.TrailersReceived):
         origin.trailers_received = [(str(name), str(value)) for name, value in event.headers]
     if isinstance(event, h2.events.StreamEnded):
-        connection.send_headers(event.stream_id, [(":status", "200"), *fields])
-        connection.send_data(event.stream_id, body)
-        connection.send_headers(event.stream_id, trailers, end_stream=True)
+        if origin.hints is not None:
+            connection.send_headers(event.stream_id, [(":status", "103"), *origin.hints])
+        connection.send_headers(event.stream_id, [(":status", "200"), *origin.fields])
+        connection.send_data(event.stream_id, origin.body, end_stream=not origin.trailers)
+        if origin.trailers:
+            connection.send_headers(event.stream_id, origin.trailers, end_stream=True)

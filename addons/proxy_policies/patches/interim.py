@@ -6,8 +6,10 @@ end, and hangs. A 100 is swallowed: mitmproxy has asked for the body itself alre
 
 import functools
 import re
+import time
 from collections.abc import Callable
 
+import h2.events
 from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.proxy import events
@@ -16,10 +18,12 @@ from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import ResponseHeaders
 from mitmproxy.proxy.layers.http._http1 import Http1Client
+from mitmproxy.proxy.layers.http._http2 import Http2Client, parse_h2_response_headers
 
 from proxy_policies.patches.patch import Patch
 
 Handler = Callable[..., CommandGenerator[None]]
+Hearer = Callable[..., CommandGenerator[bool]]
 
 _INTERIM = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 _CONTINUE = 100
@@ -54,6 +58,27 @@ def _take(client: Http1Client) -> http.Response | None:
         return http.Response.make(_CONTINUE)
 
 
+def _hearing(original: Hearer) -> Hearer:
+    @functools.wraps(original)
+    def handle_h2_event(self: Http2Client, event: h2.events.Event) -> CommandGenerator[bool]:
+        if not isinstance(event, h2.events.InformationalResponseReceived):
+            return (yield from original(self, event))
+        interim = _read(event)
+        if interim is not None and interim.status_code != _CONTINUE:
+            yield ReceiveHttp(ResponseHeaders(event.stream_id, interim, end_stream=False))
+        return False
+
+    return handle_h2_event
+
+
+def _read(event: h2.events.InformationalResponseReceived) -> http.Response | None:
+    try:
+        status, headers = parse_h2_response_headers(event.headers)
+    except ValueError:
+        return None
+    return http.Response(b"HTTP/2.0", status, b"", headers, None, None, time.time(), None)
+
+
 def _waiting(original: Handler) -> Handler:
     @functools.wraps(original)
     def state_wait_for_response_headers(self: HttpStream, event: ResponseHeaders) -> CommandGenerator[None]:
@@ -73,6 +98,13 @@ PATCHES = (
         versions="12.2",
         why="an interim response is taken for the final one, and the client hangs",
         issue="mitmproxy#2229",
+    ),
+    Patch(
+        owner=Http2Client,
+        attribute="handle_h2_event",
+        wrap=_hearing,
+        versions="12.2",
+        why="interim responses of HTTP/2 origins are swallowed",
     ),
     Patch(
         owner=HttpStream,
