@@ -39,6 +39,21 @@ class Transform(Protocol):
         """Give the rest: the body came whole."""
 
 
+class Replace:
+    """The transform that sends another body in place of the one that comes."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def feed(self, data: bytes) -> bytes:
+        """Drop what came."""
+        return b""
+
+    def finish(self) -> bytes:
+        """Give the other body."""
+        return self._body
+
+
 class Tap(Protocol):
     """Watches a body as it passes."""
 

@@ -66,6 +66,10 @@ class Exchange:
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None
+    client_left: bool = False
+    """The error is the client's: it closed, or took its request back."""
+    error_fields: Fields = field(default_factory=Fields)
+    """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     source: Source | None = None
     """Where the response's body comes from, when it is too large to be put into the response."""
 

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.cache.answer import answer
+from proxy_policies.cache.decision import Request
 from proxy_policies.cache.entry import Span
 from proxy_policies.cache.joining import join, joined_entry
 from proxy_policies.cache.memory import MemoryStore
@@ -17,6 +19,7 @@ from proxy_policies.cache.ranges import (
     rest_of,
     within,
 )
+from proxy_policies.cache.status import CacheStatus
 from tests.cache.cases import NOW, fields, stored
 from tests.cache.stores import content, keep
 
@@ -149,3 +152,15 @@ async def test_joined_parts_are_the_slice(a: int, b: int, c: int, d: int) -> Non
     for entry in await store.lookup("http://example.test/"):
         span = entry.span or Span(0, 19, 20)
         assert await content(store, entry) == whole[span.first : span.last + 1]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content_range", "part"),
+    [("bytes=3-4", "bytes 3-4/10", (1, 3)), ("bytes=0-1", "bytes 2-5/10", (0, 4)), (None, "bytes 2-5/10", (0, 4))],
+)
+def test_a_part_says_where_it_lies(wanted: str | None, content_range: str, part: tuple[int, int]) -> None:
+    entry = stored("Cache-Control: max-age=60", status=206).changed(span=Span(2, 5, 10), size=4)
+    asked = Request("GET", entry.key, fields(*([f"Range: {wanted}"] if wanted else ())))
+    made = answer(asked, entry, NOW, CacheStatus())
+    assert (made.status, made.fields.get("content-range"), made.part) == (206, content_range, part)
+    assert made.fields.get("content-length") == str(part[1] - part[0])

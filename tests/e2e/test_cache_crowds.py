@@ -1,10 +1,13 @@
 """Crowds, failing origins, other people's stores, purges and poison, in a real mitmdump."""
 
 import concurrent.futures
+import itertools
+import os
+import re
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,9 @@ def test_a_crowd_makes_one_request(mitmdump: Start, origin: Origins, curl: Any) 
     results = crowd(curl, 12, "-x", proxy.url, f"{server.url}/")
     assert {result.body for result in results} == {b"one"}
     assert len(server.requests) == 1
-    assert sum("hit" in status(result) for result in results) == 11
+    said = sorted(re.sub(r"ttl=\d+", "ttl", status(result)) for result in results)
+    assert said[0] == "proxy-policies; fwd=uri-miss; fwd-status=200; stored"
+    assert said[1:] == ["proxy-policies; fwd=uri-miss; ttl; collapsed"] * 11
 
 
 def test_what_is_not_storable_holds_nobody_up_in_a_queue(mitmdump: Start, origin: Origins, curl: Any) -> None:
@@ -57,6 +62,7 @@ def test_what_is_not_storable_holds_nobody_up_in_a_queue(mitmdump: Start, origin
     start = time.monotonic()
     results = crowd(curl, 8, "-x", proxy.url, f"{server.url}/")
     assert {result.body for result in results} == {b"firstlast"}
+    assert sum("; collapsed=?0" in status(result) for result in results) == 7
     assert time.monotonic() - start < 8  # eight one after the other would take eight seconds and more
     assert len(server.requests) == 8
 
@@ -75,21 +81,56 @@ def test_a_failed_leader_does_not_fail_the_crowd_one_by_one(mitmdump: Start, ori
     assert time.monotonic() - start < 12
 
 
-def test_a_leader_that_leaves_is_followed_by_another(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_clients_that_leave_one_by_one_cost_no_request_each(
+    version: str, mitmdump: Start, origin: Origins, curl: Any, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    server, gate = origin(server_tls), threading.Event()
+    proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", script="cache.py")
 
     def answer(_: Received) -> Answer:
-        time.sleep(1.5)
+        gate.wait(10)
         return Answer(headers=FRESH, body=b"one")
 
     server.route("/", answer)
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        leader = pool.submit(curl, "-x", proxy.url, "--max-time", "0.5", f"{server.url}/")
+    target = (version, "-x", proxy.url, "--cacert", str(proxy.ca), f"{server.url}/")
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        leader = pool.submit(curl, "--max-time", "2", *target)
         wait_until(lambda: server.requests)
-        others = [pool.submit(curl, "-x", proxy.url, f"{server.url}/") for _ in range(2)]
-        assert leader.result().code == 28
-        assert {other.result().body for other in others} == {b"one"}
-    assert len(server.requests) <= 3
+        hasty = [pool.submit(curl, "--max-time", str(3 + turn / 2), *target) for turn in range(3)]
+        patient = [pool.submit(curl, *target) for _ in range(2)]
+        assert {leaver.result().code for leaver in (leader, *hasty)} == {28}
+        gate.set()
+        assert {one.result().body for one in patient} == {b"one"}
+    assert len(server.requests) == 2  # the leader's, and ours in its place
+    assert "hit" in status(curl(*target))
+
+
+def test_what_a_client_that_left_had_got_is_kept_and_continued(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), mitmdump(script="cache.py")
+    body, gate = os.urandom(3_000_000), threading.Event()
+    headers = [*FRESH, ("ETag", '"v1"')]
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:2_000_000]
+        gate.wait(10)
+
+    def answer(request: Received) -> Answer:
+        wanted = re.fullmatch(r"bytes=(\d+)-", request.get("range") or "")
+        if wanted is None:
+            head = b'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: "v1"\r\nContent-Length: 3000000\r\n\r\n'
+            return Answer(raw=itertools.chain([head], slowly()), close=True)
+        start = int(wanted[1])
+        return Answer(206, [*headers, ("Content-Range", f"bytes {start}-2999999/3000000")], body[start:])
+
+    server.route("/", answer)
+    left = curl("-x", proxy.url, "--max-time", "3", f"{server.url}/")
+    assert (left.code, len(left.body)) == (28, 2_000_000)
+    gate.set()
+    results = crowd(curl, 4, "-x", proxy.url, f"{server.url}/")
+    assert {result.body for result in results} == {body}
+    assert [request.get("range") for request in server.requests] == [None, "bytes=2000000-"]
+    assert server.requests[1].get("if-range") == '"v1"'
 
 
 @pytest.mark.parametrize(
@@ -110,7 +151,7 @@ def test_stale_while_the_origin_is_down(
     assert result.status == expected
     if expected == 200:
         assert result.body == b"one"
-        assert "hit; fwd=stale" in status(result)
+        assert "fwd=stale; ttl=" in status(result)
 
 
 def test_an_origin_that_breaks_off_is_stood_in_for(mitmdump: Start, origin: Origins, curl: Any) -> None:

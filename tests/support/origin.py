@@ -35,7 +35,7 @@ class Answer:
     reason: str = "Whatever"
     version: str = "HTTP/1.1"
     close: bool = False
-    raw: bytes | None = None
+    raw: bytes | Iterable[bytes] | None = None
 
 
 Handler = Callable[[Received], Answer]
@@ -136,7 +136,8 @@ def _read_body(rfile: Any, request: Received) -> bytes:
 
 def _send(wfile: Any, request: Received, answer: Answer) -> None:
     if answer.raw is not None:
-        wfile.write(answer.raw)
+        for piece in [answer.raw] if isinstance(answer.raw, bytes) else answer.raw:
+            wfile.write(piece)
         return
     names = {name.lower() for name, _ in answer.headers}
     head = f"{answer.version} {answer.status} {answer.reason}\r\n"

@@ -119,8 +119,10 @@ class Cache:
     @convenience
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Freshen, stand in, or store."""
-        visit = visit_of(flow)
-        if self.desk and visit and flow.response and exchange.of(flow).origin:
+        if self.desk is None or flow.response is None or exchange.of(flow).origin is None:
+            return
+        visit = visit_of(flow) or asking.unasked(self.desk, flow)
+        if visit is not None:
             await receiving.receive(self.desk, flow, visit, flow.response)
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from proxy_policies.cache import ranges, validation
 from proxy_policies.cache.decision import Hit, Request, decide
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import Fields
@@ -37,7 +37,8 @@ def answer(
     if validation.not_modified(request.fields, entry, now):
         return Answer(304, "Not Modified", validation.fields_of_304(base), None)
     whole = (0, entry.size)
-    if part is not None and entry.span is not None:
+    if entry.span is not None:
+        part = part or _part_asked_for(request, entry.span) or whole
         body = Answer(206, "Partial Content", _part_fields(base, entry, part), part)
     else:
         # 2. Then If-Range and Range (14.2).
@@ -72,6 +73,11 @@ def _ranged(request: Request, entry: Stored, base: Fields, now: float) -> Answer
         fields = fields.adding("Content-Range", f"bytes */{entry.size}").adding("Content-Length", "0")
         return Answer(416, "Range Not Satisfiable", fields, None)
     return Answer(206, "Partial Content", _part_fields(base, entry, part), part)
+
+
+def _part_asked_for(request: Request, span: Span) -> tuple[int, int] | None:
+    wanted = ranges.parse_range(request.fields.get("range"))
+    return None if wanted is None else ranges.covered(wanted, span)
 
 
 def _part_fields(base: Fields, entry: Stored, part: tuple[int, int]) -> Fields:

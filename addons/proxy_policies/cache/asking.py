@@ -1,6 +1,7 @@
 """The request side: look up, decide, and carry the decision out."""
 
 import time
+from dataclasses import replace
 
 from mitmproxy import ctx, http
 
@@ -19,16 +20,11 @@ from proxy_policies.cache.decision import (
     Validate,
     Why,
     decide,
+    why_forwarded,
 )
-from proxy_policies.cache.flows import REFETCH, REFRESH, Desk, Visit, behind, put, request_of
-from proxy_policies.cache.keeping import CodedVariants
+from proxy_policies.cache.flows import REFETCH, REFRESH, TAKEOVER, Desk, Visit, behind, offer_variants, put, request_of
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
-from proxy_policies.cache.store import read_whole
-from proxy_policies.fields import tokens
-
-VARIANT_MOST = 8 * 1024 * 1024
-"""Bytes of an encoded form that is read into memory for encoding to send."""
 
 
 async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
@@ -60,21 +56,23 @@ async def _decide(desk: Desk, visit: Visit) -> Decision:
         decision = decide(visit.request, await desk.store.lookup(visit.request.key), time.time())
         if visit.purpose == REFRESH:
             return _refreshed(visit.request, decision)
+        if visit.purpose == TAKEOVER:
+            visit.flight = None if isinstance(decision, Hit) else desk.tower.find(visit.request.key)
+            return decision
         if not _collapsible(visit.request, decision) or desk.tower.is_unshared(visit.request.key, time.time()):
             return decision
         flight = desk.tower.find(visit.request.key)
         if flight is None:
             visit.flight = desk.tower.lead(visit.request.key)
             return decision
-        left = deadline - time.monotonic()
+        visit.waited, left = why_forwarded(decision), deadline - time.monotonic()
         if left <= 0 or await flight.wait(left) not in (Outcome.STORED, Outcome.LEFT):
             return decision
-        visit.collapsed = True
 
 
 def _collapsible(request: Request, decision: Decision) -> bool:
-    waits = isinstance(decision, Miss | Validate) and decision.why is not Why.REQUEST
-    return waits and request.method == "GET" and "range" not in request.fields
+    is_forwarded = isinstance(decision, Miss | Validate | Complete) and why_forwarded(decision) is not Why.REQUEST
+    return is_forwarded and request.method == "GET" and "range" not in request.fields
 
 
 def _refreshed(request: Request, decision: Decision) -> Decision:
@@ -105,30 +103,18 @@ async def _serve(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> Non
         visit.decision = Miss(Why.URI_MISS, "gone meanwhile")
         return
     status = hit_status(hit, now)
+    if visit.waited is not None:
+        status = replace(status, hit=False, fwd=visit.waited, collapsed=True)
     made = answer(visit.request, hit.entry, now, status, hit.part)
     await put(flow, made, body)
-    known = exchange.of(flow)
-    known.hit = True
-    if made.status == hit.entry.status == 200 and made.part is not None:
-        known.variants = await variants(desk, visit.request, hit)
+    exchange.of(flow).hit = True
+    await offer_variants(desk, flow, visit.request, hit.entry, made)
     trace.note(
         flow, "cache", "hit", hit.detail or f"fresh for {hit.entry.ttl(now):.0f} s",
         age=int(hit.age), status=made.status, key=hit.entry.key,
     )  # fmt: skip
     if hit.refresh:
         refresh_behind(desk, flow, visit, hit)
-
-
-async def variants(desk: Desk, request: Request, hit: Hit) -> CodedVariants:
-    """Open the encoded forms that the client may accept."""
-    loaded = {}
-    for coding in tokens(request.fields.get("accept-encoding")):
-        name = coding.partition(";")[0].strip()
-        body = await desk.store.body(hit.entry, name)
-        data = await read_whole(body, VARIANT_MOST) if body is not None else None
-        if data is not None:
-            loaded[name] = data
-    return CodedVariants(desk.store, hit.entry, desk.max_object, loaded)
 
 
 def refresh_behind(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> None:
@@ -144,6 +130,37 @@ def refresh_behind(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> N
             desk.refreshing.discard(hit.entry.id)
 
     behind(refresh(), f"refresh {hit.entry.key}")
+
+
+def hand_over(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
+    """Ask in place of a client that left, if others wait for its answer: no matter who of them leaves next."""
+    flight, visit.flight = visit.flight, None
+    if flight is None:
+        return
+    if visit.purpose or not flight.waiting:
+        flight.land(Outcome.LEFT, time.time())
+        return
+
+    async def lead() -> None:
+        try:
+            await subrequest.send(flow, visit.request.fields, TAKEOVER)
+        finally:
+            flight.land(Outcome.LEFT, time.time())
+
+    behind(lead(), f"ask for {visit.request.key} in place of a client that left")
+
+
+def unasked(desk: Desk, flow: http.HTTPFlow) -> Visit | None:
+    """Note an upload that its origin answers before it has come whole, when nobody has asked us yet; None for others.
+
+    Nothing that is stored could have answered it.
+    """
+    if flow.request.timestamp_end is not None or ctx.options.server_replay:
+        return None
+    treatment, now = treatment_of(desk.rules, lambda rule: rule.matches(flow)), time.time()
+    request = request_of(flow, treatment)
+    visit = exchange.of(flow).stored = Visit(request, decide(request, (), now), treatment, now)
+    return visit
 
 
 def is_idle(flow: http.HTTPFlow) -> bool:

@@ -34,11 +34,13 @@ class Outcome(Enum):
 class Flight:
     """One request under way that others may wait for."""
 
-    __slots__ = ("_landed", "_tower", "key")
+    __slots__ = ("_landed", "_tower", "key", "waiting")
 
     def __init__(self, tower: "Tower", key: str) -> None:
         self._tower = tower
         self.key = key
+        self.waiting = 0
+        """How many wait."""
         self._landed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def land(self, outcome: Outcome, now: float) -> None:
@@ -49,10 +51,13 @@ class Flight:
 
     async def wait(self, seconds: float) -> Outcome:
         """Wait until it has landed."""
+        self.waiting += 1
         try:
             return await asyncio.wait_for(asyncio.shield(self._landed), seconds)
         except TimeoutError:
             return Outcome.TIMEOUT
+        finally:
+            self.waiting -= 1
 
 
 class Tower:

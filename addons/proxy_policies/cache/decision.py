@@ -216,6 +216,11 @@ def _obstacle(entry: Stored, asked: RequestDirectives, age: float) -> tuple[Why,
     return None if left > 0 else (Why.STALE, "")
 
 
+def why_forwarded(decision: Decision) -> Why:
+    """Say why a request goes forward; a Complete does for want of the rest."""
+    return decision.why if isinstance(decision, Miss | Validate | Pass) else Why.PARTIAL
+
+
 def fallback(decision: Decision) -> Stored | None:
     """Give the stored response that may stand in when the origin fails."""
     match decision:

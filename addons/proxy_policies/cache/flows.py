@@ -10,15 +10,16 @@ from typing import Any
 from mitmproxy import http
 
 from proxy_policies import exchange
-from proxy_policies.body import Stage
+from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.answer import Answer
 from proxy_policies.cache.collapsing import Flight, Outcome, Tower
-from proxy_policies.cache.decision import Decision, Request
-from proxy_policies.cache.keeping import Replace
+from proxy_policies.cache.decision import Decision, Request, Why
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.key import Target, key_of
 from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
-from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
-from proxy_policies.fields import Fields
+from proxy_policies.cache.store import WHOLE, Body, BodySource, Store, read_whole
+from proxy_policies.fields import Fields, tokens
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,10 @@ REFRESH = "refresh"
 """The purpose of a request of ours that refreshes what was answered stale."""
 REFETCH = "refetch"
 """The purpose of a request of ours that must not be answered from the store."""
+TAKEOVER = "takeover"
+"""The purpose of a request of ours that leads a crowd in place of one whose client left."""
+VARIANT_MOST = 8 * 1024 * 1024
+"""Bytes of an encoded form that is read into memory for encoding to send."""
 
 
 @dataclass(slots=True)
@@ -54,7 +59,8 @@ class Visit:
     purpose: str = ""
     """What a request of our own is for."""
     flight: Flight | None = None
-    collapsed: bool = False
+    waited: Why | None = None
+    """Why it would have gone forward when it began to wait for another's answer; None: it did not wait."""
     stored: bool = False
 
 
@@ -112,6 +118,20 @@ async def _taken(flow: http.HTTPFlow, answer: Answer, body: Body) -> bytes:
     if body.held is not None:
         return body.held if answer.part == (0, body.size) else body.held[slice(*answer.part)]
     return b"".join([piece async for piece in body.chunks(*answer.part)])
+
+
+async def offer_variants(desk: Desk, flow: http.HTTPFlow, request: Request, entry: Stored, made: Answer) -> None:
+    """Let encoding find the forms that are kept of a stored response, where the whole of it is sent."""
+    if made.status != 200 or made.part is None:
+        return
+    loaded = {}
+    for accepted in tokens(request.fields.get("accept-encoding")):
+        coding = accepted.partition(";")[0].strip()
+        body = await desk.store.body(entry, coding)
+        data = await read_whole(body, VARIANT_MOST) if body is not None else None
+        if data is not None:
+            loaded[coding] = data
+    exchange.of(flow).variants = CodedVariants(desk.store, entry, desk.max_object, loaded)
 
 
 _behind: set[asyncio.Task[None]] = set()

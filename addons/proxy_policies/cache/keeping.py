@@ -1,20 +1,35 @@
-"""What happens to bodies: kept while they pass, replaced by what is stored, preceded by it."""
+"""What happens to bodies: kept while they pass, preceded by what is stored, encoded forms kept beside them."""
 
 from collections.abc import Callable
 
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.ranges import parse_content_range
 from proxy_policies.cache.store import Store, Writing
 
+COMPLETED_MOST = 8 * 1024 * 1024
+"""Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
+
 
 class Keeping:
-    """The tap that stores a body as it passes; tells `ended` the entry stored, or None."""
+    """The tap that stores a body as it passes; tells `ended` the entry stored, or None.
 
-    def __init__(self, writing: Writing, entry: Stored, limit: int, ended: Callable[[Stored | None], None]) -> None:
+    With a `length`, the bytes that the whole has, the beginning of a body that breaks off is stored as the part that
+    it is (RFC 9111, section 3.3).
+    """
+
+    def __init__(
+        self,
+        writing: Writing,
+        entry: Stored,
+        limit: int,
+        ended: Callable[[Stored | None], None],
+        length: int | None = None,
+    ) -> None:
         self._writing: Writing | None = writing
         self._entry = entry
         self._limit = limit
         self._ended = ended
+        self._length = length
         self._size = 0
 
     def feed(self, data: bytes) -> None:
@@ -23,7 +38,7 @@ class Keeping:
             return
         self._size += len(data)
         if self._size > self._limit:
-            self.abort()
+            self._drop()
         else:
             self._writing.feed(data)
 
@@ -31,7 +46,7 @@ class Keeping:
         """Make the entry visible."""
         entry = self._complete()
         if self._writing is None or entry is None:
-            self.abort()
+            self._drop()
             return
         writing, self._writing = self._writing, None
         writing.commit(entry)
@@ -44,26 +59,27 @@ class Keeping:
         return None if span is None else self._entry.changed(size=self._size, span=span)
 
     def abort(self) -> None:
-        """Forget what was kept."""
+        """Keep the beginning if the rest of it can be asked for, else nothing."""
+        beginning = self._beginning()
+        if self._writing is None or beginning is None:
+            self._drop()
+            return
+        writing, self._writing = self._writing, None
+        writing.commit(beginning)
+        self._ended(None)
+
+    def _beginning(self) -> Stored | None:
+        if self._length is None or not 0 < self._size < min(self._length, COMPLETED_MOST):
+            return None
+        span = Span(0, self._size - 1, self._length)
+        fields = self._entry.fields.replacing("Content-Range", span.content_range)
+        return self._entry.changed(status=206, reason="Partial Content", fields=fields, size=self._size, span=span)
+
+    def _drop(self) -> None:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.abort()
             self._ended(None)
-
-
-class Replace:
-    """The transform that sends a stored body in place of the origin's."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def feed(self, data: bytes) -> bytes:
-        """Drop what the origin sent."""
-        return b""
-
-    def finish(self) -> bytes:
-        """Give the stored body."""
-        return self._body
 
 
 class Precede:

@@ -15,6 +15,7 @@ from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.flows import Desk, key_of_flow
 from proxy_policies.cache.key import url_of
 from proxy_policies.cache.purge import Selector, parse_selector, tags_of
+from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.store import Store
 from proxy_policies.fields import Fields
 
@@ -48,14 +49,17 @@ async def answer_purge(desk: Desk, flow: http.HTTPFlow, secret: str) -> None:
     headers = flow.request.headers
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), secret.encode()):
-        flow.response = http.Response.make(401, b"", {"WWW-Authenticate": 'Bearer realm="cache"'})
-        trace.note(flow, "cache", "refused", "PURGE without the secret")
+        why = "PURGE without the secret"
+        challenge = {"WWW-Authenticate": 'Bearer realm="cache"', "Cache-Status": str(CacheStatus(detail=why))}
+        flow.response = http.Response.make(401, b"", challenge)
+        trace.note(flow, "cache", "refused", why)
         return
     tags = tags_of(Fields(headers.fields))
     meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url_of(key_of_flow(flow)))]
     soft = headers.get("soft-purge", "") == "1"
     count = sum([await desk.store.purge(selector, time.time(), soft) for selector in meant])
-    flow.response = http.Response.make(200, f"purged {count}\n".encode(), {"Content-Type": "text/plain"})
+    fields = {"Content-Type": "text/plain", "Cache-Status": str(CacheStatus(detail=f"purged {count}"))}
+    flow.response = http.Response.make(200, f"purged {count}\n".encode(), fields)
     trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
 
 

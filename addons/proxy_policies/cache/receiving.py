@@ -10,16 +10,18 @@ from proxy_policies import exchange, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache import freshness, invalidation, joining, reviving
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.decision import Miss, Pass, Validate, Why
+from proxy_policies.cache.decision import Pass, why_forwarded
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land
 from proxy_policies.cache.keeping import CodedVariants, Keeping
 from proxy_policies.cache.key import selecting, url_of, vary_names
 from proxy_policies.cache.purge import Selector, tags_of
+from proxy_policies.cache.ranges import strong_validator
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.storing import Exchange, Verdict, may_store, stored_fields
 from proxy_policies.fields import Fields, format_date
+from proxy_policies.streaming import declared_length
 
 
 async def receive(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
@@ -62,8 +64,7 @@ def _refusal(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Respo
         return visit.decision.detail or visit.decision.why
     if key_of_flow(flow, visit.treatment) != visit.request.key:
         return "it was sent elsewhere than its URL says"
-    length = response.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > desk.max_object:
+    if (declared_length(response) or 0) > desk.max_object:
         return "larger than cache_max_object"
     return ""
 
@@ -105,21 +106,27 @@ def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response
         if stored is not None and stored.span is not None:
             behind(joining.join(desk.store, stored, desk.max_object), f"join the parts of {stored.key}")
 
-    known = exchange.of(flow)
-    known.response_body.tap(Stage.CACHE, Keeping(desk.store.write(entry, since), entry, desk.max_object, ended))
+    known, writing = exchange.of(flow), desk.store.write(entry, since)
+    keeping = Keeping(writing, entry, desk.max_object, ended, _length_to_complete(entry, response))
+    known.response_body.tap(Stage.CACHE, keeping)
     if entry.status == 200:
         known.variants = CodedVariants(desk.store, entry, desk.max_object)
     visit.stored = True
 
 
+def _length_to_complete(entry: Stored, response: http.Response) -> int | None:
+    """Give the length of a whole of which the rest could be asked for, should it break off."""
+    ranged = response.headers.get("accept-ranges", "").strip().lower() != "none"
+    return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
+
+
 def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Verdict) -> None:
-    decision, origin = visit.decision, exchange.of(flow).origin
-    why = decision.why if isinstance(decision, Miss | Pass | Validate) else Why.PARTIAL
+    why, origin = why_forwarded(visit.decision), exchange.of(flow).origin
     status = CacheStatus(
         fwd=why,
         fwd_status=origin.status if origin else None,
         stored=bool(verdict),
-        collapsed=visit.collapsed,
+        collapsed=None if visit.waited is None else False,
         detail="" if verdict else verdict.why,
     )
     before = response.headers.get("cache-status")

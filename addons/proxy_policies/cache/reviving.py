@@ -9,20 +9,21 @@ from proxy_policies import exchange, subrequest, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache import freshness, ranges, validation
 from proxy_policies.cache.answer import Answer, answer
+from proxy_policies.cache.asking import hand_over
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.decision import Complete, Validate, Why, fallback
+from proxy_policies.cache.decision import Complete, Validate, Why, fallback, why_forwarded
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import Span, Stored
-from proxy_policies.cache.flows import REFETCH, Desk, Visit, land, put, put_in_place
-from proxy_policies.cache.keeping import Precede
+from proxy_policies.cache.flows import REFETCH, Desk, Visit, land, offer_variants, put, put_in_place
+from proxy_policies.cache.keeping import COMPLETED_MOST, Precede
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.store import Body, BytesBody, read_whole
 from proxy_policies.fields import Fields
 
+FAILED = "the origin failed"
+"""What Cache-Status says where there was no answer, or none that could be passed on."""
 FAILURES = frozenset({500, 502, 503, 504})
 """What RFC 5861, section 4, counts as an error."""
-COMPLETED_MOST = 8 * 1024 * 1024
-"""Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
 
 
 # RFC 5861, section 4, and RFC 9111, section 4.2.4: a failing origin
@@ -36,24 +37,39 @@ async def stand_in(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http
     if found is None:
         return False
     entry, body = found
-    status = CacheStatus(True, Why.STALE, response.status_code, entry.ttl(now), detail="stale-if-error")
-    await put_in_place(flow, response, answer(visit.request, entry, now, status), body)
-    trace.note(flow, "cache", "stale", f"the origin said {response.status_code}", key=entry.key)
+    ttl, origin = entry.ttl(now), response.status_code
+    status = CacheStatus(fwd=Why.STALE, fwd_status=origin, ttl=ttl, detail="stale-if-error")
+    made = answer(visit.request, entry, now, status)
+    await put_in_place(flow, response, made, body)
+    await offer_variants(desk, flow, visit.request, entry, made)
+    trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
     land(visit, Outcome.FAILED)
     return True
 
 
 async def failed(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
     """Answer a request whose origin cannot be reached or broke off, if that is allowed and nothing was sent."""
-    now = time.time()
     error = flow.error.msg if flow.error else ""
-    found = await _stale(desk, visit, now) if error and error != Error.KILLED_MESSAGE else None
-    if found is not None:
-        entry, body = found
-        status = CacheStatus(True, Why.STALE, None, entry.ttl(now), detail="the origin failed")
-        await put(flow, answer(visit.request, entry, now, status), body)
-        trace.note(flow, "cache", "stale", f"the origin failed: {error}", key=entry.key)
-    land(visit, Outcome.FAILED if flow.client_conn.connected else Outcome.LEFT)
+    if exchange.of(flow).client_left or not flow.client_conn.connected:
+        hand_over(desk, flow, visit)
+    elif error and error != Error.KILLED_MESSAGE:
+        await _stand_in_for_error(desk, flow, visit, error)
+    land(visit, Outcome.FAILED)
+
+
+async def _stand_in_for_error(desk: Desk, flow: http.HTTPFlow, visit: Visit, error: str) -> None:
+    now = time.time()
+    found = await _stale(desk, visit, now)
+    if found is None:
+        status = CacheStatus(fwd=why_forwarded(visit.decision), detail=FAILED)
+        exchange.of(flow).error_fields = Fields.of(("Cache-Status", str(status)))
+        return
+    entry, body = found
+    status = CacheStatus(fwd=Why.STALE, ttl=entry.ttl(now), detail=f"stale-if-error: {FAILED}")
+    made = answer(visit.request, entry, now, status)
+    await put(flow, made, body)
+    await offer_variants(desk, flow, visit.request, entry, made)
+    trace.note(flow, "cache", "stale", f"{FAILED}: {error}", key=entry.key)
 
 
 async def _stale(desk: Desk, visit: Visit, now: float) -> tuple[Stored, Body] | None:
@@ -84,8 +100,11 @@ async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
     if new is None or body is None:
         await _refetch(flow, visit, response)
         return True
-    status = CacheStatus(fwd=decision.why, fwd_status=304, ttl=new.ttl(now), stored=True, collapsed=visit.collapsed)
-    await put_in_place(flow, response, answer(visit.request, new, now, status), body)
+    waited = None if visit.waited is None else False
+    status = CacheStatus(fwd=decision.why, fwd_status=304, ttl=new.ttl(now), stored=True, collapsed=waited)
+    made = answer(visit.request, new, now, status)
+    await put_in_place(flow, response, made, body)
+    await offer_variants(desk, flow, visit.request, new, made)
     trace.note(flow, "cache", "validated", "the origin said 304", key=new.key)
     land(visit, Outcome.STORED)
     return True
@@ -96,12 +115,18 @@ async def _refetch(flow: http.HTTPFlow, visit: Visit, response: http.Response) -
     again = await subrequest.send(flow, visit.request.fields, REFETCH)
     got = again.response if again else None
     if got is None or got.raw_content is None:
-        response.status_code, response.reason = 502, "Bad Gateway"
+        status = CacheStatus(fwd=why_forwarded(visit.decision), fwd_status=response.status_code, detail=FAILED)
+        await put_in_place(flow, response, _bad_gateway(status), BytesBody(b""))
         return
     fields = Fields(got.headers.fields).without(["transfer-encoding"])
     whole = fields.replacing("Content-Length", str(len(got.raw_content)))
     made = Answer(got.status_code, got.reason, whole, (0, len(got.raw_content)))
     await put_in_place(flow, response, made, BytesBody(got.raw_content))
+
+
+def _bad_gateway(status: CacheStatus) -> Answer:
+    fields = Fields.of(("Content-Length", "0"), ("Cache-Status", str(status)))
+    return Answer(502, "Bad Gateway", fields, (0, 0))
 
 
 # Section 4.3.5: freshening by HEAD
@@ -133,7 +158,7 @@ async def head_updated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: 
 async def completed(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
     """Send a stored beginning ahead of the rest that came; what cannot be joined for certain is fetched whole."""
     decision = visit.decision
-    if not isinstance(decision, Complete) or response.status_code != 206:
+    if not isinstance(decision, Complete) or response.status_code not in (206, 416):
         return
     entry, fields = decision.entry, Fields(response.headers.fields)
     whole, body = _continued(entry, fields), await desk.store.body(entry)

@@ -1,4 +1,4 @@
-"""Cache-Status (RFC 9211), Age and the sentences a trace tells."""
+"""Cache-Status (RFC 9211)."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,15 @@ NAME = "proxy-policies"
 
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
-    """How a request was handled."""
+    """How a request was handled: answered from the store (`hit`), or forwarded, and why (`fwd`); else by ourselves."""
 
     hit: bool = False
     fwd: str = ""
     fwd_status: int | None = None
     ttl: float | None = None
     stored: bool = False
-    collapsed: bool = False
+    collapsed: bool | None = None
+    """It waited for another request's answer and got that; False: and had to go forward all the same."""
     detail: str = ""
 
     def __str__(self) -> str:
@@ -26,7 +27,7 @@ class CacheStatus:
         parts += [f"fwd-status={self.fwd_status}"] if self.fwd_status is not None else []
         parts += [f"ttl={int(self.ttl)}"] if self.ttl is not None else []
         parts += ["stored"] if self.stored else []
-        parts += ["collapsed"] if self.collapsed else []
+        parts += [] if self.collapsed is None else ["collapsed" if self.collapsed else "collapsed=?0"]
         parts += [f"detail={_text(self.detail)}"] if self.detail else []
         return "; ".join(parts)
 

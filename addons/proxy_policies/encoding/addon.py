@@ -3,7 +3,7 @@
 from mitmproxy import http
 
 from proxy_policies import exchange, trace
-from proxy_policies.body import Stage
+from proxy_policies.body import Replace, Stage
 from proxy_policies.encoding.codecs import encoder
 from proxy_policies.encoding.decision import MATCHED, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
@@ -80,8 +80,7 @@ def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
     variants = None if endless else known.variants
     kept = variants.find(coding) if variants else None
     if kept is not None:
-        response.raw_content = b"" if flow.request.method == "HEAD" else kept
-        response.headers["Content-Length"] = str(len(kept))
+        _send_kept(flow, response, kept)
     elif flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
     else:
@@ -89,6 +88,17 @@ def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
         if variants and (tap := variants.keep(coding)):
             known.response_body.tap(Stage.VARIANT, tap)
     return kept is not None
+
+
+def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: bytes) -> None:
+    """Send a kept form: at once, or once what an origin sends has come that the stored response stands in for."""
+    known = exchange.of(flow)
+    response.headers["Content-Length"] = str(len(kept))
+    known.source = None
+    if known.origin is None:
+        response.raw_content = b"" if flow.request.method == "HEAD" else kept
+    else:
+        known.response_body.add(Stage.ENCODER, Replace(kept))
 
 
 def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:

@@ -3,19 +3,29 @@
 A response set in `requestheaders` waits there until the whole upload is in memory,
 or raises when the upload streams; a response set in `error` is ignored. Here the
 first is sent at once, and the second is what the client gets while nothing was sent yet.
+mitmproxy's own answer to an error has fixed fields: `exchange.error_fields` go with it.
 """
 
 from typing import Any
 
+from mitmproxy import http
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
-from mitmproxy.proxy.layers.http._events import RequestHeaders, RequestProtocolError, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHeadersHook
 
 from proxy_policies import exchange
 from proxy_policies.body import Pipeline
 from proxy_policies.patches.generators import in_place_of, run_until
+from proxy_policies.patches.http1_server import error_response
 from proxy_policies.patches.patch import Patch
 
 
@@ -40,10 +50,13 @@ class Answers(layers.HttpStream):
             yield from self._end()
             return
         handling = super().handle_protocol_error(event)
-        if isinstance(event, RequestProtocolError) or not self._is_unsent:
+        if isinstance(event, RequestProtocolError):
+            exchange.of(self.flow).client_left = True
             yield from handling
-        else:
+        elif self._is_unsent:
             yield from self._unless_answered(handling)
+        else:
+            yield from handling
 
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:
         """Let a policy answer in place of an origin that sent what must not be passed on."""
@@ -58,7 +71,7 @@ class Answers(layers.HttpStream):
             is_other = self.flow.response is not None and self.flow.response is not before
             return is_other and isinstance(command, HttpErrorHook)
 
-        was_answered, value = yield from run_until(handling, is_answered)
+        was_answered, value = yield from run_until(self._with_fields(handling), is_answered)
         if not was_answered:
             return bool(value)
         known = exchange.of(self.flow)
@@ -66,6 +79,42 @@ class Answers(layers.HttpStream):
         self.flow.error = None
         yield from self._answer()
         return True
+
+    def _with_fields(self, handling: CommandGenerator[Any]) -> CommandGenerator[Any]:
+        """Put on mitmproxy's own answer to an error the fields that a policy wants there."""
+        reply = None
+        while True:
+            try:
+                command = handling.send(reply)
+            except StopIteration as end:
+                return end.value
+            if response := self._made_of(command):
+                yield from self._send(response)
+                reply = None
+            else:
+                reply = yield command
+
+    def _made_of(self, command: Command) -> http.Response | None:
+        """Make the response that an error is sent as; None where there is nothing to add to it."""
+        fields = exchange.of(self.flow).error_fields
+        if not fields.raw or not isinstance(command, layers.SendHttp):
+            return None
+        event = command.event
+        if not isinstance(event, ResponseProtocolError) or command.connection is not self.context.client:
+            return None
+        status = event.code.http_status_code()
+        if status is None:
+            return None
+        response = error_response(status, event.message)
+        response.headers = http.Headers((*response.headers.fields, *fields.raw))
+        return response
+
+    def _send(self, response: http.Response) -> CommandGenerator[None]:
+        client, content = self.context.client, response.raw_content or b""
+        yield layers.SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), client)
+        if self.flow.request.method != "HEAD":
+            yield layers.SendHttp(ResponseData(self.stream_id, content), client)
+        yield layers.SendHttp(ResponseEndOfMessage(self.stream_id), client)
 
     @property
     def _is_unsent(self) -> bool:

@@ -1,0 +1,152 @@
+"""Encoded forms that are kept beside what is stored: used for every answer from the store, and never wrongly."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import brotli
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+
+Start = Callable[..., Mitmdump]
+Origins = Callable[..., Origin]
+
+COUNTING = """
+import proxy_policies.encoding.addon as encoding
+genuine = encoding.encoder
+def counted(coding, **options):
+    print("compressing with", coding, flush=True)
+    return genuine(coding, **options)
+encoding.encoder = counted
+"""
+"""A second script that says each time an encoder is made."""
+GZIP = ("-H", "Accept-Encoding: gzip")
+TAG = ("ETag", '"v1"')
+PLAIN = ("Content-Type", "text/plain")
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> tuple[str, str]:
+    script = tmp_path / "counting.py"
+    script.write_text(COUNTING)
+    return "-s", str(script)
+
+
+def text_of(size: int) -> bytes:
+    return (b"the quick brown fox\n" * (size // 20 + 1))[:size]
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a stored response comes to be sent again."""
+
+    id: str
+    cache_control: str
+    then: Callable[[Received], Answer] | None = None
+    """The origin's answer from the second request on; None: as the first."""
+    says: str = ""
+    """What Cache-Status says of the second answer."""
+
+
+def unchanged(_: Received) -> Answer:
+    return Answer(304, [TAG])
+
+
+CASES = [
+    Case("validated", "no-cache", unchanged, "fwd-status=304"),
+    Case("in place of a 503", "max-age=0, stale-if-error=60", lambda _: Answer(503, body=b"down " * 999), "=503"),
+    Case("in place of a torn answer", "max-age=0, stale-if-error=60", lambda _: Answer(raw=b"", close=True), "failed"),
+    Case("stale while revalidating", "max-age=0, stale-while-revalidate=60", unchanged, "hit"),
+    Case("fresh", "max-age=60", None, "hit"),
+]
+
+
+@pytest.mark.parametrize("kind", ["memory", "disk"])
+@pytest.mark.parametrize("size", [20_000, 3_000_000])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_it_is_compressed_once(
+    case: Case, size: int, kind: str, mitmdump: Start, origin: Origins, curl: Any, counting: Any, tmp_path: Path
+) -> None:
+    server, text = origin(), text_of(size)
+    first = Answer(headers=[("Cache-Control", case.cache_control), PLAIN, TAG], body=text)
+    server.route("/", lambda r: first if len(server.requests) == 1 or case.then is None else case.then(r))
+    cache = "memory" if kind == "memory" else f"disk:{tmp_path / 'store'}"
+    proxy = mitmdump(*counting, "--set", f"cache={cache}")
+    for turn in range(3):
+        result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
+        assert (result.status, result.get("content-encoding"), result.get("etag")) == (200, "gzip", 'W/"v1"')
+        assert gzip.decompress(result.body) == text
+        assert case.says in (result.get("cache-status") or "") or turn == 0
+    assert proxy.log().count("compressing with gzip") == 1
+    plain = curl("-x", proxy.url, f"{server.url}/")
+    assert (plain.get("content-encoding"), plain.get("etag"), plain.body) == (None, '"v1"', text)
+    assert "rror" not in proxy.log().replace("stale-if-error", "")
+
+
+def test_a_form_that_is_not_there_is_made_after_a_304_and_kept(
+    mitmdump: Start, origin: Origins, curl: Any, counting: Any
+) -> None:
+    server, text = origin(), text_of(20_000)
+    first = Answer(headers=[("Cache-Control", "no-cache"), PLAIN, TAG], body=text)
+    server.route("/", lambda r: unchanged(r) if r.get("if-none-match") else first)
+    proxy = mitmdump(*counting)
+    curl("-x", proxy.url, f"{server.url}/")
+    for _ in range(2):
+        result = curl("-x", proxy.url, "-H", "Accept-Encoding: br", f"{server.url}/")
+        assert brotli.decompress(result.body) == text
+    assert proxy.log().count("compressing") == 1
+
+
+UPDATES = [("Content-Type", "image/png"), ("Cache-Control", "no-cache, no-transform"), ("Content-Encoding", "x-odd")]
+
+
+@pytest.mark.parametrize("update", UPDATES, ids=lambda update: update[1])
+def test_what_a_304_says_decides_anew(
+    update: tuple[str, str], mitmdump: Start, origin: Origins, curl: Any, counting: Any
+) -> None:
+    server, text = origin(), text_of(20_000)
+    first = Answer(headers=[("Cache-Control", "no-cache"), PLAIN, TAG], body=text)
+    server.route("/", lambda r: Answer(304, [TAG, update]) if r.get("if-none-match") else first)
+    proxy = mitmdump(*counting)
+    curl("-x", proxy.url, *GZIP, f"{server.url}/")
+    result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
+    assert result.get(update[0]) == update[1]
+    assert (result.body, result.get("content-length"), result.get("etag")) == (text, str(len(text)), '"v1"')
+
+
+def test_conditions_on_either_tag(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text_of(20_000)))
+    proxy = mitmdump()
+    curl("-x", proxy.url, *GZIP, f"{server.url}/")
+    for given, expected in (('W/"v1"', 'W/"v1"'), ('"v1"', '"v1"')):
+        result = curl("-x", proxy.url, *GZIP, "-H", f"If-None-Match: {given}", f"{server.url}/")
+        assert (result.status, result.body, result.get("etag")) == (304, b"", expected)
+        assert "accept-encoding" in (result.get("vary") or "").lower()
+    part = curl("-x", proxy.url, *GZIP, "-r", "0-9", "-H", 'If-Range: W/"v1"', f"{server.url}/")
+    assert part.status == 200  # a part of the plain form does not continue the encoded one
+
+
+OPTIONS = [
+    ("encode=gzip", "gzip", gzip.decompress),
+    ("encode=br", "br", brotli.decompress),
+    ("encode=off", None, bytes),
+    ("encode_types=image/*", None, bytes),
+    ("encode_rules=//off", None, bytes),
+    ("encode_min_size=1m", None, bytes),
+]
+
+
+def test_other_options_never_find_a_wrong_form(mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path) -> None:
+    server, text = origin(), text_of(20_000)
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text))
+    for option, coding, decode in OPTIONS * 2:
+        proxy = mitmdump("--set", f"cache=disk:{tmp_path / 'store'}", "--set", option)
+        result = curl("-x", proxy.url, "-H", "Accept-Encoding: gzip, br", f"{server.url}/")
+        assert (result.get("content-encoding"), decode(result.body)) == (coding, text), option
+        assert result.get("etag") == ('W/"v1"' if coding else '"v1"')
+        proxy.stop()
+    assert len(server.requests) == 1
