@@ -200,17 +200,19 @@ SCENARIOS = {
 }
 
 
-async def play(scenario: Scenario, fast: bool, caplog: pytest.LogCaptureFixture) -> tuple[Calls, list[str]]:
-    """Run a scenario and give what was called and what was logged."""
+async def play(scenario: Scenario, way: str, caplog: pytest.LogCaptureFixture) -> tuple[Calls, list[str]]:
+    """Run a scenario by stock's way or ours, awaited or begun at once; give what was called and what was logged."""
     calls: Calls = []
     caplog.clear()
     with taddons.context(loadcore=False) as context:
         manager = context.master.addons
-        undo = Dispatch(manager).install() if fast else lambda: None
+        dispatch = Dispatch(manager)
+        undo = dispatch.install() if way != "stock" else lambda: None
 
         async def fire(event: hooks.Hook) -> None:
             try:
-                await manager.handle_lifecycle(event)
+                if way != "begun" or not dispatch.begin(event):
+                    await manager.handle_lifecycle(event)
             except Exception as error:
                 calls.append(repr(error))
 
@@ -227,11 +229,25 @@ def report(record: logging.LogRecord) -> str:
     return f"{record.name} {record.levelname} {said} {record.exc_info[0]} {frames}"
 
 
+@pytest.mark.parametrize("way", ["awaited", "begun"])
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-async def test_as_stock(scenario: Scenario, caplog: pytest.LogCaptureFixture) -> None:
-    stock = await play(scenario, fast=False, caplog=caplog)
+async def test_as_stock(scenario: Scenario, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    stock = await play(scenario, "stock", caplog=caplog)
     assert stock[0]
-    assert await play(scenario, fast=True, caplog=caplog) == stock
+    assert await play(scenario, way, caplog=caplog) == stock
+
+
+async def test_an_intercepted_flow_is_left_to_wait_for() -> None:
+    with taddons.context(loadcore=False) as context:
+        dispatch = Dispatch(context.master.addons)
+        flow, calls = tflow.tflow(), list[str]()
+        context.master.addons.add(Recorder("a", calls))
+        assert dispatch.begin(HttpRequestHook(flow))
+        flow.intercept()
+        event = HttpRequestHook(flow)
+        assert not dispatch.begin(event)
+        await dispatch.handle_lifecycle(event)
+        assert calls == ["a.request", "a.request"], "each event is triggered once"
 
 
 def test_undone_it_is_gone() -> None:

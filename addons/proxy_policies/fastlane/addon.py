@@ -9,11 +9,13 @@ from typing import Any
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.fastlane import set_up
-from proxy_policies.fastlane.dispatch import Dispatch, Table
+from proxy_policies.fastlane.dispatch import Dispatch
+from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.hits import Desk, Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
@@ -38,7 +40,7 @@ class Fastlane:
     def __init__(self) -> None:
         self._handover = Handover(handler_of)
         self._undo: list[Callable[[], None]] = []
-        self._table: Table
+        self._dispatch: Dispatch
         self._gate = set_up.gate()
         self._hits = Hits()
         self._desks: dict[Client, Desk] = {}
@@ -54,9 +56,8 @@ class Fastlane:
                 self._undo = [undo for undo in ways if undo]
 
     def _quicken_dispatch(self) -> Callable[[], None]:
-        dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
-        self._table = dispatch.table
-        return dispatch.install()
+        self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
+        return self._dispatch.install()
 
     def running(self) -> None:
         """Say, once, that several workers share no memory."""
@@ -74,16 +75,21 @@ class Fastlane:
             return
         self._handover.watch(client, client)
         watched, handler = self._handover.watched(client, client), handler_of(client)
+        if handler:
+            handler.layer = Inline(handler.layer, self._ask)  # type: ignore[assignment]
         if self.fast_lane == "all" and watched and handler:
-            self._desks[client] = desk = Desk(self._hits, self._table, handler)
+            self._desks[client] = desk = Desk(self._hits, self._dispatch.table, handler)
             watched.front = desk.serve
         inspection = ctx.master.addons.get("inspection")
         if not (watched and handler and inspection and set_up.is_candidate(client)):
             return
-        if not self._gate.is_open(self._table):
+        if not self._gate.is_open(self._dispatch.table):
             return
         if await set_up.serve(handler, watched, inspection.inspect_hosts):
             end(handler)
+
+    def _ask(self, hook: StartHook) -> bool:
+        return bool(self._undo) and self._dispatch.begin(hook)
 
     def client_disconnected(self, client: Client) -> None:
         """Take the word back by which mitmproxy was kept out of a connection."""

@@ -8,11 +8,12 @@ the chain. One difference: a hook that an addon grows while it is loaded is not 
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import operator
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
@@ -88,6 +89,7 @@ class Dispatch:
         self._manager, self._legacy_log = manager, legacy_log
         self.table = Table(manager)
         self._stock = manager.trigger_event
+        self._begun: dict[hooks.Hook, Coroutine[Any, Any, None] | None] = {}
 
     def install(self) -> Callable[[], None]:
         """Take over, and return the function that gives back."""
@@ -110,31 +112,76 @@ class Dispatch:
         return bool(self.table.groups("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
-        """Trigger an event, and `update` after it if it is about a flow."""
-        message = event.args()[0]
-        await self.trigger_event(event)
-        if isinstance(message, flow.Flow) and self.table.groups("update"):
-            await self.trigger_event(hooks.UpdateHook([message]))
+        """Trigger an event, and `update` after it if it is about a flow; of one that has begun, the rest."""
+        rest = self._begun.pop(event) if event in self._begun else _through(self._life(event))
+        if rest is not None:
+            await rest
 
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
-        name = event.name
-        if name in RARE:
+        if event.name in RARE:
             await self._stock(event)
-            return
-        arguments = event.args()
+        elif (rest := _through(self._asking(event))) is not None:
+            await rest
+
+    def begin(self, event: hooks.Hook) -> bool:
+        """Trigger an event here and now, and say whether that was all; else the rest is left to `handle_lifecycle`.
+
+        Nothing is left of most events: then it takes no task and no wait.
+        """
+        try:
+            rest = _through(self._life(event))
+        except Exception as error:
+            rest = _raise(error)
+        (message,) = event.args()
+        if rest is None and not (isinstance(message, flow.Flow) and message.intercepted):
+            return True
+        self._begun[event] = rest
+        return False
+
+    def _life(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
+        message = event.args()[0]
+        yield from self._asking(event)
+        if isinstance(message, flow.Flow) and self.table.groups("update"):
+            yield from self._asking(hooks.UpdateHook([message]))
+
+    def _asking(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
+        """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
+        name, arguments = event.name, event.args()
         for group in self.table.groups(name):
             try:
                 for addon in group:
                     result = _hook(addon, name)(*arguments)
                     if result is not None and inspect.isawaitable(result):
-                        await result
+                        yield result
             except exceptions.AddonHalt:
                 return
             except exceptions.OptionsError:
                 raise
             except Exception as error:
                 _report(error)
+
+
+def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+    """Ask until something is to be awaited, and give the coroutine that goes on from there; None when all is done."""
+    for awaited in asking:
+        return _rest(awaited, asking)
+    return None
+
+
+async def _rest(awaited: Awaitable[Any], asking: Any) -> None:
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                await awaited
+            except Exception as error:
+                awaited = asking.throw(error)
+            else:
+                awaited = next(asking)
+
+
+async def _raise(error: Exception) -> None:
+    raise error
 
 
 def _hook(addon: object, name: str) -> Callable[..., Any]:
@@ -147,5 +194,7 @@ def _hook(addon: object, name: str) -> Callable[..., Any]:
 
 def _report(error: Exception) -> None:
     """Log an addon's error as stock does: its traceback without our frames."""
-    traceback = addonmanager.cut_traceback(error.__traceback__, "trigger_event")
+    traceback = error.__traceback__
+    for ours in (_rest, Dispatch._asking):
+        traceback = addonmanager.cut_traceback(traceback, ours.__name__)
     addonmanager.logger.error(f"Addon error: {error}", exc_info=(type(error), error, traceback))
