@@ -85,6 +85,12 @@ async def test_killed_at_any_moment_it_serves_no_torn_body(kills: int, tmp_path:
         assert ours <= set(left)
 
 
+async def test_processes_that_begin_at_once_make_one_store(tmp_path: Path) -> None:
+    for turn in range(5):
+        writers = [writer(tmp_path / str(turn), 1) for _ in range(4)]
+        assert {process.communicate(timeout=60)[0] for process in writers} == {"open\ndone\n"}
+
+
 async def test_several_processes_share_it(tmp_path: Path) -> None:
     writers = [writer(tmp_path, 60) for _ in range(3)]
     for process in writers:
@@ -184,3 +190,28 @@ async def test_a_machine_that_went_down_under_it_leaves_an_empty_store(tmp_path:
     (tmp_path / "in-use-999999999").write_text(boot_id())
     async with opened("disk", tmp_path) as store:  # only killed: all is well
         assert len(await store.entries()) == 1
+
+
+async def test_a_scan_leaves_what_is_popular(tmp_path: Path) -> None:
+    async with opened("disk", tmp_path, limit=600_000) as store:
+        for number in range(50):
+            await keep(store, stored(key=f"http://x.test/{number}", id=f"popular{number}"), bytes(1000))
+        for _ in range(5):
+            for number in range(50):
+                (entry,) = await store.lookup(f"http://x.test/{number}")
+                assert await content(store, entry) == bytes(1000)
+        for number in range(500):
+            await keep(store, stored(key=f"http://scan.test/{number}", id=f"scanned{number}"), bytes(1000))
+        assert (await store.counts()).bytes <= 600_000
+        assert sum([len(await store.lookup(f"http://x.test/{number}")) for number in range(50)]) >= 45
+        files = {file.name for file in store.bodies.iterdir()}  # type: ignore[attr-defined]
+        assert files == {entry.id for entry in await store.entries()}
+
+
+async def test_what_becomes_popular_takes_a_place(tmp_path: Path) -> None:
+    async with opened("disk", tmp_path, limit=600_000) as store:
+        for number in range(200):
+            await keep(store, stored(key=f"http://scan.test/{number}", id=f"scanned{number}"), bytes(1000))
+        for turn in range(4):
+            await keep(store, stored(key="http://x.test/", id=f"asked{turn}"), bytes(1000))
+        assert len(await store.lookup("http://x.test/")) == 1

@@ -3,11 +3,13 @@
 `Lru` keeps what was used last. `TinyLfu` also asks how often: a newcomer takes an old
 entry's place only if it was asked for more often of late, so that a scan of URLs
 that nobody asks for twice leaves the rest alone (Einziger, Friedman and Manes,
-"TinyLFU: A Highly Efficient Cache Admission Policy", 2017).
+"TinyLFU: A Highly Efficient Cache Admission Policy", 2017). The disk's index keeps its own
+order of use, and takes `Sketch`, `Window` and `contest` from here.
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
@@ -104,27 +106,91 @@ class Sketch:
         self._added //= 2
 
 
+class Window:
+    """Newcomers while they prove themselves: a small share of the limit, which they leave oldest first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(int(limit * WINDOW_SHARE), 1)
+        self._costs: OrderedDict[str, int] = OrderedDict()
+        self._total = 0
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._costs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._costs)
+
+    def cost(self, id: str) -> int:
+        """Give the cost of one that is in it, else 0."""
+        return self._costs.get(id, 0)
+
+    def put(self, id: str, cost: int) -> None:
+        """Take in a newcomer, or learn the new cost of one."""
+        self._total += cost - self._costs.get(id, 0)
+        self._costs[id] = cost
+
+    def used(self, id: str) -> None:
+        """Move to the young end."""
+        self._costs.move_to_end(id)
+
+    def drop(self, id: str) -> int:
+        """Forget one, and give its cost."""
+        cost = self._costs.pop(id, 0)
+        self._total -= cost
+        return cost
+
+    def leave(self) -> list[tuple[str, int]]:
+        """Let go those that there is no room for: ids and costs."""
+        gone = []
+        while self._total > self._limit and self._costs:
+            id, cost = self._costs.popitem(last=False)
+            self._total -= cost
+            gone.append((id, cost))
+        return gone
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """An entry that another may have to make room for: its cost in bytes, and its uses of late."""
+
+    id: str
+    cost: int
+    popularity: int
+
+
+def contest(candidates: Iterable[Rival], victims: Iterable[Rival], excess: int) -> list[str]:
+    """Give the ids that have to go for `excess` bytes: the less popular of each pair; of equals the candidate."""
+    coming, staying = iter(candidates), iter(victims)
+    candidate, victim = next(coming, None), next(staying, None)
+    gone: list[str] = []
+    while excess > 0 and (candidate or victim):
+        if candidate and (victim is None or candidate.popularity <= victim.popularity):
+            loser, candidate = candidate, next(coming, None)
+        elif victim:
+            loser, victim = victim, next(staying, None)
+        gone.append(loser.id)
+        excess -= loser.cost
+    return gone
+
+
 class TinyLfu:
     """A small LRU window, and a main part in two segments, entered by popularity."""
 
     def __init__(self, limit: int, sketch: Sketch | None = None) -> None:
         self.limit = limit
         self.total = 0
-        self._window_limit = max(int(limit * WINDOW_SHARE), 1)
         self._sketch = sketch or Sketch()
         self._names: dict[str, str] = {}
-        self._window: OrderedDict[str, int] = OrderedDict()
+        self._window = Window(limit)
         self._probation: OrderedDict[str, int] = OrderedDict()
         self._protected: OrderedDict[str, int] = OrderedDict()
         self._protected_cost = 0
-        self._window_cost = 0
 
     def add(self, id: str, name: str, cost: int) -> Sequence[str]:
         """Take in a newcomer, by the window."""
         self._sketch.add(name)
         self._names[id] = name
-        self._window[id] = cost
-        self._window_cost += cost
+        self._window.put(id, cost)
         self.total += cost
         return self._make_room()
 
@@ -135,7 +201,7 @@ class TinyLfu:
             return
         self._sketch.add(name)
         if id in self._window:
-            self._window.move_to_end(id)
+            self._window.used(id)
         elif id in self._protected:
             self._protected.move_to_end(id)
         else:
@@ -152,59 +218,40 @@ class TinyLfu:
 
     def grown(self, id: str, cost: int) -> Sequence[str]:
         """Learn an entry's new cost."""
-        name = self._names.get(id)
-        if name is None:
+        if id not in self._names:
             return ()
-        for segment in (self._window, self._probation, self._protected):
-            if id in segment:
-                change = cost - segment[id]
-                segment[id] = cost
-                self.total += change
-                self._window_cost += change if segment is self._window else 0
-                self._protected_cost += change if segment is self._protected else 0
+        self.total += cost - self._cost(id)
+        if id in self._window:
+            self._window.put(id, cost)
+        elif id in self._protected:
+            self._protected_cost += cost - self._protected[id]
+            self._protected[id] = cost
+        else:
+            self._probation[id] = cost
         return self._make_room()
 
     def gone(self, id: str) -> None:
         """Forget an entry."""
         self._names.pop(id, None)
-        if (cost := self._window.pop(id, None)) is not None:
-            self._window_cost -= cost
-        elif (cost := self._protected.pop(id, None)) is not None:
-            self._protected_cost -= cost
-        else:
-            cost = self._probation.pop(id, 0)
-        self.total -= cost
+        self.total -= self._cost(id)
+        self._window.drop(id)
+        self._protected_cost -= self._protected.pop(id, 0)
+        self._probation.pop(id, None)
 
     def _make_room(self) -> Sequence[str]:
-        """Let candidates leave the window; while the whole is too large, the less popular of each pair goes."""
-        candidates = self._leave_window()
-        victims = self._victims(frozenset(candidates))
-        gone: list[str] = []
-        excess, victim = self.total - self.limit, next(victims, None)
-        while excess > 0 and (victim is not None or candidates):
-            if victim is None or (candidates and self._popularity(candidates[0]) <= self._popularity(victim)):
-                loser = candidates.popleft()
-            else:
-                loser, victim = victim, next(victims, None)
-            gone.append(loser)
-            excess -= self._cost(loser)
-        return gone
-
-    def _leave_window(self) -> deque[str]:
-        candidates: deque[str] = deque()
-        while self._window_cost > self._window_limit and self._window:
-            id, cost = self._window.popitem(last=False)
-            self._window_cost -= cost
-            self._probation[id] = cost
-            candidates.append(id)
-        return candidates
-
-    def _victims(self, candidates: frozenset[str]) -> Iterator[str]:
+        """Let newcomers leave the window; while the whole is too large, they compete with what was there."""
+        candidates = self._window.leave()
+        self._probation.update(candidates)
+        excess = self.total - self.limit
+        if excess <= 0:
+            return ()
+        new = {id for id, _ in candidates}
         everybody = chain(self._probation, self._protected, self._window)
-        return (id for id in everybody if id not in candidates)
+        victims = (self._rival(id) for id in everybody if id not in new)
+        return contest((self._rival(id) for id, _ in candidates), victims, excess)
 
-    def _popularity(self, id: str) -> int:
-        return self._sketch.count(self._names[id])
+    def _rival(self, id: str) -> Rival:
+        return Rival(id, self._cost(id), self._sketch.count(self._names[id]))
 
     def _cost(self, id: str) -> int:
-        return self._window.get(id, 0) or self._probation.get(id, 0) or self._protected.get(id, 0)
+        return self._window.cost(id) or self._probation.get(id, 0) or self._protected.get(id, 0)

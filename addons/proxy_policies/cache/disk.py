@@ -32,7 +32,7 @@ ABANDONED = 3600.0
 
 
 class DiskStore:
-    """Keeps responses in a folder, up to `limit` bytes; what was not used for longest goes first."""
+    """Keeps responses in a folder, up to `limit` bytes; which go when there are more is the index's to say."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ class DiskStore:
 
     async def body(self, entry: Stored, coding: str = "") -> "FileBody | BytesBody | None":
         """Open a body; one whose size is not what the index says is not used, and its entry removed."""
-        self._note_use(entry.id)
+        self._note_use(entry)
         opened = await asyncio.to_thread(self._open, entry, coding)
         if opened is None and not coding:
             await self.remove(entry)
@@ -80,10 +80,11 @@ class DiskStore:
         with os.fdopen(handle, "rb") as file:
             return BytesBody(file.read())
 
-    def _note_use(self, id: str) -> None:
+    def _note_use(self, entry: Stored) -> None:
+        self._index.sketch.add(entry.key)
         if not self._used:
             self._thread.submit(self._flush_uses)
-        self._used[id] = time.time()
+        self._used[entry.id] = time.time()
 
     def _flush_uses(self) -> None:
         uses, self._used = self._used, {}

@@ -6,11 +6,14 @@ written after its body file is complete, and deleted before that file is.
 
 import json
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from proxy_policies.cache import record
+from proxy_policies.cache.admission import Rival, Sketch, Window, contest
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import REMEMBERED, Selector
 from proxy_policies.cache.store import Counts, supersedes
@@ -56,15 +59,40 @@ class Gone:
     codings: tuple[str, ...] = ()
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the database, made if need be; raises OSError when it cannot be used."""
+    try:
+        db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        _use_wal(db)
+        db.execute("pragma synchronous = normal")
+        db.executescript(_SCHEMA)
+    except sqlite3.Error as error:
+        raise OSError(f"{path}: {error}") from error
+    return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to WAL; of two processes that do so at once SQLite refuses one, however long that would have waited."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            db.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
 class Index:
     """Knows the entries of one folder."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self.limit = limit
-        self._db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = normal")
-        self._db.executescript(_SCHEMA)
+        self.sketch = Sketch()
+        """How often keys were asked for of late, in this process."""
+        self._window = Window(limit)
+        self._db = _open(path)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -96,7 +124,10 @@ class Index:
                 return False, []
             gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
             removed = [self._remove(old.id) for old in gone]
-            row = (entry.id, entry.key, record.dump(entry), entry.size + OVERHEAD + len(entry.key), now)
+            cost = entry.size + OVERHEAD + len(entry.key)
+            self.sketch.add(entry.key)
+            self._window.put(entry.id, cost)
+            row = (entry.id, entry.key, record.dump(entry), cost, now)
             self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
             self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
             return True, removed + self._evict()
@@ -170,21 +201,29 @@ class Index:
     def _remove(self, id: str) -> Gone:
         codings = tuple(coding for coding, _ in self.codings(id))
         self._db.execute("delete from entries where id = ?", (id,))
+        self._window.drop(id)
         return Gone(id, codings)
 
     def _evict(self) -> list[Gone]:
-        """Remove what was not used for longest until the rest fits."""
-        gone: list[Gone] = []
-        while (excess := self.counts().bytes - self.limit) > 0:
-            oldest = self._db.execute("select id, cost from entries order by used limit 64").fetchall()
-            for id, cost in oldest:
-                if excess <= 0:
-                    break
-                gone.append(self._remove(id))
-                excess -= cost
-            if not oldest:
-                break
-        return gone
+        """Let newcomers leave the window; while the whole is too large, they compete with what was there.
+
+        What was not used for longest is first at stake, what is in our window last.
+        """
+        candidates = dict(self._window.leave())
+        excess = self.counts().bytes - self.limit
+        if excess <= 0:
+            return []
+        oldest = self._rivals("select id, key, cost from entries order by used")
+        victims = (rival for rival in oldest if rival.id not in candidates and rival.id not in self._window)
+        losers = contest(self._named(candidates), chain(victims, self._named(self._window)), excess)
+        return [self._remove(id) for id in losers]
+
+    def _named(self, ids: Iterable[str]) -> Iterator[Rival]:
+        return (rival for id in ids for rival in self._rivals("select id, key, cost from entries where id = ?", id))
+
+    def _rivals(self, query: str, *values: str) -> Iterator[Rival]:
+        for id, key, cost in self._db.execute(query, values):
+            yield Rival(id, cost, self.sketch.count(key))
 
     def counts(self) -> Counts:
         """Say how much is stored."""
