@@ -16,6 +16,7 @@ KEYS: list[tuple[str, Target, str]] = [
     ("empty path", Target("http", "a.test", 80, ""), "http://a.test/"),
     ("asterisk", Target("http", "a.test", 80, "*"), "http://a.test/*"),
     ("fragment", Target("http", "a.test", 80, "/x#y"), "http://a.test/x"),
+    ("space", Target("http", "a.test", 80, "/x via evil.test"), "http://a.test/x%20via%20evil.test"),
     ("Host names another", Target("http", "evil.test", 80, "/", "a.test"), "http://a.test/ via evil.test"),
     ("Host names another port", Target("http", "a.test", 80, "/", "a.test:81"), "http://a.test:81/ via a.test"),
     ("broken Host", Target("http", "a.test", 80, "/", "a:b:c"), "http://[a:b:c]/ via a.test"),

@@ -245,6 +245,14 @@ def test_what_is_no_store(text: str) -> None:
         parse_choice(text)
 
 
+def test_no_value_of_a_key_header_passes_for_those_of_others() -> None:
+    treatment = treatment_of([parse_cache_rule(parse_rule("//key-header=X, key-header=Y"))], lambda rule: True)
+    asked = [{"x": "1 y=2", "y": ""}, {"x": "1", "y": "2 y="}, {"x": "1", "y": "2"}, {"x": "1 y=2"}, {"x": "1%20y=2"}]
+    keys = [treatment.key("http://a.test/", headers) for headers in asked]
+    assert keys[0] == keys[3]  # absent is as empty
+    assert len(set(keys)) == 4
+
+
 def test_rules_add_up() -> None:
     specs = ["//ttl=5m, ignore-query=utm_* fbclid", "//ttl=1h, stale-if-error=1d, key-header=X-Tenant", "//force"]
     rules = [parse_cache_rule(parse_rule(spec)) for spec in specs]

@@ -54,7 +54,7 @@ def key_of(target: Target) -> str:
     scheme = target.scheme.lower()
     dialled = authority_of(scheme, target.host, target.port)
     named = _normal_authority(scheme, target.authority) if target.authority else dialled
-    path = target.path.partition("#")[0] or "/"
+    path = target.path.partition("#")[0].replace(" ", "%20") or "/"  # what follows a space is ours to say
     url = f"{scheme}://{named}{path if path.startswith('/') else '/' + path}"
     return url if named == dialled else f"{url} via {dialled}"
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
 from proxy_policies.cache.key import without_query
@@ -21,11 +22,11 @@ class Treatment:
     key_headers: tuple[str, ...] = ()
 
     def key(self, key: str, headers: Mapping[str, str]) -> str:
-        """Compute the key under these rules; what a key-header holds is part of it."""
+        """Compute the key under these rules; what a key-header holds is part of it, quoted so that nothing else is."""
         if self.ignore_query:
             key = without_query(key, self.ignore_query)
         for name in self.key_headers:
-            key += f" {name}={headers.get(name, '')}"
+            key += f" {name}={quote(headers.get(name, ''), safe='')}"
         return key
 
 
