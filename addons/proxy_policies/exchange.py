@@ -27,16 +27,6 @@ class OriginHead:
     http_version: str
 
 
-class Variants(Protocol):
-    """The encoded forms of one stored response, kept beside its identity form."""
-
-    def find(self, coding: str) -> bytes | None:
-        """Give the whole encoded body, or None when it is not kept."""
-
-    def keep(self, coding: str) -> Tap | None:
-        """Give the tap that keeps what the encoder makes; None when it would not be worth it."""
-
-
 class Source(Protocol):
     """A response body that is not in memory, read piece by piece as the client takes it."""
 
@@ -45,6 +35,28 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Let go of it, read to the end or not."""
+
+
+class Kept(Protocol):
+    """One encoded form of a stored response."""
+
+    size: int
+
+    async def read(self) -> bytes:
+        """Give all of it."""
+
+    def source(self) -> Source:
+        """Give it piece by piece."""
+
+
+class Variants(Protocol):
+    """The encoded forms of one stored response, kept beside its identity form."""
+
+    async def find(self, coding: str) -> Kept | None:
+        """Open an encoded form; None when it is not kept."""
+
+    def keep(self, coding: str) -> Tap | None:
+        """Give the tap that keeps what the encoder makes; None when it would not be worth it."""
 
 
 @dataclass(slots=True, eq=False)

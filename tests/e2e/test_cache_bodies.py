@@ -1,6 +1,5 @@
 """Ranges, parts, large bodies and encoded forms, in a real mitmdump."""
 
-import gzip
 import os
 import socket
 from collections.abc import Callable
@@ -179,26 +178,3 @@ def test_a_large_body_is_validated_without_being_sent_again(
         result = curl("-x", proxy.url, f"{server.url}/")
         assert (result.status, result.body) == (200, body)
         assert f"fwd-status={code}" in status(result)
-
-
-@pytest.mark.parametrize("size", [20_000, 3_000_000])
-@pytest.mark.parametrize("kind", ["memory", "disk"])
-def test_a_hit_is_not_compressed_again(
-    kind: str, size: int, mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path
-) -> None:
-    server = origin()
-    text = (b"the quick brown fox %d\n" * (size // 22))[:size]
-    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), ("Content-Type", "text/plain")], body=text))
-    cache = "memory" if kind == "memory" else f"disk:{tmp_path / 'store'}"
-    proxy = mitmdump("--set", f"cache={cache}", "--set", "via_name=")
-    bodies = []
-    for _ in range(3):
-        result = curl("-x", proxy.url, "-H", "Accept-Encoding: gzip", f"{server.url}/")
-        assert result.get("content-encoding") == "gzip"
-        bodies.append(result.body)
-        assert gzip.decompress(result.body) == text
-    assert bodies[1] == bodies[2]
-    plain = curl("-x", proxy.url, f"{server.url}/")
-    assert (plain.get("content-encoding"), plain.body) == (None, text)
-    assert "hit" in status(plain)
-    assert len(server.requests) == 1

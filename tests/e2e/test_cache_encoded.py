@@ -1,6 +1,7 @@
 """Encoded forms that are kept beside what is stored: used for every answer from the store, and never wrongly."""
 
 import gzip
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,32 @@ def test_what_a_304_says_decides_anew(
     result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
     assert result.get(update[0]) == update[1]
     assert (result.body, result.get("content-length"), result.get("etag")) == (text, str(len(text)), '"v1"')
+
+
+def test_a_head_says_what_its_get_would(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text_of(20_000)))
+    proxy = mitmdump()
+    curl("-x", proxy.url, *GZIP, f"{server.url}/")
+    got, head = (curl("-x", proxy.url, *GZIP, *flags, f"{server.url}/") for flags in ((), ("-I",)))
+    for name in ("content-length", "content-encoding", "etag", "vary"):
+        assert head.get(name) == got.get(name) is not None
+    assert int(head.get("content-length") or 0) == len(got.body)
+
+
+@pytest.mark.parametrize("then", [unchanged, lambda _: Answer(503, body=b"down " * 999)], ids=["304", "503"])
+def test_a_large_form_is_sent_piece_by_piece_and_kept_once(
+    then: Callable[[Received], Answer], mitmdump: Start, origin: Origins, curl: Any, counting: Any, tmp_path: Path
+) -> None:
+    server, text = origin(), os.urandom(15_000_000).hex().encode()  # 30 MB that become some 15 MB
+    headers = [("Cache-Control", "max-age=0, stale-if-error=60"), PLAIN, TAG]
+    server.route("/", lambda r: Answer(headers=headers, body=text) if len(server.requests) == 1 else then(r))
+    options = (f"cache=disk:{tmp_path / 'store'}", "cache_size=1g", "cache_max_object=100m", "encode=gzip")
+    proxy = mitmdump(*counting, *(part for option in options for part in ("--set", option)))
+    for _ in range(3):
+        result = curl("-x", proxy.url, *GZIP, "--limit-rate", "20M", f"{server.url}/")
+        assert gzip.decompress(result.body) == text
+    assert proxy.log().count("compressing") == 1
 
 
 def test_conditions_on_either_tag(mitmdump: Start, origin: Origins, curl: Any) -> None:

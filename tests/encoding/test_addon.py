@@ -8,6 +8,8 @@ from mitmproxy.test import tflow
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Tap
+from proxy_policies.cache.keeping import CodedForm
+from proxy_policies.cache.store import BytesBody
 from proxy_policies.encoding.addon import Encoding
 
 PAGE = b"<p>All work and no play makes a dull page.</p>\n" * 100
@@ -23,8 +25,8 @@ class Keeper:
         self.made = b""
         self.whole = False
 
-    def find(self, coding: str) -> bytes | None:
-        return self.kept if coding == "gzip" else None
+    async def find(self, coding: str) -> CodedForm | None:
+        return CodedForm(BytesBody(self.kept)) if coding == "gzip" and self.kept is not None else None
 
     def keep(self, coding: str) -> Tap | None:
         return self if self.wants else None
@@ -39,7 +41,7 @@ class Keeper:
         raise AssertionError("the body came whole")
 
 
-def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html") -> http.HTTPFlow:
+async def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html") -> http.HTTPFlow:
     flow = tflow.tflow()
     flow.request.method = method
     flow.request.headers["Accept-Encoding"] = "gzip"
@@ -47,7 +49,7 @@ def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html") -> h
     if method == "HEAD":
         flow.response.raw_content = b""
     exchange.of(flow).variants = keeper
-    Encoding().responseheaders(flow)
+    await Encoding().responseheaders(flow)
     return flow
 
 
@@ -57,8 +59,8 @@ def response_of(flow: http.HTTPFlow) -> http.Response:
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", KEPT), ("HEAD", b"")], ids=["GET", "HEAD"])
-def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> None:
-    flow = hit(Keeper(KEPT), method)
+async def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> None:
+    flow = await hit(Keeper(KEPT), method)
     assert response_of(flow).raw_content == body
     assert response_of(flow).headers["Content-Length"] == str(len(KEPT))
     assert response_of(flow).headers["Content-Encoding"] == "gzip"
@@ -68,7 +70,7 @@ def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> None:
 
 async def test_what_is_encoded_is_kept() -> None:
     keeper = Keeper()
-    flow = hit(keeper)
+    flow = await hit(keeper)
     sent = await exchange.of(flow).response_body.run(PAGE)
     assert keeper.whole
     assert keeper.made == sent
@@ -81,12 +83,12 @@ async def test_what_is_encoded_is_kept() -> None:
     ids=["the cache does not want it", "events are never kept"],
 )
 async def test_what_is_not_to_be_kept(keeper: Keeper, media_type: str) -> None:
-    flow = hit(keeper, media_type=media_type)
+    flow = await hit(keeper, media_type=media_type)
     assert gzip.decompress(await exchange.of(flow).response_body.run(PAGE)) == PAGE
     assert keeper.made == b""
 
 
-def test_a_head_that_nobody_encoded_yet_has_no_length() -> None:
-    flow = hit(Keeper(), "HEAD")
+async def test_a_head_that_nobody_encoded_yet_has_no_length() -> None:
+    flow = await hit(Keeper(), "HEAD")
     assert "Content-Length" not in response_of(flow).headers
     assert not exchange.of(flow).response_body

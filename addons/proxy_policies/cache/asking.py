@@ -108,7 +108,7 @@ async def _serve(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> Non
     made = answer(visit.request, hit.entry, now, status, hit.part)
     await put(flow, made, body)
     exchange.of(flow).hit = True
-    await offer_variants(desk, flow, visit.request, hit.entry, made)
+    offer_variants(desk, flow, hit.entry, made)
     trace.note(
         flow, "cache", "hit", hit.detail or f"fresh for {hit.entry.ttl(now):.0f} s",
         age=int(hit.age), status=made.status, key=hit.entry.key,

@@ -18,8 +18,8 @@ from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.key import Target, key_of
 from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
-from proxy_policies.cache.store import WHOLE, Body, BodySource, Store, read_whole
-from proxy_policies.fields import Fields, tokens
+from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
+from proxy_policies.fields import Fields
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,6 @@ REFETCH = "refetch"
 """The purpose of a request of ours that must not be answered from the store."""
 TAKEOVER = "takeover"
 """The purpose of a request of ours that leads a crowd in place of one whose client left."""
-VARIANT_MOST = 8 * 1024 * 1024
-"""Bytes of an encoded form that is read into memory for encoding to send."""
 
 
 @dataclass(slots=True)
@@ -120,18 +118,10 @@ async def _taken(flow: http.HTTPFlow, answer: Answer, body: Body) -> bytes:
     return b"".join([piece async for piece in body.chunks(*answer.part)])
 
 
-async def offer_variants(desk: Desk, flow: http.HTTPFlow, request: Request, entry: Stored, made: Answer) -> None:
+def offer_variants(desk: Desk, flow: http.HTTPFlow, entry: Stored, made: Answer) -> None:
     """Let encoding find the forms that are kept of a stored response, where the whole of it is sent."""
-    if made.status != 200 or made.part is None:
-        return
-    loaded = {}
-    for accepted in tokens(request.fields.get("accept-encoding")):
-        coding = accepted.partition(";")[0].strip()
-        body = await desk.store.body(entry, coding)
-        data = await read_whole(body, VARIANT_MOST) if body is not None else None
-        if data is not None:
-            loaded[coding] = data
-    exchange.of(flow).variants = CodedVariants(desk.store, entry, desk.max_object, loaded)
+    if made.status == 200:
+        exchange.of(flow).variants = CodedVariants(desk.store, entry, desk.max_object, is_stored=True)
 
 
 _behind: set[asyncio.Task[None]] = set()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.ranges import parse_content_range
-from proxy_policies.cache.store import Store, Writing
+from proxy_policies.cache.store import Body, BodySource, Store, Writing, read_whole
 
 COMPLETED_MOST = 8 * 1024 * 1024
 """Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
@@ -98,18 +98,34 @@ class Precede:
         return self.feed(b"")
 
 
+class CodedForm:
+    """An encoded form that is kept (`exchange.Kept`)."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.size = body.size
+
+    async def read(self) -> bytes:
+        """Give all of it."""
+        return await read_whole(self._body, self.size) or b""
+
+    def source(self) -> BodySource:
+        """Give it piece by piece."""
+        return BodySource(self._body, (0, self.size))
+
+
 class CodedVariants:
-    """The encoded forms of a stored response (`exchange.Variants`); forms found when it was opened."""
+    """The encoded forms of a stored response (`exchange.Variants`); there are none yet of one that is being stored."""
 
-    def __init__(self, store: Store, entry: Stored, limit: int, loaded: dict[str, bytes] | None = None) -> None:
-        self._store, self._entry, self._limit = store, entry, limit
-        self._loaded = loaded or {}
+    def __init__(self, store: Store, entry: Stored, limit: int, *, is_stored: bool) -> None:
+        self._store, self._entry, self._limit, self._is_stored = store, entry, limit, is_stored
 
-    def find(self, coding: str) -> bytes | None:
-        """Give the whole encoded body."""
-        return self._loaded.get(coding)
+    async def find(self, coding: str) -> CodedForm | None:
+        """Open an encoded form."""
+        body = await self._store.body(self._entry, coding) if self._is_stored else None
+        return None if body is None else CodedForm(body)
 
-    def keep(self, coding: str) -> "Keeping | None":
+    def keep(self, coding: str) -> Keeping:
         """Give the tap that keeps what the encoder makes."""
         writing = self._store.write(self._entry, self._entry.received_at, coding)
         return Keeping(writing, self._entry.changed(status=200), self._limit, lambda _: None)

@@ -110,7 +110,7 @@ def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response
     keeping = Keeping(writing, entry, desk.max_object, ended, _length_to_complete(entry, response))
     known.response_body.tap(Stage.CACHE, keeping)
     if entry.status == 200:
-        known.variants = CodedVariants(desk.store, entry, desk.max_object)
+        known.variants = CodedVariants(desk.store, entry, desk.max_object, is_stored=False)
     visit.stored = True
 
 

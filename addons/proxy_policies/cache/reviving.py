@@ -41,7 +41,7 @@ async def stand_in(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http
     status = CacheStatus(fwd=Why.STALE, fwd_status=origin, ttl=ttl, detail="stale-if-error")
     made = answer(visit.request, entry, now, status)
     await put_in_place(flow, response, made, body)
-    await offer_variants(desk, flow, visit.request, entry, made)
+    offer_variants(desk, flow, entry, made)
     trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
     land(visit, Outcome.FAILED)
     return True
@@ -68,7 +68,7 @@ async def _stand_in_for_error(desk: Desk, flow: http.HTTPFlow, visit: Visit, err
     status = CacheStatus(fwd=Why.STALE, ttl=entry.ttl(now), detail=f"stale-if-error: {FAILED}")
     made = answer(visit.request, entry, now, status)
     await put(flow, made, body)
-    await offer_variants(desk, flow, visit.request, entry, made)
+    offer_variants(desk, flow, entry, made)
     trace.note(flow, "cache", "stale", f"{FAILED}: {error}", key=entry.key)
 
 
@@ -104,7 +104,7 @@ async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
     status = CacheStatus(fwd=decision.why, fwd_status=304, ttl=new.ttl(now), stored=True, collapsed=waited)
     made = answer(visit.request, new, now, status)
     await put_in_place(flow, response, made, body)
-    await offer_variants(desk, flow, visit.request, new, made)
+    offer_variants(desk, flow, new, made)
     trace.note(flow, "cache", "validated", "the origin said 304", key=new.key)
     land(visit, Outcome.STORED)
     return True

@@ -49,7 +49,7 @@ class Encoding:
         (), parse_rules(read_rule), "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first counts."
     )
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
         if response is None:
@@ -65,7 +65,7 @@ class Encoding:
             fields = _weakened.weaken(fields, asked_host(flow.request))
         response.headers.fields = fields.raw
         why = decision.why
-        if decision.encodes and _encode(flow, response, decision.coding):
+        if decision.encodes and await _encode(flow, response, decision.coding):
             why += ", and it was kept"
         trace.note(flow, self.name, decision.coding, why)
 
@@ -74,13 +74,13 @@ class Encoding:
         return Wishes(ruled, self.encode_min_size, self.encode_types)
 
 
-def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
+async def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
     """Take the encoded form that the cache keeps, or put the encoder in the body's way; says whether it was kept."""
     known, endless = exchange.of(flow), is_endless(response)
     variants = None if endless else known.variants
-    kept = variants.find(coding) if variants else None
+    kept = await variants.find(coding) if variants else None
     if kept is not None:
-        _send_kept(flow, response, kept)
+        await _send_kept(flow, response, kept)
     elif flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
     else:
@@ -90,15 +90,22 @@ def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
     return kept is not None
 
 
-def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: bytes) -> None:
-    """Send a kept form: at once, or once what an origin sends has come that the stored response stands in for."""
+async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: exchange.Kept) -> None:
+    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole.
+
+    Where an origin's answer is stood in for, that has to come first.
+    """
     known = exchange.of(flow)
-    response.headers["Content-Length"] = str(len(kept))
-    known.source = None
-    if known.origin is None:
-        response.raw_content = b"" if flow.request.method == "HEAD" else kept
+    response.headers["Content-Length"] = str(kept.size)
+    if flow.request.method == "HEAD":
+        return
+    if known.source is not None:
+        await known.source.close()
+        known.source = kept.source()
+    elif known.origin is None:
+        response.raw_content = await kept.read()
     else:
-        known.response_body.add(Stage.ENCODER, Replace(kept))
+        known.response_body.add(Stage.ENCODER, Replace(await kept.read()))
 
 
 def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:
