@@ -117,6 +117,8 @@ def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: 
         origin=origin,
         messages=messages_of(flow),
         close_code=flow.websocket.close_code if flow.websocket else None,
+        close_reason=(flow.websocket.close_reason or "") if flow.websocket else "",
+        closed_by_client=flow.websocket.closed_by_client if flow.websocket else None,
         error=flow.error.msg if flow.error else "",
         comment=flow.comment,
         trace=tuple(trace.notes(flow)),
@@ -154,6 +156,8 @@ def to_flow(entry: Entry) -> http.HTTPFlow:
     if entry.messages:
         made.websocket = websocket.WebSocketData(messages=[_to_message(message) for message in entry.messages])
         made.websocket.close_code = entry.close_code
+        made.websocket.close_reason = entry.close_reason
+        made.websocket.closed_by_client = entry.closed_by_client
     made.metadata[trace.KEY] = [dict(note) for note in entry.trace]
     return made
 

@@ -23,9 +23,11 @@ VERSIONS = {  # how Chrome, Firefox, Safari and mitmproxy spell the versions
     "": "HTTP/1.1",
     "unknown": "HTTP/1.1",
 }
+CLOSED_BY = {"client": True, "server": False}
 _READ = {
     *("startedDateTime", "time", "request", "response", "cache", "timings", "comment", "serverIPAddress"),
-    *("_id", "_times", "_origin", "_webSocketMessages", "_closeCode", "_error", "_trace", "_facts"),
+    *("_id", "_times", "_origin", "_webSocketMessages", "_closeCode", "_closeReason", "_closedBy"),
+    *("_error", "_trace", "_facts"),
 }
 
 
@@ -42,6 +44,8 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
         origin=_origin(place["_origin"], response, fetch),
         messages=tuple(_message(item) for item in place["_webSocketMessages"]),
         close_code=None if mapping.get("_closeCode") is None else int(place["_closeCode"].number()),
+        close_reason=place["_closeReason"].text(""),
+        closed_by_client=CLOSED_BY.get(place["_closedBy"].text("")),
         error=_error(place["_error"]),
         comment=place["comment"].text(""),
         trace=tuple(note.mapping() for note in place["_trace"]),

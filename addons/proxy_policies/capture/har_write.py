@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from proxy_policies.capture import har_body
 from proxy_policies.capture.har_body import Attach
+from proxy_policies.capture.har_read import CLOSED_BY
 from proxy_policies.capture.model import Body, Entry, Headers, Message, Request, Response, Times, header
 
 FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
@@ -46,6 +47,8 @@ def write_entry(entry: Entry, beside: Beside | None = None) -> dict[str, Any]:
         "_origin": _origin(entry.origin, entry.response, beside) if entry.origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
+        "_closeReason": entry.close_reason,
+        "_closedBy": next((name for name, by_client in CLOSED_BY.items() if by_client is entry.closed_by_client), ""),
         "_error": entry.error,
         "_trace": [dict(note) for note in entry.trace],
         "_facts": dict(entry.facts),

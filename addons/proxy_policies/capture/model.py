@@ -114,6 +114,8 @@ class Entry:
     origin: Response | None = None
     messages: tuple[Message, ...] = ()
     close_code: int | None = None
+    close_reason: str = ""
+    closed_by_client: bool | None = None
     error: str = ""
     comment: str = ""
     trace: tuple[Mapping[str, Any], ...] = ()

@@ -106,7 +106,8 @@ class Redactor:
             request=self._sweep_request(request),
             response=self._sweep_response(response),
             origin=self._sweep_response(origin) if origin else None,
-            messages=tuple(self._message(message) for message in entry.messages),
+            messages=tuple(self.message(message) for message in entry.messages),
+            close_reason=self._sweep(entry.close_reason),
             error=self._sweep(entry.error),
             comment=self._sweep(entry.comment),
             trace=tuple(self._sweep_json(note) for note in entry.trace),
@@ -252,7 +253,8 @@ class Redactor:
             return value
         return self._secret(value if isinstance(value, str) else json.dumps(value))
 
-    def _message(self, message: Message) -> Message:
+    def message(self, message: Message) -> Message:
+        """Return a WebSocket message without secrets."""
         if not message.text:
             return replace(message, data=self._sweep(message.data.decode("latin-1")).encode("latin-1"))
         text = message.data.decode("utf-8", "surrogateescape")

@@ -11,10 +11,12 @@ from weakref import WeakKeyDictionary
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from wsproto.utilities import generate_accept_token
 
 from proxy_policies import exchange, settings, trace
 from proxy_policies.capture import dates, flows, matching
 from proxy_policies.capture.bodies import body_of
+from proxy_policies.capture.conversation import Conversation
 from proxy_policies.capture.keyfile import load_key
 from proxy_policies.capture.model import Body, Entry, Request, Response, header, without
 from proxy_policies.capture.options import REDACT
@@ -25,10 +27,12 @@ from proxy_policies.capture.secrets import Placeholders
 from proxy_policies.capture.shelf import Shelf
 from proxy_policies.capture.tape import Mode, Tape
 from proxy_policies.fields import Fields
+from proxy_policies.patches import played_websocket
 from proxy_policies.settings import Setting
 
 logger = logging.getLogger(__name__)
 
+SWITCHING = 101
 MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
 
 
@@ -139,19 +143,39 @@ class Replay:
             self._refuse(flow, f"{parts.method} {parts.origin}{parts.path}", found.explain())
 
     def _answer(self, flow: http.HTTPFlow, entry: Entry, number: int) -> None:
-        problem = _unplayable(entry)
+        problem = _unplayable(entry) or _unasked(entry, flow.request)
         if problem:
             self._refuse(flow, entry.request.url, f"entry {number}: {problem}")
             return
         shift = time.time() - entry.times.request_start if self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
         flow.response = to_answer(recorded, shift)
+        if recorded.status == SWITCHING:
+            self._converse(flow, entry, number)
         known = exchange.of(flow)
         known.replayed = True
         if entry.facts.get("answered_by") != "policy":
             fields = Fields(flow.response.headers.fields)
             known.origin = exchange.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
         trace.note(flow, self.name, "played", entry=number)
+
+    def _converse(self, flow: http.HTTPFlow, entry: Entry, number: int) -> None:
+        """Shake hands anew, and play the server of the WebSocket connection that follows."""
+        if self._playing is None or flow.response is None:
+            return
+        for name in ("sec-websocket-extensions", "sec-websocket-accept"):  # we compress nothing; the key is another
+            flow.response.headers.pop(name, None)
+        flow.response.headers["Sec-WebSocket-Accept"] = accept_token(flow.request.headers["sec-websocket-key"])
+        url, misses = entry.request.url, self._misses
+
+        def missed(why: str) -> None:
+            misses.append({"url": url, "why": f"entry {number}, {why}"})
+            logger.warning(f"replay: {url}: entry {number}, {why}")
+
+        any_secret = self._playing.tape.any_secret
+        clean = self._playing.redactor.message
+        conversation = Conversation(entry, self.replay_ignore, clean, missed, any_secret)
+        played_websocket.play(flow, conversation)
 
     def _refuse(self, flow: http.HTTPFlow, asked: str, why: str) -> None:
         self._misses.append({"url": asked, "why": why})
@@ -196,13 +220,27 @@ def _with_body(head: Request, flow: http.HTTPFlow) -> Request:
 
 def _unplayable(entry: Entry) -> str:
     """Say why an entry has no answer to give; empty when it has."""
-    if entry.response.status == 101:
-        return "a WebSocket connection, which is recorded but not played"
-    if entry.response.status < 200:
+    if entry.response.status < 200 and not (entry.response.status == SWITCHING and is_websocket(entry.response)):
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.body.lost:
         return f"its body was too large to record ({entry.response.body.lost} octets are missing)"
     return ""
+
+
+def is_websocket(response: Response) -> bool:
+    """Say whether a response that switches protocols switches to WebSocket (RFC 6455, section 4.2.2)."""
+    return (header(response.headers, "upgrade") or "").lower() == "websocket"
+
+
+def accept_token(key: str) -> str:
+    """Return the answer to a client's Sec-WebSocket-Key."""
+    return str(generate_accept_token(key.encode("ascii", "replace")).decode("ascii"))
+
+
+def _unasked(entry: Entry, request: http.Request) -> str:
+    if entry.response.status != SWITCHING or request.headers.get("sec-websocket-key"):
+        return ""
+    return "it is a WebSocket connection, and the request does not ask for one"
 
 
 def to_answer(recorded: Response, shift: float) -> http.Response:

@@ -13,6 +13,7 @@ from proxy_policies.patches import (
     h2_names,
     half_close,
     interim,
+    played_websocket,
     proxy_password,
     retry,
     stored_bodies,
@@ -35,6 +36,7 @@ PATCHES: tuple[Patch, ...] = (
     *proxy_password.PATCHES,
     stored_bodies.PATCH,
     *streamed_later.PATCHES,
+    played_websocket.PATCH,
 )
 
 
