@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy_policies.cache.admission import Keeper, Lru, Sketch, TinyLfu
 from proxy_policies.cache.careful import PAUSE, Careful
 from proxy_policies.cache.choice import parse_choice
-from proxy_policies.cache.collapsing import UNSHARED_TTL, Outcome, Tower
+from proxy_policies.cache.collapsing import LEAD, UNSHARED_TTL, Outcome, Tower
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.freshness import Overrides
 from proxy_policies.cache.memory import MemoryStore, cost_of
@@ -125,28 +125,35 @@ async def test_a_vary_that_never_repeats_is_bounded() -> None:
 async def test_the_crowd_learns_what_became_of_its_leader() -> None:
     for outcome in Outcome:
         tower = Tower()
-        flight = tower.lead("k")
+        flight = tower.lead("k", NOW)
         waiting = [asyncio.create_task(flight.wait(5)) for _ in range(3)]
         await asyncio.sleep(0)
         flight.land(outcome, NOW)
         flight.land(Outcome.TIMEOUT, NOW)
         assert await asyncio.gather(*waiting) == [outcome] * 3
-        assert tower.find("k") is None
+        assert tower.find("k", NOW + 1) is None
         assert tower.is_unshared("k", NOW + 1) is (outcome is Outcome.UNSHARED)
         assert not tower.is_unshared("k", NOW + UNSHARED_TTL)
 
 
 async def test_waiting_is_bounded() -> None:
-    flight = Tower().lead("k")
+    flight = Tower().lead("k", NOW)
     assert await flight.wait(0.01) is Outcome.TIMEOUT
 
 
 async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
     tower = Tower()
-    old = tower.lead("k")
-    new = tower.lead("k")
+    old = tower.lead("k", NOW)
+    new = tower.lead("k", NOW)
     old.land(Outcome.STORED, NOW)
-    assert tower.find("k") is new
+    assert tower.find("k", NOW + 1) is new
+
+
+async def test_a_leader_that_is_never_done_holds_nobody_up_for_good() -> None:
+    tower = Tower()
+    flight = tower.lead("k", NOW)
+    assert tower.find("k", NOW + LEAD - 1) is flight
+    assert tower.find("k", NOW + LEAD) is None
 
 
 # Purging

@@ -1,7 +1,9 @@
 """Encoded forms that are kept beside what is stored: used for every answer from the store, and never wrongly."""
 
+import concurrent.futures
 import gzip
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +118,20 @@ def test_what_a_304_says_decides_anew(
     result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
     assert result.get(update[0]) == update[1]
     assert (result.body, result.get("content-length"), result.get("etag")) == (text, str(len(text)), '"v1"')
+
+
+def test_a_crowd_has_its_answer_compressed_once(mitmdump: Start, origin: Origins, curl: Any, counting: Any) -> None:
+    server, proxy, text = origin(), mitmdump(*counting), os.urandom(400_000).hex().encode()
+
+    def answer(_: Received) -> Answer:
+        time.sleep(1.5)
+        return Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text)
+
+    server.route("/", answer)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: curl("-x", proxy.url, *GZIP, f"{server.url}/"), range(8)))
+    assert {gzip.decompress(result.body) for result in results} == {text}
+    assert len(server.requests) == proxy.log().count("compressing") == 1
 
 
 def test_a_head_says_what_its_get_would(mitmdump: Start, origin: Origins, curl: Any) -> None:

@@ -51,19 +51,20 @@ def _kept_out(flow: http.HTTPFlow, visit: Visit) -> Decision | None:
 
 async def _decide(desk: Desk, visit: Visit) -> Decision:
     """Decide; a miss waits for one that is under way already, or leads."""
-    deadline = time.monotonic() + WAIT
+    key, deadline = visit.request.key, time.monotonic() + WAIT
     while True:
-        decision = decide(visit.request, await desk.store.lookup(visit.request.key), time.time())
+        stored, now = await desk.store.lookup(key), time.time()
+        decision = decide(visit.request, stored, now)
         if visit.purpose == REFRESH:
             return _refreshed(visit.request, decision)
         if visit.purpose == TAKEOVER:
-            visit.flight = None if isinstance(decision, Hit) else desk.tower.find(visit.request.key)
+            visit.flight = None if isinstance(decision, Hit) else desk.tower.find(key, now)
             return decision
-        if not _collapsible(visit.request, decision) or desk.tower.is_unshared(visit.request.key, time.time()):
+        if not _collapsible(visit.request, decision) or desk.tower.is_unshared(key, now):
             return decision
-        flight = desk.tower.find(visit.request.key)
+        flight = desk.tower.find(key, now)
         if flight is None:
-            visit.flight = desk.tower.lead(visit.request.key)
+            visit.flight = desk.tower.lead(key, now)
             return decision
         visit.waited, left = why_forwarded(decision), deadline - time.monotonic()
         if left <= 0 or await flight.wait(left) not in (Outcome.STORED, Outcome.LEFT):
@@ -111,7 +112,7 @@ async def _serve(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> Non
     offer_variants(desk, flow, hit.entry, made)
     trace.note(
         flow, "cache", "hit", hit.detail or f"fresh for {hit.entry.ttl(now):.0f} s",
-        age=int(hit.age), status=made.status, key=hit.entry.key,
+        age=int(hit.age), status=made.status, key=hit.entry.key, **({"collapsed": True} if visit.waited else {}),
     )  # fmt: skip
     if hit.refresh:
         refresh_behind(desk, flow, visit, hit)
@@ -140,6 +141,8 @@ def hand_over(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
     if visit.purpose or not flight.waiting:
         flight.land(Outcome.LEFT, time.time())
         return
+
+    trace.note(flow, "cache", "handed over", f"{flight.waiting} wait for the answer", key=visit.request.key)
 
     async def lead() -> None:
         try:

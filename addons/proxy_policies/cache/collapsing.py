@@ -10,6 +10,8 @@ from enum import Enum
 
 WAIT = 5.0
 """Seconds a request waits for its leader at most (nginx's proxy_cache_lock_timeout)."""
+LEAD = 60.0
+"""Seconds after which another may lead beside a leader that is not done (as nginx's proxy_cache_lock_age)."""
 UNSHARED_TTL = 120.0
 """Seconds for which requests for what was not storable are not held up again (Varnish's hit-for-miss)."""
 UNSHARED_MOST = 4096
@@ -34,11 +36,12 @@ class Outcome(Enum):
 class Flight:
     """One request under way that others may wait for."""
 
-    __slots__ = ("_landed", "_tower", "key", "waiting")
+    __slots__ = ("_landed", "_tower", "key", "since", "waiting")
 
-    def __init__(self, tower: "Tower", key: str) -> None:
+    def __init__(self, tower: "Tower", key: str, since: float) -> None:
         self._tower = tower
         self.key = key
+        self.since = since
         self.waiting = 0
         """How many wait."""
         self._landed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -67,17 +70,18 @@ class Tower:
         self._flights: dict[str, Flight] = {}
         self._unshared: OrderedDict[str, float] = OrderedDict()
 
-    def find(self, key: str) -> Flight | None:
+    def find(self, key: str, now: float) -> Flight | None:
         """Give the flight to wait for."""
-        return self._flights.get(key)
+        flight = self._flights.get(key)
+        return flight if flight is not None and flight.since > now - LEAD else None
 
     def is_unshared(self, key: str, now: float) -> bool:
         """Say whether waiting was in vain of late."""
         return self._unshared.get(key, 0.0) > now
 
-    def lead(self, key: str) -> Flight:
+    def lead(self, key: str, now: float) -> Flight:
         """Begin a flight."""
-        flight = self._flights[key] = Flight(self, key)
+        flight = self._flights[key] = Flight(self, key, now)
         return flight
 
     def landed(self, flight: Flight, outcome: Outcome, now: float) -> None:

@@ -82,6 +82,23 @@ class Keeping:
             self._ended(None)
 
 
+class AtEnd:
+    """The tap that does something once all before it have done with a body that came whole."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def feed(self, data: bytes) -> None:
+        """Let it pass."""
+
+    def finish(self) -> None:
+        """Do it."""
+        self._then()
+
+    def abort(self) -> None:
+        """Leave it."""
+
+
 class Precede:
     """The transform that sends a stored beginning before the rest that the origin sends."""
 

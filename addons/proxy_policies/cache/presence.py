@@ -29,7 +29,9 @@ def enter(folder: Path) -> bool:
                 file.unlink()
             elif not is_alive(file.name.removeprefix("in-use-")):
                 file.unlink()
-    _ours(folder).write_text(now)
+    entering = folder / f"entering-{os.getpid()}"
+    entering.write_text(now)
+    entering.replace(_ours(folder))  # at once: another that enters must not read half of it
     return went_down
 
 

@@ -14,7 +14,7 @@ from proxy_policies.cache.decision import Pass, why_forwarded
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land
-from proxy_policies.cache.keeping import CodedVariants, Keeping
+from proxy_policies.cache.keeping import AtEnd, CodedVariants, Keeping
 from proxy_policies.cache.key import selecting, url_of, vary_names
 from proxy_policies.cache.purge import Selector, tags_of
 from proxy_policies.cache.ranges import strong_validator
@@ -102,13 +102,16 @@ def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response
     since = math.nextafter(now, math.inf) if visit.request.method == "POST" else visit.asked_at
 
     def ended(stored: Stored | None) -> None:
-        land(visit, Outcome.STORED if stored else Outcome.FAILED)
-        if stored is not None and stored.span is not None:
+        if stored is None:
+            land(visit, Outcome.FAILED)
+        elif stored.span is not None:
             behind(joining.join(desk.store, stored, desk.max_object), f"join the parts of {stored.key}")
 
     known, writing = exchange.of(flow), desk.store.write(entry, since)
     keeping = Keeping(writing, entry, desk.max_object, ended, _length_to_complete(entry, response))
     known.response_body.tap(Stage.CACHE, keeping)
+    # Those who wait go on when the encoded form is kept, too: they need not all make it again.
+    known.response_body.tap(Stage.CLIENT, AtEnd(lambda: land(visit, Outcome.STORED)))
     if entry.status == 200:
         known.variants = CodedVariants(desk.store, entry, desk.max_object, is_stored=False)
     visit.stored = True
