@@ -105,3 +105,69 @@ def test_a_plain_request_gets_no_handshake(tmp_path: Path) -> None:
     done = capture(tmp_path, "replay", "chat.har", *plain)
     assert done.returncode == 1
     assert "it is a WebSocket connection, and the request does not ask for one" in done.stderr
+
+
+def checked(url: str, tmp_path: Path, live: str, *options: str) -> tuple[int, list[dict[str, object]]]:
+    """Check the recording against another build and give the exit code and what changed."""
+    origin, target = (text.replace("ws", "http", 1).partition("/chat")[0] for text in (url, live))
+    report = tmp_path / "report.json"
+    arguments = ("--target", f"{origin}={target}", "--json", str(report), *options)
+    done = capture(tmp_path, "check", "chat.har", *arguments)
+    assert report.exists(), done.stderr
+    (entry,) = json.loads(report.read_text())["outcomes"]
+    return done.returncode, entry["changes"]
+
+
+def test_a_build_that_says_the_same_is_the_same(
+    recorded: tuple[str, Path], tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    url, _ = recorded
+    chat, trust = Chat(), ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
+    with serving(chat, server_tls if url.startswith("wss") else None) as live:
+        assert checked(url, tmp_path, live, *trust) == (0, [])
+    assert chat.heard == ["one", "two", "enough"]
+
+
+def test_what_a_new_build_says_otherwise_is_found(recorded: tuple[str, Path], tmp_path: Path) -> None:
+    url, _ = recorded
+    with serving(Chat(greeting="hi", answer="got")) as live:
+        code, changes = checked(url, tmp_path, live)
+    assert code == 1
+    places = {change["place"]: (change["old"], change["new"]) for change in changes}
+    assert places.pop("json:$.messages[0].say") == ("welcome", "hi")
+    assert places == {
+        "json:$.messages[1].heard": ("one", None),
+        "json:$.messages[1].got": (None, "one"),
+        "json:$.messages[3].heard": ("two", None),
+        "json:$.messages[3].got": (None, "two"),
+    }
+
+
+def test_a_server_that_says_too_little_does_not_hang_the_check(recorded: tuple[str, Path], tmp_path: Path) -> None:
+    class Curt(Chat):
+        def __call__(self, connection: websockets.sync.server.ServerConnection) -> None:
+            connection.send(json.dumps({"say": self.greeting}))
+            connection.recv()
+
+    url, _ = recorded
+    with serving(Curt()) as live:
+        code, changes = checked(url, tmp_path, live, "--timeout", "3")
+    assert code == 1
+    assert {"json:$.messages[1]", "json:$.messages[4]"} <= {change["place"] for change in changes}
+
+
+def test_a_secret_that_the_client_said_is_carried_over_or_asked_for(tmp_path: Path) -> None:
+    secret = '{"token": "hunter2-Q9xZ"}'
+    with serving(Chat()) as url:
+        assert capture(tmp_path, "record", "chat.har", *client(url, secret)).returncode == 0
+    assert "hunter2" not in (tmp_path / "chat.har").read_text()
+    origin, chat = url.replace("ws", "http", 1).partition("/chat")[0], Chat()
+    with serving(chat) as live:
+        target = ("--target", f"{origin}={live.replace('ws', 'http', 1).partition('/chat')[0]}")
+        done = capture(tmp_path, "check", "chat.har", *target)
+        assert done.returncode == 2
+        assert "(json:$.token)" in done.stderr
+        (tmp_path / "secrets").write_text("token=hunter2-Q9xZ\n")
+        done = capture(tmp_path, "check", "chat.har", *target, "--secrets", str(tmp_path / "secrets"))
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(str(chat.heard[0])) == {"token": "hunter2-Q9xZ"}

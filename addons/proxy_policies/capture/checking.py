@@ -21,6 +21,7 @@ from proxy_policies.capture.secrets import Placeholders
 from proxy_policies.capture.sending import Pace, Sender, Sent, in_order, why_not
 from proxy_policies.capture.shelf import Shelf
 from proxy_policies.capture.targets import Target, parse_targets
+from proxy_policies.capture.transcript import asked, recorded
 from proxy_policies.capture.vault import Vault, missing
 
 Progress = Callable[[], None]
@@ -58,8 +59,9 @@ class Recording:
         for number in self.order:
             entry = self.shelf[number]
             if entry.request.origin in targets and not why_not(entry):
-                found += self._missing_in(number, entry.request, carried.get(number, {}) | for_all)
-        return found
+                for request in asked(entry):
+                    found += self._missing_in(number, request, carried.get(number, {}) | for_all)
+        return list(dict.fromkeys(found))
 
     def _missing_in(self, number: int, request: Request, carried: Mapping[str, str]) -> list[str]:
         filled = spots.write(self.vault.fill(request), carried)
@@ -86,7 +88,7 @@ class Recording:
     def against_recording(self, replies: Mapping[int, Sent], rules: Rules) -> list[Outcome]:
         """Compare what came with what was recorded."""
         return [
-            judge(number, entry.request, entry.response, entry.times.seconds, replies[number], rules)
+            judge(number, entry.request, recorded(entry), entry.times.seconds, replies[number], rules)
             for number in self.order
             if (entry := self.shelf[number])
         ]

@@ -6,13 +6,14 @@ places. When the recording is sent again, the live response's value at the same 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxy_policies.capture import dynamic, spots
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets import PLACEHOLDER, is_secret_name, words
 from proxy_policies.capture.spots import Spot
+from proxy_policies.capture.transcript import asked, recorded
 
 _ID_WORDS = frozenset(
     ["id", "ids", "uuid", "guid", "key", "slug", "number", "no", "ref", "code", "handle", "cursor", "etag"]
@@ -60,15 +61,20 @@ def find_links(entries: Iterable[tuple[int, Entry]]) -> list[Link]:
     for number, entry in entries:
         links += [
             Link(handed_out[spot.value][0], handed_out[spot.value][1].where, number, spot.where, spot.value)
-            for spot in spots.in_request(entry.request)
+            for spot in _handed_back(entry)
             if spot.value in handed_out and _fit(handed_out[spot.value][1], spot)
         ]
-        for spot in spots.in_response(entry.response):
+        for spot in spots.in_response(recorded(entry)):
             if _is_telling(spot):
                 known = handed_out.get(spot.value)
                 if known is None or known[0] != number:  # the first spot of a response is as good as its others
                     handed_out[spot.value] = (number, spot)
     return links
+
+
+def _handed_back(entry: Entry) -> Iterator[Spot]:
+    """Yield the spots of a request and of what a WebSocket client says; each once."""
+    return iter(dict.fromkeys(spot for request in asked(entry) for spot in spots.in_request(request)))
 
 
 def _is_telling(spot: Spot) -> bool:

@@ -26,13 +26,13 @@ from proxy_policies.capture.redact import Redactor
 from proxy_policies.capture.secrets import Placeholders
 from proxy_policies.capture.shelf import Shelf
 from proxy_policies.capture.tape import Mode, Tape
+from proxy_policies.capture.transcript import is_conversation
 from proxy_policies.fields import Fields
 from proxy_policies.patches import played_websocket
 from proxy_policies.settings import Setting
 
 logger = logging.getLogger(__name__)
 
-SWITCHING = 101
 MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
 
 
@@ -150,7 +150,7 @@ class Replay:
         shift = time.time() - entry.times.request_start if self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
         flow.response = to_answer(recorded, shift)
-        if recorded.status == SWITCHING:
+        if is_conversation(recorded):
             self._converse(flow, entry, number)
         known = exchange.of(flow)
         known.replayed = True
@@ -220,16 +220,11 @@ def _with_body(head: Request, flow: http.HTTPFlow) -> Request:
 
 def _unplayable(entry: Entry) -> str:
     """Say why an entry has no answer to give; empty when it has."""
-    if entry.response.status < 200 and not (entry.response.status == SWITCHING and is_websocket(entry.response)):
+    if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.body.lost:
         return f"its body was too large to record ({entry.response.body.lost} octets are missing)"
     return ""
-
-
-def is_websocket(response: Response) -> bool:
-    """Say whether a response that switches protocols switches to WebSocket (RFC 6455, section 4.2.2)."""
-    return (header(response.headers, "upgrade") or "").lower() == "websocket"
 
 
 def accept_token(key: str) -> str:
@@ -238,7 +233,7 @@ def accept_token(key: str) -> str:
 
 
 def _unasked(entry: Entry, request: http.Request) -> str:
-    if entry.response.status != SWITCHING or request.headers.get("sec-websocket-key"):
+    if not is_conversation(entry.response) or request.headers.get("sec-websocket-key"):
         return ""
     return "it is a WebSocket connection, and the request does not ask for one"
 

@@ -6,7 +6,7 @@ fields stay as recorded. One connection serves a worker until the other side clo
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import h11
@@ -40,11 +40,15 @@ class Reply:
     seconds: float
 
 
-def head_and_body(request: Request) -> bytes:
-    """Return the octets of a request to a proxy: the target in absolute form (RFC 9112 section 3.2.2)."""
+def head_and_body(request: Request, keep: Collection[str] = ()) -> bytes:
+    """Return the octets of a request to a proxy: the target in absolute form (RFC 9112 section 3.2.2).
+
+    Fields of the recorded connection are left out, but for those to `keep`.
+    """
     body = wire_of(request.body, request.headers)
     lines = [f"{request.method} {request.url.partition('#')[0]} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in _fields(request.headers, len(body))]
+    dropped = [name for name in DROPPED if name not in keep]
+    lines += [f"{name}: {value}" for name, value in _fields(without(request.headers, *dropped), len(body))]
     head = "\r\n".join(lines) + "\r\n\r\n"
     if _is_chunked(request.headers) and body:
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
@@ -58,9 +62,9 @@ def _is_chunked(headers: Headers) -> bool:
 
 
 def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
-    """Yield the fields to send: those of the recorded connection left out, the length made right."""
+    """Yield the fields to send, the length made right."""
     chunked = _is_chunked(headers)
-    for name, value in without(headers, *DROPPED):
+    for name, value in headers:
         if name.lower() != "content-length":
             yield name, value
         elif not chunked:
@@ -73,7 +77,7 @@ class Connection:
     """A connection to the proxy that is opened when needed. One request at a time."""
 
     def __init__(self, port: int, timeout: float) -> None:
-        self._port = port
+        self.port = port
         self._timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -106,7 +110,7 @@ class Connection:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         return self._streams
 
     async def _receive(self, reader: asyncio.StreamReader, request: Request) -> Response:
@@ -143,10 +147,28 @@ class Connection:
                 return
 
 
-def _parser_for(method: str) -> h11.Connection:
+async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Response, bytes]:
+    """Read the answer to a request to switch protocols: its head, and what came after it.
+
+    Raises OSError, h11.RemoteProtocolError.
+    """
+    parser = _parser_for(method, ("connection", "upgrade"), ("upgrade", "websocket"))
+    while True:
+        event = parser.next_event()
+        if event is h11.NEED_DATA:
+            parser.receive_data(await reader.read(READ))
+        elif isinstance(event, h11.Response) or (
+            isinstance(event, h11.InformationalResponse) and event.status_code == 101
+        ):
+            return _response(event, b"", ()), bytes(parser.trailing_data[0])
+        elif isinstance(event, h11.ConnectionClosed):
+            raise ConnectionResetError("the connection was closed")
+
+
+def _parser_for(method: str, *fields: tuple[str, str]) -> h11.Connection:
     """Return a parser that expects the response to this method: HEAD's has no body (RFC 9112 section 6.3)."""
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
-    parser.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
+    parser.send(h11.Request(method=method, target="/", headers=[("host", "x"), *fields]))
     parser.send(h11.EndOfMessage())
     return parser
 
@@ -161,7 +183,7 @@ def _headers(headers: h11._headers.Headers) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw_items())
 
 
-def _response(head: h11.Response | None, raw: bytes, trailers: Headers) -> Response:
+def _response(head: h11.Response | h11.InformationalResponse | None, raw: bytes, trailers: Headers) -> Response:
     if head is None:
         raise ConnectionResetError("the connection was closed")
     headers = _headers(head.headers)

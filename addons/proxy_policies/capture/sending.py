@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from proxy_policies.capture import talking
 from proxy_policies.capture.correlate import Carrier
-from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.model import Entry, Message, Request, Response
 from proxy_policies.capture.redact import Redactor
-from proxy_policies.capture.resend import Connection, ResendError
+from proxy_policies.capture.resend import Connection, Reply, ResendError
 from proxy_policies.capture.shelf import Shelf
 from proxy_policies.capture.targets import Target
+from proxy_policies.capture.transcript import Talk, heard, is_conversation, spoken
 from proxy_policies.capture.vault import Vault
 
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])  # RFC 9110 section 9.2.1
@@ -38,9 +40,7 @@ class Sent:
 
 def why_not(entry: Entry) -> str:
     """Say why an entry cannot be sent again; empty when it can."""
-    if entry.messages or entry.response.status == 101:
-        return "a WebSocket connection"
-    if entry.response.status < 200:
+    if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded"
     if entry.request.body.lost:
         return "its request body was too large to record"
@@ -109,20 +109,39 @@ class Sender:
         skipped = why_not(entry) or ("" if target else f"no --target for {entry.request.origin}")
         if skipped or target is None:
             return Sent(skipped=skipped)
+        request = target.to_live(self.prepared(number, entry.request), pace.keep_host)
         try:
-            reply = await connection.send(target.to_live(self.prepared(number, entry.request), pace.keep_host))
+            if is_conversation(entry.response):
+                reply = await self._talk(number, entry, request, connection.port, pace.timeout)
+            else:
+                reply = await connection.send(request)
         except ResendError as error:
             return Sent(error=str(error))
         live = target.to_recorded(reply.response)
         self._carrier.learn(number, live)
-        return Sent(self._redacted(entry, live), reply.seconds)
+        return Sent(self._redacted(entry, request, live), reply.seconds)
+
+    async def _talk(self, number: int, entry: Entry, request: Request, port: int, timeout: float) -> Reply:
+        messages = [self._said(number, entry.request, message) for message in entry.messages]
+        for message in messages:
+            self._redactor.message(message)  # which learns what must not come back in the clear
+        said = Talk(entry.response, messages, entry.close_code, entry.close_reason, entry.closed_by_client)
+        talk, seconds = await talking.talk(port, request, said, timeout)
+        return Reply(heard(talk), seconds)
+
+    def _said(self, number: int, request: Request, message: Message) -> Message:
+        if not message.from_client:
+            return message
+        return replace(message, data=self.prepared(number, spoken(request, message)).body.content)
 
     def prepared(self, number: int, request: Request) -> Request:
         """Return a recorded request with the real values in it, as far as they are known by now."""
         return self._vault.fill(self._carrier.apply(number, request))
 
-    def _redacted(self, entry: Entry, live: Response) -> Response:
-        return self._redactor.entry(replace(entry, response=live, origin=None, trace=(), messages=())).response
+    def _redacted(self, entry: Entry, request: Request, live: Response) -> Response:
+        """Take out the secrets, also those that were just sent and come back."""
+        exchange = Entry(request, live, entry.times)
+        return self._redactor.entry(exchange).response
 
 
 async def _wait(running: dict[int, asyncio.Task[None]], numbers: Iterable[int] | None) -> None:
