@@ -19,10 +19,19 @@ StartOrigin = Callable[..., Origin]
 FETCH = "import sys, urllib.request as u; [print(u.urlopen(url, timeout=20).read().decode()) for url in sys.argv[1:]]"
 REQUESTS = "import sys, requests; [print(requests.get(url, timeout=20).text) for url in sys.argv[1:]]"
 HTTPX = "import sys, httpx; [print(httpx.get(url, timeout=20).text) for url in sys.argv[1:]]"
+AIOHTTP = """
+import aiohttp, asyncio, sys
+async def fetch(url):
+    async with aiohttp.ClientSession(trust_env=True) as session, session.get(url) as answer:
+        print(await answer.text())
+for url in sys.argv[1:]:
+    asyncio.run(fetch(url))
+"""
 CLIENTS = {
     "curl": ["curl", "-sS", "--max-time", "20"],
     "urllib": [sys.executable, "-c", FETCH],
     "requests": [sys.executable, "-c", REQUESTS],
+    "aiohttp": [sys.executable, "-c", AIOHTTP],
     "httpx": [sys.executable, "-c", HTTPX],
 }
 

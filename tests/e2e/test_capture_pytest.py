@@ -11,7 +11,7 @@ from tests.support.origin import Answer, Origin
 
 TESTS = """
 import os, urllib.request
-import httpx, pytest, requests
+import asyncio, aiohttp, httpx, pytest, requests
 URL = os.environ["SHOP"]
 
 def test_requests(http_capture):
@@ -21,6 +21,13 @@ def test_requests(http_capture):
 def test_marked():
     assert httpx.get(URL + "/b", timeout=20).text == "answer"
     assert urllib.request.urlopen(URL + "/c", timeout=20).read() == b"answer"
+
+async def fetched(url):
+    async with aiohttp.ClientSession(trust_env=True) as session, session.get(url) as answer:
+        return await answer.text()
+
+def test_aiohttp(http_capture):
+    assert asyncio.run(fetched(URL + "/e")) == "answer"
 
 def test_extra(http_capture):
     assert requests.get(URL + os.environ.get("EXTRA", "/d"), timeout=20).status_code
@@ -42,6 +49,7 @@ def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_
     assert first.returncode == 0, first.stdout + first.stderr
     assert sorted(os.listdir(tmp_path / "captures")) == [
         "shared.har",
+        "test_shop.test_aiohttp.har",
         "test_shop.test_extra.har",
         "test_shop.test_requests.har",
     ]

@@ -12,6 +12,8 @@ from proxy_policies.capture.har_write import FORMAT
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.places import CaptureError, Place
 
+ZIP = b"PK\x03\x04"
+
 
 class TornCapture(CaptureError):
     """A capture whose recording was cut off: whole entries, and then none or a part of one."""
@@ -72,8 +74,11 @@ def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    if data.startswith(ZIP):
+        raise CaptureError(f"{path}: a zip archive; unpack it and name the .har in it")
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(data)
     except UnicodeDecodeError:
         raise CaptureError(f"{path}: not a HAR file: not text") from None
     except RecursionError:
