@@ -75,6 +75,8 @@ class Exchange:
     """A capture answered: nothing of it is to be recorded again."""
     whole: bool = False
     """A policy needs the request's body whole before it can answer: it is not to be streamed."""
+    awaited: bool = False
+    """Another exchange waits for this one's whole response: it is not to be streamed."""
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None

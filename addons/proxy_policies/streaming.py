@@ -92,7 +92,7 @@ class Streaming:
         response, known = flow.response, exchange.of(flow)
         if response is None or known.origin is None or has_no_body(flow.request.method, response.status_code):
             return
-        if known.source is not None:  # what the origin sends is not what the client gets
+        if known.source is not None or known.awaited:  # with a source the client gets something else
             return
         if why := _why_stream_response(response):
             self._stream(flow, response, known.response_body, why)

@@ -178,3 +178,22 @@ def test_a_large_body_is_validated_without_being_sent_again(
         result = curl("-x", proxy.url, f"{server.url}/")
         assert (result.status, result.body) == (200, body)
         assert f"fwd-status={code}" in status(result)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_304_about_nothing_that_is_stored_is_asked_for_anew_whatever_its_size(
+    encoding: str, mitmdump: Start, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), mitmdump()
+    old, new = os.urandom(3_000_000), os.urandom(1_500_000).hex().encode()
+
+    def answer(request: Received) -> Answer:
+        if request.get("if-none-match"):
+            return Answer(304, [("ETag", '"v2"')])
+        body, tag = (old, '"v1"') if len(server.requests) == 1 else (new, '"v2"')
+        return Answer(headers=[("ETag", tag), ("Cache-Control", "no-cache"), ("Content-Type", "text/plain")], body=body)
+
+    server.route("/", answer)
+    curl("-x", proxy.url, f"{server.url}/")
+    result = curl("-x", proxy.url, "--compressed", "-H", f"Accept-Encoding: {encoding}", f"{server.url}/")
+    assert (result.status, result.body == new, len(server.requests)) == (200, True, 3)

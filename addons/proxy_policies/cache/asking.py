@@ -32,7 +32,8 @@ async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
     treatment = treatment_of(desk.rules, lambda rule: rule.matches(flow))
     request = request_of(flow, treatment)
     visit = Visit(request, Miss(Why.URI_MISS), treatment, time.time(), subrequest.purpose(flow))
-    exchange.of(flow).stored = visit
+    known = exchange.of(flow)
+    known.stored, known.awaited = visit, visit.purpose == REFETCH
     visit.decision = _kept_out(flow, visit) or await _decide(desk, visit)
     visit.asked_at = time.time()
     await _carry_out(desk, flow, visit)
