@@ -26,12 +26,13 @@ import jsonpath
 from proxy_policies.capture import redact_text as texts
 from proxy_policies.capture.har_body import as_text, charset
 from proxy_policies.capture.model import Body, Entry, Headers, Message, Request, Response, header
-from proxy_policies.capture.secrets import NUMERIC, PLACEHOLDER, TOKENS, Placeholders, is_secret_name, words
+from proxy_policies.capture.secrets import MARKS, NUMERIC, PLACEHOLDER, TOKENS, Placeholders, is_secret_name, words
 
 KINDS = ("header", "query", "json", "regex", "name", "keep")
 KNOWN_LIMIT = 256  # secrets remembered and looked for everywhere; the least recently seen is forgotten
 WORTH_SWEEPING = 8  # characters: a shorter secret is too likely to be a part of something harmless
 
+_TOKEN = re.compile("|".join(TOKENS))
 _CREDENTIALS = ("authorization", "proxy-authorization")
 
 
@@ -44,7 +45,8 @@ class Rules:
     names: tuple[str, ...] = ()
     keep: frozenset[str] = frozenset()
     paths: tuple[jsonpath.JSONPath | jsonpath.CompoundJSONPath, ...] = ()
-    pattern: re.Pattern[str] = re.compile("|".join(TOKENS))
+    pattern: re.Pattern[str] | None = None
+    """What the user's own patterns find."""
 
 
 def parse_rules(specs: Iterable[str]) -> Rules:
@@ -72,8 +74,8 @@ def _path(path: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
         raise ValueError(f"{path!r} is no JSONPath: {str(error).splitlines()[0]}") from None
 
 
-def _pattern(own: Iterable[str]) -> re.Pattern[str]:
-    patterns = [*TOKENS]
+def _pattern(own: Iterable[str]) -> re.Pattern[str] | None:
+    patterns = []
     for text in own:
         try:
             if re.compile(text).match(""):
@@ -81,7 +83,7 @@ def _pattern(own: Iterable[str]) -> re.Pattern[str]:
         except re.error as error:
             raise ValueError(f"{text!r} is no regular expression: {error}") from None
         patterns.append(f"(?:{text})")
-    return re.compile("|".join(patterns))
+    return re.compile("|".join(patterns)) if patterns else None
 
 
 class Redactor:
@@ -208,7 +210,11 @@ class Redactor:
         return self._shapes(self._url(value))
 
     def _shapes(self, text: str) -> str:
-        return self._rules.pattern.sub(lambda found: self._secret(found[0]), text)
+        if self._rules.pattern is not None:
+            text = self._rules.pattern.sub(lambda found: self._secret(found[0]), text)
+        if any(mark in text for mark in MARKS):
+            text = _TOKEN.sub(lambda found: self._secret(found[0]), text)
+        return text
 
     def _body(self, body: Body, mime: str) -> Body:
         if not body.content:
