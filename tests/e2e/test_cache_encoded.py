@@ -193,3 +193,24 @@ def test_other_options_never_find_a_wrong_form(mitmdump: Start, origin: Origins,
         assert result.get("etag") == ('W/"v1"' if coding else '"v1"')
         proxy.stop()
     assert len(server.requests) == 1
+
+
+def test_what_is_fetched_anew_is_not_stored_as_it_is_sent(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server, text = origin(), text_of(20_000)
+    proxy = mitmdump("--set", "cache_max_object=10k")  # the plain form is not stored, and the encoded one must not be
+
+    def answer(request: Received) -> Answer:
+        fields = [("Cache-Control", "no-cache"), PLAIN, ("ETag", '"v2"')]
+        if len(server.requests) == 1:
+            return Answer(206, [*fields[:2], TAG, ("Content-Range", "bytes 0-9/20000")], text[:10])
+        if request.get("range"):  # another version's rest: If-Range is ignored
+            return Answer(206, [*fields, ("Content-Range", "bytes 10-19999/20000")], text[10:])
+        return Answer(304, fields) if request.get("if-none-match") else Answer(200, fields, text)
+
+    server.route("/", answer)
+    curl("-x", proxy.url, "-r", "0-9", f"{server.url}/")
+    for _ in range(3):
+        result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
+        assert (result.status, result.get("content-encoding"), result.get("etag")) == (200, "gzip", 'W/"v2"')
+        assert gzip.decompress(result.body) == text
+    assert [request.get("range") for request in server.requests] == ["bytes=0-9", *["bytes=10-", None] * 3]

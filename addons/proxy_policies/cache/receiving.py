@@ -36,7 +36,8 @@ async def receive(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.
         return
     if await reviving.head_updated(desk, flow, visit, response, now):
         return
-    await reviving.completed(desk, flow, visit, response, now)
+    if await reviving.completed(desk, flow, visit, response, now):
+        return
     _store(desk, flow, visit, response, now)
 
 

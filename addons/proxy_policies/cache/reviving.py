@@ -111,8 +111,12 @@ async def validated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: htt
 
 
 async def _refetch(flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
-    """Fetch again, without our conditions, when the response to them fits nothing that is stored."""
+    """Fetch again, without our conditions, when the response to them fits nothing that is stored.
+
+    The request that does that is one of its own, and stores what it gets.
+    """
     again = await subrequest.send(flow, visit.request.fields, REFETCH)
+    land(visit, Outcome.LEFT)
     got = again.response if again else None
     if got is None or got.raw_content is None:
         status = CacheStatus(fwd=why_forwarded(visit.decision), fwd_status=response.status_code, detail=FAILED)
@@ -155,22 +159,26 @@ async def head_updated(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: 
 # Section 3.4: combining partial content
 
 
-async def completed(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
-    """Send a stored beginning ahead of the rest that came; what cannot be joined for certain is fetched whole."""
+async def completed(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> bool:
+    """Send a stored beginning ahead of the rest that came; what cannot be joined for certain is fetched whole.
+
+    Says whether it was fetched: then that has stored it, too.
+    """
     decision = visit.decision
     if not isinstance(decision, Complete) or response.status_code not in (206, 416):
-        return
+        return False
     entry, fields = decision.entry, Fields(response.headers.fields)
     whole, body = _continued(entry, fields), await desk.store.body(entry)
     beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None
     if beginning is None or whole is None:
         await _refetch(flow, visit, response)
-        return
+        return True
     new = validation.freshened(entry, fields, visit.asked_at, now)
     head = new.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
     response.status_code, response.reason = 200, "OK"
     response.headers = http.Headers(head.raw)
     exchange.of(flow).response_body.add(Stage.ORIGIN, Precede(beginning))
+    return False
 
 
 def _continued(entry: Stored, fields: Fields) -> Span | None:
