@@ -88,6 +88,7 @@ class Exchange:
     """Where the response's body comes from, when it is too large to be put into the response."""
 
 
+# A value that refers to its flow would keep it alive for ever.
 _exchanges: WeakKeyDictionary[Flow, Exchange] = WeakKeyDictionary()
 
 

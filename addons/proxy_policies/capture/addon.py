@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
@@ -149,18 +149,22 @@ class Capture:
 
 
 class _AtEnd:
-    """A tap that tells the policy that the body is through its pipeline."""
+    """A tap that tells the policy that the body is through its pipeline.
+
+    It holds the flow weakly: what an exchange is known by must not keep it alive.
+    """
 
     def __init__(self, policy: Capture, flow: http.HTTPFlow) -> None:
         self._policy = policy
-        self._flow = flow
+        self._flow = ref(flow)
 
     def feed(self, data: bytes) -> None:
         """See nothing."""
 
     def finish(self) -> None:
         """Tell it."""
-        self._policy.pipeline_over(self._flow)
+        if (flow := self._flow()) is not None:
+            self._policy.pipeline_over(flow)
 
     def abort(self) -> None:
         """Leave it to the error hook."""

@@ -20,6 +20,7 @@ from proxy_policies.capture.redact import Rules as RedactRules
 from proxy_policies.capture.secrets import Placeholders
 from proxy_policies.capture.sending import Pace, Sender, Sent, in_order, why_not
 from proxy_policies.capture.shelf import Shelf
+from proxy_policies.capture.spool import Spool
 from proxy_policies.capture.targets import Target, parse_targets
 from proxy_policies.capture.transcript import asked, recorded
 from proxy_policies.capture.vault import Vault, missing
@@ -67,7 +68,7 @@ class Recording:
         filled = spots.write(self.vault.fill(request), carried)
         return [f"entry {number + 1}, {request.method} {request.url}: {text}" for text in missing(filled)]
 
-    def send(self, port: int, targets: Mapping[str, Target], pace: Pace, progress: Progress) -> dict[int, Sent]:
+    def send(self, port: int, targets: Mapping[str, Target], pace: Pace, progress: Progress) -> Spool:
         """Send everything once, with nothing carried over from an earlier time."""
         sender = Sender(
             self.shelf,
@@ -76,10 +77,10 @@ class Recording:
             self.vault,
             Redactor(self.redaction, self.placeholders),
         )
-        replies: dict[int, Sent] = {}
+        replies = Spool()
 
         def done(number: int, sent: Sent) -> None:
-            replies[number] = sent
+            replies.put(number, sent)
             progress()
 
         asyncio.run(sender.run(port, self.order, pace, done))

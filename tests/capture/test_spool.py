@@ -1,0 +1,18 @@
+"""Replies kept in a file."""
+
+import pytest
+
+from proxy_policies.capture.model import Body, Response
+from proxy_policies.capture.sending import Sent
+from proxy_policies.capture.spool import Spool
+
+
+def test_what_was_put_comes_back_in_any_order() -> None:
+    spool = Spool()
+    replies = {7: Sent(Response(200, "OK", (("a", "b"),), Body(b"\x00" * 100_000)), 0.5), 1: Sent(error="no answer")}
+    for number, sent in replies.items():
+        spool.put(number, sent)
+    assert dict(spool) == replies
+    assert (spool[1], spool[7], len(spool)) == (replies[1], replies[7], 2)
+    with pytest.raises(KeyError):
+        spool[2]
