@@ -84,6 +84,12 @@ RESPONSES = {
         response(200, b"", ("Set-Cookie", "a=2")),
         ["cookie:a"],
     ),
+    "a hit of ours": (
+        response(200, b"", ("Cache-Status", "proxy-policies; fwd=uri-miss")),
+        response(200, b"", ("Cache-Status", "cdn; hit, proxy-policies; hit; ttl=9")),
+        ["cache"],
+    ),
+    "another's hit": (response(200), response(200, b"", ("Cache-Status", "cdn; hit")), []),
     "binary": (response(200, b"\xff\x01"), response(200, b"\xff\x02"), ["body"]),
     "kind": (response(200, b"{}"), response(200, b"text"), ["body"]),
     "html": (response(200, b"<p>a</p><p>b</p>", ("Content-Type", "text/html")),

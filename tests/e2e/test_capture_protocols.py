@@ -105,6 +105,31 @@ def test_pip_installs_from_a_recording(origin: StartOrigin, tmp_path: Path) -> N
     assert (tmp_path / "two" / "capture_demo.py").read_text() == "ANSWER = 42\n"
 
 
+def test_a_cache_rule_that_was_added_shows_up(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    twice = (f"{server.url}/a", f"{server.url}/a")
+    assert capture(tmp_path, "record", "a.har", "--", "curl", "-sS", *twice).returncode == 0
+    report = ("--target", server.url, "--json", "r.json", "--set", "cache_rules=//ttl=60")
+    assert capture(tmp_path, "check", "a.har", *report).returncode == 0, "without --with-cache the target is asked"
+    done = capture(tmp_path, "check", "a.har", *report, "--with-cache")
+    assert done.returncode == 1, done.stdout + done.stderr
+    changes = [outcome["changes"] for outcome in json.loads((tmp_path / "r.json").read_text())["outcomes"]]
+    assert changes == [
+        [],
+        [{"place": "cache", "kind": "changed", "old": "from the origin", "new": "from the cache"}],
+    ]
+
+
+def test_a_rate_is_kept(origin: StartOrigin, tmp_path: Path) -> None:
+    server = origin()
+    assert capture(tmp_path, "record", "a.har", "--", "curl", "-sS", *[f"{server.url}/a"] * 6).returncode == 0
+    done = capture(
+        tmp_path, "check", "a.har", "--target", server.url, "--rate", "10", "--jobs", "3", "--json", "r.json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "r.json").read_text())["seconds"] >= 0.5
+
+
 RULES = {
     "rule removed": (["//X-Team/shop"], [], "header:x-team", "removed"),
     "rule added": ([], ["//X-Team/shop"], "header:x-team", "added"),

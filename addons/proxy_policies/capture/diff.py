@@ -1,6 +1,6 @@
 """What differs between a recorded response and a live one: a list of changes, each at a named place.
 
-Places: `status`, `header:NAME`, `cookie:NAME`, `json:PATH`, `text:LINE`, `body`, `time`, `error`. A
+Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `json:PATH`, `text:LINE`, `body`, `time`, `error`. A
 placeholder equals any other: secrets differ each time, and that is their virtue.
 """
 
@@ -13,9 +13,12 @@ from typing import Any
 from proxy_policies.capture import dynamic, json_path, kinds
 from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.kinds import Kind, Parsed
-from proxy_policies.capture.model import Headers, Response
+from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.secrets import PLACEHOLDER
+from proxy_policies.fields import split_list
 
+CACHE = "proxy-policies"
+"""Our cache's name in Cache-Status."""
 UNCOMPARED = frozenset(
     [
         *("date", "age", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "trailer"),
@@ -59,12 +62,31 @@ class Change:
 
 def compare(old: Response, new: Response) -> list[Change]:
     """Return what differs, most telling first; empty when they say the same."""
-    return [*_status(old, new), *_fields(old.headers, new.headers), *_cookies(old, new), *_bodies(old, new)]
+    return [
+        *_status(old, new),
+        *_cache(old.headers, new.headers),
+        *_fields(old.headers, new.headers),
+        *_cookies(old, new),
+        *_bodies(old, new),
+    ]
 
 
 def _status(old: Response, new: Response) -> Iterator[Change]:
     if old.status != new.status:
         yield Change("status", old.status, new.status)
+
+
+def _cache(old: Headers, new: Headers) -> Iterator[Change]:
+    """Say whether our own cache answered one and not the other, as a changed rule makes it."""
+    before, after = (("from the cache" if _is_hit(headers) else "from the origin") for headers in (old, new))
+    if before != after:
+        yield Change("cache", before, after)
+
+
+def _is_hit(headers: Headers) -> bool:
+    """Read our member of Cache-Status (RFC 9211, section 2.1)."""
+    members = [member.split(";") for member in split_list(header(headers, "cache-status") or "")]
+    return any(name.strip() == CACHE and "hit" in map(str.strip, said) for name, *said in members)
 
 
 def _grouped(headers: Headers) -> dict[str, list[str]]:

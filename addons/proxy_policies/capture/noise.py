@@ -18,7 +18,7 @@ from proxy_policies.capture.diff import Change
 from proxy_policies.capture.model import Request
 
 HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
-_KINDS = ("status", "header:", "cookie:", "json:", "text:", "body", "time")
+_KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time")
 
 
 @dataclass(frozen=True, slots=True, order=True)
