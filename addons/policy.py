@@ -13,12 +13,14 @@ from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
 from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
+from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.addon import Home, Work
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
 addons = chain(
     PolicyFile(),
+    ProxyProtocol(),
     Hops(),
     Inspection(),
     Passthrough(),

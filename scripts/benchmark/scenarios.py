@@ -66,7 +66,7 @@ def _memory(at: Occasion) -> Done:
     """Ask for 100 000 different URLs; what matters afterwards is the peak of memory."""
     total, seconds = 0.0, 0.0
     while total < 100_000 * at.scale:
-        done = load.requests(at.route, "/hit/1024/", 5, distinct=True)
+        done = load.requests(at.route, f"/hit/1024/{total:.0f}-", 5, distinct=True)  # none of them a second time
         total, seconds = total + done.units, seconds + done.seconds
     return Done(total, seconds)
 

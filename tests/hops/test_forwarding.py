@@ -11,9 +11,6 @@ from proxy_policies.hops.forwarding import (
     SPOOFABLE,
     Sender,
     Style,
-    is_trusted,
-    parse_networks,
-    plain_address,
     with_sender,
 )
 
@@ -92,35 +89,3 @@ def test_with_sender(case: Case) -> None:
 def test_nothing_of_an_untrusted_client_is_left(spoofed: list[tuple[str, str]], style: Style) -> None:
     clean = with_sender(Fields(), CLIENT, style, trusted=False)
     assert with_sender(Fields.of(*spoofed), CLIENT, style, trusted=False) == clean
-
-
-@pytest.mark.parametrize(
-    ("address", "trusted"),
-    [
-        ("10.1.2.3", True),
-        ("11.1.2.3", False),
-        ("::ffff:10.1.2.3", True),
-        ("fd00::1", True),
-        ("fd00::1%eth0", True),
-        ("192.0.2.7", True),
-        ("192.0.2.8", False),
-        ("no address", False),
-        ("", False),
-    ],
-)
-def test_is_trusted(address: str, trusted: bool) -> None:
-    assert is_trusted(address, parse_networks(["10.0.0.0/8", " fd00::/8", "192.0.2.7", "10.9.9.9/16"])) is trusted
-
-
-@pytest.mark.parametrize("text", ["", "10.0.0.0/33", "example.test", "10.0.0", "10.0.0.0/8,10.1.0.0/16"])
-def test_what_is_no_network(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no network; write such as 10\.0\.0\.0/8"):
-        parse_networks([text])
-
-
-@pytest.mark.parametrize(
-    ("address", "plain"),
-    [("192.0.2.1", "192.0.2.1"), ("::FFFF:192.0.2.1", "192.0.2.1"), ("FE80:0::1%lo", "fe80::1"), ("what", "what")],
-)
-def test_plain_address(address: str, plain: str) -> None:
-    assert plain_address(address) == plain

@@ -13,10 +13,10 @@ import pytest
 from tests.reverse_tunnel.conftest import Handler, Tunnel, ask, connect, echo, eventually
 from tests.support.waiting import free_port
 
+from proxy_policies.proxy_protocol.header import SIGNATURE
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.limits import Limits
 from proxy_policies.reverse_tunnel.messages import Reason, Refusal
-from proxy_policies.reverse_tunnel.proxy_protocol import SIGNATURE
 from proxy_policies.reverse_tunnel.services import Entrance, Service, parse_allow
 from proxy_policies.reverse_tunnel.session import Call
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig

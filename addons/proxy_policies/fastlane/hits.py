@@ -38,6 +38,7 @@ KNOWN = frozenset(
     {
         *(
             "exchanges",
+            "proxy-protocol",
             "hops",
             "inspection",
             "passthrough",

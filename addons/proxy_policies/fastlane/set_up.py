@@ -36,7 +36,9 @@ EVENTS = (
     *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
 )
 """Whoever of others has one of these hooks wants to see tunnels being set up."""
-KNOWN = frozenset({"dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"})
+KNOWN = frozenset(
+    {"proxy-protocol", "dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"}
+)
 """Ours that have: what they would do is done here, or looked for before."""
 WISHES = ("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr", "save_stream_file", "proxy_debug")
 """Options with a say in tunnels; any that is set makes all of them go the slow way."""

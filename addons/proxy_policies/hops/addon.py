@@ -7,9 +7,10 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from proxy_policies import exchange, trace
+from proxy_policies.addresses import is_in, parse_networks
 from proxy_policies.fields import Fields
 from proxy_policies.hops import connection, via
-from proxy_policies.hops.forwarding import Sender, Style, is_trusted, parse_networks, with_sender
+from proxy_policies.hops.forwarding import Sender, Style, with_sender
 from proxy_policies.hops.max_forwards import Last, step
 from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
@@ -114,7 +115,7 @@ class Hops:
             return fields
         proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
         sender = Sender(client.peername[0], asked_host(flow.request), proto)
-        return with_sender(fields, sender, style, trusted=is_trusted(sender.address, self.forwarded_trust))
+        return with_sender(fields, sender, style, trusted=is_in(sender.address, self.forwarded_trust))
 
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:

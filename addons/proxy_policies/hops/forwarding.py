@@ -1,11 +1,10 @@
 """Telling the origin whom a request is from: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Flag, auto
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from proxy_policies.addresses import plain_address
 from proxy_policies.fields import TOKEN, Fields, RawFields
 
 SPOOFABLE = (
@@ -17,8 +16,6 @@ SPOOFABLE = (
     "X-Forwarded-Server",
 )
 """What origins believe; from a client that nobody trusts it goes."""
-
-Network = IPv4Network | IPv6Network
 
 
 class Style(Flag):
@@ -37,39 +34,6 @@ class Sender:
     address: str
     host: str | None
     proto: str
-
-
-@lru_cache(maxsize=256)
-def plain_address(address: str) -> str:
-    """Write an IP address in its shortest form; IPv4 in IPv6's clothes as IPv4. What is none stays as it is."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return str(mapped or parsed)
-
-
-def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Read IP networks or addresses; raises ValueError quoting what is neither."""
-    networks = []
-    for text in texts:
-        try:
-            networks.append(ip_network(text.strip(), strict=False))
-        except ValueError as error:
-            raise ValueError(f"{text!r} is no network; write such as 10.0.0.0/8, 192.0.2.7 or fd00::/8") from error
-    return tuple(networks)
-
-
-def is_trusted(address: str, networks: Sequence[Network]) -> bool:
-    """Say whether an address is in one of the networks."""
-    if not networks:
-        return False
-    try:
-        parsed = ip_address(plain_address(address))
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
 
 
 def with_sender(fields: Fields, sender: Sender, style: Style, *, trusted: bool) -> Fields:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.transports import link
 from proxy_policies.reverse_tunnel import connections
@@ -34,7 +35,6 @@ from proxy_policies.reverse_tunnel.messages import (
     Use,
     encode,
 )
-from proxy_policies.reverse_tunnel.proxy_protocol import header
 from proxy_policies.reverse_tunnel.services import Service, show_address
 from proxy_policies.reverse_tunnel.session import Call, WorkSession
 from proxy_policies.reverse_tunnel.tasks import Tasks
@@ -203,7 +203,7 @@ class Work:
         except OSError as error:
             raise Refusal(Reason.REFUSED, f"{show_address(service.address)}: {error.strerror or error}") from None
         if service.proxy:
-            transport.write(header(call.client, call.server))
+            transport.write(header.write(call.client, call.server))
         return transport
 
 

@@ -1,0 +1,1 @@
+"""The PROXY protocol: behind a load balancer, who the client is."""

@@ -1,0 +1,64 @@
+"""The proxy-protocol policy: takes a load balancer's word for who the client is."""
+
+import asyncio
+import logging
+
+from mitmproxy import ctx
+from mitmproxy.connection import Client
+
+from proxy_policies.addresses import format_target, is_in, parse_networks
+from proxy_policies.proxy_protocol.header import (
+    LONGEST_V1,
+    SIGNATURE,
+    Address,
+    HeaderError,
+    is_v1,
+    length_v2,
+    read_v1,
+    read_v2,
+)
+from proxy_policies.settings import Setting
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that a load balancer has to say it; it says it at once."""
+
+
+class ProxyProtocol:
+    """Before anything is read of a connection: learns whom it is from. Without that word, there is no connection."""
+
+    name = "proxy-protocol"
+    proxy_protocol = Setting(
+        (),
+        parse_networks,
+        "Networks of load balancers whose connections begin with a PROXY header (v1 or v2) that names the client.",
+    )
+
+    async def client_connected(self, client: Client) -> None:
+        """Read the header, where one is due."""
+        if client.transport_protocol != "tcp" or not client.peername or client.error:
+            return
+        if not is_in(client.peername[0], self.proxy_protocol):
+            return
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                told = await _read(handler.transports[client].reader)
+        except (HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
+            why = str(error) if isinstance(error, HeaderError) else "no PROXY header came"
+            logger.warning(f"{format_target(*client.peername[:2])} is turned away: {why}")
+            client.error = why
+        else:
+            client.peername = told or client.peername
+
+
+async def _read(reader: asyncio.StreamReader) -> Address | None:
+    start = await reader.readexactly(len(SIGNATURE))
+    if not is_v1(start):
+        head = await reader.readexactly(4)
+        return read_v2(head, await reader.readexactly(length_v2(head)))
+    line = bytearray(start)
+    while not line.endswith(b"\n") and len(line) <= LONGEST_V1:
+        line += await reader.readexactly(1)
+    return read_v1(bytes(line))

@@ -1,0 +1,69 @@
+"""Behind a load balancer that says by the PROXY protocol whom a connection is from."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.openings import read_all
+from tests.support.origin import Origin
+
+from proxy_policies.proxy_protocol.header import write
+
+Start = Callable[..., Mitmdump]
+StartOrigin = Callable[..., Origin]
+
+HEADERS = {
+    "v1": b"PROXY TCP4 192.0.2.7 198.51.100.2 50000 9001\r\n",
+    "v2": write(("192.0.2.7", 50000), ("198.51.100.2", 9001)),
+}
+BALANCER = ("--set", "proxy_protocol=127.0.0.0/8")
+
+
+def ask(proxy: Mitmdump, start: bytes, request: bytes = b"") -> bytes:
+    """Send what a balancer would, in one piece, and give the answer."""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(start + (request or b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"))
+        return read_all(sock)
+
+
+@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_the_origin_learns_of_the_client(mitmdump: Start, origin: StartOrigin, header: bytes, fast_lane: str) -> None:
+    server = origin()
+    proxy = mitmdump(*BALANCER, "--set", f"fast_lane={fast_lane}", mode=f"reverse:{server.url}")
+    assert ask(proxy, header).endswith(b"hello from the origin\n")
+    assert server.requests[0].get("x-forwarded-for") == "192.0.2.7"
+    proxy.wait_log("192.0.2.7:50000: GET ")
+
+
+def test_a_health_check_is_from_the_balancer(mitmdump: Start, origin: StartOrigin) -> None:
+    server = origin()
+    proxy = mitmdump(*BALANCER, mode=f"reverse:{server.url}")
+    assert ask(proxy, write(None, None)).endswith(b"hello from the origin\n")
+    assert server.requests[0].get("x-forwarded-for") == "127.0.0.1"
+
+
+def test_tunnels_too(mitmdump: Start, origin: StartOrigin) -> None:
+    server, proxy = origin(), mitmdump(*BALANCER)
+    target = f"127.0.0.1:{server.port}"
+    inner = f"GET / HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"
+    request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n{inner}".encode()
+    assert ask(proxy, HEADERS["v2"], request).endswith(b"hello from the origin\n")
+    proxy.wait_log(rf"tunnel 192\.0\.2\.7:50000 → {target} opened")
+
+
+@pytest.mark.parametrize("start", [b"", b"PROXY nonsense\r\n", HEADERS["v2"][:12] + b"\x31\x11\0\0"])
+def test_without_the_word_there_is_no_connection(mitmdump: Start, origin: StartOrigin, start: bytes) -> None:
+    server = origin()
+    proxy = mitmdump(*BALANCER, mode=f"reverse:{server.url}")
+    assert ask(proxy, start) == b""
+    proxy.wait_log(r"127\.0\.0\.1:\d+ is turned away: ")
+    assert not server.requests
+
+
+def test_nobody_else_is_asked_for_one(mitmdump: Start, origin: StartOrigin) -> None:
+    server = origin()
+    proxy = mitmdump("--set", "proxy_protocol=192.0.2.0/24", mode=f"reverse:{server.url}")
+    assert ask(proxy, b"").endswith(b"hello from the origin\n")
+    assert ask(proxy, HEADERS["v1"]).startswith(b"HTTP/1.1 400 "), "a stranger says nothing about anybody"

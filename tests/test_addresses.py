@@ -1,0 +1,42 @@
+"""Hosts, ports and networks as text."""
+
+import pytest
+
+from proxy_policies.addresses import format_target, is_address, is_in, parse_networks, plain_address
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("::ffff:10.1.2.3", True),
+        ("fd00::1", True),
+        ("fd00::1%eth0", True),
+        ("192.0.2.7", True),
+        ("192.0.2.8", False),
+        ("no address", False),
+        ("", False),
+    ],
+)
+def test_is_in(address: str, expected: bool) -> None:
+    assert is_in(address, parse_networks(["10.0.0.0/8", " fd00::/8", "192.0.2.7", "10.9.9.9/16"])) is expected
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.0/33", "example.test", "10.0.0", "10.0.0.0/8,10.1.0.0/16"])
+def test_what_is_no_network(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no network; write such as 10\.0\.0\.0/8"):
+        parse_networks([text])
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [("192.0.2.1", "192.0.2.1"), ("::FFFF:192.0.2.1", "192.0.2.1"), ("FE80:0::1%lo", "fe80::1"), ("what", "what")],
+)
+def test_plain_address(address: str, plain: str) -> None:
+    assert plain_address(address) == plain
+
+
+def test_targets() -> None:
+    assert (format_target("a.test", 80), format_target("::1", 80)) == ("a.test:80", "[::1]:80")
+    assert [is_address(text) for text in ("10.0.0.1", "fe80::1%lo", "a.test", "")] == [True, True, False, False]
