@@ -13,6 +13,7 @@ PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
     "git": "git",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "ip6tables": "iptables",
     "iptables": "iptables",
