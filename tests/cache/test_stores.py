@@ -101,6 +101,15 @@ async def test_encoded_forms_come_and_go_with_their_entry(store: Store) -> None:
     assert not await store.lookup(first.key)
 
 
+async def test_an_encoded_form_that_is_there_as_soon_as_its_entry_is_kept(store: Store) -> None:
+    for number in range(50):
+        first = entry(str(number))
+        await keep(store, first, b"identity" * 1000)
+        await keep(store, first, b"squeezed", coding="gzip")
+        (found,) = await store.lookup(first.key)
+        assert await content(store, found, "gzip") == b"squeezed"
+
+
 SELECTORS = [
     ("http://x.test/a", {"b", "c?d"}),
     ("HTTP://X.test/a", {"b", "c?d"}),

@@ -61,9 +61,12 @@ class RedisStore:
         return _Writing(self, since, coding)
 
     def keep(self, key: str, work: Awaitable[None]) -> None:
-        """Do a commit behind the response; whoever looks the key up waits for it."""
+        """Do a commit behind the response, after those before it; whoever looks the key up waits for it."""
+        before = tuple(self._pending.get(key, ()))
 
         async def commit() -> None:
+            if before:  # an encoded form is not kept without its entry
+                await asyncio.wait(before)
             await work
 
         task = asyncio.get_running_loop().create_task(commit())
