@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import jsonpath
-
 from proxy_policies.capture import dynamic, kinds
 from proxy_policies.capture.model import Request, header
+from proxy_policies.capture.paths import Path, compile_path
 from proxy_policies.capture.secrets import PLACEHOLDER
 
 KINDS = ("header", "query", "form", "json", "body", "host")
@@ -28,7 +27,7 @@ class Matching:
     headers: tuple[str, ...] = ()
     queries: frozenset[str] = frozenset()
     forms: frozenset[str] = frozenset()
-    paths: tuple[jsonpath.JSONPath | jsonpath.CompoundJSONPath, ...] = ()
+    paths: tuple[Path, ...] = ()
     body: bool = True
     host: bool = True
 
@@ -50,14 +49,6 @@ def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Match
         body=not found["body"],
         host=not found["host"],
     )
-
-
-def compile_path(path: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
-    """Compile a JSONPath (RFC 9535). Raises ValueError."""
-    try:
-        return jsonpath.compile(path)
-    except jsonpath.JSONPathError as error:
-        raise ValueError(f"{path!r} is no JSONPath: {str(error).splitlines()[0]}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-import jsonpath
-
 from proxy_policies.capture import redact_text as texts
 from proxy_policies.capture.har_body import as_text, charset
 from proxy_policies.capture.model import Body, Entry, Headers, Message, Request, Response, header
+from proxy_policies.capture.paths import Path, compile_path
 from proxy_policies.capture.secrets import MARKS, NUMERIC, PLACEHOLDER, TOKENS, Placeholders, is_secret_name, words
 
 KINDS = ("header", "query", "json", "regex", "name", "keep")
@@ -44,7 +43,7 @@ class Rules:
     queries: frozenset[str] = frozenset()
     names: tuple[str, ...] = ()
     keep: frozenset[str] = frozenset()
-    paths: tuple[jsonpath.JSONPath | jsonpath.CompoundJSONPath, ...] = ()
+    paths: tuple[Path, ...] = ()
     pattern: re.Pattern[str] | None = None
     """What the user's own patterns find."""
 
@@ -62,16 +61,9 @@ def parse_rules(specs: Iterable[str]) -> Rules:
         queries=frozenset(name.lower() for name in found["query"]),
         names=tuple(found["name"]),
         keep=frozenset(name.lower() for name in found["keep"]),
-        paths=tuple(_path(path) for path in found["json"]),
+        paths=tuple(compile_path(path) for path in found["json"]),
         pattern=_pattern(found["regex"]),
     )
-
-
-def _path(path: str) -> jsonpath.JSONPath | jsonpath.CompoundJSONPath:
-    try:
-        return jsonpath.compile(path)
-    except jsonpath.JSONPathError as error:
-        raise ValueError(f"{path!r} is no JSONPath: {str(error).splitlines()[0]}") from None
 
 
 def _pattern(own: Iterable[str]) -> re.Pattern[str] | None:
