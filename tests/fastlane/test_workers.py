@@ -94,6 +94,21 @@ def test_they_share_a_port_and_come_back(tmp_path: Path, started: list[Workers])
     origin.close()
 
 
+def test_quiet_ones_come_all_the_same(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "3", *COMMAND, "-q")
+    started.append(workers)
+    wait_until(lambda: len(workers.children()) == 3, 40, "three workers")
+    assert workers.stop() == 0
+
+
+def test_stopped_before_they_listen_they_end(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "3", *COMMAND)
+    started.append(workers)
+    wait_until(workers.children, 40, "a worker")
+    assert workers.stop() == 0
+    assert "Traceback" not in workers.text
+
+
 def test_wrong_arguments_end_it(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND, "--set", "fast_lane=perhaps")
     started.append(workers)

@@ -19,7 +19,8 @@ from typing import Any
 
 WORKER = "PROXY_POLICIES_WORKER"
 """The environment variable that tells a worker its number, from 1."""
-LISTENING = b" listening at "
+TELLS = "PROXY_POLICIES_WORKER_TELLS"
+"""The environment variable that names the descriptor on which a worker tells that it listens."""
 PATIENCE = 6.0  # seconds that a worker has to end when it is asked to
 YOUNG = 5.0  # seconds within which a worker that ends by itself was started wrongly
 SETTLING = 0.5  # seconds after it listens in which mitmproxy may still find its options wrong
@@ -47,11 +48,13 @@ class Supervisor:
         self._count, self._arguments = count, arguments
         self._stopping = asyncio.Event()
         self._first_listens = asyncio.Event()
+        self._heard, self._told = os.pipe()
         self._running: dict[int, asyncio.subprocess.Process] = {}
 
     async def run(self) -> int:
         """Run until told to stop; gives the exit code."""
         loop = asyncio.get_running_loop()
+        loop.add_reader(self._heard, self._first_listens.set)
         for how in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(how, self._stopping.set)
         first = asyncio.ensure_future(self._keep(1))
@@ -59,7 +62,9 @@ class Supervisor:
             [first, *map(asyncio.ensure_future, (self._first_works(), self._stopping.wait()))],
             return_when=asyncio.FIRST_COMPLETED,
         )
-        others = [asyncio.ensure_future(self._keep(n)) for n in range(2, self._count + 1) if not first.done()]
+        loop.remove_reader(self._heard)
+        rest = () if first.done() or self._stopping.is_set() else range(2, self._count + 1)
+        others = [asyncio.ensure_future(self._keep(number)) for number in rest]
         stop = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
@@ -94,7 +99,8 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, WORKER: str(number), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, WORKER: str(number), TELLS: str(self._told), "PYTHONUNBUFFERED": "1"},
+            pass_fds=(self._told,),
             start_new_session=True,  # Ctrl-C is for us to pass on
         )
         self._running[number] = process
@@ -103,8 +109,6 @@ class Supervisor:
     async def _print(self, number: int, process: asyncio.subprocess.Process) -> None:
         """Print what a worker says, line by line: one log."""
         while process.stdout and (line := await _line(process.stdout)):
-            if LISTENING in line:
-                self._first_listens.set()
             sys.stdout.buffer.write(b"%d %s" % (number, line))
             sys.stdout.buffer.flush()
 
@@ -140,7 +144,9 @@ class _Shared:
         return getattr(asyncio, name)
 
     async def start_server(self, *arguments: Any, **keywords: Any) -> asyncio.Server:
-        return await asyncio.start_server(*arguments, **keywords, reuse_port=True)
+        server = await asyncio.start_server(*arguments, **keywords, reuse_port=True)
+        os.write(int(os.environ[TELLS]), b".")
+        return server
 
 
 def work() -> None:
