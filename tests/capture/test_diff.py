@@ -136,6 +136,18 @@ def test_what_was_learned_is_noise_from_then_on(one: str, other: str) -> None:
     assert noise.split(ORDER, changes) == ([], changes)
 
 
+def test_a_value_is_learned_whole_not_by_what_two_of_them_share() -> None:
+    page = "<p>Rendered at {} by node {}, visit <b>{}</b></p>"
+    changes = list(text_changes(page.format("10:59:58", "a17", 20), page.format("10:59:59", "a18", 21), True))
+    noise = Noise(learn(ORDER, changes))
+    later = list(text_changes(page.format("10:59:58", "a17", 20), page.format("11:00:02", "b09", 7), True))
+    assert noise.split(ORDER, later) == ([], later)
+    other = list(
+        text_changes(page.format("10:59:58", "a17", 20), page.replace("Rendered", "Made").format(1, 2, 3), True)
+    )
+    assert noise.split(ORDER, other)[0]
+
+
 def test_noise_is_for_requests_like_the_one_it_was_learned_from() -> None:
     change = Change("json:$.items[0].at", "a", "b")
     noise = Noise(learn(ORDER, [change]))

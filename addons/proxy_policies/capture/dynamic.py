@@ -22,6 +22,11 @@ def kind_of(value: str) -> str:
     return (found.lastgroup or "") if found else ""
 
 
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where dynamic values stand in a text."""
+    return [found.span() for found in _ANY.finditer(text)]
+
+
 def generalise(text: str) -> str:
     """Return the text with each dynamic value replaced by its kind, as `<uuid>`."""
     return _ANY.sub(lambda found: f"<{found.lastgroup}>", text)

@@ -9,6 +9,7 @@ A JSON place covers all that is inside it. Lines that begin with `#` are comment
 """
 
 import re
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from proxy_policies.capture.diff import Change
 from proxy_policies.capture.model import Request
 
 HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
+_VALUE = string.ascii_letters + string.digits + "-_:.,+/"
+"""What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
 _KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time")
 
 
@@ -110,11 +113,18 @@ def _common(one: str, other: str) -> str:
     tail = 0
     while tail < min(len(one), len(other)) - head and one[-1 - tail] == other[-1 - tail]:
         tail += 1
-    while head and one[head - 1].isalnum():  # a value begins where its word does
-        head -= 1
-    while tail and one[len(one) - tail].isalnum():
-        tail -= 1
-    return f"^{_escape(one[:head])}.*{_escape(one[len(one) - tail :])}$"
+    return f"^{_escape(_before_value(one[:head]))}.*{_escape(_after_value(one[len(one) - tail :]))}$"
+
+
+def _before_value(head: str) -> str:
+    """Cut what two lines begin with where a value that differs each time may begin, though these two shared a part."""
+    spans = dynamic.spans(head)
+    return head[: spans[0][0]] if spans else head.rstrip(_VALUE)
+
+
+def _after_value(tail: str) -> str:
+    spans = dynamic.spans(tail)
+    return tail[spans[-1][1] :] if spans else tail.lstrip(_VALUE)
 
 
 def _escape(text: str) -> str:
