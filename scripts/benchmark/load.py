@@ -11,15 +11,13 @@ import socket
 import ssl
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 1 << 20
-DISCARD = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0  # received, not copied (tcp(7))
+import bulk
 
 
 @dataclass(frozen=True)
@@ -104,30 +102,19 @@ def _refused(answer: bytes) -> bytes:
     raise RuntimeError(f"the tunnel was refused: {answer!r}")
 
 
-def _receive(sock: socket.socket, size: int) -> None:
-    buffer = bytearray(MIB)
-    while size > 0:
-        got = sock.recv_into(buffer, MIB, DISCARD)
-        if not got:
-            raise RuntimeError(f"{size} bytes are missing")
-        size -= got
-
-
 def download(route: Route, size: int) -> None:
     """Receive `size` bytes through a tunnel."""
     with tunnel(route) as sock:
         sock.sendall(b"down %d\n" % size)
-        _receive(sock, size)
+        bulk.swallow(sock, size)
 
 
 def upload(route: Route, size: int) -> None:
     """Send `size` bytes through a tunnel, and wait until they have arrived."""
     with tunnel(route) as sock:
         sock.sendall(b"up %d\n" % size)
-        zeros = memoryview(bytes(MIB))
-        for start in range(0, size, MIB):
-            sock.sendall(zeros[: size - start])
-        _receive(sock, 1)
+        bulk.send(sock, size)
+        bulk.swallow(sock, 1)
 
 
 def transfer(route: Route, size: int, *, up: bool = False, parallel: int = 1) -> Done:

@@ -7,14 +7,14 @@ that can be compressed. tunnel: the first line says what happens next: `down BYT
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
+import socketserver
 import sys
-import tempfile
 
-ZEROS = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the process
-ZEROS_SIZE = 1 << 26
-ZEROS.truncate(ZEROS_SIZE)
+import bulk
+
 WORDS = [
     "the",
     "proxy",
@@ -74,35 +74,43 @@ class Http(asyncio.Protocol):
             self.transport.write(answer(kind, int(size)))
 
 
-async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send, swallow or echo."""
-    verb, _, count = (await reader.readline()).decode().strip().partition(" ")
-    left = int(count or 0)
-    try:
-        while verb == "down" and left > 0:
-            loop = asyncio.get_running_loop()  # sendfile: the load must cost less than what it measures
-            left -= await loop.sendfile(writer.transport, ZEROS, 0, min(left, ZEROS_SIZE), fallback=False)
-        while verb == "up" and left > 0:
-            left -= len(await reader.readexactly(min(left, 1 << 16)))
-        if verb == "up":
-            writer.write(b"!")
-        while verb == "echo" and (data := await reader.read(1 << 16)):
-            writer.write(data)
-    except (OSError, EOFError):
-        pass
-    finally:
-        writer.close()
+class Tunnel(socketserver.StreamRequestHandler):
+    """Sends, swallows or echoes, at the kernel's cost: the other end must not be what a tunnel is measured by."""
+
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        """Do what the first line says."""
+        verb, _, count = self.rfile.readline().decode().strip().partition(" ")
+        with contextlib.suppress(OSError):
+            match verb:
+                case "down":
+                    bulk.send(self.request, int(count))
+                case "up":
+                    already = self.rfile.peek() if int(count) else b""  # type: ignore[attr-defined]
+                    bulk.swallow(self.request, int(count) - len(already))
+                    self.request.sendall(b"!")
+                case "echo":
+                    while data := self.rfile.read1(1 << 16):  # type: ignore[attr-defined]
+                        self.request.sendall(data)
 
 
-async def main(kind: str, port: int) -> None:
+class Tunnels(socketserver.ThreadingTCPServer):
+    """A thread for each connection."""
+
+    request_queue_size = 1024
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+async def serve_http(port: int) -> None:
     """Serve until killed."""
-    loop = asyncio.get_running_loop()
-    if kind == "http":
-        server = await loop.create_server(Http, "127.0.0.1", port, backlog=1024)
-    else:
-        server = await asyncio.start_server(tunnel, "127.0.0.1", port, backlog=1024, limit=1 << 20)
+    server = await asyncio.get_running_loop().create_server(Http, "127.0.0.1", port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    if sys.argv[1] == "http":
+        asyncio.run(serve_http(int(sys.argv[2])))
+    else:
+        Tunnels(("127.0.0.1", int(sys.argv[2])), Tunnel).serve_forever()
