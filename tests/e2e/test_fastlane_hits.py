@@ -23,8 +23,8 @@ NOTING = """
 import logging
 from proxy_policies.fastlane.hits import Hits
 genuine = Hits.answer
-def answer(self, client, head, store):
-    data = genuine(self, client, head, store)
+def answer(self, desk, head, store):
+    data = genuine(self, desk, head, store)
     logging.info("fast lane: yes" if data else "fast lane: no")
     return data
 Hits.answer = answer

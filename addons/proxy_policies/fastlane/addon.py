@@ -14,10 +14,11 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.fastlane import set_up
+from proxy_policies.fastlane.desks import Desks
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
-from proxy_policies.fastlane.hits import Desk, Hits
+from proxy_policies.fastlane.hits import Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.fastlane.workers import WORKER
 from proxy_policies.settings import Setting, one_of
@@ -43,12 +44,12 @@ class Fastlane:
         self._dispatch: Dispatch
         self._gate = set_up.gate()
         self._hits = Hits()
-        self._desks: dict[Client, Desk] = {}
+        self._desks = Desks(self._hits)
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
         self._gate.forget()
-        self._hits.forget()
+        self._hits.forget(self.fast_lane == "all")
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
@@ -78,8 +79,7 @@ class Fastlane:
         if handler:
             handler.layer = Inline(handler.layer, self._ask)  # type: ignore[assignment]
         if self.fast_lane == "all" and watched and handler:
-            self._desks[client] = desk = Desk(self._hits, self._dispatch.table, handler)
-            watched.front = desk.serve
+            self._desks.open(handler, watched, self._dispatch.table)
         inspection = ctx.master.addons.get("inspection")
         if not (watched and handler and inspection and set_up.is_candidate(client)):
             return
@@ -93,14 +93,13 @@ class Fastlane:
 
     def client_disconnected(self, client: Client) -> None:
         """Take the word back by which mitmproxy was kept out of a connection."""
-        self._desks.pop(client, None)
+        self._desks.close(client)
         if client.error == SERVED:
             client.error = None
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Learn from a hit in the slow lane."""
-        if desk := self._desks.get(flow.client_conn):
-            desk.note(flow)
+        self._desks.note(flow)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection for a tunnel to come."""

@@ -43,6 +43,7 @@ class Watched:
         self.tunnel: Tunnel | None = None
         self.front: Front | None = None
         self.is_tunnel_to_be = False
+        self.is_parked = False  # mitmproxy waits, and has been given every byte there was
         self._is_first = True
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
         self._out = asyncio.Event()
@@ -63,10 +64,17 @@ class Watched:
 
     async def _next(self, limit: int) -> bytes:
         """Return the next bytes that are mitmproxy's business."""
-        while data := self.take_back() or await self.end.reader.read(limit):
+        while data := self.take_back() or await self._receive(limit):
             if self.front is None or (data := await self.front(data)):
                 return data
         return b""
+
+    async def _receive(self, limit: int) -> bytes:
+        self.is_parked = True
+        try:
+            return await self.end.reader.read(limit)
+        finally:
+            self.is_parked = False
 
     def put_back(self, data: bytes) -> None:
         """Let mitmproxy read first what somebody else has read already."""

@@ -7,16 +7,19 @@ that was learnt, so does what every policy makes of it: then the noted head, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy_policies.cache.answer import Answer, Ready
+from proxy_policies.cache.answer import Answer, Ready, from_memory
 from proxy_policies.cache.decision import Request
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.fields import Fields
 
 HEAD_END = b"\r\n\r\n"
 CHANGING = (b"age", b"cache-status")
 """The fields of an answer that change with time."""
+MICROSECOND = 1e-6  # floats of epoch seconds are no finer
 
 Lines = tuple[tuple[bytes, bytes], ...]
 Held = Callable[[Ready, str], bytes | None]
@@ -39,19 +42,64 @@ class Memo:
     length: int
     """Bytes of the body on the wire."""
 
-    def write(self, ready: Ready, held: Held) -> bytes | None:
-        """Write the answer anew; None when something has changed besides the time."""
-        head = ready.head
-        if head.status != self.status or lasting(head) != self.lasting:
+    def stand(self, store: MemoryStore, now: float) -> Standing | None:
+        """Take the decision anew and write the answer; None when something has changed besides the time."""
+        ready = from_memory(store, self.request, now)
+        if ready is None or ready.head.status != self.status or lasting(ready.head) != self.lasting:
             return None
-        body = ready.body if not self.coding else held(ready, self.coding)
-        if body is None or (self.length and len(body) != self.length):
-            return None
-        values = changing(head)
-        parts = [self.template[0]]
+        values = changing(ready.head)
+        pieces = [self.template[0]]
         for name, following in zip(self.order, self.template[1:], strict=True):
-            parts += (values[name], following)
-        return b"".join(parts) + (body if self.length else b"")
+            pieces += (values[name], following)
+        part = slice(*ready.head.part) if ready.head.part and not self.coding else slice(None)
+        body = BodyPart(ready.entry, self.coding, part if self.length else None, self.length)
+        candidates = store.peek(self.request.key)
+        return Standing(b"".join(pieces), body, candidates, now, now + steady(ready.entry, now))
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPart:
+    """What of a stored body is sent: never the bytes themselves, which are the store's to keep or to drop."""
+
+    entry: Stored
+    coding: str
+    part: slice | None
+    """Positions in that form of it; None for no body."""
+    length: int
+
+    def read(self, store: MemoryStore) -> bytes | None:
+        """Give the bytes, and count the use; None when they are gone, or others."""
+        body = store.held(self.entry, self.coding)
+        if body is None:
+            return None
+        sent = b"" if self.part is None else body[self.part]
+        return sent if len(sent) == self.length else None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An answer that stands for up to a second: as long as neither its Age nor what is stored changes."""
+
+    head: bytes
+    body: BodyPart
+    candidates: Sequence[Stored]
+    """What was stored when it was decided."""
+    since: float
+    until: float
+
+    def holds(self, store: MemoryStore, now: float) -> bool:
+        """Say whether the same would be decided and written now."""
+        return self.since <= now < self.until and store.peek(self.body.entry.key) == self.candidates
+
+
+def steady(entry: Stored, now: float) -> float:
+    """Give the seconds for which nothing that is said or decided of an entry changes.
+
+    All of it turns on whole seconds: of its age, as Age and max-age do, or of the time that it stays fresh, as ttl,
+    min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). At such a moment itself it is none.
+    """
+    age, left = entry.age(now), entry.ttl(now)
+    return max(0.0, min(1 - age % 1, left % 1) - MICROSECOND) if age % 1 else 0.0
 
 
 def lasting(answer: Answer) -> Lines:

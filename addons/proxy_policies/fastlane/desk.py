@@ -1,0 +1,220 @@
+"""Fresh cache hits answered where bytes are read, before mitmproxy sees them. Tried on mitmproxy 12.2.
+
+A client's bytes are looked at whenever mitmproxy has nothing under way on the connection. A request that was learnt
+and that the cache still answers is answered there and then; everything else goes on untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http._http1 import Http1Server
+from mitmproxy.proxy.layers.modes import HttpProxy, ReverseProxy
+from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
+from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.utils import human
+
+from proxy_policies import exchange
+from proxy_policies.cache.flows import visit_of
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.fastlane.dispatch import Table
+from proxy_policies.fastlane.hits import LONGEST_BODY, Hits, Lesson, story_of
+from proxy_policies.fastlane.memo import HEAD_END
+from proxy_policies.fastlane.patience import Wait
+
+with contextlib.suppress(ImportError):  # Windows has neither
+    import fcntl
+    import termios
+
+LONGEST_HEAD = 8192  # bytes of a request that is remembered
+FULL = 65536  # bytes waiting for a client to take them, beyond which it is answered nothing more: asyncio's mark
+ALONE = 16384  # bytes of a body that is not worth copying to go out together with its head
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Tee:
+    """A client's writer that also notes what is written."""
+
+    def __init__(self, writer: Any, lesson: Lesson) -> None:
+        self.genuine, self.lesson = writer, lesson
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.genuine, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, and note it."""
+        if len(self.lesson.wire) < LONGEST_BODY:
+            self.lesson.wire += data
+        self.genuine.write(data)
+
+
+class Desk:
+    """One client connection at which hits are answered."""
+
+    def __init__(self, hits: Hits, table: Table, handler: ConnectionHandler, writer: asyncio.StreamWriter) -> None:
+        self._hits, self._table, self._handler = hits, table, handler
+        client = handler.client
+        self._client, self._layers = client, handler.layer.context.layers
+        self._writer = writer
+        self._transport: Any = writer.transport
+        self._server: Any = None
+        self.who = f"{client.peername[0]} {client.proxy_mode.full_spec}"
+        self.address = human.format_address(client.peername)
+        self.lesson: Lesson | None = None
+        self._begun = False
+        self._head_since = 0.0
+        self._unsent = 0, time.time()
+        self._is_ending = False
+
+    # Answering
+
+    def answer(self, data: bytes) -> bytes:
+        """Answer what can be answered of the bytes that came, and return the rest."""
+        store = self._hits.store(self._table) if self._is_idle() and not self._is_full() else None
+        if self.lesson is not None:
+            self._finish_lesson(store)
+        if store is None:
+            return data
+        pieces: list[bytes] = []
+        size = 0
+        while data and size < FULL:
+            end = data.find(HEAD_END) + len(HEAD_END)  # without an end: three bytes, which are nobody's head
+            found = self._hits.answer(self, data[:end], store)
+            if found is None:
+                break
+            data = data[end:]
+            pieces += found
+            size += len(found[0]) + len(found[1])
+        if pieces:
+            self._send(pieces, size)
+        return data
+
+    def _send(self, pieces: list[bytes], size: int) -> None:
+        self._handler.timeout_watchdog.register_activity()
+        if size <= ALONE:
+            self._transport.write(b"".join(pieces))
+        else:
+            for piece in pieces:
+                self._transport.write(piece)
+
+    async def serve(self, data: bytes) -> bytes:
+        """Answer what can be answered, at the client's pace, and return the rest for mitmproxy."""
+        while data:
+            await self._writer.drain()
+            rest = self.answer(data)
+            if len(rest) == len(data):
+                self._leave(data)
+                break
+            data = rest
+        return data
+
+    def _leave(self, data: bytes) -> None:
+        """Leave bytes to mitmproxy, and learn from what it does if they are one request."""
+        if not self._is_in_head():
+            self._head_since = time.time()
+        if self._is_idle() and data.endswith(HEAD_END) and data.count(HEAD_END) == 1 and len(data) <= LONGEST_HEAD:
+            self.lesson = Lesson(data)
+            self._handler.transports[self._client].writer = Tee(self._writer, self.lesson)  # type: ignore[assignment]
+        self._begun = True
+
+    def _is_full(self) -> bool:
+        return bool(self._transport.get_write_buffer_size() > FULL)
+
+    def _is_idle(self) -> bool:
+        """Say whether mitmproxy waits for a request on this connection: it has answered every one before."""
+        server = self._server or self._look_for_server()
+        if server is None:
+            return not self._begun
+        return (
+            server.state == server.read_headers
+            and not server.buf
+            and not server._paused
+            and not getattr(server, "_lingering", False)
+        )
+
+    def _look_for_server(self) -> Any:
+        served = next((layer for layer in self._layers if isinstance(layer, HttpLayer)), None)
+        server = served.connections.get(self._client) if served and not self._client.tls else None
+        if isinstance(server, Http1Server):
+            self._server = server
+        return self._server
+
+    # Learning
+
+    def note(self, flow: http.HTTPFlow) -> None:
+        """Take note of the cache's view of the request that is being learnt; a miss teaches nothing."""
+        if self.lesson is None:
+            return
+        visit = visit_of(flow) if exchange.of(flow).hit else None
+        received = exchange.of(flow).received
+        lines = self.lesson.head.count(b"\r\n") - 2
+        if visit is None or received is None or len(received.raw) != lines:
+            self._finish_lesson(None)
+        else:
+            self.lesson.request, self.lesson.story = visit.request, story_of(flow)
+
+    def _finish_lesson(self, store: MemoryStore | None) -> None:
+        lesson, self.lesson = self.lesson, None
+        transport: Any = self._handler.transports.get(self._client)
+        if transport is not None:
+            transport.writer = self._writer
+        if lesson is not None and store is not None:
+            self._hits.learn(self, lesson, store)
+
+    # Waiting
+
+    def waits(self, now: float) -> tuple[Wait, float]:
+        """Say what the connection waits for, and for how many seconds it has."""
+        buffered = self._transport.get_write_buffer_size()
+        unsent = buffered + _in_kernel(self._transport) if buffered else 0
+        if unsent != self._unsent[0]:
+            self._unsent = unsent, now
+        is_idle = self._is_idle()
+        if self._is_ending or self._transport.is_closing() or self._handler.transports[self._client].handler is None:
+            return Wait.NOTHING, 0.0
+        if is_idle and unsent:
+            return Wait.READER, now - self._unsent[1]
+        if is_idle:
+            return Wait.REQUEST, now - self._handler.timeout_watchdog.last_activity
+        return (Wait.HEAD, now - self._head_since) if self._is_in_head() else (Wait.NOTHING, 0.0)
+
+    def _is_in_head(self) -> bool:
+        """Say whether mitmproxy has some of a request's head, and waits for the rest."""
+        server = self._server or self._look_for_server()
+        if server is not None:
+            return server.state == server.read_headers and bool(server.buf) and not server._paused
+        return self._begun and isinstance(self._layers[-1], HttpProxy | ReverseProxy)
+
+    def close(self, wait: Wait, waited: float) -> None:
+        """Close the connection as mitmproxy does after its own time-out, and say why."""
+        self._is_ending = True
+        self._handler.log(f"closing connection, for {waited:.0f} s {wait.value}")
+        if wait is Wait.HEAD and self._server is not None:
+            self._transport.write(TIMED_OUT)
+        elif wait is Wait.READER:
+            self._transport.abort()  # closing would wait for this client
+        task = self._handler.transports[self._client].handler
+        if task is not None:
+            task.cancel("timeout")
+
+
+def _in_kernel(transport: Any) -> int:
+    """Count the bytes not acknowledged yet: a client may be taking some long before the kernel takes more of us."""
+    try:
+        size = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except (NameError, OSError):  # not Unix, or closed
+        return 0
+    return int.from_bytes(size, sys.byteorder)
+
+
+def speaks_http(client: Client) -> bool:
+    """Say whether a client's requests can be read without mitmproxy."""
+    mode = client.proxy_mode
+    return type(mode) is RegularMode or (isinstance(mode, ReverseMode) and mode.scheme in ("http", "https"))
