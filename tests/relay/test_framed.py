@@ -18,6 +18,7 @@ from proxy_policies.relay import framed as framed_module
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.frames import Kind, frame
 from proxy_policies.relay.link import Counts
+from proxy_policies.relay.tls import Tls
 from proxy_policies.relay.transports import link
 
 pytestmark = pytest.mark.timeout(60)
@@ -31,28 +32,36 @@ MakePair = Callable[[], Awaitable[Pair]]
 async def make_pair(request: pytest.FixtureRequest, ca: trustme.CA, server_tls: ssl.SSLContext) -> AsyncIterator[Any]:
     """Connect two framed ends with each other."""
     made: list[Framed] = []
-    near: dict[str, Any] = {}
-    far: dict[str, Any] = {}
-    if request.param == "tls":
-        context = ssl.create_default_context()
-        ca.configure_trust(context)
-        near, far = {"ssl": context, "server_hostname": "localhost"}, {"ssl": server_tls}
+    client_tls = ssl.create_default_context()
+    ca.configure_trust(client_tls)
 
     async def make() -> Pair:
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            listener.setblocking(False)
-            dialling = asyncio.ensure_future(loop.create_connection(Framed, *listener.getsockname(), **near))
-            sock, _ = await loop.sock_accept(listener)
-            _, accepted = await loop.connect_accepted_socket(Framed, sock, **far)
-            _, dialled = await dialling
-        made.extend((dialled, accepted))
-        return dialled, accepted
+        near, far = Framed(), Framed()
+        below_near: Framed | Tls = near
+        below_far: Framed | Tls = far
+        if request.param == "tls":
+            below_near = Tls(client_tls, near, server_hostname="localhost")
+            below_far = Tls(server_tls, far, server_side=True)
+        await connect(below_near, below_far)
+        made.extend((near, far))
+        return near, far
 
     yield make
     for end in made:
         end.abort()
     await asyncio.sleep(0.01)
+
+
+async def connect(near: Framed | Tls, far: Framed | Tls) -> None:
+    """Connect two protocols with each other; TLS has shaken hands afterwards."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        dialling = asyncio.ensure_future(loop.create_connection(lambda: near, *listener.getsockname()))
+        sock, _ = await loop.sock_accept(listener)
+        await loop.connect_accepted_socket(lambda: far, sock)
+        await dialling
+    await asyncio.gather(*(end.handshake(5) for end in (near, far) if isinstance(end, Tls)))
 
 
 async def test_mail_then_a_stream(make_pair: MakePair) -> None:

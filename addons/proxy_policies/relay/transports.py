@@ -72,7 +72,7 @@ class _Side(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the thread's buffer for one read."""
-        return scratch.view()
+        return scratch.payload()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what a bare transport read."""

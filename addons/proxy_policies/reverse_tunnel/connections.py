@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy_policies.relay.framed import Framed
+from proxy_policies.relay.tls import Tls
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN
 from proxy_policies.reverse_tunnel.messages import Address, Message, decode
@@ -21,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
 BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
-SHUTDOWN = 2.0  # seconds for TLS to say good-bye
 
 Accept = Callable[[socket.socket, Address], None]
 
@@ -43,29 +43,33 @@ def keep_alive(sock: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _tls(credentials: Credentials) -> dict[str, Any]:
-    if credentials.context is None:
-        return {}
-    return {
-        "ssl": credentials.context,
-        "ssl_handshake_timeout": PROVE_WITHIN,
-        "ssl_shutdown_timeout": SHUTDOWN,
-    }
-
-
 async def dial_framed(address: Address, credentials: Credentials) -> Framed:
     """Connect to home. Raises OSError (TLS's errors and time-outs are some)."""
-    loop = asyncio.get_running_loop()
+    framed = Framed()
+    protocol = _secure(framed, credentials)
     async with asyncio.timeout(CONNECT_WITHIN):
-        _, framed = await loop.create_connection(Framed, *address, **_tls(credentials))
+        await asyncio.get_running_loop().create_connection(lambda: protocol, *address)
+        await _prove(protocol)
     return framed
 
 
 async def accept_framed(sock: socket.socket, credentials: Credentials) -> Framed:
     """Take an accepted connection as a framed one. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    _, framed = await loop.connect_accepted_socket(Framed, sock, **_tls(credentials))
+    framed = Framed()
+    protocol = _secure(framed, credentials, server_side=True)
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
+    await _prove(protocol)
     return framed
+
+
+def _secure(framed: Framed, credentials: Credentials, *, server_side: bool = False) -> Framed | Tls:
+    """Return what a bare transport is to talk to: the framed connection, or TLS below it."""
+    return Tls(credentials.context, framed, server_side=server_side) if credentials.context else framed
+
+
+async def _prove(protocol: Framed | Tls) -> None:
+    if isinstance(protocol, Tls):
+        await protocol.handshake(PROVE_WITHIN)
 
 
 async def dial_bare(address: Address) -> Any:
