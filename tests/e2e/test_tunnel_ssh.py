@@ -137,7 +137,15 @@ def _echo(sshd: Sshd, port: int) -> bytes:
     return sshd.run(port, "echo forwarded").stdout
 
 
-def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd) -> None:
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(0, id="a moment"),
+        pytest.param(150, id="minutes", marks=[pytest.mark.deep, pytest.mark.timeout(400)]),
+    ],
+)
+def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd, seconds: float) -> None:
+    """The one that stays is silent while the others come and go."""
     stays = Terminal(sshd.command(pair.entrances["ssh"], "/bin/sh", flags=["-tt"]))
     stays.type("stty -echo; echo rea''dy\n")
     stays.expect(b"ready")
@@ -147,9 +155,13 @@ def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd) -> No
         done = sshd.run(pair.entrances["ssh"], "cat; echo $((1000+1))", stdin=data + bytes(str(number), "ascii"))
         return done.stdout
 
+    until = time.monotonic() + seconds
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(session, range(50)))
-    assert answers == [data + str(number).encode() + b"1001\n" for number in range(50)]
+        while True:
+            answers = list(pool.map(session, range(50)))
+            assert answers == [data + str(number).encode() + b"1001\n" for number in range(50)]
+            if time.monotonic() > until:
+                break
     stays.type("echo still he''re\n")
     stays.expect(b"still here")
     stays.type("exit\n")

@@ -43,6 +43,14 @@ def test_without_limits_everybody_may() -> None:
         sessions.enter("ssh", "a")
 
 
+def test_the_proxy_itself_is_no_client_but_uses_a_service() -> None:
+    sessions = Sessions(Limits(service=3, client=1))
+    for _ in range(3):
+        sessions.enter("wiki", "")
+    with pytest.raises(Refusal, match="wiki has 3"):
+        sessions.enter("wiki", "")
+
+
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 3)), min_size=1))
 def test_a_paced_stream_keeps_to_its_rate(reads: list[tuple[int, float]]) -> None:
     rate, now, total = 1000, 0.0, 0

@@ -45,10 +45,10 @@ class Sessions:
     clients: Counter[str] = field(default_factory=Counter)
 
     def enter(self, service: str, client: str) -> None:
-        """Count a session in. Raises Refusal over a limit."""
+        """Count a session in; no client is this proxy itself, which speaks for many. Raises Refusal over a limit."""
         if self.limits.service and self.services[service] >= self.limits.service:
             raise Refusal(Reason.LIMIT, f"{service} has {self.limits.service} sessions")
-        if self.limits.client and self.clients[client] >= self.limits.client:
+        if client and self.limits.client and self.clients[client] >= self.limits.client:
             raise Refusal(Reason.LIMIT, f"client {client} has {self.limits.client} sessions")
         self.services[service] += 1
         self.clients[client] += 1
