@@ -114,3 +114,41 @@ async def test_a_second_script_brings_its_own_settings_and_shares_the_rest() -> 
     with taddons.context() as context:
         context.master.addons.add(*chain(Paint()))
         assert [policy.name for policy in chain(Other())] == ["settings of other", "other"]
+
+
+async def test_a_default_is_parsed_when_it_is_first_read() -> None:
+    parsed: list[str] = []
+
+    def parse(text: str) -> str:
+        parsed.append(text)
+        return text.upper()
+
+    class Lazy:
+        name = "lazy"
+        lazy_text = Setting("default", parse, "Some text.")
+
+    lazy = Lazy()
+    with taddons.context() as context:
+        context.master.addons.add(*chain(lazy))
+        assert parsed == []
+        assert [lazy.lazy_text, lazy.lazy_text] == ["DEFAULT", "DEFAULT"]
+        context.options.update(lazy_text="other")
+        assert lazy.lazy_text == "OTHER"
+        context.options.update(lazy_text="default")
+        assert lazy.lazy_text == "DEFAULT"
+    assert parsed == ["default", "other", "default"]
+
+
+async def test_options_are_declared_as_one_change() -> None:
+    changes: list[set[str]] = []
+
+    class Watcher:
+        def configure(self, updated: set[str]) -> None:
+            changes.append(updated)
+
+    with taddons.context(Watcher()) as context:
+        changes.clear()
+        context.master.addons.add(Settings([Paint()]))
+        assert changes == [{"paint_size", "paint_colours"}]
+        context.options.update(paint_size="2k")
+        assert changes[1:] == [{"paint_size"}]

@@ -10,24 +10,54 @@ ADDONS = Path(__file__).parents[1] / "addons"
 STARTED = """
 import runpy, sys
 from mitmproxy.test import taddons
-with taddons.context(*runpy.run_path("policy.py")["addons"]):
-    print(*sys.modules, sep="\\n")
+with taddons.context(*runpy.run_path("policy.py")["addons"]) as context:
+    context.options.update(**{options})
+    print(*[name for name, module in sys.modules.items() if type(module).__name__ != "_LazyModule"], sep="\\n")
 """
 
 
-@pytest.fixture(scope="module")
-def started() -> set[str]:
-    """Name the modules there are once policy.py is loaded and nothing is set."""
-    python = [sys.executable, "-c", STARTED]
+def started(**options: str | list[str]) -> set[str]:
+    """Name the modules whose code has run once policy.py is loaded with some options."""
+    python = [sys.executable, "-c", STARTED.format(options=options)]
     ran = subprocess.run(python, cwd=ADDONS, capture_output=True, text=True, timeout=60, check=True)
     return set(ran.stdout.split())
 
 
+@pytest.fixture(scope="module")
+def by_default() -> set[str]:
+    return started()
+
+
 @pytest.mark.parametrize("module", ["proxy_policies.cache.addon", "proxy_policies.capture.addon"])
-def test_a_default_start_loads_the_policies(started: set[str], module: str) -> None:
-    assert module in started
+def test_a_default_start_loads_the_policies(by_default: set[str], module: str) -> None:
+    assert module in by_default
 
 
-@pytest.mark.parametrize("module", ["jsonpath", "sqlite3", "redis", "playwright", "asyncssh"])
-def test_a_default_start_leaves_out(started: set[str], module: str) -> None:
-    assert module not in started
+LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playwright", "asyncssh"]
+OURS = [
+    *("cache.disk", "cache.redis_store", "encoding.codecs", "explain.words", "policy_file.document"),
+    *("capture.flows", "capture.matching", "capture.model", "capture.redact", "capture.sink", "capture.tape"),
+    *("reverse_tunnel.home", "reverse_tunnel.identity", "reverse_tunnel.messages", "reverse_tunnel.work"),
+]
+
+
+@pytest.mark.parametrize("module", [*LIBRARIES, *(f"proxy_policies.{name}" for name in OURS)])
+def test_a_default_start_leaves_out(by_default: set[str], module: str) -> None:
+    assert module not in by_default
+
+
+@pytest.mark.parametrize(
+    ("options", "module"),
+    [
+        ({"capture_file": "{tmp}/made.har"}, "proxy_policies.capture.sink"),
+        ({"replay_file": "{tmp}/none.har", "replay_mode": "new"}, "proxy_policies.capture.tape"),
+        ({"capture_redact": ["json:$.name"]}, "jsonpath"),
+        ({"cache": "disk:{tmp}/cache"}, "sqlite3"),
+        ({"policy_file": "{tmp}/policy.yaml"}, "proxy_policies.policy_file.document"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_an_option_brings(tmp_path: Path, options: dict[str, str | list[str]], module: str) -> None:
+    (tmp_path / "policy.yaml").write_text("cache: off\n")
+    fitted = {name: text.format(tmp=tmp_path) if isinstance(text, str) else text for name, text in options.items()}
+    assert module in started(**fitted, confdir=str(tmp_path))

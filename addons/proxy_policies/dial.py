@@ -11,14 +11,17 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from aiohappyeyeballs import start_connection
 from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server
 
 from proxy_policies.addresses import format_target, is_address
+from proxy_policies.later import later
 from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import Setting, parse_duration
+
+with later():
+    import aiohappyeyeballs
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
@@ -66,7 +69,7 @@ async def _connect(host: str, port: int, how: dict[str, Any]) -> Streams:
         return await asyncio.open_connection(str(found[0][4][0]), port, **how)
     ours = await loop.getaddrinfo(*local) if (local := how.get("local_addr")) else None
     # asyncio's own happy_eyeballs_delay fails an assertion on Python 3.13.0 with mitmproxy's eager tasks
-    sock = await start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
+    sock = await aiohappyeyeballs.start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
     return await asyncio.open_connection(sock=sock)
 
 

@@ -227,7 +227,7 @@ def parse_directives(value: str | None) -> list[tuple[str, str | None]]:
 
 # RFC 9110, section 8.8.3: entity tags
 
-_ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[\x21\x23-\x7e\x80-\U0010ffff]*)"')
+_ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^\x00-\x20"\x7f]*)"')
 
 
 @dataclass(frozen=True, slots=True)

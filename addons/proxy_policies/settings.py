@@ -11,6 +11,7 @@ mitmproxy sees `str` and `Sequence[str]` options only: a bad `int` or `bool`
 would kill the script loader unseen and leave the proxy running bare.
 """
 
+import contextlib
 import difflib
 import logging
 import re
@@ -20,8 +21,9 @@ from typing import Any, Protocol, Self, overload
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
+from mitmproxy.optmanager import OptManager
 
-from proxy_policies import command_line
+from proxy_policies import command_line, worker
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +31,15 @@ logger = logging.getLogger(__name__)
 class Setting[T]:
     """One option: its default as text, its parser, its help.
 
-    The option's type is `Sequence[str]` when the default is a tuple, else `str`.
+    The option's type is `Sequence[str]` when the default is a tuple, else `str`. `alone` says why only one process may
+    have it, where it is not for several workers on one port.
     """
 
-    def __init__(self, default: str | tuple[str, ...], parse: Callable[[Any], T], help: str) -> None:
+    def __init__(self, default: str | tuple[str, ...], parse: Callable[[Any], T], help: str, alone: str = "") -> None:
         self.default = default
         self.parse = parse
         self.help = help
+        self.alone = alone
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -52,10 +56,26 @@ class Setting[T]:
         value: T = vars(policy).setdefault(self.name, self.parse(self.default))
         return value
 
+    def set_to(self, text: str | Sequence[str]) -> dict[str, T]:
+        """Parse a value into the attribute it makes; none for the default, which is parsed when it is first read.
+
+        What a policy needs for an option that nobody set need not even be imported. Raises ValueError.
+        """
+        if text == self.default_value:
+            return {}
+        if self.alone and worker.number():
+            raise ValueError(f"not with several workers: {self.alone}")
+        return {self.name: self.parse(text)}
+
     @property
     def is_list(self) -> bool:
         """Say whether the option is repeated to give several values."""
         return isinstance(self.default, tuple)
+
+    @property
+    def default_value(self) -> str | list[str]:
+        """The default as mitmproxy wants it."""
+        return self.default if isinstance(self.default, str) else list(self.default)
 
     @property
     def typespec(self) -> Any:
@@ -107,37 +127,37 @@ class Settings:
 
         The command line wins; mitmproxy would let config.yaml win over `--set`.
         """
-        said = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options)
-        for name, setting in self._settings.items():
-            self._fit_deferred(name, setting, said.values_of(name))
-            default = list(setting.default) if setting.is_list else setting.default
-            loader.add_option(name, setting.typespec, default, setting.help)
+        self._fit_deferred()
+        with told_at_once(ctx.options):
+            for name, setting in self._settings.items():
+                loader.add_option(name, setting.typespec, setting.default_value, setting.help)
 
-    def _fit_deferred(self, name: str, setting: Setting[Any], said: list[str] | None) -> None:
-        if name not in ctx.options.deferred:
-            return
-        deferred = ctx.options.deferred[name]
-        try:
-            value = fit(getattr(deferred, "val", None) if said is None else said, deferred, setting.is_list)
-        except ValueError as error:
-            logger.error(f"option {name}: {error}")
-            del ctx.options.deferred[name]
-        else:
-            ctx.options.deferred[name] = value
+    def _fit_deferred(self) -> None:
+        names = [name for name in self._settings if name in ctx.options.deferred]
+        said = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options) if names else command_line.Said()
+        for name in names:
+            deferred, strings = ctx.options.deferred[name], said.values_of(name)
+            if strings is None:
+                strings = getattr(deferred, "val", None)
+            try:
+                ctx.options.deferred[name] = fit(strings, deferred, self._settings[name].is_list)
+            except ValueError as error:
+                logger.error(f"option {name}: {error}")
+                del ctx.options.deferred[name]
 
     def configure(self, updated: set[str]) -> None:
         """Parse what changed; nothing takes effect unless all of it is right."""
-        accepted: list[tuple[object, str, Any]] = []
+        accepted: list[tuple[str, dict[str, Any]]] = []
         for name in sorted(updated & self._settings.keys()):
             text = getattr(ctx.options, name)
             try:
-                value = self._settings[name].parse(text)
+                accepted.append((name, self._settings[name].set_to(text)))
             except ValueError as error:
                 refuse(f"option {name}{_quoted(name, text)}: {error}")
-            else:
-                accepted += [(policy, name, value) for policy in self._owners[name]]
-        for policy, name, value in accepted:
-            vars(policy)[name] = value
+        for name, attribute in accepted:
+            for policy in self._owners[name]:
+                vars(policy).pop(name, None)
+                vars(policy).update(attribute)
 
     def running(self) -> None:
         """Name the options that nobody knows and that look like ours."""
@@ -145,6 +165,18 @@ class Settings:
             nearest = difflib.get_close_matches(unknown, self._settings, 1, 0.8)
             if nearest and unknown not in ctx.options:
                 logger.error(f"unknown option {unknown!r}; did you mean {nearest[0]!r}?")
+
+
+@contextlib.contextmanager
+def told_at_once(options: OptManager) -> Iterator[None]:
+    """Tell of changes in the block as of one: mitmproxy would have every addon look at each option that is declared."""
+    names: set[str] = set()
+    vars(options.changed)["send"] = lambda updated: names.update(updated)
+    try:
+        yield
+    finally:
+        del vars(options.changed)["send"]
+    options.changed.send(updated=names)
 
 
 SECRETIVE = ("secret", "auth", "pass", "token", "purge")

@@ -18,12 +18,12 @@ Start = Callable[..., Mitmdump]
 Origins = Callable[..., Origin]
 
 COUNTING = """
-import proxy_policies.encoding.addon as encoding
-genuine = encoding.encoder
+import proxy_policies.encoding.codecs as codecs
+genuine = codecs.encoder
 def counted(coding, **options):
     print("compressing with", coding, flush=True)
     return genuine(coding, **options)
-encoding.encoder = counted
+codecs.encoder = counted
 """
 """A second script that says each time an encoder is made."""
 GZIP = ("-H", "Accept-Encoding: gzip")

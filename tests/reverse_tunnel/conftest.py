@@ -15,7 +15,7 @@ from tests.support.waiting import free_port
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
 from proxy_policies.reverse_tunnel.identity import Credentials
-from proxy_policies.reverse_tunnel.messages import Address
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import Entrance, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 

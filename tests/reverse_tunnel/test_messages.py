@@ -29,8 +29,8 @@ from proxy_policies.reverse_tunnel.messages import (
     Welcome,
     decode,
     encode,
-    is_name,
 )
+from proxy_policies.reverse_tunnel.names import is_name
 
 TOKEN, NONCE = "t" * 43, "ab" * 32
 

@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 from proxy_policies.cache.careful import Careful
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.store import Store
+from proxy_policies.later import later
+
+with later():
+    from proxy_policies.cache import disk, redis_store
 
 FORMS = "off, memory, disk:FOLDER or redis://HOST:PORT/DB"
 
@@ -46,20 +50,13 @@ def _redis(text: str) -> Choice:
 
 
 def open_store(choice: Choice, limit: int) -> Store | None:
-    """Open the store that was chosen, None for off; raises OSError when its folder cannot be used.
-
-    A store is imported when it is chosen: SQLite and Redis cost every start something.
-    """
+    """Open the store that was chosen, None for off; raises OSError when its folder cannot be used."""
     match choice.kind:
         case "memory":
             return MemoryStore(limit)
         case "disk":
-            from proxy_policies.cache.disk import DiskStore
-
-            return Careful(DiskStore(Path(choice.place), limit), choice.place)
+            return Careful(disk.DiskStore(Path(choice.place), limit), choice.place)
         case "redis":
-            from proxy_policies.cache.redis_store import RedisStore
-
-            return Careful(RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
+            return Careful(redis_store.RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
         case _:
             return None

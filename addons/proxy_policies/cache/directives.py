@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import http_sf
-
 from proxy_policies.fields import Fields, split_list, tokens, unquote
+from proxy_policies.later import later
+
+with later():
+    import http_sf
 
 MAX_DELTA = 2**31
 """Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""

@@ -1,10 +1,23 @@
 """Options that the capture and the replay policy share."""
 
-from proxy_policies.capture import redact
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy_policies.later import later
 from proxy_policies.settings import Setting
+
+with later():
+    from proxy_policies.capture import redact
+
+
+def parse_rules(specs: Sequence[str]) -> redact.Rules:
+    """Read `capture_redact`; raises ValueError."""
+    return redact.parse_rules(specs)
+
 
 REDACT = Setting(
     (),
-    redact.parse_rules,
+    parse_rules,
     "Further secrets: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME; keep:NAME is no secret.",
 )

@@ -1,8 +1,8 @@
-"""JSONPath (RFC 9535), which selects parts of a body; the library is slow to import, so the first path brings it."""
+"""JSONPath (RFC 9535), which selects parts of a body."""
 
-from typing import TYPE_CHECKING
+from proxy_policies.later import later
 
-if TYPE_CHECKING:
+with later():
     import jsonpath
 
 type Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
@@ -10,8 +10,6 @@ type Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
 
 def compile_path(path: str) -> Path:
     """Compile a JSONPath. Raises ValueError."""
-    import jsonpath
-
     try:
         return jsonpath.compile(path)
     except jsonpath.JSONPathError as error:

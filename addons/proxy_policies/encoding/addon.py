@@ -4,17 +4,20 @@ from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Replace, Stage
-from proxy_policies.encoding.codecs import encoder
 from proxy_policies.encoding.decision import MATCHED, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
 from proxy_policies.encoding.tags import Weakened, names_weakly
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.encoding.wishes import parse_codings, read_rule
 from proxy_policies.fields import Fields
+from proxy_policies.later import later
 from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
 from proxy_policies.streaming import declared_length, is_endless
+
+with later():
+    from proxy_policies.encoding import codecs
 
 _weakened = Weakened()
 """Shared by the two below, which stand on either side of the cache."""
@@ -84,7 +87,7 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> 
     elif flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
     else:
-        known.response_body.add(Stage.ENCODER, encoder(coding, eager=endless))
+        known.response_body.add(Stage.ENCODER, codecs.encoder(coding, eager=endless))
         if variants and (tap := variants.keep(coding)):
             known.response_body.tap(Stage.VARIANT, tap)
     return kept is not None

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proxy_policies.encoding.codecs import CODECS
+from proxy_policies.later import later
 from proxy_policies.rules import Rule
+
+with later():
+    from proxy_policies.encoding import codecs
 
 OFF = "off"
 
@@ -26,8 +29,8 @@ def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
     if names in ([], [OFF]):
         return ()
     for name in names:
-        if name not in CODECS:
-            raise ValueError(f"{name!r} is no coding we make; choose among {', '.join(CODECS)}, or {OFF} alone")
+        if name not in codecs.CODECS:
+            raise ValueError(f"{name!r} is no coding we make; choose among {', '.join(codecs.CODECS)}, or {OFF} alone")
     return tuple(dict.fromkeys(names))
 
 

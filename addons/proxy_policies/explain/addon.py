@@ -9,7 +9,10 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.explain.view import PolicyView, withdraw
-from proxy_policies.explain.words import story, verdict
+from proxy_policies.later import later
+
+with later():
+    from proxy_policies.explain import words
 
 COMMENTED = "policy_comment"
 """Where the flow keeps the comment we gave it, to tell it from the user's."""
@@ -37,7 +40,9 @@ class Explain:
 
     def explain(self, flows: Sequence[Flow]) -> Sequence[str]:
         """Tell what the policies did with flows, and why."""
-        return [line for each in flows for line in (_title(each), *(f"  {line}" for line in story(trace.notes(each))))]
+        return [
+            line for each in flows for line in (_title(each), *(f"  {line}" for line in words.story(trace.notes(each))))
+        ]
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Comment on the flow, and tell its story once mitmdump has printed it."""
@@ -78,14 +83,14 @@ class Explain:
 def comment(flow: Flow) -> None:
     """Say the verdict in the flow's comment, unless the user has written one."""
     if flow.comment == flow.metadata.get(COMMENTED, ""):
-        flow.comment = verdict(trace.notes(flow))
+        flow.comment = words.verdict(trace.notes(flow))
         flow.metadata[COMMENTED] = flow.comment
 
 
 def _print(flow: Flow) -> None:
     dumper: Any = ctx.master.addons.get("dumper")
     if dumper is not None and ctx.options.flow_detail >= DETAILED and trace.notes(flow) and dumper.match(flow):
-        dumper.echo("\n".join(story(trace.notes(flow))), ident=4, dim=True)
+        dumper.echo("\n".join(words.story(trace.notes(flow))), ident=4, dim=True)
         dumper.outfp.flush()
 
 

@@ -3,7 +3,10 @@
 from mitmproxy import contentviews
 
 from proxy_policies import trace
-from proxy_policies.explain.words import NOTHING, paragraphs
+from proxy_policies.later import later
+
+with later():
+    from proxy_policies.explain import words
 
 
 class PolicyView(contentviews.Contentview):
@@ -14,7 +17,7 @@ class PolicyView(contentviews.Contentview):
 
     def prettify(self, data: bytes, metadata: contentviews.Metadata) -> str:
         """Tell what the policies did, one line for each decision."""
-        return paragraphs(trace.notes(metadata.flow)) if metadata.flow else NOTHING
+        return words.paragraphs(trace.notes(metadata.flow)) if metadata.flow else words.NOTHING
 
     def render_priority(self, data: bytes, metadata: contentviews.Metadata) -> float:
         """Stand back from the choice of the best view."""

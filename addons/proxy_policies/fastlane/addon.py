@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
+from proxy_policies import worker
 from proxy_policies.fastlane import set_up
 from proxy_policies.fastlane.desks import Desks
 from proxy_policies.fastlane.dispatch import Dispatch
@@ -20,7 +20,6 @@ from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.hits import Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
-from proxy_policies.fastlane.workers import WORKER
 from proxy_policies.settings import Setting, one_of
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Fastlane:
 
     def running(self) -> None:
         """Say, once, that several workers share no memory."""
-        if os.environ.get(WORKER) == "1" and getattr(ctx.options, "cache", "") == "memory":
+        if worker.number() == 1 and getattr(ctx.options, "cache", "") == "memory":
             logger.info("each worker has a cache of its own; --set cache=disk:FOLDER is one for all")
 
     def done(self) -> None:

@@ -17,8 +17,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-WORKER = "PROXY_POLICIES_WORKER"
-"""The environment variable that tells a worker its number, from 1."""
+from proxy_policies import worker
+
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
 """The environment variable that names the descriptor on which a worker tells that it listens."""
 PATIENCE = 6.0  # seconds that a worker has to end when it is asked to
@@ -99,7 +99,12 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, WORKER: str(number), TELLS: str(self._told), "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                worker.VARIABLE: str(number if self._count > 1 else worker.ALONE),
+                TELLS: str(self._told),
+                "PYTHONUNBUFFERED": "1",
+            },
             pass_fds=(self._told,),
             start_new_session=True,  # Ctrl-C is for us to pass on
         )

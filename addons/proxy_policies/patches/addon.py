@@ -8,6 +8,7 @@ from proxy_policies.patches import (
     answers,
     asked_host,
     closing,
+    commands,
     dialling,
     framing,
     h2_names,
@@ -23,6 +24,7 @@ from proxy_policies.patches import (
 from proxy_policies.patches.patch import Patch
 
 PATCHES: tuple[Patch, ...] = (
+    commands.PATCH,
     *framing.PATCHES,
     answers.PATCH,
     asked_host.PATCH,

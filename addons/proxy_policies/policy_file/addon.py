@@ -4,22 +4,24 @@ The command line wins over the file, and the file over config.yaml. A file that
 cannot be applied whole is not applied at all.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx, exceptions
-from mitmproxy.addonmanager import Loader
 
 from proxy_policies import command_line, settings
-from proxy_policies.policy_file.document import Entry, read
-from proxy_policies.policy_file.fitting import fit_all
-from proxy_policies.policy_file.layers import Plan, plan
-from proxy_policies.policy_file.watch import Sight, Unreadable, Watch, look
+from proxy_policies.later import later
 from proxy_policies.settings import Setting, settings_of
+
+with later():
+    from proxy_policies.policy_file import document, fitting, layers, watch
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +41,17 @@ class PolicyFile:
     policy_file = Setting("", parse_path, "YAML file of options, applied at start and whenever it changes.")
 
     def __init__(self) -> None:
-        self._said = command_line.Said()
         self._path: Path | None = None
-        self._watch = Watch("")
         self._before: Mapping[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def load(self, loader: Loader) -> None:
-        """Learn what the command line said."""
-        self._said = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+    @cached_property
+    def _watch(self) -> watch.Watch:
+        return watch.Watch("")
+
+    @cached_property
+    def _said(self) -> command_line.Said:
+        return command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options)
 
     def configure(self, updated: set[str]) -> None:
         """Take up the file, or another one; refuse what cannot be applied whole."""
@@ -59,26 +63,30 @@ class PolicyFile:
 
     def running(self) -> None:
         """Apply what the file has for scripts that were loaded after us; from now on, watch it."""
-        try:
-            self._apply(self._watch.sight)
-        except ValueError as error:
-            settings.refuse(f"policy_file {self._path}: {error}")
+        if self._path:
+            self._apply_for_all(self._path)
         self._task = asyncio.create_task(self._follow())
 
     def done(self) -> None:
         """Stop watching; put back what the file had changed, unless mitmproxy ends anyway."""
         if self._task:
             self._task.cancel()
-        if not ctx.master.should_exit.is_set():
+        if self._before and not ctx.master.should_exit.is_set():
             self._before = {name: value for name, value in self._before.items() if name in ctx.options}
-            self._set(plan(_current(), self._before, {}), [])
+            self._set(layers.plan(_current(), self._before, {}), [])
+
+    def _apply_for_all(self, path: Path) -> None:
+        try:
+            self._apply(self._watch.sight)
+        except ValueError as error:
+            settings.refuse(f"policy_file {path}: {error}")
 
     def _take_up(self, path: Path | None) -> None:
-        sight = look(path) if path else ""
+        sight = watch.look(path) if path else ""
         if starting := settings.is_starting():
             self._restate(_entries(sight))
         self._apply(sight, of_others=not starting)
-        self._path, self._watch = path, Watch(sight)
+        self._path, self._watch = path, watch.Watch(sight)
 
     def _restate(self, names: Collection[str]) -> None:
         """Let the command line win over config.yaml in what the file speaks of."""
@@ -87,19 +95,19 @@ class PolicyFile:
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 
-    def _apply(self, sight: Sight, of_others: bool = True) -> Plan:
+    def _apply(self, sight: watch.Sight, of_others: bool = True) -> layers.Plan:
         """Apply the file's text whole; raises ValueError, and changes nothing then.
 
         Without `of_others`, options that nobody knows yet are left for later.
         """
         entries = [entry for name, entry in _entries(sight).items() if name not in self._said.names]
         known = [entry for entry in entries if of_others or entry.name in ctx.options]
-        planned = plan(_current(), self._before, fit_all(known, ctx.options, _our_settings()))
+        planned = layers.plan(_current(), self._before, fitting.fit_all(known, ctx.options, _our_settings()))
         self._set(planned, known)
         self._before = planned.before
         return planned
 
-    def _set(self, planned: Plan, entries: Sequence[Entry]) -> None:
+    def _set(self, planned: layers.Plan, entries: Sequence[document.Entry]) -> None:
         try:
             ctx.options.update(**planned.updates)
         except exceptions.OptionsError as error:
@@ -113,11 +121,11 @@ class PolicyFile:
 
     def look_again(self, path: Path) -> None:
         """Follow the file if it has changed and stands still, or say in one line why not."""
-        gone = isinstance(self._watch.sight, Unreadable)
-        sight = look(path)
+        gone = isinstance(self._watch.sight, watch.Unreadable)
+        sight = watch.look(path)
         if not self._watch.settles(sight):
             return
-        if isinstance(sight, Unreadable):
+        if isinstance(sight, watch.Unreadable):
             logger.warning(f"policy_file {path}: {sight.reason}; what it said stays in force until it is back")
             return
         try:
@@ -127,7 +135,7 @@ class PolicyFile:
         else:
             logger.info(f"policy_file {path}: {'back' if gone else 'changed'}; {self._summary(planned)}")
 
-    def _summary(self, planned: Plan) -> str:
+    def _summary(self, planned: layers.Plan) -> str:
         applied = planned.updates.keys() - planned.returned
         parts = {
             "set": applied,
@@ -138,10 +146,10 @@ class PolicyFile:
         return "; ".join(said) or "nothing to do"
 
 
-def _entries(sight: Sight) -> dict[str, Entry]:
-    if isinstance(sight, Unreadable):
+def _entries(sight: watch.Sight) -> dict[str, document.Entry]:
+    if isinstance(sight, watch.Unreadable):
         raise ValueError(sight.reason)
-    return read(sight)
+    return document.read(sight)
 
 
 def _current() -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _our_settings() -> dict[str, Setting[Any]]:
     return {setting.name: setting for addon in ctx.master.addons.lookup.values() for setting in settings_of(addon)}
 
 
-def _blame(reason: str, entries: Sequence[Entry], updates: Collection[str]) -> str:
+def _blame(reason: str, entries: Sequence[document.Entry], updates: Collection[str]) -> str:
     """Name the lines that may be at fault: those the reason names, else all that would have changed something."""
     changing = [entry for entry in entries if entry.name in updates]
     suspects = [entry for entry in changing if entry.name in reason] or changing

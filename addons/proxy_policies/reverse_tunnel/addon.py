@@ -6,6 +6,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
+from functools import cached_property
 
 from mitmproxy import http
 from mitmproxy.addonmanager import Loader
@@ -13,20 +14,19 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import dial
-from proxy_policies.reverse_tunnel import identity, options, report, services
-from proxy_policies.reverse_tunnel.flows import Flows
-from proxy_policies.reverse_tunnel.home import Home as HomeEnd
-from proxy_policies.reverse_tunnel.home import HomeConfig
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Mode
-from proxy_policies.reverse_tunnel.messages import Address, Refusal
+from proxy_policies.later import later
+from proxy_policies.reverse_tunnel import options, services
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.tasks import Tasks
-from proxy_policies.reverse_tunnel.work import Work as WorkEnd
-from proxy_policies.reverse_tunnel.work import WorkConfig
 from proxy_policies.settings import Setting, as_text, parse_size, refuse
+
+with later():
+    from proxy_policies.reverse_tunnel import flows, home, identity, messages, report, work
 
 logger = logging.getLogger(__name__)
 
 END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
+ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
 
 
@@ -37,35 +37,47 @@ class _End(ABC):
     kind = ""
 
     def __init__(self) -> None:
-        self._credentials = NO_CREDENTIALS
+        self._known: identity.Credentials | None = None
         self._tasks = Tasks()
         self._lock = asyncio.Lock()
         self._is_running = False
+        self._has_begun = False
 
     def configure(self, updated: set[str]) -> None:
         """Take changed options up; what is wrong with certificates or secrets is said at once."""
         if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on():
             try:
-                self._credentials = identity.load(self.kind, *self.how())
+                self._known = identity.load(self.kind, *self.how())
             except ValueError as error:
                 refuse(str(error))
                 return
             self.warn_of_plain()
-        if self._is_running and any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated):
+        if any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated) and self._is_wanted():
             self._tasks.spawn(self._apply())
+
+    def _is_wanted(self) -> bool:
+        return self._is_running and (self._has_begun or self.is_on())
+
+    @property
+    def credentials(self) -> identity.Credentials:
+        """Who we are, once this end has been on."""
+        return self._known or identity.NO_CREDENTIALS
 
     async def running(self) -> None:
         """Start."""
         self._is_running = True
-        await self._apply()
+        if self._is_wanted():
+            await self._apply()
 
     async def done(self) -> None:
         """End."""
         self._is_running = False
-        async with asyncio.timeout(END_WITHIN):
-            await self.end()
+        if self._has_begun:
+            async with asyncio.timeout(END_WITHIN):
+                await self.end()
 
     async def _apply(self) -> None:
+        self._has_begun = True
         async with self._lock:
             await self.apply()
 
@@ -84,7 +96,7 @@ class _End(ABC):
     def warn_of_plain(self) -> None:
         """Say it where anybody on the way can read along, or join in."""
         address = self.plain_over()
-        if self._credentials.mode is Mode.NONE and address and not services.is_loopback(address[0]):
+        if self.credentials.mode is identity.Mode.NONE and address and not services.is_loopback(address[0]):
             shown = services.show_address(address)
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
 
@@ -101,7 +113,9 @@ class Home(_End):
     """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
 
     name = kind = "home"
-    home_listen = Setting("", services.parse_listen, "Reverse tunnel: where works dial in, PORT or HOST:PORT.")
+    home_listen = Setting(
+        "", services.parse_listen, "Reverse tunnel: where works dial in, PORT or HOST:PORT.", alone=ONE_END
+    )
     home_clients = Setting(
         (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK]; repeat it."
     )
@@ -119,9 +133,10 @@ class Home(_End):
     )
     home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's content its flow keeps.")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.home = HomeEnd(Flows(lambda: self.home_keep))
+    @cached_property
+    def _home(self) -> home.Home:
+        """The end itself."""
+        return home.Home(flows.Flows(lambda: self.home_keep))
 
     def is_on(self) -> bool:
         """Say whether works may dial in."""
@@ -137,25 +152,29 @@ class Home(_End):
 
     async def apply(self) -> None:
         """Do what the options say."""
-        config = HomeConfig(
+        config = home.HomeConfig(
             self.home_listen,
-            self._credentials,
+            self.credentials,
             self.tunnel_heartbeat,
             self.home_clients,
             self.home_allow,
             self.home_limits,
         )
-        await self.home.apply(config)
+        await self._home.apply(config)
 
     async def running(self) -> None:
         """Start, and show the way to internal names."""
         await super().running()
         dial.add_route(self._route)
 
+    async def done(self) -> None:
+        """End, and the way with it."""
+        dial.remove_route(self._route)
+        await super().done()
+
     async def end(self) -> None:
         """End everything."""
-        dial.remove_route(self._route)
-        await self.home.close()
+        await self._home.close()
 
     # SERVICE.WORK.internal
 
@@ -165,8 +184,8 @@ class Home(_End):
 
     async def _connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            return await self.home.connect(service, work)
-        except Refusal as refusal:
+            return await self._home.connect(service, work)
+        except messages.Refusal as refusal:
             logger.warning(f"home: refused this proxy to {service}@{work}: {refusal}")
             raise ConnectionRefusedError(str(refusal)) from None
 
@@ -193,18 +212,18 @@ class Home(_End):
 
     def status(self) -> str:
         """Say which works are connected, what they offer, and which sessions live."""
-        return report.status(self.home)
+        return report.status(self._home)
 
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
-        return f"closed {self.home.visits.close(which)}"
+        return f"closed {self._home.visits.close(which)}"
 
 
 class Work(_End):
     """Dials home, and offers services."""
 
     name = kind = "work"
-    work_home = Setting("", services.parse_home, "Reverse tunnel: where home is, HOST:PORT.")
+    work_home = Setting("", services.parse_home, "Reverse tunnel: where home is, HOST:PORT.", alone=ONE_END)
     work_name = Setting("work", services.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
     work_services = Setting(
         (), services.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
@@ -215,9 +234,10 @@ class Work(_End):
     work_secret = Setting("", as_text, "Reverse tunnel: the secret shared with home, or @FILE that holds it.")
     work_pool = Setting("2", options.parse_spares, "Reverse tunnel: data connections to keep ready, 0 to 16.")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.work = WorkEnd()
+    @cached_property
+    def _work(self) -> work.Work:
+        """The end itself."""
+        return work.Work()
 
     def is_on(self) -> bool:
         """Say whether there is a home to dial."""
@@ -233,16 +253,16 @@ class Work(_End):
 
     async def apply(self) -> None:
         """Do what the options say."""
-        config = WorkConfig(
+        config = work.WorkConfig(
             self.work_home,
-            self._credentials.name or self.work_name,
-            self._credentials,
+            self.credentials.name or self.work_name,
+            self.credentials,
             self.tunnel_heartbeat,
             self.work_services,
             self.work_pool,
         )
-        await self.work.apply(config)
+        await self._work.apply(config)
 
     async def end(self) -> None:
         """End everything."""
-        await self.work.close()
+        await self._work.close()

@@ -14,7 +14,8 @@ from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.tls import Tls
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN
-from proxy_policies.reverse_tunnel.messages import Address, Message, decode
+from proxy_policies.reverse_tunnel.messages import Message, decode
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import show_address
 from proxy_policies.reverse_tunnel.tasks import Tasks
 

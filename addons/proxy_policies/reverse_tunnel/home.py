@@ -17,7 +17,6 @@ from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_name
 from proxy_policies.reverse_tunnel.limits import NO_LIMITS, PROVE_WITHIN, Gate, Limits, Pacer, Seldom
 from proxy_policies.reverse_tunnel.messages import (
-    Address,
     Claim,
     Hello,
     ProtocolError,
@@ -26,6 +25,7 @@ from proxy_policies.reverse_tunnel.messages import (
     Refuse,
     encode,
 )
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, Entrance
 from proxy_policies.reverse_tunnel.session import Call, HomeSession
 from proxy_policies.reverse_tunnel.tasks import Tasks

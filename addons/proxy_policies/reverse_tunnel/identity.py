@@ -20,7 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from proxy_policies.reverse_tunnel import certificates
-from proxy_policies.reverse_tunnel.messages import PROTOCOL, is_name
+from proxy_policies.reverse_tunnel.messages import PROTOCOL
+from proxy_policies.reverse_tunnel.names import is_name
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
 MIN_SECRET = 12  # characters; stretching helps a weak secret, it does not save it

@@ -15,13 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, get_type_hints
 
 from proxy_policies.relay.frames import Bytes, Kind, frame
+from proxy_policies.reverse_tunnel.names import Address, is_name
 
 VERSION = 1
 PROTOCOL = "proxy-policies tunnel"
 
-type Address = tuple[str, int]
-
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 random bytes, base64url
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -52,11 +50,6 @@ class Refusal(ValueError):
     def __init__(self, reason: Reason, text: str = "") -> None:
         super().__init__(f"{reason}: {text}" if text else str(reason))
         self.reason, self.text = reason, text
-
-
-def is_name(text: str) -> bool:
-    """Whether the text can name a home, a work or a service: one label of a host name, in lower case."""
-    return _LABEL.fullmatch(text) is not None
 
 
 # Readers of one JSON value each. ValueError says what was expected.

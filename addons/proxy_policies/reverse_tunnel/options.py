@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.later import later
 from proxy_policies.settings import parse_duration, parse_size
+
+with later():
+    from proxy_policies.reverse_tunnel import limits
 
 MAX_SPARES = 16
 
 
-def parse_limits(text: str) -> Limits:
+def parse_limits(text: str) -> limits.Limits:
     """Read `service=100,client=10,rate=10m`, or some of them."""
     found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -16,7 +19,7 @@ def parse_limits(text: str) -> Limits:
         if name not in ("service", "client", "rate") or not equals or name in found:
             raise ValueError("write service=SESSIONS,client=SESSIONS,rate=BYTES, or some of them")
         found[name] = parse_size(value)
-    return Limits(**found)
+    return limits.Limits(**found)
 
 
 def parse_heartbeat(text: str) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from proxy_policies.reverse_tunnel.messages import Address, is_name
+from proxy_policies.reverse_tunnel.names import Address, is_name
 
 LOOPBACK = "127.0.0.1"
 

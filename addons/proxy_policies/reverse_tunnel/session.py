@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy_policies.reverse_tunnel.messages import (
-    Address,
     Begin,
     Message,
     Offer,
@@ -21,6 +20,7 @@ from proxy_policies.reverse_tunnel.messages import (
     Refuse,
     Spare,
 )
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import Service
 
 TOKEN_LIFE = 10.0  # seconds

@@ -12,7 +12,7 @@ from typing import Protocol
 from proxy_policies.relay.link import Counts
 from proxy_policies.relay.transports import Tap
 from proxy_policies.reverse_tunnel.limits import Limits, Sessions
-from proxy_policies.reverse_tunnel.messages import Address
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import show_address
 
 _numbers = itertools.count(1)

@@ -22,7 +22,6 @@ from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, peer_digest
 from proxy_policies.reverse_tunnel.limits import LAST_RETRY, PROVE_WITHIN, retry_delay
 from proxy_policies.reverse_tunnel.messages import (
-    Address,
     Begin,
     Claim,
     Message,
@@ -35,6 +34,7 @@ from proxy_policies.reverse_tunnel.messages import (
     Use,
     encode,
 )
+from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import Service, show_address
 from proxy_policies.reverse_tunnel.session import Call, WorkSession
 from proxy_policies.reverse_tunnel.tasks import Tasks

@@ -1,0 +1,14 @@
+"""What home, works and services are called, and where they are. Pure."""
+
+from __future__ import annotations
+
+import re
+
+type Address = tuple[str, int]
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can name a home, a work or a service: one label of a host name, in lower case."""
+    return _LABEL.fullmatch(text) is not None

@@ -1,0 +1,67 @@
+"""Imports put off: modules that are there by name, and run when they are used."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.later import later
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of modules that nobody else knows."""
+    package = tmp_path / "put_off"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "plain.py").write_text("VALUE = 1\n")
+    (package / "user.py").write_text("from put_off.plain import VALUE\n")
+    (package / "broken.py").write_text("raise LookupError('broken')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield package
+    for name in [name for name in sys.modules if name.partition(".")[0] == "put_off"]:
+        del sys.modules[name]
+
+
+def has_run(name: str) -> bool:
+    return type(sys.modules[name]).__name__ != "_LazyModule"
+
+
+def test_a_module_runs_when_something_of_it_is_asked_for(folder: Path) -> None:
+    with later():
+        from put_off import plain, user  # type: ignore[import-not-found]
+    assert not has_run("put_off.plain")
+    assert user.VALUE == 1
+    assert has_run("put_off.plain")
+    assert sys.modules["put_off.plain"] is plain
+
+
+def test_two_may_put_off_the_same_module(folder: Path) -> None:
+    for _ in range(2):
+        with later():
+            from put_off import plain
+    assert not has_run("put_off.plain")
+    assert plain.VALUE == 1
+
+
+def test_what_is_not_there_is_missed_at_once(folder: Path) -> None:
+    with pytest.raises(ImportError, match="missing"), later():
+        from put_off import missing  # noqa: F401
+    assert not any("later" in type(finder).__module__ for finder in sys.meta_path)
+
+
+def test_what_breaks_breaks_for_who_uses_it(folder: Path) -> None:
+    with later():
+        from put_off import broken
+    with pytest.raises(LookupError, match="broken"):
+        broken.VALUE  # noqa: B018
+
+
+def test_afterwards_imports_are_as_ever(folder: Path) -> None:
+    with later():
+        pass
+    from put_off import plain
+
+    assert has_run("put_off.plain")
+    assert plain.VALUE == 1
