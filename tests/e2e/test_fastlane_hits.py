@@ -216,7 +216,10 @@ FOREIGN = "class Watcher:\n    def {}(self, flow): pass\naddons = [Watcher()]\n"
         ((*ALL, "--set", "cache=off"), ""),
         ((*ALL, "--set", "flow_detail=2"), ""),
         ((*ALL, "--proxyauth", "any"), ""),
-        *(((*ALL,), FOREIGN.format(hook)) for hook in ("requestheaders", "request", "responseheaders", "response")),
+        *(
+            ((*ALL,), FOREIGN.format(hook))
+            for hook in ("client_connected", "requestheaders", "request", "responseheaders", "response")
+        ),
     ],
     ids=[
         "on",
@@ -224,6 +227,7 @@ FOREIGN = "class Watcher:\n    def {}(self, flow): pass\naddons = [Watcher()]\n"
         "cache=off",
         "flow_detail",
         "proxyauth",
+        "client_connected",
         "requestheaders",
         "request",
         "responseheaders",
@@ -262,3 +266,77 @@ def test_credentials_are_asked_for_though_it_was_learnt(
         assert time.monotonic() < deadline, answer
         time.sleep(0.05)
     assert connection.ask(request).startswith(b"HTTP/1.1 407")
+
+
+@pytest.mark.parametrize("fields", ["", "Connection: close\r\n"], ids=["kept open", "closed"])
+def test_a_connection_for_each_request(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, fields: str
+) -> None:
+    """What is answered whole by the fast lane needs no connection to the origin."""
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}")
+    request = f"GET /small HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
+
+    def ask() -> bytes:
+        connection = Connection(proxy.port)
+        answer = connection.ask(request)
+        if fields:
+            assert connection.socket.recv(1) == b""
+        connection.socket.close()
+        return answer
+
+    slow = [ask() for _ in range(3)][-1]
+    wait_until(lambda: proxy.log().count("client disconnect") == 3)
+    before = pages.connections, proxy.log().count(YES)
+    for _ in range(5):
+        assert_same(ask(), slow)
+    wait_until(lambda: proxy.log().count("client disconnect") == 8)
+    assert (pages.connections, proxy.log().count(YES)) == (before[0], before[1] + 5)
+    assert "kill" not in proxy.log()
+    assert "rror" not in proxy.log()
+
+
+def test_something_else_after_hits_in_the_lobby(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    small = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
+    teacher = Connection(proxy.port)
+    for _ in range(3):
+        teacher.ask(small)
+    for following in ("miss", "tunnel", "nothing"):
+        connection = Connection(proxy.port)
+        assert connection.ask(small).endswith(b"\r\n\r\nx")
+        if following == "miss":
+            assert connection.ask(small.replace(b"/small", b"/private")).endswith(b"mine")
+            assert connection.ask(small).endswith(b"\r\n\r\nx")
+        elif following == "tunnel":
+            connection.socket.sendall(f"CONNECT 127.0.0.1:{pages.port} HTTP/1.1\r\n\r\n".encode())
+            assert connection.response(has_body=False).startswith(b"HTTP/1.1 200")
+            assert connection.ask(b"GET /private HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"mine")
+        connection.socket.close()
+    wait_until(lambda: proxy.log().count("client disconnect") == 3)
+    assert "rror" not in proxy.log()
+    assert "kill" not in proxy.log()
+
+
+def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    """Turned off while connections are open that were answered here."""
+    pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
+    policies.write_text("fast_lane: all\n")
+    proxy = mitmdump(*script(tmp_path, NOTING), "--set", f"policy_file={policies}")
+    connection = Connection(proxy.port)
+    request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
+    for _ in range(4):
+        connection.ask(request)
+    proxy.wait_log(YES)
+    policies.write_text("fast_lane: 'on'\n")
+    deadline = time.monotonic() + 15
+    while True:
+        before = proxy.log().count("fast lane")
+        for _ in range(4):
+            connection.ask(request)
+        time.sleep(0.05)
+        if proxy.log().count("fast lane") == before:
+            break
+        assert time.monotonic() < deadline
+    assert connection.ask(request).endswith(b"\r\n\r\nx")

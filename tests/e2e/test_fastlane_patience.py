@@ -73,9 +73,7 @@ def dribble(sock: socket.socket, text: bytes) -> None:
 
 @pytest.mark.parametrize("mode", ["forward", "reverse"])
 def test_one_that_says_nothing(mitmdump: Start, pages: Origin, tmp_path: Path, mode: str) -> None:
-    limits = script(
-        tmp_path, SHORT.format(most=1000) + "from proxy_policies.fastlane import set_up\nset_up.FIRST_BYTES = .1"
-    )
+    limits = script(tmp_path, SHORT.format(most=1000))
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
     assert ending(Connection(proxy.port).socket) == b""
     proxy.wait_log("closing connection, for 1 s no request came")

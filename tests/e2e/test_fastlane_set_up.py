@@ -107,10 +107,14 @@ async def test_proxyauth(mitmdump: Start, tmp_path: Path) -> None:
     assert FAST not in proxy.log()
 
 
-async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["before ours", "after ours"])
+async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path, when: str) -> None:
     """As block_global does, which does not block loopback."""
     refuse = "class Refuse:\n    def client_connected(self, client): client.error = 'no'\naddons = [Refuse()]\n"
-    proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
+    if when == "before ours":
+        proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
+    else:
+        proxy = mitmdump(*script(tmp_path, NOTING + refuse))
     async with serving(echo) as port:
         with pytest.raises((OSError, EOFError)):
             await exchange(proxy.port, port)
@@ -211,3 +215,16 @@ async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
         assert await drink(reader) == b"ping"
         writer.close()
     await asyncio.to_thread(proxy.wait_log, FAST)
+
+
+async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING), "--set", "tcp_timeout=1")
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        for _ in range(6):
+            await asyncio.sleep(0.4)
+            writer.write(b"ping")
+            assert await reader.readexactly(4) == b"ping"
+        writer.close()
+    await asyncio.to_thread(proxy.wait_log, FAST)
+    assert "inactivity" not in proxy.log()

@@ -13,13 +13,14 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
-from proxy_policies.fastlane import set_up
+from proxy_policies.fastlane import lobby, set_up
 from proxy_policies.fastlane.desks import Desks
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.hits import Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
+from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.settings import Setting, one_of
 
 logger = logging.getLogger(__name__)
@@ -77,15 +78,19 @@ class Fastlane:
         watched, handler = self._handover.watched(client, client), handler_of(client)
         if handler:
             handler.layer = Inline(handler.layer, self._ask)  # type: ignore[assignment]
-        if self.fast_lane == "all" and watched and handler:
-            self._desks.open(handler, watched, self._dispatch.table)
-        inspection = ctx.master.addons.get("inspection")
-        if not (watched and handler and inspection and set_up.is_candidate(client)):
+        if handler is None or watched is None or client.error:
             return
-        if not self._gate.is_open(self._dispatch.table):
-            return
-        if await set_up.serve(handler, watched, inspection.inspect_hosts):
+        desk = self._desks.open(handler, watched, self._dispatch.table) if self.fast_lane == "all" else None
+        hosts = self._hosts_of_tunnels(client)
+        if (desk or hosts is not None) and await lobby.receive(handler, watched, desk, hosts):
             end(handler)
+
+    def _hosts_of_tunnels(self, client: Client) -> Hosts | None:
+        """Give what says which tunnels stay untouched, if this client may have one set up here."""
+        inspection = ctx.master.addons.get("inspection")
+        is_open = inspection is not None and set_up.is_candidate(client) and self._gate.is_open(self._dispatch.table)
+        hosts: Hosts | None = inspection.inspect_hosts if is_open else None
+        return hosts
 
     def _ask(self, hook: StartHook) -> bool:
         return bool(self._undo) and self._dispatch.begin(hook)

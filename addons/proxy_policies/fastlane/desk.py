@@ -6,7 +6,6 @@ and that the cache still answers is answered there and then; everything else goe
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sys
 import time
@@ -25,6 +24,7 @@ from proxy_policies import exchange
 from proxy_policies.cache.flows import visit_of
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.fastlane.dispatch import Table
+from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import LONGEST_BODY, Hits, Lesson, story_of
 from proxy_policies.fastlane.memo import HEAD_END
 from proxy_policies.fastlane.patience import Wait
@@ -58,12 +58,12 @@ class Tee:
 class Desk:
     """One client connection at which hits are answered."""
 
-    def __init__(self, hits: Hits, table: Table, handler: ConnectionHandler, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, hits: Hits, table: Table, handler: ConnectionHandler, watched: Watched) -> None:
         self._hits, self._table, self._handler = hits, table, handler
         client = handler.client
         self._client, self._layers = client, handler.layer.context.layers
-        self._writer = writer
-        self._transport: Any = writer.transport
+        self._watched, self._writer = watched, watched.end.writer
+        self._transport: Any = watched.end.transport
         self._server: Any = None
         self.who = f"{client.peername[0]} {client.proxy_mode.full_spec}"
         self.address = human.format_address(client.peername)
@@ -71,7 +71,7 @@ class Desk:
         self._begun = False
         self._head_since = 0.0
         self._unsent = 0, time.time()
-        self._is_ending = False
+        self._is_draining = self._is_ending = False
 
     # Answering
 
@@ -83,17 +83,21 @@ class Desk:
         if store is None:
             return data
         pieces: list[bytes] = []
-        size = 0
-        while data and size < FULL:
+        size, closes = 0, False
+        while data and size < FULL and not closes:
             end = data.find(HEAD_END) + len(HEAD_END)  # without an end: three bytes, which are nobody's head
             found = self._hits.answer(self, data[:end], store)
             if found is None:
                 break
+            head, body, closes = found
+            pieces += (head, body)
+            size += len(head) + len(body)
             data = data[end:]
-            pieces += found
-            size += len(found[0]) + len(found[1])
         if pieces:
             self._send(pieces, size)
+        if closes:
+            self._transport.close()
+            return b""  # what follows is nobody's (RFC 9112, section 9.6)
         return data
 
     def _send(self, pieces: list[bytes], size: int) -> None:
@@ -104,16 +108,24 @@ class Desk:
             for piece in pieces:
                 self._transport.write(piece)
 
-    async def serve(self, data: bytes) -> bytes:
-        """Answer what can be answered, at the client's pace, and return the rest for mitmproxy."""
+    async def answer_all(self, data: bytes) -> bytes:
+        """Answer what can be answered, at the client's pace, and return the rest."""
         while data:
+            self._is_draining = True
             await self._writer.drain()
+            self._is_draining = False
             rest = self.answer(data)
             if len(rest) == len(data):
-                self._leave(data)
                 break
             data = rest
         return data
+
+    async def serve(self, data: bytes) -> bytes:
+        """Answer what can be answered, and return the rest, which is mitmproxy's."""
+        rest = await self.answer_all(data)
+        if rest:
+            self._leave(rest)
+        return rest
 
     def _leave(self, data: bytes) -> None:
         """Leave bytes to mitmproxy, and learn from what it does if they are one request."""
@@ -160,6 +172,11 @@ class Desk:
         else:
             self.lesson.request, self.lesson.story = visit.request, story_of(flow)
 
+    def finish(self) -> None:
+        """Learn from the answer with which the connection closed."""
+        if self.lesson is not None:
+            self._finish_lesson(self._hits.store(self._table))
+
     def _finish_lesson(self, store: MemoryStore | None) -> None:
         lesson, self.lesson = self.lesson, None
         transport: Any = self._handler.transports.get(self._client)
@@ -176,9 +193,9 @@ class Desk:
         unsent = buffered + _in_kernel(self._transport) if buffered else 0
         if unsent != self._unsent[0]:
             self._unsent = unsent, now
-        is_idle = self._is_idle()
-        if self._is_ending or self._transport.is_closing() or self._handler.transports[self._client].handler is None:
+        if self._is_ending or self._transport.is_closing() or not (self._watched.is_parked or self._is_draining):
             return Wait.NOTHING, 0.0
+        is_idle = self._is_idle()
         if is_idle and unsent:
             return Wait.READER, now - self._unsent[1]
         if is_idle:
@@ -201,7 +218,9 @@ class Desk:
         elif wait is Wait.READER:
             self._transport.abort()  # closing would wait for this client
         task = self._handler.transports[self._client].handler
-        if task is not None:
+        if task is None:
+            self._transport.close()
+        else:
             task.cancel("timeout")
 
 

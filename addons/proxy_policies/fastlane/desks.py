@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -29,11 +29,11 @@ class Desks:
         self._timer: asyncio.TimerHandle | None = None
         self._uncounted = 0
 
-    def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> None:
-        """Answer a client's requests, if it speaks plain HTTP."""
+    def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> Desk | None:
+        """Answer a client's requests, if it speaks plain HTTP; gives the desk if that can be done at this moment."""
         if not speaks_http(handler.client):
-            return
-        desk = self._desks[handler.client] = Desk(self._hits, table, handler, watched.end.writer)
+            return None
+        desk = self._desks[handler.client] = Desk(self._hits, table, handler, watched)
         watched.front = desk.serve
         front.stand(watched, desk.answer)
         limits = self._limits = self._limits or patience.limits_for(_files())
@@ -41,10 +41,12 @@ class Desks:
         self._uncounted += 1
         if len(self._desks) > limits.idle_most and self._uncounted > limits.idle_most // COUNTED:
             self._make_room(limits.idle_most)
+        return desk if self._hits.store(table) is not None else None
 
     def close(self, client: Client) -> None:
         """Forget a connection that is closed."""
-        self._desks.pop(client, None)
+        if desk := self._desks.pop(client, None):
+            desk.finish()
 
     def note(self, flow: http.HTTPFlow) -> None:
         """Take note of an answer of the slow lane."""
@@ -58,7 +60,7 @@ class Desks:
         limits, now = self._limits or patience.Limits(), time.time()
         for desk in self._desks.values() if self._hits.is_on else ():
             wait, waited = desk.waits(now)
-            if waited > limits.seconds(wait):
+            if waited > min(limits.seconds(wait), ctx.options.tcp_timeout):
                 desk.close(wait, waited)
         self._timer = self._look_in(limits.between_looks) if self._desks else None
 

@@ -64,12 +64,13 @@ class Watched:
 
     async def _next(self, limit: int) -> bytes:
         """Return the next bytes that are mitmproxy's business."""
-        while data := self.take_back() or await self._receive(limit):
+        while data := self.take_back() or await self.receive(limit):
             if self.front is None or (data := await self.front(data)):
                 return data
         return b""
 
-    async def _receive(self, limit: int) -> bytes:
+    async def receive(self, limit: int) -> bytes:
+        """Return the next bytes from the client itself."""
         self.is_parked = True
         try:
             return await self.end.reader.read(limit)

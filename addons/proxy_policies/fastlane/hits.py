@@ -25,7 +25,7 @@ from proxy_policies.fastlane.memo import Memo, Standing, learn
 MEMOS = 4096  # requests remembered
 LONGEST_BODY = 1 << 20  # bytes of an answer that is learnt
 
-EVENTS = ("requestheaders", "request", "responseheaders", "response", "error")
+EVENTS = ("client_connected", "requestheaders", "request", "responseheaders", "response", "error")
 KNOWN = frozenset(
     {
         *(
@@ -92,6 +92,10 @@ class Learnt:
     standing: Standing | None = None
 
 
+Answered = tuple[bytes, bytes, bool]
+"""Head, body, and whether the connection ends with it."""
+
+
 class Visitor(Protocol):
     """Whom a request is from: by `who` the answer may differ, by `address` what is printed of it."""
 
@@ -123,8 +127,8 @@ class Hits:
         desk = getattr(cache, "desk", None)
         return desk.store if desk is not None and isinstance(desk.store, MemoryStore) else None
 
-    def answer(self, desk: Visitor, head: bytes, store: MemoryStore) -> tuple[bytes, bytes] | None:
-        """Answer a request that was learnt, head and body; None when it is the slow lane's."""
+    def answer(self, desk: Visitor, head: bytes, store: MemoryStore) -> Answered | None:
+        """Answer a request that was learnt; None when it is the slow lane's."""
         learnt = self._learnt.get(key := (desk.who, head))
         if learnt is None:
             return None
@@ -139,7 +143,7 @@ class Hits:
         self.count += 1
         if learnt.story:
             self._tell(desk, learnt.story)
-        return standing.head, body
+        return standing.head, body, learnt.memo.closes
 
     def learn(self, desk: Visitor, lesson: Lesson, store: MemoryStore) -> None:
         """Learn, if what the slow lane did can be done here."""

@@ -41,6 +41,8 @@ class Memo:
     """The encoded form of the stored body that is sent; "" for the body as stored."""
     length: int
     """Bytes of the body on the wire."""
+    closes: bool
+    """The connection ends with it."""
 
     def stand(self, store: MemoryStore, now: float) -> Standing | None:
         """Take the decision anew and write the answer; None when something has changed besides the time."""
@@ -126,12 +128,13 @@ def learn(request: Request, wire: bytes, ready: Ready, held: Held) -> Memo | Non
     if coding is None or cut is None:
         return None
     template, order = cut
-    return Memo(request, ready.head.status, lasting(ready.head), template, order, coding, len(body))
+    closes = "connection" in fields
+    return Memo(request, ready.head.status, lasting(ready.head), template, order, coding, len(body), closes)
 
 
 def _is_plain(fields: Fields) -> bool:
-    """Say whether the connection goes on and the body has a length."""
-    return "connection" not in fields and "transfer-encoding" not in fields
+    """Say whether it is said plainly if the connection goes on, and the body has a length."""
+    return (fields.get("connection") or "close").lower() == "close" and "transfer-encoding" not in fields
 
 
 def _is_settled(head: bytes, ready: Ready) -> bool:

@@ -27,10 +27,10 @@ from proxy_policies.passthrough.layer import TunnelLayer
 from proxy_policies.relay import link
 from proxy_policies.relay.ends import End
 
-FIRST_BYTES = 5.0  # seconds that a client may take to begin; then mitmproxy waits for it
 DIAL = 0.5  # seconds; who takes longer is dialled again by mitmproxy, which also says what is wrong
 
 EVENTS = (
+    "client_connected",  # it may come after ours, and refuse the client
     *("http_connect", "http_connected", "http_connect_error", "next_layer"),
     *("server_connect", "server_connected", "server_connect_error", "server_disconnected"),
     *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
@@ -87,16 +87,11 @@ class Target:
     writer: asyncio.StreamWriter
 
 
-async def serve(handler: ConnectionHandler, watched: Watched, hosts: Hosts) -> bool:
-    """Read the client's first bytes, and if they ask for a tunnel that is ours be that tunnel, to its end.
+async def serve(handler: ConnectionHandler, watched: Watched, hosts: Hosts, data: bytes) -> bool:
+    """Look at the client's first bytes, put back, and if they ask for a tunnel that is ours be that tunnel, to its end.
 
-    False: nothing was answered, and every byte is back in its place.
+    False: nothing was answered, and every byte is in its place.
     """
-    try:
-        data = await asyncio.wait_for(watched.end.reader.read(65535), FIRST_BYTES)
-    except (TimeoutError, OSError):
-        return False
-    watched.put_back(data)
     asked = read_connect(data)
     if asked is None or not (why := untouched(hosts, asked)):
         return False
