@@ -151,6 +151,32 @@ def test_socks_to_a_name(mitmdump: Callable[..., Mitmdump], origin_server: Origi
     assert (result.status, result.body) == (200, b"hello from the origin\n")
 
 
+def test_no_upstream_proxy_is_asked_for_a_name(
+    mitmdump: Callable[..., Mitmdump], origin_server: Origin, curl: Any
+) -> None:
+    """In upstream mode the name goes through the tunnel, by CONNECT too; what else the client asks goes upstream."""
+    trunk, upstream = free_port(), mitmdump("--set", "flow_detail=1")
+    home = mitmdump(
+        *("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none"),
+        mode=f"upstream:http://127.0.0.1:{upstream.port}",
+    )
+    work = mitmdump(
+        *("-n", "--set", f"work_home=127.0.0.1:{trunk}", "--set", "work_tls=none"),
+        *("--set", f"work_services=wiki=127.0.0.1:{origin_server.port}"),
+        script="work.py",
+    )
+    work.wait_log("work: connected to home")
+    inside, outside = "http://wiki.work.internal/inside", f"http://127.0.0.1:{origin_server.port}/outside"
+    for _ in range(2):
+        assert curl("-x", home.url, inside).body == b"hello from the origin\n"
+        assert origin_server.requests[-1].target == "/inside"
+        assert curl("-x", home.url, inside, outside, inside).code == 0
+        assert curl("-p", "-x", home.url, inside).body == b"hello from the origin\n"
+    assert curl("-p", "-x", home.url, "http://nowhere.work.internal/").code == 56
+    assert "/outside" in upstream.log()
+    assert "internal" not in upstream.log()
+
+
 def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> None:
     def answer(connection: websockets.sync.server.ServerConnection) -> None:
         for message in connection:

@@ -1,6 +1,7 @@
 """Answering CONNECT in upstream mode once the next proxy has connected.
 
-mitmproxy answers 200 at once, and a target that cannot be reached then looks like one that hangs up.
+mitmproxy answers 200 at once, and a target that cannot be reached then looks like one that hangs up. It also asks the
+next proxy when an addon has taken that out of the flow (`flow.server_conn.via`), which for other requests is respected.
 """
 
 import re
@@ -58,7 +59,11 @@ class ConnectsFirst(layers.HttpStream):
     _opener: Opener | None = None
 
     def handle_connect_upstream(self) -> CommandGenerator[None]:
-        """Have the next proxy connect, and answer then."""
+        """Have the next proxy connect, and answer then; no next proxy, no asking it."""
+        if self.flow.server_conn.via is None:
+            self.context.server = self.flow.server_conn
+            yield from self.handle_connect_regular()  # type: ignore[no-untyped-call]
+            return
         if self.flow.response or self.context.options.connection_strategy != "eager":
             yield from super().handle_connect_upstream()  # type: ignore[no-untyped-call]
             return

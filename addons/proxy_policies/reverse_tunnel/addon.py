@@ -189,6 +189,17 @@ class Home(_End):
             logger.warning(f"home: refused this proxy to {service}@{work}: {refusal}")
             raise ConnectionRefusedError(str(refusal)) from None
 
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Ask no upstream proxy for an internal name."""
+        if flow.server_conn.via is None:
+            return
+        address = flow.request.host, flow.request.port
+        if self.is_on() and services.parse_internal(address[0]):
+            flow.server_conn = Server(address=address)  # the old one is the way of this client's other requests
+            flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
+
+    http_connect = requestheaders
+
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse UDP: no service takes it, and the name must not reach the DNS."""
         if self._is_internal(data.server) and data.server.transport_protocol == "udp":
