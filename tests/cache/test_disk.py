@@ -6,13 +6,15 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from proxy_policies.cache.disk import DiskStore
+from proxy_policies.cache.index import Index
 from proxy_policies.cache.presence import boot_id
-from tests.cache.cases import NOW, stored
+from tests.cache.cases import KEY, NOW, stored
 from tests.cache.stores import content, keep, opened
 
 ADDONS = Path(__file__).parents[2] / "addons"
@@ -215,3 +217,21 @@ async def test_what_becomes_popular_takes_a_place(tmp_path: Path) -> None:
         for turn in range(4):
             await keep(store, stored(key="http://x.test/", id=f"asked{turn}"), bytes(1000))
         assert len(await store.lookup("http://x.test/")) == 1
+
+
+async def test_uses_are_noted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[int] = []
+    genuine = Index.used
+
+    def used(index: Index, ids: Sequence[tuple[str, float]]) -> None:
+        noted.append(len(ids))
+        genuine(index, ids)
+
+    monkeypatch.setattr(Index, "used", used)
+    async with opened("disk", tmp_path) as store:
+        await keep(store, stored("Cache-Control: max-age=60"), b"body")
+        (entry,) = await store.lookup(KEY)
+        for _ in range(50):
+            assert await store.body(entry) is not None
+            await store.lookup(KEY)
+    assert len(noted) < 10  # each is a transaction that other processes wait for

@@ -27,6 +27,8 @@ QUEUED_MOST = 32 * 1024 * 1024
 """Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
 TOGETHER = 64
 """Chunks written at once, 4 MiB."""
+NOTED_EVERY = 1.0
+"""Seconds between notes in the index of what was used: writers of all processes wait for each other there."""
 ABANDONED = 3600.0
 """Seconds after which a file that no index names is nobody's."""
 
@@ -42,6 +44,7 @@ class DiskStore:
         self._index = Index(folder / "index.sqlite", limit)
         self._thread = ThreadPoolExecutor(1, "cache")
         self._used: dict[str, float] = {}
+        self._noted = 0.0
         if presence.enter(folder):
             logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
             self._delete(self._index.clear())
@@ -82,9 +85,10 @@ class DiskStore:
 
     def _note_use(self, entry: Stored) -> None:
         self._index.sketch.add(entry.key)
-        if not self._used:
+        self._used[entry.id] = now = time.time()
+        if not 0 <= now - self._noted < NOTED_EVERY:
+            self._noted = now
             self._thread.submit(self._flush_uses)
-        self._used[entry.id] = time.time()
 
     def _flush_uses(self) -> None:
         uses, self._used = self._used, {}
@@ -137,9 +141,13 @@ class DiskStore:
 
     async def close(self) -> None:
         """Finish what is under way."""
-        await self._do(self._index.close)
+        await self._do(self._close)
         self._thread.shutdown(wait=False)
         presence.leave(self.folder)
+
+    def _close(self) -> None:
+        self._flush_uses()
+        self._index.close()
 
     def _sweep(self) -> None:
         """Delete the files that nobody will ever name: left by processes that were killed."""

@@ -1,0 +1,188 @@
+"""Several workers on one port: they share it and what is on the disk, and come back when they die."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.curl import curl
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
+from tests.support.workers import COMMAND, Workers
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+def started() -> Iterator[list[Workers]]:
+    running: list[Workers] = []
+    yield running
+    for workers in running:
+        if workers.process.poll() is None:
+            workers.stop()
+
+
+def test_they_share_a_port_and_come_back(tmp_path: Path, started: list[Workers]) -> None:
+    origin = Origin()
+    workers = Workers(tmp_path, "3", *COMMAND, "--mode", f"reverse:{origin.url}")
+    started.append(workers)
+    wait_until(lambda: len(workers.listening()) == 3, 40, "three workers")
+    (port,) = set(workers.listening())
+    assert workers.text.count("each worker has a cache of its own") == 1
+    for _ in range(30):
+        assert curl(f"http://127.0.0.1:{port}/").status == 200
+    speakers = set(re.findall(r"(?m)^(\d) .*client connect", workers.text))
+    assert len(speakers) > 1
+    victim = min(workers.children())
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(workers.listening()) == 4, 40, "one started again")
+    assert "died (SIGKILL), starting it again" in workers.text
+    for _ in range(10):
+        assert curl(f"http://127.0.0.1:{port}/").status == 200
+    children = workers.children()
+    assert len(children) == 3
+    assert workers.stop() == 0
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+    assert "Traceback" not in workers.text
+    origin.close()
+
+
+def test_quiet_ones_come_all_the_same(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "3", *COMMAND, "-q")
+    started.append(workers)
+    wait_until(lambda: len(workers.children()) == 3, 40, "three workers")
+    assert workers.stop() == 0
+
+
+def test_stopped_before_they_listen_they_end(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "3", *COMMAND)
+    started.append(workers)
+    wait_until(workers.children, 40, "a worker")
+    assert workers.stop() == 0
+    assert "Traceback" not in workers.text
+
+
+def test_wrong_arguments_end_it(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "2", *COMMAND, "--set", "fast_lane=perhaps")
+    started.append(workers)
+    assert workers.process.wait(30) == 1
+    workers.reader.join(5)
+    assert workers.text.count("choose one of off, on, all") == 1
+
+
+ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("home_listen=127.0.0.1:0", ONE_END),
+        ("work_home=127.0.0.1:9", ONE_END),
+        ("capture_file={tmp}/made.har", "one process writes a file; record without --workers"),
+        ("replay_file={tmp}/made.har", "each would play every recording; replay without --workers"),
+    ],
+    ids=["home_listen", "work_home", "capture_file", "replay_file"],
+)
+def test_what_only_one_process_can_do_is_refused(tmp_path: Path, started: list[Workers], option: str, why: str) -> None:
+    workers = Workers(tmp_path, "2", *COMMAND, "--set", option.format(tmp=tmp_path))
+    started.append(workers)
+    assert workers.process.wait(30) == 1
+    workers.reader.join(5)
+    assert workers.text.count(f": not with several workers: {why}") == 1
+    assert "Traceback" not in workers.text
+    assert not (tmp_path / "made.har").exists()
+
+
+def test_one_worker_may_do_what_several_may_not(tmp_path: Path, started: list[Workers]) -> None:
+    origin = Origin()
+    made = tmp_path / "made.har"
+    workers = Workers(tmp_path, "1", *COMMAND, "--mode", f"reverse:{origin.url}", "--set", f"capture_file={made}")
+    started.append(workers)
+    wait_until(workers.listening, 40, "a worker")
+    assert curl(f"http://127.0.0.1:{workers.port}/once").status == 200
+    assert workers.stop() == 0
+    assert len(json.loads(made.read_text())["log"]["entries"]) == 1
+    assert "each worker" not in workers.text
+    origin.close()
+
+
+class Clients:
+    """Several at once, each asking for one page after another; what they got is counted, what was wrong is kept."""
+
+    def __init__(self, port: int, pages: dict[str, bytes], count: int = 8) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.cut = 0
+        self._port, self._pages = port, pages
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, number: int) -> None:
+        paths = list(self._pages)
+        while not self._stopping.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            try:
+                for path in (*paths[number:], *paths[:number]):
+                    self._check(connection, path)
+            except (OSError, http.client.HTTPException):
+                self.cut += 1
+            finally:
+                connection.close()
+
+    def _check(self, connection: http.client.HTTPConnection, path: str) -> None:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if (answer.status, answer.read()) != (200, self._pages[path]):
+            self.wrong.append(f"{path}: {answer.status}")
+        self.statuses["hit" if "; hit" in answer.getheader("Cache-Status", "") else "miss"] += 1
+
+    def stop(self) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(30)
+
+
+def test_a_worker_killed_under_load_comes_back_to_a_whole_cache(tmp_path: Path, started: list[Workers]) -> None:
+    origin, pages = Origin(), {f"/page/{number}": os.urandom(1000 * number + 1) for number in range(24)}
+    for path, body in pages.items():
+        origin.route(path, Answer(headers=[("Cache-Control", "max-age=600")], body=body))
+    folder = tmp_path / "cache"
+    workers = Workers(tmp_path, "3", *COMMAND, "--mode", f"reverse:{origin.url}", "--set", f"cache=disk:{folder}")
+    started.append(workers)
+    wait_until(lambda: len(workers.listening()) == 3, 40, "three workers")
+    clients = Clients(workers.port, pages)
+    for number, seen in enumerate((10, 500)):  # while they store, and while they read
+        wait_until(lambda seen=seen: clients.statuses.total() > seen, 30, "load")  # type: ignore[misc]
+        os.kill(min(workers.children()), signal.SIGKILL)
+        wait_until(lambda count=4 + number: len(workers.listening()) == count, 30, "another")  # type: ignore[misc]
+    hits = clients.statuses["hit"]
+    wait_until(lambda: clients.statuses["hit"] > hits + 100, 30, "hits")
+    clients.stop()
+    assert clients.wrong == []
+    assert clients.cut <= 2 * 8  # what the killed had open, and no more
+    assert len(origin.requests) <= 3 * len(pages)  # what one has stored the others need not fetch
+    assert workers.text.count("died (SIGKILL), starting it again") == 2
+    assert workers.stop() == 0
+    assert "Traceback" not in workers.text
+    assert stored(folder) == set(pages.values())
+    origin.close()
+
+
+def stored(folder: Path) -> set[bytes]:
+    """Give all bodies that a disk cache's index names; the index itself must be sound."""
+    index = sqlite3.connect(folder / "index.sqlite")
+    assert index.execute("pragma integrity_check").fetchone() == ("ok",)
+    ids = [id for (id,) in index.execute("select id from entries")]
+    index.close()
+    return {(folder / "bodies" / id).read_bytes() for id in ids}
