@@ -28,6 +28,7 @@ from proxy_policies.reverse_tunnel.session import Call, HomeSession
 
 logger = logging.getLogger(__name__)
 
+REFILL_AFTER = 0.02  # seconds: a spare's handshake must not cost the client who took the last one what it saves him
 OPEN_WITHIN = 10.0  # seconds from a client's arrival to its service's answer
 
 
@@ -62,7 +63,7 @@ class Work:
         if self.spares:
             data = self.spares.popleft()
             data.send(encode(Use(call.service, call.client, call.server)))
-            self.refill()
+            asyncio.get_running_loop().call_later(REFILL_AFTER, self.refill)
             return data
         return None if self.command.is_closing() else await self._begin(call)
 
