@@ -14,14 +14,16 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
 from proxy_policies.fastlane import lobby, set_up
-from proxy_policies.fastlane.desks import Desks
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
-from proxy_policies.fastlane.hits import Hits
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.inspection.hosts import Hosts
+from proxy_policies.later import later
 from proxy_policies.settings import Setting, one_of
+
+with later():
+    from proxy_policies.fastlane import desks, hits
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +45,15 @@ class Fastlane:
         self._undo: list[Callable[[], None]] = []
         self._dispatch: Dispatch
         self._gate = set_up.gate()
-        self._hits = Hits()
-        self._desks = Desks(self._hits)
+        self._desks: desks.Desks | None = None
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
         self._gate.forget()
-        self._hits.forget(self.fast_lane == "all")
+        if self._desks is None and self.fast_lane == "all":
+            self._desks = desks.Desks(hits.Hits())
+        if self._desks:
+            self._desks.forget(self.fast_lane == "all")
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
@@ -80,7 +84,8 @@ class Fastlane:
             handler.layer = Inline(handler.layer, self._ask)  # type: ignore[assignment]
         if handler is None or watched is None or client.error:
             return
-        desk = self._desks.open(handler, watched, self._dispatch.table) if self.fast_lane == "all" else None
+        at = self._desks if self.fast_lane == "all" else None
+        desk = at.open(handler, watched, self._dispatch.table) if at else None
         hosts = self._hosts_of_tunnels(client)
         if (desk or hosts is not None) and await lobby.receive(handler, watched, desk, hosts):
             end(handler)
@@ -97,13 +102,15 @@ class Fastlane:
 
     def client_disconnected(self, client: Client) -> None:
         """Take the word back by which mitmproxy was kept out of a connection."""
-        self._desks.close(client)
+        if self._desks:
+            self._desks.close(client)
         if client.error == SERVED:
             client.error = None
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Learn from a hit in the slow lane."""
-        self._desks.note(flow)
+        if self._desks:
+            self._desks.note(flow)
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection for a tunnel to come."""

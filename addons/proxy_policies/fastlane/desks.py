@@ -29,6 +29,10 @@ class Desks:
         self._timer: asyncio.TimerHandle | None = None
         self._uncounted = 0
 
+    def forget(self, is_on: bool) -> None:
+        """Forget what was learnt, for an option has changed; and say whether hits are answered from now on."""
+        self._hits.forget(is_on)
+
     def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> Desk | None:
         """Answer a client's requests, if it speaks plain HTTP; gives the desk if that can be done at this moment."""
         if not speaks_http(handler.client):

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.fastlane import set_up
-from proxy_policies.fastlane.desk import Desk
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.inspection.hosts import Hosts
+
+if TYPE_CHECKING:
+    from proxy_policies.fastlane.desk import Desk
 
 READ = 65535  # bytes at once, as mitmproxy
 FIRST_BYTES = 5.0  # seconds that a client at no desk may take to begin; then mitmproxy waits for it

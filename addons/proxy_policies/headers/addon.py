@@ -1,14 +1,24 @@
 """The headers policy: `header_rules`, on requests before the cache and on responses after all else."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.fields import Fields
-from proxy_policies.headers.rule import HeaderRule, read_rule
-from proxy_policies.rules import parse_rules
+from proxy_policies.later import later
+from proxy_policies.rules import Rule, parse_rules
 from proxy_policies.settings import Setting
+
+with later():
+    from proxy_policies.headers import rule as header_rule
+
+
+def read_rule(rule: Rule) -> header_rule.HeaderRule:
+    """Read one of `header_rules`; raises ValueError."""
+    return header_rule.read_rule(rule)
 
 
 class _HeaderRules:
@@ -47,7 +57,9 @@ class ResponseRules(_HeaderRules):
         _apply(rules, flow, flow.response, facts)
 
 
-def _apply(rules: Iterable[HeaderRule], flow: http.HTTPFlow, message: http.Message, facts: Mapping[str, str]) -> None:
+def _apply(
+    rules: Iterable[header_rule.HeaderRule], flow: http.HTTPFlow, message: http.Message, facts: Mapping[str, str]
+) -> None:
     for rule in rules:
         if rule.rule.matches(flow):
             message.headers.fields = rule.apply(Fields(message.headers.fields), facts).raw

@@ -1,5 +1,7 @@
 """The proxy-protocol policy: takes a load balancer's word for who the client is."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 
@@ -7,17 +9,11 @@ from mitmproxy import ctx
 from mitmproxy.connection import Client
 
 from proxy_policies.addresses import format_target, is_in, parse_networks
-from proxy_policies.proxy_protocol.header import (
-    LONGEST_V1,
-    SIGNATURE,
-    Address,
-    HeaderError,
-    is_v1,
-    length_v2,
-    read_v1,
-    read_v2,
-)
+from proxy_policies.later import later
 from proxy_policies.settings import Setting
+
+with later():
+    from proxy_policies.proxy_protocol import header
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +41,20 @@ class ProxyProtocol:
         try:
             async with asyncio.timeout(PATIENCE):
                 told = await _read(handler.transports[client].reader)
-        except (HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
-            why = str(error) if isinstance(error, HeaderError) else "no PROXY header came"
+        except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
+            why = str(error) if isinstance(error, header.HeaderError) else "no PROXY header came"
             logger.warning(f"{format_target(*client.peername[:2])} is turned away: {why}")
             client.error = why
         else:
             client.peername = told or client.peername
 
 
-async def _read(reader: asyncio.StreamReader) -> Address | None:
-    start = await reader.readexactly(len(SIGNATURE))
-    if not is_v1(start):
+async def _read(reader: asyncio.StreamReader) -> header.Address | None:
+    start = await reader.readexactly(len(header.SIGNATURE))
+    if not header.is_v1(start):
         head = await reader.readexactly(4)
-        return read_v2(head, await reader.readexactly(length_v2(head)))
+        return header.read_v2(head, await reader.readexactly(header.length_v2(head)))
     line = bytearray(start)
-    while not line.endswith(b"\n") and len(line) <= LONGEST_V1:
+    while not line.endswith(b"\n") and len(line) <= header.LONGEST_V1:
         line += await reader.readexactly(1)
-    return read_v1(bytes(line))
+    return header.read_v1(bytes(line))
