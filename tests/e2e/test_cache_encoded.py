@@ -160,6 +160,17 @@ def test_a_large_form_is_sent_piece_by_piece_and_kept_once(
     assert proxy.log().count("compressing") == 1
 
 
+def test_a_large_form_that_is_made_as_it_is_sent(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server, text = origin(), text_of(2_000_000)
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text))
+    proxy = mitmdump("--set", "encode=gzip")
+    assert curl("-x", proxy.url, f"{server.url}/").body == text
+    for _ in range(2):
+        result = curl("-x", proxy.url, *GZIP, f"{server.url}/")
+        assert (result.code, gzip.decompress(result.body)) == (0, text)
+    assert len(server.requests) == 1
+
+
 def test_conditions_on_either_tag(mitmdump: Start, origin: Origins, curl: Any) -> None:
     server = origin()
     server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text_of(20_000)))

@@ -87,6 +87,8 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> 
     elif flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
     else:
+        if known.source is not None:  # its head goes out before anybody knows how long it gets
+            response.headers.pop("Content-Length", None)
         known.response_body.add(Stage.ENCODER, codecs.encoder(coding, eager=endless))
         if variants and (tap := variants.keep(coding)):
             known.response_body.tap(Stage.VARIANT, tap)
