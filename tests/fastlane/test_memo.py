@@ -81,6 +81,28 @@ def test_writes_the_encoded_form_that_is_kept() -> None:
     assert written.endswith(HEAD_END + GZIPPED)
 
 
+@pytest.mark.parametrize("kept", [0, 1, len(BODY) - 1], ids=["no body", "one byte", "all but one byte"])
+def test_learns_nothing_from_an_answer_that_broke_off(kept: int) -> None:
+    store = store_with(entry_of(FRESH))
+    ready = from_memory(store, asked(), NOW)
+    assert ready
+    wire = on_the_wire(store, asked(), NOW).removesuffix(BODY) + BODY[:kept]
+    assert learn(asked(), wire, ready, lambda ready, coding: store.held(ready.entry, coding)) is None
+
+
+def test_learns_nothing_where_head_and_body_disagree() -> None:
+    store = store_with(entry_of(FRESH))
+    ready = from_memory(store, asked(), NOW)
+    assert ready
+    wire = on_the_wire(store, asked(), NOW).replace(b"Content-Length: 1000", b"Content-Length: 1001")
+    assert learn(asked(), wire, ready, lambda ready, coding: store.held(ready.entry, coding)) is None
+
+
+def test_learns_the_head_alone_where_that_is_all() -> None:
+    store, request = store_with(entry_of(FRESH)), asked(method="HEAD")
+    assert sent(taught(store, request, NOW), store, NOW + 2) == on_the_wire(store, request, NOW + 2)
+
+
 @dataclass(frozen=True)
 class Change:
     id: str

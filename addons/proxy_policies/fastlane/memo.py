@@ -121,7 +121,7 @@ def learn(request: Request, wire: bytes, ready: Ready, held: Held) -> Memo | Non
     fields = Fields((name, value.strip()) for name, _, value in lines)
     values = changing(ready.head)
     times = sum(line[0].lower() in CHANGING for line in ready.head.fields.raw)
-    if not end or times != 2 or len(values) != 2 or not _is_plain(fields) or not _is_settled(head, ready):
+    if not end or times != 2 or len(values) != 2 or not _is_plain(fields, body) or not _is_settled(head, ready):
         return None
     coding = _form(fields, body, ready, held)
     cut = _cut(head, lines, values) if coding is not None else None
@@ -132,9 +132,11 @@ def learn(request: Request, wire: bytes, ready: Ready, held: Held) -> Memo | Non
     return Memo(request, ready.head.status, lasting(ready.head), template, order, coding, len(body), closes)
 
 
-def _is_plain(fields: Fields) -> bool:
-    """Say whether it is said plainly if the connection goes on, and the body has a length."""
-    return (fields.get("connection") or "close").lower() == "close" and "transfer-encoding" not in fields
+def _is_plain(fields: Fields, body: bytes) -> bool:
+    """Say whether it is said plainly if the connection goes on, and the body has come whole by its length."""
+    has_length = not body or fields.get("content-length") == str(len(body))
+    ends_or_not = (fields.get("connection") or "close").lower() == "close"
+    return has_length and ends_or_not and "transfer-encoding" not in fields
 
 
 def _is_settled(head: bytes, ready: Ready) -> bool:
@@ -142,8 +144,8 @@ def _is_settled(head: bytes, ready: Ready) -> bool:
 
 
 def _form(fields: Fields, body: bytes, ready: Ready, held: Held) -> str | None:
-    """Say which form of the stored body was sent; None when it was none of them."""
-    if not body or body == ready.body:
+    """Say which form of the stored body was sent; None when it was none of them, or not the whole of it."""
+    if body == ready.body:
         return ""
     coding = fields.get("content-encoding") or ""
     return coding if coding and held(ready, coding) == body else None
