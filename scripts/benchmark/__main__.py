@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measures the proxy against stock mitmdump and peers."
     )
-    parser.add_argument("--quick", action="store_true", help="four scenarios, under a minute")
+    parser.add_argument("--quick", action="store_true", help="five scenarios, under a minute")
     parser.add_argument(
         "--peers", action="store_true", help="also nginx, Squid, HAProxy, Varnish, tinyproxy, … if installed"
     )
@@ -93,7 +93,7 @@ def started(target: Target, scenario: Scenario, ports: dict[str, int], plan: Pla
         processes = Processes.start(target.commands[role](folder, port, origin), port, folder, CORE)
         try:
             route = Route(port, origin, is_forward=role in ("forward", "tunnel", "inspect"))
-            yield Started(target, processes, Occasion(route, plan.seconds, folder, plan.scale))
+            yield Started(target, processes, Occasion(route, plan.seconds, folder, plan.scale, processes.restart))
         finally:
             processes.stop()
 

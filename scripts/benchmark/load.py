@@ -85,6 +85,16 @@ def _connect(port: int) -> socket.socket:
     return sock
 
 
+def first_answer(route: Route, path: str) -> float:
+    """Request one path once; gives the seconds that took, those in which the target was not yet ready among them."""
+    start = time.monotonic()
+    with _connect(route.port) as sock:
+        sock.sendall(f"GET {route.target(path)} HTTP/1.1\r\nHost: 127.0.0.1:{route.origin}\r\n\r\n".encode())
+        if b" 200 " not in sock.recv(1 << 16):
+            raise RuntimeError("no answer")
+    return time.monotonic() - start
+
+
 def tunnel(route: Route) -> socket.socket:
     """Open a tunnel to the tunnel origin (straight to the target's port when that forwards TCP)."""
     sock = _connect(route.port)

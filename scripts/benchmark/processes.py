@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
+LOG = "log"
 
 
 def free_port() -> int:
@@ -26,31 +27,39 @@ def free_port() -> int:
 class Processes:
     """A process and its descendants."""
 
+    command: Sequence[str]
+    port: int
+    folder: Path
+    cores: set[int] | None
     process: subprocess.Popen[bytes]
-    log: Path
+    gone: float = 0.0
+    """CPU seconds of those that were started before."""
 
     @classmethod
     def start(cls, command: Sequence[str], port: int, folder: Path, cores: set[int] | None = None) -> Processes:
         """Start a command and wait until its port takes connections."""
-        log = folder / "log"
-        with log.open("wb") as sink:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
-                cwd=folder,
-            )
-        running = cls(process, log)
-        deadline = time.monotonic() + 20
-        while not _listens(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                running.stop()
-                raise RuntimeError(f"{command[0]} does not listen:\n{log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.02)
+        running = cls(command, port, folder, cores, _spawn(command, folder, cores))
+        running.await_port()
         return running
+
+    def restart(self) -> float:
+        """End them and start anew; gives the seconds that took until the port takes connections."""
+        self.gone = self.cpu()
+        self.stop()
+        begin = time.monotonic()
+        self.process = _spawn(self.command, self.folder, self.cores)
+        self.await_port()
+        return time.monotonic() - begin
+
+    def await_port(self) -> None:
+        """Wait until the port takes connections."""
+        deadline = time.monotonic() + 20
+        while not _listens(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                said = (self.folder / LOG).read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{self.command[0]} does not listen:\n{said}")
+            time.sleep(0.002)
 
     def pids(self) -> list[int]:
         """Find the process and its descendants."""
@@ -65,12 +74,12 @@ class Processes:
 
     def cpu(self) -> float:
         """Add up CPU seconds, those of children already gone included."""
-        total = 0
+        total = 0.0
         for pid in self.pids():
             with contextlib.suppress(OSError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 total += sum(map(int, fields[11:15]))
-        return total / TICK
+        return self.gone + total / TICK
 
     def peak(self) -> int:
         """Add up peak resident memory, bytes."""
@@ -89,6 +98,19 @@ class Processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(5)
                 return
+
+
+def _spawn(command: Sequence[str], folder: Path, cores: set[int] | None) -> subprocess.Popen[bytes]:
+    with (folder / LOG).open("wb") as sink:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+            cwd=folder,
+        )
 
 
 def _listens(port: int) -> bool:

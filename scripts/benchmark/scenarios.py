@@ -22,6 +22,8 @@ class Occasion:
     folder: Path
     scale: float
     """1 for a whole run, less for a quick one: multiplies sizes and counts."""
+    restart: Callable[[], float]
+    """Ends the target and starts it anew; gives the seconds until it takes connections."""
 
     @property
     def authority(self) -> Path:
@@ -60,6 +62,14 @@ def _transfer(size: int, **keywords: object) -> Callable[[Occasion], Done]:
         return load.transfer(at.route, int(size * at.scale), **keywords)  # type: ignore[arg-type]
 
     return run
+
+
+def _start_up(at: Occasion) -> Done:
+    """Start the target, again and again; only the time until it has answered a request counts."""
+    starts: list[float] = []
+    while sum(starts) < at.seconds * at.scale:
+        starts.append(at.restart() + load.first_answer(at.route, "/miss/1024/x"))
+    return Done(len(starts), sum(starts))
 
 
 def _memory(at: Occasion) -> Done:
@@ -104,5 +114,6 @@ SCENARIOS = [
         )
         for coding in ("gzip", "br", "zstd")
     ),
+    Scenario("start-up", HTTP, "start", _start_up, is_quick=True),
     Scenario("memory, 100 000 URLs", HTTP, "request", _memory, "ours", warm_up=False),
 ]
