@@ -54,16 +54,21 @@ async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> 
     counts.active = time.monotonic()
     ways = [asyncio.ensure_future(way) for way in (_way(a, b, counts.add_up), _way(b, a, counts.add_down))]
     both: asyncio.Future[Any] = asyncio.gather(*ways)
-    watch: asyncio.Future[Any] = asyncio.ensure_future(_watch(counts, idle or FOREVER))
+    watch = _Watch(counts, idle or FOREVER, both)
     try:
-        await asyncio.wait([both, watch], return_when=asyncio.FIRST_COMPLETED)
-        await (both if both.done() else watch)
+        await both
     except OSError as error:
         counts.error = str(error) or type(error).__name__
+    except asyncio.CancelledError:
+        if not watch.is_over:
+            raise
+        counts.error = f"nothing moved for {idle:g} s"
     finally:
-        for task in (both, watch, *ways):
-            task.cancel()
-        await asyncio.gather(both, watch, *ways, return_exceptions=True)
+        watch.end()
+        if not all(way.done() for way in ways):
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
     return counts
 
 
@@ -87,10 +92,23 @@ async def _way(source: End, sink: End, tally: Tally) -> None:
         return
 
 
-async def _watch(counts: Counts, idle: float) -> None:
-    """Raise TimeoutError after `idle` seconds without a byte."""
-    left = idle
-    while left > 0:
-        await asyncio.sleep(left)
-        left = counts.active + idle - time.monotonic()
-    raise TimeoutError(f"nothing moved for {idle:g} s")
+class _Watch:
+    """Cancels a link after `idle` seconds without a byte."""
+
+    def __init__(self, counts: Counts, idle: float, link: asyncio.Future[Any]) -> None:
+        self._counts, self._idle, self._link = counts, idle, link
+        self._loop = link.get_loop()
+        self._timer = self._loop.call_later(idle, self._look)
+        self.is_over = False
+
+    def _look(self) -> None:
+        left = self._counts.active + self._idle - time.monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._look)
+        else:
+            self.is_over = True
+            self._link.cancel()
+
+    def end(self) -> None:
+        """Watch no more."""
+        self._timer.cancel()
