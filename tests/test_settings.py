@@ -104,6 +104,7 @@ async def test_two_chains_with_the_same_policy_say_so(caplog: pytest.LogCaptureF
         first = chain(Paint())
         context.master.addons.add(*first)
         assert chain(Paint()) == []
+        context.master.addons.get("patches").done()
     assert "already loaded: paint" in caplog.text
 
 
@@ -114,6 +115,7 @@ async def test_a_second_script_brings_its_own_settings_and_shares_the_rest() -> 
     with taddons.context() as context:
         context.master.addons.add(*chain(Paint()))
         assert [policy.name for policy in chain(Other())] == ["settings of other", "other"]
+        context.master.addons.get("patches").done()
 
 
 async def test_a_default_is_parsed_when_it_is_first_read() -> None:
@@ -136,6 +138,7 @@ async def test_a_default_is_parsed_when_it_is_first_read() -> None:
         assert lazy.lazy_text == "OTHER"
         context.options.update(lazy_text="default")
         assert lazy.lazy_text == "DEFAULT"
+        context.master.addons.get("patches").done()
     assert parsed == ["default", "other", "default"]
 
 
