@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(maxsize=1024)
 def is_address(host: str) -> bool:
     """Tell an IP address, with or without a zone, from a name."""
     try:

@@ -9,6 +9,8 @@ the chain. One difference: a hook that an addon grows while it is loaded is not 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import inspect
 import logging
 import operator
@@ -133,21 +135,21 @@ class Dispatch:
             rest = _through(self._life(event))
         except Exception as error:
             rest = _raise(error)
-        (message,) = event.args()
+        (message,) = _arguments(event)
         if rest is None and not (isinstance(message, flow.Flow) and message.intercepted):
             return True
         self._begun[event] = rest
         return False
 
     def _life(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
-        message = event.args()[0]
+        message = _arguments(event)[0]
         yield from self._asking(event)
         if isinstance(message, flow.Flow) and self.table.groups("update"):
             yield from self._asking(hooks.UpdateHook([message]))
 
     def _asking(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
         """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
-        name, arguments = event.name, event.args()
+        name, arguments = event.name, _arguments(event)
         for group in self.table.groups(name):
             try:
                 for addon in group:
@@ -160,6 +162,16 @@ class Dispatch:
                 raise
             except Exception as error:
                 _report(error)
+
+
+def _arguments(event: hooks.Hook) -> list[Any]:
+    return [getattr(event, name) for name in _names(type(event))]
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Give the names of an event's arguments, which mitmproxy asks the dataclass for each time."""
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
