@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from mitmproxy import exceptions, hooks
+from mitmproxy import exceptions, hooks, http
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
@@ -258,6 +258,41 @@ def test_undone_it_is_gone() -> None:
         assert vars(manager) != before
         undo()
         assert vars(manager) == before
+
+
+class Patient:
+    """Waits in `request` for `gate`, if that is not open, for at most a moment."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        try:
+            async with asyncio.timeout(0.05):
+                await self.gate.wait()
+            self.seen.append("came")
+        except TimeoutError:
+            self.seen.append("gave up")
+
+
+async def test_an_asynchronous_hook_that_need_not_wait_is_through_at_once() -> None:
+    with taddons.context(patient := Patient()) as context:
+        dispatch = Dispatch(context.master.addons)
+        patient.gate.set()
+        assert dispatch.begin(HttpRequestHook(tflow.tflow()))
+        assert patient.seen == ["came"]
+
+
+async def test_one_that_waits_is_a_task_of_its_own() -> None:
+    """Its time-outs are its own, and do not hit whoever asked."""
+    with taddons.context(patient := Patient()) as context:
+        dispatch = Dispatch(context.master.addons)
+        event = HttpRequestHook(tflow.tflow())
+        assert not dispatch.begin(event)
+        await asyncio.sleep(0.1)
+        await dispatch.handle_lifecycle(event)
+        assert patient.seen == ["gave up"]
 
 
 async def test_log_records_are_formatted_only_for_an_addon_that_reads_them() -> None:

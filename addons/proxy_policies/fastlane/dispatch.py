@@ -8,6 +8,7 @@ the chain. One difference: a hook that an addon grows while it is loaded is not 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -132,7 +133,7 @@ class Dispatch:
         Nothing is left of most events: then it takes no task and no wait.
         """
         try:
-            rest = _through(self._life(event))
+            rest = _as_far_as_it_goes(self._life(event))
         except Exception as error:
             rest = _raise(error)
         (message,) = _arguments(event)
@@ -165,7 +166,7 @@ class Dispatch:
 
 
 def _arguments(event: hooks.Hook) -> list[Any]:
-    return [getattr(event, name) for name in _names(type(event))]
+    return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]  # classes are hashable
 
 
 @functools.cache
@@ -177,6 +178,20 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
 def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
     """Ask until something is to be awaited, and give the coroutine that goes on from there; None when all is done."""
     for awaited in asking:
+        return _rest(awaited, asking)
+    return None
+
+
+def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+    """Ask until something really has to wait, and give the coroutine that waits; None when all is done."""
+    with contextlib.suppress(StopIteration):
+        awaited = next(asking)
+        while inspect.iscoroutine(awaited):
+            task = asyncio.Task(awaited, eager_start=True, loop=asyncio.get_running_loop())
+            if not task.done() or task.cancelled():
+                return _rest(task, asking)
+            error = task.exception()
+            awaited = asking.throw(error) if error else next(asking)  # type: ignore[attr-defined]
         return _rest(awaited, asking)
     return None
 
