@@ -120,10 +120,14 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["forward", "reverse"])
-def test_both_lanes_answer_the_same(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "cache"), [("forward", "memory"), ("reverse", "memory"), ("reverse", "disk")])
+def test_both_lanes_answer_the_same(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, mode: str, cache: str
+) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
+    store = cache if cache == "memory" else f"disk:{tmp_path / 'store'}"
+    more = (*script(tmp_path, NOTING), *ALL, "--set", f"cache={store}")
+    proxy = mitmdump(*more, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
     base = "" if mode == "reverse" else pages.url
     compared = 0
     for path, fields in itertools.product(PATHS, FIELDS):
@@ -340,3 +344,32 @@ def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Or
             break
         assert time.monotonic() < deadline
     assert connection.ask(request).endswith(b"\r\n\r\nx")
+
+
+def test_proxies_that_share_a_disk_store(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    """What one has purged or fetched anew, the other does not answer with any more."""
+    pages = origin()
+    pages.route("/", lambda _: Answer(headers=[FRESH], body=b"version %d" % len(pages.requests)))
+    more = (
+        *script(tmp_path, NOTING),
+        *ALL,
+        "--set",
+        f"cache=disk:{tmp_path / 'store'}",
+        "--set",
+        "cache_purge=a-secret-of-sixteen-or-more",
+    )
+    one, other = (mitmdump(*more, mode=f"reverse:{pages.url}") for _ in range(2))
+    here, there = Connection(one.port), Connection(other.port)
+    request = b"GET / HTTP/1.1\r\nHost: example.test\r\n%s\r\n"
+    for version in (1, 2, 3):
+        for connection, proxy in ((here, one), (there, other)):
+            for _ in range(5):
+                assert connection.ask(request % b"").endswith(b"version %d" % version)
+            proxy.wait_log(f"(?s)({YES}.*){{{version}}}")
+        if version == 1:
+            purge = (request % b"Authorization: Bearer a-secret-of-sixteen-or-more\r\n").replace(b"GET", b"PURGE")
+            assert b" 200 " in there.ask(purge).partition(b"\r\n")[0]
+        else:
+            there.ask(request % b"Cache-Control: no-cache\r\n")
+            there.ask(request % b"")  # stored by now
+    assert len(pages.requests) == 4

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from proxy_policies.cache import ranges, validation
 from proxy_policies.cache.decision import Hit, Request, decide
 from proxy_policies.cache.entry import Span, Stored
-from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.store import AtHand
 from proxy_policies.fields import Fields
 
 
@@ -101,8 +101,8 @@ class Ready:
     entry: Stored
 
 
-def from_memory(store: MemoryStore, request: Request, now: float) -> Ready | None:
-    """Answer a request whole from a memory store; None when it is not ours.
+def from_memory(store: AtHand, request: Request, now: float) -> Ready | None:
+    """Answer a request whole from what is at hand; None when it is not ours.
 
     Not ours is everything but a fresh hit: a miss, a validation, a stale answer that needs a refresh behind it.
     Takes tens of microseconds, has no effect but to count the use, and never raises. `request.key` is

@@ -7,7 +7,7 @@ from functools import partial
 
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import Selector
-from proxy_policies.cache.store import Body, Counts, Store, Writing
+from proxy_policies.cache.store import AtHand, Body, Counts, Store, Writing
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,11 @@ class Careful:
         if not self._failing:
             self._failing = True
             logger.warning(f"cache: {self._name} fails, everything is a miss: {error or type(error).__name__}")
+
+    @property
+    def at_hand(self) -> AtHand | None:
+        """Nothing while the store is left alone, or has to learn first what was purged."""
+        return None if self._missed or self._clock() < self._away_until else self._store.at_hand
 
     async def lookup(self, key: str) -> Sequence[Stored]:
         """Look up; a store that was away first learns what was purged meanwhile."""

@@ -1,6 +1,7 @@
 """Stored responses on disk: an index in SQLite and one file per body, shared by the processes of one machine.
 
-Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others.
+Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others. (What is
+`nearby` is asked for in the event loop, in microseconds.)
 A body is written to a file of its own, renamed when it is complete, and only then named in the index: whoever is
 killed in between leaves a file that nobody reads, swept away at the next start.
 """
@@ -12,12 +13,13 @@ import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from proxy_policies.cache import presence
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.index import Gone, Index
+from proxy_policies.cache.nearby import Nearby
 from proxy_policies.cache.purge import Selector
 from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, Writing
 
@@ -42,6 +44,8 @@ class DiskStore:
         self.bodies.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         self._index = Index(folder / "index.sqlite", limit)
+        self._nearby: Nearby | None = None
+        self._limit = limit
         self._thread = ThreadPoolExecutor(1, "cache")
         self._used: dict[str, float] = {}
         self._noted = 0.0
@@ -49,6 +53,13 @@ class DiskStore:
             logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
             self._delete(self._index.clear())
         self._thread.submit(self._sweep)
+
+    @property
+    def at_hand(self) -> Nearby:
+        """Bodies read from now on, while there is room for them in memory."""
+        if self._nearby is None:
+            self._nearby = Nearby(self.folder / "index.sqlite", self._limit, self._note_use)
+        return self._nearby
 
     def path(self, id: str, coding: str = "") -> Path:
         """Name the file of a body."""
@@ -67,6 +78,8 @@ class DiskStore:
         opened = await asyncio.to_thread(self._open, entry, coding)
         if opened is None and not coding:
             await self.remove(entry)
+        if self._nearby is not None and isinstance(opened, BytesBody) and opened.held is not None:
+            self._nearby.keep(entry, coding, opened.held)
         return opened
 
     def _open(self, entry: Stored, coding: str) -> "FileBody | BytesBody | None":
@@ -97,6 +110,11 @@ class DiskStore:
     def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
         """Begin to store."""
         return _Writing(self, self._thread, since, coding)
+
+    def commits(self, key: str, commit: Future[None]) -> None:
+        """Learn of a commit under way."""
+        if self._nearby is not None:
+            self._nearby.commits(key, commit)
 
     def finish(self, temporary: Path, entry: Stored, since: float, coding: str) -> None:
         """Make a complete body visible; runs in the thread."""
@@ -226,7 +244,7 @@ class _Writing:
         self._written += len(data)
 
     def commit(self, entry: Stored) -> None:
-        self._thread.submit(self._finish, entry)
+        self._store.commits(entry.key, self._thread.submit(self._finish, entry))
 
     def _finish(self, entry: Stored) -> None:
         try:

@@ -51,6 +51,10 @@ end;
 """
 
 
+Rows = Sequence[tuple[str]]
+"""Heads as they are written in the index."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """Entries whose files are to be deleted: id and codings."""
@@ -100,11 +104,11 @@ class Index:
 
     def lookup(self, key: str) -> list[Stored]:
         """Give all responses under a key."""
-        return _heads(self._db.execute("select head from entries where key = ?", (key,)).fetchall())
+        return read_heads(self._db.execute("select head from entries where key = ?", (key,)).fetchall())
 
     def entries(self) -> list[Stored]:
         """Give all responses."""
-        return _heads(self._db.execute("select head from entries").fetchall())
+        return read_heads(self._db.execute("select head from entries").fetchall())
 
     def codings(self, id: str) -> list[tuple[str, int]]:
         """Give the encoded forms kept of an entry, with their sizes."""
@@ -187,10 +191,10 @@ class Index:
                 return self.lookup(selector.value)
             case "tag":
                 query = "select head from entries join tags using (id) where tag = ?"
-                return _heads(self._db.execute(query, (selector.value,)).fetchall())
+                return read_heads(self._db.execute(query, (selector.value,)).fetchall())
             case "url":
                 query = "select head from entries where key = ? or key glob ?"
-                return _heads(self._db.execute(query, (selector.value, _quoted(selector.value) + " *")).fetchall())
+                return read_heads(self._db.execute(query, (selector.value, _quoted(selector.value) + " *")).fetchall())
             case _:
                 return self.entries()
 
@@ -235,7 +239,8 @@ class Index:
         return {id for (id,) in self._db.execute("select id from entries")}
 
 
-def _heads(rows: Sequence[tuple[str]]) -> list[Stored]:
+def read_heads(rows: Rows) -> list[Stored]:
+    """Read the heads in rows of the index."""
     found = []
     for (text,) in rows:
         try:

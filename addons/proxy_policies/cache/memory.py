@@ -61,6 +61,11 @@ class MemoryStore:
         self._purges = Purges()
         self.limit = limit
 
+    @property
+    def at_hand(self) -> "MemoryStore":
+        """All of it is."""
+        return self
+
     def peek(self, key: str) -> Sequence[Stored]:
         """Give all responses stored under a key."""
         kept = self._keys.get(key)

@@ -39,6 +39,10 @@ class RedisStore:
         self._redis: Any = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
         self._pending: dict[str, set[asyncio.Task[None]]] = {}
 
+    @property
+    def at_hand(self) -> None:
+        """Nothing: other machines may have changed it."""
+
     async def lookup(self, key: str) -> Sequence[Stored]:
         """Give all responses stored under a key."""
         if self._pending.get(key):

@@ -48,8 +48,22 @@ class Counts:
     limit: int
 
 
+class AtHand(Protocol):
+    """What of a store is in memory: asked without waiting."""
+
+    def peek(self, key: str) -> Sequence[Stored]:
+        """Give all responses stored under a key; none where they are not at hand."""
+
+    def held(self, entry: Stored, coding: str = "") -> bytes | None:
+        """Give a response's body, or the form of it in a content coding, and count the use; None if not at hand."""
+
+
 class Store(Protocol):
     """Keeps stored responses under their keys."""
+
+    @property
+    def at_hand(self) -> AtHand | None:
+        """What can be asked without waiting, from now on if need be; None when that is nothing."""
 
     async def lookup(self, key: str) -> Sequence[Stored]:
         """Give all responses stored under a key; a commit under way is waited for."""

@@ -22,7 +22,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import exchange
 from proxy_policies.cache.flows import visit_of
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.store import AtHand
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import LONGEST_BODY, Hits, Lesson, story_of
@@ -177,7 +177,7 @@ class Desk:
         if self.lesson is not None:
             self._finish_lesson(self._hits.store(self._table))
 
-    def _finish_lesson(self, store: MemoryStore | None) -> None:
+    def _finish_lesson(self, store: AtHand | None) -> None:
         lesson, self.lesson = self.lesson, None
         transport: Any = self._handler.transports.get(self._client)
         if transport is not None:

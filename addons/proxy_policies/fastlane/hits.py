@@ -17,7 +17,7 @@ from mitmproxy.utils import human
 
 from proxy_policies.cache.answer import from_memory
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.store import AtHand
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.gate import Gate
 from proxy_policies.fastlane.memo import Memo, Standing, learn
@@ -119,15 +119,15 @@ class Hits:
         self._learnt.clear()
         self._gate.forget()
 
-    def store(self, table: Table) -> MemoryStore | None:
-        """Return the cache's store, if hits may be answered from it now."""
+    def store(self, table: Table) -> AtHand | None:
+        """Return what the cache has at hand, if hits may be answered from it now."""
         if not self.is_on or not self._gate.is_open(table):
             return None
         cache = ctx.master.addons.get("cache")
         desk = getattr(cache, "desk", None)
-        return desk.store if desk is not None and isinstance(desk.store, MemoryStore) else None
+        return desk.store.at_hand if desk is not None else None
 
-    def answer(self, desk: Visitor, head: bytes, store: MemoryStore) -> Answered | None:
+    def answer(self, desk: Visitor, head: bytes, store: AtHand) -> Answered | None:
         """Answer a request that was learnt; None when it is the slow lane's."""
         learnt = self._learnt.get(key := (desk.who, head))
         if learnt is None:
@@ -145,7 +145,7 @@ class Hits:
             self._tell(desk, learnt.story)
         return standing.head, body, learnt.memo.closes
 
-    def learn(self, desk: Visitor, lesson: Lesson, store: MemoryStore) -> None:
+    def learn(self, desk: Visitor, lesson: Lesson, store: AtHand) -> None:
         """Learn, if what the slow lane did can be done here."""
         if lesson.request is None or len(lesson.wire) >= LONGEST_BODY:
             return
@@ -171,7 +171,7 @@ class Hits:
         printed.flush()
 
 
-def _held(store: MemoryStore) -> Any:
+def _held(store: AtHand) -> Any:
     return lambda ready, coding: store.held(ready.entry, coding)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from proxy_policies.cache.answer import Answer, Ready, from_memory
 from proxy_policies.cache.decision import Request
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.store import AtHand
 from proxy_policies.fields import Fields
 
 HEAD_END = b"\r\n\r\n"
@@ -44,7 +44,7 @@ class Memo:
     closes: bool
     """The connection ends with it."""
 
-    def stand(self, store: MemoryStore, now: float) -> Standing | None:
+    def stand(self, store: AtHand, now: float) -> Standing | None:
         """Take the decision anew and write the answer; None when something has changed besides the time."""
         ready = from_memory(store, self.request, now)
         if ready is None or ready.head.status != self.status or lasting(ready.head) != self.lasting:
@@ -69,7 +69,7 @@ class BodyPart:
     """Positions in that form of it; None for no body."""
     length: int
 
-    def read(self, store: MemoryStore) -> bytes | None:
+    def read(self, store: AtHand) -> bytes | None:
         """Give the bytes, and count the use; None when they are gone, or others."""
         body = store.held(self.entry, self.coding)
         if body is None:
@@ -89,7 +89,7 @@ class Standing:
     since: float
     until: float
 
-    def holds(self, store: MemoryStore, now: float) -> bool:
+    def holds(self, store: AtHand, now: float) -> bool:
         """Say whether the same would be decided and written now."""
         return self.since <= now < self.until and store.peek(self.body.entry.key) == self.candidates
 
