@@ -164,6 +164,33 @@ def test_a_hand_edited_text_wins_over_the_recorded_octets() -> None:
     assert read_entry(fields, "entry 1").response.body == Body(b"new")
 
 
+def test_what_firefox_had_in_its_cache_did_not_come_with_a_304() -> None:
+    """As Firefox 153 exports a revalidated resource: `HTTP/1`, and the cached text under the 304."""
+    fields = {
+        "startedDateTime": "2026-11-21T08:37:58.593+00:00",
+        "request": {
+            "method": "GET",
+            "url": "http://a.test/api.json",
+            "httpVersion": "HTTP/1",
+            "headers": [{"name": "If-Modified-Since", "value": "Sat, 21 Nov 2026 08:37:05 GMT"}],
+        },
+        "response": {
+            "status": 304,
+            "statusText": "Not Modified",
+            "httpVersion": "HTTP/1",
+            "headers": [{"name": "Date", "value": "Sat, 21 Nov 2026 08:37:58 GMT"}],
+            "content": {"mimeType": "application/json", "size": 8, "text": '{"a":1}\n'},
+        },
+        "cache": {"afterRequest": None},
+        "timings": {"blocked": -1, "send": 0, "wait": 1, "receive": 0},
+        "time": 1,
+        "pageref": "page_1",
+    }
+    entry = read_entry(fields, "entry 1")
+    assert entry.response.body == Body()
+    assert (entry.request.version, entry.response.version) == ("HTTP/1.1", "HTTP/1.1")
+
+
 WRONG = {
     "response, text": ({"response": "x"}, "entry 1, response: expected an object, found text"),
     "status": ({"response": {"status": "200"}}, "entry 1, response.status: expected a number, found text"),

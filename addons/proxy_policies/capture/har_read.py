@@ -19,10 +19,13 @@ VERSIONS = {  # how Chrome, Firefox, Safari and mitmproxy spell the versions
     "http/3.0": "HTTP/3",
     "http/3": "HTTP/3",
     "http/1.1": "HTTP/1.1",
+    "http/1": "HTTP/1.1",
     "http/1.0": "HTTP/1.0",
     "": "HTTP/1.1",
     "unknown": "HTTP/1.1",
 }
+BODILESS = frozenset({204, 304})
+"""Statuses without content (RFC 9110 section 6.4.1). Under 304 Firefox writes what its cache had."""
 CLOSED_BY = {"client": True, "server": False}
 _READ = {
     *("startedDateTime", "time", "request", "response", "cache", "timings", "comment", "serverIPAddress"),
@@ -36,6 +39,8 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
     place = Place(value, path)
     mapping = place.mapping()
     response = _response(place["response"], fetch)
+    if response.status in BODILESS and place["_times"].value is None:
+        response = replace(response, body=Body())
     return Entry(
         request=_request(place["request"], fetch),
         response=response,
