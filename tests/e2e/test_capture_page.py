@@ -8,7 +8,7 @@ from tests.support.programs import need
 
 from proxy_policies.capture.model import Body, Request, Response
 from proxy_policies.capture.noise import Noise
-from proxy_policies.capture.outcome import Outcome, Report, Rules, judge
+from proxy_policies.capture.outcome import LAID_OUT, Outcome, Report, Rules, judge, lightened
 from proxy_policies.capture.report.page import page_html
 from proxy_policies.capture.sending import Sent
 
@@ -50,6 +50,29 @@ def open_page(page: Page, path: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def browser_program() -> str:
     return need("chromium")
+
+
+def test_a_capture_in_which_everything_changed_opens(tmp_path: Path, browser_program: str) -> None:
+    """Of a hundred thousand entries the page shows those that differ, as many as a browser takes."""
+    many = 100_000
+    same = [an_outcome(n, "{}", "{}") for n in range(0, many, 2)]
+    changed = lightened(an_outcome(n, '{"n": 1}', '{"n": 2}') for n in range(1, many, 2))
+    report = Report("big.har", "recording", "http://127.0.0.1:9000", started=1.76e9)
+    report.finish(sorted([*same, *changed], key=lambda outcome: outcome.number), 4.2)
+    assert sum(outcome.old is not None for outcome in report.outcomes) == LAID_OUT
+    path = tmp_path / "report.html"
+    path.write_text(page_html(report))
+    assert path.stat().st_size < 4 << 20
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
+        page = browser.new_page()
+        problems = open_page(page, path)
+        assert page.inner_text("h1") == "50000 requests of 100000 differ"
+        assert page.inner_text("#left-out").startswith("98000 more")
+        assert page.locator("#list a").count() == LAID_OUT
+        assert page.locator("#detail mark").count() > 0
+        assert not problems
+        browser.close()
 
 
 def test_the_page_shows_what_changed(page_file: Path, browser_program: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ from proxy_policies.capture.correlate import Carrier, Carry, Link, find_links
 from proxy_policies.capture.diff import compare
 from proxy_policies.capture.model import Request, Response
 from proxy_policies.capture.noise import Rule, learn
-from proxy_policies.capture.outcome import Outcome, Rules, judge
+from proxy_policies.capture.outcome import Outcome, Rules, judge, lightened
 from proxy_policies.capture.places import CaptureError
 from proxy_policies.capture.reader import open_capture
 from proxy_policies.capture.redact import Redactor
@@ -88,21 +88,23 @@ class Recording:
 
     def against_recording(self, replies: Mapping[int, Sent], rules: Rules) -> list[Outcome]:
         """Compare what came with what was recorded."""
-        return [
+        outcomes = (
             judge(number, entry.request, recorded(entry), entry.times.seconds, replies[number], rules)
             for number in self.order
             if (entry := self.shelf[number])
-        ]
+        )
+        return list(lightened(outcomes))
 
     def against_each_other(self, old: Mapping[int, Sent], new: Mapping[int, Sent], rules: Rules) -> list[Outcome]:
         """Compare what came from one build with what came from another."""
-        outcomes = []
+        return list(lightened(self._judged(old, new, rules)))
+
+    def _judged(self, old: Mapping[int, Sent], new: Mapping[int, Sent], rules: Rules) -> Iterator[Outcome]:
         for number in self.order:
             request, before, after = self.shelf[number].request, old[number], new[number]
             if before.response is None and not before.skipped:
                 after = Sent(error=f"old: {before.error}")
-            outcomes.append(judge(number, request, before.response or Response(0), before.seconds, after, rules))
-        return outcomes
+            yield judge(number, request, before.response or Response(0), before.seconds, after, rules)
 
     def noise_between(self, first: Mapping[int, Sent], second: Mapping[int, Sent]) -> list[Rule]:
         """Return rules for what differs between two runs of one build."""

@@ -1,13 +1,15 @@
 """The outcome of a check: for each entry what changed, and of all of them how many."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from proxy_policies.capture.diff import Change, compare, slower
 from proxy_policies.capture.model import Request, Response
 from proxy_policies.capture.noise import Noise
 from proxy_policies.capture.sending import Sent
+
+LAID_OUT = 2000  # entries whose responses are kept, to be laid side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ def judge(number: int, request: Request, old: Response, old_seconds: float, sent
         old=old if counted else None,
         new=new if counted else None,
     )
+
+
+def lightened(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Give the outcomes on, with responses for the first `LAID_OUT` only: everything may have changed."""
+    kept = 0
+    for outcome in outcomes:
+        kept += outcome.old is not None
+        yield outcome if kept <= LAID_OUT else replace(outcome, old=None, new=None)
 
 
 @dataclass(slots=True)

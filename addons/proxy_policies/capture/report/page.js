@@ -13,6 +13,7 @@ function make(tag, attributes = {}, ...children) {
 
 const asText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`);
+const total = Object.values(data.counts).reduce((sum, count) => sum + count, 0);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 // What is searched: everything a reader could have seen of an entry.
@@ -26,11 +27,11 @@ const shown = () => data.outcomes.map((_, i) => i)
 
 function header() {
   const { counts } = data, differ = (counts.changed || 0) + (counts.error || 0);
-  byId("verdict").textContent = differ ? `${plural(differ, "request")} of ${data.outcomes.length} differ` : `All ${counts.same} requests are the same`;
+  byId("verdict").textContent = differ ? `${plural(differ, "request")} of ${total} differ` : `All ${counts.same} requests are the same`;
   byId("verdict").className = differ ? "bad" : "good";
   const when = new Date(data.started * 1000).toLocaleString();
   byId("about").textContent = `${data.capture} — ${data.old} against ${data.new} — ${when}, took ${data.seconds.toFixed(1)} s`;
-  const names = { changed: differ, same: counts.same, skipped: counts.skipped, all: data.outcomes.length };
+  const names = { changed: differ, same: counts.same, skipped: counts.skipped, all: total };
   byId("filters").replaceChildren(...Object.entries(names).map(([name, count]) =>
     make("button", { "aria-pressed": state.show === name, onclick: () => { state.show = name; refresh(); } }, `${name} ${count}`)));
 }

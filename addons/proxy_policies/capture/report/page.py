@@ -1,12 +1,14 @@
 """The report as one self-contained HTML page: search, filters, diffs in two shapes, timings, light and dark."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 
 import jinja2
 import markupsafe
 
-from proxy_policies.capture.outcome import Report
+from proxy_policies.capture.outcome import LAID_OUT, Outcome, Report
 from proxy_policies.capture.report.as_json import report_json
 
 
@@ -14,13 +16,21 @@ def page_html(report: Report) -> str:
     """Return the page; everything it needs is in it."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(_asset("page.html"))
-    data = json.dumps(report_json(report, bodies=True), ensure_ascii=False)
+    shown = _shown(report.outcomes)
+    data = json.dumps(report_json(replace(report, outcomes=shown), bodies=True), ensure_ascii=False)
     return template.render(
+        left_out=len(report.outcomes) - len(shown),
         title=f"{report.capture}: {report.counts.get('changed', 0)} changed",
         style=markupsafe.Markup(_asset("page.css")),  # noqa: S704 - our own file
         script=markupsafe.Markup(_asset("page.js")),  # noqa: S704 - our own file
         data=markupsafe.Markup(_in_script(data)),  # noqa: S704 - made safe for a script element
     )
+
+
+def _shown(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Choose what a browser is asked to show: as many as there are responses for, those that differ first."""
+    chosen = sorted(outcomes, key=lambda outcome: outcome.verdict in ("same", "skipped"))[:LAID_OUT]
+    return sorted(chosen, key=lambda outcome: outcome.number)
 
 
 def _asset(name: str) -> str:
