@@ -193,12 +193,12 @@ class Desk:
         unsent = buffered + _in_kernel(self._transport) if buffered else 0
         if unsent != self._unsent[0]:
             self._unsent = unsent, now
-        if self._is_ending or self._transport.is_closing() or not (self._watched.is_parked or self._is_draining):
+        is_closing, is_idle = self._transport.is_closing(), self._is_idle()
+        if self._is_ending or not (is_closing or self._watched.is_parked or self._is_draining):
             return Wait.NOTHING, 0.0
-        is_idle = self._is_idle()
-        if is_idle and unsent:
+        if unsent and is_idle:
             return Wait.READER, now - self._unsent[1]
-        if is_idle:
+        if is_idle and not is_closing:
             return Wait.REQUEST, now - self._handler.timeout_watchdog.last_activity
         return (Wait.HEAD, now - self._head_since) if self._is_in_head() else (Wait.NOTHING, 0.0)
 
