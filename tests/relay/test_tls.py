@@ -64,14 +64,16 @@ def client_tls(ca: trustme.CA) -> ssl.SSLContext:
 async def theirs(server_tls: ssl.SSLContext) -> AsyncIterator[Any]:
     """Serve with asyncio's TLS; gives the address and a queue of stream pairs."""
     accepted: asyncio.Queue[Any] = asyncio.Queue()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         await accepted.put((reader, writer))
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_tls) as server:
         yield server.sockets[0].getsockname(), accepted
-        while not accepted.empty():
-            accepted.get_nowait()[1].transport.abort()
+        for writer in writers:
+            writer.transport.abort()
 
 
 async def dial(address: tuple[str, int], context: ssl.SSLContext, sink: Sink, **keywords: Any) -> Tls:
