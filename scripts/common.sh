@@ -59,6 +59,7 @@ make_venv() {
     local python made_for=
     [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
     if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then return; fi
+    [[ ! -L $VENV ]] || fail ".venv is a link, and what it leads to does not fit: remove the link to get a .venv of its own"
     python=$(find_python) ||
         fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
     "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"

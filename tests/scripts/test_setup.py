@@ -82,6 +82,17 @@ def test_a_moved_clone_does_not_use_the_other_ones_venv(clone: Clone) -> None:
     assert "installing into .venv" in done.stderr
 
 
+def test_an_environment_behind_a_link_is_not_emptied(fresh_clone: Clone, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "bin").mkdir(parents=True)
+    (elsewhere / "precious").touch()
+    (fresh_clone.root / ".venv").symlink_to(elsewhere)
+    done = fresh_clone.run("proxy", "--version", PIP_NO_INDEX="1")
+    assert done.returncode == 1
+    assert "remove the link" in done.stderr
+    assert (elsewhere / "precious").exists()
+
+
 @pytest.mark.parametrize("script", ["proxy", "test", "check", "fix", "certs"])
 def test_help_installs_nothing(fresh_clone: Clone, script: str) -> None:
     done = fresh_clone.run(script, "--help")
