@@ -1,6 +1,9 @@
 """Pipelines: whatever the way a body is cut into chunks, the same comes out."""
 
+import asyncio
+import weakref
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -170,3 +173,23 @@ def test_a_preview_of_what_broke_off_is_not_whole() -> None:
     preview.feed(b"half")
     preview.abort()
     assert (bytes(preview.kept), preview.whole) == (b"half", False)
+
+
+ENDS: dict[str, Callable[[Pipeline], Awaitable[object]]] = {
+    "finished": lambda pipeline: asyncio.to_thread(pipeline.finish),
+    "broken off": lambda pipeline: asyncio.to_thread(pipeline.abort),
+    "run": lambda pipeline: pipeline.run(b"body"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_what_it_held_is_free_when_it_is_over(end: str) -> None:
+    """An encoder has megabytes that the garbage collector does not know of, and a flow may be kept for long."""
+    pipeline, encoder = Pipeline(), Deflate()
+    pipeline.add(Stage.ENCODER, encoder)
+    known = weakref.ref(encoder)
+    del encoder
+    await ENDS[end](pipeline)
+    assert known() is None
+    assert pipeline.is_over
+    assert pipeline.finish() == b""

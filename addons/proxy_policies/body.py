@@ -122,31 +122,32 @@ class Pipeline:
         """End the body and give what the transforms held back. Ends once; later calls give nothing."""
         if self._over:
             return b""
-        self._over = True
         tail = b""
-        for _, part in self._stages:
+        for part in self._end():
             tail = (part.feed(tail) if tail else b"") + part.finish()
         return tail
 
     def abort(self) -> None:
         """Tell every tap that the body will not come whole. Does nothing once it has."""
-        if not self._over:
-            self._over = True
-            for _, part in self._stages:
-                if isinstance(part, _Watched):
-                    part.abort()
+        for part in self._end():
+            if isinstance(part, _Watched):
+                part.abort()
 
     async def run(self, body: bytes) -> bytes:
         """Send a whole body through. What takes long is done in a thread; taps stay in the event loop."""
-        if self._over:
-            return body
-        self._over = True
-        for _, part in self._stages:
+        for part in self._end():
             if isinstance(part, _Watched) or len(body) <= CHUNK // 2:
                 body = _through(part, body)
             else:
                 body = await asyncio.to_thread(_through, part, body)
         return body
+
+    def _end(self) -> list["Transform | _Watched"]:
+        """Be over, and give the parts away: an encoder has megabytes, and the flow may be kept for long."""
+        parts = [part for _, part in self._stages]
+        self._over = True
+        self._stages = []
+        return parts
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:
