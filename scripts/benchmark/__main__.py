@@ -58,10 +58,10 @@ def arguments() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def origins() -> Iterator[dict[str, int]]:
-    """Run both origins; gives their ports."""
+    """Run the origins; gives their ports."""
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         ports = {}
-        for kind in ("http", "tunnel"):
+        for kind in ("http", "https", "tunnel"):
             ports[kind] = free_port()
             command = [sys.executable, str(HERE / "origin.py"), kind, str(ports[kind])]
             origin = Processes.start(command, ports[kind], Path(folder), other_cores())
@@ -87,7 +87,7 @@ class Started:
 def started(target: Target, scenario: Scenario, ports: dict[str, int], plan: Plan) -> Iterator[Started]:
     """Run a target in the first of the scenario's roles that it has."""
     role = next(role for role in scenario.roles if role in target.commands)
-    origin = ports["tunnel" if scenario.is_tunnel else "http"]
+    origin = ports[scenario.origin]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder, port = Path(name), free_port()
         processes = Processes.start(target.commands[role](folder, port, origin), port, folder, CORE)

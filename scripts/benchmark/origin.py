@@ -1,7 +1,7 @@
-"""What the proxies stand in front of: `python origin.py http PORT` or `python origin.py tunnel PORT`, until killed.
+"""What the proxies stand in front of: `python origin.py http|https|tunnel PORT`, until killed.
 
-http: `/hit/SIZE/…` answers that many bytes, cacheable for an hour; `/miss/…` what may not be stored; `/html/…` text
-that can be compressed. tunnel: the first line says what happens next: `down BYTES`, `up BYTES` or `echo`.
+http, https: `/hit/SIZE/…` answers that many bytes, cacheable for an hour; `/miss/…` what may not be stored;
+`/html/…` text that can be compressed. tunnel: the first line says what comes: `down BYTES`, `up BYTES` or `echo`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,14 @@ import contextlib
 import functools
 import random
 import socketserver
+import ssl
 import sys
+import tempfile
+from pathlib import Path
 
 import bulk
+
+from proxy_policies.reverse_tunnel import certificates
 
 WORDS = [
     "the",
@@ -103,14 +108,23 @@ class Tunnels(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
 
-async def serve_http(port: int) -> None:
+def tls() -> ssl.SSLContext:
+    """Make a server's context with a certificate that nobody needs to trust."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.TemporaryDirectory() as folder:
+        certificates.make_leaf("home", "origin").save(Path(folder))
+        context.load_cert_chain(Path(folder, certificates.CERT), Path(folder, certificates.KEY))
+    return context
+
+
+async def serve_http(port: int, context: ssl.SSLContext | None) -> None:
     """Serve until killed."""
-    server = await asyncio.get_running_loop().create_server(Http, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(Http, "127.0.0.1", port, backlog=1024, ssl=context)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "http":
-        asyncio.run(serve_http(int(sys.argv[2])))
-    else:
+    if sys.argv[1] == "tunnel":
         Tunnels(("127.0.0.1", int(sys.argv[2])), Tunnel).serve_forever()
+    else:
+        asyncio.run(serve_http(int(sys.argv[2]), tls() if sys.argv[1] == "https" else None))

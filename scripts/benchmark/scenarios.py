@@ -45,9 +45,9 @@ class Scenario:
     warm_up: bool = True
 
     @property
-    def is_tunnel(self) -> bool:
-        """Whether the origin is the tunnel origin."""
-        return self.roles[0] == "tunnel"
+    def origin(self) -> str:
+        """Which origin stands behind the targets: `http`, `https` or `tunnel`."""
+        return {"tunnel": "tunnel", "inspect": "https"}.get(self.roles[0], "http")
 
 
 def _requests(path: str, **keywords: object) -> Callable[[Occasion], Done]:
@@ -114,6 +114,6 @@ SCENARIOS = [
         )
         for coding in ("gzip", "br", "zstd")
     ),
-    Scenario("start-up", HTTP, "start", _start_up, is_quick=True),
+    Scenario("start-up", HTTP, "start", _start_up, "ours", is_quick=True),
     Scenario("memory, 100 000 URLs", HTTP, "request", _memory, "ours", warm_up=False),
 ]
