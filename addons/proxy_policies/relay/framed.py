@@ -18,6 +18,7 @@ from typing import Any
 
 from proxy_policies.relay import scratch
 from proxy_policies.relay.frames import LONGEST, Beat, Bytes, Frame, FrameError, Heart, Kind, Parser, frame, head
+from proxy_policies.relay.layered import Layered
 
 MAIL_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
 MAIL = 64  # frames that may wait to be received
@@ -26,7 +27,7 @@ FLUSH = 3.0  # seconds a closing connection has to send its last frame
 LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
 
 
-class Framed(asyncio.Transport, asyncio.BufferedProtocol):
+class Framed(Layered):
     """One framed connection; give it to `create_connection` or `connect_accepted_socket` as the protocol."""
 
     def __init__(self) -> None:
@@ -44,7 +45,6 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
         self._heart: Heart | None = None
         self._next_beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self.lower: Any = None
 
     # The talk
 
@@ -108,10 +108,6 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
                 self._take(kind, payload)
         except FrameError as error:
             self.reset(str(error))
-
-    def eof_received(self) -> bool:
-        """Let the real transport close: an end below is the end."""
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the protocol, or whoever waits for mail."""
@@ -262,10 +258,6 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
             self._deadline.cancel()
         self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
 
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        self.lower.abort()
-
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         return self._closing or self._is_over()
@@ -287,20 +279,6 @@ class Framed(asyncio.Transport, asyncio.BufferedProtocol):
         if not self.is_closing():
             self._heard = True
             self.lower.resume_reading()
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes are waiting to be sent."""
-        size: int = self.lower.get_write_buffer_size()
-        return size
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low and high mark of the real transport."""
-        limits: tuple[int, int] = self.lower.get_write_buffer_limits()
-        return limits
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which writing is paused and resumed."""
-        self.lower.set_write_buffer_limits(high=high, low=low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Tell the addresses only: the socket and the TLS object below carry frames, not the stream."""

@@ -14,11 +14,12 @@ from typing import Any
 
 from proxy_policies.relay import scratch
 from proxy_policies.relay.frames import Bytes
+from proxy_policies.relay.layered import Layered
 
 GREETING = 1 << 14  # bytes read at once during the handshake: bounds what a stranger can make us hold
 
 
-class Tls(asyncio.Transport, asyncio.BufferedProtocol):
+class Tls(Layered):
     """One encrypted connection: a protocol to the transport below, a transport to the protocol above."""
 
     def __init__(
@@ -30,7 +31,6 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         server_hostname: str | None = None,
     ) -> None:
         super().__init__()
-        self.lower: Any = None
         self._protocol = protocol
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(
@@ -68,10 +68,6 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
             self._open()
         else:
             self._shake()
-
-    def eof_received(self) -> bool:
-        """Let the bare transport close."""
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the protocol, or whoever waits for the handshake."""
@@ -166,10 +162,6 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self._flush()
         self.lower.close()
 
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        self.lower.abort()
-
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         closing: bool = self.lower.is_closing()
@@ -192,20 +184,6 @@ class Tls(asyncio.Transport, asyncio.BufferedProtocol):
         self.lower.resume_reading()
         if self._incoming.pending or self._tls.pending():
             self._loop.call_soon(self._open)
-
-    def get_write_buffer_size(self) -> int:
-        """Return how many bytes, encrypted, are waiting to be sent."""
-        size: int = self.lower.get_write_buffer_size()
-        return size
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low and high mark of the bare transport."""
-        limits: tuple[int, int] = self.lower.get_write_buffer_limits()
-        return limits
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which writing is paused and resumed."""
-        self.lower.set_write_buffer_limits(high=high, low=low)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Tell of TLS itself and of the transport below."""
