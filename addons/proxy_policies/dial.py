@@ -23,6 +23,7 @@ from proxy_policies.settings import Setting, parse_duration
 with later():
     import aiohappyeyeballs
 
+Address = tuple[Any, ...]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
 """Asked with host and port. None: not mine. The writer must know its `peername`, a (host, port)."""
@@ -44,33 +45,57 @@ def remove_route(route: Route) -> None:
         _routes.remove(route)
 
 
-async def open(host: str, port: int, *, timeout: float | None = None, **how: Any) -> Streams:
+async def open(host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None) -> Streams:
     """Connect by the first route that knows the way, else over TCP.
 
-    `timeout` is in seconds, name look-up included; `how` goes to asyncio. Raises
-    OSError only, with a text that names the target and the reason.
+    `timeout` is in seconds, name look-up included; `local_addr` is what to connect from. Raises OSError only, with a
+    text that names the target and the reason.
     """
+    return await _told(_open(host, port, local_addr), host, port, timeout)
+
+
+async def connect(host: str, port: int, *, timeout: float | None = None) -> socket.socket:
+    """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
+    return await _told(_connect(host, port, None), host, port, timeout)
+
+
+async def _told[Dialled](dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None) -> Dialled:
+    """Await, and make an OSError that tells the story of whatever goes wrong."""
     try:
         async with asyncio.timeout(timeout):
-            return await _connect(host, port, how)
+            return await dialling
     except Exception as error:  # whatever a route raises: mitmproxy expects OSError, and hangs on all else
         raise OSError(f"cannot connect to {format_target(host, port)}: {reason(error, timeout)}") from error
 
 
-async def _connect(host: str, port: int, how: dict[str, Any]) -> Streams:
+async def _open(host: str, port: int, local_addr: Address | None) -> Streams:
     for route in _routes:
         if (way := route(host, port)) is not None:
             return await way
-    if is_address(host):
-        return await asyncio.open_connection(host, port, **how)
+    return await asyncio.open_connection(sock=await _connect(host, port, local_addr))
+
+
+async def _connect(host: str, port: int, local_addr: Address | None) -> socket.socket:
+    if local_addr is None and "%" not in host and is_address(host):
+        return await _connect_to(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if len(found) == 1:
-        return await asyncio.open_connection(str(found[0][4][0]), port, **how)
-    ours = await loop.getaddrinfo(*local) if (local := how.get("local_addr")) else None
+    if local_addr is None and len(found) == 1:
+        return await _connect_to(found[0][0], found[0][4])
+    ours = await loop.getaddrinfo(*local_addr[:2]) if local_addr else None
     # asyncio's own happy_eyeballs_delay fails an assertion on Python 3.13.0 with mitmproxy's eager tasks
-    sock = await aiohappyeyeballs.start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
-    return await asyncio.open_connection(sock=sock)
+    return await aiohappyeyeballs.start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
+
+
+async def _connect_to(family: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 _REASONS = {

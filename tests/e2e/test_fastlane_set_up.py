@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
+import resource
+import socket
 import ssl
 from pathlib import Path
 
@@ -17,13 +20,14 @@ pytestmark = pytest.mark.timeout(100)
 NOTING = """
 import logging
 from proxy_policies.fastlane import set_up
-genuine = set_up._relay
+genuine = set_up.SetUp._relay
 async def relay(*arguments):
     logging.info("in the fast lane")
     await genuine(*arguments)
-set_up._relay = relay
+set_up.SetUp._relay = relay
 """
 FAST = "in the fast lane"
+ADDONS = Path(__file__).parents[2] / "addons"
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,8 +69,11 @@ HOOKS = [
     "next_layer",
     "server_connect",
     "server_connected",
+    "server_disconnected",
     "tcp_start",
     "tcp_message",
+    "tcp_end",
+    "client_disconnected",
 ]
 
 
@@ -87,6 +94,7 @@ async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook
         ("--ignore-hosts", "nobody"),
         ("--set", "connection_strategy=lazy"),
         ("--set", "connect_addr=127.0.0.1"),
+        ("--set", "proxy_protocol=192.0.2.0/24"),
     ],
     ids=lambda arguments: arguments[1],
 )
@@ -124,7 +132,7 @@ async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path,
 def late_policy(folder: Path, text: str) -> tuple[str, ...]:
     """Load a script before policy.py."""
     script(folder, NOTING + text)
-    return "-s", str(Path(__file__).parents[2] / "addons" / "policy.py")
+    return "-s", str(ADDONS / "policy.py")
 
 
 async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
@@ -228,3 +236,90 @@ async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> No
         writer.close()
     await asyncio.to_thread(proxy.wait_log, FAST)
     assert "inactivity" not in proxy.log()
+
+
+async def test_who_says_nothing_for_long_is_mitmproxys(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(
+        *script(tmp_path, NOTING + "from proxy_policies.fastlane import reception\nreception.FIRST_BYTES = 0.2\n")
+    )
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(proxy.wait_log, "client connect")
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+SWITCH = """
+import asyncio
+from mitmproxy import ctx
+class Switch:
+    def request(self, flow):
+        ctx.options.update(mode=[flow.request.headers["mode"]])
+addons = [Switch()]
+"""
+
+
+async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING + SWITCH))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        later = int(free.getsockname()[1])
+    async with serving(echo) as port:
+        await asyncio.to_thread(switch, proxy.port, f"regular@{later}")
+        await asyncio.to_thread(proxy.wait_log, f"listening at 127.0.0.1:{later}")
+        await exchange(later, port)
+        with pytest.raises(ConnectionRefusedError):
+            await exchange(proxy.port, port)
+        await asyncio.to_thread(switch, later, f"regular@{proxy.port}")
+        await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"listening at 127.0.0.1:{proxy.port}") == 2)
+        await exchange(proxy.port, port)
+    assert proxy.log().count(FAST) == 2
+
+
+def switch(port: int, mode: str) -> None:
+    """Have a proxy that listens on a port listen as `mode` says instead."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(
+            f"GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: x\r\nmode: {mode}\r\nConnection: close\r\n\r\n".encode()
+        )
+        while sock.recv(1000):
+            pass
+
+
+async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) -> None:
+    """Their file was edited: the new ones take the old ones' place at the door."""
+    policy = tmp_path / "mine.py"
+    text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\nfrom policy import addons\n"
+    policy.write_text(text)
+    proxy = mitmdump("-s", str(policy), *script(tmp_path, NOTING), script=None)
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+        policy.write_text(text + "# edited\n")
+        await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"Loading script {policy}") == 2)
+        await exchange(proxy.port, port)
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("tunnel 127.0.0.1") == 4)
+    assert "rror" not in proxy.log()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux lets a test limit another process")
+async def test_no_room_for_a_connection(mitmdump: Start) -> None:
+    """Said in one line; those who wait are taken in when there is room again."""
+    proxy = mitmdump()
+    async with serving(echo) as port, asyncio.timeout(30):
+        await exchange(proxy.port, port)
+        await asyncio.to_thread(proxy.wait_log, "client disconnect")
+        before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (next_descriptor(proxy.pid), before[1]))
+        _, waiting = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(proxy.wait_log, "no new connection can be taken in: Too many open files")
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
+        await exchange(proxy.port, port)
+        waiting.close()
+    assert "Traceback" not in proxy.log()
+
+
+def next_descriptor(process: int) -> int:
+    used = {int(name) for name in os.listdir(f"/proc/{process}/fd")}
+    return min(set(range(len(used) + 1)) - used)

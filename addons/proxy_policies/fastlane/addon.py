@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from mitmproxy import ctx, http
@@ -14,9 +14,11 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
 from proxy_policies.fastlane import lobby, set_up
+from proxy_policies.fastlane.connect import read_connect
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.handover import Handover
+from proxy_policies.fastlane.reception import Caller, Reception
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.later import later
@@ -45,6 +47,7 @@ class Fastlane:
         self._undo: list[Callable[[], None]] = []
         self._dispatch: Dispatch
         self._gate = set_up.gate()
+        self._reception = Reception(self._sets_tunnels_up, self._attend)
         self._desks: desks.Desks | None = None
 
     def configure(self, updated: set[str]) -> None:
@@ -58,7 +61,7 @@ class Fastlane:
             self.done()
             if self.fast_lane != "off":
                 ways = self._handover.patch.apply(), CHECKS.apply(), relax_collector(), self._quicken_dispatch()
-                self._undo = [undo for undo in ways if undo]
+                self._undo = [undo for undo in (*ways, self._reception.take_over()) if undo]
 
     def _quicken_dispatch(self) -> Callable[[], None]:
         self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
@@ -74,8 +77,23 @@ class Fastlane:
         while self._undo:
             self._undo.pop()()
 
+    def _sets_tunnels_up(self) -> bool:
+        """Say whether tunnels may be set up before mitmproxy reads."""
+        return bool(self._undo) and self._gate.is_open(self._dispatch.table) and self._hosts() is not None
+
+    def _hosts(self) -> Hosts | None:
+        """Give what says which tunnels stay untouched."""
+        inspection = ctx.master.addons.get("inspection")
+        return None if inspection is None else inspection.inspect_hosts
+
+    def _attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
+        """Serve who asks for a tunnel that is certainly left untouched."""
+        asked, hosts = read_connect(data), self._hosts()
+        why = set_up.untouched(hosts, asked) if asked and hosts is not None else ""
+        return set_up.SetUp(caller, asked, why).serve() if asked and why else None
+
     async def client_connected(self, client: Client) -> None:
-        """Watch the connection for a tunnel to come; be the tunnel, where nothing else has a say in it."""
+        """Watch the connection for a tunnel to come; answer hits, where nothing else has a say in it."""
         if not self._undo:
             return
         self._handover.watch(client, client)
@@ -86,16 +104,8 @@ class Fastlane:
             return
         at = self._desks if self.fast_lane == "all" else None
         desk = at.open(handler, watched, self._dispatch.table) if at else None
-        hosts = self._hosts_of_tunnels(client)
-        if (desk or hosts is not None) and await lobby.receive(handler, watched, desk, hosts):
+        if desk and await lobby.receive(handler, watched, desk):
             end(handler)
-
-    def _hosts_of_tunnels(self, client: Client) -> Hosts | None:
-        """Give what says which tunnels stay untouched, if this client may have one set up here."""
-        inspection = ctx.master.addons.get("inspection")
-        is_open = inspection is not None and set_up.is_candidate(client) and self._gate.is_open(self._dispatch.table)
-        hosts: Hosts | None = inspection.inspect_hosts if is_open else None
-        return hosts
 
     def _ask(self, hook: StartHook) -> bool:
         return bool(self._undo) and self._dispatch.begin(hook)

@@ -1,36 +1,43 @@
 """Tunnels set up without the machinery: answered, dialled and linked before mitmproxy reads. Tried on mitmproxy 12.2.
 
 Only what nobody could want otherwise: the gate and `connect.read_connect` say when. Whatever goes wrong before the
-200 goes the slow way, with every byte back in its place.
+200 goes the slow way, where the same is asked again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import socket
 import time
-from dataclasses import dataclass
 
-from mitmproxy import ctx
+from mitmproxy import ctx, hooks
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
-from mitmproxy.proxy.mode_specs import RegularMode
-from mitmproxy.proxy.server import ConnectionHandler
-from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
+from mitmproxy.proxy.server_hooks import (
+    ClientConnectedHook,
+    ClientDisconnectedHook,
+    ServerConnectHook,
+    ServerConnectionHookData,
+)
 
 from proxy_policies import dial
-from proxy_policies.fastlane.connect import ANSWER, Connect, read_connect
+from proxy_policies.fastlane.connect import ANSWER, Connect
 from proxy_policies.fastlane.gate import Gate
-from proxy_policies.fastlane.handover import Watched
+from proxy_policies.fastlane.reception import Caller
 from proxy_policies.inspection.hosts import Act, Hosts, Seen, decide
-from proxy_policies.passthrough.layer import TunnelLayer
+from proxy_policies.passthrough.layer import show
+from proxy_policies.passthrough.tunnel import Tunnel
 from proxy_policies.relay import link
-from proxy_policies.relay.ends import End
+
+logger = logging.getLogger("mitmproxy.proxy.server")
+"""Its lines look as mitmproxy's own, with the client in front."""
 
 DIAL = 0.5  # seconds; who takes longer is dialled again by mitmproxy, which also says what is wrong
 
 EVENTS = (
-    "client_connected",  # it may come after ours, and refuse the client
+    *("client_connected", "client_disconnected"),
     *("http_connect", "http_connected", "http_connect_error", "next_layer"),
     *("server_connect", "server_connected", "server_connect_error", "server_disconnected"),
     *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
@@ -40,18 +47,16 @@ KNOWN = frozenset(
     {"proxy-protocol", "dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"}
 )
 """Ours that have: what they would do is done here, or looked for before."""
-WISHES = ("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr", "save_stream_file", "proxy_debug")
+WISHES = (
+    *("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr", "save_stream_file", "proxy_debug"),
+    "proxy_protocol",
+)
 """Options with a say in tunnels; any that is set makes all of them go the slow way."""
 
 
 def gate() -> Gate:
     """Make the gate of this way."""
     return Gate(EVENTS, KNOWN, WISHES, lambda: bool(ctx.options.connection_strategy == "eager"))
-
-
-def is_candidate(client: Client) -> bool:
-    """Say whether a client may ask for a tunnel, and nobody has refused it yet (as block_global does)."""
-    return type(client.proxy_mode) is RegularMode and client.error is None
 
 
 def untouched(hosts: Hosts, asked: Connect) -> str:
@@ -62,81 +67,95 @@ def untouched(hosts: Hosts, asked: Connect) -> str:
     return decision.why if decision.act is Act.UNTOUCHED else ""
 
 
-class Shown(link.Counts):
-    """Counts that the tunnel's row and log lines share."""
+class Counts(link.Counts):
+    """Counts that the tunnel's log lines share."""
 
-    layer: TunnelLayer
+    tunnel: Tunnel
 
     def add_up(self, size: int) -> None:
         """Count bytes from the client."""
         super().add_up(size)
-        self.layer.relayed(True, size)
+        self.tunnel.count(True, size)
 
     def add_down(self, size: int) -> None:
         """Count bytes from the target."""
         super().add_down(size)
-        self.layer.relayed(False, size)
+        self.tunnel.count(False, size)
 
 
-@dataclass
-class Target:
-    """A connection to the target, and its streams."""
+class SetUp:
+    """The tunnel that a caller asked for, `why` it stays untouched, and what mitmproxy knows of its two connections."""
 
-    server: Server
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    def __init__(self, caller: Caller, asked: Connect, why: str) -> None:
+        self._caller, self._asked, self._why = caller, asked, why
+        self._client = Client(
+            peername=caller.peername,
+            sockname=caller.sock.getsockname(),
+            timestamp_start=time.time(),
+            proxy_mode=caller.mode,
+            state=ConnectionState.OPEN,
+        )
+        self._server = Server(address=(asked.host, asked.port))
 
+    async def serve(self) -> bool:
+        """Be the tunnel, to its end. False: the caller has been told nothing, and is there as before."""
+        client = self._client
+        await _ask(ClientConnectedHook(client))
+        try:
+            if client.error:
+                self._refuse()
+            elif target := await self._dial():
+                await self._relay(target)
+            else:
+                return False
+            return True
+        finally:
+            client.state, client.timestamp_end = ConnectionState.CLOSED, time.time()
+            await _ask(ClientDisconnectedHook(client))
 
-async def serve(handler: ConnectionHandler, watched: Watched, hosts: Hosts, data: bytes) -> bool:
-    """Look at the client's first bytes, put back, and if they ask for a tunnel that is ours be that tunnel, to its end.
+    def _refuse(self) -> None:
+        """Close a connection that somebody wants closed (block_global does), in mitmproxy's words."""
+        for line in ("client connect", "client kill connection", "client disconnect"):
+            self._log(line)
+        self._caller.sock.close()
 
-    False: nothing was answered, and every byte is in its place.
-    """
-    asked = read_connect(data)
-    if asked is None or not (why := untouched(hosts, asked)):
-        return False
-    target = await _dial(handler, asked)
-    if target is None:
-        return False
-    watched.take_back()
-    try:
-        await _relay(handler, End(watched.end.reader, watched.end.writer, asked.rest), target, why)
-    finally:
-        target.writer.close()
-        target.server.state = ConnectionState.CLOSED
-        target.server.timestamp_end = time.time()
-    return True
+    def _log(self, line: str) -> None:
+        logger.info(line, extra={"client": self._caller.peername})
 
-
-async def _dial(handler: ConnectionHandler, asked: Connect) -> Target | None:
-    """Connect as mitmproxy would; None when somebody objects, or it fails."""
-    server = Server(address=(asked.host, asked.port))
-    server.timestamp_start = time.time()
-    await ctx.master.addons.handle_lifecycle(ServerConnectHook(ServerConnectionHookData(server, handler.client)))
-    if server.error or server.sockname:
+    async def _dial(self) -> socket.socket | None:
+        """Connect as mitmproxy would; None when somebody objects, or it fails."""
+        server = self._server
+        server.timestamp_start = time.time()
+        await _ask(ServerConnectHook(ServerConnectionHookData(server, self._client)))
+        if server.error or server.sockname:
+            return None
+        with contextlib.suppress(OSError):
+            target = await dial.connect(self._asked.host, self._asked.port, timeout=DIAL)
+            server.timestamp_tcp_setup, server.state = time.time(), ConnectionState.OPEN
+            server.peername, server.sockname = target.getpeername(), target.getsockname()
+            return target
         return None
-    with contextlib.suppress(OSError):
-        reader, writer = await dial.open(asked.host, asked.port, timeout=DIAL)
-        server.timestamp_tcp_setup = time.time()
-        server.state = ConnectionState.OPEN
-        server.peername = writer.get_extra_info("peername")
-        server.sockname = writer.get_extra_info("sockname")
-        return Target(server, reader, writer)
-    return None
+
+    async def _relay(self, target: socket.socket) -> None:
+        """Answer, show the tunnel, and link both sides until the end."""
+        self._log("client connect")
+        shown = show(self._client, self._server, self._why)
+        counts = Counts()
+        counts.tunnel = shown.tunnel
+        with self._caller.sock as client, target:
+            for sock in (client, target):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            await _ask(TcpStartHook(shown.flow))
+            try:
+                with contextlib.suppress(OSError):  # gone already
+                    await asyncio.get_running_loop().sock_sendall(client, ANSWER)
+                    await link.join(client, target, rest=self._asked.rest, idle=ctx.options.tcp_timeout, counts=counts)
+            finally:
+                shown.flow.live = False
+                self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
+                await _ask(TcpEndHook(shown.flow))
+                self._log("client disconnect")
 
 
-async def _relay(handler: ConnectionHandler, client: End, target: Target, why: str) -> None:
-    """Answer, show the tunnel, and link both sides until the end."""
-    context = handler.layer.context.fork()
-    context.server = target.server
-    layer = TunnelLayer(context, why)
-    client.writer.write(ANSWER)
-    addons = ctx.master.addons
-    await addons.handle_lifecycle(TcpStartHook(layer.shown))
-    counts = Shown()
-    counts.layer = layer
-    try:
-        await link.link(client, End(target.reader, target.writer), idle=ctx.options.tcp_timeout, counts=counts)
-    finally:
-        layer.shown.live = False
-        await addons.handle_lifecycle(TcpEndHook(layer.shown))
+async def _ask(hook: hooks.Hook) -> None:
+    await ctx.master.addons.handle_lifecycle(hook)

@@ -8,9 +8,12 @@ on it, and tells it by `relayed` what went by.
 """
 
 import time
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from mitmproxy import flow, tcp
+from mitmproxy import flow as flows
+from mitmproxy import tcp
+from mitmproxy.connection import Client, Server
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -23,9 +26,26 @@ from proxy_policies.passthrough.tunnel import Tunnel
 _tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
 
 
-def tunnel_of(shown: tcp.TCPFlow) -> Tunnel | None:
+def tunnel_of(flow: tcp.TCPFlow) -> Tunnel | None:
     """Give the tunnel that a flow shows; None for every other TCP flow."""
-    return _tunnels.get(shown)
+    return _tunnels.get(flow)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The flow that users see of a tunnel, and the tunnel."""
+
+    flow: tcp.TCPFlow
+    tunnel: Tunnel
+
+
+def show(client: Client, server: Server, why: str) -> Shown:
+    """Make the flow that shows an untouched tunnel."""
+    flow = tcp.TCPFlow(client, server, live=True)
+    host, port, *_ = server.address or ("unknown", 0)
+    tunnel = Tunnel(human.format_address(client.peername), format_target(host, port), why, time.time())
+    _tunnels[flow] = tunnel
+    return Shown(flow, tunnel)
 
 
 class TunnelLayer(TCPLayer):
@@ -35,11 +55,8 @@ class TunnelLayer(TCPLayer):
 
     def __init__(self, context: Context, why: str) -> None:
         super().__init__(context, ignore=True)
-        self.shown = tcp.TCPFlow(context.client, context.server, live=True)
-        host, port, *_ = context.server.address or ("unknown", 0)
-        client = human.format_address(context.client.peername)
-        self.tunnel = Tunnel(client, format_target(host, port), why, time.time())
-        _tunnels[self.shown] = self.tunnel
+        shown = show(context.client, context.server, why)
+        self.shown, self.tunnel = shown.flow, shown.tunnel
 
     def relayed(self, from_client: bool, size: int) -> None:
         """Take note of bytes that went through, here or elsewhere."""
@@ -50,7 +67,7 @@ class TunnelLayer(TCPLayer):
         yield from super().start(event)
         yield TcpStartHook(self.shown)
         if self._handle_event == self.done:
-            self.shown.error = flow.Error(self.context.server.error or "no connection")
+            self.shown.error = flows.Error(self.context.server.error or "no connection")
             self.shown.live = False
             yield TcpErrorHook(self.shown)
 

@@ -1,7 +1,8 @@
 """Joins two connections both ways.
 
-`link` is the whole thing; `carry` one direction, for a caller that has to switch each at a moment of its own. Which
-way is taken is found by trying, per direction: splice, else copying between bare sockets, else asyncio's streams.
+`link` is the whole thing; `join` the same for bare sockets; `carry` one direction, for a caller that has to switch each
+at a moment of its own. Which way is taken is found by trying, per direction: splice, else copying between bare sockets,
+else asyncio's streams.
 
 End of file passes on as half-close, and the other direction goes on. A connection that fails when read ends the link;
 one that takes no more bytes ends its direction only, for it may still have something to say.
@@ -10,16 +11,17 @@ one that takes no more bytes ends its direction only, for it may still have some
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.ends import End, SinkError
-from proxy_policies.relay.sockets import Tally
+from proxy_policies.relay.sockets import Pump, Tally
 from proxy_policies.relay.splice import Unsupported
 
-__all__ = ["Counts", "End", "SinkError", "carry", "link"]
+__all__ = ["Counts", "End", "SinkError", "carry", "join", "link"]
 
 FOREVER = 3e8  # seconds: ten years; event loops differ in what they make of infinity
 
@@ -51,12 +53,62 @@ async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> 
     raises OSError: that is `Counts.error`. Both stream pairs stay the caller's to close, and are good for nothing else.
     """
     counts = counts or Counts()
-    counts.active = time.monotonic()
     ways = [asyncio.ensure_future(way) for way in (_way(a, b, counts.add_up), _way(b, a, counts.add_down))]
-    both: asyncio.Future[Any] = asyncio.gather(*ways)
-    watch = _Watch(counts, idle or FOREVER, both)
     try:
-        await both
+        await _until(asyncio.gather(*ways), counts, idle)
+    finally:
+        if not all(way.done() for way in ways):
+            for way in ways:
+                way.cancel()
+            await asyncio.wait(ways)
+    return counts
+
+
+async def join(
+    a: socket.socket, b: socket.socket, *, rest: bytes = b"", idle: float, counts: Counts | None = None
+) -> Counts:
+    """Do as `link` for two bare, non-blocking sockets that no transport of the loop knows: no task, nothing duplicated.
+
+    `rest` has been read from `a` already. The loop must watch bare sockets, as all but proactors do.
+    """
+    counts = counts or Counts()
+    loop = asyncio.get_running_loop()
+    over = _Both(loop)
+    pumps = [Pump(loop, a, b, counts.add_up, over.one, rest), Pump(loop, b, a, counts.add_down, over.one)]
+    try:
+        for pump in pumps:
+            pump.start()
+        await _until(over.future, counts, idle)
+    finally:
+        for pump in pumps:
+            pump.stop()
+    return counts
+
+
+class _Both:
+    """A future of two directions' end. One that takes no more bytes ends its direction only."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[None] = loop.create_future()
+        self._left = 2
+
+    def one(self, error: OSError | None) -> None:
+        """Take note of the end of one."""
+        self._left -= 1
+        if self.future.done():
+            return
+        if error is not None and not isinstance(error, SinkError):
+            self.future.set_exception(error)
+        elif not self._left:
+            self.future.set_result(None)
+
+
+async def _until(over: asyncio.Future[Any], counts: Counts, idle: float) -> None:
+    """Wait for the end of a link; why it came early goes into the counts."""
+    counts.active = time.monotonic()
+    watch = _Watch(counts, idle or FOREVER, over)
+    try:
+        await over
     except OSError as error:
         counts.error = str(error) or type(error).__name__
     except asyncio.CancelledError:
@@ -65,11 +117,6 @@ async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> 
         counts.error = f"nothing moved for {idle:g} s"
     finally:
         watch.end()
-        if not all(way.done() for way in ways):
-            for way in ways:
-                way.cancel()
-            await asyncio.wait(ways)
-    return counts
 
 
 async def carry(source: End, sink: End, tally: Tally) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -52,16 +53,13 @@ async def carry(source: End, sink: End, tally: Tally) -> None:
         origin, target = _borrow(loop, stack, source, sink)
         with _sink_errors():
             await sink.flush()
-        rest = source.take()
-        for make in movers(origin, target):
-            await _send(loop, target, rest, tally)
-            try:
-                await Pump(loop, origin, target, make(), tally).run()
-                break
-            except Unsupported as unsupported:
-                rest = unsupported.held
-        with contextlib.suppress(OSError):  # gone already
-            target.shutdown(socket.SHUT_WR)
+        over: asyncio.Future[None] = loop.create_future()
+        pump = Pump(loop, origin, target, tally, functools.partial(_settle, over), source.take())
+        try:
+            pump.start()
+            await over
+        finally:
+            pump.stop()
 
 
 def _borrow(
@@ -77,13 +75,6 @@ def _borrow(
     return origin, target
 
 
-async def _send(loop: asyncio.AbstractEventLoop, target: socket.socket, data: bytes, tally: Tally) -> None:
-    if data:
-        with _sink_errors():
-            await loop.sock_sendall(target, data)
-        tally(len(data))
-
-
 @contextlib.contextmanager
 def _sink_errors() -> Iterator[None]:
     try:
@@ -92,44 +83,90 @@ def _sink_errors() -> Iterator[None]:
         raise SinkError(*error.args) from error
 
 
+def _settle(future: asyncio.Future[None], error: OSError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
 class Pump:
-    """Runs one mover until its source's end of file, or an error."""
+    """One direction, from `start` to its source's end of file, which it passes on, or to an error, or `stop`.
+
+    Then, and never after a `stop`, `ended` is called: with None, `SinkError`, or another OSError, the source's.
+    `rest` is what somebody has read of the source already.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, source: socket.socket, sink: socket.socket, mover: Mover, tally: Tally
+        self,
+        loop: asyncio.AbstractEventLoop,
+        source: socket.socket,
+        sink: socket.socket,
+        tally: Tally,
+        ended: Callable[[OSError | None], None],
+        rest: bytes = b"",
     ) -> None:
-        self._loop, self._source, self._sink, self._mover, self._tally = loop, source, sink, mover, tally
-        self._ended: asyncio.Future[None] = loop.create_future()
+        self._loop, self._source, self._sink, self._tally, self._ended = loop, source, sink, tally, ended
+        self._rest = rest
+        self._ways = iter(movers(source, sink))
+        self._mover = self._next_mover()
         self._awaits_sink = False
 
-    async def run(self) -> None:
-        """Return at end of file. OSError from the source, `SinkError` from the sink, `Unsupported` from the mover."""
+    def start(self) -> None:
+        """Begin."""
         self._loop.add_reader(self._source, self._turn)
-        try:
-            await self._ended
-        finally:
-            self._loop.remove_reader(self._source)
-            self._loop.remove_writer(self._sink)
-            self._mover.close()
+        if self._rest:
+            self._turn()
+
+    def stop(self) -> None:
+        """Move nothing more; what is held is lost."""
+        self._loop.remove_writer(self._sink) if self._awaits_sink else self._loop.remove_reader(self._source)
+        self._mover.close()
+
+    def _next_mover(self) -> Mover:
+        for make in self._ways:
+            with contextlib.suppress(Unsupported):
+                return make()
+        raise Unsupported("no way is left")  # never: copying always works
 
     def _turn(self) -> None:
         try:
             for _ in range(BURST):
-                if not self._mover.held and not self._mover.fill():
+                if not self._move():
                     self._end(None)
                     return
-                self._tally(self._mover.drain())
         except (BlockingIOError, InterruptedError):
-            self._wait_for_sink(bool(self._mover.held))
+            self._wait()
+        except Unsupported as unsupported:
+            self._rest, self._mover = unsupported.held, self._next_mover()
+            self._wait()
         except OSError as error:
-            self._end(error)
+            self._end(SinkError(*error.args) if self._holds else error)
 
-    def _wait_for_sink(self, sink: bool) -> None:
+    def _move(self) -> bool:
+        """Move one bite; False at the source's end of file."""
+        if self._rest:
+            sent = self._sink.send(self._rest)
+            self._rest = self._rest[sent:]
+            self._tally(sent)
+        elif self._mover.held or self._mover.fill():
+            self._tally(self._mover.drain())
+        else:
+            return False
+        return True
+
+    @property
+    def _holds(self) -> bool:
+        return bool(self._rest or self._mover.held)
+
+    def _wait(self) -> None:
         """Watch the sink while bytes are held, else the source."""
-        if sink is self._awaits_sink:
+        if self._holds is self._awaits_sink:
             return
-        self._awaits_sink = sink
-        if sink:
+        self._awaits_sink = not self._awaits_sink
+        if self._awaits_sink:
             self._loop.remove_reader(self._source)
             self._loop.add_writer(self._sink, self._turn)
         else:
@@ -137,11 +174,8 @@ class Pump:
             self._loop.add_reader(self._source, self._turn)
 
     def _end(self, error: OSError | None) -> None:
-        if self._ended.done():
-            return
+        self.stop()
         if error is None:
-            self._ended.set_result(None)
-        elif self._mover.held and not isinstance(error, Unsupported):
-            self._ended.set_exception(SinkError(*error.args))
-        else:
-            self._ended.set_exception(error)
+            with contextlib.suppress(OSError):  # gone already
+                self._sink.shutdown(socket.SHUT_WR)
+        self._ended(error)
