@@ -14,6 +14,8 @@ import pytest
 from tests.relay.conftest import force, open_descriptors, tcp_pair
 from tests.relay.test_link import digest, receive, reset, send, send_until_full
 
+from proxy_policies.relay import sockets
+from proxy_policies.relay.copying import Copy
 from proxy_policies.relay.link import Counts, join
 
 pytestmark = pytest.mark.timeout(60)
@@ -141,3 +143,29 @@ async def test_a_kernel_that_refuses_to_splice(make_pair: MakePair, monkeypatch:
     await asyncio.gather(send(client, b"up" * 300_000, random.Random(5)), send(server, b"", random.Random(6)))
     assert await receive(server) == b"up" * 300_000
     assert (await running).error == ""
+
+
+async def test_bites_that_are_swallowed_bit_by_bit(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of a bite when a turn is over goes on, though nothing more comes."""
+    (a, client), (b, server) = make_pair(), make_pair()
+    monkeypatch.setattr(sockets, "movers", lambda source, sink: [lambda: Copy(source, Sipping(sink))])  # type: ignore[arg-type]
+    running = asyncio.create_task(join(a, b, idle=5))
+    await asyncio.get_running_loop().sock_sendall(client, b"0123456789" * 3)
+    got = b""
+    async with asyncio.timeout(4):
+        while len(got) < 30:
+            got += await asyncio.get_running_loop().sock_recv(server, 100)
+    assert got == b"0123456789" * 3
+    client.close()
+    server.close()
+    assert (await running).error == ""
+
+
+class Sipping:
+    """A socket that takes a few bytes at a time, and never says that it would block."""
+
+    def __init__(self, genuine: socket.socket) -> None:
+        self._genuine = genuine
+
+    def send(self, data: bytes) -> int:
+        return self._genuine.send(data[:3])

@@ -138,12 +138,13 @@ class Pump:
                     self._end(None)
                     return
         except (BlockingIOError, InterruptedError):
-            self._wait()
+            pass
         except Unsupported as unsupported:
             self._rest, self._mover = unsupported.held, self._next_mover()
-            self._wait()
         except OSError as error:
             self._end(SinkError(*error.args) if self._holds else error)
+            return
+        self._wait()  # after a full burst, too: its last bite may have been swallowed in part
 
     def _move(self) -> bool:
         """Move one bite; False at the source's end of file."""
