@@ -156,9 +156,19 @@ class _Shared:
 
 def work() -> None:
     """Be one worker: mitmdump, with a port that others may share."""
+    from mitmproxy.master import Master
     from mitmproxy.proxy import mode_servers
+    from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
+    from proxy_policies.fastlane import alone
+
+    async def run(master: Master) -> None:
+        if worker.number() and (line := alone.refusal(sys.argv[1:], master.options)):
+            sys.exit(line)
+        await Master.run(master)
+
+    dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
     mitmdump(sys.argv[1:])
 

@@ -1,0 +1,14 @@
+"""Which options are for one process alone."""
+
+import runpy
+
+from tests.support.mitmdump import ADDONS
+
+from proxy_policies.fastlane import alone
+from proxy_policies.settings import settings_of
+
+
+def test_none_is_left_out() -> None:
+    every = runpy.run_path(str(ADDONS / "policy.py"))["addons"]
+    declared = {setting.name for policy in every for setting in settings_of(policy) if setting.alone}
+    assert {setting.name for setting in alone.settings()} == declared
