@@ -18,6 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "plain.py").write_text("VALUE = 1\n")
     (package / "user.py").write_text("from put_off.plain import VALUE\n")
     (package / "broken.py").write_text("raise LookupError('broken')\n")
+    (package / "fickle.py").write_text("COUNT = int(open(__file__ + '.count').read())\nassert COUNT > 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield package
     for name in [name for name in sys.modules if name.partition(".")[0] == "put_off"]:
@@ -51,11 +52,28 @@ def test_what_is_not_there_is_missed_at_once(folder: Path) -> None:
     assert not any("later" in type(finder).__module__ for finder in sys.meta_path)
 
 
-def test_what_breaks_breaks_for_who_uses_it(folder: Path) -> None:
+def test_what_breaks_breaks_for_everybody_who_uses_it(folder: Path) -> None:
     with later():
         from put_off import broken
-    with pytest.raises(LookupError, match="broken"):
-        broken.VALUE  # noqa: B018
+    for _ in range(3):
+        with pytest.raises(LookupError, match="broken"):
+            broken.VALUE  # noqa: B018
+
+
+def test_what_broke_and_was_mended_is_there(folder: Path) -> None:
+    with later():
+        from put_off import fickle
+    with pytest.raises(FileNotFoundError):
+        fickle.COUNT  # noqa: B018
+    count = folder / "fickle.py.count"
+    count.write_text("1")
+    with pytest.raises(AssertionError):
+        fickle.COUNT  # noqa: B018
+    count.write_text("2")
+    assert fickle.COUNT == 2
+    assert has_run("put_off.fickle")
+    assert type(fickle.__loader__).__module__ != later.__module__
+    assert fickle.__spec__.loader is fickle.__loader__
 
 
 def test_afterwards_imports_are_as_ever(folder: Path) -> None:

@@ -4,15 +4,18 @@
         from proxy_policies.reverse_tunnel import home
 
 `home` is a module as any other, for type checkers, too; its code runs when something of it is first asked for. So
-import modules in the block: names are asked for at once. A module that is not there is missed at once.
+import modules in the block: names are asked for at once. A module that is not there is missed at once; one that breaks
+is run again by whoever asks next, as an import would be.
 """
 
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader
 from types import ModuleType
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -34,5 +37,31 @@ class _Finder:
         found = (finder.find_spec(name, path, target) for finder in others)
         spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = LazyLoader(spec.loader)
+            spec.loader = LazyLoader(_Again(spec.loader))
         return spec
+
+
+class _Again(Loader):
+    """Runs a module for LazyLoader, which would take one that broke half-way for loaded; then it is out of the way."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec, names = module.__spec__, vars(module)
+        assert spec is not None  # noqa: S101
+        before = dict(names)
+        try:
+            self._loader.exec_module(module)
+        except BaseException:
+            names.clear()
+            names.update(before)
+            spec.loader_state["is_loading"] = False
+            raise
+        spec.loader = module.__loader__ = self._loader
