@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy_policies import children
 from proxy_policies.proxy_protocol.header import write
 
 HERE = Path(__file__).parent
@@ -27,7 +28,6 @@ PROGRAMS = {"redis-server": "redis-server", "haproxy": "haproxy"}
 STARTING = 30.0  # seconds a member has to listen
 YOUNG = 5.0  # seconds within which a member that ends by itself was started wrongly
 PAUSE = 0.5  # seconds before a member that died is started again
-PATIENCE = 6.0  # seconds a member has to end when it is asked to
 
 
 class FleetError(Exception):
@@ -101,7 +101,7 @@ class Fleet:
             await asyncio.wait([stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._stopping.set()
-            await asyncio.gather(*map(_end, list(self._running.values())))
+            await asyncio.gather(*map(children.end, list(self._running.values())))
             outcomes = await asyncio.gather(*keepers, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -148,24 +148,9 @@ class Fleet:
 
 async def _print(name: str, process: asyncio.subprocess.Process) -> None:
     """Print what a member says, line by line: one log."""
-    while process.stdout:
-        try:
-            line = await process.stdout.readline()
-        except ValueError:  # longer than the reader's limit, and dropped by it
-            line = b"(a line too long to print)\n"
-        if not line:
-            return
+    async for line in children.lines(process):
         sys.stdout.buffer.write(f"{name}: ".encode() + line)
         sys.stdout.buffer.flush()
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), PATIENCE)
-    except TimeoutError:
-        process.kill()
 
 
 def _listens(port: int, hello: bytes = b"") -> bool:

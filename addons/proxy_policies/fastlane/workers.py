@@ -17,11 +17,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from proxy_policies import worker
+from proxy_policies import children, worker
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
 """The environment variable that names the descriptor on which a worker tells that it listens."""
-PATIENCE = 6.0  # seconds that a worker has to end when it is asked to
 YOUNG = 5.0  # seconds within which a worker that ends by itself was started wrongly
 SETTLING = 0.5  # seconds after it listens in which mitmproxy may still find its options wrong
 PAUSE = 1.0  # seconds before a worker that died is started again
@@ -68,7 +67,7 @@ class Supervisor:
         stop = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
-        await asyncio.gather(*(self._end(process) for process in self._running.values()))
+        await asyncio.gather(*(children.end(process) for process in self._running.values()))
         codes = await asyncio.gather(first, *others)
         return max(codes)
 
@@ -113,24 +112,9 @@ class Supervisor:
 
     async def _print(self, number: int, process: asyncio.subprocess.Process) -> None:
         """Print what a worker says, line by line: one log."""
-        while process.stdout and (line := await _line(process.stdout)):
+        async for line in children.lines(process):
             sys.stdout.buffer.write(b"%d %s" % (number, line))
             sys.stdout.buffer.flush()
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), PATIENCE)
-        except TimeoutError:
-            process.kill()
-
-
-async def _line(stream: asyncio.StreamReader) -> bytes:
-    try:
-        return await stream.readline()
-    except ValueError:  # longer than the reader's limit, and dropped by it
-        return b"(a line too long to print)\n"
 
 
 def _how(code: int) -> str:
