@@ -1,5 +1,6 @@
 """Imports put off: modules that are there by name, and run when they are used."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.later import later
+from tests.support.mitmdump import ADDONS
 
 
 @pytest.fixture
@@ -74,6 +76,13 @@ def test_what_broke_and_was_mended_is_there(folder: Path) -> None:
     assert has_run("put_off.fickle")
     assert type(fickle.__loader__).__module__ != later.__module__
     assert fickle.__spec__.loader is fickle.__loader__
+
+
+def test_a_bare_program_may_put_off_imports() -> None:
+    code = "import proxy_policies.later as l\nwith l.later(): import json.tool\nprint(json.tool.__name__)"
+    program = [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(ADDONS)!r})\n{code}"]
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
+    assert (ran.stdout, ran.stderr) == ("json.tool\n", "")
 
 
 def test_afterwards_imports_are_as_ever(folder: Path) -> None:

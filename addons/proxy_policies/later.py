@@ -10,6 +10,7 @@ is run again by whoever asks next, as an import would be.
 
 import contextlib
 import sys
+import threading  # noqa: F401 - LazyLoader imports it when it is used, which must not put it off
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
