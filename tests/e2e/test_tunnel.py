@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +61,24 @@ def test_http_to_a_name_whatever_the_port(pair: Pair, origin_server: Origin, cur
 def test_connect_to_a_name(pair: Pair, origin_server: Origin, curl: Any) -> None:
     result = curl("-p", *through(pair, "http://wiki.office.internal/"))
     assert (result.heads[0].split(" ")[1], result.status) == ("200", 200)
+
+
+@pytest.mark.parametrize("tunnelled", [(), ("-p",)], ids=["request", "connect"])
+def test_the_rate_is_kept_for_names(
+    tmp_path: Path, origin_server: Origin, curl: Any, tunnelled: tuple[str, ...]
+) -> None:
+    origin_server.route("/long", Answer(body=bytes(1_600_000)))
+    started = Pair(tmp_path)
+    started.home.stop()
+    started.start_home("--set", "home_limits=rate=400k")
+    try:
+        started.start_work({"wiki": origin_server.port})
+        began = time.monotonic()
+        result = curl(*tunnelled, *through(started, "http://wiki.office.internal/long"))
+        assert (result.status, len(result.body)) == (200, 1_600_000)
+        assert time.monotonic() - began > 1  # four seconds' worth, less a first and a last burst
+    finally:
+        started.close()
 
 
 def test_policies_apply(pair: Pair, origin_server: Origin, curl: Any) -> None:

@@ -23,6 +23,9 @@ from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 
 pytestmark = pytest.mark.timeout(60)
 
+RATE = 1_000_000  # bytes a second
+BITE = 10_000  # bytes
+
 
 def saying(text: bytes) -> Handler:
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,15 +184,49 @@ async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_limit_on_bytes_per_second(tunnel: Tunnel) -> None:
-    rate = 1_000_000
-    await tunnel.start_home(limits=Limits(rate=rate))
+    await tunnel.start_home(limits=Limits(rate=RATE))
     entrance = await tunnel.entrance("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     loop = asyncio.get_running_loop()
     began = loop.time()
-    data = bytes(3 * rate // 2)  # three seconds' worth there and back; one is the first burst, less than one the last
+    data = bytes(3 * RATE // 2)  # three seconds' worth there and back; one is the first burst, less than one the last
     assert await ask(entrance, data) == data
     assert loop.time() - began > 1
+
+
+async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.read(1 << 16):
+        pass
+    writer.write(b"thanks")
+
+
+@pytest.mark.parametrize(("handler", "size"), [(echo, 3 * RATE // 2), (swallow, 3 * RATE)], ids=["both ways", "up"])
+async def test_the_limit_holds_for_this_process_too(tunnel: Tunnel, handler: Handler, size: int) -> None:
+    await tunnel.start_home(limits=Limits(rate=RATE))
+    await tunnel.start_work(services={"it": await tunnel.serve(handler)})
+    reader, writer = await tunnel.home.connect("it", "office")
+    loop = asyncio.get_running_loop()
+    began, read = loop.time(), asyncio.ensure_future(reader.read())
+    for _ in range(size // BITE):
+        writer.write(bytes(BITE))
+        await writer.drain()
+    writer.write_eof()
+    assert await read == (bytes(size) if handler is echo else b"thanks")
+    assert loop.time() - began > 1
+    writer.close()
+    await eventually(lambda: not list(tunnel.home.visits))
+
+
+async def test_a_paced_stream_may_be_closed_while_it_rests(tunnel: Tunnel) -> None:
+    await tunnel.start_home(limits=Limits(rate=RATE))
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    reader, writer = await tunnel.home.connect("echo", "office")
+    writer.write(bytes(2 * RATE))
+    assert await reader.read(1)
+    writer.transport.abort()
+    with pytest.raises(ConnectionError):
+        await writer.drain()
+    await eventually(lambda: not list(tunnel.home.visits))
 
 
 async def test_closing_a_session_from_home(tunnel: Tunnel) -> None:

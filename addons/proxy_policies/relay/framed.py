@@ -285,11 +285,11 @@ class Framed(Layered):
         return self.lower.get_extra_info(name, default) if name in ("peername", "sockname") else default
 
 
-def open_streams(framed: Framed) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Become asyncio's stream pair."""
+def open_streams(transport: asyncio.Transport) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Make a framed connection, or what lies on it, asyncio's stream pair."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 18, loop=loop)
     protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    protocol.connection_made(framed)
-    framed.set_protocol(protocol)
-    return reader, asyncio.StreamWriter(framed, protocol, reader, loop)
+    protocol.connection_made(transport)
+    transport.set_protocol(protocol)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -26,6 +26,7 @@ from proxy_policies.reverse_tunnel.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.pacing import Paced
 from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, Entrance
 from proxy_policies.reverse_tunnel.session import Call, HomeSession
 from proxy_policies.reverse_tunnel.tasks import Tasks
@@ -237,7 +238,8 @@ class Home:
             raise
         visit.close = data.abort
         data.on_lost = lambda _: self.visits.leave(visit)
-        return open_streams(data)
+        pace = self._pace()
+        return open_streams(Paced(data, pace) if pace else data)
 
     async def _serve(self, sock: socket.socket, client: Address, entrance: Entrance) -> None:
         """Serve one client: links 2, 3 and 6."""
