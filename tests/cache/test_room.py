@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import secrets
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +16,7 @@ from proxy_policies.cache.choice import parse_choice
 from proxy_policies.cache.collapsing import LEAD, UNSHARED_TTL, Outcome, Tower
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.freshness import Overrides
-from proxy_policies.cache.memory import MemoryStore, cost_of
+from proxy_policies.cache.memory import LINE, MemoryStore, cost_of
 from proxy_policies.cache.purge import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
 from proxy_policies.cache.purging import parse_purge
 from proxy_policies.cache.rules import NO_TREATMENT, parse_cache_rule, treatment_of
@@ -105,10 +107,43 @@ async def test_the_memory_store_counts_all_of_an_entry() -> None:
     await keep(store, entry, bytes(10_000))
     assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_000
     await keep(store, entry, bytes(500), coding="gzip")
-    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_500
+    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_500 + 2 * LINE
     for number in range(50):
         await keep(store, stored(key=f"http://x.test/{number}", id=f"n{number}"), bytes(10_000))
     assert (await store.counts()).bytes <= 100_000
+
+
+SHAPES = {
+    "no fields": (),
+    "what most have in common": ("Cache-Control: max-age=60", "Content-Type: text/html", "Vary: Accept"),
+    "nothing in common": tuple(f"X-{number}: %s" for number in range(10)),
+    "some of both": ("Cache-Control: max-age=60", "Content-Type: text/html", 'ETag: "%s"', "Link: <https://x.test/%s>"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_what_is_counted_is_what_it_takes(shape: tuple[str, ...]) -> None:
+    store = MemoryStore(1 << 30)
+
+    def put(number: int) -> None:
+        lines = fields(*(line.replace("%s", secrets.token_hex(16)) for line in shape))
+        key, times = f"GET http://x.test/{secrets.token_hex(8)}", (NOW + number / 7, NOW + number / 7 + 0.1)
+        entry = Stored(
+            key, 200, "".join(("O", "K")), lines, (), *times, 1000, secrets.token_hex(16), tags=tags_of(lines)
+        )
+        store.put(entry, secrets.token_bytes(1000), NOW)
+
+    tracemalloc.start()
+    try:
+        for number in range(100):  # what comes once: tables of what is shared
+            put(number)
+        before = tracemalloc.get_traced_memory()[0], store._keeper.total
+        for number in range(3000):
+            put(number)
+        taken, counted = tracemalloc.get_traced_memory()[0] - before[0], store._keeper.total - before[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.8 * counted < taken < 1.05 * counted
 
 
 async def test_a_vary_that_never_repeats_is_bounded() -> None:

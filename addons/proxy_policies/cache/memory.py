@@ -1,7 +1,8 @@
 """Stored responses in this process's memory, bounded in bytes."""
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from proxy_policies.cache.admission import Keeper, TinyLfu
@@ -10,52 +11,72 @@ from proxy_policies.cache.purge import Purges, Selector
 from proxy_policies.cache.store import BytesBody, Counts, supersedes
 from proxy_policies.fields import Fields
 
-OVERHEAD = 700
-"""Bytes of bookkeeping an entry costs besides what is counted exactly (measured: objects, dictionaries, Facts)."""
-LINE = 97
-"""Bytes that a pair of a field line costs besides its text."""
+OVERHEAD = 1100
+"""Bytes of bookkeeping an entry costs besides what is counted exactly.
+
+Measured: its objects, and its share of dictionaries that have just grown.
+"""
+LINE = 113
+"""Bytes that a field line costs besides its value's text."""
+SLOT = 8
+"""Bytes that a line shared with others costs."""
 SHARED_LONGEST = 40
 """Bytes of a value that is looked for among the common ones."""
 VARIANTS_MOST = 32
 """Responses kept under one key: beyond, Vary names something that never repeats."""
 
 
+NO_TAGS: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True, eq=False)
 class _Kept:
     entry: Stored
+    shared: int
+    """Bytes of its head that others have paid for."""
     body: bytes
-    coded: dict[str, bytes] = field(default_factory=dict)
+    coded: dict[str, bytes] | None = None
 
     @property
     def cost(self) -> int:
-        return cost_of(self.entry) + len(self.body) + sum(map(len, self.coded.values()))
+        coded = sum(len(body) + 2 * LINE for body in self.coded.values()) if self.coded else 0
+        return cost_of(self.entry) - self.shared + len(self.body) + coded
 
 
 def cost_of(entry: Stored) -> int:
-    """Count the bytes a stored head takes; names are shared, values are counted as if none were."""
+    """Count the bytes a stored head takes when it shares nothing but names."""
     fields = sum(len(value) + LINE for _, value in entry.fields.raw)
     selecting = sum(len(name) + len(value) + 2 * LINE for name, value in entry.selecting)
     return OVERHEAD + fields + selecting + len(entry.key) + LINE + sum(len(tag) + LINE for tag in entry.tags)
 
 
-def _compact(entry: Stored) -> Stored:
-    """Copy an entry so that it shares with others what is the same in most: names, and common values."""
-    lines = (
-        (_shared(name), _shared(value) if len(value) <= SHARED_LONGEST else value) for name, value in entry.fields.raw
+def _compact(entry: Stored) -> tuple[Stored, int]:
+    """Copy an entry so that it shares with others what is the same in most; gives the bytes that this saves, too."""
+    given = entry.fields.raw
+    lines = tuple(
+        _shared_line(line) if len(line[1]) <= SHARED_LONGEST else (_shared_name(line[0]), line[1]) for line in given
     )
-    return entry.changed(fields=Fields(lines))
+    values = ((own, common) for (_, own), (_, common) in zip(given, lines, strict=True))
+    saved = sum(LINE - SLOT + len(own) for own, common in values if common is not own)
+    fields = Fields(lines)
+    return entry.changed(fields=fields, reason=sys.intern(entry.reason), tags=entry.tags or NO_TAGS), saved
 
 
 @lru_cache(maxsize=4096)
-def _shared(data: bytes) -> bytes:
-    return data
+def _shared_line(line: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    return _shared_name(line[0]), line[1]
+
+
+@lru_cache(maxsize=4096)
+def _shared_name(name: bytes) -> bytes:
+    return name
 
 
 class MemoryStore:
     """Keeps responses up to `limit` bytes; which go when there are more is the keeper's to say."""
 
     def __init__(self, limit: int, keeper: Keeper | None = None) -> None:
-        self._keys: dict[str, list[_Kept]] = {}
+        self._keys: dict[str, tuple[_Kept, ...]] = {}  # most hold one, and a tuple is half a list
         self._ids: dict[str, _Kept] = {}
         self._keeper = keeper or TinyLfu(limit)
         self._purges = Purges()
@@ -81,7 +102,7 @@ class MemoryStore:
         if kept is None:
             return None
         self._keeper.used(entry.id)
-        return kept.coded.get(coding) if coding else kept.body
+        return (kept.coded or {}).get(coding) if coding else kept.body
 
     async def body(self, entry: Stored, coding: str = "") -> BytesBody | None:
         """Open a response's body."""
@@ -98,8 +119,8 @@ class MemoryStore:
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
             self._drop(old)
-        kept = _Kept(_compact(entry), body)
-        self._keys.setdefault(entry.key, []).append(kept)
+        kept = _Kept(*_compact(entry), body)
+        self._keys[entry.key] = (*self._keys.get(entry.key, ()), kept)
         self._ids[entry.id] = kept
         if len(self._keys[entry.key]) > VARIANTS_MOST:
             self._drop(self._keys[entry.key][0])
@@ -109,7 +130,7 @@ class MemoryStore:
         """Keep an encoded form beside an entry that is still there."""
         kept = self._ids.get(entry.id)
         if kept is not None:
-            kept.coded[coding] = body
+            kept.coded = {**(kept.coded or {}), coding: body}
             self._evict(self._keeper.grown(entry.id, kept.cost))
 
     def _evict(self, ids: Sequence[str]) -> None:
@@ -120,17 +141,17 @@ class MemoryStore:
     def _drop(self, kept: _Kept) -> None:
         self._ids.pop(kept.entry.id, None)
         self._keeper.gone(kept.entry.id)
-        siblings = self._keys.get(kept.entry.key, [])
-        if kept in siblings:
-            siblings.remove(kept)
-        if not siblings:
+        siblings = tuple(one for one in self._keys.get(kept.entry.key, ()) if one is not kept)
+        if siblings:
+            self._keys[kept.entry.key] = siblings
+        else:
             self._keys.pop(kept.entry.key, None)
 
     async def update(self, old: Stored, new: Stored) -> None:
         """Put a new head to a body that stays."""
         kept = self._ids.get(old.id)
         if kept is not None:
-            kept.entry = new
+            kept.entry, kept.shared = _compact(new)
             self._evict(self._keeper.grown(old.id, kept.cost))
 
     async def remove(self, entry: Stored) -> None:
