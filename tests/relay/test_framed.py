@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from proxy_policies.relay import framed as framed_module
+from proxy_policies.relay import scratch
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.frames import Kind, frame
 from proxy_policies.relay.link import Counts
@@ -226,6 +227,25 @@ async def test_link_carries_both_ways_and_counts(make_pair: MakePair) -> None:
     assert sum(size for is_up, size in tapped if not is_up) == len(down)
     client.close()
     service.close()
+
+
+async def test_a_slow_peer_costs_another_buffer_only_where_one_is_kept(make_pair: MakePair) -> None:
+    """TLS has copied what it has not sent yet."""
+    near, client = await bare_pair()
+    a, b = await make_pair()
+    reader, _kept = open_streams(b)
+    linking = asyncio.ensure_future(link(near, a))
+    before, data = scratch.view().obj, random.Random(5).randbytes(16 * MIB)
+    sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, data))
+    while not a.get_write_buffer_size():
+        await asyncio.sleep(0.01)
+    is_copied = isinstance(a.lower, Tls)
+    assert (scratch.view().obj is before) == is_copied
+    assert await reader.readexactly(len(data)) == data
+    await sending
+    client.close()
+    assert await reader.read() == b""
+    linking.cancel()
 
 
 async def test_link_ends_with_either_side(make_pair: MakePair) -> None:

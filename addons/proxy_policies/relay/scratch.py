@@ -1,8 +1,9 @@
 """One read buffer for all connections of a thread: ten thousand quiet ones own none.
 
 A read callback fills it and passes it on before it returns. When the transport that it was written to has queued a
-view of it instead of sending, `renew` leaves the buffer to that transport and takes another. There is room before it
-for a frame's head, so that what was read from a bare connection goes on framed without being copied.
+view of it instead of sending, `renew` leaves the buffer to that transport and takes another; TLS says that it has
+`copied` what it was given, and keeps none. There is room before it for a frame's head, so that what was read from a
+bare connection goes on framed without being copied.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class _Scratch(threading.local):
     def renew(self) -> None:
         self.whole = memoryview(bytearray(HEAD + SIZE))
         self.view = self.whole[HEAD:]
+        self.is_copied = False
 
 
 _scratch = _Scratch()
@@ -32,12 +34,13 @@ _scratch = _Scratch()
 
 def view() -> memoryview:
     """Return the buffer of this thread."""
+    _scratch.is_copied = False
     return _scratch.view
 
 
 def payload() -> memoryview:
     """Return as much of the buffer as fills whole TLS records when it goes on under a frame's head."""
-    return _scratch.view[: SIZE - HEAD]
+    return view()[: SIZE - HEAD]
 
 
 def under(head: bytes, nbytes: int) -> memoryview:
@@ -51,6 +54,12 @@ def sealed() -> memoryview:
     return _scratch.sealed
 
 
+def copied(data: memoryview) -> None:
+    """Learn that nobody keeps `data`, which may be the buffer's."""
+    _scratch.is_copied = data.obj is _scratch.whole.obj
+
+
 def renew() -> None:
-    """Leave the buffer to whoever keeps a view of it."""
-    _scratch.renew()
+    """Leave the buffer to whoever keeps a view of it, if anybody does."""
+    if not _scratch.is_copied:
+        _scratch.renew()

@@ -146,6 +146,7 @@ class Tls(Layered):
         if self.is_closing():
             return
         view, write = memoryview(data), self._tls.write
+        scratch.copied(view)
         try:
             while view:
                 view = view[write(view) :]  # a record of at most 16 KiB
