@@ -34,8 +34,10 @@ def origin_server() -> Iterator[Origin]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, origin_server: Origin) -> Iterator[Pair]:
     started = Pair(tmp_path_factory.mktemp("tunnel"), clients=["wiki"], script="policy.py")
-    started.start_work({"wiki": origin_server.port, "closed": free_port()})
-    yield started
+    with socket.socket() as closed:  # bound, so that nobody else comes to listen there
+        closed.bind(("127.0.0.1", 0))
+        started.start_work({"wiki": origin_server.port, "closed": closed.getsockname()[1]})
+        yield started
     started.close()
 
 
@@ -79,6 +81,19 @@ def test_the_rate_is_kept_for_names(
         assert time.monotonic() - began > 1  # four seconds' worth, less a first and a last burst
     finally:
         started.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("paris", "connected to home paris"),
+        ("lyon", "no connection to home .*: not allowed: the certificate says paris, work_home says lyon"),
+    ],
+)
+def test_a_work_that_wants_one_home(pair: Pair, mitmdump: Callable[..., Mitmdump], name: str, says: str) -> None:
+    settings = [f"work_home={name}@127.0.0.1:{pair.trunk}", f"work_tls={pair.certificate('work', 'lab')}"]
+    work = mitmdump("-n", *(part for s in settings for part in ("--set", s)), script="work.py", wait=False)
+    work.wait_log(f"work: {says}")
 
 
 def test_policies_apply(pair: Pair, origin_server: Origin, curl: Any) -> None:
@@ -253,6 +268,13 @@ def test_mistakes_end_the_start_with_one_line(
     lines = [line for line in process.log().splitlines() if says in line]
     assert len(lines) == 1
     assert "Traceback" not in process.log()
+
+
+def test_a_home_by_name_takes_certificates(mitmdump: Callable[..., Mitmdump]) -> None:
+    settings = ["work_home=paris@home.example:9000", "work_tls=none"]
+    process = mitmdump("-n", *(part for s in settings for part in ("--set", s)), script="work.py", wait=False)
+    assert process.wait_exit() != 0
+    assert "work_home names home paris, which takes certificates; work_tls=none" in process.log()
 
 
 def test_a_short_secret_is_refused_and_not_shown(mitmdump: Callable[..., Mitmdump]) -> None:

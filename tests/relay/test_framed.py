@@ -237,7 +237,7 @@ async def test_a_slow_peer_costs_another_buffer_only_where_one_is_kept(make_pair
     linking = asyncio.ensure_future(link(near, a))
     before, data = scratch.view().obj, random.Random(5).randbytes(16 * MIB)
     sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, data))
-    while not a.get_write_buffer_size():
+    while not a.get_write_buffer_size():  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     is_copied = isinstance(a.lower, Tls)
     assert (scratch.view().obj is before) == is_copied

@@ -16,7 +16,7 @@ from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.services import Entrance, Service
+from proxy_policies.reverse_tunnel.services import Entrance, HomeAt, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -77,10 +77,11 @@ class Tunnel:
     async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> Work:
         """Start a work; `services` are addresses by name."""
         services = {n: Service(n, a) if isinstance(a, tuple) else a for n, a in config.pop("services", {}).items()}
+        home_name = config.pop("home_name", "")
         work = Work()
         self.works.append(work)
         before = {w for w in self.home.works if w.name == name}
-        await work.apply(WorkConfig(self.trunk, name, services=services, heartbeat=BEAT, **config))
+        await work.apply(WorkConfig(HomeAt(self.trunk, home_name), name, services=services, heartbeat=BEAT, **config))
         if wait:
             await eventually(lambda: {w for w in self.home.works if w.name == name} - before and work.home)
         return work
@@ -126,9 +127,9 @@ async def ask(address: Address, data: bytes) -> bytes:
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Give certificate folders of one authority by name: paris (a home), office and lab (works)."""
+    """Give certificate folders of one authority by name: paris and lyon (homes), office and lab (works)."""
     root = tmp_path_factory.mktemp("certs")
-    kinds = {"paris": "home", "office": "work", "lab": "work"}
+    kinds = {"paris": "home", "lyon": "home", "office": "work", "lab": "work"}
     return {name: certificates.make(kind, name, root / name) for name, kind in kinds.items()}
 
 

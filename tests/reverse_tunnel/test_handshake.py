@@ -114,6 +114,14 @@ def test_a_certificate_s_name_is_the_name() -> None:
     assert refused.value.reason is Reason.NOT_ALLOWED
 
 
+def test_a_home_s_certificate_s_name_is_its_name() -> None:
+    home, work = HomeHandshake(HOME), WorkHandshake(WORK, certified="lyon")
+    with pytest.raises(Refusal, match="the certificate says lyon, not paris") as refused:
+        talk(home, work)
+    assert refused.value.reason is Reason.NOT_ALLOWED
+    assert work.peer is None
+
+
 def test_versions() -> None:
     with pytest.raises(Refusal, match="work speaks version 2, this side speaks 1"):
         HomeHandshake(HOME).receive(replace(WorkHandshake(WORK).start(), version=2))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,9 +211,9 @@ def load(kind: str, folder: Path) -> Any:
     return identity.load(kind, str(folder), "")
 
 
-async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office") -> str:
+async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office", **config: Any) -> str:
     """Start a work that does not get in; returns what it says in its log."""
-    work = await tunnel.start_work(name, wait=False, credentials=credentials)
+    work = await tunnel.start_work(name, wait=False, credentials=credentials, **config)
     text: str = await eventually(lambda: work._trouble)
     assert not list(tunnel.home.works)
     await work.close()
@@ -237,6 +238,18 @@ async def test_a_work_is_no_home_and_a_home_no_work(tunnel: Tunnel, folders: dic
 async def test_a_certificate_s_name_cannot_be_talked_away(tunnel: Tunnel, folders: dict[str, Path]) -> None:
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     assert "certificate says office, not boss" in await trouble(tunnel, load("work", folders["office"]), "boss")
+
+
+async def test_a_home_is_none_but_itself(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    """Lyon's certificate is a home's, of the same authority; works that want paris do not even greet it."""
+    office, lyon = load("work", folders["office"]), load("home", folders["lyon"])
+    await tunnel.start_home(credentials=replace(lyon, name="paris"))
+    assert "certificate says lyon, not paris" in await trouble(tunnel, office)
+    said = await trouble(tunnel, office, home_name="paris")
+    assert "certificate says lyon, work_home says paris" in said
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    work = await tunnel.start_work(credentials=office, home_name="paris")
+    assert work.home == "paris"
 
 
 async def test_no_client_certificate_and_no_old_tls(tunnel: Tunnel, folders: dict[str, Path]) -> None:

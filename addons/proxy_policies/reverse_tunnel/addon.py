@@ -234,7 +234,9 @@ class Work(_End):
     """Dials home, and offers services."""
 
     name = kind = "work"
-    work_home = Setting("", services.parse_home, "Reverse tunnel: where home is, HOST:PORT.", alone=ONE_END)
+    work_home = Setting(
+        "", services.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", alone=ONE_END
+    )
     work_name = Setting("work", services.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
     work_services = Setting(
         (), services.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
@@ -250,6 +252,13 @@ class Work(_End):
         """The end itself."""
         return work.Work()
 
+    def configure(self, updated: set[str]) -> None:
+        """Take changed options up, unless home is to have a name that nothing certifies."""
+        if self.work_home and self.work_home.name and self.work_tls in identity.UNCERTIFIED:
+            refuse(f"work_home names home {self.work_home.name}, which takes certificates; work_tls={self.work_tls}")
+            return
+        super().configure(updated)
+
     def is_on(self) -> bool:
         """Say whether there is a home to dial."""
         return self.work_home is not None
@@ -260,7 +269,7 @@ class Work(_End):
 
     def plain_over(self) -> Address | None:
         """Return where home is."""
-        return self.work_home
+        return self.work_home.address if self.work_home else None
 
     async def apply(self) -> None:
         """Do what the options say."""

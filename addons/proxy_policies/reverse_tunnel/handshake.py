@@ -66,6 +66,11 @@ def _check(proof: str, expected: str) -> None:
         raise Refusal(Reason.SECRET, "home and work do not have the same secret, or somebody sits between them")
 
 
+def _check_name(name: str, certified: str | None) -> None:
+    if certified is not None and name != certified:
+        raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {certified}, not {name}")
+
+
 def _check_version(version: int, whose: str) -> None:
     if version != VERSION:
         raise Refusal(Reason.VERSION, f"{whose} speaks version {version}, this side speaks {VERSION}")
@@ -92,8 +97,7 @@ class HomeHandshake:
         if hello.protocol != PROTOCOL:
             raise ProtocolError("another protocol")
         _check_version(hello.version, "work")
-        if self._certified is not None and hello.name != self._certified:
-            raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {self._certified}, not {hello.name}")
+        _check_name(hello.name, self._certified)
         self._hello = hello
         return Challenge(self._terms.nonce, self._terms.heartbeat, capabilities=CAPABILITIES)
 
@@ -105,11 +109,11 @@ class HomeHandshake:
 
 
 class WorkHandshake:
-    """Work's side."""
+    """Work's side. `certified` is the name in home's certificate, None where there is none to trust."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, certified: str | None = None) -> None:
         self.peer: Peer | None = None
-        self._terms = terms
+        self._terms, self._certified = terms, certified
         self._challenge: Challenge | None = None
 
     def start(self) -> Hello:
@@ -128,6 +132,7 @@ class WorkHandshake:
             case Welcome() if self._challenge is not None and self.peer is None:
                 nonces = self._challenge.nonce, self._terms.nonce
                 _check(message.proof, self._terms.proof("home", self._terms.name, nonces))
+                _check_name(message.home, self._certified)
                 self.peer = self._terms.peer(message.home, self._challenge)
                 return None
         raise ProtocolError(f"{type(message).__name__} has no place in the handshake")

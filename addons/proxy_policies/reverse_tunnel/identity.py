@@ -35,6 +35,10 @@ class Mode(enum.Enum):
     NONE = "none"
 
 
+UNCERTIFIED = (Mode.SECRET.value, Mode.NONE.value)
+"""What options say where nobody's name is certified."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What one side shows and asks for. `digest` is that of home's own certificate, where a secret is bound to it."""

@@ -1,5 +1,6 @@
 """The grammar of the tunnel's options: addresses, services, client listeners, what a work may offer. Pure.
 
+    home       [NAME@]ADDRESS                        NAME: what home's certificate must say
     address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1
     service    NAME=ADDRESS[,proxy]                  proxy: say the client's address by PROXY protocol v2
     client     ADDRESS=SERVICE[@WORK]
@@ -27,6 +28,14 @@ class Service:
     name: str
     address: Address
     proxy: bool = False
+
+
+@dataclass(frozen=True)
+class HomeAt:
+    """Where home is, and its name; "" when any home of the tunnel's authority will do."""
+
+    address: Address
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,10 @@ def parse_listen(text: str) -> Address | None:
     return parse_address(text) if text.strip() else None
 
 
-def parse_home(text: str) -> Address | None:
-    """Read where home is; nothing means that this is no work."""
-    return parse_target(text) if text.strip() else None
+def parse_home(text: str) -> HomeAt | None:
+    """Read where home is, and who it must be, if that is said; nothing means that this is no work."""
+    name, at, address = text.strip().rpartition("@")
+    return HomeAt(parse_target(address), parse_name(name) if at else "") if address else None
 
 
 def parse_name(text: str) -> str:

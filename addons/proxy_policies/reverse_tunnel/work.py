@@ -19,7 +19,7 @@ from proxy_policies.relay.transports import link
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, peer_digest
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_digest, peer_name
 from proxy_policies.reverse_tunnel.limits import LAST_RETRY, PROVE_WITHIN, retry_delay
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
@@ -35,7 +35,7 @@ from proxy_policies.reverse_tunnel.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.services import Service, show_address
+from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
 from proxy_policies.reverse_tunnel.session import Call, WorkSession
 from proxy_policies.reverse_tunnel.tasks import Tasks
 
@@ -48,7 +48,7 @@ HOPELESS = 16  # failures in a row that a replaced work counts as: its twin is t
 class WorkConfig:
     """What the options say. `home` None: no work."""
 
-    home: Address | None = None
+    home: HomeAt | None = None
     name: str = "work"
     credentials: Credentials = NO_CREDENTIALS
     heartbeat: float = 4.0
@@ -56,7 +56,7 @@ class WorkConfig:
     spares: int = 2
 
     @property
-    def trunk(self) -> tuple[Address | None, str, Credentials, float]:
+    def trunk(self) -> tuple[HomeAt | None, str, Credentials, float]:
         """What home sees of it: when this changes, work has to connect anew."""
         return self.home, self.name, self.credentials, self.heartbeat
 
@@ -103,7 +103,7 @@ class Work:
 
     # The command connection
 
-    async def _keep_connected(self, home: Address) -> None:
+    async def _keep_connected(self, home: HomeAt) -> None:
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -113,7 +113,7 @@ class Work:
             except (OSError, Refusal, ProtocolError) as error:
                 replaced = isinstance(error, Refusal) and error.reason is Reason.REPLACED
                 failures = HOPELESS if replaced else 0 if loop.time() - began > LAST_RETRY else failures + 1
-                self._tell(home, error)
+                self._tell(home.address, error)
             await asyncio.sleep(retry_delay(failures, random.random()))  # noqa: S311
 
     def _tell(self, home: Address, error: Exception) -> None:
@@ -123,32 +123,37 @@ class Work:
             logger.warning(f"work: no connection to home {show_address(home)}: {trouble}; trying again")
         self._trouble = trouble
 
-    async def _connect(self, home: Address) -> None:
+    async def _connect(self, home: HomeAt) -> None:
         """Connect, and serve home's requests until the connection ends. Raises OSError, Refusal, ProtocolError."""
-        framed = await connections.dial_framed(home, self._config.credentials)
+        framed = await connections.dial_framed(home.address, self._config.credentials)
         try:
             async with asyncio.timeout(PROVE_WITHIN):
                 try:
-                    command = await self._shake_hands(framed)
+                    command = await self._shake_hands(framed, home.name)
                 except ConnectionError as error:
                     raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
             framed.start_heart(command.peer.heartbeat, command.peer.patience)
             framed.send(encode(command.session.offer()))
             self._command, self._trouble = command, ""
             offered = ", ".join(command.session.services) or "nothing"
-            logger.info(f"work: connected to home {command.peer.name} at {show_address(home)}, offers {offered}")
+            logger.info(
+                f"work: connected to home {command.peer.name} at {show_address(home.address)}, offers {offered}"
+            )
             while True:
                 request = command.session.receive(await receive(framed))
-                self._data.spawn(self._answer(home, command, request))
+                self._data.spawn(self._answer(home.address, command, request))
         finally:
             self._command = None
             framed.close()
 
-    async def _shake_hands(self, framed: Framed) -> Command:
+    async def _shake_hands(self, framed: Framed, wanted: str) -> Command:
         credentials, config = self._config.credentials, self._config
+        certified = peer_name(framed.lower) if credentials.mode is Mode.CERTIFICATES else None
+        if wanted and certified != wanted:
+            raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {certified}, work_home says {wanted}")
         digest = peer_digest(framed.lower)
         terms = Terms(config.name, config.heartbeat, secrets.token_hex(32), credentials.key, digest)
-        handshake = WorkHandshake(terms)
+        handshake = WorkHandshake(terms, certified)
         said: Message | None = handshake.start()
         while said is not None:
             framed.send(encode(said))
