@@ -67,6 +67,17 @@ def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         identity.load("work", str(certificates.make("work", "office", tmp_path / "work")), "")
 
 
+@pytest.mark.parametrize(("kind", "other"), [("home", "work"), ("work", "home")])
+def test_a_certificate_of_the_other_kind(tmp_path: Path, kind: str, other: str) -> None:
+    folder = certificates.make(other, "paris", tmp_path / "there")
+    with pytest.raises(ValueError, match=f"of paris in .* is not for a {kind}; make one with: .* tunnel {kind} NAME"):
+        identity.load(kind, str(folder), "")
+
+
+def test_a_certificate_for_anything_is_for_either(tmp_path: Path) -> None:
+    assert certificates.kinds_of(certificates.make_authority().certificate) == ["home", "work"]
+
+
 def test_secrets(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("  a secret of some length\n")

@@ -116,6 +116,15 @@ def name_of(certificate: x509.Certificate) -> str:
     return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
+def kinds_of(certificate: x509.Certificate) -> list[str]:
+    """Return what a certificate may be used as: by a home, by a work, by both or neither."""
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return list(KINDS)  # it says nothing, and TLS takes that for anything
+    return [kind for kind, purpose in KINDS.items() if purpose in purposes]
+
+
 def make(kind: str, name: str, folder: Path) -> Path:
     """Make the certificate of a home or a work in `folder`, and the authority beside it if there is none yet.
 
