@@ -17,6 +17,7 @@ from proxy_policies.fastlane import lobby, set_up
 from proxy_policies.fastlane.connect import read_connect
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
+from proxy_policies.fastlane.express import lane
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.reception import Caller, Reception
 from proxy_policies.fastlane.trims import CHECKS, relax_collector
@@ -47,12 +48,15 @@ class Fastlane:
         self._undo: list[Callable[[], None]] = []
         self._dispatch: Dispatch
         self._gate = set_up.gate()
+        self._may_go_express = False
+        self.express = lane.Tally()
         self._reception = Reception(self._sets_tunnels_up, self._attend)
         self._desks: desks.Desks | None = None
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
         self._gate.forget()
+        self._may_go_express = lane.is_open()
         if self._desks is None and self.fast_lane == "all":
             self._desks = desks.Desks(hits.Hits())
         if self._desks:
@@ -99,13 +103,17 @@ class Fastlane:
         self._handover.watch(client, client)
         watched, handler = self._handover.watched(client, client), handler_of(client)
         if handler:
-            handler.layer = Inline(handler.layer, self._ask)  # type: ignore[assignment]
+            inline = Inline(handler.layer, self._ask)
+            handler.layer = lane.Express(inline, self._ask, self._goes_express, self.express)  # type: ignore[assignment]
         if handler is None or watched is None or client.error:
             return
         at = self._desks if self.fast_lane == "all" else None
         desk = at.open(handler, watched, self._dispatch.table) if at else None
         if desk and await lobby.receive(handler, watched, desk):
             end(handler)
+
+    def _goes_express(self) -> bool:
+        return bool(self._undo) and self._may_go_express
 
     def _ask(self, hook: StartHook) -> bool:
         return bool(self._undo) and self._dispatch.begin(hook)

@@ -42,7 +42,7 @@ class Answers(layers.HttpStream):
         receiving = super().state_wait_for_request_headers(event)
         was_refused, _ = yield from run_until(receiving, refused)
         if was_refused and not (yield from self.check_killed(True)):
-            yield from self._answer()
+            yield from self.answer_early()
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
         """Let a policy answer in place of an origin that failed."""
@@ -77,7 +77,7 @@ class Answers(layers.HttpStream):
         known = exchange.of(self.flow)
         known.origin, known.response_body = None, Pipeline()
         self.flow.error = None
-        yield from self._answer()
+        yield from self.answer_early()
         return True
 
     def _with_fields(self, handling: CommandGenerator[Any]) -> CommandGenerator[Any]:
@@ -121,7 +121,7 @@ class Answers(layers.HttpStream):
         begun = (self.state_uninitialized, self.state_wait_for_response_headers, self.state_consume_response_body)
         return self.server_state in begun
 
-    def _answer(self) -> CommandGenerator[None]:
+    def answer_early(self) -> CommandGenerator[None]:
         """Send the response that a policy set, whatever the client still has to say."""
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.check_killed(True)):

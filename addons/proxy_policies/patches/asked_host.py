@@ -19,9 +19,14 @@ def asked_host(request: http.Request) -> str | None:
     return request.host_header
 
 
+def note(request: http.Request) -> None:
+    """Keep the host that a request asks for, before it is overwritten."""
+    _asked[request] = request.host_header
+
+
 def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
     def state_wait_for_request_headers(self: HttpStream, event: Any) -> Any:
-        _asked[event.request] = event.request.host_header
+        note(event.request)
         return original(self, event)
 
     return state_wait_for_request_headers

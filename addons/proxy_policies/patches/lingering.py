@@ -23,6 +23,11 @@ class Lingering(Http1Server):
     _still_sends = False
     _rounds = 0
 
+    @property
+    def is_lingering(self) -> bool:
+        """Say whether the connection is being closed."""
+        return self._lingering
+
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
             yield from self._take_leave(event)
