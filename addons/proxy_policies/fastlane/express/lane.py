@@ -97,12 +97,20 @@ class Express:
             yield from self._leave(hook, through)
 
     def _go_on(self, passage: Passage, event: events.Event) -> CommandGenerator[None]:
+        """Take what came while the origin was waited for."""
         is_data = type(event) is events.DataReceived and event.connection is passage.flow.server_conn
-        if is_data and passage.receive(event.data):  # type: ignore[attr-defined]  # of DataReceived
-            yield from self._response(passage)
-        else:
+        data = event.data if is_data else b""  # type: ignore[attr-defined]
+        if passage.response is None:
+            if passage.receive(data):
+                yield from self._response(passage)
+                return
             unfold.at_origin(passage)
-            yield from self._layer.handle_event(event)
+        else:
+            if data and passage.receive_more(data):
+                yield from self._response_body(passage)
+                return
+            unfold.at_response_body(passage)
+        yield from self._layer.handle_event(event)
 
     def _response(self, passage: Passage) -> CommandGenerator[None]:
         hook: StartHook = HttpResponseHeadersHook(passage.flow)
@@ -110,9 +118,15 @@ class Express:
         if not (through and passage.is_plain_response()):
             unfold.at_response_head(passage, hook)
             yield from self._leave(hook, through)
+        else:
+            yield from self._response_body(passage)
+
+    def _response_body(self, passage: Passage) -> CommandGenerator[None]:
+        if passage.missing:
+            self._waiting = passage
             return
         passage.end_response()
-        hook = HttpResponseHook(passage.flow)
+        hook: StartHook = HttpResponseHook(passage.flow)
         through = self._ask(hook)
         if through and (command := passage.answer()):
             self._tally.through += 1

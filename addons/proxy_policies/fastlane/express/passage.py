@@ -6,7 +6,7 @@ Every step says whether it is as plain as that; if not, it has changed nothing t
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mitmproxy import http
 from mitmproxy.net.http import url
@@ -43,8 +43,10 @@ class Passage:
     head: RequestHead
     flow: http.HTTPFlow
     sent: Sent | None = None
-    answered: bytes = b""
+    answered: list[bytes] = field(default_factory=list)
     """What came from the origin."""
+    missing: int = 0
+    """What is still to come of the response's body, bytes."""
     response: ResponseHead | None = None
     """None also when an addon answers."""
 
@@ -82,17 +84,25 @@ class Passage:
         self.response = head = read_response(data, self.sent.method.decode(errors="replace")) if self.sent else None
         if head is None:
             return False
-        self.answered = data
+        self.answered, self.missing = [data], head.size - len(head.body)
         headers, now = http.Headers(head.fields), time.time()
         self.flow.response = http.Response(RAW_VERSION, head.status, head.reason, headers, None, None, now, None)
         return True
 
+    def receive_more(self, data: bytes) -> bool:
+        """Take more of the response's body; False when it is more than there should be."""
+        if len(data) > self.missing:
+            return False
+        self.answered.append(data)
+        self.missing -= len(data)
+        return True
+
     def is_plain_response(self) -> bool:
-        """Say, after the hook for its head, whether the response goes on as it would without that, and is whole."""
-        response, head = self.flow.response, self.response
+        """Say, after the hook for its head, whether the response goes on as it would without that."""
+        response = self.flow.response
         if self.flow.error or response is None or response.stream or response.status_code < 200:
             return False
-        return exchange.of(self.flow).source is None and (head is None or head.size == len(head.body))
+        return exchange.of(self.flow).source is None
 
     def end_response(self) -> None:
         """Give the response its body, if it came from the origin."""
@@ -100,7 +110,7 @@ class Passage:
         if response is None:
             return
         if head is not None:
-            response.data.content = head.body
+            response.data.content = b"".join([head.body, *self.answered[1:]])
         response.timestamp_end = time.time()
 
     def answer(self) -> SendData | None:

@@ -14,7 +14,13 @@ from mitmproxy.proxy.events import DataReceived
 from mitmproxy.proxy.layer import CommandGenerator, Paused
 from mitmproxy.proxy.layers.http import HttpStream
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
-from mitmproxy.proxy.layers.http._events import RequestData, RequestEndOfMessage, RequestHeaders, ResponseHeaders
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    ResponseData,
+    ResponseHeaders,
+)
 
 from proxy_policies.fastlane.express.passage import RAW_VERSION, Passage, Sent
 from proxy_policies.patches.answers import Answers
@@ -50,17 +56,25 @@ def at_response_head(passage: Passage, hook: StartHook) -> None:
     if passage.sent is None:
         _wait(passage, stream, hook, _after_answer(stream))
         return
-    rest = [event for event in _replayed(passage, passage.sent) if not isinstance(event, ResponseHeaders)]
+    rest = [event for event in _replayed(passage) if not isinstance(event, ResponseHeaders)]
     is_bare = passage.response is not None and passage.response.size == 0
     _wait(passage, stream, hook, _after_response_head(stream, is_bare))
     stream._paused_event_queue.extend(rest)
 
 
+def at_response_body(passage: Passage) -> None:
+    """Let the layers wait for the rest of the response's body."""
+    stream = _forwarded(passage)
+    for event in _replayed(passage):
+        if isinstance(event, ResponseData):
+            stream.response_body_buf += event.data
+    stream.server_state = stream.state_consume_response_body
+
+
 def at_response(passage: Passage, hook: StartHook) -> None:
     """Let the layers wait for the hook about the whole response."""
     stream, response = _forwarded(passage), passage.flow.response
-    if passage.sent is not None:
-        _replayed(passage, passage.sent)
+    _replayed(passage)
     ended = response.timestamp_end if response else None
     sending = stream.send_response()
     next(sending)  # up to the hook
@@ -109,9 +123,12 @@ def _body(stream_id: int, body: bytes) -> list[HttpEvent]:
     return [*data, RequestEndOfMessage(stream_id)]
 
 
-def _replayed(passage: Passage, sent: Sent) -> list[HttpEvent]:
-    """Give the side towards the origin what came from there, and what it makes of it."""
-    made = sent.upstream.side.handle_event(DataReceived(sent.upstream.connection, passage.answered))
+def _replayed(passage: Passage) -> list[HttpEvent]:
+    """Give the side towards the origin what came from there; what it makes of it."""
+    if passage.sent is None:
+        return []
+    upstream, data = passage.sent.upstream, b"".join(passage.answered)
+    made = upstream.side.handle_event(DataReceived(upstream.connection, data))
     return [command.event for command in made if isinstance(command, ReceiveHttp)]
 
 
