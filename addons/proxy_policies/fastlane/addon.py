@@ -40,7 +40,7 @@ class Fastlane:
     fast_lane = Setting(
         "on",
         one_of("off", "on", "all"),
-        "Ways around mitmproxy's machinery: on for untouched tunnels and hook dispatch, all for fresh cache hits too.",
+        "Ways around mitmproxy's machinery: on for tunnels, hooks and plain exchanges, all for fresh cache hits too.",
     )
 
     def __init__(self) -> None:
