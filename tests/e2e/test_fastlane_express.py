@@ -5,6 +5,7 @@ import json
 import random
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -230,6 +231,30 @@ def test_same_bytes_same_hooks(mitmdump: Start, origin: Callable[[], Origin], sc
         assert len(off) == len(on)
         for number, (expected, got) in enumerate(zip(off, on, strict=True)):
             assert got == expected, f"number {number}"
+
+
+def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], script: Path) -> None:
+    """With `fast_lane=all` a hit asked for while the origin is at work on the request before it has to wait."""
+    server, asked, released = origin(), threading.Event(), threading.Event()
+
+    def slow(_: Received) -> Answer:
+        asked.set()
+        assert released.wait(20)
+        return Answer(body=b"slow")
+
+    server.route("/slow", slow)
+    server.route("/fresh", ANSWERS["/fresh"])
+    proxy = mitmdump("--set", "fast_lane=all", mode=f"reverse:{server.url}")
+    client, fresh, last = Client(proxy.port), b"GET /fresh HTTP/1.1\r\nHost: a\r\n\r\n", b"Connection: close\r\n\r\n"
+    for _ in range(3):  # learnt, and answered before mitmproxy
+        client.ask("GET", fresh)
+    assert client.connection
+    client.connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert asked.wait(20)
+    client.connection.sendall(fresh[:-2] + last)
+    released.set()
+    answer = client.ask("GET", b"")
+    assert answer.partition(b"\r\n\r\n")[2].startswith(b"slow")
 
 
 @pytest.mark.parametrize(

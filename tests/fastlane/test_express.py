@@ -416,6 +416,19 @@ def test_an_origin_that_cannot_be_reached_again(chooser: NextLayer) -> None:
     compare(chooser, [says(request()), refuse, Wire.origin_closes])
 
 
+def test_others_see_that_an_exchange_is_under_way(chooser: NextLayer) -> None:
+    """Who answers hits, or sends idle clients away, looks at the state of mitmproxy's side towards the client."""
+    wire = Wire(chooser, nothing, mode=MODES["reverse"], express=True)
+    for step in (says(request()), answers(OK), says(request())):
+        step(wire)
+    place = wire.place()
+    assert wire.tally.begun == 1
+    assert not place.is_idle()
+    wire.origin_says(OK)
+    assert place.is_idle()
+    assert wire.tally.through == 1
+
+
 def test_a_closed_gate(chooser: NextLayer) -> None:
     play = Play([says(request()), answers(OK)])
     assert play.run(chooser, express=True, may_go=False).tally.begun == 0

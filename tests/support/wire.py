@@ -17,6 +17,7 @@ from mitmproxy.test import taddons
 
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.express.lane import Express, Tally
+from proxy_policies.fastlane.express.place import Place, find
 from proxy_policies.patches.addon import Patches
 
 Act = Callable[[str, http.HTTPFlow], bool | None]
@@ -92,6 +93,12 @@ class Wire:
                 self._open.discard(connection)
 
     # What comes of it
+
+    def place(self) -> Place:
+        """Give where exchanges take place."""
+        found = find(self._top.context)
+        assert found
+        return found
 
     def take(self) -> list[Said]:
         """Give what happened since the last look; bytes to the same side in one."""

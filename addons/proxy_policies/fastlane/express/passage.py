@@ -76,6 +76,7 @@ class Passage:
         data = flow.request.data
         self.sent = Sent(upstream, data.method, data.path, fields, data.content or b"")
         flow.server_conn = upstream.connection
+        self.place.occupy(True)
         start = b"%s %s %s\r\n" % (data.method, data.path, RAW_VERSION)
         return SendData(upstream.connection, b"%s%s\r\n%s" % (start, _lines(fields), self.sent.body))
 
@@ -120,6 +121,7 @@ class Passage:
             return None
         self.flow.live = False
         self.place.side.stream_id += 2
+        self.place.occupy(False)
         return SendData(self.flow.client_conn, data)
 
 

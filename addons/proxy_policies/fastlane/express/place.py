@@ -33,6 +33,10 @@ class Place:
         side = self.side
         return not (self.layer.streams or side.buf or side.is_lingering) and bool(side.state == side.read_headers)
 
+    def occupy(self, taken: bool) -> None:
+        """Have the side towards the client wait for the end of an exchange, as it would, or for the next request."""
+        self.side.state = self.side.wait if taken else self.side.read_headers
+
     def upstream(self, flow: http.HTTPFlow) -> Upstream | None:
         """Give the connection that mitmproxy would send a flow's request on, if that is there, idle and plain."""
         request, server = flow.request, flow.server_conn

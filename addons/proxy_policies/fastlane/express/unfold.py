@@ -86,6 +86,7 @@ def at_response(passage: Passage, hook: StartHook) -> None:
 def _received(passage: Passage) -> Answers:
     """Make the stream of a request that has come whole."""
     layer, side = passage.place.layer, passage.place.side
+    passage.place.occupy(False)
     for _ in side.handle_event(DataReceived(side.conn, passage.received)):
         pass  # the request: we have it
     for _ in layer.make_stream(side.stream_id):
