@@ -245,14 +245,18 @@ def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], 
     server.route("/slow", slow)
     server.route("/fresh", ANSWERS["/fresh"])
     proxy = mitmdump("--set", "fast_lane=all", mode=f"reverse:{server.url}")
-    client, fresh, last = Client(proxy.port), b"GET /fresh HTTP/1.1\r\nHost: a\r\n\r\n", b"Connection: close\r\n\r\n"
+    client, fresh = Client(proxy.port), b"GET /fresh HTTP/1.1\r\nHost: a\r\n\r\n"
     for _ in range(3):  # learnt, and answered before mitmproxy
         client.ask("GET", fresh)
     assert client.connection
     client.connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     assert asked.wait(20)
-    client.connection.sendall(fresh[:-2] + last)
+    client.connection.sendall(fresh)
+    client.connection.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        client.connection.recv(1)
     released.set()
+    client.connection.settimeout(20)
     answer = client.ask("GET", b"")
     assert answer.partition(b"\r\n\r\n")[2].startswith(b"slow")
 
