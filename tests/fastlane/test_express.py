@@ -408,6 +408,28 @@ def test_events_while_a_hook_waits(chooser: NextLayer, hook: str, end: str, deed
         outcome(chooser, [ask, what, what, Wire.resume, answers(OK)], act)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_happens(chooser: NextLayer, seed: int) -> None:
+    """Random walks, the same in every run: requests, answers, pieces of them, ends, and addons that do something."""
+    dice = random.Random(seed)
+    mode = dice.choice(list(MODES))
+    asked = [request(mode, **case) for case in (PLAIN | OTHERS).values()]  # type: ignore[arg-type]
+    sane = [name for name in DEEDS if not name.startswith(("missing", "no response", "request trailers", "via"))]
+
+    def step() -> list[Step]:
+        data = dice.choice(asked if (is_asked := dice.random() < 0.5) else list(RESPONSES.values()))
+        cut = dice.randrange(len(data)) if dice.random() < 0.2 else 0
+        say = says if is_asked else answers
+        return [say(piece) for piece in (data[:cut], data[cut:]) if piece]
+
+    for _ in range(5):
+        act = doing(dice.choice(HOOKS), dice.choice(sane), slowly=dice.random() < 0.3)
+        steps = [one for _ in range(dice.randrange(2, 9)) for one in step()]
+        if dice.random() < 0.5:
+            steps.insert(dice.randrange(len(steps)), dice.choice(list(ENDS.values())))
+        outcome(chooser, steps, act if dice.random() < 0.7 else nothing)
+
+
 def test_an_origin_that_cannot_be_reached_again(chooser: NextLayer) -> None:
     def refuse(wire: Wire) -> None:
         wire.refuses = True

@@ -82,7 +82,8 @@ class Passage:
 
     def receive(self, data: bytes) -> bool:
         """Read the origin's answer; False when it is not plain, or not there yet."""
-        self.response = head = read_response(data, self.sent.method.decode(errors="replace")) if self.sent else None
+        method = self.sent.method.decode("latin-1").upper() if self.sent else ""
+        self.response = head = read_response(data, method)
         if head is None:
             return False
         self.answered, self.missing = [data], head.size - len(head.body)
