@@ -7,7 +7,6 @@ received for capture to record. Nothing of this is saved with the flow.
 
 from dataclasses import dataclass, field
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.flow import Flow
@@ -88,15 +87,16 @@ class Exchange:
     """Where the response's body comes from, when it is too large to be put into the response."""
 
 
-# A value that refers to its flow would keep it alive for ever.
-_exchanges: WeakKeyDictionary[Flow, Exchange] = WeakKeyDictionary()
+_ATTRIBUTE = "policy_exchange"
+"""Of the flow: what mitmproxy saves and copies of a flow are the attributes that it knows of."""
 
 
 def of(flow: Flow) -> Exchange:
     """Give what we know of a flow; empty at first."""
-    known = _exchanges.get(flow)
+    attributes = vars(flow)
+    known: Exchange | None = attributes.get(_ATTRIBUTE)
     if known is None:
-        known = _exchanges[flow] = Exchange()
+        known = attributes[_ATTRIBUTE] = Exchange()
     return known
 
 
@@ -107,7 +107,7 @@ class Exchanges:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the fields as the client sent them; a replayed flow starts anew."""
-        _exchanges[flow] = Exchange(received=Fields(flow.request.headers.fields))
+        vars(flow)[_ATTRIBUTE] = Exchange(received=Fields(flow.request.headers.fields))
         if flow.is_replay == "request":
             trace.restart(flow)
 

@@ -28,14 +28,19 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-@lru_cache(maxsize=1024)
-def _key_of(name: str) -> bytes:
-    return _bytes(name.lower())
+Index = dict[str, list[bytes]]
 
 
-def _key(name: str) -> bytes:
-    """Give what a field is looked up by; long names, which a peer may think up, are not remembered."""
-    return _key_of(name) if len(name) <= 40 else _bytes(name.lower())
+def _index(raw: RawFields) -> Index:
+    """Give the values of each name, lower-cased, in order."""
+    index: Index = {}
+    for name, value in raw:
+        index.setdefault(_text(name.lower()), []).append(value)
+    return index
+
+
+# A message has some ten policies look at it, one right after the other, and a client sends the same fields again.
+_remembered = lru_cache(maxsize=64)(_index)
 
 
 class Fields:
@@ -50,37 +55,33 @@ class Fields:
 
     def __init__(self, raw: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.raw: RawFields = tuple(raw)
-        self._index: dict[bytes, list[bytes]] | None = None
+        self._index: Index | None = None
 
     @classmethod
     def of(cls, *lines: tuple[str, str]) -> "Fields":
         """Build from text: `Fields.of(("Vary", "*"))`."""
         return cls((_bytes(name), _bytes(value)) for name, value in lines)
 
-    def _indexed(self) -> dict[bytes, list[bytes]]:
-        """Give the values of each name, lower-cased, in order."""
-        index = self._index
-        if index is None:
-            index = self._index = {}
-            for name, value in self.raw:
-                key = name.lower()
-                if key in index:
-                    index[key].append(value)
-                else:
-                    index[key] = [value]
-        return index
+    def _indexed(self) -> Index:
+        try:
+            self._index = _remembered(self.raw)
+        except TypeError:  # lines that are no tuples, as an addon may have put them
+            self._index = _index(self.raw)
+        return self._index
 
     def lines(self, name: str) -> list[str]:
         """Give the value of each field line called `name`, in order."""
-        return [_text(value) for value in self._indexed().get(_key(name), ())]
+        index = self._index or self._indexed()
+        return [_text(value) for value in index.get(name.lower(), ())]
 
     def get(self, name: str) -> str | None:
         """Give the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
-        values = self._indexed().get(_key(name))
+        index = self._index or self._indexed()
+        values = index.get(name.lower())
         return None if values is None else _text(b", ".join(values))
 
     def __contains__(self, name: str) -> bool:
-        return _key(name) in self._indexed()
+        return name.lower() in (self._index or self._indexed())
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for name, value in self.raw:
@@ -100,10 +101,10 @@ class Fields:
 
     def without(self, names: Iterable[str]) -> "Fields":
         """Leave out every line whose name is among `names`."""
-        gone = set(map(_key, names))
-        if gone.isdisjoint(self._indexed()):
+        gone = {name.lower() for name in names}
+        if gone.isdisjoint(self._index or self._indexed()):
             return self
-        return Fields([line for line in self.raw if line[0].lower() not in gone])
+        return Fields([line for line in self.raw if _text(line[0].lower()) not in gone])
 
     def adding(self, name: str, value: str) -> "Fields":
         """Append one field line."""
@@ -113,7 +114,7 @@ class Fields:
         """Put one line in place of all called `name`, where the first of them stood, else at the end."""
         if name not in self:
             return self.adding(name, value)
-        wanted, line = _key(name), (_bytes(name), _bytes(value))
+        wanted, line = _bytes(name.lower()), (_bytes(name), _bytes(value))
         at = next(i for i, (key, _) in enumerate(self.raw) if key.lower() == wanted)
         rest = [old for old in self.raw if old[0].lower() != wanted]
         return Fields((*rest[:at], line, *rest[at:]))

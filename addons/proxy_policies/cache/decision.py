@@ -116,8 +116,10 @@ def _not_ours(request: Request) -> Pass | None:
         return Pass(Why.METHOD)
     if request.has_body:
         return Pass(Why.REQUEST, "the request has a body")
-    names = next((name for name in validation.ORIGINS_OWN if name in request.fields), None)
-    return Pass(Why.REQUEST, f"{names} is for the origin") if names else None
+    for name in validation.ORIGINS_OWN:
+        if name in request.fields:
+            return Pass(Why.REQUEST, f"{name} is for the origin")
+    return None
 
 
 def _from_stored(request: Request, asked: RequestDirectives, candidates: Sequence[Stored], now: float) -> Decision:

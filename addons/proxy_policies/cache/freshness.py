@@ -80,7 +80,7 @@ def read_facts(
     directives = parse_response(fields)
     date = _date(fields, received_at)
     last_modified = _parse(fields, "last-modified", received_at)
-    lifetime, heuristic = _lifetime(status, fields, directives, date, received_at, overrides)
+    lifetime, heuristic = _lifetime(status, fields, directives, date, last_modified, received_at, overrides)
     return Facts(
         directives,
         lifetime,
@@ -105,7 +105,13 @@ def _date(fields: Fields, received_at: float) -> float:
 
 
 def _lifetime(
-    status: int, fields: Fields, said: ResponseDirectives, date: float, received_at: float, overrides: Overrides
+    status: int,
+    fields: Fields,
+    said: ResponseDirectives,
+    date: float,
+    last_modified: float | None,
+    received_at: float,
+    overrides: Overrides,
 ) -> tuple[float, bool]:
     """Compute `freshness_lifetime` (section 4.2.1), and whether it is a guess."""
     # 0. The user's rule.
@@ -121,12 +127,11 @@ def _lifetime(
         return (0.0 if expires is None else expires - date), False
     # 4. A guess (section 4.2.2).
     if status in HEURISTIC_STATUS or said.public:
-        return _guess(fields, date, received_at), True
+        return _guess(date, last_modified), True
     return 0.0, False
 
 
-def _guess(fields: Fields, date: float, received_at: float) -> float:
-    last_modified = _parse(fields, "last-modified", received_at)
+def _guess(date: float, last_modified: float | None) -> float:
     if last_modified is None:
         return 0.0
     return max(0.0, min((date - last_modified) * HEURISTIC_FRACTION, HEURISTIC_LIMIT))
@@ -134,7 +139,8 @@ def _guess(fields: Fields, date: float, received_at: float) -> float:
 
 def _age_value(fields: Fields) -> int:
     """Read Age: its first member, and nothing if that is no delta-seconds (section 5.1)."""
-    members = split_list(fields.get("age") or "")
+    said = fields.get("age")
+    members = split_list(said) if said else ()
     return (delta_seconds(members[0]) or 0) if members else 0
 
 

@@ -6,8 +6,9 @@ target as they are sent upstream. No other field selects an answer
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import NamedTuple
 
 from proxy_policies.fields import Fields, parse_weights, split_list, tokens
 
@@ -17,8 +18,7 @@ Selecting = tuple[tuple[str, str], ...]
 """The request's side of Vary: (lower-cased field name, normalised value), in the order Vary names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Whom a request is for: `host` and `port` are what is dialled, `authority` is what Host or :authority says."""
 
     scheme: str
@@ -30,6 +30,7 @@ class Target:
     """Empty: the same as host and port."""
 
 
+@lru_cache(maxsize=64)
 def authority_of(scheme: str, host: str, port: int) -> str:
     """Write host and port as a normalised authority: lower case, no default port, IPv6 in brackets."""
     name = host.lower().rstrip(".") or host
@@ -37,6 +38,7 @@ def authority_of(scheme: str, host: str, port: int) -> str:
     return name if port == DEFAULT_PORTS.get(scheme) else f"{name}:{port}"
 
 
+@lru_cache(maxsize=64)
 def _normal_authority(scheme: str, authority: str) -> str:
     host, colon, port = authority.rpartition(":")
     if not colon or not (port == "" or port.isdigit()) or host.endswith(":"):

@@ -127,14 +127,17 @@ def _length_to_complete(entry: Stored, response: http.Response) -> int | None:
 def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Verdict) -> None:
     why, origin = why_forwarded(visit.decision), exchange.of(flow).origin
     status = CacheStatus(
-        fwd=why,
+        fwd=why.value,
         fwd_status=origin.status if origin else None,
         stored=bool(verdict),
         collapsed=None if visit.waited is None else False,
         detail="" if verdict else verdict.why,
     )
-    before = response.headers.get("cache-status")
-    response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
+    fields = Fields(response.headers.fields)
+    if before := fields.get("cache-status"):
+        response.headers["Cache-Status"] = f"{before}, {status}"
+    else:
+        response.headers.fields = fields.without(["cache-status"]).adding("Cache-Status", str(status)).raw
     trace.note(flow, "cache", "stored" if verdict else "not stored", verdict.why, fwd=why.value, key=visit.request.key)
 
 

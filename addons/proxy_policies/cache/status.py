@@ -21,17 +21,20 @@ class CacheStatus:
 
     def __str__(self) -> str:
         """Write the member of the Structured Fields list."""
-        parts = [NAME]
-        parts += ["hit"] if self.hit else []
-        parts += [f"fwd={self.fwd}"] if self.fwd else []
-        parts += [f"fwd-status={self.fwd_status}"] if self.fwd_status is not None else []
-        parts += [f"ttl={int(self.ttl)}"] if self.ttl is not None else []
-        parts += ["stored"] if self.stored else []
-        parts += [] if self.collapsed is None else ["collapsed" if self.collapsed else "collapsed=?0"]
-        parts += [f"detail={_text(self.detail)}"] if self.detail else []
-        return "; ".join(parts)
+        parts = (
+            NAME,
+            "hit" if self.hit else "",
+            f"fwd={self.fwd}" if self.fwd else "",
+            f"fwd-status={self.fwd_status}" if self.fwd_status is not None else "",
+            f"ttl={int(self.ttl)}" if self.ttl is not None else "",
+            "stored" if self.stored else "",
+            "" if self.collapsed is None else "collapsed" if self.collapsed else "collapsed=?0",
+            f"detail={_text(self.detail)}" if self.detail else "",
+        )
+        return "; ".join(filter(None, parts))
 
 
 def _text(text: str) -> str:
-    printable = "".join(char if " " <= char <= "~" else "?" for char in text)
+    is_plain = text.isascii() and text.isprintable()
+    printable = text if is_plain else "".join(char if " " <= char <= "~" else "?" for char in text)
     return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'

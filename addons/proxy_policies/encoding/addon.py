@@ -6,7 +6,7 @@ from proxy_policies import exchange, trace
 from proxy_policies.body import Replace, Stage
 from proxy_policies.encoding.decision import MATCHED, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
-from proxy_policies.encoding.tags import Weakened, names_weakly
+from proxy_policies.encoding.tags import CONDITIONS, Weakened, names_weakly
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.encoding.wishes import parse_codings, read_rule
 from proxy_policies.fields import Fields
@@ -33,7 +33,8 @@ class EntityTags:
         if flow.response or flow.error:
             return
         fields = Fields(flow.request.headers.fields)
-        flow.request.headers.fields = _weakened.restore(fields, asked_host(flow.request)).raw
+        if any(name in fields for name in CONDITIONS):
+            flow.request.headers.fields = _weakened.restore(fields, asked_host(flow.request)).raw
 
 
 class Encoding:

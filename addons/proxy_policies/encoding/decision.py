@@ -83,4 +83,5 @@ def _untouchable(subject: Subject, wishes: Wishes) -> str:
 
 
 def _forbids(fields: Fields) -> bool:
-    return any(name == "no-transform" for name, _ in parse_directives(fields.get("Cache-Control")))
+    said = fields.get("Cache-Control")
+    return bool(said) and any(name == "no-transform" for name, _ in parse_directives(said))

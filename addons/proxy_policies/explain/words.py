@@ -61,4 +61,6 @@ def _fact(value: Any) -> str:
 
 def printable(text: str) -> str:
     """Make control characters visible: what a peer sent must not write on a terminal."""
+    if text.isprintable():
+        return text
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -19,7 +19,8 @@ SWITCHING_PROTOCOLS, UPGRADE_REQUIRED = 101, 426
 
 def named(fields: Fields) -> list[str]:
     """Give the names that Connection lists, lower-cased, but for those that go on to the end."""
-    return [name for name in tokens(fields.get("Connection")) if name not in END_TO_END]
+    said = fields.get("Connection")
+    return [name for name in tokens(said) if name not in END_TO_END] if said else []
 
 
 def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> Fields:

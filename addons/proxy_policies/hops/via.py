@@ -29,7 +29,8 @@ def with_via(fields: Fields, name: str, http_version: str) -> Fields:
 
 def has_passed(fields: Fields, name: str) -> bool:
     """Say whether a message came by us before."""
-    return any(_received_by(member) == name.lower() for member in split_list(fields.get("Via") or ""))
+    said = fields.get("Via")
+    return said is not None and any(_received_by(member) == name.lower() for member in split_list(said))
 
 
 def _received_by(member: str) -> str:

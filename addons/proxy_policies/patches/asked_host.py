@@ -14,9 +14,10 @@ _asked: WeakKeyDictionary[http.Request, str | None] = WeakKeyDictionary()
 
 def asked_host(request: http.Request) -> str | None:
     """Give Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
-    if request in _asked:
+    try:
         return _asked[request]
-    return request.host_header
+    except KeyError:
+        return request.host_header
 
 
 def note(request: http.Request) -> None:
