@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.fastlane.dispatch import Dispatch
+from proxy_policies.idle import idle_without
 
 Calls = list[str]
 
@@ -157,6 +158,59 @@ async def a_hook_changed_in_place(
     await fire(HttpRequestHook(tflow.tflow()))
 
 
+def sleeper(calls: Calls) -> Any:
+    """An addon with a hook that does nothing without rules."""
+
+    class Sleeper:
+        name = "sleeper"
+        rules: tuple[str, ...] = ()
+
+        @idle_without("rules")
+        def request(self, flow: object) -> None:
+            if self.rules:
+                calls.append(f"sleeper.request {self.rules}")
+
+    return Sleeper()
+
+
+async def waking_and_sleeping(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    addon = sleeper(calls)
+    manager.add(Recorder("a", calls), addon)
+    for rules in ((), ("x",), (), ("y", "z")):
+        addon.rules = rules
+        await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def an_idle_hook_changed_in_place(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    addon = sleeper(calls)
+    manager.add(addon)
+    await fire(HttpRequestHook(tflow.tflow()))
+    type(addon).request = lambda self, flow: calls.append("changed in the class")
+    await fire(HttpRequestHook(tflow.tflow()))
+    addon.request = lambda flow: calls.append("changed")
+    await fire(HttpRequestHook(tflow.tflow()))
+    addon.request = "not callable"
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def an_attribute_that_another_version_lacks(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    class Renamed:
+        name = "renamed"
+
+        @idle_without("rules")
+        def request(self, flow: object) -> None:
+            calls.append("renamed.request")
+
+    manager.add(Renamed())
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
 class Grows:
     """Adds an addon while it is asked to run."""
 
@@ -197,6 +251,9 @@ SCENARIOS = {
     "equal-twins": equal_twins,
     "changed-in-place": a_hook_changed_in_place,
     "adding-while-asked": adding_while_asked,
+    "waking-and-sleeping": waking_and_sleeping,
+    "idle-changed-in-place": an_idle_hook_changed_in_place,
+    "attribute-missing": an_attribute_that_another_version_lacks,
 }
 
 
@@ -248,6 +305,21 @@ async def test_an_intercepted_flow_is_left_to_wait_for() -> None:
         assert not dispatch.begin(event)
         await dispatch.handle_lifecycle(event)
         assert calls == ["a.request", "a.request"], "each event is triggered once"
+
+
+def test_an_idle_hook_is_not_asked() -> None:
+    calls = list[str]()
+
+    class Promises:
+        rules = ()
+
+        @idle_without("rules")
+        def request(self, flow: object) -> None:
+            calls.append("asked")
+
+    with taddons.context(Promises(), loadcore=False) as context:
+        assert Dispatch(context.master.addons).begin(HttpRequestHook(tflow.tflow()))
+        assert calls == []
 
 
 def test_undone_it_is_gone() -> None:

@@ -17,6 +17,7 @@ from proxy_policies.cache.flows import Desk, visit_of
 from proxy_policies.cache.purge import parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.store import Store
+from proxy_policies.idle import idle_without
 from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, refuse
@@ -106,6 +107,7 @@ class Cache:
                 await asyncio.wait_for(self.desk.store.close(), CLOSING)
             self.desk, self._chosen = None, None
 
+    @idle_without("desk")
     @convenience
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or send on."""
@@ -116,6 +118,7 @@ class Cache:
         else:
             await asking.ask(self.desk, flow)
 
+    @idle_without("desk")
     @convenience
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Freshen, stand in, or store."""
@@ -137,6 +140,7 @@ class Cache:
         """Read on in a stored body that is being sent."""
         await provide(wanted)
 
+    @idle_without("desk")
     @convenience
     async def error(self, flow: http.HTTPFlow) -> None:
         """Stand in for an origin that failed, where nothing was sent yet."""

@@ -14,6 +14,7 @@ from proxy_policies import exchange, rules, settings
 from proxy_policies.body import Stage
 from proxy_policies.capture.options import REDACT
 from proxy_policies.capture.places import CaptureError
+from proxy_policies.idle import idle_without
 from proxy_policies.later import later
 from proxy_policies.settings import Setting
 
@@ -66,6 +67,7 @@ class Capture:
             self._sink.close()
             self._sink = None
 
+    @idle_without("_sink")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin to collect, before any policy touches the request."""
         if self._sink is None:

@@ -18,6 +18,7 @@ from proxy_policies import exchange, settings, trace
 from proxy_policies.capture.options import REDACT
 from proxy_policies.capture.places import CaptureError
 from proxy_policies.fields import Fields
+from proxy_policies.idle import idle_without
 from proxy_policies.later import later
 from proxy_policies.patches import played_websocket
 from proxy_policies.settings import Setting
@@ -109,6 +110,7 @@ class Replay:
         if self._is_airtight:
             data.server.error = "a replay leaves no connection out"
 
+    @idle_without("_playing")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered."""
         if self._playing is None:
@@ -119,6 +121,7 @@ class Replay:
         received = known.received.raw if known.received else flow.request.headers.fields
         self._heads[flow] = flows.request_of(flow.request, flows.to_headers(received), model.Body())
 
+    @idle_without("_playing")
     def request(self, flow: http.HTTPFlow) -> None:
         """Answer, always."""
         head = self._heads.pop(flow, None)

@@ -9,6 +9,7 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.explain.view import PolicyView, withdraw
+from proxy_policies.idle import idle_without
 from proxy_policies.later import later
 
 with later():
@@ -72,6 +73,7 @@ class Explain:
         comment(flow)
         self._ended.add(flow.id)
 
+    @idle_without("_ended")
     def update(self, flows: Sequence[Flow]) -> None:
         """Print under a flow that has just ended: this comes when every addon, mitmdump's dumper too, has seen it."""
         for each in flows:

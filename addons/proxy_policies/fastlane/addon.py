@@ -20,7 +20,8 @@ from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.express import lane
 from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.reception import Caller, Reception
-from proxy_policies.fastlane.trims import CHECKS, relax_collector
+from proxy_policies.fastlane.trims.table import trim
+from proxy_policies.idle import idle_without
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.later import later
 from proxy_policies.settings import Setting, one_of
@@ -64,8 +65,8 @@ class Fastlane:
         if "fast_lane" in updated:
             self.done()
             if self.fast_lane != "off":
-                ways = self._handover.patch.apply(), CHECKS.apply(), relax_collector(), self._quicken_dispatch()
-                self._undo = [undo for undo in (*ways, self._reception.take_over()) if undo]
+                ways = self._handover.patch.apply(), *trim(), self._quicken_dispatch(), self._reception.take_over()
+                self._undo = [undo for undo in ways if undo]
 
     def _quicken_dispatch(self) -> Callable[[], None]:
         self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
@@ -125,6 +126,7 @@ class Fastlane:
         if client.error == SERVED:
             client.error = None
 
+    @idle_without("_desks")
     def response(self, flow: http.HTTPFlow) -> None:
         """Learn from a hit in the slow lane."""
         if self._desks:

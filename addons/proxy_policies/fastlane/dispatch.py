@@ -21,7 +21,12 @@ from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
 
+from proxy_policies.fastlane.inert import INERT
+from proxy_policies.idle import IsNeeded, promised
+
 Groups = list[list[object]]
+Turn = tuple[object, object, IsNeeded | None]
+"""An addon, the function that its hook was when the table was made, and what says whether that is needed."""
 
 RARE = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
 
@@ -32,9 +37,9 @@ class Table:
     def __init__(self, manager: addonmanager.AddonManager) -> None:
         self._manager = manager
         self._chain: list[object] = []
-        self._families: list[tuple[object, list[object]]] = []
+        self._families: list[tuple[Any, list[object]]] = []
         self._same: Callable[[list[object], list[object]], bool] = operator.eq
-        self._groups: dict[str, Groups] = {}
+        self._turns: dict[str, list[list[Turn]]] = {}
         self._version = 0
 
     @property
@@ -45,20 +50,23 @@ class Table:
         return self._version
 
     def groups(self, name: str) -> Groups:
-        """Return the groups of addons to ask for an event, in order."""
+        """Return the groups of addons that have an event's hook, in order."""
+        return [[addon for addon, _, _ in group] for group in self.turns(name)]
+
+    def turns(self, name: str) -> list[list[Turn]]:
+        """Return whose turn it is at an event, in order, by the same groups."""
         if not self._is_current():
             self._look_around()
-        groups = self._groups.get(name)
-        if groups is None:
-            groups = self._groups[name] = [
-                group for member in self._chain if (group := [addon for addon in _family(member) if _has(addon, name)])
-            ]
-        return groups
+        turns = self._turns.get(name)
+        if turns is None:
+            families = (addonmanager.traverse([member]) for member in self._chain)
+            found = ([_turn(addon, name) for addon in family if _has(addon, name)] for family in families)
+            turns = self._turns[name] = [group for group in found if group]
+        return turns
 
     def _is_current(self) -> bool:
-        families = self._families
         return self._same(self._manager.chain, self._chain) and all(
-            [self._same(parent.addons, children) for parent, children in families]  # type: ignore[attr-defined]
+            [self._same(parent.addons, children) for parent, children in self._families]
         )
 
     def _look_around(self) -> None:
@@ -69,20 +77,26 @@ class Table:
         # Lists are compared by identity first; equality is somebody's opinion only where a class has one.
         has_opinion = any("__eq__" in vars(kind) for addon in everybody for kind in type(addon).__mro__[:-1])
         self._same = _identical if has_opinion else operator.eq
-        self._groups = {}
+        self._turns = {}
 
 
 def _identical(now: Sequence[object], then: Sequence[object]) -> bool:
     return len(now) == len(then) and all(map(operator.is_, now, then))
 
 
-def _family(member: object) -> list[object]:
-    return list(addonmanager.traverse([member]))
-
-
 def _has(addon: object, name: str) -> bool:
     hook = getattr(addon, name, None)
     return bool(hook) and not isinstance(hook, types.ModuleType)
+
+
+def _turn(addon: object, name: str) -> Turn:
+    function = getattr(getattr(addon, name), "__func__", None)
+    is_needed = INERT.get(function) or promised(function)
+    with contextlib.suppress(AttributeError):  # another mitmproxy may call it otherwise
+        if is_needed is not None:
+            is_needed(addon)
+            return addon, function, is_needed
+    return addon, function, None
 
 
 class Dispatch:
@@ -112,11 +126,11 @@ class Dispatch:
 
     def _is_log_read(self, record: logging.LogRecord) -> bool:
         """Say whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
-        return bool(self.table.groups("add_log"))
+        return bool(self.table.turns("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """Trigger an event, and `update` after it if it is about a flow; of one that has begun, the rest."""
-        rest = self._begun.pop(event) if event in self._begun else _through(self._life(event))
+        rest = self._begun.pop(event) if event in self._begun else _through(self._life(event.name, _arguments(event)))
         if rest is not None:
             await rest
 
@@ -124,7 +138,7 @@ class Dispatch:
         """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
         if event.name in RARE:
             await self._stock(event)
-        elif (rest := _through(self._asking(event))) is not None:
+        elif (rest := _through(_asking(self.table.turns(event.name), event.name, _arguments(event)))) is not None:
             await rest
 
     def begin(self, event: hooks.Hook) -> bool:
@@ -132,37 +146,40 @@ class Dispatch:
 
         Nothing is left of most events: then it takes no task and no wait.
         """
+        arguments = _arguments(event)
         try:
-            rest = _as_far_as_it_goes(self._life(event))
+            rest = _as_far_as_it_goes(self._life(event.name, arguments))
         except Exception as error:
             rest = _raise(error)
-        (message,) = _arguments(event)
-        if rest is None and not (isinstance(message, flow.Flow) and message.intercepted):
+        if rest is None and not getattr(arguments[0], "intercepted", False):
             return True
         self._begun[event] = rest
         return False
 
-    def _life(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
-        message = _arguments(event)[0]
-        yield from self._asking(event)
-        if isinstance(message, flow.Flow) and self.table.groups("update"):
-            yield from self._asking(hooks.UpdateHook([message]))
+    def _life(self, name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+        yield from _asking(self.table.turns(name), name, arguments)
+        message = arguments[0]
+        if isinstance(message, flow.Flow) and (turns := self.table.turns("update")):
+            yield from _asking(turns, "update", [[message]])
 
-    def _asking(self, event: hooks.Hook) -> Iterator[Awaitable[Any]]:
-        """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
-        name, arguments = event.name, _arguments(event)
-        for group in self.table.groups(name):
-            try:
-                for addon in group:
-                    result = _hook(addon, name)(*arguments)
-                    if result is not None and inspect.isawaitable(result):
-                        yield result
-            except exceptions.AddonHalt:
-                return
-            except exceptions.OptionsError:
-                raise
-            except Exception as error:
-                _report(error)
+
+def _asking(turns: list[list[Turn]], name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+    """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
+    for group in turns:
+        try:
+            for addon, function, is_needed in group:
+                hook = getattr(addon, name)
+                if is_needed and not is_needed(addon) and getattr(hook, "__func__", None) is function:
+                    continue
+                if not callable(hook):
+                    raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
+                result = hook(*arguments)
+                if result is not None and inspect.isawaitable(result):
+                    yield result
+        except exceptions.AddonHalt:
+            return
+        except Exception as error:
+            _report(error)
 
 
 def _arguments(event: hooks.Hook) -> list[Any]:
@@ -183,16 +200,16 @@ def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | No
 
 
 def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
-    """Ask until something really has to wait, and give the coroutine that waits; None when all is done."""
-    with contextlib.suppress(StopIteration):
-        awaited = next(asking)
-        while inspect.iscoroutine(awaited):
-            task = asyncio.Task(awaited, eager_start=True, loop=asyncio.get_running_loop())
-            if not task.done() or task.cancelled():
-                return _rest(task, asking)
-            error = task.exception()
-            awaited = asking.throw(error) if error else next(asking)  # type: ignore[attr-defined]
-        return _rest(awaited, asking)
+    """Ask until something really has to wait, and give the coroutine that waits; None when all is done.
+
+    A hook's coroutine is a task of its own, for its time-outs to be its own.
+    """
+    for awaited in asking:
+        if not inspect.iscoroutine(awaited):
+            return _rest(awaited, asking)
+        task = asyncio.Task(awaited, eager_start=True, loop=asyncio.get_running_loop())
+        if not task.done() or task.cancelled() or task.exception():
+            return _rest(task, asking)
     return None
 
 
@@ -211,17 +228,11 @@ async def _raise(error: Exception) -> None:
     raise error
 
 
-def _hook(addon: object, name: str) -> Callable[..., Any]:
-    hook: Any = getattr(addon, name)
-    if not callable(hook):
-        raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
-    called: Callable[..., Any] = hook
-    return called
-
-
 def _report(error: Exception) -> None:
-    """Log an addon's error as stock does: its traceback without our frames."""
+    """Log an addon's error as stock does: its traceback without our frames. Wrong options are for whoever set them."""
+    if isinstance(error, exceptions.OptionsError):
+        raise error
     traceback = error.__traceback__
-    for ours in (_rest, Dispatch._asking):
+    for ours in (_rest, _asking):
         traceback = addonmanager.cut_traceback(traceback, ours.__name__)
     addonmanager.logger.error(f"Addon error: {error}", exc_info=(type(error), error, traceback))

@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.fields import Fields
+from proxy_policies.idle import idle_without
 from proxy_policies.later import later
 from proxy_policies.rules import Rule, parse_rules
 from proxy_policies.settings import Setting
@@ -35,6 +36,7 @@ class RequestRules(_HeaderRules):
 
     name = "request-rules"
 
+    @idle_without("header_rules")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Apply the rules for requests, in order."""
         if flow.response or flow.error:
@@ -48,6 +50,7 @@ class ResponseRules(_HeaderRules):
 
     name = "response-rules"
 
+    @idle_without("header_rules")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Apply the rules for responses, in order."""
         if flow.response is None:

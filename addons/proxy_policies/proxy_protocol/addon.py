@@ -9,6 +9,7 @@ from mitmproxy import ctx
 from mitmproxy.connection import Client
 
 from proxy_policies.addresses import format_target, is_in, parse_networks
+from proxy_policies.idle import idle_without
 from proxy_policies.later import later
 from proxy_policies.settings import Setting
 
@@ -31,6 +32,7 @@ class ProxyProtocol:
         "Networks of load balancers whose connections begin with a PROXY header (v1 or v2) that names the client.",
     )
 
+    @idle_without("proxy_protocol")
     async def client_connected(self, client: Client) -> None:
         """Read the header, where one is due."""
         if client.transport_protocol != "tcp" or not client.peername or client.error:

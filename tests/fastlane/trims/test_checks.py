@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import pytest
 from mitmproxy import http
 from mitmproxy.http import Headers, RequestData, ResponseData
 
-from proxy_policies.fastlane import trims
+from proxy_policies.fastlane.trims import checks
 
 REQUEST = {
     "http_version": b"HTTP/1.1",
@@ -41,7 +40,7 @@ def outcome(owner: type, fields: dict[str, Any]) -> str:
 def test_as_stock(name: str, value: Any) -> None:
     fields = {**REQUEST, name: value}
     stock = outcome(RequestData, fields)
-    undo = trims.CHECKS.apply()
+    undo = checks.CHECKS.apply()
     assert undo
     try:
         assert outcome(RequestData, fields) == stock
@@ -52,28 +51,20 @@ def test_as_stock(name: str, value: Any) -> None:
 @pytest.mark.parametrize("owner", [RequestData, ResponseData])
 def test_every_annotation_is_read(owner: type) -> None:
     """Were one not, all its messages would take the slow way."""
-    assert {name for name, allowed in trims.checks_of(owner) if not allowed} == set()
+    assert {name for name, allowed in checks.checks_of(owner) if not allowed} == set()
 
 
 def test_an_annotation_that_cannot_be_read_is_left_to_the_original() -> None:
-    assert trims.allowed_types("bytes") == trims.allowed_types(list[int]) == ()
+    assert checks.allowed_types("bytes") == checks.allowed_types(list[int]) == ()
 
 
 def test_right_messages_never_see_the_original() -> None:
     def original(message: object) -> None:
         raise AssertionError
 
-    check = trims.quick_checks(original)
+    check = checks.quick_checks(original)
     check(http.Request.make("GET", "http://example.test/").data)
     odd: Any = http.Response.make().data
     odd.reason = "text"
     with pytest.raises(AssertionError):
         check(odd)
-
-
-def test_the_collector_is_put_back() -> None:
-    before = gc.get_threshold()
-    undo = trims.relax_collector()
-    assert gc.get_threshold() == trims.GENERATIONS
-    undo()
-    assert gc.get_threshold() == before

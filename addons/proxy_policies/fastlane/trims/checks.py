@@ -1,10 +1,9 @@
-"""Work that mitmproxy does for every message and that can be done faster, with the same result. Tried on 12.2."""
+"""The types of a message's fields, checked at each message that is made. Tried on mitmproxy 12.2."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import gc
 import types
 import typing
 from collections.abc import Callable
@@ -16,10 +15,6 @@ from proxy_policies.patches.patch import Patch
 
 Check = tuple[str, tuple[type, ...]]
 """A field's name, and the types that it may have."""
-
-GENERATIONS = (20_000, 10, 50)
-"""Allocations before a collection. A request makes thousands of objects that die at once by their counts, and the
-default of 700 goes through the young ones several times for each."""
 
 
 def quick_checks(original: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -56,10 +51,3 @@ CHECKS = Patch(
     versions="12.2",
     why="a tenth of a request's time goes into reading type annotations",
 )
-
-
-def relax_collector() -> Callable[[], None]:
-    """Collect garbage less often; gives the function that undoes it."""
-    before = gc.get_threshold()
-    gc.set_threshold(*GENERATIONS)
-    return functools.partial(gc.set_threshold, *before)

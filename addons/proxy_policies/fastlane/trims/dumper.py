@@ -1,0 +1,75 @@
+"""mitmdump's two lines for a flow, written as they are where nothing in them is styled. Tried on mitmproxy 12.2."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy.addons.dumper import Dumper
+from mitmproxy.utils import human, strutils
+
+from proxy_policies.patches.patch import Patch
+
+SHORT = 50
+"""Characters of a URL that is never cut, however narrow the terminal."""
+MARGIN = 25
+"""Columns that are left for what else is in a line."""
+
+Echo = Callable[[Any, http.HTTPFlow], None]
+
+
+def quick_lines(original: Echo) -> Echo:
+    """Write the lines of a plain flow; of any other, and to a terminal, the original does."""
+
+    def echo_flow(dumper: Dumper, flow: http.HTTPFlow) -> None:
+        if flow.response is None or not is_plain(dumper, flow, flow.response):
+            original(dumper, flow)
+            return
+        address = human.format_address(flow.client_conn.peername)
+        print(_request_line(flow, address), file=dumper.outfp)
+        print(_response_line(flow.response, address), file=dumper.outfp)
+        dumper.outfp.flush()
+
+    return echo_flow
+
+
+def is_plain(dumper: Dumper, flow: http.HTTPFlow, response: http.Response) -> bool:
+    """Say whether a flow takes two lines with nothing unusual in them: one version of HTTP/1, no error, no replay."""
+    return (
+        type(dumper) is Dumper
+        and not dumper.out_has_vt_codes
+        and ctx.options.flow_detail == 1
+        and not ctx.options.showhost
+        and flow.is_replay is None
+        and not flow.error
+        and "h2-pushed-stream" not in flow.metadata
+        and flow.client_conn.peername is not None
+        and flow.request.data.http_version == response.data.http_version
+        and (response.is_http11 or response.is_http10)
+    )
+
+
+def _request_line(flow: http.HTTPFlow, address: str) -> str:
+    escape = strutils.escape_control_characters
+    url = flow.request.url
+    if len(url) > SHORT and len(url) > (limit := max(shutil.get_terminal_size()[0] - MARGIN, SHORT)):
+        url = f"{url[:limit]}…"
+    return f"{escape(address)}: {escape(flow.request.method)} {escape(url)}"
+
+
+def _response_line(response: http.Response, address: str) -> str:
+    content = response.raw_content
+    size = "(content missing)" if content is None else human.pretty_size(len(content))
+    reason = strutils.escape_control_characters(response.reason)
+    return f"{'':{max(0, len(address) - 2)}} << {response.status_code} {reason} {size}"
+
+
+DUMPER = Patch(
+    owner=Dumper,
+    attribute="echo_flow",
+    wrap=quick_lines,
+    versions="12.2",
+    why="the terminal's size is asked for, and styles are put together, where there is no terminal",
+)

@@ -1,0 +1,53 @@
+"""Header fields looked up in one pass, and without an exception for those that are not there. Tried on 12.2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy.http import Headers
+
+from proxy_policies.patches.patch import Patch
+
+
+def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[Headers, Any], list[str]]:
+    """Compare each field's name once, by no function of Python's."""
+
+    def get_all(headers: Headers, name: Any) -> list[str]:
+        if type(name) is str:
+            name = name.encode("utf-8", "surrogateescape")
+        elif type(name) is not bytes:
+            return original(headers, name)
+        wanted = name.lower()
+        return [value.decode("utf-8", "surrogateescape") for key, value in headers.fields if key.lower() == wanted]
+
+    return get_all
+
+
+def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a field's value or the default; of a subclass, however that looks it up."""
+
+    def get(headers: Headers, key: Any, default: Any = None) -> Any:
+        if type(headers) is not Headers:
+            return original(headers, key, default)
+        values = headers.get_all(key)
+        return ", ".join(values) if values else default
+
+    return get
+
+
+def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Headers, Any], bool]:
+    """Say whether a field is there; of a subclass, however that looks it up."""
+
+    def contains(headers: Headers, key: Any) -> bool:
+        return bool(headers.get_all(key)) if type(headers) is Headers else original(headers, key)
+
+    return contains
+
+
+_WHY = "a field is looked up by four functions, and missed by an exception"
+HEADERS = (
+    Patch(owner=Headers, attribute="get_all", wrap=quick_get_all, versions="12.2", why=_WHY),
+    Patch(owner=Headers, attribute="get", wrap=quick_get, versions="12.2", why=_WHY),
+    Patch(owner=Headers, attribute="__contains__", wrap=quick_contains, versions="12.2", why=_WHY),
+)

@@ -1,0 +1,37 @@
+"""Options read without copying what cannot change. Tried on mitmproxy 12.2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import optmanager
+
+from proxy_policies.patches.patch import Patch
+
+ATOMS = frozenset({type(None), bool, int, float, str})
+"""Types whose values a deep copy gives back as they are."""
+
+
+def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Give an option's value, as a copy where somebody might change it."""
+
+    def current(option: Any) -> Any:
+        value = option._default if option.value is optmanager.unset else option.value
+        kind = type(value)
+        if kind in ATOMS:
+            return value
+        if kind is list and all(type(member) is str for member in value):
+            return value.copy()
+        return original(option)
+
+    return current
+
+
+OPTIONS = Patch(
+    owner=optmanager._Option,
+    attribute="current",
+    wrap=quick_current,
+    versions="12.2",
+    why="an option is deep-copied, twice if it is at its default, each time it is read",
+)

@@ -1,0 +1,57 @@
+"""Hosts and texts that are looked at again and again. Tried on mitmproxy 12.2."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from mitmproxy.net.http import url
+from mitmproxy.utils import strutils
+
+from proxy_policies.patches.patch import Patch
+
+LONGEST = 255
+"""Characters of a host (RFC 1035, section 2.3.4): what is longer is not remembered."""
+
+Authority = str | bytes
+ParseAuthority = Callable[[Authority, bool], tuple[str, int | None]]
+
+
+def remembered(original: ParseAuthority) -> ParseAuthority:
+    """Remember the hosts of the last authorities: each request asks for its own several times."""
+    remembering = functools.lru_cache(256)(original)
+
+    def parse_authority(authority: Authority, check: bool) -> tuple[str, int | None]:
+        is_short = type(authority) in (str, bytes) and len(authority) <= LONGEST
+        return remembering(authority, check) if is_short else original(authority, check)
+
+    return parse_authority
+
+
+def quick_escape(original: Callable[[str, bool], str]) -> Callable[[str, bool], str]:
+    """Give back as it is what can be printed as it is."""
+
+    def escape_control_characters(text: str, keep_spacing: bool = True) -> str:
+        if type(text) is str and text.isprintable():
+            return text
+        return original(text, keep_spacing)
+
+    return escape_control_characters
+
+
+TEXTS = (
+    Patch(
+        owner=url,
+        attribute="parse_authority",
+        wrap=remembered,
+        versions="12.2",
+        why="a Host is parsed for each addon that wants to know it",
+    ),
+    Patch(
+        owner=strutils,
+        attribute="escape_control_characters",
+        wrap=quick_escape,
+        versions="12.2",
+        why="each character that mitmdump prints is looked up in a table",
+    ),
+)
