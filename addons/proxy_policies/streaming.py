@@ -6,7 +6,7 @@ unknown length or endless is streamed: memory does not grow with a body's size.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mitmproxy import ctx, http
@@ -83,9 +83,9 @@ class Streaming:
         elif why := _why_stream_request(request):
             self._stream(flow, request, known.request_body, why)
 
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or show what passed of a streamed one."""
-        await self._complete(flow, flow.request, exchange.of(flow).request_body)
+        return self._complete(flow, flow.request, exchange.of(flow).request_body)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
@@ -97,16 +97,16 @@ class Streaming:
         if why := _why_stream_response(response):
             self._stream(flow, response, known.response_body, why)
 
-    async def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through its pipeline, or show what passed of a streamed one."""
-        if flow.response is None or exchange.of(flow).source is not None:
-            return
-        pipeline = exchange.of(flow).response_body
+        known = exchange.of(flow)
+        if flow.response is None or known.source is not None:
+            return None
         if has_no_body(flow.request.method, flow.response.status_code):
             # The taps learn of the end; what an encoder would write for an empty body must not be sent.
-            pipeline.finish()
-        else:
-            await self._complete(flow, flow.response, pipeline)
+            known.response_body.finish()
+            return None
+        return self._complete(flow, flow.response, known.response_body)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Tell the taps that the exchange broke off, and show what had passed."""
@@ -120,25 +120,29 @@ class Streaming:
         trace.note(flow, self.name, f"{_kind(message)} streamed", why)
         attach(message, pipeline)
 
-    async def _complete(self, flow: http.HTTPFlow, message: http.Message, pipeline: Pipeline) -> None:
+    def _complete(self, flow: http.HTTPFlow, message: http.Message, pipeline: Pipeline) -> Awaitable[None] | None:
         _show(flow, message)
         if not pipeline or pipeline.is_over or message.raw_content is None:
-            return
-        changes = pipeline.transforms
-        body = await pipeline.run(message.raw_content)
-        if changes:
-            message.raw_content = body
-            message.headers.pop("transfer-encoding", None)
-            message.headers["content-length"] = str(len(body))
+            return None
+        return _run(message, message.raw_content, pipeline)
+
+
+async def _run(message: http.Message, content: bytes, pipeline: Pipeline) -> None:
+    changes = pipeline.transforms
+    body = await pipeline.run(content)
+    if changes:
+        message.raw_content = body
+        message.headers.pop("transfer-encoding", None)
+        message.headers["content-length"] = str(len(body))
 
 
 def _why_stream_request(request: http.Request) -> str:
     """Say why an upload is to be streamed; "" when it is not."""
+    if request.stream:
+        return "so asked"
     length = declared_length(request)
     has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
     chunked = has_content or "transfer-encoding" in Fields(request.headers.fields)
-    if request.stream:
-        return "so asked"
     if not (chunked if length is None else length > BUFFER_LIMIT) or wanted_whole("request"):
         return ""
     return "its length is not known" if length is None else "over 1 MiB"

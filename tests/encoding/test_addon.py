@@ -49,7 +49,8 @@ async def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html"
     if method == "HEAD":
         flow.response.raw_content = b""
     exchange.of(flow).variants = keeper
-    await Encoding().responseheaders(flow)
+    if (encoding := Encoding().responseheaders(flow)) is not None:
+        await encoding
     return flow
 
 

@@ -1,10 +1,12 @@
 """The encoding policy: compresses responses for the clients that accept it."""
 
+from collections.abc import Awaitable
+
 from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Replace, Stage
-from proxy_policies.encoding.decision import MATCHED, Subject, Wishes, decide
+from proxy_policies.encoding.decision import MATCHED, Decision, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
 from proxy_policies.encoding.tags import CONDITIONS, Weakened, names_weakly
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
@@ -53,11 +55,11 @@ class Encoding:
         (), parse_rules(read_rule), "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first counts."
     )
 
-    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
         if response is None:
-            return
+            return None
         fields = Fields(response.headers.fields)
         subject = Subject(Fields(flow.request.headers.fields), response.status_code, fields, declared_length(response))
         decision = decide(subject, self._wishes(flow))
@@ -68,9 +70,14 @@ class Encoding:
         if decision.encodes or _confirms_ours(flow, response):
             fields = _weakened.weaken(fields, asked_host(flow.request))
         response.headers.fields = fields.raw
-        why = decision.why
-        if decision.encodes and await _encode(flow, response, decision.coding):
-            why += ", and it was kept"
+        if decision.encodes:
+            return self._encode(flow, response, decision)
+        trace.note(flow, self.name, decision.coding, decision.why)
+        return None
+
+    async def _encode(self, flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
+        was_kept = await _encode(flow, response, decision.coding)
+        why = f"{decision.why}, and it was kept" if was_kept else decision.why
         trace.note(flow, self.name, decision.coding, why)
 
     def _wishes(self, flow: http.HTTPFlow) -> Wishes:
@@ -116,9 +123,7 @@ async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: exchang
 
 def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:
     """Say whether a 304 tells a client that the encoded form it has, with its weak tag, is still good."""
+    if response.status_code != MATCHED:
+        return False
     received = exchange.of(flow).received
-    return (
-        response.status_code == MATCHED
-        and received is not None
-        and names_weakly(received.get("If-None-Match"), response.headers.get("ETag"))
-    )
+    return received is not None and names_weakly(received.get("If-None-Match"), response.headers.get("ETag"))

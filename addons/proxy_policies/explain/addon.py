@@ -71,7 +71,8 @@ class Explain:
 
     def _end(self, flow: http.HTTPFlow) -> None:
         comment(flow)
-        self._ended.add(flow.id)
+        if _is_detailed():
+            self._ended.add(flow.id)
 
     @idle_without("_ended")
     def update(self, flows: Sequence[Flow]) -> None:
@@ -89,9 +90,13 @@ def comment(flow: Flow) -> None:
         flow.metadata[COMMENTED] = flow.comment
 
 
+def _is_detailed() -> bool:
+    return ctx.master.addons.get("dumper") is not None and ctx.options.flow_detail >= DETAILED
+
+
 def _print(flow: Flow) -> None:
     dumper: Any = ctx.master.addons.get("dumper")
-    if dumper is not None and ctx.options.flow_detail >= DETAILED and trace.notes(flow) and dumper.match(flow):
+    if _is_detailed() and trace.notes(flow) and dumper.match(flow):
         dumper.echo("\n".join(words.story(trace.notes(flow))), ident=4, dim=True)
         dumper.outfp.flush()
 

@@ -49,7 +49,7 @@ class Hops:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse a CONNECT that came by us before."""
-        if flow.response is None and not self._refuse_loop(flow):
+        if flow.response is None and not self._refuse_loop(flow, Fields(flow.request.headers.fields)):
             self._connects[flow.client_conn] = flow.request
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
@@ -63,17 +63,18 @@ class Hops:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Refuse a loop; make the request ours to send."""
-        if flow.response or flow.error or self._refuse_loop(flow):
-            return
         request = flow.request
-        counted = step(request.method, request.path, request.http_version, Fields(request.headers.fields))
+        fields = Fields(request.headers.fields)
+        if flow.response or flow.error or self._refuse_loop(flow, fields):
+            return
+        counted = step(request.method, request.path, request.http_version, fields)
         if isinstance(counted, Last):
             flow.response = _answer(counted)
             trace.note(flow, self.name, "answered", "Max-Forwards is 0")
             return
         if extra := [name for name in connection.named(counted) if name not in USUAL]:
             trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(extra))
-        to_proxy = _is_upstream(flow) and request.scheme == "http"
+        to_proxy = request.scheme == "http" and _is_upstream(flow)
         fields = connection.request_for_next_hop(
             counted, to_proxy=to_proxy, is_http1=request.is_http10 or request.is_http11
         )
@@ -91,9 +92,8 @@ class Hops:
             fields = via.with_via(fields, self.via_name, origin.http_version)
         response.headers.fields = fields.raw
 
-    def _refuse_loop(self, flow: http.HTTPFlow) -> bool:
+    def _refuse_loop(self, flow: http.HTTPFlow, fields: Fields) -> bool:
         """Answer 508 to a request that has our name on it, unless it was us who sent it again."""
-        fields = Fields(flow.request.headers.fields)
         if not self.via_name or flow.is_replay == "request" or not via.has_passed(fields, self.via_name):
             return False
         text = f"The request came back to this proxy: {fields.get('Via')}\n"

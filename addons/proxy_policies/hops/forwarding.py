@@ -1,8 +1,8 @@
 """Telling the origin whom a request is from: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
 
-from dataclasses import dataclass
 from enum import Flag, auto
 from functools import lru_cache
+from typing import NamedTuple
 
 from proxy_policies.addresses import plain_address
 from proxy_policies.fields import TOKEN, Fields, RawFields
@@ -27,8 +27,7 @@ class Style(Flag):
     BOTH = FORWARDED | X_FORWARDED
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """The client's address, the Host it asked for, and the scheme it came by."""
 
     address: str

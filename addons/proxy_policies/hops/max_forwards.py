@@ -22,8 +22,8 @@ class Last:
 
 def step(method: str, target: str, version: str, fields: Fields) -> Fields | Last:
     """Count one hop: the fields to send on, or the answer to give."""
-    said = fields.get("Max-Forwards")
-    if method not in LIMITED or said is None or not _DIGITS.fullmatch(said):
+    said = fields.get("Max-Forwards") if method in LIMITED else None
+    if said is None or not _DIGITS.fullmatch(said):
         return fields
     if int(said) > 0:
         return fields.replacing("Max-Forwards", str(int(said) - 1))
