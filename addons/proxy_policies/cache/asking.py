@@ -22,7 +22,18 @@ from proxy_policies.cache.decision import (
     decide,
     why_forwarded,
 )
-from proxy_policies.cache.flows import REFETCH, REFRESH, TAKEOVER, Desk, Visit, behind, offer_variants, put, request_of
+from proxy_policies.cache.flows import (
+    REFETCH,
+    REFRESH,
+    TAKEOVER,
+    Desk,
+    Visit,
+    behind,
+    offer_variants,
+    put,
+    request_of,
+    sent_of,
+)
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
 
@@ -31,7 +42,7 @@ async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
     """Answer a request from the store, or send it on with what the decision adds."""
     treatment = treatment_of(desk.rules, lambda rule: rule.matches(flow))
     request = request_of(flow, treatment)
-    visit = Visit(request, Miss(Why.URI_MISS), treatment, time.time(), subrequest.purpose(flow))
+    visit = Visit(request, Miss(Why.URI_MISS), treatment, time.time(), sent_of(flow.request), subrequest.purpose(flow))
     known = exchange.of(flow)
     known.stored, known.awaited = visit, visit.purpose == REFETCH
     visit.decision = _kept_out(flow, visit) or await _decide(desk, visit)
@@ -73,7 +84,7 @@ async def _decide(desk: Desk, visit: Visit) -> Decision:
 
 
 def _collapsible(request: Request, decision: Decision) -> bool:
-    is_forwarded = isinstance(decision, Miss | Validate | Complete) and why_forwarded(decision) is not Why.REQUEST
+    is_forwarded = isinstance(decision, (Miss, Validate, Complete)) and why_forwarded(decision) is not Why.REQUEST
     return is_forwarded and request.method == "GET" and "range" not in request.fields
 
 
@@ -163,7 +174,8 @@ def unasked(desk: Desk, flow: http.HTTPFlow) -> Visit | None:
         return None
     treatment, now = treatment_of(desk.rules, lambda rule: rule.matches(flow)), time.time()
     request = request_of(flow, treatment)
-    visit = exchange.of(flow).stored = Visit(request, decide(request, (), now), treatment, now)
+    visit = Visit(request, decide(request, (), now), treatment, now, sent_of(flow.request))
+    exchange.of(flow).stored = visit
     return visit
 
 

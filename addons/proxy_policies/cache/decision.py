@@ -220,7 +220,7 @@ def _obstacle(entry: Stored, asked: RequestDirectives, age: float) -> tuple[Why,
 
 def why_forwarded(decision: Decision) -> Why:
     """Say why a request goes forward; a Complete does for want of the rest."""
-    return decision.why if isinstance(decision, Miss | Validate | Pass) else Why.PARTIAL
+    return decision.why if isinstance(decision, (Miss, Validate, Pass)) else Why.PARTIAL
 
 
 def fallback(decision: Decision) -> Stored | None:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitmproxy import http
 
@@ -19,7 +19,7 @@ from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.key import Target, key_of
 from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
 from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
-from proxy_policies.fields import Fields
+from proxy_policies.fields import Fields, RawFields
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,18 @@ class Desk:
     """Ids of entries that a refresh is under way for."""
 
 
+class Sent(NamedTuple):
+    """What of a request its key is made of, just as it lies there: while that is the same, the key is."""
+
+    scheme: bytes
+    host: str
+    port: int
+    path: bytes
+    authority: bytes
+    http_version: bytes
+    fields: RawFields
+
+
 @dataclass(slots=True)
 class Visit:
     """One flow's dealings with the cache."""
@@ -54,6 +66,8 @@ class Visit:
     decision: Decision
     treatment: Treatment
     asked_at: float
+    sent: Sent
+    """What the request's key was made of."""
     purpose: str = ""
     """What a request of our own is for."""
     flight: Flight | None = None
@@ -66,6 +80,12 @@ def visit_of(flow: http.HTTPFlow) -> Visit | None:
     """Give what the cache noted of a flow."""
     stored = exchange.of(flow).stored
     return stored if isinstance(stored, Visit) else None
+
+
+def sent_of(request: http.Request) -> Sent:
+    """See what is sent upstream."""
+    data = request.data
+    return Sent(data.scheme, data.host, data.port, data.path, data.authority, data.http_version, request.headers.fields)
 
 
 def key_of_flow(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> str:

@@ -13,7 +13,7 @@ from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.decision import Pass, why_forwarded
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land
+from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land, sent_of
 from proxy_policies.cache.keeping import AtEnd, CodedVariants, Keeping
 from proxy_policies.cache.key import selecting, url_of, vary_names
 from proxy_policies.cache.purge import Selector, tags_of
@@ -63,7 +63,7 @@ def _refusal(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Respo
     """Say what keeps a response out that section 3 does not know of."""
     if isinstance(visit.decision, Pass) and visit.request.method != "POST":
         return visit.decision.detail or visit.decision.why
-    if key_of_flow(flow, visit.treatment) != visit.request.key:
+    if sent_of(flow.request) != visit.sent and key_of_flow(flow, visit.treatment) != visit.request.key:
         return "it was sent elsewhere than its URL says"
     if (declared_length(response) or 0) > desk.max_object:
         return "larger than cache_max_object"
@@ -134,10 +134,11 @@ def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Ve
         detail="" if verdict else verdict.why,
     )
     fields = Fields(response.headers.fields)
-    if before := fields.get("cache-status"):
-        response.headers["Cache-Status"] = f"{before}, {status}"
+    if "cache-status" in fields:
+        before = fields.get("cache-status")
+        response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
     else:
-        response.headers.fields = fields.without(["cache-status"]).adding("Cache-Status", str(status)).raw
+        response.headers.fields = fields.adding("Cache-Status", str(status)).raw
     trace.note(flow, "cache", "stored" if verdict else "not stored", verdict.why, fwd=why.value, key=visit.request.key)
 
 

@@ -84,4 +84,6 @@ def _untouchable(subject: Subject, wishes: Wishes) -> str:
 
 def _forbids(fields: Fields) -> bool:
     said = fields.get("Cache-Control")
-    return bool(said) and any(name == "no-transform" for name, _ in parse_directives(said))
+    if said is None or "no-transform" not in said.lower():
+        return False
+    return any(name == "no-transform" for name, _ in parse_directives(said))

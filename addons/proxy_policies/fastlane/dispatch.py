@@ -159,7 +159,7 @@ class Dispatch:
     def _life(self, name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
         yield from _asking(self.table.turns(name), name, arguments)
         message = arguments[0]
-        if isinstance(message, flow.Flow) and (turns := self.table.turns("update")):
+        if _is_flow(type(message)) and (turns := self.table.turns("update")):  # type: ignore[arg-type]
             yield from _asking(turns, "update", [[message]])
 
 
@@ -184,6 +184,11 @@ def _asking(turns: list[list[Turn]], name: str, arguments: list[Any]) -> Iterato
 
 def _arguments(event: hooks.Hook) -> list[Any]:
     return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]  # classes are hashable
+
+
+@functools.cache
+def _is_flow(kind: type[Any]) -> bool:
+    return issubclass(kind, flow.Flow)
 
 
 @functools.cache
