@@ -1,10 +1,12 @@
 """HTTP field syntax."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mitmproxy import http
 
 from proxy_policies.fields import (
     TOKEN,
@@ -60,6 +62,27 @@ def test_adding_keeps_what_there_is(raw: list[tuple[bytes, bytes]], name: str, v
     after = before.adding(name, value)
     assert after.raw[:-1] == before.raw
     assert after.lines(name) == [*before.lines(name), value]
+
+
+odd_lines = st.lists(
+    st.tuples(st.sampled_from([b"A", b"a", b"B", b"\xff", "\u00c9".encode(), b""]), st.binary(max_size=3))
+)
+odd_names = st.sampled_from(["a", "A", "b", "\u00c9", "\udcff", "", "absent"])
+
+
+@given(odd_lines, odd_names)
+def test_found_as_mitmproxy_finds_them(raw: list[tuple[bytes, bytes]], name: str) -> None:
+    fields, headers = Fields(raw), http.Headers(raw)
+    found = headers.get_all(name) if name != "\u00c9" else []  # whose lower case mitmproxy does not know
+    assert fields.lines(name) == found
+    assert fields.get(name) == (", ".join(found) if found else None)
+    assert (name in fields) is bool(found)
+
+
+@given(raw_lines)
+def test_lines_that_are_lists_are_read_too(raw: list[tuple[bytes, bytes]]) -> None:
+    lists: Any = [list(line) for line in raw]
+    assert [Fields(lists).get(name.decode()) for name, _ in raw] == [Fields(raw).get(name.decode()) for name, _ in raw]
 
 
 @given(raw_lines, token_lists)

@@ -1,14 +1,15 @@
 """The addon's options and commands, without a proxy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mitmproxy import exceptions
+from mitmproxy import exceptions, http
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.exchange import Exchanges
 from proxy_policies.settings import Settings
 from tests.cache.cases import stored
 from tests.cache.stores import keep
@@ -97,3 +98,36 @@ async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
     await policy.request(flow)
     assert flow.response is None
     assert "goes on without the cache" in caplog.text
+
+
+MOVES: dict[str, Callable[[http.HTTPFlow], object]] = {
+    "not": lambda flow: None,
+    "path": lambda flow: setattr(flow.request, "path", "/other"),
+    "host": lambda flow: setattr(flow.request, "host", "other.example"),
+    "port": lambda flow: setattr(flow.request, "port", 8080),
+    "scheme": lambda flow: setattr(flow.request, "scheme", "https"),
+    "host-field": lambda flow: setattr(flow.request, "host_header", "other.example"),
+    "authority": lambda flow: (
+        setattr(flow.request, "http_version", "HTTP/2.0"),
+        setattr(flow.request, "authority", "other.example"),
+    ),
+    "another-field": lambda flow: flow.request.headers.add("X-A", "b"),
+}
+
+
+@pytest.mark.parametrize("move", MOVES)
+async def test_an_answer_from_elsewhere_is_not_stored(cache: tuple[Cache, taddons.context], move: str) -> None:
+    """Another addon, after us, may send a request to where its key does not lead."""
+    policy, context = cache
+    context.options.add_option("server_replay", list, [], "")
+    flow = tflow.tflow()
+    flow.request.raw_content = b""
+    await policy.request(flow)
+    MOVES[move](flow)
+    flow.response = http.Response.make(200, headers={"Cache-Control": "max-age=60"})
+    flow.response.raw_content = flow.response.timestamp_end = None
+    Exchanges().responseheaders(flow)
+    await policy.responseheaders(flow)
+    is_same = move in ("not", "another-field")
+    assert flow.response.headers["Cache-Status"].endswith("; stored") is is_same
+    assert ("it was sent elsewhere" in flow.response.headers["Cache-Status"]) is not is_same
