@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,6 +70,41 @@ def test_as_stock(kind: type[Headers], look: Look, fields: list[tuple[bytes, byt
     stock = outcome(look, kind, fields, key)
     with trimmed():
         assert outcome(look, kind, fields, key) == stock
+
+
+MADE_OF: list[Any] = [
+    (),
+    [],
+    ((b"a", b"b"),),
+    [[b"a", b"b"], (b"c", b"d")],
+    iter([(b"a", b"b")]),
+    [("a", b"b")],
+    [(b"a", None)],
+    [(b"a", bytearray(b"b"))],
+    [(b"a",)],
+    [(b"a", b"b", b"c")],
+    [b"ab"],
+    ["ab"],
+    [1],
+    None,
+    3,
+]
+
+
+@pytest.mark.parametrize("more", [{}, {"content_type": "x"}, {"a": b"new"}, {"a": 1}], ids=str)
+@pytest.mark.parametrize("kind", [Headers, Own], ids=["headers", "subclass"])
+@pytest.mark.parametrize("fields", MADE_OF, ids=[str(n) for n in range(len(MADE_OF))])
+def test_made_as_stock(fields: Any, kind: type[Headers], more: dict[str, Any]) -> None:
+    def made(fields: Any) -> object:
+        try:
+            return kind(fields, **more).fields
+        except (TypeError, ValueError) as error:
+            return type(error)
+
+    one, other = itertools.tee(fields) if isinstance(fields, Iterator) else (fields, fields)
+    stock = made(copy.copy(one))
+    with trimmed():
+        assert made(other) == stock
 
 
 def test_undone_it_is_gone() -> None:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from mitmproxy.http import Headers
 
 from proxy_policies.patches.patch import Patch
+
+
+def quick_init(original: Callable[..., None]) -> Callable[..., None]:
+    """Take fields that are as they should be; whatever else, the original takes or refuses."""
+
+    def __init__(headers: Headers, fields: Iterable[Any] = (), **more: Any) -> None:
+        lines = tuple(map(tuple, fields))
+        if more or type(headers) is not Headers or not all(map(_is_line, lines)):
+            original(headers, lines, **more)
+        else:
+            headers.fields = lines
+
+    return __init__
+
+
+def _is_line(line: tuple[Any, ...]) -> bool:
+    return len(line) == 2 and type(line[0]) is type(line[1]) is bytes
 
 
 def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[Headers, Any], list[str]]:
@@ -47,6 +64,7 @@ def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Header
 
 _WHY = "a field is looked up by four functions, and missed by an exception"
 HEADERS = (
+    Patch(owner=Headers, attribute="__init__", wrap=quick_init, versions="12.2", why="fields are looked over thrice"),
     Patch(owner=Headers, attribute="get_all", wrap=quick_get_all, versions="12.2", why=_WHY),
     Patch(owner=Headers, attribute="get", wrap=quick_get, versions="12.2", why=_WHY),
     Patch(owner=Headers, attribute="__contains__", wrap=quick_contains, versions="12.2", why=_WHY),

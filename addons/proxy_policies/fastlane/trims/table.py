@@ -8,11 +8,13 @@ from proxy_policies.fastlane.trims import collector
 from proxy_policies.fastlane.trims.checks import CHECKS
 from proxy_policies.fastlane.trims.dumper import DUMPER
 from proxy_policies.fastlane.trims.headers import HEADERS
+from proxy_policies.fastlane.trims.ids import IDS
 from proxy_policies.fastlane.trims.options import OPTIONS
+from proxy_policies.fastlane.trims.own_hosts import OWN_HOSTS
 from proxy_policies.fastlane.trims.texts import TEXTS
 from proxy_policies.patches.patch import Patch
 
-TRIMS: tuple[Patch, ...] = (CHECKS, OPTIONS, *HEADERS, *TEXTS, DUMPER)
+TRIMS: tuple[Patch, ...] = (CHECKS, IDS, OPTIONS, *HEADERS, *TEXTS, *OWN_HOSTS, DUMPER)
 
 
 def trim() -> list[Callable[[], None]]:
