@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from proxy_policies.cache.directives import parse_request, parse_response
-from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides, read_facts
+from proxy_policies.cache.freshness import NO_OVERRIDES, Facts, Overrides, read_facts
 from proxy_policies.cache.storing import Exchange, may_store, stored_fields
 from tests.cache.cases import KEY, NOW, fields
 
@@ -76,12 +76,20 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_may_store(case: Case) -> None:
     request, response = fields(*case.request), fields(*case.response)
-    facts = read_facts(case.status, response, NOW, NOW, case.overrides)
+    exchange = Exchange(case.method, KEY, request, parse_request(request), case.strict, case.overrides)
     verdict = may_store(
-        Exchange(case.method, KEY, request, parse_request(request), case.strict), case.status, response, facts
+        exchange, case.status, response, lambda: read_facts(case.status, response, NOW, NOW, case.overrides)
     )
     assert bool(verdict) is case.expected, verdict.why
     assert verdict.why
+
+
+def test_what_may_not_be_stored_is_not_read_for_its_dates() -> None:
+    def read() -> Facts:
+        raise AssertionError
+
+    request, response = fields(), fields("Cache-Control: no-store", "Date: today")
+    assert not may_store(Exchange("GET", KEY, request, parse_request(request)), 200, response, read)
 
 
 def test_what_is_left_out() -> None:

@@ -11,7 +11,7 @@ from proxy_policies.settings import settings_of
 
 
 def test_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(ctx, "master", raising=False)  # another test's, which may have our policies loaded
+    monkeypatch.delattr(ctx, "master", raising=False)  # of an earlier test, with some of them loaded
     every = runpy.run_path(str(ADDONS / "policy.py"))["addons"]
     declared = {setting.name for policy in every for setting in settings_of(policy) if setting.alone}
     assert {setting.name for setting in alone.settings()} == declared

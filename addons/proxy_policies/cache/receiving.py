@@ -11,7 +11,7 @@ from proxy_policies.body import Stage
 from proxy_policies.cache import freshness, invalidation, joining, reviving
 from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.decision import Pass, why_forwarded
-from proxy_policies.cache.directives import parse_request
+from proxy_policies.cache.directives import parse_request, parse_response
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land, sent_of
 from proxy_policies.cache.keeping import AtEnd, CodedVariants, Keeping
@@ -71,16 +71,18 @@ def _refusal(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Respo
 
 
 def _judge(desk: Desk, visit: Visit, response: http.Response, now: float) -> Verdict:
-    fields, asked = Fields(response.headers.fields), visit.request.fields
-    facts = freshness.read_facts(response.status_code, fields, visit.asked_at, now, visit.treatment.overrides)
-    context = Exchange(visit.request.method, url_of(visit.request.key), asked, parse_request(asked), desk.strict)
-    return may_store(context, response.status_code, fields, facts)
+    request, overrides = visit.request, visit.treatment.overrides
+    status, fields = response.status_code, Fields(response.headers.fields)
+    asked = parse_request(request.fields)
+    context = Exchange(request.method, url_of(request.key), request.fields, asked, desk.strict, overrides)
+    return may_store(
+        context, status, fields, lambda: freshness.read_facts(status, fields, visit.asked_at, now, overrides)
+    )
 
 
 def _entry(visit: Visit, response: http.Response, now: float) -> Stored:
-    fields, overrides = Fields(response.headers.fields), visit.treatment.overrides
-    facts = freshness.read_facts(response.status_code, fields, visit.asked_at, now, overrides)
-    kept = stored_fields(fields, facts.directives)
+    fields = Fields(response.headers.fields)
+    kept = stored_fields(fields, parse_response(fields))
     return Stored(
         key=visit.request.key,
         status=response.status_code,
@@ -93,7 +95,7 @@ def _entry(visit: Visit, response: http.Response, now: float) -> Stored:
         size=0,
         id=uuid.uuid4().hex,
         tags=tags_of(fields),
-        overrides=overrides,
+        overrides=visit.treatment.overrides,
     )
 
 

@@ -1,10 +1,11 @@
 """Whether a response may be stored, and which of its fields (RFC 9111, section 3)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
-from proxy_policies.cache.directives import RequestDirectives, ResponseDirectives
-from proxy_policies.cache.freshness import HEURISTIC_STATUS, Facts, Overrides
+from proxy_policies.cache.directives import RequestDirectives, ResponseDirectives, parse_response
+from proxy_policies.cache.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Facts, Overrides
 from proxy_policies.cache.key import vary_names
 from proxy_policies.fields import Fields, tokens
 
@@ -26,13 +27,14 @@ NOT_STORED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What storing depends on besides the response: the request it answers."""
+    """What storing depends on besides the response: the request it answers, and the user's rules for it."""
 
     method: str
     url: str
     request: Fields
     asked: RequestDirectives
     strict: bool = False
+    overrides: Overrides = NO_OVERRIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,64 +48,68 @@ class Verdict:
         return self.store
 
 
-def may_store(exchange: Exchange, status: int, response: Fields, facts: Facts) -> Verdict:
-    """Decide whether a complete final response may be stored; numbered as section 3 lists its conditions."""
+def may_store(exchange: Exchange, status: int, response: Fields, read: Callable[[], Facts]) -> Verdict:
+    """Decide whether a complete final response may be stored; numbered as section 3 lists its conditions.
+
+    `read` reads the response's facts: its dates are of no account where its directives forbid to store it.
+    """
+    said = parse_response(response)
     refusal = (
-        _method(exchange, response, facts)
-        or _status(status, response, facts)
-        or _directives(exchange, facts.directives, facts.overrides)
-        or _authorization(exchange.request, facts)
-        or (_caution(exchange, response, facts.directives) if exchange.strict else "")
+        _method(exchange, response, read)
+        or _status(status, response, said)
+        or _directives(exchange, said)
+        or _authorization(exchange, said)
+        or (_caution(exchange, response, said) if exchange.strict else "")
         or ("Vary: *" if vary_names(response) is None else "")
-        or _useless(facts)
     )
-    return Verdict(False, refusal) if refusal else Verdict(True, _because(facts))
+    if refusal:
+        return Verdict(False, refusal)
+    facts = read()
+    useless = _useless(facts)
+    return Verdict(False, useless) if useless else Verdict(True, _because(facts))
 
 
-def _method(exchange: Exchange, response: Fields, facts: Facts) -> str:
+def _method(exchange: Exchange, response: Fields, read: Callable[[], Facts]) -> str:
     """1. The method is understood: GET, and POST where RFC 9110, section 9.3.3, allows it."""
     if exchange.method == "GET":
         return ""
-    explicit = not facts.heuristic and facts.lifetime > 0
-    location = response.get("content-location")
-    if (
-        exchange.method == "POST"
-        and explicit
-        and location is not None
-        and urljoin(exchange.url, location) == exchange.url
-    ):
+    location = response.get("content-location") if exchange.method == "POST" else None
+    if location is not None and _is_explicit(read()) and urljoin(exchange.url, location) == exchange.url:
         return ""
     return f"{exchange.method} is not stored"
 
 
-def _status(status: int, response: Fields, facts: Facts) -> str:
+def _is_explicit(facts: Facts) -> bool:
+    return not facts.heuristic and facts.lifetime > 0
+
+
+def _status(status: int, response: Fields, said: ResponseDirectives) -> str:
     """2. The status is final; 3. and understood where that matters."""
     if status < 200 or status in NEVER_STORED_STATUS:
         return f"status {status} is not stored"
     understood = status in UNDERSTOOD_STATUS
-    if facts.directives.must_understand and not understood:
+    if said.must_understand and not understood:
         return f"must-understand, and status {status} is not"
     if status == 206 and "content-range" not in response:
         return "206 without Content-Range"
     return ""
 
 
-def _directives(exchange: Exchange, said: ResponseDirectives, overrides: Overrides) -> str:
+def _directives(exchange: Exchange, said: ResponseDirectives) -> str:
     """4. no-store is absent (must-understand voids it); 5. private is absent, or names fields only."""
     if exchange.asked.no_store:
         return "the request says no-store"
-    if overrides.force:
+    if exchange.overrides.force:
         return ""
     if said.no_store and not said.must_understand:
         return "no-store"
     return "private" if said.private == frozenset() else ""
 
 
-def _authorization(request: Fields, facts: Facts) -> str:
+def _authorization(exchange: Exchange, said: ResponseDirectives) -> str:
     """6. A response to an authenticated request needs leave to be shared (section 3.5)."""
-    said = facts.directives
-    leave = said.public or said.must_revalidate or said.s_maxage is not None or facts.overrides.force
-    return "" if leave or "authorization" not in request else "the request had Authorization"
+    leave = said.public or said.must_revalidate or said.s_maxage is not None or exchange.overrides.force
+    return "" if leave or "authorization" not in exchange.request else "the request had Authorization"
 
 
 def _caution(exchange: Exchange, response: Fields, said: ResponseDirectives) -> str:
