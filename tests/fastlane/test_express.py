@@ -8,11 +8,11 @@ import pytest
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.addons.next_layer import NextLayer
+from tests.support.exchanges import METHODS, OK, OTHERS, PLAIN, RESPONSES
 from tests.support.wire import Act, Said, Wire, mitmproxy
 
 Step = Callable[[Wire], None]
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 MODES = {"reverse": "reverse:http://origin.test:8080", "regular": "regular"}
 
 
@@ -76,93 +76,24 @@ def compare(chooser: NextLayer, steps: list[Step], act: Act = nothing, mode: str
     return tally.begun, tally.through
 
 
-BODY = {"fields": "Host: origin.test:8080\r\nContent-Length: 5\r\n", "body": b"hello"}
-HOST = "Host: origin.test:8080\r\n"
-
-PLAIN = {
-    "get": {},
-    "head": {"line": "HEAD / HTTP/1.1"},
-    "delete": {"line": "DELETE /x HTTP/1.1"},
-    "options": {"line": "OPTIONS /x HTTP/1.1"},
-    "keep-alive": {"fields": HOST + "Connection: keep-alive\r\n"},
-    "cookies": {"fields": HOST + "Cookie: a=1\r\nCookie: b=2\r\nX-Empty:\r\n"},
-    "latin-1": {"fields": HOST + "X-Name: \xe9t\xe9\tx\r\n"},
-    "host in the middle": {"fields": "a: 1\r\nhOST: origin.test:8080\r\nb: 2\r\n"},
-    "get of length 0": {"fields": HOST + "Content-Length: 0\r\n"},
-    "post": {"line": "POST / HTTP/1.1", **BODY},
-    "post of length 0": {"line": "POST / HTTP/1.1", "fields": HOST + "Content-Length: 0\r\n"},
-    "get with a body": BODY,
-}
-"""Requests that go express."""
-
-OTHERS = {
-    "close": {"fields": HOST + "Connection: close\r\n"},
-    "close and more": {"fields": HOST + "Connection: x, close\r\n"},
-    "1.0": {"line": "GET / HTTP/1.0"},
-    "1.0 keep-alive": {"line": "GET / HTTP/1.0", "fields": HOST + "Connection: keep-alive\r\n"},
-    "2.0": {"line": "GET / HTTP/2.0"},
-    "expect": {"fields": HOST + "Expect: 100-continue\r\nContent-Length: 5\r\n", "body": b"hello"},
-    "chunked": {
-        "line": "POST / HTTP/1.1",
-        "fields": HOST + "Transfer-Encoding: chunked\r\n",
-        "body": b"5\r\nhello\r\n0\r\n\r\n",
-    },
-    "length and chunked": {
-        "fields": HOST + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
-        "body": b"0\r\n\r\n",
-    },
-    "two lengths": {"fields": HOST + "Content-Length: 5\r\nContent-Length: 5\r\n", "body": b"hello"},
-    "odd length": {"fields": HOST + "Content-Length: 05\r\n", "body": b"hello"},
-    "signed length": {"fields": HOST + "Content-Length: +5\r\n", "body": b"hello"},
-    "part of a body": {"line": "POST / HTTP/1.1", "fields": HOST + "Content-Length: 9\r\n", "body": b"hello"},
-    "more than a body": {"line": "POST / HTTP/1.1", "fields": HOST + "Content-Length: 2\r\n", "body": b"hello"},
-    "no host": {"fields": "Accept: */*\r\n"},
-    "no fields": {"fields": ""},
-    "two hosts": {"fields": HOST + HOST},
-    "folded": {"fields": HOST + "X: 1\r\n 2\r\n"},
-    "bare LF": {"fields": HOST + "X: 1\n"},
-    "bare CR": {"fields": HOST + "X: 1\r2\r\n"},
-    "NUL": {"fields": HOST + "X: 1\x002\r\n"},
-    "form feed": {"fields": HOST + "X: 1\x0c\r\n"},
-    "space before colon": {"fields": HOST + "X : 1\r\n"},
-    "space after": {"fields": HOST + "X:  1 \r\n"},
-    "no colon": {"fields": HOST + "X\r\n"},
-    "no name": {"fields": HOST + ": 1\r\n"},
-    "asterisk": {"line": "OPTIONS * HTTP/1.1"},
-    "trace": {"line": "TRACE /x HTTP/1.1"},
-    "connect": {"line": "CONNECT a:443 HTTP/1.1"},
-    "lower case": {"line": "get / HTTP/1.1"},
-    "spaces": {"line": "GET  /  HTTP/1.1"},
-    "four words": {"line": "GET / x HTTP/1.1"},
-    "8-bit path": {"line": "GET /\xe9 HTTP/1.1"},
-    "https": {"line": "GET https://origin.test/ HTTP/1.1"},
-    "absolute": {"line": "GET http://origin.test:8080/ HTTP/1.1"},
-    "upgrade": {"fields": HOST + "Connection: Upgrade\r\nUpgrade: websocket\r\n"},
-    "te": {"fields": HOST + "TE: trailers\r\nConnection: TE\r\n"},
-    "too large": {"fields": HOST + "X: " + "x" * 66_000 + "\r\n"},
-    "garbage": {"line": "\x16\x03\x01"},
-    "empty line first": {"line": "\r\nGET / HTTP/1.1"},
-}
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", PLAIN)
 def test_plain_requests(chooser: NextLayer, case: str, mode: str) -> None:
     answer = OK if case != "head" else OK[:-2]
-    assert compare(chooser, [says(request(mode, **PLAIN[case])), answers(answer)], mode=mode) == (3, 3)  # type: ignore[arg-type]
+    assert compare(chooser, [says(request(mode, **PLAIN[case])), answers(answer)], mode=mode) == (3, 3)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", OTHERS)
 def test_other_requests(chooser: NextLayer, case: str, mode: str) -> None:
     """They go through the layers, and what follows them goes express again where the connection goes on."""
-    begun, _ = compare(chooser, [says(request(mode, **OTHERS[case])), answers(OK)], mode=mode)  # type: ignore[arg-type]
+    begun, _ = compare(chooser, [says(request(mode, **OTHERS[case])), answers(OK)], mode=mode)
     assert begun <= 2 or (mode, case) == ("regular", "absolute")
 
 
 @pytest.mark.parametrize("case", [*PLAIN, *OTHERS])
 def test_requests_in_pieces(chooser: NextLayer, case: str) -> None:
-    data = request(**(PLAIN | OTHERS)[case])  # type: ignore[arg-type]
+    data = request(**(PLAIN | OTHERS)[case])
     for at in sorted({1, len(data) // 2, len(data) - 1}):
         compare(chooser, [says(data[:at]), says(data[at:]), answers(OK)])
 
@@ -182,61 +113,13 @@ def test_pipelined(chooser: NextLayer, mode: str) -> None:
     compare(chooser, [says(one), says(two[:9]), answers(OK), says(two[9:]), answers(OK)], mode=mode)
 
 
-RESPONSES = {
-    "plain": OK,
-    "empty": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-    "keep-alive": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\nhi",
-    "cookies": b"HTTP/1.1 404 Not so found\r\nSet-Cookie: a\r\nSet-Cookie: b\r\ncontent-length: 2\r\n\r\nhi",
-    "204": b"HTTP/1.1 204 None\r\nX: 1\r\n\r\n",
-    "204 with length": b"HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\n",
-    "304": b"HTTP/1.1 304 Same\r\nContent-Length: 20\r\n\r\n",
-    "304 with body": b"HTTP/1.1 304 Same\r\nContent-Length: 2\r\n\r\nhi",
-    "close": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi",
-    "to the end": b"HTTP/1.1 200 OK\r\n\r\nhi",
-    "to the end, said": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi",
-    "no fields": b"HTTP/1.1 200 OK\r\n\r\n",
-    "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: 1\r\n\r\n",
-    "broken chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n0\r\n\r\n",
-    "chunked 204": b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "gzip coded": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi",
-    "both": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi",
-    "odd length": b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nhi",
-    "too long": OK + b"more",
-    "two of them": OK + OK,
-    "short": b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhi",
-    "1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
-    "1.0 keep-alive": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi",
-    "2.0": b"HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
-    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK,
-    "continue": b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
-    "switching": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    "no reason": b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi",
-    "empty reason": b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nhi",
-    "reason with spaces": b"HTTP/1.1 200  All  fine \r\nContent-Length: 2\r\n\r\nhi",
-    "600": b"HTTP/1.1 600 What\r\nContent-Length: 2\r\n\r\nhi",
-    "four digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nhi",
-    "bad name": b"HTTP/1.1 200 OK\r\nX Y: 1\r\nContent-Length: 2\r\n\r\nhi",
-    "no colon": b"HTTP/1.1 200 OK\r\nX\r\nContent-Length: 2\r\n\r\nhi",
-    "folded": b"HTTP/1.1 200 OK\r\nX: 1\r\n 2\r\nContent-Length: 2\r\n\r\nhi",
-    "space after": b"HTTP/1.1 200 OK\r\nX: 1 \r\nContent-Length: 2 \r\n\r\nhi",
-    "form feed": b"HTTP/1.1 200 OK\r\nX: \x0c1\r\nContent-Length: 2\r\n\r\nhi",
-    "bare LF": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
-    "empty line first": b"\r\n" + OK,
-    "garbage": b"\x00\x01\x02\r\n\r\n",
-    "large head": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: " + b"x" * 70_000 + b"\r\n\r\nhi",
-}
-METHODS = {"get": {}, "head": {"line": "HEAD / HTTP/1.1"}, "post": {"line": "POST / HTTP/1.1", **BODY}}
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", RESPONSES)
 @pytest.mark.parametrize("mode", MODES)
 def test_responses(chooser: NextLayer, case: str, method: str, mode: str) -> None:
     """Whole, and in pieces: the pieces are random, but the same in every run."""
     data, dice = RESPONSES[case], random.Random(case + method)
-    ask = says(request(mode, **METHODS[method]))  # type: ignore[arg-type]
+    ask = says(request(mode, **METHODS[method]))
     compare(chooser, [ask, answers(data)], mode=mode)
     compare(chooser, [ask, answers(data), Wire.origin_closes], mode=mode)
     for _ in range(3):
@@ -359,7 +242,7 @@ def outcome(chooser: NextLayer, steps: list[Step], act: Act) -> None:
 @pytest.mark.parametrize("hook", HOOKS)
 def test_what_addons_do(chooser: NextLayer, hook: str, deed: str, method: str, slowly: bool) -> None:
     act = doing(hook, deed, slowly=slowly)
-    ask = says(request(**METHODS[method]))  # type: ignore[arg-type]
+    ask = says(request(**METHODS[method]))
     later: list[Step] = [Wire.resume] if slowly else []
     outcome(chooser, [ask, *later, answers(OK), *later], act)
     outcome(chooser, [ask, *later, answers(OK[:-1]), answers(OK[-1:]), *later, Wire.origin_closes], act)
@@ -386,7 +269,7 @@ ENDS: dict[str, Step] = {
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("mode", MODES)
 def test_events_between(chooser: NextLayer, end: str, method: str, mode: str) -> None:
-    ask = says(request(mode, **METHODS[method]))  # type: ignore[arg-type]
+    ask = says(request(mode, **METHODS[method]))
     what = ENDS[end]
     compare(chooser, [what], mode=mode)
     compare(chooser, [ask, what], mode=mode)
@@ -403,7 +286,7 @@ def test_events_between(chooser: NextLayer, end: str, method: str, mode: str) ->
 def test_events_while_a_hook_waits(chooser: NextLayer, hook: str, end: str, deed: str) -> None:
     act, what = doing(hook, deed, slowly=True), ENDS[end]
     for method in METHODS.values():
-        ask = says(request(**method))  # type: ignore[arg-type]
+        ask = says(request(**method))
         outcome(chooser, [ask, what, Wire.resume, answers(OK), what, Wire.resume, answers(OK)], act)
         outcome(chooser, [ask, what, what, Wire.resume, answers(OK)], act)
 
@@ -413,7 +296,7 @@ def test_whatever_happens(chooser: NextLayer, seed: int) -> None:
     """Random walks, the same in every run: requests, answers, pieces of them, ends, and addons that do something."""
     dice = random.Random(seed)
     mode = dice.choice(list(MODES))
-    asked = [request(mode, **case) for case in (PLAIN | OTHERS).values()]  # type: ignore[arg-type]
+    asked = [request(mode, **case) for case in (PLAIN | OTHERS).values()]
     sane = [name for name in DEEDS if not name.startswith(("missing", "no response", "request trailers", "via"))]
 
     def step() -> list[Step]:
