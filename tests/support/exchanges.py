@@ -1,4 +1,4 @@
-"""Requests and responses as they come: plain ones, unusual ones and wrong ones. Of requests, what differs from a GET."""
+"""Requests and responses as they come: plain, unusual and wrong ones. Of requests, what differs from a GET."""
 
 from typing import Any
 
