@@ -251,6 +251,26 @@ async def test_who_says_nothing_for_long_is_mitmproxys(mitmdump: Start, tmp_path
     assert FAST not in proxy.log()
 
 
+PROTECT = """
+from mitmproxy import ctx
+class Protect:
+    def request(self, flow):
+        ctx.options.update(proxyauth="me:secret")
+addons = [Protect()]
+"""
+
+
+async def test_credentials_are_wanted_since_a_client_came_in(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTING + PROTECT))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(switch, proxy.port, "none")
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 407")
+        writer.close()
+    assert FAST not in proxy.log()
+
+
 SWITCH = """
 import asyncio
 from mitmproxy import ctx
@@ -279,7 +299,7 @@ async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: 
 
 
 def switch(port: int, mode: str) -> None:
-    """Have a proxy that listens on a port listen as `mode` says instead."""
+    """Send a request that makes an addon set an option, to listen as `mode` says for one."""
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.sendall(
             f"GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: x\r\nmode: {mode}\r\nConnection: close\r\n\r\n".encode()

@@ -94,8 +94,10 @@ class Fastlane:
     def _attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve who asks for a tunnel that is certainly left untouched."""
         asked, hosts = read_connect(data), self._hosts()
-        why = set_up.untouched(hosts, asked) if asked and hosts is not None else ""
-        return set_up.SetUp(caller, asked, why).serve() if asked and why else None
+        if asked is None or hosts is None or not self._sets_tunnels_up():  # no more, perhaps, since he came in
+            return None
+        why = set_up.untouched(hosts, asked)
+        return set_up.SetUp(caller, asked, why).serve() if why else None
 
     async def client_connected(self, client: Client) -> None:
         """Watch the connection for a tunnel to come; answer hits, where nothing else has a say in it."""

@@ -12,10 +12,11 @@ import errno
 import functools
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode
@@ -40,6 +41,8 @@ class Caller:
     peername: tuple[Any, ...]
     mode: ProxyMode
     receive: Receive
+    since: float = field(default_factory=time.time)
+    """Seconds since the epoch."""
 
 
 Attend = Callable[[Caller, bytes], Coroutine[Any, Any, bool] | None]
@@ -51,7 +54,7 @@ class Reception:
 
     def __init__(self, is_open: Callable[[], bool], attend: Attend) -> None:
         self._is_open, self._attend = is_open, attend
-        self._doors: WeakKeyDictionary[asyncio.Server, Door] = WeakKeyDictionary()
+        self._known: WeakSet[asyncio.Server] = WeakSet()
         self._waiting: dict[Caller, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,11 +73,14 @@ class Reception:
 
     def _stand_at(self, instances: Iterable[Any]) -> None:
         for instance in instances:
-            if type(instance.mode) is RegularMode:
-                for server in getattr(instance, "_servers", ()):
-                    self._doors[server] = self._doors.get(server) or Door(
-                        server, functools.partial(self._meet, instance)
-                    )
+            servers = getattr(instance, "_servers", ()) if type(instance.mode) is RegularMode else ()
+            for server in self._unknown(servers):
+                Door(server, functools.partial(self._meet, instance))  # the event loop keeps it, while it listens
+
+    def _unknown(self, servers: Iterable[asyncio.Server]) -> list[asyncio.Server]:
+        unknown = [server for server in servers if server not in self._known]
+        self._known.update(unknown)
+        return unknown
 
     def _meet(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
         self.welcome(Caller(sock, peername, instance.mode, instance.handle_stream))

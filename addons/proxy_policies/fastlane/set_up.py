@@ -91,7 +91,7 @@ class SetUp:
         self._client = Client(
             peername=caller.peername,
             sockname=caller.sock.getsockname(),
-            timestamp_start=time.time(),
+            timestamp_start=caller.since,
             proxy_mode=caller.mode,
             state=ConnectionState.OPEN,
         )
