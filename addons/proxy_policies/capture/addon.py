@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from mitmproxy import ctx, http
@@ -63,6 +64,8 @@ class Capture:
             settings.refuse(f"option capture_file: {path}: {error.strerror or error}")
 
     def _close(self) -> None:
+        for flow in [flow for flow, begun in self._recordings.items() if begun.ended]:
+            self._write(flow, at_once=True)  # its client has the answer, and may have had the option changed since
         if self._sink is not None:
             self._sink.close()
             self._sink = None
@@ -113,12 +116,12 @@ class Capture:
         await asyncio.gather(*self._threads)
         self._close()
 
-    def _write(self, flow: http.HTTPFlow) -> None:
+    def _write(self, flow: Any, *, at_once: bool = False) -> None:
         begun = self._recordings.pop(flow, None)
         if begun is None or self._sink is None or exchange.of(flow).replayed or not self.capture_filter(flow):
             return
         entry = recording.entry_of(flow, begun)
-        if len(entry.response.body.content) + len(entry.request.body.content) <= INLINE:
+        if at_once or len(entry.response.body.content) + len(entry.request.body.content) <= INLINE:
             self._keep(self._sink, entry)
         else:
             task = asyncio.ensure_future(asyncio.to_thread(self._keep, self._sink, entry))
