@@ -139,10 +139,12 @@ async def test_a_kernel_that_refuses_to_splice(make_pair: MakePair, monkeypatch:
 
     monkeypatch.setattr(os, "splice", refusing)
     (a, client), (b, server) = make_pair(), make_pair()
+    before = open_descriptors()
     running = asyncio.create_task(join(a, b, idle=20))
     await asyncio.gather(send(client, b"up" * 300_000, random.Random(5)), send(server, b"", random.Random(6)))
     assert await receive(server) == b"up" * 300_000
     assert (await running).error == ""
+    assert open_descriptors() == before
 
 
 async def test_bites_that_are_swallowed_bit_by_bit(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,7 @@ class Pump:
         except (BlockingIOError, InterruptedError):
             pass
         except Unsupported as unsupported:
+            self._mover.close()
             self._rest, self._mover = unsupported.held, self._next_mover()
         except OSError as error:
             self._end(SinkError(*error.args) if self._holds else error)
