@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from mitmproxy import ctx, http
-from mitmproxy.flow import Flow
 
 from proxy_policies import exchange, rules, settings
 from proxy_policies.body import Stage
@@ -20,11 +19,9 @@ from proxy_policies.later import later
 from proxy_policies.settings import Setting
 
 with later():
-    from proxy_policies.capture import keyfile, model, recording, redact, secrets, sink
+    from proxy_policies.capture import keyfile, recording, redact, secrets, sink
 
 logger = logging.getLogger(__name__)
-
-INLINE = 128 * 1024  # octets: a larger exchange is redacted and written in a thread
 
 
 class Capture:
@@ -44,8 +41,7 @@ class Capture:
 
     def __init__(self) -> None:
         self._sink: sink.Sink | None = None
-        self._recordings: WeakKeyDictionary[Flow, recording.Recording] = WeakKeyDictionary()
-        self._threads: set[asyncio.Task[None]] = set()
+        self._recordings: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when its options change."""
@@ -57,7 +53,8 @@ class Capture:
     def _open(self, path: Path) -> None:
         try:
             key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
-            self._sink = sink.Sink(path, redact.Redactor(self.capture_redact, secrets.Placeholders(key)))
+            redactor = redact.Redactor(self.capture_redact, secrets.Placeholders(key))
+            self._sink = sink.Sink(path, redactor, functools.partial(self._stopped, path))
         except CaptureError as error:
             settings.refuse(f"option capture_file: {error}")
         except OSError as error:
@@ -65,7 +62,7 @@ class Capture:
 
     def _close(self) -> None:
         for flow in [flow for flow, begun in self._recordings.items() if begun.ended]:
-            self._write(flow, at_once=True)  # its client has the answer, and may have had the option changed since
+            self._write(flow)  # its client has the answer, and may have had the option changed since
         if self._sink is not None:
             self._sink.close()
             self._sink = None
@@ -111,30 +108,19 @@ class Capture:
         """Write an exchange that broke off, with what there is of it."""
         self._write(flow)
 
-    async def done(self) -> None:
+    def done(self) -> None:
         """Make the capture whole."""
-        await asyncio.gather(*self._threads)
         self._close()
 
-    def _write(self, flow: Any, *, at_once: bool = False) -> None:
+    def _write(self, flow: http.HTTPFlow) -> None:
         begun = self._recordings.pop(flow, None)
         if begun is None or self._sink is None or exchange.of(flow).replayed or not self.capture_filter(flow):
             return
-        entry = recording.entry_of(flow, begun)
-        if at_once or len(entry.response.body.content) + len(entry.request.body.content) <= INLINE:
-            self._keep(self._sink, entry)
-        else:
-            task = asyncio.ensure_future(asyncio.to_thread(self._keep, self._sink, entry))
-            self._threads.add(task)
-            task.add_done_callback(self._threads.discard)
+        self._sink.write(recording.entry_of(flow, begun))
 
-    def _keep(self, into: sink.Sink, entry: model.Entry) -> None:
-        """Write, and stop recording when the disk says no: traffic goes on."""
-        try:
-            into.write(entry)
-        except OSError as error:
-            logger.error(f"recording into {into.path} stopped: {error.strerror or error}")
-            self._sink = None
+    def _stopped(self, path: Path, error: OSError) -> None:
+        """Say that the disk says no: traffic goes on."""
+        logger.error(f"recording into {path} stopped: {error.strerror or error}")
 
 
 class _AtEnd:

@@ -1,6 +1,12 @@
-"""Where the recorder's entries go: redacted, written, and synced to the disk once a second."""
+"""Where the recorder's entries go: redacted, written in order, and synced to the disk once a second."""
 
-import threading
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from proxy_policies.capture import writer
@@ -8,43 +14,64 @@ from proxy_policies.capture.model import Entry
 from proxy_policies.capture.redact import Redactor
 
 SYNC_SECONDS = 1.0
+INLINE = 128 * 1024  # octets: a larger exchange is redacted and written in a thread
+BEHIND = 16  # entries that may wait for the thread; beyond them, traffic goes at its pace
 
 
 class Sink:
-    """An open capture behind a lock, so that large entries may be written from a thread."""
+    """An open capture, for the event loop's thread; what is large goes to a thread of the sink's own.
 
-    def __init__(self, path: Path, redactor: Redactor) -> None:
+    When the disk says no, `failed` is called, from either thread, and nothing more is written.
+    """
+
+    def __init__(self, path: Path, redactor: Redactor, failed: Callable[[OSError], None]) -> None:
         """Open the capture, mending it when it is torn. Raises OSError and CaptureError."""
-        self.path = path
-        self.redactor = redactor
+        self._redactor = redactor
+        self._failed = failed
         self._writer = writer.resume(path, writer.new_log(redactor.key_id))
-        self._lock = threading.Lock()
-        self._dirty = False
-        self._stop = threading.Event()
-        self._syncer = threading.Thread(target=self._sync, name="capture-sync", daemon=True)
-        self._syncer.start()
-
-    @property
-    def count(self) -> int:
-        """How many entries the capture has."""
-        return self._writer.count
+        self._thread = ThreadPoolExecutor(1, "capture")
+        self._behind: deque[Future[None]] = deque()
+        self._next_sync: asyncio.TimerHandle | None = None
+        self._is_broken = False
 
     def write(self, entry: Entry) -> None:
-        """Redact and write an entry. Raises OSError."""
-        with self._lock:
-            if not self._stop.is_set():
-                self._writer.write(self.redactor.entry(entry))
-                self._dirty = True
+        """Redact and write an entry, after those that came before it."""
+        while self._behind and (self._behind[0].done() or len(self._behind) >= BEHIND):
+            self._behind.popleft().result()
+        if self._behind or _octets(entry) > INLINE:
+            self._behind.append(self._thread.submit(self._attempt, lambda: self._put(entry)))
+        else:
+            self._attempt(lambda: self._put(entry))
+        if self._next_sync is None:
+            self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
+
+    def _put(self, entry: Entry) -> None:
+        self._writer.write(self._redactor.entry(entry))
 
     def _sync(self) -> None:
-        while not self._stop.wait(SYNC_SECONDS):
-            if self._dirty:
-                self._dirty = False
-                self._writer.sync()
+        self._next_sync = None
+        self._thread.submit(self._attempt, self._writer.sync)
 
     def close(self) -> None:
-        """Make the capture whole. Again is harmless."""
-        self._stop.set()
-        self._syncer.join()
-        with self._lock:
-            self._writer.close()
+        """Write what waits, and make the capture whole."""
+        if self._next_sync is not None:
+            self._next_sync.cancel()
+        self._thread.shutdown()
+        self._attempt(self._writer.close)
+
+    def _attempt(self, deed: Callable[[], None]) -> None:
+        """Do something to the file, unless that has failed before."""
+        if self._is_broken:
+            return
+        try:
+            deed()
+        except OSError as error:
+            self._is_broken = True
+            with contextlib.suppress(OSError):
+                self._writer.close()  # with its tail where there is room for that
+            self._failed(error)
+
+
+def _octets(entry: Entry) -> int:
+    messages = (entry.request, entry.response, entry.origin)
+    return sum(len(message.body.content) for message in messages if message is not None)

@@ -35,10 +35,10 @@ class Writer:
     beside: Beside | None = None
 
     def write(self, entry: Entry) -> None:
-        """Append one entry; it is in the kernel's hands when this returns. Raises OSError."""
+        """Append one entry; it is in the kernel's hands when this returns. Raises OSError, and nothing is added then."""
         data = framing.entry_lines(write_entry(entry, self.beside), first=self.count == 0)
+        _append(self._fd, data)
         self.count += 1
-        _write_all(self._fd, data)
 
     def sync(self) -> None:
         """Ask the kernel to put what was written on the disk."""
@@ -48,9 +48,11 @@ class Writer:
         """Write the tail; the capture is whole. Again is harmless."""
         if self._fd < 0:
             return
-        _write_all(self._fd, framing.TAIL)
-        os.close(self._fd)
-        self._fd = -1
+        try:
+            _append(self._fd, framing.TAIL)
+        finally:
+            os.close(self._fd)
+            self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +109,17 @@ def _lock(fd: int, path: Path) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise CaptureError(f"{path}: another process is recording into it") from None
+
+
+def _append(fd: int, data: bytes) -> None:
+    """Write at the end of the file; whatever fits of it is taken back when not all does."""
+    end = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        _write_all(fd, data)
+    except OSError:
+        os.ftruncate(fd, end)
+        os.lseek(fd, end, os.SEEK_SET)
+        raise
 
 
 def _write_all(fd: int, data: bytes) -> None:
