@@ -5,7 +5,8 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -116,22 +117,42 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], tex
     assert old.read_text() == '{"log": {\n"entries": []}}'
 
 
-def test_a_killed_recorder_takes_its_proxy_along(origin: StartOrigin, tmp_path: Path) -> None:
-    server = origin()
-    command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(tmp_path / "conf"), "a.har"]
-    script = f"curl -sS {server.url}; echo $http_proxy; exec sleep 60"
+@contextmanager
+def recorder(folder: Path, url: str) -> Iterator[tuple["subprocess.Popen[str]", int, int]]:
+    """Record a command that fetches a URL and then stays; gives the recorder, its proxy's port and the command's PID."""
+    (folder / "tmp").mkdir()
+    command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(folder / "conf"), "a.har"]
+    script = f"curl -sS {url}; echo $http_proxy; echo $$; exec sleep 60"
+    env = environment(TMPDIR=str(folder / "tmp"))
     with subprocess.Popen(
-        [*command, "--", "sh", "-c", script], stdout=subprocess.PIPE, env=environment(), cwd=tmp_path, text=True
+        [*command, "--", "sh", "-c", script], stdout=subprocess.PIPE, env=env, cwd=folder, text=True
     ) as running:
         assert running.stdout
-        running.stdout.readline()
-        port = int(running.stdout.readline().rpartition(":")[2])
+        _, proxy, pid = (running.stdout.readline() for _ in range(3))
+        try:
+            yield running, int(proxy.rpartition(":")[2]), int(pid)
+        finally:
+            running.kill()
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def test_a_killed_recorder_takes_its_proxy_along(origin: StartOrigin, tmp_path: Path) -> None:
+    with recorder(tmp_path, origin().url) as (running, port, _):
         running.send_signal(signal.SIGKILL)
         running.wait(10)
         wait_until(lambda: _is_closed(port), 20, "the proxy's end")
-        children = subprocess.run(["pgrep", "-f", script], capture_output=True, text=True).stdout.split()
-        for pid in children:
-            os.kill(int(pid), signal.SIGKILL)
+    assert len(list(open_capture(tmp_path / "a.har"))) == 1
+
+
+def test_a_terminated_recorder_ends_its_command_and_leaves_nothing_behind(origin: StartOrigin, tmp_path: Path) -> None:
+    with recorder(tmp_path, origin().url) as (running, port, pid):
+        running.terminate()
+        assert running.wait(20) == 128 + signal.SIGTERM
+        assert _is_closed(port)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not list((tmp_path / "tmp").iterdir())
     assert len(list(open_capture(tmp_path / "a.har"))) == 1
 
 

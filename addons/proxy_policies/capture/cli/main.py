@@ -1,8 +1,10 @@
 """The commands and their arguments."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from proxy_policies.capture.cli import check, run, tools
 from proxy_policies.capture.places import CaptureError
@@ -144,6 +146,7 @@ def _proxied(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code. What cannot be done is said in one line."""
+    signal.signal(signal.SIGTERM, _terminated)
     parsed = parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = parsed.run
     try:
@@ -156,3 +159,8 @@ def main(arguments: Sequence[str]) -> int:
         print(file=sys.stderr)
         return 130
     return run.FAILED
+
+
+def _terminated(signum: int, _frame: object) -> NoReturn:
+    """End as Python does not by itself: proxies are stopped, captures whole, temporary files removed."""
+    raise SystemExit(128 + signum)

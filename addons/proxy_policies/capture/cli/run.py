@@ -121,4 +121,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
             code = process.wait()
         except KeyboardInterrupt:
             continue  # the terminal sent it to the command too: its way to end is its own
+        except SystemExit:
+            process.terminate()  # it was meant for the two of us
+            continue
         return code if code >= 0 else 128 - code
