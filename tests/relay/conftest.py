@@ -1,35 +1,30 @@
-"""Connections to link: a pair of real TCP sockets for each end, our side as streams, the peer's as a socket."""
+"""Links of real TCP connections, in every way there is to carry bytes; the peers are bare sockets."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.relay.peers import tcp_pair
 
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.link import End
+from proxy_policies.relay.link import Counts, End, join, link
 from proxy_policies.relay.splice import PIPES
 
 Peer = socket.socket
 MakeEnd = Callable[[], Awaitable[tuple[End, Peer]]]
 
 
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
-        far, _ = listener.accept()
-    for sock in (near, far):
-        sock.setblocking(False)
-    return near, far
-
-
 @pytest.fixture
 async def make_end() -> AsyncIterator[MakeEnd]:
+    """A connection to link: our side as streams, the peer's as a socket."""
     made: list[tuple[End, Peer]] = []
 
     async def make() -> tuple[End, Peer]:
@@ -46,6 +41,7 @@ async def make_end() -> AsyncIterator[MakeEnd]:
 
 
 WAYS = ["splice", "copy", "streams"]
+JOINED_WAYS = ["splice", "copy"]
 
 
 def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +56,68 @@ def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     force(request.param, monkeypatch)
     return str(request.param)
+
+
+@dataclass
+class Link:
+    """Two peers and what runs between them; `let_go` closes our sides of both connections."""
+
+    client: Peer
+    server: Peer
+    running: asyncio.Task[Counts]
+    counts: Counts
+    let_go: Callable[[], Awaitable[None]]
+
+
+MakeLink = Callable[..., Awaitable[Link]]
+
+
+async def link_streams(idle: float = 20) -> Link:
+    (a, client), (b, server) = tcp_pair(), tcp_pair()
+    ends = [End(*await asyncio.open_connection(sock=sock)) for sock in (a, b)]
+
+    async def let_go() -> None:
+        for end in ends:
+            end.writer.close()
+            with contextlib.suppress(OSError):
+                await end.writer.wait_closed()
+
+    counts = Counts()
+    return Link(client, server, asyncio.create_task(link(*ends, idle=idle, counts=counts)), counts, let_go)
+
+
+async def join_sockets(idle: float = 20) -> Link:
+    (a, client), (b, server) = tcp_pair(), tcp_pair()
+
+    async def let_go() -> None:
+        a.close()
+        b.close()
+
+    counts = Counts()
+    return Link(client, server, asyncio.create_task(join(a, b, idle=idle, counts=counts)), counts, let_go)
+
+
+LINKS = {way: (link_streams, way) for way in WAYS} | {f"joined, {way}": (join_sockets, way) for way in JOINED_WAYS}
+
+
+@pytest.fixture(params=LINKS)
+async def make_link(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeLink]:
+    """Link two peers, whichever way."""
+    make_one, way = LINKS[request.param]
+    force(way, monkeypatch)
+    made: list[Link] = []
+
+    async def make(idle: float = 20) -> Link:
+        made.append(await make_one(idle))
+        return made[-1]
+
+    yield make
+    for linked in made:
+        linked.running.cancel()
+        await asyncio.gather(linked.running, return_exceptions=True)
+        linked.client.close()
+        linked.server.close()
+        await linked.let_go()
 
 
 def open_descriptors() -> int:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import pytest
 import trustme
-from tests.relay.conftest import MakeEnd, tcp_pair
-from tests.relay.test_link import receive, send
+from tests.relay.conftest import MakeEnd
+from tests.relay.peers import receive, send, tcp_pair
 
 from proxy_policies.relay import copying, sockets, splice, streams
 from proxy_policies.relay.link import Counts, End, link

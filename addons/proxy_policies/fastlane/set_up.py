@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 import time
+from dataclasses import dataclass
 
 from mitmproxy import ctx, hooks
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -67,6 +68,7 @@ def untouched(hosts: Hosts, asked: Connect) -> str:
     return decision.why if decision.act is Act.UNTOUCHED else ""
 
 
+@dataclass(kw_only=True)
 class Counts(link.Counts):
     """Counts that the tunnel's log lines share."""
 
@@ -140,8 +142,7 @@ class SetUp:
         """Answer, show the tunnel, and link both sides until the end."""
         self._log("client connect")
         shown = show(self._client, self._server, self._why)
-        counts = Counts()
-        counts.tunnel = shown.tunnel
+        counts = Counts(tunnel=shown.tunnel)
         with self._caller.sock as client, target:
             for sock in (client, target):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
