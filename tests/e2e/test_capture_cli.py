@@ -119,7 +119,7 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], tex
 
 @contextmanager
 def recorder(folder: Path, url: str) -> Iterator[tuple["subprocess.Popen[str]", int, int]]:
-    """Record a command that fetches a URL and then stays; gives the recorder, its proxy's port and the command's PID."""
+    """Record a command that fetches a URL and stays; gives the recorder, its proxy's port and the command's PID."""
     (folder / "tmp").mkdir()
     command = [sys.executable, "-m", "proxy_policies.capture", "record", "--confdir", str(folder / "conf"), "a.har"]
     script = f"curl -sS {url}; echo $http_proxy; echo $$; exec sleep 60"

@@ -35,7 +35,7 @@ class Writer:
     beside: Beside | None = None
 
     def write(self, entry: Entry) -> None:
-        """Append one entry; it is in the kernel's hands when this returns. Raises OSError, and nothing is added then."""
+        """Append one entry; it is in the kernel's hands when this returns. Raises OSError, having added nothing."""
         data = framing.entry_lines(write_entry(entry, self.beside), first=self.count == 0)
         _append(self._fd, data)
         self.count += 1
