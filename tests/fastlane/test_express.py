@@ -195,6 +195,8 @@ DEEDS: dict[str, Callable[[http.HTTPFlow], object]] = {
     "request trailers": _of(http.Headers(X="1"), "request", "trailers"),
     "chunked request": _field("request", "Transfer-Encoding", "chunked"),
     "closing request": _field("request", "Connection", "close"),
+    "expectation": _field("request", "Expect", "100-Continue"),
+    "another expectation": _field("request", "Expect", "a miracle"),
     "bad request field": _field("request", "X Y", "1"),
     "response body": _of(b"another body", "response", "raw_content"),
     "empty response": _of(b"", "response", "raw_content"),

@@ -58,7 +58,9 @@ class Passage:
     def is_plain_request(self) -> bool:
         """Say, after the hook for its head, whether the request goes on as it would without that."""
         flow = self.flow
-        return not flow.error and (self.is_bare or not (flow.response or flow.request.stream))
+        if flow.error or "expect" in Fields(flow.request.headers.fields):
+            return False
+        return self.is_bare or not (flow.response or flow.request.stream)
 
     def end_request(self) -> None:
         """Give the request its body."""

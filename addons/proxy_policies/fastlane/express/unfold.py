@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.events import DataReceived
 from mitmproxy.proxy.layer import CommandGenerator, Paused
-from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
@@ -148,12 +148,24 @@ def _after_request_head(stream: Answers, is_bare: bool) -> CommandGenerator[None
         return
     if stream.flow.response and not is_bare:
         yield from stream.answer_early()
-    elif stream.flow.request.stream and not is_bare:
+        return
+    yield from _invite(stream)
+    if stream.flow.request.stream and not is_bare:
         yield from stream.start_request_stream()
         stream.server_state = stream.state_wait_for_response_headers
     else:
         stream.client_state = stream.state_consume_request_body
         stream.server_state = stream.state_wait_for_response_headers
+
+
+def _invite(stream: Answers) -> CommandGenerator[None]:
+    """Do what an addon wants that has asked for a 100 (Continue) itself."""
+    headers = stream.flow.request.headers
+    if headers.get("expect", "").lower() == "100-continue":
+        invitation = http.Response.make(100)
+        invitation.headers.clear()
+        yield SendHttp(ResponseHeaders(stream.stream_id, invitation), stream.context.client)
+        headers.pop("expect")
 
 
 def _after_answer(stream: HttpStream) -> CommandGenerator[None]:
