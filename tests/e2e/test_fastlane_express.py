@@ -120,11 +120,18 @@ def requests(origin: Origin, regular: bool) -> Iterator[tuple[str, bytes]]:
     for number in range(300):
         path = dice.choice(list(ANSWERS))
         method = dice.choice(("GET", "GET", "GET", "HEAD", "POST", "DELETE", "OPTIONS"))
+        if method == "HEAD" and is_raw(path):
+            method = "GET"  # with a body after HEAD, what the next request gets would be a matter of luck
         target = f"{origin.url if regular else ''}{path}?{number}"
         fields = f"Host: 127.0.0.1:{origin.port}\r\n{dice.choice(FIELDS)}"
         body = BODY[: dice.choice((0, 3, 2000))] if method == "POST" else b""
         fields += f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
         yield method, f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode() + body
+
+
+def is_raw(path: str) -> bool:
+    answer = ANSWERS[path]
+    return not isinstance(answer, Answer) or answer.raw is not None
 
 
 class Client:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.e2e.test_fastlane_tunnels import Start, script
+from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
@@ -30,6 +32,15 @@ def answer(self, desk, head, store):
 Hits.answer = answer
 """
 YES = "fast lane: yes"
+HANDLERS = """
+from mitmproxy.proxy import mode_servers
+class Handler(mode_servers.ProxyConnectionHandler):
+    def __init__(self, *arguments):
+        logging.info("mitmproxy has it")
+        super().__init__(*arguments)
+mode_servers.ProxyConnectionHandler = Handler
+"""
+HANDLED = "mitmproxy has it"
 ALL = ("--set", "fast_lane=all")
 HTML = b"<p>the same words over and over</p>\n" * 200
 FRESH = ("Cache-Control", "max-age=1000")
@@ -276,9 +287,9 @@ def test_credentials_are_asked_for_though_it_was_learnt(
 def test_a_connection_for_each_request(
     mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, fields: str
 ) -> None:
-    """What is answered whole by the fast lane needs no connection to the origin."""
+    """What is answered whole by the fast lane needs no connection to the origin, and nothing of mitmproxy's."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*script(tmp_path, NOTING + HANDLERS), *ALL, mode=f"reverse:{pages.url}")
     request = f"GET /small HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
 
     def ask() -> bytes:
@@ -291,16 +302,20 @@ def test_a_connection_for_each_request(
 
     slow = [ask() for _ in range(3)][-1]
     wait_until(lambda: proxy.log().count("client disconnect") == 3)
-    before = pages.connections, proxy.log().count(YES)
+    before = pages.connections, proxy.log().count(HANDLED), proxy.log().count(YES)
     for _ in range(5):
         assert_same(ask(), slow)
     wait_until(lambda: proxy.log().count("client disconnect") == 8)
-    assert (pages.connections, proxy.log().count(YES)) == (before[0], before[1] + 5)
+    assert (pages.connections, proxy.log().count(HANDLED)) == before[:2]
+    assert proxy.log().count(YES) == before[2] + 5
     assert "kill" not in proxy.log()
     assert "rror" not in proxy.log()
 
 
-def test_something_else_after_hits_in_the_lobby(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+def test_something_else_after_hits_on_a_new_connection(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """The client goes on to mitmproxy; it is announced once, and its first answer needed no mitmproxy."""
     pages = origin_with_pages(origin)
     proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
     small = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
@@ -319,8 +334,56 @@ def test_something_else_after_hits_in_the_lobby(mitmdump: Start, origin: Callabl
             assert connection.ask(b"GET /private HTTP/1.1\r\nHost: x\r\n\r\n").endswith(b"mine")
         connection.socket.close()
     wait_until(lambda: proxy.log().count("client disconnect") == 3)
+    assert proxy.log().count("client connect") == 4
     assert "rror" not in proxy.log()
     assert "kill" not in proxy.log()
+
+
+def taught(proxy: Mitmdump, request: bytes) -> None:
+    teacher = Connection(proxy.port)
+    while YES not in proxy.log():
+        teacher.ask(request)
+
+
+def test_a_thousand_at_once_on_a_new_connection(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    """More than is read at once: a request that is cut there goes on with what follows it, misses among it."""
+    pages = origin_with_pages(origin)
+    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}")
+    small, miss, tagged = (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in ("/small", "/private", "/tagged")
+    )
+    taught(proxy, small)
+    taught(proxy, tagged)
+    for first in (1, 1000, 2500):
+        connection, asked = Connection(proxy.port), small * first + miss + tagged + small * 500 + miss
+        threading.Thread(target=connection.socket.sendall, args=(asked,), daemon=True).start()
+        expected = [b"x"] * first + [b"mine", HTML] + [b"x"] * 500 + [b"mine"]
+        answers = [connection.response(has_body=True).partition(b"\r\n\r\n")[2] for _ in expected]
+        assert answers == expected
+    assert proxy.log().count(YES) > 2000
+
+
+def test_who_is_refused_is_answered_nothing(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    """As block_global does, which does not block loopback."""
+    pages, flag = origin_with_pages(origin), tmp_path / "refuse"
+    refuse = f"""
+import pathlib
+from mitmproxy.addons import block
+def refuse(self, client):
+    if pathlib.Path({str(flag)!r}).exists():
+        client.error = "no"
+block.Block.client_connected = refuse
+"""
+    proxy = mitmdump(*script(tmp_path, NOTING + refuse), *ALL, mode=f"reverse:{pages.url}")
+    request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
+    taught(proxy, request)
+    wait_until(lambda: Connection(proxy.port).ask(request) and proxy.log().count(YES) > 1)
+    flag.touch()
+    before, connection = proxy.log().count(YES), Connection(proxy.port)
+    with pytest.raises((AssertionError, ConnectionError)):
+        connection.ask(request)
+    proxy.wait_log("client kill connection")
+    assert proxy.log().count(YES) == before
 
 
 def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:

@@ -99,13 +99,16 @@ def test_one_that_dribbles_a_head(proxy: Mitmdump, when: str) -> None:
 
 SMALL_BUFFERS = """
 import socket
-from proxy_policies.fastlane import desk
+from proxy_policies.fastlane import counter, desk, desks
 class Desk(desk.Desk):
     def __init__(self, hits, table, handler, watched):
         super().__init__(hits, table, handler, watched)
         watched.end.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-from proxy_policies.fastlane import desks
-desks.Desk = Desk
+class Counter(counter.Counter):
+    def __init__(self, caller, *more):
+        super().__init__(caller, *more)
+        caller.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+desks.Desk, desks.Counter = Desk, Counter
 """
 
 

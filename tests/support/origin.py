@@ -153,6 +153,8 @@ def _send(wfile: Any, request: Received, answer: Answer) -> None:
         wfile.write((head + "\r\n").encode("latin-1") + (b"" if bodyless else answer.body))
         return
     wfile.write((head + "Transfer-Encoding: chunked\r\n\r\n").encode("latin-1"))
+    if bodyless:
+        return
     for piece in answer.body:
         wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
     wfile.write(b"0\r\n\r\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,17 +10,19 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
-from proxy_policies.fastlane import lobby, set_up
+from proxy_policies.fastlane import set_up
+from proxy_policies.fastlane.caller import Caller, speaks_http
 from proxy_policies.fastlane.connect import read_connect
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.express import lane
 from proxy_policies.fastlane.handover import Handover
-from proxy_policies.fastlane.reception import Caller, Reception
+from proxy_policies.fastlane.reception import Onward, Reception
 from proxy_policies.fastlane.trims.table import trim
 from proxy_policies.idle import idle_without
 from proxy_policies.inspection.hosts import Hosts
@@ -30,8 +33,6 @@ with later():
     from proxy_policies.fastlane import desks, hits
 
 logger = logging.getLogger(__name__)
-
-SERVED = "served in the fast lane"
 
 
 class Fastlane:
@@ -51,15 +52,16 @@ class Fastlane:
         self._gate = set_up.gate()
         self._may_go_express = False
         self.express = lane.Tally()
-        self._reception = Reception(self._sets_tunnels_up, self._attend)
+        self._reception = Reception(self)
         self._desks: desks.Desks | None = None
+        self._late: set[asyncio.Task[None]] = set()
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
         self._gate.forget()
         self._may_go_express = lane.is_open()
         if self._desks is None and self.fast_lane == "all":
-            self._desks = desks.Desks(hits.Hits())
+            self._desks = desks.Desks(hits.Hits(), self._ask_all)
         if self._desks:
             self._desks.forget(self.fast_lane == "all")
         if "fast_lane" in updated:
@@ -82,22 +84,39 @@ class Fastlane:
         while self._undo:
             self._undo.pop()()
 
-    def _sets_tunnels_up(self) -> bool:
-        """Say whether tunnels may be set up before mitmproxy reads."""
-        return bool(self._undo) and self._gate.is_open(self._dispatch.table) and self._hosts() is not None
+    # Callers, of whom mitmproxy knows nothing yet
 
-    def _hosts(self) -> Hosts | None:
-        """Give what says which tunnels stay untouched."""
-        inspection = ctx.master.addons.get("inspection")
-        return None if inspection is None else inspection.inspect_hosts
+    def expects(self, mode: ProxyMode) -> bool:
+        """Say whether any client of a mode might be served before mitmproxy has it."""
+        return type(mode) is RegularMode or (self.fast_lane == "all" and speaks_http(mode))
 
-    def _attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
+    def hears(self, caller: Caller) -> bool:
+        """Say whether a caller might be served, whatever it is that it says."""
+        return type(caller.mode) is RegularMode and self._sets_tunnels_up() and self._hosts() is not None
+
+    def keep(self, caller: Caller, onward: Onward) -> bool:
+        """Have a caller answered from the cache, where that is wanted."""
+        at = self._desks if self._undo and self.fast_lane == "all" else None
+        return bool(at and at.keep(caller, self._dispatch.table, onward))
+
+    def serve(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve who asks for a tunnel that is certainly left untouched."""
         asked, hosts = read_connect(data), self._hosts()
         if asked is None or hosts is None or not self._sets_tunnels_up():  # no more, perhaps, since he came in
             return None
         why = set_up.untouched(hosts, asked)
         return set_up.SetUp(caller, asked, why).serve() if why else None
+
+    def _sets_tunnels_up(self) -> bool:
+        """Say whether tunnels may be set up before mitmproxy reads."""
+        return bool(self._undo) and self._gate.is_open(self._dispatch.table)
+
+    def _hosts(self) -> Hosts | None:
+        """Give what says which tunnels stay untouched."""
+        inspection = ctx.master.addons.get("inspection")
+        return None if inspection is None else inspection.inspect_hosts
+
+    # mitmproxy's connections
 
     async def client_connected(self, client: Client) -> None:
         """Watch the connection for a tunnel to come; answer hits, where nothing else has a say in it."""
@@ -108,12 +127,8 @@ class Fastlane:
         if handler:
             inline = Inline(handler.layer, self._ask)
             handler.layer = lane.Express(inline, self._ask, self._goes_express, self.express)  # type: ignore[assignment]
-        if handler is None or watched is None or client.error:
-            return
-        at = self._desks if self.fast_lane == "all" else None
-        desk = at.open(handler, watched, self._dispatch.table) if at else None
-        if desk and await lobby.receive(handler, watched, desk):
-            end(handler)
+        if handler and watched and not client.error and self._desks and self.fast_lane == "all":
+            self._desks.open(handler, watched, self._dispatch.table)
 
     def _goes_express(self) -> bool:
         return bool(self._undo) and self._may_go_express
@@ -121,12 +136,19 @@ class Fastlane:
     def _ask(self, hook: StartHook) -> bool:
         return bool(self._undo) and self._dispatch.begin(hook)
 
+    def _ask_all(self, hook: StartHook) -> bool:
+        """Ask a hook, and say whether that was all; if not, the rest is done in a task."""
+        if self._ask(hook):
+            return True
+        task = asyncio.get_running_loop().create_task(ctx.master.addons.handle_lifecycle(hook))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return False
+
     def client_disconnected(self, client: Client) -> None:
-        """Take the word back by which mitmproxy was kept out of a connection."""
+        """Forget the connection."""
         if self._desks:
             self._desks.close(client)
-        if client.error == SERVED:
-            client.error = None
 
     @idle_without("_desks")
     def response(self, flow: http.HTTPFlow) -> None:
@@ -143,18 +165,6 @@ class Fastlane:
         """Take note that what follows is a tunnel."""
         if self._undo:
             self._handover.expect_tunnel(flow.client_conn, flow.server_conn)
-
-
-def end(handler: ConnectionHandler) -> None:
-    """Have mitmproxy close a connection that we have served: it sets up nothing where a client has an error."""
-    handler.client.error = SERVED
-    log = handler.log
-
-    def say(message: str, *arguments: Any, **keywords: Any) -> None:
-        if message != "client kill connection":
-            log(message, *arguments, **keywords)
-
-    handler.log = say  # type: ignore[method-assign]
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:

@@ -6,17 +6,13 @@ and that the cache still answers is answered there and then; everything else goe
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
 from typing import Any
 
 from mitmproxy import http
-from mitmproxy.connection import Client
 from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.proxy.layers.modes import HttpProxy, ReverseProxy
-from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import human
 
@@ -25,17 +21,12 @@ from proxy_policies.cache.flows import visit_of
 from proxy_policies.cache.store import AtHand
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
-from proxy_policies.fastlane.hits import LONGEST_BODY, Hits, Lesson, story_of
+from proxy_policies.fastlane.hits import ALONE, FULL, LONGEST_BODY, Hits, Lesson, Served, story_of
 from proxy_policies.fastlane.memo import HEAD_END
 from proxy_policies.fastlane.patience import Wait
-
-with contextlib.suppress(ImportError):  # Windows has neither
-    import fcntl
-    import termios
+from proxy_policies.fastlane.unsent import Unsent
 
 LONGEST_HEAD = 8192  # bytes of a request that is remembered
-FULL = 65536  # bytes waiting for a client to take them, beyond which it is answered nothing more: asyncio's mark
-ALONE = 16384  # bytes of a body that is not worth copying to go out together with its head
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -64,13 +55,14 @@ class Desk:
         self._client, self._layers = client, handler.layer.context.layers
         self._watched, self._writer = watched, watched.end.writer
         self._transport: Any = watched.end.transport
+        self._socket = self._transport.get_extra_info("socket")
         self._server: Any = None
         self.who = f"{client.peername[0]} {client.proxy_mode.full_spec}"
         self.address = human.format_address(client.peername)
         self.lesson: Lesson | None = None
         self._begun = False
         self._head_since = 0.0
-        self._unsent = 0, time.time()
+        self._unsent = Unsent()
         self._is_draining = self._is_ending = False
 
     # Answering
@@ -82,50 +74,34 @@ class Desk:
             self._finish_lesson(store)
         if store is None:
             return data
-        pieces: list[bytes] = []
-        size, closes = 0, False
-        while data and size < FULL and not closes:
-            end = data.find(HEAD_END) + len(HEAD_END)  # without an end: three bytes, which are nobody's head
-            found = self._hits.answer(self, data[:end], store)
-            if found is None:
-                break
-            head, body, closes = found
-            pieces += (head, body)
-            size += len(head) + len(body)
-            data = data[end:]
-        if pieces:
-            self._send(pieces, size)
-        if closes:
+        served = self._hits.serve(self, data, store)
+        if served.pieces:
+            self._send(served)
+        if served.closes:
             self._transport.close()
             return b""  # what follows is nobody's (RFC 9112, section 9.6)
-        return data
+        return served.rest
 
-    def _send(self, pieces: list[bytes], size: int) -> None:
+    def _send(self, served: Served) -> None:
         self._handler.timeout_watchdog.register_activity()
-        if size <= ALONE:
-            self._transport.write(b"".join(pieces))
+        if served.size <= ALONE:
+            self._transport.write(b"".join(served.pieces))
         else:
-            for piece in pieces:
+            for piece in served.pieces:
                 self._transport.write(piece)
 
-    async def answer_all(self, data: bytes) -> bytes:
-        """Answer what can be answered, at the client's pace, and return the rest."""
+    async def serve(self, data: bytes) -> bytes:
+        """Answer what can be answered, at the client's pace, and return the rest, which is mitmproxy's."""
         while data:
             self._is_draining = True
             await self._writer.drain()
             self._is_draining = False
             rest = self.answer(data)
             if len(rest) == len(data):
+                self._leave(data)
                 break
             data = rest
         return data
-
-    async def serve(self, data: bytes) -> bytes:
-        """Answer what can be answered, and return the rest, which is mitmproxy's."""
-        rest = await self.answer_all(data)
-        if rest:
-            self._leave(rest)
-        return rest
 
     def _leave(self, data: bytes) -> None:
         """Leave bytes to mitmproxy, and learn from what it does if they are one request."""
@@ -189,15 +165,12 @@ class Desk:
 
     def waits(self, now: float) -> tuple[Wait, float]:
         """Say what the connection waits for, and for how many seconds it has."""
-        buffered = self._transport.get_write_buffer_size()
-        unsent = buffered + _in_kernel(self._transport) if buffered else 0
-        if unsent != self._unsent[0]:
-            self._unsent = unsent, now
+        since = self._unsent.since(now, self._transport.get_write_buffer_size(), self._socket)
         is_closing, is_idle = self._transport.is_closing(), self._is_idle()
         if self._is_ending or not (is_closing or self._watched.is_parked or self._is_draining):
             return Wait.NOTHING, 0.0
-        if unsent and is_idle:
-            return Wait.READER, now - self._unsent[1]
+        if since is not None and is_idle:
+            return Wait.READER, now - since
         if is_idle and not is_closing:
             return Wait.REQUEST, now - self._handler.timeout_watchdog.last_activity
         return (Wait.HEAD, now - self._head_since) if self._is_in_head() else (Wait.NOTHING, 0.0)
@@ -222,18 +195,3 @@ class Desk:
             self._transport.close()
         else:
             task.cancel("timeout")
-
-
-def _in_kernel(transport: Any) -> int:
-    """Count the bytes not acknowledged yet: a client may be taking some long before the kernel takes more of us."""
-    try:
-        size = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-    except (NameError, OSError):  # not Unix, or closed
-        return 0
-    return int.from_bytes(size, sys.byteorder)
-
-
-def speaks_http(client: Client) -> bool:
-    """Say whether a client's requests can be read without mitmproxy."""
-    mode = client.proxy_mode
-    return type(mode) is RegularMode or (isinstance(mode, ReverseMode) and mode.scheme in ("http", "https"))

@@ -1,30 +1,48 @@
-"""All client connections at which hits are answered: who keeps us waiting too long is sent away."""
+"""All client connections on which hits are answered: who keeps us waiting too long is sent away."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from typing import Protocol
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.fastlane import front, patience
-from proxy_policies.fastlane.desk import Desk, speaks_http
+from proxy_policies.fastlane.caller import Caller, speaks_http
+from proxy_policies.fastlane.counter import Ask, Counter
+from proxy_policies.fastlane.desk import Desk
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import Hits
+from proxy_policies.fastlane.reception import Onward
 
 COUNTED = 16  # new connections, as a share of the most that may idle, between two counts of the idle
 
 
-class Desks:
-    """Opens a desk for each connection, looks round once a second, and closes what `patience` has run out of."""
+class Seat(Protocol):
+    """A connection that may wait for its client."""
 
-    def __init__(self, hits: Hits) -> None:
-        self._hits = hits
+    def waits(self, now: float) -> tuple[patience.Wait, float]:
+        """Say what the connection waits for, and for how many seconds it has."""
+
+    def close(self, wait: patience.Wait, waited: float) -> None:
+        """Close the connection, and say why."""
+
+
+class Desks:
+    """Has each connection answered, by a counter before mitmproxy knows of it, then at a desk before its layers.
+
+    Looks round once a second, and closes what `patience` has run out of.
+    """
+
+    def __init__(self, hits: Hits, ask: Ask) -> None:
+        self._hits, self._ask = hits, ask
         self._desks: dict[Client, Desk] = {}
+        self._counters: set[Counter] = set()
         self._limits: patience.Limits | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._uncounted = 0
@@ -32,20 +50,38 @@ class Desks:
     def forget(self, is_on: bool) -> None:
         """Forget what was learnt, for an option has changed; and say whether hits are answered from now on."""
         self._hits.forget(is_on)
+        if not is_on:
+            for counter in list(self._counters):
+                counter.dismiss()
 
-    def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> Desk | None:
-        """Answer a client's requests, if it speaks plain HTTP; gives the desk if that can be done at this moment."""
-        if not speaks_http(handler.client):
-            return None
+    def keep(self, caller: Caller, table: Table, onward: Onward) -> bool:
+        """Answer a caller until it goes onward; False when that cannot be done at this moment."""
+        if not speaks_http(caller.mode) or self._hits.store(table) is None:
+            return False
+        counter = Counter(caller, self._hits, table, self._ask, onward, self._counters.discard)
+        self._counters.add(counter)
+        self._count_one()
+        counter.start()
+        return True
+
+    def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> None:
+        """Answer a client's requests, if it speaks plain HTTP."""
+        if not speaks_http(handler.client.proxy_mode):
+            return
         desk = self._desks[handler.client] = Desk(self._hits, table, handler, watched)
         watched.front = desk.serve
         front.stand(watched, desk.answer)
+        self._count_one()
+
+    def _count_one(self) -> None:
         limits = self._limits = self._limits or patience.limits_for(_files())
         self._timer = self._timer or self._look_in(limits.between_looks)
         self._uncounted += 1
-        if len(self._desks) > limits.idle_most and self._uncounted > limits.idle_most // COUNTED:
+        if len(self._desks) + len(self._counters) > limits.idle_most and self._uncounted > limits.idle_most // COUNTED:
             self._make_room(limits.idle_most)
-        return desk if self._hits.store(table) is not None else None
+
+    def _seats(self) -> list[Seat]:
+        return [*self._counters, *self._desks.values()]
 
     def close(self, client: Client) -> None:
         """Forget a connection that is closed."""
@@ -62,20 +98,20 @@ class Desks:
 
     def _look_round(self) -> None:
         limits, now = self._limits or patience.Limits(), time.time()
-        for desk in self._desks.values() if self._hits.is_on else ():
-            wait, waited = desk.waits(now)
+        for seat in self._seats() if self._hits.is_on else ():
+            wait, waited = seat.waits(now)
             if waited > min(limits.seconds(wait), ctx.options.tcp_timeout):
-                desk.close(wait, waited)
-        self._timer = self._look_in(limits.between_looks) if self._desks else None
+                seat.close(wait, waited)
+        self._timer = self._look_in(limits.between_looks) if self._desks or self._counters else None
 
     def _make_room(self, most: int) -> None:
         """Close the connections that wait for a request longest, where there are too many of them."""
         self._uncounted, now = 0, time.time()
-        waiting = [(desk, *desk.waits(now)) for desk in self._desks.values()]
+        waiting = [(seat, *seat.waits(now)) for seat in self._seats()]
         idle = [one for one in waiting if one[1] in (patience.Wait.REQUEST, patience.Wait.HEAD)]
         for at in patience.idlest([waited for _, _, waited in idle], most):
-            desk, wait, waited = idle[at]
-            desk.close(wait, waited)
+            seat, wait, waited = idle[at]
+            seat.close(wait, waited)
 
 
 def _files() -> int:

@@ -20,10 +20,12 @@ from proxy_policies.cache.decision import Request
 from proxy_policies.cache.store import AtHand
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.gate import Gate
-from proxy_policies.fastlane.memo import Memo, Standing, learn
+from proxy_policies.fastlane.memo import HEAD_END, Memo, Standing, learn
 
 MEMOS = 4096  # requests remembered
 LONGEST_BODY = 1 << 20  # bytes of an answer that is learnt
+FULL = 65536  # bytes waiting for a client to take them, beyond which it is answered nothing more: asyncio's mark
+ALONE = 16384  # bytes of a body that is not worth copying to go out together with its head
 
 EVENTS = ("client_connected", "requestheaders", "request", "responseheaders", "response", "error")
 KNOWN = frozenset(
@@ -96,6 +98,18 @@ Answered = tuple[bytes, bytes, bool]
 """Head, body, and whether the connection ends with it."""
 
 
+@dataclass(slots=True)
+class Served:
+    """What is to be sent in answer to some requests, and what was left of them."""
+
+    pieces: list[bytes]
+    size: int
+    """Bytes of all pieces."""
+    rest: bytes
+    closes: bool
+    """The connection ends with it, and with it what is left."""
+
+
 class Visitor(Protocol):
     """Whom a request is from: by `who` the answer may differ, by `address` what is printed of it."""
 
@@ -126,6 +140,24 @@ class Hits:
         cache = ctx.master.addons.get("cache")
         desk = getattr(cache, "desk", None)
         return desk.store.at_hand if desk is not None else None
+
+    def knows(self, visitor: Visitor, data: bytes) -> bool:
+        """Say whether the bytes that came begin with a request that was learnt."""
+        return (visitor.who, data[: data.find(HEAD_END) + len(HEAD_END)]) in self._learnt
+
+    def serve(self, visitor: Visitor, data: bytes, store: AtHand) -> Served:
+        """Answer what can be answered of the bytes that came, up to a bound."""
+        served = Served([], 0, data, False)
+        while served.rest and served.size < FULL and not served.closes:
+            end = served.rest.find(HEAD_END) + len(HEAD_END)  # without an end: three bytes, which are nobody's head
+            found = self.answer(visitor, served.rest[:end], store)
+            if found is None:
+                break
+            head, body, served.closes = found
+            served.pieces += (head, body)
+            served.size += len(head) + len(body)
+            served.rest = served.rest[end:]
+        return served
 
     def answer(self, desk: Visitor, head: bytes, store: AtHand) -> Answered | None:
         """Answer a request that was learnt; None when it is the slow lane's."""

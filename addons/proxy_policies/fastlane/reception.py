@@ -12,14 +12,15 @@ import errno
 import functools
 import logging
 import socket
-import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from mitmproxy import ctx
-from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode
+from mitmproxy.proxy.mode_specs import ProxyMode
+
+from proxy_policies.fastlane import caller as callers
+from proxy_policies.fastlane.caller import Caller
 
 logger = logging.getLogger(__name__)
 
@@ -29,51 +30,57 @@ FIRST_BYTES = 5.0  # seconds that a client may take to begin; then mitmproxy wai
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 1.0  # seconds until we accept again when there was no room for a connection, as asyncio
 
-Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
-"""mitmproxy's own way to take a connection in."""
+Onward = Callable[[Caller, bytes], None]
+"""Told of a caller, and of what it said."""
 
 
-@dataclass(slots=True, eq=False)
-class Caller:
-    """A client that has come in, by its bare, non-blocking socket."""
+class Host(Protocol):
+    """Whoever may serve callers before mitmproxy does."""
 
-    sock: socket.socket
-    peername: tuple[Any, ...]
-    mode: ProxyMode
-    receive: Receive
-    since: float = field(default_factory=time.time)
-    """Seconds since the epoch."""
+    def expects(self, mode: ProxyMode) -> bool:
+        """Say whether any client of a mode might be served."""
 
+    def keep(self, caller: Caller, onward: Onward) -> bool:
+        """Take a caller over, to go `onward` with the first that it says and that is not answered; or say False."""
 
-Attend = Callable[[Caller, bytes], Coroutine[Any, Any, bool] | None]
-"""Given a caller and its first bytes, serves it to its end and says True; None, or False in the end: it did not."""
+    def hears(self, caller: Caller) -> bool:
+        """Say whether a caller might be served, if it says the right thing."""
+
+    def serve(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
+        """Serve a caller that said `data` to its end, and say True; None, or False in the end, if nothing was done."""
 
 
 class Reception:
-    """Hears callers while `is_open` says so, and has `attend` serve them."""
+    """Hears who comes in, and has a host serve them; who is not served is mitmproxy's."""
 
-    def __init__(self, is_open: Callable[[], bool], attend: Attend) -> None:
-        self._is_open, self._attend = is_open, attend
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._known: WeakSet[asyncio.Server] = WeakSet()
         self._waiting: dict[Caller, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def take_over(self) -> Callable[[], None]:
-        """Take clients in where regular proxies listen, now and later.
+        """Take clients in where proxies listen whose clients the host expects, now and later.
 
         Gives the function that stops it: where that was done already we stay, and pass everybody on.
         """
         servers = ctx.master.addons.get("proxyserver").servers
         servers.changed.connect(self._look_round)
         self._stand_at(servers)
-        return functools.partial(servers.changed.disconnect, self._look_round)
+        unfilter = callers.announce_once()
+
+        def undo() -> None:
+            servers.changed.disconnect(self._look_round)
+            unfilter()
+
+        return undo
 
     async def _look_round(self) -> None:
         self._stand_at(ctx.master.addons.get("proxyserver").servers)
 
     def _stand_at(self, instances: Iterable[Any]) -> None:
         for instance in instances:
-            servers = getattr(instance, "_servers", ()) if type(instance.mode) is RegularMode else ()
+            servers = getattr(instance, "_servers", ()) if self._host.expects(instance.mode) else ()
             for server in self._unknown(servers):
                 Door(server, functools.partial(self._meet, instance))  # the event loop keeps it, while it listens
 
@@ -87,34 +94,46 @@ class Reception:
 
     def welcome(self, caller: Caller) -> None:
         """Take a client in."""
-        if not self._is_open():
+        if self._host.keep(caller, self.hear):
+            return
+        if not self._host.hears(caller):
             self._pass_on(caller)
             return
-        loop = asyncio.get_running_loop()
-        self._waiting[caller] = loop.call_later(FIRST_BYTES, self._give_up, caller)
-        loop.add_reader(caller.sock, self._hear, caller)
+        self._listen(caller)
 
-    def _hear(self, caller: Caller) -> None:
+    def _listen(self, caller: Caller) -> None:
         try:
             data = caller.sock.recv(READ)
         except (BlockingIOError, InterruptedError):
+            self._wait(caller)
             return
         except OSError:
             data = b""  # an end of file is what mitmproxy will read then
         self._forget(caller)
-        service = self._attend(caller, data) if data else None
-        if service is None:
-            self._pass_on(caller, data)
-        else:
-            self._begin(self._serve(service, caller, data))
+        self.hear(caller, data)
+
+    def _wait(self, caller: Caller) -> None:
+        if caller not in self._waiting:
+            loop = asyncio.get_running_loop()
+            self._waiting[caller] = loop.call_later(FIRST_BYTES, self._give_up, caller)
+            loop.add_reader(caller.sock, self._listen, caller)
 
     def _give_up(self, caller: Caller) -> None:
         self._forget(caller)
         self._pass_on(caller)
 
     def _forget(self, caller: Caller) -> None:
-        self._waiting.pop(caller).cancel()
-        asyncio.get_running_loop().remove_reader(caller.sock)
+        if timer := self._waiting.pop(caller, None):
+            timer.cancel()
+            asyncio.get_running_loop().remove_reader(caller.sock)
+
+    def hear(self, caller: Caller, data: bytes) -> None:
+        """Have a caller served that said `data` (b"": it says no more), or pass it on."""
+        service = self._host.serve(caller, data) if data else None
+        if service is None:
+            self._pass_on(caller, data)
+        else:
+            self._begin(self._serve(service, caller, data))
 
     async def _serve(self, service: Coroutine[Any, Any, bool], caller: Caller, data: bytes) -> None:
         if not await service:
@@ -126,7 +145,7 @@ class Reception:
         reader = asyncio.StreamReader(loop=loop)
         if data:
             reader.feed_data(data)
-        protocol = asyncio.StreamReaderProtocol(reader, caller.receive, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, caller.pass_on(), loop=loop)
         self._begin(_adopt(loop, protocol, caller.sock))
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:

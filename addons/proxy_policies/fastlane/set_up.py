@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import socket
 import time
 from dataclasses import dataclass
 
 from mitmproxy import ctx, hooks
-from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
 from mitmproxy.proxy.server_hooks import (
     ClientConnectedHook,
@@ -24,16 +23,13 @@ from mitmproxy.proxy.server_hooks import (
 )
 
 from proxy_policies import dial
+from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.connect import ANSWER, Connect
 from proxy_policies.fastlane.gate import Gate
-from proxy_policies.fastlane.reception import Caller
 from proxy_policies.inspection.hosts import Act, Hosts, Seen, decide
 from proxy_policies.passthrough.layer import show
 from proxy_policies.passthrough.tunnel import Tunnel
 from proxy_policies.relay import link
-
-logger = logging.getLogger("mitmproxy.proxy.server")
-"""Its lines look as mitmproxy's own, with the client in front."""
 
 DIAL = 0.5  # seconds; who takes longer is dialled again by mitmproxy, which also says what is wrong
 
@@ -90,13 +86,7 @@ class SetUp:
 
     def __init__(self, caller: Caller, asked: Connect, why: str) -> None:
         self._caller, self._asked, self._why = caller, asked, why
-        self._client = Client(
-            peername=caller.peername,
-            sockname=caller.sock.getsockname(),
-            timestamp_start=caller.since,
-            proxy_mode=caller.mode,
-            state=ConnectionState.OPEN,
-        )
+        self._client = caller.client()
         self._server = Server(address=(asked.host, asked.port))
 
     async def serve(self) -> bool:
@@ -105,7 +95,7 @@ class SetUp:
         await _ask(ClientConnectedHook(client))
         try:
             if client.error:
-                self._refuse()
+                self._caller.refuse()
             elif target := await self._dial():
                 await self._relay(target)
             else:
@@ -114,15 +104,6 @@ class SetUp:
         finally:
             client.state, client.timestamp_end = ConnectionState.CLOSED, time.time()
             await _ask(ClientDisconnectedHook(client))
-
-    def _refuse(self) -> None:
-        """Close a connection that somebody wants closed (block_global does), in mitmproxy's words."""
-        for line in ("client connect", "client kill connection", "client disconnect"):
-            self._log(line)
-        self._caller.sock.close()
-
-    def _log(self, line: str) -> None:
-        logger.info(line, extra={"client": self._caller.peername})
 
     async def _dial(self) -> socket.socket | None:
         """Connect as mitmproxy would; None when somebody objects, or it fails."""
@@ -140,7 +121,7 @@ class SetUp:
 
     async def _relay(self, target: socket.socket) -> None:
         """Answer, show the tunnel, and link both sides until the end."""
-        self._log("client connect")
+        self._caller.announce()
         shown = show(self._client, self._server, self._why)
         counts = Counts(tunnel=shown.tunnel)
         with self._caller.sock as client, target:
@@ -155,7 +136,7 @@ class SetUp:
                 shown.flow.live = False
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
                 await _ask(TcpEndHook(shown.flow))
-                self._log("client disconnect")
+                self._caller.leave()
 
 
 async def _ask(hook: hooks.Hook) -> None:

@@ -1,0 +1,34 @@
+"""Since when a client has taken nothing of what waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+with contextlib.suppress(ImportError):  # Windows has neither
+    import fcntl
+    import termios
+
+
+class Unsent:
+    """What is on its way to one client, looked at now and then."""
+
+    def __init__(self) -> None:
+        self._size, self._since = 0, 0.0
+
+    def since(self, now: float, waiting: int, sock: Any) -> float | None:
+        """Say since when nothing was taken of the bytes `waiting` here for the kernel; None while none wait."""
+        size = waiting and waiting + _in_kernel(sock)
+        if size != self._size:
+            self._size, self._since = size, now
+        return self._since if size else None
+
+
+def _in_kernel(sock: Any) -> int:
+    """Count the bytes not acknowledged yet: a client may be taking some long before the kernel takes more of us."""
+    try:
+        size = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (NameError, OSError):  # not Unix, or closed
+        return 0
+    return int.from_bytes(size, sys.byteorder)
