@@ -94,7 +94,6 @@ async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook
         ("--ignore-hosts", "nobody"),
         ("--set", "connection_strategy=lazy"),
         ("--set", "connect_addr=127.0.0.1"),
-        ("--set", "proxy_protocol=192.0.2.0/24"),
     ],
     ids=lambda arguments: arguments[1],
 )

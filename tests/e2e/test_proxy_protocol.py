@@ -1,12 +1,22 @@
 """Behind a load balancer that says by the PROXY protocol whom a connection is from."""
 
+import asyncio
+import functools
 import socket
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tests.e2e.test_fastlane_hits import ALL, HANDLED, HANDLERS, NOTING, YES, Connection
+from tests.e2e.test_fastlane_set_up import FAST, echo, exchange
+from tests.e2e.test_fastlane_set_up import NOTING as SET_UP
+from tests.e2e.test_fastlane_tunnels import script
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
-from tests.support.origin import Origin
+from tests.support.origin import Answer, Origin
+from tests.support.tunnels import serving
+from tests.support.waiting import wait_until
 
 from proxy_policies.proxy_protocol.header import write
 
@@ -60,6 +70,52 @@ def test_without_the_word_there_is_no_connection(mitmdump: Start, origin: StartO
     assert ask(proxy, start) == b""
     proxy.wait_log(r"127\.0\.0\.1:\d+ is turned away: ")
     assert not server.requests
+
+
+def introduced(proxy: Mitmdump, header: bytes) -> Connection:
+    """A connection that a balancer has introduced, in two pieces."""
+    connection = Connection(proxy.port)
+    for piece in (header[:7], header[7:]):
+        connection.socket.sendall(piece)
+        time.sleep(0.01)
+    return connection
+
+
+def answered(proxy: Mitmdump, times: int) -> bool:
+    return proxy.log().count(YES) >= times
+
+
+def test_hits_too(mitmdump: Start, origin: StartOrigin, tmp_path: Path) -> None:
+    """Answered before mitmproxy has the client, but only to who is introduced."""
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
+    proxy = mitmdump(*script(tmp_path, NOTING + HANDLERS), *BALANCER, *ALL, mode=f"reverse:{server.url}")
+    request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+    for header in (*HEADERS.values(), write(None, None)):
+        teacher = introduced(proxy, header)
+        for _ in range(3):
+            teacher.ask(request)
+        before, handled = proxy.log().count(YES), proxy.log().count(HANDLED)
+        assert introduced(proxy, header).ask(request).endswith(b"kept")
+        wait_until(functools.partial(answered, proxy, before + 1))
+        assert proxy.log().count(HANDLED) == handled + (header not in HEADERS.values())
+    proxy.wait_log(r"192\.0\.2\.7:50000: GET ")
+    assert ask(proxy, b"", request) == b""
+    assert len(server.requests) == 1
+
+
+async def test_tunnels_set_up_fast(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, SET_UP), *BALANCER)
+    async with serving(echo) as port:
+        for number, header in enumerate(HEADERS.values(), 1):
+            connection = introduced(proxy, header)
+            connection.socket.sendall(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
+            assert (await asyncio.to_thread(connection.response, has_body=False)).startswith(b"HTTP/1.1 200")
+            assert proxy.log().count(FAST) == number
+        with pytest.raises((OSError, EOFError)):
+            await exchange(proxy.port, port)
+    proxy.wait_log(rf"tunnel 192\.0\.2\.7:50000 → 127\.0\.0\.1:{port} opened")
+    assert proxy.log().count(FAST) == len(HEADERS)
 
 
 def test_nobody_else_is_asked_for_one(mitmdump: Start, origin: StartOrigin) -> None:

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.proxy_protocol.header import (
+    LONGEST_V2,
     Address,
     HeaderError,
     is_v1,
     length_v2,
     read_v1,
     read_v2,
+    split,
     write,
 )
 
@@ -91,3 +93,23 @@ def test_what_is_no_header_is_refused(data: bytes) -> None:
 def test_anything_is_a_header_or_an_error(data: bytes, start: bytes) -> None:
     with contextlib.suppress(HeaderError):
         read(start + data)
+
+
+@pytest.mark.parametrize("header", [data for data, _ in READ.values()], ids=READ)
+def test_taken_off_what_follows(header: bytes) -> None:
+    for size in range(len(header)):
+        assert split(header[:size]) is None
+    for rest in (b"", b"\n", b"GET / HTTP/1.1\r\n\r\n"):
+        assert split(header + rest) == (read(header), rest)
+
+
+@given(st.binary(max_size=3000), st.sampled_from([b"", b"PROXY ", SIGNATURE, SIGNATURE + b"\x21\x11"]))
+def test_taken_off_as_it_is_read(data: bytes, start: bytes) -> None:
+    try:
+        found = split(start + data)
+    except HeaderError:
+        return
+    if found is None:
+        assert len(start + data) < len(SIGNATURE) + 4 + LONGEST_V2
+    else:
+        assert found[0] == read((start + data).removesuffix(found[1]))

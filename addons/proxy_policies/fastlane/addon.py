@@ -90,16 +90,27 @@ class Fastlane:
         """Say whether any client of a mode might be served before mitmproxy has it."""
         return type(mode) is RegularMode or (self.fast_lane == "all" and speaks_http(mode))
 
-    def hears(self, caller: Caller) -> bool:
-        """Say whether a caller might be served, whatever it is that it says."""
-        return type(caller.mode) is RegularMode and self._sets_tunnels_up() and self._hosts() is not None
+    def serves(self, caller: Caller) -> bool:
+        """Say whether a caller might be served, if it says the right thing."""
+        if type(caller.mode) is RegularMode and self._sets_tunnels_up() and self._hosts() is not None:
+            return True
+        at = self._open_desks()
+        return bool(at and at.serves(caller.mode, self._dispatch.table))
 
-    def keep(self, caller: Caller, onward: Onward) -> bool:
+    def is_balancer(self, address: str) -> bool:
+        """Say whether connections from an address begin with a PROXY header."""
+        protocol = ctx.master.addons.get("proxy-protocol")
+        return protocol is not None and protocol.is_balancer(address)
+
+    def keep(self, caller: Caller, data: bytes, onward: Onward) -> bool:
         """Have a caller answered from the cache, where that is wanted."""
-        at = self._desks if self._undo and self.fast_lane == "all" else None
-        return bool(at and at.keep(caller, self._dispatch.table, onward))
+        at = self._open_desks()
+        return bool(at and at.keep(caller, data, self._dispatch.table, onward))
 
-    def serve(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
+    def _open_desks(self) -> desks.Desks | None:
+        return self._desks if self._undo and self.fast_lane == "all" else None
+
+    def attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve who asks for a tunnel that is certainly left untouched."""
         asked, hosts = read_connect(data), self._hosts()
         if asked is None or hosts is None or not self._sets_tunnels_up():  # no more, perhaps, since he came in
@@ -127,8 +138,8 @@ class Fastlane:
         if handler:
             inline = Inline(handler.layer, self._ask)
             handler.layer = lane.Express(inline, self._ask, self._goes_express, self.express)  # type: ignore[assignment]
-        if handler and watched and not client.error and self._desks and self.fast_lane == "all":
-            self._desks.open(handler, watched, self._dispatch.table)
+        if handler and watched and not client.error and (at := self._open_desks()):
+            at.open(handler, watched, self._dispatch.table)
 
     def _goes_express(self) -> bool:
         return bool(self._undo) and self._may_go_express

@@ -36,6 +36,8 @@ class Caller:
     since: float = field(default_factory=time.time)
     """Seconds since the epoch."""
     is_announced: bool = False
+    preamble: bytes = b""
+    """What a load balancer has said of it before it said anything itself, and has to say to mitmproxy, too."""
 
     def client(self) -> Client:
         """Make what mitmproxy's hooks are shown of it."""

@@ -60,9 +60,10 @@ class Counter:
 
     # Answering
 
-    def start(self) -> None:
-        """Hear what the client wants."""
-        self._read()
+    def start(self, data: bytes) -> None:
+        """Hear what the client wants, which has said `data` already."""
+        self._rest = data
+        self._answer() if data else self._read()
 
     def _read(self) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.fastlane import front, patience
@@ -54,14 +55,18 @@ class Desks:
             for counter in list(self._counters):
                 counter.dismiss()
 
-    def keep(self, caller: Caller, table: Table, onward: Onward) -> bool:
-        """Answer a caller until it goes onward; False when that cannot be done at this moment."""
-        if not speaks_http(caller.mode) or self._hits.store(table) is None:
+    def serves(self, mode: ProxyMode, table: Table) -> bool:
+        """Say whether the requests of a mode's clients can be answered at this moment."""
+        return speaks_http(mode) and self._hits.store(table) is not None
+
+    def keep(self, caller: Caller, data: bytes, table: Table, onward: Onward) -> bool:
+        """Answer a caller that has said `data`, until it goes onward; False when that cannot be done at this moment."""
+        if not self.serves(caller.mode, table):
             return False
         counter = Counter(caller, self._hits, table, self._ask, onward, self._counters.discard)
         self._counters.add(counter)
         self._count_one()
-        counter.start()
+        counter.start(data)
         return True
 
     def open(self, handler: ConnectionHandler, watched: Watched, table: Table) -> None:

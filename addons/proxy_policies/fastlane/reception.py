@@ -21,6 +21,10 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.fastlane import caller as callers
 from proxy_policies.fastlane.caller import Caller
+from proxy_policies.later import later
+
+with later():
+    from proxy_policies.proxy_protocol import header
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +44,16 @@ class Host(Protocol):
     def expects(self, mode: ProxyMode) -> bool:
         """Say whether any client of a mode might be served."""
 
-    def keep(self, caller: Caller, onward: Onward) -> bool:
-        """Take a caller over, to go `onward` with the first that it says and that is not answered; or say False."""
-
-    def hears(self, caller: Caller) -> bool:
+    def serves(self, caller: Caller) -> bool:
         """Say whether a caller might be served, if it says the right thing."""
 
-    def serve(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
+    def is_balancer(self, address: str) -> bool:
+        """Say whether connections from an address begin with a PROXY header."""
+
+    def keep(self, caller: Caller, data: bytes, onward: Onward) -> bool:
+        """Take a caller over that has said `data`, to go `onward` with the first that is not answered; or say False."""
+
+    def attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve a caller that said `data` to its end, and say True; None, or False in the end, if nothing was done."""
 
 
@@ -94,29 +101,33 @@ class Reception:
 
     def welcome(self, caller: Caller) -> None:
         """Take a client in."""
-        if self._host.keep(caller, self.hear):
-            return
-        if not self._host.hears(caller):
+        if not self._host.serves(caller):
             self._pass_on(caller)
-            return
-        self._listen(caller)
+        elif self._host.is_balancer(caller.peername[0]):
+            self._listen(caller, self._introduce)
+        else:
+            self._admit(caller)
 
-    def _listen(self, caller: Caller) -> None:
+    def _listen(self, caller: Caller, heed: Onward) -> None:
+        """Have `heed` told of the next that a caller says."""
         try:
             data = caller.sock.recv(READ)
         except (BlockingIOError, InterruptedError):
-            self._wait(caller)
+            self._wait(caller, heed)
             return
         except OSError:
-            data = b""  # an end of file is what mitmproxy will read then
+            data = b""
         self._forget(caller)
-        self.hear(caller, data)
+        if data:
+            heed(caller, data)
+        else:
+            self._pass_on(caller)  # mitmproxy will read the end of file, too
 
-    def _wait(self, caller: Caller) -> None:
+    def _wait(self, caller: Caller, heed: Onward) -> None:
         if caller not in self._waiting:
             loop = asyncio.get_running_loop()
             self._waiting[caller] = loop.call_later(FIRST_BYTES, self._give_up, caller)
-            loop.add_reader(caller.sock, self._listen, caller)
+            loop.add_reader(caller.sock, self._listen, caller, heed)
 
     def _give_up(self, caller: Caller) -> None:
         self._forget(caller)
@@ -127,9 +138,38 @@ class Reception:
             timer.cancel()
             asyncio.get_running_loop().remove_reader(caller.sock)
 
-    def hear(self, caller: Caller, data: bytes) -> None:
+    def _introduce(self, caller: Caller, data: bytes) -> None:
+        """Believe a load balancer's word of whom its connection is from; what is odd about it is mitmproxy's."""
+        said = caller.preamble + data
+        try:
+            found = header.split(said)
+        except header.HeaderError:
+            self._pass_on(caller, data)
+            return
+        if found is None:
+            caller.preamble = said
+            self._listen(caller, self._introduce)
+            return
+        address, rest = found
+        caller.preamble = said[: len(said) - len(rest)]
+        if address is None or self._host.is_balancer(address[0]):
+            self._pass_on(caller, rest)
+        else:
+            caller.peername = address
+            self._admit(caller, rest)
+
+    def _admit(self, caller: Caller, data: bytes = b"") -> None:
+        """Hear a caller that is known, and has said `data`."""
+        if self._host.keep(caller, data, self._heed):
+            return
+        if data:
+            self._heed(caller, data)
+        else:
+            self._listen(caller, self._heed)
+
+    def _heed(self, caller: Caller, data: bytes) -> None:
         """Have a caller served that said `data` (b"": it says no more), or pass it on."""
-        service = self._host.serve(caller, data) if data else None
+        service = self._host.attend(caller, data) if data else None
         if service is None:
             self._pass_on(caller, data)
         else:
@@ -143,8 +183,8 @@ class Reception:
         """Let mitmproxy have a caller, and what was heard of it."""
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
-        if data:
-            reader.feed_data(data)
+        if heard := caller.preamble + data:
+            reader.feed_data(heard)
         protocol = asyncio.StreamReaderProtocol(reader, caller.pass_on(), loop=loop)
         self._begin(_adopt(loop, protocol, caller.sock))
 

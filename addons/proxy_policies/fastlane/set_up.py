@@ -46,7 +46,6 @@ KNOWN = frozenset(
 """Ours that have: what they would do is done here, or looked for before."""
 WISHES = (
     *("proxyauth", "ignore_hosts", "allow_hosts", "tcp_hosts", "connect_addr", "save_stream_file", "proxy_debug"),
-    "proxy_protocol",
 )
 """Options with a say in tunnels; any that is set makes all of them go the slow way."""
 

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0
 """Seconds that a load balancer has to say it; it says it at once."""
+NO_HEADER = "no PROXY header came"
 
 
 class ProxyProtocol:
@@ -32,19 +33,26 @@ class ProxyProtocol:
         "Networks of load balancers whose connections begin with a PROXY header (v1 or v2) that names the client.",
     )
 
+    def is_balancer(self, host: str) -> bool:
+        """Say whether an address is a load balancer's, whose connections begin with a header."""
+        return bool(self.proxy_protocol) and is_in(host, self.proxy_protocol)
+
     @idle_without("proxy_protocol")
     async def client_connected(self, client: Client) -> None:
         """Read the header, where one is due."""
         if client.transport_protocol != "tcp" or not client.peername or client.error:
             return
-        if not is_in(client.peername[0], self.proxy_protocol):
+        if not self.is_balancer(client.peername[0]):
             return
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        if handler is None:  # it is served before mitmproxy has it, where a balancer's own connections never are
+            client.error = NO_HEADER
+            return
         try:
             async with asyncio.timeout(PATIENCE):
                 told = await _read(handler.transports[client].reader)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
-            why = str(error) if isinstance(error, header.HeaderError) else "no PROXY header came"
+            why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
             logger.warning(f"{format_target(*client.peername[:2])} is turned away: {why}")
             client.error = why
         else:

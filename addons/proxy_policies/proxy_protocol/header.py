@@ -48,6 +48,25 @@ def _as_ipv6(address: IP) -> ipaddress.IPv6Address:
     return address if isinstance(address, ipaddress.IPv6Address) else ipaddress.IPv6Address(f"::ffff:{address}")
 
 
+def split(data: bytes) -> tuple[Address | None, bytes] | None:
+    """Take the header off what a connection begins with: the client, or None as in `read_v2`, and what follows it.
+
+    None while the header is not there whole. Raises HeaderError.
+    """
+    start = data[: len(SIGNATURE)]
+    if len(start) < len(SIGNATURE):
+        return None
+    if is_v1(start):
+        end = data.find(b"\n", 0, LONGEST_V1 + 1) + 1
+        if not end and len(data) <= LONGEST_V1:
+            return None
+        return read_v1(data[:end]), data[end:]
+    head, rest = data[len(start) : len(start) + 4], data[len(start) + 4 :]
+    if len(head) < 4 or len(rest) < (length := length_v2(head)):
+        return None
+    return read_v2(head, rest[:length]), rest[length:]
+
+
 def is_v1(start: bytes) -> bool:
     """Say which version a connection's first octets, as many as `SIGNATURE` has, begin. Raises HeaderError for none."""
     if start.startswith(_V1):
