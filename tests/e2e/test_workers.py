@@ -106,6 +106,19 @@ def test_config_yaml_is_refused_as_well_and_the_command_line_wins(tmp_path: Path
     wait_until(lambda: len(workers.listening()) == 2, 40, "two workers")
 
 
+def test_a_policy_file_is_refused_as_well_and_the_command_line_wins(tmp_path: Path, started: list[Workers]) -> None:
+    policies = tmp_path / "policies.yaml"
+    policies.write_text("cache: off\ncapture_file: made.har\n")
+    given = ("--set", f"policy_file={policies}")
+    line = refused(tmp_path, started, *given)
+    assert line.startswith(
+        f"1 policy_file {policies}: line 2, option capture_file: 'made.har': not with several workers"
+    )
+    workers = Workers(tmp_path, "2", *COMMAND, *given, "--set", "capture_file=")
+    started.append(workers)
+    wait_until(lambda: len(workers.listening()) == 2, 40, "two workers")
+
+
 def refused(tmp_path: Path, started: list[Workers], *arguments: str) -> str:
     """Start two workers that end before they listen, and give the one line they say."""
     workers = Workers(tmp_path, "2", *COMMAND, *arguments)

@@ -1,12 +1,12 @@
 """What the arguments ask for that only one process can do: found before one of several workers listens.
 
-That is the command line and config.yaml. What a policy file says, or somebody live, `Settings` refuses as any wrong
-option.
+That is the command line, config.yaml and the policy file. What is said live, `Settings` refuses as any wrong option.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from mitmproxy.optmanager import OptManager
@@ -14,6 +14,10 @@ from mitmproxy.optmanager import OptManager
 from proxy_policies import command_line
 from proxy_policies.capture.addon import Capture
 from proxy_policies.capture.replay_addon import Replay
+from proxy_policies.command_line import Said
+from proxy_policies.policy_file.addon import PolicyFile, entries_of
+from proxy_policies.policy_file.fitting import to_type
+from proxy_policies.policy_file.watch import look
 from proxy_policies.reverse_tunnel.addon import Home, Work
 from proxy_policies.settings import Setting, fit
 
@@ -33,18 +37,35 @@ def refusal(arguments: Sequence[str], options: OptManager) -> str:
     `options` are as mitmdump has made them of the arguments and config.yaml, before a script has declared any.
     """
     said = command_line.said("DumpMaster", arguments, options)
-    given = (setting for setting in settings() if setting.name in options.deferred)
-    lines = (_refused(setting, said.values_of(setting.name), options.deferred[setting.name]) for setting in given)
-    return next(filter(None, lines), "")
+    return next(chain(_in_arguments(said, options), _in_policy_file(said, options)), "")
 
 
-def _refused(setting: Setting[Any], strings: list[str] | None, raw: Any) -> str:
+def _in_arguments(said: Said, options: OptManager) -> Iterator[str]:
+    for setting in settings():
+        text = _text(setting, said, options)
+        try:
+            setting.set_to(text or setting.default_value)
+        except ValueError as error:
+            yield f"option {setting.name}={text!r}: {error}"
+
+
+def _in_policy_file(said: Said, options: OptManager) -> Iterator[str]:
+    path = PolicyFile.policy_file.parse(_text(PolicyFile.policy_file, said, options) or "")
     try:
-        text = fit(strings, raw, setting.is_list)
+        entries = entries_of(look(path)) if path else {}
     except ValueError:
-        return ""  # wrong anyhow, and said when the option is read
+        return  # said when it is applied
+    for setting in settings():
+        entry = entries.get(setting.name) if setting.name not in said.names else None
+        try:
+            setting.set_to(to_type(entry.value, setting.typespec) if entry else setting.default_value)
+        except ValueError as error:
+            yield f"policy_file {path}: {entry.refusal(error) if entry else error}"
+
+
+def _text(setting: Setting[Any], said: Said, options: OptManager) -> Any:
+    """Give an option's value as it was written; None when nobody wrote one, or not as it should be."""
     try:
-        setting.set_to(text)
-    except ValueError as error:
-        return f"option {setting.name}={text!r}: {error}"
-    return ""
+        return fit(said.values_of(setting.name), options.deferred[setting.name], setting.is_list)
+    except (ValueError, KeyError):
+        return None  # wrong anyhow, and said when the option is read

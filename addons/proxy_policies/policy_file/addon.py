@@ -84,7 +84,7 @@ class PolicyFile:
     def _take_up(self, path: Path | None) -> None:
         sight = watch.look(path) if path else ""
         if starting := settings.is_starting():
-            self._restate(_entries(sight))
+            self._restate(entries_of(sight))
         self._apply(sight, of_others=not starting)
         self._path, self._watch = path, watch.Watch(sight)
 
@@ -100,7 +100,7 @@ class PolicyFile:
 
         Without `of_others`, options that nobody knows yet are left for later.
         """
-        entries = [entry for name, entry in _entries(sight).items() if name not in self._said.names]
+        entries = [entry for name, entry in entries_of(sight).items() if name not in self._said.names]
         known = [entry for entry in entries if of_others or entry.name in ctx.options]
         planned = layers.plan(_current(), self._before, fitting.fit_all(known, ctx.options, _our_settings()))
         self._set(planned, known)
@@ -140,13 +140,14 @@ class PolicyFile:
         parts = {
             "set": applied,
             "back to what it was": planned.returned,
-            "left as the command line has it": _entries(self._watch.sight).keys() & self._said.names,
+            "left as the command line has it": entries_of(self._watch.sight).keys() & self._said.names,
         }
         said = [f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names]
         return "; ".join(said) or "nothing to do"
 
 
-def _entries(sight: watch.Sight) -> dict[str, document.Entry]:
+def entries_of(sight: watch.Sight) -> dict[str, document.Entry]:
+    """Give what a look at the file saw, by option name; raises ValueError with what is wrong."""
     if isinstance(sight, watch.Unreadable):
         raise ValueError(sight.reason)
     return document.read(sight)
