@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -337,6 +338,25 @@ def test_something_else_after_hits_on_a_new_connection(
     assert proxy.log().count("client connect") == 4
     assert "rror" not in proxy.log()
     assert "kill" not in proxy.log()
+
+
+def test_an_origin_that_speaks_tls(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    """Such a proxy listens for datagrams, too."""
+    pages = origin(server_tls)
+    pages.route("/small", Answer(headers=[FRESH], body=b"x"))
+    trusting = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
+    proxy = mitmdump(
+        *script(tmp_path, NOTING + HANDLERS), *ALL, *trusting, mode=f"reverse:https://localhost:{pages.port}"
+    )
+    request = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    taught(proxy, request)
+    wait_until(lambda: Connection(proxy.port).ask(request) and proxy.log().count(YES) > 1)
+    before = proxy.log().count(HANDLED)
+    assert Connection(proxy.port).ask(request).endswith(b"x")
+    assert proxy.log().count(HANDLED) == before
+    assert len(pages.requests) == 1
 
 
 def taught(proxy: Mitmdump, request: bytes) -> None:

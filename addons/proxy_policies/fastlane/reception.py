@@ -12,6 +12,7 @@ import errno
 import functools
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 from weakref import WeakSet
@@ -91,8 +92,9 @@ class Reception:
             for server in self._unknown(servers):
                 Door(server, functools.partial(self._meet, instance))  # the event loop keeps it, while it listens
 
-    def _unknown(self, servers: Iterable[asyncio.Server]) -> list[asyncio.Server]:
-        unknown = [server for server in servers if server not in self._known]
+    def _unknown(self, servers: Iterable[Any]) -> list[asyncio.Server]:
+        """Give those where nobody stands yet; mitmproxy's servers for datagrams are of another kind."""
+        unknown = [server for server in servers if hasattr(server, "sockets") and server not in self._known]
         self._known.update(unknown)
         return unknown
 
@@ -126,7 +128,8 @@ class Reception:
     def _wait(self, caller: Caller, heed: Onward) -> None:
         if caller not in self._waiting:
             loop = asyncio.get_running_loop()
-            self._waiting[caller] = loop.call_later(FIRST_BYTES, self._give_up, caller)
+            left = caller.since + FIRST_BYTES - time.time()
+            self._waiting[caller] = loop.call_later(left, self._give_up, caller)
             loop.add_reader(caller.sock, self._listen, caller, heed)
 
     def _give_up(self, caller: Caller) -> None:
