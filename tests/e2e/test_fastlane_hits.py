@@ -50,9 +50,13 @@ FRESH = ("Cache-Control", "max-age=1000")
 class Connection:
     """A client connection that reads whole responses."""
 
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, receives: int = 0) -> None:
+        self.socket = socket.socket()
+        if receives:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(20)
+        self.socket.connect(("127.0.0.1", port))
         self.buffer = b""
 
     def ask(self, request: bytes, *, in_pieces: bool = False) -> bytes:

@@ -146,6 +146,22 @@ def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
             size += len(data)
 
 
+def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
+    limits = script(tmp_path, NOTING + SHORT.format(most=1000) + SMALL_BUFFERS)
+    proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
+    taught(proxy, "/large")
+    connection = Connection(proxy.port, receives=4096)
+    connection.socket.sendall(asking_for("/large"))
+    size, started = 0, time.monotonic()
+    while time.monotonic() - started < 2.0:
+        size += len(connection.socket.recv(2000))
+        time.sleep(0.01)
+    while size < len(LARGE):
+        size += len(connection.socket.recv(1 << 20))
+    time.sleep(0.5)  # the point of the test: within what a client may take to ask again
+    assert connection.ask(asking_for("/large")).endswith(LARGE)
+
+
 def test_an_origin_may_take_its_time(proxy: Mitmdump, pages: Origin) -> None:
     def slow(_: Received) -> Answer:
         time.sleep(2.5)

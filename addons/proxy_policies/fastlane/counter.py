@@ -127,6 +127,7 @@ class Counter:
         except OSError:
             self._leave()
             return
+        self._active = time.time()
         if self._rest and not self._waiting:
             self._answer()
         else:

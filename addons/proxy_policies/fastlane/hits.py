@@ -147,16 +147,17 @@ class Hits:
 
     def serve(self, visitor: Visitor, data: bytes, store: AtHand) -> Served:
         """Answer what can be answered of the bytes that came, up to a bound."""
-        served = Served([], 0, data, False)
-        while served.rest and served.size < FULL and not served.closes:
-            end = served.rest.find(HEAD_END) + len(HEAD_END)  # without an end: three bytes, which are nobody's head
-            found = self.answer(visitor, served.rest[:end], store)
+        served, at = Served([], 0, data, False), 0
+        while at < len(data) and served.size < FULL and not served.closes:
+            end = data.find(HEAD_END, at) + len(HEAD_END)  # without an end: nothing, or three bytes, nobody's head
+            found = self.answer(visitor, data[at:end], store)
             if found is None:
                 break
             head, body, served.closes = found
             served.pieces += (head, body)
             served.size += len(head) + len(body)
-            served.rest = served.rest[end:]
+            at = end
+        served.rest = data[at:]
         return served
 
     def answer(self, desk: Visitor, head: bytes, store: AtHand) -> Answered | None:
