@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.test_fastlane_tunnels import Start, script
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
@@ -408,6 +408,28 @@ block.Block.client_connected = refuse
         connection.ask(request)
     proxy.wait_log("client kill connection")
     assert proxy.log().count(YES) == before
+
+
+def test_policies_that_are_loaded_again_know_of_no_hits(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """A client whom the former ones have answered gets what the new ones say, by options that came later."""
+    pages, policy, policies = origin_with_pages(origin), tmp_path / "mine.py", tmp_path / "policies.yaml"
+    text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
+    policy.write_text(text)
+    policies.write_text("fast_lane: all\n")
+    noting = script(tmp_path, NOTING)
+    more = ("-s", str(policy), *noting, "--set", f"policy_file={policies}", "--set", f"cache=disk:{tmp_path / 'store'}")
+    proxy = mitmdump(*more, mode=f"reverse:{pages.url}", script=None)
+    request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
+    taught(proxy, request)
+    connection, before = Connection(proxy.port), proxy.log().count(YES)
+    connection.ask(request)
+    wait_until(lambda: proxy.log().count(YES) > before)
+    policy.write_text(text + "# edited\n")
+    wait_until(lambda: proxy.log().count(f"Loading script {policy}") == 2)
+    policies.write_text("fast_lane: all\nheader_rules: //X-New/1\n")
+    wait_until(lambda: b"\r\nX-New: 1\r\n" in connection.ask(request))
 
 
 def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:

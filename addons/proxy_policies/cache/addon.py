@@ -21,6 +21,7 @@ from proxy_policies.idle import idle_without
 from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, refuse
+from proxy_policies.unhurried import unhurried
 
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""
@@ -100,6 +101,7 @@ class Cache:
         if old is not None:
             purging.at_once(purging.closing(old.store))
 
+    @unhurried
     async def done(self) -> None:
         """Finish what is being stored."""
         if self.desk is not None:

@@ -19,6 +19,7 @@ from proxy_policies.reverse_tunnel import options, services
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.tasks import Tasks
 from proxy_policies.settings import Setting, as_text, parse_size, refuse
+from proxy_policies.unhurried import unhurried
 
 with later():
     from proxy_policies.reverse_tunnel import flows, home, identity, messages, report, work
@@ -63,12 +64,14 @@ class _End(ABC):
         """Who we are, once this end has been on."""
         return self._known or identity.NO_CREDENTIALS
 
+    @unhurried
     async def running(self) -> None:
         """Start."""
         self._is_running = True
         if self._is_wanted():
             await self._apply()
 
+    @unhurried
     async def done(self) -> None:
         """End."""
         self._is_running = False
@@ -162,11 +165,13 @@ class Home(_End):
         )
         await self._home.apply(config)
 
+    @unhurried
     async def running(self) -> None:
         """Start, and show the way to internal names."""
         await super().running()
         dial.add_route(self._route)
 
+    @unhurried
     async def done(self) -> None:
         """End, and the way with it."""
         dial.remove_route(self._route)
