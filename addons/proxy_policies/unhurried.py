@@ -19,10 +19,15 @@ def unhurried[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable[[P]
     """
 
     @functools.wraps(hook)
-    def begin(policy: P) -> asyncio.Future[None]:
-        under_way = asyncio.ensure_future(hook(policy))
-        _under_way.add(under_way)
-        under_way.add_done_callback(_under_way.discard)
-        return under_way
+    def begun(policy: P) -> asyncio.Future[None]:
+        return begin(hook(policy))
 
-    return begin
+    return begun
+
+
+def begin(work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+    """Begin something that is done even if nobody waits for it."""
+    under_way = asyncio.ensure_future(work)
+    _under_way.add(under_way)
+    under_way.add_done_callback(_under_way.discard)
+    return under_way

@@ -58,17 +58,17 @@ class Sink:
             self._next_sync.cancel()
         self._thread.shutdown()
         self._attempt(self._writer.close)
+        with contextlib.suppress(OSError):
+            self._writer.close()  # what has failed before is made as whole as there is room for
 
     def _attempt(self, deed: Callable[[], None]) -> None:
-        """Do something to the file, unless that has failed before."""
+        """Do something to the file, unless that has failed before. It stays open: the other thread may be at it."""
         if self._is_broken:
             return
         try:
             deed()
         except OSError as error:
             self._is_broken = True
-            with contextlib.suppress(OSError):
-                self._writer.close()  # with its tail where there is room for that
             self._failed(error)
 
 

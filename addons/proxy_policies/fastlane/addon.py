@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -28,6 +27,7 @@ from proxy_policies.idle import idle_without
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.later import later
 from proxy_policies.settings import Setting, one_of
+from proxy_policies.unhurried import begin
 
 with later():
     from proxy_policies.fastlane import desks, hits
@@ -54,7 +54,6 @@ class Fastlane:
         self.express = lane.Tally()
         self._reception = Reception(self)
         self._desks: desks.Desks | None = None
-        self._late: set[asyncio.Task[None]] = set()
 
     def configure(self, updated: set[str]) -> None:
         """Put the fast ways in place, or take them out; what was learnt under other options holds no more."""
@@ -151,9 +150,7 @@ class Fastlane:
         """Ask a hook, and say whether that was all; if not, the rest is done in a task."""
         if self._ask(hook):
             return True
-        task = asyncio.get_running_loop().create_task(ctx.master.addons.handle_lifecycle(hook))
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        begin(ctx.master.addons.handle_lifecycle(hook))
         return False
 
     def client_disconnected(self, client: Client) -> None:

@@ -26,12 +26,12 @@ Ask = Callable[[StartHook], bool]
 """Asks a hook, and says whether everybody is through with it; if not, they will be without us."""
 
 
-class Watched(Enum):
+class Readiness(Enum):
     """What the event loop watches a socket for."""
 
-    NOTHING = auto()
-    FOR_READING = auto()
-    FOR_WRITING = auto()
+    NEITHER = auto()
+    TO_READ = auto()
+    TO_WRITE = auto()
 
 
 class Counter:
@@ -56,7 +56,7 @@ class Counter:
         self._rest = b""
         """What the client said that is not answered yet."""
         self._closes = False
-        self._watched = Watched.NOTHING
+        self._watches = Readiness.NEITHER
 
     # Answering
 
@@ -69,7 +69,7 @@ class Counter:
         try:
             data = self._caller.sock.recv(READ)
         except (BlockingIOError, InterruptedError):
-            self._watch(Watched.FOR_READING)
+            self._watch(Readiness.TO_READ)
             return
         except OSError:
             data = b""
@@ -138,30 +138,30 @@ class Counter:
         if self._closes:
             self._rest = b""  # what follows is nobody's (RFC 9112, section 9.6)
         if self._waiting or self._rest:
-            self._watch(Watched.FOR_WRITING)
+            self._watch(Readiness.TO_WRITE)
         elif self._closes:
             self._leave()
         else:
-            self._watch(Watched.FOR_READING)
+            self._watch(Readiness.TO_READ)
 
-    def _watch(self, wanted: Watched) -> None:
+    def _watch(self, wanted: Readiness) -> None:
         """Have the loop watch the socket for one thing, or for nothing."""
-        before, self._watched = self._watched, wanted
+        before, self._watches = self._watches, wanted
         if wanted is before:
             return
-        if before is Watched.FOR_READING:
+        if before is Readiness.TO_READ:
             self._loop.remove_reader(self._caller.sock)
-        elif before is Watched.FOR_WRITING:
+        elif before is Readiness.TO_WRITE:
             self._loop.remove_writer(self._caller.sock)
-        if wanted is Watched.FOR_READING:
+        if wanted is Readiness.TO_READ:
             self._loop.add_reader(self._caller.sock, self._read)
-        elif wanted is Watched.FOR_WRITING:
+        elif wanted is Readiness.TO_WRITE:
             self._loop.add_writer(self._caller.sock, self._write)
 
     # Ending
 
     def _stop(self) -> None:
-        self._watch(Watched.NOTHING)
+        self._watch(Readiness.NEITHER)
         self._gone(self)
 
     def _go_on(self) -> None:

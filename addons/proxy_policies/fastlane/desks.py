@@ -63,9 +63,9 @@ class Desks:
         """Answer a caller that has said `data`, until it goes onward; False when that cannot be done at this moment."""
         if not self.serves(caller.mode, table):
             return False
+        self._count_one()
         counter = Counter(caller, self._hits, table, self._ask, onward, self._counters.discard)
         self._counters.add(counter)
-        self._count_one()
         counter.start(data)
         return True
 

@@ -64,27 +64,18 @@ class Watched:
 
     async def _next(self, limit: int) -> bytes:
         """Return the next bytes that are mitmproxy's business."""
-        while data := self.take_back() or await self.receive(limit):
+        while data := await self._receive(limit):
             if self.front is None or (data := await self.front(data)):
                 return data
         return b""
 
-    async def receive(self, limit: int) -> bytes:
+    async def _receive(self, limit: int) -> bytes:
         """Return the next bytes from the client itself."""
         self.is_parked = True
         try:
             return await self.end.reader.read(limit)
         finally:
             self.is_parked = False
-
-    def put_back(self, data: bytes) -> None:
-        """Let mitmproxy read first what somebody else has read already."""
-        self.end.prefix = data
-
-    def take_back(self) -> bytes:
-        """Return what was put back, if anything, and forget it."""
-        data, self.end.prefix = self.end.prefix, b""
-        return data
 
     async def _at_end(self) -> bytes:
         """End of file before the switch: mitmproxy would make a full close of it, so take the tunnel over if we can."""
