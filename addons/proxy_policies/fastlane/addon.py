@@ -26,7 +26,7 @@ from proxy_policies.fastlane.trims.table import trim
 from proxy_policies.idle import idle_without
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.later import later
-from proxy_policies.settings import Setting, one_of
+from proxy_policies.settings import Setting, is_starting, one_of
 from proxy_policies.unhurried import begin
 
 with later():
@@ -90,7 +90,9 @@ class Fastlane:
         return type(mode) is RegularMode or (self.fast_lane == "all" and speaks_http(mode))
 
     def serves(self, caller: Caller) -> bool:
-        """Say whether a caller might be served, if it says the right thing."""
+        """Say whether a caller might be served, if it says the right thing; nobody is while mitmproxy starts."""
+        if is_starting():
+            return False
         if type(caller.mode) is RegularMode and self._sets_tunnels_up() and self._hosts() is not None:
             return True
         at = self._open_desks()

@@ -17,6 +17,7 @@ from proxy_policies.patches import (
     played_websocket,
     proxy_password,
     retry,
+    start_up,
     stored_bodies,
     streamed_later,
     upstream_connect,
@@ -39,6 +40,7 @@ PATCHES: tuple[Patch, ...] = (
     stored_bodies.PATCH,
     *streamed_later.PATCHES,
     played_websocket.PATCH,
+    *start_up.PATCHES,
 )
 
 
