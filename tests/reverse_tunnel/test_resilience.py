@@ -108,47 +108,6 @@ async def test_a_slow_reader_gets_everything_after_the_service_has_gone(tunnel: 
     writer.close()
 
 
-async def test_a_client_that_breaks_off_is_seen_by_the_service(tunnel: Tunnel) -> None:
-    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.read()
-            ended.set_result("end")
-        except ConnectionError as error:
-            ended.set_result(type(error).__name__)
-
-    await tunnel.start_home()
-    entrance = await tunnel.entrance("watch")
-    await tunnel.start_work(services={"watch": await tunnel.serve(watch)})
-    _, writer = await connect(entrance)
-    await eventually(lambda: list(tunnel.home.visits))
-    writer.write(b"hello")
-    writer.transport.abort()
-    async with asyncio.timeout(5):
-        assert await ended in ("end", "ConnectionResetError")
-    await eventually(lambda: not list(tunnel.home.visits))
-
-
-async def test_a_service_that_breaks_off_is_seen_by_the_client(tunnel: Tunnel) -> None:
-    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.transport.abort()
-
-    await tunnel.start_home()
-    entrance = await tunnel.entrance("broken")
-    await tunnel.start_work(services={"broken": await tunnel.serve(break_off)})
-    assert await _ask_broken(entrance) == b""
-    await eventually(lambda: not list(tunnel.home.visits))
-
-
-async def _ask_broken(entrance: tuple[str, int]) -> bytes:
-    try:
-        return await ask(entrance, b"x" * 100_000)
-    except ConnectionResetError:
-        return b""
-
-
 async def test_a_new_command_connection_replaces_the_old_and_sessions_live_on(
     tunnel: Tunnel, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -69,8 +69,8 @@ async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFi
     assert refused.reason is Reason.REFUSED
     assert f"127.0.0.1:{closed}" in refused.text
     entrance = await tunnel.entrance("wiki")
-    with caplog.at_level(logging.INFO):
-        assert await ask(entrance, b"") == b""
+    with caplog.at_level(logging.INFO), pytest.raises(ConnectionResetError):
+        await ask(entrance, b"")
     lines = [r.message for r in caplog.records if "home: refused" in r.message]
     assert len(lines) == 1
     assert "to wiki: service refused" in lines[0]
@@ -176,7 +176,8 @@ async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixtu
     reader, writer = await connect(entrance)
     writer.write(b"1")
     assert await reader.readexactly(1) == b"1"
-    assert await ask(entrance, b"") == b""
+    with pytest.raises(ConnectionResetError):
+        await ask(entrance, b"")
     assert "limit reached: echo has 1 sessions" in caplog.text
     writer.close()
     await eventually(lambda: not list(tunnel.home.visits))

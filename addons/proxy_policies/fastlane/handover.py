@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -86,6 +85,10 @@ class Watched:
             return await self.tunnel.carry(self)
         return b""
 
+    def exception(self) -> BaseException | None:
+        """Return what broke the connection, as asyncio's reader does."""
+        return self.end.reader.exception()
+
     def came_out(self, data: bytes) -> None:
         """Take note that the tunnel's layer has sent `data` on."""
         if data is self._inside and len(data) > 1:  # all equal single bytes are one object: they prove nothing
@@ -94,25 +97,29 @@ class Watched:
 
 
 class Tunnel:
-    """The two connections of an untouched tunnel. Either direction may join first; the tunnel ends with both."""
+    """The two connections of an untouched tunnel. Either direction may join first; the tunnel ends with both.
+
+    A connection that breaks takes the other with it, by a reset; mitmproxy would make an end of file of it.
+    """
 
     def __init__(self, client: Watched, server: Watched, relayed: Relayed) -> None:
         self._client, self._server, self._relayed = client, server, relayed
         self._open = {client, server}
         self._over = asyncio.Event()
+        self._carrying: set[asyncio.Future[None]] = set()
 
     async def carry(self, source: Watched) -> bytes:
         """Carry what comes from `source`, wait until the other direction has ended too, and return b""."""
         sink = self._server if source is self._client else self._client
         tally = functools.partial(self._relayed, source is self._client)
+        carrying = asyncio.ensure_future(link.carry(source.end, sink.end, tally))
+        self._carrying.add(carrying)
         try:
-            await link.carry(source.end, sink.end, tally)
-        except SinkError:
-            pass  # it may still have something to say
-        except OSError:
-            _hang_up(sink.end)
-            return b""
+            await asyncio.wait({carrying})
+            if not carrying.cancelled() and _is_broken(carrying.exception()):
+                await self._break_off()
         finally:
+            carrying.cancel()
             self._close(source)
         await self._over.wait()
         return b""
@@ -122,11 +129,18 @@ class Tunnel:
         if not self._open:
             self._over.set()
 
+    async def _break_off(self) -> None:
+        """Reset both connections, once nobody holds a duplicate of their sockets."""
+        for carrying in self._carrying:
+            carrying.cancel()
+        await asyncio.wait(self._carrying)
+        for side in (self._client, self._server):
+            side.end.reset()
 
-def _hang_up(end: End) -> None:
-    """End both directions of a connection whose partner broke: its reader finds an end of file after what it has."""
-    with contextlib.suppress(OSError), end.borrow() as double:
-        double.shutdown(socket.SHUT_RDWR)
+
+def _is_broken(error: BaseException | None) -> bool:
+    """Say whether a direction's source failed. A sink that takes no more may still have something to say."""
+    return isinstance(error, OSError) and not isinstance(error, SinkError)
 
 
 class Handover:

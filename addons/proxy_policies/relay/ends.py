@@ -12,13 +12,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field
 from typing import Any
+
+_RESET, _DEFAULT = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class SinkError(OSError):
     """The far side of a direction takes no more bytes; the other direction may still have some to give."""
+
+
+def reset_on_close(sock: Any, is_on: bool = True) -> None:
+    """Have a closed socket send RST instead of FIN (socket(7), SO_LINGER of 0 s), and forget what it has not sent.
+
+    A connection that carries a stream is so from its beginning until the stream has ended both ways: then whatever
+    ends the process or the link, SIGKILL included, is no end of file to the peer.
+    """
+    with contextlib.suppress(OSError):  # closed already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if is_on else _DEFAULT)
+
+
+@dataclass(slots=True)
+class Broken:
+    """Why a connection takes no more bytes, as the direction that sends to it has found.
+
+    The kernel tells of a reset once (socket(7), SO_ERROR): whoever sends learns of it, and whoever reads the same
+    socket then finds an end of file that is none.
+    """
+
+    error: OSError | None = None
+
+    def note(self, error: OSError) -> None:
+        """Take note of a failed send. EPIPE comes after the peer's own end of file, which was one then."""
+        if error.errno != errno.EPIPE:
+            self.error = error
 
 
 @dataclass(slots=True)
@@ -28,6 +58,7 @@ class End:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     prefix: bytes = b""
+    broken: Broken = field(default_factory=Broken)
 
     @property
     def encrypted(self) -> bool:
@@ -37,8 +68,8 @@ class End:
     def borrow(self) -> socket.socket:
         """Return a non-blocking duplicate of the socket. OSError when there is none (any more)."""
         sock: Any = self.writer.get_extra_info("socket")
-        if sock is None or self.encrypted:
-            raise OSError("the stream is not a plain socket")
+        if sock is None or self.encrypted or self.transport.is_closing():
+            raise OSError("the stream is not a plain socket (any more)")
         double: socket.socket = sock.dup()
         double.setblocking(False)
         return double
@@ -58,6 +89,12 @@ class End:
         """Wait until the kernel has every byte written so far. OSError when it will never have them."""
         self.transport.set_write_buffer_limits(high=0)
         await self.writer.drain()
+
+    def reset(self) -> None:
+        """Break the connection off, so that its peer takes it for no end of file."""
+        if (sock := self.writer.get_extra_info("socket")) is not None:
+            reset_on_close(sock)
+        self.transport.abort()
 
     @property
     def transport(self) -> Any:

@@ -5,7 +5,8 @@ at a moment of its own. Which way is taken is found by trying, per direction: sp
 else asyncio's streams.
 
 End of file passes on as half-close, and the other direction goes on. A connection that fails when read ends the link;
-one that takes no more bytes ends its direction only, for it may still have something to say.
+one that takes no more bytes ends its direction only, for it may still have something to say. A link that ends by an
+error, or by the end of this process, resets both connections: what was cut off is no end of file.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.relay import sockets, streams
-from proxy_policies.relay.ends import End, SinkError
-from proxy_policies.relay.sockets import Pump, Tally
+from proxy_policies.relay.ends import Broken, End, SinkError, reset_on_close
+from proxy_policies.relay.sockets import Pump, Tally, Way
 from proxy_policies.relay.splice import Unsupported
 
 __all__ = ["Counts", "End", "SinkError", "carry", "join", "link"]
@@ -53,9 +55,10 @@ async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> 
     raises OSError: that is `Counts.error`. Both stream pairs stay the caller's to close, and are good for nothing else.
     """
     counts = counts or Counts()
+    socks = [sock for end in (a, b) if (sock := end.writer.get_extra_info("socket")) is not None]
     ways = [asyncio.ensure_future(way) for way in (_way(a, b, counts.add_up), _way(b, a, counts.add_down))]
     try:
-        await _until(asyncio.gather(*ways), counts, idle)
+        await _until(asyncio.gather(*ways), counts, idle, socks)
     finally:
         if not all(way.done() for way in ways):
             for way in ways:
@@ -74,11 +77,15 @@ async def join(
     counts = counts or Counts()
     loop = asyncio.get_running_loop()
     over = _Both(loop)
-    pumps = [Pump(loop, a, b, counts.add_up, over.one, rest), Pump(loop, b, a, counts.add_down, over.one)]
+    of_a, of_b = Broken(), Broken()
+    pumps = [
+        Pump(loop, Way(a, b, of_a, of_b), counts.add_up, over.one, rest),
+        Pump(loop, Way(b, a, of_b, of_a), counts.add_down, over.one),
+    ]
     try:
         for pump in pumps:
             pump.start()
-        await _until(over.future, counts, idle)
+        await _until(over.future, counts, idle, (a, b))
     finally:
         for pump in pumps:
             pump.stop()
@@ -103,20 +110,28 @@ class _Both:
             self.future.set_result(None)
 
 
-async def _until(over: asyncio.Future[Any], counts: Counts, idle: float) -> None:
-    """Wait for the end of a link; why it came early goes into the counts."""
+async def _until(over: asyncio.Future[Any], counts: Counts, idle: float, socks: Sequence[Any]) -> None:
+    """Wait for the end of a link; why it came early goes into the counts.
+
+    `socks` are reset when they are closed, unless both directions ended, or nothing moved any more.
+    """
     counts.active = time.monotonic()
     watch = _Watch(counts, idle or FOREVER, over)
+    for sock in socks:
+        reset_on_close(sock)
     try:
         await over
     except OSError as error:
         counts.error = str(error) or type(error).__name__
+        return
     except asyncio.CancelledError:
         if not watch.is_over:
             raise
         counts.error = f"nothing moved for {idle:g} s"
     finally:
         watch.end()
+    for sock in socks:
+        reset_on_close(sock, False)
 
 
 async def carry(source: End, sink: End, tally: Tally) -> None:

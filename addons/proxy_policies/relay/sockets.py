@@ -11,10 +11,10 @@ import contextlib
 import functools
 import socket
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.ends import End, SinkError
+from proxy_policies.relay.ends import Broken, End, SinkError
 from proxy_policies.relay.splice import Splice, Unsupported
 
 BURST = 4  # bites in a turn: 4 MiB through a full pipe, a millisecond or two
@@ -54,7 +54,13 @@ async def carry(source: End, sink: End, tally: Tally) -> None:
         with _sink_errors():
             await sink.flush()
         over: asyncio.Future[None] = loop.create_future()
-        pump = Pump(loop, origin, target, tally, functools.partial(_settle, over), source.take())
+        pump = Pump(
+            loop,
+            Way(origin, target, source.broken, sink.broken),
+            tally,
+            functools.partial(_settle, over),
+            source.take(),
+        )
         try:
             pump.start()
             await over
@@ -92,6 +98,15 @@ def _settle(future: asyncio.Future[None], error: OSError | None) -> None:
         future.set_exception(error)
 
 
+class Way(NamedTuple):
+    """A direction: from which socket to which, and what the other direction has found out about them."""
+
+    source: socket.socket
+    sink: socket.socket
+    source_broken: Broken
+    sink_broken: Broken
+
+
 class Pump:
     """One direction, from `start` to its source's end of file, which it passes on, or to an error, or `stop`.
 
@@ -102,15 +117,15 @@ class Pump:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        source: socket.socket,
-        sink: socket.socket,
+        way: Way,
         tally: Tally,
         ended: Callable[[OSError | None], None],
         rest: bytes = b"",
     ) -> None:
-        self._loop, self._source, self._sink, self._tally, self._ended = loop, source, sink, tally, ended
+        self._loop, self._tally, self._ended = loop, tally, ended
+        self._source, self._sink, self._source_broken, self._sink_broken = way
         self._rest = rest
-        self._ways = iter(movers(source, sink))
+        self._movers = iter(movers(self._source, self._sink))
         self._mover = self._next_mover()
         self._awaits_sink = False
 
@@ -126,7 +141,7 @@ class Pump:
         self._mover.close()
 
     def _next_mover(self) -> Mover:
-        for make in self._ways:
+        for make in self._movers:
             with contextlib.suppress(Unsupported):
                 return make()
         raise Unsupported("no way is left")  # never: copying always works
@@ -135,7 +150,7 @@ class Pump:
         try:
             for _ in range(BURST):
                 if not self._move():
-                    self._end(None)
+                    self._end(self._source_broken.error)
                     return
         except (BlockingIOError, InterruptedError):
             pass
@@ -143,9 +158,16 @@ class Pump:
             self._mover.close()
             self._rest, self._mover = unsupported.held, self._next_mover()
         except OSError as error:
-            self._end(SinkError(*error.args) if self._holds else error)
+            self._fail(error)
             return
         self._wait()  # after a full burst, too: its last bite may have been swallowed in part
+
+    def _fail(self, error: OSError) -> None:
+        """End: the source has failed, or the sink while it was to take what is held."""
+        if self._holds:
+            self._sink_broken.note(error)
+            error = SinkError(*error.args)
+        self._end(error)
 
     def _move(self) -> bool:
         """Move one bite; False at the source's end of file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy_policies.relay.ends import End, SinkError
+from proxy_policies.relay.ends import End, SinkError, reset_on_close
 
 BITE = 1 << 18  # bytes
 
@@ -33,6 +33,7 @@ async def _end(sink: End) -> None:
         if sink.writer.can_write_eof():
             sink.writer.write_eof()
         else:
+            reset_on_close(sink.writer.get_extra_info("socket"), False)
             sink.writer.close()
     except OSError:
         return  # gone already

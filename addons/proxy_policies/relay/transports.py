@@ -2,7 +2,7 @@
 
 Every read is written on at once, from one shared buffer and uncopied as long as the far side keeps up. A far side that
 does not pauses the near side's reading: that is all the back-pressure there is. End of file passes on as half-close; a
-connection that breaks takes the other with it.
+connection that breaks takes the other with it, as a reset: bare connections are to be given with `reset_on_close` set.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy_policies.relay import scratch
+from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.frames import Bytes
 from proxy_policies.relay.link import Counts
@@ -119,6 +120,8 @@ class _Side(asyncio.BufferedProtocol):
         """Take the far side along, unless both have ended as they should."""
         if not self.lost.done():
             clean = exc is None and self._ended and self.far._ended
+            if clean and (sock := self.transport.get_extra_info("socket")) is not None:
+                reset_on_close(sock, False)
             self.lost.set_result(None) if clean else self.lost.set_exception(exc or ConnectionResetError("closed"))
 
     def pause_writing(self) -> None:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.tls import Tls
 from proxy_policies.reverse_tunnel.identity import Credentials
@@ -33,7 +34,9 @@ class Bare(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait: the relay takes over with a protocol of its own."""
         transport.pause_reading()  # type: ignore[attr-defined]
-        keep_alive(transport.get_extra_info("socket"))
+        sock = transport.get_extra_info("socket")
+        keep_alive(sock)
+        reset_on_close(sock)  # until it is linked, and the stream has ended both ways
 
 
 def keep_alive(sock: Any) -> None:

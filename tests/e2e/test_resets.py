@@ -1,0 +1,181 @@
+"""What breaks off on one side of a tunnel is reset on the other: real processes, bare sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.tunnel import Pair
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(150)
+
+WAIT = 20  # seconds
+Opened = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(WAIT)
+        yield listening
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    server, _ = listener.accept()
+    server.settimeout(WAIT)
+    return server
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), WAIT)
+
+
+def by_connect(proxy: int, target: str) -> socket.socket:
+    client = dial(proxy)
+    client.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += client.recv(1)
+    assert b" 200 " in head.split(b"\r\n")[0]
+    return client
+
+
+def by_socks(proxy: int, target: str) -> socket.socket:
+    client = dial(proxy)
+    client.sendall(b"\x05\x01\x00")
+    assert client.recv(2) == b"\x05\x00"
+    client.sendall(b"\x05\x01\x00\x01\x7f\x00\x00\x01" + int(target.split(":")[1]).to_bytes(2))
+    assert client.recv(10)[:2] == b"\x05\x00"
+    return client
+
+
+def talk(one: socket.socket, other: socket.socket) -> None:
+    for sender, receiver in ((one, other), (other, one)):
+        sender.sendall(b"some words")
+        assert receiver.recv(100) == b"some words"
+
+
+def reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def end_of(sock: socket.socket) -> str:
+    """Say how what comes ends."""
+    try:
+        while sock.recv(1 << 20):
+            pass
+    except ConnectionResetError:
+        return "reset"
+    finally:
+        sock.close()
+    return "end of file"
+
+
+OPENERS = {"regular": by_connect, "socks5": by_socks}
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+@pytest.mark.parametrize("mode", OPENERS)
+def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str, lane: str) -> None:
+    proxy = mitmdump("--set", f"fast_lane={lane}", mode=mode)
+
+    def opened() -> Opened:
+        client = OPENERS[mode](proxy.port, f"127.0.0.1:{listener.getsockname()[1]}")
+        client.sendall(b"\x00first")
+        server = accept(listener)
+        assert server.recv(100) == b"\x00first"
+        return client, server
+
+    found = {}
+    for breaks in ("client", "server"):
+        for moment in ("after one word", "after a talk", "half-closed", "in a flood"):
+            client, server = opened()
+            broken, other = (client, server) if breaks == "client" else (server, client)
+            if moment != "after one word":
+                talk(client, server)
+            if moment == "half-closed":
+                other.shutdown(socket.SHUT_WR)
+                assert broken.recv(1) == b""
+            if moment == "in a flood":
+                other.settimeout(0.5)
+                with contextlib.suppress(TimeoutError):
+                    other.sendall(bytes(100_000_000))
+                other.settimeout(WAIT)
+            reset(broken)
+            found[breaks, moment] = end_of(other)
+        client, server = opened()
+        first, second = (client, server) if breaks == "client" else (server, client)
+        first.shutdown(socket.SHUT_WR)
+        assert second.recv(1) == b""
+        second.sendall(b"answer")
+        second.close()
+        assert first.recv(100) == b"answer"
+        found[breaks, "ends"] = end_of(first)
+    assert found == {(breaks, moment): "end of file" if moment == "ends" else "reset" for breaks, moment in found}
+
+
+@pytest.fixture
+def pair(tmp_path: Path, listener: socket.socket) -> Iterator[Pair]:
+    started = Pair(tmp_path, clients=["it"], script="policy.py")
+    started.start_work({"it": listener.getsockname()[1]})
+    yield started
+    started.close()
+
+
+ENDS = (("work", "SIGSTOP"), ("work", "SIGKILL"), ("work", "SIGTERM"), ("home", "SIGTERM"), ("home", "SIGKILL"))
+
+
+def test_through_home_and_work(pair: Pair, listener: socket.socket) -> None:
+    """From a client port, and by CONNECT to the name."""
+    for by_name in (False, True):
+        for breaks in ("client", "service"):
+            client, server = opened(pair, listener, by_name)
+            broken, other = (client, server) if breaks == "client" else (server, client)
+            reset(broken)
+            assert (by_name, breaks, end_of(other)) == (by_name, breaks, "reset")
+
+
+def test_home_or_work_dies_ends_or_freezes(pair: Pair, listener: socket.socket) -> None:
+    for which, how in ENDS:
+        sessions = [opened(pair, listener, by_name) for by_name in (False, True)]
+        process = pair.home if which == "home" else pair.works["office"]
+        process.process.send_signal(signal.Signals[how])
+        if (which, how) == ("home", "SIGKILL"):
+            sessions[1][0].close()  # the kernel ends it: that socket is mitmproxy's own
+        clients = [client for client, _ in sessions if client.fileno() >= 0]
+        assert (which, how, {end_of(client) for client in clients}) == (which, how, {"reset"})
+        process.process.send_signal(signal.SIGCONT)
+        assert (which, how, {end_of(server) for _, server in sessions}) == (which, how, {"reset"})
+        if how != "SIGSTOP":
+            process.stop()
+            pair.start_home() if which == "home" else pair.start_work({"it": listener.getsockname()[1]})
+        wait_until(lambda: is_in_service(pair, listener), WAIT, "the tunnel to be back")
+
+
+def opened(pair: Pair, listener: socket.socket, by_name: bool) -> Opened:
+    client = by_connect(pair.home.port, "it.office.internal:22") if by_name else dial(pair.entrances["it"])
+    server = accept(listener)
+    client.sendall(b"\x00first")
+    assert server.recv(100) == b"\x00first"
+    talk(client, server)
+    return client, server
+
+
+def is_in_service(pair: Pair, listener: socket.socket) -> bool:
+    listener.settimeout(0.3)
+    try:
+        with dial(pair.entrances["it"]) as client:
+            accept(listener).close()
+            return client.recv(1) == b""
+    except OSError:
+        return False
+    finally:
+        listener.settimeout(WAIT)
