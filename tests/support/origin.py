@@ -47,6 +47,8 @@ class Origin:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.connections = 0
+        self.accepted = 0
+        """Connections in the order in which they came, counted before anything is read."""
         self.routes: dict[str, Handler] = {}
         self.tls = tls
         origin = self
@@ -71,6 +73,10 @@ class Origin:
             daemon_threads = True
             allow_reuse_address = True
             request_queue_size = 512
+
+            def process_request(self, request: Any, client_address: Any) -> None:
+                origin.accepted += 1
+                super().process_request(request, client_address)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 return

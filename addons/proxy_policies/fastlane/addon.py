@@ -9,18 +9,19 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
-from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
 from proxy_policies.fastlane import set_up
-from proxy_policies.fastlane.caller import Caller, speaks_http
+from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.connect import read_connect
 from proxy_policies.fastlane.dispatch import Dispatch
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.express import lane
 from proxy_policies.fastlane.handover import Handover
+from proxy_policies.fastlane.modes import opens_tunnels, speaks_http
 from proxy_policies.fastlane.reception import Onward, Reception
 from proxy_policies.fastlane.trims.table import trim
 from proxy_policies.idle import idle_without
@@ -87,13 +88,13 @@ class Fastlane:
 
     def expects(self, mode: ProxyMode) -> bool:
         """Say whether any client of a mode might be served before mitmproxy has it."""
-        return type(mode) is RegularMode or (self.fast_lane == "all" and speaks_http(mode))
+        return opens_tunnels(mode) or (self.fast_lane == "all" and speaks_http(mode))
 
     def serves(self, caller: Caller) -> bool:
         """Say whether a caller might be served, if it says the right thing; nobody is while mitmproxy starts."""
         if is_starting():
             return False
-        if type(caller.mode) is RegularMode and self._sets_tunnels_up() and self._hosts() is not None:
+        if self._sets_tunnels_up(caller.mode) and self._hosts() is not None:
             return True
         at = self._open_desks()
         return bool(at and at.serves(caller.mode, self._dispatch.table))
@@ -114,14 +115,16 @@ class Fastlane:
     def attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve who asks for a tunnel that is certainly left untouched."""
         asked, hosts = read_connect(data), self._hosts()
-        if asked is None or hosts is None or not self._sets_tunnels_up():  # no more, perhaps, since he came in
+        if (
+            asked is None or hosts is None or not self._sets_tunnels_up(caller.mode)
+        ):  # no more, perhaps, since he came in
             return None
         why = set_up.untouched(hosts, asked)
         return set_up.SetUp(caller, asked, why).serve() if why else None
 
-    def _sets_tunnels_up(self) -> bool:
+    def _sets_tunnels_up(self, mode: ProxyMode) -> bool:
         """Say whether tunnels may be set up before mitmproxy reads."""
-        return bool(self._undo) and self._gate.is_open(self._dispatch.table)
+        return opens_tunnels(mode) and bool(self._undo) and self._gate.is_open(self._dispatch.table)
 
     def _hosts(self) -> Hosts | None:
         """Give what says which tunnels stay untouched."""

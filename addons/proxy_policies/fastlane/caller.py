@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mitmproxy.connection import Client, ConnectionState
-from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
+from mitmproxy.proxy.mode_specs import ProxyMode
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""
@@ -65,6 +66,12 @@ class Caller:
         self.log("client kill connection")
         self.leave()
 
+    def close(self, answer: bytes) -> None:
+        """Say one last thing, as far as there is room for it, and close the connection."""
+        with contextlib.suppress(OSError):
+            self.sock.send(answer)
+        self.leave()
+
     def leave(self) -> None:
         """Close the connection, in mitmproxy's words."""
         self.sock.close()
@@ -91,8 +98,3 @@ def _is_news(record: logging.LogRecord) -> bool:
         return True
     _is_announced.set(False)
     return False
-
-
-def speaks_http(mode: ProxyMode) -> bool:
-    """Say whether the requests of a mode's clients can be read without mitmproxy."""
-    return type(mode) is RegularMode or (isinstance(mode, ReverseMode) and mode.scheme in ("http", "https"))

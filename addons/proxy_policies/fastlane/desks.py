@@ -13,12 +13,13 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.fastlane import front, patience
-from proxy_policies.fastlane.caller import Caller, speaks_http
+from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.counter import Ask, Counter
 from proxy_policies.fastlane.desk import Desk
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import Hits
+from proxy_policies.fastlane.modes import speaks_http
 from proxy_policies.fastlane.reception import Onward
 
 COUNTED = 16  # new connections, as a share of the most that may idle, between two counts of the idle

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 READ = 65535  # bytes at once, as mitmproxy
 BACKLOG = 100  # connections that the kernel holds for us, and that are taken in at once; asyncio's number
 FIRST_BYTES = 5.0  # seconds that a client may take to begin; then mitmproxy waits for it
+TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello's record (RFC 8446, section 5.1)
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 1.0  # seconds until we accept again when there was no room for a connection, as asyncio
 
@@ -172,6 +174,11 @@ class Reception:
 
     def _heed(self, caller: Caller, data: bytes) -> None:
         """Have a caller served that said `data` (b"": it says no more), or pass it on."""
+        if caller.is_announced and data.startswith(
+            TLS_HANDSHAKE
+        ):  # after a request: no request (RFC 9112, section 2.2)
+            caller.close(BAD_REQUEST)
+            return
         service = self._host.attend(caller, data) if data else None
         if service is None:
             self._pass_on(caller, data)
