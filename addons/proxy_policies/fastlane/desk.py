@@ -6,6 +6,7 @@ and that the cache still answers is answered there and then; everything else goe
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -94,6 +95,7 @@ class Desk:
         """Answer what can be answered, at the client's pace, and return the rest, which is mitmproxy's."""
         while data:
             self._is_draining = True
+            await asyncio.sleep(0)  # others go first
             await self._writer.drain()
             self._is_draining = False
             rest = self.answer(data)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
 
 from proxy_policies.patches import (
     answers,
@@ -13,6 +14,7 @@ from proxy_policies.patches import (
     framing,
     h2_names,
     half_close,
+    http2_limits,
     interim,
     played_websocket,
     proxy_password,
@@ -20,6 +22,7 @@ from proxy_policies.patches import (
     start_up,
     stored_bodies,
     streamed_later,
+    turns,
     upstream_connect,
 )
 from proxy_policies.patches.patch import Patch
@@ -30,6 +33,7 @@ PATCHES: tuple[Patch, ...] = (
     answers.PATCH,
     asked_host.PATCH,
     h2_names.PATCH,
+    *http2_limits.PATCHES,
     half_close.PATCH,
     upstream_connect.PATCH,
     *interim.PATCHES,
@@ -55,6 +59,10 @@ class Patches:
     def load(self, loader: Loader) -> None:
         """Apply every patch."""
         self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
+
+    async def next_turn(self, client: Client) -> None:
+        """Let others go first."""
+        await turns.next_turn(client)
 
     def done(self) -> None:
         """Take them out again, last first."""

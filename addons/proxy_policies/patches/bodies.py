@@ -18,20 +18,20 @@ class Bodies(Http1Connection):
     request: http.Request
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        """Hand on what has come of the body, and its end."""
-        while True:
-            try:
-                part = self._next_part(event)
-            except h11.ProtocolError as error:
-                yield from self.refuse_body(str(error))
-                return
-            if part is None:
-                return
-            if isinstance(part, h11.EndOfMessage):
-                yield from self._end_body(part)
-                return
-            if part.data:
-                yield ReceiveHttp(self.ReceiveData(self.stream_id, bytes(part.data)))
+        """Hand on what has come of the body, in one however many chunks it has, and its end."""
+        pieces: list[bytes] = []
+        error: str | None = None
+        try:
+            while isinstance(part := self._next_part(event), h11.Data):
+                pieces.append(bytes(part.data))
+        except h11.ProtocolError as broken:
+            part, error = None, str(broken)
+        if data := b"".join(pieces):
+            yield ReceiveHttp(self.ReceiveData(self.stream_id, data))
+        if error is not None:
+            yield from self.refuse_body(error)
+        elif part is not None:
+            yield from self._end_body(part)
 
     def _next_part(self, event: events.Event) -> h11.Data | h11.EndOfMessage | None:
         if isinstance(event, events.ConnectionClosed):

@@ -37,6 +37,7 @@ from proxy_policies.patches.messages import (
     with_persistence,
 )
 from proxy_policies.patches.request_heads import HEAD_LIMIT, BadRequest, host_of_target, read_request
+from proxy_policies.patches.turns import NextTurnHook
 
 DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
@@ -59,6 +60,10 @@ class Server(Bodies, Lingering):
         if isinstance(event, events.ConnectionClosed):
             yield from super().read_headers(event)
             return
+        if (
+            isinstance(event, events.DataReceived) and not event.data
+        ):  # mitmproxy reads on: the next request is here already
+            yield NextTurnHook(self.context.client)
         lines = self.buf.maybe_extract_lines()
         while lines == []:  # RFC 9112, section 2.2: empty lines before a request are to be ignored
             lines = self.buf.maybe_extract_lines()

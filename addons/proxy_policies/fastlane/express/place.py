@@ -31,7 +31,8 @@ class Place:
     def is_idle(self) -> bool:
         """Say whether nothing is under way, and every byte has been dealt with."""
         side = self.side
-        return not (self.layer.streams or side.buf or side.is_lingering) and bool(side.state == side.read_headers)
+        is_busy = self.layer.streams or side.buf or side._paused or side.is_lingering
+        return not is_busy and bool(side.state == side.read_headers)
 
     def occupy(self, taken: bool) -> None:
         """Have the side towards the client wait for the end of an exchange, as it would, or for the next request."""

@@ -1,0 +1,101 @@
+"""What HTTP/2 frames cost: those that make work and carry nothing are counted (RFC 9113, section 10.5). Pure.
+
+Only the nine bytes that each frame begins with are read (section 4.1), before anything is made of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from proxy_policies.limits.token_bucket import TokenBucket
+
+PREFACE = 24  # bytes that a client sends before its first frame (section 3.4)
+HEAD = 9
+
+RESETS, RESET_RATE = 200, 200 / 30
+"""Streams reset at once, and each second: Netty's and gRPC's 200 in 30 s, after CVE-2023-44487 and CVE-2025-8671."""
+IDLE_FRAMES, IDLE_RATE = 1000, 33.0
+"""Frames that carry nothing, at once and each second: nghttp2's limit of "glitches"."""
+CREDIT = 1024  # bytes of messages, in either direction, that pay for one of them: a quarter of Go's window updates
+FOR_HEADERS = 2  # frames that a new stream pays for: browsers have sent PRIORITY and WINDOW_UPDATE with each
+PER_PORTION = 16  # frames handled in one turn of the event loop: as many requests are some 10 ms
+
+
+class Type(IntEnum):
+    """The types of frames that differ here (section 6)."""
+
+    DATA = 0
+    HEADERS = 1
+    RST_STREAM = 3
+    SETTINGS = 4
+    CONTINUATION = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a frame says of itself, and where its head ends in the bytes that were looked at."""
+
+    type: int
+    flags: int
+    length: int
+    """Bytes after its head."""
+    head_end: int
+
+
+class FrameReader:
+    """Finds the frames in one direction of a connection, however its bytes are cut up."""
+
+    def __init__(self, preface: int = 0) -> None:
+        self._skip = preface
+        self._head = b""
+
+    def read(self, data: bytes) -> Iterator[Frame]:
+        """Give the frames whose heads end in `data`."""
+        at = 0
+        while at < len(data):
+            if self._skip:
+                skipped = min(self._skip, len(data) - at)
+                self._skip -= skipped
+                at += skipped
+                continue
+            taken = data[at : at + HEAD - len(self._head)]
+            self._head += taken
+            at += len(taken)
+            if len(self._head) == HEAD:
+                head, self._head = self._head, b""
+                self._skip = int.from_bytes(head[:3])
+                yield Frame(head[3], head[4], self._skip, at)
+
+
+class FrameBudget:
+    """What a peer may still send that carries nothing; `now` is in seconds, of a clock that never goes back."""
+
+    def __init__(self) -> None:
+        self._resets = TokenBucket(RESETS, RESET_RATE)
+        self._idle = TokenBucket(IDLE_FRAMES, IDLE_RATE)
+
+    def spend(self, frame: Frame, now: float) -> str:
+        """Pay for a frame from the peer; "", or what there was too much of."""
+        match frame.type:
+            case Type.DATA if frame.length:
+                self.earn(frame.length)
+                return ""
+            case Type.DATA if frame.flags & 1:  # END_STREAM
+                return ""
+            case Type.HEADERS:
+                self._idle.put(FOR_HEADERS)
+                return ""
+            case Type.RST_STREAM:
+                return self.reset(now)
+        cost = max(1, frame.length // 6) if frame.type == Type.SETTINGS else 1  # six bytes a setting
+        return "" if self._idle.take(cost, now) else "too many frames that carry nothing"
+
+    def reset(self, now: float) -> str:
+        """Pay for a stream that was reset by the peer, or by us for what it sent; "", or what was too much."""
+        return "" if self._resets.take(1, now) else "too many streams were reset"
+
+    def earn(self, size: int) -> None:
+        """Take note of bytes of messages that came, or were sent."""
+        self._idle.put(size / CREDIT)

@@ -1,0 +1,41 @@
+"""Log lines that a peer can cause: how often, and with which characters. Pure."""
+
+from __future__ import annotations
+
+import re
+
+EVERY = 10.0
+"""Seconds between two lines of a kind."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0, DEL and C1, which terminals obey (ECMA-48); bidi controls and line separators, which change what is seen
+(Unicode TR9, CVE-2021-42574); and halves of characters, which cannot be written."""
+_EXCEPT_LINES = re.compile("(?![\t\n])" + _UNPRINTABLE.pattern)
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Write what a terminal might obey as `\x1b`; with `lines`, line ends and tabs stay as they are."""
+    return (_EXCEPT_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+class Throttle:
+    """Lets one line of a kind through in a while, and counts those that it leaves out."""
+
+    def __init__(self, every: float = EVERY) -> None:
+        self._every = every
+        self._next = float("-inf")
+        self._left_out = 0
+
+    def admit(self, line: str, now: float) -> str | None:
+        """Give the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        if now < self._next:
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        self._next = now + self._every
+        return f"{line} (and {left_out} more like this)" if left_out else line

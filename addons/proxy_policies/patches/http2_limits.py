@@ -1,0 +1,124 @@
+"""HTTP/2 peers that make work without asking for anything: counted, and closed on with ENHANCE_YOUR_CALM.
+
+mitmproxy takes whatever comes: resets without an end (CVE-2023-44487, and CVE-2025-8671 where we are made to reset),
+and frames that carry nothing; and it handles all that it has read in one go.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import h2.errors
+import h2.events
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
+from mitmproxy.utils import human
+
+from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
+from proxy_policies.log_lines import Throttle
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.lingering import PATIENCE
+from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.turns import NextTurnHook
+
+_throttle = Throttle()
+
+
+class Limited(Http2Connection):
+    """One side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)  # type: ignore[call-arg]  # the sides take no connection
+        self._received = FrameReader(PREFACE if isinstance(self, Http2Server) else 0)
+        self._budget = FrameBudget()
+        self._excess = ""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if not isinstance(event, events.DataReceived):
+            yield from self._counting(super()._handle_event(event))
+            return
+        at = 0
+        for end, excess in self._portions(event.data):
+            if excess:
+                yield from self._calm(excess)
+                return
+            if at:
+                yield NextTurnHook(self.context.client)
+            portion = events.DataReceived(event.connection, event.data[at:end])
+            yield from self._counting(super()._handle_event(portion))
+            if self._excess:
+                yield from self._calm(self._excess)
+            if self._has_ended:
+                return
+            at = end
+
+    @property
+    def _has_ended(self) -> bool:
+        return "_handle_event" in vars(self)
+
+    def _portions(self, data: bytes) -> list[tuple[int, str]]:
+        """Say where to stop after every so many frames; the last may be too much, which is said with it."""
+        now = time.monotonic()
+        portions: list[tuple[int, str]] = []
+        for number, frame in enumerate(self._received.read(data)):
+            if excess := self._budget.spend(frame, now):
+                return [*portions, (0, excess)]
+            if number and number % PER_PORTION == 0:
+                portions.append((frame.head_end, ""))
+        if not portions or portions[-1][0] < len(data):
+            portions.append((len(data), ""))
+        return portions
+
+    def _counting(self, sending: CommandGenerator[None]) -> CommandGenerator[None]:
+        """Take note of what is sent: the peer may answer messages with frames that carry nothing."""
+        for command in sending:
+            if isinstance(command, commands.SendData) and command.connection is self.conn:
+                self._budget.earn(len(command.data))
+            yield command
+
+    def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
+        """Count the streams that a peer makes us reset; ignore what is not known without many words (section 4.1)."""
+        if isinstance(event, h2.events.StreamReset) and not event.remote_reset:
+            self._excess = self._excess or self._budget.reset(time.monotonic())
+        if isinstance(event, h2.events.UnknownFrameReceived):
+            yield commands.Log(f"ignored an HTTP/2 frame of type {event.frame.type}", logging.DEBUG)
+            return False
+        return (yield from super().handle_h2_event(event))
+
+    def _calm(self, excess: str) -> CommandGenerator[None]:
+        """Close on the peer, and take what still comes for a while, for it to be able to read why."""
+        message = f"HTTP/2: {excess}"
+        line = f"{human.format_address(self.conn.peername)}: closing the connection, {excess} (HTTP/2)"
+        if told := _throttle.admit(line, time.monotonic()):
+            yield commands.Log(told)
+        self.h2_conn.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, message.encode())
+        yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+        self._handle_event = self._take_leave  # type: ignore[method-assign]  # as mitmproxy's `done`
+        yield commands.CloseTcpConnection(self.conn, half_close=True)
+        yield commands.RequestWakeup(PATIENCE)
+        outside = getattr(self, "their_stream_id", {})
+        for stream_id in list(self.streams):
+            error = self.ReceiveProtocolError
+            yield ReceiveHttp(error(outside.get(stream_id, stream_id), message, error.code))
+        self.streams.clear()
+
+    def _take_leave(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed | events.Wakeup):
+            yield commands.CloseConnection(self.conn)
+
+
+PATCHES = tuple(
+    Patch(
+        owner=layers,
+        attribute=name,
+        wrap=in_place_of(Limited),
+        versions="12.3",
+        why="resets and empty frames without an end are taken, and keep everybody else waiting",
+    )
+    for name in ("Http2Server", "Http2Client")
+)

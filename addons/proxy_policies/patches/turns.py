@@ -1,0 +1,74 @@
+"""Working a peer's bytes off in portions, with a turn of the event loop for everybody else between two of them.
+
+mitmproxy handles all that it has read at once, and reads on: whoever sends many small things holds the loop. Here a
+layer that has more to do yields `NextTurnHook`, which waits until others had their turn and the client has taken
+what it was sent; and nothing more is read from a connection until what was read before is worked off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from mitmproxy import ctx
+from mitmproxy.connection import Client
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.server import ConnectionHandler
+
+from proxy_policies.patches.patch import Patch
+
+_waiting: dict[str, set[asyncio.Event]] = {}
+"""By client, for each layer that waits for its next turn: set when that has come."""
+
+
+@dataclass
+class NextTurnHook(StartHook):
+    """A layer has more to do for a client, and lets others go first."""
+
+    client: Client
+
+
+async def next_turn(client: Client) -> None:
+    """Wait until everybody else had a turn of the event loop, and the client has taken what it was sent."""
+    over = asyncio.Event()
+    waiting = _waiting.setdefault(client.id, set())
+    waiting.add(over)
+    try:
+        await asyncio.sleep(0)
+        await _drained(client)
+    finally:
+        over.set()
+        waiting.discard(over)
+        if not waiting:
+            _waiting.pop(client.id, None)
+
+
+async def _drained(client: Client) -> None:
+    server = ctx.master.addons.get("proxyserver")
+    handler = server.connections.get(client.id) if server else None
+    transport = handler.transports.get(client) if handler else None
+    if transport is not None and transport.writer is not None:
+        with contextlib.suppress(OSError):  # it is closed: there is nothing to wait for
+            await transport.writer.drain()
+
+
+def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(original)
+    async def drain_writers(self: ConnectionHandler) -> None:
+        await original(self)
+        while waiting := _waiting.get(self.client.id):
+            await next(iter(waiting)).wait()
+
+    return drain_writers
+
+
+PATCH = Patch(
+    owner=ConnectionHandler,
+    attribute="drain_writers",
+    wrap=_and_turns,
+    versions="12.3",
+    why="one client that pipelines requests, or sends many small HTTP/2 frames, holds the event loop",
+)

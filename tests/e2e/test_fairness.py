@@ -1,0 +1,59 @@
+"""No client holds the event loop: one that asks for a great deal at once, and one beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+from tests.support.pipelining import Bystander, pipeline
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
+
+Start = Callable[..., Mitmdump]
+FRESH = ("Cache-Control", "max-age=1000")
+
+
+@pytest.fixture
+def pages(origin: Callable[..., Origin]) -> Origin:
+    running = origin()
+    running.route("/cached", lambda received: Answer(headers=[FRESH], body=received.target.encode()))
+    running.route("/echo", lambda received: Answer(body=_said(received)))
+    return running
+
+
+def _said(received: Received) -> bytes:
+    return f"{received.target} {received.body.decode()}".encode()
+
+
+def get(target: str) -> bytes:
+    return f"GET {target} HTTP/1.1\r\nHost: example.test\r\n\r\n".encode()
+
+
+def post(target: str, body: str) -> bytes:
+    head = f"POST {target} HTTP/1.1\r\nHost: example.test\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
+CROWDS: dict[str, tuple[list[bytes], Callable[[int], str]]] = {
+    "hits": ([get(f"/cached/{number % 7}") for number in range(400)], lambda n: f"/cached/{n % 7}"),
+    "misses": ([get(f"/echo/{number}") for number in range(200)], lambda n: f"/echo/{n} "),
+    "posts": ([post("/echo", str(number)) for number in range(60)], lambda n: f"/echo {n}"),
+}
+
+
+@pytest.mark.parametrize("lane", ["off", "on", "all"])
+@pytest.mark.parametrize("kind", CROWDS)
+def test_pipelined_requests_leave_others_their_turn(mitmdump: Start, pages: Origin, lane: str, kind: str) -> None:
+    requests, expected = CROWDS[kind]
+    proxy = mitmdump("--set", f"fast_lane={lane}", "--set", "flow_detail=0", mode=f"reverse:{pages.url}")
+    pipeline(proxy.port, requests[:8])
+    with Bystander(proxy.port, get("/cached/other")) as beside:
+        responses, took = pipeline(proxy.port, requests)
+    assert [body.partition(b"\r\n\r\n")[2].decode() for body in responses] == [
+        expected(n) for n in range(len(requests))
+    ]
+    print(f"{lane} {kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
+    assert beside.asked > 3
+    assert beside.longest < max(0.5, took / 4)

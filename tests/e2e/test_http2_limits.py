@@ -1,0 +1,164 @@
+"""HTTP/2 clients that make work without asking for anything: closed on, and nobody beside them waits."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin
+from tests.support.pipelining import Bystander
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
+
+ENHANCE_YOUR_CALM = 11
+GOAWAY = 7
+CACHED = b"GET /cached HTTP/1.1\r\nHost: example.test\r\n\r\n"
+GET = b"\x82\x87\x84\x41\x01x"  # GET, https, "/" and an authority, by the static table (RFC 7541, appendix A)
+
+
+def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
+    return len(payload).to_bytes(3) + bytes((kind, flags)) + struct.pack(">I", stream) + payload
+
+
+def headers(stream: int, *, ends: bool = True) -> bytes:
+    return frame(1, GET, flags=5 if ends else 4, stream=stream)
+
+
+def each(count: int, made: Callable[[int], bytes]) -> bytes:
+    return b"".join(made(1 + 2 * number) for number in range(count))
+
+
+FLOODS = {
+    "rapid reset": each(20_000, lambda stream: headers(stream) + frame(3, bytes(4), stream=stream)),
+    "made to reset": each(2000, lambda stream: headers(stream) + frame(0, b"x", stream=stream)),
+    "settings": frame(4) * 20_000,
+    "settings of many values": frame(4, (b"\0\4" + bytes((0, 0, 255, 255))) * 2000) * 20,
+    "pings": frame(6, bytes(8)) * 20_000,
+    "priorities": frame(2, b"\0\0\0\3\x10", stream=1) * 20_000,
+    "window updates": frame(8, b"\0\0\0\1") * 20_000,
+    "empty data": headers(1, ends=False) + frame(0, stream=1) * 20_000,
+    "unknown frames": frame(0xFA) * 20_000,
+}
+
+
+@pytest.fixture(scope="module", params=["off", "all"])
+def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    server = Origin()
+    server.route("/cached", Answer(headers=[("Cache-Control", "max-age=1000")]))
+    arguments = ("--set", f"fast_lane={request.param}", "--set", "flow_detail=0")
+    running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{server.url}")
+    yield running
+    running.stop()
+    server.close()
+
+
+def connect(port: int) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=60))
+    assert sock.selected_alpn_protocol() == "h2"
+    sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+    return sock
+
+
+def goaway(sock: ssl.SSLSocket) -> int | None:
+    """Read to the end; give the error code of a GOAWAY."""
+    data = b""
+    with contextlib.suppress(OSError):
+        while more := sock.recv(65536):
+            data += more
+    code = None
+    while len(data) >= 9:
+        size = int.from_bytes(data[:3])
+        if data[3] == GOAWAY:
+            code = int.from_bytes(data[13:17])
+        data = data[9 + size :]
+    return code
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_floods_end_with_the_connection(proxy: Mitmdump, kind: str) -> None:
+    def send(sock: ssl.SSLSocket) -> None:
+        with contextlib.suppress(OSError):
+            sock.sendall(FLOODS[kind])
+
+    lines = proxy.log().count("\n")
+    with Bystander(proxy.port, CACHED) as beside, connect(proxy.port) as sock:
+        wait_until(lambda: beside.asked)
+        sender = threading.Thread(target=send, args=(sock,), daemon=True)
+        begun = time.monotonic()
+        sender.start()
+        assert goaway(sock) == ENHANCE_YOUR_CALM
+        took = time.monotonic() - begun
+    print(f"{kind}: over after {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
+    assert beside.longest < 3  # a fraction of that, where nothing else runs; tens of seconds without limits
+    assert proxy.log().count("\n") - lines < 1000  # of the requests that came before, none of the frames
+
+
+def test_memory_is_given_back(proxy: Mitmdump) -> None:
+    def flood() -> None:
+        with connect(proxy.port) as sock, contextlib.suppress(OSError):
+            sock.sendall(FLOODS["rapid reset"])
+            goaway(sock)
+
+    flood()
+    before = proxy.resident()
+    for _ in range(4):
+        flood()
+    assert proxy.resident() - before < 40 << 20
+
+
+def test_those_who_use_it_are_served(proxy: Mitmdump) -> None:
+    """Many requests, some of them taken back, with a PING and a window update for each answer."""
+    client = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+    answered = 0
+    with connect_with(client, proxy.port) as sock:
+        for number in range(300):
+            stream = client.get_next_available_stream_id()
+            fields = [(":method", "GET"), (":scheme", "https"), (":path", "/cached"), (":authority", "x")]
+            client.send_headers(stream, fields, end_stream=True)
+            if number % 10 == 0:
+                client.reset_stream(stream, 8)
+            else:
+                client.ping(b"12345678")
+                client.increment_flow_control_window(1000)
+                answered += 1
+            sock.sendall(client.data_to_send())
+            while number % 10 and not ended(client, sock, stream):
+                pass
+    assert answered == 270
+
+
+def connect_with(client: h2.connection.H2Connection, port: int) -> ssl.SSLSocket:
+    client.initiate_connection()
+    greeting = client.data_to_send()
+    sock = connect_bare(port)
+    sock.sendall(greeting)
+    return sock
+
+
+def connect_bare(port: int) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=60))
+
+
+def ended(client: h2.connection.H2Connection, sock: ssl.SSLSocket, stream: int) -> bool:
+    data = sock.recv(65536)
+    assert data, "the connection ended"
+    found = client.receive_data(data)
+    assert not any(isinstance(event, h2.events.ConnectionTerminated) for event in found)
+    return any(isinstance(event, h2.events.StreamEnded) and event.stream_id == stream for event in found)

@@ -1,0 +1,67 @@
+"""What HTTP/2 frames cost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.limits.http2_frames import IDLE_FRAMES, RESETS, Frame, FrameBudget, FrameReader
+
+FRAMES = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=40)), max_size=20)
+
+
+def wire(frames: list[tuple[int, int, bytes]]) -> bytes:
+    return b"".join(len(load).to_bytes(3) + bytes((kind, flags)) + b"\0\0\0\1" + load for kind, flags, load in frames)
+
+
+@given(FRAMES, st.lists(st.integers(1, 30), max_size=50), st.sampled_from([0, 24]))
+def test_frames_are_found_however_they_are_cut(
+    frames: list[tuple[int, int, bytes]], cuts: list[int], preface: int
+) -> None:
+    reader, data, found = FrameReader(preface), b"p" * preface + wire(frames), []
+    for size in [*cuts, len(data)]:
+        piece, data = data[:size], data[size:]
+        found += list(reader.read(piece))
+    assert [(frame.type, frame.flags, frame.length) for frame in found] == [(t, f, len(load)) for t, f, load in frames]
+
+
+def test_a_frame_says_where_its_head_ends() -> None:
+    data = wire([(0, 0, b"abc"), (6, 0, b"12345678")])
+    assert [frame.head_end for frame in FrameReader().read(data)] == [9, 9 + 3 + 9]
+
+
+def spent(frame: Frame, count: int, budget: FrameBudget | None = None) -> int:
+    """Count how many such frames are let through at one moment."""
+    budget = budget or FrameBudget()
+    return sum(not budget.spend(frame, 0.0) for _ in range(count))
+
+
+@pytest.mark.parametrize(
+    ("frame", "most"),
+    [
+        (Frame(3, 0, 4, 9), RESETS),
+        (Frame(6, 0, 8, 9), IDLE_FRAMES),
+        (Frame(2, 0, 5, 9), IDLE_FRAMES),
+        (Frame(0xFA, 0, 70, 9), IDLE_FRAMES),
+        (Frame(0, 0, 0, 9), IDLE_FRAMES),
+        (Frame(4, 0, 600, 9), IDLE_FRAMES // 100),
+    ],
+    ids=["reset", "ping", "priority", "unknown", "empty data", "settings of 100 values"],
+)
+def test_what_carries_nothing_is_bounded(frame: Frame, most: int) -> None:
+    assert spent(frame, 5000) == most
+
+
+@pytest.mark.parametrize(
+    "frame", [Frame(0, 0, 1, 9), Frame(0, 1, 0, 9), Frame(1, 5, 30, 9)], ids=["data", "end", "head"]
+)
+def test_messages_are_not(frame: Frame) -> None:
+    assert spent(frame, 5000) == 5000
+
+
+def test_messages_pay_for_window_updates() -> None:
+    budget = FrameBudget()
+    assert spent(Frame(8, 0, 4, 9), 5000, budget) == IDLE_FRAMES
+    budget.earn(100 * 1024)
+    assert spent(Frame(8, 0, 4, 9), 5000, budget) == 100

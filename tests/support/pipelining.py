@@ -1,0 +1,70 @@
+"""A client that asks for a great deal at once, and one beside it that sees how long it waits."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+_LENGTH = re.compile(rb"(?im)^content-length: (\d+)\r?$")
+
+
+@dataclass
+class Bystander:
+    """Asks for one URL again and again on a connection of its own, and notes the longest wait, seconds."""
+
+    port: int
+    request: bytes
+    longest: float = 0.0
+    asked: int = 0
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Bystander:
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(30)
+
+    def _ask(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as sock:
+            while not self._over.is_set():
+                begun = time.monotonic()
+                sock.sendall(self.request)
+                assert read_responses(sock, 1)
+                self.longest = max(self.longest, time.monotonic() - begun)
+                self.asked += 1
+                time.sleep(0.01)
+
+
+def read_responses(sock: socket.socket, count: int) -> list[bytes]:
+    """Read so many responses with Content-Length, and give them; AssertionError when the connection ends before."""
+    responses: list[bytes] = []
+    buffer = b""
+    while len(responses) < count:
+        data = sock.recv(1 << 20)
+        assert data, f"the connection ended after {len(responses)} of {count} responses"
+        buffer += data
+        while len(responses) < count and (end := buffer.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(buffer, 0, end + 2)
+            whole = end + 4 + (int(length[1]) if length else 0)
+            if len(buffer) < whole:
+                break
+            responses.append(buffer[:whole])
+            buffer = buffer[whole:]
+    return responses
+
+
+def pipeline(port: int, requests: list[bytes]) -> tuple[list[bytes], float]:
+    """Send requests all at once; give the responses, and how long they took, seconds."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
+        begun = time.monotonic()
+        sender = threading.Thread(target=sock.sendall, args=(b"".join(requests),), daemon=True)
+        sender.start()
+        responses = read_responses(sock, len(requests))
+        sender.join(30)
+        return responses, time.monotonic() - begun

@@ -1,0 +1,41 @@
+"""Log lines that a peer can cause."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.log_lines import Throttle, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain text, ümläuts, 漢字", "plain text, ümläuts, 漢字"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\x9b2J\x7f", "\\x9b2J\\x7f"),
+        ("one\r\ntwo\ttabs", "one\\x0d\\x0atwo\\x09tabs"),
+        ("a\u202eb\u2066c\u200f", "a\\u202eb\\u2066c\\u200f"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_a_terminal_might_obey_is_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+def test_lines_may_stay() -> None:
+    assert printable("one\n\ttwo\r\x1b", lines=True) == "one\n\ttwo\\x0d\\x1b"
+
+
+@given(st.text())
+def test_nothing_is_left_to_obey(text: str) -> None:
+    escaped = printable(text)
+    assert printable(escaped) == escaped
+    assert all(ord(char) >= 32 and not 0x7F <= ord(char) < 0xA0 for char in escaped)
+
+
+def test_one_line_in_a_while_with_a_count_of_the_others() -> None:
+    throttle = Throttle(every=10)
+    assert throttle.admit("refused", 0) == "refused"
+    assert [throttle.admit("refused", now) for now in (1, 2, 9.9)] == [None] * 3
+    assert throttle.admit("refused", 10) == "refused (and 3 more like this)"
+    assert throttle.admit("refused", 30) == "refused"
