@@ -1,8 +1,8 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
 from proxy_policies.cache.addon import Cache
-from proxy_policies.capture.addon import Capture
-from proxy_policies.capture.replay_addon import Replay
+from proxy_policies.capture.record.addon import Capture
+from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.chain import chain
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain

@@ -12,8 +12,8 @@ from mitmproxy.test import taddons, tflow
 
 from proxy_policies import exchange
 from proxy_policies.cache.addon import Cache
-from proxy_policies.capture.addon import Capture
-from proxy_policies.capture.replay_addon import Replay
+from proxy_policies.capture.record.addon import Capture
+from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.explain.addon import Explain
 from proxy_policies.fastlane.addon import Fastlane
 from proxy_policies.headers.addon import RequestRules, ResponseRules

@@ -28,7 +28,7 @@ def by_default() -> set[str]:
     return started()
 
 
-@pytest.mark.parametrize("module", ["proxy_policies.cache.addon", "proxy_policies.capture.addon"])
+@pytest.mark.parametrize("module", ["proxy_policies.cache.addon", "proxy_policies.capture.record.addon"])
 def test_a_default_start_loads_the_policies(by_default: set[str], module: str) -> None:
     assert module in by_default
 
@@ -36,7 +36,7 @@ def test_a_default_start_loads_the_policies(by_default: set[str], module: str) -
 LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playwright", "asyncssh"]
 OURS = [
     *("cache.disk", "cache.redis_store", "encoding.codecs", "explain.words", "policy_file.document"),
-    *("capture.flows", "capture.matching", "capture.model", "capture.redact", "capture.sink", "capture.tape"),
+    *("capture.flows", "capture.matching", "capture.model", "capture.redact", "capture.sink", "capture.cassette"),
     *("fastlane.desks", "fastlane.hits", "headers.rule", "proxy_protocol.header"),
     *("reverse_tunnel.home", "reverse_tunnel.identity", "reverse_tunnel.messages", "reverse_tunnel.work"),
 ]
@@ -50,8 +50,8 @@ def test_a_default_start_leaves_out(by_default: set[str], module: str) -> None:
 @pytest.mark.parametrize(
     ("options", "module"),
     [
-        ({"capture_file": "{tmp}/made.har"}, "proxy_policies.capture.sink"),
-        ({"replay_file": "{tmp}/none.har", "replay_mode": "new"}, "proxy_policies.capture.tape"),
+        ({"capture_file": "{tmp}/made.har"}, "proxy_policies.capture.record.recorder"),
+        ({"replay_file": "{tmp}/none.har", "replay_mode": "new"}, "proxy_policies.capture.replay.cassette"),
         ({"capture_redact": ["json:$.name"]}, "jsonpath"),
         ({"cache": "disk:{tmp}/cache"}, "sqlite3"),
         ({"fast_lane": "all"}, "proxy_policies.fastlane.hits"),

@@ -16,7 +16,7 @@ from tests.support.origin import Answer, Origin
 from tests.support.programs import need
 from tests.support.waiting import wait_until
 
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.har.reader import open_capture
 
 PAGE = b"""<!doctype html><title>empty</title><link rel="stylesheet" href="/style.css"><img src="/dot.png">
 <script>

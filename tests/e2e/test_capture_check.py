@@ -9,13 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.capture.shop_app import PASSWORD
 from tests.e2e.test_capture_cli import capture
+from tests.support.shop_app import PASSWORD
 
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.har.reader import open_capture
 
 ROOT = Path(__file__).parents[2]
-SHOP = ROOT / "tests" / "capture" / "shop_app.py"
+SHOP = ROOT / "tests" / "support" / "shop_app.py"
 StartShop = Callable[..., str]
 
 
@@ -50,7 +50,7 @@ def recorded(shop: StartShop, tmp_path: Path) -> Path:
 
 
 def client(url: str) -> list[str]:
-    return ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.capture.shop_client", url]
+    return ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "tests.support.shop_client", url]
 
 
 def check(recorded: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -94,7 +94,7 @@ def test_exactly_the_planted_change_is_found(change: str, places: set[str], reco
     done = check(recorded, "--target", shop(change, first_order=500), "--learn", "--json", "r.json", "--jobs", "3")
     assert done.returncode == 1, done.stdout + done.stderr
     report = json.loads((recorded.parent / "r.json").read_text())
-    assert {found["place"] for outcome in report["outcomes"] for found in outcome["changes"]} == places
+    assert {found["location"] for outcome in report["outcomes"] for found in outcome["changes"]} == places
 
 
 def test_reports_for_people_and_ci(recorded: Path, shop: StartShop) -> None:
@@ -126,7 +126,7 @@ def test_compare_tells_two_builds_apart(recorded: Path, shop: StartShop) -> None
     done = capture(recorded.parent, "compare", old, new, "shop.har", *arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     report = json.loads((recorded.parent / "r.json").read_text())
-    assert {found["place"] for outcome in report["outcomes"] for found in outcome["changes"]} == {"json:$.count"}
+    assert {found["location"] for outcome in report["outcomes"] for found in outcome["changes"]} == {"json:$.count"}
     done = capture(recorded.parent, "compare", old, old, "shop.har", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -14,7 +14,7 @@ from tests.support.mitmdump import environment
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.har.reader import open_capture
 
 StartOrigin = Callable[..., Origin]
 FETCH = "import sys, urllib.request as u; [print(u.urlopen(url, timeout=20).read().decode()) for url in sys.argv[1:]]"
@@ -66,7 +66,7 @@ def test_https_is_opened_and_trusted(
     assert done.returncode == 0, done.stderr
     (entry,) = open_capture(tmp_path / "a.har")
     assert entry.request.url == url
-    assert entry.facts["server"]["tls"].startswith("TLS")
+    assert entry.connection_info["server"]["tls"].startswith("TLS")
     server.close()
     done = capture(tmp_path, "replay", "a.har", "--", *CLIENTS["requests"], url)
     assert (done.returncode, done.stdout.strip()) == (0, "hello from the origin"), done.stderr

@@ -6,11 +6,18 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from tests.support.programs import need
 
+from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.outcome import (
+    MAX_DETAILED,
+    CompareOptions,
+    Outcome,
+    Report,
+    drop_excess_bodies,
+    evaluate,
+)
+from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Body, Request, Response
-from proxy_policies.capture.noise import Noise
-from proxy_policies.capture.outcome import LAID_OUT, Outcome, Report, Rules, judge, lightened
-from proxy_policies.capture.report.page import page_html
-from proxy_policies.capture.sending import Sent
+from proxy_policies.capture.report.html_report import page_html
 
 JSON = (("Content-Type", "application/json"),)
 
@@ -18,8 +25,8 @@ JSON = (("Content-Type", "application/json"),)
 def an_outcome(number: int, old: str, new: str) -> Outcome:
     request = Request("GET", f"http://shop.test/api/products?page={number}")
     before = Response(200, "OK", JSON, Body(old.encode()))
-    sent = Sent(Response(200, "OK", JSON, Body(new.encode())), 0.02 * number)
-    return judge(number, request, before, 0.03, sent, Rules(Noise()))
+    sent = SendResult(Response(200, "OK", JSON, Body(new.encode())), 0.02 * number)
+    return evaluate(number, request, before, 0.03, sent, CompareOptions(Noise()))
 
 
 @pytest.fixture
@@ -56,10 +63,10 @@ def test_a_capture_in_which_everything_changed_opens(tmp_path: Path, browser_pro
     """Of a hundred thousand entries the page shows those that differ, as many as a browser takes."""
     many = 100_000
     same = [an_outcome(n, "{}", "{}") for n in range(0, many, 2)]
-    changed = lightened(an_outcome(n, '{"n": 1}', '{"n": 2}') for n in range(1, many, 2))
+    changed = drop_excess_bodies(an_outcome(n, '{"n": 1}', '{"n": 2}') for n in range(1, many, 2))
     report = Report("big.har", "recording", "http://127.0.0.1:9000", started=1.76e9)
     report.finish(sorted([*same, *changed], key=lambda outcome: outcome.number), 4.2)
-    assert sum(outcome.old is not None for outcome in report.outcomes) == LAID_OUT
+    assert sum(outcome.old is not None for outcome in report.outcomes) == MAX_DETAILED
     path = tmp_path / "report.html"
     path.write_text(page_html(report))
     assert path.stat().st_size < 4 << 20
@@ -69,7 +76,7 @@ def test_a_capture_in_which_everything_changed_opens(tmp_path: Path, browser_pro
         problems = open_page(page, path)
         assert page.inner_text("h1") == "50000 requests of 100000 differ"
         assert page.inner_text("#left-out").startswith("98000 more")
-        assert page.locator("#list a").count() == LAID_OUT
+        assert page.locator("#list a").count() == MAX_DETAILED
         assert page.locator("#detail mark").count() > 0
         assert not problems
         browser.close()

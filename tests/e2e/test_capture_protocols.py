@@ -17,7 +17,7 @@ from tests.e2e.test_capture_cli import capture
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.har.reader import open_capture
 
 StartOrigin = Callable[..., Origin]
 
@@ -116,7 +116,7 @@ def test_a_cache_rule_that_was_added_shows_up(origin: StartOrigin, tmp_path: Pat
     changes = [outcome["changes"] for outcome in json.loads((tmp_path / "r.json").read_text())["outcomes"]]
     assert changes == [
         [],
-        [{"place": "cache", "kind": "changed", "old": "from the origin", "new": "from the cache"}],
+        [{"location": "cache", "kind": "changed", "old": "from the origin", "new": "from the cache"}],
     ]
 
 
@@ -152,4 +152,4 @@ def test_a_change_of_policies_shows_up(
     done = capture(tmp_path, "check", "a.har", *report, *policy("two.yaml", after))
     assert done.returncode == 1, done.stdout + done.stderr
     (outcome,) = json.loads((tmp_path / "r.json").read_text())["outcomes"]
-    assert [(change["place"], change["kind"]) for change in outcome["changes"]] == [(place, kind)]
+    assert [(change["location"], change["kind"]) for change in outcome["changes"]] == [(place, kind)]

@@ -12,9 +12,9 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Entry, header
-from proxy_policies.capture.places import CaptureError
-from proxy_policies.capture.reader import open_capture
 
 SECRET = "hunter2-Q9xZ"
 Start = Callable[..., Mitmdump]
@@ -48,7 +48,7 @@ def test_what_passed_is_recorded_as_it_was(mitmdump: Start, origin: StartOrigin,
     assert [pair for pair in first.response.headers if pair[0].lower() in ("x-a", "x-b")] == fields[:3]
     assert (first.response.status, first.response.reason) == (200, "Fine")
     assert first.response.body.content == b'{"a": 1}'
-    assert first.facts["server"]["address"] == f"127.0.0.1:{server.port}"
+    assert first.connection_info["server"]["address"] == f"127.0.0.1:{server.port}"
     assert 0 < first.times.seconds < 60
     assert second.response.body.content == b"onetwo"
     assert len(third.response.body.content) == 3 << 20

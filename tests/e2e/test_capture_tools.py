@@ -10,9 +10,10 @@ import pytest
 from tests.e2e.test_capture_cli import capture
 from tests.support.mitmdump import Mitmdump
 
-from proxy_policies.capture import flows, writer
-from proxy_policies.capture.model import Body, Entry, Message, Request, Response, Times
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture import mitmproxy_flows
+from proxy_policies.capture.har import writer
+from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 
 SECRET = "hunter2-Q9xZ"
 JSON = (("content-type", "application/json"),)
@@ -26,7 +27,10 @@ ENTRIES = [
     Entry(Request("GET", f"https://shop.test/{SECRET}?q=%C3%BC"), Response(404, "No"), Times(1.76e9 + 5), id="two"),
     Entry(
         Request("GET", "http://shop.test/ws"), Response(101), Times(1.76e9 + 6), id="three", close_code=1000,
-        messages=(Message(True, True, b"hi", 1.76e9 + 7), Message(False, False, b"\x00\xff", 1.76e9 + 8)),
+        messages=(
+            WebSocketMessage(True, True, b"hi", 1.76e9 + 7),
+            WebSocketMessage(False, False, b"\x00\xff", 1.76e9 + 8),
+        ),
     ),
 ]  # fmt: skip
 
@@ -83,7 +87,7 @@ def test_merge_is_by_time_and_takes_each_entry_once(shop: Path) -> None:
 
 def test_a_flow_file_and_back_loses_nothing_that_flows_have(shop: Path) -> None:
     assert tools(shop.parent, "export", "shop.har", "shop.mitm").returncode == 0
-    back = list(flows.read_flow_file(shop.with_name("shop.mitm")))
+    back = list(mitmproxy_flows.read_flow_file(shop.with_name("shop.mitm")))
     assert [entry.request for entry in back] == [entry.request for entry in ENTRIES]
     assert [entry.response for entry in back] == [entry.response for entry in ENTRIES]
     assert [entry.messages for entry in back] == [entry.messages for entry in ENTRIES]

@@ -12,7 +12,7 @@ import pytest
 import websockets.sync.server
 from tests.e2e.test_capture_cli import capture
 
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.har.reader import open_capture
 
 CLIENT = """
 import json, ssl, sys, websockets.sync.client
@@ -133,7 +133,7 @@ def test_what_a_new_build_says_otherwise_is_found(recorded: tuple[str, Path], tm
     with serving(Chat(greeting="hi", answer="got")) as live:
         code, changes = checked(url, tmp_path, live)
     assert code == 1
-    places = {change["place"]: (change["old"], change["new"]) for change in changes}
+    places = {change["location"]: (change["old"], change["new"]) for change in changes}
     assert places.pop("json:$.messages[0].say") == ("welcome", "hi")
     assert places == {
         "json:$.messages[1].heard": ("one", None),
@@ -153,7 +153,7 @@ def test_a_server_that_says_too_little_does_not_hang_the_check(recorded: tuple[s
     with serving(Curt()) as live:
         code, changes = checked(url, tmp_path, live, "--timeout", "3")
     assert code == 1
-    assert {"json:$.messages[1]", "json:$.messages[4]"} <= {change["place"] for change in changes}
+    assert {"json:$.messages[1]", "json:$.messages[4]"} <= {change["location"] for change in changes}
 
 
 def test_a_secret_that_the_client_said_is_carried_over_or_asked_for(tmp_path: Path) -> None:

@@ -1,14 +1,29 @@
-"""Normalized JSONPaths (RFC 9535 section 2.7, with dots where a name allows it): written, read, generalised."""
+"""JSONPath (RFC 9535): queries that select parts of a body, and normalized paths (section 2.7), written and read."""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from proxy_policies.later import later
+
+with later():
+    import jsonpath
+
+type Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath
+
 type Step = str | int
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[(\"(?:[^\"\\]|\\.)*\")\]")
+
+
+def compile_path(path: str) -> Path:
+    """Compile a JSONPath. Raises ValueError."""
+    try:
+        return jsonpath.compile(path)
+    except jsonpath.JSONPathError as error:
+        raise ValueError(f"invalid JSONPath {path!r}: {str(error).splitlines()[0]}") from None
 
 
 def write(steps: Sequence[Step]) -> str:
@@ -29,7 +44,7 @@ def read(path: str) -> list[Step]:
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None:
-            raise ValueError(f"{path!r} is no normalized path")
+            raise ValueError(f"{path!r} is not a valid normalized path")
         steps.append(found[1] or (int(found[2]) if found[2] else json.loads(found[3])))
         at = found.end()
     return steps

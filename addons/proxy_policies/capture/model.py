@@ -33,13 +33,13 @@ def media_type(headers: Headers) -> str:
 class Body:
     """The content of a message.
 
-    `content` has its content codings undone; `wire` is what was sent when that differs. `lost` is the
+    `content` has its content codings undone; `wire` is what was sent when that differs. `dropped` is the
     number of octets that were not kept (a body over the recorder's bound); `sha256` then names the whole.
     """
 
     content: bytes = b""
     wire: bytes | None = None
-    lost: int = 0
+    dropped: int = 0
     sha256: str = ""
 
 
@@ -75,7 +75,7 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class WebSocketMessage:
     """One WebSocket message."""
 
     from_client: bool
@@ -104,7 +104,7 @@ class Times:
 class Entry:
     """One exchange. `origin` is what the origin sent, where a policy changed it on its way to the client.
 
-    `facts` are JSON-safe: addresses and TLS of both sides. `extra` are fields of a foreign HAR that we carry.
+    `connection_info` is JSON-safe: addresses and TLS of both sides. `extra` are fields of a foreign HAR that we carry.
     """
 
     request: Request
@@ -112,12 +112,12 @@ class Entry:
     times: Times
     id: str = ""
     origin: Response | None = None
-    messages: tuple[Message, ...] = ()
+    messages: tuple[WebSocketMessage, ...] = ()
     close_code: int | None = None
     close_reason: str = ""
     closed_by_client: bool | None = None
     error: str = ""
     comment: str = ""
     trace: tuple[Mapping[str, Any], ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    connection_info: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)

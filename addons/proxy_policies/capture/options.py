@@ -8,10 +8,10 @@ from proxy_policies.later import later
 from proxy_policies.settings import Setting
 
 with later():
-    from proxy_policies.capture import redact
+    from proxy_policies.capture.secrets import redact
 
 
-def parse_rules(specs: Sequence[str]) -> redact.Rules:
+def parse_rules(specs: Sequence[str]) -> redact.RedactionRules:
     """Read `capture_redact`; raises ValueError."""
     return redact.parse_rules(specs)
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from proxy_policies.capture import child
-from proxy_policies.capture.pytest_proxy import SessionProxy
+from proxy_policies.capture.runner import client_environment
+from proxy_policies.capture.runner.session_proxy import SessionProxy
 
 FOLDER = "captures"
 MODES = ("auto", "replay", "new", "record")
@@ -66,7 +66,7 @@ def _http_capture_proxy() -> Iterator[SessionProxy]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give marked tests the fixture."""
+    """Return marked tests the fixture."""
     for item in items:
         names = getattr(item, "fixturenames", None)
         if item.get_closest_marker("http_capture") and names is not None and "http_capture" not in names:
@@ -84,7 +84,7 @@ def http_capture(
     choice = request.config.getoption("--http-capture")
     is_recording = choice == "record" or (choice == "auto" and not path.exists())
     proxy = _http_capture_proxy
-    for name, value in child.environment({}, proxy.url, proxy.bundle, proxy.ca).items():
+    for name, value in client_environment.environment({}, proxy.url, proxy.bundle, proxy.ca).items():
         monkeypatch.setenv(name, value)
     mode = "record" if is_recording else "new" if choice == "new" else wanted.get("mode", "once")
     report = proxy.begin(path, mode, wanted)

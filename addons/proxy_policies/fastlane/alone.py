@@ -12,8 +12,8 @@ from typing import Any
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies import command_line
-from proxy_policies.capture.addon import Capture
-from proxy_policies.capture.replay_addon import Replay
+from proxy_policies.capture.record.addon import Capture
+from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.command_line import Said
 from proxy_policies.policy_file.addon import PolicyFile, entries_of
 from proxy_policies.policy_file.fitting import to_type

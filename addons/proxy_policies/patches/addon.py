@@ -16,7 +16,6 @@ from proxy_policies.patches import (
     half_close,
     http2_limits,
     interim,
-    played_websocket,
     proxy_password,
     retry,
     start_up,
@@ -24,6 +23,7 @@ from proxy_policies.patches import (
     streamed_later,
     turns,
     upstream_connect,
+    websocket_responder,
 )
 from proxy_policies.patches.patch import Patch
 
@@ -43,7 +43,7 @@ PATCHES: tuple[Patch, ...] = (
     *proxy_password.PATCHES,
     stored_bodies.PATCH,
     *streamed_later.PATCHES,
-    played_websocket.PATCH,
+    websocket_responder.PATCH,
     *start_up.PATCHES,
 )
 

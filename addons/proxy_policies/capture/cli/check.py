@@ -1,4 +1,4 @@
-"""`check` and `compare`: send a recording again and say what changed."""
+"""`check` and `compare`: send a run again and say what changed."""
 
 import argparse
 import json
@@ -12,68 +12,68 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from proxy_policies.capture import redact
-from proxy_policies.capture.checking import Recording, noise_file, refuse_unreachable
+from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
+from proxy_policies.capture.check.correlate import parse_carries
+from proxy_policies.capture.check.noise import Noise, parse_rules
+from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
+from proxy_policies.capture.check.sender import SendOptions, SendResult
+from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.cli.run import FAILED, proxy_settings, say
-from proxy_policies.capture.correlate import parse_carries
-from proxy_policies.capture.keyfile import load_key
-from proxy_policies.capture.noise import Noise, parse_rules
-from proxy_policies.capture.outcome import Outcome, Report, Rules
-from proxy_policies.capture.proxy_process import ProxyProcess
-from proxy_policies.capture.report.as_json import report_json
+from proxy_policies.capture.report.html_report import page_html
+from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.capture.report.junit import junit_xml
-from proxy_policies.capture.report.page import page_html
 from proxy_policies.capture.report.terminal import print_report
-from proxy_policies.capture.secrets import Placeholders
-from proxy_policies.capture.sending import Pace, Sent
-from proxy_policies.capture.targets import Target
-from proxy_policies.capture.vault import Vault, parse_secrets
+from proxy_policies.capture.runner.proxy_process import ProxyProcess
+from proxy_policies.capture.secrets import redact
+from proxy_policies.capture.secrets.keyfile import load_key
+from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
 
-Replies = Mapping[int, Sent]
+Replies = Mapping[int, SendResult]
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Send a recording to a new build and compare with the recording. Returns 0 the same, 1 changed, 2 not run."""
-    recording = _open(arguments)
-    targets = recording.targets(arguments.target)
+    """Send a run to a new build and compare with the run. Returns 0 the same, 1 changed, 2 not run."""
+    run = _open(arguments)
+    targets = run.targets(arguments.target)
     if not targets:
         say("nothing to send to: give --target URL")
         return FAILED
-    if _is_stuck(recording, targets):
+    if _report_missing_secrets(run, targets):
         return FAILED
     rounds = [targets, targets] if arguments.learn else [targets]
     began = time.time()
-    replies = _send_all(arguments, recording, rounds)
-    noise = _noise(arguments, recording, replies)
-    report = _report(arguments, recording, noise, began)
+    replies = _send_all(arguments, run, rounds)
+    noise = _noise(arguments, run, replies)
+    report = _report(arguments, run, noise, began)
     report.new = ", ".join(target.live for target in targets.values())
-    return _finish(arguments, report, recording.against_recording(replies[0], _rules(arguments, noise)), began)
+    return _finish(arguments, report, run.compare_with_recording(replies[0], _rules(arguments, noise)), began)
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Send a recording to two builds and compare their answers. Returns 0 the same, 1 different, 2 not run."""
-    recording = _open(arguments)
-    old, new = (recording.targets([url]) for url in (arguments.old, arguments.new))
-    if _is_stuck(recording, old) or _is_stuck(recording, new):
+    """Send a run to two builds and compare their answers. Returns 0 the same, 1 different, 2 not run."""
+    run = _open(arguments)
+    old, new = (run.targets([url]) for url in (arguments.old, arguments.new))
+    if _report_missing_secrets(run, old) or _report_missing_secrets(run, new):
         return FAILED
     rounds = [old, new, old] if arguments.learn else [old, new]
     began = time.time()
-    replies = _send_all(arguments, recording, rounds)
-    noise = _noise(arguments, recording, [replies[0], replies[-1]])
-    report = _report(arguments, recording, noise, began)
+    replies = _send_all(arguments, run, rounds)
+    noise = _noise(arguments, run, [replies[0], replies[-1]])
+    report = _report(arguments, run, noise, began)
     report.old, report.new = arguments.old, arguments.new
-    outcomes = recording.against_each_other(replies[0], replies[1], _rules(arguments, noise))
+    outcomes = run.compare_builds(replies[0], replies[1], _rules(arguments, noise))
     return _finish(arguments, report, outcomes, began)
 
 
-def _open(arguments: argparse.Namespace) -> Recording:
+def _open(arguments: argparse.Namespace) -> CheckRun:
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
-    return Recording(
+    return CheckRun(
         path,
-        Vault(secrets, placeholders),
+        SecretValues(secrets, placeholders),
         placeholders,
         redact.parse_rules(arguments.redact),
         parse_carries(arguments.carry),
@@ -87,27 +87,25 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
             raise FileNotFoundError(2, "no such folder", str(Path(name).parent))
 
 
-def _is_stuck(recording: Recording, targets: Mapping[str, Target]) -> bool:
-    """Say what is missing before anything is sent."""
-    refuse_unreachable(targets.values())
-    missing = recording.missing(targets)
-    for text in missing:
+def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
+    """Say what is unresolved before anything is sent."""
+    require_reachable(targets.values())
+    unresolved = run.unresolved(targets)
+    for text in unresolved:
         say(f"no value for {text}")
-    if missing:
+    if unresolved:
         say("give the values with --secret NAME=env:VAR or --secrets FILE, or say where they come from with --carry")
-    return bool(missing)
+    return bool(unresolved)
 
 
-def _send_all(
-    arguments: argparse.Namespace, recording: Recording, rounds: Sequence[Mapping[str, Target]]
-) -> list[Replies]:
-    pace = Pace(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
+def _send_all(arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, Target]]) -> list[Replies]:
+    pace = SendOptions(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
     settings = proxy_settings(arguments)
     replies: list[Replies] = []
-    with _progress(len(recording.order) * len(rounds)) as advance:
+    with _progress(len(run.order) * len(rounds)) as advance:
         for targets in rounds:  # a proxy for each: what one remembers of a build is nothing to the next
             with ProxyProcess(Path(arguments.confdir).expanduser(), settings) as proxy:
-                replies.append(recording.send(proxy.port, targets, pace, advance))
+                replies.append(run.send(proxy.port, targets, pace, advance))
     return replies
 
 
@@ -119,13 +117,13 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _noise(arguments: argparse.Namespace, recording: Recording, replies: Sequence[Replies]) -> Noise:
+def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Replies]) -> Noise:
     """Return the rules of noise beside the capture, with those just learned; these are kept there."""
-    path = Path(arguments.noise) if arguments.noise else noise_file(recording.path)
+    path = Path(arguments.noise) if arguments.noise else noise_file(run.path)
     known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
     if not arguments.learn:
         return Noise(known)
-    learned = [rule for rule in recording.noise_between(replies[0], replies[-1]) if rule not in known]
+    learned = [rule for rule in run.noise_between(replies[0], replies[-1]) if rule not in known]
     if learned:
         old = path.read_text(encoding="utf-8") if path.exists() else Noise().text()
         _write(path, (old + "".join(f"{rule}\n" for rule in learned)).encode())
@@ -133,14 +131,14 @@ def _noise(arguments: argparse.Namespace, recording: Recording, replies: Sequenc
     return Noise([*known, *learned])
 
 
-def _rules(arguments: argparse.Namespace, noise: Noise) -> Rules:
-    return Rules(noise, arguments.exact, arguments.slower)
+def _rules(arguments: argparse.Namespace, noise: Noise) -> CompareOptions:
+    return CompareOptions(noise, arguments.exact, arguments.slower)
 
 
-def _report(arguments: argparse.Namespace, recording: Recording, noise: Noise, began: float) -> Report:
-    links = [str(link) for link in recording.links]
+def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: float) -> Report:
+    links = [str(link) for link in run.links]
     rules = [str(rule) for rule in noise.rules]
-    return Report(recording.path.name, "recording", "", noise=rules, links=links, started=began)
+    return Report(run.path.name, "run", "", noise=rules, links=links, started=began)
 
 
 def _finish(arguments: argparse.Namespace, report: Report, outcomes: list[Outcome], began: float) -> int:

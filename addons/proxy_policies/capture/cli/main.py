@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from proxy_policies.capture.cli import check, run, tools
-from proxy_policies.capture.places import CaptureError
+from proxy_policies.capture.errors import CaptureError
 from proxy_policies.settings import parse_size
 
 CONFDIR = "~/.mitmproxy"
@@ -85,7 +85,7 @@ def _sent(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate", type=float, default=0, metavar="N", help="send at most so many a second")
     command.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for each answer (default 30)")
     command.add_argument("--keep-host", action="store_true", help="send the Host that was recorded")
-    command.add_argument("--carry", action="append", default=[], metavar="SPOT=SPOT", help="json:$.csrf=header:x-csrf")
+    command.add_argument("--carry", action="append", default=[], metavar="FROM=TO", help="json:$.csrf=header:x-csrf")
     command.add_argument("--show-links", action="store_true", help="print which values are carried over, as guessed")
     command.add_argument("--secret", action="append", default=[], metavar="NAME=env:VAR", help="a real value")
     command.add_argument("--secrets", action="append", default=[], metavar="FILE", help="real values, NAME=value lines")
@@ -96,7 +96,7 @@ def _sent(command: argparse.ArgumentParser) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of 1 or more")
     return int(text)
 
 

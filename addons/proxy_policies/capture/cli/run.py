@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proxy_policies.capture import child
-from proxy_policies.capture.places import CaptureError
-from proxy_policies.capture.proxy_process import ProxyProcess
-from proxy_policies.capture.reader import open_capture
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.runner import client_environment
+from proxy_policies.capture.runner.proxy_process import ProxyProcess
 
 FAILED = 2
 
@@ -47,7 +47,7 @@ def record(arguments: argparse.Namespace) -> int:
         target.replace(path)
     added = _count(path) - before
     if not added:
-        say(child.HINT.format(port=proxy.port, proxy=proxy.url))
+        say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
         return code or FAILED
     say(f"recorded {_exchanges(added)} into {path}")
     return code
@@ -68,7 +68,7 @@ def replay(arguments: argparse.Namespace) -> int:
         settings += [f"capture_file={path.resolve()}"] if arguments.mode == "new" else []
         code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
-    return code or _verdict(outcome, arguments.mode, child.HINT.format(port=proxy.port, proxy=proxy.url))
+    return code or _verdict(outcome, arguments.mode, client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
 
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
@@ -100,8 +100,8 @@ def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tu
     """Run the command with a proxy of these settings; its exit code, as a shell gives it."""
     with ProxyProcess(Path(arguments.confdir).expanduser(), settings) as proxy, _bundle(proxy) as folder:
         bundle = Path(folder) / "ca-bundle.pem"
-        child.write_bundle(bundle, proxy.ca, os.environ)
-        code = _run(arguments.command, child.environment(os.environ, proxy.url, bundle, proxy.ca))
+        client_environment.write_bundle(bundle, proxy.ca, os.environ)
+        code = _run(arguments.command, client_environment.environment(os.environ, proxy.url, bundle, proxy.ca))
     return code, proxy
 
 

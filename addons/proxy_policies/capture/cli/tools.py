@@ -10,15 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy_policies.capture import redact, writer
-from proxy_policies.capture.anyfile import read_any, same_key
 from proxy_policies.capture.cli.run import say
-from proxy_policies.capture.keyfile import load_key
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats import open_any, same_key
+from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Headers, media_type
-from proxy_policies.capture.places import CaptureError
-from proxy_policies.capture.report.as_json import body_lines
+from proxy_policies.capture.report.json_report import body_lines
 from proxy_policies.capture.report.terminal import short
-from proxy_policies.capture.secrets import Placeholders
+from proxy_policies.capture.secrets import redact
+from proxy_policies.capture.secrets.keyfile import load_key
+from proxy_policies.capture.secrets.placeholders import Placeholders
 
 
 def show(arguments: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def show(arguments: argparse.Namespace) -> int:
         mended.close()
         say(f"{path} is whole: {mended.count} entries")
         return 0
-    _, entries = read_any(path)
+    _, entries = open_any(path)
     console = Console(highlight=False)
     if arguments.entry:
         _print_entry(_numbered(entries, arguments.entry, path), console)
@@ -88,10 +89,10 @@ def scrub(arguments: argparse.Namespace) -> int:
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
     redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders)
-    log, entries = read_any(path)
+    log, entries = open_any(path)
     for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
         redactor.entry(entry)
-    _, entries = read_any(path)
+    _, entries = open_any(path)
     log = {**log, "_capture": {**log["_capture"], "key": placeholders.key_id}}
     count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
     say(f"scrubbed {count} entries into {target}")
@@ -101,7 +102,7 @@ def scrub(arguments: argparse.Namespace) -> int:
 def merge(arguments: argparse.Namespace) -> int:
     """Write several captures as one, by time; entries with the same id once."""
     target = Path(arguments.output)
-    opened = [read_any(Path(name)) for name in arguments.captures]
+    opened = [open_any(Path(name)) for name in arguments.captures]
     log = writer.new_log(same_key([log for log, _ in opened]))
     by_time = heapq.merge(*(_sorted(entries) for _, entries in opened), key=lambda entry: entry.times.request_start)
     count = writer.rewrite(target, log, _once(by_time))
@@ -126,7 +127,7 @@ def export(arguments: argparse.Namespace) -> int:
     source, target = Path(arguments.capture), Path(arguments.output)
     if target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
-    log, entries = read_any(source)
+    log, entries = open_any(source)
     if target.suffix in (".mitm", ".flow", ".flows"):
         count = _export_flows(target, entries)
     else:
@@ -136,7 +137,7 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
-    from proxy_policies.capture.flows import write_flow_file  # mitmproxy is slow to import: only when needed
+    from proxy_policies.capture.mitmproxy_flows import write_flow_file  # mitmproxy is slow to import: only when needed
 
     part = target.with_name(f".{target.name}.part")
     try:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
-from proxy_policies.capture.outcome import Outcome, Report
+from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2

@@ -18,7 +18,7 @@ const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 // What is searched: everything a reader could have seen of an entry.
 const haystacks = data.outcomes.map((o) =>
-  [o.title, o.url, o.why, ...o.changes.flatMap((c) => [c.place, asText(c.old ?? ""), asText(c.new ?? "")])].join("\n").toLowerCase());
+  [o.title, o.url, o.why, ...o.changes.flatMap((c) => [c.location, asText(c.old ?? ""), asText(c.new ?? "")])].join("\n").toLowerCase());
 
 const fits = { all: () => true, changed: (o) => o.verdict === "changed" || o.verdict === "error",
   same: (o) => o.verdict === "same", skipped: (o) => o.verdict === "skipped" };
@@ -119,7 +119,7 @@ function diff(rows) {
 }
 
 function changes(items, kind) {
-  return make("table", { class: `changes ${kind}` }, ...items.map((c) => make("tr", {}, cell("", c.place),
+  return make("table", { class: `changes ${kind}` }, ...items.map((c) => make("tr", {}, cell("", c.location),
     cell(c.old === null ? "" : "was", c.old === null ? "—" : asText(c.old)), cell(c.new === null ? "" : "is", c.new === null ? "—" : asText(c.new)))));
 }
 

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from proxy_policies.capture.diff import Change
-from proxy_policies.capture.outcome import Outcome, Report
+from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.outcome import Outcome, Report
 
 SHOWN_CHANGES = 8  # of one entry
 SHOWN_ENTRIES = 40
@@ -24,10 +24,10 @@ def short(value: Any) -> str:
 def change_line(change: Change) -> str:
     """Return a change on one line: `json:$.total: 12 → 13`."""
     if change.kind == "added":
-        return f"{change.place}: new: {short(change.new)}"
+        return f"{change.location}: new: {short(change.new)}"
     if change.kind == "removed":
-        return f"{change.place}: gone: {short(change.old)}"
-    return f"{change.place}: {short(change.old)} → {short(change.new)}"
+        return f"{change.location}: gone: {short(change.old)}"
+    return f"{change.location}: {short(change.old)} → {short(change.new)}"
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -51,7 +51,7 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def _change_text(change: Change) -> Text:
-    text = Text(f"      {change.place}  ", "cyan")
+    text = Text(f"      {change.location}  ", "cyan")
     if change.old is not None:
         text.append(short(change.old), "red")
     if change.old is not None and change.new is not None:

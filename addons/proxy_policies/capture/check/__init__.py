@@ -1,0 +1,1 @@
+"""Checks: a recording sent again, and what differs."""

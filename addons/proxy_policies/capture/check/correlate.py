@@ -1,0 +1,155 @@
+"""Values that a response handed out and later requests handed back: found in a recording, carried over when re-sending.
+
+A session cookie, a token, the id of what was just created: in the recording they are the same text in both
+places. When the recording is sent again, the live response's value at the same location takes its place.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from proxy_policies.capture import dynamic_values, locations
+from proxy_policies.capture.locations import Location
+from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.secrets.names import is_secret_name, words
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
+
+_ID_WORDS = frozenset(
+    ["id", "ids", "uuid", "guid", "key", "slug", "number", "no", "ref", "code", "handle", "cursor", "etag"]
+)
+_FREE = re.compile(r"(?=.*\d)\S{6,}\Z")  # long enough, and with a digit: not equal by chance
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What entry `source_entry` handed out at one location is handed back by entry `target_entry` at another."""
+
+    source_entry: int
+    source: str
+    target_entry: int
+    target: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"entry {self.source_entry + 1} {self.source} → entry {self.target_entry + 1} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class CarryRule:
+    """A rule of the user's: whatever was last handed out at one location is handed back at another, if it is there."""
+
+    source: str
+    target: str
+
+
+def parse_carries(specs: Iterable[str]) -> tuple[CarryRule, ...]:
+    """Read `LOCATION=LOCATION`, as `json:$.csrf=header:x-csrf-token`. Raises ValueError."""
+    carries = []
+    for spec in specs:
+        source, equals, target = spec.partition("=")
+        if not equals or ":" not in source or ":" not in target:
+            raise ValueError(f"{spec!r}: write where it comes from and where it goes: json:$.csrf=header:x-csrf-token")
+        carries.append(CarryRule(source, target))
+    return tuple(carries)
+
+
+def find_links(entries: Iterable[tuple[int, Entry]]) -> list[Link]:
+    """Return the guessed links of numbered entries, each from the latest response that handed the value out."""
+    handed_out: dict[str, tuple[int, Location]] = {}
+    links = []
+    for number, entry in entries:
+        links += [
+            Link(
+                handed_out[location.value][0],
+                handed_out[location.value][1].where,
+                number,
+                location.where,
+                location.value,
+            )
+            for location in _handed_back(entry)
+            if location.value in handed_out and _fit(handed_out[location.value][1], location)
+        ]
+        for location in locations.values_in_response(comparable_response(entry)):
+            if _is_correlatable(location):
+                known = handed_out.get(location.value)
+                if known is None or known[0] != number:  # the first location of a response is as good as its others
+                    handed_out[location.value] = (number, location)
+    return links
+
+
+def _handed_back(entry: Entry) -> Iterator[Location]:
+    """Yield the locations of a request and of what a WebSocket client says; each once."""
+    return iter(
+        dict.fromkeys(location for request in as_requests(entry) for location in locations.values_in_request(request))
+    )
+
+
+def _is_correlatable(location: Location) -> bool:
+    """Return whether a value may well be handed back: a secret, an identifier, or too odd to be there by chance."""
+    value = location.value
+    if len(value) > 4096 or not value:
+        return False
+    if PLACEHOLDER.search(value) or dynamic_values.kind_of(value) or is_secret_name(location.name):
+        return True
+    return _is_id(location.name) or bool(_FREE.match(value))
+
+
+def _is_id(name: str) -> bool:
+    parts = words(name)
+    return bool(parts) and parts[-1] in _ID_WORDS
+
+
+def _fit(source: Location, target: Location) -> bool:
+    """Return whether the value went from one location to the other, rather than being there by chance."""
+    value = source.value
+    if PLACEHOLDER.search(value) or dynamic_values.kind_of(value) or _FREE.match(value):
+        return not source.where.startswith("cookie:") or target.where.startswith(("cookie:", "header:", "form:"))
+    return _is_id(source.name) and (_is_id(target.name) or target.where.startswith("path:"))
+
+
+@dataclass(slots=True)
+class Correlator:
+    """Carries live values over while a recording is sent again."""
+
+    links: list[Link]
+    carries: tuple[CarryRule, ...] = ()
+    _by_target: Mapping[int, list[Link]] = field(init=False)
+    _wanted: Mapping[int, set[str]] = field(init=False)
+    _values: dict[tuple[int, str], str] = field(init=False, default_factory=dict)
+    _latest: dict[str, str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        by_target: dict[int, list[Link]] = defaultdict(list)
+        wanted: dict[int, set[str]] = defaultdict(set)
+        for link in self.links:
+            by_target[link.target_entry].append(link)
+            wanted[link.source_entry].add(link.source)
+        self._by_target, self._wanted = by_target, wanted
+
+    def learn(self, number: int, live: Response) -> None:
+        """Remember what the live response of an entry handed out."""
+        wanted = self._wanted.get(number, ())
+        sources = {carry.source for carry in self.carries}
+        if not wanted and not sources:
+            return
+        for location in locations.values_in_response(live):
+            if location.where in wanted:
+                self._values.setdefault((number, location.where), location.value)
+            if location.where in sources:
+                self._latest[location.where] = location.value
+
+    def apply(self, number: int, request: Request) -> Request:
+        """Return the request with live values at its linked locations."""
+        values = {
+            link.target: self._values[link.source_entry, link.source]
+            for link in self._by_target.get(number, ())
+            if (link.source_entry, link.source) in self._values
+        }
+        values |= {carry.target: self._latest[carry.source] for carry in self.carries if carry.source in self._latest}
+        return locations.set_values(request, values)
+
+    def needs(self, number: int) -> set[int]:
+        """Return the entries whose live responses this one needs."""
+        return {link.source_entry for link in self._by_target.get(number, ())}

@@ -1,0 +1,244 @@
+"""What differs between a recorded response and a live one: a list of changes, each at a named location.
+
+Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `json:PATH`, `text:LINE`, `body`, `time`, `error`. A
+placeholder equals any other: secrets differ each time, and that is their virtue.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxy_policies.capture import dynamic_values, json_path, parsed_body
+from proxy_policies.capture.json_path import Step
+from proxy_policies.capture.model import Headers, Response, header
+from proxy_policies.capture.parsed_body import BodyKind, Parsed
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.fields import split_list
+
+CACHE = "proxy-policies"
+"""Our cache's name in Cache-Status."""
+IGNORED_HEADERS = frozenset(
+    [
+        *("date", "age", "via", "connection", "keep-alive", "transfer-encoding", "content-length", "trailer"),
+        *("expires", "server-timing", "x-runtime", "x-response-time", "x-request-id", "x-correlation-id", "request-id"),
+        *(
+            "x-trace-id",
+            "traceparent",
+            "tracestate",
+            "x-amzn-trace-id",
+            "x-b3-traceid",
+            "cf-ray",
+            "x-served-by",
+            "x-timer",
+        ),
+        *("x-cache", "x-cache-hits", "cache-status", "alt-svc", "nel", "report-to", "set-cookie"),
+    ]
+)
+TEXT_LINES = 4000  # beyond this many lines a text is compared as a whole: difflib is quadratic
+LIST_ITEMS = 2000  # beyond this many items lists are compared index by index
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. `old` and `new` are JSON-safe; None where there is nothing."""
+
+    location: str
+    old: Any = None
+    new: Any = None
+    kind: str = "changed"
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Return whether both values are of the same kind that differs each time: two UUIDs, two timestamps."""
+        if not isinstance(self.old, str | int | float) or not isinstance(self.new, str | int | float):
+            return False
+        if self.location.startswith("text:"):
+            return dynamic_values.mask(str(self.old)) == dynamic_values.mask(str(self.new))
+        kind = dynamic_values.kind_of(str(self.old))
+        return bool(kind) and kind == dynamic_values.kind_of(str(self.new))
+
+
+def compare(old: Response, new: Response) -> list[Change]:
+    """Return what differs, most telling first; empty when they say the same."""
+    return [
+        *_status(old, new),
+        *_cache(old.headers, new.headers),
+        *_fields(old.headers, new.headers),
+        *_cookies(old, new),
+        *_bodies(old, new),
+    ]
+
+
+def _status(old: Response, new: Response) -> Iterator[Change]:
+    if old.status != new.status:
+        yield Change("status", old.status, new.status)
+
+
+def _cache(old: Headers, new: Headers) -> Iterator[Change]:
+    """Return whether our own cache answered one and not the other, as a changed rule makes it."""
+    before, after = (("from the cache" if _is_hit(headers) else "from the origin") for headers in (old, new))
+    if before != after:
+        yield Change("cache", before, after)
+
+
+def _is_hit(headers: Headers) -> bool:
+    """Read our member of Cache-Status (RFC 9211, section 2.1)."""
+    members = [member.split(";") for member in split_list(header(headers, "cache-status") or "")]
+    return any(name.strip() == CACHE and "hit" in map(str.strip, said) for name, *said in members)
+
+
+def _grouped(headers: Headers) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _fields(old: Headers, new: Headers) -> Iterator[Change]:
+    before, after = _grouped(old), _grouped(new)
+    for name in sorted({*before, *after} - IGNORED_HEADERS):
+        one, other = ", ".join(before.get(name, [])), ", ".join(after.get(name, []))
+        if name not in after:
+            yield Change(f"header:{name}", one, None, "removed")
+        elif name not in before:
+            yield Change(f"header:{name}", None, other, "added")
+        elif _mask_secrets(one) != _mask_secrets(other):
+            yield Change(f"header:{name}", one, other)
+
+
+def _cookies(old: Response, new: Response) -> Iterator[Change]:
+    """Compare cookies by name; of a value only whether there is one, of the attributes all but the dates."""
+    before, after = _cookie_jar(old.headers), _cookie_jar(new.headers)
+    for name in sorted({*before, *after}):
+        if before.get(name) != after.get(name):
+            kind = "changed" if name in before and name in after else "removed" if name in before else "added"
+            yield Change(f"cookie:{name}", before.get(name), after.get(name), kind)
+
+
+def _cookie_jar(headers: Headers) -> dict[str, str]:
+    jar = {}
+    for value in _grouped(headers).get("set-cookie", []):
+        pair, _, attributes = value.partition(";")
+        name, _, text = pair.partition("=")
+        kept = [part.strip() for part in attributes.split(";") if not part.strip().lower().startswith("expires=")]
+        jar[name.strip()] = "; ".join([f"{name.strip()}={'…' if text else ''}", *sorted(filter(None, kept))])
+    return jar
+
+
+def _mask_secrets(text: str) -> str:
+    return PLACEHOLDER.sub("<secret>", text)
+
+
+def _bodies(old: Response, new: Response) -> Iterator[Change]:
+    if old.body.content == new.body.content and not old.body.dropped:
+        return
+    before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
+    if before.kind is not after.kind:
+        yield Change("body", _summary(before), _summary(after))
+    elif before.kind is BodyKind.JSON:
+        yield from json_changes(before.value, after.value)
+    elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
+        yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML)
+    elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
+        return
+    elif before.canonical() != after.canonical():
+        yield Change("body", _summary(before), _summary(after))
+
+
+def _summary(parsed: Parsed) -> str:
+    if parsed.kind is BodyKind.BYTES:
+        return f"{parsed.size} octets, sha256 {parsed.sha256[:16]}…"
+    if parsed.kind is BodyKind.EMPTY:
+        return "empty"
+    value = parsed.value if isinstance(parsed.value, str) else json.dumps(parsed.value, ensure_ascii=False)
+    return f"{parsed.kind.value}: {value[:2000]}"
+
+
+def json_changes(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Change]:
+    """Yield what differs between two JSON values; equal parts cost one comparison."""
+    if old == new and repr(old) == repr(new):  # to Python true is 1, and to JSON it is not
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*old, *(name for name in new if name not in old)]:
+            yield from _member(old, new, name, steps)
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from _list_changes(old, new, steps)
+    elif not (
+        isinstance(old, str) and isinstance(new, str) and _mask_secrets(old) == _mask_secrets(new)
+    ) and not _same_number(old, new):
+        yield Change(f"json:{json_path.write(steps)}", old, new)
+
+
+def _same_number(old: Any, new: Any) -> bool:
+    """Return whether both are numbers of the same value: 1 and 1.0 are one number in JSON (RFC 8259 section 6)."""
+    both = (int, float)
+    return type(old) in both and type(new) in both and old == new
+
+
+def _member(old: dict[str, Any], new: dict[str, Any], name: str, steps: tuple[Step, ...]) -> Iterator[Change]:
+    location = f"json:{json_path.write((*steps, name))}"
+    if name not in new:
+        yield Change(location, old[name], None, "removed")
+    elif name not in old:
+        yield Change(location, None, new[name], "added")
+    else:
+        yield from json_changes(old[name], new[name], (*steps, name))
+
+
+def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...]) -> Iterator[Change]:
+    """Compare lists of one length index by index; else align what is equal and name what was added or removed."""
+    if len(old) == len(new) or max(len(old), len(new)) > LIST_ITEMS:
+        yield from _side_by_side(old, new, 0, steps)
+        return
+    before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield from _side_by_side(old[i1:i2], new[j1:j2], max(i1, j1) if i1 == i2 else i1, steps)
+
+
+def _side_by_side(old: Sequence[Any], new: Sequence[Any], start: int, steps: tuple[Step, ...]) -> Iterator[Change]:
+    for index in range(max(len(old), len(new))):
+        inner = (*steps, start + index)
+        location = f"json:{json_path.write(inner)}"
+        if index >= len(new):
+            yield Change(location, old[index], None, "removed")
+        elif index >= len(old):
+            yield Change(location, None, new[index], "added")
+        else:
+            yield from json_changes(old[index], new[index], inner)
+
+
+def lines_of(text: str, is_html: bool) -> list[str]:
+    """Return a text's lines; HTML without line ends is broken between its tags."""
+    if is_html:
+        text = text.replace("><", ">\n<")
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def text_changes(old: str, new: str, is_html: bool = False) -> Iterator[Change]:
+    """Yield each run of lines that differs; `text:LINE` counts from 1 in the old text."""
+    before, after = lines_of(old, is_html), lines_of(new, is_html)
+    if max(len(before), len(after)) > TEXT_LINES:
+        if _mask_secrets(old) != _mask_secrets(new):
+            yield Change("text:1", f"{len(before)} lines", f"{len(after)} lines")
+        return
+    one, other = ([_mask_secrets(line) for line in lines] for lines in (before, after))
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if tag == "replace" and i2 - i1 == j2 - j1:
+            yield from (Change(f"text:{i1 + k + 1}", before[i1 + k], after[j1 + k]) for k in range(i2 - i1))
+        elif tag != "equal":
+            kind = {"insert": "added", "delete": "removed", "replace": "changed"}[tag]
+            yield Change(f"text:{i1 + 1}", _joined(before[i1:i2]), _joined(after[j1:j2]), kind)
+
+
+def _joined(lines: Sequence[str]) -> str | None:
+    return "\n".join(lines) if lines else None
+
+
+def slower(old: float, new: float, factor: float, least: float = 0.1) -> list[Change]:
+    """Return a change when it took `factor` times as long, and at least `least` seconds longer."""
+    if factor <= 0 or new < old * factor or new - old < least:
+        return []
+    return [Change("time", f"{old * 1000:.0f} ms", f"{new * 1000:.0f} ms")]

@@ -1,0 +1,164 @@
+"""Noise: what differs between two runs of the same build, kept as rules that people can read and edit.
+
+    GET /orders/*      header:x-node
+    GET /orders/*      json:$.items[*].updated
+    GET /              text:^Rendered in .* ms$
+
+A rule is a method, a path in which `*` stands for any segment, and a location; it is for requests like these only.
+A JSON location covers all that is inside it. Lines that begin with `#` are comments.
+"""
+
+import re
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.model import Request
+
+HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
+_VALUE = string.ascii_letters + string.digits + "-_:.,+/"
+"""What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
+_KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NoiseRule:
+    """One rule of noise."""
+
+    method: str
+    path: str
+    location: str
+    _pattern: "re.Pattern[str] | None" = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.location}"
+
+    def matches(self, change: Change) -> bool:
+        """Return whether this change is noise, for a request the rule is for."""
+        if self.location.startswith("text:"):
+            return change.location.startswith("text:") and self._matches_lines(change)
+        if not self.location.startswith("json:"):
+            return self.location == change.location
+        location = _any_index(change.location)
+        wanted = _any_index(self.location)
+        return location == wanted or location.startswith((f"{wanted}.", f"{wanted}["))
+
+    def _matches_lines(self, change: Change) -> bool:
+        pattern = self._pattern or re.compile(self.location[5:])
+        lines = [*_lines(change.old), *_lines(change.new)]
+        return all(pattern.search(line) for line in lines)
+
+
+def parse_rules(text: str, source: str = "noise") -> list[NoiseRule]:
+    """Read rules, one to a line. Raises ValueError naming the line."""
+    rules = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        rules.append(_parse(line.split(None, 2), f"{source}, line {number}"))
+    return rules
+
+
+def _parse(parts: list[str], source: str) -> NoiseRule:
+    if len(parts) != 3 or not parts[2].startswith(_KINDS):
+        raise ValueError(f"{source}: write METHOD PATH LOCATION, as: GET /orders/* json:$.updated")
+    location = parts[2].rstrip()
+    try:
+        pattern = re.compile(location[5:]) if location.startswith("text:") else None
+    except re.error as error:
+        raise ValueError(f"{source}: {location[5:]!r} is not a valid regular expression: {error}") from None
+    return NoiseRule(parts[0], parts[1], location, pattern)
+
+
+def request_pattern(request: Request) -> tuple[str, str]:
+    """Return the method, and the path with `*` for every segment that is a number or differs each time."""
+    segments = urlsplit(request.url).path.split("/") or ["", ""]
+    return request.method, "/".join(_shape(segment) for segment in segments) or "/"
+
+
+def _shape(segment: str) -> str:
+    return "*" if segment.isdigit() or dynamic_values.kind_of(segment) else segment.replace(" ", "%20")
+
+
+def learn(request: Request, changes: Iterable[Change]) -> list[NoiseRule]:
+    """Return the rules that take these changes, seen between two runs of one build, for noise."""
+    method, path = request_pattern(request)
+    locations = {location for change in changes for location in _locations(change)}
+    return sorted(_parse([method, path, location], "learned") for location in locations)
+
+
+def _locations(change: Change) -> list[str]:
+    if change.location.startswith("json:"):
+        return [_any_index(change.location)]
+    if not change.location.startswith("text:"):
+        return [change.location]
+    old, new = _lines(change.old), _lines(change.new)
+    if len(old) == len(new):
+        return [f"text:{_common(one, other)}" for one, other in zip(old, new, strict=True)]
+    return [f"text:^{re.escape(line)}$" for line in (*old, *new)]
+
+
+def _lines(text: object) -> list[str]:
+    return [] if text is None else str(text).split("\n")
+
+
+def _common(one: str, other: str) -> str:
+    """Return a pattern for what two lines have in common at their beginning and end."""
+    head = 0
+    while head < min(len(one), len(other)) and one[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(one), len(other)) - head and one[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    return f"^{_escape(_before_value(one[:head]))}.*{_escape(_after_value(one[len(one) - tail :]))}$"
+
+
+def _before_value(head: str) -> str:
+    """Cut what two lines begin with where a value that differs each time may begin, though these two shared a part."""
+    spans = dynamic_values.spans(head)
+    return head[: spans[0][0]] if spans else head.rstrip(_VALUE)
+
+
+def _after_value(tail: str) -> str:
+    spans = dynamic_values.spans(tail)
+    return tail[spans[-1][1] :] if spans else tail.lstrip(_VALUE)
+
+
+def _escape(text: str) -> str:
+    """Escape for a pattern, leaving spaces readable."""
+    return re.escape(text).replace("\\ ", " ").replace("\\-", "-")
+
+
+def _any_index(location: str) -> str:
+    return re.sub(r"\[\d+\]", "[*]", location)
+
+
+class Noise:
+    """Rules by the requests they are for."""
+
+    def __init__(self, rules: Iterable[NoiseRule] = ()) -> None:
+        self.rules = sorted(set(rules))
+        self._patterns = [(rule, _path_pattern(rule.path)) for rule in self.rules]
+
+    def split(self, request: Request, changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
+        """Return the changes that count, and those that are noise."""
+        path = urlsplit(request.url).path or "/"
+        rules = [
+            rule for rule, found in self._patterns if rule.method in (request.method, "*") and found.fullmatch(path)
+        ]
+        counted: list[Change] = []
+        noisy: list[Change] = []
+        for change in changes:
+            (noisy if any(rule.matches(change) for rule in rules) else counted).append(change)
+        return counted, noisy
+
+    def text(self) -> str:
+        """Return the rules as the text of a rules file."""
+        return HEAD + "".join(f"{rule}\n" for rule in self.rules)
+
+
+def _path_pattern(path: str) -> "re.Pattern[str]":
+    return re.compile("[^/]*".join(re.escape(part) for part in path.split("*")).replace("[^/]*[^/]*", ".*"))

@@ -1,0 +1,113 @@
+"""The outcome of a check: for each entry what changed, and of all of them how many."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from proxy_policies.capture.check.diff import Change, compare, slower
+from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.model import Request, Response
+
+MAX_DETAILED = 2000  # entries whose responses are kept, to be laid side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One entry: both responses where they differ, the changes that count, and how many were passed over."""
+
+    number: int
+    request: Request
+    old_status: int
+    new_status: int
+    old_seconds: float
+    new_seconds: float
+    changes: tuple[Change, ...] = ()
+    ignored: tuple[Change, ...] = ()
+    error: str = ""
+    skipped: str = ""
+    old: Response | None = None
+    new: Response | None = None
+
+    @property
+    def verdict(self) -> str:
+        """`same`, `changed`, `error` or `skipped`."""
+        if self.skipped:
+            return "skipped"
+        return "error" if self.error else "changed" if self.changes else "same"
+
+    @property
+    def title(self) -> str:
+        """`GET /orders?page=2`."""
+        parts = urlsplit(self.request.url)
+        return f"{self.request.method} {parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class CompareOptions:
+    """What counts as a change. `exact`: dynamic values too; `factor`: slower by this much (0: never)."""
+
+    noise: Noise
+    exact: bool = False
+    factor: float = 0.0
+
+
+def evaluate(
+    number: int, request: Request, old: Response, old_seconds: float, sent: SendResult, rules: CompareOptions
+) -> Outcome:
+    """Compare what was with what came."""
+    new = sent.response
+    if new is None:
+        return Outcome(number, request, old.status, 0, old_seconds, 0, error=sent.error, skipped=sent.skipped, old=old)
+    changes = compare(old, new)
+    counted = [change for change in changes if rules.exact or not change.is_dynamic]
+    counted, noisy = rules.noise.split(request, counted + slower(old_seconds, sent.seconds, rules.factor))
+    ignored = [*noisy, *(change for change in changes if not rules.exact and change.is_dynamic)]
+    return Outcome(
+        number,
+        request,
+        old.status,
+        new.status,
+        old_seconds,
+        sent.seconds,
+        tuple(counted),
+        tuple(ignored),
+        old=old if counted else None,
+        new=new if counted else None,
+    )
+
+
+def drop_excess_bodies(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Yield the outcomes, with responses for the first `MAX_DETAILED` only: everything may have changed."""
+    kept = 0
+    for outcome in outcomes:
+        kept += outcome.old is not None
+        yield outcome if kept <= MAX_DETAILED else replace(outcome, old=None, new=None)
+
+
+@dataclass(slots=True)
+class Report:
+    """All outcomes of a run, in the order of the recording."""
+
+    capture: str
+    old: str
+    new: str
+    outcomes: Sequence[Outcome] = ()
+    noise: Sequence[str] = ()
+    links: Sequence[str] = ()
+    seconds: float = 0.0
+    started: float = 0.0
+    policies: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
+        """Take the outcomes and count them."""
+        self.outcomes = outcomes
+        self.seconds = seconds
+        verdicts = [outcome.verdict for outcome in outcomes]
+        self.counts = {verdict: verdicts.count(verdict) for verdict in ("same", "changed", "error", "skipped")}
+
+    @property
+    def exit_code(self) -> int:
+        """0 the same, 1 differences; an entry that could not be sent is a difference."""
+        return 1 if self.counts.get("changed") or self.counts.get("error") else 0

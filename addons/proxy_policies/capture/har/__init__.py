@@ -1,0 +1,1 @@
+"""HAR files: read, written and indexed, ours framed by lines and those of others."""

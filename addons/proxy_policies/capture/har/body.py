@@ -1,0 +1,118 @@
+"""Bodies in a HAR file: readable text where it is text, base64 where it is not, and the wire's octets when they differ.
+
+A `_wire` names the content it belongs to by a digest: when somebody edits the text by hand, the edit wins.
+A `_file` (Playwright's convention) is the content beside the capture, named by its hash.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from proxy_policies.capture.har.json_cursor import JsonCursor
+from proxy_policies.capture.model import Body
+
+Attach = Callable[[bytes], str]  # keeps content beside the capture and returns its file name
+Fetch = Callable[[str], bytes]  # the reverse; raises OSError
+
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
+
+
+def charset(mime: str) -> str:
+    """Return the charset that a media type declares and Python knows, else utf-8."""
+    found = _CHARSET.search(mime)
+    name = found.group(1) if found else "utf-8"
+    try:
+        "".encode(name)
+    except LookupError:
+        return "utf-8"
+    return name
+
+
+def as_text(content: bytes, mime: str) -> str | None:
+    """Return the content as text when that loses nothing, else None."""
+    name = charset(mime)
+    try:
+        text = content.decode(name)
+        return text if text.encode(name) == content else None
+    except (UnicodeError, LookupError):
+        return None
+
+
+def digest(content: bytes) -> str:
+    """Return the short digest that ties `_wire` to its content."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None) -> dict[str, Any]:
+    """Return a body's HAR fields. `binary` names where base64 goes: `encoding` in responses, `_data` in requests."""
+    fields: dict[str, Any] = {"mimeType": mime, **_content(body.content, mime, binary, attach)}
+    if body.wire is not None:
+        fields["_wire"] = {"of": digest(body.content), "data": as_base64(body.wire)}
+    if body.dropped:
+        fields["_lost"] = body.dropped
+    if body.sha256:
+        fields["_sha256"] = body.sha256
+    return fields
+
+
+def _content(content: bytes, mime: str, binary: str, attach: Attach | None) -> dict[str, Any]:
+    if attach is not None:
+        return {"text": "", "_file": attach(content)}
+    text = as_text(content, mime)
+    if text is not None:
+        return {"text": text}
+    if binary == "encoding":
+        return {"text": as_base64(content), "encoding": "base64"}
+    return {"text": "", binary: as_base64(content)}
+
+
+def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:
+    """Return the body at a HAR `content` or `postData` object. Raises CaptureError."""
+    content = _read_content(cursor, fetch)
+    wire = cursor["_wire"]
+    return Body(
+        content,
+        wire=from_base64(wire["data"]) if wire.value is not None and wire["of"].text() == digest(content) else None,
+        dropped=int(cursor["_lost"].number(0)),
+        sha256=cursor["_sha256"].text(""),
+    )
+
+
+def _read_content(cursor: JsonCursor, fetch: Fetch | None) -> bytes:
+    if cursor["_file"].value is not None:
+        return _fetched(cursor["_file"], fetch)
+    if cursor["_data"].value is not None:
+        return from_base64(cursor["_data"])
+    text = cursor["text"].text("")
+    if cursor["encoding"].text("").lower() == "base64":
+        return from_base64(cursor["text"])
+    try:
+        return text.encode(charset(cursor["mimeType"].text("")))
+    except UnicodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _fetched(cursor: JsonCursor, fetch: Fetch | None) -> bytes:
+    name = cursor.text()
+    try:
+        return fetch(name) if fetch else b""
+    except OSError as error:
+        raise cursor.wrong(f"cannot read {name}: {error.strerror or error}") from None
+    except ValueError as error:
+        raise cursor.wrong(str(error)) from None
+
+
+def as_base64(data: bytes) -> str:
+    """Return the octets in base64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_base64(cursor: JsonCursor) -> bytes:
+    """Return the octets of the base64 at a cursor. Raises CaptureError."""
+    try:
+        return base64.b64decode(cursor.text(), validate=True)
+    except (binascii.Error, ValueError):
+        raise cursor.wrong("not base64") from None

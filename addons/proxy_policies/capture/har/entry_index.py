@@ -1,0 +1,41 @@
+"""A capture's entries by number, without holding them all in memory."""
+
+import json
+from pathlib import Path
+
+from proxy_policies.capture.har import line_framing
+from proxy_policies.capture.har.entry_reader import read_entry
+from proxy_policies.capture.har.reader import Capture
+from proxy_policies.capture.model import Entry
+
+
+class EntryIndex:
+    """Entries by number: read from the file again when it is framed by lines, kept when it is not."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._spans = _spans(capture.path) if capture.framed else []
+        self._kept = [] if capture.framed else list(capture)
+
+    def __len__(self) -> int:
+        return len(self._spans) or len(self._kept)
+
+    def __getitem__(self, number: int) -> Entry:
+        """Return one entry. Raises OSError and CaptureError when the file has changed meanwhile."""
+        if self._kept:
+            return self._kept[number]
+        start, end = self._spans[number]
+        with self._capture.path.open("rb") as file:
+            file.seek(start)
+            text = file.read(end - start)
+        return read_entry(json.loads(text.removeprefix(b",")), f"entry {number + 1}", self._capture.fetch)
+
+
+def _spans(path: Path) -> list[tuple[int, int]]:
+    with path.open("rb") as file:
+        start = base = len(file.readline())
+        spans = []
+        for _, after in line_framing.entries(file):
+            spans.append((start, base + after))
+            start = base + after
+        return spans

@@ -1,0 +1,179 @@
+"""A HAR entry object, ours or a foreign one, as an entry. A wrong field raises CaptureError with its path."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from proxy_policies.capture.har import body as har_body
+from proxy_policies.capture.har.body import Fetch
+from proxy_policies.capture.har.json_cursor import JsonCursor
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
+
+VERSIONS = {  # how Chrome, Firefox, Safari and mitmproxy spell the versions
+    "h2": "HTTP/2",
+    "http/2.0": "HTTP/2",
+    "http/2": "HTTP/2",
+    "h3": "HTTP/3",
+    "http/3.0": "HTTP/3",
+    "http/3": "HTTP/3",
+    "http/1.1": "HTTP/1.1",
+    "http/1": "HTTP/1.1",
+    "http/1.0": "HTTP/1.0",
+    "": "HTTP/1.1",
+    "unknown": "HTTP/1.1",
+}
+BODILESS = frozenset({204, 304})
+"""Statuses without content (RFC 9110 section 6.4.1). Under 304 Firefox writes what its cache had."""
+CLOSED_BY = {"client": True, "server": False}
+_READ = {
+    *("startedDateTime", "time", "request", "response", "cache", "timings", "comment", "serverIPAddress"),
+    *("_id", "_times", "_origin", "_webSocketMessages", "_closeCode", "_closeReason", "_closedBy"),
+    *("_error", "_trace", "_facts"),
+}
+
+
+def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
+    """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`."""
+    cursor = JsonCursor(value, path)
+    mapping = cursor.mapping()
+    response = _response(cursor["response"], fetch)
+    if response.status in BODILESS and cursor["_times"].value is None:
+        response = replace(response, body=Body())
+    return Entry(
+        request=_request(cursor["request"], fetch),
+        response=response,
+        times=_times(cursor),
+        id=cursor["_id"].text(""),
+        origin=_origin(cursor["_origin"], response, fetch),
+        messages=tuple(_message(item) for item in cursor["_webSocketMessages"]),
+        close_code=None if mapping.get("_closeCode") is None else int(cursor["_closeCode"].number()),
+        close_reason=cursor["_closeReason"].text(""),
+        closed_by_client=CLOSED_BY.get(cursor["_closedBy"].text("")),
+        error=_error(cursor["_error"]),
+        comment=cursor["comment"].text(""),
+        trace=tuple(note.mapping() for note in cursor["_trace"]),
+        connection_info=_connection_info(cursor),
+        extra={name: item for name, item in mapping.items() if name not in _READ},
+    )
+
+
+def _connection_info(cursor: JsonCursor) -> Mapping[str, Any]:
+    own = cursor["_facts"]
+    if own.value is not None:
+        return own.mapping()
+    address = cursor["serverIPAddress"].text("")
+    return {"server_ip": address} if address else {}
+
+
+def _error(cursor: JsonCursor) -> str:
+    return cursor.value if isinstance(cursor.value, str) else ""
+
+
+def _pairs(cursor: JsonCursor) -> Headers:
+    return tuple(_pair(item) for item in cursor)
+
+
+def _pair(cursor: JsonCursor) -> tuple[str, str]:
+    """Return a field. A character that no octet stands for is kept as its UTF-8 octets."""
+    return _octets(cursor["name"].text()), _octets(cursor["value"].text(""))
+
+
+def _octets(text: str) -> str:
+    try:
+        text.encode("latin-1")
+    except UnicodeError:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
+
+
+def _version(cursor: JsonCursor) -> str:
+    text = cursor.text("")
+    return VERSIONS.get(text.lower(), text)
+
+
+def _request(cursor: JsonCursor, fetch: Fetch | None) -> Request:
+    url = cursor["url"].text()
+    if not urlsplit(url).scheme:
+        raise cursor["url"].wrong(f"not an absolute URL: {url[:80]!r}")
+    body = cursor["postData"]
+    return Request(
+        method=cursor["method"].text(),
+        url=url,
+        headers=_without_pseudo(_pairs(cursor["headers"])),
+        body=_read_post(body, fetch) if body.value is not None else Body(),
+        version=_version(cursor["httpVersion"]),
+        trailers=_pairs(cursor["_trailers"]),
+        target=cursor["_target"].text(""),
+    )
+
+
+def _read_post(cursor: JsonCursor, fetch: Fetch | None) -> Body:
+    """Return the body of `postData`; Firefox and Charles give a form's `params` without its `text`."""
+    if cursor["text"].value is None and cursor["params"].value:
+        pairs = [_pair(item) for item in cursor["params"]]
+        return Body("&".join(f"{name}={value}" for name, value in pairs).encode("latin-1"))
+    return har_body.read_body(cursor, fetch)
+
+
+def _without_pseudo(headers: Headers) -> Headers:
+    """Return the fields without HTTP/2's pseudo-header fields, which Chrome lists among them."""
+    return tuple(pair for pair in headers if not pair[0].startswith(":"))
+
+
+def _response(cursor: JsonCursor, fetch: Fetch | None) -> Response:
+    if cursor.value is None:
+        return Response(0)
+    content = cursor["content"]
+    return Response(
+        status=int(cursor["status"].number(0)),
+        reason=cursor["statusText"].text(""),
+        headers=_without_pseudo(_pairs(cursor["headers"])),
+        body=har_body.read_body(content, fetch) if content.value is not None else Body(),
+        version=_version(cursor["httpVersion"]),
+        trailers=_pairs(cursor["_trailers"]),
+    )
+
+
+def _origin(cursor: JsonCursor, response: Response, fetch: Fetch | None) -> Response | None:
+    if cursor.value is None:
+        return None
+    origin = _response(cursor, fetch)
+    content = cursor["content"]
+    return replace(origin, body=response.body) if content.value and content["_same"].flag() else origin
+
+
+def _message(cursor: JsonCursor) -> WebSocketMessage:
+    text = cursor["opcode"].number(1) == 1
+    data = cursor["data"].text("")
+    return WebSocketMessage(
+        from_client=cursor["type"].text() == "send",
+        text=text,
+        data=data.encode("utf-8", "surrogateescape") if text else har_body.from_base64(cursor["data"]),
+        time=cursor["time"].number(0),
+    )
+
+
+def _times(cursor: JsonCursor) -> Times:
+    own = [item.optional_number() for item in cursor["_times"]]
+    if len(own) == 4 and own[0] is not None:
+        return Times(own[0], *own[1:])
+    start = _started(cursor["startedDateTime"])
+    total = max(0.0, cursor["time"].number(0)) / 1000
+    timings = cursor["timings"]
+    wait = receive = 0.0
+    if timings.value is not None:
+        wait, receive = timings["wait"].number(0), timings["receive"].number(0)
+    end = start + total
+    first = max(start, end - max(0.0, receive) / 1000)
+    return Times(start, max(start, first - max(0.0, wait) / 1000), first, end)
+
+
+def _started(cursor: JsonCursor) -> float:
+    text = cursor.text()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise cursor.wrong(f"not a date and time: {text[:40]!r}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

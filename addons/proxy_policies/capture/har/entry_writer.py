@@ -1,0 +1,144 @@
+"""An entry as the JSON of HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec/).
+
+The standard fields say what other tools understand; what they cannot say goes into fields that begin with
+an underscore, so that reading the entry again gives the very same value.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from proxy_policies.capture.har import body as har_body
+from proxy_policies.capture.har.body import Attach
+from proxy_policies.capture.har.entry_reader import CLOSED_BY
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage, header
+
+FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
+
+
+class ExternalBodies:
+    """Says which bodies go beside the capture: those of more than `over` octets."""
+
+    def __init__(self, over: int, attach: Attach) -> None:
+        self.over = over
+        self.attach = attach
+
+    def of(self, body: Body) -> Attach | None:
+        """Return the function that keeps this body, or None when it stays in the file."""
+        return self.attach if len(body.content) > self.over else None
+
+
+def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str, Any]:
+    """Return the entry as a HAR entry object."""
+    fields: dict[str, Any] = {
+        "startedDateTime": datetime.fromtimestamp(entry.times.request_start, UTC).isoformat(timespec="microseconds"),
+        "time": round(entry.times.seconds * 1000, 3),
+        "request": _request(entry.request, beside),
+        "response": _response(entry.response, beside),
+        "cache": {},
+        "timings": _timings(entry.times),
+    }
+    optional = {
+        "serverIPAddress": entry.connection_info.get("server_ip"),
+        "comment": entry.comment,
+        "_id": entry.id,
+        "_times": _times(entry.times),
+        "_origin": _origin(entry.origin, entry.response, beside) if entry.origin else None,
+        "_webSocketMessages": [_message(message) for message in entry.messages],
+        "_closeCode": entry.close_code,
+        "_closeReason": entry.close_reason,
+        "_closedBy": next((name for name, by_client in CLOSED_BY.items() if by_client is entry.closed_by_client), ""),
+        "_error": entry.error,
+        "_trace": [dict(note) for note in entry.trace],
+        "_facts": dict(entry.connection_info),
+    }
+    fields |= {name: value for name, value in optional.items() if value or value == 0}
+    return {**entry.extra, **fields}
+
+
+def _pairs(headers: Headers) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
+
+
+def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
+    body, mime = request.body, header(request.headers, "content-type") or ""
+    fields: dict[str, Any] = {
+        "method": request.method,
+        "url": request.url,
+        "httpVersion": request.version,
+        "cookies": _cookies(header(request.headers, "cookie")),
+        "headers": _pairs(request.headers),
+        "queryString": _pairs(tuple(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))),
+        "headersSize": -1,
+        "bodySize": len(body.content if body.wire is None else body.wire),
+    }
+    if body != Body():
+        fields["postData"] = har_body.write_body(body, mime, "_data", beside.of(body) if beside else None)
+    if request.trailers:
+        fields["_trailers"] = _pairs(request.trailers)
+    if request.target:
+        fields["_target"] = request.target
+    return fields
+
+
+def _cookies(value: str | None) -> list[dict[str, str]]:
+    parts = [part.strip().partition("=") for part in (value or "").split(";")]
+    return [{"name": name, "value": text} for name, _, text in parts if name]
+
+
+def _response(response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
+    body, mime = response.body, header(response.headers, "content-type") or ""
+    content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
+    fields: dict[str, Any] = {
+        "status": response.status,
+        "statusText": response.reason,
+        "httpVersion": response.version,
+        "cookies": [
+            cookie
+            for name, value in response.headers
+            if name.lower() == "set-cookie"
+            for cookie in _cookies(value.partition(";")[0])
+        ],
+        "headers": _pairs(response.headers),
+        "content": {"size": len(body.content), **content},
+        "redirectURL": header(response.headers, "location") or "",
+        "headersSize": -1,
+        "bodySize": len(body.content if body.wire is None else body.wire),
+    }
+    if response.trailers:
+        fields["_trailers"] = _pairs(response.trailers)
+    return fields
+
+
+def _origin(origin: Response, response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
+    """Return what the origin sent; a body that reached the client unchanged is not written twice."""
+    if origin.body == response.body:
+        return _response(replace(origin, body=Body()), beside) | {"content": {"_same": True}}
+    return _response(origin, beside)
+
+
+def _message(message: WebSocketMessage) -> dict[str, Any]:
+    """Return a WebSocket message as Chrome's devtools write it: opcode 1 is text, 2 is base64."""
+    data = message.data.decode("utf-8", "surrogateescape") if message.text else har_body.as_base64(message.data)
+    return {
+        "type": "send" if message.from_client else "receive",
+        "time": message.time,
+        "opcode": 1 if message.text else 2,
+        "data": data,
+    }
+
+
+def _times(times: Times) -> list[float | None]:
+    return [times.request_start, times.request_end, times.response_start, times.response_end]
+
+
+def _timings(times: Times) -> dict[str, float]:
+    def span(start: float | None, end: float | None) -> float:
+        return round(max(0.0, end - start) * 1000, 3) if start and end else 0
+
+    return {
+        "send": span(times.request_start, times.request_end),
+        "wait": span(times.request_end, times.response_start),
+        "receive": span(times.response_start, times.response_end),
+    }

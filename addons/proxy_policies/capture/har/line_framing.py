@@ -1,0 +1,106 @@
+"""A HAR file that is also framed by lines, so that it can be written as it grows and mended when torn.
+
+    {"log": {…, "entries": [        the head, one line
+    {                               an entry begins with a brace in the first column
+     "request": …                   its inner lines begin with a space
+    }                               and it is whole once its closing brace stands alone
+    ,{                              the next one brings its comma
+    }
+    ]}}                             the tail: the file is whole
+
+JSON text never holds a raw line feed, so the first column alone says where we are. Whatever follows the
+last whole entry of a torn file is the entry that was being written.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+HEAD_END = b'"entries": ['
+TAIL = b"]}}\n"
+DEPTH = 4  # entry, request, headers, header: one header field to a line
+
+
+def head_line(log: dict[str, Any]) -> bytes:
+    """Return the first line: the log object without its entries, left open."""
+    text = json.dumps({**{name: value for name, value in log.items() if name != "entries"}, "entries": []})
+    return b'{"log": ' + text.removesuffix("]}").encode() + b"\n"
+
+
+def read_head(line: bytes) -> dict[str, Any] | None:
+    """Return the log object of a head line, or None when the file is not framed by lines."""
+    if not line.rstrip().endswith(HEAD_END):
+        return None
+    try:
+        value = json.loads(line.rstrip() + b"]}}")
+    except ValueError:
+        return None
+    log = value.get("log") if isinstance(value, dict) else None
+    return {name: item for name, item in log.items() if name != "entries"} if isinstance(log, dict) else None
+
+
+def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
+    """Return an entry object as its lines; every entry but the first brings its comma."""
+    text = _lay_out(fields, 1)
+    return (("" if first else ",") + text + "\n").encode("utf-8", "surrogatepass")
+
+
+def _lay_out(value: Any, depth: int) -> str:
+    """Return JSON with one member to a line down to DEPTH: read in review, and compared line by line."""
+    pad = " " * depth
+    if isinstance(value, dict) and value and depth < DEPTH and not _is_leaf(value, depth):
+        inner = [f"{pad}{_dump(str(name))}: {_lay_out(item, depth + 1)}" for name, item in value.items()]
+        return "{\n" + ",\n".join(inner) + "\n" + " " * (depth - 1) + "}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(pad + _dump(item) for item in value) + "\n" + " " * (depth - 1) + "]"
+    return _dump(value)
+
+
+def _is_leaf(value: dict[str, Any], depth: int) -> bool:
+    return depth > 1 and not any(isinstance(item, dict | list) or len(str(item)) > 60 for item in value.values())
+
+
+def _dump(value: Any) -> str:
+    if value.__class__ is int:
+        return str(value)
+    text = _READABLE.encode(value)
+    return text if text.isascii() or _encodable(text) else _ASCII.encode(value)
+
+
+_READABLE = json.JSONEncoder(ensure_ascii=False)
+_ASCII = json.JSONEncoder()
+_SEPARATORS = re.compile("[\u2028\u2029\x85\ud800-\udfff]")
+
+
+def _encodable(text: str) -> bool:
+    """Return whether the text has no lone surrogate, and no separator that editors take for a line's end."""
+    return not _SEPARATORS.search(text)
+
+
+def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """Yield each whole entry's JSON and the offset after it, counted from the first of these lines.
+
+    Ends silently at the first thing that is not a whole entry: the tail, or the place where the file is torn.
+    """
+    parts: list[bytes] = []
+    offset = 0
+    for line in lines:
+        offset += len(line)
+        if not line.endswith(b"\n") or not _belongs(line, parts):
+            return
+        parts.append(line)
+        if line.rstrip() == b"}" or _is_one_line(line):
+            yield b"".join(parts).removeprefix(b","), offset
+            parts = []
+
+
+def _belongs(line: bytes, parts: list[bytes]) -> bool:
+    """Return whether a line can follow those of the entry so far."""
+    if parts:
+        return line.startswith((b" ", b"}"))
+    return line.startswith((b"{", b",{"))
+
+
+def _is_one_line(line: bytes) -> bool:
+    return line.startswith((b"{", b",{")) and line.rstrip().endswith(b"}")

@@ -1,0 +1,111 @@
+"""Opening a capture: HAR framed by lines (ours) a line at a time, any other HAR whole, each entry validated."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har import line_framing
+from proxy_policies.capture.har.entry_reader import read_entry
+from proxy_policies.capture.har.entry_writer import FORMAT
+from proxy_policies.capture.har.json_cursor import JsonCursor
+from proxy_policies.capture.model import Entry
+
+ZIP = b"PK\x03\x04"
+
+
+class TruncatedCapture(CaptureError):
+    """A capture whose recording was cut off: whole entries, and then none or a part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A capture on disk: its log object without the entries, and the entries as often as they are asked for."""
+
+    path: Path
+    log: dict[str, Any]
+    framed: bool
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield the entries in order. Raises CaptureError at the first that is wrong."""
+        values = _framed(self.path) if self.framed else _whole(self.path)
+        for number, value in enumerate(values, 1):
+            yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
+
+    @property
+    def key_id(self) -> str:
+        """The name of the key that made its placeholders; empty when it has none."""
+        own = self.log.get("_capture")
+        return str(own.get("key", "")) if isinstance(own, dict) else ""
+
+    def fetch(self, name: str) -> bytes:
+        """Return a body kept beside the capture; never one from outside its folder."""
+        folder = self.path.parent.resolve()
+        target = (folder / name).resolve()
+        if not target.is_relative_to(folder):
+            raise ValueError("outside the capture's folder")
+        return target.read_bytes()
+
+
+def open_capture(path: Path) -> Capture:
+    """Open a HAR capture. Raises CaptureError with one line that names the file; OSError when there is none."""
+    with path.open("rb") as file:
+        log = line_framing.read_head(file.readline(1 << 20))
+        if log is not None:
+            _require_complete(path, file)
+            return Capture(path, _checked(path, log), framed=True)
+    return Capture(path, _checked(path, _load(path)), framed=False)
+
+
+def _require_complete(path: Path, file: BinaryIO) -> None:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - len(line_framing.TAIL)))
+    if not file.read().rstrip().endswith(line_framing.TAIL.rstrip()):
+        raise TruncatedCapture(f"{path}: the recording was cut off; mend it with: scripts/capture show --repair {path}")
+
+
+def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
+    """Return the log when we understand its version."""
+    own = JsonCursor(log, str(path))["_capture"]
+    if own.value is not None and own["format"].number() > FORMAT:
+        raise own["format"].wrong(f"made by a newer proxy-policies (format {own['format'].value}, we read {FORMAT})")
+    return log
+
+
+def _load(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    if data.startswith(ZIP):
+        raise CaptureError(f"{path}: a zip archive; unpack it and name the .har in it")
+    try:
+        value = json.loads(data)
+    except UnicodeDecodeError:
+        raise CaptureError(f"{path}: not a HAR file: not text") from None
+    except RecursionError:
+        raise CaptureError(f"{path}: not a HAR file: nested too deeply") from None
+    except ValueError as error:
+        raise CaptureError(f"{path}: not a HAR file, or cut off: {error}") from None
+    log = JsonCursor(value, str(path))["log"]
+    for _ in log["entries"]:  # raises when it is no list
+        break
+    return log.mapping()
+
+
+def _whole(path: Path) -> Iterator[Any]:
+    yield from _load(path).get("entries") or ()
+
+
+def _framed(path: Path) -> Iterator[Any]:
+    with path.open("rb") as file:
+        end = len(file.readline())
+        head = end
+        for number, (text, after) in enumerate(line_framing.entries(file), 1):
+            end = head + after
+            try:
+                yield json.loads(text)
+            except ValueError as error:
+                raise CaptureError(f"{path.name}: entry {number}: not JSON: {error}") from None
+        file.seek(end)
+        if file.readline().rstrip() != line_framing.TAIL.rstrip():
+            raise TruncatedCapture(f"{path}: damaged after its last whole entry")

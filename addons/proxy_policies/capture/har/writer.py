@@ -1,0 +1,173 @@
+"""Writing a capture as it grows: every entry reaches the kernel before the next begins.
+
+A process that is killed loses at most the entry it was writing; the file is then torn, and `resume` mends it.
+Only one process writes a capture: the file is locked.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har import line_framing
+from proxy_policies.capture.har.entry_writer import FORMAT, ExternalBodies, write_entry
+from proxy_policies.capture.model import Entry
+
+
+def new_log(key_id: str = "") -> dict[str, Any]:
+    """Return the log object of a new capture, without entries."""
+    own: dict[str, Any] = {"format": FORMAT} | ({"key": key_id} if key_id else {})
+    return {"version": "1.2", "creator": {"name": "proxy-policies", "version": "1"}, "_capture": own}
+
+
+@dataclass(slots=True)
+class Writer:
+    """An open capture. Not for two threads at once."""
+
+    path: Path
+    count: int
+    _fd: int = field(repr=False)
+    beside: ExternalBodies | None = None
+
+    def write(self, entry: Entry) -> None:
+        """Append one entry; it is in the kernel's hands when this returns. Raises OSError, having added nothing."""
+        data = line_framing.entry_lines(write_entry(entry, self.beside), first=self.count == 0)
+        _append(self._fd, data)
+        self.count += 1
+
+    def sync(self) -> None:
+        """Ask the kernel to put what was written on the disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Write the tail; the capture is whole. Again is harmless."""
+        if self._fd < 0:
+            return
+        try:
+            _append(self._fd, line_framing.TAIL)
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
+    """Begin a capture in a new file. Raises OSError, FileExistsError among them."""
+    return _begin(path, os.O_EXCL, log, bodies_over)
+
+
+def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None) -> Writer:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    _lock(fd, path)
+    _write_all(fd, line_framing.head_line(log))
+    return Writer(path, 0, fd, external_bodies(path, bodies_over))
+
+
+def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> Writer:
+    """Go on with a capture where it ended, torn or whole; begin one when there is no file, or an empty one.
+
+    Raises OSError, and CaptureError for a file that is not framed by lines (a foreign HAR is never appended to).
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return _begin(path, 0, log, bodies_over)
+    fd = os.open(path, os.O_RDWR)
+    try:
+        _lock(fd, path)
+        count, end = _whole_part(path)
+    except (OSError, CaptureError):
+        os.close(fd)
+        raise
+    os.ftruncate(fd, end)
+    os.lseek(fd, end, os.SEEK_SET)
+    return Writer(path, count, fd, external_bodies(path, bodies_over))
+
+
+def _whole_part(path: Path) -> tuple[int, int]:
+    """Return how many whole entries the file has, and the offset after the last."""
+    with path.open("rb") as file:
+        head = file.readline(1 << 20)
+        if line_framing.read_head(head) is None:
+            raise CaptureError(
+                f"{path}: not a capture of ours, so nothing is added to it; scripts/capture merge makes one"
+            )
+        offsets = [after for _, after in line_framing.entries(file)]
+        return len(offsets), len(head) + (offsets[-1] if offsets else 0)
+
+
+def _lock(fd: int, path: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CaptureError(f"{path}: another process is recording into it") from None
+
+
+def _append(fd: int, data: bytes) -> None:
+    """Write at the end of the file; whatever fits of it is taken back when not all does."""
+    end = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        _write_all(fd, data)
+    except OSError:
+        os.ftruncate(fd, end)
+        os.lseek(fd, end, os.SEEK_SET)
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
+    """Return what keeps bodies of more than `over` octets in the folder `NAME.bodies`, each under its hash."""
+    if over is None:
+        return None
+    folder = path.with_name(f"{path.name}.bodies")
+
+    def attach(content: bytes) -> str:
+        name = hashlib.sha256(content).hexdigest()
+        folder.mkdir(exist_ok=True)
+        target = folder / name
+        if not target.exists():
+            part = folder / f".{name}.{os.getpid()}"
+            part.write_bytes(content)
+            part.replace(target)
+        return f"{folder.name}/{name}"
+
+    return ExternalBodies(over, attach)
+
+
+def rewrite(
+    path: Path,
+    log: dict[str, Any],
+    entries: Iterable[Entry],
+    bodies_over: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write a whole capture beside `path`, then rename it into place; nothing is left when an entry fails.
+
+    Returns the number of entries. The entries may come from `path` itself.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with create(part, log, None) as writer:
+            writer.beside = external_bodies(path, bodies_over)
+            for entry in entries:
+                writer.write(entry)
+                if progress:
+                    progress(writer.count)
+            writer.sync()
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return writer.count

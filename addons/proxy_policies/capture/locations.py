@@ -1,0 +1,191 @@
+"""The locations of messages at which a value may stand that comes from elsewhere: cookies, tokens, ids.
+
+A location is named as `cookie:sid`, `json:$.user.id`, `input:csrf`, `query:page`, `form:csrf`, `header:x-token`,
+`path:2` (the third segment) or `location:…` (the same, of a redirect's URL).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, urlunsplit
+
+from proxy_policies.capture import json_path, parsed_body
+from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.model import Body, Headers, Request, Response, header
+
+_TAG = re.compile(r"<(?:input|meta)\b[^>]*>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""\b(name|id|value|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_LINK = re.compile(r"""\b(?:href|action|src)\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
+NOT_CARRIED = frozenset(
+    [
+        *(
+            "host",
+            "content-length",
+            "content-type",
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "user-agent",
+            "date",
+        ),
+        *("connection", "server", "origin", "referer", "cache-control", "pragma", "vary", "via"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A location in a message, the last word of its name, and the value there as text."""
+
+    where: str
+    name: str
+    value: str
+
+
+def values_in_response(response: Response) -> Iterator[Location]:
+    """Yield the locations of a response: what it hands out."""
+    for name, value in response.headers:
+        yield from _handed_out(name.lower(), value)
+    parsed = parsed_body.parse(response.body, response.headers)
+    if parsed.kind is parsed_body.BodyKind.JSON:
+        yield from _json(parsed.value)
+    elif parsed.kind is parsed_body.BodyKind.HTML:
+        yield from _html(parsed.value)
+
+
+def _handed_out(name: str, value: str) -> Iterator[Location]:
+    if name == "set-cookie":
+        cookie, _, text = value.partition(";")[0].partition("=")
+        yield Location(f"cookie:{cookie.strip()}", cookie.strip(), text.strip())
+    elif name == "location":
+        for location in _url(value):
+            yield replace(location, where=f"location:{location.where}")
+    elif name not in NOT_CARRIED:
+        yield Location(f"header:{name}", name, value)
+
+
+def _json(document: Any) -> Iterator[Location]:
+    for steps, value in json_path.leaves(document):
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            names = [str(step) for step in steps if isinstance(step, str)]
+            yield Location(f"json:{json_path.write(steps)}", names[-1] if names else "", str(value))
+
+
+def _html(text: str) -> Iterator[Location]:
+    for tag in _TAG.finditer(text):
+        found = {part[1].lower(): part[2] or part[3] or "" for part in _ATTRIBUTE.finditer(tag[0])}
+        name = found.get("name") or found.get("id") or ""
+        value = found.get("value") or found.get("content") or ""
+        if name and value:
+            yield Location(f"input:{name}", name, value)
+    for number, link in enumerate(_LINK.finditer(text)):
+        for location in _url(link[1]):
+            yield replace(location, where=f"link:{number}:{location.where}")
+
+
+def _url(url: str) -> Iterator[Location]:
+    parts = urlsplit(url)
+    segments = parts.path.split("/")[1:]
+    for index, segment in enumerate(segments):
+        if segment:
+            yield Location(f"path:{index}", segments[index - 1] if index else "", unquote(segment))
+    for pair in parts.query.split("&"):
+        name, equals, value = pair.partition("=")
+        if equals:
+            yield Location(f"query:{unquote_plus(name)}", unquote_plus(name), unquote_plus(value))
+
+
+def values_in_request(request: Request) -> Iterator[Location]:
+    """Yield the locations of a request: what it hands back."""
+    yield from _url(request.url)
+    for name, value in request.headers:
+        yield from _handed_back(name.lower(), value)
+    parsed = parsed_body.parse(request.body, request.headers)
+    if parsed.kind is parsed_body.BodyKind.JSON:
+        yield from _json(parsed.value)
+    elif parsed.kind is parsed_body.BodyKind.FORM:
+        yield from (Location(f"form:{name}", name, value) for name, value in parsed.value)
+
+
+def _handed_back(name: str, value: str) -> Iterator[Location]:
+    if name == "cookie":
+        for part in value.split(";"):
+            cookie, equals, text = part.strip().partition("=")
+            if equals:
+                yield Location(f"cookie:{cookie}", cookie, text)
+    elif name in ("authorization", "proxy-authorization"):
+        yield Location(f"header:{name}", name, value.partition(" ")[2] or value)
+    elif name not in NOT_CARRIED:
+        yield Location(f"header:{name}", name, value)
+
+
+def set_values(request: Request, values: Mapping[str, str]) -> Request:
+    """Return the request with other values at these locations; a location it does not have is passed over."""
+    if not values:
+        return request
+    request = replace(request, url=_write_url(request.url, values), headers=_write_headers(request.headers, values))
+    return replace(request, body=_write_body(request, values))
+
+
+def _write_url(url: str, values: Mapping[str, str]) -> str:
+    parts = urlsplit(url)
+    segments = parts.path.split("/")
+    for index in range(1, len(segments)):
+        if f"path:{index - 1}" in values:
+            segments[index] = quote(values[f"path:{index - 1}"], safe="")
+    query = "&".join(_write_pair("query", pair, values) for pair in parts.query.split("&"))
+    return urlunsplit((parts.scheme, parts.netloc, "/".join(segments), query, parts.fragment))
+
+
+def _write_pair(kind: str, pair: str, values: Mapping[str, str]) -> str:
+    name, equals, _ = pair.partition("=")
+    where = f"{kind}:{unquote_plus(name)}"
+    return f"{name}={quote_plus(values[where])}" if equals and where in values else pair
+
+
+def _write_headers(headers: Headers, values: Mapping[str, str]) -> Headers:
+    return tuple((name, _write_field(name.lower(), value, values)) for name, value in headers)
+
+
+def _write_field(name: str, value: str, values: Mapping[str, str]) -> str:
+    if name == "cookie":
+        return "; ".join(_write_cookie(part.strip(), values) for part in value.split(";"))
+    if f"header:{name}" not in values:
+        return value
+    scheme, space, _ = value.partition(" ")
+    is_credentials = name in ("authorization", "proxy-authorization") and space
+    return f"{scheme} {values[f'header:{name}']}" if is_credentials else values[f"header:{name}"]
+
+
+def _write_cookie(part: str, values: Mapping[str, str]) -> str:
+    name, equals, _ = part.partition("=")
+    return f"{name}={values[f'cookie:{name}']}" if equals and f"cookie:{name}" in values else part
+
+
+def _write_body(request: Request, values: Mapping[str, str]) -> Body:
+    mime = header(request.headers, "content-type") or ""
+    text = as_text(request.body.content, mime)
+    if text is None:
+        return request.body
+    parsed = parsed_body.parse(request.body, request.headers)
+    if parsed.kind is parsed_body.BodyKind.FORM:
+        text = "&".join(_write_pair("form", pair, values) for pair in text.split("&"))
+    elif parsed.kind is parsed_body.BodyKind.JSON:
+        text = _write_json(text, values)
+    content = text.encode(charset(mime))
+    return request.body if content == request.body.content else replace(request.body, content=content, wire=None)
+
+
+def _write_json(text: str, values: Mapping[str, str]) -> str:
+    document = json.loads(text)
+    leaves = {f"json:{json_path.write(steps)}": (steps, value) for steps, value in json_path.leaves(document)}
+    hit = [where for where in values if where in leaves]
+    for where in hit:
+        steps, old = leaves[where]
+        new: Any = int(values[where]) if isinstance(old, int) and values[where].isdigit() else values[where]
+        if not steps:
+            return json.dumps(new)
+        json_path.put(document, steps, new)
+    return json.dumps(document, ensure_ascii=False) if hit else text

@@ -1,0 +1,215 @@
+"""Entries and mitmproxy's flows, in both directions."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from mitmproxy import connection, exceptions, flow, http, io, websocket
+from wsproto.frame_protocol import Opcode
+
+from proxy_policies import trace
+from proxy_policies.capture.content_coding import from_wire, to_wire
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har import entry_reader
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
+
+
+def to_headers(fields: tuple[tuple[bytes, bytes], ...]) -> Headers:
+    """Return mitmproxy's raw fields as ours."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+
+
+def from_headers(headers: Headers) -> http.Headers:
+    """Return our fields as mitmproxy's."""
+    return http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
+
+
+def version_of(text: str) -> str:
+    """Return mitmproxy's version, which writes HTTP/2.0, as ours."""
+    return entry_reader.VERSIONS.get(text.lower(), text)
+
+
+def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
+    """Return mitmproxy's request with the fields and body that the client sent."""
+    url = _octets(request.url)
+    parts = urlsplit(url)
+    derived = parts.path + (f"?{parts.query}" if parts.query else "")
+    target = _octets(request.path)
+    return Request(
+        method=_octets(request.method),
+        url=url,
+        headers=headers,
+        body=body,
+        version=version_of(request.http_version),
+        trailers=to_headers(request.trailers.fields) if request.trailers else (),
+        target="" if target == derived else target,
+    )
+
+
+def _octets(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def response_of(response: http.Response, body: Body) -> Response:
+    """Return mitmproxy's response with the body that was sent."""
+    return Response(
+        status=response.status_code,
+        reason=_octets(response.reason),
+        headers=to_headers(response.headers.fields),
+        body=body,
+        version=version_of(response.http_version),
+        trailers=to_headers(response.trailers.fields) if response.trailers else (),
+    )
+
+
+def times_of(flow: http.HTTPFlow) -> Times:
+    """Return when the flow's steps happened."""
+    answer = flow.response
+    return Times(
+        flow.request.timestamp_start,
+        flow.request.timestamp_end,
+        answer.timestamp_start if answer else None,
+        answer.timestamp_end if answer else None,
+    )
+
+
+def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
+    """Return the addresses and the TLS parameters of both connections, JSON-safe."""
+    client, server = flow.client_conn, flow.server_conn
+    info: dict[str, Any] = {"client": _side(client), "server": _side(server)}
+    if server.peername:
+        info["server_ip"] = server.peername[0]
+    return {name: value for name, value in info.items() if value}
+
+
+def _side(conn: connection.Connection) -> dict[str, Any]:
+    info = {
+        "tls": conn.tls_version if conn.tls_established else None,
+        "cipher": conn.cipher if conn.tls_established else None,
+        "alpn": conn.alpn.decode("latin-1") if conn.alpn else None,
+        "sni": conn.sni,
+        "address": f"{conn.peername[0]}:{conn.peername[1]}" if conn.peername else None,
+    }
+    return {name: value for name, value in info.items() if value}
+
+
+def messages_of(flow: http.HTTPFlow) -> tuple[WebSocketMessage, ...]:
+    """Return the flow's WebSocket messages."""
+    if flow.websocket is None:
+        return ()
+    return tuple(
+        WebSocketMessage(message.from_client, message.type is Opcode.TEXT, message.content, message.timestamp)
+        for message in flow.websocket.messages
+        if not message.dropped
+    )
+
+
+def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: Response | None = None) -> Entry:
+    """Return the flow as an entry with these messages."""
+    return Entry(
+        request=request,
+        response=response,
+        times=times_of(flow),
+        id=flow.id,
+        origin=origin,
+        messages=messages_of(flow),
+        close_code=flow.websocket.close_code if flow.websocket else None,
+        close_reason=(flow.websocket.close_reason or "") if flow.websocket else "",
+        closed_by_client=flow.websocket.closed_by_client if flow.websocket else None,
+        error=flow.error.msg if flow.error else "",
+        comment=flow.comment,
+        trace=tuple(trace.notes(flow)),
+        connection_info=connection_info_of(flow),
+    )
+
+
+def from_flow(flow: http.HTTPFlow) -> Entry:
+    """Return a flow that is over (read from a flow file) as an entry."""
+    headers = to_headers(flow.request.headers.fields)
+    request = request_of(flow.request, headers, from_wire(flow.request.raw_content or b"", headers))
+    response = Response(0)
+    if flow.response:
+        body = from_wire(flow.response.raw_content or b"", to_headers(flow.response.headers.fields))
+        response = response_of(flow.response, body)
+    return entry_of(flow, request, response)
+
+
+def to_flow(entry: Entry) -> http.HTTPFlow:
+    """Return an entry as a flow, for a flow file, mitmweb or a flow filter."""
+    parts = urlsplit(entry.request.url)
+    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
+    times = entry.times
+    client = connection.Client(
+        peername=("127.0.0.1", 0), sockname=("127.0.0.1", 0), timestamp_start=times.request_start
+    )
+    made = http.HTTPFlow(client, connection.Server(address=(parts.hostname or "", port)))
+    made.id = entry.id or str(uuid.uuid4())
+    made.comment = entry.comment
+    made.request = to_request(entry.request, times)
+    if entry.response.status:
+        made.response = to_response(entry.response, times)
+    if entry.error:
+        made.error = flow.Error(entry.error, times.request_start)
+    if entry.messages:
+        made.websocket = websocket.WebSocketData(messages=[_to_message(message) for message in entry.messages])
+        made.websocket.close_code = entry.close_code
+        made.websocket.close_reason = entry.close_reason
+        made.websocket.closed_by_client = entry.closed_by_client
+    made.metadata[trace.KEY] = [dict(note) for note in entry.trace]
+    return made
+
+
+def to_request(request: Request, times: Times | None = None) -> http.Request:
+    """Return our request as mitmproxy's."""
+    made = http.Request.make(request.method, request.url, b"", from_headers(request.headers))
+    made.headers = from_headers(request.headers)
+    made.data.http_version = request.version.encode()
+    made.raw_content = to_wire(request.body, request.headers)
+    if request.target:
+        made.data.path = request.target.encode("latin-1")
+    if request.trailers:
+        made.trailers = from_headers(request.trailers)
+    if times is not None:
+        made.timestamp_start, made.timestamp_end = times.request_start, times.request_end
+    return made
+
+
+def to_response(response: Response, times: Times | None = None) -> http.Response:
+    """Return our response as mitmproxy's, with the octets that were on the wire."""
+    now = time.time()
+    return http.Response(
+        response.version.encode(),
+        response.status,
+        response.reason.encode("latin-1"),
+        from_headers(response.headers),
+        to_wire(response.body, response.headers),
+        from_headers(response.trailers) if response.trailers else None,
+        (times.response_start or times.request_start) if times else now,
+        times.response_end if times else now,
+    )
+
+
+def _to_message(message: WebSocketMessage) -> websocket.WebSocketMessage:
+    kind = Opcode.TEXT if message.text else Opcode.BINARY
+    return websocket.WebSocketMessage(kind, message.from_client, message.data, message.time)
+
+
+def read_flow_file(path: Path) -> Iterator[Entry]:
+    """Yield the HTTP exchanges of a mitmproxy flow file. Raises CaptureError."""
+    with path.open("rb") as file:
+        try:
+            yield from (from_flow(item) for item in io.FlowReader(file).stream() if isinstance(item, http.HTTPFlow))
+        except exceptions.FlowReadException as error:
+            raise CaptureError(f"{path}: not a whole flow file: {error}") from None
+
+
+def write_flow_file(file: BinaryIO, entries: Iterator[Entry]) -> int:
+    """Write entries as a mitmproxy flow file and return how many."""
+    writer = io.FlowWriter(file)
+    count = 0
+    for count, entry in enumerate(entries, 1):  # noqa: B007
+        writer.add(to_flow(entry))
+    return count

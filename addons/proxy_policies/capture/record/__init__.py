@@ -1,0 +1,1 @@
+"""Recording: every exchange into a capture as it ends."""

@@ -1,0 +1,146 @@
+"""The capture policy: writes every exchange into `capture_file` as it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from pathlib import Path
+from weakref import WeakKeyDictionary, ref
+
+from mitmproxy import ctx, http
+
+from proxy_policies import exchange, rules, settings
+from proxy_policies.body import Stage
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.options import REDACT
+from proxy_policies.idle import idle_without
+from proxy_policies.later import later
+from proxy_policies.settings import Setting
+
+with later():
+    from proxy_policies.capture.record import recorder, recording
+    from proxy_policies.capture.secrets import keyfile, placeholders, redact
+
+logger = logging.getLogger(__name__)
+
+
+class Capture:
+    """Records what the client sent and got, and what the origin sent where a policy changed it."""
+
+    name = "capture"
+
+    capture_file = Setting(
+        "",
+        settings.as_text,
+        "Record every exchange into this HAR file; it goes on where it ended.",
+        alone="one process writes a file; record without --workers",
+    )
+    capture_filter = Setting("", rules.parse_filter, "Record only exchanges that match this flow filter.")
+    capture_redact = REDACT
+    capture_max_body = Setting("16m", settings.parse_size, "Keep at most this much of each recorded body.")
+
+    def __init__(self) -> None:
+        self._recorder: recorder.CaptureRecorder | None = None
+        self._recordings: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
+
+    def configure(self, updated: set[str]) -> None:
+        """Open another capture when its options change."""
+        if updated & {"capture_file", "capture_redact"}:
+            self._close()
+            if self.capture_file:
+                self._open(Path(self.capture_file).expanduser())
+
+    def _open(self, path: Path) -> None:
+        try:
+            key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
+            redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
+            self._recorder = recorder.CaptureRecorder(path, redactor, functools.partial(self._stopped, path))
+        except CaptureError as error:
+            settings.refuse(f"option capture_file: {error}")
+        except OSError as error:
+            settings.refuse(f"option capture_file: {path}: {error.strerror or error}")
+
+    def _close(self) -> None:
+        for flow in [flow for flow, begun in self._recordings.items() if begun.ended]:
+            self._write(flow)  # its client has the answer, and may have had the option changed since
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
+
+    @idle_without("_recorder")
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Begin to collect, before any policy touches the request."""
+        if self._recorder is None:
+            return
+        begun = self._recordings[flow] = recording.begin(flow, self.capture_max_body)
+        exchange.of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Watch the body at both ends of its pipeline: from the origin, and to the client."""
+        begun = self._recordings.get(flow)
+        if begun is not None:
+            known = exchange.of(flow)
+            if known.origin is not None:
+                known.response_body.tap(Stage.ORIGIN, begun.origin)
+            known.response_body.tap(Stage.CLIENT, begun.client)
+            known.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Write an exchange whose body was streamed; a buffered one is written once it went through its pipeline."""
+        begun = self._recordings.get(flow)
+        if begun is None or flow.websocket is not None:
+            return
+        begun.ended = True
+        if exchange.of(flow).response_body.is_over:
+            self._write(flow)
+
+    def pipeline_over(self, flow: http.HTTPFlow) -> None:
+        """Write a buffered exchange, after whoever ran the pipeline has set the length that goes with its outcome."""
+        begun = self._recordings.get(flow)
+        if begun is not None and begun.ended:
+            asyncio.get_running_loop().call_soon(self._write, flow)
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """Write a WebSocket connection with all its messages."""
+        self._write(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Write an exchange that broke off, with what there is of it."""
+        self._write(flow)
+
+    def done(self) -> None:
+        """Make the capture whole."""
+        self._close()
+
+    def _write(self, flow: http.HTTPFlow) -> None:
+        begun = self._recordings.pop(flow, None)
+        if begun is None or self._recorder is None or exchange.of(flow).replayed or not self.capture_filter(flow):
+            return
+        self._recorder.write(recording.entry_of(flow, begun))
+
+    def _stopped(self, path: Path, error: OSError) -> None:
+        """Log that writing failed; traffic goes on."""
+        logger.error(f"recording into {path} stopped: {error.strerror or error}")
+
+
+class _AtEnd:
+    """A tap that tells the policy that the body is through its pipeline.
+
+    It holds the flow weakly: what an exchange is known by must not keep it alive.
+    """
+
+    def __init__(self, policy: Capture, flow: http.HTTPFlow) -> None:
+        self._policy = policy
+        self._flow = ref(flow)
+
+    def feed(self, data: bytes) -> None:
+        """See nothing."""
+
+    def finish(self) -> None:
+        """Tell it."""
+        if (flow := self._flow()) is not None:
+            self._policy.pipeline_over(flow)
+
+    def abort(self) -> None:
+        """Leave it to the error hook."""

@@ -1,0 +1,77 @@
+"""Where the recorder's entries go: redacted, written in order, and synced to the disk once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from proxy_policies.capture.har import writer
+from proxy_policies.capture.model import Entry
+from proxy_policies.capture.secrets.redact import Redactor
+
+SYNC_SECONDS = 1.0
+MAX_INLINE = 128 * 1024  # octets: a larger exchange is redacted and written in a thread
+MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, traffic goes at its pace
+
+
+class CaptureRecorder:
+    """An open capture, for the event loop's thread; what is large goes to a thread of the recorder's own.
+
+    When writing fails, `failed` is called, from either thread, and nothing more is written.
+    """
+
+    def __init__(self, path: Path, redactor: Redactor, failed: Callable[[OSError], None]) -> None:
+        """Open the capture, mending it when it is torn. Raises OSError and CaptureError."""
+        self._redactor = redactor
+        self._failed = failed
+        self._writer = writer.resume(path, writer.new_log(redactor.key_id))
+        self._thread = ThreadPoolExecutor(1, "capture")
+        self._queued: deque[Future[None]] = deque()
+        self._next_sync: asyncio.TimerHandle | None = None
+        self._is_broken = False
+
+    def write(self, entry: Entry) -> None:
+        """Redact and write an entry, after those that came before it."""
+        while self._queued and (self._queued[0].done() or len(self._queued) >= MAX_QUEUED):
+            self._queued.popleft().result()
+        if self._queued or _octets(entry) > MAX_INLINE:
+            self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry)))
+        else:
+            self._attempt(lambda: self._put(entry))
+        if self._next_sync is None:
+            self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
+
+    def _put(self, entry: Entry) -> None:
+        self._writer.write(self._redactor.entry(entry))
+
+    def _sync(self) -> None:
+        self._next_sync = None
+        self._thread.submit(self._attempt, self._writer.sync)
+
+    def close(self) -> None:
+        """Write what waits, and make the capture whole."""
+        if self._next_sync is not None:
+            self._next_sync.cancel()
+        self._thread.shutdown()
+        self._attempt(self._writer.close)
+        with contextlib.suppress(OSError):
+            self._writer.close()  # what has failed before is made as whole as there is room for
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Do something to the file, unless that has failed before. It stays open: the other thread may be at it."""
+        if self._is_broken:
+            return
+        try:
+            action()
+        except OSError as error:
+            self._is_broken = True
+            self._failed(error)
+
+
+def _octets(entry: Entry) -> int:
+    messages = (entry.request, entry.response, entry.origin)
+    return sum(len(message.body.content) for message in messages if message is not None)

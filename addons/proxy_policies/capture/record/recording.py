@@ -1,0 +1,69 @@
+"""What is collected of an exchange while it lives, and the entry it makes in the end."""
+
+from dataclasses import dataclass, replace
+
+from mitmproxy import http
+
+from proxy_policies import exchange
+from proxy_policies.capture import mitmproxy_flows
+from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response
+from proxy_policies.capture.record.bounded_body import BoundedBody
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """What is collected of one exchange while it lives."""
+
+    request: Request
+    sent: BoundedBody
+    origin: BoundedBody
+    client: BoundedBody
+    ended: bool = False
+
+
+def begin(flow: http.HTTPFlow, limit: int) -> Recording:
+    """Begin with the request as the client sent it; of each body, at most `limit` octets will be kept."""
+    received = exchange.of(flow).received
+    fields = received.raw if received else flow.request.headers.fields
+    request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
+    return Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
+
+
+def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
+    """Return the exchange as it is to be written."""
+    head = recording.request
+    request = Request(
+        head.method,
+        head.url,
+        head.headers,
+        _body(recording.sent, head.headers),
+        head.version,
+        mitmproxy_flows.to_headers(flow.request.trailers.fields) if flow.request.trailers else (),
+        head.target,
+    )
+    response = Response(0)
+    if flow.response is not None:
+        headers = mitmproxy_flows.to_headers(flow.response.headers.fields)
+        response = mitmproxy_flows.response_of(flow.response, _body(recording.client, headers))
+    entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
+    if exchange.of(flow).origin is not None or flow.response is None:
+        return entry
+    return replace(entry, connection_info={**entry.connection_info, "answered_by": "policy"})
+
+
+def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response) -> Response | None:
+    """Return what the origin sent, or None when the client got just that."""
+    head = exchange.of(flow).origin
+    if head is None:
+        return None
+    headers = mitmproxy_flows.to_headers(head.fields.raw)
+    version = mitmproxy_flows.version_of(head.http_version)
+    origin = Response(head.status, head.reason, headers, _body(recording.origin, headers), version, response.trailers)
+    return None if origin == response else origin
+
+
+def _body(collected: BoundedBody, headers: Headers) -> Body:
+    if collected.dropped:
+        return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256)
+    return from_wire(collected.data, headers)

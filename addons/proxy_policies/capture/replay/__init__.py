@@ -1,0 +1,1 @@
+"""Replay: every request answered from a capture, with no connection leaving."""

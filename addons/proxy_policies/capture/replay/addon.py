@@ -1,0 +1,203 @@
+"""The replay policy: answers every request from a capture, and lets no connection leave."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Flow
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from proxy_policies import exchange, settings, trace
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.options import REDACT
+from proxy_policies.fields import Fields
+from proxy_policies.idle import idle_without
+from proxy_policies.later import later
+from proxy_policies.patches import websocket_responder
+from proxy_policies.settings import Setting
+
+with later():
+    from proxy_policies.capture import mitmproxy_flows, model
+    from proxy_policies.capture.replay import cassette, matching, replay_session
+    from proxy_policies.capture.secrets import keyfile, placeholders, redact
+    from proxy_policies.capture.websocket import replay as websocket_replay
+    from proxy_policies.capture.websocket import transcript
+
+logger = logging.getLogger(__name__)
+
+MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
+
+
+def parse_matching(specs: Sequence[str]) -> matching.Matching:
+    """Read `replay_ignore`; raises ValueError."""
+    return replay_session.parse_replay_ignore(specs)
+
+
+def parse_mode(text: str) -> str:
+    """Read `replay_mode`; raises ValueError."""
+    return settings.one_of(*cassette.ReplayMode)(text)
+
+
+class Replay:
+    """Plays `replay_file`."""
+
+    name = "replay"
+
+    replay_file = Setting(
+        "",
+        settings.as_text,
+        "Answer every request from this capture; no connection leaves.",
+        alone="each would play every recording; replay without --workers",
+    )
+    replay_mode = Setting("once", parse_mode, "How recordings are used up: once, loop, new or strict.")
+    replay_ignore = Setting(
+        (),
+        parse_matching,
+        "What does not count: query:NAME, form:NAME, json:JSONPATH, body, host; match:NAME makes a field count.",
+    )
+    replay_dates = Setting("shift", settings.one_of("shift", "keep"), "Move the dates in recorded answers to now.")
+    replay_report = Setting("", settings.as_text, "Write what was played, missed and left over into this JSON file.")
+    capture_redact = REDACT
+
+    def __init__(self) -> None:
+        self._session: replay_session.ReplaySession | None = None
+        self._misses: list[dict[str, Any]] = []
+        self._report = ""  # of what is being played now: the option may already name the next one's
+        self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
+
+    @property
+    def _is_offline(self) -> bool:
+        return self._session is not None and self._session.cassette.mode is not cassette.ReplayMode.NEW
+
+    def configure(self, updated: set[str]) -> None:
+        """Open another capture when the options change."""
+        if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_report", "capture_redact"}:
+            self._end()
+            if self.replay_file:
+                self._open(Path(self.replay_file).expanduser())
+
+    def _open(self, path: Path) -> None:
+        try:
+            key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
+            redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
+            self._session = replay_session.load(
+                path, cassette.ReplayMode(self.replay_mode), redactor, self.replay_ignore
+            )
+        except CaptureError as error:
+            settings.refuse(f"option replay_file: {error}")
+        except OSError as error:
+            settings.refuse(f"option replay_file: {path}: {error.strerror or error}")
+
+    def running(self) -> None:
+        """Dial nobody before the request is known: neither for the tunnel nor for the certificate."""
+        if self._is_offline:
+            ctx.options.update(connection_strategy="lazy", upstream_cert=False)
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Refuse every connection, before the name is even looked up."""
+        if self._is_offline:
+            data.server.error = "a replay leaves no connection out"
+
+    @idle_without("_session")
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered."""
+        if self._session is None:
+            return
+        known = exchange.of(flow)
+        known.whole = True
+        flow.request.stream = False
+        received = known.received.raw if known.received else flow.request.headers.fields
+        self._heads[flow] = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
+
+    @idle_without("_session")
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Answer, always."""
+        head = self._heads.pop(flow, None)
+        if self._session is None or head is None or flow.response or flow.error:
+            return
+        request = self._session.redactor.request_swept(replay_session.with_body(head, flow))
+        parts = matching.request_key(request, self.replay_ignore)
+        found = self._session.cassette.match(parts)
+        if isinstance(found, int):
+            self._answer(flow, self._session.entries[found], found + 1)
+        elif self._is_offline:
+            self._refuse(flow, f"{parts.method} {parts.origin}{parts.path}", found.explain())
+
+    def _answer(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
+        problem = replay_session.cannot_replay(entry) or replay_session.needs_websocket(entry, flow.request)
+        if problem:
+            self._refuse(flow, entry.request.url, f"entry {number}: {problem}")
+            return
+        shift = time.time() - entry.times.request_start if self.replay_dates == "shift" else 0
+        recorded = entry.origin or entry.response
+        flow.response = replay_session.to_answer(recorded, shift)
+        if transcript.is_conversation(recorded):
+            self._replay_conversation(flow, entry, number)
+        known = exchange.of(flow)
+        known.replayed = True
+        if entry.connection_info.get("answered_by") != "policy":
+            fields = Fields(flow.response.headers.fields)
+            known.origin = exchange.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
+        trace.note(flow, self.name, "played", entry=number)
+
+    def _replay_conversation(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
+        """Shake hands anew, and play the server of the WebSocket connection that follows."""
+        if self._session is None or flow.response is None:
+            return
+        for name in ("sec-websocket-extensions", "sec-websocket-accept"):  # we compress nothing; the key is another
+            flow.response.headers.pop(name, None)
+        flow.response.headers["Sec-WebSocket-Accept"] = replay_session.accept_token(
+            flow.request.headers["sec-websocket-key"]
+        )
+        url, misses = entry.request.url, self._misses
+
+        def missed(why: str) -> None:
+            misses.append({"url": url, "why": f"entry {number}, {why}"})
+            logger.warning(f"replay: {url}: entry {number}, {why}")
+
+        any_secret = self._session.cassette.any_secret
+        clean = self._session.redactor.message
+        player = websocket_replay.WebSocketReplay(entry, self.replay_ignore, clean, missed, any_secret)
+        websocket_responder.play(flow, player)
+
+    def _refuse(self, flow: http.HTTPFlow, asked: str, why: str) -> None:
+        self._misses.append({"url": asked, "why": why})
+        logger.warning(f"replay: {asked}: {why}")
+        trace.note(flow, self.name, "missed", why)
+        exchange.of(flow).replayed = True
+        fields = {"content-type": "text/plain; charset=utf-8", "x-replay": "missed"}
+        flow.response = http.Response.make(MISS_STATUS, f"replay: {asked}: {why}\n", fields)
+        flow.response.reason = "Not Recorded"
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Count a request that was refused before it came to us: a tunnel that nobody inspects."""
+        if self._is_offline and flow.response is None and flow.error:
+            self._misses.append({"url": flow.request.pretty_url, "why": flow.error.msg})
+
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        """Count a tunnel that was refused."""
+        if self._is_offline:
+            self._misses.append({"url": flow.request.pretty_host, "why": "not inspected, so not answered"})
+
+    def done(self) -> None:
+        """Report."""
+        self._end()
+
+    def _end(self) -> None:
+        """End what was being played, and report on it."""
+        session, self._session = self._session, None
+        misses, self._misses = self._misses, []
+        report, self._report = self._report, self.replay_report
+        if session is None or not report:
+            return
+        requests = ((number + 1, session.entries[number].request) for number in session.cassette.unused())
+        unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
+        outcome = {"played": len(session.cassette.used), "misses": misses, "unused": unused}
+        Path(report).write_text(json.dumps(outcome, indent=1))

@@ -1,0 +1,109 @@
+"""A recording being played: which entry answers a request, in which mode, and what was missed or left over."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, pattern_of, similarity
+
+
+class ReplayMode(StrEnum):
+    """How recordings are used up.
+
+    `once`: each one once, in their order. `loop`: again from the first when all are used. `new`: as `once`, and
+    what is missing goes to the network and is recorded. `strict`: as `once`, and every one must be used.
+    """
+
+    ONCE = "once"
+    LOOP = "loop"
+    NEW = "new"
+    STRICT = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A request that nothing answers: how many like it there were, and the nearest recording with what differs."""
+
+    recorded: int
+    nearest: int | None = None
+    differences: tuple[Difference, ...] = ()
+
+    def explain(self) -> str:
+        """Return why there is no answer, naming the nearest recording and what differs from it."""
+        if self.recorded:
+            times = "once" if self.recorded == 1 else f"{self.recorded} times"
+            return f"recorded {times}, and asked for once more (--mode loop plays again)"
+        if self.nearest is None:
+            return "the capture is empty"
+        lines = "; ".join(str(difference) for difference in self.differences)
+        return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}"
+
+
+@dataclass(slots=True)
+class Cassette:
+    """Recordings by their canonical text. `any_secret`: made with another key, so a placeholder matches anything."""
+
+    mode: ReplayMode = ReplayMode.ONCE
+    any_secret: bool = False
+    used: set[int] = field(default_factory=set)
+    _parts: list[RequestKey] = field(default_factory=list)
+    _exact: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _loose: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _patterns: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
+
+    def add(self, parts: RequestKey) -> None:
+        """Append the next recording."""
+        number = len(self._parts)
+        text = parts.canonical()
+        self._parts.append(parts)
+        self._exact[_key(text)].append(number)
+        self._loose[_key(dynamic_values.mask(text))].append(number)
+        pattern = pattern_of(text) if self.any_secret else None
+        if pattern is not None:
+            self._patterns.append((pattern, number))
+
+    def extend(self, many: Iterable[RequestKey]) -> None:
+        """Append recordings."""
+        for parts in many:
+            self.add(parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def match(self, parts: RequestKey) -> int | Miss:
+        """Return the number of the recording that answers, which is then used, or the miss."""
+        text = parts.canonical()
+        exact = self._exact.get(_key(text), [])
+        loose = self._loose.get(_key(dynamic_values.mask(text)), [])
+        fitting = [number for pattern, number in self._patterns if pattern.fullmatch(text)] if not exact else []
+        for numbers in (exact, fitting, loose):
+            number = self._next(numbers)
+            if number is not None:
+                self.used.add(number)
+                return number
+        return self._miss(parts, len({*exact, *fitting, *loose}))
+
+    def _next(self, numbers: list[int]) -> int | None:
+        unused = next((number for number in numbers if number not in self.used), None)
+        if unused is None and numbers and self.mode is ReplayMode.LOOP:
+            self.used.difference_update(numbers)
+            return numbers[0]
+        return unused
+
+    def _miss(self, parts: RequestKey, recorded: int) -> Miss:
+        if not self._parts:
+            return Miss(recorded)
+        nearest = max(range(len(self._parts)), key=lambda number: similarity(self._parts[number], parts))
+        return Miss(recorded, nearest, tuple(differences(self._parts[nearest], parts)))
+
+    def unused(self) -> list[int]:
+        """Return the recordings that were never played."""
+        return [number for number in range(len(self._parts)) if number not in self.used]
+
+
+def _key(text: str) -> str:
+    return text if len(text) < 100 else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,162 @@
+"""Which recorded request a live one is: by method, URL, query, chosen fields and body.
+
+A request becomes its parts, and the parts one canonical text. Two requests are the same when the texts are;
+they are alike when the texts are the same but for dynamic values. `Ignore` takes out what must not count.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from proxy_policies.capture import dynamic_values, parsed_body
+from proxy_policies.capture.json_path import Path, compile_path
+from proxy_policies.capture.model import Request, header
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+
+KINDS = ("header", "query", "form", "json", "body", "host")
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What counts: `headers` are the fields that must be equal; the rest is what is ignored."""
+
+    headers: tuple[str, ...] = ()
+    queries: frozenset[str] = frozenset()
+    forms: frozenset[str] = frozenset()
+    paths: tuple[Path, ...] = ()
+    body: bool = True
+    host: bool = True
+
+
+def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Matching:
+    """Read what to ignore, as `query:NAME` (see the error's text for the rest). Raises ValueError."""
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for spec in ignores:
+        kind, colon, value = spec.partition(":")
+        if kind not in found or bool(colon and value) == (kind in ("body", "host")):
+            raise ValueError(f"{spec!r}: write query:NAME, form:NAME, json:JSONPATH, header:NAME, body or host")
+        found[kind].append(value)
+    ignored = {name.lower() for name in found["header"]}
+    return Matching(
+        headers=tuple(sorted({name.lower() for name in headers} - ignored)),
+        queries=frozenset(found["query"]),
+        forms=frozenset(found["form"]),
+        paths=tuple(compile_path(path) for path in found["json"]),
+        body=not found["body"],
+        host=not found["host"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """The parts of a request that count; each JSON-safe."""
+
+    method: str
+    origin: str
+    path: str
+    query: list[list[str]]
+    headers: list[list[str]]
+    body: Any
+
+    def canonical(self) -> str:
+        """Return one text for all parts."""
+        return json.dumps(
+            [self.method, self.origin, self.path, self.query, self.headers, self.body],
+            sort_keys=True,
+            ensure_ascii=False,
+        )
+
+
+def request_key(request: Request, matching: Matching) -> RequestKey:
+    """Return the parts of a request that count."""
+    url = urlsplit(request.url)
+    query = sorted(
+        [name, value] for name, value in parse_qsl(url.query, keep_blank_values=True) if name not in matching.queries
+    )
+    port = url.port or _PORTS.get(url.scheme, 0)
+    return RequestKey(
+        request.method,
+        f"{url.scheme}://{url.hostname}:{port}" if matching.host else "",
+        url.path or "/",
+        query,
+        [[name, header(request.headers, name) or ""] for name in matching.headers],
+        _body(request, matching) if matching.body else None,
+    )
+
+
+def _body(request: Request, matching: Matching) -> Any:
+    parsed = parsed_body.parse(request.body, request.headers)
+    if parsed.kind is parsed_body.BodyKind.JSON and matching.paths:
+        return [parsed.kind.value, _without(parsed.value, matching)]
+    if parsed.kind is parsed_body.BodyKind.FORM:
+        return [parsed.kind.value, [pair for pair in parsed.canonical() if pair[0] not in matching.forms]]
+    return [parsed.kind.value, parsed.canonical()]
+
+
+def _without(document: Any, matching: Matching) -> Any:
+    """Return the document without what the ignored paths select."""
+    found = [list(node.parts) for path in matching.paths for node in path.finditer(document)]
+    for parts in sorted(found, key=lambda parts: (-len(parts), [str(part).zfill(9) for part in parts]), reverse=False):
+        document = _blank(document, parts)
+    return document
+
+
+def _blank(document: Any, parts: list[Any]) -> Any:
+    if not parts:
+        return None
+    inner = document
+    for part in parts[:-1]:
+        inner = inner[part]
+    inner[parts[-1]] = None
+    return document
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A part that differs: what was recorded and what came, as texts."""
+
+    part: str
+    recorded: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.part}: recorded {_short(self.recorded)}, got {_short(self.got)}"
+
+
+def _short(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def differences(recorded: RequestKey, got: RequestKey) -> list[Difference]:
+    """Return the parts that differ, most telling first."""
+    pairs = [(name, getattr(recorded, name), getattr(got, name)) for name in RequestKey.__slots__]
+    return [Difference(name, _as_text(old), _as_text(new)) for name, old, new in pairs if old != new]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def pattern_of(canonical: str) -> re.Pattern[str] | None:
+    """Return a pattern in which every placeholder matches any value in its place; None when there is none."""
+    pieces = PLACEHOLDER.split(canonical)
+    if len(pieces) == 1:
+        return None
+    return re.compile(r'[^"]*?'.join(re.escape(piece) for piece in pieces))
+
+
+def similarity(one: RequestKey, other: RequestKey) -> int:
+    """Return how alike two requests are; the path counts most."""
+    same = [name for name in RequestKey.__slots__ if getattr(one, name) == getattr(other, name)]
+    weights = {"path": 8, "method": 4, "origin": 3, "query": 3, "body": 2, "headers": 1}
+    segments = set(one.path.split("/")) & set(other.path.split("/"))
+    return sum(weights[name] for name in same) + min(5, len(segments))
+
+
+def equal_but_dynamic(one: str, other: str) -> bool:
+    """Return whether two canonical texts differ by dynamic values only."""
+    return dynamic_values.mask(one) == dynamic_values.mask(other)

@@ -1,0 +1,92 @@
+"""A capture being played, and the answers that its entries make."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mitmproxy import http
+from wsproto.utilities import generate_accept_token
+
+from proxy_policies.capture import mitmproxy_flows
+from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.har.entry_index import EntryIndex
+from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.model import Entry, Request, Response, header, without
+from proxy_policies.capture.replay import dates, matching
+from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
+from proxy_policies.capture.secrets.redact import Redactor
+from proxy_policies.capture.websocket.transcript import is_conversation
+
+
+def parse_replay_ignore(specs: Iterable[str]) -> matching.Matching:
+    """Read `replay_ignore`: what to ignore, and `match:NAME` for a field that must be equal."""
+    specs = list(specs)
+    headers = [spec.removeprefix("match:") for spec in specs if spec.startswith("match:")]
+    return matching.parse_matching([spec for spec in specs if not spec.startswith("match:")], headers)
+
+
+class Entries(Protocol):
+    """Entries by number."""
+
+    def __getitem__(self, number: int, /) -> Entry: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySession:
+    """An open capture being played."""
+
+    cassette: Cassette
+    entries: Entries
+    redactor: Redactor
+
+
+def load(path: Path, mode: ReplayMode, redactor: Redactor, wanted: matching.Matching) -> ReplaySession:
+    """Open a capture to be played. Raises OSError and CaptureError."""
+    if mode is ReplayMode.NEW and not path.exists():
+        return ReplaySession(Cassette(mode), (), redactor)
+    capture = open_capture(path)
+    cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id)
+    cassette.extend(matching.request_key(entry.request, wanted) for entry in capture)
+    return ReplaySession(cassette, EntryIndex(capture), redactor)
+
+
+def with_body(head: Request, flow: http.HTTPFlow) -> Request:
+    """Return a request with the body that has come since."""
+    body = from_wire(flow.request.raw_content or b"", head.headers)
+    return Request(head.method, head.url, head.headers, body, head.version, (), head.target)
+
+
+def cannot_replay(entry: Entry) -> str:
+    """Return why an entry has no answer to give; empty when it has."""
+    if entry.response.status < 200 and not is_conversation(entry.response):
+        return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
+    if entry.response.body.dropped:
+        return f"its body was too large to record ({entry.response.body.dropped} octets are missing)"
+    return ""
+
+
+def accept_token(key: str) -> str:
+    """Return the answer to a client's Sec-WebSocket-Key."""
+    return str(generate_accept_token(key.encode("ascii", "replace")).decode("ascii"))
+
+
+def needs_websocket(entry: Entry, request: http.Request) -> str:
+    """Return why the entry's answer is none to this request; empty when it is one."""
+    if not is_conversation(entry.response) or request.headers.get("sec-websocket-key"):
+        return ""
+    return "it is a WebSocket connection, and the request does not ask for one"
+
+
+def to_answer(recorded: Response, shift: float) -> http.Response:
+    """Return a recorded response to send now: its dates moved, its length that of the body we have."""
+    headers = dates.shift(recorded.headers, shift) if shift else recorded.headers
+    made = mitmproxy_flows.to_response(
+        Response(recorded.status, recorded.reason, headers, recorded.body, "HTTP/1.1", recorded.trailers)
+    )
+    body = made.raw_content or b""
+    if header(headers, "transfer-encoding") is None and header(headers, "content-length") is not None and body:
+        made.headers["content-length"] = str(len(body))
+    if header(headers, "transfer-encoding") is not None:
+        made.headers = mitmproxy_flows.from_headers((*without(headers, "content-length"),))
+    return made

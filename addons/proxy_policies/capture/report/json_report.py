@@ -1,0 +1,71 @@
+"""The report as JSON, for programs; also what the page is made from."""
+
+import json
+from typing import Any
+
+from proxy_policies.capture.check.diff import Change, lines_of
+from proxy_policies.capture.check.outcome import Outcome, Report
+from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.model import Response, header
+from proxy_policies.capture.parsed_body import BodyKind, parse
+from proxy_policies.capture.report.side_by_side import rows
+
+BODY_LIMIT = 200_000  # characters of one body in a report
+
+
+def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
+    """Return the report; `bodies` adds what changed laid side by side."""
+    return {
+        "capture": report.capture,
+        "old": report.old,
+        "new": report.new,
+        "started": report.started,
+        "seconds": round(report.seconds, 3),
+        "counts": report.counts,
+        "exit_code": report.exit_code,
+        "noise": list(report.noise),
+        "links": list(report.links),
+        "outcomes": [_outcome(outcome, bodies) for outcome in report.outcomes],
+    }
+
+
+def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "entry": outcome.number + 1,
+        "title": outcome.title,
+        "method": outcome.request.method,
+        "url": outcome.request.url,
+        "verdict": outcome.verdict,
+        "status": [outcome.old_status, outcome.new_status],
+        "ms": [round(outcome.old_seconds * 1000, 1), round(outcome.new_seconds * 1000, 1)],
+        "changes": [_change(change) for change in outcome.changes],
+        "ignored": [_change(change) for change in outcome.ignored],
+    }
+    if outcome.error or outcome.skipped:
+        fields["why"] = outcome.error or outcome.skipped
+    if bodies and outcome.old and outcome.new:
+        fields["head"] = rows(_head(outcome.old), _head(outcome.new))
+        fields["body"] = rows(body_lines(outcome.old), body_lines(outcome.new))
+    return fields
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {"location": change.location, "kind": change.kind, "old": change.old, "new": change.new}
+
+
+def _head(response: Response) -> list[str]:
+    """Return the status and the fields as lines, sorted: their order means nothing (RFC 9110 section 5.3)."""
+    fields = sorted(f"{name.lower()}: {value}" for name, value in response.headers)
+    return [f"{response.status} {response.reason}", *fields]
+
+
+def body_lines(response: Response) -> list[str]:
+    """Return the body as lines to look at: JSON laid out, HTML broken between tags, octets summed up."""
+    parsed = parse(response.body, response.headers)
+    if parsed.kind is BodyKind.JSON:
+        text = json.dumps(parsed.value, indent=2, ensure_ascii=False, sort_keys=True)
+    else:
+        mime = header(response.headers, "content-type") or ""
+        found = None if parsed.kind is BodyKind.BYTES else as_text(response.body.content, mime)
+        text = f"{parsed.size} octets, sha256 {parsed.sha256}" if found is None else found
+    return lines_of(text[:BODY_LIMIT], parsed.kind is BodyKind.HTML)

@@ -1,0 +1,33 @@
+"""Two texts as rows that stand side by side: what a page shows of a diff."""
+
+import difflib
+from collections.abc import Sequence
+
+from proxy_policies.capture import dynamic_values
+
+MOST_LINES = 4000  # beyond this only the beginnings are laid side by side: difflib is quadratic
+
+type Row = tuple[str, str | None, str | None]  # tag, old line, new line; the tags: =, ~ (dynamic), !, -, +
+
+
+def rows(old: Sequence[str], new: Sequence[str]) -> list[Row]:
+    """Return the rows of two lists of lines; lines that differ in dynamic values only stand beside each other."""
+    old, new = old[:MOST_LINES], new[:MOST_LINES]
+    one, other = ([dynamic_values.mask(line) for line in lines] for lines in (old, new))
+    found: list[Row] = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        before, after = old[i1:i2], new[j1:j2]
+        if tag == "equal":
+            found += [("=" if a == b else "~", a, b) for a, b in zip(before, after, strict=True)]
+        else:
+            found += _beside(before, after)
+    return found
+
+
+def _beside(before: Sequence[str], after: Sequence[str]) -> list[Row]:
+    both = min(len(before), len(after))
+    return [
+        *(("!", a, b) for a, b in zip(before[:both], after[:both], strict=True)),
+        *(("-", line, None) for line in before[both:]),
+        *(("+", None, line) for line in after[both:]),
+    ]

@@ -1,0 +1,63 @@
+"""A script for the proxies that we start: says when every policy is loaded and nothing was wrong with its options.
+
+It also applies requests: options that change while the proxy runs, for a session of tests.
+
+mitmproxy listens before it loads scripts, and ends only after that when one of them logged an error.
+"""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+from proxy_policies import settings
+from proxy_policies.capture.runner.proxy_process import READY
+
+
+class ControlAddon:
+    """Logs one line, and applies requests for other options."""
+
+    name = "capture-ready"
+
+    def load(self, loader: Loader) -> None:
+        """Declare the folder that requests come from."""
+        loader.add_option("capture_control", str, "", "Folder with options to apply: request-1, request-2 …")
+
+    def running(self) -> None:
+        """Wait for the end of the start in a task: this hook is a part of it."""
+        self._task = asyncio.get_running_loop().create_task(self._say())
+
+    async def _say(self) -> None:
+        while settings.is_starting():  # noqa: ASYNC110 - mitmproxy has no event for it
+            await asyncio.sleep(0.005)
+        port = ctx.master.addons.get("proxyserver").listen_addrs()[0][1]
+        logging.getLogger(__name__).info(f"{READY} {port}")
+        if ctx.options.capture_control:
+            await self._apply_requests(Path(ctx.options.capture_control))
+
+    async def _apply_requests(self, folder: Path) -> None:
+        """Take the options of each request in turn, and answer with an empty file, or with what was wrong."""
+        number = 1
+        while True:
+            request = folder / f"request-{number}"
+            if not request.exists():
+                await asyncio.sleep(0.005)
+                continue
+            part = folder / f".done-{number}"
+            part.write_text(_apply(json.loads(request.read_text())))
+            part.replace(folder / f"done-{number}")
+            number += 1
+
+
+def _apply(options: dict[str, str | list[str]]) -> str:
+    try:
+        ctx.options.update(**options)
+    except (exceptions.OptionsError, KeyError) as error:
+        return str(error)
+    return ""
+
+
+addons = [ControlAddon()]

@@ -1,0 +1,1 @@
+"""Secrets in captures: found, replaced by placeholders, and put back for sending."""

@@ -1,0 +1,95 @@
+"""Real values for placeholders, when a redacted recording is sent again."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from proxy_policies.capture import locations
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.model import Body, Request
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
+
+_OCTETS = re.compile(PLACEHOLDER.pattern.encode())
+
+
+def parse_secrets(specs: Iterable[str], files: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Read `NAME=env:VAR`, `NAME=file:PATH` and files of `NAME=value` lines. Raises CaptureError without any value."""
+    found: dict[str, str] = {}
+    for path in files:
+        found |= _read_file(Path(path))
+    for spec in specs:
+        name, _, source = spec.partition("=")
+        kind, _, where = source.partition(":")
+        if kind == "env" and where in environment:
+            found[name] = environment[where]
+        elif kind == "file" and where:
+            found[name] = Path(where).read_text(encoding="utf-8").strip()
+        else:
+            problem = (
+                f"{where} is not set in the environment" if kind == "env" else "write NAME=env:VAR or NAME=file:PATH"
+            )
+            raise CaptureError(f"--secret {name}: {problem}")
+    return found
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        name, equals, value = line.partition("=")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not equals:
+            raise CaptureError(f"{path}, line {number}: write NAME=value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+@dataclass(slots=True)
+class SecretValues:
+    """Secrets by the name of the location they go to, by their placeholder, or by what our key makes of them."""
+
+    secrets: Mapping[str, str]
+    placeholders: Placeholders
+    _by_placeholder: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_placeholder = {self.placeholders.of(value): value for value in self.secrets.values()}
+        self._by_placeholder |= {name: value for name, value in self.secrets.items() if PLACEHOLDER.fullmatch(name)}
+
+    def substitute(self, request: Request) -> Request:
+        """Return the request with every placeholder that we have a value for replaced."""
+        request = locations.set_values(request, dict(self._by_name(request)))
+        return replace(
+            request,
+            url=self._fill(request.url),
+            headers=tuple((name, self._fill(value)) for name, value in request.headers),
+            body=self._fill_body(request.body),
+        )
+
+    def _by_name(self, request: Request) -> Iterator[tuple[str, str]]:
+        for location in locations.values_in_request(request):
+            value = self.secrets.get(location.where, self.secrets.get(location.name))
+            if value is not None and PLACEHOLDER.search(location.value):
+                yield location.where, PLACEHOLDER.sub(lambda _: value, location.value)  # noqa: B023 - used at once
+
+    def _fill(self, text: str) -> str:
+        return PLACEHOLDER.sub(lambda found: self._by_placeholder.get(found[0], found[0]), text)
+
+    def _fill_body(self, body: Body) -> Body:
+        content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii")).encode(), body.content)
+        return body if content == body.content else replace(body, content=content, wire=None)
+
+
+def unresolved(request: Request) -> list[str]:
+    """Return the placeholders left in a request, each with its location: `secret_… (header:authorization)`."""
+    found = {
+        match: location.where
+        for location in locations.values_in_request(request)
+        for match in PLACEHOLDER.findall(location.value)
+    }
+    texts = [request.url, *(value for _, value in request.headers), request.body.content.decode("latin-1")]
+    for text in texts:
+        for match in PLACEHOLDER.findall(text):
+            found.setdefault(match, "somewhere in it")
+    return [f"{placeholder} ({where})" for placeholder, where in found.items()]

@@ -1,0 +1,76 @@
+"""A WebSocket conversation as a request and a response, so that it is prepared, compared and shown like any other.
+
+What the server said becomes the response's body, a JSON document: messages that are JSON as what they say, other texts
+as texts, octets by their size and hash. What the client said becomes requests, one for each message, with it as body.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from proxy_policies.capture.model import Body, Entry, Request, Response, WebSocketMessage, header, without
+
+SWITCHING = 101
+_SHAKEN = ("sec-websocket-accept", "sec-websocket-extensions", "content-type")
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation: the handshake's response, what was document, and how it ended."""
+
+    response: Response
+    messages: Sequence[WebSocketMessage] = ()
+    close_code: int | None = None
+    close_reason: str = ""
+    closed_by_client: bool | None = None
+
+
+def is_conversation(response: Response) -> bool:
+    """Return whether a response switches to WebSocket (RFC 6455, section 4.2.2)."""
+    return response.status == SWITCHING and (header(response.headers, "upgrade") or "").lower() == "websocket"
+
+
+def comparable_response(entry: Entry) -> Response:
+    """Return what a new build's response is compared with."""
+    if not is_conversation(entry.response):
+        return entry.response
+    return as_response(
+        Transcript(entry.response, entry.messages, entry.close_code, entry.close_reason, entry.closed_by_client)
+    )
+
+
+def as_response(transcript: Transcript) -> Response:
+    """Return the response with what the server said as its body; one that refused the handshake as it is."""
+    if not is_conversation(transcript.response):
+        return transcript.response
+    document: dict[str, Any] = {
+        "messages": [_value(message) for message in transcript.messages if not message.from_client]
+    }
+    if transcript.closed_by_client is False:
+        document["close"] = {"code": transcript.close_code, "reason": transcript.close_reason}
+    body = Body(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
+    headers = (*without(transcript.response.headers, *_SHAKEN), ("Content-Type", "application/json"))
+    return replace(transcript.response, headers=headers, body=body)
+
+
+def as_requests(entry: Entry) -> Iterator[Request]:
+    """Yield the request and, of a conversation, each message of the client's as the body of one."""
+    yield entry.request
+    yield from (as_request(entry.request, message) for message in entry.messages if message.from_client)
+
+
+def as_request(request: Request, message: WebSocketMessage) -> Request:
+    """Return the request with a message of the client's as its body."""
+    return replace(request, body=Body(message.data), headers=without(request.headers, "content-type"))
+
+
+def _value(message: WebSocketMessage) -> Any:
+    if not message.text:
+        return f"{len(message.data)} octets, sha256 {hashlib.sha256(message.data).hexdigest()[:16]}…"
+    text = message.data.decode("utf-8", "replace")
+    try:
+        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,151 @@
+"""WebSocket connections whose server is not there: somebody plays its part (RFC 6455).
+
+mitmproxy can only join a client to a server. Where an addon answered the handshake itself and named who
+plays the server, the client talks to that player; messages show and hooks fire as ever.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http, websocket
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers import websocket as layers
+from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketMessageHook, WebsocketStartHook
+from wsproto import ConnectionType
+from wsproto import events as ws
+from wsproto.frame_protocol import CloseReason, Opcode
+
+from proxy_policies.patches.patch import Patch
+
+REASON_LIMIT = 123
+"""Bytes of a close frame's reason (RFC 6455, section 5.5)."""
+
+CloseFrame = tuple[int, str]
+"""The code and the reason of a close frame."""
+
+
+class WebSocketResponder(Protocol):
+    """Plays a server's part. Messages are (is it text, its bytes)."""
+
+    def pending(self) -> Iterable[tuple[bool, bytes]]:
+        """Give what the server says now, before the client goes on."""
+
+    def on_message(self, text: bool, data: bytes) -> CloseFrame | None:
+        """Take what the client says; a farewell, if that is not to be borne."""
+
+    def close_frame(self) -> CloseFrame | None:
+        """Say how the server closes the connection, if it does so now."""
+
+    def on_close(self) -> None:
+        """Learn that the connection is over."""
+
+
+_players: WeakKeyDictionary[http.HTTPFlow, WebSocketResponder] = WeakKeyDictionary()
+
+
+def play(flow: http.HTTPFlow, player: WebSocketResponder) -> None:
+    """Let somebody be the server of a connection whose handshake was answered here."""
+    _players[flow] = player
+
+
+class PlayedWebSocket(layer.Layer):
+    """A WebSocket connection with a client, and a player where the server would be."""
+
+    def __init__(self, context: Context, flow: http.HTTPFlow, player: WebSocketResponder) -> None:
+        super().__init__(context)
+        self.flow, self._player = flow, player
+        self._client = layers.WebsocketConnection(ConnectionType.SERVER, [], conn=context.client)
+        self._heard = b""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """Let the player begin, then hear the client; what somebody injects for a server finds none."""
+        if isinstance(event, events.Start):
+            yield WebsocketStartHook(self.flow)
+            yield from self._speak()
+        elif isinstance(event, events.ConnectionEvent) and event.connection is self.context.client:
+            yield from self._converse(event.data if isinstance(event, events.DataReceived) else None)
+
+    def _converse(self, data: bytes | None) -> layer.CommandGenerator[None]:
+        """Take bytes from the client, or its end of file."""
+        if self._is_open():
+            self._client.receive_data(data)
+        for said in self._client.events():
+            if self._is_open():
+                yield from self._take(said)
+
+    def _is_open(self) -> bool:
+        return self.flow.live
+
+    def _take(self, said: ws.Event) -> layer.CommandGenerator[None]:
+        if isinstance(said, ws.Message):
+            self._heard += said.data.encode() if isinstance(said.data, str) else bytes(said.data)
+            if said.message_finished:
+                yield from self._hear(isinstance(said.data, str))
+        elif isinstance(said, ws.Ping):
+            yield self._client.send2(said.response())
+        elif isinstance(said, ws.CloseConnection):
+            yield from self._end((said.code, said.reason or ""), by_client=True)
+
+    def _hear(self, text: bool) -> layer.CommandGenerator[None]:
+        data, self._heard = self._heard, b""
+        message = yield from self._shown(True, text, data)
+        farewell = None if message.dropped else self._player.on_message(text, message.content)
+        if farewell:
+            yield from self._end(farewell, by_client=False)
+        else:
+            yield from self._speak()
+
+    def _speak(self) -> layer.CommandGenerator[None]:
+        for text, data in self._player.pending():
+            message = yield from self._shown(False, text, data)
+            if not message.dropped:
+                content = message.content
+                said = ws.TextMessage(content.decode(errors="replace")) if text else ws.BytesMessage(bytearray(content))
+                yield self._client.send2(said)
+        if farewell := self._player.close_frame():
+            yield from self._end(farewell, by_client=False)
+
+    def _shown(self, from_client: bool, text: bool, data: bytes) -> layer.CommandGenerator[websocket.WebSocketMessage]:
+        kind = Opcode.TEXT if text else Opcode.BINARY
+        message = websocket.WebSocketMessage(kind, from_client, data)
+        self._socket.messages.append(message)
+        yield WebsocketMessageHook(self.flow)
+        return message
+
+    def _end(self, farewell: CloseFrame, *, by_client: bool) -> layer.CommandGenerator[None]:
+        code, reason = farewell
+        shown = self._socket
+        shown.timestamp_end, shown.closed_by_client = time.time(), by_client
+        shown.close_code, shown.close_reason = code, reason
+        if code != CloseReason.ABNORMAL_CLOSURE:  # which means that nobody said good-bye
+            cut = reason.encode()[:REASON_LIMIT].decode(errors="ignore")
+            yield self._client.send2(ws.CloseConnection(code, cut or None))
+        yield commands.CloseConnection(self.context.client)
+        self._player.on_close()
+        yield WebsocketEndHook(self.flow)
+        self.flow.live = False
+
+    @property
+    def _socket(self) -> websocket.WebSocketData:
+        assert self.flow.websocket is not None  # noqa: S101 -- mitmproxy sets it before it makes the layer
+        return self.flow.websocket
+
+
+def _or_played(original: type[layer.Layer]) -> Callable[[Context, http.HTTPFlow], layer.Layer]:
+    def layer_for(context: Context, flow: http.HTTPFlow) -> Any:
+        player = _players.get(flow)
+        return PlayedWebSocket(context, flow, player) if player else original(context, flow)  # type: ignore[call-arg]
+
+    return layer_for
+
+
+PATCH = Patch(
+    owner=layers,
+    attribute="WebsocketLayer",
+    wrap=_or_played,
+    versions="12.2",
+    why="a WebSocket handshake that an addon answers leads to a server that is not there",
+)

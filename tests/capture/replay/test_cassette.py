@@ -1,0 +1,144 @@
+"""Playing a recording: which entry answers, in which mode, and what a miss says."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.model import Body, Request
+from proxy_policies.capture.replay.cassette import Cassette, Miss, ReplayMode
+from proxy_policies.capture.replay.matching import RequestKey, differences, parse_matching, request_key
+
+JSON = (("Content-Type", "application/json"),)
+FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
+
+
+def parts(url: str = "/", body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *ignore: str) -> RequestKey:
+    method = "POST" if body else "GET"
+    return request_key(Request(method, f"http://shop.test{url}", headers, Body(body)), parse_matching(ignore))
+
+
+@dataclass(frozen=True)
+class Same:
+    id: str
+    one: RequestKey
+    other: RequestKey
+    same: bool = True
+
+
+CASES = [
+    Same("query order", parts("/?a=1&b=2"), parts("/?b=2&a=1")),
+    Same("query value", parts("/?a=1"), parts("/?a=2"), False),
+    Same("percent-encoding", parts("/?a=%41"), parts("/?a=A")),
+    Same("default port", parts(":80/"), parts("/")),
+    Same("json members", parts("/", b'{"a":1,"b":[2]}', JSON), parts("/", b'{ "b": [2], "a": 1 }', JSON)),
+    Same("json list order", parts("/", b"[1,2]", JSON), parts("/", b"[2,1]", JSON), False),
+    Same("form order", parts("/", b"a=1&b=2", FORM), parts("/", b"b=2&a=1", FORM)),
+    Same("ignored query", parts("/?t=1", b"", (), "query:t"), parts("/?t=2", b"", (), "query:t")),
+    Same("ignored path", parts("/", b'{"t":1}', JSON, "json:$.t"), parts("/", b'{"t":2}', JSON, "json:$.t")),
+    Same("ignored body", parts("/", b"x", (), "body"), parts("/", b"y", (), "body")),
+    Same(
+        "multipart boundary",
+        parts("/", b"--x\r\n\r\na\r\n--x--", (("content-type", "multipart/form-data; boundary=x"),)),
+        parts("/", b"--y\r\n\r\na\r\n--y--", (("content-type", "multipart/form-data; boundary=y"),)),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_what_means_the_same_is_the_same(case: Same) -> None:
+    assert (case.one.canonical() == case.other.canonical()) is case.same
+    assert (not differences(case.one, case.other)) is case.same
+
+
+DYNAMIC = {
+    "uuid": ("/o/0b0fa1a4-9d0b-4f6e-8a53-3c1e4d1c2b3a", "/o/5c9e5ad6-4f9c-49c8-b1b6-3d3e0e4d9b11"),
+    "time": ("/?t=2026-01-02T03:04:05Z", "/?t=2026-02-03T04:05:06.7Z"),
+    "epoch": ("/?_=1760000000123", "/?_=1760000999456"),
+    "hex": ("/?nonce=9f86d081884c7d65", "/?nonce=60303ae22b998861"),
+}
+
+
+@pytest.mark.parametrize(("recorded", "live"), DYNAMIC.values(), ids=DYNAMIC)
+def test_dynamic_values_do_not_stop_a_match(recorded: str, live: str) -> None:
+    cassette = Cassette()
+    cassette.add(parts(recorded))
+    assert cassette.match(parts(live)) == 0
+
+
+def test_an_exact_recording_is_preferred_to_one_that_is_alike() -> None:
+    cassette = Cassette()
+    cassette.extend(parts(f"/?_=17600000{number}0123") for number in (11, 12, 13))
+    assert cassette.match(parts("/?_=17600000120123")) == 1
+
+
+@pytest.mark.parametrize("value", ["1", "42", "shop", "2026", "checkout-page", "application-settings-v2"])
+def test_plain_values_are_not_dynamic(value: str) -> None:
+    assert dynamic_values.kind_of(value) == ""
+
+
+MODES = {
+    ReplayMode.ONCE: [0, 1, "miss"],
+    ReplayMode.STRICT: [0, 1, "miss"],
+    ReplayMode.NEW: [0, 1, "miss"],
+    ReplayMode.LOOP: [0, 1, 0],
+}
+
+
+@pytest.mark.parametrize(("mode", "expected"), MODES.items(), ids=MODES)
+def test_recordings_are_used_in_their_order(mode: ReplayMode, expected: list[object]) -> None:
+    cassette = Cassette(mode)
+    cassette.extend([parts("/a"), parts("/a"), parts("/b")])
+    played = [cassette.match(parts("/a")) for _ in range(3)]
+    assert ["miss" if isinstance(item, Miss) else item for item in played] == expected
+    assert 2 in cassette.unused()
+
+
+def test_a_miss_names_the_nearest_recording_and_what_differs() -> None:
+    cassette = Cassette()
+    cassette.extend([parts("/users"), parts("/cart?item=7"), parts("/")])
+    miss = cassette.match(parts("/cart?item=8"))
+    assert isinstance(miss, Miss)
+    text = 'not recorded; nearest is entry 2, which differs in query: recorded [["item", "7"]], got [["item", "8"]]'
+    assert miss.explain() == text
+
+
+def test_used_up_says_so() -> None:
+    cassette = Cassette()
+    cassette.add(parts("/a"))
+    cassette.match(parts("/a"))
+    miss = cassette.match(parts("/a"))
+    assert isinstance(miss, Miss)
+    assert "recorded once, and asked for once more" in miss.explain()
+
+
+def test_an_empty_capture_says_so() -> None:
+    miss = Cassette().match(parts("/a"))
+    assert isinstance(miss, Miss)
+    assert miss.explain() == "the capture is empty"
+
+
+def test_with_another_key_a_placeholder_matches_anything_in_its_place() -> None:
+    recorded = parts("/secret_0123456789abcdef/x?token=secret_0123456789abcdef&a=1")
+    for any_secret, expected in ((True, 0), (False, Miss)):
+        cassette = Cassette(any_secret=any_secret)
+        cassette.add(recorded)
+        played = cassette.match(parts("/plain/x?token=what&a=1"))
+        assert played == expected or (expected is Miss and isinstance(played, Miss))
+        assert isinstance(cassette.match(parts("/plain/y?token=what&a=1")), Miss)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.lists(st.sampled_from("abc"), max_size=6))
+def test_once_never_plays_more_than_was_recorded(recorded: list[str], asked: list[str]) -> None:
+    cassette = Cassette()
+    cassette.extend(parts(f"/{name}") for name in recorded)
+    played = [name for name in asked if isinstance(cassette.match(parts(f"/{name}")), int)]
+    assert all(played.count(name) == min(recorded.count(name), asked.count(name)) for name in "abc")
+
+
+@pytest.mark.parametrize("spec", ["quer:x", "query:", "json:$[", "body:x"])
+def test_a_wrong_ignore_is_refused(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"query:NAME|invalid JSONPath"):
+        parse_matching([spec])
