@@ -101,7 +101,7 @@ REFUSED = {
     "no command": (("record", "new.har", "--", "./no-such"), "cannot start ./no-such: No such file or directory"),
     "no capture": (("replay", "no.har", "--", "true"), "no.har: No such file or directory"),
     "foreign": (("record", "--append", "old.har", "--", "true"), "nothing is added to it"),
-    "bad option": (("record", "new.har", "--redact", "x", "--", "true"), "is no redaction"),
+    "bad option": (("record", "new.har", "--redact", "x", "--", "true"), "is not a valid redaction"),
     "bad filter": (("record", "new.har", "--filter", "~", "--", "true"), "is no flow filter"),
 }
 
