@@ -6,30 +6,24 @@ reuse; replacing the dial itself breaks nothing.
 """
 
 import asyncio
-import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server
 
-from proxy_policies.addresses import format_target, is_address
-from proxy_policies.later import later
+from proxy_policies import tcp_connect
+from proxy_policies.addresses import format_target
+from proxy_policies.log_lines import printable
 from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import Setting, parse_duration
-
-with later():
-    import aiohappyeyeballs
 
 Address = tuple[Any, ...]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
 """Asked with host and port. None: not mine. The writer must know its `peername`, a (host, port)."""
-
-NEXT_ADDRESS = 0.25
-"""Seconds that an address of several has before the next is tried beside it (RFC 8305, section 5)."""
 
 _routes: list[Route] = []
 
@@ -51,12 +45,12 @@ async def open(host: str, port: int, *, timeout: float | None = None, local_addr
     `timeout` is in seconds, name look-up included; `local_addr` is what to connect from. Raises OSError only, with a
     text that names the target and the reason.
     """
-    return await _told(_open(host, port, local_addr), host, port, timeout)
+    return await _told(_open(host, port, timeout, local_addr), host, port, timeout)
 
 
 async def connect(host: str, port: int, *, timeout: float | None = None) -> socket.socket:
     """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
-    return await _told(_connect(host, port, None), host, port, timeout)
+    return await _told(tcp_connect.connect(host, port, timeout=timeout), host, port, timeout)
 
 
 async def _told[Dialled](dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None) -> Dialled:
@@ -65,71 +59,17 @@ async def _told[Dialled](dialling: Awaitable[Dialled], host: str, port: int, tim
         async with asyncio.timeout(timeout):
             return await dialling
     except Exception as error:  # whatever a route raises: mitmproxy expects OSError, and hangs on all else
-        raise OSError(f"cannot connect to {format_target(host, port)}: {reason(error, timeout)}") from error
+        why = tcp_connect.reason(error, timeout)
+        raise OSError(printable(f"cannot connect to {format_target(host, port)}: {why}")) from error
 
 
-async def _open(host: str, port: int, local_addr: Address | None) -> Streams:
+async def _open(host: str, port: int, timeout: float | None, local_addr: Address | None) -> Streams:
     for route in _routes:
         if (way := route(host, port)) is not None:
             return await way
-    return await asyncio.open_connection(sock=await _connect(host, port, local_addr))
-
-
-async def _connect(host: str, port: int, local_addr: Address | None) -> socket.socket:
-    if local_addr is None and "%" not in host and is_address(host):
-        return await _connect_to(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if local_addr is None and len(found) == 1:
-        return await _connect_to(found[0][0], found[0][4])
-    ours = await loop.getaddrinfo(*local_addr[:2]) if local_addr else None
-    # asyncio's own happy_eyeballs_delay fails an assertion on Python 3.13.0 with mitmproxy's eager tasks
-    return await aiohappyeyeballs.start_connection(found, local_addr_infos=ours, happy_eyeballs_delay=NEXT_ADDRESS)
-
-
-async def _connect_to(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-_REASONS = {
-    errno.ECONNREFUSED: "connection refused",
-    errno.ETIMEDOUT: "no answer",
-    errno.ENETUNREACH: "network unreachable",
-    errno.EHOSTUNREACH: "host unreachable",
-    errno.ECONNRESET: "connection reset",
-    errno.EMFILE: "too many open connections",
-}
-
-
-def reason(error: BaseException, timeout: float | None) -> str:
-    """Say in plain words why a dial failed; `timeout` is what was granted, in seconds."""
-    if isinstance(error, BaseExceptionGroup):
-        return "; ".join(dict.fromkeys(reason(leaf, timeout) for leaf in _leaves(error)))
-    if isinstance(error, socket.gaierror):
-        is_later = error.errno == socket.EAI_AGAIN
-        return "the name server does not answer" if is_later else "the name does not resolve"
-    if isinstance(error, TimeoutError) and error.errno is None:
-        return f"no answer within {timeout or 0:g} s"
-    if isinstance(error, OSError):
-        return _REASONS.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
-    if isinstance(error, UnicodeError | OverflowError):
-        return "not a valid name or port"
-    return str(error) or type(error).__name__
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+    return await asyncio.open_connection(
+        sock=await tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr)
+    )
 
 
 def parse_timeout(text: str) -> float:

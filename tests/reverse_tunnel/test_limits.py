@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import limits, options
-from proxy_policies.reverse_tunnel.limits import Gate, Limits, Pacer, Seldom, Sessions, retry_delay
+from proxy_policies.reverse_tunnel.limits import (
+    Gate,
+    Guesses,
+    Limits,
+    Pacer,
+    Sessions,
+    Throttles,
+    network_of,
+    retry_delay,
+)
 from proxy_policies.reverse_tunnel.messages import Refusal
 
 
@@ -67,33 +76,82 @@ def test_pacing_does_not_slow_the_slow() -> None:
     assert [pacer.pause(100, t) for t in range(1, 20)] == [0] * 19
 
 
-def test_the_gate_bounds_strangers_from_one_address() -> None:
-    gate = Gate(total=10, per_address=2)
-    first, second = gate.enter("a"), gate.enter("a")
-    assert first
-    assert second
-    assert gate.enter("a") is None
-    assert gate.enter("a", expected=1)
-    assert gate.enter("b")
-    gate.leave(first[0])
-    gate.leave(second[0])
-    assert gate.enter("a")
+def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
+    assert all(retry_delay(failures, 0, gone=30) <= limits.RETRY_RESTART for failures in range(50))
+    assert retry_delay(50, 0, gone=90) == limits.LAST_RETRY
 
 
-def test_over_the_total_the_oldest_stranger_goes() -> None:
-    gate = Gate(total=2, per_address=2)
-    first = gate.enter("a")
-    assert first is not None
-    assert gate.enter("b") == (2, None)
-    assert gate.enter("c") == (3, first[0])
-    assert len(gate) == 2
-    gate.leave(first[0])
-    assert len(gate) == 2
+def test_over_the_bound_of_a_network_its_oldest_goes() -> None:
+    """Never the newcomer: who fills the places from work's own address does not keep work out."""
+    gate = Gate(total=10, per_network=2)
+    first, _ = gate.enter("a")
+    second, _ = gate.enter("a")
+    other, evicted = gate.enter("b")
+    assert evicted is None
+    third, evicted = gate.enter("a")
+    assert evicted == first
+    assert gate.enter("a", expected=1)[1] is None
+    assert len(gate) == 4
+    for number in (second, third, other):
+        gate.leave(number)
+    assert len(gate) == 1
 
 
-def test_what_happens_often_is_said_seldom() -> None:
-    seldom = Seldom(every=10)
-    assert [seldom.due(now) for now in (100, 101, 109, 110, 111, 121, 140)] == [0, None, None, 2, None, 1, 0]
+def test_over_the_total_the_oldest_of_the_most_crowded_network_goes() -> None:
+    gate = Gate(total=4, per_network=3)
+    gate.enter("a")
+    crowd = [gate.enter("b")[0] for _ in range(3)]
+    assert gate.enter("c")[1] == crowd[0]
+    assert len(gate) == 4
+    gate.leave(crowd[0])
+    assert len(gate) == 4
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=60))
+def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int]]) -> None:
+    gate, inside = Gate(total=5, per_network=2), list[int]()
+    for address, expected in comings:
+        number, evicted = gate.enter(address, expected)
+        inside = [n for n in inside if n != evicted] + [number]
+        assert len(gate) == len(inside) <= 5 + 3
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_networks(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_guesses_take_longer_and_longer_by_network_and_are_forgotten() -> None:
+    guesses = Guesses(most=2)
+    assert guesses.delay("2001:db8::1", 0) == 0
+    delays = []
+    for number in range(8):
+        guesses.wrong(f"2001:db8::{number}", number)
+        delays.append(guesses.delay("2001:db8::1", number))
+    assert delays == sorted(delays)
+    assert delays[-1] == limits.LAST_GUESS
+    assert guesses.delay("192.0.2.7", 8) == 0
+    assert guesses.delay("2001:db8::1", 8 + limits.FORGET_GUESS) == 0
+    guesses.wrong("192.0.2.7", 8)
+    guesses.wrong("192.0.2.8", 8)
+    assert guesses.delay("2001:db8::1", 8) == 0  # the last two are remembered
+
+
+def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
+    throttles = Throttles(every=10, most=2)
+    said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
+    assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
+    assert throttles.admit("b", "y", 141) == "y"
 
 
 GOOD: dict[str, tuple[Callable[[str], Any], str, Any]] = {

@@ -6,12 +6,26 @@ import asyncio
 import contextlib
 import logging
 import resource
+from typing import Any
 
 import pytest
 from tests.reverse_tunnel.conftest import BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
+from proxy_policies.relay.frames import Kind, Parser
+from proxy_policies.reverse_tunnel import connections, home, limits
 from proxy_policies.reverse_tunnel.handshake import MISSES
-from proxy_policies.reverse_tunnel.messages import Refusal
+from proxy_policies.reverse_tunnel.messages import (
+    Begin,
+    Claim,
+    Hello,
+    Offer,
+    Prove,
+    Reason,
+    Refusal,
+    Refuse,
+    decode,
+    encode,
+)
 from proxy_policies.reverse_tunnel.session import Call
 
 pytestmark = pytest.mark.timeout(60)
@@ -171,3 +185,114 @@ async def test_a_spare_cut_without_a_word_costs_one_more_try(tunnel: Tunnel) -> 
     await eventually(lambda: len(work.spares) == 1)
     await work_end._data.cancel()  # work drops its end; home may not know yet
     assert await ask(entrance, b"hello") == b"hello"
+
+
+async def test_two_machines_of_one_name_do_not_take_the_place_from_each_other(
+    tunnel: Tunnel, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The later has it until it leaves; home's log names both."""
+    monkeypatch.setattr(limits, "LAST_RETRY", 0.3)
+    await tunnel.start_home()
+    service = await tunnel.serve(echo)
+    first = await tunnel.start_work(services={"echo": service})
+    second = await tunnel.start_work(services={"echo": service})
+    await eventually(lambda: not first.home)
+    await asyncio.sleep(2)
+    assert (first.home, second.home) == ("", "home")
+    lines = [record.getMessage() for record in caplog.records if "two machines are work office" in record.getMessage()]
+    assert len([line for line in lines if line.startswith("home: ")]) == 1
+    assert "127.0.0.1 and 127.0.0.1; give each a name of its own" in lines[0]
+    await second.close()
+    await eventually(lambda: first.home)
+
+
+async def test_a_home_that_starts_again_has_its_works_back_soon(tunnel: Tunnel) -> None:
+    await tunnel.start_home()
+    work = await tunnel.start_work()
+    for _ in range(2):
+        await tunnel.home.close()
+        await eventually(lambda: not work.home)
+        await asyncio.sleep(3)
+        await tunnel.home.apply(tunnel.home_config)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await eventually(lambda: work.home)
+        assert loop.time() - began < 3  # a second at most between two tries, and a handshake
+
+
+async def test_nothing_ends_the_way_back_home(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = iter(
+        [UnicodeError("label"), RuntimeError(), ValueError("x"), KeyError("x"), ExceptionGroup("", [OSError()])]
+    )
+    genuine = connections.dial_framed
+
+    async def dial_framed(*arguments: Any) -> Any:
+        if error := next(errors, None):
+            raise error
+        return await genuine(*arguments)
+
+    monkeypatch.setattr(connections, "dial_framed", dial_framed)
+    await tunnel.start_home()
+    work = await tunnel.start_work(wait=False)
+    await eventually(lambda: work.home, 20)
+
+
+class BadWork:
+    """A work that offers ssh, and treats each request for a data connection in the same bad way."""
+
+    def __init__(self, tunnel: Tunnel, name: str, way: str) -> None:
+        self._tunnel, self._name, self._way = tunnel, name, way
+        self.asked = 0
+
+    async def __aenter__(self) -> BadWork:
+        command = await connect(self._tunnel.trunk)
+        self._command = command
+        hello = Hello(self._name, "ab" * 32, 30)
+        for message in (hello, Prove(""), Offer(("ssh",))):
+            command[1].write(encode(message))
+        await eventually(lambda: [w for w in self._tunnel.home.works if w.name == self._name])
+        self._serving = asyncio.create_task(self._serve(command[0]))
+        return self
+
+    async def _serve(self, reader: asyncio.StreamReader) -> None:
+        parser = Parser()
+        while data := await reader.read(1 << 16):
+            for kind, payload in parser.feed(data):
+                if kind > Kind.BYE and isinstance(begin := decode(kind, payload), Begin):
+                    self.asked += 1
+                    await self._answer(begin)
+
+    async def _answer(self, begin: Begin) -> None:
+        if self._way == "silent":
+            return
+        _, writer = await connect(self._tunnel.trunk)
+        refusal = encode(Refuse(Reason.REFUSED, "no")) if self._way == "refuses" else b""
+        writer.write(encode(Claim(self._name, begin.token)) + refusal)
+        await writer.drain()
+        writer.close()
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._serving.cancel()
+        self._command[1].close()
+
+
+@pytest.mark.parametrize("way", ["refuses", "closes", "silent"])
+async def test_another_work_s_turn(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Of two works with a service the next is tried, and clients are sent there first from then on."""
+    monkeypatch.setattr(home, "FAIL_OVER", 1.0)
+    await tunnel.start_home()
+    entrance = await tunnel.entrance("ssh")
+    async with BadWork(tunnel, "bad", way) as bad:
+        await tunnel.start_work("good", services={"ssh": await tunnel.serve(echo)}, spares=0)
+        for _ in range(3):
+            assert await ask(entrance, b"hello") == b"hello"
+        assert 1 <= bad.asked <= 3
+
+
+async def test_one_client_makes_few_requests(tunnel: Tunnel) -> None:
+    """Of a work whose data connections end without a word."""
+    await tunnel.start_home()
+    async with BadWork(tunnel, "bad", "closes") as bad:
+        with pytest.raises(Refusal, match="opens data connections that end at once"):
+            await tunnel.home.open(Call("ssh"))
+        assert bad.asked == 3

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from proxy_policies import tcp_connect
+from proxy_policies.log_lines import printable
 from proxy_policies.relay import scratch
 from proxy_policies.relay.frames import LONGEST, Beat, Bytes, Frame, FrameError, Heart, Kind, Parser, frame, head
 from proxy_policies.relay.layered import Layered
@@ -23,6 +25,7 @@ from proxy_policies.relay.layered import Layered
 MAIL_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
 MAIL = 64  # frames that may wait to be received
 BEATS = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
+REASON = 512  # bytes in which a peer may say why it breaks a stream off
 FLUSH = 3.0  # seconds a closing connection has to send its last frame
 LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
 
@@ -117,7 +120,7 @@ class Framed(Layered):
                 timer.cancel()
         clean = self._ended_in and self._ended_out
         if not clean and not self.reason:
-            self.reason = str(exc or "") or "the connection was cut"
+            self.reason = tcp_connect.reason(exc, None) if exc else "the connection was cut"
         self._wake()
         self.on_lost(self)
         if self._protocol is not None:
@@ -144,7 +147,7 @@ class Framed(Layered):
         elif kind == Kind.EOF and not self._ended_in:
             self._end_in()
         elif kind == Kind.RST:
-            self.reason = bytes(payload).decode(errors="replace")
+            self.reason = printable(bytes(payload[:REASON]).decode(errors="replace")) or "broken off by the other side"
             self.lower.abort()
         elif kind == Kind.BYE and self._ended_in and self._ended_out:
             self._close_soon()
@@ -248,7 +251,7 @@ class Framed(Layered):
         if self._is_over():
             return
         self.reason = self.reason or reason
-        self.send(frame(Kind.RST, reason.encode()[:512]))
+        self.send(frame(Kind.RST, reason.encode()[:REASON]))
         self._closing = True
         self._close_soon()
 

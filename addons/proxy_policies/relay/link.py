@@ -37,6 +37,11 @@ class Counts:
     error: str = ""
     active: float = field(default_factory=time.monotonic)
 
+    def account(self, seconds: float) -> str:
+        """Say what went through within so many seconds, and why it ended early."""
+        error = f" ({self.error})" if self.error else ""
+        return f"{self.up} bytes up, {self.down} bytes down, {seconds:.1f} s{error}"
+
     def add_up(self, size: int) -> None:
         """Count bytes delivered from the first end to the second."""
         self.up += size

@@ -38,6 +38,7 @@ class Tls(Layered):
         )
         self._loop = asyncio.get_running_loop()
         self._shaken: asyncio.Future[None] = self._loop.create_future()
+        self._shaken.add_done_callback(_heard)
         self._paused = self._ended = False
         self._error: OSError | None = None
 
@@ -189,3 +190,9 @@ class Tls(Layered):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Tell of TLS itself and of the transport below."""
         return self._tls if name == "ssl_object" else self.lower.get_extra_info(name, default)
+
+
+def _heard(shaken: asyncio.Future[None]) -> None:
+    """Take note of a failed handshake: who waited for it may have been cancelled, and asyncio would log it."""
+    if not shaken.cancelled():
+        shaken.exception()

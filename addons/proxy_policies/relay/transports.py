@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from proxy_policies import tcp_connect
 from proxy_policies.relay import scratch
 from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
@@ -42,7 +43,7 @@ async def link(
     try:
         await asyncio.gather(*(end.lost for end in ends))
     except OSError as error:
-        counts.error = str(error) or type(error).__name__
+        counts.error = tcp_connect.reason(error, None)
     finally:
         for end in ends:
             end.lost.cancel()

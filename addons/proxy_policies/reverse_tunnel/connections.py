@@ -10,6 +10,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from proxy_policies import tcp_connect
+from proxy_policies.log_lines import Throttle
+from proxy_policies.name_lookup import look_up
 from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.tls import Tls
@@ -24,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
 BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
+ACCEPT_AGAIN = 0.1  # seconds until the next try to accept when that failed: mostly for want of descriptors
 
 Accept = Callable[[socket.socket, Address], None]
 
@@ -48,11 +52,12 @@ def keep_alive(sock: Any) -> None:
 
 
 async def dial_framed(address: Address, credentials: Credentials) -> Framed:
-    """Connect to home. Raises OSError (TLS's errors and time-outs are some)."""
+    """Connect to home. Raises OSError (TLS's errors and time-outs are some), UnicodeError for a name that cannot be."""
     framed = Framed()
     protocol = _secure(framed, credentials)
     async with asyncio.timeout(CONNECT_WITHIN):
-        await asyncio.get_running_loop().create_connection(lambda: protocol, *address)
+        sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
+        await asyncio.get_running_loop().create_connection(lambda: protocol, sock=sock)
         await _prove(protocol)
     return framed
 
@@ -77,10 +82,9 @@ async def _prove(protocol: Framed | Tls) -> None:
 
 
 async def dial_bare(address: Address) -> Any:
-    """Connect to a service; returns its transport. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(CONNECT_WITHIN):
-        transport, _ = await loop.create_connection(Bare, *address)
+    """Connect to a service; returns its transport. Raises as `dial_framed`."""
+    sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
+    transport, _ = await asyncio.get_running_loop().create_connection(Bare, sock=sock)
     return transport
 
 
@@ -102,14 +106,16 @@ class Listener:
         self.address = address
         self._what, self._accept = what, accept
         self._sockets: list[socket.socket] = []
-        self._tasks = Tasks()
+        self._tasks, self._throttle = Tasks(), Throttle(60.0)
 
     async def open(self) -> None:
         """Start to listen, at once if that is possible."""
         try:
             self._listen(await _bind(self.address))
-        except OSError as error:
-            logger.warning(f"{self._what}: cannot listen on {show_address(self.address)} yet: {error.strerror}")
+        except (OSError, UnicodeError) as error:
+            logger.warning(
+                f"{self._what}: cannot listen on {show_address(self.address)} yet: {tcp_connect.reason(error, None)}"
+            )
             self._tasks.spawn(self._wait())
 
     async def close(self) -> None:
@@ -121,7 +127,7 @@ class Listener:
     async def _wait(self) -> None:
         while not self._sockets:
             await asyncio.sleep(BIND_AGAIN)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, UnicodeError):
                 self._listen(await _bind(self.address))
 
     def _listen(self, sockets: list[socket.socket]) -> None:
@@ -136,20 +142,26 @@ class Listener:
             try:
                 sock, address = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED):
-                    raise
-                await asyncio.sleep(0.1)  # out of descriptors: live sessions will give some back
+                self._tell_of_failure(error)
+                await asyncio.sleep(ACCEPT_AGAIN)
                 continue
             self._accept(sock, address[:2])
+
+    def _tell_of_failure(self, error: OSError) -> None:
+        why = tcp_connect.reason(error, None)
+        if error.errno == errno.EMFILE:
+            why += "; who comes now has to wait (raise the limit: ulimit -n, or systemd's LimitNOFILE)"
+        line = f"{self._what}: cannot accept on {show_address(self.address)}: {why}"
+        if said := self._throttle.admit(line, asyncio.get_running_loop().time()):
+            logger.warning(said)
 
 
 async def _bind(address: Address) -> list[socket.socket]:
     """Listen on every address that the host stands for."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = await look_up(*address, timeout=CONNECT_WITHIN, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
     try:
-        for family, kind, protocol, _, where in dict.fromkeys(found):
+        for family, kind, protocol, _, where in found:
             sock = socket.socket(family, kind, protocol)
             sockets.append(sock)
             sock.setblocking(False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mitmproxy import connection, ctx, flow, tcp
-from mitmproxy.hooks import Hook
+from mitmproxy import addonmanager, connection, ctx, flow, tcp
+from mitmproxy.addons.dumper import Dumper
+from mitmproxy.hooks import Hook, UpdateHook
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
@@ -47,7 +48,7 @@ class Flows:
         shown.comment = shown.comment or f"{visit.target}: {visit.account()}"
         if visit.counts.error:
             shown.error = flow.Error(visit.counts.error)
-        await _trigger(TcpErrorHook(shown) if shown.error else TcpEndHook(shown))
+        await (_trigger_but_dumper(TcpErrorHook(shown)) if shown.error else _trigger(TcpEndHook(shown)))
 
 
 class _Keeper:
@@ -77,3 +78,13 @@ def _flow_of(visit: Visit) -> tcp.TCPFlow:
 
 async def _trigger(hook: Hook) -> None:
     await ctx.master.addons.handle_lifecycle(hook)
+
+
+async def _trigger_but_dumper(hook: TcpErrorHook) -> None:
+    """Ask everybody but mitmdump's printer, which would say again, without time, what home's log line says."""
+    addons = ctx.master.addons
+    for addon in addons.chain:
+        if not isinstance(addon, Dumper):
+            with addonmanager.safecall():
+                await addons.invoke_addon(addon, hook)
+    await addons.trigger_event(UpdateHook([hook.flow]))

@@ -36,6 +36,7 @@ class Peer:
     heartbeat: float
     patience: float
     capabilities: frozenset[str] = frozenset()
+    instance: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Terms:
     nonce: str
     key: bytes = b""
     digest: bytes = b""
+    instance: str = ""
 
     def proof(self, role: str, work: str, nonces: tuple[str, str]) -> str:
         """Prove knowledge of the key as `role` ("work" or "home"); empty without a key."""
@@ -58,7 +60,9 @@ class Terms:
     def peer(self, name: str, said: Hello | Challenge) -> Peer:
         """Describe the peer, told what it said."""
         patience = MISSES * max(self.heartbeat, said.heartbeat)
-        return Peer(name, self.heartbeat, patience, frozenset(CAPABILITIES).intersection(said.capabilities))
+        capabilities = frozenset(CAPABILITIES).intersection(said.capabilities)
+        instance = said.instance if isinstance(said, Hello) else ""
+        return Peer(name, self.heartbeat, patience, capabilities, instance)
 
 
 def _check(proof: str, expected: str) -> None:
@@ -118,7 +122,8 @@ class WorkHandshake:
 
     def start(self) -> Hello:
         """Return the first message."""
-        return Hello(self._terms.name, self._terms.nonce, self._terms.heartbeat, capabilities=CAPABILITIES)
+        terms = self._terms
+        return Hello(terms.name, terms.nonce, terms.heartbeat, capabilities=CAPABILITIES, instance=terms.instance)
 
     def receive(self, message: Message) -> Message | None:
         """Return the answer, if one is due; `peer` is set once home is welcome too. Raises Refusal, ProtocolError."""

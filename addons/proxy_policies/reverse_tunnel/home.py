@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from proxy_policies import tcp_connect
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.transports import Pace, link
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import Listener, receive
 from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_name
-from proxy_policies.reverse_tunnel.limits import NO_LIMITS, PROVE_WITHIN, Gate, Limits, Pacer, Seldom
+from proxy_policies.reverse_tunnel.limits import (
+    NO_LIMITS,
+    PROVE_WITHIN,
+    Gate,
+    Guesses,
+    Limits,
+    Pacer,
+    Throttles,
+    network_of,
+)
 from proxy_policies.reverse_tunnel.messages import (
     Claim,
     Hello,
@@ -31,7 +42,7 @@ from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, Entranc
 from proxy_policies.reverse_tunnel.session import Call, HomeSession
 from proxy_policies.reverse_tunnel.tasks import Tasks
 from proxy_policies.reverse_tunnel.visits import Nobody, Visit, Visits, Watcher, cancel_current
-from proxy_policies.reverse_tunnel.works import OPEN_WITHIN, Work, Works, describe
+from proxy_policies.reverse_tunnel.works import FAIL_OVER, OPEN_WITHIN, Work, Works, describe
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +74,7 @@ class Home:
         self.visits = Visits()
         self._watcher = watcher or Nobody()
         self._config = HomeConfig()
-        self._gate, self._seldom = Gate(), Seldom()
+        self._gate, self._guesses, self._throttles = Gate(), Guesses(), Throttles()
         self._strangers: dict[int, asyncio.Task[None]] = {}
         self._trunk: Listener | None = None
         self._entrances: dict[Address, tuple[Entrance, Listener]] = {}
@@ -88,7 +99,7 @@ class Home:
     async def _open_trunk(self, config: HomeConfig) -> None:
         if self._trunk is not None:
             await self._trunk.close()
-            self.works.dismiss(Refuse(Reason.REPLACED, "home starts anew"))
+            self.works.dismiss(Refuse(Reason.RESTART))
             await self._commands.cancel()
             self._trunk = None
         if config.listen is not None:
@@ -127,11 +138,7 @@ class Home:
     # Strangers at the port that works dial
 
     def _greet(self, sock: socket.socket, address: Address) -> None:
-        place = self._gate.enter(address[0], self.works.awaited)
-        if place is None:
-            sock.close()
-            return
-        number, evicted = place
+        number, evicted = self._gate.enter(address[0], self.works.awaited)
         if evicted is not None and (task := self._strangers.get(evicted)) is not None:
             task.cancel()
         self._strangers[number] = self._commands.spawn(self._admit(number, sock, address))
@@ -142,30 +149,31 @@ class Home:
         try:
             async with asyncio.timeout(PROVE_WITHIN):
                 framed = await connections.accept_framed(sock, self._config.credentials)
-                work = await self._identify(framed)
-        except (OSError, ProtocolError) as error:
-            self._tell_of_stranger(address, error)
+                work = await self._identify(framed, address[0])
         except Refusal as refusal:
-            logger.warning(f"home: refused {address[0]}: {refusal}")
+            kind = refusal.reason, network_of(address[0])
+            self._warn(kind, f"home: refused {address[0]}: {refusal}")
+        except Exception as error:  # whatever a stranger brings about
+            why = "said nothing in time" if isinstance(error, TimeoutError) else tcp_connect.reason(error, PROVE_WITHIN)
+            self._warn("stranger", f"home: closed on a stranger from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
             del self._strangers[number]
         if work is not None:
             await self._attend(work, address)
 
-    def _tell_of_stranger(self, address: Address, error: Exception) -> None:
-        """Log it, but let no flood of strangers flood the log."""
-        if (unsaid := self._seldom.due(asyncio.get_running_loop().time())) is not None:
-            others = f" ({unsaid} others before)" if unsaid else ""
-            logger.warning(f"home: closed on a stranger from {address[0]}: {error or 'said nothing in time'}{others}")
+    def _warn(self, kind: Hashable, line: str) -> None:
+        """Log what a peer brings about, of each kind a line in a while."""
+        if said := self._throttles.admit(kind, line, asyncio.get_running_loop().time()):
+            logger.warning(said)
 
-    async def _identify(self, framed: Framed) -> Work | None:
+    async def _identify(self, framed: Framed, address: str) -> Work | None:
         """Hear the first frame; a data connection is taken in here. Raises OSError, ProtocolError, Refusal."""
         certified = peer_name(framed.lower) if self._config.credentials.mode is Mode.CERTIFICATES else None
         try:
             match await receive(framed):
                 case Hello() as hello:
-                    return await self._shake_hands(framed, hello, certified)
+                    return await self._shake_hands(framed, hello, certified, address)
                 case Claim() as claim:
                     self.works.claim(framed, claim, certified)
                     return None
@@ -179,7 +187,7 @@ class Home:
             framed.abort()
             raise
 
-    async def _shake_hands(self, framed: Framed, hello: Hello, certified: str | None) -> Work:
+    async def _shake_hands(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> Work:
         credentials = self._config.credentials
         terms = Terms(
             credentials.name or "home",
@@ -191,16 +199,29 @@ class Home:
         handshake = HomeHandshake(terms, certified)
         framed.send(encode(handshake.receive(hello)))
         while handshake.peer is None:
-            framed.send(encode(handshake.receive(await receive(framed))))
-        return await self._hear_offer(framed, handshake.peer)
+            said = await receive(framed)
+            with self._slow_to_guessers(address):
+                await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
+                framed.send(encode(handshake.receive(said)))
+        return await self._hear_offer(framed, handshake.peer, address)
 
-    async def _hear_offer(self, framed: Framed, peer: Peer) -> Work:
+    @contextlib.contextmanager
+    def _slow_to_guessers(self, address: str) -> Iterator[None]:
+        try:
+            yield
+        except Refusal as refusal:
+            if refusal.reason is Reason.SECRET:
+                self._guesses.wrong(address, asyncio.get_running_loop().time())
+            raise
+
+    async def _hear_offer(self, framed: Framed, peer: Peer, address: str) -> Work:
         allowance = self._config.allowance
         if not allowance.knows(peer.name):
             raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
+        self.works.check_twin(peer, address)
         session = HomeSession(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
         session.receive(await receive(framed))
-        return Work(peer, framed, session)
+        return Work(peer, framed, session, address)
 
     async def _attend(self, work: Work, address: Address) -> None:
         """Keep a command connection until it ends."""
@@ -212,7 +233,7 @@ class Home:
         try:
             await work.listen()
         except (OSError, ProtocolError) as error:
-            reason = str(error)
+            reason = tcp_connect.reason(error, None)
         finally:
             if self.works.remove(work):
                 logger.info(f"home: work {work.name} disconnected: {reason}")
@@ -220,12 +241,17 @@ class Home:
     # Clients
 
     async def open(self, call: Call, work: str = "") -> Framed:
-        """Return a data connection on which the service answers. Raises Refusal."""
-        try:
-            async with asyncio.timeout(OPEN_WITHIN):
-                return await self.works.find(call.service, work).open(call)
-        except TimeoutError:
-            raise Refusal(Reason.TIMEOUT, f"{call.service} did not answer within {OPEN_WITHIN:g} s") from None
+        """Return a data connection on which the service answers, from the first work that has one. Raises Refusal."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        *others, last = self.works.find(call.service, work)
+        for candidate in others:
+            try:
+                return await _open_within(FAIL_OVER, candidate, call)
+            except Refusal as refusal:
+                logger.info(f"home: work {candidate.name} has no {call.service}, the next is tried: {refusal}")
+                self.works.put_last(candidate)
+        return await _open_within(max(FAIL_OVER, OPEN_WITHIN + began - loop.time()), last, call)
 
     async def connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a service for somebody in this process, as a stream pair. Raises Refusal."""
@@ -254,7 +280,8 @@ class Home:
             await link(transport, data, counts=visit.counts, pace=self._pace(), tap=visit.tap)
         except Refusal as refusal:
             visit.counts.error = str(refusal)
-            logger.warning(f"home: refused {visit.source} to {visit.target}: {refusal}")
+            kind = visit.target, refusal.reason
+            self._warn(kind, f"home: refused {visit.source} to {visit.target}: {refusal}")
         except asyncio.CancelledError:
             visit.counts.error = "closed by this proxy"
             logger.info(f"home: closed {visit.source} to {visit.target}: {visit.account()}")
@@ -271,3 +298,11 @@ class Home:
         loop = asyncio.get_running_loop()
         pacer = Pacer(self.visits.rate, loop.time())
         return lambda size: pacer.pause(size, loop.time())
+
+
+async def _open_within(seconds: float, work: Work, call: Call) -> Framed:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work.open(call)
+    except TimeoutError:
+        raise Refusal(Reason.TIMEOUT, f"{call.service} did not answer within {seconds:g} s") from None

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from proxy_policies.log_lines import Throttle
 from proxy_policies.reverse_tunnel.messages import Reason, Refusal
 
 STRANGERS = 128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS
-PER_ADDRESS = 16  # of them from one address
+PER_NETWORK = 16  # of them from one address; of IPv6 from one /64, which is what a single host gets (RFC 6177)
 PROVE_WITHIN = 5.0  # seconds a stranger has for all of TLS and handshake
 
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
+RESTART = 60.0  # seconds that a home which was there may take to start again
+RETRY_RESTART = 1.0  # seconds at most between two tries in that time
+
+FORGET_GUESS = 60.0  # seconds
+FIRST_GUESS, LAST_GUESS = 0.1, 1.0  # seconds that the answer takes after a wrong secret; sshd's is some 2 s
 
 
-def retry_delay(failures: int, chance: float) -> float:
+def retry_delay(failures: int, chance: float, gone: float = math.inf) -> float:
     """Return the seconds to wait after so many failures in a row; `chance` is random in [0, 1).
 
-    Exponential, never past LAST_RETRY, and jittered downwards by up to a half so that many works do not come at once.
+    `gone` is for how many seconds home has not been there. Exponential up to a bound, and jittered downwards by up to
+    a half so that many works do not come at once.
     """
-    longest = min(LAST_RETRY, math.ldexp(FIRST_RETRY, min(failures, 16)))
+    bound = RETRY_RESTART if gone < RESTART else LAST_RETRY
+    longest = min(bound, math.ldexp(FIRST_RETRY, min(failures, 16)))
     return longest * (1 - chance / 2)
+
+
+def network_of(address: str) -> str:
+    """Return what an address is counted as: itself, or of IPv6 its /64."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
 
 
 @dataclass(frozen=True)
@@ -74,28 +95,51 @@ class Pacer:
         return max(0.0, self._paid_until - now)
 
 
-class Seldom:
-    """Lets something be said once in a while, however often it happens."""
+class Throttles:
+    """A throttle for each kind of line, of those used last."""
 
-    def __init__(self, every: float = 10.0) -> None:
-        self._every = every
-        self._next = 0.0
-        self._unsaid = 0
+    def __init__(self, every: float = 60.0, most: int = 256) -> None:
+        self._every, self._most = every, most
+        self._throttles: OrderedDict[Hashable, Throttle] = OrderedDict()
 
-    def due(self, now: float) -> int | None:
-        """Return how many times it was left unsaid before, or None when it is too soon; `now` in seconds."""
-        if now < self._next:
-            self._unsaid += 1
-            return None
-        self._next, unsaid, self._unsaid = now + self._every, self._unsaid, 0
-        return unsaid
+    def admit(self, kind: Hashable, line: str, now: float) -> str | None:
+        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        throttle = self._throttles.setdefault(kind, Throttle(self._every))
+        self._throttles.move_to_end(kind)
+        if len(self._throttles) > self._most:
+            self._throttles.popitem(last=False)
+        return throttle.admit(line, now)
+
+
+class Guesses:
+    """Makes whoever guesses at the secret wait: by network, longer with each wrong one."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, the last when
+
+    def delay(self, address: str, now: float) -> float:
+        """Return for how many seconds the next answer to an address is to be held back."""
+        count, last = self._wrong.get(network_of(address), (0, now))
+        if not count or now - last > FORGET_GUESS:
+            return 0
+        return min(LAST_GUESS, math.ldexp(FIRST_GUESS, min(count, 16) - 1))
+
+    def wrong(self, address: str, now: float) -> None:
+        """Take note of a wrong secret."""
+        network = network_of(address)
+        count = self._wrong.get(network, (0, now))[0] if self.delay(address, now) else 0
+        self._wrong[network] = count + 1, now
+        self._wrong.move_to_end(network)
+        if len(self._wrong) > self._most:
+            self._wrong.popitem(last=False)
 
 
 class Gate:
-    """Lets strangers in, as long as there are few. A newcomer over the total costs the oldest its place."""
+    """Lets strangers in. Over a bound the oldest has to go, never the newcomer: who belongs here has soon proved it."""
 
-    def __init__(self, total: int = STRANGERS, per_address: int = PER_ADDRESS) -> None:
-        self._total, self._per_address = total, per_address
+    def __init__(self, total: int = STRANGERS, per_network: int = PER_NETWORK) -> None:
+        self._total, self._per_network = total, per_network
         self._inside: dict[int, str] = {}  # oldest first
         self._next = 0
 
@@ -103,19 +147,27 @@ class Gate:
         """Return how many strangers are inside."""
         return len(self._inside)
 
-    def enter(self, address: str, expected: int = 0) -> tuple[int, int | None] | None:
-        """Return the newcomer's number and that of the stranger who has to go for it, if any; None: no entrance.
+    def enter(self, address: str, expected: int = 0) -> tuple[int, int | None]:
+        """Return the newcomer's number and that of the stranger who has to go for it, if any.
 
         `expected` connections are being waited for, from whatever address: they come on top.
         """
-        if sum(inside == address for inside in self._inside.values()) >= self._per_address + expected:
-            return None
-        evicted = next(iter(self._inside)) if len(self._inside) >= self._total + expected else None
+        network = network_of(address)
+        evicted = self._one_too_many(network, expected)
         if evicted is not None:
             del self._inside[evicted]
         self._next += 1
-        self._inside[self._next] = address
+        self._inside[self._next] = network
         return self._next, evicted
+
+    def _one_too_many(self, network: str, expected: int) -> int | None:
+        """Return the oldest of the newcomer's network, or in all of that which has most; None while there is room."""
+        count = sum(inside == network for inside in self._inside.values())
+        if count < self._per_network + expected:
+            if len(self._inside) < self._total + expected:
+                return None
+            network = Counter(self._inside.values()).most_common(1)[0][0]
+        return next(number for number, inside in self._inside.items() if inside == network)
 
     def leave(self, number: int) -> None:
         """Make room again."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, get_type_hints
 
+from proxy_policies.log_lines import printable
 from proxy_policies.relay.frames import Bytes, Kind, frame
 from proxy_policies.reverse_tunnel.names import Address, is_name
 
@@ -41,6 +42,7 @@ class Reason(enum.StrEnum):
     SECRET = "wrong secret"  # noqa: S105
     STALE = "stale token"
     REPLACED = "replaced"
+    RESTART = "home starts anew"
     PROTOCOL = "protocol"
 
 
@@ -102,7 +104,13 @@ def _read_reason(value: Any) -> Reason:
     return Reason(value) if value in tuple(Reason) else Reason.PROTOCOL
 
 
-_read_text = _reader(lambda value: isinstance(value, str) and len(value) <= 512, "a short text")
+def _read_text(value: Any) -> str:
+    """Read text of the peer's, which may end up in a log."""
+    if not isinstance(value, str) or len(value) > 512:
+        raise ValueError("a short text")
+    return printable(value)
+
+
 _read_name = _reader(lambda value: isinstance(value, str) and is_name(value), "a name")
 
 Text = Annotated[str, _read_text]
@@ -121,7 +129,7 @@ Why = Annotated[Reason, _read_reason]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Work opens a command connection. `heartbeat` in seconds."""
+    """Work opens a command connection. `heartbeat` in seconds; `instance` tells one process of a name from another."""
 
     name: Name
     nonce: Nonce
@@ -129,6 +137,7 @@ class Hello:
     version: Number = VERSION
     capabilities: Words = ()
     protocol: Text = PROTOCOL
+    instance: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +251,7 @@ def encode(message: Message) -> bytes:
 def decode(kind: int, payload: Bytes) -> Message:
     """Read the message in a frame. Raises ProtocolError."""
     if kind == Kind.RST:
-        return Refuse(Reason.PROTOCOL, bytes(payload).decode(errors="replace")[:512])
+        return Refuse(Reason.PROTOCOL, printable(bytes(payload).decode(errors="replace")[:512]))
     message = _TYPES.get(kind)
     if message is None:
         raise ProtocolError(f"a frame of type {kind} is no message")

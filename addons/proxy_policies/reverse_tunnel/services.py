@@ -1,7 +1,7 @@
 """The grammar of the tunnel's options: addresses, services, client listeners, what a work may offer. Pure.
 
     home       [NAME@]ADDRESS                        NAME: what home's certificate must say
-    address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1
+    address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1; *:PORT listens everywhere
     service    NAME=ADDRESS[,proxy]                  proxy: say the client's address by PROXY protocol v2
     client     ADDRESS=SERVICE[@WORK]
     allow      WORK=SERVICE[,SERVICE…]               both may be globs; office=* lets office offer anything
@@ -12,6 +12,7 @@ Every parser raises ValueError with what would be right.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -61,6 +62,8 @@ def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
         raise ValueError(f"{text!r} has no good host; write HOST:PORT")
     if ":" in host:
         _check_ipv6(host)
+    else:
+        _check_name(host)
     return (host if colon else default_host), int(port)
 
 
@@ -69,6 +72,26 @@ def _check_ipv6(host: str) -> None:
         ipaddress.IPv6Address(host)
     except ValueError:
         raise ValueError(f"{host!r} is no IPv6 address; write [ADDRESS]:PORT") from None
+
+
+def _check_name(host: str) -> None:
+    """Refuse what no resolver would be asked: labels and their lengths as in RFC 1035 section 2.3.4."""
+    try:
+        octets = host.removesuffix(".").encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} cannot be a host: write names with dots between, each of 1 to 63 octets") from None
+    if len(octets) > 253:
+        raise ValueError(f"{host!r} is too long for a host")
+    if octets.rpartition(b".")[2].isdigit():
+        _check_ipv4(host)
+
+
+def _check_ipv4(host: str) -> None:
+    """Refuse what ends in a number and is no address: no top-level domain is one (RFC 3696 section 2)."""
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        raise ValueError(f"{host!r} is no IPv4 address") from None
 
 
 def parse_target(text: str) -> Address:

@@ -44,9 +44,7 @@ class Visit:
 
     def account(self) -> str:
         """Say what went through: bytes from the client and to it, and for how long."""
-        seconds = time.time() - self.started
-        error = f" ({self.counts.error})" if self.counts.error else ""
-        return f"{self.counts.up} bytes up, {self.counts.down} bytes down, {seconds:.1f} s{error}"
+        return self.counts.account(time.time() - self.started)
 
 
 class Watcher(Protocol):

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy_policies import tcp_connect
 from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.transports import link
@@ -20,7 +23,7 @@ from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_digest, peer_name
-from proxy_policies.reverse_tunnel.limits import LAST_RETRY, PROVE_WITHIN, retry_delay
+from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN, Throttles, retry_delay
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
     Claim,
@@ -41,7 +44,7 @@ from proxy_policies.reverse_tunnel.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
-HOPELESS = 16  # failures in a row that a replaced work counts as: its twin is to have the place
+HOPELESS = 16  # failures in a row that a replaced work counts as: its twin has the place
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class Work:
         self._command: Command | None = None
         self._connecting, self._data = Tasks(), Tasks()
         self._trouble = ""
+        self._throttles = Throttles()
+        self._instance = secrets.token_hex(8)
+        self._stood = -math.inf  # when a command connection stood last, in seconds of the loop's clock
 
     async def apply(self, config: WorkConfig) -> None:
         """Become what the options say; live sessions live on."""
@@ -110,15 +116,16 @@ class Work:
             began = loop.time()
             try:
                 await self._connect(home)
-            except (OSError, Refusal, ProtocolError) as error:
-                replaced = isinstance(error, Refusal) and error.reason is Reason.REPLACED
-                failures = HOPELESS if replaced else 0 if loop.time() - began > LAST_RETRY else failures + 1
+            except Exception as error:  # whatever it is: home is tried again, or nobody would come back
+                failures = 0 if self._stood > began else failures + 1
                 self._tell(home.address, error)
-            await asyncio.sleep(retry_delay(failures, random.random()))  # noqa: S311
+                if _is_replaced(error):
+                    failures, self._stood = HOPELESS, -math.inf
+            await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._stood))  # noqa: S311
 
     def _tell(self, home: Address, error: Exception) -> None:
         """Log a change for the worse, once."""
-        trouble = str(error) or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
+        trouble = tcp_connect.reason(error, connections.CONNECT_WITHIN)
         if trouble != self._trouble:
             logger.warning(f"work: no connection to home {show_address(home)}: {trouble}; trying again")
         self._trouble = trouble
@@ -143,6 +150,8 @@ class Work:
                 request = command.session.receive(await receive(framed))
                 self._data.spawn(self._answer(home.address, command, request))
         finally:
+            if self._command is not None:
+                self._stood = asyncio.get_running_loop().time()
             self._command = None
             framed.close()
 
@@ -152,7 +161,8 @@ class Work:
         if wanted and certified != wanted:
             raise Refusal(Reason.NOT_ALLOWED, f"the certificate says {certified}, work_home says {wanted}")
         digest = peer_digest(framed.lower)
-        terms = Terms(config.name, config.heartbeat, secrets.token_hex(32), credentials.key, digest)
+        nonce = secrets.token_hex(32)
+        terms = Terms(config.name, config.heartbeat, nonce, credentials.key, digest, self._instance)
         handshake = WorkHandshake(terms, certified)
         said: Message | None = handshake.start()
         while said is not None:
@@ -170,11 +180,15 @@ class Work:
         try:
             framed = await self._claim(home, command, request.token)
             await self._serve(framed, await _call(framed, request))
-        except (OSError, ProtocolError, Refusal) as error:
+        except Exception as error:  # whatever it is: home waits for an answer
+            refusal = error if isinstance(error, Refusal) else _refusal(error)
             if framed is None:
-                refuse = Refuse(Reason.REFUSED, f"no data connection: {error}"[:500], request.token)
-                command.framed.send(encode(refuse))
-            logger.debug(f"work: data connection: {error}")
+                command.framed.send(
+                    encode(Refuse(refusal.reason, f"no data connection: {refusal}"[:500], request.token))
+                )
+            else:
+                framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
+            logger.debug(f"work: data connection: {error!r}")
         finally:
             if framed is not None:
                 framed.close()
@@ -193,23 +207,43 @@ class Work:
         try:
             transport = await self._open_service(call)
         except Refusal as refusal:
-            logger.warning(f"work: {call.service}: {refusal}")
-            framed.send(encode(Refuse(refusal.reason, refusal.text)))
+            self._warn((call.service, refusal.reason), f"work: {call.service}: {refusal}")
+            framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
             return
         framed.send(encode(Ready()))
-        await link(framed, transport)
+        began = time.monotonic()
+        counts = await link(framed, transport)
+        logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")
+
+    def _warn(self, kind: Hashable, line: str) -> None:
+        """Log what a peer brings about, of each kind a line in a while."""
+        if said := self._throttles.admit(kind, line, time.monotonic()):
+            logger.warning(said)
 
     async def _open_service(self, call: Call) -> Any:
         service = WorkSession(self._config.services, 0).service(call.service)
         try:
             transport = await connections.dial_bare(service.address)
-        except TimeoutError:
-            raise Refusal(Reason.TIMEOUT, f"{show_address(service.address)} does not answer") from None
-        except OSError as error:
-            raise Refusal(Reason.REFUSED, f"{show_address(service.address)}: {error.strerror or error}") from None
+        except Exception as error:  # home is told whatever it is
+            raise _refusal(error, show_address(service.address)) from None
         if service.proxy:
             transport.write(header.write(call.client, call.server))
         return transport
+
+
+def _refusal(error: Exception, whose: str = "work") -> Refusal:
+    """Say in home's words why a service, or work itself, is not to be had."""
+    if isinstance(error, TimeoutError):
+        return Refusal(Reason.TIMEOUT, f"{whose} does not answer")
+    return Refusal(Reason.REFUSED, f"{whose}: {tcp_connect.reason(error, None)}")
+
+
+def _is_replaced(error: Exception) -> bool:
+    return isinstance(error, Refusal) and error.reason is Reason.REPLACED
+
+
+def _shown_client(call: Call) -> str:
+    return show_address(call.client) if call.client else "home itself"
 
 
 async def _call(framed: Framed, request: Begin | Spare) -> Call:

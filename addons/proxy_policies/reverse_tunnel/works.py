@@ -28,7 +28,11 @@ from proxy_policies.reverse_tunnel.session import Call, HomeSession
 
 logger = logging.getLogger(__name__)
 
+FRESH_TRIES = 3  # data connections asked for in turn while each ends without a word; a spare that does costs none
+TRY_AGAIN = 0.2  # seconds between two of them
 REFILL_AFTER = 0.02  # seconds: a spare's handshake must not cost the client who took the last one what it saves him
+INSTANCES = 256  # names of which earlier processes are remembered
+FAIL_OVER = 3.0  # seconds after which the next work is tried: TCP's first SYN is sent twice by then (RFC 6298)
 OPEN_WITHIN = 10.0  # seconds from a client's arrival to its service's answer
 
 
@@ -39,6 +43,7 @@ class Work:
     peer: Peer
     command: Framed
     session: HomeSession
+    address: str = ""
     spares: deque[Framed] = field(default_factory=deque)
     _waiting: dict[str, asyncio.Future[Framed]] = field(default_factory=dict)
     since: float = field(default_factory=time.time)
@@ -51,12 +56,17 @@ class Work:
     async def open(self, call: Call) -> Framed:
         """Return a data connection whose service answers. Raises Refusal."""
         self.session.check(call.service)
-        while (data := await self._obtain(call)) is not None:
+        spares, why = len(self.spares), "went away"
+        for number in range(spares + FRESH_TRIES):
+            if number > spares:
+                await asyncio.sleep(TRY_AGAIN)
+            if (data := await self._obtain(call)) is None:
+                break
             try:
                 return await _ready(data)
             except ConnectionError as error:
-                logger.debug(f"tunnel: data connection from work {self.name}: {error}")
-        raise Refusal(Reason.NO_WORK, f"work {self.name} went away")
+                why = f"opens data connections that end at once: {error}"
+        raise Refusal(Reason.NO_WORK, f"work {self.name} {why}")
 
     async def _obtain(self, call: Call) -> Framed | None:
         """Take a spare data connection, else ask for one; None when work is gone."""
@@ -155,10 +165,11 @@ def describe(work: Work) -> str:
 
 
 class Works:
-    """All works that are connected, the longest connected first."""
+    """All works that are connected, those first that clients are to be sent to first: the longest connected."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, Work] = {}
+        self._replaced: dict[str, set[str]] = {}  # instances that had the place of the one that has it now
 
     def __iter__(self) -> Iterator[Work]:
         """Go through them."""
@@ -168,9 +179,24 @@ class Works:
         """Take a work in; one of the same name is replaced at once."""
         old = self._by_name.get(work.name)
         self._by_name[work.name] = work
-        if old is not None:
-            logger.info(f"home: work {work.name} replaces its earlier command connection")
-            old.leave(Refuse(Reason.REPLACED, "by a newer command connection of the same name"))
+        if old is None:
+            return
+        logger.info(f"home: work {work.name} replaces its earlier command connection, from {old.address}")
+        if old.peer.instance and old.peer.instance != work.peer.instance and len(self._replaced) < INSTANCES:
+            self._replaced.setdefault(work.name, set()).add(old.peer.instance)
+        old.leave(Refuse(Reason.REPLACED, f"by a newer command connection of the same name, from {work.address}"))
+
+    def check_twin(self, peer: Peer, address: str) -> None:
+        """Refuse a process that comes back to a place which a later one has taken, and keeps.
+
+        A restart never comes back; two machines that have one name would take the place from each other for ever.
+        """
+        if peer.instance in self._replaced.get(peer.name, ()):
+            there = self._by_name[peer.name].address
+            raise Refusal(
+                Reason.REPLACED,
+                f"two machines are work {peer.name}, {there} and {address}; give each a name of its own",
+            )
 
     def remove(self, work: Work) -> bool:
         """Let a work go; whether it was still the one of its name."""
@@ -178,6 +204,7 @@ class Works:
         if self._by_name.get(work.name) is not work:
             return False
         del self._by_name[work.name]
+        self._replaced.pop(work.name, None)
         return True
 
     def dismiss(self, reason: Refuse, allowance: Allowance | None = None) -> None:
@@ -191,18 +218,22 @@ class Works:
         """How many data connections are on their way."""
         return sum(len(work.session.tickets) for work in self)
 
-    def find(self, service: str, name: str = "") -> Work:
-        """Return the work of that name, or else the first that offers the service. Raises Refusal."""
+    def find(self, service: str, name: str = "") -> list[Work]:
+        """Return the work of that name, or else those that offer the service. Raises Refusal."""
         if name:
             if name not in self._by_name:
                 raise Refusal(Reason.NO_WORK, f"no work {name} is connected")
-            return self._by_name[name]
+            return [self._by_name[name]]
         if not self._by_name:
             raise Refusal(Reason.NO_WORK, f"nobody offers {service}")
-        for work in self:
-            if service in work.session.services:
-                return work
+        if found := [work for work in self if service in work.session.services]:
+            return found
         raise Refusal(Reason.UNKNOWN, f"no work offers {service}")
+
+    def put_last(self, work: Work) -> None:
+        """Send clients to the others first, from now on."""
+        if self._by_name.get(work.name) is work:
+            self._by_name[work.name] = self._by_name.pop(work.name)
 
     def claim(self, data: Framed, claim: Claim, certified: str | None) -> None:
         """Take a data connection in. Raises Refusal."""

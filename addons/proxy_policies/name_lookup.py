@@ -1,0 +1,127 @@
+"""Looks host names up, each in a thread of its own, as many as there may be: getaddrinfo(3) cannot be interrupted.
+
+asyncio's own way has a thread or two per core for everything that blocks: a handful of names whose servers do not
+answer stop all others. Here one name takes one thread however often it is asked for, no IP address takes any, who has
+waited long enough goes, and no thread holds up the end of the process. No mitmproxy in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import socket
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy_policies.addresses import is_address
+
+AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+"""As getaddrinfo gives them."""
+
+THREADS = 64  # names at once; Go's resolver has 500 by cgo, nginx's asks without threads
+STACK = 1 << 18  # bytes of address space that each may use
+
+
+async def look_up(host: str, port: int, *, timeout: float | None = None, flags: int = 0) -> list[AddressInfo]:
+    """Return where to connect to, in the order of RFC 6724; "" is what `flags` make of it.
+
+    `timeout` is in seconds. Raises OSError (socket.gaierror; EAI_AGAIN when the time is over), or UnicodeError for a
+    name that cannot be.
+    """
+    if not host or ("%" not in host and is_address(host)):
+        return _getaddrinfo(host, port, flags | socket.AI_NUMERICHOST)
+    try:
+        async with asyncio.timeout(timeout):
+            return await _lookups.wait_for(_Query(host, port, flags))
+    except TimeoutError:
+        raise socket.gaierror(socket.EAI_AGAIN, f"the name server does not answer within {timeout:g} s") from None
+
+
+def _getaddrinfo(host: str, port: int, flags: int) -> list[AddressInfo]:
+    found: Any = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    host: str
+    port: int
+    flags: int
+
+
+@dataclass(slots=True)
+class _Lookup:
+    """One query that is being answered, or waits for a thread; `waiting` is how many want to know."""
+
+    query: _Query
+    answer: Future[list[AddressInfo]] = field(default_factory=Future)
+    waiting: int = 0
+
+
+class _Lookups:
+    """The look-ups under way, and the threads that do them."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        self._most = threads
+        self._lock = threading.Lock()
+        self._pending: dict[_Query, _Lookup] = {}
+        self._queue: collections.deque[_Lookup] = collections.deque()
+        self._threads = 0
+
+    async def wait_for(self, query: _Query) -> list[AddressInfo]:
+        """Return the answer. Whoever is cancelled takes nobody else's answer away."""
+        lookup = self._join(query)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(lookup.answer))
+        finally:
+            self._leave(lookup)
+
+    def _join(self, query: _Query) -> _Lookup:
+        with self._lock:
+            if (lookup := self._pending.get(query)) is None:
+                lookup = self._pending[query] = _Lookup(query)
+                self._queue.append(lookup)
+                self._start_thread()
+            lookup.waiting += 1
+            return lookup
+
+    def _leave(self, lookup: _Lookup) -> None:
+        """Take out of the queue what nobody waits for any more."""
+        with self._lock:
+            lookup.waiting -= 1
+            if not lookup.waiting:
+                with contextlib.suppress(ValueError):  # a thread has it
+                    self._queue.remove(lookup)
+                    del self._pending[lookup.query]
+
+    def _start_thread(self) -> None:
+        if self._threads < self._most:
+            self._threads += 1
+            threading.Thread(target=self._work, name="name look-up", daemon=True).start()
+
+    def _work(self) -> None:
+        """Answer what is queued, then end: a start takes 50 µs, and idle threads are worth nothing."""
+        while lookup := self._next():
+            try:
+                found, error = _getaddrinfo(lookup.query.host, lookup.query.port, lookup.query.flags), None
+            except Exception as raised:  # OSError, UnicodeError: the asker's to judge
+                found, error = [], raised
+            with self._lock:
+                del self._pending[lookup.query]
+            if error is None:
+                lookup.answer.set_result(found)
+            else:
+                lookup.answer.set_exception(error)
+
+    def _next(self) -> _Lookup | None:
+        with self._lock:
+            if self._queue:
+                return self._queue.popleft()
+            self._threads -= 1
+            return None
+
+
+_lookups = _Lookups()
