@@ -15,6 +15,7 @@ from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.addon import Home, Work
+from proxy_policies.signals.addon import Signals
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
@@ -35,5 +36,6 @@ addons = chain(
     ResponseRules(),
     Explain(),
     Fastlane(),
+    Signals(),
     Greeting(),
 )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from proxy_policies import children
+from proxy_policies.children import Command
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -33,10 +37,69 @@ async def test_it_ends_when_it_is_asked_to() -> None:
     await children.end(process)  # gone already
 
 
-async def test_who_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "PATIENCE", 0.1)
+async def test_who_will_not_end_is_killed() -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True)"
     process = await start(f"{deaf}\nwhile True: signal.pause()")
     assert await anext(children.lines(process)) == b"here\n"
-    await children.end(process)
+    await children.end(process, 0.1)
     assert await process.wait() == -signal.SIGKILL
+
+
+def test_pauses_grow_to_a_bound() -> None:
+    assert [children.pause_after(times) for times in (1, 2, 3, 7, 100)] == [1, 2, 4, 60, 60]
+
+
+async def test_who_never_worked_is_not_started_again() -> None:
+    said: list[str] = []
+    kept = children.Children(said.append)
+    assert await kept.keep(Command("it", (sys.executable, "-c", "exit(3)"))) == 3
+    kept.close()
+    assert said == []
+
+
+async def test_who_worked_is_started_again_after_growing_pauses(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said: list[str] = []
+    kept = children.Children(said.append)
+    kept.works("it")
+    command = Command("it", (sys.executable, "-c", "print('here', flush=True); exit(3)"), prefix="it: ")
+    keeping = asyncio.ensure_future(kept.keep(command))
+    await asyncio.to_thread(wait_until, lambda: len(said) == 2, 20)
+    await kept.end()
+    await keeping
+    kept.close()
+    assert said == [f"it died (exit code 3), starting it again in {pause} s" for pause in (1, 2)]
+    assert capfd.readouterr().out == "it: here\n" * 2
+
+
+SUPERVISOR = """
+import asyncio, sys
+from proxy_policies.children import Children, Command
+
+async def main():
+    sleep = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    kept = Children(print)
+    await asyncio.gather(*(kept.keep(Command(name, (sys.executable, "-c", sleep))) for name in "ab"))
+
+asyncio.run(main())
+"""
+
+
+def test_they_end_with_their_supervisor_however_it_dies() -> None:
+    addons = Path(children.__file__).parents[1]
+    supervisor = subprocess.Popen([sys.executable, "-c", SUPERVISOR], stdout=subprocess.PIPE, cwd=addons)
+    assert supervisor.stdout
+    pids = [int(supervisor.stdout.readline()) for _ in range(2)]
+    supervisor.kill()
+    supervisor.wait(5)
+    wait_until(lambda: not any(map(is_running, pids)), 20, "the end of both")
+    supervisor.stdout.close()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy_policies import children
+from proxy_policies.children import Command
 from proxy_policies.proxy_protocol.header import write
 
 HERE = Path(__file__).parent
@@ -26,8 +26,7 @@ HOST = "127.0.0.1"
 PROGRAMS = {"redis-server": "redis-server", "haproxy": "haproxy"}
 """What is needed, and the Debian packages that bring it."""
 STARTING = 30.0  # seconds a member has to listen
-YOUNG = 5.0  # seconds within which a member that ends by itself was started wrongly
-PAUSE = 0.5  # seconds before a member that died is started again
+GRACE = 12.0  # seconds that a member has to end: a proxy's grace period, and some
 
 
 class FleetError(Exception):
@@ -83,14 +82,12 @@ class Fleet:
 
     def __init__(self, fleet: Sequence[Member]) -> None:
         self._members = fleet
-        self._stopping = asyncio.Event()
-        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._children = children.Children(say)
 
     async def run(self) -> None:
         """Start everybody, one after the other: the first proxy makes the CA. Raises FleetError."""
-        for how in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(how, self._stopping.set)
-        stop = asyncio.ensure_future(self._stopping.wait())
+        self._listen()
+        stop = asyncio.ensure_future(self._children.stopping.wait())
         keepers: list[asyncio.Future[None]] = []
         try:
             for member in self._members:
@@ -100,12 +97,19 @@ class Fleet:
                 say(f"listening on http://{HOST}:{self._members[-1].port}; Ctrl-C ends it")
             await asyncio.wait([stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._stopping.set()
-            await asyncio.gather(*map(children.end, list(self._running.values())))
+            await self._children.end(GRACE)
             outcomes = await asyncio.gather(*keepers, return_exceptions=True)
+            self._children.close()
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _listen(self) -> None:
+        """Hear signals."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._children.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
     async def _listening(self, member: Member, keeper: asyncio.Future[None], stop: asyncio.Future[bool]) -> None:
         deadline = time.monotonic() + STARTING
@@ -114,43 +118,14 @@ class Fleet:
                 raise FleetError(f"{member.name} does not listen on {HOST}:{member.port}")
             await asyncio.sleep(0.05)
         if not (stop.done() or keeper.done()):
-            say(f"{member.name} on {HOST}:{member.port}, pid {self._running[member.name].pid}")
+            self._children.works(member.name)
+            say(f"{member.name} on {HOST}:{member.port}, pid {self._children.pid(member.name)}")
 
     async def _keep(self, member: Member) -> None:
         """Run a member, again and again. Raises FleetError when it cannot be started at all."""
-        while True:
-            process, since = await self._start(member), time.monotonic()
-            await _print(member.name, process)
-            code = await process.wait()
-            del self._running[member.name]
-            if self._stopping.is_set():
-                return
-            if code > 0 and time.monotonic() - since < YOUNG:
-                raise FleetError(f"{member.name} ended with exit code {code}")
-            say(f"{member.name} died ({signal.Signals(-code).name if code < 0 else code}), starting it again")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), PAUSE)
-            if self._stopping.is_set():
-                return
-
-    async def _start(self, member: Member) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *member.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,  # Ctrl-C is for us to pass on
-        )
-        self._running[member.name] = process
-        return process
-
-
-async def _print(name: str, process: asyncio.subprocess.Process) -> None:
-    """Print what a member says, line by line: one log."""
-    async for line in children.lines(process):
-        sys.stdout.buffer.write(f"{name}: ".encode() + line)
-        sys.stdout.buffer.flush()
+        code = await self._children.keep(Command(member.name, member.command, prefix=f"{member.name}: "))
+        if not self._children.stopping.is_set():
+            raise FleetError(f"{member.name} ended with exit code {code}")
 
 
 def _listens(port: int, hello: bytes = b"") -> bool:

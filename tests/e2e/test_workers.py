@@ -7,19 +7,23 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.curl import curl
+from tests.support.early_clients import EarlyClients, get
+from tests.support.mitmdump import ADDONS
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND, Workers
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(150)
+POLICY = str(ADDONS / "policy.py")
 
 
 @pytest.fixture
@@ -140,6 +144,41 @@ def test_one_worker_may_do_what_several_may_not(tmp_path: Path, started: list[Wo
     assert len(json.loads(made.read_text())["log"]["entries"]) == 1
     assert "each worker" not in workers.text
     origin.close()
+
+
+def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
+    tmp_path: Path, started: list[Workers], origin: Callable[..., Origin], free_port: Callable[[], int]
+) -> None:
+    policies, server, port = tmp_path / "policies.yaml", origin(), free_port()
+    policies.write_text("cache: off\n")
+    command = ("-s", POLICY, "--listen-host", "127.0.0.1", "-p", str(port), "--set", f"policy_file={policies}")
+    workers = Workers(tmp_path, "3", *command)
+    started.append(workers)
+    wait_until(lambda: len(workers.listening()) == 3, 60, "three workers")
+    policies.write_text("cache: drum\n")
+    wait_until(lambda: workers.text.count("nothing of it applied") == 3, 30, "a refusal each")
+    clients = EarlyClients(port, get(server.url))
+    for victim in sorted(workers.children())[:2]:  # worker 1 and another
+        os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: workers.text.count("starting it again in 2 s") == 2, 60, "a second try of both")
+    policies.write_text("cache: off\n")
+    wait_until(lambda: len(workers.listening()) == 5, 60, "both")
+    clients.stop()
+    assert len(clients.wrong) <= 3, clients.wrong  # what the killed had open
+    assert clients.answered > 5
+    assert workers.stop() == 0
+
+
+def test_they_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "2", *COMMAND)
+    started.append(workers)
+    wait_until(lambda: len(workers.listening()) == 2, 60, "two workers")
+    children, port = workers.children(), workers.port
+    workers.process.kill()
+    workers.process.wait(10)
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30, "the end of both")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 class Clients:

@@ -55,6 +55,16 @@ def test_arguments_arrive_as_they_are(clone: Clone) -> None:
     done = clone.run("proxy", *given)
     ours = ["-s", f"{clone.root}/addons/policy.py", "--listen-host", "127.0.0.1"]
     assert done.stdout == "\n".join([*ours, *given, ""])
+    done = clone.run("proxy", "--grace", "30s", "-n")
+    assert done.stdout == "\n".join([*ours, "--set", "grace_period=30s", "-n", ""])
+
+
+def test_workers_have_no_web(clone: Clone) -> None:
+    done = clone.run("proxy", "--web", "--workers", "2")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "proxy: --workers runs mitmdump, which has no --web: leave one of them out\n",
+    )
 
 
 @pytest.mark.parametrize("arguments", [("--workers",), ("--workers", "some"), ("--workers=",)], ids=" ".join)

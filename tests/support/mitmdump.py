@@ -1,5 +1,6 @@
 """The real mitmdump (or mitmweb) as a process."""
 
+import contextlib
 import os
 import re
 import signal
@@ -91,7 +92,11 @@ class Running:
         return code
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 15) -> int:
-        """End it and give its exit code."""
+        """End it and give its exit code; told a second time, it does not wait for clients."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2)
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:

@@ -112,6 +112,10 @@ class Fastlane:
     def _open_desks(self) -> desks.Desks | None:
         return self._desks if self._undo and self.fast_lane == "all" else None
 
+    def is_serving(self) -> bool:
+        """Say whether anybody is being served whom mitmproxy knows nothing of."""
+        return self._reception.is_serving() or bool(self._desks and self._desks.is_sending())
+
     def attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
         """Serve who asks for a tunnel that is certainly left untouched."""
         asked, hosts = read_connect(data), self._hosts()

@@ -94,6 +94,11 @@ class Desks:
         if desk := self._desks.pop(client, None):
             desk.finish()
 
+    def is_sending(self) -> bool:
+        """Say whether a client that mitmproxy does not know of is being answered."""
+        now = time.time()
+        return any(counter.waits(now)[0] is patience.Wait.READER for counter in self._counters)
+
     def note(self, flow: http.HTTPFlow) -> None:
         """Take note of an answer of the slow lane."""
         if desk := self._desks.get(flow.client_conn):

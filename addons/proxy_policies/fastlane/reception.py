@@ -34,6 +34,7 @@ BACKLOG = 100  # connections that the kernel holds for us, and that are taken in
 FIRST_BYTES = 5.0  # seconds that a client may take to begin; then mitmproxy waits for it
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello's record (RFC 8446, section 5.1)
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+NEW = 1.0  # seconds in which a client may have begun to ask without our having seen it
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PAUSE = 1.0  # seconds until we accept again when there was no room for a connection, as asyncio
 
@@ -111,6 +112,10 @@ class Reception:
             self._listen(caller, self._introduce)
         else:
             self._admit(caller)
+
+    def is_serving(self) -> bool:
+        """Say whether somebody is being served, or has come so lately that it may just be asking."""
+        return bool(self._tasks) or any(time.time() - caller.since < NEW for caller in self._waiting)
 
     def _listen(self, caller: Caller, heed: Onward) -> None:
         """Have `heed` told of the next that a caller says."""

@@ -2,28 +2,25 @@
 
 One process each, all listening with SO_REUSEPORT, so that the kernel deals connections out. The supervisor starts the
 first alone (it makes the CA, and finds out whether the arguments are right), then the others; it prints what they say,
-starts one again that dies, and ends them all on SIGTERM or SIGINT.
+and starts one again that dies. SIGHUP it passes on; on SIGTERM or SIGINT it ends them all, on a second at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from proxy_policies import children, worker
+from proxy_policies.children import Command
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
-"""The environment variable that names the descriptor on which a worker tells that it listens."""
-YOUNG = 5.0  # seconds within which a worker that ends by itself was started wrongly
-SETTLING = 0.5  # seconds after it listens in which mitmproxy may still find its options wrong
-PAUSE = 1.0  # seconds before a worker that died is started again
+"""The environment variable that names the descriptor on which a worker tells that it serves, and its grace period."""
+LATE = 3.0  # seconds after its grace period in which a worker has to be gone
 
 
 def fixed_port(arguments: Sequence[str], port: int) -> list[str]:
@@ -45,80 +42,54 @@ class Supervisor:
 
     def __init__(self, count: int, arguments: Sequence[str]) -> None:
         self._count, self._arguments = count, arguments
-        self._stopping = asyncio.Event()
-        self._first_listens = asyncio.Event()
+        self._children = children.Children(say)
+        self._one_works = asyncio.Event()
         self._heard, self._told = os.pipe()
-        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._grace = 0.0
 
     async def run(self) -> int:
-        """Run until told to stop; gives the exit code."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._heard, self._first_listens.set)
-        for how in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(how, self._stopping.set)
+        """Run until told to stop; gives the exit code: of the first worker, if that never worked."""
+        self._listen()
         first = asyncio.ensure_future(self._keep(1))
-        await asyncio.wait(
-            [first, *map(asyncio.ensure_future, (self._first_works(), self._stopping.wait()))],
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        loop.remove_reader(self._heard)
-        rest = () if first.done() or self._stopping.is_set() else range(2, self._count + 1)
+        stop, works = (asyncio.ensure_future(event.wait()) for event in (self._children.stopping, self._one_works))
+        await asyncio.wait([first, stop, works], return_when=asyncio.FIRST_COMPLETED)
+        rest = range(2, self._count + 1) if works.done() and not stop.done() else ()
         others = [asyncio.ensure_future(self._keep(number)) for number in rest]
-        stop = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
-        self._stopping.set()
-        await asyncio.gather(*(children.end(process) for process in self._running.values()))
-        codes = await asyncio.gather(first, *others)
-        return max(codes)
+        refused = 0 if stop.done() else first.result()
+        await self._children.end(self._grace + LATE)
+        await asyncio.gather(first, *others)
+        self._children.close()
+        return refused
 
-    async def _first_works(self) -> None:
-        await self._first_listens.wait()
-        await asyncio.sleep(SETTLING)
+    def _listen(self) -> None:
+        """Hear what the workers tell, and signals."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._heard, self._hear)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
+
+    def _hear(self) -> None:
+        """Take note that a worker serves, and how long it takes at most to end."""
+        told = os.read(self._heard, 4096).split()
+        self._grace = max(self._grace, *map(float, told))
+        self._children.works(*map(_name, range(1, self._count + 1)))
+        self._one_works.set()
+
+    def _stop(self) -> None:
+        if self._children.stopping.is_set():
+            self._children.pass_on(signal.SIGTERM)  # the second: at once
+        self._children.stopping.set()
 
     async def _keep(self, number: int) -> int:
-        """Run one worker, again and again; gives the exit code of the last."""
-        while True:
-            process, since = await self._start(number), time.monotonic()
-            await self._print(number, process)
-            code = await process.wait()
-            del self._running[number]
-            if self._stopping.is_set():
-                return 0
-            if code > 0 and time.monotonic() - since < YOUNG:
-                return code  # it never worked: its last words say why
-            say(f"worker {number} died ({_how(code)}), starting it again")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), PAUSE)
-            if self._stopping.is_set():
-                return 0
-
-    async def _start(self, number: int) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", f"from {__spec__.name} import work; work()", *self._arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={
-                **os.environ,
-                worker.VARIABLE: str(number if self._count > 1 else worker.ALONE),
-                TELLS: str(self._told),
-                "PYTHONUNBUFFERED": "1",
-            },
-            pass_fds=(self._told,),
-            start_new_session=True,  # Ctrl-C is for us to pass on
-        )
-        self._running[number] = process
-        return process
-
-    async def _print(self, number: int, process: asyncio.subprocess.Process) -> None:
-        """Print what a worker says, line by line: one log."""
-        async for line in children.lines(process):
-            sys.stdout.buffer.write(b"%d %s" % (number, line))
-            sys.stdout.buffer.flush()
+        environment = {worker.VARIABLE: str(number if self._count > 1 else worker.ALONE), TELLS: str(self._told)}
+        mitmdump = (sys.executable, "-c", f"from {__spec__.name} import work; work()", *self._arguments)
+        return await self._children.keep(Command(_name(number), mitmdump, environment, (self._told,), f"{number} "))
 
 
-def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+def _name(number: int) -> str:
+    return f"worker {number}"
 
 
 def say(text: str) -> None:
@@ -133,25 +104,34 @@ class _Shared:
         return getattr(asyncio, name)
 
     async def start_server(self, *arguments: Any, **keywords: Any) -> asyncio.Server:
-        server = await asyncio.start_server(*arguments, **keywords, reuse_port=True)
-        os.write(int(os.environ[TELLS]), b".")
-        return server
+        return await asyncio.start_server(*arguments, **keywords, reuse_port=True)
 
 
 def work() -> None:
     """Be one worker: mitmdump, with a port that others may share."""
+    from mitmproxy import ctx
+    from mitmproxy.addons.errorcheck import ErrorCheck
     from mitmproxy.master import Master
     from mitmproxy.proxy import mode_servers
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
     from proxy_policies.fastlane import alone
+    from proxy_policies.settings import parse_duration
 
     async def run(master: Master) -> None:
         if worker.number() and (line := alone.refusal(sys.argv[1:], master.options)):
             sys.exit(line)
+        for _ in range(2):  # scripts are loaded before it listens: whom they refuse gets no client
+            await asyncio.sleep(0)
         await Master.run(master)
 
+    def finish(check: ErrorCheck) -> None:
+        finished(check)  # type: ignore[no-untyped-call]
+        os.write(int(os.environ[TELLS]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is served
+    finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
     mitmdump(sys.argv[1:])

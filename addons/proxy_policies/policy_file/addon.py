@@ -119,6 +119,18 @@ class PolicyFile:
             if self._path:
                 self.look_again(self._path)
 
+    def read_again(self) -> None:
+        """Read the file now, and apply it even if it has not changed: what it names may have."""
+        if self._path is None:
+            return
+        self._watch = watch.Watch(watch.look(self._path))
+        try:
+            planned = self._apply(self._watch.sight)
+        except ValueError as error:
+            logger.error(f"policy_file {self._path}: {error}; nothing of it applied, the policies stay as they were")
+        else:
+            logger.info(f"policy_file {self._path}: read again; {self._summary(planned)}")
+
     def look_again(self, path: Path) -> None:
         """Follow the file if it has changed and stands still, or say in one line why not."""
         gone = isinstance(self._watch.sight, watch.Unreadable)

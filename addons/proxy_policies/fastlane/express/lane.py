@@ -57,6 +57,11 @@ class Express:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._layer, name)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an exchange is under way here, and waits for its origin."""
+        return self._waiting is not None
+
     def handle_event(self, event: events.Event) -> Iterable[Command]:
         """Carry a plain exchange one step further, or let the layers handle the event."""
         passage, self._waiting = self._waiting, None

@@ -1,0 +1,110 @@
+"""SIGTERM lets answers in flight be finished, SIGHUP has files read again. Windows has neither."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import ctx, exceptions
+
+from proxy_policies import children
+from proxy_policies.settings import Setting, parse_duration
+from proxy_policies.signals import flows
+from proxy_policies.unhurried import begin
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.05  # seconds between two looks at who is still at work
+FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trusted_ca", "home_tls", "work_tls"})
+"""Options that name files with certificates and keys, which those who read them read again when told of a change."""
+
+
+class Signals:
+    """Hears signals from `running` on; before, they end the process at once."""
+
+    name = "signals"
+    grace_period = Setting(
+        "10s", parse_duration, "SIGTERM: how long answers in flight may take to finish, and tunnels go on."
+    )
+
+    def __init__(self) -> None:
+        self._is_stopping = False
+
+    def running(self) -> None:
+        """Hear them."""
+        self._hear("SIGTERM", self.stop)
+        self._hear("SIGHUP", self.hang_up)
+
+    def done(self) -> None:
+        """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is not heard until we are back."""
+        self._hear("SIGTERM", ctx.master.shutdown)
+        self._hear("SIGHUP", lambda: None)
+
+    def _hear(self, name: str, what: Callable[[], None]) -> None:
+        number: signal.Signals | None = getattr(signal, name, None)
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            if number is not None:
+                asyncio.get_running_loop().add_signal_handler(number, what)
+
+    # SIGTERM
+
+    def stop(self) -> None:
+        """End when all that is under way is finished, or the grace period is over; told again, end at once."""
+        if self._is_stopping:
+            ctx.master.shutdown()
+            return
+        self._is_stopping = True
+        begin(self._drain())
+
+    async def _drain(self) -> None:
+        until = time.monotonic() + self.grace_period
+        await asyncio.sleep(0)  # who has been waiting to be accepted is
+        ctx.options.update(server=False)
+        if is_busy():
+            logger.info(f"stopping: answers in flight have {self.grace_period:g} s to finish")
+        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells when an answer has left
+            await asyncio.sleep(LOOK_EVERY)
+        ctx.master.shutdown()
+
+    # SIGHUP
+
+    def hang_up(self) -> None:
+        """Read files again; where it says that our terminal is gone, end instead."""
+        if children.is_terminal_gone():
+            self.stop()
+            return
+        policy_file = ctx.master.addons.get("policy_file")
+        if policy_file is not None:
+            policy_file.read_again()
+        read_certificates_again()
+
+
+def is_busy() -> bool:
+    """Say whether anybody is being served; who is not, and has been, is sent away."""
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    busy = fastlane is not None and fastlane.is_serving()
+    for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
+        if flows.is_at_work(handler):
+            busy = True
+        else:
+            flows.close(handler)
+    return busy
+
+
+def read_certificates_again() -> None:
+    """Have files of certificates and keys read again; what cannot be read leaves everything as it was."""
+    tls: Any = ctx.master.addons.get("tlsconfig")
+    before = tls.certstore if tls else None
+    try:
+        ctx.options.changed.send(updated=set(FILES.intersection(ctx.options.keys())))
+    except (exceptions.OptionsError, OSError, ValueError) as error:
+        if tls:
+            tls.certstore = before
+        logger.error(f"SIGHUP: {error}; the certificates stay as they were")
+    else:
+        logger.info("SIGHUP: certificates read again")

@@ -1,0 +1,158 @@
+"""SIGTERM lets answers in flight be finished, SIGHUP has files read again; one process or several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+from tests.support.early_clients import connect, get
+from tests.support.mitmdump import Mitmdump
+from tests.support.openings import read_all, trusting_anyone
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
+from tests.support.workers import COMMAND, Workers
+
+Start = Callable[..., Mitmdump]
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def slow(origin: Callable[..., Origin]) -> Iterator[tuple[Origin, threading.Event]]:
+    """Start an origin that begins an answer, and ends it when the event is set."""
+    server, over = origin(), threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"begun, "
+        over.wait(60)
+        yield b"ended"
+
+    server.route("/", Answer(body=b"at once", headers=[("Cache-Control", "max-age=60")]))
+    server.route("/slow", lambda request: Answer(body=body()))
+    yield server, over
+    over.set()
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=40)
+
+
+def begin(sock: socket.socket, url: str) -> None:
+    """Ask for the slow answer, and wait for its beginning."""
+    sock.sendall(f"GET {url}/slow HTTP/1.1\r\nHost: example.test\r\n\r\n".encode())
+    said = b""
+    while b"begun, " not in said:
+        said += sock.recv(65536)
+
+
+def is_refused(port: int) -> bool:
+    try:
+        dial(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+def test_answers_in_flight_are_finished(mitmdump: Start, slow: tuple[Origin, threading.Event], fast_lane: str) -> None:
+    server, over = slow
+    proxy = mitmdump("--set", f"fast_lane={fast_lane}", "--set", "grace_period=60s")
+    for _ in range(3):
+        with dial(proxy.port) as sock:
+            assert b"at once" in get(server.url)(sock)
+    with dial(proxy.port) as idle, dial(proxy.port) as busy, dial(proxy.port) as uploading:
+        idle.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        assert idle.recv(65536)
+        uploading.sendall(f"POST {server.url}/ HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab".encode())
+        begin(busy, server.url)
+        proxy.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(proxy.port), 40)
+        read_all(idle)  # to the end, which comes while others are served
+        uploading.sendall(b"cd")
+        assert read_all(uploading).startswith(b"HTTP/1.1 200 ")
+        assert proxy.process.poll() is None
+        over.set()
+        assert b"ended" in read_all(busy)
+    assert proxy.wait_exit(40) == 0
+    assert "Traceback" not in proxy.log()
+
+
+def test_tunnels_end_with_the_grace_period(mitmdump: Start, slow: tuple[Origin, threading.Event]) -> None:
+    server, _ = slow
+    proxy = mitmdump("--set", "grace_period=2s")
+    with dial(proxy.port) as tunnel:
+        connect(tunnel, server.url.removeprefix("http://"))
+        since = time.monotonic()
+        proxy.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(proxy.port), 40)
+        assert b"at once" in get("")(tunnel) or time.monotonic() - since > 2
+        assert proxy.wait_exit(40) == 0
+        assert time.monotonic() - since > 1
+
+
+def test_told_again_it_ends_at_once(mitmdump: Start, slow: tuple[Origin, threading.Event]) -> None:
+    server, _ = slow
+    proxy = mitmdump("--set", "grace_period=60s")
+    with dial(proxy.port) as busy:
+        begin(busy, server.url)
+        proxy.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(proxy.port), 40)
+        assert proxy.stop() == 0
+
+
+def test_files_are_read_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    policies, pem, server = tmp_path / "policies.yaml", tmp_path / "cert.pem", origin()
+    policies.write_text("header_rules: //X-New/1\n")
+    certificate(pem)
+    proxy = mitmdump("--set", f"policy_file={policies}", "--set", f"certs=localhost={pem}")
+    first = shown(proxy.port)
+    assert first == shown(proxy.port)
+    certificate(pem)
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_log("policies.yaml: read again")
+    wait_until(lambda: shown(proxy.port) != first, 30)
+    pem.write_text("nonsense")
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_log("the certificates stay as they were")
+    with dial(proxy.port) as sock:
+        assert b"hello from the origin" in get(server.url)(sock)
+    assert shown(proxy.port)
+    assert proxy.stop() == 0
+
+
+def certificate(path: Path) -> None:
+    made = trustme.CA().issue_cert("localhost")
+    path.write_bytes(made.private_key_pem.bytes() + made.cert_chain_pems[0].bytes())
+
+
+def shown(port: int) -> bytes | None:
+    with dial(port) as sock, trusting_anyone().wrap_socket(sock, server_hostname="localhost") as tls:
+        return tls.getpeercert(binary_form=True)
+
+
+def test_workers(tmp_path: Path, slow: tuple[Origin, threading.Event]) -> None:
+    (server, over), policies = slow, tmp_path / "policies.yaml"
+    policies.write_text("cache: off\n")
+    options = ("--set", "grace_period=60s", "--set", f"policy_file={policies}", "--mode", f"reverse:{server.url}")
+    workers = Workers(tmp_path, "2", *COMMAND, *options)
+    try:
+        wait_until(lambda: len(workers.listening()) == 2, 60, "two workers")
+        with dial(workers.port) as busy:
+            begin(busy, "")
+            workers.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: workers.text.count("policies.yaml: read again") == 2, 30)
+            children = workers.children()
+            workers.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: sum(os.path.exists(f"/proc/{child}") for child in children) == 1, 40, "the idle one")
+            assert workers.process.poll() is None
+            over.set()
+            assert b"ended" in read_all(busy)
+        assert workers.process.wait(40) == 0
+    finally:
+        workers.process.kill()
