@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from mitmproxy.net.http import http1
 
 from proxy_policies.fastlane.express.heads import read_request, read_response
-from proxy_policies.patches.request_heads import BadRequest
 from proxy_policies.patches.request_heads import read_request as read_by_layers
+from proxy_policies.validity import Invalid
 
 PIECES = st.sampled_from(
     [
@@ -85,5 +85,5 @@ def test_a_part_is_not_plain(cut: int) -> None:
 def test_whatever_the_layers_refuse_is_left() -> None:
     for data in (b"GET / HTTP/1.1\r\nA: 1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"):
         assert read_request(data) is None
-        with pytest.raises(BadRequest):
+        with pytest.raises(Invalid):
             read_by_layers(lines_of(data), strict=True)

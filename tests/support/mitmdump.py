@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
 LISTENING = re.compile(r"listening at (?:http://)?\S*?:(\d+)")
@@ -144,3 +145,25 @@ class Mitmdump(Running):
     def ca(self) -> Path:
         """The CA certificate that clients of inspected hosts must trust."""
         return self.confdir / "mitmproxy-ca-cert.pem"
+
+
+LANES = ("off", "on", "all")
+
+
+@dataclass
+class Both:
+    """One mitmdump in two modes, with the port of each."""
+
+    process: Mitmdump
+    ports: dict[str, int]
+
+
+def both_modes(origin: str, confdir: Path, *arguments: str) -> Both:
+    """Start mitmdump as a regular proxy and, beside it, as a reverse proxy to `origin`."""
+    modes = ["--mode", f"reverse:{origin}@127.0.0.1:{free_port()}"]
+    process = Mitmdump([*modes, *arguments], confdir=confdir, mode="regular@127.0.0.1:0", wait=False)
+    ports = {
+        name: int(process.wait_log(rf"{start}.*listening at \S*?127\.0\.0\.1:(\d+)")[1])
+        for name, start in (("regular", r"HTTP\(S\) proxy"), ("reverse", "reverse proxy"))
+    }
+    return Both(process, ports)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from proxy_policies.validity import is_host
+
 HEAD_END = b"\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -40,11 +42,16 @@ def read_connect(data: bytes) -> Connect | None:
     head, end, rest = data.partition(HEAD_END)
     line, *fields = head.split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(line)
-    if not end or match is None or not all(map(_is_plain, fields)):
+    if not end or match is None or not all(map(_is_plain, fields)) or not _says_one_host(fields):
         return None
     host, port = (match[1] or match[2]).decode(), int(match[3])
     # mitmproxy eats the empty lines that some clients send after CONNECT
     return Connect(host, port, rest.lstrip(b"\r\n")) if 0 < port < 65536 else None
+
+
+def _says_one_host(fields: list[bytes]) -> bool:
+    values = [line[5:].strip(b" \t") for line in fields if line[:5].lower() == b"host:"]
+    return not values or (len(values) == 1 and is_host(values[0]))
 
 
 def _is_plain(field: bytes) -> bool:

@@ -10,7 +10,7 @@ from proxy_policies import exchange, trace
 from proxy_policies.addresses import is_in, parse_networks
 from proxy_policies.fields import Fields
 from proxy_policies.hops import connection, via
-from proxy_policies.hops.forwarding import Sender, Style, with_sender
+from proxy_policies.hops.forwarding import Sender, Style, parse_names, with_sender, without_claims
 from proxy_policies.hops.max_forwards import Last, step
 from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
@@ -42,6 +42,11 @@ class Hops:
     )
     forwarded_trust = Setting(
         (), parse_networks, "Networks of clients whose own Forwarded and X-Forwarded-* are added to, not replaced."
+    )
+    forwarded_drop = Setting(
+        (),
+        parse_names,
+        "More fields only trusted clients may send in reverse mode, beside X-Real-IP and its family: X-User, X-Auth-*",
     )
 
     def __init__(self) -> None:
@@ -92,6 +97,18 @@ class Hops:
             fields = via.with_via(fields, self.via_name, origin.http_version)
         response.headers.fields = fields.raw
 
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Hold the trailer section to what the fields are held to."""
+        if flow.request.trailers and flow.is_replay != "request":
+            trailers = _for_next_hop(flow.request.trailers, exchange.of(flow).received)
+            flow.request.trailers = http.Headers(self._without_claims(flow, trailers).raw)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Hold the trailer section to what the fields are held to."""
+        origin = exchange.of(flow).origin
+        if flow.response and flow.response.trailers and origin:
+            flow.response.trailers = http.Headers(_for_next_hop(flow.response.trailers, origin.fields).raw)
+
     def _refuse_loop(self, flow: http.HTTPFlow, fields: Fields) -> bool:
         """Answer 508 to a request that has our name on it, unless it was us who sent it again."""
         if not self.via_name or flow.is_replay == "request" or not via.has_passed(fields, self.via_name):
@@ -109,13 +126,40 @@ class Hops:
         return via.with_via(fields, self.via_name, flow.request.http_version) if self.via_name else fields
 
     def _with_sender(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
-        client, is_reverse = flow.client_conn, isinstance(flow.client_conn.proxy_mode, ReverseMode)
-        style = STYLES.get(self.forwarded_headers, Style.BOTH if is_reverse else Style.NONE)
-        if style is Style.NONE or flow.is_replay == "request" or not client.peername:
+        client, is_reverse = flow.client_conn, _is_reverse(flow)
+        if flow.is_replay == "request":
+            return fields
+        fields = self._without_claims(flow, fields)
+        style = self._style(flow)
+        if style is Style.NONE or not client.peername:
             return fields
         proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
         sender = Sender(client.peername[0], asked_host(flow.request), proto)
-        return with_sender(fields, sender, style, trusted=is_in(sender.address, self.forwarded_trust))
+        return with_sender(fields, sender, style, trusted=self._trusts(flow))
+
+    def _style(self, flow: http.HTTPFlow) -> Style:
+        return STYLES.get(self.forwarded_headers, Style.BOTH if _is_reverse(flow) else Style.NONE)
+
+    def _trusts(self, flow: http.HTTPFlow) -> bool:
+        peer = flow.client_conn.peername
+        return bool(peer) and is_in(peer[0], self.forwarded_trust)
+
+    def _without_claims(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
+        """Leave out what a client may not say of itself, where an origin would believe it."""
+        is_believed = _is_reverse(flow) or self._style(flow) is not Style.NONE
+        if not is_believed or self._trusts(flow):
+            return fields
+        return without_claims(fields, flow.request.method, self.forwarded_drop)
+
+
+def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
+    """Leave out of a trailer section what the head said is for one hop only."""
+    names = connection.named(head) if head is not None else ()
+    return Fields(trailers.fields).without(names)
+
+
+def _is_reverse(flow: http.HTTPFlow) -> bool:
+    return isinstance(flow.client_conn.proxy_mode, ReverseMode)
 
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:

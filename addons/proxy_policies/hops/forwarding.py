@@ -1,21 +1,37 @@
 """Telling the origin whom a request is from: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
 
+from collections.abc import Sequence
 from enum import Flag, auto
 from functools import lru_cache
 from typing import NamedTuple
 
 from proxy_policies.addresses import plain_address
-from proxy_policies.fields import TOKEN, Fields, RawFields
+from proxy_policies.fields import TOKEN, Fields, RawFields, split_list
 
-SPOOFABLE = (
-    "Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Server",
+CLAIMS = frozenset(
+    {
+        # The client's address
+        *("forwarded", "forwarded-for", "x-forwarded", "x-original-forwarded-for", "x-real-ip", "x-client-ip"),
+        *("client-ip", "x-remote-ip", "x-remote-addr", "remote-addr", "x-originating-ip", "x-cluster-client-ip"),
+        *("true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip"),
+        *("x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "x-envoy-external-address"),
+        *("proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip"),
+        # Its certificate (RFC 9440, section 4)
+        *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert"),
+        # The scheme it came by
+        *("front-end-https", "x-scheme", "x-url-scheme", "cf-visitor", "x-arr-ssl"),
+        # What it asked for, to be read in place of the target and Host
+        *("x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url"),
+        *("x-host", "x-http-host-override", "x-script-name"),
+    }
 )
-"""What origins believe; from a client that nobody trusts it goes."""
+"""What only the proxy in front may say of a request, and origins believe: nginx's, Apache's, IIS's and CDNs' names."""
+CLAIM_PREFIXES = ("x-forwarded-", "x-ssl-client-", "ssl-client-")
+METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+"""Frameworks heed them on a POST; on anything else they would only make an answer what its key does not say."""
+
+_FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else ord("-") for code in range(256))
+"""CGI, WSGI and PHP make one variable of names that differ in case and punctuation: `X_Real_IP` is X-Real-IP."""
 
 
 class Style(Flag):
@@ -35,13 +51,40 @@ class Sender(NamedTuple):
     proto: str
 
 
+def folded(name: bytes) -> str:
+    """Return a field name with everything alike that CGI has alike."""
+    return name.translate(_FOLDED).decode()
+
+
+def without_claims(fields: Fields, method: str, more: tuple[str, ...] = ()) -> Fields:
+    """Leave out what a client may not say; `more`: further names, as `parse_names` gives them."""
+    forbidden, prefixes = _forbidden(method == "POST", more)
+    kept = [line for line in fields.raw if not ((name := folded(line[0])) in forbidden or name.startswith(prefixes))]
+    return fields if len(kept) == len(fields.raw) else Fields(kept)
+
+
+@lru_cache(maxsize=8)
+def _forbidden(is_post: bool, more: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the names, and the beginnings of names, that go."""
+    exact = CLAIMS.union(name for name in more if not name.endswith("*"))
+    prefixes = (*CLAIM_PREFIXES, *(name.removesuffix("*") for name in more if name.endswith("*")))
+    return exact if is_post else exact | METHOD_OVERRIDES, prefixes
+
+
+def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Read field names, each perhaps with `*` at its end, and fold them. Raises ValueError."""
+    names = [name for text in texts for name in split_list(text)]
+    for name in names:
+        if not TOKEN.fullmatch(name.removesuffix("*")):
+            raise ValueError(f"{name!r} is not a field name; write names such as X-User or X-Auth-*")
+    return tuple(folded(name.removesuffix("*").encode()) + "*" * name.endswith("*") for name in names)
+
+
 def with_sender(fields: Fields, sender: Sender, style: Style, *, trusted: bool) -> Fields:
-    """Say whom a request is from; what a trusted client says of hops before it stays, anything else goes."""
+    """Say whom a request is from, after what a trusted client says of hops before it; of others nothing is left."""
     if style is Style.NONE:
         return fields
-    if trusted:
-        return _saying(fields, sender, style)
-    return Fields((*fields.without(SPOOFABLE).raw, *_said(sender, style)))
+    return _saying(fields, sender, style) if trusted else Fields((*fields.raw, *_said(sender, style)))
 
 
 @lru_cache(maxsize=64)

@@ -13,16 +13,23 @@ _asked: WeakKeyDictionary[http.Request, str | None] = WeakKeyDictionary()
 
 
 def asked_host(request: http.Request) -> str | None:
-    """Give Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
+    """Return Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
     try:
         return _asked[request]
     except KeyError:
-        return request.host_header
+        return _said_host(request)
 
 
 def note(request: http.Request) -> None:
     """Keep the host that a request asks for, before it is overwritten."""
-    _asked[request] = request.host_header
+    _asked[request] = _said_host(request)
+
+
+def _said_host(request: http.Request) -> str | None:
+    """Read the host from the bytes: mitmproxy's `host_header` and `authority` decode IDNA."""
+    if request.data.authority:
+        return request.data.authority.decode("utf-8", "surrogateescape")
+    return request.headers.get("host")
 
 
 def _noting(original: Callable[..., Any]) -> Callable[..., Any]:

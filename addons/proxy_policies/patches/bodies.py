@@ -1,6 +1,7 @@
 """Reading a body with its trailer section, which makes mitmproxy raise and hang (RFC 9112, section 7.1)."""
 
 import h11
+from h11._readers import ContentLengthReader, Http10Reader
 from mitmproxy import http
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
@@ -8,7 +9,11 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestTrailers, ResponseTrailers
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
+from proxy_policies.fields import RawFields
+from proxy_policies.patches.chunked import ChunkedReader
 from proxy_policies.patches.request_heads import HEAD_LIMIT
+from proxy_policies.patches.resets import was_cut
+from proxy_policies.validity import Invalid
 
 
 class Bodies(Http1Connection):
@@ -17,6 +22,11 @@ class Bodies(Http1Connection):
     stream_id: int
     request: http.Request
 
+    def begin_body(self, size: int | None) -> None:
+        """Read a body of `size` bytes next; None: a chunked one, -1: up to the end of the connection."""
+        self.body_reader = _reader(size)  # type: ignore[assignment]  # the first of ours
+        self.state = self.read_body
+
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
         """Hand on what has come of the body, in one however many chunks it has, and its end."""
         pieces: list[bytes] = []
@@ -24,29 +34,31 @@ class Bodies(Http1Connection):
         try:
             while isinstance(part := self._next_part(event), h11.Data):
                 pieces.append(bytes(part.data))
-        except h11.ProtocolError as broken:
+        except (h11.ProtocolError, Invalid) as broken:
             part, error = None, str(broken)
         if data := b"".join(pieces):
             yield ReceiveHttp(self.ReceiveData(self.stream_id, data))
         if error is not None:
             yield from self.refuse_body(error)
         elif part is not None:
-            yield from self._end_body(part)
+            yield from self._end_body(getattr(self.body_reader, "trailers", ()))
 
     def _next_part(self, event: events.Event) -> h11.Data | h11.EndOfMessage | None:
         if isinstance(event, events.ConnectionClosed):
+            if isinstance(self.body_reader, Http10Reader) and was_cut(self.conn, self.context):
+                raise h11.RemoteProtocolError("the connection broke before the body's end")
             return self.body_reader.read_eof()
         part: h11.Data | h11.EndOfMessage | None = self.body_reader(self.buf)
         if part is None and len(self.buf) > HEAD_LIMIT:
             raise h11.RemoteProtocolError("chunk size or trailer section too long")
         return part
 
-    def _end_body(self, end: h11.EndOfMessage) -> CommandGenerator[None]:
+    def _end_body(self, trailers: RawFields) -> CommandGenerator[None]:
         is_request = isinstance(self, Http1Server)
-        if end.headers:
+        if trailers:
             received = RequestTrailers if is_request else ResponseTrailers
-            yield ReceiveHttp(received(self.stream_id, http.Headers(end.headers.raw_items())))
-        if self.request.method.upper() != "CONNECT":
+            yield ReceiveHttp(received(self.stream_id, http.Headers(trailers)))
+        if self.request.data.method != b"CONNECT":
             yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
         yield from self.mark_done(request=is_request, response=not is_request)
 
@@ -55,3 +67,9 @@ class Bodies(Http1Connection):
         yield commands.CloseConnection(self.conn)
         message = f"HTTP/1 protocol error: {why}"
         yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, message, code=self.ReceiveProtocolError.code))
+
+
+def _reader(size: int | None) -> ChunkedReader | ContentLengthReader | Http10Reader:
+    if size is None:
+        return ChunkedReader()
+    return Http10Reader() if size < 0 else ContentLengthReader(size)

@@ -24,10 +24,19 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 from proxy_policies.fields import Fields
 from proxy_policies.patches.bodies import Bodies
 from proxy_policies.patches.http1_server import kept_request
-from proxy_policies.patches.messages import VERSION, Framing, chunk, frame_request, last_chunk, with_persistence
+from proxy_policies.patches.messages import (
+    VERSION,
+    Framing,
+    chunk,
+    frame_request,
+    is_interim,
+    last_chunk,
+    with_persistence,
+)
+from proxy_policies.patches.response_heads import HEAD_LIMIT, read_response
+from proxy_policies.validity import Invalid
 
-HEAD_LIMIT = 256 * 1024
-"""The most bytes a response head may have: Chromium's limit, the most generous of the browsers'."""
+CONTINUE = 100
 
 
 class Client(Bodies, Http1Client):
@@ -75,30 +84,50 @@ class Client(Bodies, Http1Client):
     # Receiving
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Read a response head, once it is there."""
-        for command in super().read_headers(event):
-            if isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseHeaders):
-                self._keep(command.event.response)
-            yield command
-        if self.state == self.read_headers and len(self.buf) > HEAD_LIMIT and self.stream_id is not None:
+        """Read response heads, once they are there: interim ones, and the final one."""
+        if isinstance(event, events.ConnectionClosed) or self.request is None or self.stream_id is None:
+            yield from super().read_headers(event)
+            return
+        try:
+            while (lines := self.buf.maybe_extract_lines()) is not None:
+                response, size = read_response([bytes(line) for line in lines], self.request, self._strict)
+                if not is_interim(response.status_code):
+                    yield from self._receive(response, size, event)
+                    return
+                if response.status_code != CONTINUE:  # mitmproxy has asked for the body itself already
+                    yield ReceiveHttp(ResponseHeaders(self.stream_id, response, end_stream=False))
+            if len(self.buf) > HEAD_LIMIT:
+                raise Invalid(f"the response head has over {HEAD_LIMIT} bytes")
+        except Invalid as error:
             yield commands.CloseConnection(self.conn)
-            message = f"the response head has over {HEAD_LIMIT} bytes"
+            message = f"Cannot parse HTTP response: {error}"
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
+
+    @property
+    def _strict(self) -> bool:
+        return bool(self.context.options.validate_inbound_headers)
+
+    def _receive(
+        self, response: http.Response, size: int | None, event: events.ConnectionEvent
+    ) -> CommandGenerator[None]:
+        self._keep(response)
+        yield ReceiveHttp(ResponseHeaders(self.stream_id, response, size == 0))
+        self.begin_body(size)
+        yield from self.state(event)
 
     def _keep(self, response: http.Response) -> None:
         """Leave the response to the addons, and keep what persistence is decided by."""
-        if response is self.response:
-            data = response.data
-            self.response = http.Response(
-                http_version=data.http_version,
-                status_code=data.status_code,
-                reason=data.reason,
-                headers=http.Headers(data.headers.fields),
-                content=None,
-                trailers=None,
-                timestamp_start=data.timestamp_start,
-                timestamp_end=None,
-            )
+        data = response.data
+        self.response = http.Response(
+            http_version=data.http_version,
+            status_code=data.status_code,
+            reason=data.reason,
+            headers=http.Headers(data.headers.fields),
+            content=None,
+            trailers=None,
+            timestamp_start=data.timestamp_start,
+            timestamp_end=None,
+        )
 
 
 def as_http1(request: http.Request) -> http.Request:
@@ -108,8 +137,19 @@ def as_http1(request: http.Request) -> http.Request:
     if request.is_http2 or request.is_http3:
         _translate(sent)
     if "host" not in sent.headers and sent.method != "CONNECT":
-        sent.headers.insert(0, "Host", request.authority or url.hostport(request.scheme, request.host, request.port))
+        sent.headers.insert(0, "Host", request.data.authority or _authority_of(request))
+    if sent.data.authority and sent.data.path == b"*":
+        sent.data.path = b""  # to a proxy: OPTIONS for the server as a whole (RFC 9112, section 3.2.4)
     return sent
+
+
+def _authority_of(request: http.Request) -> bytes:
+    """Write host and port of a request that says neither itself, as they are dialled."""
+    try:
+        host = request.host.encode("idna").decode()
+    except UnicodeError:
+        host = request.host
+    return url.hostport(request.scheme, host, request.port).encode("utf-8", "surrogateescape")
 
 
 def _translate(sent: http.Request) -> None:
@@ -117,7 +157,7 @@ def _translate(sent: http.Request) -> None:
 
     mitmproxy uses a connection for one request of a multiplexed client only; the origin is told so.
     """
-    authority, sent.authority = sent.authority, ""
+    authority, sent.data.authority = sent.data.authority, b""
     if "host" not in sent.headers and authority:
         sent.headers.insert(0, "Host", authority)
     cookies = sent.headers.get_all("cookie")

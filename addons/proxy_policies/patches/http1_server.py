@@ -11,8 +11,10 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp, format_error
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
     RequestHeaders,
     ResponseData,
     ResponseEndOfMessage,
@@ -20,10 +22,11 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
-from mitmproxy.proxy.layers.http._http1 import make_body_reader
 from mitmproxy.utils import human
 
+from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
+from proxy_policies.patches import resets
 from proxy_policies.patches.bodies import Bodies
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.messages import (
@@ -36,9 +39,13 @@ from proxy_policies.patches.messages import (
     persists,
     with_persistence,
 )
-from proxy_policies.patches.request_heads import HEAD_LIMIT, BadRequest, host_of_target, read_request
+from proxy_policies.patches.request_heads import HEAD_LIMIT, host_of_target, read_request
 from proxy_policies.patches.turns import NextTurnHook
+from proxy_policies.validity import Invalid
 
+HALF_CLOSED = 60.0
+"""Seconds without a byte of the answer after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
+SPLITS = "the answer that an addon made has a line end or NUL in its head"
 DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
 
@@ -50,6 +57,10 @@ class Server(Bodies, Lingering):
     _left: int | None = None
     """Bytes that the response still lacks, where it said how many it has."""
     _trailers = Fields()
+    _is_last = False
+    """The client has ended its half of the connection: no request follows."""
+    _was_sent = False
+    """Something was sent to it since we last looked."""
     _invited = False
     """We said 100 (Continue)."""
 
@@ -60,9 +71,8 @@ class Server(Bodies, Lingering):
         if isinstance(event, events.ConnectionClosed):
             yield from super().read_headers(event)
             return
-        if (
-            isinstance(event, events.DataReceived) and not event.data
-        ):  # mitmproxy reads on: the next request is here already
+        # Without data mitmproxy reads on: the next request is here already.
+        if isinstance(event, events.DataReceived) and not event.data:
             yield NextTurnHook(self.context.client)
         lines = self.buf.maybe_extract_lines()
         while lines == []:  # RFC 9112, section 2.2: empty lines before a request are to be ignored
@@ -72,8 +82,10 @@ class Server(Bodies, Lingering):
                 request, size = read_request([bytes(line) for line in lines], self._strict)
                 yield from self._receive(request, size, event)
             elif len(self.buf) > HEAD_LIMIT:
-                raise BadRequest(431, f"The request head has over {HEAD_LIMIT} bytes.")
-        except BadRequest as error:
+                raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
+            elif self._is_last:
+                yield commands.CloseConnection(self.conn)
+        except Invalid as error:
             yield from self._refuse(error)
 
     @property
@@ -86,15 +98,26 @@ class Server(Bodies, Lingering):
         self.request = kept_request(request)
         self._invited = False
         host = host_of_target(request)
-        if host is not None and request.headers.get("host") != host:
-            request.headers["Host"] = host
+        if host is not None:
+            self._take_host(request, host)
         yield ReceiveHttp(RequestHeaders(self.stream_id, request, size == 0))
         if not self._lingering:
-            self.body_reader = make_body_reader(size)
-            self.state = self.read_body
+            self.begin_body(size)
             yield from self.state(event)
 
-    def _refuse(self, error: BadRequest) -> CommandGenerator[None]:
+    def _take_host(self, request: http.Request, host: bytes) -> None:
+        """Have Host say what the target says; the target is in absolute form to another proxy only."""
+        if [value for name, value in request.headers.fields if name.lower() == b"host"] != [host]:
+            request.headers["Host"] = host
+        if self._is_at_origin:
+            request.data.authority = b""
+
+    @property
+    def _is_at_origin(self) -> bool:
+        """True if what is asked here goes to one origin, whatever host is asked for."""
+        return any(isinstance(layer, HttpLayer) and layer.mode is HTTPMode.transparent for layer in self.context.layers)
+
+    def _refuse(self, error: Invalid) -> CommandGenerator[None]:
         yield commands.Log(f"{human.format_address(self.conn.peername)}: {error}")
         response = error_response(error.status, str(error))
         response.headers["Connection"] = "close"
@@ -104,12 +127,36 @@ class Server(Bodies, Lingering):
     def refuse_body(self, why: str) -> CommandGenerator[None]:
         """Answer a body whose framing is broken, unless an answer is under way."""
         if self.response is None and self.conn.state & ConnectionState.CAN_WRITE:
-            yield from self._refuse(BadRequest(400, why))
+            yield from self._refuse(Invalid(why))
         yield from super().refuse_body(why) if not self._lingering else self._report(why)
 
     def _report(self, why: str) -> CommandGenerator[None]:
         error = self.ReceiveProtocolError
         yield ReceiveHttp(error(self.stream_id, f"HTTP/1 protocol error: {why}", code=error.code))
+
+    def wait(self, event: events.Event) -> CommandGenerator[None]:
+        """Wait for the response; a client that has ended its own half of the connection, too, gets it."""
+        if isinstance(event, events.ConnectionClosed) and self._is_half_closed:
+            self._is_last = True
+            yield commands.RequestWakeup(HALF_CLOSED)
+        else:
+            yield from super().wait(event)
+
+    @property
+    def _is_half_closed(self) -> bool:
+        """True if the client may still read; one whose TLS has ended, or that reset the connection, has left."""
+        is_cut = resets.was_cut(self.conn, self.context)
+        return self.conn.state is ConnectionState.CAN_WRITE and not self.conn.tls and not is_cut
+
+    def woken(self) -> CommandGenerator[None]:
+        """Let go of a client that ended its half, and was sent nothing since the last look."""
+        if self.state != self.wait:
+            return
+        if self._was_sent:
+            self._was_sent = False
+            yield commands.RequestWakeup(HALF_CLOSED)
+        else:
+            yield from super().wait(events.ConnectionClosed(self.conn))
 
     # Sending
 
@@ -117,6 +164,7 @@ class Server(Bodies, Lingering):
         """Send a part of the response."""
         if event.stream_id != self.stream_id:
             return
+        self._was_sent = True
         match event:
             case ResponseHeaders():
                 yield from self._send_head(event.response, event.end_stream)
@@ -145,6 +193,9 @@ class Server(Bodies, Lingering):
         fields = head.fields
         if status != 101 and not (self.request.method == "CONNECT" and status < 300):
             fields = with_persistence(fields, version, self._closes(fields, head.framing))
+        if validity.would_split((*fields.raw, (b"", response.data.reason))):
+            yield from self._fail(ResponseProtocolError(self.stream_id, SPLITS, ErrorCode.GENERIC_SERVER_ERROR))
+            return
         self.response = kept_response(response, fields)
         self._framing, self._trailers = head.framing, Fields()
         declared = fields.get("content-length") or ""
@@ -158,6 +209,7 @@ class Server(Bodies, Lingering):
             # RFC 9112, section 9.3: a proxy keeps no connection with an HTTP/1.0 client
             or (bool(self.request.authority) and not is_modern(self.request.http_version))
             or framing is Framing.CLOSE
+            or (self._is_last and not self.buf)
             or "close" in tokens(fields.get("connection"))
             or not (self.request_done or self._upload_ends_soon(received))
         )
@@ -200,6 +252,8 @@ class Server(Bodies, Lingering):
             return
         status = event.code.http_status_code()
         if self.response or status is None:
+            if self.response and self._framing is Framing.CLOSE:
+                resets.cut(self.conn)
             yield commands.CloseConnection(self.conn)
             return
         response = error_response(status, event.message)

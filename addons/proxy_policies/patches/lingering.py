@@ -31,8 +31,14 @@ class Lingering(Http1Server):
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
             yield from self._take_leave(event)
+        elif isinstance(event, events.Wakeup):
+            yield from self.woken()
         else:
             yield from super()._handle_event(event)
+
+    def woken(self) -> CommandGenerator[None]:
+        """Do what was to be done after a while."""
+        yield from ()
 
     def linger(self) -> CommandGenerator[None]:
         """End our half of the connection, and take what still comes for a while without looking at it."""

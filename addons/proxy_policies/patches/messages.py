@@ -46,6 +46,11 @@ def is_modern(version: str) -> bool:
     return version not in ("HTTP/1.0", "HTTP/0.9")
 
 
+def is_interim(status: int) -> bool:
+    """Say whether another response follows; after 101 another protocol does."""
+    return 100 <= status < 200 and status != 101
+
+
 def has_no_body(method: str, status: int) -> bool:
     """Say whether a response to `method` ends with its head whatever its fields say (RFC 9112, section 6.3)."""
     if method == "HEAD" or status < 200 or status in (204, 304):

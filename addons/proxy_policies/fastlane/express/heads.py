@@ -11,10 +11,11 @@ from typing import NamedTuple
 from proxy_policies.fields import RawFields
 from proxy_policies.patches.messages import has_no_body
 from proxy_policies.patches.request_heads import HEAD_LIMIT
+from proxy_policies.validity import is_host
 
 # Possessive, so that no head takes more than one pass.
 _FIELDS = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)++)\r\n"
-_TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!-~]*+)"
+_TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!\"$-~]*+)"
 _REQUEST = re.compile(rb"([A-Z]{1,20}+) " + _TARGET + rb" HTTP/1\.1\r\n" + _FIELDS)
 _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~][ -~]*+)\r\n" + _FIELDS)
 _FIELD = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
@@ -57,8 +58,8 @@ def read_request(data: bytes) -> RequestHead | None:
     names = [name.lower() for name, _ in fields]
     if names.count(b"host") != 1 or not _TANGLED.isdisjoint(names) or not _persists(names, fields):
         return None
-    body = data[match.end() :]
-    if authority and fields[names.index(b"host")][1] != authority:
+    body, host = data[match.end() :], fields[names.index(b"host")][1]
+    if (host != authority) if authority else not is_host(host):
         return None
     return RequestHead(method, authority, path, fields, body) if _length(names, fields, 0) == len(body) else None
 

@@ -18,6 +18,7 @@ from proxy_policies.fastlane.express.place import Place, Upstream, destination
 from proxy_policies.fields import Fields, RawFields
 from proxy_policies.patches import asked_host
 from proxy_policies.patches.messages import VERSION, Framing, frame_request, frame_response, persists, with_persistence
+from proxy_policies.validity import would_split
 
 RAW_VERSION = VERSION.encode()
 
@@ -170,6 +171,8 @@ def _written(response: http.Response, method: str) -> bytes | None:
     if head.framing not in (Framing.NONE, Framing.LENGTH) or not persists(VERSION, head.fields):
         return None
     fields = with_persistence(head.fields, VERSION, closes=False)
+    if would_split((*fields.raw, (b"", data.reason))):
+        return None
     start = b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, data.reason, _lines(fields.raw))
     return start if head.framing is Framing.NONE else start + body
 

@@ -7,13 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 from mitmproxy import connection, http
-from mitmproxy.net.http import url
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpClient, HttpLayer
 
 from proxy_policies.patches.http1_server import Server
+from proxy_policies.patches.request_heads import address_of
 from proxy_policies.patches.retry import NoticingClient
+from proxy_policies.validity import Invalid
 
 MODES = (modes.HttpProxy, modes.ReverseProxy)
 """The modes that have HTTP right below them."""
@@ -84,10 +85,8 @@ def _idle(server: connection.Connection, layer: object) -> Upstream | None:
 
 @lru_cache(maxsize=1024)
 def destination(authority: bytes) -> tuple[str, int] | None:
-    """Read the authority of an http target as mitmproxy does; None when it refuses it."""
+    """Return host and port that the authority of an http target names; None when it is not valid."""
     try:
-        host, port = url.parse_authority(authority, check=True)
-        url.parse(b"http://%s/" % authority)
-    except ValueError:
+        return address_of(authority, b"http")
+    except Invalid:
         return None
-    return host, port or 80

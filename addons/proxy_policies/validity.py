@@ -1,0 +1,297 @@
+"""What a message must be to be passed on, by whatever version it comes (RFC 9110, RFC 9112, RFC 9113).
+
+One verdict for requests and responses, in every mode and lane. Everything here is pure; every function raises `Invalid`
+or returns what was read. Three rules are not the grammar's: bytes over 0x7f may stand in a path (nginx, Squid and
+Varnish pass raw UTF-8 on as it came), a host has no comma (joined Host lines would look like one host), and a host has
+at most 255 bytes, as in DNS.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from proxy_policies.fields import RawFields
+
+LONGEST_HOST = 255
+"""Bytes: RFC 1035, section 2.3.4."""
+LARGEST_LENGTH = 2**63 - 1
+"""Bytes that Content-Length may say: what fits where origins count with 64 bits and a sign (nginx, Go, Java)."""
+DEFAULT_PORTS = {b"http": 80, b"https": 443}
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT = rb"[\t -~\x80-\xff]*+"  # field-vchar and blanks (RFC 9110, section 5.5): no CR, LF, NUL or other control
+_METHOD = re.compile(_TOKEN)
+_PATH = re.compile(rb"/[!\"$-~\x80-\xff]*+")
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*+)://([^/?#]*+)([^#]*+)")
+_FIELD_LINE = re.compile(rb"(" + _TOKEN + rb"):[ \t]*+(" + _TEXT + rb")")
+_NAME, _VALUE = re.compile(_TOKEN), re.compile(_TEXT)
+_BLANK_BEFORE_COLON = re.compile(rb"(" + _TOKEN + rb")[ \t]++:")
+_REQUEST_LINE = re.compile(rb"([^ ]++) ([^ ]++) HTTP/([0-9])\.([0-9])")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?")
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+_AUTHORITY = re.compile(
+    rb"(\[[0-9A-Fa-f:.]++(?:%[0-9A-Za-z\-._~]++)?\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)(?::([0-9]{0,5}+))?"
+)
+_DNS_NAME = re.compile(rb"[0-9A-Za-z_\-]{1,63}(?:\.[0-9A-Za-z_\-]{1,63})*+\.?")
+
+FORBIDDEN_TRAILERS = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"trailer"),
+        *(b"transfer-encoding", b"content-length", b"host"),
+        *(b"cache-control", b"expect", b"max-forwards", b"pragma", b"range"),
+        *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
+        *(b"authorization", b"proxy-authorization", b"www-authenticate", b"proxy-authenticate"),
+        *(b"cookie", b"set-cookie", b"authentication-info", b"proxy-authentication-info"),
+        *(b"age", b"date", b"expires", b"location", b"retry-after", b"vary", b"warning", b"via"),
+        *(b"content-encoding", b"content-type", b"content-range"),
+    }
+)
+"""What decides on framing, routing, control, authentication or the content, and may not come late (RFC 9110, 6.5.1)."""
+
+
+class Invalid(ValueError):
+    """A message that is not passed on; its text is printable ASCII. `status` is what a client is answered."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class RequestLine(NamedTuple):
+    """A request's method and target; `authority` and `scheme` are empty unless the target has them."""
+
+    method: bytes
+    scheme: bytes
+    authority: bytes
+    path: bytes
+    """Origin-form, or `*`; empty for CONNECT."""
+    version: bytes
+    """Ours: HTTP/1.0, or HTTP/1.1 for that and later minor versions (RFC 9110, section 2.5)."""
+
+
+class StatusLine(NamedTuple):
+    """A response's status and reason phrase."""
+
+    version: bytes
+    status: int
+    reason: bytes
+
+
+def shown(data: bytes) -> str:
+    """Return the beginning of what a peer sent as printable ASCII."""
+    return repr(data if len(data) <= 80 else data[:80] + b"...")[1:]
+
+
+# Requests
+
+
+def parse_request_line(line: bytes) -> RequestLine:
+    """Read a request line (RFC 9112, section 3)."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise Invalid(f"The request line is not valid: {shown(line)}")
+    method, target, major, minor = match.groups()
+    if major != b"1":
+        raise Invalid(f"HTTP/{major.decode()}.{minor.decode()} is not spoken here, HTTP/1.1 is.", 505)
+    check_method(method)
+    return RequestLine(method, *_parse_target(method, target), _version(minor))
+
+
+def _version(minor: bytes) -> bytes:
+    return b"HTTP/1.0" if minor == b"0" else b"HTTP/1.1"
+
+
+def check_method(method: bytes) -> None:
+    """Refuse what is no token, and what is CONNECT or HEAD but for its case: their answers would be framed wrongly."""
+    if not _METHOD.fullmatch(method):
+        raise Invalid(f"The method is not a token: {shown(method)}")
+    if method.upper() in (b"CONNECT", b"HEAD") and not method.isupper():
+        raise Invalid(f"Methods are case-sensitive; there is none called {shown(method)}.", 501)
+
+
+def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
+    """Read a target in one of its four forms (RFC 9112, section 3.2) as scheme, authority and path."""
+    if method == b"CONNECT":
+        if not parse_address(target).port:
+            raise Invalid("CONNECT names no port.")
+        return b"", target, b""
+    if target.startswith(b"/") or target == b"*":
+        check_path(method, target)
+        return b"", b"", target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or (scheme := match[1].lower()) not in DEFAULT_PORTS:
+        raise Invalid(f"The request target is not valid: {shown(target)}")
+    parse_address(match[2])
+    path = _absolute_path(method, match[3])
+    check_path(method, path)
+    return scheme, match[2], path
+
+
+def _absolute_path(method: bytes, rest: bytes) -> bytes:
+    """Return the path of an absolute-form target, which may be empty (RFC 9112, sections 3.2.1 and 3.2.4)."""
+    if rest.startswith(b"/"):
+        return rest
+    return b"*" if not rest and method == b"OPTIONS" else b"/" + rest
+
+
+def check_path(method: bytes, path: bytes) -> None:
+    """Refuse a path and query that has a fragment, a space or a control, and `*` unless for OPTIONS."""
+    if not (_PATH.fullmatch(path) or (path == b"*" and method == b"OPTIONS")):
+        raise Invalid(f"The request target is not valid: {shown(path)}")
+
+
+def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: RawFields) -> None:
+    """Refuse the request of an HTTP/2 or HTTP/3 stream that is not valid (RFC 9113, section 8.3.1); not for CONNECT."""
+    check_method(method)
+    if method == b"CONNECT" or scheme not in DEFAULT_PORTS:
+        raise Invalid(f"The request is not valid: {shown(method)} with the scheme {shown(scheme)}")
+    check_path(method, path)
+    if authority and not parse_authority(authority).host:
+        raise Invalid(f"The host is not valid: {shown(authority)}")
+    check_fields(fields)
+    check_host(fields, is_needed=not authority, may_be_empty=False)
+
+
+class Address(NamedTuple):
+    """Where an authority points to."""
+
+    host: bytes
+    """As it came, but for the brackets of an IPv6 address."""
+    port: int | None
+
+
+@lru_cache(maxsize=1024)
+def parse_authority(authority: bytes) -> Address:
+    """Read `uri-host [":" port]` (RFC 3986, section 3.2, without userinfo); the host may be empty."""
+    match = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST + 6 else None
+    if match is None:
+        raise Invalid(f"The host is not valid: {shown(authority)}")
+    host, port = match[1], int(match[2]) if match[2] else None
+    if port is not None and not 0 < port < 65536:
+        raise Invalid(f"The port is not valid: {shown(authority)}")
+    if not host.startswith(b"["):
+        return Address(host, port)
+    try:
+        ipaddress.IPv6Address(host[1:-1].decode())
+    except ValueError:
+        raise Invalid(f"The address is not valid: {shown(authority)}") from None
+    return Address(host[1:-1], port)
+
+
+@lru_cache(maxsize=1024)
+def is_host(value: bytes) -> bool:
+    """Return True if a Host field may say this, and says a host."""
+    try:
+        return bool(parse_authority(value).host)
+    except Invalid:
+        return False
+
+
+def parse_address(authority: bytes) -> Address:
+    """Read an authority that can be connected to: its host is an IP address or could be a name in DNS."""
+    address = parse_authority(authority)
+    if b":" not in address.host and not _DNS_NAME.fullmatch(address.host):
+        raise Invalid(f"The host is not valid: {shown(authority)}")
+    return address
+
+
+def check_host(fields: RawFields, *, is_needed: bool, may_be_empty: bool) -> None:
+    """Refuse more than one Host, one that is not valid, and none where it `is_needed` (RFC 9112, section 3.2)."""
+    hosts = [value for name, value in fields if name.lower() == b"host"]
+    if len(hosts) > 1:
+        raise Invalid("The request has more than one Host.")
+    if not hosts:
+        if is_needed:
+            raise Invalid("The request has no Host.")
+        return
+    if not parse_authority(hosts[0]).host and not may_be_empty:
+        raise Invalid("The request has an empty Host.")
+
+
+# Responses
+
+
+def parse_status_line(line: bytes) -> StatusLine:
+    """Read a status line (RFC 9112, section 4); the space before an absent reason phrase may be absent too."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise Invalid(f"the status line is not valid: {shown(line)}")
+    return StatusLine(_version(match[1]), int(match[2]), match[3] or b"")
+
+
+def unfolded(lines: Iterable[bytes]) -> list[bytes]:
+    """Return a response's field lines, a space for each fold, no blank before a colon (RFC 9112, 5.1 and 5.2)."""
+    whole: list[bytes] = []
+    for line in lines:
+        if line[:1] not in (b" ", b"\t"):
+            blank = _BLANK_BEFORE_COLON.match(line)
+            whole.append(blank[1] + line[blank.end(1) :].lstrip(b" \t") if blank else line)
+        elif whole:
+            whole[-1] = whole[-1].rstrip(b" \t") + b" " + line.strip(b" \t")
+        else:
+            raise Invalid("the head begins with a folded line")
+    return whole
+
+
+# Fields
+
+
+def parse_fields(lines: Iterable[bytes]) -> RawFields:
+    """Read field lines (RFC 9112, section 5), without their ends; Content-Length comes back as one number."""
+    fields = []
+    for line in lines:
+        match = _FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise Invalid(f"The field line is not valid: {shown(line)}")
+        name, value = match.groups()
+        fields.append((name, value.rstrip(b" \t")))
+    return with_one_length(tuple(fields))
+
+
+def check_fields(fields: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse field lines whose name is not a token, or whose value holds a control (RFC 9110, section 5.5)."""
+    for name, value in fields:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise Invalid(f"The field line is not valid: {shown(name + b': ' + value)}")
+
+
+def with_one_length(fields: RawFields) -> RawFields:
+    """Make one plain number of Content-Length, which may say the same several times (RFC 9110, section 8.6)."""
+    values = [value for name, value in fields if name.lower() == b"content-length"]
+    if not values:
+        return fields
+    members = {member.strip(b" \t") for value in values for member in value.split(b",")}
+    text = members.pop()
+    if members or not _LENGTH.fullmatch(text) or int(text) > LARGEST_LENGTH:
+        raise Invalid(f"Content-Length is not valid: {shown(b', '.join(values))}")
+    if values == [plain := b"%d" % int(text)]:
+        return fields
+    return _with_length(fields, plain)
+
+
+def _with_length(fields: RawFields, length: bytes) -> RawFields:
+    """Put one line in place of all that say Content-Length, where the first of them stood."""
+    lines: dict[int, tuple[bytes, bytes]] = {}
+    first = -1
+    for at, (name, value) in enumerate(fields):
+        if name.lower() != b"content-length":
+            lines[at] = name, value
+        elif first < 0:
+            lines[first := at] = name, length
+    return tuple(lines.values())
+
+
+def without_forbidden_trailers(fields: RawFields) -> RawFields:
+    """Return the trailer fields that may come late; the others a recipient may drop (RFC 9110, section 6.5.1)."""
+    check_fields(fields)
+    return tuple(line for line in fields if line[0].lower() not in FORBIDDEN_TRAILERS)
+
+
+def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return True if a field line holds what would end it where it is written: CR, LF or NUL."""
+    text = b"".join([part for line in fields for part in line])
+    return b"\r" in text or b"\n" in text or b"\0" in text

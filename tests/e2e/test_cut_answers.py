@@ -1,0 +1,165 @@
+"""An answer that was cut short is passed on as cut and never stored: every framing, mode, lane and client version."""
+
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.mitmdump import LANES, Both, Mitmdump, both_modes
+from tests.support.raw_origin import RawOrigin
+from tests.support.tunnel import Pair
+
+HEAD = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Type: text/plain\r\n"
+CUT = {
+    "to the end of the connection, reset": (HEAD + b"\r\n" + b"x" * 5000, True),
+    "HTTP/1.0, reset": (HEAD.replace(b"1.1", b"1.0") + b"\r\n" + b"x" * 5000, True),
+    "a length, end": (HEAD + b"Content-Length: 6000\r\n\r\n" + b"x" * 5000, False),
+    "a length, reset": (HEAD + b"Content-Length: 6000\r\n\r\n" + b"x" * 5000, True),
+    "no last chunk, end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", False),
+    "no last chunk, reset": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", True),
+    "half a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", False),
+    "no end of the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", False),
+}
+WHOLE = HEAD + b"\r\n" + b"x" * 5000
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[RawOrigin]:
+    running = RawOrigin()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module", params=LANES)
+def proxy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin
+) -> Iterator[Both]:
+    running = both_modes(origin.url, tmp_path_factory.mktemp("confdir"), "--set", f"fast_lane={request.param}")
+    yield running
+    running.process.stop()
+
+
+def got_whole(port: int, target: str, version: str = "1.1", host: str = "h") -> bool:
+    """Ask, and return whether what came looks whole to a client: an answer of the proxy's own does not count."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        sock.sendall(f"GET {target} HTTP/{version}\r\nHost: {host}\r\n\r\n".encode())
+        data, was_reset = b"", False
+        try:
+            while chunk := sock.recv(65536):
+                data += chunk
+                if _ends_itself(data):
+                    break
+        except ConnectionResetError:
+            was_reset = True
+    head, _, body = data.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        assert b" 502 " in head or was_reset, data[:200]
+        return False
+    if b"content-length:" in head.lower() or b"chunked" in head.lower():
+        return _ends_itself(data)
+    return bool(body) and not was_reset
+
+
+def _ends_itself(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    if length := re.search(rb"content-length: (\d+)", head.lower()):
+        return len(body) >= int(length[1])
+    return bool(end) and b"chunked" in head.lower() and body.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("mode", ["regular", "reverse"])
+def test_a_cut_answer_is_cut_and_not_stored(proxy: Both, origin: RawOrigin, mode: str) -> None:
+    base = origin.url if mode == "regular" else ""
+    wrong = []
+    for number, (name, (answer, resets)) in enumerate(CUT.items()):
+        for version in ("1.1", "1.0"):
+            origin.answer, origin.resets = answer, resets
+            target = f"{base}/{mode}{number}v{version}"
+            asked = len(origin.heads)
+            for _ in range(2):
+                if got_whole(proxy.ports[mode], target, version, f"127.0.0.1:{origin.port}"):
+                    wrong.append(f"{name}, HTTP/{version} client: whole")
+            if len(origin.heads) != asked + 2:
+                wrong.append(f"{name}, HTTP/{version} client: it was stored")
+    origin.answer, origin.resets = WHOLE, False
+    for version in ("1.1", "1.0"):
+        assert got_whole(proxy.ports[mode], f"{base}/whole{mode}{version}", version, f"127.0.0.1:{origin.port}")
+    assert not wrong
+
+
+def test_through_home_and_work(tmp_path: Path, origin: RawOrigin) -> None:
+    pair = Pair(tmp_path, script="policy.py")
+    try:
+        pair.start_work({"wiki": origin.port})
+        for version in ("1.1", "1.0"):
+            origin.answer, origin.resets = CUT["to the end of the connection, reset"]
+            asked = len(origin.heads)
+            for _ in range(2):
+                assert not got_whole(pair.home.port, "http://wiki.office.internal/cut", version, "wiki.office.internal")
+            assert len(origin.heads) == asked + 2
+        origin.answer, origin.resets = WHOLE, False
+        assert got_whole(pair.home.port, "http://wiki.office.internal/whole", "1.0", "wiki.office.internal")
+    finally:
+        pair.close()
+
+
+class TlsOrigin:
+    """Answers over TLS without a length, and ends with a closing alert, or without."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self.says_goodbye, self.asked = False, 0
+        self._tls, self._listening = tls, socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+                self._serve(self._tls.wrap_socket(sock, server_side=True))
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+
+    def _serve(self, sock: ssl.SSLSocket) -> None:
+        while b"\r\n\r\n" not in sock.recv(65536):
+            pass
+        self.asked += 1
+        sock.sendall(WHOLE)
+        if self.says_goodbye:
+            sock.settimeout(5)
+            try:
+                sock.unwrap().close()
+            except OSError:
+                sock.close()
+        else:
+            sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+
+def test_tls_without_its_closing_alert(
+    mitmdump: Callable[..., Mitmdump], server_tls: ssl.SSLContext, curl: Any
+) -> None:
+    server = TlsOrigin(server_tls)
+    proxy = mitmdump("--set", "ssl_insecure=true", "--set", "connection_strategy=lazy", "--set", "inspect_hosts=*")
+    through = ("-x", proxy.url, "--cacert", str(proxy.ca))
+    try:
+        for http in ("--http1.1", "--http1.0", "--http2"):
+            server.says_goodbye = False
+            asked = server.asked
+            for _ in range(2):
+                assert curl(*through, http, f"https://localhost:{server.port}/cut{http}").code != 0, http
+            assert server.asked == asked + 2
+        server.says_goodbye = True
+        assert curl(*through, "--http2", f"https://localhost:{server.port}/whole").code == 0
+    finally:
+        server.close()

@@ -1,0 +1,185 @@
+"""HTTP/2 messages are held to what HTTP/1 messages are: requests 400 on their stream, answers 502."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import pytest
+from tests.support.h2_client import H2Client, Lines
+from tests.support.mitmdump import Mitmdump
+from tests.support.raw_origin import RawOrigin
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[RawOrigin]:
+    running = RawOrigin()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def reverse(tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin) -> Iterator[Mitmdump]:
+    running = Mitmdump(
+        ["--set", "keep_host_header=true"], mode=f"reverse:{origin.url}", confdir=tmp_path_factory.mktemp("confdir")
+    )
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(reverse: Mitmdump) -> Iterator[H2Client]:
+    running = H2Client(reverse.port)
+    yield running
+    running.close()
+
+
+def request(**changes: bytes) -> Lines:
+    """Give a plain request's lines, but for changed pseudo-fields."""
+    parts = {"method": b"GET", "scheme": b"https", "authority": b"shop.test", "path": b"/"} | changes
+    return [(f":{name}".encode(), value) for name, value in parts.items()]
+
+
+BAD = {
+    **{
+        f"method {value!r}": request(method=value)
+        for value in (b"GET /smug HTTP/1.1", b"", b"G:T", b"G\xe9T", b"G\x01T")
+    },
+    **{
+        f"path {value!r}": request(path=value)
+        for value in (b"/a b", b"/a\tb", b"/a\x01", b"/a\x7f", b"/c#x", b"http://h/", b"a", b"*")
+    },
+    **{
+        f"authority {value!r}": request(authority=value)
+        for value in (b"a b", b"u@h", b"<script>", b"a:b", b"h:99999", b"a/x", b":80")
+    },
+    "scheme": request(scheme=b"ftp"),
+    "control in a value": [*request(), (b"x", b"a\x01b")],
+    "no token as a name": [*request(), (b"x(y", b"a")],
+    "length": [*request(method=b"POST"), (b"content-length", b"2, 3")],
+    "a long length": [*request(method=b"POST"), (b"content-length", b"18446744073709551619")],
+}
+
+
+def test_a_bad_request_is_an_error_of_its_stream(reverse: Mitmdump, origin: RawOrigin, client: H2Client) -> None:
+    wrong: list[tuple[str, object]] = []
+    for name, lines in BAD.items():
+        asked = len(origin.heads)
+        answer = client.ask(lines)
+        if answer.is_connection_over:  # hyper-h2 itself refuses it
+            client = H2Client(reverse.port)
+        elif answer.status != 400:
+            wrong.append((name, answer.status))
+        if len(origin.heads) != asked:
+            wrong.append((name, origin.heads[-1]))
+    assert not wrong
+    assert client.ask(request()).status == 200
+    assert "Traceback" not in reverse.log()
+
+
+def test_a_stream_that_is_refused_costs_the_others_nothing(origin: RawOrigin, client: H2Client) -> None:
+    assert client.ask(request(method=b"head")).status == 501
+    assert client.ask(request(method=b"G:T"), body=b"abc").status == 400
+    assert client.ask(request()).body == b"an answer"
+
+
+def test_hosts_arrive_as_they_came(origin: RawOrigin, client: H2Client) -> None:
+    hosts = [
+        b"xn--mnchen-3ya.example",
+        b"xn--fa-hia.de",
+        b"SHOP.Test:8443",
+        b"shop.test.",
+        b"[::1]:80",
+        b"a%41b",
+        b"a_b",
+    ]
+    for host in hosts:
+        answer = client.ask([*request(authority=host), (b"x", b"\xff\xe4")])
+        lines = origin.heads[-1].split(b"\r\n")
+        assert answer.status == 200, (host, answer)
+        assert b"host: " + host in [line[:6].lower() + line[6:] for line in lines]
+        assert b"x: \xff\xe4" in lines
+        assert b"X-Forwarded-Host: " + host in lines
+
+
+def test_trailers_are_held_to_what_fields_are(origin: RawOrigin, client: H2Client) -> None:
+    late = [(b"x-sum", b"1"), (b"x_real_ip", b"6.6.6.6"), (b"content-length", b"5"), (b"host", b"evil.test")]
+    assert client.ask(request(method=b"POST"), b"abc", late).status == 200
+    assert origin.trailers[-1] == b"x-sum: 1\r\n"
+    broken = client.ask(request(method=b"POST"), b"abc", [(b"x", b"a\x01")])
+    assert broken.reset is not None or broken.status >= 400 or broken.is_connection_over
+
+
+class H2Origin:
+    """Answers each request over TLS and HTTP/2 with the head that `head` says."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        tls.set_alpn_protocols(["h2"])
+        self.head: Lines = []
+        self.hints: Lines = []
+        self._tls, self._listening = tls, socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        config = h2.config.H2Configuration(
+            client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+        )
+        connection = h2.connection.H2Connection(config)
+        try:
+            sock = self._tls.wrap_socket(plain, server_side=True)
+            connection.initiate_connection()
+            sock.sendall(connection.data_to_send())
+            while data := sock.recv(65536):
+                for event in connection.receive_data(data):
+                    if isinstance(event, h2.events.StreamEnded):
+                        if self.hints:
+                            connection.send_headers(event.stream_id, self.hints)
+                        connection.send_headers(event.stream_id, self.head, end_stream=True)
+                sock.sendall(connection.data_to_send())
+        except (OSError, h2.exceptions.ProtocolError):
+            return
+
+
+BAD_ANSWERS: dict[str, Lines] = {
+    **{f"status {value!r}": [(b":status", value)] for value in (b"99", b"600", b"20", b"+20", b"abc")},
+    "101": [(b":status", b"101")],
+    "control in a value": [(b":status", b"200"), (b"x", b"a\x01b")],
+    "no token as a name": [(b":status", b"200"), (b"x(y", b"a")],
+    "a long length": [(b":status", b"200"), (b"content-length", b"18446744073709551619")],
+}
+
+
+def test_a_bad_answer_is_502(mitmdump: Callable[..., Mitmdump], server_tls: ssl.SSLContext) -> None:
+    server = H2Origin(server_tls)
+    proxy = mitmdump("--set", "ssl_insecure=true", mode=f"reverse:https://localhost:{server.port}")
+    client, wrong = H2Client(proxy.port), []
+    try:
+        for name, head in BAD_ANSWERS.items():
+            server.head, server.hints = head, []
+            if (answer := client.ask(request())).status != 502:
+                wrong.append((name, answer))
+        server.head, server.hints = [(b":status", b"200")], [(b":status", b"103"), (b"x", b"a\x01b")]
+        assert client.ask(request()).status == 502
+        server.hints = []
+        assert client.ask(request()).status == 200
+    finally:
+        client.close()
+        server.close()
+    assert not wrong

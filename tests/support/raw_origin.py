@@ -1,0 +1,116 @@
+"""An origin that keeps the very bytes that reach it, and answers with given ones; and a client that does the like."""
+
+import re
+import socket
+import struct
+import threading
+import time
+
+
+class RawOrigin:
+    """Listens on a free port of 127.0.0.1. Requests for /plain are always answered the same."""
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self.trailers: list[bytes] = []
+        self.answer = b""
+        """What to answer, after which the connection ends; empty: a plain answer."""
+        self.resets = False
+        """End the connection with a reset."""
+        self.pause = 0.0
+        """Seconds before an answer."""
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, sock.makefile("rb") as received:
+            while head := _read_head(received):
+                body, trailers = _read_body(received, head)
+                self.trailers.append(trailers)
+                self.bodies.append(body)
+                self.heads.append(head)
+                is_plain = b"/plain" in head.split(b"\r\n")[0]
+                time.sleep(0 if is_plain else self.pause)
+                text = b"plain answer" if is_plain else b"an answer"
+                if self.answer and not is_plain:
+                    sock.sendall(self.answer)
+                    self._end(sock)
+                    return
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+
+    def _end(self, sock: socket.socket) -> None:
+        if not self.resets:
+            sock.shutdown(socket.SHUT_WR)
+            return
+        time.sleep(0.1)  # what was sent is read first: a reset overtakes it
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _read_head(received: object) -> bytes:
+    lines = []
+    while (line := received.readline()) not in (b"", b"\r\n"):  # type: ignore[attr-defined]
+        lines.append(line)
+    return b"".join(lines).removesuffix(b"\r\n")
+
+
+def _read_body(received: object, head: bytes) -> tuple[bytes, bytes]:
+    read, readline = received.read, received.readline  # type: ignore[attr-defined]
+    if b"transfer-encoding: chunked" in head.lower():
+        body = b""
+        while size := int(readline(), 16):
+            body += read(size)
+            readline()
+        trailers = b""
+        while (line := readline()).strip():
+            trailers += line
+        return body, trailers
+    match = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    return bytes(read(int(match[1]))) if match else b"", b""
+
+
+def talk(port: int, *requests: bytes, quiet: float = 20.0) -> bytes:
+    """Send requests to a port, each once the one before was answered, and return what came.
+
+    The last has its answer when the connection ends or a whole response is there.
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=quiet) as sock:
+        got = b""
+        for request in requests:
+            mark = len(got)
+            sock.sendall(request)
+            while not _is_whole(got[mark:]):
+                try:
+                    data = sock.recv(65536)
+                except ConnectionResetError:
+                    data = b""
+                if not data:
+                    return got
+                got += data
+        return got
+
+
+def _is_whole(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    if head.startswith(b"HTTP/1.1 1"):
+        return _is_whole(body)
+    if b"transfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    match = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    return bool(match) and len(body) >= int(match[1] if match else 0)
