@@ -10,6 +10,11 @@ import pytest
 from proxy_policies.later import later
 from tests.support.mitmdump import ADDONS
 
+FICKLE = """from pathlib import Path
+COUNT = int(Path(__file__ + ".count").read_text())
+assert COUNT > 1
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -20,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (package / "plain.py").write_text("VALUE = 1\n")
     (package / "user.py").write_text("from put_off.plain import VALUE\n")
     (package / "broken.py").write_text("raise LookupError('broken')\n")
-    (package / "fickle.py").write_text("COUNT = int(open(__file__ + '.count').read())\nassert COUNT > 1\n")
+    (package / "fickle.py").write_text(FICKLE)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield package
     for name in [name for name in sys.modules if name.partition(".")[0] == "put_off"]:

@@ -49,10 +49,22 @@ def test_what_is_no_rule_is_quoted(spec: str, complaint: str) -> None:
         parse_rule(spec)
 
 
-@pytest.mark.parametrize("text", ["(" * 500 + "a" + ")" * 500, "!" * 1000 + "a"])
+@pytest.mark.parametrize("text", ["!" * 1000 + "a", "(!" * 300 + "a" + ")" * 300, "(a | b & " * 300 + "a" + ")" * 300])
 def test_a_filter_nested_too_deep_is_refused(text: str) -> None:
+    """Parsing it may go well, depending on pyparsing; matching would not."""
     with pytest.raises(ValueError, match="is no flow filter"):
         parse_filter(text)
+
+
+@pytest.mark.parametrize("depth", [1, 10, 30, 100, 500, 3000])
+@pytest.mark.parametrize(("opening", "closing"), [("(", ")"), ("!", ""), ("(!", ")"), ("(a | ", ")"), ("(a & ", ")")])
+def test_what_is_no_flow_filter_is_told_before_a_flow_comes(opening: str, closing: str, depth: int) -> None:
+    try:
+        matching = parse_filter(opening * depth + "a" + closing * depth)
+    except ValueError:
+        assert depth > 10
+    else:
+        matching(tflow.tflow(resp=True))
 
 
 def test_matches() -> None:

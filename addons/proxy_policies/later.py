@@ -14,7 +14,10 @@ import threading  # noqa: F401 - LazyLoader imports it when it is used, which mu
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
-from importlib.util import LazyLoader
+from importlib.util import (  # type: ignore[attr-defined]
+    LazyLoader,
+    _LazyModule,
+)
 from types import ModuleType
 from typing import Any
 
@@ -64,5 +67,6 @@ class _Again(Loader):
             names.clear()
             names.update(before)
             spec.loader_state["is_loading"] = False
+            object.__setattr__(module, "__class__", _LazyModule)  # Python before 3.12.3 had taken it off by now
             raise
         spec.loader = module.__loader__ = self._loader

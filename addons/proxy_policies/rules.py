@@ -9,14 +9,21 @@ Rules act when a head has come, before its body: that is when a field can still
 be changed and a large body still be streamed.
 """
 
+import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import pyparsing
 from mitmproxy import flow, flowfilter
+
+pyparsing.ParserElement.enable_packrat()  # before pyparsing 3.3 mitmproxy's grammar takes seconds for six parentheses
 
 NOT_YET_KNOWN = (flowfilter.FBod, flowfilter.FBodRequest, flowfilter.FBodResponse, flowfilter.FErr)
 """What no rule can ask for: bodies and errors come after heads."""
+DEEPEST = 100
+"""Levels of `!`, `&` and `|` in a filter: matching takes one call a level, of which Python allows a thousand in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +62,31 @@ def parse_filter(text: str) -> flowfilter.TFilter:
     if not text.strip():
         return flowfilter.match_all
     try:
-        return flowfilter.parse(text)
+        matching = flowfilter.parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{text!r} is no flow filter; see https://docs.mitmproxy.org/stable/concepts/filters/"
         ) from error
+    if len(list(levels(matching))) > DEEPEST:
+        raise ValueError(f"{reprlib.repr(text)} is no flow filter to be used: it is nested more than {DEEPEST} deep")
+    return matching
 
 
 def parts(node: Any) -> Iterator[Any]:
-    """Walk a flow filter: `&` and `|` hold a list, `!` one item."""
-    yield node
-    for part in getattr(node, "lst", ()):
-        yield from parts(part)
-    if (negated := getattr(node, "itm", None)) is not None:
-        yield from parts(negated)
+    """Walk a flow filter."""
+    return chain.from_iterable(levels(node))
+
+
+def levels(node: Any) -> Iterator[list[Any]]:
+    """Give a flow filter's parts, level by level: `&` and `|` hold a list, `!` one item."""
+    level = [node]
+    while level:
+        yield level
+        level = [part for node in level for part in (*getattr(node, "lst", ()), *_negated(node))]
+
+
+def _negated(node: Any) -> list[Any]:
+    return [node.itm] if hasattr(node, "itm") else []
 
 
 def parse_rules[T](read: Callable[[Rule], T]) -> Callable[[Sequence[str]], tuple[T, ...]]:

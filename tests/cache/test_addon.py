@@ -1,6 +1,6 @@
 """The addon's options and commands, without a proxy."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,12 @@ KEY = "http://example.test/"
 
 
 @pytest.fixture
-def cache() -> Iterator[tuple[Cache, taddons.context]]:
+async def cache() -> AsyncIterator[tuple[Cache, taddons.context]]:
     policy = Cache()
     with taddons.context(Settings([policy]), policy) as context:
         context.options.update(cache_size="64m")
         yield policy, context
+    await policy.done()
 
 
 async def filled(policy: Cache) -> None:

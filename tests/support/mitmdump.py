@@ -44,8 +44,9 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            self._text += line.decode("utf-8", "replace")
+        with self.process.stdout as lines:
+            for line in lines:
+                self._text += line.decode("utf-8", "replace")
 
     def wait_listening(self, no_server: bool = False) -> None:
         """Wait until the proxy takes connections (with `-n`: until the script is loaded)."""

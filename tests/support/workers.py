@@ -31,8 +31,9 @@ class Workers:
 
     def _read(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            self.text += line.decode()
+        with self.process.stdout as lines:
+            for line in lines:
+                self.text += line.decode()
 
     def listening(self) -> list[int]:
         """The ports, one per worker that listens."""

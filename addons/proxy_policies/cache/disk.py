@@ -166,6 +166,8 @@ class DiskStore:
     def _close(self) -> None:
         self._flush_uses()
         self._index.close()
+        if self._nearby is not None:
+            self._nearby.close()
 
     def _sweep(self) -> None:
         """Delete the files that nobody will ever name: left by processes that were killed."""

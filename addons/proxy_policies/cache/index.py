@@ -4,6 +4,7 @@ The database is in WAL mode, so that several processes may share it and a killed
 written after its body file is complete, and deleted before that file is.
 """
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -65,13 +66,16 @@ class Gone:
 
 def _open(path: Path) -> sqlite3.Connection:
     """Open the database, made if need be; raises OSError when it cannot be used."""
-    try:
-        db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        _use_wal(db)
-        db.execute("pragma synchronous = normal")
-        db.executescript(_SCHEMA)
-    except sqlite3.Error as error:
-        raise OSError(f"{path}: {error}") from error
+    with contextlib.ExitStack() as on_error:
+        try:
+            db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            on_error.callback(db.close)
+            _use_wal(db)
+            db.execute("pragma synchronous = normal")
+            db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise OSError(f"{path}: {error}") from error
+        on_error.pop_all()
     return db
 
 
