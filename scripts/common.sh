@@ -5,11 +5,21 @@
 #   set_up test       # … and the extra `test` (or `check`) of pyproject.toml
 #   exec "$VENV/bin/python" …
 #
-# set_up is silent and costs a few milliseconds once .venv fits pyproject.toml. Leaves the working directory alone.
+# set_up is silent and costs a few milliseconds once .venv fits pyproject.toml and constraints.txt, which has the version of
+# everything. `use_lowest` before it is for .venv-lowest, with the lowest mitmproxy and the lowest Python that are
+# supported. Leaves the working directory alone.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
+CONSTRAINTS=$ROOT/constraints.txt
+PYTHONS=(13 14 12) # minor versions, best liked first
+
+use_lowest() {
+    VENV=$ROOT/.venv-lowest
+    CONSTRAINTS=$ROOT/constraints-lowest.txt
+    PYTHONS=(12 13 14)
+}
 
 # Say one line and end.
 fail() {
@@ -22,7 +32,7 @@ print_help() {
     sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p;}' "$0"
 }
 
-# Make .venv fit pyproject.toml, with an extra or without.
+# Make .venv fit pyproject.toml and constraints.txt, with an extra or without.
 set_up() {
     local extra=${1:-}
     is_set_up "$extra" && return
@@ -33,9 +43,9 @@ set_up() {
     ) 9>"$VENV/.lock"
 }
 
-# The stamp is pyproject.toml as it was installed, and where: a copied or moved clone starts afresh.
+# The stamp is what was installed, and where: a copied or moved clone starts afresh.
 stamp() {
-    printf '%s\n%s\n' "$ROOT" "$(<"$ROOT/pyproject.toml")"
+    printf '%s\n%s\n%s\n' "$ROOT" "$(<"$ROOT/pyproject.toml")" "$(<"$CONSTRAINTS")"
 }
 
 is_set_up() {
@@ -45,10 +55,10 @@ is_set_up() {
 
 install() {
     local extra=$1
-    printf '%s: installing into .venv%s, once …\n' "${0##*/}" "${extra:+ with what \"$extra\" needs}" >&2
+    printf '%s: installing into %s%s, once …\n' "${0##*/}" "${VENV##*/}" "${extra:+ with what \"$extra\" needs}" >&2
     make_venv
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${extra:+[$extra]}" \
-        >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$CONSTRAINTS" \
+        --editable "$ROOT${extra:+[$extra]}" >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
     stamp >"$VENV/.installed"
     if [[ $extra ]]; then stamp >"$VENV/.installed-$extra"; fi
     if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check brings test along
@@ -59,7 +69,7 @@ make_venv() {
     local python made_for=
     [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
     if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then return; fi
-    [[ ! -L $VENV ]] || fail ".venv is a link, and what it leads to does not fit: remove the link to get a .venv of its own"
+    [[ ! -L $VENV ]] || fail "${VENV##*/} is a link, and what it leads to does not fit: remove the link to get a .venv of its own"
     python=$(find_python) ||
         fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
     "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
@@ -82,9 +92,18 @@ is_suitable() {
 }
 
 python_candidates() {
-    printf 'python3.%s\n' 13 14 12
+    local minor
+    for minor in "${PYTHONS[@]}"; do
+        printf 'python3.%s\n' "$minor"
+        pyenv_versions "3.$minor.*"
+    done
     printf 'python3\n'
-    { find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name '3.*' 2>/dev/null || true; } |
-        sort -rV | sed 's|$|/bin/python|'
+    pyenv_versions '3.*'
     if command -v uv >/dev/null; then uv python find '>=3.12' 2>/dev/null; fi
+}
+
+# The newest first.
+pyenv_versions() {
+    { find "${PYENV_ROOT:-$HOME/.pyenv}/versions" -maxdepth 1 -name "$1" 2>/dev/null || true; } |
+        sort -rV | sed 's|$|/bin/python|'
 }

@@ -82,6 +82,31 @@ def test_parse_rules_reads_each() -> None:
     assert parse_rules(action)([]) == ()
 
 
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("/~u /private/off", "choose another separator: |~u /private|off"),
+        ("/~u a/b/off", "choose another separator: |~u a/b|off"),
+        ("/~u /a|b/off", "choose another separator: :~u /a|b:off"),
+        ("|~q | ~s|off", "choose another separator: :~q | ~s:off"),
+        ("/~u a/of", ""),
+        ("//a/b", ""),
+        ("/off", ""),
+        ("", ""),
+        ("off", ""),
+    ],
+)
+def test_a_separator_that_is_in_the_filter_is_told(spec: str, hint: str) -> None:
+    def off(rule: Rule) -> None:
+        if rule.action != "off":
+            raise ValueError(f"{rule.action!r} is not off")
+
+    with pytest.raises(ValueError) as caught:
+        parse_rules(off)([spec])
+    assert ("separator:" in str(caught.value)) == bool(hint)
+    assert hint in str(caught.value)
+
+
 filters = st.lists(st.sampled_from(["~q", "~s", "~u", "~c", "~d", "(", ")", "!", "&", "|", "a", "200", "'", '"', "\\"]))
 
 

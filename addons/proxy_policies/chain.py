@@ -8,6 +8,7 @@ from proxy_policies.dial import Dial
 from proxy_policies.exchange import Exchanges
 from proxy_policies.patches.addon import Patches
 from proxy_policies.settings import Policy, Settings
+from proxy_policies.start_check import StartCheck
 from proxy_policies.streaming import Streaming
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ def chain(*policies: Policy) -> list[Policy]:
         logger.error(f"already loaded: {', '.join(doubled)}; policy.py has every policy, so load it alone")
         return []
     dial = [] if _is_loaded(Dial) else [Dial()]
-    around: list[Policy] = [Settings((*dial, *policies)), Patches(), Exchanges(), *dial, *policies, Streaming()]
+    settings = Settings((*dial, *policies))
+    around: list[Policy] = [StartCheck(), settings, Patches(), Exchanges(), *dial, *policies, Streaming()]
     return [policy for policy in around if not _is_loaded(policy)]
 
 

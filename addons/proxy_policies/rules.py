@@ -93,6 +93,29 @@ def parse_rules[T](read: Callable[[Rule], T]) -> Callable[[Sequence[str]], tuple
     """Make the parser of a `*_rules` option from what reads one rule."""
 
     def parse(specs: Sequence[str]) -> tuple[T, ...]:
-        return tuple(read(parse_rule(spec)) for spec in specs)
+        return tuple(_read_one(read, spec) for spec in specs)
 
     return parse
+
+
+def _read_one[T](read: Callable[[Rule], T], spec: str) -> T:
+    try:
+        return read(parse_rule(spec))
+    except ValueError as error:
+        raise ValueError(f"{error}{_other_separator(spec)}") from error
+
+
+def _other_separator(spec: str) -> str:
+    """Say how the rule may have been meant, where its separator may well be part of its filter; "" elsewhere."""
+    separator, (filter_text, _, action) = spec[:1], spec[1:].rpartition(spec[:1])
+    other = next((char for char in "|:!;#" if char not in spec), "")
+    if separator not in filter_text[1:] or spec[1] == separator or not other or not _is_filter(filter_text):
+        return ""
+    return f"; if {separator!r} is part of the filter, choose another separator: {other}{filter_text}{other}{action}"
+
+
+def _is_filter(text: str) -> bool:
+    try:
+        return bool(text.strip() and parse_filter(text))
+    except ValueError:
+        return False

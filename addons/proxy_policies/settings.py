@@ -12,7 +12,6 @@ would kill the script loader unseen and leave the proxy running bare.
 """
 
 import contextlib
-import difflib
 import logging
 import re
 import sys
@@ -109,6 +108,14 @@ def is_starting() -> bool:
     return watch is not None and watch.logger in logging.getLogger().handlers
 
 
+def start_errors() -> list[str]:
+    """Give the errors that mitmproxy's start will end with, formatted; none when it is over, or goes well so far."""
+    if not is_starting():
+        return []
+    watch = ctx.master.addons.get("errorcheck").logger
+    return [watch.format(record) for record in watch.has_errored]
+
+
 class Settings:
     """Owns the options of a chain of policies; first in it, so that values are ready when policies configure."""
 
@@ -158,13 +165,6 @@ class Settings:
             for policy in self._owners[name]:
                 vars(policy).pop(name, None)
                 vars(policy).update(attribute)
-
-    def running(self) -> None:
-        """Name the options that nobody knows and that look like ours."""
-        for unknown in ctx.options.deferred:
-            nearest = difflib.get_close_matches(unknown, self._settings, 1, 0.8)
-            if nearest and unknown not in ctx.options:
-                logger.error(f"unknown option {unknown!r}; did you mean {nearest[0]!r}?")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from mitmproxy.certs import CertStore
 
+from proxy_policies.certificates.__main__ import write_bundle
 from proxy_policies.certificates.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -173,3 +174,28 @@ def test_removing_leaves_what_is_not_ours(authority: Authority, tmp_path: Path) 
     (tmp_path / "README.md").touch()
     remove_authority(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
+def test_modes_are_the_same_whatever_the_umask(authority: Authority, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_authority(tmp_path / "new", authority)
+        write_bundle(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    for path in (tmp_path / "new").iterdir():
+        assert path.stat().st_mode & 0o777 == (0o600 if path.name in SECRET_FILES else 0o644), path
+
+
+def test_nothing_is_written_through_a_link(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("precious")
+    names = [*SECRET_FILES, CERTIFICATE_FILE, "bundle.pem"]
+    (tmp_path / "certs").mkdir()
+    for name in names:
+        (tmp_path / "certs" / name).symlink_to(tmp_path / "elsewhere")
+    write_authority(tmp_path / "certs", authority)
+    write_bundle(tmp_path / "certs")
+    assert (tmp_path / "elsewhere").read_text() == "precious"
+    assert not any((tmp_path / "certs" / name).is_symlink() for name in names)

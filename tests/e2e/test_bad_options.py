@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump
+from tests.support.waiting import wait_until
+from tests.support.workers import Workers
 
 Start = Callable[..., Mitmdump]
 
@@ -69,6 +71,83 @@ def test_other_mistakes(mitmdump: Start, arguments: tuple[str, ...], complaint: 
     assert proxy.wait_exit() == 1
     assert complaint in proxy.log()
     assert "Traceback" not in proxy.log()
+
+
+UNKNOWN = {
+    "nope=1": "unknown option 'nope'; --options lists those there are",
+    "nope": "unknown option 'nope'; --options lists those there are",
+    "proxyaut=user:secret": "unknown option 'proxyaut'; did you mean 'proxyauth'?",
+    "proxy_auth=user:secret": "unknown option 'proxy_auth'; did you mean 'proxyauth'?",
+    "block_globel=false": "unknown option 'block_globel'; did you mean 'block_global'?",
+    "cache_sise=1m": "unknown option 'cache_sise'; did you mean 'cache_size'?",
+    "Cache=off": "unknown option 'Cache'; did you mean 'cache'?",
+}
+
+
+def test_every_option_that_nobody_has_is_named(mitmdump: Start) -> None:
+    proxy = mitmdump(*(part for spec in UNKNOWN for part in ("--set", spec)), wait=False)
+    assert proxy.wait_exit() == 1
+    for line in UNKNOWN.values():
+        assert proxy.log().count(line) == 1, proxy.log()
+    assert "secret" not in proxy.log()
+    assert "Traceback" not in proxy.log()
+    assert "policies:" not in proxy.log(), "said as if it went on"
+
+
+@pytest.mark.parametrize(
+    ("script", "program", "arguments"),
+    [
+        ("policy.py", "mitmdump", ()),
+        ("policy.py", "mitmdump", ("-s", str(ADDONS / "headers.py"))),
+        ("policy.py", "mitmdump", ("--mode", "reverse:http://127.0.0.1:9")),
+        ("work.py", "mitmdump", ("-n",)),
+        ("headers.py", "mitmdump", ()),
+        ("policy.py", "mitmweb", ("--set", "web_port=0", "--no-web-open-browser")),
+    ],
+    ids=["policy", "two scripts", "reverse", "work", "one policy", "mitmweb"],
+)
+@pytest.mark.parametrize("spec", ["proxyaut=user:secret", "inspect_host=a"])
+def test_an_option_that_nobody_has_is_the_last_that_is_said(
+    mitmdump: Start, script: str, program: str, arguments: tuple[str, ...], spec: str
+) -> None:
+    proxy = mitmdump(*arguments, "--set", spec, script=script, program=program, wait=False)
+    assert proxy.wait_exit() == 1
+    *_, last = proxy.log().splitlines()
+    assert f"unknown option '{spec.partition('=')[0]}'" in last
+
+
+def test_workers_refuse_it_too(tmp_path: Path) -> None:
+    workers = Workers(tmp_path, "2", *("-s", str(ADDONS / "policy.py"), "--set", "proxyaut=user:secret", "-p", "0"))
+    try:
+        wait_until(lambda: "did you mean 'proxyauth'?" in workers.text, 60, "the refusal")
+    finally:
+        workers.process.terminate()
+        workers.process.wait(30)
+    assert "policies:" not in workers.text
+
+
+def test_config_yaml_may_have_options_of_other_programs_and_scripts(mitmdump: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("console_palette: light\nweb_debug: true\nof_a_script_left_out: 1\n")
+    proxy = mitmdump(confdir=tmp_path)
+    proxy.wait_log("unknown option 'of_a_script_left_out'")
+    assert proxy.stop() == 0
+    assert "console_palette" not in proxy.log()
+    assert "web_debug" not in proxy.log()
+
+
+def test_config_yaml_with_a_misspelt_option(mitmdump: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("proxyaut: user:secret\n")
+    proxy = mitmdump(confdir=tmp_path, wait=False)
+    assert proxy.wait_exit() == 1
+    assert "unknown option 'proxyaut'; did you mean 'proxyauth'?" in proxy.log()
+
+
+def test_an_option_of_a_script_that_is_loaded_later_is_known(mitmdump: Start, tmp_path: Path) -> None:
+    (tmp_path / "later.py").write_text("def load(loader):\n    loader.add_option('my_own', str, '', '')\n")
+    proxy = mitmdump("-s", str(tmp_path / "later.py"), "--set", "my_own=1")
+    proxy.wait_log("policies:")
+    assert proxy.stop() == 0
+    assert "unknown" not in proxy.log()
 
 
 def test_config_yaml_may_write_scalars_as_yaml_does(mitmdump: Start, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ PARTS = (
     "certs/README.md",
     "certs/.gitignore",
     "pyproject.toml",
+    "constraints.txt",
+    "constraints-lowest.txt",
     "README.md",
     "LICENSE",
     ".gitignore",
@@ -36,7 +38,7 @@ class Clone:
                 shutil.copy(source, target)
 
     def seem_set_up(self) -> None:
-        """Make a .venv of links to the one that runs this test, with the stamp that it fits pyproject.toml."""
+        """Make a .venv of links to the one that runs this test, with the stamp that it fits."""
         programs = self.root / ".venv/bin"
         programs.mkdir(parents=True)
         ours = Path(sys.executable).parents[1]
@@ -44,7 +46,13 @@ class Clone:
             (programs / name).symlink_to(ours / "bin" / name)
         (programs.parent / "lib").symlink_to(ours / "lib")
         shutil.copy(ours / "pyvenv.cfg", programs.parent)
-        (self.root / ".venv/.installed").write_text(f"{self.root}\n{(self.root / 'pyproject.toml').read_text()}")
+        (self.root / ".venv/.installed").write_text(self.stamp())
+
+    def stamp(self, constraints: str = "constraints.txt") -> str:
+        """Give what tells that an environment fits."""
+        return "".join(
+            [f"{self.root}\n", *((self.root / name).read_text() for name in ("pyproject.toml", constraints))]
+        )
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Give the environment for a script; PYENV_ROOT stays, as it follows HOME."""

@@ -59,7 +59,7 @@ class Cache:
     cache_purge = Setting(
         "off",
         purging.parse_purge,
-        "Secret that lets PURGE requests in (Authorization: Bearer SECRET); off passes them on.",
+        "Secret of 16 characters or more that lets PURGE in (Authorization: Bearer SECRET); off passes it on.",
     )
     cache_rules: Setting[tuple[CacheRule, ...]] = Setting(
         (),

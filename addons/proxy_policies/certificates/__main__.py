@@ -42,7 +42,8 @@ def write_bundle(folder: Path) -> Path:
     bundle = folder / BUNDLE_FILE
     known = ssl.get_default_verify_paths().cafile
     system = Path(known if known and Path(known) != bundle else certifi.where())
-    bundle.write_bytes(system.read_bytes().rstrip() + b"\n" + (folder / authority.CERTIFICATE_FILE).read_bytes())
+    certificates = system.read_bytes().rstrip() + b"\n" + (folder / authority.CERTIFICATE_FILE).read_bytes()
+    authority.write_file(bundle, certificates, 0o644)
     return bundle
 
 

@@ -81,7 +81,7 @@ def signing_only() -> x509.KeyUsage:
 
 def write_authority(folder: Path, authority: Authority) -> None:
     """Write the files, replacing others; secrets are readable by their owner alone from the first byte."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate = authority.certificate.public_bytes(serialization.Encoding.PEM)
     key = authority.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
@@ -92,7 +92,7 @@ def write_authority(folder: Path, authority: Authority) -> None:
         "mitmproxy-ca-cert.p12": _pkcs12(authority.certificate, None),
     }
     for name, content in contents.items():
-        _write(folder / name, content, 0o600 if name in SECRET_FILES else 0o644)
+        write_file(folder / name, content, 0o600 if name in SECRET_FILES else 0o644)
 
 
 def _pkcs12(certificate: x509.Certificate, key: rsa.RSAPrivateKey | None) -> bytes:
@@ -101,10 +101,14 @@ def _pkcs12(certificate: x509.Certificate, key: rsa.RSAPrivateKey | None) -> byt
     )
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Replace a file whole: a link is replaced, not followed, and the mode is what it says, whatever the umask."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(content)
+    draft.replace(path)
 
 
 def read_authority(folder: Path) -> Authority:

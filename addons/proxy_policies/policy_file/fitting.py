@@ -1,6 +1,5 @@
 """Fits a file's entries to the options they name, each to its own type."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from mitmproxy.optmanager import OptManager
 
 from proxy_policies.policy_file.document import Entry
 from proxy_policies.settings import Setting, fit, is_secret
+from proxy_policies.unknown_options import nearest
 
 
 def fit_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def fit_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str
 def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
     option = dict(options.items()).get(entry.name)
     if option is None:
-        raise ValueError(f"line {entry.line}, option {entry.name}: no such option{_nearest(entry.name, options)}")
+        meant = nearest(entry.name, options.keys())
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise ValueError(f"line {entry.line}, option {entry.name}: no such option{hint}")
     try:
         value = to_type(entry.value, option.typespec)
         if option.choices and value not in option.choices:
@@ -31,11 +33,6 @@ def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any
     except ValueError as error:
         raise entry.refusal(error, quoted=not is_secret(entry.name)) from error
     return value
-
-
-def _nearest(name: str, options: OptManager) -> str:
-    nearest = difflib.get_close_matches(name, sorted(options.keys()), 1, 0.7)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def to_type(value: Any, typespec: Any) -> Any:

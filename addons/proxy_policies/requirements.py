@@ -1,0 +1,105 @@
+"""What this package needs to run, told in one line where it is missing.
+
+Runs with nothing installed, and on Pythons that cannot read the other modules.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import shlex
+import sys
+
+PYTHON = (3, 12)
+LOWEST = "12.2.1"
+"""The oldest mitmproxy that works: 12.2.0 has no `tcp_timeout`."""
+NEWEST = "12.3.1"
+"""The newest mitmproxy that the test suite was run with."""
+MODULES = {
+    "aiohappyeyeballs": "aiohappyeyeballs",
+    "brotli": "brotli",
+    "cryptography": "cryptography",
+    "h11": "h11",
+    "h2": "h2",
+    "http_sf": "http-sf",
+    "jinja2": "jinja2",
+    "jsonpath": "python-jsonpath",
+    "pyparsing": "pyparsing",
+    "rich": "rich",
+    "ruamel.yaml": "ruamel.yaml",
+    "werkzeug": "werkzeug",
+    "zstandard": "zstandard",
+}
+"""What is imported, and the package that brings it."""
+
+
+def check() -> None:
+    """Go on only if everything is there: else end a mitmproxy that starts, and raise ImportError for everybody else."""
+    if not (line := missing()):
+        return
+    if _mitmproxy_starts():
+        sys.exit(line)
+    raise ImportError(line)
+
+
+def _mitmproxy_starts() -> bool:
+    """As `settings.is_starting`, which cannot be imported where something is missing."""
+    master = getattr(sys.modules.get("mitmproxy.ctx"), "master", None)
+    watch = master.addons.get("errorcheck") if master else None
+    return watch is not None and watch.logger in logging.getLogger().handlers
+
+
+def missing() -> str:
+    """Return the line that says what is missing or too old, and how this Python gets it; "" when all is there."""
+    if sys.version_info < PYTHON:
+        return "proxy-policies needs Python 3.12 or newer, this is {}.{}".format(*sys.version_info)
+    version = mitmproxy_version()
+    if not version:
+        return _line("mitmproxy", ["mitmproxy>=" + LOWEST])
+    if numbers(version) < numbers(LOWEST):
+        return _line(f"mitmproxy {LOWEST} or newer (this is {version})", ["mitmproxy>=" + LOWEST])
+    packages = [package for module, package in MODULES.items() if not _is_there(module)]
+    return _line(" and ".join(packages), packages) if packages else ""
+
+
+def untried() -> str:
+    """Return the line that says that this mitmproxy was never tried; "" for one that was."""
+    version = mitmproxy_version()
+    if numbers(LOWEST) <= numbers(version) <= numbers(NEWEST):
+        return ""
+    return f"mitmproxy {version} was never tried with these policies; {LOWEST} to {NEWEST} were"
+
+
+def mitmproxy_version() -> str:
+    """Return the version of the mitmproxy that is imported here; "" where there is none."""
+    try:
+        from mitmproxy.version import VERSION
+    except ImportError:
+        return ""
+    return str(VERSION)
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return a version's numbers to compare by; what follows them, as in 13.0.0.dev, does not count."""
+    found = []
+    for part in version.split("."):
+        if not part.isdecimal():
+            break
+        found.append(int(part))
+    return tuple(found)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return module in sys.modules or importlib.util.find_spec(module) is not None
+    except ImportError:  # the package that it is in
+        return False
+
+
+def _line(what: str, packages: list[str]) -> str:
+    if getattr(sys, "frozen", False):
+        return (
+            f"proxy-policies needs {what}, which mitmproxy's standalone binaries cannot get: install mitmproxy by pip"
+        )
+    command = shlex.join([sys.executable, "-m", "pip", "install", *packages])
+    return f"proxy-policies needs {what}: {command}"

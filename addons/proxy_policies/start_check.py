@@ -1,0 +1,42 @@
+"""Ends a start that went wrong, before anything listens that would not have its policies; once for all scripts."""
+
+import asyncio
+import logging
+import sys
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+
+from proxy_policies import command_line, requirements, settings
+from proxy_policies.unknown_options import Verdict, complaint, judge
+
+logger = logging.getLogger(__name__)
+
+
+class StartCheck:
+    """Looks on when every script of the command line is loaded: they are loaded one right after the other."""
+
+    name = "start_check"
+
+    def load(self, loader: Loader) -> None:
+        """Say if this mitmproxy was never tried; look on once the other scripts are loaded, too."""
+        if line := requirements.untried():
+            logger.warning(line)
+        if settings.is_starting():
+            asyncio.get_running_loop().call_soon(check)
+
+
+def check() -> None:
+    """Tell of options that no addon has; end the process if that, or anything before, was an error."""
+    said, known = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options), ctx.options.keys()
+    levels = {Verdict.REFUSED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
+    for name in [name for name in ctx.options.deferred if name not in known]:
+        logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))
+    if errors := settings.start_errors():
+        end(errors)
+
+
+def end(errors: list[str]) -> None:
+    """End the process; the console has shown nothing yet."""
+    watch = ctx.master.addons.get("errorcheck")
+    sys.exit("\n".join(errors) if watch.repeat_errors_on_stderr else 1)
