@@ -1,38 +1,20 @@
 """Content codings of recorded bodies (RFC 9110 section 8.4.1): decoded for reading, encoded again for replay."""
 
 import gzip
+import hashlib
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import brotli
 import zstandard
 
-from proxy_policies.capture.model import Body, Headers, header
+from proxy_policies import decoding
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, header
+from proxy_policies.decoding import codings_of
 
-LIMIT = 256 << 20  # a body that unpacks to more is kept packed: a guard against bombs
-
-
-def _inflate(data: bytes) -> bytes:
-    """Deflate with or without its zlib wrapper: RFC 9110 section 8.4.1.2 notes that both are sent."""
-    try:
-        return _bounded(zlib.decompressobj(), data)
-    except zlib.error:
-        return _bounded(zlib.decompressobj(-zlib.MAX_WBITS), data)
-
-
-def _gunzip(data: bytes) -> bytes:
-    return _bounded(zlib.decompressobj(16 + zlib.MAX_WBITS), data)
-
-
-def _bounded(decompressor: "zlib._Decompress", data: bytes) -> bytes:
-    content = decompressor.decompress(data, LIMIT)
-    if not decompressor.eof or decompressor.unused_data:
-        raise ValueError("not one whole stream")
-    return content
-
-
-def _unzstd(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+MAX_CONTENT = 64 << 20
+"""Octets that the content of a body has at most where no option says so."""
 
 
 def _zstd(data: bytes) -> bytes:
@@ -47,14 +29,6 @@ def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
-DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "identity": _same,
-    "gzip": _gunzip,
-    "x-gzip": _gunzip,
-    "deflate": _inflate,
-    "br": brotli.decompress,
-    "zstd": _unzstd,
-}
 ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "identity": _same,
     "gzip": _gzip,
@@ -65,26 +39,11 @@ ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-def names(content_encoding: str | None) -> list[str]:
-    """Return the codings of a Content-Encoding value, in the order they were applied."""
-    return [name for name in (part.strip().lower() for part in (content_encoding or "").split(",")) if name]
-
-
-def decode(data: bytes, content_encoding: str | None) -> bytes | None:
-    """Return the content without its codings, or None when one is unknown or the octets do not fit it."""
-    try:
-        for name in reversed(names(content_encoding)):
-            data = DECODERS[name](data) if data else data
-    except (KeyError, ValueError, zlib.error, brotli.error, zstandard.ZstdError):
-        return None
-    return data
-
-
 def encode(content: bytes, content_encoding: str | None) -> bytes | None:
     """Return the content with its codings applied, or None when one is unknown."""
     if not content:
         return content
-    for name in names(content_encoding):
+    for name in codings_of(content_encoding):
         encoder = ENCODERS.get(name)
         if encoder is None:
             return None
@@ -92,12 +51,33 @@ def encode(content: bytes, content_encoding: str | None) -> bytes | None:
     return content
 
 
-def from_wire(raw: bytes, headers: Headers) -> Body:
-    """Return the body that was sent as `raw` with these fields."""
-    content = decode(raw, header(headers, "content-encoding"))
-    if content is None or content == raw:
+def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
+    """Return the body that was sent as `raw` with these fields; content of more than `limit` octets is not kept."""
+    try:
+        content = decoding.undo(raw, header(headers, "content-encoding"), limit)
+    except decoding.TooLarge:
+        return Body(dropped=len(raw), sha256=hashlib.sha256(raw).hexdigest())
+    except ValueError:
         return Body(raw)
-    return Body(content, wire=raw)
+    return Body(raw) if content == raw else Body(content, wire=raw)
+
+
+def is_encoded(message: Request | Response) -> bool:
+    """Say whether decoding the body may take long, however little was sent."""
+    return bool(message.body.content and header(message.headers, "content-encoding"))
+
+
+def decode_bodies(entry: Entry, limit: int) -> Entry:
+    """Return an entry with the content of its bodies, which are as they were sent."""
+    origin = _decode_body(entry.origin, limit) if entry.origin is not None else None
+    request, response = _decode_body(entry.request, limit), _decode_body(entry.response, limit)
+    return replace(entry, request=request, response=response, origin=origin)
+
+
+def _decode_body[Head: (Request, Response)](message: Head, limit: int) -> Head:
+    if message.body.dropped or not is_encoded(message):
+        return message
+    return replace(message, body=from_wire(message.body.content, message.headers, limit))
 
 
 def to_wire(body: Body, headers: Headers) -> bytes:

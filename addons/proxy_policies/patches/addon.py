@@ -8,6 +8,7 @@ from mitmproxy.connection import Client
 from proxy_policies.patches import (
     answers,
     asked_host,
+    bounded_decoding,
     closing,
     commands,
     dialling,
@@ -49,6 +50,7 @@ PATCHES: tuple[Patch, ...] = (
     *streamed_later.PATCHES,
     websocket_responder.PATCH,
     *start_up.PATCHES,
+    *bounded_decoding.PATCHES,
 )
 
 

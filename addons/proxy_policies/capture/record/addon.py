@@ -46,7 +46,7 @@ class Capture:
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when its options change."""
-        if updated & {"capture_file", "capture_redact"}:
+        if updated & {"capture_file", "capture_redact", "capture_max_body"}:
             self._close()
             if self.capture_file:
                 self._open(Path(self.capture_file).expanduser())
@@ -55,7 +55,8 @@ class Capture:
         try:
             key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
             redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
-            self._recorder = recorder.CaptureRecorder(path, redactor, functools.partial(self._stopped, path))
+            stopped = functools.partial(self._stopped, path)
+            self._recorder = recorder.CaptureRecorder(path, redactor, self.capture_max_body, stopped)
         except CaptureError as error:
             settings.refuse(f"option capture_file: {error}")
         except OSError as error:

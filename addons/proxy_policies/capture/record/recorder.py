@@ -9,12 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from proxy_policies.capture.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets.redact import Redactor
 
 SYNC_SECONDS = 1.0
-MAX_INLINE = 128 * 1024  # octets: a larger exchange is redacted and written in a thread
+MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
 MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, traffic goes at its pace
 
 
@@ -24,8 +25,9 @@ class CaptureRecorder:
     When writing fails, `failed` is called, from either thread, and nothing more is written.
     """
 
-    def __init__(self, path: Path, redactor: Redactor, failed: Callable[[OSError], None]) -> None:
+    def __init__(self, path: Path, redactor: Redactor, max_body: int, failed: Callable[[OSError], None]) -> None:
         """Open the capture, mending it when it is torn. Raises OSError and CaptureError."""
+        self._max_body = max_body
         self._redactor = redactor
         self._failed = failed
         self._writer = writer.resume(path, writer.new_log(redactor.key_id))
@@ -35,10 +37,10 @@ class CaptureRecorder:
         self._is_broken = False
 
     def write(self, entry: Entry) -> None:
-        """Redact and write an entry, after those that came before it."""
+        """Decode, redact and write an entry whose bodies are as they were sent, after those that came before it."""
         while self._queued and (self._queued[0].done() or len(self._queued) >= MAX_QUEUED):
             self._queued.popleft().result()
-        if self._queued or _octets(entry) > MAX_INLINE:
+        if self._queued or _takes_long(entry):
             self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry)))
         else:
             self._attempt(lambda: self._put(entry))
@@ -46,7 +48,7 @@ class CaptureRecorder:
             self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
 
     def _put(self, entry: Entry) -> None:
-        self._writer.write(self._redactor.entry(entry))
+        self._writer.write(self._redactor.entry(decode_bodies(entry, self._max_body)))
 
     def _sync(self) -> None:
         self._next_sync = None
@@ -72,6 +74,6 @@ class CaptureRecorder:
             self._failed(error)
 
 
-def _octets(entry: Entry) -> int:
-    messages = (entry.request, entry.response, entry.origin)
-    return sum(len(message.body.content) for message in messages if message is not None)
+def _takes_long(entry: Entry) -> bool:
+    messages = [message for message in (entry.request, entry.response, entry.origin) if message is not None]
+    return any(map(is_encoded, messages)) or sum(len(message.body.content) for message in messages) > MAX_INLINE

@@ -6,8 +6,7 @@ from mitmproxy import http
 
 from proxy_policies import exchange
 from proxy_policies.capture import mitmproxy_flows
-from proxy_policies.capture.content_coding import from_wire
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response
+from proxy_policies.capture.model import Body, Entry, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
 
 
@@ -31,21 +30,20 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
-    """Return the exchange as it is to be written."""
+    """Return the exchange as it is to be written, its bodies as they were sent."""
     head = recording.request
     request = Request(
         head.method,
         head.url,
         head.headers,
-        _body(recording.sent, head.headers),
+        _body(recording.sent),
         head.version,
         mitmproxy_flows.to_headers(flow.request.trailers.fields) if flow.request.trailers else (),
         head.target,
     )
     response = Response(0)
     if flow.response is not None:
-        headers = mitmproxy_flows.to_headers(flow.response.headers.fields)
-        response = mitmproxy_flows.response_of(flow.response, _body(recording.client, headers))
+        response = mitmproxy_flows.response_of(flow.response, _body(recording.client))
     entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
     if exchange.of(flow).origin is not None or flow.response is None:
         return entry
@@ -59,11 +57,9 @@ def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Respons
         return None
     headers = mitmproxy_flows.to_headers(head.fields.raw)
     version = mitmproxy_flows.version_of(head.http_version)
-    origin = Response(head.status, head.reason, headers, _body(recording.origin, headers), version, response.trailers)
+    origin = Response(head.status, head.reason, headers, _body(recording.origin), version, response.trailers)
     return None if origin == response else origin
 
 
-def _body(collected: BoundedBody, headers: Headers) -> Body:
-    if collected.dropped:
-        return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256)
-    return from_wire(collected.data, headers)
+def _body(collected: BoundedBody) -> Body:
+    return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256)
