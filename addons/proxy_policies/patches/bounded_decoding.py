@@ -1,8 +1,8 @@
 """Bodies and messages that unpack to much more than was sent: whoever looks at them gets no more than a bound.
 
-mitmproxy undoes content codings without one, in the event loop: for `content` and `text` of scripts and for its own addons,
-and for every content view, which are mitmdump's `flow_detail=3`, the console and mitmweb. A body that is beyond the bound is
-one that cannot be decoded: `raw_content` has it still, and it is passed on as it came.
+mitmproxy undoes content codings without one, in the event loop: for `content` and `text`, which scripts and its own
+addons use, and for every content view, which mitmdump's `flow_detail=3`, the console and mitmweb use. A body beyond the
+bound is one that cannot be decoded: `raw_content` has it still, and it is passed on as it came.
 """
 
 import codecs
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mitmproxy import contentviews
+from mitmproxy.contentviews import _utils
 from mitmproxy.net import encoding
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
@@ -99,8 +100,9 @@ def _shown(original: Callable[[Any], tuple[bytes | None, str]]) -> Callable[[Any
 def _edited(original: Callable[..., bytes]) -> Callable[..., bytes]:
     @functools.wraps(original)
     def reencode_message(prettified: str, message: Any, *rest: Any) -> bytes:
-        data, _ = contentviews.get_data(message)
-        if data is not None and len(data) >= VIEW_MOST:
+        with _at_most(VIEW_MOST):
+            data, _ = _utils.get_data(message)
+        if data is not None and len(data) > VIEW_MOST:
             raise ValueError(f"not all of it was shown: over {VIEW_MOST} bytes")
         return original(prettified, message, *rest)
 

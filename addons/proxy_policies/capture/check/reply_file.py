@@ -35,3 +35,6 @@ class ReplyFile(Mapping[int, SendResult]):
 
     def __len__(self) -> int:
         return len(self._spans)
+
+    def __del__(self) -> None:
+        self._file.close()
