@@ -1,6 +1,7 @@
 """Work alone: `mitmdump -n -s addons/work.py --set work_home=home.example:9000 --set work_services=ssh=host:22`."""
 
 from proxy_policies.chain import chain
+from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.reverse_tunnel.addon import Work
 
-addons = chain(Work())
+addons = chain(PolicyFile(), Work())

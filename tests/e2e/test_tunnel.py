@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -20,6 +21,8 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.tunnel import Pair
 from tests.support.waiting import free_port, wait_until
+
+from proxy_policies.reverse_tunnel import certificates
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -237,7 +240,59 @@ def test_one_log_line_each(pair: Pair, curl: Any) -> None:
     curl(f"http://127.0.0.1:{pair.entrances['wiki']}/")
     wait_until(lambda: "left wiki:" in pair.home.log())
     assert pair.home.log().count("home: work office connected from 127.0.0.1, offers wiki, closed") == 1
-    assert pair.works["office"].log().count("work: connected to home paris at 127.0.0.1:") == 1
+    work = pair.works["office"]
+    assert work.log().count("work: connected to home paris at 127.0.0.1:") == 1
+    work.wait_log(r"work: 127.0.0.1:\d+ left wiki: \d+ bytes up, \d+ bytes down, ")
+
+
+def test_one_log_line_for_a_session_that_is_cut(tmp_path: Path) -> None:
+    """With the time, as every line; mitmdump would say it a second time, without."""
+    started = Pair(tmp_path, clients=["mail"])
+    try:
+        started.start_work({})
+        with socket.create_connection(("127.0.0.1", started.entrances["mail"])) as client:
+            client.settimeout(10)
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        started.home.wait_log("home: refused ")
+        assert started.home.stop() == 0
+        lines = [line for line in started.home.log().splitlines() if "service unknown" in line]
+        assert len(lines) == 1
+        assert "] home: refused 127.0.0.1:" in lines[0]
+    finally:
+        started.close()
+
+
+def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Path, origin_server: Origin) -> None:
+    started = Pair(tmp_path, clients=["wiki"])
+    try:
+        work = started.start_work({"wiki": origin_server.port})
+        shown = ssl.get_server_certificate(("127.0.0.1", started.trunk))
+        for kind, name in (("home", "paris"), ("work", "office")):
+            certificates.make(kind, name, started.certificate(kind, name))
+        started.home.wait_log("home: the certificate of paris is taken up", timeout=30)
+        work.wait_log("work: the certificate of office is taken up", timeout=30)
+        assert ssl.get_server_certificate(("127.0.0.1", started.trunk)) != shown
+        for _ in range(5):  # spares of before, and new data connections
+            with urllib.request.urlopen(f"http://127.0.0.1:{started.entrances['wiki']}/", timeout=20) as answer:
+                assert answer.status == 200
+        assert "disconnected" not in started.home.log()
+    finally:
+        started.close()
+
+
+def test_half_of_the_options_is_said(mitmdump: Callable[..., Mitmdump]) -> None:
+    home = mitmdump("-n", "--set", "home_clients=127.0.0.1:1=ssh", script="home.py")
+    home.wait_log("home: home_clients is set and home_listen is not: nothing listens")
+    work = mitmdump("-n", "--set", "work_services=ssh=127.0.0.1:22", script="work.py")
+    work.wait_log("work: work_services is set and work_home is not: nothing is offered")
+
+
+def test_work_alone_takes_a_policy_file(mitmdump: Callable[..., Mitmdump], tmp_path: Path) -> None:
+    file = tmp_path / "work.yaml"
+    file.write_text(f"work_home: 127.0.0.1:{free_port()}\nwork_tls: none\n")
+    work = mitmdump("-n", "--set", f"policy_file={file}", script="work.py")
+    work.wait_log("work: no connection to home 127.0.0.1:.*: connection refused; trying again")
 
 
 XSRF = "00" * 16
@@ -250,6 +305,8 @@ MISTAKES = [
     ("work.py", "work_home=home", "HOST:PORT"),
     ("work.py", "work_home=home.example:9000", "scripts/certs tunnel work NAME"),
     ("work.py", "work_services=ssh", "NAME=HOST:PORT"),
+    ("work.py", "work_home=home..example:9000", "cannot be a host"),
+    ("work.py", f"work_services=ssh={'x' * 64}.example:22", "cannot be a host"),
     ("work.py", "tunnel_heartbeat=often", "duration"),
 ]
 

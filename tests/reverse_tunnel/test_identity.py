@@ -70,7 +70,7 @@ def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(("kind", "other"), [("home", "work"), ("work", "home")])
 def test_a_certificate_of_the_other_kind(tmp_path: Path, kind: str, other: str) -> None:
     folder = certificates.make(other, "paris", tmp_path / "there")
-    with pytest.raises(ValueError, match=f"of paris in .* is not for a {kind}; make one with: .* tunnel {kind} NAME"):
+    with pytest.raises(ValueError, match=f"of paris in .* is not for a {kind}; make one .*with: .* tunnel {kind} NAME"):
         identity.load(kind, str(folder), "")
 
 
@@ -101,3 +101,29 @@ def test_a_relative_folder_is_looked_for_in_the_project(tmp_path: Path, monkeypa
     assert identity.find_folder("certs/home") == project / "certs" / "home"
     (tmp_path / "certs" / "home").mkdir(parents=True)
     assert identity.find_folder("certs/home") == Path("certs/home")
+
+
+def test_a_work_is_sent_home_for_its_certificate(tmp_path: Path) -> None:
+    """Made at work it would be of another authority."""
+    with pytest.raises(ValueError, match="make one at home with: scripts/certs tunnel work NAME, and copy its folder"):
+        identity.load("work", str(tmp_path / "nowhere"), "")
+
+
+def test_the_end_is_said_a_month_before(tmp_path: Path) -> None:
+    loaded = identity.load("work", str(certificates.make("work", "office", tmp_path / "work")), "")
+    assert loaded.ends
+    for days, warns in ((31, False), (29, True), (1, True)):
+        warning = identity.warning_of_end("work", loaded, loaded.ends - datetime.timedelta(days=days))
+        assert bool(warning) is warns
+        if warns:
+            assert warning.startswith(f"work: the certificate of office ends on {loaded.ends:%Y-%m-%d}; make one at")
+    assert identity.warning_of_end("home", identity.NO_CREDENTIALS, datetime.datetime.now(datetime.UTC)) == ""
+
+
+def test_what_changes_on_disk_is_seen(tmp_path: Path) -> None:
+    folder = certificates.make("work", "office", tmp_path / "work")
+    before = identity.look_at(str(folder))
+    assert before == identity.look_at(str(folder)) != ()
+    certificates.make("work", "office", folder)
+    assert identity.look_at(str(folder)) != before
+    assert identity.look_at("secret") == identity.look_at(str(tmp_path / "nowhere")) == ()

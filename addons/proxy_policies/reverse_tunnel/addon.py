@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from functools import cached_property
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Server
+from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import dial
+from proxy_policies.addresses import format_target
 from proxy_policies.later import later
+from proxy_policies.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options, services
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.tasks import Tasks
@@ -26,6 +30,7 @@ with later():
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = 5.0  # seconds between looks at the certificate's files
 END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
@@ -41,6 +46,8 @@ class _End(ABC):
         self._known: identity.Credentials | None = None
         self._tasks = Tasks()
         self._lock = asyncio.Lock()
+        self._seen: object = None  # of the certificate's files
+        self._warned_on: datetime.date | None = None
         self._is_running = False
         self._has_begun = False
 
@@ -48,12 +55,47 @@ class _End(ABC):
         """Take changed options up; what is wrong with certificates or secrets is said at once."""
         if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on():
             try:
-                self._known = identity.load(self.kind, *self.how())
+                self._load()
             except ValueError as error:
                 refuse(str(error))
                 return
             self.warn_of_plain()
         if any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated) and self._is_wanted():
+            self._tasks.spawn(self._apply())
+
+    def _load(self) -> None:
+        """Read who we are. Raises ValueError."""
+        self._seen = identity.look_at(self.how()[0])
+        self._known = identity.load(self.kind, *self.how())
+        self._warn_of_end()
+
+    def _warn_of_end(self) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        if now.date() != self._warned_on and (warning := identity.warning_of_end(self.kind, self.credentials, now)):
+            self._warned_on = now.date()
+            logger.warning(warning)
+
+    async def _follow_certificate(self) -> None:
+        """Take a certificate up that was renewed on disk, and say once a day that it ends soon."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if self.is_on() and self.credentials.mode is identity.Mode.CERTIFICATES:
+                self._look_again()
+
+    def _look_again(self) -> None:
+        before = self.credentials
+        if identity.look_at(self.how()[0]) == self._seen:
+            self._warn_of_end()
+            return
+        try:
+            self._load()
+        except ValueError as error:  # half of it is written, or it is gone: the old one is good still
+            logger.warning(f"{self.kind}: the certificate has changed on disk and is not taken up: {error}")
+            return
+        logger.info(f"{self.kind}: the certificate of {self.credentials.name} is taken up as it is on disk now")
+        if self.credentials.name == before.name:
+            self.renew(self.credentials)
+        else:
             self._tasks.spawn(self._apply())
 
     def _is_wanted(self) -> bool:
@@ -68,6 +110,11 @@ class _End(ABC):
     async def running(self) -> None:
         """Start."""
         self._is_running = True
+        self._tasks.spawn(self._follow_certificate())
+        for line in self.doubts():
+            logger.warning(f"{self.kind}: {line}")
+        if self.is_on():
+            raise_open_file_limit()
         if self._is_wanted():
             await self._apply()
 
@@ -75,6 +122,7 @@ class _End(ABC):
     async def done(self) -> None:
         """End."""
         self._is_running = False
+        await self._tasks.cancel()
         if self._has_begun:
             async with asyncio.timeout(END_WITHIN):
                 await self.end()
@@ -104,12 +152,34 @@ class _End(ABC):
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
 
     @abstractmethod
+    def doubts(self) -> Iterator[str]:
+        """Say at start what was hardly meant."""
+
+    @abstractmethod
     async def apply(self) -> None:
         """Do what the options say."""
 
     @abstractmethod
+    def renew(self, credentials: identity.Credentials) -> None:
+        """Show another certificate of the same name."""
+
+    @abstractmethod
     async def end(self) -> None:
         """End everything."""
+
+
+def _open_proxies() -> str:
+    """Return where anybody may ask this proxy for any name: addresses beyond loopback, without credentials."""
+    options = ctx.options
+    if not options.server or options.proxyauth or (options.block_private and options.block_global):
+        return ""
+    modes = [mode_specs.ProxyMode.parse(mode) for mode in options.mode]
+    addresses = [
+        (mode.listen_host(options.listen_host), mode.listen_port(options.listen_port) or 0)
+        for mode in modes
+        if isinstance(mode, mode_specs.RegularMode | mode_specs.UpstreamMode | mode_specs.Socks5Mode)
+    ]
+    return ", ".join(format_target(host or "*", port) for host, port in addresses if not services.is_loopback(host))
 
 
 class Home(_End):
@@ -117,7 +187,10 @@ class Home(_End):
 
     name = kind = "home"
     home_listen = Setting(
-        "", services.parse_listen, "Reverse tunnel: where works dial in, PORT or HOST:PORT.", alone=ONE_END
+        "",
+        services.parse_listen,
+        "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT.",
+        alone=ONE_END,
     )
     home_clients = Setting(
         (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK]; repeat it."
@@ -177,6 +250,20 @@ class Home(_End):
         dial.remove_route(self._route)
         await super().done()
 
+    def renew(self, credentials: identity.Credentials) -> None:
+        """Show works another certificate of the same name."""
+        self._home.renew(credentials)
+
+    def doubts(self) -> Iterator[str]:
+        """Say that clients cannot come, or that far too many can."""
+        if self.home_clients and not self.is_on():
+            yield "home_clients is set and home_listen is not: nothing listens"
+        if self.is_on() and (listening := _open_proxies()):
+            yield (
+                f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
+                "every work; --listen-host 127.0.0.1 keeps it to this machine, -n starts none"
+            )
+
     async def end(self) -> None:
         """End everything."""
         await self._home.close()
@@ -191,7 +278,6 @@ class Home(_End):
         try:
             return await self._home.connect(service, work)
         except messages.Refusal as refusal:
-            logger.warning(f"home: refused this proxy to {service}@{work}: {refusal}")
             raise ConnectionRefusedError(str(refusal)) from None
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -287,6 +373,15 @@ class Work(_End):
             self.work_pool,
         )
         await self._work.apply(config)
+
+    def renew(self, credentials: identity.Credentials) -> None:
+        """Show home another certificate of the same name."""
+        self._work.renew(credentials)
+
+    def doubts(self) -> Iterator[str]:
+        """Say that nothing is offered."""
+        if self.work_services and not self.is_on():
+            yield "work_services is set and work_home is not: nothing is offered"
 
     async def end(self) -> None:
         """End everything."""

@@ -134,7 +134,8 @@ def make(kind: str, name: str, folder: Path) -> Path:
         raise ValueError(f"{kind!r} is neither home nor work")
     parse_name(name)
     if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
-        raise ValueError(f"{folder} holds the certificate of {owner}; name another folder for {name}")
+        other = f"name another folder for {name}: scripts/certs tunnel {kind} {name} FOLDER"
+        raise ValueError(f"{folder} holds the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():
         make_authority().save(root)
@@ -164,7 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"{chosen.kind} {chosen.name}: {folder}")
     if chosen.kind == "work":
-        print(f"Copy {folder} to where work runs, over a channel you trust: {KEY} is work's identity.")
+        print(f"Copy {folder} to where work runs, as certs/work or where work_tls says, over a channel you trust:")
+        print(f"{KEY} in it is work's identity.")
     return 0
 
 

@@ -8,7 +8,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy_policies import tcp_connect
 from proxy_policies.relay.framed import Framed, open_streams
@@ -16,7 +16,7 @@ from proxy_policies.relay.transports import Pace, link
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import Listener, receive
 from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_name
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     NO_LIMITS,
     PROVE_WITHIN,
@@ -89,6 +89,10 @@ class Home:
         self._review(config.allowance)
         await self._open_entrances(config.entrances if config.listen else {})
 
+    def renew(self, credentials: Credentials) -> None:
+        """Show another certificate of the same name from now on; connections that stand live on."""
+        self._config = replace(self._config, credentials=credentials)
+
     async def close(self) -> None:
         """End everything."""
         await self.apply(HomeConfig())
@@ -154,7 +158,7 @@ class Home:
             kind = refusal.reason, network_of(address[0])
             self._warn(kind, f"home: refused {address[0]}: {refusal}")
         except Exception as error:  # whatever a stranger brings about
-            why = "said nothing in time" if isinstance(error, TimeoutError) else tcp_connect.reason(error, PROVE_WITHIN)
+            why = "said nothing in time" if isinstance(error, TimeoutError) else in_words(error, PROVE_WITHIN)
             self._warn("stranger", f"home: closed on a stranger from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
@@ -259,8 +263,10 @@ class Home:
         self.visits.enter(visit)
         try:
             data = await self.open(Call(service), work)
-        except BaseException:
+        except BaseException as error:
             self.visits.leave(visit)
+            if isinstance(error, Refusal):
+                self._warn((visit.target, error.reason), f"home: refused this proxy to {visit.target}: {error}")
             raise
         visit.close = data.abort
         data.on_lost = lambda _: self.visits.leave(visit)

@@ -19,11 +19,19 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from proxy_policies import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.messages import PROTOCOL
 from proxy_policies.reverse_tunnel.names import is_name
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
+HINTS = {
+    "home": "make one with: scripts/certs tunnel home {name}",
+    "work": "make one at home with: scripts/certs tunnel work {name}, and copy its folder here",
+}
+"""Where the authority's key is, which makes certificates."""
+SOON = datetime.timedelta(days=30)  # Let's Encrypt renews that long before the end
+FOREIGN = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an authority which is not known
 MIN_SECRET = 12  # characters; stretching helps a weak secret, it does not save it
 
 
@@ -41,13 +49,17 @@ UNCERTIFIED = (Mode.SECRET.value, Mode.NONE.value)
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one side shows and asks for. `digest` is that of home's own certificate, where a secret is bound to it."""
+    """What one side shows and asks for; `ends` is when its certificate does.
+
+    `digest` is that of home's own certificate, where a secret is bound to it.
+    """
 
     mode: Mode
     context: ssl.SSLContext | None = None
     name: str | None = None
     key: bytes = b""
     digest: bytes = b""
+    ends: datetime.datetime | None = None
 
 
 NO_CREDENTIALS = Credentials(Mode.NONE)
@@ -61,6 +73,30 @@ def load(kind: str, tls: str, secret: str) -> Credentials:
         case Mode.SECRET.value:
             return _with_secret(kind, read_secret(kind, secret))
     return _with_certificates(kind, find_folder(tls))
+
+
+def look_at(tls: str) -> tuple[tuple[int, int, int], ...]:
+    """Return what changes when the files of a certificate do; nothing where there are none."""
+    if tls in UNCERTIFIED:
+        return ()
+    files = (find_folder(tls) / name for name in (certificates.CA, certificates.CERT, certificates.KEY))
+    seen = [file.stat() for file in files if file.exists()]
+    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in seen)
+
+
+def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) -> str:
+    """Say that a certificate ends soon, and how to renew it; "" when it does not."""
+    if credentials.ends is None or credentials.ends - now > SOON:
+        return ""
+    hint = HINTS[kind].format(name=credentials.name)
+    return f"{kind}: the certificate of {credentials.name} ends on {credentials.ends:%Y-%m-%d}; {hint}"
+
+
+def in_words(error: Exception, within: float) -> str:
+    """Say in plain words why the two sides did not come together within so many seconds, and what would help."""
+    said = tcp_connect.reason(error, within)
+    is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in FOREIGN
+    return f"{said}; home's scripts/certs tunnel has to make both, home's and work's" if is_foreign else said
 
 
 def find_folder(text: str) -> Path:
@@ -108,7 +144,7 @@ def _with_secret(kind: str, secret: str) -> Credentials:
 
 def _with_certificates(kind: str, folder: Path) -> Credentials:
     files = [folder / name for name in (certificates.CA, certificates.CERT, certificates.KEY)]
-    hint = f"make one with: scripts/certs tunnel {kind} NAME"
+    hint = HINTS[kind].format(name="NAME")
     if not all(file.exists() for file in files):
         raise ValueError(f"no certificate in {folder}; {hint}")
     context = _context(kind)
@@ -124,7 +160,7 @@ def _with_certificates(kind: str, folder: Path) -> Credentials:
         raise ValueError(f"the certificate of {name} in {folder} is no good (any more); {hint}")
     if kind not in certificates.kinds_of(certificate):
         raise ValueError(f"the certificate of {name} in {folder} is not for a {kind}; {hint}")
-    return Credentials(Mode.CERTIFICATES, context, name)
+    return Credentials(Mode.CERTIFICATES, context, name, ends=certificate.not_valid_after_utc)
 
 
 def fingerprint(certificate: x509.Certificate) -> bytes:

@@ -12,7 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy_policies import tcp_connect
@@ -22,7 +22,7 @@ from proxy_policies.relay.transports import link
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
-from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, peer_digest, peer_name
+from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
 from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN, Throttles, retry_delay
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
@@ -97,6 +97,10 @@ class Work:
             self._command.session.services, self._command.session.spares = config.services, config.spares
             self._command.framed.send(encode(self._command.session.offer()))
 
+    def renew(self, credentials: Credentials) -> None:
+        """Show another certificate of the same name from now on; connections that stand live on."""
+        self._config = replace(self._config, credentials=credentials)
+
     async def close(self) -> None:
         """End everything."""
         await self.apply(WorkConfig())
@@ -125,7 +129,7 @@ class Work:
 
     def _tell(self, home: Address, error: Exception) -> None:
         """Log a change for the worse, once."""
-        trouble = tcp_connect.reason(error, connections.CONNECT_WITHIN)
+        trouble = in_words(error, connections.CONNECT_WITHIN)
         if trouble != self._trouble:
             logger.warning(f"work: no connection to home {show_address(home)}: {trouble}; trying again")
         self._trouble = trouble
@@ -195,12 +199,18 @@ class Work:
 
     async def _claim(self, home: Address, command: Command, token: str) -> Framed:
         framed = await connections.dial_framed(home, self._config.credentials)
-        if peer_digest(framed.lower) != command.digest:
+        if not self._is_home_of(command, framed):
             framed.abort()
             raise ConnectionAbortedError("home shows another certificate than on the command connection")
         framed.start_heart(command.peer.heartbeat, command.peer.patience)
         framed.send(encode(Claim(self._config.name, token)))
         return framed
+
+    def _is_home_of(self, command: Command, framed: Framed) -> bool:
+        """Say whether it is the home that we are connected to, by name where one is certified: it may be renewed."""
+        if self._config.credentials.mode is Mode.CERTIFICATES:
+            return peer_name(framed.lower) == command.peer.name
+        return peer_digest(framed.lower) == command.digest
 
     async def _serve(self, framed: Framed, call: Call) -> None:
         """Links 4 and 5."""
