@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -95,6 +97,22 @@ def test_they_end_with_their_supervisor_however_it_dies() -> None:
     supervisor.wait(5)
     wait_until(lambda: not any(map(is_running, pids)), 20, "the end of both")
     supervisor.stdout.close()
+
+
+GONE = "from proxy_policies import children; print(children.is_terminal_gone())"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_terminal_that_is_closed(gone: bool) -> None:
+    ours, theirs = pty.openpty()
+    if gone:
+        os.close(ours)
+    addons = Path(children.__file__).parents[1]
+    said = subprocess.run([sys.executable, "-c", GONE], stdin=theirs, capture_output=True, cwd=addons, check=True)
+    assert said.stdout == f"{gone}\n".encode()
+    os.close(theirs)
+    if not gone:
+        os.close(ours)
 
 
 def is_running(pid: int) -> bool:

@@ -150,20 +150,29 @@ class Difference:
     kind: str
     """How the kinds of first request begin that it is about."""
     why: str
-    answer: str = ""
+    answer: str | None = None
     """Ours, where that is what differs."""
-    asked: str = ""
-    """What of ours reaches an upstream proxy."""
+    asked: str | None = None
+    """What of ours reaches the origin or upstream proxy, where that differs."""
     modes: tuple[str, ...] = SPEAK_HTTP
 
     def covers(self, mode: str, kind: str, theirs: Outcome, ours: Outcome) -> bool:
         if mode not in self.modes or not kind.startswith(self.kind):
             return False
-        return ours == theirs._replace(answer=self.answer or theirs.answer, asked=self.asked or theirs.asked)
+        answer = theirs.answer if self.answer is None else self.answer
+        asked = theirs.asked if self.asked is None else self.asked
+        return ours == theirs._replace(answer=answer, asked=asked)
 
 
 DELIBERATE = [
     Difference("CONNECT, no authority", "a target that is none is refused (RFC 9112, section 3.2.3)", "HTTP 400"),
+    Difference("GET *", "the asterisk is for OPTIONS (RFC 9112, section 3.2.4)", "HTTP 400", asked=""),
+    Difference(
+        "absolute form",
+        "an origin is asked in origin form (RFC 9112, section 3.2.1)",
+        asked="GET /page",
+        modes=("reverse:http", "reverse:https"),
+    ),
     Difference("HTTP/2 preface", "its major version is not ours (RFC 9110, section 15.6.6)", "HTTP 505"),
     Difference(
         "CONNECT, own",

@@ -50,7 +50,7 @@ class ProxyProcess:
             str(Path(__file__).with_name("control_addon.py")),
         ]
         self._command += ["--listen-host", "127.0.0.1", "--listen-port", "0", "--set", f"confdir={confdir}"]
-        for setting in ("flow_detail=0", "termlog_verbosity=info", *settings):
+        for setting in ("flow_detail=0", "termlog_verbosity=info", "grace_period=0", *settings):
             self._command += ["--set", setting]
         self.port = 0
 
