@@ -168,7 +168,7 @@ class Address(NamedTuple):
 def parse_authority(authority: bytes) -> Address:
     """Read `uri-host [":" port]` (RFC 3986, section 3.2, without userinfo); the host may be empty."""
     match = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST + 6 else None
-    if match is None:
+    if match is None or len(match[1]) > LONGEST_HOST:
         raise Invalid(f"The host is not valid: {shown(authority)}")
     host, port = match[1], int(match[2]) if match[2] else None
     if port is not None and not 0 < port < 65536:

@@ -197,3 +197,31 @@ def test_http2_on_both_sides(mitmdump: Start, server: Origin, curl: Any) -> None
     assert server.requests[0].get("TE") == "trailers"
     assert server.requests[0].get("X-Forwarded-Proto") == "https"
     assert server.requests[0].get("X-Forwarded-Host") == f"localhost:{inner.port}"
+
+
+CLAIMS = (
+    *("X-Real-IP", "x_real_ip", "X-REAL.IP", "X_Forwarded_For", "X-Forwarded-Prefix", "X-Forwarded-Client-Cert"),
+    *("True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP", "X-Cluster-Client-IP", "X-Original-URL"),
+    *("X_Rewrite_URL", "X-Original-Host", "Front-End-Https", "Client-Cert", "X-User-Id"),
+)
+
+
+@pytest.mark.parametrize("style", ["auto", "off"])
+def test_a_client_that_is_not_trusted_says_nothing_of_itself(mitmdump: Start, server: Origin, style: str) -> None:
+    options = ("--set", f"forwarded_headers={style}", "--set", "forwarded_drop=X-User-*")
+    proxy = mitmdump(*options, mode=f"reverse:{server.url}")
+    fields = "".join(f"{name}: 6.6.6.6\r\n" for name in (*CLAIMS, "X-Mine"))
+    plain = f"GET /a HTTP/1.1\r\nHost: h\r\n{fields}\r\n"
+    chunked = "Transfer-Encoding: chunked\r\nConnection: X-Hop\r\n"
+    late = f"POST /a HTTP/1.1\r\nHost: h\r\n{chunked}\r\n0\r\n{fields}X-Hop: 1\r\n\r\n"
+    exchange_raw(proxy.port, (plain * 2 + late + plain.replace("/1.1", "/1.1\r\nConnection: close")).encode())
+    assert len(server.requests) == 4
+    for request in server.requests:
+        assert not [name for name, value in request.headers if "6.6.6.6" in value and name != "X-Mine"], request
+    assert [name for name, _ in server.requests[2].trailers] == ["X-Mine"]
+
+
+def test_a_trusted_client_says_all_of_it(mitmdump: Start, server: Origin) -> None:
+    proxy = mitmdump("--set", "forwarded_trust=127.0.0.1", mode=f"reverse:{server.url}")
+    exchange_raw(proxy.port, b"GET / HTTP/1.1\r\nHost: h\r\nX-Real-IP: 6.6.6.6\r\nConnection: close\r\n\r\n")
+    assert server.requests[0].get("X-Real-IP") == "6.6.6.6"

@@ -153,18 +153,21 @@ LANES = ("off", "on", "all")
 
 @dataclass
 class Both:
-    """One mitmdump in two modes, with the port of each."""
+    """One mitmdump in several modes, with the port of each."""
 
     process: Mitmdump
     ports: dict[str, int]
 
 
-def both_modes(origin: str, confdir: Path, *arguments: str) -> Both:
-    """Start mitmdump as a regular proxy and, beside it, as a reverse proxy to `origin`."""
-    modes = ["--mode", f"reverse:{origin}@127.0.0.1:{free_port()}"]
-    process = Mitmdump([*modes, *arguments], confdir=confdir, mode="regular@127.0.0.1:0", wait=False)
-    ports = {
-        name: int(process.wait_log(rf"{start}.*listening at \S*?127\.0\.0\.1:(\d+)")[1])
-        for name, start in (("regular", r"HTTP\(S\) proxy"), ("reverse", "reverse proxy"))
-    }
+MODES = {"regular": "regular", "reverse": "reverse:{}", "upstream": "upstream:{}"}
+
+
+def both_modes(origin: str, confdir: Path, *arguments: str, modes: Sequence[str] = ("regular", "reverse")) -> Both:
+    """Start mitmdump as a regular proxy and, beside it, as a reverse proxy to `origin` (or with it as next proxy)."""
+    ports = {mode: free_port() for mode in modes}
+    specs = [f"{MODES[mode].format(origin)}@127.0.0.1:{port}" for mode, port in ports.items()]
+    more = [part for spec in specs[1:] for part in ("--mode", spec)]
+    process = Mitmdump([*more, *arguments], confdir=confdir, mode=specs[0], wait=False)
+    for port in ports.values():
+        process.wait_log(rf"listening at \S*127\.0\.0\.1:{port}\b")
     return Both(process, ports)

@@ -18,6 +18,7 @@ class Received:
     version: str
     headers: list[tuple[str, str]]
     body: bytes = b""
+    trailers: list[tuple[str, str]] = field(default_factory=list)
 
     def get(self, name: str) -> str | None:
         """Give a field's lines joined, None when absent."""
@@ -135,8 +136,9 @@ def _read_body(rfile: Any, request: Received) -> bytes:
     while size := int(rfile.readline().split(b";")[0], 16):
         body += rfile.read(size)
         rfile.readline()
-    while rfile.readline().strip():
-        pass
+    while text := rfile.readline().decode("latin-1").rstrip("\r\n"):
+        name, _, value = text.partition(":")
+        request.trailers.append((name, value.strip()))
     return body
 
 

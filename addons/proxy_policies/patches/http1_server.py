@@ -6,8 +6,10 @@ chunked bodies to HTTP/1.0 clients, takes heads of any size, and drops the
 connection after every error. Here each of these follows RFC 9112.
 """
 
+import time
+
 from mitmproxy import http
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
@@ -26,6 +28,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
+from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import resets
 from proxy_policies.patches.bodies import Bodies
 from proxy_policies.patches.lingering import Lingering
@@ -46,6 +49,7 @@ from proxy_policies.validity import Invalid
 HALF_CLOSED = 60.0
 """Seconds without a byte of the answer after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
 SPLITS = "the answer that an addon made has a line end or NUL in its head"
+_refused = Throttle()
 DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
 
@@ -118,7 +122,7 @@ class Server(Bodies, Lingering):
         return any(isinstance(layer, HttpLayer) and layer.mode is HTTPMode.transparent for layer in self.context.layers)
 
     def _refuse(self, error: Invalid) -> CommandGenerator[None]:
-        yield commands.Log(f"{human.format_address(self.conn.peername)}: {error}")
+        yield from told(self.conn, error)
         response = error_response(error.status, str(error))
         response.headers["Connection"] = "close"
         yield commands.SendData(self.conn, head_of(response) + (response.raw_content or b""))
@@ -263,6 +267,13 @@ class Server(Bodies, Lingering):
         if data := self._framed(response.raw_content or b""):
             yield commands.SendData(self.conn, data)
         yield from self._send_end()
+
+
+def told(peer: Connection, error: Invalid) -> CommandGenerator[None]:
+    """Log that a request was refused; one of many."""
+    line = f"{human.format_address(peer.peername)}: {error}"
+    if admitted := _refused.admit(line, time.monotonic()):
+        yield commands.Log(admitted)
 
 
 def kept_request(request: http.Request) -> http.Request:

@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpConnectedHook
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
 from proxy_policies.addresses import format_target
+from proxy_policies.log_lines import printable
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
@@ -85,7 +86,7 @@ class ConnectsFirst(layers.HttpStream):
 
     def _refuse(self, error: str) -> CommandGenerator[None]:
         host, port, *_ = self.context.server.address or ("", 0)
-        text = f"cannot connect to {format_target(host, port)}: {error}\n"
+        text = f"cannot connect to {format_target(host, port)}: {printable(error)}\n"
         fields = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
         self.flow.response = http.Response.make(status_for(error), text, fields)
         self._handle_event = self.state_errored

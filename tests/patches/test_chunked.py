@@ -1,0 +1,52 @@
+"""Chunked bodies: every way of cutting them into pieces gives the same; what is broken is refused."""
+
+import itertools
+
+import h11
+import pytest
+from h11._receivebuffer import ReceiveBuffer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.patches.chunked import ChunkedReader
+from proxy_policies.validity import Invalid
+
+WHOLE = b'3\r\nabc\r\n0000A ; x="y"\r\n0123456789\r\n1\t\r\nz\r\n0;end\r\nX-Sum: 1\r\nHost: no\r\n\r\n'
+
+
+def read(pieces: list[bytes]) -> tuple[bytes, ChunkedReader, bytes]:
+    """Feed pieces, and give the body, the reader and what was not read; the body may be without an end."""
+    reader, buf, body = ChunkedReader(), ReceiveBuffer(), b""
+    for piece in pieces:
+        buf += piece
+        while (part := reader(buf)) is not None:
+            if isinstance(part, h11.EndOfMessage):
+                return body, reader, bytes(buf)
+            body += part.data
+    return body, reader, b"no end"
+
+
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=6))
+def test_however_it_is_cut(cuts: list[int]) -> None:
+    ends = [0, *sorted(cuts), len(WHOLE)]
+    pieces = [WHOLE[start:end] for start, end in itertools.pairwise(ends)]
+    body, reader, left = read([*pieces[:-1], pieces[-1] + b"GET"])
+    assert (body, reader.trailers, left) == (b"abc0123456789z", ((b"X-Sum", b"1"),), b"GET")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *(b"\r\n", b"x\r\n", b"-1\r\n", b"0x1\r\n", b" 3\r\nabc\r\n", b"3 x\r\nabc\r\n", b"1" * 17 + b"\r\n"),
+        *(b"3\r\nabcd\r\n", b"3\r\nabc\n0\r\n\r\n", b"3;a\x01\r\nabc\r\n", b"3;a\nb\r\nabc\r\n", b"3\n\r\n"),
+        *(b"0\r\nX\r\n\r\n", b"0\r\nX: a\x00\r\n\r\n", b"0\r\n X: a\r\n\r\n"),
+    ],
+)
+def test_what_is_broken_is_refused(broken: bytes) -> None:
+    with pytest.raises((h11.RemoteProtocolError, Invalid)):
+        read([broken])
+
+
+def test_an_end_of_file_is_no_end() -> None:
+    with pytest.raises(h11.RemoteProtocolError):
+        ChunkedReader().read_eof()
