@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 PATIENCE = 6.0  # seconds that a process has to end when it is asked to
 SHORT_LIFE = 10.0  # seconds; who lived longer died of something new
@@ -69,10 +70,14 @@ class Children:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._guard = Guard()
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._worked: set[str] = set()
         self.stopping = asyncio.Event()
+
+    @cached_property
+    def _guard(self) -> Guard:
+        """Made with the first process, when signals are heard already."""
+        return Guard()
 
     async def keep(self, command: Command) -> int:
         """Run a process, again and again; returns once it is to stop, or with its exit code if it never worked."""

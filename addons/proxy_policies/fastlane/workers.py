@@ -53,10 +53,10 @@ class Supervisor:
         first = asyncio.ensure_future(self._keep(1))
         stop, works = (asyncio.ensure_future(event.wait()) for event in (self._children.stopping, self._one_works))
         await asyncio.wait([first, stop, works], return_when=asyncio.FIRST_COMPLETED)
-        rest = range(2, self._count + 1) if works.done() and not stop.done() else ()
+        rest = range(2, self._count + 1) if works.done() and not self._children.stopping.is_set() else ()
         others = [asyncio.ensure_future(self._keep(number)) for number in rest]
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
-        refused = 0 if stop.done() else first.result()
+        refused = 0 if self._children.stopping.is_set() else first.result()
         await self._children.end(self._grace + LATE)
         await asyncio.gather(first, *others)
         self._children.close()
