@@ -3,5 +3,6 @@
 from proxy_policies.chain import chain
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.reverse_tunnel.addon import Home
+from proxy_policies.signals.addon import Signals
 
-addons = chain(PolicyFile(), Home())
+addons = chain(PolicyFile(), Home(), Signals())

@@ -3,5 +3,6 @@
 from proxy_policies.chain import chain
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.reverse_tunnel.addon import Work
+from proxy_policies.signals.addon import Signals
 
-addons = chain(PolicyFile(), Work())
+addons = chain(PolicyFile(), Work(), Signals())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterator
 from functools import cached_property
@@ -18,6 +19,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies import dial
 from proxy_policies.addresses import format_target
 from proxy_policies.later import later
+from proxy_policies.log_lines import Throttle
 from proxy_policies.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options, services
 from proxy_policies.reverse_tunnel.names import Address
@@ -46,7 +48,8 @@ class _End(ABC):
         self._known: identity.Credentials | None = None
         self._tasks = Tasks()
         self._lock = asyncio.Lock()
-        self._seen: object = None  # of the certificate's files
+        self._loaded: object = None  # the options and the certificate's files as they were then
+        self._throttle = Throttle(3600.0)
         self._warned_on: datetime.date | None = None
         self._is_running = False
         self._has_begun = False
@@ -64,10 +67,15 @@ class _End(ABC):
             self._tasks.spawn(self._apply())
 
     def _load(self) -> None:
-        """Read who we are. Raises ValueError."""
-        self._seen = identity.look_at(self.how()[0])
-        self._known = identity.load(self.kind, *self.how())
+        """Read who we are, if that changed; a certificate of the same name ends no connection. Raises ValueError."""
+        how, seen = self.how(), identity.look_at(self.how()[0])
+        if seen and (how, seen) == self._loaded:
+            return
+        before, self._known = self._known, identity.load(self.kind, *how)
+        self._loaded = how, seen
         self._warn_of_end()
+        if before is not None and before.name == self._known.name is not None:
+            self.renew(self._known)
 
     def _warn_of_end(self) -> None:
         now = datetime.datetime.now(datetime.UTC)
@@ -84,18 +92,18 @@ class _End(ABC):
 
     def _look_again(self) -> None:
         before = self.credentials
-        if identity.look_at(self.how()[0]) == self._seen:
-            self._warn_of_end()
-            return
         try:
             self._load()
         except ValueError as error:  # half of it is written, or it is gone: the old one is good still
-            logger.warning(f"{self.kind}: the certificate has changed on disk and is not taken up: {error}")
+            line = f"{self.kind}: the certificate has changed on disk and is not taken up: {error}"
+            if said := self._throttle.admit(line, time.monotonic()):
+                logger.warning(said)
+            return
+        if self.credentials is before:
+            self._warn_of_end()
             return
         logger.info(f"{self.kind}: the certificate of {self.credentials.name} is taken up as it is on disk now")
-        if self.credentials.name == before.name:
-            self.renew(self.credentials)
-        else:
+        if self.credentials.name != before.name:
             self._tasks.spawn(self._apply())
 
     def _is_wanted(self) -> bool:
