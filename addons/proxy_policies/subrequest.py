@@ -20,12 +20,17 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 60.0
 """Seconds after which an unanswered request of our own is given up, as nginx's proxy_read_timeout."""
 
-_ours: WeakKeyDictionary[Flow, str] = WeakKeyDictionary()
+_ours: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
 
 
 def purpose(flow: Flow) -> str:
     """Say what a flow of our own is for; empty for everybody else's."""
-    return _ours.get(flow, "")
+    return _ours[flow][0] if flow in _ours else ""
+
+
+def template(flow: Flow) -> http.HTTPFlow | None:
+    """Return the flow that a flow of our own was made like; None for everybody else's."""
+    return _ours[flow][1] if flow in _ours else None
 
 
 async def send(like: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
@@ -37,7 +42,7 @@ async def send(like: http.HTTPFlow, fields: Fields, purpose: str, timeout: float
     if handler_type is None:
         return None
     flow = _copy(like, fields)
-    _ours[flow] = purpose
+    _ours[flow] = purpose, like
     try:
         async with asyncio.timeout(timeout):
             await handler_type(flow, ctx.options).replay()

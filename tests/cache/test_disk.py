@@ -14,6 +14,7 @@ import pytest
 from proxy_policies.cache.disk import DiskStore
 from proxy_policies.cache.index import Index
 from proxy_policies.cache.presence import boot_id
+from proxy_policies.cache.record import VERSION
 from tests.cache.cases import KEY, NOW, stored
 from tests.cache.stores import content, keep, opened
 
@@ -174,7 +175,8 @@ async def test_another_versions_entries_are_not_read(tmp_path: Path) -> None:
         assert isinstance(store, DiskStore)
         await keep(store, stored("X: y"), b"body")
         await store.lookup("")
-        store._index._db.execute("update entries set head = replace(head, '\"version\": 1', '\"version\": 0')")
+        ours, other = f'"version": {VERSION}', '"version": 0'
+        store._index._db.execute("update entries set head = replace(head, ?, ?)", (ours, other))
         assert not await store.lookup("http://example.test/")
 
 

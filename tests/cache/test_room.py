@@ -19,7 +19,8 @@ from proxy_policies.cache.freshness import Overrides
 from proxy_policies.cache.memory import LINE, MemoryStore, cost_of
 from proxy_policies.cache.purge import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
 from proxy_policies.cache.purging import parse_purge
-from proxy_policies.cache.rules import NO_TREATMENT, parse_cache_rule, treatment_of
+from proxy_policies.cache.rules import parse_cache_rule, treatment_of
+from proxy_policies.cache.treatment import NO_TREATMENT
 from proxy_policies.rules import parse_rule
 from tests.cache.cases import NOW, fields, stored
 from tests.cache.stores import keep
@@ -299,9 +300,19 @@ def test_rules_add_up() -> None:
     specs = ["//ttl=5m, ignore-query=utm_* fbclid", "//ttl=1h, stale-if-error=1d, key-header=X-Tenant", "//force"]
     rules = [parse_cache_rule(parse_rule(spec)) for spec in specs]
     treatment = treatment_of(rules, lambda _: True)
-    assert treatment.overrides == Overrides(ttl=3600, stale_if_error=86400, force=True)
+    assert treatment.overrides_for(200) == Overrides(ttl=3600, stale_if_error=86400, force=True)
+    assert treatment.overrides_for(500) == Overrides(stale_if_error=86400, force=True)
     assert treatment.key("http://x/?utm_a=1&b=2", {"x-tenant": "t"}) == "http://x/?b=2 x-tenant=t"
     assert treatment_of(rules, lambda _: False) is NO_TREATMENT
+
+
+def test_rules_say_which_answers_their_ttl_is_for() -> None:
+    specs = ["//ttl=60", "//status=404 5xx, ttl=5"]
+    treatment = treatment_of([parse_cache_rule(parse_rule(spec)) for spec in specs], lambda _: True)
+    ttls = {status: treatment.overrides_for(status).ttl for status in (200, 203, 301, 302, 308, 410, 404, 500, 503)}
+    assert ttls == dict.fromkeys((200, 203, 301, 302, 308, 410), 60.0) | dict.fromkeys((404, 500, 503), 5.0)
+    for status in (206, 303, 400, 405, 421, 428, 429, 431, 511):
+        assert treatment.overrides_for(status).ttl is None
 
 
 BAD_RULES = [
@@ -311,6 +322,12 @@ BAD_RULES = [
     ("force=1", "no value"),
     ("key-header=a b", "field name"),
     ("xyzzy", "write ttl=60"),
+    ("status=200", "write ttl=60, status=200 404"),
+    ("ttl=60, status=", "write status=200 404"),
+    ("ttl=60, status=20", "status=20: write"),
+    ("ttl=60, status=1xx", "status=1xx: write"),
+    ("ttl=60, status=200 429", "429 is never stored"),
+    ("ttl=60, statsu=200", "did you mean 'status'"),
     (" , ", "says nothing"),
 ]
 

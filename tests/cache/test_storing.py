@@ -44,7 +44,11 @@ CASES = [
     Case("an unknown status", (MAX_AGE,), True, status=299),
     Case("404", (MAX_AGE,), True, status=404),
     Case("304", (MAX_AGE,), False, status=304),
-    Case("416", (MAX_AGE,), False, status=416),
+    *(
+        Case(f"{status}, whatever it says", ("Cache-Control: public, max-age=60",), False, status=status)
+        for status in (407, 408, 412, 416, 417, 421, 425, 426, 428, 429, 431, 511)
+    ),
+    *(Case(f"{status}", (MAX_AGE,), True, status=status) for status in (400, 401, 403, 405, 451, 500, 503)),
     Case("interim", (MAX_AGE,), False, status=103),
     Case("206", (MAX_AGE, "Content-Range: bytes 0-1/2"), True, status=206),
     Case("206 without Content-Range", (MAX_AGE,), False, status=206),
@@ -55,6 +59,14 @@ CASES = [
     Case("Authorization and must-revalidate", (f"{MAX_AGE}, must-revalidate",), True, ("Authorization: x",)),
     Case("Set-Cookie", (MAX_AGE, "Set-Cookie: a=b"), True),
     Case("strict: Set-Cookie", (MAX_AGE, "Set-Cookie: a=b"), False, strict=True),
+    Case("a guess, and Set-Cookie", ("Last-Modified: @-60", "Set-Cookie: a=b"), True),
+    Case(
+        "strict, shared by a rule",
+        (MAX_AGE, "Set-Cookie: a=b"),
+        True,
+        strict=True,
+        overrides=Overrides(share_cookies=True),
+    ),
     Case("strict: Cookie", (MAX_AGE,), False, ("Cookie: a=b",), strict=True),
     Case("strict: public", (f"{MAX_AGE}, public", "Set-Cookie: a=b"), True, ("Cookie: a=b",), strict=True),
     Case("HEAD", (MAX_AGE,), False, method="HEAD"),
@@ -90,6 +102,24 @@ def test_what_may_not_be_stored_is_not_read_for_its_dates() -> None:
 
     request, response = fields(), fields("Cache-Control: no-store", "Date: today")
     assert not may_store(Exchange("GET", KEY, request, parse_request(request)), 200, response, read)
+
+
+COOKIES: list[tuple[str, Overrides, list[str]]] = [
+    ("max-age=60", NO_OVERRIDES, []),
+    ("max-age=60", Overrides(force=True), []),
+    ("max-age=60", Overrides(share_cookies=True), ["Set-Cookie", "Set-Cookie2"]),
+    ("max-age=60, public", NO_OVERRIDES, ["Set-Cookie", "Set-Cookie2"]),
+    ('max-age=60, public, no-cache="set-cookie"', NO_OVERRIDES, ["Set-Cookie2"]),
+    ('max-age=60, public, private="Set-Cookie, set-cookie2"', NO_OVERRIDES, []),
+    ('max-age=60, private="x"', NO_OVERRIDES, []),
+]
+
+
+@pytest.mark.parametrize(("said", "overrides", "kept"), COOKIES)
+def test_cookies_are_kept_only_for_everybody(said: str, overrides: Overrides, kept: list[str]) -> None:
+    response = fields("Set-Cookie: a=b", "Set-Cookie2: c=d", f"Cache-Control: {said}")
+    names = [name for name, _ in stored_fields(response, parse_response(response), overrides)]
+    assert names == [*kept, "Cache-Control"]
 
 
 def test_what_is_left_out() -> None:

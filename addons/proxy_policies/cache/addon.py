@@ -54,7 +54,9 @@ class Cache:
     )
     cache_max_object = Setting("16m", parse_size, "Largest body that is stored.")
     cache_strict = Setting(
-        "off", parse_switch, "Take what carries cookies for personal, unless the origin says public."
+        "off",
+        parse_switch,
+        "Store nothing that sets a cookie or was asked for with one, unless the origin says public.",
     )
     cache_purge = Setting(
         "off",
@@ -64,7 +66,7 @@ class Cache:
     cache_rules: Setting[tuple[CacheRule, ...]] = Setting(
         (),
         parse_rules(parse_cache_rule),
-        "/flow-filter/ttl=60, stale-if-error=1h, ignore-query=utm_*, bypass or force.",
+        "/flow-filter/ttl=60, status=200 404, stale-if-error=1h, ignore-query=utm_*, share-cookies, bypass or force.",
     )
 
     def __init__(self) -> None:
@@ -109,15 +111,19 @@ class Cache:
                 await asyncio.wait_for(self.desk.store.close(), CLOSING)
             self.desk, self._chosen = None, None
 
+    @idle_without("cache_purge")
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Answer a PURGE before its body, which might be streamed to the origin."""
+        if purging.is_purge(flow, self.cache_purge):
+            await purging.answer_purge(self.desk, flow, self.cache_purge)
+
     @idle_without("desk")
     @convenience
     async def request(self, flow: http.HTTPFlow) -> None:
-        """Look up, and answer or send on."""
-        if self.desk is None or asking.is_idle(flow):
-            return
+        """Look up, and answer or send on. A PURGE comes here only if an addon before us failed in `requestheaders`."""
         if purging.is_purge(flow, self.cache_purge):
             await purging.answer_purge(self.desk, flow, self.cache_purge)
-        else:
+        elif self.desk is not None and not asking.is_idle(flow):
             await asking.ask(self.desk, flow)
 
     @idle_without("desk")

@@ -28,11 +28,10 @@ from proxy_policies.cache.flows import (
     TAKEOVER,
     Desk,
     Visit,
+    begin_visit,
     behind,
     offer_variants,
     put,
-    request_of,
-    sent_of,
 )
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
@@ -41,8 +40,7 @@ from proxy_policies.cache.status import CacheStatus
 async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
     """Answer a request from the store, or send it on with what the decision adds."""
     treatment = treatment_of(desk.rules, lambda rule: rule.matches(flow))
-    request = request_of(flow, treatment)
-    visit = Visit(request, Miss(Why.URI_MISS), treatment, time.time(), sent_of(flow.request), subrequest.purpose(flow))
+    visit = begin_visit(flow, treatment, time.time())
     known = exchange.of(flow)
     known.stored, known.awaited = visit, visit.purpose == REFETCH
     visit.decision = _kept_out(flow, visit) or await _decide(desk, visit)
@@ -173,8 +171,8 @@ def unasked(desk: Desk, flow: http.HTTPFlow) -> Visit | None:
     if flow.request.timestamp_end is not None or ctx.options.server_replay:
         return None
     treatment, now = treatment_of(desk.rules, lambda rule: rule.matches(flow)), time.time()
-    request = request_of(flow, treatment)
-    visit = Visit(request, decide(request, (), now), treatment, now, sent_of(flow.request))
+    visit = begin_visit(flow, treatment, now)
+    visit.decision = decide(visit.request, (), now)
     exchange.of(flow).stored = visit
     return visit
 

@@ -48,11 +48,13 @@ class Stored:
     """The part of the representation held, when it is not the whole (section 3.3)."""
     tags: frozenset[str] = frozenset()
     overrides: Overrides = NO_OVERRIDES
+    personal: bool = False
+    """It set a cookie or was asked for with one, and nothing says that it is for everybody."""
     facts: Facts = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         fields = Fields(self.fields.raw)  # a copy: what Fields remembers of its lines would double an entry's memory
-        facts = read_facts(self.status, fields, self.requested_at, self.received_at, self.overrides)
+        facts = read_facts(self.status, fields, self.requested_at, self.received_at, self.overrides, self.personal)
         object.__setattr__(self, "facts", facts)
 
     def age(self, now: float) -> float:

@@ -4,22 +4,27 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import exchange
+from proxy_policies import exchange, subrequest
+from proxy_policies.addresses import plain_address
 from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.answer import Answer
 from proxy_policies.cache.collapsing import Flight, Outcome, Tower
-from proxy_policies.cache.decision import Decision, Request, Why
+from proxy_policies.cache.decision import Decision, Miss, Request, Why
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.keeping import CodedVariants
-from proxy_policies.cache.key import Target, key_of
-from proxy_policies.cache.rules import NO_TREATMENT, CacheRule, Treatment
+from proxy_policies.cache.key import Target, key_of, normal_authority
+from proxy_policies.cache.own_fields import Client, own_fields
+from proxy_policies.cache.rules import CacheRule
 from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
+from proxy_policies.cache.treatment import NO_TREATMENT, Treatment
 from proxy_policies.fields import Fields, RawFields
+from proxy_policies.patches.asked_host import asked_host
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ class Desk:
 
 
 class Sent(NamedTuple):
-    """What of a request its key is made of, just as it lies there: while that is the same, the key is."""
+    """What of a request its target is read from, just as it lies there: while that is the same, the target is."""
 
     scheme: bytes
     host: str
@@ -67,7 +72,8 @@ class Visit:
     treatment: Treatment
     asked_at: float
     sent: Sent
-    """What the request's key was made of."""
+    target: str
+    """`key_of` what `sent` is for."""
     purpose: str = ""
     """What a request of our own is for."""
     flight: Flight | None = None
@@ -88,18 +94,75 @@ def sent_of(request: http.Request) -> Sent:
     return Sent(data.scheme, data.host, data.port, data.path, data.authority, data.http_version, request.headers.fields)
 
 
-def key_of_flow(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> str:
-    """Compute the cache key of what is sent upstream."""
-    request = flow.request
-    target = Target(request.scheme, request.host, request.port, request.path, request.host_header or "")
-    return treatment.key(key_of(target), request.headers)
+def target_of(flow: http.HTTPFlow) -> Target:
+    """See whom a request is for, and how its origin is asked."""
+    data, client = flow.request.data, flow.client_conn
+    scheme = data.scheme.decode("latin-1")
+    hosts = (value for name, value in data.headers.fields if name.lower() == b"host")
+    return Target(
+        # Reverse mode alone tells apart what the client asks for and what the origin is asked.
+        ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,
+        (asked_host(flow.request) or "").encode("utf-8", "surrogateescape"),
+        data.path,
+        scheme,
+        data.host,
+        data.port,
+        (*hosts, data.authority) if data.authority else tuple(hosts),
+        # Of two names mitmproxy tells the origin its own choice first, then the client's.
+        (flow.server_conn.sni or client.sni or "") if scheme == "https" else "",
+    )
 
 
-def request_of(flow: http.HTTPFlow, treatment: Treatment = NO_TREATMENT) -> Request:
-    """See a flow's request as the cache does."""
+def key_of_flow(flow: http.HTTPFlow, target: Target, treatment: Treatment = NO_TREATMENT) -> str:
+    """Compute the cache key of a request: its target, what we say besides, and what rules put in or leave out.
+
+    A request of our own has the key of the one that it was made like.
+    """
+    like = subrequest.template(flow)
+    asked = visit_of(like) if like is not None else None
+    if asked is not None:
+        return asked.request.key
+    return treatment.key(key_of(target), flow.request.headers, _own_fields(flow, target))
+
+
+def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
+    received, client = exchange.of(flow).received, flow.client_conn
+    if received is None:
+        return ""
+    scheme = target.scheme.lower()
+    peer = plain_address(client.peername[0]) if client.peername else ""
+    said = Client(scheme, normal_authority(scheme, target.authority), peer)
+    # A flow that is replayed says all that we said when it was recorded.
+    states_uri = isinstance(client.proxy_mode, ReverseMode) or flow.is_replay == "request"
+    return own_fields(received.raw, flow.request.headers.fields, said, states_uri=states_uri)
+
+
+def request_of(flow: http.HTTPFlow, target: Target, treatment: Treatment = NO_TREATMENT) -> Request:
+    """See a flow's request as the cache does; its method as it came: methods are case-sensitive."""
     request = flow.request
     has_body = bool(request.stream or request.raw_content)
-    return Request(request.method, key_of_flow(flow, treatment), Fields(request.headers.fields), has_body)
+    method = request.data.method.decode("latin-1")
+    return Request(method, key_of_flow(flow, target, treatment), Fields(request.headers.fields), has_body)
+
+
+CREDENTIALS = (b"authorization", b"cookie")
+
+
+def request_as_sent(flow: http.HTTPFlow, visit: Visit) -> Request:
+    """See the request as its client asked, with the credentials that an addon after us has put on it.
+
+    mitmproxy's stickycookie and stickyauth do, after the look-up: the answer is the one to a request with them.
+    """
+    known = visit.request.fields
+    added = [line for line in flow.request.headers.fields if line[0].lower() in CREDENTIALS and line not in known.raw]
+    return replace(visit.request, fields=Fields((*known.raw, *added))) if added else visit.request
+
+
+def begin_visit(flow: http.HTTPFlow, treatment: Treatment, now: float) -> Visit:
+    """Begin to deal with a flow of which nothing is known to be stored."""
+    target, purpose = target_of(flow), subrequest.purpose(flow)
+    request = request_of(flow, target, treatment)
+    return Visit(request, Miss(Why.URI_MISS), treatment, now, sent_of(flow.request), key_of(target), purpose)
 
 
 async def put(flow: http.HTTPFlow, answer: Answer, body: Body) -> None:

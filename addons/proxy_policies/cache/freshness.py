@@ -27,6 +27,8 @@ class Overrides:
     stale_if_error: float | None = None
     force: bool = False
     """Store and reuse although the response says no-store, private or no-cache."""
+    share_cookies: bool = False
+    """Take what sets a cookie, or was asked for with one, for everybody's, as `public` in the response does."""
     undated_304: bool = False
     """Take a response without Last-Modified for unmodified since any date a client names."""
 
@@ -48,6 +50,8 @@ class Facts:
     last_modified: float | None
     etag: str | None
     overrides: Overrides = NO_OVERRIDES
+    personal: bool = False
+    """It set a cookie or was asked for with one, and nothing says that it is for everybody: see `is_shared`."""
 
     @property
     def validates_always(self) -> bool:
@@ -73,14 +77,26 @@ class Facts:
         return rule if rule is not None else None if said is None else float(said)
 
 
+def is_shared(said: ResponseDirectives, overrides: Overrides) -> bool:
+    """Return whether what carries cookies is said to be for everybody: by `public` (section 5.2.2.9) or a rule."""
+    return said.public or overrides.share_cookies
+
+
 def read_facts(
-    status: int, fields: Fields, requested_at: float, received_at: float, overrides: Overrides = NO_OVERRIDES
+    status: int,
+    fields: Fields,
+    requested_at: float,
+    received_at: float,
+    overrides: Overrides = NO_OVERRIDES,
+    personal: bool = False,
 ) -> Facts:
     """Read a response's facts; the times are when it was asked for and when its head came."""
     directives = parse_response(fields)
     date = _date(fields, received_at)
     last_modified = _parse(fields, "last-modified", received_at)
     lifetime, heuristic = _lifetime(status, fields, directives, date, last_modified, received_at, overrides)
+    if heuristic and personal:
+        lifetime = 0.0  # no guess at what may be one client's (section 7.3)
     return Facts(
         directives,
         lifetime,
@@ -90,6 +106,7 @@ def read_facts(
         last_modified,
         next(iter(fields.lines("etag")), None),
         overrides,
+        personal,
     )
 
 
@@ -158,9 +175,9 @@ def current_age(facts: Facts, received_at: float, now: float) -> float:
 def may_be_stale(facts: Facts) -> bool:
     """Say whether staleness may be accepted at all: by a request's max-stale, or when the origin is out of reach.
 
-    s-maxage forbids it as proxy-revalidate does (section 5.2.2.10).
+    s-maxage forbids it as proxy-revalidate does (section 5.2.2.10); and nobody guesses at what may be one client's.
     """
-    return not facts.forbids_stale and facts.directives.s_maxage is None
+    return not (facts.forbids_stale or facts.personal) and facts.directives.s_maxage is None
 
 
 def stale_while_revalidating(facts: Facts, staleness: float) -> bool:
@@ -176,7 +193,8 @@ def stale_on_error(facts: Facts, staleness: float, request: RequestDirectives) -
     """Say whether an answer this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
     if facts.forbids_stale or request.no_cache:
         return False
-    windows = [window for window in (facts.stale_if_error, request.stale_if_error) if window is not None]
+    asked = None if facts.personal else request.stale_if_error
+    windows = [window for window in (facts.stale_if_error, asked) if window is not None]
     if windows:
         return staleness <= max(windows)
     return may_be_stale(facts) and staleness <= STALE_WHEN_DISCONNECTED

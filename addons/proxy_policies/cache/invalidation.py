@@ -1,8 +1,8 @@
 """What an unsafe request makes invalid (RFC 9111, section 4.4)."""
 
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
-from proxy_policies.cache.key import url_of
+from proxy_policies.cache.key import normal_url, origin_url_of, url_of
 from proxy_policies.fields import Fields
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
@@ -13,20 +13,28 @@ def invalidated(method: str, key: str, status: int, response: Fields) -> list[st
     if method in SAFE_METHODS or not 200 <= status < 400:
         return []
     url = url_of(key)
-    via = key[len(url) :]
+    asked = key[len(url) :]
     keys = [key]
     for name in ("location", "content-location"):
         for value in response.lines(name)[:1]:
-            other = _same_origin(url, value)
+            other = _same_origin(url, origin_url_of(key), value)
             if other:
-                keys.append(other + via)
+                keys.append(other + asked)
     return list(dict.fromkeys(keys))
 
 
-def _same_origin(url: str, reference: str) -> str | None:
+def _same_origin(url: str, origin_url: str, reference: str) -> str | None:
+    """Resolve a location as the client's URL; one that an origin writes with its own authority is the client's, too."""
     try:
-        target = urljoin(url, reference).partition("#")[0]
-        same = urlsplit(target)[:2] == urlsplit(url)[:2]
+        target = normal_url(urljoin(url, reference))
     except ValueError:
         return None
-    return target if same else None
+    for base in (url, origin_url):
+        if target is not None and _origin(target) == _origin(base):
+            return _origin(url) + target[len(_origin(base)) :]
+    return None
+
+
+def _origin(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.partition("/")[0]

@@ -13,7 +13,7 @@ async def join(store: Store, part: Stored, limit: int) -> Stored | None:
     old = ranges.adjoining(others, part)
     if old is None or old.span is None or part.span is None:
         return None
-    joined = joined_entry(part, ranges.joined(old.span, part.span))
+    joined = joined_entry(part, ranges.joined(old.span, part.span)).changed(personal=old.personal or part.personal)
     first, second = sorted((old, part), key=lambda entry: entry.span.first if entry.span else 0)
     bodies = await store.body(first), await store.body(second)
     if joined.size > limit or bodies[0] is None or bodies[1] is None:

@@ -1,10 +1,12 @@
-"""What a stored response is filed under: the effective URI, and Vary (RFC 9111, sections 2 and 4.1).
+"""What a stored response is filed under: the target URI, and Vary (RFC 9111, sections 2 and 4.1).
 
-Only what the origin itself is asked for is in the key: scheme, authority and
-target as they are sent upstream. No other field selects an answer
-(X-Forwarded-Host, X-Original-URL, X-HTTP-Method-Override …) unless `Vary` names it.
+The URI is the one the client asked for: with its Host, absolute-form authority or :authority, also where the origin is
+asked under another name. What else an origin is told follows it wherever it differs: the address that is dialled, the
+Host that is sent, the server name of TLS, and what the proxy itself says (`own_fields`). No other field of the client's
+selects an answer (Cookie, X-HTTP-Method-Override …) unless `Vary` names it.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -19,51 +21,123 @@ Selecting = tuple[tuple[str, str], ...]
 
 
 class Target(NamedTuple):
-    """Whom a request is for: `host` and `port` are what is dialled, `authority` is what Host or :authority says."""
+    """Whom a request is for, and how its origin is asked; authorities are bytes as sent, never normalised."""
 
     scheme: str
-    host: str
-    port: int
-    path: str
+    """Of the client's URI."""
+    authority: bytes
+    """Of the client's URI (RFC 9110, section 7.1); empty: the client named none."""
+    path: bytes
     """Path and query as sent; `*` for the server as a whole."""
-    authority: str = ""
-    """Empty: the same as host and port."""
+    origin_scheme: str
+    host: str
+    """Dialled, as `port` is."""
+    port: int
+    sent: tuple[bytes, ...]
+    """Every authority the origin is told: Host lines, :authority or that of an absolute target."""
+    sni: str = ""
+    """Server name of TLS to the origin; empty: none."""
 
 
-@lru_cache(maxsize=64)
-def authority_of(scheme: str, host: str, port: int) -> str:
-    """Write host and port as a normalised authority: lower case, no default port, IPv6 in brackets."""
-    name = host.lower().rstrip(".") or host
-    name = f"[{name}]" if ":" in name and not name.startswith("[") else name
-    return name if port == DEFAULT_PORTS.get(scheme) else f"{name}:{port}"
+# Text in keys is Latin-1, a character for each byte; what would be read as something else is escaped by a character
+# that is none of those, so that no two targets have the same key.
+_ESCAPE = "\N{SYMBOL FOR ESCAPE}"
+_AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z!$&'()*+;=._~%-]+)(?::([0-9]{0,5}))?")
+"""A host, perhaps with a port (RFC 3986, section 3.2); what is none is kept as it came."""
+_UNUSUAL = re.compile(r"[^0-9A-Za-z!$&'()*+;=._~%:\[\]-]")
+_URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 
 
-@lru_cache(maxsize=64)
-def _normal_authority(scheme: str, authority: str) -> str:
-    host, colon, port = authority.rpartition(":")
-    if not colon or not (port == "" or port.isdigit()) or host.endswith(":"):
-        host, port = authority, ""
-    number = int(port[:6]) if port else DEFAULT_PORTS.get(scheme, 0)
-    return authority_of(scheme, host, number)
+def _escaped(text: str, unwanted: re.Pattern[str]) -> str:
+    return unwanted.sub(lambda match: f"{_ESCAPE}{ord(match[0]):02x}", text)
 
 
-def key_of(target: Target) -> str:
-    """Write the cache key: the effective URI, and ` via host:port` when its authority is not what is dialled.
+@lru_cache(maxsize=256)
+def normal_authority(scheme: str, authority: bytes) -> str:
+    """Write an authority so that equivalent ones are equal: lower case, no default port (RFC 9110, section 4.2.3).
 
-    With the address in the key, a client that names a victim in `Host` on the way to an
-    address of its own choosing fills an entry that nobody else reads.
+    Nothing else is equivalent: not a dot at the end, nor a name in Unicode to the same in Punycode.
     """
-    scheme = target.scheme.lower()
-    dialled = authority_of(scheme, target.host, target.port)
-    named = _normal_authority(scheme, target.authority) if target.authority else dialled
-    path = target.path.partition("#")[0].replace(" ", "%20") or "/"  # what follows a space is ours to say
-    url = f"{scheme}://{named}{path if path.startswith('/') else '/' + path}"
-    return url if named == dialled else f"{url} via {dialled}"
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        return _escaped(authority.decode("latin-1"), _UNUSUAL)
+    host, port = match[1].lower().decode("ascii"), (match[2] or b"").decode("ascii")  # bytes.lower() knows ASCII only
+    return host if port in ("", str(DEFAULT_PORTS.get(scheme))) else f"{host}:{port}"
+
+
+@lru_cache(maxsize=256)
+def authority_of(scheme: str, host: str, port: int) -> str:
+    """Write the host and port that are dialled as a normalised authority, IPv6 in brackets."""
+    raw = host.encode("utf-8", "surrogateescape")
+    name = raw if raw.startswith(b"[") or b":" not in raw else b"[%s]" % raw
+    return normal_authority(scheme, b"%s:%d" % (name, port))
+
+
+_SPACE = re.compile(" ")
+
+
+def _path_of(path: bytes) -> str:
+    """Write path and query as they are; an empty path is `/` (RFC 9110, section 4.2.3)."""
+    text = _escaped(path.decode("latin-1"), _SPACE)
+    if text.startswith("/"):
+        return text
+    return f"/{text}" if text[:1] in ("", "?") else f"/{_ESCAPE}{text}"
+
+
+@lru_cache(maxsize=1024)
+def key_of(target: Target) -> str:
+    """Write the cache key: the client's URI, then after a space how its origin is asked, where that says any more.
+
+    ` at ORIGIN`: under its own name, as in reverse mode. ` via ORIGIN`: another address is dialled, Host is that of the
+    URI; so a client that names a victim in Host on the way to an address of its own choosing fills an entry that
+    nobody else reads. ` host=…`: Host says something else yet. ` sni=…`: so does TLS.
+    """
+    scheme, origin_scheme = target.scheme.lower(), target.origin_scheme.lower()
+    dialled = authority_of(origin_scheme, target.host, target.port)
+    named = normal_authority(scheme, target.authority) if target.authority else dialled
+    sent = tuple(dict.fromkeys(normal_authority(origin_scheme, authority) for authority in target.sent))
+    url = f"{scheme}://{named}{_path_of(target.path)}"
+    origin = dialled if origin_scheme == scheme else f"{origin_scheme}://{dialled}"
+    if sent != (named,):
+        url += f" at {origin}" if sent == (dialled,) else f" via {origin} host={','.join(sent)}"
+    elif origin != named:
+        url += f" via {origin}"
+    return url + _server_name(target, named, dialled)
+
+
+def _server_name(target: Target, named: str, dialled: str) -> str:
+    if not target.sni:
+        return ""
+    name = authority_of("https", target.sni, DEFAULT_PORTS["https"])
+    hosts = {authority.rpartition(":")[0] if authority[-1:].isdigit() else authority for authority in (named, dialled)}
+    return "" if name in hosts | {named, dialled} else f" sni={name}"
 
 
 def url_of(key: str) -> str:
-    """Give the URI in a key, without the address it was dialled at."""
+    """Give the URI in a key, without how its origin is asked."""
     return key.partition(" ")[0]
+
+
+def origin_url_of(key: str) -> str:
+    """Give the URI by which a key's origin is asked: another than the client's in reverse mode."""
+    url, _, rest = key.partition(" ")
+    relation, _, origin = rest.partition(" ")
+    if relation != "at":
+        return url
+    scheme, _, after = url.partition("://")
+    origin = origin.partition(" ")[0]
+    path = after[len(after.partition("/")[0]) :]
+    return (origin if "://" in origin else f"{scheme}://{origin}") + path
+
+
+def normal_url(url: str) -> str | None:
+    """Write a URL as `url_of` gives that of a key; None for what is no http or https URL. The fragment goes."""
+    match = _URL.fullmatch(url.partition("#")[0])
+    if match is None:
+        return None
+    scheme = match[1].lower()
+    authority, path = (part.encode("utf-8", "surrogateescape") for part in (match[2], match[3]))
+    return f"{scheme}://{normal_authority(scheme, authority)}{_path_of(path)}"
 
 
 def without_query(key: str, globs: Sequence[str]) -> str:

@@ -1,11 +1,12 @@
 """What a purge or an invalidation is about, and which stores in flight it beats."""
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from functools import lru_cache
 
-from proxy_policies.cache.key import url_of
+from proxy_policies.cache.key import normal_authority, normal_url, origin_url_of, url_of
 from proxy_policies.fields import Fields, split_list
 
 REMEMBERED = 3600.0
@@ -18,10 +19,13 @@ TAG = "tag:"
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which stored responses are meant: one key, all variants of a URL, a glob of URLs, or a tag."""
+    """Which stored responses are meant: one key, all variants of a URL, a glob of URLs, or a tag.
+
+    A URL is the client's; `origin` is about that by which an origin is asked, and a glob about either.
+    """
 
     kind: str
-    """`key`, `url`, `glob` or `tag`."""
+    """`key`, `url`, `origin`, `glob` or `tag`."""
     value: str
 
     def matches(self, key: str, tags: Iterable[str]) -> bool:
@@ -31,10 +35,19 @@ class Selector:
                 return key == self.value
             case "url":
                 return url_of(key) == self.value
+            case "origin":
+                return url_of(key) != origin_url_of(key) == self.value
             case "glob":
-                return fnmatchcase(url_of(key), self.value)
+                pattern = _glob(self.value)
+                return bool(pattern.fullmatch(url_of(key)) or pattern.fullmatch(origin_url_of(key)))
             case _:
                 return self.value in tags
+
+
+@lru_cache(maxsize=64)
+def _glob(text: str) -> re.Pattern[str]:
+    """Read a glob of `*` and `?`; brackets are those of IPv6."""
+    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text), re.DOTALL)
 
 
 def parse_selector(text: str) -> Selector:
@@ -48,12 +61,27 @@ def parse_selector(text: str) -> Selector:
             raise ValueError("write tag:NAME")
         return Selector("tag", text[len(TAG) :].strip())
     if "*" in text:
-        return Selector("glob", text)
-    if not text.lower().startswith(("http://", "https://")):
+        return Selector("glob", _normal_glob(text))
+    url = normal_url(text)
+    if url is None:
         raise ValueError(f"{text!r} is no URL; write http://host/path, a glob such as *://host/*, or tag:NAME")
-    scheme, _, rest = text.partition("://")
+    return Selector("url", url)
+
+
+def _normal_glob(text: str) -> str:
+    """Write scheme and authority of a glob as they are in URLs of keys."""
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return text
     authority, slash, path = rest.partition("/")
-    return Selector("url", f"{scheme.lower()}://{authority.lower()}/{path if slash else ''}")
+    named = authority if "*" in authority else normal_authority(scheme.lower(), authority.encode())
+    return f"{scheme.lower()}://{named.lower()}{slash}{path}"
+
+
+def selectors_of(text: str) -> tuple[Selector, ...]:
+    """Read what a user names: a URL may be the client's or, in reverse mode, the origin's. Raises ValueError."""
+    selector = parse_selector(text)
+    return (selector, Selector("origin", selector.value)) if selector.kind == "url" else (selector,)
 
 
 def tags_of(response: Fields) -> frozenset[str]:

@@ -12,16 +12,18 @@ from mitmproxy import http
 
 from proxy_policies import trace
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.flows import Desk, key_of_flow
-from proxy_policies.cache.key import url_of
-from proxy_policies.cache.purge import Selector, parse_selector, tags_of
+from proxy_policies.cache.flows import Desk, key_of_flow, target_of
+from proxy_policies.cache.key import url_of, without_query
+from proxy_policies.cache.purge import Selector, selectors_of, tags_of
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.store import Store
+from proxy_policies.cache.treatment import NO_TREATMENT
 from proxy_policies.fields import Fields
 
 logger = logging.getLogger(__name__)
 
 METHOD = "PURGE"
+UNAUTHORIZED = "PURGE without the secret"
 SECRET_LEAST = 16
 """Characters that the secret of PURGE has at least."""
 OFF = "off"
@@ -37,30 +39,58 @@ def parse_purge(text: str) -> str:
 
 
 def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
-    """Say whether a request is a PURGE for us to answer."""
-    return bool(secret) and flow.request.method == METHOD
+    """Return whether a request is a PURGE that nobody has answered yet, and ours to answer.
+
+    In lower case, too: who passes it on to an origin that does not tell them apart lets a stranger purge there.
+    """
+    return bool(secret) and flow.request.method.upper() == METHOD and not (flow.response or flow.error)
 
 
-async def answer_purge(desk: Desk, flow: http.HTTPFlow, secret: str) -> None:
-    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, for whoever knows the secret.
+def is_authorized(authorization: Sequence[bytes], secret: str) -> bool:
+    """Return whether Authorization lines, as they came, are the one that holds the secret."""
+    scheme, _, given = authorization[0].partition(b" ") if len(authorization) == 1 else (b"", b"", b"")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(b" "), secret.encode())
+
+
+async def answer_purge(desk: Desk | None, flow: http.HTTPFlow, secret: str) -> None:
+    """Answer a PURGE whatever happens: it is never forwarded, and what goes wrong is a 401 or a 500.
 
     `Authorization: Bearer SECRET`; `Soft-Purge: 1` makes stale what would be removed.
     """
+    flow.response = _refusal()
+    try:
+        lines = [value for name, value in flow.request.headers.fields if name.lower() == b"authorization"]
+        if is_authorized(lines, secret):
+            flow.response = http.Response.make(500, b"")
+            flow.response = await _purged(desk, flow)
+        else:
+            trace.note(flow, "cache", "refused", UNAUTHORIZED)
+    except Exception:
+        logger.exception("cache: cannot purge")
+
+
+def _refusal() -> http.Response:
+    challenge = {"WWW-Authenticate": 'Bearer realm="cache"', "Cache-Status": str(CacheStatus(detail=UNAUTHORIZED))}
+    return http.Response.make(401, b"", challenge)
+
+
+async def _purged(desk: Desk | None, flow: http.HTTPFlow) -> http.Response:
+    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, and return what to answer."""
     headers = flow.request.headers
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), secret.encode()):
-        why = "PURGE without the secret"
-        challenge = {"WWW-Authenticate": 'Bearer realm="cache"', "Cache-Status": str(CacheStatus(detail=why))}
-        flow.response = http.Response.make(401, b"", challenge)
-        trace.note(flow, "cache", "refused", why)
-        return
     tags = tags_of(Fields(headers.fields))
-    meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url_of(key_of_flow(flow)))]
+    meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url) for url in _urls(desk, flow)]
     soft = headers.get("soft-purge", "") == "1"
-    count = sum([await desk.store.purge(selector, time.time(), soft) for selector in meant])
+    count = sum([await desk.store.purge(selector, time.time(), soft) for selector in meant]) if desk else 0
     fields = {"Content-Type": "text/plain", "Cache-Status": str(CacheStatus(detail=f"purged {count}"))}
-    flow.response = http.Response.make(200, f"purged {count}\n".encode(), fields)
     trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
+    return http.Response.make(200, f"purged {count}\n".encode(), fields)
+
+
+def _urls(desk: Desk | None, flow: http.HTTPFlow) -> Sequence[str]:
+    """Return the URL that is asked for as it is, and as the rules have it in keys."""
+    ignored = [glob for rule in desk.rules for glob in rule.apply(NO_TREATMENT).ignore_query] if desk else []
+    url = url_of(key_of_flow(flow, target_of(flow)))
+    return list(dict.fromkeys((url, without_query(url, ignored))))
 
 
 # The commands
@@ -133,5 +163,5 @@ async def showing(store: Store, key: str, now: float) -> list[str]:
 
 async def purging(store: Store, what: str, soft: bool, now: float) -> list[str]:
     """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
-    count = await store.purge(parse_selector(what), now, soft)
+    count = sum([await store.purge(selector, now, soft) for selector in selectors_of(what)])
     return [f"{'made stale' if soft else 'purged'}: {count}"]

@@ -3,104 +3,104 @@
 import math
 import time
 import uuid
+from typing import assert_never
 
 from mitmproxy import http
 
 from proxy_policies import exchange, trace
 from proxy_policies.body import Stage
-from proxy_policies.cache import freshness, invalidation, joining, reviving
+from proxy_policies.cache import invalidation, joining, reviving
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.decision import Pass, why_forwarded
-from proxy_policies.cache.directives import parse_request, parse_response
+from proxy_policies.cache.decision import why_forwarded
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.flows import Desk, Visit, behind, key_of_flow, land, sent_of
+from proxy_policies.cache.flows import Desk, Visit, behind, land, request_as_sent, sent_of, target_of
 from proxy_policies.cache.keeping import AtEnd, CodedVariants, Keeping
-from proxy_policies.cache.key import selecting, url_of, vary_names
-from proxy_policies.cache.purge import Selector, tags_of
+from proxy_policies.cache.key import key_of, without_query
+from proxy_policies.cache.purge import Selector
 from proxy_policies.cache.ranges import strong_validator
+from proxy_policies.cache.response_decision import (
+    DontStore,
+    Exchange,
+    Freshen,
+    Join,
+    Refetch,
+    ResponseDecision,
+    ResponseHead,
+    ServeStale,
+    Store,
+    decide_response,
+    decide_storing,
+)
 from proxy_policies.cache.status import CacheStatus
-from proxy_policies.cache.storing import Exchange, Verdict, may_store, stored_fields
-from proxy_policies.fields import Fields, format_date
+from proxy_policies.fields import Fields
 from proxy_policies.streaming import declared_length
 
 
 async def receive(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
-    """Handle the head of an origin's response: freshen, stand in, complete, or store."""
+    """Handle the head of an origin's response: decide, and carry it out."""
     if response.status_code < 200:
         return
     now = time.time()
-    await _invalidate(desk, flow, visit, response, now)
-    if await reviving.stand_in(desk, flow, visit, response, now):
-        return
-    if await reviving.validated(desk, flow, visit, response, now):
-        return
-    if await reviving.head_updated(desk, flow, visit, response, now):
-        return
-    if await reviving.completed(desk, flow, visit, response, now):
-        return
-    _store(desk, flow, visit, response, now)
-
-
-async def _invalidate(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
-    fields = Fields(response.headers.fields)
-    for key in invalidation.invalidated(flow.request.method, visit.request.key, response.status_code, fields):
-        await desk.store.purge(Selector("key", key), now)
-
-
-def _store(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
-    """Put the tap that stores into the body's way, if it may be stored, and say in Cache-Status how it went."""
-    refused = _refusal(desk, flow, visit, response)
-    verdict = Verdict(False, refused) if refused else _judge(desk, visit, response, now)
-    if verdict:
-        _keep(desk, flow, visit, response, now)
-    else:
-        # A 304 is an answer to one client's condition: the next in the crowd asks for itself.
-        land(visit, Outcome.LEFT if response.status_code == 304 else Outcome.UNSHARED)
-    _say(flow, visit, response, verdict)
-
-
-def _refusal(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> str:
-    """Say what keeps a response out that section 3 does not know of."""
-    if isinstance(visit.decision, Pass) and visit.request.method != "POST":
-        return visit.decision.detail or visit.decision.why
-    if sent_of(flow.request) != visit.sent and key_of_flow(flow, visit.treatment) != visit.request.key:
-        return "it was sent elsewhere than its URL says"
-    if (declared_length(response) or 0) > desk.max_object:
-        return "larger than cache_max_object"
-    return ""
-
-
-def _judge(desk: Desk, visit: Visit, response: http.Response, now: float) -> Verdict:
-    request, overrides = visit.request, visit.treatment.overrides
-    status, fields = response.status_code, Fields(response.headers.fields)
-    asked = parse_request(request.fields)
-    context = Exchange(request.method, url_of(request.key), request.fields, asked, desk.strict, overrides)
-    return may_store(
-        context, status, fields, lambda: freshness.read_facts(status, fields, visit.asked_at, now, overrides)
-    )
-
-
-def _entry(visit: Visit, response: http.Response, now: float) -> Stored:
-    fields = Fields(response.headers.fields)
-    kept = stored_fields(fields, parse_response(fields))
-    return Stored(
-        key=visit.request.key,
-        status=response.status_code,
-        reason=response.reason,
-        # A recipient with a clock adds the Date that is missing (RFC 9110, section 6.6.1).
-        fields=kept if "date" in kept else kept.adding("Date", format_date(now)),
-        selecting=selecting(vary_names(fields) or (), visit.request.fields),
-        requested_at=visit.asked_at,
-        received_at=now,
-        size=0,
+    await _invalidate(desk, visit, response, now)
+    judged = Exchange(
+        request=request_as_sent(flow, visit),
+        decision=visit.decision,
+        asked_at=visit.asked_at,
+        overrides_for=visit.treatment.overrides_for,
+        max_object=desk.max_object,
         id=uuid.uuid4().hex,
-        tags=tags_of(fields),
-        overrides=visit.treatment.overrides,
+        strict=desk.strict,
+        sent_elsewhere=sent_of(flow.request) != visit.sent and key_of(target_of(flow)) != visit.target,
     )
+    head = ResponseHead(response.status_code, response.reason, Fields(response.headers.fields))
+    decided = decide_response(judged, head, now)
+    if isinstance(decided, ServeStale) and not await reviving.stand_in(desk, flow, visit, response, decided, now):
+        decided = decide_storing(judged, head, now)  # the stale one is gone
+    await _carry_out(desk, flow, visit, response, decided, now)
 
 
-def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, now: float) -> None:
-    entry = _entry(visit, response, now)
+async def _carry_out(
+    desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, decided: ResponseDecision, now: float
+) -> None:
+    match decided:
+        case ServeStale():
+            pass  # done
+        case Freshen():
+            await reviving.freshen(desk, flow, visit, response, decided, now)
+        case Refetch():
+            await reviving.refetch(flow, visit, response)
+        case Join():
+            if await reviving.join(flow, visit, response, decided, await desk.store.body(decided.entry)):
+                await _pass_on(desk, flow, visit, response, decided.then, now)
+        case Store() | DontStore():
+            await _pass_on(desk, flow, visit, response, decided, now)
+        case _:
+            assert_never(decided)
+
+
+async def _invalidate(desk: Desk, visit: Visit, response: http.Response, now: float) -> None:
+    fields, request = Fields(response.headers.fields), visit.request
+    for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
+        await desk.store.purge(Selector("key", without_query(key, visit.treatment.ignore_query)), now)
+
+
+async def _pass_on(
+    desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, decided: Store | DontStore, now: float
+) -> None:
+    """Let an answer go to the client, into the store or past it, and say in Cache-Status how it went."""
+    if isinstance(decided, Store):
+        _keep(desk, flow, visit, response, decided.entry, now)
+        _say(flow, visit, response, decided)
+        return
+    if decided.removes is not None:
+        await desk.store.remove(decided.removes)
+    # A 304 is an answer to one client's condition: the next in the crowd asks for itself.
+    land(visit, Outcome.LEFT if response.status_code == 304 else Outcome.UNSHARED)
+    _say(flow, visit, response, decided)
+
+
+def _keep(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, entry: Stored, now: float) -> None:
+    """Put the tap that stores into the body's way."""
     # A POST that is stored has just invalidated what it stores.
     since = math.nextafter(now, math.inf) if visit.request.method == "POST" else visit.asked_at
 
@@ -126,14 +126,14 @@ def _length_to_complete(entry: Stored, response: http.Response) -> int | None:
     return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
 
 
-def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Verdict) -> None:
-    why, origin = why_forwarded(visit.decision), exchange.of(flow).origin
+def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, decided: Store | DontStore) -> None:
+    why, origin, is_stored = why_forwarded(visit.decision), exchange.of(flow).origin, isinstance(decided, Store)
     status = CacheStatus(
         fwd=why.value,
         fwd_status=origin.status if origin else None,
-        stored=bool(verdict),
+        stored=is_stored,
         collapsed=None if visit.waited is None else False,
-        detail="" if verdict else verdict.why,
+        detail="" if is_stored else decided.why,
     )
     fields = Fields(response.headers.fields)
     if "cache-status" in fields:
@@ -141,7 +141,8 @@ def _say(flow: http.HTTPFlow, visit: Visit, response: http.Response, verdict: Ve
         response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
     else:
         response.headers.fields = fields.adding("Cache-Status", str(status)).raw
-    trace.note(flow, "cache", "stored" if verdict else "not stored", verdict.why, fwd=why.value, key=visit.request.key)
+    verdict = "stored" if is_stored else "not stored"
+    trace.note(flow, "cache", verdict, decided.why, fwd=why.value, key=visit.request.key)
 
 
 def ended(visit: Visit) -> None:

@@ -7,7 +7,8 @@ from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.freshness import Overrides
 from proxy_policies.fields import Fields
 
-VERSION = 1
+VERSION = 2
+"""1 had other keys for reverse mode, and kept cookies."""
 
 
 def dump(entry: Stored) -> str:
@@ -27,6 +28,7 @@ def dump(entry: Stored) -> str:
             "span": asdict(entry.span) if entry.span else None,
             "tags": sorted(entry.tags),
             "overrides": asdict(entry.overrides),
+            "personal": entry.personal,
         }
     )
 

@@ -1,36 +1,15 @@
-"""`cache_rules`: what the user says of some flows, `/flow-filter/ttl=60, stale-if-error=1h, bypass, force, …`."""
+"""`cache_rules`: what the user says of some flows, `/flow-filter/ttl=60, status=200 404, bypass, force, …`."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
-from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.key import without_query
+from proxy_policies.cache.storing import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
+from proxy_policies.cache.treatment import NO_TREATMENT, Treatment, Ttl
 from proxy_policies.fields import TOKEN
 from proxy_policies.rules import Rule
 from proxy_policies.settings import parse_duration
-
-
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """What the rules that match a flow add up to; the later rule wins."""
-
-    overrides: Overrides = NO_OVERRIDES
-    bypass: bool = False
-    ignore_query: tuple[str, ...] = ()
-    key_headers: tuple[str, ...] = ()
-
-    def key(self, key: str, headers: Mapping[str, str]) -> str:
-        """Compute the key under these rules; what a key-header holds is part of it, quoted so that nothing else is."""
-        if self.ignore_query:
-            key = without_query(key, self.ignore_query)
-        for name in self.key_headers:
-            key += f" {name}={quote(headers.get(name, ''), safe='')}"
-        return key
-
-
-NO_TREATMENT = Treatment()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +31,31 @@ Change = Callable[[Treatment], Treatment]
 
 def parse_cache_rule(rule: Rule) -> CacheRule:
     """Read one rule's actions; raises ValueError naming the nearest one to a misspelt action."""
-    actions = [action.strip() for action in rule.action.split(",") if action.strip()]
+    actions = [_split(action) for action in rule.action.split(",") if action.strip()]
     if not actions:
         raise ValueError(f"{rule.spec!r} says nothing; write {_FORMS}")
-    return CacheRule(rule, tuple(_parse_action(action) for action in actions))
+    statuses = [value for name, _, value in actions if name == "status"]
+    changes = [_parse_action(*action) for action in actions if action[0] != "status"]
+    if not statuses:
+        return CacheRule(rule, tuple(changes))
+    if not any(name == "ttl" for name, _, _ in actions):
+        raise ValueError(f"{rule.spec!r}: status= says which answers ttl= is for; write ttl=60, status=200 404")
+    return CacheRule(rule, (*changes, _for_statuses(statuses)))
 
 
-def _parse_action(action: str) -> Change:
+def _split(action: str) -> tuple[str, str, str]:
     name, equals, value = (part.strip() for part in action.partition("="))
+    return name, equals, value
+
+
+def _parse_action(name: str, equals: str, value: str) -> Change:
+    action = f"{name}{equals}{value}"
     if name in _SWITCHES:
         if equals:
             raise ValueError(f"{action!r}: {name} takes no value")
         return _SWITCHES[name]
     if name not in _VALUED:
-        nearest = difflib.get_close_matches(name, [*_SWITCHES, *_VALUED], 1)
+        nearest = difflib.get_close_matches(name, [*_SWITCHES, *_VALUED, "status"], 1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"write {_FORMS}"
         raise ValueError(f"{name!r} is no action of a cache rule; {hint}")
     if not value:
@@ -81,6 +71,32 @@ def _override(**changes: object) -> Change:
         return replace(treatment, overrides=replace(treatment.overrides, **changes))  # type: ignore[arg-type]
 
     return change
+
+
+def _ttl(value: str) -> Change:
+    ttl = Ttl(parse_duration(value), DATED_BY_RULES_STATUS)
+    return lambda treatment: replace(treatment, ttls=(*treatment.ttls, ttl))
+
+
+def _for_statuses(values: Sequence[str]) -> Change:
+    """Make the rule's own ttl=, the last so far, be for these statuses."""
+    statuses = frozenset(status for value in values for text in value.split() for status in _statuses(text))
+    if not statuses:
+        raise ValueError("write status=200 404, or status=2xx")
+    return lambda treatment: replace(
+        treatment, ttls=(*treatment.ttls[:-1], replace(treatment.ttls[-1], statuses=statuses))
+    )
+
+
+def _statuses(text: str) -> frozenset[int]:
+    """Read `404`, or `4xx` for all of a class but those that are never stored; raises ValueError."""
+    if re.fullmatch("[2-5]xx", text):
+        return frozenset(range(int(text[0]) * 100, int(text[0]) * 100 + 100)) - NEVER_STORED_STATUS
+    if not re.fullmatch("[2-5][0-9][0-9]", text):
+        raise ValueError(f"status={text}: write status=200 404, or status=2xx")
+    if int(text) in NEVER_STORED_STATUS:
+        raise ValueError(f"status={text}: an answer of status {text} is never stored: it is about one request")
+    return frozenset({int(text)})
 
 
 def _bypass(treatment: Treatment) -> Treatment:
@@ -101,18 +117,19 @@ def _key_header(value: str) -> Change:
 _SWITCHES: dict[str, Change] = {
     "bypass": _bypass,
     "force": _override(force=True),
+    "share-cookies": _override(share_cookies=True),
     "undated-304": _override(undated_304=True),
 }
 _VALUED: dict[str, Callable[[str], Change]] = {
-    "ttl": lambda value: _override(ttl=parse_duration(value)),
+    "ttl": _ttl,
     "stale-while-revalidate": lambda value: _override(stale_while_revalidate=parse_duration(value)),
     "stale-if-error": lambda value: _override(stale_if_error=parse_duration(value)),
     "ignore-query": _ignore_query,
     "key-header": _key_header,
 }
 _FORMS = (
-    "ttl=60, stale-while-revalidate=5m, stale-if-error=1h, ignore-query=utm_*, key-header=X-Tenant, "
-    "bypass, force or undated-304"
+    "ttl=60, status=200 404, stale-while-revalidate=5m, stale-if-error=1h, ignore-query=utm_*, key-header=X-Tenant, "
+    "bypass, force, share-cookies or undated-304"
 )
 
 

@@ -5,16 +5,28 @@ from dataclasses import dataclass
 from urllib.parse import urljoin
 
 from proxy_policies.cache.directives import RequestDirectives, ResponseDirectives, parse_response
-from proxy_policies.cache.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Facts, Overrides
+from proxy_policies.cache.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Facts, Overrides, is_shared
 from proxy_policies.cache.key import vary_names
 from proxy_policies.fields import Fields, tokens
 
-UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 412, 415, 416, 417, 422, 428, 429,
-                                        431, 451, 500, 502, 503, 504}  # fmt: skip
+UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 415, 422, 451, 500, 502, 503, 504}
 """Statuses whose caching requirements are implemented (what must-understand asks for, section 5.2.2.3)."""
 
-NEVER_STORED_STATUS = frozenset({304, 416})
-"""A 304 updates and a 416 answers one request's range; neither is a representation to keep."""
+NEVER_STORED_STATUS = frozenset(
+    {
+        304,  # updates what is stored
+        412, 416, 417,  # one request's condition, range or expectation
+        407, 408, 421, 425, 426,  # the connection it came on: credentials, time, host, early data, protocol
+        428, 429, 431, 511,  # one client (RFC 6585, sections 3 to 6: "MUST NOT be stored by a cache")
+    }
+)  # fmt: skip
+"""Statuses that answer one request, or are about one connection or client: no representation of what the URL names."""
+
+DATED_BY_RULES_STATUS = frozenset({200, 203, 301, 302, 308, 404, 410})
+"""What a rule's ttl= is for unless its status= says otherwise: else one client's broken request, answered with an
+error, would be everybody's. nginx's proxy_cache_valid is for 200, 301, 302; Varnish's default_ttl also for 300, 307."""
+
+COOKIE_FIELDS = ("set-cookie", "set-cookie2")
 
 NOT_STORED = frozenset(
     {
@@ -35,6 +47,14 @@ class Exchange:
     asked: RequestDirectives
     strict: bool = False
     overrides: Overrides = NO_OVERRIDES
+
+    def is_personal(self, response: Fields, said: ResponseDirectives) -> bool:
+        """Return whether a response carries cookies, or was asked for with one, and is not said to be for everybody."""
+        return ("cookie" in self.request or _sets_cookie(response)) and not is_shared(said, self.overrides)
+
+
+def _sets_cookie(response: Fields) -> bool:
+    return any(name in response for name in COOKIE_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +133,11 @@ def _authorization(exchange: Exchange, said: ResponseDirectives) -> str:
 
 
 def _caution(exchange: Exchange, response: Fields, said: ResponseDirectives) -> str:
-    """Apply `cache_strict`: what carries cookies is taken for personal unless the origin says public."""
-    if said.public:
+    """Apply `cache_strict`: what carries cookies is not stored at all unless it is said to be for everybody."""
+    if not exchange.is_personal(response, said):
         return ""
-    if "set-cookie" in response:
-        return "cache_strict: the response sets a cookie"
-    return "cache_strict: the request had a cookie" if "cookie" in exchange.request else ""
+    which = "the response sets a cookie" if _sets_cookie(response) else "the request had a cookie"
+    return f"cache_strict: {which}"
 
 
 def _useless(facts: Facts) -> str:
@@ -133,8 +152,18 @@ def _because(facts: Facts) -> str:
     return f"{kind} for {facts.lifetime:.0f} s" if facts.lifetime > 0 else "to be validated"
 
 
-def stored_fields(response: Fields, said: ResponseDirectives) -> Fields:
-    """Leave out what must not be stored: hop-by-hop fields, and those that no-cache or private name (section 3.1)."""
+def end_to_end(response: Fields) -> Fields:
+    """Leave out hop-by-hop fields (section 3.1)."""
     listed = {name for line in response.lines("connection") for name in tokens(line)}
+    return response.without(NOT_STORED | listed)
+
+
+def stored_fields(response: Fields, said: ResponseDirectives, overrides: Overrides = NO_OVERRIDES) -> Fields:
+    """Leave out what must not be stored: hop-by-hop fields, those that no-cache or private name, and cookies.
+
+    Cookies stay where the response says `public`, or a rule that they are everybody's. Squid takes them out of hits
+    always; nginx, Varnish and Fastly do not store what sets one.
+    """
     named = (said.no_cache or frozenset()) | (said.private or frozenset())
-    return response.without(NOT_STORED | listed | named)
+    cookies = () if is_shared(said, overrides) else COOKIE_FIELDS
+    return end_to_end(response).without(named.union(cookies))

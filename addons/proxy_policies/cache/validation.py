@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.storing import stored_fields
-from proxy_policies.fields import Fields, parse_date, split_list
+from proxy_policies.cache.storing import end_to_end
+from proxy_policies.fields import Fields, parse_date, split_list, tokens
 
 ORIGINS_OWN = ("if-match", "if-unmodified-since")
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
@@ -12,7 +12,13 @@ ORIGINS_OWN = ("if-match", "if-unmodified-since")
 CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
 NOT_UPDATED = ("content-length",)
-"""What an update never changes (section 3.2); bodies are stored as received, so Content-Encoding may change."""
+"""What an update never changes (section 3.2)."""
+
+CONTENT_CODINGS = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "identity", "pack200-gzip", "x-compress",
+     "x-gzip", "zstd"}
+)  # fmt: skip
+"""The registered content codings (IANA, HTTP Content Coding Registry)."""
 
 
 # Section 4.3.1: sending a validation request
@@ -97,11 +103,26 @@ def selected(entries: Iterable[Stored], response: Fields, own_tags: str | None) 
     return next((entry for entry in held if entry.facts.etag and _opaque(entry.facts.etag) == _opaque(etag)), None)
 
 
+def recodes(entry: Stored, response: Fields) -> bool:
+    """Return whether a response claims another content coding than the stored body has.
+
+    Taken over, it would have every client decode what is not coded so. A coding that is none is nobody's to decode.
+    """
+    old, new = (tokens(fields.get("content-encoding")) for fields in (entry.fields, response))
+    return "content-encoding" in response and old != new and not CONTENT_CODINGS.isdisjoint({*old, *new})
+
+
 def freshened(entry: Stored, response: Fields, requested_at: float, received_at: float) -> Stored:
-    """Update a stored response by the fields of a 304, or of a 200 to HEAD (section 3.2)."""
-    update = stored_fields(response, entry.facts.directives).without(NOT_UPDATED)
-    if entry.span is not None:
-        update = update.without(["content-range"])  # it says where the new part lies, not the stored one
+    """Update a stored response by the fields of a 304, or of a 200 to HEAD (section 3.2).
+
+    Nothing is left out that is for this client only: that is for `stored_fields` to do before it is stored.
+    """
+    kept = [*NOT_UPDATED]
+    if recodes(entry, response):
+        kept.append("content-encoding")
+    if entry.span is not None or "content-range" not in entry.fields:
+        kept.append("content-range")  # it says where the new part lies, not the stored one
+    update = end_to_end(response).without(kept)
     return entry.changed(
         fields=_updated(entry.fields, update),
         requested_at=requested_at,
@@ -121,7 +142,7 @@ def head_agrees(entry: Stored, response: Fields) -> bool:
     validators = all(response.get(name) in (None, value) for name, value in facts.items())
     length = response.get("content-length")
     whole = entry.span.length if entry.span else entry.size
-    return validators and length in (None, str(whole))
+    return validators and length in (None, str(whole)) and not recodes(entry, response)
 
 
 def fields_of_304(stored: Fields) -> Fields:
