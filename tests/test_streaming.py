@@ -35,13 +35,19 @@ async def through(asked: Awaitable[None] | None) -> None:
         await asked
 
 
+async def complete(flow: http.HTTPFlow) -> None:
+    """Have a response that has come whole go through its pipeline."""
+    await through(Streaming().receive_response(flow))
+    await through(Streaming().complete_response(flow))
+
+
 def response(flow: http.HTTPFlow, fields: Mapping[str, str] = MappingProxyType({}), status: int = 200) -> http.Response:
     """Give a flow a response head just off the wire."""
     flow.response = http.Response.make(status)
     flow.response.headers = _headers(fields)
     flow.response.raw_content = flow.response.timestamp_end = None
     Exchanges().responseheaders(flow)
-    Streaming().responseheaders(flow)
+    Streaming().decide_response(flow)
     return flow.response
 
 
@@ -76,7 +82,7 @@ async def test_what_has_no_body_gets_none_from_an_encoder(context: taddons.conte
     exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
     exchange.of(flow).response_body.tap(Stage.CACHE, tap)
     head.raw_content = b""
-    await through(Streaming().response(flow))
+    await complete(flow)
     assert head.raw_content == b""
     assert head.headers["transfer-encoding"] == "chunked"
     assert tap.ends == ["finish"]
@@ -100,7 +106,7 @@ def test_which_uploads_are_streamed(
     flow.request.headers = _headers(fields)
     flow.request.method, flow.request.http_version = version.split(" ")
     flow.request.raw_content = None
-    Streaming().requestheaders(flow)
+    Streaming().decide_request(flow)
     assert isinstance(flow.request.stream, Stream) is streamed
 
 
@@ -110,7 +116,7 @@ def test_an_upload_that_has_its_answer_is_not_streamed(context: taddons.context,
     exchange.of(flow).whole = reason == "wanted whole by a policy"
     flow.request.headers["content-length"] = LARGE
     flow.request.stream = True
-    Streaming().requestheaders(flow)
+    Streaming().decide_request(flow)
     assert flow.request.stream is False
 
 
@@ -118,8 +124,6 @@ WHOLE: dict[str, Callable[[taddons.context], Any]] = {
     "modify_body": lambda context: context.options.update(modify_body=["/~s/a/b"]),
     "intercept": lambda context: context.options.update(intercept="~s"),
     "server_replay": lambda context: context.options.update(server_replay=["x"]),
-    "-w": lambda context: context.options.update(save_stream_file="x"),
-    "hardump": lambda context: context.options.update(hardump="x"),
     "another script": lambda context: _script(context, SimpleNamespace(name="other", response=print, request=print)),
 }
 
@@ -135,10 +139,29 @@ def test_whoever_wants_a_body_whole_gets_it_unless_it_never_ends(
     want(context)
     flow = tflow.tflow()
     flow.request.headers["content-length"] = LARGE
-    Streaming().requestheaders(flow)
+    Streaming().decide_request(flow)
     assert not flow.request.stream
     assert not response(flow, {"content-length": LARGE}).stream
     assert response(flow, {"content-type": "text/event-stream"}).stream
+
+
+@pytest.mark.parametrize("option", ["save_stream_file", "hardump"])
+async def test_what_is_saved_is_streamed_and_kept_whole(context: taddons.context, option: str) -> None:
+    context.options.update(**{option: "x"})
+    flow = tflow.tflow()
+    head = response(flow)
+    _stream(head, *[b"x" * PREVIEW_LIMIT] * 4, b"")
+    await complete(flow)
+    assert head.raw_content == b"x" * PREVIEW_LIMIT * 4
+
+
+def test_an_upload_without_an_end_is_streamed_whoever_wants_it_whole(context: taddons.context) -> None:
+    _script(context, SimpleNamespace(name="other", request=print))
+    flow = tflow.tflow()
+    flow.request.headers = _headers({"content-type": "application/grpc+proto"})
+    flow.request.method, flow.request.http_version, flow.request.raw_content = "POST", "HTTP/2.0", None
+    Streaming().decide_request(flow)
+    assert isinstance(flow.request.stream, Stream)
 
 
 def test_a_script_without_the_hook_and_one_of_ours_want_nothing(context: taddons.context) -> None:
@@ -155,7 +178,7 @@ async def test_a_buffered_body_goes_through_its_pipeline(context: taddons.contex
     exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
     exchange.of(flow).response_body.tap(Stage.CACHE, tap)
     head.raw_content = b"body"
-    await through(Streaming().response(flow))
+    await complete(flow)
     assert (head.raw_content, head.headers["content-length"], bytes(tap.seen)) == (b"body!", "5", b"body")
 
 
@@ -163,7 +186,7 @@ async def test_a_streamed_body_is_shown_whole_when_it_is_short(context: taddons.
     flow = tflow.tflow()
     head = response(flow)
     _stream(head, b"event 1", b"event 2", b"")
-    await through(Streaming().response(flow))
+    await complete(flow)
     assert head.raw_content == b"event 1event 2"
     assert [note["verdict"] for note in trace.notes(flow)] == ["response streamed"]
 
@@ -172,7 +195,7 @@ async def test_a_long_one_is_shown_in_part_and_says_so(context: taddons.context)
     flow = tflow.tflow()
     head = response(flow)
     _stream(head, *[b"x" * PREVIEW_LIMIT] * 4, b"")
-    await through(Streaming().response(flow))
+    await complete(flow)
     assert head.raw_content == b"x" * PREVIEW_LIMIT
     assert trace.lines(flow)[-1] == (
         "streaming: response shown in part, of the 1.0m that passed, the first 256k are kept to be looked at"
@@ -209,7 +232,7 @@ async def test_another_addons_stream_goes_first(context: taddons.context, given:
     flow.response.raw_content = flow.response.timestamp_end = None
     Exchanges().responseheaders(flow)
     exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
-    Streaming().responseheaders(flow)
+    Streaming().decide_response(flow)
     assert b"".join(_stream(flow.response, b"ab", b"cd", b"")) == b"ABCD?!"
 
 
@@ -217,18 +240,18 @@ async def test_an_upload_kept_in_part_is_not_sent_again(context: taddons.context
     flow = tflow.tflow()
     flow.request.raw_content = None
     flow.request.headers["content-length"] = LARGE
-    Streaming().requestheaders(flow)
+    Streaming().decide_request(flow)
     _stream(flow.request, *[b"x" * PREVIEW_LIMIT] * 5, b"")
     await through(Streaming().request(flow))
     assert len(flow.request.raw_content or b"") == PREVIEW_LIMIT
     flow.is_replay, flow.live = "request", True
-    Streaming().requestheaders(flow)
+    Streaming().decide_request(flow)
     assert flow.error
     assert flow.error.msg == flow.error.KILLED_MESSAGE
     assert "not sent again" in caplog.text
     edited = flow.copy()
     edited.error, edited.live, edited.request.content = None, True, b"edited"
-    Streaming().requestheaders(edited)
+    Streaming().decide_request(edited)
     assert edited.error is None
 
 

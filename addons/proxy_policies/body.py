@@ -6,9 +6,9 @@ was buffered; a transform cannot tell which. `streaming.py` decides which.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +23,12 @@ class Stage(IntEnum):
 
     ORIGIN = 0
     CACHE = 1
-    ENCODER = 2
-    VARIANT = 3
-    CLIENT = 4
-    PREVIEW = 5
+    SCRIPT = 2
+    """Where scripts have their say: what comes before is the origin's, what follows is the client's."""
+    ENCODER = 3
+    VARIANT = 4
+    CLIENT = 5
+    PREVIEW = 6
 
 
 class Transform(Protocol):
@@ -37,6 +39,28 @@ class Transform(Protocol):
 
     def finish(self) -> bytes:
         """Give the rest: the body came whole."""
+
+
+class Buffering(Transform, Protocol):
+    """A transform that holds back what it has taken until it has more of it."""
+
+    holds_back: bool
+    """It has taken something that has not come out yet."""
+
+    def flush(self) -> bytes:
+        """Give what is held back: nothing more comes for a while."""
+
+
+class StreamCallable:
+    """A script's own `.stream`: it gives bytes or an iterable of them for each chunk, and for b"" at the end."""
+
+    def __init__(self, callable: Callable[[bytes], bytes | Iterable[bytes]]) -> None:
+        self._callable = callable
+
+    def chunks(self, data: bytes) -> Iterable[bytes]:
+        """Give what the script makes of a chunk, as it makes it."""
+        given = self._callable(data)
+        return (given,) if isinstance(given, bytes) else given
 
 
 class Replace:
@@ -73,7 +97,7 @@ class Pipeline:
     __slots__ = ("_over", "_stages")
 
     def __init__(self) -> None:
-        self._stages: list[tuple[Stage, Transform | _Watched]] = []
+        self._stages: list[tuple[Stage, Part]] = []
         self._over = False
 
     def __bool__(self) -> bool:
@@ -86,10 +110,20 @@ class Pipeline:
 
     @property
     def transforms(self) -> bool:
-        """Say whether the body will change."""
-        return any(not isinstance(part, _Watched) for _, part in self._stages)
+        """Say whether the body will change by a transform of ours."""
+        return any(not isinstance(part, (_Watched, StreamCallable)) for part in self._parts())
 
-    def add(self, stage: Stage, transform: Transform) -> None:
+    @property
+    def is_scripted(self) -> bool:
+        """Say whether a script's own stream is in the body's way."""
+        return any(isinstance(part, StreamCallable) for part in self._parts())
+
+    @property
+    def holds_back(self) -> bool:
+        """Say whether something has gone in that has not come out."""
+        return any(map(_holds_back, self._parts()))
+
+    def add(self, stage: Stage, transform: "Transform | StreamCallable") -> None:
         """Put a transform into the pipeline."""
         self._insert(stage, transform)
 
@@ -97,66 +131,107 @@ class Pipeline:
         """Put a tap into the pipeline. One that raises is logged, aborted and left out; the body goes on."""
         self._insert(stage, _Watched(tap))
 
-    def _insert(self, stage: Stage, part: "Transform | _Watched") -> None:
+    def _insert(self, stage: Stage, part: "Part") -> None:
         self._stages.append((stage, part))
         self._stages.sort(key=lambda staged: staged[0])
 
-    def stream(self, data: bytes) -> list[bytes]:
-        """Be mitmproxy's `.stream`: chunks, then b"" once at the end.
+    def _parts(self) -> "list[Part]":
+        return [part for _, part in self._stages]
+
+    def stream(self, data: bytes) -> Iterable[bytes]:
+        """Be mitmproxy's `.stream`: chunks, then b"" once at the end. What a script makes, it makes as it is asked for.
 
         Never gives an empty chunk, which mitmproxy would send as the last one.
         """
-        if not data:
-            return [tail] if (tail := self.finish()) else []
-        pieces = (data,) if len(data) <= CHUNK else _pieces(data)
-        return [out for piece in pieces if (out := self.feed(piece))]
+        if self.is_scripted:
+            return self._passed(data) if data else _ended(self._take())
+        if data:
+            return list(self._passed(data))
+        return [tail] if (tail := self.finish()) else []
 
-    def feed(self, data: bytes) -> bytes:
-        """Send one chunk of at most 64 KiB through."""
-        for _, part in self._stages:
-            if data:
-                data = part.feed(data)
-        return data
+    def _passed(self, data: bytes) -> Iterator[bytes]:
+        parts = self._parts()
+        for piece in _pieces(data):
+            yield from _passed(parts, piece)
+
+    def flush(self) -> Iterator[bytes]:
+        """Give what the transforms hold back."""
+        parts = self._parts()
+        for at, part in enumerate(parts):
+            if _holds_back(part):
+                yield from _passed(parts[at + 1 :], cast(Buffering, part).flush())
 
     def finish(self) -> bytes:
         """End the body and give what the transforms held back. Ends once; later calls give nothing."""
-        if self._over:
-            return b""
-        tail = b""
-        for part in self._end():
-            tail = (part.feed(tail) if tail else b"") + part.finish()
-        return tail
+        return b"".join(_ended(self._take()))
 
     def abort(self) -> None:
         """Tell every tap that the body will not come whole. Does nothing once it has."""
-        for part in self._end():
+        for part in self._take():
             if isinstance(part, _Watched):
                 part.abort()
 
-    async def run(self, body: bytes) -> bytes:
-        """Send a whole body through. What takes long is done in a thread; taps stay in the event loop."""
-        for part in self._end():
-            if isinstance(part, _Watched) or len(body) <= CHUNK // 2:
-                body = _through(part, body)
+    async def run(self, body: bytes, before: Stage | None = None) -> bytes:
+        """Send a whole body through, or only through what is before a stage.
+
+        What takes long is done in a thread; taps and scripts stay in the event loop.
+        """
+        for part in self._take(before):
+            if isinstance(part, (_Watched, StreamCallable)) or len(body) <= CHUNK // 2:
+                body = _whole(part, body)
             else:
-                body = await asyncio.to_thread(_through, part, body)
+                body = await asyncio.to_thread(_whole, part, body)
         return body
 
-    def _end(self) -> list["Transform | _Watched"]:
-        """Be over, and give the parts away: an encoder has megabytes, and the flow may be kept for long."""
-        parts = [part for _, part in self._stages]
-        self._over = True
-        self._stages = []
-        return parts
+    def _take(self, before: Stage | None = None) -> "list[Part]":
+        """Give parts away: an encoder has megabytes, and the flow may be kept for long. With the last, be over."""
+        taken = [part for stage, part in self._stages if before is None or stage < before]
+        self._stages = self._stages[len(taken) :]
+        self._over = self._over or before is None
+        return taken
 
 
-def _pieces(data: bytes) -> Iterator[bytes]:
+def _pieces(data: bytes) -> Iterable[bytes]:
+    if len(data) <= CHUNK:
+        return (data,) if data else ()
     view = memoryview(data)
     return (bytes(view[at : at + CHUNK]) for at in range(0, len(data), CHUNK))
 
 
-def _through(part: "Transform | _Watched", body: bytes) -> bytes:
-    return b"".join(part.feed(piece) for piece in _pieces(body)) + part.finish()
+def _passed(parts: "Sequence[Part]", data: bytes) -> Iterator[bytes]:
+    """Send a chunk through some parts, each of which gets at most 64 KiB at once, but for what follows a transform."""
+    for at, part in enumerate(parts):
+        if isinstance(part, StreamCallable):
+            for chunk in part.chunks(data):
+                for piece in _pieces(chunk):
+                    yield from _passed(parts[at + 1 :], piece)
+            return
+        data = part.feed(data)
+        if not data:
+            return
+    if data:
+        yield data
+
+
+def _ended(parts: "Sequence[Part]") -> Iterator[bytes]:
+    """End one part after the other, the rest that each gives going through those behind it."""
+    for at, part in enumerate(parts):
+        for tail in part.chunks(b"") if isinstance(part, StreamCallable) else (part.finish(),):
+            if tail:
+                yield from _passed(parts[at + 1 :], tail)
+
+
+def _holds_back(part: "Part") -> bool:
+    return bool(getattr(part, "holds_back", False))
+
+
+def _whole(part: "Part", body: bytes) -> bytes:
+    if isinstance(part, _Watched):
+        for piece in _pieces(body):
+            part.feed(piece)
+        part.finish()
+        return body
+    return b"".join([*(out for piece in _pieces(body) for out in _passed((part,), piece)), *_ended((part,))])
 
 
 class _Watched:
@@ -196,12 +271,16 @@ class _Watched:
         self._tap = None
 
 
+type Part = Transform | StreamCallable | _Watched
+
+
 class Preview:
-    """Keeps the beginning of a streamed body to be looked at."""
+    """Keeps the beginning of a streamed body to be looked at, `limit` bytes of it."""
 
-    __slots__ = ("kept", "size", "whole")
+    __slots__ = ("_limit", "kept", "size", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = PREVIEW_LIMIT) -> None:
+        self._limit = limit
         self.kept = bytearray()
         self.size = 0
         self.whole = False
@@ -209,8 +288,8 @@ class Preview:
     def feed(self, data: bytes) -> None:
         """Keep what fits."""
         self.size += len(data)
-        if len(self.kept) < PREVIEW_LIMIT:
-            self.kept += data[: PREVIEW_LIMIT - len(self.kept)]
+        if len(self.kept) < self._limit:
+            self.kept += data[: self._limit - len(self.kept)]
 
     def finish(self) -> None:
         """Learn that this was all."""

@@ -4,6 +4,7 @@ import logging
 
 from mitmproxy import ctx
 
+from proxy_policies.around_scripts import AroundScripts
 from proxy_policies.dial import Dial
 from proxy_policies.exchange import Exchanges
 from proxy_policies.patches.addon import Patches
@@ -26,7 +27,8 @@ def chain(*policies: Policy) -> list[Policy]:
     dial = [] if _is_loaded(Dial) else [Dial()]
     settings = Settings((*dial, *policies))
     around: list[Policy] = [StartCheck(), settings, Patches(), Exchanges(), *dial, *policies, Streaming()]
-    return [policy for policy in around if not _is_loaded(policy)]
+    loaded = [policy for policy in around if not _is_loaded(policy)]
+    return [*loaded, AroundScripts(loaded)]
 
 
 def _is_loaded(policy: Policy | type[Policy]) -> bool:

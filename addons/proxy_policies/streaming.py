@@ -3,18 +3,22 @@
 Small bodies of known length stay buffered, so that mitmproxy's own modify_body
 and intercept, and other people's addons, find their content. What is large, of
 unknown length or endless is streamed: memory does not grow with a body's size.
+
+What has come of a streamed body is sent on when its sender pauses, whatever a
+transform would rather wait for.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+import time
+from collections.abc import Awaitable, Iterable, Iterator
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 from mitmproxy.utils import human
 
 from proxy_policies import exchange, trace
-from proxy_policies.body import Pipeline, Preview, Stage
+from proxy_policies.around_scripts import Hooks
+from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
 from proxy_policies.fields import Fields
 from proxy_policies.patches.messages import has_no_body
 from proxy_policies.settings import Settings
@@ -25,6 +29,12 @@ BUFFER_LIMIT = 1024 * 1024
 """Bodies over this many bytes are streamed: mitmproxy copies a buffered one about twice."""
 ENDLESS = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
 """Media types that are sent bit by bit, and whose bits are wanted at once."""
+PAUSE = 0.05
+"""Seconds without more of a body after which what is held back of it is sent (Apache: 10 ms; HAProxy: none)."""
+HELD_BACK = 0.25
+"""Seconds for which anything is held back at most, however steadily a little more comes."""
+SAVED_LIMIT = 256 * 1024 * 1024
+"""How many bytes of a streamed body are kept for `-w` and `hardump`; mitmproxy has no bound."""
 WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 """Methods whose requests have no content as a rule (RFC 9110, section 9.3); HTTP/2 does not say beforehand."""
 CUT = "policy_request_cut"
@@ -46,10 +56,18 @@ def is_endless(message: http.Message) -> bool:
     return media_type.partition(";")[0].strip().lower().startswith(ENDLESS)
 
 
+def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
+    """Give the bytes of a response's body: what there is, else what is declared; None when it is not known."""
+    content = response.raw_content
+    if content is None or has_no_body(flow.request.method, response.status_code):
+        return declared_length(response)
+    return len(content)
+
+
 def wanted_whole(hook: str) -> bool:
-    """Say whether something in this mitmproxy needs whole bodies: its own options, or somebody else's script."""
+    """Say whether somebody needs whole bodies before they are sent: mitmproxy's options, or another's script."""
     options = ctx.options
-    if options.modify_body or options.server_replay or options.save_stream_file or options.hardump:
+    if options.modify_body or options.server_replay:
         return True
     if getattr(options, "intercept", None) and options.intercept_active:
         return True
@@ -64,11 +82,27 @@ def _is_foreign(script: object, hook: str) -> bool:
 
 
 class Streaming:
-    """Last in the chain: decides what is streamed, and sends buffered bodies through their pipelines."""
+    """Last in the chain: decides what is streamed, and sends buffered bodies through their pipelines.
+
+    What of a pipeline is the origin's is done before every script, the rest after all of them.
+    """
 
     name = "streaming"
 
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
+    def early_hooks(self) -> Hooks:
+        """Take what the origin sent before a script can edit it."""
+        return Hooks(self.name, response=self.receive_response)
+
+    def late_hooks(self) -> Hooks:
+        """Decide when scripts have said what they want streamed, and end when they have edited what they get."""
+        return Hooks(
+            self.name,
+            requestheaders=self.decide_request,
+            responseheaders=self.decide_response,
+            response=self.complete_response,
+        )
+
+    def decide_request(self, flow: http.HTTPFlow) -> None:
         """Stream a large upload. Never one that has its answer already, or whose answer depends on all of it."""
         request, known = flow.request, exchange.of(flow)
         if isinstance(request.stream, Stream):
@@ -85,28 +119,49 @@ class Streaming:
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or show what passed of a streamed one."""
-        return self._complete(flow, flow.request, exchange.of(flow).request_body)
+        _show(flow, flow.request)
+        return _completing(flow.request, exchange.of(flow).request_body)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    def decide_response(self, flow: http.HTTPFlow) -> None:
         """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
         response, known = flow.response, exchange.of(flow)
-        if response is None or known.origin is None or has_no_body(flow.request.method, response.status_code):
+        if response is None or has_no_body(flow.request.method, response.status_code):
             return
-        if known.source is not None or known.awaited:  # with a source the client gets something else
-            return
-        if why := _why_stream_response(response):
+        if known.source is not None or (known.origin is None and (known.hit or known.variants is not None)):
+            _apply_to_stored(known, response)
+        elif known.origin is not None and not known.awaited and (why := _why_stream_response(response)):
             self._stream(flow, response, known.response_body, why)
 
-    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Send a buffered download through its pipeline, or show what passed of a streamed one."""
-        known = exchange.of(flow)
-        if flow.response is None or known.source is not None:
+    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Read what is stored whole for who wants it whole; it would be sent piece by piece, and seen by nobody."""
+        source, response = exchange.of(flow).source, flow.response
+        if source is None or response is None or not wanted_whole("response"):
             return None
-        if has_no_body(flow.request.method, flow.response.status_code):
+        return _read_whole(exchange.of(flow), response, source)
+
+    def receive_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Send a buffered download through what is the origin's, or show what passed of a streamed one."""
+        known, response = exchange.of(flow), flow.response
+        if response is None or known.source is not None:
+            return None
+        _show(flow, response)
+        if known.origin is not None and not has_no_body(flow.request.method, response.status_code):
+            return _noting(known, response)
+        known.content = response.raw_content
+        return None
+
+    def complete_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Send a buffered download through the rest of its pipeline."""
+        known, response = exchange.of(flow), flow.response
+        if flow.error is not None:  # killed by a script, which mitmproxy tells nobody of at this point
+            known.response_body.abort()
+        if response is None or known.source is not None:
+            return None
+        if has_no_body(flow.request.method, response.status_code):
             # The taps learn of the end; what an encoder would write for an empty body must not be sent.
             known.response_body.finish()
             return None
-        return self._complete(flow, flow.response, known.response_body)
+        return _completing(response, known.response_body)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Tell the taps that the exchange broke off, and show what had passed."""
@@ -120,20 +175,70 @@ class Streaming:
         trace.note(flow, self.name, f"{_kind(message)} streamed", why)
         attach(message, pipeline)
 
-    def _complete(self, flow: http.HTTPFlow, message: http.Message, pipeline: Pipeline) -> Awaitable[None] | None:
-        _show(flow, message)
-        if not pipeline or pipeline.is_over or message.raw_content is None:
-            return None
-        return _run(message, message.raw_content, pipeline)
+
+def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
+    """Send a buffered body through its pipeline, or through what of it is before a stage."""
+    if not pipeline or pipeline.is_over or message.raw_content is None:
+        return None
+    return _run(message, message.raw_content, pipeline, before)
 
 
-async def _run(message: http.Message, content: bytes, pipeline: Pipeline) -> None:
-    changes = pipeline.transforms
-    body = await pipeline.run(content)
-    if changes:
+async def _run(message: http.Message, content: bytes, pipeline: Pipeline, before: Stage | None) -> None:
+    body = await pipeline.run(content, before)
+    if body is not content:
         message.raw_content = body
         message.headers.pop("transfer-encoding", None)
         message.headers["content-length"] = str(len(body))
+
+
+async def _read_whole(known: exchange.Exchange, response: http.Response, source: exchange.Source) -> None:
+    pieces = []
+    try:
+        while piece := await source.read():
+            pieces.append(piece)
+    except OSError:  # whoever sends it will find that, too, and break off
+        return
+    await source.close()
+    known.source, content = None, b"".join(pieces)
+    if known.origin is None:
+        response.raw_content = content
+        response.headers["content-length"] = str(len(content))
+    else:
+        known.response_body.add(Stage.ORIGIN, Replace(content))
+
+
+def _noting(known: exchange.Exchange, response: http.Response) -> Awaitable[None] | None:
+    """Have the origin's body as it is before scripts edit it."""
+    running = _completing(response, known.response_body, before=Stage.SCRIPT)
+    if running is None:
+        known.content = response.raw_content
+        return None
+
+    async def note() -> None:
+        await running
+        known.content = response.raw_content
+
+    return note()
+
+
+def _apply_to_stored(known: exchange.Exchange, response: http.Response) -> None:
+    """Have a script's stream see what is stored: mitmproxy asks it for what comes from origins only."""
+    if callable(response.stream):
+        known.response_body.add(Stage.SCRIPT, StreamCallable(response.stream))
+        if known.source is not None:
+            response.headers.pop("content-length", None)
+    response.stream = False
+
+
+def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
+    """Say whether a response's head goes out before its body is there whole, as it stands."""
+    response, known = flow.response, exchange.of(flow)
+    if response is None or has_no_body(flow.request.method, response.status_code):
+        return False
+    if known.source is not None or isinstance(response.stream, Stream):
+        return True
+    from_origin = known.origin is not None and response.raw_content is None and not known.awaited
+    return from_origin and bool(_why_stream_response(response))
 
 
 def _why_stream_request(request: http.Request) -> str:
@@ -143,6 +248,8 @@ def _why_stream_request(request: http.Request) -> str:
     length = declared_length(request)
     has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
     chunked = has_content or "transfer-encoding" in Fields(request.headers.fields)
+    if is_endless(request) and chunked:
+        return "its parts are wanted as they come"
     if not (chunked if length is None else length > BUFFER_LIMIT) or wanted_whole("request"):
         return ""
     return "its length is not known" if length is None else "over 1 MiB"
@@ -161,32 +268,54 @@ def _why_stream_response(response: http.Response) -> str:
 
 
 def attach(message: http.Message, pipeline: Pipeline) -> None:
-    """Make a pipeline the message's stream. Another addon's stream callable, if there is one, goes first."""
-    preview = Preview()
+    """Make a pipeline the message's stream. A script's stream callable, if there is one, is a part of it."""
+    is_saved = bool(ctx.options.save_stream_file or ctx.options.hardump)
+    preview = Preview(SAVED_LIMIT if is_saved else PREVIEW_LIMIT)
     pipeline.tap(Stage.PREVIEW, preview)
-    before = message.stream if callable(message.stream) else None
-    message.stream = Stream(pipeline, preview, before)
-    if pipeline.transforms or before:
+    if callable(message.stream):
+        pipeline.add(Stage.SCRIPT, StreamCallable(message.stream))
+    if pipeline.transforms:
         message.headers.pop("content-length", None)
+    message.stream = Stream(pipeline, preview, is_eager=is_endless(message))
 
 
 class Stream:
-    """What mitmproxy calls with each chunk, and with b"" at the end."""
+    """What mitmproxy calls with each chunk, and with b"" at the end. An eager one holds nothing back."""
 
-    __slots__ = ("before", "pipeline", "preview")
+    __slots__ = ("_is_eager", "_received_at", "_sent_at", "pipeline", "preview")
 
-    def __init__(self, pipeline: Pipeline, preview: Preview, before: Callable[[bytes], Any] | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, preview: Preview, is_eager: bool = False) -> None:
         self.pipeline = pipeline
         self.preview = preview
-        self.before = before
+        self._is_eager = is_eager
+        self._received_at = self._sent_at = 0.0
+        """In seconds of `time.monotonic`."""
 
-    def __call__(self, data: bytes) -> list[bytes]:
-        """Send a chunk through."""
-        if self.before is None:
-            return self.pipeline.stream(data)
-        given = self.before(data)
-        chunks = [chunk for chunk in ([given] if isinstance(given, bytes) else given) if chunk]
-        return [out for chunk in (*chunks, *(() if data else (b"",))) for out in self.pipeline.stream(chunk)]
+    def __call__(self, data: bytes) -> Iterable[bytes]:
+        """Send a chunk through; what a script makes of it, as it makes it."""
+        chunks = self._send(data)
+        return chunks if self.pipeline.is_scripted else list(chunks)
+
+    def _send(self, data: bytes) -> Iterator[bytes]:
+        now = self._received_at = time.monotonic()
+        if not self.pipeline.holds_back:
+            self._sent_at = now
+        for chunk in self.pipeline.stream(data):
+            self._sent_at = now
+            yield chunk
+        if self._is_eager:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[bytes]:
+        """Send what is held back."""
+        self._sent_at = time.monotonic()
+        yield from self.pipeline.flush()
+
+    def seconds_to_flush(self) -> float | None:
+        """Say when to flush unless more comes; None when nothing is held back."""
+        if not self.pipeline.holds_back:
+            return None
+        return min(self._received_at + PAUSE, self._sent_at + HELD_BACK) - time.monotonic()
 
 
 def _kind(message: http.Message) -> str:

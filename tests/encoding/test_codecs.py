@@ -1,4 +1,4 @@
-"""What is encoded can be decoded, however it is split; eager encoders hold nothing back."""
+"""What is encoded can be decoded, however it is split and whenever it is flushed."""
 
 import gzip
 import zlib
@@ -44,28 +44,32 @@ def each_zlib(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(codecs, "zlib_ng", None)
 
 
+def encoded(coding: str, flushed: bool, pieces: list[bytes]) -> bytes:
+    made = encoder(coding)
+    return b"".join([made.feed(piece) + (made.flush() if flushed else b"") for piece in pieces] + [made.finish()])
+
+
 @pytest.mark.usefixtures("each_zlib")
 @pytest.mark.parametrize("coding", CODECS)
-@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("flushed", [False, True])
 @pytest.mark.parametrize("pieces", [[], [b"x"], [b"a" * 65536] * 20, [bytes(range(256)) * 4] * 3])
-def test_what_is_encoded_can_be_decoded(coding: str, eager: bool, pieces: list[bytes]) -> None:
-    made = encoder(coding, eager)
-    body = b"".join([made.feed(piece) for piece in pieces] + [made.finish()])
+def test_what_is_encoded_can_be_decoded(coding: str, flushed: bool, pieces: list[bytes]) -> None:
+    body = encoded(coding, flushed, pieces)
     assert decode(coding, body) == b"".join(pieces)
 
 
 @given(st.sampled_from(list(CODECS)), st.booleans(), st.lists(st.binary(min_size=1, max_size=3000), max_size=8))
-def test_framing_does_not_matter(coding: str, eager: bool, pieces: list[bytes]) -> None:
-    made = encoder(coding, eager)
-    body = b"".join([made.feed(piece) for piece in pieces] + [made.finish()])
+def test_framing_does_not_matter(coding: str, flushed: bool, pieces: list[bytes]) -> None:
+    body = encoded(coding, flushed, pieces)
     assert decode(coding, body) == b"".join(pieces)
 
 
 @pytest.mark.usefixtures("each_zlib")
 @pytest.mark.parametrize("coding", CODECS)
-def test_an_eager_encoder_holds_nothing_back(coding: str) -> None:
-    made, sent, plain = encoder(coding, eager=True), b"", b""
+def test_what_is_flushed_can_be_decoded_at_once(coding: str) -> None:
+    made, sent, plain = encoder(coding), b"", b""
     for number in range(5):
         event = f"data: event {number}\n\n".encode()
-        sent, plain = sent + made.feed(event), plain + event
+        sent, plain = sent + made.feed(event) + made.flush(), plain + event
+        assert not made.holds_back
         assert decode_begun(coding, sent) == plain

@@ -52,10 +52,10 @@ def test_the_view_tells_the_story_and_is_never_chosen_by_itself(explain: Explain
 def test_the_comment_is_the_verdict(explain: Explain) -> None:
     flow = tflow.tflow(resp=True)
     trace.note(flow, "cache", "miss")
-    explain.response(flow)
+    explain.conclude(flow)
     assert flow.comment == "cache: miss"
     trace.note(flow, "cache", "stored")
-    explain.response(flow)
+    explain.conclude(flow)
     assert flow.comment == "cache: stored"
 
 
@@ -63,11 +63,11 @@ def test_a_users_comment_is_never_touched(explain: Explain) -> None:
     flow = tflow.tflow(resp=True)
     flow.comment = "look at this"
     trace.note(flow, "cache", "miss")
-    explain.response(flow)
+    explain.conclude(flow)
     assert flow.comment == "look at this"
     mine = tflow.tflow(resp=True)
     trace.note(mine, "cache", "miss")
-    explain.response(mine)
+    explain.conclude(mine)
     mine.comment = "cache: miss, but why?"
     explain.error(mine)
     assert mine.comment == "cache: miss, but why?"
@@ -102,6 +102,7 @@ async def test_the_story_stands_under_the_flow_in_mitmdump(detail: int, printed:
         context.configure(context.master.addons.get("dumper"), flow_detail=detail)
         flow = tflow.tflow(resp=True)
         trace.note(flow, "cache", "hit", "fresh for 57 s")
+        addon.conclude(flow)
         await context.master.addons.handle_lifecycle(HttpResponseHook(flow))
         assert ("    cache  hit: fresh for 57 s" in out.getvalue().splitlines()[-1]) is printed
         addon.update([flow])

@@ -83,7 +83,7 @@ class Keeping:
 
 
 class AtEnd:
-    """The tap that does something once all before it have done with a body that came whole."""
+    """The tap that does something once all before it have done with a body, whole or not."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
@@ -96,7 +96,8 @@ class AtEnd:
         self._then()
 
     def abort(self) -> None:
-        """Leave it."""
+        """Do it: a script may have killed an exchange whose body is stored by now."""
+        self._then()
 
 
 class Precede:

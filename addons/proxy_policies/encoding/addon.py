@@ -1,46 +1,49 @@
 """The encoding policy: compresses responses for the clients that accept it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from proxy_policies import exchange, trace
+from proxy_policies import exchange, subrequest, trace
+from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import Replace, Stage
 from proxy_policies.encoding.decision import MATCHED, Decision, Subject, Wishes, decide
 from proxy_policies.encoding.heads import encoded, varying
-from proxy_policies.encoding.tags import CONDITIONS, Weakened, names_weakly
+from proxy_policies.encoding.negotiation import Accepted, accepted_by, choose
+from proxy_policies.encoding.tags import with_confirmed_tag, with_origins_tags, with_tag
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.encoding.wishes import parse_codings, read_rule
 from proxy_policies.fields import Fields
 from proxy_policies.later import later
-from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
-from proxy_policies.streaming import declared_length, is_endless
+from proxy_policies.streaming import is_endless, is_sent_in_pieces, length_of
 
 with later():
     from proxy_policies.encoding import codecs
 
-_weakened = Weakened()
-"""Shared by the two below, which stand on either side of the cache."""
+CONDITIONS = ("If-None-Match", "If-Match", "If-Range")
 
 
 class EntityTags:
-    """Before the cache: gives entity tags that we made weak back as the origin knows them."""
+    """Before the cache: gives the entity tags that we marked back as the origin knows them."""
 
     name = "entity-tags"
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Undo in the conditions of a request what `Encoding` did to the tags."""
-        if flow.response or flow.error:
+        """Undo in the conditions of a client's request what `Encoding` did to the tags."""
+        if flow.response or flow.error or subrequest.purpose(flow):
             return
         fields = Fields(flow.request.headers.fields)
         if any(name in fields for name in CONDITIONS):
-            flow.request.headers.fields = _weakened.restore(fields, asked_host(flow.request)).raw
+            accepted = accepted_by(fields.get("Accept-Encoding"))
+            restored = with_origins_tags(fields, flow.request.method, _reads(accepted))
+            if restored is not fields:
+                flow.request.headers.fields = restored.raw
 
 
 class Encoding:
-    """After the cache: compresses what came plain, from the origin or from the cache."""
+    """After the cache and every script: compresses what is plain, from the origin, from the cache or from a script."""
 
     name = "encoding"
 
@@ -55,59 +58,83 @@ class Encoding:
         (), parse_rules(read_rule), "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first counts."
     )
 
-    def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+    def late_hooks(self) -> Hooks:
+        """Compress once no script has a say any more: in pieces from the head on, or whole."""
+        return Hooks(self.name, responseheaders=self.encode_in_pieces, response=self.encode_whole)
+
+    def encode_in_pieces(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Encode a body that is sent as it comes, whose head goes out now."""
+        return self._encode(flow) if is_sent_in_pieces(flow) else None
+
+    def encode_whole(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Encode a body that is there whole; or none."""
+        return None if is_sent_in_pieces(flow) else self._encode(flow)
+
+    def _encode(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
-        if response is None:
+        if response is None or exchange.of(flow).awaited:  # what we fetch for another flow is encoded there
             return None
         fields = Fields(response.headers.fields)
-        subject = Subject(Fields(flow.request.headers.fields), response.status_code, fields, declared_length(response))
-        decision = decide(subject, self._wishes(flow))
+        request, wishes = Fields(flow.request.headers.fields), self._wishes(flow)
+        decision = decide(Subject(request, response.status_code, fields, length_of(flow, response)), wishes)
         if decision.varies:
             fields = varying(fields)
         if decision.encodes:
             fields = encoded(fields, decision.coding)
-        if decision.encodes or _confirms_ours(flow, response):
-            fields = _weakened.weaken(fields, asked_host(flow.request))
+        if response.status_code == MATCHED:
+            fields = _confirming(flow, fields, wishes)
+        else:
+            fields = with_tag(fields, decision.coding)
         response.headers.fields = fields.raw
-        if decision.encodes:
-            return self._encode(flow, response, decision)
         trace.note(flow, self.name, decision.coding, decision.why)
-        return None
-
-    async def _encode(self, flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
-        was_kept = await _encode(flow, response, decision.coding)
-        why = f"{decision.why}, and it was kept" if was_kept else decision.why
-        trace.note(flow, self.name, decision.coding, why)
+        return _encode(flow, response, decision) if decision.encodes else None
 
     def _wishes(self, flow: http.HTTPFlow) -> Wishes:
         ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), self.encode)
         return Wishes(ruled, self.encode_min_size, self.encode_types)
 
 
-async def _encode(flow: http.HTTPFlow, response: http.Response, coding: str) -> bool:
-    """Take the encoded form that the cache keeps, or put the encoder in the body's way; says whether it was kept."""
-    known, endless = exchange.of(flow), is_endless(response)
-    variants = None if endless else known.variants
+def _reads(accepted: Accepted) -> Callable[[str], bool]:
+    return lambda coding: accepted.weight(coding) > 0
+
+
+def _confirming(flow: http.HTTPFlow, fields: Fields, wishes: Wishes) -> Fields:
+    """Give a 304 the tag that the client knows."""
+    received = exchange.of(flow).received
+    accepted = accepted_by(flow.request.headers.get("Accept-Encoding"))
+    condition = received.get("If-None-Match") if received else None
+    return with_confirmed_tag(fields, condition, choose(accepted, wishes.codings), _reads(accepted))
+
+
+async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
+    """Take the encoded form that the cache keeps, or put the encoder in the body's way."""
+    known, coding = exchange.of(flow), decision.coding
+    variants = known.variants if _is_as_stored(flow, response) else None
     kept = await variants.find(coding) if variants else None
     if kept is not None:
         await _send_kept(flow, response, kept)
-    elif flow.request.method == "HEAD":
+        return
+    if flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
-    else:
-        if known.source is not None:  # its head goes out before anybody knows how long it gets
-            response.headers.pop("Content-Length", None)
-        known.response_body.add(Stage.ENCODER, codecs.encoder(coding, eager=endless))
-        if variants and (tap := variants.keep(coding)):
-            known.response_body.tap(Stage.VARIANT, tap)
-    return kept is not None
+        return
+    if is_sent_in_pieces(flow):  # its head goes out before anybody knows how long it gets
+        response.headers.pop("Content-Length", None)
+    known.response_body.add(Stage.ENCODER, codecs.encoder(coding))
+    if variants and (tap := variants.keep(coding)):
+        known.response_body.tap(Stage.VARIANT, tap)
+
+
+def _is_as_stored(flow: http.HTTPFlow, response: http.Response) -> bool:
+    """Say whether the cache's encoded forms are of this very body: it ends, and no script has a hand in it."""
+    known = exchange.of(flow)
+    if is_endless(response) or known.response_body.is_scripted or callable(response.stream):
+        return False
+    return is_sent_in_pieces(flow) or response.raw_content is known.content
 
 
 async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: exchange.Kept) -> None:
-    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole.
-
-    Where an origin's answer is stood in for, that has to come first.
-    """
+    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole."""
     known = exchange.of(flow)
     response.headers["Content-Length"] = str(kept.size)
     if flow.request.method == "HEAD":
@@ -115,15 +142,7 @@ async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: exchang
     if known.source is not None:
         await known.source.close()
         known.source = kept.source()
-    elif known.origin is None:
-        response.raw_content = await kept.read()
-    else:
+    elif is_sent_in_pieces(flow):
         known.response_body.add(Stage.ENCODER, Replace(await kept.read()))
-
-
-def _confirms_ours(flow: http.HTTPFlow, response: http.Response) -> bool:
-    """Say whether a 304 tells a client that the encoded form it has, with its weak tag, is still good."""
-    if response.status_code != MATCHED:
-        return False
-    received = exchange.of(flow).received
-    return received is not None and names_weakly(received.get("If-None-Match"), response.headers.get("ETag"))
+    else:
+        response.raw_content = await kept.read()

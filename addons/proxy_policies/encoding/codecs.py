@@ -35,40 +35,45 @@ type Flush = Callable[[], bytes]
 
 
 class Encoder:
-    """A transform that compresses; `eager` ones hold nothing back, for bodies whose bits are wanted as they come."""
+    """A transform that compresses, and gives what it holds back when it is told to."""
 
-    __slots__ = ("_compress", "_eager", "_finish", "_flush")
+    __slots__ = ("_compress", "_finish", "_flush", "holds_back")
 
-    def __init__(self, compress: Step, flush: Flush, finish: Flush, eager: bool) -> None:
+    def __init__(self, compress: Step, flush: Flush, finish: Flush) -> None:
         self._compress = compress
         self._flush = flush
         self._finish = finish
-        self._eager = eager
+        self.holds_back = False
 
     def feed(self, data: bytes) -> bytes:
         """Compress a chunk."""
-        out = self._compress(data)
-        return out + self._flush() if self._eager else out
+        self.holds_back = True
+        return self._compress(data)
+
+    def flush(self) -> bytes:
+        """Give all that has come, in a form that can be decoded at once."""
+        self.holds_back = False
+        return self._flush()
 
     def finish(self) -> bytes:
         """Give the end of the compressed body."""
         return self._finish()
 
 
-def _zstd(eager: bool) -> Encoder:
+def _zstd() -> Encoder:
     made = zstandard.ZstdCompressor(level=3).compressobj()
-    return Encoder(made.compress, lambda: made.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), made.flush, eager)
+    return Encoder(made.compress, lambda: made.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK), made.flush)
 
 
-def _brotli(eager: bool) -> Encoder:
+def _brotli() -> Encoder:
     made = brotli.Compressor(quality=5, lgwin=BROTLI_WINDOW)
-    return Encoder(made.process, made.flush, made.finish, eager)
+    return Encoder(made.process, made.flush, made.finish)
 
 
-def _zlib(wbits: int) -> Callable[[bool], Encoder]:
-    def make(eager: bool) -> Encoder:
+def _zlib(wbits: int) -> Callable[[], Encoder]:
+    def make() -> Encoder:
         made, sync = _fastest(wbits)
-        return Encoder(made.compress, lambda: made.flush(sync), made.flush, eager)
+        return Encoder(made.compress, lambda: made.flush(sync), made.flush)
 
     return make
 
@@ -82,7 +87,7 @@ def _fastest(wbits: int) -> tuple[Any, int]:
     return zlib.compressobj(4, zlib.DEFLATED, wbits), zlib.Z_SYNC_FLUSH
 
 
-CODECS: dict[str, Callable[[bool], Encoder]] = {
+CODECS: dict[str, Callable[[], Encoder]] = {
     "zstd": _zstd,
     "br": _brotli,
     "gzip": _zlib(GZIP),
@@ -91,6 +96,6 @@ CODECS: dict[str, Callable[[bool], Encoder]] = {
 """What we can make, by the name it has in Content-Encoding."""
 
 
-def encoder(coding: str, eager: bool = False) -> Encoder:
+def encoder(coding: str) -> Encoder:
     """Make the transform for a coding of `CODECS`."""
-    return CODECS[coding](eager)
+    return CODECS[coding]()

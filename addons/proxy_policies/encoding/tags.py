@@ -1,56 +1,104 @@
-"""Entity tags of encoded responses (RFC 9110, section 8.8.3.3).
+"""Entity tags of responses that we compress: marked so that any process can take the mark off again.
 
-A strong tag names the very bytes, so the encoded form must not bear it: we make
-it weak. When the client comes back with it, we make it strong again, for the
-origin knows no other; but only if it was us: an origin's own weak tag stays.
+A strong tag names the very bytes (RFC 9110, section 8.8.3), so no two codings may share it (8.8.3.3). Ours is what the
+origin said, `~` and the coding: `"v1"` becomes `W/"v1~gzip"`. Weak, because the same text compressed twice need not
+give the same bytes (8.8.1): libraries differ, and so do the pauses at which a stream is flushed. `w-` before the coding
+says that the origin's own tag was weak: `W/"v1"` becomes `W/"v1~w-gzip"`. An origin's tag that looks marked is marked
+too, as `identity`, so that what a mark is taken off from was always marked by us. Nothing is remembered: a restart,
+other workers and other machines know as much (as Apache's `-gzip`, Jetty's `--gzip`). Everything here is pure.
 """
 
-from collections import OrderedDict
+import re
+from collections.abc import Callable
 
-from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, parse_entity_tags
+from proxy_policies.encoding.negotiation import IDENTITY
+from proxy_policies.fields import EntityTag, Fields, parse_entity_tag
 
-REMEMBERED = 20_000
-"""How many weakened tags are remembered, of the last used; some 3 MB."""
-CONDITIONS = ("If-None-Match", "If-Match")
-"""Not If-Range: a part of the plain form must not be joined to the encoded form."""
+_MARKED = re.compile(r"(?P<own>.*)~(?P<weak>w-)?(?P<coding>zstd|br|gzip|deflate|identity)", re.DOTALL)
+_MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
+"""A member of a list of entity tags; in a tag a backslash is a letter as any other."""
+
+type Accepts = Callable[[str], bool]
+"""Says whether a coding is one that the client can read."""
 
 
-class Weakened:
-    """The tags that we made weak, each with the host that it is from."""
+def marked(tag: EntityTag, coding: str) -> EntityTag:
+    """Return the tag that a response in `coding` bears, given its origin's."""
+    if coding == IDENTITY and not _MARKED.fullmatch(tag.opaque):
+        return tag
+    return EntityTag(f"{tag.opaque}~{'w-' if tag.weak else ''}{coding}", weak=tag.weak or coding != IDENTITY)
 
-    def __init__(self) -> None:
-        self._seen: OrderedDict[tuple[str | None, str], None] = OrderedDict()
 
-    def weaken(self, fields: Fields, host: str | None) -> Fields:
-        """Make a response's strong ETag weak."""
-        tag = parse_entity_tag(fields.get("ETag"))
-        if tag is None or tag.weak:
-            return fields
-        self._remember((host, tag.opaque))
-        return fields.replacing("ETag", str(EntityTag(tag.opaque, weak=True)))
+def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
+    """Return the origin's own tag and the coding, given one that `marked` made; clients may have lost the `W/`."""
+    match = _MARKED.fullmatch(tag.opaque)
+    if match is None:
+        return tag, IDENTITY
+    return EntityTag(match["own"], weak=match["weak"] is not None), match["coding"]
 
-    def restore(self, fields: Fields, host: str | None) -> Fields:
-        """Make the tags strong again that a request's conditions have from us."""
-        for name in CONDITIONS:
-            tags = parse_entity_tags(fields.get(name))
-            restored = [EntityTag(tag.opaque) if self._is_ours(tag, host) else tag for tag in tags]
-            if restored != tags:
-                fields = fields.replacing(name, ", ".join(map(str, restored)))
+
+def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:
+    """Return a request's fields with the origin's own tags in its conditions (RFC 9110, section 13.1).
+
+    A form that the client cannot read is not asked about: it must not be confirmed.
+    """
+    fields = _in_list(fields, "If-Match", lambda _: True)
+    fields = _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
+    return _if_range(fields)
+
+
+def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:
+    value = fields.get(name)
+    if value is None or "~" not in value:
         return fields
-
-    def _is_ours(self, tag: EntityTag, host: str | None) -> bool:
-        return tag.weak and (host, tag.opaque) in self._seen
-
-    def _remember(self, key: tuple[str | None, str]) -> None:
-        self._seen[key] = None
-        self._seen.move_to_end(key)
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+    given = [member.strip() for member in _MEMBER.findall(value)]
+    members = dict.fromkeys(own for member in given if (own := _own(member, counts)))
+    if not members:
+        # Nothing matches, and without If-None-Match the date would count (section 13.1.3).
+        return fields.without([name, "If-Modified-Since"])
+    return fields if list(members) == given else fields.replacing(name, ", ".join(members))
 
 
-def names_weakly(condition: str | None, etag: str | None) -> bool:
-    """Say whether If-None-Match has, as a weak tag, what the response's strong ETag is."""
-    current = parse_entity_tag(etag)
-    if current is None or current.weak:
-        return False
-    return any(tag.weak and tag.opaque == current.opaque for tag in parse_entity_tags(condition))
+def _own(member: str, counts: Accepts) -> str:
+    """Return a member as the origin knows it; "" for one that does not count."""
+    tag = parse_entity_tag(member)
+    if tag is None:
+        return member
+    own, coding = unmarked(tag)
+    return str(own) if coding == IDENTITY or counts(coding) else ""
+
+
+def _if_range(fields: Fields) -> Fields:
+    """Ask for the whole where a part would continue a compressed form: parts are of the plain one (13.1.5)."""
+    tag = parse_entity_tag(fields.get("If-Range"))
+    if tag is None:
+        return fields
+    own, coding = unmarked(tag)
+    if coding != IDENTITY:
+        return fields.without(["If-Range", "Range"])
+    return fields if own == tag else fields.replacing("If-Range", str(own))
+
+
+def with_tag(fields: Fields, coding: str) -> Fields:
+    """Return the fields of a response in `coding` with the tag that it bears."""
+    tag = parse_entity_tag(fields.get("ETag"))
+    if tag is None or (bears := marked(tag, coding)) == tag:
+        return fields
+    return fields.replacing("ETag", str(bears))
+
+
+def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str, accepts: Accepts) -> Fields:
+    """Return the fields of a 304 with the tag of the form that the client has, of several the `preferred` coding's."""
+    own = parse_entity_tag(fields.get("ETag"))
+    if own is None:
+        return fields
+    held: dict[str, str] = {}
+    for member in _MEMBER.findall(if_none_match or ""):
+        if tag := parse_entity_tag(member):
+            origins, coding = unmarked(tag)
+            if origins.matches_weakly(own) and (coding == IDENTITY or accepts(coding)):
+                held.setdefault(coding, tag.opaque)
+    coding = preferred if preferred in held else next(iter(held), IDENTITY)
+    if coding == IDENTITY:
+        return with_tag(fields, IDENTITY)
+    return fields.replacing("ETag", str(EntityTag(held[coding], weak=True)))

@@ -8,6 +8,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.flow import Flow
 
 from proxy_policies import trace
+from proxy_policies.around_scripts import Hooks
 from proxy_policies.explain.view import PolicyView, withdraw
 from proxy_policies.idle import idle_without
 from proxy_policies.later import later
@@ -45,17 +46,17 @@ class Explain:
             line for each in flows for line in (_title(each), *(f"  {line}" for line in words.story(trace.notes(each))))
         ]
 
-    def response(self, flow: http.HTTPFlow) -> None:
-        """Comment on the flow, and tell its story once mitmdump has printed it."""
-        self._end(flow)
+    def late_hooks(self) -> Hooks:
+        """Comment on the flow when all has been decided, and tell its story once mitmdump has printed it."""
+        return Hooks(self.name, response=self.conclude)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Comment on a flow that broke off."""
-        self._end(flow)
+        self.conclude(flow)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Comment on a CONNECT that was refused."""
-        self._end(flow)
+        self.conclude(flow)
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Comment on a tunnel when it opens."""
@@ -69,7 +70,8 @@ class Explain:
         """Comment on a tunnel that broke off."""
         comment(flow)
 
-    def _end(self, flow: http.HTTPFlow) -> None:
+    def conclude(self, flow: http.HTTPFlow) -> None:
+        """Say what was decided, now that nothing more will be."""
         comment(flow)
         if _is_detailed():
             self._ended.add(flow.id)

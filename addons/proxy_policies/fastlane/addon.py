@@ -14,6 +14,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import worker
+from proxy_policies.around_scripts import Hooks
 from proxy_policies.fastlane import set_up
 from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.connect import read_connect
@@ -24,7 +25,6 @@ from proxy_policies.fastlane.handover import Handover
 from proxy_policies.fastlane.modes import opens_tunnels, speaks_http
 from proxy_policies.fastlane.reception import Onward, Reception
 from proxy_policies.fastlane.trims.table import trim
-from proxy_policies.idle import idle_without
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.later import later
 from proxy_policies.settings import Setting, is_starting, one_of
@@ -167,8 +167,11 @@ class Fastlane:
         if self._desks:
             self._desks.close(client)
 
-    @idle_without("_desks")
-    def response(self, flow: http.HTTPFlow) -> None:
+    def late_hooks(self) -> Hooks:
+        """Learn when an answer is as it is sent."""
+        return Hooks(self.name, response=self.learn)
+
+    def learn(self, flow: http.HTTPFlow) -> None:
         """Learn from a hit in the slow lane."""
         if self._desks:
             self._desks.note(flow)

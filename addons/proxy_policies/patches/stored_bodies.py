@@ -19,6 +19,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy_policies import exchange
 from proxy_policies.patches.patch import Patch
+from proxy_policies.streaming import PAUSE
 
 UNSENT_LIMIT = 256 * 1024
 """Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""
@@ -34,7 +35,11 @@ class Wanted:
     source: exchange.Source
     unsent: Callable[[], int]
     """How many bytes still wait for the client's flow-control window."""
-    piece: bytes = b""
+    holds_back: Callable[[], bool]
+    """Whether something of what was read is held back until more comes."""
+    piece: bytes | None = b""
+    """b"" at the end; None when the next one takes its time, and what is held back is to be sent."""
+    reading: asyncio.Future[bytes] | None = None
     error: str = ""
     over: bool = field(default=False)
     """The body is over, or nobody wants it: the source is to be closed."""
@@ -50,13 +55,24 @@ class StoredBodyHook(StartHook):
 async def provide(wanted: Wanted) -> None:
     """Wait until the client has taken what it was sent, and read the next piece."""
     if wanted.over:
+        if wanted.reading is not None:
+            wanted.reading.cancel()
         await wanted.source.close()
         return
     try:
         await _taken(wanted)
-        wanted.piece = await wanted.source.read()
+        wanted.piece = await _next_piece(wanted)
     except OSError as error:
         wanted.error = str(error) or type(error).__name__
+
+
+async def _next_piece(wanted: Wanted) -> bytes | None:
+    if wanted.reading is None and not wanted.holds_back():
+        return await wanted.source.read()
+    reading = wanted.reading or asyncio.ensure_future(wanted.source.read())
+    await asyncio.wait({reading}, timeout=PAUSE if wanted.holds_back() else None)
+    wanted.reading = None if reading.done() else reading
+    return reading.result() if reading.done() else None
 
 
 async def _taken(wanted: Wanted) -> None:
@@ -83,9 +99,14 @@ def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., C
         yield HttpResponseHook(self.flow)
         self.server_state = self.state_done
         response.raw_content = None
-        yield from _send(self, response, Wanted(self.flow, source, functools.partial(_unsent, self)))
+        yield from _send(self, response, _wanted(self, source))
 
     return send_response
+
+
+def _wanted(stream: HttpStream, source: exchange.Source) -> Wanted:
+    pipeline = exchange.of(stream.flow).response_body
+    return Wanted(stream.flow, source, functools.partial(_unsent, stream), lambda: pipeline.holds_back)
 
 
 def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> CommandGenerator[None]:
@@ -98,9 +119,9 @@ def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> Comman
         killed = yield from stream.check_killed(False)
         if wanted.error or killed:
             break
-        for piece in pipeline.stream(wanted.piece):
+        for piece in pipeline.flush() if wanted.piece is None else pipeline.stream(wanted.piece):
             yield SendHttp(ResponseData(stream.stream_id, piece), client)
-        wanted.over = not wanted.piece
+        wanted.over = wanted.piece == b""
     yield from _finish(stream, wanted, killed)
 
 

@@ -1,7 +1,6 @@
-"""A script loaded after ours that says `stream = True`: the body still goes through its pipeline.
+"""A body that is streamed by a late decision still goes through its pipeline.
 
-By then the head speaks of what the pipeline does, such as an encoding. A stream
-callable of such a script is left alone: it may well call ours.
+`stream_large_bodies` decides when too much of a body has come, and addons behind all scripts may.
 """
 
 import functools
@@ -14,12 +13,12 @@ from mitmproxy.proxy.layers.http import HttpStream
 from proxy_policies import exchange
 from proxy_policies.body import Pipeline
 from proxy_policies.patches.patch import Patch
-from proxy_policies.streaming import attach
+from proxy_policies.streaming import Stream, attach
 
 
 def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
-    """Make the pipeline the stream of a message that somebody has merely asked to be streamed."""
-    if message is not None and message.stream is True and pipeline:
+    """Make the pipeline the stream of a message that somebody has asked to be streamed."""
+    if message is not None and message.stream and not isinstance(message.stream, Stream):
         attach(message, pipeline)
 
 
@@ -45,7 +44,7 @@ def _response(
     return start_response_stream
 
 
-WHY = "a later script that sets stream = True would send a body past its pipeline: not encoded, though its head says so"
+WHY = "a late decision to stream would send a body past its pipeline: not stored, nor recorded"
 
 PATCHES = (
     Patch(owner=HttpStream, attribute="start_request_stream", wrap=_request, versions="12.2", why=WHY),

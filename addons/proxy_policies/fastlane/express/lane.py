@@ -64,6 +64,8 @@ class Express:
 
     def handle_event(self, event: events.Event) -> Iterable[Command]:
         """Carry a plain exchange one step further, or let the layers handle the event."""
+        if type(event) is events.Wakeup:  # of an exchange before, which left the lane
+            return self._layer.handle_event(event)
         passage, self._waiting = self._waiting, None
         if passage is not None:
             return self._go_on(passage, event)

@@ -1,0 +1,82 @@
+"""Hooks that are asked before every script or after all of them.
+
+mitmproxy asks addons in one order. A script loaded beside ours, before or after, would have its edits stored as the
+origin's, and find compressed bytes where the origin sent text; what it then does is not what it does with bare
+mitmproxy. So what an origin sent is taken before any script can edit it, and what is done last to a message is done
+behind all scripts and mitmproxy's own modify_body, but before `save`, from which on addons look only: they see what
+the client gets.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+from mitmproxy.addons.save import Save
+from mitmproxy.addons.script import ScriptLoader
+
+
+class Hooks:
+    """Some hooks of a policy, given by their names in mitmproxy."""
+
+    def __init__(self, name: str, **hooks: Callable[..., Any]) -> None:
+        self.name = name
+        vars(self).update(hooks)
+
+
+@runtime_checkable
+class HasEarlyHooks(Protocol):
+    """A policy that is asked before every script, too."""
+
+    def early_hooks(self) -> Hooks:
+        """Return the hooks that are asked then."""
+
+
+@runtime_checkable
+class HasLateHooks(Protocol):
+    """A policy that is asked after every script, too."""
+
+    def late_hooks(self) -> Hooks:
+        """Return the hooks that are asked then."""
+
+
+class _Group:
+    """Stands in mitmproxy's chain of addons."""
+
+    def __init__(self, addons: Sequence[Hooks]) -> None:
+        self.addons = list(addons)
+
+
+class _Early(_Group):
+    """Asked before every script."""
+
+
+class _Late(_Group):
+    """Asked after every script."""
+
+
+class AroundScripts:
+    """Puts hooks of some policies into mitmproxy's chain, from load to done.
+
+    Late ones of policies that are loaded later come first: those that all chains of ours have in common are the last.
+    """
+
+    def __init__(self, policies: Sequence[Any]) -> None:
+        self.name = f"around scripts: {', '.join(policy.name for policy in policies)}"
+        self._early = _Early([policy.early_hooks() for policy in policies if isinstance(policy, HasEarlyHooks)])
+        self._late = _Late([policy.late_hooks() for policy in policies if isinstance(policy, HasLateHooks)])
+
+    def load(self, loader: Loader) -> None:
+        """Put them in."""
+        chain = loader.master.addons.chain
+        chain.insert(_place(chain, (_Late, Save), len(chain)), self._late)
+        chain.insert(_place(chain, (ScriptLoader,), 0), self._early)
+
+    def done(self) -> None:
+        """Take them out."""
+        manager = ctx.master.addons
+        manager.chain = [addon for addon in manager.chain if addon not in (self._early, self._late)]
+
+
+def _place(chain: Sequence[object], before: tuple[type, ...], otherwise: int) -> int:
+    return next((at for at, addon in enumerate(chain) if isinstance(addon, before)), otherwise)

@@ -1,0 +1,157 @@
+"""Streamed bodies flow on when their sender pauses, and buffered ones that never end are streamed in the end.
+
+mitmproxy's streams act when something comes; here one asks to be woken when nothing does. Its own wakeups cannot be
+taken back: ours are woken at once when their stream has ended, so that no timer outlives an exchange.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import RequestWakeup
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+from mitmproxy.proxy.server import ConnectionHandler
+
+from proxy_policies import exchange, trace
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.patch import Patch
+from proxy_policies.streaming import BUFFER_LIMIT, Stream, declared_length
+
+BUFFERED_FOR = 10.0
+"""Seconds after which a body of unknown length is streamed though somebody wants it whole, if less than 1 MiB of it has
+come: it trickles, and may never end. Far longer than a page takes, and half of what makes people give up."""
+
+type ResponsePart = ResponseData | ResponseTrailers | ResponseEndOfMessage
+
+
+class Timer(RequestWakeup):
+    """A wakeup that can be brought forward."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(max(delay, 0.0))
+        self.over = asyncio.Event()
+
+
+class Flushing(layers.HttpStream):
+    """A request and its response."""
+
+    _timer: Timer | None = None
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.Wakeup):
+            self._timer = None
+            yield from self._woken()
+        else:
+            yield from super()._handle_event(event)
+
+    def state_stream_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
+        """Send a part of a streamed body, and see to it that none is held back for long."""
+        self._end_timer(event)
+        yield from super().state_stream_response_body(event)
+        if isinstance(event, ResponseData):
+            yield from self._wait(self._seconds_to_flush())
+
+    def state_consume_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
+        """Take a part of a buffered body, and see to it that it is not buffered for ever."""
+        self._end_timer(event)
+        yield from super().state_consume_response_body(event)
+        if isinstance(event, ResponseData) and self._may_never_end:
+            yield from self._wait(BUFFERED_FOR)
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Leave no timer behind."""
+        self._end_timer(event)
+        yield from super().handle_protocol_error(event)
+
+    def _end_timer(self, event: object) -> None:
+        if self._timer is not None and not isinstance(event, (ResponseData, ResponseTrailers)):
+            self._timer.over.set()
+
+    def _wait(self, seconds: float | None) -> CommandGenerator[None]:
+        if seconds is not None and self._timer is None:
+            self._timer = Timer(seconds)
+            yield self._timer
+
+    def _woken(self) -> CommandGenerator[None]:
+        if self.server_state == self.state_stream_response_body:
+            if (seconds := self._seconds_to_flush()) is not None and seconds <= 0:
+                yield from self._flush(self.flow.response.stream.flush())  # type: ignore[union-attr]
+            else:
+                yield from self._wait(seconds)
+        elif self.server_state == self.state_consume_response_body and self._may_never_end:
+            if len(self.response_body_buf) < BUFFER_LIMIT:
+                yield from self._release()
+            else:
+                yield from self._wait(BUFFERED_FOR)
+
+    def _seconds_to_flush(self) -> float | None:
+        stream = self.flow.response.stream if self.flow.response else None
+        return stream.seconds_to_flush() if isinstance(stream, Stream) else None
+
+    def _flush(self, chunks: Iterable[bytes]) -> CommandGenerator[None]:
+        for chunk in chunks:
+            if self.context.options.store_streamed_bodies:
+                self.response_body_buf += chunk
+            yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+
+    @property
+    def _may_never_end(self) -> bool:
+        known, response = exchange.of(self.flow), self.flow.response
+        is_ours = known.awaited or known.source is not None
+        return response is not None and known.origin is not None and not is_ours and declared_length(response) is None
+
+    def _release(self) -> CommandGenerator[None]:
+        """Stream what is buffered, and what follows, as `stream_large_bodies` does."""
+        response, data = self.flow.response, bytes(self.response_body_buf)
+        if response is None:
+            return
+        trace.note(self.flow, "streaming", "response streamed", f"it has not ended within {BUFFERED_FOR:.0f} s")
+        self.response_body_buf.clear()
+        response.stream = True
+        yield from self.start_response_stream()
+        yield from self.state_stream_response_body(ResponseData(self.stream_id, data))
+
+
+Wakeup = Callable[[ConnectionHandler, RequestWakeup], Coroutine[Any, Any, None]]
+
+
+def _until_over(original: Wakeup) -> Wakeup:
+    @functools.wraps(original)
+    async def wakeup(self: ConnectionHandler, request: RequestWakeup) -> None:
+        if isinstance(request, Timer):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(request.over.wait(), request.delay)
+            request.delay = 0.0
+        await original(self, request)
+
+    return wakeup
+
+
+PATCHES = (
+    Patch(
+        owner=layers,
+        attribute="HttpStream",
+        wrap=in_place_of(Flushing),
+        versions="12.2",
+        why="what is held back of a body that pauses waits for more of it; endless bodies are buffered for ever",
+    ),
+    Patch(
+        owner=ConnectionHandler,
+        attribute="wakeup",
+        wrap=_until_over,
+        versions="12.2",
+        why="a wakeup that is not needed any more cannot be taken back",
+    ),
+)
