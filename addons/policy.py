@@ -11,6 +11,7 @@ from proxy_policies.greeting.addon import Greeting
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
+from proxy_policies.limits.addon import Limits
 from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
@@ -22,6 +23,7 @@ from proxy_policies.signals.addon import Signals
 addons = chain(
     PolicyFile(),
     ProxyProtocol(),
+    Limits(),
     Hops(),
     Inspection(),
     Passthrough(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.mitmdump import Mitmdump
@@ -11,16 +11,19 @@ from tests.support.pipelining import Bystander, pipeline
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
 
-Start = Callable[..., Mitmdump]
 FRESH = ("Cache-Control", "max-age=1000")
 
 
-@pytest.fixture
-def pages(origin: Callable[..., Origin]) -> Origin:
-    running = origin()
-    running.route("/cached", lambda received: Answer(headers=[FRESH], body=received.target.encode()))
-    running.route("/echo", lambda received: Answer(body=_said(received)))
-    return running
+@pytest.fixture(scope="module", params=["off", "on", "all"])
+def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    server = Origin()
+    server.route("/cached", lambda received: Answer(headers=[FRESH], body=received.target.encode()))
+    server.route("/echo", lambda received: Answer(body=_said(received)))
+    arguments = ("--set", f"fast_lane={request.param}", "--set", "flow_detail=0")
+    running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{server.url}")
+    yield running
+    running.stop()
+    server.close()
 
 
 def _said(received: Received) -> bytes:
@@ -43,17 +46,14 @@ CROWDS: dict[str, tuple[list[bytes], Callable[[int], str]]] = {
 }
 
 
-@pytest.mark.parametrize("lane", ["off", "on", "all"])
 @pytest.mark.parametrize("kind", CROWDS)
-def test_pipelined_requests_leave_others_their_turn(mitmdump: Start, pages: Origin, lane: str, kind: str) -> None:
+def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) -> None:
     requests, expected = CROWDS[kind]
-    proxy = mitmdump("--set", f"fast_lane={lane}", "--set", "flow_detail=0", mode=f"reverse:{pages.url}")
     pipeline(proxy.port, requests[:8])
     with Bystander(proxy.port, get("/cached/other")) as beside:
         responses, took = pipeline(proxy.port, requests)
-    assert [body.partition(b"\r\n\r\n")[2].decode() for body in responses] == [
-        expected(n) for n in range(len(requests))
-    ]
-    print(f"{lane} {kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
+    bodies = [response.partition(b"\r\n\r\n")[2].decode() for response in responses]
+    assert bodies == [expected(number) for number in range(len(requests))]
+    print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
     assert beside.asked > 3
     assert beside.longest < max(0.5, took / 4)

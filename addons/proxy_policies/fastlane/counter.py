@@ -18,9 +18,9 @@ from mitmproxy.utils import human
 from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.hits import ALONE, Hits, Served
-from proxy_policies.fastlane.patience import Wait
 from proxy_policies.fastlane.reception import READ, Onward
-from proxy_policies.fastlane.unsent import Unsent
+from proxy_policies.limits.unsent import Unsent
+from proxy_policies.limits.waits import Wait
 
 Ask = Callable[[StartHook], bool]
 """Asks a hook, and says whether everybody is through with it; if not, they will be without us."""
@@ -49,7 +49,7 @@ class Counter:
         self.who = f"{caller.peername[0]} {caller.mode.full_spec}"
         self.address = human.format_address(caller.peername)
         self._client: Client | None = None
-        self._active = caller.since
+        self._active = time.monotonic()
         self._unsent = Unsent()
         self._waiting = memoryview(b"")
         """Answers that the kernel has no room for yet."""
@@ -92,7 +92,7 @@ class Counter:
         if not served.pieces:
             self._go_on()
             return
-        self._active = time.time()
+        self._active = time.monotonic()
         self._rest, self._closes = served.rest, served.closes
         self._send(served)
 
@@ -127,7 +127,7 @@ class Counter:
         except OSError:
             self._leave()
             return
-        self._active = time.time()
+        self._active = time.monotonic()
         if self._rest and not self._waiting:
             self._answer()
         else:
@@ -182,10 +182,10 @@ class Counter:
 
     # Waiting
 
-    def waits(self, now: float) -> tuple[Wait, float]:
-        """Say what the connection waits for, and for how many seconds it has."""
+    def waits(self, now: float) -> tuple[Wait, float, int]:
+        """Say what the connection waits for, for how many seconds it has, and how much came in that time: nothing."""
         since = self._unsent.since(now, len(self._waiting) + len(self._rest), self._caller.sock)
-        return (Wait.REQUEST, now - self._active) if since is None else (Wait.READER, now - since)
+        return (Wait.REQUEST, now - self._active, 0) if since is None else (Wait.READER, now - since, 0)
 
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and say why."""

@@ -7,13 +7,13 @@ and that the cache still answers is answered there and then; everything else goe
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import http
+from mitmproxy.connection import Client
 from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.proxy.layers.http._http1 import Http1Server
-from mitmproxy.proxy.layers.modes import HttpProxy, ReverseProxy
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import human
 
@@ -24,11 +24,8 @@ from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import ALONE, FULL, LONGEST_BODY, Hits, Lesson, Served, story_of
 from proxy_policies.fastlane.memo import HEAD_END
-from proxy_policies.fastlane.patience import Wait
-from proxy_policies.fastlane.unsent import Unsent
 
 LONGEST_HEAD = 8192  # bytes of a request that is remembered
-TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Tee:
@@ -50,21 +47,19 @@ class Tee:
 class Desk:
     """One client connection at which hits are answered."""
 
-    def __init__(self, hits: Hits, table: Table, handler: ConnectionHandler, watched: Watched) -> None:
-        self._hits, self._table, self._handler = hits, table, handler
+    def __init__(
+        self, hits: Hits, table: Table, handler: ConnectionHandler, watched: Watched, active: Callable[[Client], None]
+    ) -> None:
+        self._hits, self._table, self._handler, self._active = hits, table, handler, active
         client = handler.client
         self._client, self._layers = client, handler.layer.context.layers
-        self._watched, self._writer = watched, watched.end.writer
+        self._writer = watched.end.writer
         self._transport: Any = watched.end.transport
-        self._socket = self._transport.get_extra_info("socket")
         self._server: Any = None
         self.who = f"{client.peername[0]} {client.proxy_mode.full_spec}"
         self.address = human.format_address(client.peername)
         self.lesson: Lesson | None = None
         self._begun = False
-        self._head_since = 0.0
-        self._unsent = Unsent()
-        self._is_draining = self._is_ending = False
 
     # Answering
 
@@ -85,6 +80,7 @@ class Desk:
 
     def _send(self, served: Served) -> None:
         self._handler.timeout_watchdog.register_activity()
+        self._active(self._client)
         if served.size <= ALONE:
             self._transport.write(b"".join(served.pieces))
         else:
@@ -94,10 +90,8 @@ class Desk:
     async def serve(self, data: bytes) -> bytes:
         """Answer what can be answered, at the client's pace, and return the rest, which is mitmproxy's."""
         while data:
-            self._is_draining = True
             await asyncio.sleep(0)  # others go first
             await self._writer.drain()
-            self._is_draining = False
             rest = self.answer(data)
             if len(rest) == len(data):
                 self._leave(data)
@@ -107,8 +101,6 @@ class Desk:
 
     def _leave(self, data: bytes) -> None:
         """Leave bytes to mitmproxy, and learn from what it does if they are one request."""
-        if not self._is_in_head():
-            self._head_since = time.time()
         if self._is_idle() and data.endswith(HEAD_END) and data.count(HEAD_END) == 1 and len(data) <= LONGEST_HEAD:
             self.lesson = Lesson(data)
             self._handler.transports[self._client].writer = Tee(self._writer, self.lesson)  # type: ignore[assignment]
@@ -162,38 +154,3 @@ class Desk:
             transport.writer = self._writer
         if lesson is not None and store is not None:
             self._hits.learn(self, lesson, store)
-
-    # Waiting
-
-    def waits(self, now: float) -> tuple[Wait, float]:
-        """Say what the connection waits for, and for how many seconds it has."""
-        since = self._unsent.since(now, self._transport.get_write_buffer_size(), self._socket)
-        is_closing, is_idle = self._transport.is_closing(), self._is_idle()
-        if self._is_ending or not (is_closing or self._watched.is_parked or self._is_draining):
-            return Wait.NOTHING, 0.0
-        if since is not None and is_idle:
-            return Wait.READER, now - since
-        if is_idle and not is_closing:
-            return Wait.REQUEST, now - self._handler.timeout_watchdog.last_activity
-        return (Wait.HEAD, now - self._head_since) if self._is_in_head() else (Wait.NOTHING, 0.0)
-
-    def _is_in_head(self) -> bool:
-        """Say whether mitmproxy has some of a request's head, and waits for the rest."""
-        server = self._server or self._look_for_server()
-        if server is not None:
-            return server.state == server.read_headers and bool(server.buf) and not server._paused
-        return self._begun and isinstance(self._layers[-1], HttpProxy | ReverseProxy)
-
-    def close(self, wait: Wait, waited: float) -> None:
-        """Close the connection as mitmproxy does after its own time-out, and say why."""
-        self._is_ending = True
-        self._handler.log(f"closing connection, for {waited:.0f} s {wait.value}")
-        if wait is Wait.HEAD and self._server is not None:
-            self._transport.write(TIMED_OUT)
-        elif wait is Wait.READER:
-            self._transport.abort()  # closing would wait for this client
-        task = self._handler.transports[self._client].handler
-        if task is None:
-            self._transport.close()
-        else:
-            task.cancel("timeout")

@@ -33,6 +33,7 @@ KNOWN = frozenset(
         *(
             "exchanges",
             "proxy-protocol",
+            "limits",
             "hops",
             "inspection",
             "passthrough",

@@ -41,7 +41,7 @@ EVENTS = (
 )
 """Whoever of others has one of these hooks wants to see tunnels being set up."""
 KNOWN = frozenset(
-    {"proxy-protocol", "dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"}
+    {"proxy-protocol", "limits", "dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"}
 )
 """Ours that have: what they would do is done here, or looked for before."""
 WISHES = (

@@ -50,6 +50,12 @@ class FrameReader:
     def __init__(self, preface: int = 0) -> None:
         self._skip = preface
         self._head = b""
+        self._is_in_block = False
+
+    @property
+    def awaits_more(self) -> bool:
+        """Say whether something has begun and not ended: the preface, a frame, a block of fields (section 4.3)."""
+        return bool(self._skip or self._head or self._is_in_block)
 
     def read(self, data: bytes) -> Iterator[Frame]:
         """Give the frames whose heads end in `data`."""
@@ -66,6 +72,8 @@ class FrameReader:
             if len(self._head) == HEAD:
                 head, self._head = self._head, b""
                 self._skip = int.from_bytes(head[:3])
+                if head[3] in (Type.HEADERS, Type.CONTINUATION):
+                    self._is_in_block = not head[4] & 4  # END_HEADERS
                 yield Frame(head[3], head[4], self._skip, at)
 
 

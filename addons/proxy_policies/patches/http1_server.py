@@ -12,6 +12,7 @@ from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.http import status_codes
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp, format_error
@@ -28,8 +29,9 @@ from mitmproxy.utils import human
 
 from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
+from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
-from proxy_policies.patches import resets
+from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.bodies import Bodies
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.messages import (
@@ -67,6 +69,49 @@ class Server(Bodies, Lingering):
     """Something was sent to it since we last looked."""
     _invited = False
     """We said 100 (Continue)."""
+    _received = 0
+    """Bytes that came from the client."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        client_sides.register(context.client, self)
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.DataReceived):
+            self._received += len(event.data)
+        if why := client_sides.why_timed_out(event):
+            yield from self._time_out(why)
+        else:
+            yield from super()._handle_event(event)
+
+    # Waiting
+
+    def waiting(self) -> Waiting:
+        """Say what is waited for: the rest of a head or a body, or the next request."""
+        if self._lingering or self._paused:
+            return NOT_WAITING
+        if self.state == self.read_headers:
+            return Waiting(Wait.HEAD if self.buf else Wait.REQUEST, self.stream_id)
+        if self.state == self.read_body and self.response is None and not self._is_invitation_due:
+            return Waiting(Wait.BODY, self.stream_id, self._received)
+        return NOT_WAITING
+
+    @property
+    def _is_invitation_due(self) -> bool:
+        return "expect" in self.request.headers and not self._invited
+
+    def unsent(self) -> int:
+        """Count nothing: what there is to be sent is with the transport."""
+        return 0
+
+    def _time_out(self, why: str) -> CommandGenerator[None]:
+        """Answer 408 (RFC 9110, section 15.5.9), unless the client has gone on in the meantime."""
+        waited = self.waiting().wait
+        if waited not in (Wait.HEAD, Wait.BODY):
+            return
+        yield from self._refuse(Invalid(f"closing connection, {why}", 408))
+        if waited is Wait.BODY:
+            yield from self._report(why)
 
     # Receiving
 
@@ -225,7 +270,7 @@ class Server(Bodies, Lingering):
         return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
 
     def _framed(self, data: bytes) -> bytes:
-        if self._is_tunnel or self._framing is Framing.CLOSE:
+        if self.is_tunnel or self._framing is Framing.CLOSE:
             return data
         if self._framing is Framing.CHUNKED:
             return chunk(data)
@@ -237,7 +282,8 @@ class Server(Bodies, Lingering):
         return data
 
     @property
-    def _is_tunnel(self) -> bool:
+    def is_tunnel(self) -> bool:
+        """Say whether what goes to and fro is no HTTP (any more)."""
         return bool(self.state == self.passthrough)
 
     def _send_end(self) -> CommandGenerator[None]:

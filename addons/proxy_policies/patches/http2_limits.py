@@ -11,16 +11,20 @@ import time
 
 import h2.errors
 import h2.events
+import h2.stream
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
 from mitmproxy.utils import human
 
 from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
+from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
+from proxy_policies.patches import client_sides
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.lingering import PATIENCE
 from proxy_policies.patches.patch import Patch
@@ -37,11 +41,23 @@ class Limited(Http2Connection):
         self._received = FrameReader(PREFACE if isinstance(self, Http2Server) else 0)
         self._budget = FrameBudget()
         self._excess = ""
+        self._bytes = 0
+        self._requests = 0
+        self._untimed: set[int] = set()
+        """Streams whose bodies may take any time: their protocol is made of them (gRPC)."""
+        if isinstance(self, Http2Server):
+            client_sides.register(context.client, self)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        if not isinstance(event, events.DataReceived):
+        if why := client_sides.why_timed_out(event):
+            yield from self._close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
+        elif isinstance(event, events.DataReceived):
+            self._bytes += len(event.data)
+            yield from self._receive(event)
+        else:
             yield from self._counting(super()._handle_event(event))
-            return
+
+    def _receive(self, event: events.DataReceived) -> CommandGenerator[None]:
         at = 0
         for end, excess in self._portions(event.data):
             if excess:
@@ -79,7 +95,38 @@ class Limited(Http2Connection):
         for command in sending:
             if isinstance(command, commands.SendData) and command.connection is self.conn:
                 self._budget.earn(len(command.data))
+            elif isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
+                self._note_request(command.event)
             yield command
+
+    def _note_request(self, event: RequestHeaders) -> None:
+        self._requests += 1
+        self._untimed &= self.streams.keys()
+        if "grpc" in event.request.headers.get("content-type", ""):
+            self._untimed.add(event.stream_id)
+
+    # Waiting
+
+    is_tunnel = False
+
+    def waiting(self) -> Waiting:
+        """Say what is waited for: a request's body before it is answered, the rest of a frame, or the next request."""
+        if self._has_ended or self._paused:
+            return NOT_WAITING
+        if unfinished := [stream for stream in self.streams.keys() - self._untimed if self._awaits_body(stream)]:
+            return Waiting(Wait.BODY, min(unfinished), self._bytes)
+        if self._received.awaits_more:
+            return Waiting(Wait.HEAD, self._requests)
+        return NOT_WAITING if self.streams else Waiting(Wait.REQUEST, self._requests)
+
+    def _awaits_body(self, stream_id: int) -> bool:
+        stream = self.h2_conn.streams.get(stream_id)
+        machine = stream.state_machine if stream else None
+        return machine is not None and machine.state is h2.stream.StreamState.OPEN and not machine.headers_sent
+
+    def unsent(self) -> int:
+        """Count the bytes that wait for the peer's flow-control windows (section 5.2)."""
+        return sum(len(part.data) for parts in self.h2_conn.stream_buffers.values() for part in parts)
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Count the streams that a peer makes us reset; ignore what is not known without many words (section 4.1)."""
@@ -91,12 +138,14 @@ class Limited(Http2Connection):
         return (yield from super().handle_h2_event(event))
 
     def _calm(self, excess: str) -> CommandGenerator[None]:
+        line = _throttle.admit(f"closing connection, {excess} (HTTP/2)", time.monotonic())
+        yield from self._close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+
+    def _close(self, message: str, line: str | None, code: h2.errors.ErrorCodes) -> CommandGenerator[None]:
         """Close on the peer, and take what still comes for a while, for it to be able to read why."""
-        message = f"HTTP/2: {excess}"
-        line = f"{human.format_address(self.conn.peername)}: closing the connection, {excess} (HTTP/2)"
-        if told := _throttle.admit(line, time.monotonic()):
-            yield commands.Log(told)
-        self.h2_conn.close_connection(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, message.encode())
+        if line:
+            yield commands.Log(f"{human.format_address(self.conn.peername)}: {line}")
+        self.h2_conn.close_connection(code, message.encode())
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         self._handle_event = self._take_leave  # type: ignore[method-assign]  # as mitmproxy's `done`
         yield commands.CloseTcpConnection(self.conn, half_close=True)

@@ -1,0 +1,181 @@
+"""Bounds on what a client may have and how long it may take, in every mode, lane and version of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from typing import Protocol
+from weakref import WeakSet
+
+from mitmproxy import ctx, http
+from mitmproxy.connection import Client
+
+from proxy_policies.limits.connections import ClientConnection
+from proxy_policies.limits.shares import Shares
+from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
+from proxy_policies.log_lines import Throttle
+from proxy_policies.settings import Setting, parse_duration
+from proxy_policies.unhurried import begin
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 256  # connections looked at in one turn of the event loop: some 2 ms
+COUNTED = 16  # new connections, as a share of the most there may be, between two counts
+
+
+def parse_count(text: str) -> int:
+    """Read a number of things, 0 for no limit; raises ValueError."""
+    if not text.strip().isdecimal():
+        raise ValueError("write a number; 0 is no limit")
+    return int(text)
+
+
+class Waiter(Protocol):
+    """A connection that may wait for its client."""
+
+    def waits(self, now: float) -> tuple[Wait, float, int]:
+        """Say what it waits for, for how many seconds, and how many bytes came in that time."""
+
+    def close(self, wait: Wait, waited: float) -> None:
+        """Close the connection, and say why."""
+
+
+class Limits:
+    """Counts what clients have, and closes connections that keep us waiting."""
+
+    name = "limits"
+    client_connections = Setting(
+        "8192", parse_count, "Connections that a client address (IPv6: a /64) may have at once; 0: no limit."
+    )
+    client_requests = Setting(
+        "8192", parse_count, "Requests that a client address may have in flight at once; 0: no limit."
+    )
+    head_timeout = Setting("60s", parse_duration, "Time for a request's head to come whole; 0: no limit.")
+    body_timeout = Setting(
+        "60s", parse_duration, "Time for a request's body, and 1 s more for each 500 bytes of it; 0: no limit."
+    )
+    keepalive_timeout = Setting("75s", parse_duration, "Time that a connection may idle between requests; 0: no limit.")
+    send_timeout = Setting("60s", parse_duration, "Time in which a client takes nothing of its response; 0: no limit.")
+    handshake_timeout = Setting("60s", parse_duration, "Time for a client's TLS handshake; 0: no limit.")
+
+    def __init__(self) -> None:
+        self._connections: dict[str, ClientConnection] = {}
+        self._others: set[Waiter] = set()
+        self._by_address, self._in_flight = Shares(), Shares(WeakSet)
+        self._refused = Throttle()
+        self._timeouts = Timeouts()
+        self._most = most_connections(_files())
+        self._uncounted = 0
+        self._looking: asyncio.Future[None] | None = None
+
+    def configure(self, updated: set[str]) -> None:
+        """Take the time-outs over."""
+        self._timeouts = Timeouts(
+            self.head_timeout, self.body_timeout, self.keepalive_timeout, self.send_timeout, self.handshake_timeout
+        )
+
+    def done(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    # Connections
+
+    def client_connected(self, client: Client) -> None:
+        """Count a connection in, and refuse one too many."""
+        now, address = time.monotonic(), client.peername[0]
+        if not self._by_address.enter(address, client.peername, self.client_connections):
+            client.error = "too many connections from this address"
+            self._say_refused(f"{address}: refused, it has {self.client_connections} connections")
+            return
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        if handler is not None and client.transport_protocol == "tcp":
+            self._connections[client.id] = ClientConnection(handler, now)
+            self.expect_one_more(now)
+
+    def client_disconnected(self, client: Client) -> None:
+        """Count it out."""
+        self._by_address.leave(client.peername[0], client.peername)
+        self._connections.pop(client.id, None)
+
+    def _say_refused(self, line: str) -> None:
+        if told := self._refused.admit(line, time.monotonic()):
+            logger.warning(told)
+
+    # Requests
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Count a request in, and refuse one too many."""
+        address = flow.client_conn.peername[0] if flow.client_conn.peername else ""
+        if flow.is_replay or self._in_flight.enter(address, flow, self.client_requests):
+            return
+        self._say_refused(f"{address}: 429, it has {self.client_requests} requests in flight")
+        flow.response = http.Response.make(429, b"Too many requests at once.\n", {"Retry-After": "1"})
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Count it out."""
+        if flow.client_conn.peername:
+            self._in_flight.leave(flow.client_conn.peername[0], flow)
+
+    error = response
+
+    # Waiting
+
+    def add(self, waiter: Waiter) -> None:
+        """Look at a connection, too, that mitmproxy does not have."""
+        self._others.add(waiter)
+        self.expect_one_more(time.monotonic())
+
+    def remove(self, waiter: Waiter) -> None:
+        """Look at it no more."""
+        self._others.discard(waiter)
+
+    def touch(self, client: Client) -> None:
+        """Take note that a client was served past mitmproxy."""
+        if connection := self._connections.get(client.id):
+            connection.touch(time.monotonic())
+
+    def _waiters(self) -> list[Waiter]:
+        return [*self._others, *self._connections.values()]
+
+    def expect_one_more(self, now: float) -> None:
+        """Begin to look round, and make room where there are too many."""
+        if self._looking is None or self._looking.done():
+            self._looking = begin(self._look_round())
+        self._uncounted += 1
+        if len(self._connections) + len(self._others) > self._most and self._uncounted > self._most // COUNTED:
+            self._make_room(now)
+
+    async def _look_round(self) -> None:
+        while self._connections or self._others:
+            await asyncio.sleep(self._timeouts.between_looks)
+            for number, waiter in enumerate(self._waiters()):
+                if number % AT_ONCE == AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                self._judge(waiter, time.monotonic())
+
+    def _judge(self, waiter: Waiter, now: float) -> None:
+        wait, waited, received = waiter.waits(now)
+        if waited > min(self._timeouts.seconds(wait, received), ctx.options.tcp_timeout):
+            waiter.close(wait, waited)
+
+    def _make_room(self, now: float) -> None:
+        """Close the connections that wait longest for their clients to say more, where there are too many."""
+        self._uncounted = 0
+        waiting = [(waiter, *waiter.waits(now)) for waiter in self._waiters()]
+        idle = [(waiter, wait, waited) for waiter, wait, waited, _ in waiting if wait in FOR_MORE]
+        for at in longest_waiting([waited for _, _, waited in idle], len(idle) - self._most):
+            waiter, wait, waited = idle[at]
+            waiter.close(wait, waited)
+
+
+def _files() -> int:
+    """Give the number of files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 1024
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft

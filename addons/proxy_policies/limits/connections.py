@@ -1,0 +1,110 @@
+"""mitmproxy's connections: what each waits for its client to do, and how it is closed."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server import ConnectionHandler
+
+from proxy_policies.limits.unsent import Unsent
+from proxy_policies.limits.waits import NOT_WAITING, Stopwatch, Wait, Waiting
+from proxy_policies.patches import client_sides
+from proxy_policies.unhurried import begin
+
+_HTTP_MODES = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.ReverseProxy)
+
+
+class ClientConnection:
+    """A client's connection that mitmproxy has."""
+
+    def __init__(self, handler: ConnectionHandler, now: float) -> None:
+        self._handler = handler
+        self._watch = Stopwatch(now)
+        self._unsent = Unsent()
+        self._is_ending = False
+
+    def touch(self, now: float) -> None:
+        """Take note that the client was served past mitmproxy."""
+        self._watch.reset(now)
+
+    def waits(self, now: float) -> tuple[Wait, float, int]:
+        """Say what the connection waits for, for how many seconds, and how many bytes came in that time."""
+        transport = self._transport()
+        if transport is None or self._is_ending:
+            return Wait.NOTHING, 0.0, 0
+        side = client_sides.side_of(self._handler.client)
+        stuck = self._since_when_unsent(transport, side, now)
+        waiting = self._waiting(transport, side)
+        wait, waited, received = self._watch.look(waiting, now)
+        return (wait, waited, received) if stuck is None else (Wait.READER, now - stuck, 0)
+
+    def _transport(self) -> Any:
+        io = self._handler.transports.get(self._handler.client)
+        return getattr(io.writer, "transport", None) if io else None
+
+    def _since_when_unsent(self, transport: Any, side: client_sides.ClientSide | None, now: float) -> float | None:
+        """Say since when the client has taken nothing of a response; None where nothing waits for it."""
+        if side is None or side.is_tunnel:
+            return None
+        waiting = transport.get_write_buffer_size() + side.unsent()
+        return self._unsent.since(now, waiting, transport.get_extra_info("socket"))
+
+    def _waiting(self, transport: Any, side: client_sides.ClientSide | None) -> Waiting:
+        client = self._handler.client
+        if transport.is_closing() or self._is_origin_slow():
+            return NOT_WAITING
+        if client.tls and not client.tls_established:
+            return Waiting(Wait.HANDSHAKE)
+        return side.waiting() if side is not None else _before_http(self._handler)
+
+    def _is_origin_slow(self) -> bool:
+        """Say whether an origin does not take what it is sent: then nothing is read from the client."""
+        others = (io for connection, io in self._handler.transports.items() if connection != self._handler.client)
+        return any(_unsent_bytes(io.writer) for io in others)
+
+    def close(self, wait: Wait, waited: float) -> None:
+        """Close the connection, and say why."""
+        self._is_ending = True
+        why = f"for {waited:.0f} s {wait.value}"
+        side = client_sides.side_of(self._handler.client)
+        if wait in (Wait.HEAD, Wait.BODY) and side is not None:
+            begin(self._handler.server_event(client_sides.time_out(side, why)))
+            return
+        self._handler.log(f"closing connection, {why}")
+        if wait is Wait.READER and (transport := self._transport()) is not None:
+            transport.abort()  # closing would wait for this client
+        self._cancel()
+
+    def _cancel(self) -> None:
+        io = self._handler.transports.get(self._handler.client)
+        if io is not None and io.handler is not None:
+            io.handler.cancel("timeout")
+        elif (transport := self._transport()) is not None:
+            transport.close()
+
+
+def _unsent_bytes(writer: Any) -> int:
+    with contextlib.suppress(AttributeError):  # of another kind: datagrams
+        return int(writer.transport.get_write_buffer_size())
+    return 0
+
+
+def _before_http(handler: ConnectionHandler) -> Waiting:
+    """Say what is waited for before it is known that HTTP is spoken, in the modes in which it will be."""
+    layers: list[Any] = handler.layer.context.layers
+    top = layers[0] if len(layers) == 1 else None
+    if top is None or top._paused:
+        return NOT_WAITING
+    below = top._handle_event.__self__  # itself until it knows where to connect to
+    if isinstance(top, modes.Socks5Proxy) and below is top:
+        return Waiting(Wait.HEAD if top.buf else Wait.REQUEST)
+    if not isinstance(top, _HTTP_MODES) or not isinstance(below, NextLayer) or below.layer is not None:
+        return NOT_WAITING
+    mode = handler.client.proxy_mode
+    if isinstance(mode, ReverseMode) and mode.scheme not in ("http", "https"):
+        return NOT_WAITING
+    return Waiting(Wait.HEAD if below.data_client() else Wait.REQUEST)

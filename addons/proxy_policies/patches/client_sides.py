@@ -1,0 +1,66 @@
+"""The side of the proxy that speaks HTTP with a client, and what it waits for."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from mitmproxy.connection import Client
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HttpLayer
+
+from proxy_policies.limits.waits import Waiting
+
+
+class ClientSide(Protocol):
+    """A layer that reads a client's requests."""
+
+    context: Context
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Say whether its bytes are no HTTP (any more)."""
+
+    def waiting(self) -> Waiting:
+        """Say what it waits for its client to do."""
+
+    def unsent(self) -> int:
+        """Count the bytes of responses that it keeps until the client takes them."""
+
+
+_sides: WeakValueDictionary[str, ClientSide] = WeakValueDictionary()
+
+
+class TimedOut(commands.RequestWakeup):
+    """Has a side time its client out: what it waits for did not come."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(0)
+        self.why = why
+
+
+def register(client: Client, side: ClientSide) -> None:
+    """Take note of a client's innermost side: that in an opened tunnel takes the tunnel's place."""
+    _sides[client.id] = side
+
+
+def side_of(client: Client) -> ClientSide | None:
+    """Give the side that speaks HTTP with a client; None when there is none."""
+    return _sides.get(client.id)
+
+
+def time_out(side: ClientSide, why: str) -> events.Event:
+    """Make the event that has a side time its client out; to be handled by the connection's topmost layer."""
+    command = TimedOut(why)
+    for above, below in itertools.pairwise(side.context.layers):  # from the topmost to the side itself
+        if isinstance(above, HttpLayer):  # sends on what its children asked for
+            above.command_sources[command] = below
+    return events.Wakeup(command)
+
+
+def why_timed_out(event: events.Event) -> str:
+    """Say why an event has the client timed out; "" when it has not."""
+    command = event.command if isinstance(event, events.Wakeup) else None
+    return command.why if isinstance(command, TimedOut) else ""

@@ -1,0 +1,325 @@
+"""Time-outs of connections that wait for their client, in every lane: the real mitmdump, with short limits."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.test_fastlane_hits import ALL, FRESH, NOTING, YES, Connection
+from tests.e2e.test_fastlane_tunnels import Start, script
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+from tests.support.pipelining import read_responses
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("timing")]
+
+TIMES = {"head_timeout": "0.8", "body_timeout": "0.8", "keepalive_timeout": "1", "send_timeout": "0.8"}
+SHORT = tuple(part for name, value in TIMES.items() for part in ("--set", f"{name}={value}"))
+LANES = ("off", "on", "all")
+LARGE = bytes(900_000)
+
+
+@pytest.fixture
+def pages(origin: Callable[..., Origin]) -> Origin:
+    running = origin()
+    running.route("/small", Answer(headers=[FRESH], body=b"x"))
+    running.route("/large", Answer(headers=[FRESH], body=LARGE))
+    return running
+
+
+@pytest.fixture
+def proxy(mitmdump: Start, pages: Origin, tmp_path: Path) -> Mitmdump:
+    return mitmdump(*script(tmp_path, NOTING), *SHORT, *ALL, mode=f"reverse:{pages.url}")
+
+
+def asking_for(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: example.test\r\n\r\n".encode()
+
+
+def taught(proxy: Mitmdump, path: str = "/small") -> Connection:
+    """A connection whose last answer came by the fast lane."""
+    connection, before = Connection(proxy.port), proxy.log().count(YES)
+    while proxy.log().count(YES) == before:
+        connection.ask(asking_for(path))
+    return connection
+
+
+def ending(sock: socket.socket) -> bytes:
+    """Read to the end of the connection, however it ends."""
+    data = b""
+    sock.settimeout(10)
+    try:
+        while more := sock.recv(65536):
+            data += more
+    except ConnectionError:
+        pass
+    return data
+
+
+def dribble(sock: socket.socket, text: bytes) -> None:
+    try:
+        for at in itertools.count():
+            sock.sendall(text[at : at + 1] or b"x")
+            time.sleep(0.05)
+    except OSError:
+        pass
+
+
+@pytest.fixture(params=["on", "all"])
+def lane(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return "--set", f"fast_lane={request.param}"
+
+
+@pytest.mark.parametrize("mode", ["regular", "reverse", "socks5"])
+def test_one_that_says_nothing(mitmdump: Start, pages: Origin, lane: tuple[str, str], mode: str) -> None:
+    proxy = mitmdump(*SHORT, *lane, mode=f"reverse:{pages.url}" if mode == "reverse" else mode)
+    assert ending(Connection(proxy.port).socket) == b""
+    proxy.wait_log("closing connection, for 1 s no request came")
+
+
+def test_one_that_stays_after_a_hit(proxy: Mitmdump) -> None:
+    connection = taught(proxy)
+    for _ in range(4):  # longer than it may idle, but it does not
+        time.sleep(0.3)
+        connection.ask(asking_for("/small"))
+    assert ending(connection.socket) == b""
+    proxy.wait_log("closing connection, for 1 s no request came")
+
+
+@pytest.mark.parametrize("when", ["first", "after a hit"])
+def test_one_that_dribbles_a_head(proxy: Mitmdump, when: str) -> None:
+    connection = Connection(proxy.port) if when == "first" else taught(proxy)
+    begun = asking_for("/small").removesuffix(b"\r\n") + b"X-Long: "
+    threading.Thread(target=dribble, args=(connection.socket, begun), daemon=True).start()
+    assert ending(connection.socket).startswith(b"HTTP/1.1 408 ")
+    proxy.wait_log("closing connection, for 1 s the request's head did not come whole")
+
+
+SMALL_BUFFERS = """
+import socket
+from proxy_policies.fastlane import counter, desk, desks
+class Desk(desk.Desk):
+    def __init__(self, hits, table, handler, watched, active):
+        super().__init__(hits, table, handler, watched, active)
+        watched.end.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+class Counter(counter.Counter):
+    def __init__(self, caller, *more):
+        super().__init__(caller, *more)
+        caller.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+desks.Desk, desks.Counter = Desk, Counter
+"""
+
+
+@pytest.mark.parametrize("fields", ["", "Connection: close\r\n"], ids=["kept open", "closed"])
+def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_path: Path, fields: str) -> None:
+    limits = (*script(tmp_path, NOTING + SMALL_BUFFERS), *SHORT)
+    proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
+    request = f"GET /large HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
+    while YES not in proxy.log():
+        Connection(proxy.port).ask(request)
+        Connection(proxy.port).ask(request)
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", proxy.port))
+        sock.sendall(request * 200)
+        proxy.wait_log("closing connection, for 1 s the client does not take its answer")
+        proxy.wait_log(f"127.0.0.1:{sock.getsockname()[1]}.*client disconnect")
+        assert len(ending(sock)) < len(LARGE)
+    assert proxy.log().count(YES) < 20, "answers pile up in memory for a client that takes none"
+
+
+def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
+    taught(proxy, "/large")
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", proxy.port))
+        sock.sendall(asking_for("/large") * 12)
+        size, started = 0, time.monotonic()
+        while time.monotonic() - started < 2.5:
+            size += len(sock.recv(65536))
+            time.sleep(0.05)
+        while size < 12 * len(LARGE):
+            data = sock.recv(1 << 20)
+            assert data, "cut"
+            size += len(data)
+
+
+def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
+    limits = (*script(tmp_path, NOTING + SMALL_BUFFERS), *SHORT)
+    proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
+    taught(proxy, "/large")
+    connection = Connection(proxy.port, receives=4096)
+    connection.socket.sendall(asking_for("/large"))
+    size, started = 0, time.monotonic()
+    while time.monotonic() - started < 2.0:
+        size += len(connection.socket.recv(2000))
+        time.sleep(0.01)
+    while size < len(LARGE):
+        size += len(connection.socket.recv(1 << 20))
+    time.sleep(0.5)  # the point of the test: within what a client may take to ask again
+    assert connection.ask(asking_for("/large")).endswith(LARGE)
+
+
+def test_an_origin_may_take_its_time(proxy: Mitmdump, pages: Origin) -> None:
+    def slow(_: Received) -> Answer:
+        time.sleep(2.5)
+        return Answer(body=b"at last")
+
+    pages.route("/slow", slow)
+    assert taught(proxy).ask(asking_for("/slow")).endswith(b"at last")
+
+
+def test_a_tunnel_may_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]) -> None:
+    proxy = mitmdump(*SHORT, *lane)
+    tunnel = Connection(proxy.port)
+    tunnel.socket.sendall(f"CONNECT 127.0.0.1:{pages.port} HTTP/1.1\r\n\r\n".encode())
+    assert tunnel.response(has_body=False).startswith(b"HTTP/1.1 200")
+    tunnel.ask(asking_for("/small"))
+    time.sleep(2.0)  # the point of the test
+    assert tunnel.ask(asking_for("/small")).endswith(b"x")
+
+
+def test_too_many_that_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]) -> None:
+    """Half of the files that a process may open are for clients: then the longest idle go first."""
+    proxy = mitmdump(*lane, mode=f"reverse:{pages.url}", around=("prlimit", "--nofile=160"))
+    busy, idle = Connection(proxy.port), []
+    for _ in range(120):
+        idle.append(Connection(proxy.port))
+        busy.ask(asking_for("/small"))
+    for connection in idle[:20]:
+        assert ending(connection.socket) == b""
+    assert idle[-1].ask(asking_for("/small")).endswith(b"x")
+    assert busy.ask(asking_for("/small")).endswith(b"x")
+
+
+# In every lane
+
+
+@pytest.fixture(scope="module")
+def shared_pages() -> Iterator[Origin]:
+    running = Origin()
+    running.route("/small", Answer(headers=[FRESH], body=b"x"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module", params=LANES)
+def slow(
+    request: pytest.FixtureRequest, shared_pages: Origin, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mitmdump]:
+    """A proxy whose clients have little time."""
+    arguments = (*SHORT, "--set", "handshake_timeout=0.8", "--set", f"fast_lane={request.param}")
+    running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{shared_pages.url}")
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("first", [b"", asking_for("/small")], ids=["first", "after another"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_a_head_that_dribbles(slow: Mitmdump, first: bytes, secure: bool) -> None:
+    sock = opened(slow.port, secure)
+    if first:
+        sock.sendall(first)
+        assert read_responses(sock, 1)
+    head = asking_for("/small").removesuffix(b"\r\n") + b"X-Long: "
+    sock.sendall(head)
+    assert dribbled(sock, b"x").startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_dribbles(slow: Mitmdump, framing: str) -> None:
+    sock = opened(slow.port)
+    sock.sendall(f"POST /small HTTP/1.1\r\nHost: example.test\r\n{framing}\r\n\r\n".encode())
+    piece = b"x" if "Length" in framing else b"1\r\nx\r\n"
+    assert dribbled(sock, piece).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_comes_fast_enough(slow: Mitmdump) -> None:
+    sock = opened(slow.port)
+    sock.sendall(b"POST /small HTTP/1.1\r\nHost: example.test\r\nContent-Length: 30000\r\n\r\n")
+    for _ in range(30):
+        sock.sendall(bytes(1000))
+        time.sleep(0.1)
+    assert read_responses(sock, 1)[0].startswith(b"HTTP/1.1 200")
+
+
+def test_one_that_goes_on_idling(slow: Mitmdump) -> None:
+    sock = opened(slow.port)
+    for _ in range(3):
+        sock.sendall(asking_for("/small"))
+        assert read_responses(sock, 1)
+        time.sleep(0.3)  # the point of the test: less than it may idle
+    assert ending(sock) == b""
+
+
+def test_a_handshake_that_does_not_end(slow: Mitmdump) -> None:
+    sock = opened(slow.port)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="example.test")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    sock.sendall(outgoing.read())
+    assert ending(sock)  # what the proxy said, which we do not answer
+    slow.wait_log("the TLS handshake did not end")
+
+
+def test_a_reader_that_does_not_read(slow: Mitmdump, shared_pages: Origin) -> None:
+    shared_pages.route("/huge", Answer(body=bytes(30 << 20)))
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(("127.0.0.1", slow.port))
+        sock.sendall(asking_for("/huge"))
+        slow.wait_log("the client does not take its answer")
+
+
+def test_an_origin_has_its_own_time(slow: Mitmdump, shared_pages: Origin) -> None:
+    """A long poll, and a stream with pauses."""
+
+    def late(_: Received) -> Answer:
+        time.sleep(2)
+        return Answer(body=b"at last")
+
+    def paused() -> Iterator[bytes]:
+        yield b"first"
+        time.sleep(2)
+        yield b"second"
+
+    shared_pages.route("/late", late)
+    shared_pages.route("/stream", lambda _: Answer(headers=[("Content-Type", "text/event-stream")], body=paused()))
+    sock = opened(slow.port)
+    sock.sendall(asking_for("/late"))
+    assert read_responses(sock, 1)[0].endswith(b"at last")
+    sock.sendall(asking_for("/stream"))
+    received = b""
+    while b"\r\n0\r\n" not in received:
+        data = sock.recv(65536)
+        assert data, received
+        received += data
+    assert b"second" in received
+
+
+def opened(port: int, secure: bool = False) -> socket.socket:
+    """Connect to a proxy, over TLS if wanted."""
+    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    if not secure:
+        return sock
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context.wrap_socket(sock)
+
+
+def dribbled(sock: socket.socket, piece: bytes) -> bytes:
+    """Send a piece now and then until an answer comes; give it."""
+    sock.settimeout(0.1)
+    for _ in range(200):
+        with contextlib.suppress(TimeoutError):
+            return sock.recv(65536)
+        sock.sendall(piece)
+    raise AssertionError("the client may dribble as long as it likes")
