@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -57,3 +59,16 @@ def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) 
     print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
     assert beside.asked > 3
     assert beside.longest < max(0.5, took / 4)
+
+
+def test_no_more_is_read_than_can_be_worked_off(proxy: Mitmdump) -> None:
+    """A client that asks without an end and takes no answer."""
+    before = proxy.resident()
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.settimeout(1.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 << 20:
+                sent += sock.send(get("/cached/1") * 1000)
+        assert sent < 64 << 20
+        assert proxy.resident() - before < 32 << 20

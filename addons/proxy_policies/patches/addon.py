@@ -25,6 +25,7 @@ from proxy_policies.patches import (
     start_up,
     stored_bodies,
     streamed_later,
+    terminal,
     turns,
     upstream_connect,
     websocket_responder,
@@ -53,6 +54,8 @@ PATCHES: tuple[Patch, ...] = (
     websocket_responder.PATCH,
     *start_up.PATCHES,
     *bounded_decoding.PATCHES,
+    *terminal.PATCHES,
+    turns.PATCH,
 )
 
 

@@ -26,6 +26,9 @@ class ClientSide(Protocol):
     def waiting(self) -> Waiting:
         """Say what it waits for its client to do."""
 
+    def is_full(self) -> bool:
+        """Say whether it has enough of what the client says for the moment."""
+
     def unsent(self) -> int:
         """Count the bytes of responses that it keeps until the client takes them."""
 

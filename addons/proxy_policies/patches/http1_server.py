@@ -45,7 +45,7 @@ from proxy_policies.patches.messages import (
     with_persistence,
 )
 from proxy_policies.patches.request_heads import HEAD_LIMIT, host_of_target, read_request
-from proxy_policies.patches.turns import NextTurnHook
+from proxy_policies.patches.turns import take_turn
 from proxy_policies.validity import Invalid
 
 HALF_CLOSED = 60.0
@@ -100,6 +100,10 @@ class Server(Bodies, Lingering):
     def _is_invitation_due(self) -> bool:
         return "expect" in self.request.headers and not self._invited
 
+    def is_full(self) -> bool:
+        """Say whether further requests have come while one is being answered: those wait with the kernel."""
+        return len(self.buf) > HEAD_LIMIT and bool(self.state == self.wait)
+
     def unsent(self) -> int:
         """Count nothing: what there is to be sent is with the transport."""
         return 0
@@ -122,7 +126,7 @@ class Server(Bodies, Lingering):
             return
         # Without data mitmproxy reads on: the next request is here already.
         if isinstance(event, events.DataReceived) and not event.data:
-            yield NextTurnHook(self.context.client)
+            yield from take_turn(self.context.client)
         lines = self.buf.maybe_extract_lines()
         while lines == []:  # RFC 9112, section 2.2: empty lines before a request are to be ignored
             lines = self.buf.maybe_extract_lines()

@@ -28,7 +28,7 @@ from proxy_policies.patches import client_sides
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.lingering import PATIENCE
 from proxy_policies.patches.patch import Patch
-from proxy_policies.patches.turns import NextTurnHook
+from proxy_policies.patches.turns import take_turn
 
 _throttle = Throttle()
 
@@ -64,7 +64,7 @@ class Limited(Http2Connection):
                 yield from self._calm(excess)
                 return
             if at:
-                yield NextTurnHook(self.context.client)
+                yield from take_turn(self.context.client)
             portion = events.DataReceived(event.connection, event.data[at:end])
             yield from self._counting(super()._handle_event(portion))
             if self._excess:
@@ -123,6 +123,10 @@ class Limited(Http2Connection):
         stream = self.h2_conn.streams.get(stream_id)
         machine = stream.state_machine if stream else None
         return machine is not None and machine.state is h2.stream.StreamState.OPEN and not machine.headers_sent
+
+    def is_full(self) -> bool:
+        """Never: what came is worked off before more is read."""
+        return False
 
     def unsent(self) -> int:
         """Count the bytes that wait for the peer's flow-control windows (section 5.2)."""

@@ -1,7 +1,7 @@
 """Working a peer's bytes off in portions, with a turn of the event loop for everybody else between two of them.
 
 mitmproxy handles all that it has read at once, and reads on: whoever sends many small things holds the loop. Here a
-layer that has more to do yields `NextTurnHook`, which waits until others had their turn and the client has taken
+layer that has more to do takes a turn, for which it waits until others had their turn and the client has taken
 what it was sent; and nothing more is read from a connection until what was read before is worked off.
 """
 
@@ -16,9 +16,14 @@ from dataclasses import dataclass
 from mitmproxy import ctx
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.server import ConnectionHandler
 
+from proxy_policies.patches import client_sides
 from proxy_policies.patches.patch import Patch
+
+POLL = 0.02
+"""Seconds between looks at a client that has asked for too much at once."""
 
 _waiting: dict[str, set[asyncio.Event]] = {}
 """By client, for each layer that waits for its next turn: set when that has come."""
@@ -31,19 +36,24 @@ class NextTurnHook(StartHook):
     client: Client
 
 
-async def next_turn(client: Client) -> None:
-    """Wait until everybody else had a turn of the event loop, and the client has taken what it was sent."""
+def take_turn(client: Client) -> CommandGenerator[None]:
+    """Have a layer wait for its next turn; nothing more is read for it until it goes on."""
     over = asyncio.Event()
     waiting = _waiting.setdefault(client.id, set())
     waiting.add(over)
     try:
-        await asyncio.sleep(0)
-        await _drained(client)
+        yield NextTurnHook(client)
     finally:
         over.set()
         waiting.discard(over)
         if not waiting:
             _waiting.pop(client.id, None)
+
+
+async def next_turn(client: Client) -> None:
+    """Wait until everybody else had a turn of the event loop, and the client has taken what it was sent."""
+    await asyncio.sleep(0)
+    await _drained(client)
 
 
 async def _drained(client: Client) -> None:
@@ -61,8 +71,16 @@ def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Call
         await original(self)
         while waiting := _waiting.get(self.client.id):
             await next(iter(waiting)).wait()
+        while _reads_a_client_ahead(self):  # noqa: ASYNC110 -- mitmproxy tells nobody when a request is over
+            await asyncio.sleep(POLL)
 
     return drain_writers
+
+
+def _reads_a_client_ahead(handler: ConnectionHandler) -> bool:
+    """Say whether this task reads from a client that has asked for more already than is being answered."""
+    side, io = client_sides.side_of(handler.client), handler.transports.get(handler.client)
+    return side is not None and side.is_full() and io is not None and io.handler is asyncio.current_task()
 
 
 PATCH = Patch(
