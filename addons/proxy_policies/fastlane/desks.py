@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ProxyMode
@@ -17,6 +19,7 @@ from proxy_policies.fastlane.hits import Hits
 from proxy_policies.fastlane.modes import speaks_http
 from proxy_policies.fastlane.reception import Onward
 from proxy_policies.limits.addon import Limits
+from proxy_policies.limits.waits import Wait
 
 
 class Desks:
@@ -69,8 +72,8 @@ class Desks:
 
     def is_sending(self) -> bool:
         """Say whether a client that mitmproxy does not know of is being answered."""
-        now = time.time()
-        return any(counter.waits(now)[0] is patience.Wait.READER for counter in self._counters)
+        now = time.monotonic()
+        return any(counter.waits(now)[0] is Wait.READER for counter in self._counters)
 
     def note(self, flow: http.HTTPFlow) -> None:
         """Take note of an answer of the slow lane."""
