@@ -70,3 +70,14 @@ async def test_answers_are_for_who_waits_also_if_others_leave(hanging: list[str]
     await asyncio.sleep(0)
     first.cancel()
     assert await second
+
+
+async def test_no_thread_is_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await name_lookup.look_up("localhost", 80, timeout=20)
+    assert await name_lookup.look_up("localhost", 80, timeout=20)

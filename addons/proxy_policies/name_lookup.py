@@ -22,7 +22,6 @@ AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any
 """As getaddrinfo gives them."""
 
 THREADS = 64  # names at once; Go's resolver has 500 by cgo, nginx's asks without threads
-STACK = 1 << 18  # bytes of address space that each may use
 
 
 async def look_up(host: str, port: int, *, timeout: float | None = None, flags: int = 0) -> list[AddressInfo]:
@@ -84,7 +83,7 @@ class _Lookups:
             if (lookup := self._pending.get(query)) is None:
                 lookup = self._pending[query] = _Lookup(query)
                 self._queue.append(lookup)
-                self._start_thread()
+                self._start_thread(lookup)
             lookup.waiting += 1
             return lookup
 
@@ -97,10 +96,17 @@ class _Lookups:
                     self._queue.remove(lookup)
                     del self._pending[lookup.query]
 
-    def _start_thread(self) -> None:
-        if self._threads < self._most:
-            self._threads += 1
+    def _start_thread(self, lookup: _Lookup) -> None:
+        if self._threads == self._most:
+            return
+        try:
             threading.Thread(target=self._work, name="name look-up", daemon=True).start()
+            self._threads += 1
+        except RuntimeError as error:  # no more threads to be had: those that there are will come to it
+            if not self._threads:
+                self._queue.remove(lookup)
+                del self._pending[lookup.query]
+                raise OSError(str(error)) from None
 
     def _work(self) -> None:
         """Answer what is queued, then end: a start takes 50 µs, and idle threads are worth nothing."""

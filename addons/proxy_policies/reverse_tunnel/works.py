@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 FRESH_TRIES = 3  # data connections asked for in turn while each ends without a word; a spare that does costs none
 TRY_AGAIN = 0.2  # seconds between two of them
 REFILL_AFTER = 0.02  # seconds: a spare's handshake must not cost the client who took the last one what it saves him
-INSTANCES = 256  # names of which earlier processes are remembered
+INSTANCES = 16  # earlier processes of a name that are remembered
 FAIL_OVER = 3.0  # seconds after which the next work is tried: TCP's first SYN is sent twice by then (RFC 6298)
 OPEN_WITHIN = 10.0  # seconds from a client's arrival to its service's answer
 
@@ -169,7 +169,7 @@ class Works:
 
     def __init__(self) -> None:
         self._by_name: dict[str, Work] = {}
-        self._replaced: dict[str, set[str]] = {}  # instances that had the place of the one that has it now
+        self._replaced: dict[str, deque[str]] = {}  # instances that had the place of the one that has it now
 
     def __iter__(self) -> Iterator[Work]:
         """Go through them."""
@@ -182,8 +182,8 @@ class Works:
         if old is None:
             return
         logger.info(f"home: work {work.name} replaces its earlier command connection, from {old.address}")
-        if old.peer.instance and old.peer.instance != work.peer.instance and len(self._replaced) < INSTANCES:
-            self._replaced.setdefault(work.name, set()).add(old.peer.instance)
+        if old.peer.instance and old.peer.instance != work.peer.instance:
+            self._replaced.setdefault(work.name, deque(maxlen=INSTANCES)).append(old.peer.instance)
         old.leave(Refuse(Reason.REPLACED, f"by a newer command connection of the same name, from {work.address}"))
 
     def check_twin(self, peer: Peer, address: str) -> None:
