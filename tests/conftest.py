@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.curl import curl as run_curl
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Origin
+from tests.support.waiting import PATIENCE
 from tests.support.waiting import free_port as find_free_port
 
 settings.register_profile("fast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,7 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long versions out unless asked for."""
+    """Leave the long versions out unless asked for; bound every test by what it may take on a loaded machine."""
+    for item in items:
+        if marker := item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(marker.args[0] * PATIENCE), append=False)
     if not config.getoption("--deep"):
         deep = [item for item in items if item.get_closest_marker("deep")]
         config.hook.pytest_deselected(items=deep)

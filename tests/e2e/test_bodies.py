@@ -85,10 +85,24 @@ class Drip:
             yield event
 
 
+STREAMS: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def end_streams() -> Iterator[None]:
+    """End what was streamed, and let go of its pipe."""
+    yield
+    while STREAMS:
+        with STREAMS.pop() as client:
+            client.kill()
+
+
 def stream(*arguments: str) -> subprocess.Popen[bytes]:
     """Run curl so that what comes can be read as it comes."""
     command = ["curl", "-sS", "-N", "--noproxy", "", "--max-time", "60", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), bufsize=0)
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment(), bufsize=0)
+    STREAMS.append(started)
+    return started
 
 
 ENDLESS = {

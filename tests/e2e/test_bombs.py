@@ -65,3 +65,14 @@ def test_recorded(mitmdump: Callable[..., Mitmdump], bombing: Origin, curl: Any,
     assert proxy.stop() == 0
     entries = json.loads(capture.read_text())["log"]["entries"]
     assert [entry["response"]["content"].get("_lost") for entry in entries] == [None, *map(len, BOMBS.values())]
+
+
+def test_printed(mitmdump: Callable[..., Mitmdump], bombing: Origin, curl: Any) -> None:
+    """With flow_detail=3 mitmdump shows bodies; they are not streamed where a script wants them whole."""
+    proxy = mitmdump("--set", "flow_detail=3")
+    assert curl("-x", proxy.url, f"{bombing.url}/").status == 200
+    before = peak(proxy)
+    for coding, packed in BOMBS.items():
+        assert curl("-x", proxy.url, f"{bombing.url}/{coding}").body == packed
+    assert curl("-x", proxy.url, f"{bombing.url}/").status == 200
+    assert peak(proxy) - before < ROOM

@@ -41,7 +41,11 @@ REFUSED = {
     "two documents": ("a: 1\n---\nb: 2\n", "line 2: but found another document"),
     "control character": ("a: \x00\n", "no YAML: "),
     "bad date": ("a: 2020-99-99\n", "no YAML: month must be in 1..12"),
-    "too deep": ("a: " + "[" * 5000, "no YAML: maximum recursion depth exceeded"),
+    "too deep": ("a: 1\nb: " + "[" * 5000, "line 2: nested more than 8 deep"),
+    "too deep, by lines": ("\n".join(" " * level + "a:" for level in range(400)), "line 9: nested more than 8 deep"),
+    "too deep, closed": ("a: " + "[" * 400 + "]" * 400, "line 1: nested more than 8 deep"),
+    "too many": ("a: [" + "b," * 30_000 + "]", "line 1: more than 20000 values"),
+    "too large": ("#" * 300_000, "more than 256 KiB"),
     "unknown alias": ("a: *b\n", "line 1: found undefined alias 'b'"),
 }
 

@@ -1,5 +1,6 @@
 """When a file that changes has settled."""
 
+import os
 from pathlib import Path
 
 from proxy_policies.policy_file.watch import Sight, Unreadable, Watch, look
@@ -30,3 +31,14 @@ def test_a_look_never_raises(tmp_path: Path) -> None:
     assert look(tmp_path / "none") == Unreadable("No such file or directory")
     assert look(tmp_path) == Unreadable("Is a directory")
     assert look(binary) == Unreadable("not UTF-8 text")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert look(tmp_path / "pipe") == Unreadable("not a file")
+    assert look(Path("/dev/zero")) == Unreadable("not a file")
+
+
+def test_no_more_is_read_than_anybody_writes(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(3 << 20))
+    assert look(tmp_path / "large") == Unreadable("more than 1024 KiB")

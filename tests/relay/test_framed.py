@@ -79,6 +79,8 @@ async def test_mail_then_a_stream(make_pair: MakePair) -> None:
     writer.write_eof()
     a_writer.write_eof()
     assert await reader.read() == b""
+    a_writer.close()
+    writer.close()
 
 
 async def test_streams_both_ways_with_half_close(make_pair: MakePair) -> None:
@@ -102,12 +104,14 @@ async def test_streams_both_ways_with_half_close(make_pair: MakePair) -> None:
 
 async def test_a_cut_is_no_end(make_pair: MakePair) -> None:
     a, b = await make_pair()
-    (reader, _), (_, writer) = open_streams(b), open_streams(a)
+    (reader, other), (_, writer) = open_streams(b), open_streams(a)
     writer.write(b"half of it")
     await asyncio.sleep(0.05)
     a.abort()
     with pytest.raises(ConnectionResetError):
         await reader.read()
+    writer.close()
+    other.close()
 
 
 async def test_a_reset_says_why(make_pair: MakePair) -> None:
@@ -246,6 +250,7 @@ async def test_a_slow_peer_costs_another_buffer_only_where_one_is_kept(make_pair
     client.close()
     assert await reader.read() == b""
     linking.cancel()
+    _kept.close()
 
 
 async def test_link_ends_with_either_side(make_pair: MakePair) -> None:

@@ -26,7 +26,7 @@ class Result:
         return ", ".join(lines) if lines else None
 
 
-def curl(*arguments: str, timeout: float = 30) -> Result:
+def curl(*arguments: str, timeout: float = 150) -> Result:
     """Run curl with these arguments and give what it got."""
     with tempfile.TemporaryDirectory() as folder:
         head, body = Path(folder, "head"), Path(folder, "body")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.waiting import free_port, wait_until
+from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
 LISTENING = re.compile(r"listening at (?:http://)?\S*?:(\d+)")
@@ -89,7 +89,7 @@ class Running:
 
     def wait_exit(self, timeout: float = 20) -> int:
         """Wait until it ends by itself and give its exit code; the log is complete then."""
-        code = self.process.wait(timeout)
+        code = self.process.wait(timeout * PATIENCE)
         self._reader.join(5)
         return code
 
@@ -102,7 +102,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(5)

@@ -4,10 +4,13 @@ import socket
 import time
 from collections.abc import Callable
 
+PATIENCE = 5
+"""How many times as long as on an idle machine every wait, and every test, may take: the machine may be loaded."""
+
 
 def wait_until[T](condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:
-    """Poll until the condition holds and give its value; AssertionError after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """Poll until the condition holds and give its value; AssertionError after `timeout` seconds of an idle machine."""
+    deadline = time.monotonic() + timeout * PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what or condition}"
         time.sleep(0.01)

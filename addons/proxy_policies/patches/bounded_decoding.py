@@ -10,10 +10,11 @@ import functools
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from mitmproxy import contentviews
-from mitmproxy.contentviews import _utils
+from mitmproxy.addons.dumper import Dumper
 from mitmproxy.net import encoding
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
@@ -25,6 +26,10 @@ CONTENT_MOST = 256 << 20
 """Octets that a decoded body has at most for a script: a buffered one takes twice that in memory."""
 VIEW_MOST = 1 << 20
 """Octets that a content view is given: beyond them bodies are streamed, and not shown whole either."""
+OF_NO_CONTENT = frozenset({"policy"})
+"""Views that look at the flow alone."""
+PRINT_MOST = 32 << 10
+"""Octets that mitmdump prints of a body: it takes a kilobyte of memory to highlight each, for 512 lines."""
 MESSAGE_MOST = 100 << 20
 """Octets that a compressed WebSocket message has at most: what the widespread library `ws` allows."""
 EITHER = 32 + zlib.MAX_WBITS
@@ -32,36 +37,42 @@ EITHER = 32 + zlib.MAX_WBITS
 INFLATING = frozenset({"zlib", "bz2"})
 """Python's own codecs that unpack; mitmproxy takes any codec of Python's for a content coding."""
 
-_most = CONTENT_MOST
+
+@dataclass(slots=True)
+class _Bound:
+    """How much may be made, which a caller may lower for a while."""
+
+    most: int
+
+    @contextmanager
+    def lowered(self, most: int) -> Iterator[None]:
+        before, self.most = self.most, most
+        try:
+            yield
+        finally:
+            self.most = before
 
 
-@contextmanager
-def _at_most(limit: int) -> Iterator[None]:
-    global _most
-    before, _most = _most, limit
-    try:
-        yield
-    finally:
-        _most = before
+_content, _view = _Bound(CONTENT_MOST), _Bound(VIEW_MOST)
 
 
 def _ungzip(content: bytes) -> bytes:
     """Undo the first member, cut short or not, as mitmproxy does."""
-    return _within(zlib.decompressobj(EITHER).decompress(content, _most + 1)) if content else b""
+    return _within(zlib.decompressobj(EITHER).decompress(content, _content.most + 1)) if content else b""
 
 
 def _undeflate(content: bytes) -> bytes:
     try:
-        return decoding.undo(content, "deflate", _most)
+        return decoding.undo(content, "deflate", _content.most)
     except decoding.TooLarge:
         raise
     except ValueError:
-        return _within(zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, _most + 1))
+        return _within(zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, _content.most + 1))
 
 
 def _within(content: bytes) -> bytes:
-    if len(content) > _most:
-        raise decoding.TooLarge(f"more than {_most} octets")
+    if len(content) > _content.most:
+        raise decoding.TooLarge(f"more than {_content.most} octets")
     return content
 
 
@@ -80,30 +91,56 @@ def _decoders(original: dict[str, Callable[[bytes], bytes]]) -> _Decoders:
         gzip=_ungzip,
         deflate=_undeflate,
         deflateraw=_undeflate,
-        br=lambda content: decoding.undo(content, "br", _most),
-        zstd=lambda content: decoding.undo(content, "zstd", _most),
+        br=lambda content: decoding.undo(content, "br", _content.most),
+        zstd=lambda content: decoding.undo(content, "zstd", _content.most),
     )
 
 
-def _shown(original: Callable[[Any], tuple[bytes | None, str]]) -> Callable[[Any], tuple[bytes | None, str]]:
+def _cut(original: Callable[[Any], tuple[bytes | None, str]]) -> Callable[[Any], tuple[bytes | None, str]]:
     @functools.wraps(original)
     def get_data(message: Any) -> tuple[bytes | None, str]:
-        with _at_most(VIEW_MOST):
-            data, how = original(message)
-        if data is None or len(data) <= VIEW_MOST:
+        data, how = original(message)
+        if data is None or len(data) <= _view.most:
             return data, how
-        return data[:VIEW_MOST], f"{how}[the first {VIEW_MOST} of {len(data)} bytes]"
+        return data[: _view.most], f"{how}[the first {_view.most} of {len(data)} bytes]"
 
     return get_data
+
+
+def _shown(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Show what is beyond the bound as raw: many views go back from the octets they are given to the message's text."""
+
+    @functools.wraps(original)
+    def prettify_message(message: Any, flow: Any, view_name: str = "auto", *rest: Any, **named: Any) -> Any:
+        with _content.lowered(_view.most):
+            name = "raw" if view_name.lower() not in OF_NO_CONTENT and _is_beyond(message) else view_name
+            return original(message, flow, name, *rest, **named)
+
+    return prettify_message
+
+
+def _is_beyond(message: Any) -> bool:
+    try:
+        return len(message.content or b"") > _view.most
+    except ValueError:
+        return True
+
+
+def _printed(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def echo_message(self: Dumper, message: Any, flow: Any) -> None:
+        with _view.lowered(PRINT_MOST):
+            original(self, message, flow)
+
+    return echo_message
 
 
 def _edited(original: Callable[..., bytes]) -> Callable[..., bytes]:
     @functools.wraps(original)
     def reencode_message(prettified: str, message: Any, *rest: Any) -> bytes:
-        with _at_most(VIEW_MOST):
-            data, _ = _utils.get_data(message)
-        if data is not None and len(data) > VIEW_MOST:
-            raise ValueError(f"not all of it was shown: over {VIEW_MOST} bytes")
+        with _content.lowered(_view.most):
+            if _is_beyond(message):
+                raise ValueError(f"not all of it was shown: over {_view.most} bytes")
         return original(prettified, message, *rest)
 
     return reencode_message
@@ -142,7 +179,9 @@ def _patch(owner: Any, attribute: str, wrap: Callable[[Any], Any], what: str) ->
 
 PATCHES = (
     _patch(encoding, "custom_decode", _decoders, "a body"),
-    _patch(contentviews, "get_data", _shown, "a content view"),
+    _patch(contentviews, "get_data", _cut, "a content view"),
+    _patch(contentviews, "prettify_message", _shown, "a content view"),
+    _patch(Dumper, "_echo_message", _printed, "a printed body"),
     _patch(contentviews, "reencode_message", _edited, "a content view"),
     _patch(PerMessageDeflate, "frame_inbound_payload_data", _inflated, "a WebSocket message"),
     _patch(PerMessageDeflate, "frame_inbound_complete", _completed, "a WebSocket message"),

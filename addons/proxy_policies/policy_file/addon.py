@@ -43,6 +43,7 @@ class PolicyFile:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._before: Mapping[str, Any] = {}
+        self._entries: Mapping[str, document.Entry] = {}
         self._task: asyncio.Task[None] | None = None
 
     @cached_property
@@ -77,15 +78,16 @@ class PolicyFile:
 
     def _apply_for_all(self, path: Path) -> None:
         try:
-            self._apply(self._watch.sight)
+            self._apply(self._entries)
         except ValueError as error:
             settings.refuse(f"policy_file {path}: {error}")
 
     def _take_up(self, path: Path | None) -> None:
         sight = watch.look(path) if path else ""
+        entries = entries_of(sight)
         if starting := settings.is_starting():
-            self._restate(entries_of(sight))
-        self._apply(sight, of_others=not starting)
+            self._restate(entries)
+        self._apply(entries, of_others=not starting)
         self._path, self._watch = path, watch.Watch(sight)
 
     def _restate(self, names: Collection[str]) -> None:
@@ -95,16 +97,16 @@ class PolicyFile:
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 
-    def _apply(self, sight: watch.Sight, of_others: bool = True) -> layers.Plan:
-        """Apply the file's text whole; raises ValueError, and changes nothing then.
+    def _apply(self, file: Mapping[str, document.Entry], of_others: bool = True) -> layers.Plan:
+        """Apply what the file has whole; raises ValueError, and changes nothing then.
 
         Without `of_others`, options that nobody knows yet are left for later.
         """
-        entries = [entry for name, entry in entries_of(sight).items() if name not in self._said.names]
+        entries = [entry for name, entry in file.items() if name not in self._said.names]
         known = [entry for entry in entries if of_others or entry.name in ctx.options]
         planned = layers.plan(_current(), self._before, fitting.fit_all(known, ctx.options, _our_settings()))
         self._set(planned, known)
-        self._before = planned.before
+        self._before, self._entries = planned.before, file
         return planned
 
     def _set(self, planned: layers.Plan, entries: Sequence[document.Entry]) -> None:
@@ -117,7 +119,7 @@ class PolicyFile:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             if self._path:
-                self.look_again(self._path)
+                await self.look_again(self._path)
 
     def read_again(self) -> None:
         """Read the file now, and apply it even if it has not changed: what it names may have."""
@@ -125,23 +127,25 @@ class PolicyFile:
             return
         self._watch = watch.Watch(watch.look(self._path))
         try:
-            planned = self._apply(self._watch.sight)
+            planned = self._apply(entries_of(self._watch.sight))
         except ValueError as error:
             logger.error(f"policy_file {self._path}: {error}; nothing of it applied, the policies stay as they were")
         else:
             logger.info(f"policy_file {self._path}: read again; {self._summary(planned)}")
 
-    def look_again(self, path: Path) -> None:
-        """Follow the file if it has changed and stands still, or say in one line why not."""
+    async def look_again(self, path: Path) -> None:
+        """Follow the file if it has changed and stands still, or say in one line why not; it is read in a thread."""
         gone = isinstance(self._watch.sight, watch.Unreadable)
-        sight = watch.look(path)
+        sight = await asyncio.to_thread(watch.look, path)
+        if path != self._path:
+            return  # another one is to be followed meanwhile
         if not self._watch.settles(sight):
             return
         if isinstance(sight, watch.Unreadable):
             logger.warning(f"policy_file {path}: {sight.reason}; what it said stays in force until it is back")
             return
         try:
-            planned = self._apply(sight)
+            planned = self._apply(await asyncio.to_thread(document.read, sight))
         except ValueError as error:
             logger.error(f"policy_file {path}: {error}; nothing of it applied, the policies stay as they were")
         else:
@@ -152,7 +156,7 @@ class PolicyFile:
         parts = {
             "set": applied,
             "back to what it was": planned.returned,
-            "left as the command line has it": entries_of(self._watch.sight).keys() & self._said.names,
+            "left as the command line has it": self._entries.keys() & self._said.names,
         }
         said = [f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names]
         return "; ".join(said) or "nothing to do"

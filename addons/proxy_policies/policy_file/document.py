@@ -11,9 +11,17 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 FORBIDDEN = frozenset({"mode", "scripts", "confdir", "server", "policy_file"})
 """Options that decide how mitmproxy starts; a file read after that cannot."""
+
+MAX_SIZE = 256 << 10
+"""Characters: what a person writes is a hundredth of it."""
+MAX_DEPTH = 8
+"""Levels: options are lists of words at most, two."""
+MAX_NODES = 20_000
+"""Words, lists and aliases: a list of blocked hosts is a file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,10 @@ def read(text: str) -> dict[str, Entry]:
 
 
 def _load(text: str) -> Any:
+    if len(text) > MAX_SIZE:
+        raise ValueError(f"more than {MAX_SIZE >> 10} KiB")
     try:
+        _check_bounds(text)
         return YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -55,6 +66,17 @@ def _load(text: str) -> Any:
     except (YAMLError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         # ruamel.yaml lets what a malformed scalar did to int(), date() and the like through
         raise ValueError(f"no YAML: {_first_line(str(error) or type(error).__name__)}") from error
+
+
+def _check_bounds(text: str) -> None:
+    """Raise YAMLError for a file too deep or too large to be read whole, which takes a call a level and seconds."""
+    depth = 0
+    for count, event in enumerate(YAML(typ="rt", pure=True).parse(text)):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise MarkedYAMLError(problem=f"nested more than {MAX_DEPTH} deep", problem_mark=event.start_mark)
+        if count > MAX_NODES:
+            raise MarkedYAMLError(problem=f"more than {MAX_NODES} values", problem_mark=event.start_mark)
 
 
 def _first_line(text: str) -> str:

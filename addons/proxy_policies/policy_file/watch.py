@@ -19,10 +19,18 @@ Sight = str | Unreadable
 """What a look at the file gives."""
 
 
+MAX_BYTES = 1 << 20
+"""What is read at most."""
+
+
 def look(path: Path) -> Sight:
-    """Read the file, which is UTF-8 text; never raises."""
+    """Read the file, which is UTF-8 text; never raises, nor waits for a pipe."""
     try:
-        return path.read_text("utf-8")
+        if not (path.is_file() or path.is_dir()) and path.stat():
+            return Unreadable("not a file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        return data.decode("utf-8") if len(data) <= MAX_BYTES else Unreadable(f"more than {MAX_BYTES >> 10} KiB")
     except OSError as error:
         return Unreadable(error.strerror or str(error))
     except UnicodeDecodeError:

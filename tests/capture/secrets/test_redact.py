@@ -178,3 +178,9 @@ def test_the_key_is_made_once_and_readable_by_its_owner_only(tmp_path: Path) -> 
     assert len(key) == 32
     assert (tmp_path / "conf" / "capture-key").stat().st_mode & 0o077 == 0
     assert len(list((tmp_path / "conf").iterdir())) == 1
+
+
+@pytest.mark.parametrize("depth", [150, 5_000, 100_000])
+def test_a_document_too_deep_to_be_looked_through_is_secret_whole(depth: int) -> None:
+    text = "[" * depth + '{"name": "Jane Doe"}' + "]" * depth
+    assert "Jane" not in redactor("json:$..name").text(text, "application/json")

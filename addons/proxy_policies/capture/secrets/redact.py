@@ -239,6 +239,12 @@ class Redactor:
         if not self._rules.paths:
             return text
         try:
+            return self._selected(text)
+        except RecursionError:
+            return self._secret(text)  # nested too deep to be looked through
+
+    def _selected(self, text: str) -> str:
+        try:
             document = json.loads(text)
         except ValueError:
             return text
