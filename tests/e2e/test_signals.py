@@ -103,7 +103,8 @@ def test_told_again_it_ends_at_once(mitmdump: Start, slow: tuple[Origin, threadi
         begin(busy, server.url)
         proxy.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(proxy.port), 40)
-        assert proxy.stop() == 0
+        proxy.process.send_signal(signal.SIGTERM)
+        assert proxy.wait_exit(40) == 0
 
 
 def test_files_are_read_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:

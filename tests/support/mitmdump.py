@@ -1,6 +1,5 @@
 """The real mitmdump (or mitmweb) as a process."""
 
-import contextlib
 import os
 import re
 import signal
@@ -93,12 +92,8 @@ class Running:
         self._reader.join(5)
         return code
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 15) -> int:
-        """End it and give its exit code; told a second time, it does not wait for clients."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(2)
+    def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int:
+        """End it and give its exit code; clients in tunnels have its grace period."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:

@@ -51,6 +51,6 @@ class Workers:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(15)
+        code = self.process.wait(40)
         self.reader.join(5)
         return code
