@@ -46,6 +46,7 @@ from proxy_policies.patches.messages import (
 )
 from proxy_policies.patches.request_heads import HEAD_LIMIT, host_of_target, read_request
 from proxy_policies.patches.turns import take_turn
+from proxy_policies.streaming import is_endless
 from proxy_policies.validity import Invalid
 
 HALF_CLOSED = 60.0
@@ -197,9 +198,14 @@ class Server(Bodies, Lingering):
 
     @property
     def _is_half_closed(self) -> bool:
-        """True if the client may still read; one whose TLS has ended, or that reset the connection, has left."""
-        is_cut = resets.was_cut(self.conn, self.context)
-        return self.conn.state is ConnectionState.CAN_WRITE and not self.conn.tls and not is_cut
+        """True if the client may still read.
+
+        One whose TLS has ended or whose connection was reset has left, and so has one that was watching an endless
+        stream: browsers and curl just close, which on an idle stream nothing else would ever tell.
+        """
+        if self.conn.state is not ConnectionState.CAN_WRITE or self.conn.tls or resets.was_cut(self.conn, self.context):
+            return False
+        return self.response is None or not is_endless(self.response)
 
     def woken(self) -> CommandGenerator[None]:
         """Let go of a client that ended its half, and was sent nothing since the last look."""
