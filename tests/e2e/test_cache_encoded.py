@@ -196,7 +196,7 @@ OPTIONS = [
 
 def test_other_options_never_find_a_wrong_form(mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path) -> None:
     server, text = origin(), text_of(20_000)
-    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text))
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=3600"), PLAIN, TAG], body=text))
     for option, coding, decode in OPTIONS * 2:
         proxy = mitmdump("--set", f"cache=disk:{tmp_path / 'store'}", "--set", option)
         result = curl("-x", proxy.url, "-H", "Accept-Encoding: gzip, br", f"{server.url}/")

@@ -108,9 +108,18 @@ def target_of(flow: http.HTTPFlow) -> Target:
         data.host,
         data.port,
         (*hosts, data.authority) if data.authority else tuple(hosts),
-        # Of two names mitmproxy tells the origin its own choice first, then the client's.
-        (flow.server_conn.sni or client.sni or "") if scheme == "https" else "",
+        _server_name(flow) if scheme == "https" else "",
     )
+
+
+def _server_name(flow: http.HTTPFlow) -> str:
+    """Return the name that TLS tells the origin, empty where it is the host that is dialled.
+
+    As mitmproxy's `HttpLayer.get_connection` has it: reverse mode's choice, else the client's, on the way to where the
+    client's connection leads; a request for anywhere else has the name of that.
+    """
+    server, data = flow.server_conn, flow.request.data
+    return (server.sni or flow.client_conn.sni or "") if server.address == (data.host, data.port) else ""
 
 
 def key_of_flow(flow: http.HTTPFlow, target: Target, treatment: Treatment = NO_TREATMENT) -> str:
