@@ -1,5 +1,6 @@
 """Hosts, ports and networks as text."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -53,3 +54,11 @@ def is_in(address: str, networks: Sequence[Network]) -> bool:
     except ValueError:
         return False
     return any(parsed in network for network in networks)
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
+
+
+def without_credentials(text: str) -> str:
+    """Leave out of the URLs in a text what stands before their `@`: user and password."""
+    return _CREDENTIALS.sub("", text)

@@ -5,6 +5,7 @@ encoded variants for encoding to find, hops leaves the fields as they were
 received for capture to record. Nothing of this is saved with the flow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -76,6 +77,8 @@ class Exchange:
     """A policy needs the request's body whole before it can answer: it is not to be streamed."""
     awaited: bool = False
     """Another exchange waits for this one's whole response: it is not to be streamed."""
+    wanted: Callable[[], bool] | None = None
+    """Says whether others wait for the response: the exchange goes on for them when its client has left."""
     stored: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None

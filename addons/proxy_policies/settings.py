@@ -23,6 +23,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies import command_line, worker
+from proxy_policies.addresses import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +192,8 @@ def is_secret(name: str) -> bool:
 def _quoted(name: str, text: str | Sequence[str]) -> str:
     if is_secret(name):
         return ""
-    return f"={text!r}" if isinstance(text, str) else f"={', '.join(map(repr, text))}"
+    shown = repr(text) if isinstance(text, str) else ", ".join(map(repr, text))
+    return f"={without_credentials(shown)}"
 
 
 def fit(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:

@@ -1,6 +1,5 @@
-"""Who stays when there is not room for all; who waits for whom; what a store that fails does."""
+"""Who stays when there is not room for all; what a store that fails does."""
 
-import asyncio
 import random
 import secrets
 import tracemalloc
@@ -11,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.cache.admission import Keeper, Lru, Sketch, TinyLfu
-from proxy_policies.cache.careful import PAUSE, Careful
+from proxy_policies.cache.careful import PAUSE, TOLD_EVERY, Careful
 from proxy_policies.cache.choice import parse_choice
-from proxy_policies.cache.collapsing import LEAD, UNSHARED_TTL, Outcome, Tower
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.freshness import Overrides
 from proxy_policies.cache.memory import LINE, MemoryStore, cost_of
 from proxy_policies.cache.purge import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
 from proxy_policies.cache.purging import parse_purge
 from proxy_policies.cache.rules import parse_cache_rule, treatment_of
+from proxy_policies.cache.store import OnWrite, unheard
 from proxy_policies.cache.treatment import NO_TREATMENT
 from proxy_policies.rules import parse_rule
 from tests.cache.cases import NOW, fields, stored
@@ -155,43 +154,6 @@ async def test_a_vary_that_never_repeats_is_bounded() -> None:
     assert len(await store.lookup(entry.key)) == 32
 
 
-# Collapsing
-
-
-async def test_the_crowd_learns_what_became_of_its_leader() -> None:
-    for outcome in Outcome:
-        tower = Tower()
-        flight = tower.lead("k", NOW)
-        waiting = [asyncio.create_task(flight.wait(5)) for _ in range(3)]
-        await asyncio.sleep(0)
-        flight.land(outcome, NOW)
-        flight.land(Outcome.TIMEOUT, NOW)
-        assert await asyncio.gather(*waiting) == [outcome] * 3
-        assert tower.find("k", NOW + 1) is None
-        assert tower.is_unshared("k", NOW + 1) is (outcome is Outcome.UNSHARED)
-        assert not tower.is_unshared("k", NOW + UNSHARED_TTL)
-
-
-async def test_waiting_is_bounded() -> None:
-    flight = Tower().lead("k", NOW)
-    assert await flight.wait(0.01) is Outcome.TIMEOUT
-
-
-async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
-    tower = Tower()
-    old = tower.lead("k", NOW)
-    new = tower.lead("k", NOW)
-    old.land(Outcome.STORED, NOW)
-    assert tower.find("k", NOW + 1) is new
-
-
-async def test_a_leader_that_is_never_done_holds_nobody_up_for_good() -> None:
-    tower = Tower()
-    flight = tower.lead("k", NOW)
-    assert tower.find("k", NOW + LEAD - 1) is flight
-    assert tower.find("k", NOW + LEAD) is None
-
-
 # Purging
 
 SELECTORS = [("tag:x", "tag"), ("http://x.test/a", "url"), ("http://x.test/*", "glob"), ("*", "glob")]
@@ -233,6 +195,7 @@ def test_a_purge_secret_is_long_and_plain(text: str) -> None:
 
 
 class Broken(MemoryStore):
+    on_write: OnWrite = staticmethod(unheard)
     fails = True
     asked = 0
 
@@ -262,6 +225,24 @@ async def test_a_store_that_fails_is_a_miss_and_left_alone_for_a_while(caplog: p
     assert not await store.lookup("http://example.test/")  # the purge it missed comes first
     await keep(broken, stored("X: y"), b"new", since=NOW + 2)
     assert len(await store.lookup("http://example.test/")) == 1
+
+
+async def test_what_is_not_stored_is_told_once_with_a_count_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    now = [0.0]
+    broken = Broken(1 << 20)
+    store = Careful(broken, "there", lambda: now[0])
+    for _ in range(5):
+        broken.on_write(OSError("full"))
+    assert caplog.text.count("there takes nothing") == 1
+    now[0] = TOLD_EVERY
+    broken.on_write(OSError("full"))
+    assert "(6 times by now): full" in caplog.text
+    broken.on_write(None)
+    broken.on_write(None)
+    assert caplog.text.count("there stores again, after 6 failures") == 1
+    await store.close()
+    assert "is back" not in caplog.text
 
 
 # Options

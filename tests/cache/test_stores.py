@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.purge import Selector, parse_selector
-from proxy_policies.cache.store import Store
+from proxy_policies.cache.store import VARIANTS_MOST, Store
 from tests.cache.cases import NOW, stored
 from tests.cache.stores import REDIS, content, keep, opened, redis_server
 
@@ -173,3 +173,27 @@ async def test_many_at_once(store: Store) -> None:
     counts = await store.counts()
     assert counts.entries == 50
     assert counts.bytes > 50_000
+
+
+async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
+    def variant(number: int) -> Stored:
+        return entry("a", "Vary: User-Agent", selecting=(("user-agent", f"={number}"),))
+
+    await keep(store, variant(0), b"0")
+    for number in range(1, 100):
+        await keep(store, variant(number), b"x")
+        found = await store.lookup("http://x.test/a")
+        (first,) = [one for one in found if one.selecting[0][1] == "=0"]
+        assert await content(store, first) == b"0"
+        if number % 20 == 0:
+            await asyncio.sleep(1.1)  # uses are noted once a second
+    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
+    assert (await store.counts()).entries == VARIANTS_MOST
+
+
+async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> None:
+    for number in range(300):
+        await keep(store, entry("a", "Vary: Cookie", selecting=(("cookie", f"={number}"),)), b"x")
+        if number % 30 == 0:
+            await store.lookup("http://x.test/a")
+    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST

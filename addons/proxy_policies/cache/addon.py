@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
 
 from proxy_policies import exchange
-from proxy_policies.cache import asking, purging, receiving, reviving
+from proxy_policies.addresses import without_credentials
+from proxy_policies.cache import asking, following, purging, receiving, reviving
 from proxy_policies.cache.choice import FORMS, Choice, open_store, parse_choice
 from proxy_policies.cache.flows import Desk, visit_of
 from proxy_policies.cache.purge import parse_selector
@@ -96,7 +98,7 @@ class Cache:
         try:
             store = open_store(*chosen)
         except OSError as error:
-            refuse(f"option cache={ctx.options.cache!r}: {error}")
+            refuse(f"option cache={without_credentials(ctx.options.cache)!r}: {error}")
             return
         old, self._chosen = self.desk, chosen
         self.desk = Desk(store, self.cache_max_object) if store is not None else None
@@ -139,8 +141,8 @@ class Cache:
     def response(self, flow: http.HTTPFlow) -> None:
         """Let nobody wait any longer."""
         visit, known = visit_of(flow), exchange.of(flow)
-        if visit is not None:
-            receiving.ended(visit)
+        if visit is not None and self.desk is not None:
+            receiving.ended(self.desk, visit)
         if flow.response is not None and known.source is not None and known.origin is not None:
             flow.response.raw_content = b""  # the origin's, whom a stored response stands in for
 
@@ -156,12 +158,21 @@ class Cache:
         if self.desk is not None and visit is not None:
             await reviving.failed(self.desk, flow, visit)
 
+    @idle_without("desk")
+    def client_disconnected(self, client: Client) -> Awaitable[None] | None:
+        """Let the origin go on with what others wait for: mitmproxy closes its connections after this hook."""
+        led = self.desk.collapsed.led_by(client.id) if self.desk is not None else ()
+        return following.finish_for_followers(led) if led else None
+
     # Commands
 
-    def _store(self) -> Store:
+    def _desk(self) -> Desk:
         if self.desk is None:
             raise exceptions.CommandError("the cache is off")
-        return self.desk.store
+        return self.desk
+
+    def _store(self) -> Store:
+        return self._desk().store
 
     def stats(self) -> Sequence[str]:
         """Say how full the cache is."""
@@ -188,4 +199,4 @@ class Cache:
             parse_selector(what)
         except ValueError as error:
             raise exceptions.CommandError(str(error)) from None
-        return purging.at_once(purging.purging(self._store(), what, soft, time.time()))
+        return purging.at_once(purging.purging(self._desk(), what, soft, time.time()))

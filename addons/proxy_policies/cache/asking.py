@@ -6,33 +6,11 @@ from dataclasses import replace
 from mitmproxy import ctx, http
 
 from proxy_policies import exchange, subrequest, trace
-from proxy_policies.cache import validation
+from proxy_policies.cache import following, validation
 from proxy_policies.cache.answer import answer, hit_status
-from proxy_policies.cache.collapsing import WAIT, Outcome
-from proxy_policies.cache.decision import (
-    Complete,
-    Decision,
-    Hit,
-    Miss,
-    Pass,
-    Refuse,
-    Request,
-    Validate,
-    Why,
-    decide,
-    why_forwarded,
-)
-from proxy_policies.cache.flows import (
-    REFETCH,
-    REFRESH,
-    TAKEOVER,
-    Desk,
-    Visit,
-    begin_visit,
-    behind,
-    offer_variants,
-    put,
-)
+from proxy_policies.cache.collapsing import CONDITIONS
+from proxy_policies.cache.decision import Complete, Decision, Hit, Miss, Pass, Refuse, Request, Validate, Why, decide
+from proxy_policies.cache.flows import REFETCH, REFRESH, Desk, Visit, begin_visit, behind, offer_variants, put
 from proxy_policies.cache.rules import treatment_of
 from proxy_policies.cache.status import CacheStatus
 
@@ -43,7 +21,7 @@ async def ask(desk: Desk, flow: http.HTTPFlow) -> None:
     visit = begin_visit(flow, treatment, time.time())
     known = exchange.of(flow)
     known.stored, known.awaited = visit, visit.purpose == REFETCH
-    visit.decision = _kept_out(flow, visit) or await _decide(desk, visit)
+    visit.decision = _kept_out(flow, visit) or await _decide(desk, flow, visit)
     visit.asked_at = time.time()
     await _carry_out(desk, flow, visit)
 
@@ -59,31 +37,10 @@ def _kept_out(flow: http.HTTPFlow, visit: Visit) -> Decision | None:
     return None
 
 
-async def _decide(desk: Desk, visit: Visit) -> Decision:
-    """Decide; a miss waits for one that is under way already, or leads."""
-    key, deadline = visit.request.key, time.monotonic() + WAIT
-    while True:
-        stored, now = await desk.store.lookup(key), time.time()
-        decision = decide(visit.request, stored, now)
-        if visit.purpose == REFRESH:
-            return _refreshed(visit.request, decision)
-        if visit.purpose == TAKEOVER:
-            visit.flight = None if isinstance(decision, Hit) else desk.tower.find(key, now)
-            return decision
-        if not _collapsible(visit.request, decision) or desk.tower.is_unshared(key, now):
-            return decision
-        flight = desk.tower.find(key, now)
-        if flight is None:
-            visit.flight = desk.tower.lead(key, now)
-            return decision
-        visit.waited, left = why_forwarded(decision), deadline - time.monotonic()
-        if left <= 0 or await flight.wait(left) not in (Outcome.STORED, Outcome.LEFT):
-            return decision
-
-
-def _collapsible(request: Request, decision: Decision) -> bool:
-    is_forwarded = isinstance(decision, (Miss, Validate, Complete)) and why_forwarded(decision) is not Why.REQUEST
-    return is_forwarded and request.method == "GET" and "range" not in request.fields
+async def _decide(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> Decision:
+    if visit.purpose == REFRESH:
+        return _refreshed(visit.request, decide(visit.request, await desk.store.lookup(visit.request.key), time.time()))
+    return await following.collapse(desk, flow, visit)
 
 
 def _refreshed(request: Request, decision: Decision) -> Decision:
@@ -105,21 +62,25 @@ async def _carry_out(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
             trace.note(flow, "cache", "refused", detail, key=visit.request.key)
         case Validate(fields=fields) | Complete(fields=fields):
             flow.request.headers = http.Headers(fields.raw)
+        case Miss() if visit.unconditional:
+            flow.request.headers = http.Headers(visit.request.fields.without(CONDITIONS).raw)
 
 
 async def _serve(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> None:
     now = time.time()
-    body = await desk.store.body(hit.entry)
-    if body is None:
-        visit.decision = Miss(Why.URI_MISS, "gone meanwhile")
-        return
     status = hit_status(hit, now)
     if visit.waited is not None:
         status = replace(status, hit=False, fwd=visit.waited, collapsed=True)
     made = answer(visit.request, hit.entry, now, status, hit.part)
-    await put(flow, made, body)
+    if visit.incoming is not None:
+        await following.put_incoming(flow, made, visit.incoming, visit.length)
+    elif (body := await desk.store.body(hit.entry)) is not None:
+        await put(flow, made, body)
+        offer_variants(desk, flow, hit.entry, made)
+    else:
+        visit.decision = Miss(Why.URI_MISS, "gone meanwhile")
+        return
     exchange.of(flow).hit = True
-    offer_variants(desk, flow, hit.entry, made)
     trace.note(
         flow, "cache", "hit", hit.detail or f"fresh for {hit.entry.ttl(now):.0f} s",
         age=int(hit.age), status=made.status, key=hit.entry.key, **({"collapsed": True} if visit.waited else {}),
@@ -141,26 +102,6 @@ def refresh_behind(desk: Desk, flow: http.HTTPFlow, visit: Visit, hit: Hit) -> N
             desk.refreshing.discard(hit.entry.id)
 
     behind(refresh(), f"refresh {hit.entry.key}")
-
-
-def hand_over(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
-    """Ask in place of a client that left, if others wait for its answer: no matter who of them leaves next."""
-    flight, visit.flight = visit.flight, None
-    if flight is None:
-        return
-    if visit.purpose or not flight.waiting:
-        flight.land(Outcome.LEFT, time.time())
-        return
-
-    trace.note(flow, "cache", "handed over", f"{flight.waiting} wait for the answer", key=visit.request.key)
-
-    async def lead() -> None:
-        try:
-            await subrequest.send(flow, visit.request.fields, TAKEOVER)
-        finally:
-            flight.land(Outcome.LEFT, time.time())
-
-    behind(lead(), f"ask for {visit.request.key} in place of a client that left")
 
 
 def unasked(desk: Desk, flow: http.HTTPFlow) -> Visit | None:

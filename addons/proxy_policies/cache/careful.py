@@ -4,53 +4,110 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import Selector
-from proxy_policies.cache.store import AtHand, Body, Counts, Store, Writing
+from proxy_policies.cache.store import AtHand, Body, Counts, OnWrite, Store, Writing
 
 logger = logging.getLogger(__name__)
 
 PAUSE = 2.0
 """Seconds for which a store that failed is left alone."""
+TOLD_EVERY = 600.0
+"""Seconds between lines about a failure that lasts."""
 MISSED_MOST = 1000
 """Purges that wait for a store to come back; beyond, everything in it is purged."""
+
+
+class OutsideStore(Store, Protocol):
+    """A store that tells what became of what was written to it."""
+
+    on_write: OnWrite
+
+
+class Failures:
+    """Tells of something that fails: in one line when that begins, with a count now and then, and when it is over."""
+
+    def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
+        self._what, self._meaning, self._clock = what, meaning, clock
+        self._count = 0
+        self._told_at = 0.0
+
+    def failed(self, error: Exception) -> None:
+        """Count a failure."""
+        self._count += 1
+        if self._count == 1 or self._clock() - self._told_at >= TOLD_EVERY:
+            self._told_at = self._clock()
+            times = f" ({self._count} times by now)" if self._count > 1 else ""
+            logger.warning(f"cache: {self._what}, {self._meaning}{times}: {error or type(error).__name__}")
+
+    def over(self, how: str) -> None:
+        """Learn that it works; says so if it had failed."""
+        count, self._count = self._count, 0
+        if count:
+            logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")
+
+
+class _Nowhere:
+    """What goes to a store that is left alone."""
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def commit(self, entry: Stored) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+NOWHERE = _Nowhere()
 
 
 class Careful:
     """Stands before a store that is outside of this process."""
 
-    def __init__(self, store: Store, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: OutsideStore, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._name = name
         self._clock = clock
         self._away_until = 0.0
-        self._failing = False
         self._missed: list[tuple[Selector, float, bool]] = []
+        self._reading = Failures(f"{name} fails", "everything is a miss", clock)
+        self._writing = Failures(f"{name} takes nothing", "nothing is stored", clock)
+        store.on_write = self._written
+
+    @property
+    def _is_away(self) -> bool:
+        return self._clock() < self._away_until
 
     async def _try[T](self, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        if self._clock() < self._away_until:
+        if self._is_away:
             return otherwise
         try:
             result = await work()
         except Exception as error:
-            self._failed(error)
+            self._away_until = self._clock() + PAUSE
+            self._reading.failed(error)
             return otherwise
-        if self._failing:
-            self._failing = False
-            logger.info(f"cache: {self._name} is back")
+        self._reading.over(f"{self._name} is back")
         return result
 
-    def _failed(self, error: Exception) -> None:
-        self._away_until = self._clock() + PAUSE
-        if not self._failing:
-            self._failing = True
-            logger.warning(f"cache: {self._name} fails, everything is a miss: {error or type(error).__name__}")
+    def _written(self, error: Exception | None) -> None:
+        if error is None:
+            self._writing.over(f"{self._name} stores again")
+        elif not self._is_away:  # while it is, that has been told
+            self._writing.failed(error)
+
+    def takes(self, size: int | None) -> bool:
+        """Say whether a body will be stored, as far as is known."""
+        return not (self._is_away or self._missed) and self._store.takes(size)
 
     @property
     def at_hand(self) -> AtHand | None:
         """Nothing while the store is left alone, or has to learn first what was purged."""
-        return None if self._missed or self._clock() < self._away_until else self._store.at_hand
+        return None if self._missed or self._is_away else self._store.at_hand
 
     async def lookup(self, key: str) -> Sequence[Stored]:
         """Look up; a store that was away first learns what was purged meanwhile."""
@@ -69,8 +126,8 @@ class Careful:
         return await self._try(lambda: self._store.body(entry, coding), None)
 
     def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
-        """Begin to store."""
-        return self._store.write(entry, since, coding)
+        """Begin to store; to a store that is left alone nothing is written."""
+        return NOWHERE if self._is_away else self._store.write(entry, since, coding)
 
     async def update(self, old: Stored, new: Stored) -> None:
         """Put a new head to a body that stays."""
@@ -99,4 +156,7 @@ class Careful:
 
     async def close(self) -> None:
         """Finish what is under way."""
-        await self._try(self._store.close, None)
+        try:
+            await self._store.close()
+        except Exception as error:
+            self._reading.failed(error)

@@ -1,6 +1,7 @@
 """Which store `cache=` names."""
 
 import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ def _redis(text: str) -> Choice:
     if not parts.hostname or not (parts.path.strip("/") or "0").isdigit():
         raise ValueError(f"choose {FORMS}")
     if importlib.util.find_spec("redis") is None:
-        raise ValueError("needs the extra `redis`: pip install 'proxy-policies[redis]'")
+        raise ValueError(f"needs the package redis: {sys.executable} -m pip install redis")
     return Choice("redis", text.replace("valkey://", "redis://", 1))
 
 

@@ -1,97 +1,249 @@
-"""Many simultaneous requests for one key make one request upstream.
+"""Collapsed forwarding (RFC 9111, section 4; `collapsed` in RFC 9211): requests that share one upstream request.
 
-The first is the leader; the crowd waits, for a bounded time, until the leader's
-response is stored, or known not to be. Then all who waited go on at once.
+The model. Requests whose answer would be the same have the same `Identity`. Of these one, the *leader*, goes forward;
+the others are its *followers*, and wait for what is known of its answer, never for a time:
+
+1.  its head: a follower whom it will not serve (by Vary, freshness, or because it may not be stored) goes forward at
+    once, and waits again only for a leader that began after it had come;
+2.  its body, which followers get as it comes.
+
+May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,
+`max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began.
+
+Nothing here knows of flows or stores; moments are numbers that `CollapsedForwarding.moment` gives out in order.
 """
 
 import asyncio
+import contextlib
+import itertools
 from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
-WAIT = 5.0
-"""Seconds a request waits for its leader at most (nginx's proxy_cache_lock_timeout)."""
-LEAD = 60.0
-"""Seconds after which another may lead beside a leader that is not done (as nginx's proxy_cache_lock_age)."""
+from proxy_policies.cache.decision import Complete, Decision, Hit, Miss, Request, Validate, decide, fallback
+from proxy_policies.cache.directives import parse_request
+from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.incoming import IncomingBody
+from proxy_policies.cache.key import Selecting, normalise
+from proxy_policies.cache.purge import Selector
+
+LEADER_AGE = 60.0
+"""Seconds without an answer after which newcomers do not follow a leader any more (nginx's proxy_read_timeout)."""
 UNSHARED_TTL = 120.0
-"""Seconds for which requests for what was not storable are not held up again (Varnish's hit-for-miss)."""
+"""Seconds for which requests for what was not storable do not wait (Varnish's hit-for-miss)."""
 UNSHARED_MOST = 4096
-"""Keys remembered as not storable."""
+"""Identities remembered as not storable."""
+GATHERING_SHARE = 0.1
+"""Of the time the last answer took: how long a validation beside another waits for others to take part."""
+GATHERING_MOST = 1.0
+"""Seconds that it waits at most."""
+WAITS_MOST = 2
+"""Leaders that a follower waits for."""
+
+ALWAYS_SELECTING = ("authorization", "range", "if-range")
+"""Fields on which an answer depends whether Vary names them or not."""
+CONDITIONS = ("if-none-match", "if-modified-since")
+"""Conditions of a client's own: the answer to them may be of use to nobody else."""
+
+Identity = tuple[str, Selecting]
+"""A cache key, and the values of the request's fields that select among its answers."""
 
 
 class Outcome(Enum):
-    """What became of a leader."""
+    """What became of a leader's answer."""
 
     STORED = "stored"
-    """Look again."""
-    LEFT = "left"
-    """Its client went away: somebody else leads."""
     UNSHARED = "unshared"
-    """Its response is not stored: everybody for himself."""
+    """It may not be stored: everybody asks for himself, also for a while hereafter."""
     FAILED = "failed"
-    """The origin failed: everybody finds out for himself, all at once."""
-    TIMEOUT = "timeout"
-    """It is slow."""
+    """There is none that others could have."""
 
 
-class Flight:
-    """One request under way that others may wait for."""
+def identity_of(request: Request, names: Iterable[str]) -> Identity:
+    """Give a request's identity; `names` are the fields that Vary is known to name under its key."""
+    present = [name for name in ALWAYS_SELECTING if name in request.fields]
+    return request.key, tuple((name, normalise(name, request.fields)) for name in sorted({*names, *present}))
 
-    __slots__ = ("_landed", "_tower", "key", "since", "waiting")
 
-    def __init__(self, tower: "Tower", key: str, since: float) -> None:
-        self._tower = tower
-        self.key = key
+def names_in(entries: Iterable[Stored]) -> set[str]:
+    """Give the fields that select among stored responses."""
+    return {name for entry in entries for name, _ in entry.selecting}
+
+
+def may_lead(request: Request, decision: Decision) -> bool:
+    """Say whether others may follow a request."""
+    return request.method == "GET" and isinstance(decision, (Miss, Validate, Complete))
+
+
+def may_follow(request: Request, decision: Decision) -> bool:
+    """Say whether a request may have another's answer."""
+    asked = parse_request(request.fields)
+    return isinstance(decision, (Miss, Validate, Complete)) and not (asked.no_cache or asked.max_age == 0)
+
+
+def is_conditional(request: Request) -> bool:
+    """Say whether the client has conditions of its own."""
+    return any(name in request.fields for name in CONDITIONS)
+
+
+def expects_fresh(decision: Decision) -> bool:
+    """Say whether the answer will be fresh, as far as what is stored tells: then anybody may have it."""
+    known = _known(decision)
+    return known is None or (known.facts.lifetime > 0 and not known.facts.validates_always)
+
+
+def gathering_time(decision: Decision) -> float:
+    """Give the seconds to wait for others that a validation can be made for, too: a tenth of what it takes."""
+    known = _known(decision)
+    took = known.received_at - known.requested_at if known else 0.0
+    return min(max(took, 0.0) * GATHERING_SHARE, GATHERING_MOST)
+
+
+def _known(decision: Decision) -> Stored | None:
+    match decision:
+        case Validate(entries=(entry, *_)):
+            return entry
+        case Miss(fallback=entry):
+            return entry
+        case _:
+            return None
+
+
+def served_by(request: Request, entries: Iterable[Stored], now: float, *, validated: bool) -> Hit | None:
+    """Decide on a leader's answer for a follower; `validated`: the leader began after the follower had asked."""
+    decision = decide(request, entries, now)
+    if isinstance(decision, Hit):
+        return decision
+    entry = fallback(decision)
+    return Hit(entry, entry.age(now), detail="validated for several requests") if validated and entry else None
+
+
+class Leader:
+    """A request under way that others may follow. `began` is the moment it was sent, None while it gathers others."""
+
+    def __init__(self, identity: Identity, client: str, since: float, *, shareable: bool) -> None:
+        self.identity = identity
+        self.client = client
+        """The id of the connection that it came by."""
         self.since = since
-        self.waiting = 0
-        """How many wait."""
-        self._landed: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        """The time of the last word of it."""
+        self.shareable = shareable
+        self.began: int | None = None
+        self.entry: Stored | None = None
+        """The head of its answer, once that is known and may be stored."""
+        self.length: int | None = None
+        """Bytes that the answer's body will have, if it says so."""
+        self.body: IncomingBody | None = None
+        self.outcome: Outcome | None = None
+        self._waiting = 0
+        self._news = asyncio.Event()
 
-    def land(self, outcome: Outcome, now: float) -> None:
-        """Tell the crowd; only the first word counts."""
-        if not self._landed.done():
-            self._landed.set_result(outcome)
-            self._tower.landed(self, outcome, now)
+    def changed(self) -> None:
+        """Tell everybody that there is something new."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
-    async def wait(self, seconds: float) -> Outcome:
-        """Wait until it has landed."""
-        self.waiting += 1
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait, as a follower, for a condition or the leader's end."""
+        self._waiting += 1
         try:
-            return await asyncio.wait_for(asyncio.shield(self._landed), seconds)
-        except TimeoutError:
-            return Outcome.TIMEOUT
+            while not (self.outcome or condition()):
+                await self._news.wait()
         finally:
-            self.waiting -= 1
+            self._waiting -= 1
+            self.changed()
+
+    @property
+    def is_needed(self) -> bool:
+        """Say whether others still wait for something of it."""
+        is_read = self.body is not None and self.body.is_read and not self.body.is_over
+        return is_read or (self._waiting > 0 and self.outcome is None)
+
+    async def unneeded(self) -> None:
+        """Wait until nobody needs it any more, or nothing has come of it for LEADER_AGE."""
+        with contextlib.suppress(TimeoutError):
+            while self.is_needed:
+                await asyncio.wait_for(self._news.wait(), LEADER_AGE)
+
+    def may_serve(self, asked: int, now: float, *, fresh: bool) -> bool:
+        """Say whether to follow it is worthwhile for a request that came at a moment."""
+        is_in_time = fresh or self.began is None or self.began >= asked
+        return self.shareable and is_in_time and now - self.since < LEADER_AGE
 
 
-class Tower:
-    """Knows the flights in the air, by key."""
+class CollapsedForwarding:
+    """Knows the leaders, by identity."""
 
     def __init__(self) -> None:
-        self._flights: dict[str, Flight] = {}
-        self._unshared: OrderedDict[str, float] = OrderedDict()
+        self._leaders: dict[Identity, list[Leader]] = {}
+        self._by_client: dict[str, list[Leader]] = {}
+        self._unshared: OrderedDict[Identity, float] = OrderedDict()
+        self._moments = itertools.count()
 
-    def find(self, key: str, now: float) -> Flight | None:
-        """Give the flight to wait for."""
-        flight = self._flights.get(key)
-        return flight if flight is not None and flight.since > now - LEAD else None
+    def moment(self) -> int:
+        """Give the number of this moment."""
+        return next(self._moments)
 
-    def is_unshared(self, key: str, now: float) -> bool:
+    def find(
+        self, identity: Identity, asked: int, now: float, *, fresh: bool, excluded: Collection[Leader] = ()
+    ) -> Leader | None:
+        """Give the leader to follow."""
+        for leader in self._leaders.get(identity, ()):
+            if leader not in excluded and leader.may_serve(asked, now, fresh=fresh):
+                return leader
+        return None
+
+    def is_led(self, identity: Identity) -> bool:
+        """Say whether a request with this identity is under way."""
+        return identity in self._leaders
+
+    def is_unshared(self, identity: Identity, now: float) -> bool:
         """Say whether waiting was in vain of late."""
-        return self._unshared.get(key, 0.0) > now
+        return self._unshared.get(identity, 0.0) > now
 
-    def lead(self, key: str, now: float) -> Flight:
-        """Begin a flight."""
-        flight = self._flights[key] = Flight(self, key, now)
-        return flight
+    def lead(self, identity: Identity, client: str, now: float, *, shareable: bool = True) -> Leader:
+        """Begin to lead."""
+        leader = Leader(identity, client, now, shareable=shareable)
+        self._leaders.setdefault(identity, []).append(leader)
+        self._by_client.setdefault(client, []).append(leader)
+        return leader
 
-    def landed(self, flight: Flight, outcome: Outcome, now: float) -> None:
-        """Forget a flight, and remember what was in vain."""
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
-        if outcome is Outcome.STORED:
-            self._unshared.pop(flight.key, None)
-        elif outcome is Outcome.UNSHARED:
-            self._unshared[flight.key] = now + UNSHARED_TTL
-            self._unshared.move_to_end(flight.key)
+    def led_by(self, client: str) -> Sequence[Leader]:
+        """Give the leaders that came by a connection and are not over yet."""
+        return tuple(self._by_client.get(client, ()))
+
+    def answered(self, leader: Leader, entry: Stored, now: float) -> None:
+        """Learn of the head of an answer that may be stored."""
+        leader.entry, leader.since = entry, now
+        self._unshared.pop(leader.identity, None)
+        leader.changed()
+
+    def end(self, leader: Leader, outcome: Outcome, now: float) -> None:
+        """Learn what became of an answer; only the first word counts."""
+        if leader.outcome is not None:
+            return
+        leader.outcome = outcome
+        self._forget(leader)
+        if outcome is Outcome.UNSHARED and leader.shareable:
+            self._unshared[leader.identity] = now + UNSHARED_TTL
+            self._unshared.move_to_end(leader.identity)
             if len(self._unshared) > UNSHARED_MOST:
                 self._unshared.popitem(last=False)
+        leader.changed()
+
+    def purge(self, selector: Selector) -> None:
+        """Let nobody follow any more whose answer a purge beats; who does already had asked before it."""
+        for leader in [leader for leaders in self._leaders.values() for leader in leaders]:
+            key, entry = leader.identity[0], leader.entry
+            if (selector.kind == "tag" and entry is None) or selector.matches(key, entry.tags if entry else ()):
+                leader.shareable = False
+
+    def _forget(self, leader: Leader) -> None:
+        _take_out(self._leaders, leader.identity, leader)
+        _take_out(self._by_client, leader.client, leader)
+
+
+def _take_out[K](groups: dict[K, list[Leader]], name: K, leader: Leader) -> None:
+    groups[name].remove(leader)
+    if not groups[name]:
+        del groups[name]

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import sqlite3
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,10 +20,15 @@ from pathlib import Path
 
 from proxy_policies.cache import presence
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.index import Gone, Index
+from proxy_policies.cache.index import DamagedError, Gone, Index, is_damage
 from proxy_policies.cache.nearby import Nearby
 from proxy_policies.cache.purge import Selector
-from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, Writing
+from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, OnWrite, Writing, unheard
+
+try:
+    import resource
+except ImportError:  # pragma: no cover -- Windows
+    resource = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +38,31 @@ TOGETHER = 64
 """Chunks written at once, 4 MiB."""
 NOTED_EVERY = 1.0
 """Seconds between notes in the index of what was used: writers of all processes wait for each other there."""
+PURGED_TOGETHER = 32
+"""Entries purged in one transaction: others wait no longer than for that."""
+LEFT_LEAST = 1024 * 1024
+"""Bytes of room without which nothing is expected to be stored: the index and its log grow, too."""
 ABANDONED = 3600.0
 """Seconds after which a file that no index names is nobody's."""
 
 
 class DiskStore:
-    """Keeps responses in a folder, up to `limit` bytes; which go when there are more is the index's to say."""
+    """Keeps responses in a folder, up to `limit` bytes; which go when there are more is the index's to say.
+
+    What is damaged is thrown away and begun anew, what was removed is made again: it is a cache.
+    """
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self.bodies = folder / "bodies"
-        self.bodies.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        self._index = Index(folder / "index.sqlite", limit)
-        self._nearby: Nearby | None = None
+        self.on_write: OnWrite = unheard
         self._limit = limit
+        self._nearby: Nearby | None = None
+        self._room = sys.maxsize
+        """Bytes that can be written."""
+        self._is_failing = False
+        """The last attempt to store failed."""
+        self._index = self._open_index()
         self._thread = ThreadPoolExecutor(1, "cache")
         self._used: dict[str, float] = {}
         self._noted = 0.0
@@ -65,12 +82,52 @@ class DiskStore:
         """Name the file of a body."""
         return self.bodies / (f"{id}.{coding}" if coding else id)
 
+    # In the thread: what is broken is made whole
+
+    def _open_index(self) -> Index:
+        self.bodies.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        path = self.folder / "index.sqlite"
+        try:
+            return Index(path, self._limit)
+        except DamagedError as error:
+            logger.warning(f"cache: {path} is damaged, the cache begins anew: {error}")
+            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+                file.unlink(missing_ok=True)
+            self._delete([Gone(file.name) for file in self.bodies.iterdir()])
+            return Index(path, self._limit)
+
+    def _renew(self) -> None:
+        nearby, self._nearby = self._nearby, None
+        for part in (nearby, self._index):
+            if part is not None:
+                part.close()
+        self._index = self._open_index()
+        presence.enter(self.folder)
+
+    def mended[T](self, work: Callable[[], T]) -> T:
+        """Do something with the index, which is made again first if it was removed, and once more if it is damaged."""
+        if not (self._index.is_there and self.bodies.is_dir()):
+            logger.warning(f"cache: {self.folder} was removed, and is made again")
+            self._renew()
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._renew()
+            return work()
+
     async def _do[T](self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.mended, work)
+
+    def _look_up(self, key: str) -> Sequence[Stored]:
+        self._room = room_in(self.bodies)
+        return self._index.lookup(key)
 
     async def lookup(self, key: str) -> Sequence[Stored]:
         """Give all responses stored under a key; one thread works in order, so commits under way are seen."""
-        return await self._do(lambda: self._index.lookup(key))
+        return await self._do(lambda: self._look_up(key))
 
     async def body(self, entry: Stored, coding: str = "") -> "FileBody | BytesBody | None":
         """Open a body; one whose size is not what the index says is not used, and its entry removed."""
@@ -105,7 +162,17 @@ class DiskStore:
 
     def _flush_uses(self) -> None:
         uses, self._used = self._used, {}
-        self._index.used(list(uses.items()))
+        with contextlib.suppress(sqlite3.Error, OSError):  # whoever looks up next is told
+            self.mended(lambda: self._index.used(list(uses.items())))
+
+    def takes(self, size: int | None) -> bool:
+        """Say whether there is room, and nothing else stood in the way the last time."""
+        return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
+
+    def ended(self, error: Exception | None) -> None:
+        """Learn what became of an attempt to store."""
+        self._is_failing = error is not None
+        self.on_write(error)
 
     def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
         """Begin to store."""
@@ -118,14 +185,19 @@ class DiskStore:
 
     def finish(self, temporary: Path, entry: Stored, since: float, coding: str) -> None:
         """Make a complete body visible; runs in the thread."""
-        os.replace(temporary, self.path(entry.id, coding))
-        if coding:
-            kept, gone = self._index.put_coded(entry.id, coding, self.path(entry.id, coding).stat().st_size)
-        else:
-            kept, gone = self._index.put(entry, since, time.time())
-        self._delete(gone)
-        if not kept:
-            self.path(entry.id, coding).unlink(missing_ok=True)
+        path = self.path(entry.id, coding)
+        os.replace(temporary, path)
+        kept, gone = False, list[Gone]()
+        try:
+            if coding:
+                size = path.stat().st_size
+                kept, gone = self._index.put_coded(entry.id, coding, size)
+            else:
+                kept, gone = self._index.put(entry, since, time.time())
+        finally:
+            self._delete(gone)
+            if not kept:
+                path.unlink(missing_ok=True)
 
     def _delete(self, gone: Sequence[Gone]) -> None:
         for one in gone:
@@ -142,12 +214,11 @@ class DiskStore:
 
     async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
-        return await self._do(lambda: self._purge(selector, now, soft))
-
-    def _purge(self, selector: Selector, now: float, soft: bool) -> int:
-        count, gone = self._index.purge(selector, now, soft)
-        self._delete(gone)
-        return count
+        meant = await self._do(lambda: self._index.begin_purge(selector, now))
+        for at in range(0, len(meant), PURGED_TOGETHER):  # in between it is the turn of others
+            some = meant[at : at + PURGED_TOGETHER]
+            await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
+        return len(meant)
 
     async def entries(self) -> Sequence[Stored]:
         """List what is stored."""
@@ -159,19 +230,23 @@ class DiskStore:
 
     async def close(self) -> None:
         """Finish what is under way."""
-        await self._do(self._close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
-        presence.leave(self.folder)
 
     def _close(self) -> None:
-        self._flush_uses()
+        if self._index.is_there:
+            self._flush_uses()
         self._index.close()
         if self._nearby is not None:
             self._nearby.close()
+        presence.leave(self.folder)
 
     def _sweep(self) -> None:
         """Delete the files that nobody will ever name: left by processes that were killed."""
-        known, now = self._index.known_ids(), time.time()
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._sweep_bodies(self.mended(lambda: self._index.known_ids()), time.time())
+
+    def _sweep_bodies(self, known: set[str], now: float) -> None:
         for file in self.bodies.iterdir():
             with contextlib.suppress(OSError):
                 id, _, rest = file.name.partition(".")
@@ -179,6 +254,17 @@ class DiskStore:
                 is_orphan = id not in known and now - file.stat().st_mtime > ABANDONED
                 if is_dead or is_orphan:
                     file.unlink()
+
+
+def room_in(folder: Path) -> int:
+    """Give the bytes that a file in a folder may get, by what its file system has left and this process may write."""
+    try:
+        free = os.statvfs(folder)
+    except OSError:
+        return 0
+    left = 0 if free.f_flag & os.ST_RDONLY else free.f_bavail * free.f_frsize
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[0] if resource is not None else -1
+    return min(left, allowed) if allowed >= 0 else left
 
 
 class FileBody:
@@ -215,12 +301,17 @@ class _Writing:
         self._queue: deque[bytes] = deque()
         self._fed = self._written = 0
         self._handle: int | None = None
-        self._failed = False
+        self._error: Exception | None = None
+        self._is_aborted = False
+
+    @property
+    def _failed(self) -> bool:
+        return self._is_aborted or self._error is not None
 
     def feed(self, data: bytes) -> None:
         self._fed += len(data)
         if self._fed - self._written > QUEUED_MOST:
-            self._failed = True
+            self._error = OSError("slower than the origin")
         elif not self._failed:
             self._queue.append(data)
             if len(self._queue) == 1:
@@ -234,35 +325,42 @@ class _Writing:
                 for _ in pieces:
                     self._queue.popleft()
         except OSError as error:
-            self._failed = True
-            logger.warning(f"cache: could not write {self._path}: {error}")
+            self._error = error
 
     def _write(self, data: bytes) -> None:
         if self._handle is None:
-            self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._handle = self._create()
         view = memoryview(data)
         while view:
             view = view[os.write(self._handle, view) :]
         self._written += len(data)
 
+    def _create(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            return self._store.mended(lambda: os.open(self._path, flags, 0o600))
+
     def commit(self, entry: Stored) -> None:
         self._store.commits(entry.key, self._thread.submit(self._finish, entry))
 
     def _finish(self, entry: Stored) -> None:
-        try:
-            self._drain()
-            if not self._failed:
+        self._drain()
+        if not self._failed:
+            try:
                 self._write(b"")  # an empty body is a file too
                 self._discard(keep=True)
-                self._store.finish(self._path, entry, self._since, self._coding)
-        except Exception:
-            logger.exception(f"cache: could not store {entry.key}")
-            self._failed = True
+                self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
+            except (OSError, sqlite3.Error) as error:
+                self._error = error
         if self._failed:
             self._discard()
+        if not self._is_aborted:
+            self._store.ended(self._error)
 
     def abort(self) -> None:
-        self._failed = True
+        self._is_aborted = True
         self._thread.submit(self._discard)
 
     def _discard(self, keep: bool = False) -> None:
@@ -271,4 +369,5 @@ class _Writing:
             self._handle = None
         if not keep:
             self._queue.clear()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)

@@ -14,12 +14,14 @@ from proxy_policies import exchange, subrequest
 from proxy_policies.addresses import plain_address
 from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.answer import Answer
-from proxy_policies.cache.collapsing import Flight, Outcome, Tower
+from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, Outcome
 from proxy_policies.cache.decision import Decision, Miss, Request, Why
 from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.incoming import IncomingBody, IncomingReader, Room
 from proxy_policies.cache.keeping import CodedVariants
 from proxy_policies.cache.key import Target, key_of, normal_authority
 from proxy_policies.cache.own_fields import Client, own_fields
+from proxy_policies.cache.purge import Selector
 from proxy_policies.cache.rules import CacheRule
 from proxy_policies.cache.store import WHOLE, Body, BodySource, Store
 from proxy_policies.cache.treatment import NO_TREATMENT, Treatment
@@ -32,8 +34,6 @@ REFRESH = "refresh"
 """The purpose of a request of ours that refreshes what was answered stale."""
 REFETCH = "refetch"
 """The purpose of a request of ours that must not be answered from the store."""
-TAKEOVER = "takeover"
-"""The purpose of a request of ours that leads a crowd in place of one whose client left."""
 
 
 @dataclass(slots=True)
@@ -45,9 +45,15 @@ class Desk:
     """Bytes of the largest body stored."""
     strict: bool = False
     rules: tuple[CacheRule, ...] = ()
-    tower: Tower = field(default_factory=Tower)
+    collapsed: CollapsedForwarding = field(default_factory=CollapsedForwarding)
+    room: Room = field(default_factory=Room)
     refreshing: set[str] = field(default_factory=set)
     """Ids of entries that a refresh is under way for."""
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Purge what is stored, and what is about to be."""
+        self.collapsed.purge(selector)
+        return await self.store.purge(selector, now, soft)
 
 
 class Sent(NamedTuple):
@@ -76,9 +82,16 @@ class Visit:
     """`key_of` what `sent` is for."""
     purpose: str = ""
     """What a request of our own is for."""
-    flight: Flight | None = None
+    leader: Leader | None = None
+    """What others may follow of it."""
     waited: Why | None = None
     """Why it would have gone forward when it began to wait for another's answer; None: it did not wait."""
+    incoming: IncomingReader | None = None
+    """The body of a leader's answer, which is still coming."""
+    length: int | None = None
+    """Bytes that it will have, if that is known."""
+    unconditional: bool = False
+    """It goes forward without the client's own conditions, so that others may have the answer."""
     stored: bool = False
 
 
@@ -176,16 +189,14 @@ def begin_visit(flow: http.HTTPFlow, treatment: Treatment, now: float) -> Visit:
 
 async def put(flow: http.HTTPFlow, answer: Answer, body: Body) -> None:
     """Answer a request that has not gone out, or whose answer did not come."""
-    flow.response = http.Response(
-        b"HTTP/1.1",
-        answer.status,
-        answer.reason.encode("utf-8", "surrogateescape"),
-        http.Headers(answer.fields.raw),
-        await _taken(flow, answer, body),
-        None,
-        flow.request.timestamp_start,
-        None,
-    )
+    put_bytes(flow, answer, await _taken(flow, answer, body))
+
+
+def put_bytes(flow: http.HTTPFlow, answer: Answer, content: bytes) -> None:
+    """Answer with a body that is at hand."""
+    reason = answer.reason.encode("utf-8", "surrogateescape")
+    start, headers = flow.request.timestamp_start, http.Headers(answer.fields.raw)
+    flow.response = http.Response(b"HTTP/1.1", answer.status, reason, headers, content, None, start, None)
 
 
 async def put_in_place(flow: http.HTTPFlow, response: http.Response, answer: Answer, body: Body) -> None:
@@ -233,8 +244,19 @@ def behind(work: Coroutine[Any, Any, object], what: str) -> None:
     task.add_done_callback(_behind.discard)
 
 
-def land(visit: Visit, outcome: Outcome) -> None:
-    """Tell those who wait for this visit's flight, if it leads one."""
-    if visit.flight is not None:
-        visit.flight.land(outcome, time.time())
-        visit.flight = None
+def answered(desk: Desk, visit: Visit, entry: Stored, length: int | None) -> IncomingBody | None:
+    """Tell the followers the head of an answer that may be stored; gives the tap that gives them its body."""
+    leader = visit.leader
+    if leader is None:
+        return None
+    leader.length, leader.body = length, IncomingBody(desk.room, leader.changed)
+    desk.collapsed.answered(leader, entry, time.time())
+    return leader.body
+
+
+def land(desk: Desk, visit: Visit, outcome: Outcome, entry: Stored | None = None) -> None:
+    """Tell the followers what became of an answer, and of which entry it made."""
+    leader, visit.leader = visit.leader, None
+    if leader is not None:
+        leader.entry = entry or leader.entry
+        desk.collapsed.end(leader, outcome, time.time())

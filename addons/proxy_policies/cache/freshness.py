@@ -186,7 +186,7 @@ def stale_while_revalidating(facts: Facts, staleness: float) -> bool:
     An origin that writes a window beside s-maxage means the window, as every CDN has it,
     though section 5.2.2.10 read alone would void it.
     """
-    return not facts.forbids_stale and staleness <= facts.stale_while_revalidate
+    return not facts.forbids_stale and 0 < facts.stale_while_revalidate >= staleness
 
 
 def stale_on_error(facts: Facts, staleness: float, request: RequestDirectives) -> bool:

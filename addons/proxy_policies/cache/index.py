@@ -6,6 +6,7 @@ written after its body file is complete, and deleted before that file is.
 
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from proxy_policies.cache import record
 from proxy_policies.cache.admission import Rival, Sketch, Window, contest
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import REMEMBERED, Selector
-from proxy_policies.cache.store import Counts, supersedes
+from proxy_policies.cache.store import VARIANTS_MOST, Counts, supersedes
 
 BUSY = 10.0
 """Seconds to wait for another process's transaction."""
@@ -52,6 +53,13 @@ end;
 """
 
 
+HEADS = f"select head from entries where key = ? limit {VARIANTS_MOST}"  # noqa: S608 -- a number of ours
+"""The heads under a key. There are no more, but in what was stored before they were bounded."""
+BEYOND = f"select id from entries where key = ? order by used desc limit -1 offset {VARIANTS_MOST}"  # noqa: S608
+"""The ids of those beyond the bound, that were not used for longest."""
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""Errors of a database that is damaged, none, or another program's: our own statements are right."""
+
 Rows = Sequence[tuple[str]]
 """Heads as they are written in the index."""
 
@@ -64,18 +72,26 @@ class Gone:
     codings: tuple[str, ...] = ()
 
 
+class DamagedError(Exception):
+    """The index cannot be read; what it named is lost."""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether an error comes from the database itself, not from what is around it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+
+
 def _open(path: Path) -> sqlite3.Connection:
-    """Open the database, made if need be; raises OSError when it cannot be used."""
-    with contextlib.ExitStack() as on_error:
-        try:
-            db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-            on_error.callback(db.close)
-            _use_wal(db)
-            db.execute("pragma synchronous = normal")
-            db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise OSError(f"{path}: {error}") from error
-        on_error.pop_all()
+    """Open the database, made if need be; raises DamagedError, or OSError when it cannot be used."""
+    db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        _use_wal(db)
+        db.execute("pragma synchronous = normal")
+        db.executescript(_SCHEMA)
+        db.execute("select id, key, head, cost, used from entries limit 1").fetchall()
+    except sqlite3.Error as error:
+        db.close()
+        raise (DamagedError(str(error)) if is_damage(error) else OSError(f"{path}: {error}")) from error
     return db
 
 
@@ -100,7 +116,31 @@ class Index:
         self.sketch = Sketch()
         """How often keys were asked for of late, in this process."""
         self._window = Window(limit)
-        self._db = _open(path)
+        self._path = path
+        try:
+            self._db = _open(path)
+        except sqlite3.Error as error:
+            raise OSError(f"{path}: {error}") from error
+        self._made = path.stat()
+
+    @property
+    def is_there(self) -> bool:
+        """Say whether its file is the one that was opened."""
+        try:
+            return os.path.samestat(self._path.stat(), self._made)
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("rollback")
+            raise
 
     def close(self) -> None:
         """Let go of the database."""
@@ -108,7 +148,7 @@ class Index:
 
     def lookup(self, key: str) -> list[Stored]:
         """Give all responses under a key."""
-        return read_heads(self._db.execute("select head from entries where key = ?", (key,)).fetchall())
+        return read_heads(self._db.execute(HEADS, (key,)).fetchall())
 
     def entries(self) -> list[Stored]:
         """Give all responses."""
@@ -120,14 +160,12 @@ class Index:
 
     def used(self, ids: Sequence[tuple[str, float]]) -> None:
         """Note when entries were last used."""
-        self._db.execute("begin immediate")
-        self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
-        self._db.execute("commit")
+        with self._transaction():
+            self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
 
     def put(self, entry: Stored, since: float, now: float) -> tuple[bool, list[Gone]]:
         """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
-        self._db.execute("begin immediate")
-        try:
+        with self._transaction():
             if self._is_purged(entry, since):
                 return False, []
             gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
@@ -138,21 +176,17 @@ class Index:
             row = (entry.id, entry.key, record.dump(entry), cost, now)
             self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
             self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
+            removed += [self._remove(id) for (id,) in self._db.execute(BEYOND, (entry.key,)).fetchall()]
             return True, removed + self._evict()
-        finally:
-            self._db.execute("commit")
 
     def put_coded(self, id: str, coding: str, size: int) -> tuple[bool, list[Gone]]:
         """Add an encoded form, if its entry is still there."""
-        self._db.execute("begin immediate")
-        try:
+        with self._transaction():
             grown = self._db.execute("update entries set cost = cost + ? where id = ?", (size, id))
             if grown.rowcount == 0:
                 return False, []
             self._db.execute("insert or replace into coded values (?, ?, ?)", (id, coding, size))
             return True, self._evict()
-        finally:
-            self._db.execute("commit")
 
     def update(self, id: str, entry: Stored) -> None:
         """Put a new head to a body, if it is still there."""
@@ -160,39 +194,35 @@ class Index:
 
     def remove(self, id: str) -> list[Gone]:
         """Remove an entry."""
-        self._db.execute("begin immediate")
-        try:
+        with self._transaction():
             return [self._remove(id)]
-        finally:
-            self._db.execute("commit")
 
     def clear(self) -> list[Gone]:
         """Remove everything."""
-        self._db.execute("begin immediate")
-        try:
+        with self._transaction():
             return [self._remove(id) for id in self.known_ids()]
-        finally:
-            self._db.execute("commit")
 
-    def purge(self, selector: Selector, now: float, soft: bool) -> tuple[int, list[Gone]]:
-        """Remove what is meant, or make it stale; gives how many it was."""
-        self._db.execute("begin immediate")
-        try:
+    def begin_purge(self, selector: Selector, now: float) -> list[Stored]:
+        """Note a purge, so that nothing asked for before it is stored any more, and give what it is about."""
+        with self._transaction():
             self._db.execute("delete from purges where at < ?", (now - REMEMBERED,))
             self._db.execute("insert into purges values (?, ?, ?)", (now, selector.kind, selector.value))
-            meant = [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
-            if soft:
-                for entry in meant:
-                    self.update(entry.id, entry.made_stale())
-                return len(meant), []
-            return len(meant), [self._remove(entry.id) for entry in meant]
-        finally:
-            self._db.execute("commit")
+            return [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
+
+    def purge(self, entries: Sequence[Stored], soft: bool) -> list[Gone]:
+        """Remove entries, or make them stale."""
+        with self._transaction():
+            if not soft:
+                return [self._remove(entry.id) for entry in entries]
+            for entry in entries:
+                self.update(entry.id, entry.made_stale())
+            return []
 
     def _candidates(self, selector: Selector) -> list[Stored]:
         match selector.kind:
             case "key":
-                return self.lookup(selector.value)
+                query = "select head from entries where key = ?"
+                return read_heads(self._db.execute(query, (selector.value,)).fetchall())
             case "tag":
                 query = "select head from entries join tags using (id) where tag = ?"
                 return read_heads(self._db.execute(query, (selector.value,)).fetchall())

@@ -8,7 +8,7 @@ from functools import lru_cache
 from proxy_policies.cache.admission import Keeper, TinyLfu
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import Purges, Selector
-from proxy_policies.cache.store import BytesBody, Counts, supersedes
+from proxy_policies.cache.store import VARIANTS_MOST, BytesBody, Counts, supersedes
 from proxy_policies.fields import Fields
 
 OVERHEAD = 1100
@@ -22,10 +22,6 @@ SLOT = 8
 """Bytes that a line shared with others costs."""
 SHARED_LONGEST = 40
 """Bytes of a value that is looked for among the common ones."""
-VARIANTS_MOST = 32
-"""Responses kept under one key: beyond, Vary names something that never repeats."""
-
-
 NO_TAGS: frozenset[str] = frozenset()
 
 
@@ -36,6 +32,8 @@ class _Kept:
     """Bytes of its head that others have paid for."""
     body: bytes
     coded: dict[str, bytes] | None = None
+    used: int = 0
+    """When it was used last, in uses of the store."""
 
     @property
     def cost(self) -> int:
@@ -80,6 +78,7 @@ class MemoryStore:
         self._ids: dict[str, _Kept] = {}
         self._keeper = keeper or TinyLfu(limit)
         self._purges = Purges()
+        self._uses = 0
         self.limit = limit
 
     @property
@@ -102,6 +101,7 @@ class MemoryStore:
         if kept is None:
             return None
         self._keeper.used(entry.id)
+        self._uses = kept.used = self._uses + 1
         return (kept.coded or {}).get(coding) if coding else kept.body
 
     async def body(self, entry: Stored, coding: str = "") -> BytesBody | None:
@@ -113,17 +113,22 @@ class MemoryStore:
         """Begin to store."""
         return _Writing(self, since, coding)
 
+    def takes(self, size: int | None) -> bool:
+        """Say whether there can be room."""
+        return size is None or size + OVERHEAD <= self.limit
+
     def put(self, entry: Stored, body: bytes, since: float) -> None:
         """Store at once, unless it was purged meanwhile."""
         if self._purges.beat(entry.key, entry.tags, since):
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
             self._drop(old)
-        kept = _Kept(*_compact(entry), body)
+        self._uses += 1
+        kept = _Kept(*_compact(entry), body, used=self._uses)
         self._keys[entry.key] = (*self._keys.get(entry.key, ()), kept)
         self._ids[entry.id] = kept
         if len(self._keys[entry.key]) > VARIANTS_MOST:
-            self._drop(self._keys[entry.key][0])
+            self._drop(min(self._keys[entry.key], key=lambda one: one.used))
         self._evict(self._keeper.add(entry.id, entry.key, kept.cost))
 
     def put_coded(self, entry: Stored, coding: str, body: bytes) -> None:

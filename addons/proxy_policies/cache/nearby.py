@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.index import Rows, read_heads
+from proxy_policies.cache.index import HEADS, Rows, read_heads
 
 MOST = 64 * 1024 * 1024
 """Bytes of bodies in memory."""
@@ -71,7 +71,7 @@ class Nearby:
         if shelf is None or key in self._committing.values():
             return ()
         try:
-            rows = self._db.execute("select head from entries where key = ?", (key,)).fetchall()
+            rows = self._db.execute(HEADS, (key,)).fetchall()
         except sqlite3.Error:
             return ()
         if rows != shelf.rows:

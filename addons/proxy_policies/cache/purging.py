@@ -80,7 +80,7 @@ async def _purged(desk: Desk | None, flow: http.HTTPFlow) -> http.Response:
     tags = tags_of(Fields(headers.fields))
     meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url) for url in _urls(desk, flow)]
     soft = headers.get("soft-purge", "") == "1"
-    count = sum([await desk.store.purge(selector, time.time(), soft) for selector in meant]) if desk else 0
+    count = sum([await desk.purge(selector, time.time(), soft) for selector in meant]) if desk else 0
     fields = {"Content-Type": "text/plain", "Cache-Status": str(CacheStatus(detail=f"purged {count}"))}
     trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
     return http.Response.make(200, f"purged {count}\n".encode(), fields)
@@ -161,7 +161,7 @@ async def showing(store: Store, key: str, now: float) -> list[str]:
     return lines or [f"nothing is stored under {key}"]
 
 
-async def purging(store: Store, what: str, soft: bool, now: float) -> list[str]:
+async def purging(desk: Desk, what: str, soft: bool, now: float) -> list[str]:
     """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
-    count = sum([await store.purge(selector, now, soft) for selector in selectors_of(what)])
+    count = sum([await desk.purge(selector, now, soft) for selector in selectors_of(what)])
     return [f"{'made stale' if soft else 'purged'}: {count}"]

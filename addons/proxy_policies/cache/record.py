@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 
 from proxy_policies.cache.entry import Span, Stored
 from proxy_policies.cache.freshness import Overrides
@@ -33,8 +34,12 @@ def dump(entry: Stored) -> str:
     )
 
 
+@lru_cache(maxsize=2048)
 def load(text: str | bytes) -> Stored:
-    """Read a stored head; raises ValueError when it is none of this version."""
+    """Read a stored head; raises ValueError when it is none of this version.
+
+    Remembers the last ones: a key with many variants is looked up as fast as any.
+    """
     try:
         record = json.loads(text)
         if record.pop("version") != VERSION:

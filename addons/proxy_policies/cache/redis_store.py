@@ -6,18 +6,23 @@ The server lets entries expire, a day after they stopped to be fresh, and bounds
     key:KEY      a hash of the responses under a cache key: id → head
     body:ID      a body; coded:ID:CODING an encoded form of it
     tag:TAG      a set of "ID KEY"
+    used:KEY     a sorted set of the ids under a cache key, by when they were used last
     purges       a sorted set of the purges of late, by time
+    probe        whether the server takes what is written
+
+What has another type than it should under these names is not ours, and is removed.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, cast
 
 from proxy_policies.cache import record
 from proxy_policies.cache.entry import Stored
 from proxy_policies.cache.purge import REMEMBERED, Selector
-from proxy_policies.cache.store import WHOLE, BytesBody, Counts, Writing, supersedes
+from proxy_policies.cache.store import VARIANTS_MOST, WHOLE, BytesBody, Counts, OnWrite, Writing, supersedes, unheard
 
 PREFIX = "proxy-policies:"
 KEPT_STALE = 86400
@@ -26,6 +31,8 @@ PATIENCE = 1.0
 """Seconds that the server may take to answer."""
 PIECE = 256 * 1024
 """Bytes read at once of a large body."""
+COMMITS_MOST = 8
+"""Commits at once: each takes a connection, and all of them together must not be too slow for PATIENCE."""
 TRIES = 5
 """How often a commit is tried that other commits get in the way of."""
 
@@ -34,10 +41,13 @@ class RedisStore:
     """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`."""
 
     def __init__(self, url: str) -> None:
-        from redis.asyncio import Redis  # an extra: only who chooses this store needs it
+        from redis.asyncio import Redis  # only who chooses this store waits for its import
 
         self._redis: Any = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
         self._pending: dict[str, set[asyncio.Task[None]]] = {}
+        self.on_write: OnWrite = unheard
+        self._is_writable = False
+        self._turns = asyncio.Semaphore(COMMITS_MOST)
 
     @property
     def at_hand(self) -> None:
@@ -47,12 +57,42 @@ class RedisStore:
         """Give all responses stored under a key."""
         if self._pending.get(key):
             await asyncio.wait(self._pending[key], timeout=PATIENCE)
-        return _heads(await self._redis.hvals(f"{PREFIX}key:{key}"))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hvals(f"{PREFIX}key:{key}")
+            pipe.set(f"{PREFIX}probe", b"", ex=60)
+            heads, probed = await pipe.execute(raise_on_error=False)
+        if isinstance(heads, Exception):
+            await self._mend(heads, f"{PREFIX}key:{key}")
+            return ()
+        self._probed(probed if isinstance(probed, Exception) else None)
+        return _heads(heads)[:VARIANTS_MOST]
+
+    def _probed(self, error: Exception | None) -> None:
+        """Learn whether the server takes what is written: no answer shall say `stored` that is not."""
+        if error is not None or not self._is_writable:
+            self.on_write(error)
+        self._is_writable = error is None
+
+    async def _mend(self, error: Exception, *names: str) -> None:
+        """Remove what has the wrong type under names of ours; raises any other error again."""
+        if "WRONGTYPE" not in str(error):
+            raise error
+        await self._redis.unlink(*names)
+
+    def takes(self, size: int | None) -> bool:
+        """Say whether the server took what was written last."""
+        return self._is_writable
 
     async def body(self, entry: Stored, coding: str = "") -> "RemoteBody | BytesBody | None":
         """Open a body."""
         name = _body_name(entry.id, coding)
-        size = await self._redis.strlen(name)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.strlen(name)
+            pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: time.time()}, xx=True)
+            size, _ = await pipe.execute(raise_on_error=False)
+        if isinstance(size, Exception):
+            await self._mend(size, name)
+            return None
         if not coding and size != entry.size:
             return None
         if size > WHOLE:
@@ -71,7 +111,8 @@ class RedisStore:
         async def commit() -> None:
             if before:  # an encoded form is not kept without its entry
                 await asyncio.wait(before)
-            await work
+            async with self._turns:
+                await work
 
         task = asyncio.get_running_loop().create_task(commit())
         self._pending.setdefault(key, set()).add(task)
@@ -83,11 +124,13 @@ class RedisStore:
         if not tasks:
             self._pending.pop(key, None)
         if not task.cancelled():
-            task.exception()  # a server that is away has been reported by whoever looked up
+            error = task.exception()
+            self._is_writable = error is None
+            self.on_write(error if isinstance(error, Exception) else None)
 
     async def put(self, entry: Stored, body: bytes, since: float) -> None:
         """Store, unless it was purged meanwhile."""
-        from redis.exceptions import WatchError
+        from redis.exceptions import ResponseError, WatchError
 
         for _ in range(TRIES):
             async with self._redis.pipeline() as pipe:
@@ -96,18 +139,31 @@ class RedisStore:
                     return
                 except WatchError:
                     continue
+                except ResponseError as error:
+                    await self._mend(error, *await self._of_wrong_types(entry))
+
+    async def _of_wrong_types(self, entry: Stored) -> list[str]:
+        types = {f"{PREFIX}purges": "zset", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
+        types |= {f"{PREFIX}tag:{tag}": "set" for tag in entry.tags}
+        found = [(name, (await self._redis.type(name)).decode()) for name in types]
+        return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
 
     async def _try_put(self, pipe: Any, entry: Stored, body: bytes, since: float) -> None:
         name = f"{PREFIX}key:{entry.key}"
         await pipe.watch(f"{PREFIX}purges", name)
         if await _is_purged(pipe, entry, since):
             return
-        olds = [old for old in _heads(await pipe.hvals(name)) if supersedes(entry, old)]
+        heads, used = _heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
+        olds = _to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
         seconds = _seconds(entry)
         pipe.multi()
-        for old in olds:
-            pipe.hdel(name, old.id)
-            pipe.delete(_body_name(old.id))
+        for id in olds:
+            pipe.hdel(name, id)
+            pipe.zrem(used, id)
+            pipe.delete(_body_name(id))
+        pipe.zadd(used, {entry.id: time.time()})
+        pipe.expire(used, seconds, nx=True)
+        pipe.expire(used, seconds, gt=True)
         pipe.set(_body_name(entry.id), body, ex=seconds)
         pipe.hset(name, entry.id, record.dump(entry))
         pipe.expire(name, seconds, nx=True)
@@ -139,6 +195,7 @@ class RedisStore:
         """Remove one response."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(f"{PREFIX}key:{entry.key}", entry.id)
+            pipe.zrem(f"{PREFIX}used:{entry.key}", entry.id)
             pipe.delete(_body_name(entry.id))
             await pipe.execute()
 
@@ -184,6 +241,17 @@ class RedisStore:
         if tasks:
             await asyncio.wait(tasks, timeout=PATIENCE)
         await self._redis.aclose()
+
+
+def _to_go(entry: Stored, heads: Sequence[Stored], used: Sequence[str]) -> list[str]:
+    """Give the ids that go for a new entry: what it supersedes, and beyond the bound what was not used for longest.
+
+    `used` are ids, in the order of their use; one that is not among them was not used for longer.
+    """
+    superseded = [old.id for old in heads if supersedes(entry, old)]
+    order = {id: at for at, id in enumerate(used)}
+    staying = sorted({old.id for old in heads}.difference(superseded), key=lambda id: order.get(id, -1))
+    return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
 
 
 async def _is_purged(pipe: Any, entry: Stored, since: float) -> bool:

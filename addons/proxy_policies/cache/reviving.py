@@ -8,7 +8,6 @@ from mitmproxy.flow import Error
 from proxy_policies import exchange, subrequest, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache.answer import Answer, answer
-from proxy_policies.cache.asking import hand_over
 from proxy_policies.cache.collapsing import Outcome
 from proxy_policies.cache.decision import Why, why_forwarded
 from proxy_policies.cache.entry import Stored
@@ -39,18 +38,17 @@ async def stand_in(
     await put_in_place(flow, response, made, body)
     offer_variants(desk, flow, entry, made)
     trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
-    land(visit, Outcome.FAILED)
+    land(desk, visit, Outcome.FAILED)
     return True
 
 
 async def failed(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> None:
     """Answer a request whose origin cannot be reached or broke off, if that is allowed and nothing was sent."""
     error = flow.error.msg if flow.error else ""
-    if exchange.of(flow).client_left or not flow.client_conn.connected:
-        hand_over(desk, flow, visit)
-    elif error and error != Error.KILLED_MESSAGE:
+    has_left = exchange.of(flow).client_left or not flow.client_conn.connected
+    if error and error != Error.KILLED_MESSAGE and not has_left:
         await _stand_in_for_error(desk, flow, visit, error)
-    land(visit, Outcome.FAILED)
+    land(desk, visit, Outcome.FAILED)
 
 
 async def _stand_in_for_error(desk: Desk, flow: http.HTTPFlow, visit: Visit, error: str) -> None:
@@ -81,9 +79,9 @@ async def freshen(
     else:
         await desk.store.update(decided.old, decided.new)
     if not decided.has_body:
-        _answer_head(flow, visit, response, decided.shown, now)
+        _answer_head(desk, flow, visit, response, decided.shown, now)
     elif body is None:
-        await refetch(flow, visit, response)
+        await refetch(desk, flow, visit, response)
     else:
         await _answer_validated(desk, flow, visit, response, decided, body, now)
 
@@ -103,7 +101,7 @@ async def _answer_validated(
         fwd=why_forwarded(visit.decision),
         fwd_status=304,
         ttl=shown.ttl(now),
-        stored=new is not None,
+        stored=new is not None and desk.store.takes(None),
         collapsed=waited,
         detail="" if new is not None else decided.why,
     )
@@ -112,22 +110,24 @@ async def _answer_validated(
     if new is not None:
         offer_variants(desk, flow, new, made)
     trace.note(flow, "cache", "validated", "the origin said 304" if new is not None else decided.why, key=shown.key)
-    land(visit, Outcome.STORED if new is not None else Outcome.UNSHARED)
+    land(desk, visit, Outcome.UNSHARED if new is None else Outcome.STORED, new)
 
 
-def _answer_head(flow: http.HTTPFlow, visit: Visit, response: http.Response, shown: Stored, now: float) -> None:
-    status = CacheStatus(fwd=Why.STALE, fwd_status=200, ttl=shown.ttl(now), stored=True)
+def _answer_head(
+    desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, shown: Stored, now: float
+) -> None:
+    status = CacheStatus(fwd=Why.STALE, fwd_status=200, ttl=shown.ttl(now), stored=desk.store.takes(None))
     response.headers = http.Headers(answer(visit.request, shown, now, status).fields.raw)
     trace.note(flow, "cache", "updated", "by a HEAD", key=shown.key)
 
 
-async def refetch(flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
+async def refetch(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response) -> None:
     """Fetch again, without our conditions, when the response to them fits nothing that is stored.
 
     The request that does that is one of its own, and stores what it gets.
     """
     again = await subrequest.send(flow, visit.request.fields, REFETCH)
-    land(visit, Outcome.LEFT)
+    land(desk, visit, Outcome.FAILED)
     got = again.response if again else None
     if got is None or got.raw_content is None:
         status = CacheStatus(fwd=why_forwarded(visit.decision), fwd_status=response.status_code, detail=FAILED)
@@ -147,14 +147,15 @@ def _bad_gateway(status: CacheStatus) -> Answer:
 # Section 3.4: combining partial content
 
 
-async def join(flow: http.HTTPFlow, visit: Visit, response: http.Response, decided: Join, body: Body | None) -> bool:
+async def join(desk: Desk, flow: http.HTTPFlow, visit: Visit, response: http.Response, decided: Join) -> bool:
     """Send a stored beginning ahead of the rest that came; where it is gone, fetch the whole.
 
     Says whether it is joined: then the whole that follows may be stored.
     """
+    body = await desk.store.body(decided.entry)
     beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None
     if beginning is None:
-        await refetch(flow, visit, response)
+        await refetch(desk, flow, visit, response)
         return False
     response.status_code, response.reason = decided.head.status, decided.head.reason
     response.headers = http.Headers(decided.head.fields.raw)

@@ -1,6 +1,6 @@
 """What keeps stored responses: one protocol for memory, disk and Redis."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,10 @@ CHUNK = 64 * 1024
 """Bytes read from a store at once."""
 WHOLE = 1024 * 1024
 """Bodies up to this many bytes are read whole; larger ones piece by piece as they are sent."""
+
+
+VARIANTS_MOST = 32
+"""Responses kept under one key: beyond, Vary names something that never repeats, and those used longest ago go."""
 
 
 class Body(Protocol):
@@ -77,6 +81,9 @@ class Store(Protocol):
         With a `coding`, an encoded form of an entry already stored.
         """
 
+    def takes(self, size: int | None) -> bool:
+        """Say whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
+
     async def update(self, old: Stored, new: Stored) -> None:
         """Put a new head to a body that stays, if it is still there."""
 
@@ -94,6 +101,14 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what is under way."""
+
+
+OnWrite = Callable[[Exception | None], None]
+"""Told what became of each attempt to store: the error, None when it went well."""
+
+
+def unheard(error: Exception | None) -> None:
+    """Take no notice."""
 
 
 def supersedes(new: Stored, old: Stored) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies import command_line
+from proxy_policies.addresses import without_credentials
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.command_line import Said
@@ -46,7 +47,7 @@ def _in_arguments(said: Said, options: OptManager) -> Iterator[str]:
         try:
             setting.set_to(text or setting.default_value)
         except ValueError as error:
-            yield f"option {setting.name}={text!r}: {error}"
+            yield f"option {setting.name}={without_credentials(repr(text))}: {error}"
 
 
 def _in_policy_file(said: Said, options: OptManager) -> Iterator[str]:

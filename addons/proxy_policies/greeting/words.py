@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from proxy_policies.addresses import without_credentials
+
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
 """The modes in which a client's HTTPS is a tunnel to a host it chose, to be left untouched or opened."""
 OVERRULING = ("ignore_hosts", "allow_hosts", "tcp_hosts")
@@ -34,6 +36,8 @@ def inspection(globs: Sequence[str], certificate: str) -> str:
 
 
 def _cache(where: str, options: Mapping[str, Any]) -> str:
+    if where.partition(":")[0] in ("redis", "rediss", "valkey"):  # whose own maxmemory counts
+        return f"cache in {without_credentials(where)}"
     return "" if where == "off" else f"cache of {options['cache_size']} in {where}"
 
 

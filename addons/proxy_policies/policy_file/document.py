@@ -13,6 +13,8 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from proxy_policies.addresses import without_credentials
+
 FORBIDDEN = frozenset({"mode", "scripts", "confdir", "server", "policy_file"})
 """Options that decide how mitmproxy starts; a file read after that cannot."""
 
@@ -34,7 +36,8 @@ class Entry:
 
     def refusal(self, reason: object, quoted: bool = True) -> ValueError:
         """Make the error that says where the entry is and what is wrong with it; a secret is not to be quoted."""
-        value = f" {reprlib.repr(self.value)}:" if quoted else ""
+        shown = without_credentials(str(self.value)) if isinstance(self.value, str) else self.value
+        value = f" {reprlib.repr(shown)}:" if quoted else ""
         return ValueError(f"line {self.line}, option {self.name}:{value} {reason}")
 
 

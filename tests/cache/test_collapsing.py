@@ -1,0 +1,156 @@
+"""Who follows whom: collapsed forwarding as a model."""
+
+import asyncio
+
+import pytest
+
+from proxy_policies.cache.collapsing import (
+    LEADER_AGE,
+    UNSHARED_MOST,
+    UNSHARED_TTL,
+    CollapsedForwarding,
+    Identity,
+    Outcome,
+    expects_fresh,
+    gathering_time,
+    identity_of,
+    may_follow,
+    may_lead,
+    names_in,
+    served_by,
+)
+from proxy_policies.cache.decision import Miss, Validate, Why, decide
+from proxy_policies.cache.incoming import IncomingBody, Room
+from proxy_policies.cache.purge import Selector, parse_selector
+from tests.cache.cases import KEY, NOW, asked, stored
+
+SAME: Identity = (KEY, ())
+
+
+def test_the_identity_has_what_selects_the_answer() -> None:
+    plain = identity_of(asked("Cookie: a=1"), ())
+    assert plain == identity_of(asked("Cookie: a=2", "If-None-Match: x"), ())
+    assert plain != identity_of(asked(key="http://other.test/"), ())
+    assert identity_of(asked("Cookie: a=1"), ["cookie"]) != identity_of(asked("Cookie: a=2"), ["cookie"])
+    assert identity_of(asked("Cookie: a"), ["cookie", "x"]) == identity_of(asked("Cookie: a"), ["x", "cookie"])
+    for field in ("Authorization: Basic YQ==", "Range: bytes=0-1", 'If-Range: "x"'):
+        assert identity_of(asked(field), ()) != plain
+    assert names_in([stored("Vary: A, b"), stored("Vary: c")]) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "leads", "follows"),
+    [
+        (asked(), True, True),
+        (asked(method="HEAD"), False, True),
+        (asked("Cache-Control: no-cache"), True, False),
+        (asked("Cache-Control: max-age=0"), True, False),
+        (asked("Cache-Control: no-store"), False, False),
+        (asked(method="POST"), False, False),
+        (asked('If-Match: "x"'), False, False),
+        (asked(has_body=True), False, False),
+    ],
+)
+def test_who_may_lead_and_who_follow(request_: object, leads: bool, follows: bool) -> None:
+    decision = decide(request_, (), NOW)  # type: ignore[arg-type]
+    assert may_lead(request_, decision) is leads  # type: ignore[arg-type]
+    assert may_follow(request_, decision) is follows  # type: ignore[arg-type]
+
+
+def test_what_the_answer_is_expected_to_be() -> None:
+    expired = decide(asked(), [stored("Cache-Control: max-age=1", 'ETag: "x"', age=5)], NOW)
+    always = decide(asked(), [stored("Cache-Control: no-cache, max-age=9", 'ETag: "x"')], NOW)
+    assert isinstance(expired, Validate)
+    assert expects_fresh(expired)
+    assert not expects_fresh(always)
+    assert expects_fresh(Miss(Why.URI_MISS))
+    entry = stored("Cache-Control: max-age=0", 'ETag: "x"').changed(requested_at=NOW - 4, received_at=NOW)
+    assert gathering_time(decide(asked(), [entry], NOW)) == pytest.approx(0.4)
+    assert gathering_time(Miss(Why.URI_MISS)) == 0
+
+
+def test_whom_an_answer_serves() -> None:
+    fresh, always = stored("Cache-Control: max-age=9"), stored("Cache-Control: max-age=0", 'ETag: "x"')
+    assert served_by(asked(), [fresh], NOW, validated=False)
+    assert not served_by(asked(), [always], NOW, validated=False)
+    hit = served_by(asked(), [always], NOW, validated=True)
+    assert hit
+    assert hit.entry is always
+    other = stored("Vary: cookie", "Cache-Control: max-age=9", request=("Cookie: a",))
+    assert not served_by(asked("Cookie: b"), [other], NOW, validated=True)
+
+
+async def test_who_asked_before_it_began_may_follow_what_must_be_validated() -> None:
+    table = CollapsedForwarding()
+    early, leader = table.moment(), table.lead(SAME, "c", NOW)
+    assert table.find(SAME, early, NOW, fresh=False) is leader
+    leader.began = table.moment()
+    late = table.moment()
+    assert table.find(SAME, early, NOW, fresh=False) is leader
+    assert table.find(SAME, late, NOW, fresh=False) is None
+    assert table.find(SAME, late, NOW, fresh=True) is leader
+    assert table.find(SAME, late, NOW, fresh=True, excluded=[leader]) is None
+    assert table.find(SAME, late, NOW + LEADER_AGE, fresh=True) is None
+    table.answered(leader, stored(), NOW + LEADER_AGE)
+    assert table.find(SAME, late, NOW + LEADER_AGE, fresh=True) is leader
+
+
+async def test_followers_learn_what_became_of_their_leader() -> None:
+    for outcome in Outcome:
+        table = CollapsedForwarding()
+        leader = table.lead(SAME, "c", NOW)
+        waiting = [asyncio.create_task(leader.until(lambda: False)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert [leader.is_needed] == [True]
+        table.end(leader, outcome, NOW)
+        table.end(leader, Outcome.FAILED, NOW)
+        await asyncio.gather(*waiting)
+        assert leader.outcome in {outcome}
+        assert [leader.is_needed] == [False]
+        assert not table.is_led(SAME)
+        assert not table.led_by("c")
+        assert table.is_unshared(SAME, NOW + 1) is (outcome is Outcome.UNSHARED)
+        assert not table.is_unshared(SAME, NOW + UNSHARED_TTL)
+
+
+async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
+    table = CollapsedForwarding()
+    old, new = table.lead(SAME, "c", NOW), table.lead(SAME, "c", NOW)
+    table.end(old, Outcome.STORED, NOW)
+    assert table.find(SAME, table.moment(), NOW, fresh=True) is new
+    assert table.led_by("c") == (new,)
+
+
+async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is() -> None:
+    table = CollapsedForwarding()
+    for number in range(UNSHARED_MOST + 1):
+        table.end(table.lead((str(number), ()), "c", NOW), Outcome.UNSHARED, NOW)
+    assert not table.is_unshared(("0", ()), NOW)
+    assert table.is_unshared(("1", ()), NOW)
+    table.answered(table.lead(("1", ()), "c", NOW), stored(), NOW)
+    assert not table.is_unshared(("1", ()), NOW)
+
+
+@pytest.mark.parametrize("what", ["key", "url", "tag"])
+async def test_what_is_purged_gets_no_new_followers(what: str) -> None:
+    table = CollapsedForwarding()
+    leader, other = table.lead(SAME, "c", NOW), table.lead(("http://other.test/", ()), "c", NOW)
+    table.answered(leader, stored(key=KEY).changed(tags=frozenset({"t"})), NOW)
+    table.answered(other, stored(), NOW)
+    table.purge(Selector("key", KEY) if what == "key" else parse_selector({"url": KEY, "tag": "tag:t"}[what]))
+    assert table.find(SAME, table.moment(), NOW, fresh=True) is None
+    assert table.find(other.identity, table.moment(), NOW, fresh=True) is other
+
+
+async def test_a_leader_is_needed_while_its_body_is_read() -> None:
+    table = CollapsedForwarding()
+    leader = table.lead(SAME, "c", NOW)
+    leader.body = IncomingBody(Room(), leader.changed)
+    leader.body.feed(b"x")
+    reader = leader.body.open()
+    assert reader
+    released = asyncio.create_task(leader.unneeded())
+    await asyncio.sleep(0)
+    assert not released.done()
+    await reader.close()
+    await released

@@ -1,0 +1,486 @@
+"""Crowds on one URL: one upstream request where the answer can be shared, and nobody waits for what does not serve him.
+
+What counts is what reaches the origin, and in which order: no test measures seconds.
+"""
+
+import os
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+from tests.support.waiting import wait_until
+
+Start = Callable[..., Mitmdump]
+Origins = Callable[..., Origin]
+
+FRESH = [("Cache-Control", "max-age=60"), ("Content-Type", "application/octet-stream")]
+PATIENCE = 30.0
+
+
+class Client:
+    """One HTTP/1.1 client on a connection of its own."""
+
+    def __init__(self, proxy: Mitmdump, url: str, *fields: str, method: str = "GET", reads: bool = True) -> None:
+        host = url.split("/")[2]
+        lines = [f"{method} {url} HTTP/1.1", f"Host: {host}", "Connection: close", *fields]
+        self.socket = socket.socket()
+        if not reads:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.connect(("127.0.0.1", proxy.port))
+        self.socket.settimeout(PATIENCE)
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self._data = bytearray()
+        self.is_over = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        if reads:
+            self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while data := self.socket.recv(1 << 20):
+                self._data += data
+        except OSError:
+            pass
+        self.is_over = True
+
+    def read_on(self) -> None:
+        """Begin to read at last."""
+        self._reader.start()
+
+    def leave(self) -> None:
+        """Go away in the middle of it."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+    def end(self) -> "Client":
+        """Wait until the answer is over."""
+        self._reader.join(PATIENCE)
+        assert self.is_over
+        return self
+
+    @property
+    def received(self) -> bytes:
+        return bytes(self._data)
+
+    @property
+    def head(self) -> str:
+        return self.received.partition(b"\r\n\r\n")[0].decode()
+
+    @property
+    def status(self) -> int:
+        return int(self.head.split()[1]) if self.head else 0
+
+    @property
+    def body(self) -> bytes | None:
+        """The body, None unless it came whole."""
+        data = self.received.partition(b"\r\n\r\n")[2]
+        if length := re.search(r"(?i)^content-length: (\d+)\r?$", self.head, re.MULTILINE):
+            return data if len(data) == int(length[1]) else None
+        parts, at = list[bytes](), 0
+        while (end := data.find(b"\r\n", at)) >= 0:
+            size = int(data[at:end], 16)
+            if not size:
+                return b"".join(parts)
+            parts.append(data[end + 2 : end + 2 + size])
+            at = end + 2 + size + 2
+        return None
+
+
+class Gate:
+    """Holds an origin's answers until it is opened, and tells how many wait at it."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self._lock, self._open = threading.Lock(), threading.Event()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.waiting += 1
+        assert self._open.wait(PATIENCE)
+
+    def answer(self, *parts: Any, **named: Any) -> Answer:
+        """Answer once it is open."""
+        self()
+        return Answer(*parts, **named)
+
+    def reached(self, count: int) -> None:
+        wait_until(lambda: self.waiting >= count, PATIENCE, f"{count} requests at the origin, not {self.waiting}")
+
+    def open(self) -> None:
+        self._open.set()
+
+
+def crowd(proxy: Mitmdump, url: str, count: int, *fields: str) -> list[Client]:
+    return [Client(proxy, url, *fields) for _ in range(count)]
+
+
+def settle(seconds: float = 1.0) -> None:
+    """Let requests that are under way arrive: too short a time can only hide a failure, never make one."""
+    time.sleep(seconds)
+
+
+STORES = ["memory", "disk"]
+
+
+def stored_in(kind: str, folder: Path) -> tuple[str, str]:
+    return ("--set", f"cache={kind}" if kind == "memory" else f"cache=disk:{folder / 'store'}")
+
+
+@pytest.mark.parametrize("lane", ["off", "on", "all"])
+def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin: Origins) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump("--set", f"fast_lane={lane}")
+    server.route("/", lambda _: gate.answer(headers=FRESH, body=b"one"))
+    clients = crowd(proxy, f"{server.url}/", 30)
+    gate.reached(1)
+    settle(6.0)  # a lock that gives up gives up after 5 s (nginx's proxy_cache_lock_timeout)
+    gate.open()
+    assert {client.end().body for client in clients} == {b"one"}
+    assert len(server.requests) == 1
+    assert sum("; collapsed" in client.head for client in clients) == 29
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("length", [True, False])
+def test_followers_get_the_body_as_it_comes(
+    kind: str, length: bool, mitmdump: Start, origin: Origins, tmp_path: Path
+) -> None:
+    server, gate, proxy = origin(), Gate(), mitmdump(*stored_in(kind, tmp_path))
+    first, last = os.urandom(1_500_000), os.urandom(500_000)
+
+    def body() -> Iterator[bytes]:
+        yield first
+        gate()
+        yield last
+
+    def raw() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2000000\r\n\r\n"
+        yield from body()
+
+    server.route("/", lambda _: Answer(raw=raw(), close=True) if length else Answer(headers=FRESH, body=body()))
+    clients = [Client(proxy, f"{server.url}/")]
+    gate.reached(1)
+    clients += crowd(proxy, f"{server.url}/", 5)
+    wait_until(lambda: all(len(client.received) >= len(first) for client in clients), PATIENCE)
+    gate.open()
+    assert {client.end().body == first + last for client in clients} == {True}
+    assert len(server.requests) == 1
+    assert "; hit" in Client(proxy, f"{server.url}/").end().head
+
+
+NOT_SHARED = {
+    "vary": ([("Vary", "Cookie"), ("Cache-Control", "max-age=60")], True),
+    "no-store": ([("Cache-Control", "no-store")], False),
+    "nothing": ([], False),
+}
+
+
+@pytest.mark.parametrize("case", NOT_SHARED)
+def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(case: str, mitmdump: Start, origin: Origins) -> None:
+    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+    headers, differ = NOT_SHARED[case]
+
+    def answer(request: Received) -> Answer:
+        (leads if len(server.requests) == 1 else others)()
+        return Answer(headers=headers, body=(request.get("cookie") or "").encode())
+
+    server.route("/", answer)
+    clients = [Client(proxy, f"{server.url}/", *([f"Cookie: user={n}"] if differ else [])) for n in range(10)]
+    leads.reached(1)
+    settle()
+    leads.open()
+    others.reached(9)  # all of them at once, not one after the other
+    others.open()
+    for number, client in enumerate(clients):
+        assert client.end().body == (f"user={number}".encode() if differ else b"")
+
+
+def test_equal_variants_are_shared_among_equals(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+
+    def answer(request: Received) -> Answer:
+        gate()
+        return Answer(headers=[*FRESH, ("Vary", "X-Color")], body=(request.get("x-color") or "").encode())
+
+    server.route("/", answer)
+    gate.open()
+    Client(proxy, f"{server.url}/", "X-Color: red").end()
+    gate = Gate()
+    clients = [Client(proxy, f"{server.url}/", f"X-Color: {color}") for color in ["blue", "green"] * 5]
+    gate.reached(2)
+    settle()
+    gate.open()
+    assert [client.end().body for client in clients] == [b"blue", b"green"] * 5
+    assert len(server.requests) == 3
+
+
+VALIDATED = [
+    [("Cache-Control", "public, max-age=0"), ("ETag", '"v1"')],
+    [("ETag", '"v1"')],
+    [("Cache-Control", "no-cache"), ("ETag", '"v1"')],
+    [("Last-Modified", "Thu, 01 Jan 2037 00:00:00 GMT")],
+]
+
+
+@pytest.mark.parametrize("headers", VALIDATED, ids=lambda headers: headers[0][1])
+def test_validations_are_shared_by_who_asked_before_they_began(
+    headers: list[tuple[str, str]], mitmdump: Start, origin: Origins
+) -> None:
+    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+
+    def answer(request: Received) -> Answer:
+        (leads if len(server.requests) == 1 else others)()
+        asked = request.get("if-none-match") or request.get("if-modified-since")
+        return Answer(304, headers) if asked else Answer(headers=headers, body=b"one")
+
+    server.route("/", answer)
+    clients = crowd(proxy, f"{server.url}/", 20)
+    leads.reached(1)
+    settle()
+    leads.open()
+    others.reached(1)
+    settle()
+    others.open()
+    assert {client.end().body for client in clients} == {b"one"}
+    assert len(server.requests) == 2  # one for them all
+    late = Client(proxy, f"{server.url}/").end()
+    assert (late.body, len(server.requests)) == (b"one", 3)
+
+
+def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, first, second = origin(), mitmdump(), Gate(), Gate()
+    headers = [("Cache-Control", "max-age=0"), ("ETag", '"v1"')]
+
+    def answer(request: Received) -> Answer:
+        if request.get("if-none-match"):
+            (first if len(server.requests) == 2 else second)()
+            return Answer(304, headers)
+        return Answer(headers=headers, body=b"one")
+
+    server.route("/", answer)
+    Client(proxy, f"{server.url}/").end()
+    early = Client(proxy, f"{server.url}/")
+    first.reached(1)
+    late = Client(proxy, f"{server.url}/")
+    second.reached(1)  # although the first has no answer yet
+    second.open()
+    assert late.end().body == b"one"
+    first.open()
+    assert early.end().body == b"one"
+
+
+@pytest.mark.parametrize("when", ["before the head", "in the body"])
+@pytest.mark.parametrize("lane", ["off", "on", "all"])
+def test_a_leader_that_leaves_takes_nothing_away(when: str, lane: str, mitmdump: Start, origin: Origins) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump("--set", f"fast_lane={lane}")
+    parts = [os.urandom(300_000), os.urandom(300_000)]
+
+    def body() -> Iterator[bytes]:
+        yield parts[0]
+        if when == "in the body":
+            gate()
+        yield parts[1]
+
+    def answer(_: Received) -> Answer:
+        if when == "before the head":
+            gate()
+        return Answer(headers=FRESH, body=body())
+
+    server.route("/", answer)
+    leader = Client(proxy, f"{server.url}/")
+    gate.reached(1)
+    followers = crowd(proxy, f"{server.url}/", 4)
+    if when == "in the body":
+        wait_until(lambda: all(len(client.received) > 300_000 for client in followers), PATIENCE)
+    else:
+        settle()
+    leader.leave()
+    settle()
+    gate.open()
+    assert {client.end().body == b"".join(parts) for client in followers} == {True}
+    assert len(server.requests) == 1
+    assert "; hit" in Client(proxy, f"{server.url}/").end().head
+
+
+def test_a_leader_that_breaks_off_breaks_its_followers_off(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+
+    def raw() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n"
+        yield b"4\r\nhalf\r\n"
+        gate()
+
+    server.route("/", lambda _: Answer(raw=raw(), close=True))
+    clients = [Client(proxy, f"{server.url}/")]
+    gate.reached(1)
+    clients += crowd(proxy, f"{server.url}/", 4)
+    wait_until(lambda: all(b"half" in client.received for client in clients), PATIENCE)
+    gate.open()
+    assert [client.end().body for client in clients] == [None] * 5
+    assert "; hit" not in Client(proxy, f"{server.url}/").head
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, mitmdump: Start, origin: Origins) -> None:
+    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+
+    def answer(_: Received) -> Answer:
+        is_first = len(server.requests) == 1
+        (leads if is_first else others)()
+        return Answer(status) if is_first else Answer(headers=FRESH, body=b"one")
+
+    server.route("/", answer)
+    clients = crowd(proxy, f"{server.url}/", 8)
+    leads.reached(1)
+    settle()
+    leads.open()
+    others.reached(1)
+    others.open()
+    assert sorted(client.end().status for client in clients) == [200] * 7 + [status]
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_slow_clients_hold_up_nobody_else(kind: str, mitmdump: Start, origin: Origins, tmp_path: Path) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump(*stored_in(kind, tmp_path), "--set", "encode=off")
+    body = os.urandom(1_000_000) * 24  # far more than is held in memory, or stored
+
+    def parts() -> Iterator[bytes]:
+        yield body[:100_000]
+        gate()
+        for at in range(100_000, len(body), 1_000_000):
+            yield body[at : at + 1_000_000]
+
+    server.route("/", lambda _: Answer(headers=FRESH, body=parts()))
+    leader = Client(proxy, f"{server.url}/")
+    gate.reached(1)
+    slow, quick = Client(proxy, f"{server.url}/", reads=False), crowd(proxy, f"{server.url}/", 2)
+    wait_until(lambda: all(len(client.received) > 90_000 for client in quick), PATIENCE)
+    gate.open()
+    assert {client.end().body == body for client in (*quick, leader)} == {True}
+    assert len(server.requests) == 1
+    slow.read_on()
+    assert slow.end().body == body
+
+
+def test_a_slow_leader_holds_up_no_follower(mitmdump: Start, origin: Origins) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump("--set", "encode=off")
+    body = os.urandom(1_000_000) * 12
+
+    def parts() -> Iterator[bytes]:
+        yield body[:100_000]
+        gate()
+        yield body[100_000:]
+
+    server.route("/", lambda _: Answer(headers=FRESH, body=parts()))
+    leader = Client(proxy, f"{server.url}/", reads=False)
+    gate.reached(1)
+    followers = crowd(proxy, f"{server.url}/", 3)
+    wait_until(lambda: all(len(client.received) > 90_000 for client in followers), PATIENCE)
+    gate.open()
+    assert {client.end().body == body for client in followers} == {True}
+    leader.read_on()
+    assert leader.end().body == body
+    assert len(server.requests) == 1
+
+
+def test_head_and_conditional_requests_among_gets(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+    headers = [*FRESH, ("ETag", '"v1"')]
+    server.route("/", lambda _: gate.answer(headers=headers, body=b"one"))
+    get = Client(proxy, f"{server.url}/")
+    gate.reached(1)
+    head = Client(proxy, f"{server.url}/", method="HEAD")
+    known = Client(proxy, f"{server.url}/", 'If-None-Match: "v1"')
+    part = Client(proxy, f"{server.url}/", 'If-None-Match: W/"old"')
+    settle()
+    gate.open()
+    assert [client.end().status for client in (get, head, known, part)] == [200, 200, 304, 200]
+    assert (get.body, part.body) == (b"one", b"one")
+    assert len(server.requests) == 1
+
+
+def test_a_crowd_of_conditional_requests(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+    headers = [*FRESH, ("ETag", '"v1"')]
+
+    def answer(request: Received) -> Answer:
+        gate()
+        return Answer(304, headers) if request.get("if-none-match") else Answer(headers=headers, body=b"one")
+
+    server.route("/", answer)
+    clients = crowd(proxy, f"{server.url}/", 12, 'If-None-Match: "v1"')
+    gate.reached(2)
+    settle()
+    gate.open()
+    assert {client.end().status for client in clients} <= {200, 304}
+    assert sum(client.status == 304 for client in clients) >= 11
+    assert len(server.requests) == 2
+
+
+def test_ranges_are_shared_by_those_of_the_same(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+
+    def answer(request: Received) -> Answer:
+        gate()
+        first, last = map(int, re.findall(r"\d+", request.get("range") or ""))
+        fields = [*FRESH, ("ETag", '"v1"'), ("Content-Range", f"bytes {first}-{last}/10")]
+        return Answer(206, fields, b"0123456789"[first : last + 1])
+
+    server.route("/", answer)
+    clients = [Client(proxy, f"{server.url}/", f"Range: bytes={wanted}") for wanted in ["0-3", "5-8"] * 4]
+    gate.reached(2)
+    settle()
+    gate.open()
+    assert [client.end().body for client in clients] == [b"0123", b"5678"] * 4
+    assert len(server.requests) == 2
+
+
+def test_what_is_purged_is_followed_by_nobody_who_comes_after(mitmdump: Start, origin: Origins) -> None:
+    server, proxy, gate = origin(), mitmdump(), Gate()
+
+    def answer(request: Received) -> Answer:
+        if request.method == "POST":
+            return Answer(204)
+        number = sum(request.method == "GET" for request in server.requests)
+        if number == 1:
+            gate()
+        return Answer(headers=FRESH, body=b"old" if number == 1 else b"new")
+
+    server.route("/", answer)
+    early = Client(proxy, f"{server.url}/")
+    gate.reached(1)
+    Client(proxy, f"{server.url}/", "Content-Length: 0", method="POST").end()
+    assert Client(proxy, f"{server.url}/").end().body == b"new"
+    gate.open()
+    assert early.end().body == b"old"
+    assert Client(proxy, f"{server.url}/").end().body == b"new"
+
+
+def test_over_http2(mitmdump: Start, origin: Origins, curl: Any, server_tls: ssl.SSLContext, ca_file: Path) -> None:
+    server, gate = origin(server_tls), Gate()
+    proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", "--set", "inspect_hosts=*")
+    server.route("/", lambda _: gate.answer(headers=FRESH, body=iter([b"one", b"two"])))
+    target = ("--http2", "-x", proxy.url, "--cacert", str(proxy.ca), f"{server.url}/")
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(curl(*target))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    gate.reached(1)
+    settle(2)
+    gate.open()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [result.body for result in results] == [b"onetwo"] * 6
+    assert len(server.requests) == 1
