@@ -49,6 +49,7 @@ class Client:
                 self._data += data
         except OSError:
             pass
+        self.socket.close()
         self.is_over = True
 
     def read_on(self) -> None:

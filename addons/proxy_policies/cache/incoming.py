@@ -57,6 +57,10 @@ class IncomingBody:
         self.is_over = False
         self.is_broken = False
 
+    def __del__(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+
     def feed(self, data: bytes) -> None:
         """Take a piece."""
         piece = _Piece(self.size, data)
