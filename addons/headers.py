@@ -1,6 +1,6 @@
 """Header rules alone: `mitmdump -s addons/headers.py`."""
 
-from proxy_policies.chain import chain
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 
-addons = chain(RequestRules(), ResponseRules())
+addons = build_addons(RequestRules(), ResponseRules())

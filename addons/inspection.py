@@ -1,7 +1,7 @@
 """Untouched tunnels, and TLS opened for listed hosts alone: `mitmdump -s addons/inspection.py`."""
 
-from proxy_policies.chain import chain
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.inspection.addon import Inspection
 from proxy_policies.passthrough.addon import Passthrough
 
-addons = chain(Inspection(), Passthrough())
+addons = build_addons(Inspection(), Passthrough())

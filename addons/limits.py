@@ -1,6 +1,6 @@
 """Limits and time-outs for clients alone: `mitmdump -s addons/limits.py`."""
 
-from proxy_policies.chain import chain
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.limits.addon import Limits
 
-addons = chain(Limits())
+addons = build_addons(Limits())

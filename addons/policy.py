@@ -1,13 +1,12 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
-from proxy_policies.chain import chain
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
 from proxy_policies.fastlane.addon import Fastlane
-from proxy_policies.greeting.addon import Greeting
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
@@ -17,10 +16,11 @@ from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.addon import Home, Work
 from proxy_policies.signals.addon import Signals
+from proxy_policies.startup_summary.addon import StartupSummary
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
-addons = chain(
+addons = build_addons(
     PolicyFile(),
     ProxyProtocol(),
     Limits(),
@@ -39,5 +39,5 @@ addons = chain(
     Explain(),
     Fastlane(),
     Signals(),
-    Greeting(),
+    StartupSummary(),
 )

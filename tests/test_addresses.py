@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.addresses import format_target, is_address, is_in, parse_networks, plain_address
+from proxy_policies.addresses import format_target, in_networks, is_address, normalize_address, parse_networks
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from proxy_policies.addresses import format_target, is_address, is_in, parse_net
     ],
 )
 def test_is_in(address: str, expected: bool) -> None:
-    assert is_in(address, parse_networks(["10.0.0.0/8", " fd00::/8", "192.0.2.7", "10.9.9.9/16"])) is expected
+    assert in_networks(address, parse_networks(["10.0.0.0/8", " fd00::/8", "192.0.2.7", "10.9.9.9/16"])) is expected
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0.0/33", "example.test", "10.0.0", "10.0.0.0/8,10.1.0.0/16"])
@@ -34,7 +34,7 @@ def test_what_is_no_network(text: str) -> None:
     [("192.0.2.1", "192.0.2.1"), ("::FFFF:192.0.2.1", "192.0.2.1"), ("FE80:0::1%lo", "fe80::1"), ("what", "what")],
 )
 def test_plain_address(address: str, plain: str) -> None:
-    assert plain_address(address) == plain
+    assert normalize_address(address) == plain
 
 
 def test_targets() -> None:

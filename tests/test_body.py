@@ -108,7 +108,7 @@ def test_an_empty_pipeline_passes_everything() -> None:
     pipeline = Pipeline()
     assert not pipeline
     assert streamed(pipeline, [b"a", b"b"]) == [b"a", b"b"]
-    assert pipeline.is_over
+    assert pipeline.is_finished
 
 
 async def test_a_body_ends_once() -> None:
@@ -191,5 +191,5 @@ async def test_what_it_held_is_free_when_it_is_over(end: str) -> None:
     del encoder
     await ENDS[end](pipeline)
     assert known() is None
-    assert pipeline.is_over
+    assert pipeline.is_finished
     assert pipeline.finish() == b""

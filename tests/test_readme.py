@@ -53,7 +53,7 @@ def complaint(spec: str, settings: Mapping[str, Setting[Any]], options: Options)
     name, _, value = spec.partition("=")
     try:
         if name in settings:
-            settings[name].set_to([value] if settings[name].is_list else value)
+            settings[name].parse_override([value] if settings[name].is_list else value)
         else:
             options.set(spec)
     except (ValueError, OptionsError) as error:

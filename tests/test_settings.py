@@ -7,11 +7,11 @@ import pytest
 from mitmproxy import exceptions
 from mitmproxy.test import taddons
 
-from proxy_policies.chain import chain
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.settings import (
     Setting,
     Settings,
-    fit,
+    coerce,
     one_of,
     parse_duration,
     parse_size,
@@ -71,13 +71,13 @@ def test_a_switch_takes_mitmproxys_words_too() -> None:
     ],
 )
 def test_values_are_made_to_fit(strings: list[str] | None, raw: object, is_list: bool, fitted: object) -> None:
-    assert fit(strings, raw, is_list) == fitted
+    assert coerce(strings, raw, is_list) == fitted
 
 
 @pytest.mark.parametrize(("strings", "raw"), [([], None), (["a", "b"], None), (None, None), (None, {"a": 1})])
 def test_values_that_do_not_fit(strings: list[str] | None, raw: object) -> None:
     with pytest.raises(ValueError):
-        fit(strings, raw, False)
+        coerce(strings, raw, False)
 
 
 def test_a_scalar_is_written_as_an_option_takes_it() -> None:
@@ -101,9 +101,9 @@ async def test_a_bad_value_is_refused_and_nothing_of_the_change_applies() -> Non
 
 async def test_two_chains_with_the_same_policy_say_so(caplog: pytest.LogCaptureFixture) -> None:
     with taddons.context() as context, caplog.at_level(logging.ERROR):
-        first = chain(Paint())
+        first = build_addons(Paint())
         context.master.addons.add(*first)
-        assert chain(Paint()) == []
+        assert build_addons(Paint()) == []
         context.master.addons.get("patches").done()
     assert "already loaded: paint" in caplog.text
 
@@ -113,8 +113,8 @@ async def test_a_second_script_brings_its_own_settings_and_shares_the_rest() -> 
         name = "other"
 
     with taddons.context() as context:
-        context.master.addons.add(*chain(Paint()))
-        assert [policy.name for policy in chain(Other())] == ["settings of other", "other"]
+        context.master.addons.add(*build_addons(Paint()))
+        assert [policy.name for policy in build_addons(Other())] == ["settings of other", "other"]
         context.master.addons.get("patches").done()
 
 
@@ -131,7 +131,7 @@ async def test_a_default_is_parsed_when_it_is_first_read() -> None:
 
     lazy = Lazy()
     with taddons.context() as context:
-        context.master.addons.add(*chain(lazy))
+        context.master.addons.add(*build_addons(lazy))
         assert parsed == []
         assert [lazy.lazy_text, lazy.lazy_text] == ["DEFAULT", "DEFAULT"]
         context.options.update(lazy_text="other")

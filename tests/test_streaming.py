@@ -9,10 +9,10 @@ from mitmproxy import http
 from mitmproxy.addons import intercept, modifybody
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
+from proxy_policies.addon_chain import build_addons
 from proxy_policies.body import PREVIEW_LIMIT, Stage
-from proxy_policies.chain import chain
-from proxy_policies.exchange import Exchanges
+from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.streaming import BUFFER_LIMIT, Stream, Streaming
 from tests.test_body import Recorder, Suffix
 
@@ -46,7 +46,7 @@ def response(flow: http.HTTPFlow, fields: Mapping[str, str] = MappingProxyType({
     flow.response = http.Response.make(status)
     flow.response.headers = _headers(fields)
     flow.response.raw_content = flow.response.timestamp_end = None
-    Exchanges().responseheaders(flow)
+    FlowStateAddon().responseheaders(flow)
     Streaming().decide_response(flow)
     return flow.response
 
@@ -79,8 +79,8 @@ async def test_what_has_no_body_gets_none_from_an_encoder(context: taddons.conte
     flow.request.method = method
     head = response(flow, {"transfer-encoding": "chunked"}, status)
     assert not head.stream
-    exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
-    exchange.of(flow).response_body.tap(Stage.CACHE, tap)
+    flow_state.state_of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
+    flow_state.state_of(flow).response_body.tap(Stage.CACHE, tap)
     head.raw_content = b""
     await complete(flow)
     assert head.raw_content == b""
@@ -113,7 +113,7 @@ def test_which_uploads_are_streamed(
 @pytest.mark.parametrize("reason", ["answered", "failed", "wanted whole by a policy"])
 def test_an_upload_that_has_its_answer_is_not_streamed(context: taddons.context, reason: str) -> None:
     flow = tflow.tflow(resp=reason == "answered", err=reason == "failed")
-    exchange.of(flow).whole = reason == "wanted whole by a policy"
+    flow_state.state_of(flow).needs_full_body = reason == "wanted whole by a policy"
     flow.request.headers["content-length"] = LARGE
     flow.request.stream = True
     Streaming().decide_request(flow)
@@ -167,7 +167,7 @@ def test_an_upload_without_an_end_is_streamed_whoever_wants_it_whole(context: ta
 def test_a_script_without_the_hook_and_one_of_ours_want_nothing(context: taddons.context) -> None:
     _script(context, SimpleNamespace(name="other", responseheaders=print))
     assert response(tflow.tflow(), {"content-length": LARGE}).stream
-    ours = SimpleNamespace(name="ours", addons=chain(SimpleNamespace(name="mine", response=print)))
+    ours = SimpleNamespace(name="ours", addons=build_addons(SimpleNamespace(name="mine", response=print)))
     _script(context, ours)
     assert response(tflow.tflow(), {"content-length": LARGE}).stream
 
@@ -175,8 +175,8 @@ def test_a_script_without_the_hook_and_one_of_ours_want_nothing(context: taddons
 async def test_a_buffered_body_goes_through_its_pipeline(context: taddons.context) -> None:
     flow, tap = tflow.tflow(), Recorder()
     head = response(flow, {"content-length": "4"})
-    exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
-    exchange.of(flow).response_body.tap(Stage.CACHE, tap)
+    flow_state.state_of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
+    flow_state.state_of(flow).response_body.tap(Stage.CACHE, tap)
     head.raw_content = b"body"
     await complete(flow)
     assert (head.raw_content, head.headers["content-length"], bytes(tap.seen)) == (b"body!", "5", b"body")
@@ -204,7 +204,7 @@ async def test_a_long_one_is_shown_in_part_and_says_so(context: taddons.context)
 
 def test_what_broke_off_is_shown_and_its_taps_are_told(context: taddons.context) -> None:
     flow, tap = tflow.tflow(), Recorder()
-    exchange.of(flow).response_body.tap(Stage.CACHE, tap)
+    flow_state.state_of(flow).response_body.tap(Stage.CACHE, tap)
     head = response(flow)
     _stream(head, b"half")
     Streaming().error(flow)
@@ -214,7 +214,7 @@ def test_what_broke_off_is_shown_and_its_taps_are_told(context: taddons.context)
 
 async def test_a_length_that_no_longer_holds_is_dropped(context: taddons.context) -> None:
     flow = tflow.tflow()
-    exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
+    flow_state.state_of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
     assert "content-length" not in response(flow, {"content-length": LARGE}).headers
     other = tflow.tflow()
     assert response(other, {"content-length": LARGE}).headers["content-length"] == LARGE
@@ -230,8 +230,8 @@ async def test_another_addons_stream_goes_first(context: taddons.context, given:
     flow.response = http.Response.make(200)
     flow.response.stream = shout
     flow.response.raw_content = flow.response.timestamp_end = None
-    Exchanges().responseheaders(flow)
-    exchange.of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
+    FlowStateAddon().responseheaders(flow)
+    flow_state.state_of(flow).response_body.add(Stage.ENCODER, Suffix(b"!"))
     Streaming().decide_response(flow)
     assert b"".join(_stream(flow.response, b"ab", b"cd", b"")) == b"ABCD?!"
 

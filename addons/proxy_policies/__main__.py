@@ -8,14 +8,14 @@ PACKAGE = Path(__file__).parent
 
 
 def scripts() -> dict[str, Path]:
-    """Give the scripts by name; a wheel carries them inside the package, a clone beside it."""
+    """Return the scripts by name; a wheel carries them inside the package, a clone beside it."""
     shipped = PACKAGE / "scripts"
     folder = shipped if shipped.is_dir() else PACKAGE.parent
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def usage() -> str:
-    """Say what can be asked for."""
+    """Return what can be asked for."""
     names = ", ".join(name for name in scripts() if name != "policy")
     return "\n".join(
         [

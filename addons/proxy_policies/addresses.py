@@ -24,7 +24,7 @@ def format_target(host: str, port: int) -> str:
 
 
 @lru_cache(maxsize=256)
-def plain_address(address: str) -> str:
+def normalize_address(address: str) -> str:
     """Write an IP address in its shortest form; IPv4 in IPv6's clothes as IPv4. What is none stays as it is."""
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -45,12 +45,12 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def is_in(address: str, networks: Sequence[Network]) -> bool:
-    """Say whether an address is in one of the networks."""
+def in_networks(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether an address is in one of the networks."""
     if not networks:
         return False
     try:
-        parsed = ip_address(plain_address(address))
+        parsed = ip_address(normalize_address(address))
     except ValueError:
         return False
     return any(parsed in network for network in networks)

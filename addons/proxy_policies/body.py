@@ -38,7 +38,7 @@ class Transform(Protocol):
         """Take a chunk of at most 64 KiB and give what can be passed on already."""
 
     def finish(self) -> bytes:
-        """Give the rest: the body came whole."""
+        """Return the rest: the body came whole."""
 
 
 class Buffering(Transform, Protocol):
@@ -48,7 +48,7 @@ class Buffering(Transform, Protocol):
     """It has taken something that has not come out yet."""
 
     def flush(self) -> bytes:
-        """Give what is held back: nothing more comes for a while."""
+        """Return what is held back: nothing more comes for a while."""
 
 
 class StreamCallable:
@@ -58,7 +58,7 @@ class StreamCallable:
         self._callable = callable
 
     def chunks(self, data: bytes) -> Iterable[bytes]:
-        """Give what the script makes of a chunk, as it makes it."""
+        """Return what the script makes of a chunk, as it makes it."""
         given = self._callable(data)
         return (given,) if isinstance(given, bytes) else given
 
@@ -74,7 +74,7 @@ class Replace:
         return b""
 
     def finish(self) -> bytes:
-        """Give the other body."""
+        """Return the other body."""
         return self._body
 
 
@@ -94,33 +94,33 @@ class Tap(Protocol):
 class Pipeline:
     """The transforms and taps of one body, in stage order; within a stage, in the order they were added."""
 
-    __slots__ = ("_over", "_stages")
+    __slots__ = ("_finished", "_stages")
 
     def __init__(self) -> None:
         self._stages: list[tuple[Stage, Part]] = []
-        self._over = False
+        self._finished = False
 
     def __bool__(self) -> bool:
         return bool(self._stages)
 
     @property
-    def is_over(self) -> bool:
-        """Say whether the body has come to its end, or to none."""
-        return self._over
+    def is_finished(self) -> bool:
+        """Return whether the body has come to its end, or to none."""
+        return self._finished
 
     @property
     def transforms(self) -> bool:
-        """Say whether the body will change by a transform of ours."""
-        return any(not isinstance(part, (_Watched, StreamCallable)) for part in self._parts())
+        """Return whether the body will change by a transform of ours."""
+        return any(not isinstance(part, (_TapAdapter, StreamCallable)) for part in self._parts())
 
     @property
     def is_scripted(self) -> bool:
-        """Say whether a script's own stream is in the body's way."""
+        """Return whether a script's own stream is in the body's way."""
         return any(isinstance(part, StreamCallable) for part in self._parts())
 
     @property
     def holds_back(self) -> bool:
-        """Say whether something has gone in that has not come out."""
+        """Return whether something has gone in that has not come out."""
         return any(map(_holds_back, self._parts()))
 
     def add(self, stage: Stage, transform: "Transform | StreamCallable") -> None:
@@ -129,7 +129,7 @@ class Pipeline:
 
     def tap(self, stage: Stage, tap: Tap) -> None:
         """Put a tap into the pipeline. One that raises is logged, aborted and left out; the body goes on."""
-        self._insert(stage, _Watched(tap))
+        self._insert(stage, _TapAdapter(tap))
 
     def _insert(self, stage: Stage, part: "Part") -> None:
         self._stages.append((stage, part))
@@ -155,7 +155,7 @@ class Pipeline:
             yield from _passed(parts, piece)
 
     def flush(self) -> Iterator[bytes]:
-        """Give what the transforms hold back."""
+        """Return what the transforms hold back."""
         parts = self._parts()
         for at, part in enumerate(parts):
             if _holds_back(part):
@@ -168,7 +168,7 @@ class Pipeline:
     def abort(self) -> None:
         """Tell every tap that the body will not come whole. Does nothing once it has."""
         for part in self._take():
-            if isinstance(part, _Watched):
+            if isinstance(part, _TapAdapter):
                 part.abort()
 
     async def run(self, body: bytes, before: Stage | None = None) -> bytes:
@@ -177,7 +177,7 @@ class Pipeline:
         What takes long is done in a thread; taps and scripts stay in the event loop.
         """
         for part in self._take(before):
-            if isinstance(part, (_Watched, StreamCallable)) or len(body) <= CHUNK // 2:
+            if isinstance(part, (_TapAdapter, StreamCallable)) or len(body) <= CHUNK // 2:
                 body = _whole(part, body)
             else:
                 body = await asyncio.to_thread(_whole, part, body)
@@ -187,7 +187,7 @@ class Pipeline:
         """Give parts away: an encoder has megabytes, and the flow may be kept for long. With the last, be over."""
         taken = [part for stage, part in self._stages if before is None or stage < before]
         self._stages = self._stages[len(taken) :]
-        self._over = self._over or before is None
+        self._finished = self._finished or before is None
         return taken
 
 
@@ -226,7 +226,7 @@ def _holds_back(part: "Part") -> bool:
 
 
 def _whole(part: "Part", body: bytes) -> bytes:
-    if isinstance(part, _Watched):
+    if isinstance(part, _TapAdapter):
         for piece in _pieces(body):
             part.feed(piece)
         part.finish()
@@ -234,7 +234,7 @@ def _whole(part: "Part", body: bytes) -> bytes:
     return b"".join([*(out for piece in _pieces(body) for out in _passed((part,), piece)), *_ended((part,))])
 
 
-class _Watched:
+class _TapAdapter:
     """A tap as a transform that changes nothing."""
 
     __slots__ = ("_tap",)
@@ -271,7 +271,7 @@ class _Watched:
         self._tap = None
 
 
-type Part = Transform | StreamCallable | _Watched
+type Part = Transform | StreamCallable | _TapAdapter
 
 
 class Preview:

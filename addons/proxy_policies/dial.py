@@ -45,15 +45,17 @@ async def open(host: str, port: int, *, timeout: float | None = None, local_addr
     `timeout` is in seconds, name look-up included; `local_addr` is what to connect from. Raises OSError only, with a
     text that names the target and the reason.
     """
-    return await _told(_open(host, port, timeout, local_addr), host, port, timeout)
+    return await _with_clear_error(_open(host, port, timeout, local_addr), host, port, timeout)
 
 
 async def connect(host: str, port: int, *, timeout: float | None = None) -> socket.socket:
     """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
-    return await _told(tcp_connect.connect(host, port, timeout=timeout), host, port, timeout)
+    return await _with_clear_error(tcp_connect.connect(host, port, timeout=timeout), host, port, timeout)
 
 
-async def _told[Dialled](dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None) -> Dialled:
+async def _with_clear_error[Dialled](
+    dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None
+) -> Dialled:
     """Await, and make an OSError that tells the story of whatever goes wrong."""
     try:
         async with asyncio.timeout(timeout):
@@ -79,10 +81,10 @@ def parse_timeout(text: str) -> float:
     return seconds
 
 
-class _Asyncio:
+class _AsyncioShim:
     """Stands where mitmproxy's server looks for asyncio."""
 
-    def __init__(self, policy: "Dial") -> None:
+    def __init__(self, policy: "Dialer") -> None:
         self._policy = policy
 
     def __getattr__(self, name: str) -> Any:
@@ -92,7 +94,7 @@ class _Asyncio:
         return await open(host, port, timeout=self._policy.connect_timeout, **how)
 
 
-class Dial:
+class Dialer:
     """Stands between mitmproxy and the network while the addons are loaded."""
 
     name = "dial"
@@ -106,14 +108,14 @@ class Dial:
         seam = Patch(
             owner=server,
             attribute="asyncio",
-            wrap=lambda _: _Asyncio(self),
+            wrap=lambda _: _AsyncioShim(self),
             versions="12.2",
             why="no connect timeout, and tunnel names do not resolve",
         )
         self._undo = seam.apply()
 
     def done(self) -> None:
-        """Give the dial back."""
+        """Return the dial back."""
         if self._undo is not None:
             self._undo()
 

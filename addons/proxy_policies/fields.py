@@ -32,7 +32,7 @@ Index = dict[str, list[bytes]]
 
 
 def _index(raw: RawFields) -> Index:
-    """Give the values of each name, lower-cased, in order."""
+    """Return the values of each name, lower-cased, in order."""
     index: Index = {}
     for name, value in raw:
         index.setdefault(_text(name.lower()), []).append(value)
@@ -40,7 +40,7 @@ def _index(raw: RawFields) -> Index:
 
 
 # A message has some ten policies look at it, one right after the other, and a client sends the same fields again.
-_remembered = lru_cache(maxsize=64)(_index)
+_cached_index = lru_cache(maxsize=64)(_index)
 
 
 class Fields:
@@ -64,18 +64,18 @@ class Fields:
 
     def _indexed(self) -> Index:
         try:
-            self._index = _remembered(self.raw)
+            self._index = _cached_index(self.raw)
         except TypeError:  # lines that are no tuples, as an addon may have put them
             self._index = _index(self.raw)
         return self._index
 
     def lines(self, name: str) -> list[str]:
-        """Give the value of each field line called `name`, in order."""
+        """Return the value of each field line called `name`, in order."""
         index = self._index or self._indexed()
         return [_text(value) for value in index.get(name.lower(), ())]
 
     def get(self, name: str) -> str | None:
-        """Give the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
+        """Return the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
         index = self._index or self._indexed()
         values = index.get(name.lower())
         return None if values is None else _text(b", ".join(values))

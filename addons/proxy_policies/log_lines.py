@@ -32,7 +32,7 @@ class Throttle:
         self._left_out = 0
 
     def admit(self, line: str, now: float) -> str | None:
-        """Give the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
         if now < self._next:
             self._left_out += 1
             return None

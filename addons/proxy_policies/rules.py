@@ -20,7 +20,7 @@ from mitmproxy import flow, flowfilter
 
 pyparsing.ParserElement.enable_packrat()  # before pyparsing 3.3 mitmproxy's grammar takes seconds for six parentheses
 
-NOT_YET_KNOWN = (flowfilter.FBod, flowfilter.FBodRequest, flowfilter.FBodResponse, flowfilter.FErr)
+BODY_FILTERS = (flowfilter.FBod, flowfilter.FBodRequest, flowfilter.FBodResponse, flowfilter.FErr)
 """What no rule can ask for: bodies and errors come after heads."""
 DEEPEST = 100
 """Levels of `!`, `&` and `|` in a filter: matching takes one call a level, of which Python allows a thousand in all."""
@@ -37,7 +37,7 @@ class Rule:
     filter_text: str
 
     def matches(self, subject: flow.Flow) -> bool:
-        """Say whether the rule is for this flow."""
+        """Return whether the rule is for this flow."""
         return bool(self.filter(subject))
 
 
@@ -52,7 +52,7 @@ def parse_rule(spec: str) -> Rule:
     if not action:
         raise ValueError(f"{spec!r} lacks its action; write {separator}flow-filter{separator}action")
     matching = parse_filter(filter_text)
-    if late := [part.code for part in parts(matching) if isinstance(part, NOT_YET_KNOWN)]:
+    if late := [part.code for part in walk_filter(matching) if isinstance(part, BODY_FILTERS)]:
         raise ValueError(f"{spec!r} would never act: rules are for heads, which come before what ~{late[0]} looks at")
     return Rule(matching, action, spec, filter_text)
 
@@ -72,13 +72,13 @@ def parse_filter(text: str) -> flowfilter.TFilter:
     return matching
 
 
-def parts(node: Any) -> Iterator[Any]:
+def walk_filter(node: Any) -> Iterator[Any]:
     """Walk a flow filter."""
     return chain.from_iterable(levels(node))
 
 
 def levels(node: Any) -> Iterator[list[Any]]:
-    """Give a flow filter's parts, level by level: `&` and `|` hold a list, `!` one item."""
+    """Return a flow filter's parts, level by level: `&` and `|` hold a list, `!` one item."""
     level = [node]
     while level:
         yield level
@@ -106,7 +106,7 @@ def _read_one[T](read: Callable[[Rule], T], spec: str) -> T:
 
 
 def _other_separator(spec: str) -> str:
-    """Say how the rule may have been meant, where its separator may well be part of its filter; "" elsewhere."""
+    """Return how the rule may have been meant, where its separator may well be part of its filter; "" elsewhere."""
     separator, (filter_text, _, action) = spec[:1], spec[1:].rpartition(spec[:1])
     other = next((char for char in "|:!;#" if char not in spec), "")
     if separator not in filter_text[1:] or spec[1] == separator or not other or not _is_filter(filter_text):

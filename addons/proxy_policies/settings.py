@@ -22,8 +22,9 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.optmanager import OptManager
 
-from proxy_policies import command_line, worker
+from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
+from proxy_policies.workers import identity
 
 logger = logging.getLogger(__name__)
 
@@ -31,15 +32,17 @@ logger = logging.getLogger(__name__)
 class Setting[T]:
     """One option: its default as text, its parser, its help.
 
-    The option's type is `Sequence[str]` when the default is a tuple, else `str`. `alone` says why only one process may
-    have it, where it is not for several workers on one port.
+    The option's type is `Sequence[str]` when the default is a tuple, else `str`. `single_process` says why only one
+    process may have it, where it is not for several workers on one port.
     """
 
-    def __init__(self, default: str | tuple[str, ...], parse: Callable[[Any], T], help: str, alone: str = "") -> None:
+    def __init__(
+        self, default: str | tuple[str, ...], parse: Callable[[Any], T], help: str, single_process: str = ""
+    ) -> None:
         self.default = default
         self.parse = parse
         self.help = help
-        self.alone = alone
+        self.single_process = single_process
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -50,26 +53,26 @@ class Setting[T]:
     @overload
     def __get__(self, policy: object, owner: type) -> T: ...
     def __get__(self, policy: object | None, owner: type) -> Self | T:
-        """Give the default, parsed; once set, the policy's own attribute hides this descriptor."""
+        """Return the default, parsed; once set, the policy's own attribute hides this descriptor."""
         if policy is None:
             return self
         value: T = vars(policy).setdefault(self.name, self.parse(self.default))
         return value
 
-    def set_to(self, text: str | Sequence[str]) -> dict[str, T]:
+    def parse_override(self, text: str | Sequence[str]) -> dict[str, T]:
         """Parse a value into the attribute it makes; none for the default, which is parsed when it is first read.
 
         What a policy needs for an option that nobody set need not even be imported. Raises ValueError.
         """
         if text == self.default_value:
             return {}
-        if self.alone and worker.number():
-            raise ValueError(f"not with several workers: {self.alone}")
+        if self.single_process and identity.worker_number():
+            raise ValueError(f"not with several workers: {self.single_process}")
         return {self.name: self.parse(text)}
 
     @property
     def is_list(self) -> bool:
-        """Say whether the option is repeated to give several values."""
+        """Return whether the option is repeated to give several values."""
         return isinstance(self.default, tuple)
 
     @property
@@ -90,12 +93,12 @@ class Policy(Protocol):
 
 
 def settings_of(policy: object) -> Iterator[Setting[Any]]:
-    """Give the settings declared on a policy's class."""
+    """Return the settings declared on a policy's class."""
     for owner in type(policy).__mro__:
         yield from (value for value in vars(owner).values() if isinstance(value, Setting))
 
 
-def refuse(text: str) -> None:
+def reject(text: str) -> None:
     """Refuse the options as they are: at start by an error line, which ends mitmproxy; live by a rollback."""
     if is_starting():
         logger.error(text)
@@ -104,13 +107,13 @@ def refuse(text: str) -> None:
 
 
 def is_starting() -> bool:
-    """Say whether mitmproxy still watches for errors at its start, each of which ends it."""
+    """Return whether mitmproxy still watches for errors at its start, each of which ends it."""
     watch = ctx.master.addons.get("errorcheck")
     return watch is not None and watch.logger in logging.getLogger().handlers
 
 
 def start_errors() -> list[str]:
-    """Give the errors that mitmproxy's start will end with, formatted; none when it is over, or goes well so far."""
+    """Return the errors that mitmproxy's start will end with, formatted; none when it is over, or goes well so far."""
     if not is_starting():
         return []
     watch = ctx.master.addons.get("errorcheck").logger
@@ -136,19 +139,23 @@ class Settings:
         The command line wins; mitmproxy would let config.yaml win over `--set`.
         """
         self._fit_deferred()
-        with told_at_once(ctx.options):
+        with batched_updates(ctx.options):
             for name, setting in self._settings.items():
                 loader.add_option(name, setting.typespec, setting.default_value, setting.help)
 
     def _fit_deferred(self) -> None:
         names = [name for name in self._settings if name in ctx.options.deferred]
-        said = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options) if names else command_line.Said()
+        said = (
+            cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+            if names
+            else cli_options.ExplicitOptions()
+        )
         for name in names:
             deferred, strings = ctx.options.deferred[name], said.values_of(name)
             if strings is None:
                 strings = getattr(deferred, "val", None)
             try:
-                ctx.options.deferred[name] = fit(strings, deferred, self._settings[name].is_list)
+                ctx.options.deferred[name] = coerce(strings, deferred, self._settings[name].is_list)
             except ValueError as error:
                 logger.error(f"option {name}: {error}")
                 del ctx.options.deferred[name]
@@ -159,9 +166,9 @@ class Settings:
         for name in sorted(updated & self._settings.keys()):
             text = getattr(ctx.options, name)
             try:
-                accepted.append((name, self._settings[name].set_to(text)))
+                accepted.append((name, self._settings[name].parse_override(text)))
             except ValueError as error:
-                refuse(f"option {name}{_quoted(name, text)}: {error}")
+                reject(f"option {name}{_quoted(name, text)}: {error}")
         for name, attribute in accepted:
             for policy in self._owners[name]:
                 vars(policy).pop(name, None)
@@ -169,7 +176,7 @@ class Settings:
 
 
 @contextlib.contextmanager
-def told_at_once(options: OptManager) -> Iterator[None]:
+def batched_updates(options: OptManager) -> Iterator[None]:
     """Tell of changes in the block as of one: mitmproxy would have every addon look at each option that is declared."""
     names: set[str] = set()
     vars(options.changed)["send"] = lambda updated: names.update(updated)
@@ -180,13 +187,13 @@ def told_at_once(options: OptManager) -> Iterator[None]:
     options.changed.send(updated=names)
 
 
-SECRETIVE = ("secret", "auth", "pass", "token", "purge")
+SECRET_MARKERS = ("secret", "auth", "pass", "token", "purge")
 """What the names of options have in them whose values are never shown."""
 
 
 def is_secret(name: str) -> bool:
-    """Say whether an option's value must not be shown, by its name."""
-    return any(part in name for part in SECRETIVE)
+    """Return whether an option's value must not be shown, by its name."""
+    return any(part in name for part in SECRET_MARKERS)
 
 
 def _quoted(name: str, text: str | Sequence[str]) -> str:
@@ -196,7 +203,7 @@ def _quoted(name: str, text: str | Sequence[str]) -> str:
     return f"={without_credentials(shown)}"
 
 
-def fit(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
+def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
     """Make a deferred value fit an option's type.
 
     `strings` are the values of repeated `--set name=value`; None when the value

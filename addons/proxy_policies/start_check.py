@@ -7,7 +7,7 @@ import sys
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import command_line, requirements, settings
+from proxy_policies import cli_options, requirements, settings
 from proxy_policies.unknown_options import Verdict, complaint, judge
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,10 @@ class StartCheck:
 
 def check() -> None:
     """Tell of options that no addon has; end the process if that, or anything before, was an error."""
-    said, known = command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options), ctx.options.keys()
+    said, known = (
+        cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options),
+        ctx.options.keys(),
+    )
     levels = {Verdict.REFUSED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
         logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))

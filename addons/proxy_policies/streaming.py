@@ -16,7 +16,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
 from mitmproxy.utils import human
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
 from proxy_policies.fields import Fields
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 BUFFER_LIMIT = 1024 * 1024
 """Bodies over this many bytes are streamed: mitmproxy copies a buffered one about twice."""
-ENDLESS = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
+STREAMING_MEDIA_TYPES = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
 """Media types that are sent bit by bit, and whose bits are wanted at once."""
 PAUSE = 0.05
 """Seconds without more of a body after which what is held back of it is sent (Apache: 10 ms; HAProxy: none)."""
@@ -37,7 +37,7 @@ SAVED_LIMIT = 256 * 1024 * 1024
 """How many bytes of a streamed body are kept for `-w` and `hardump`; mitmproxy has no bound."""
 WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 """Methods whose requests have no content as a rule (RFC 9110, section 9.3); HTTP/2 does not say beforehand."""
-CUT = "policy_request_cut"
+TRUNCATED = "policy_request_cut"
 """Where a flow keeps how many bytes it has of a request body that it has not whole."""
 
 
@@ -51,21 +51,21 @@ def declared_length(message: http.Message) -> int | None:
 
 
 def is_endless(message: http.Message) -> bool:
-    """Say whether the media type is one whose bits are wanted as they come."""
+    """Return whether the media type is one whose bits are wanted as they come."""
     media_type = Fields(message.headers.fields).get("content-type") or ""
-    return media_type.partition(";")[0].strip().lower().startswith(ENDLESS)
+    return media_type.partition(";")[0].strip().lower().startswith(STREAMING_MEDIA_TYPES)
 
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
-    """Give the bytes of a response's body: what there is, else what is declared; None when it is not known."""
+    """Return the bytes of a response's body: what there is, else what is declared; None when it is not known."""
     content = response.raw_content
     if content is None or has_no_body(flow.request.method, response.status_code):
         return declared_length(response)
     return len(content)
 
 
-def wanted_whole(hook: str) -> bool:
-    """Say whether somebody needs whole bodies before they are sent: mitmproxy's options, or another's script."""
+def must_buffer(hook: str) -> bool:
+    """Return whether somebody needs whole bodies before they are sent: mitmproxy's options, or another's script."""
     options = ctx.options
     if options.modify_body or options.server_replay:
         return True
@@ -76,7 +76,7 @@ def wanted_whole(hook: str) -> bool:
 
 
 def _is_foreign(script: object, hook: str) -> bool:
-    """Say whether a script that `chain` did not make has this hook."""
+    """Return whether a script that `chain` did not make has this hook."""
     parts = list(traverse([script]))
     return not any(isinstance(part, Settings) for part in parts) and any(hasattr(part, hook) for part in parts)
 
@@ -104,72 +104,72 @@ class Streaming:
 
     def decide_request(self, flow: http.HTTPFlow) -> None:
         """Stream a large upload. Never one that has its answer already, or whose answer depends on all of it."""
-        request, known = flow.request, exchange.of(flow)
+        request, state = flow.request, flow_state.state_of(flow)
         if isinstance(request.stream, Stream):
             request.stream = False
-        if flow.response or flow.error or known.whole:
+        if flow.response or flow.error or state.needs_full_body:
             # mitmproxy raises when a streamed request has its answer; stream_large_bodies has set this before us.
             request.stream = False
-        elif _is_cut(flow):
+        elif _is_truncated_replay(flow):
             logger.warning(f"{request.method} {request.pretty_url} is not sent again: its body was not kept whole")
             trace.note(flow, self.name, "not sent again", "only the beginning of the request's body was kept")
             flow.kill()
-        elif why := _why_stream_request(request):
-            self._stream(flow, request, known.request_body, why)
+        elif why := _reason_to_stream_request(request):
+            self._stream(flow, request, state.request_body, why)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or show what passed of a streamed one."""
-        _show(flow, flow.request)
-        return _completing(flow.request, exchange.of(flow).request_body)
+        _publish_preview(flow, flow.request)
+        return _completing(flow.request, flow_state.state_of(flow).request_body)
 
     def decide_response(self, flow: http.HTTPFlow) -> None:
         """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
-        response, known = flow.response, exchange.of(flow)
+        response, state = flow.response, flow_state.state_of(flow)
         if response is None or has_no_body(flow.request.method, response.status_code):
             return
-        if known.source is not None or (known.origin is None and (known.hit or known.variants is not None)):
-            _apply_to_stored(known, response)
-        elif known.origin is not None and not known.awaited and (why := _why_stream_response(response)):
-            self._stream(flow, response, known.response_body, why)
+        if state.source is not None or (state.origin is None and (state.hit or state.variants is not None)):
+            _apply_to_stored(state, response)
+        elif state.origin is not None and not state.has_followers and (why := _reason_to_stream_response(response)):
+            self._stream(flow, response, state.response_body, why)
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Read what is stored whole for who wants it whole; it would be sent piece by piece, and seen by nobody."""
-        source, response = exchange.of(flow).source, flow.response
-        if source is None or response is None or not wanted_whole("response"):
+        source, response = flow_state.state_of(flow).source, flow.response
+        if source is None or response is None or not must_buffer("response"):
             return None
-        return _read_whole(exchange.of(flow), response, source)
+        return _read_whole(flow_state.state_of(flow), response, source)
 
     def receive_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through what is the origin's, or show what passed of a streamed one."""
-        known, response = exchange.of(flow), flow.response
-        if response is None or known.source is not None:
+        state, response = flow_state.state_of(flow), flow.response
+        if response is None or state.source is not None:
             return None
-        _show(flow, response)
-        if known.origin is not None and not has_no_body(flow.request.method, response.status_code):
-            return _noting(known, response)
-        known.content = response.raw_content
+        _publish_preview(flow, response)
+        if state.origin is not None and not has_no_body(flow.request.method, response.status_code):
+            return _noting(state, response)
+        state.content = response.raw_content
         return None
 
     def complete_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through the rest of its pipeline."""
-        known, response = exchange.of(flow), flow.response
+        state, response = flow_state.state_of(flow), flow.response
         if flow.error is not None:  # killed by a script, which mitmproxy tells nobody of at this point
-            known.response_body.abort()
-        if response is None or known.source is not None:
+            state.response_body.abort()
+        if response is None or state.source is not None:
             return None
         if has_no_body(flow.request.method, response.status_code):
             # The taps learn of the end; what an encoder would write for an empty body must not be sent.
-            known.response_body.finish()
+            state.response_body.finish()
             return None
-        return _completing(response, known.response_body)
+        return _completing(response, state.response_body)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Tell the taps that the exchange broke off, and show what had passed."""
-        known = exchange.of(flow)
-        for message, pipeline in ((flow.request, known.request_body), (flow.response, known.response_body)):
+        state = flow_state.state_of(flow)
+        for message, pipeline in ((flow.request, state.request_body), (flow.response, state.response_body)):
             pipeline.abort()
             if message is not None:
-                _show(flow, message)
+                _publish_preview(flow, message)
 
     def _stream(self, flow: http.HTTPFlow, message: http.Message, pipeline: Pipeline, why: str) -> None:
         trace.note(flow, self.name, f"{_kind(message)} streamed", why)
@@ -178,7 +178,7 @@ class Streaming:
 
 def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
     """Send a buffered body through its pipeline, or through what of it is before a stage."""
-    if not pipeline or pipeline.is_over or message.raw_content is None:
+    if not pipeline or pipeline.is_finished or message.raw_content is None:
         return None
     return _run(message, message.raw_content, pipeline, before)
 
@@ -191,7 +191,7 @@ async def _run(message: http.Message, content: bytes, pipeline: Pipeline, before
         message.headers["content-length"] = str(len(body))
 
 
-async def _read_whole(known: exchange.Exchange, response: http.Response, source: exchange.Source) -> None:
+async def _read_whole(state: flow_state.FlowState, response: http.Response, source: flow_state.Source) -> None:
     pieces = []
     try:
         while piece := await source.read():
@@ -199,50 +199,50 @@ async def _read_whole(known: exchange.Exchange, response: http.Response, source:
     except OSError:  # whoever sends it will find that, too, and break off
         return
     await source.close()
-    known.source, content = None, b"".join(pieces)
-    if known.origin is None:
+    state.source, content = None, b"".join(pieces)
+    if state.origin is None:
         response.raw_content = content
         response.headers["content-length"] = str(len(content))
     else:
-        known.response_body.add(Stage.ORIGIN, Replace(content))
+        state.response_body.add(Stage.ORIGIN, Replace(content))
 
 
-def _noting(known: exchange.Exchange, response: http.Response) -> Awaitable[None] | None:
+def _noting(state: flow_state.FlowState, response: http.Response) -> Awaitable[None] | None:
     """Have the origin's body as it is before scripts edit it."""
-    running = _completing(response, known.response_body, before=Stage.SCRIPT)
+    running = _completing(response, state.response_body, before=Stage.SCRIPT)
     if running is None:
-        known.content = response.raw_content
+        state.content = response.raw_content
         return None
 
     async def note() -> None:
         await running
-        known.content = response.raw_content
+        state.content = response.raw_content
 
     return note()
 
 
-def _apply_to_stored(known: exchange.Exchange, response: http.Response) -> None:
+def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> None:
     """Have a script's stream see what is stored: mitmproxy asks it for what comes from origins only."""
     if callable(response.stream):
-        known.response_body.add(Stage.SCRIPT, StreamCallable(response.stream))
-        if known.source is not None:
+        state.response_body.add(Stage.SCRIPT, StreamCallable(response.stream))
+        if state.source is not None:
             response.headers.pop("content-length", None)
     response.stream = False
 
 
 def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
-    """Say whether a response's head goes out before its body is there whole, as it stands."""
-    response, known = flow.response, exchange.of(flow)
+    """Return whether a response's head goes out before its body is there whole, as it stands."""
+    response, state = flow.response, flow_state.state_of(flow)
     if response is None or has_no_body(flow.request.method, response.status_code):
         return False
-    if known.source is not None or isinstance(response.stream, Stream):
+    if state.source is not None or isinstance(response.stream, Stream):
         return True
-    from_origin = known.origin is not None and response.raw_content is None and not known.awaited
-    return from_origin and bool(_why_stream_response(response))
+    from_origin = state.origin is not None and response.raw_content is None and not state.has_followers
+    return from_origin and bool(_reason_to_stream_response(response))
 
 
-def _why_stream_request(request: http.Request) -> str:
-    """Say why an upload is to be streamed; "" when it is not."""
+def _reason_to_stream_request(request: http.Request) -> str:
+    """Return why an upload is to be streamed; "" when it is not."""
     if request.stream:
         return "so asked"
     length = declared_length(request)
@@ -250,21 +250,21 @@ def _why_stream_request(request: http.Request) -> str:
     chunked = has_content or "transfer-encoding" in Fields(request.headers.fields)
     if is_endless(request) and chunked:
         return "its parts are wanted as they come"
-    if not (chunked if length is None else length > BUFFER_LIMIT) or wanted_whole("request"):
+    if not (chunked if length is None else length > BUFFER_LIMIT) or must_buffer("request"):
         return ""
-    return "its length is not known" if length is None else "over 1 MiB"
+    return "its length is not state" if length is None else "over 1 MiB"
 
 
-def _why_stream_response(response: http.Response) -> str:
-    """Say why a download is to be streamed; "" when it is not."""
+def _reason_to_stream_response(response: http.Response) -> str:
+    """Return why a download is to be streamed; "" when it is not."""
     length = declared_length(response)
     if response.stream:
         return "so asked"
     if is_endless(response):
         return "its parts are wanted as they come"
-    if not (length is None or length > BUFFER_LIMIT) or wanted_whole("response"):
+    if not (length is None or length > BUFFER_LIMIT) or must_buffer("response"):
         return ""
-    return "its length is not known" if length is None else "over 1 MiB"
+    return "its length is not state" if length is None else "over 1 MiB"
 
 
 def attach(message: http.Message, pipeline: Pipeline) -> None:
@@ -312,7 +312,7 @@ class Stream:
         yield from self.pipeline.flush()
 
     def seconds_to_flush(self) -> float | None:
-        """Say when to flush unless more comes; None when nothing is held back."""
+        """Return when to flush unless more comes; None when nothing is held back."""
         if not self.pipeline.holds_back:
             return None
         return min(self._received_at + PAUSE, self._sent_at + HELD_BACK) - time.monotonic()
@@ -322,7 +322,7 @@ def _kind(message: http.Message) -> str:
     return "request" if isinstance(message, http.Request) else "response"
 
 
-def _show(flow: http.HTTPFlow, message: http.Message) -> None:
+def _publish_preview(flow: http.HTTPFlow, message: http.Message) -> None:
     """Let the flow have the beginning of what was streamed, and say so if that is not all."""
     if message.raw_content is not None or not isinstance(message.stream, Stream):
         return
@@ -330,13 +330,13 @@ def _show(flow: http.HTTPFlow, message: http.Message) -> None:
     message.raw_content = bytes(preview.kept)
     if not preview.whole:
         if isinstance(message, http.Request):
-            flow.metadata[CUT] = len(preview.kept)
+            flow.metadata[TRUNCATED] = len(preview.kept)
         kept, size = human.pretty_size(len(preview.kept)), human.pretty_size(preview.size)
         passed = f"of the {size} that passed, the first {kept} are kept to be looked at"
         trace.note(flow, Streaming.name, f"{_kind(message)} shown in part", passed)
 
 
-def _is_cut(flow: http.HTTPFlow) -> bool:
-    """Say whether a flow that is sent again lacks a part of its body; one that the user has edited does not."""
+def _is_truncated_replay(flow: http.HTTPFlow) -> bool:
+    """Return whether a flow that is sent again lacks a part of its body; one that the user has edited does not."""
     content = flow.request.raw_content
-    return flow.is_replay == "request" and content is not None and len(content) == flow.metadata.get(CUT)
+    return flow.is_replay == "request" and content is not None and len(content) == flow.metadata.get(TRUNCATED)

@@ -20,20 +20,20 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 60.0
 """Seconds after which an unanswered request of our own is given up, as nginx's proxy_read_timeout."""
 
-_ours: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
+_own: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
 
 
 def purpose(flow: Flow) -> str:
-    """Say what a flow of our own is for; empty for everybody else's."""
-    return _ours[flow][0] if flow in _ours else ""
+    """Return what a flow of our own is for; empty for everybody else's."""
+    return _own[flow][0] if flow in _own else ""
 
 
 def template(flow: Flow) -> http.HTTPFlow | None:
     """Return the flow that a flow of our own was made like; None for everybody else's."""
-    return _ours[flow][1] if flow in _ours else None
+    return _own[flow][1] if flow in _own else None
 
 
-async def send(like: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
+async def send(template: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
     """Send a request like another's, with other fields, and give its flow once it is answered or has failed.
 
     None when it could not be sent or took longer than `timeout` seconds.
@@ -41,8 +41,8 @@ async def send(like: http.HTTPFlow, fields: Fields, purpose: str, timeout: float
     handler_type = _handler_type()
     if handler_type is None:
         return None
-    flow = _copy(like, fields)
-    _ours[flow] = purpose, like
+    flow = _copy(template, fields)
+    _own[flow] = purpose, template
     try:
         async with asyncio.timeout(timeout):
             await handler_type(flow, ctx.options).replay()
@@ -61,9 +61,9 @@ def _handler_type() -> type | None:
     return ReplayHandler
 
 
-def _copy(like: http.HTTPFlow, fields: Fields) -> http.HTTPFlow:
-    flow = http.HTTPFlow(like.client_conn, like.server_conn.copy(), True)
-    flow.request = like.request.copy()
+def _copy(template: http.HTTPFlow, fields: Fields) -> http.HTTPFlow:
+    flow = http.HTTPFlow(template.client_conn, template.server_conn.copy(), True)
+    flow.request = template.request.copy()
     flow.request.headers = http.Headers(fields.raw)
     flow.request.stream = False
     flow.is_replay = "request"

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy_policies.addresses import is_address
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.name_lookup import AddressInfo, look_up
 
-with later():
+with lazy_imports():
     import aiohappyeyeballs
 
 NEXT_ADDRESS = 0.25

@@ -29,7 +29,7 @@ def restart(flow: Flow) -> None:
 
 
 def notes(flow: Flow) -> list[Note]:
-    """Give the decisions about a flow, oldest first."""
+    """Return the decisions about a flow, oldest first."""
     return cast(list[Note], flow.metadata.get(KEY, []))
 
 

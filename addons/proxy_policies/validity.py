@@ -153,7 +153,7 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
     if authority and not parse_authority(authority).host:
         raise Invalid(f"The host is not valid: {shown(authority)}")
     check_fields(fields)
-    check_host(fields, is_needed=not authority, may_be_empty=False)
+    check_host(fields, condition=not authority, may_be_empty=False)
 
 
 class Address(NamedTuple):
@@ -199,13 +199,13 @@ def parse_address(authority: bytes) -> Address:
     return address
 
 
-def check_host(fields: RawFields, *, is_needed: bool, may_be_empty: bool) -> None:
-    """Refuse more than one Host, one that is not valid, and none where it `is_needed` (RFC 9112, section 3.2)."""
+def check_host(fields: RawFields, *, condition: bool, may_be_empty: bool) -> None:
+    """Refuse more than one Host, one that is not valid, and none where it `condition` (RFC 9112, section 3.2)."""
     hosts = [value for name, value in fields if name.lower() == b"host"]
     if len(hosts) > 1:
         raise Invalid("The request has more than one Host.")
     if not hosts:
-        if is_needed:
+        if condition:
             raise Invalid("The request has no Host.")
         return
     if not parse_authority(hosts[0]).host and not may_be_empty:

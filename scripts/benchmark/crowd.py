@@ -109,7 +109,7 @@ async def ask(port: int, url: str, case: Case, number: int) -> float:
     lines += [f"Cookie: user={number}"] * case.cookies
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     if case.leader_leaves and number == 0:
-        await asyncio.sleep(case.alone / 2)
+        await asyncio.sleep(case.single_process / 2)
     else:
         async with asyncio.timeout(120):
             await reader.read(-1)
@@ -158,7 +158,7 @@ async def run(count: int, wanted: str) -> None:
                 for target, processes in started.items():
                     origin.case, origin.requests = case, 0
                     took = await crowd(processes.port, f"{url}/{number}/{target.replace(' ', '-')}", case, count)
-                    figures = (took[0], statistics.median(took), took[-1], case.alone)
+                    figures = (took[0], statistics.median(took), took[-1], case.single_process)
                     seconds = "".join(f"{figure:7.1f} s" for figure in figures)
                     print(f"{case.name:20} {target:16} {origin.requests:8} {seconds}", flush=True)
         finally:

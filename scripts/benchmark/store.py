@@ -13,11 +13,11 @@ import random
 import time
 import tracemalloc
 
-from proxy_policies.cache.admission import Keeper, Lru, TinyLfu
-from proxy_policies.cache.answer import from_memory
+from proxy_policies.cache.admission import EvictionPolicy, Lru, TinyLfu
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.response import lookup_now
 from proxy_policies.fields import Fields
 
 NOW = 1_800_000_000.0
@@ -32,12 +32,12 @@ REQUEST = (
 )  # fmt: skip
 
 
-def entry(number: int, size: int) -> Stored:
+def entry(number: int, size: int) -> StoredResponse:
     """Make a stored head as large as they usually are."""
     fields = Fields.of(*((name, value) for name, value in RESPONSE))
     selecting = (("accept-encoding", "=br;1,deflate;1,gzip;1"),)
     key = f"http://example.test/some/path/to/a/page/{number}?id={number}"
-    return Stored(key, 200, "OK", fields, selecting, NOW, NOW, size, os.urandom(16).hex())
+    return StoredResponse(key, 200, "OK", fields, selecting, NOW, NOW, size, os.urandom(16).hex())
 
 
 def hit_time(count: int = 20_000) -> float:
@@ -47,7 +47,7 @@ def hit_time(count: int = 20_000) -> float:
     raw = Fields.of(*REQUEST).raw
     begin = time.perf_counter()
     for _ in range(count):
-        ready = from_memory(store, Request("GET", made.key, Fields(raw)), NOW + 1)
+        ready = lookup_now(store, Request("GET", made.key, Fields(raw)), NOW + 1)
         if ready is None:
             raise SystemExit("that should have been a hit")
     return (time.perf_counter() - begin) / count * 1e6
@@ -75,7 +75,7 @@ def trace(length: int = 200_000, names: int = 20_000, scanned: int = 40_000) -> 
     return asked[: length // 2] + list(range(names, names + scanned)) + asked[length // 2 :]
 
 
-def hit_rate(keeper: Keeper, asked: list[int], cost: int) -> float:
+def hit_rate(keeper: EvictionPolicy, asked: list[int], cost: int) -> float:
     """Play a trace; gives the share of hits."""
     held: set[str] = set()
     hits = 0

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy_policies import children
-from proxy_policies.children import Command
 from proxy_policies.proxy_protocol.header import write
+from proxy_policies.workers import subprocesses
+from proxy_policies.workers.subprocesses import Command
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -82,7 +82,7 @@ class Fleet:
 
     def __init__(self, fleet: Sequence[Member]) -> None:
         self._members = fleet
-        self._children = children.Children(say)
+        self._children = subprocesses.ChildProcesses(say)
 
     async def run(self) -> None:
         """Start everybody, one after the other: the first proxy makes the CA. Raises FleetError."""

@@ -1,9 +1,9 @@
 """What the cache's tests share: stored responses and requests, made from a few words."""
 
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.key import selecting, vary_names
+from proxy_policies.cache.key import vary_key, vary_names
 from proxy_policies.fields import Fields, format_date
 
 NOW = 1_800_000_000.0
@@ -28,13 +28,13 @@ def stored(
     overrides: Overrides = NO_OVERRIDES,
     key: str = KEY,
     id: str = "1",
-) -> Stored:
+) -> StoredResponse:
     """Make a response stored `age` seconds before NOW for a request with these fields."""
     response = fields(*lines)
     names = vary_names(response) or ()
     at = NOW - age
-    return Stored(
-        key, status, "OK", response, selecting(names, fields(*request)), at, at, size, id, span, overrides=overrides
+    return StoredResponse(
+        key, status, "OK", response, vary_key(names, fields(*request)), at, at, size, id, span, overrides=overrides
     )
 
 

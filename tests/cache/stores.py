@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from proxy_policies.cache.disk import DiskStore
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.redis_store import RedisStore
 from proxy_policies.cache.store import Store
@@ -49,15 +49,15 @@ async def opened(kind: str, folder: Path, port: int = 0, limit: int = LIMIT) -> 
     await store.close()
 
 
-async def keep(store: Store, entry: Stored, body: bytes, since: float | None = None, coding: str = "") -> None:
+async def keep(store: Store, entry: StoredResponse, body: bytes, since: float | None = None, coding: str = "") -> None:
     """Store a body in pieces."""
     writing = store.write(entry, entry.requested_at if since is None else since, coding)
     for at in range(0, len(body), 50_000):
         writing.feed(body[at : at + 50_000])
-    writing.commit(entry.changed(size=len(body)) if not coding else entry)
+    writing.commit(entry.replace(size=len(body)) if not coding else entry)
 
 
-async def content(store: Store, entry: Stored, coding: str = "") -> bytes | None:
+async def content(store: Store, entry: StoredResponse, coding: str = "") -> bytes | None:
     """Read a body whole."""
     body = await store.body(entry, coding)
     return None if body is None else b"".join([piece async for piece in body.chunks(0, body.size)])

@@ -9,7 +9,7 @@ from mitmproxy.test import taddons, tflow
 
 from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.memory import MemoryStore
-from proxy_policies.exchange import Exchanges
+from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 from tests.cache.cases import stored
 from tests.cache.stores import keep
@@ -27,9 +27,9 @@ async def cache() -> AsyncIterator[tuple[Cache, taddons.context]]:
 
 
 async def filled(policy: Cache) -> None:
-    assert policy.desk is not None
+    assert policy.engine is not None
     entry = stored("Cache-Control: max-age=60", "Vary: Foo", "X-A: b", request=("Foo: 1",))
-    await keep(policy.desk.store, entry.changed(tags=frozenset({"t"})), b"body")
+    await keep(policy.engine.store, entry.replace(tags=frozenset({"t"})), b"body")
 
 
 async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
@@ -51,16 +51,16 @@ async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
 async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:
     policy, context = cache
     await filled(policy)
-    before = policy.desk
+    before = policy.engine
     context.configure(policy, cache_max_object="1m", cache_strict="on")
-    assert policy.desk is before
+    assert policy.engine is before
     assert before is not None
     assert (before.max_object, before.strict) == (1 << 20, True)
     context.options.update(cache="off")
     with pytest.raises(exceptions.CommandError, match="the cache is off"):
         context.master.commands.call_strings("cache.stats", [])
     context.options.update(cache="memory")
-    after = policy.desk
+    after = policy.engine
     assert after is not None and after is not before  # noqa: PT018 -- mypy takes the second for granted otherwise
     assert isinstance(after.store, MemoryStore)
     await policy.done()
@@ -69,19 +69,19 @@ async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: 
 @pytest.mark.parametrize("wrong", [{"cache": "dsk:/x"}, {"cache_size": "big"}, {"cache_purge": "x"}])
 async def test_a_wrong_value_changes_nothing(wrong: dict[str, str], cache: tuple[Cache, taddons.context]) -> None:
     policy, context = cache
-    before = policy.desk
+    before = policy.engine
     with pytest.raises(exceptions.OptionsError):
         context.options.update(**wrong)
-    assert policy.desk is before
+    assert policy.engine is before
 
 
 async def test_a_folder_that_cannot_be_used_is_refused(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:
     policy, context = cache
     (tmp_path / "file").write_text("")
-    before = policy.desk
+    before = policy.engine
     with pytest.raises(exceptions.OptionsError, match="file"):
         context.options.update(cache=f"disk:{tmp_path / 'file'}")
-    assert policy.desk is before
+    assert policy.engine is before
 
 
 async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
@@ -92,7 +92,7 @@ async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
 
     policy, _ = cache
     flow = tflow.tflow()
-    monkeypatch.setattr("proxy_policies.cache.asking.decide", broken)
+    monkeypatch.setattr("proxy_policies.cache.request_phase.decide", broken)
     await policy.request(flow)
     assert flow.response is None
     assert "goes on without the cache" in caplog.text
@@ -124,7 +124,7 @@ async def test_an_answer_from_elsewhere_is_not_stored(cache: tuple[Cache, taddon
         setattr(flow.request, attribute, value)
     flow.response = http.Response.make(200, headers={"Cache-Control": "max-age=60"})
     flow.response.raw_content = flow.response.timestamp_end = None
-    Exchanges().responseheaders(flow)
+    FlowStateAddon().responseheaders(flow)
     await policy.responseheaders(flow)
     is_same = move in ("not", "another-field", "a-cookie")
     assert flow.response.headers["Cache-Status"].endswith("; stored") is is_same

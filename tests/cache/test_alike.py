@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from proxy_policies.cache.disk import DiskStore
-from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.memory import MemoryStore
-from proxy_policies.cache.purge import parse_selector
+from proxy_policies.cache.selectors import parse_selector
 from proxy_policies.cache.store import Store
 from tests.cache.cases import NOW, stored
 from tests.cache.stores import LIMIT, content, keep
@@ -44,8 +44,8 @@ class Alike(RuleBasedStateMachine):
     @rule(key=keys, body=bodies, variant=st.sampled_from("12"), span=st.none() | st.integers(0, 3), tag=st.booleans())
     def store(self, key: str, body: bytes, variant: str, span: int | None, tag: bool) -> None:
         self.number += 1
-        entry = stored("Cache-Control: max-age=60", key=key, id=str(self.number)).changed(
-            selecting=(("foo", variant),),
+        entry = stored("Cache-Control: max-age=60", key=key, id=str(self.number)).replace(
+            vary_key=(("foo", variant),),
             span=None if span is None else Span(span, span + len(body), 5000),
             tags=frozenset({"t"} if tag else ()),
         )
@@ -65,7 +65,7 @@ class Alike(RuleBasedStateMachine):
     def update(self, key: str, reason: str) -> None:
         for entry in self.found(0, key)[:1]:
             for store in self.stores:
-                self.run(store.update(entry, entry.changed(reason=reason)))
+                self.run(store.update(entry, entry.replace(reason=reason)))
         self.compare()
 
     @rule(key=keys)
@@ -82,7 +82,7 @@ class Alike(RuleBasedStateMachine):
         assert counts[0] == counts[1]
         self.compare()
 
-    def found(self, which: int, key: str) -> list[Stored]:
+    def found(self, which: int, key: str) -> list[StoredResponse]:
         return sorted(self.run(self.stores[which].lookup(key)), key=lambda entry: int(entry.id))
 
     def compare(self) -> None:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from proxy_policies.cache.collapsing import (
+    HIT_FOR_MISS_TTL,
     LEADER_AGE,
     UNSHARED_MOST,
-    UNSHARED_TTL,
     CollapsedForwarding,
     Identity,
     Outcome,
@@ -19,9 +19,9 @@ from proxy_policies.cache.collapsing import (
     names_in,
     served_by,
 )
-from proxy_policies.cache.decision import Miss, Validate, Why, decide
+from proxy_policies.cache.decision import ForwardReason, Miss, Validate, decide
 from proxy_policies.cache.incoming import IncomingBody, Room
-from proxy_policies.cache.purge import Selector, parse_selector
+from proxy_policies.cache.selectors import Selector, parse_selector
 from tests.cache.cases import KEY, NOW, asked, stored
 
 SAME: Identity = (KEY, ())
@@ -63,10 +63,10 @@ def test_what_the_answer_is_expected_to_be() -> None:
     assert isinstance(expired, Validate)
     assert expects_fresh(expired)
     assert not expects_fresh(always)
-    assert expects_fresh(Miss(Why.URI_MISS))
-    entry = stored("Cache-Control: max-age=0", 'ETag: "x"').changed(requested_at=NOW - 4, received_at=NOW)
+    assert expects_fresh(Miss(ForwardReason.URI_MISS))
+    entry = stored("Cache-Control: max-age=0", 'ETag: "x"').replace(requested_at=NOW - 4, received_at=NOW)
     assert gathering_time(decide(asked(), [entry], NOW)) == pytest.approx(0.4)
-    assert gathering_time(Miss(Why.URI_MISS)) == 0
+    assert gathering_time(Miss(ForwardReason.URI_MISS)) == 0
 
 
 def test_whom_an_answer_serves() -> None:
@@ -101,16 +101,16 @@ async def test_followers_learn_what_became_of_their_leader() -> None:
         leader = table.lead(SAME, "c", NOW)
         waiting = [asyncio.create_task(leader.until(lambda: False)) for _ in range(3)]
         await asyncio.sleep(0)
-        assert [leader.is_needed] == [True]
+        assert [leader.condition] == [True]
         table.end(leader, outcome, NOW)
         table.end(leader, Outcome.FAILED, NOW)
         await asyncio.gather(*waiting)
         assert leader.outcome in {outcome}
-        assert [leader.is_needed] == [False]
+        assert [leader.condition] == [False]
         assert not table.is_led(SAME)
         assert not table.led_by("c")
         assert table.is_unshared(SAME, NOW + 1) is (outcome is Outcome.UNSHARED)
-        assert not table.is_unshared(SAME, NOW + UNSHARED_TTL)
+        assert not table.is_unshared(SAME, NOW + HIT_FOR_MISS_TTL)
 
 
 async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:
@@ -135,7 +135,7 @@ async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is()
 async def test_what_is_purged_gets_no_new_followers(what: str) -> None:
     table = CollapsedForwarding()
     leader, other = table.lead(SAME, "c", NOW), table.lead(("http://other.test/", ()), "c", NOW)
-    table.answered(leader, stored(key=KEY).changed(tags=frozenset({"t"})), NOW)
+    table.answered(leader, stored(key=KEY).replace(tags=frozenset({"t"})), NOW)
     table.answered(other, stored(), NOW)
     table.purge(Selector("key", KEY) if what == "key" else parse_selector({"url": KEY, "tag": "tag:t"}[what]))
     assert table.find(SAME, table.moment(), NOW, fresh=True) is None

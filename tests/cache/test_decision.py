@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.cache.decision import (
-    Complete,
+    Bypass,
+    CompletePartial,
     Decision,
+    ForwardReason,
     Hit,
     Miss,
-    Pass,
-    Refuse,
+    OnlyIfCached504,
     Request,
     Validate,
-    Why,
     decide,
     fallback,
 )
-from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.fields import Fields
 from tests.cache.cases import KEY, NOW, asked, fields, stored
 
@@ -33,17 +33,17 @@ PART = stored("Cache-Control: max-age=60", 'ETag: "a"', status=206, span=Span(0,
 class Case:
     id: str
     request: Request
-    entries: tuple[Stored, ...]
-    expected: type[Decision] | Why
+    entries: tuple[StoredResponse, ...]
+    expected: type[Decision] | ForwardReason
 
 
 CASES = [
-    Case("POST", asked(method="POST"), (FRESH,), Why.METHOD),
-    Case("a GET with a body", asked(has_body=True), (FRESH,), Pass),
-    Case("If-Match is the origin's", asked('If-Match: "a"'), (FRESH,), Pass),
-    Case("If-Unmodified-Since is the origin's", asked("If-Unmodified-Since: @0"), (FRESH,), Pass),
-    Case("no-store", asked("Cache-Control: no-store"), (FRESH,), Pass),
-    Case("nothing stored", asked(), (), Why.URI_MISS),
+    Case("POST", asked(method="POST"), (FRESH,), ForwardReason.METHOD),
+    Case("a GET with a body", asked(has_body=True), (FRESH,), Bypass),
+    Case("If-Match is the origin's", asked('If-Match: "a"'), (FRESH,), Bypass),
+    Case("If-Unmodified-Since is the origin's", asked("If-Unmodified-Since: @0"), (FRESH,), Bypass),
+    Case("no-store", asked("Cache-Control: no-store"), (FRESH,), Bypass),
+    Case("nothing stored", asked(), (), ForwardReason.URI_MISS),
     Case("fresh", asked(), (FRESH,), Hit),
     Case("fresh for HEAD", asked(method="HEAD"), (FRESH,), Hit),
     Case("method override is ignored", asked("X-HTTP-Method-Override: POST"), (FRESH,), Hit),
@@ -56,8 +56,8 @@ CASES = [
     Case("min-fresh not met", asked("Cache-Control: min-fresh=51"), (FRESH,), Validate),
     Case("min-fresh met", asked("Cache-Control: min-fresh=49"), (FRESH,), Hit),
     Case("stale", asked(), (STALE,), Validate),
-    Case("stale without validator", asked(), (STALE_BARE,), Why.STALE),
-    Case("stale for HEAD", asked(method="HEAD"), (STALE,), Why.STALE),
+    Case("stale without validator", asked(), (STALE_BARE,), ForwardReason.STALE),
+    Case("stale for HEAD", asked(method="HEAD"), (STALE,), ForwardReason.STALE),
     Case("max-stale", asked("Cache-Control: max-stale"), (STALE,), Hit),
     Case("max-stale large enough", asked("Cache-Control: max-stale=6"), (STALE,), Hit),
     Case("max-stale too small", asked("Cache-Control: max-stale=4"), (STALE,), Validate),
@@ -65,14 +65,14 @@ CASES = [
         "max-stale forbidden",
         asked("Cache-Control: max-stale"),
         (stored("Cache-Control: max-age=5, must-revalidate", age=10),),
-        Why.STALE,
+        ForwardReason.STALE,
     ),
     Case("the response's no-cache", asked(), (stored("Cache-Control: no-cache, max-age=9", 'ETag: "a"'),), Validate),
     Case("no-cache of fields", asked(), (stored('Cache-Control: no-cache="x", max-age=9'),), Hit),
     Case("only-if-cached, fresh", asked("Cache-Control: only-if-cached"), (FRESH,), Hit),
-    Case("only-if-cached, stale", asked("Cache-Control: only-if-cached"), (STALE,), Refuse),
-    Case("only-if-cached, nothing", asked("Cache-Control: only-if-cached"), (), Refuse),
-    Case("other variant", asked("Foo: 2"), (stored("Cache-Control: max-age=9", "Vary: Foo"),), Why.VARY_MISS),
+    Case("only-if-cached, stale", asked("Cache-Control: only-if-cached"), (STALE,), OnlyIfCached504),
+    Case("only-if-cached, nothing", asked("Cache-Control: only-if-cached"), (), OnlyIfCached504),
+    Case("other variant", asked("Foo: 2"), (stored("Cache-Control: max-age=9", "Vary: Foo"),), ForwardReason.VARY_MISS),
     Case(
         "other variant with a tag",
         asked("Foo: 2"),
@@ -80,19 +80,19 @@ CASES = [
         Validate,
     ),
     Case("range within a part", asked("Range: bytes=1-3"), (PART,), Hit),
-    Case("range beyond a part", asked("Range: bytes=1-7"), (PART,), Why.PARTIAL),
-    Case("range of another version", asked("Range: bytes=1-3", 'If-Range: "b"'), (PART,), Why.PARTIAL),
-    Case("a part is completed", asked(), (PART,), Complete),
-    Case("a part and a condition", asked('If-None-Match: "z"'), (PART,), Why.PARTIAL),
-    Case("a part for HEAD", asked(method="HEAD"), (PART,), Why.PARTIAL),
+    Case("range beyond a part", asked("Range: bytes=1-7"), (PART,), ForwardReason.PARTIAL),
+    Case("range of another version", asked("Range: bytes=1-3", 'If-Range: "b"'), (PART,), ForwardReason.PARTIAL),
+    Case("a part is completed", asked(), (PART,), CompletePartial),
+    Case("a part and a condition", asked('If-None-Match: "z"'), (PART,), ForwardReason.PARTIAL),
+    Case("a part for HEAD", asked(method="HEAD"), (PART,), ForwardReason.PARTIAL),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_decide(case: Case) -> None:
     decision = decide(case.request, case.entries, NOW)
-    if isinstance(case.expected, Why):
-        assert isinstance(decision, Miss | Pass)
+    if isinstance(case.expected, ForwardReason):
+        assert isinstance(decision, Miss | Bypass)
         assert decision.why is case.expected
     else:
         assert isinstance(decision, case.expected)
@@ -128,7 +128,7 @@ def test_all_variants_tags_are_offered() -> None:
     ]
     decision = decide(asked("Foo: c"), entries, NOW)
     assert isinstance(decision, Validate)
-    assert (decision.fields.get("if-none-match"), decision.why) == ('"a", "b"', Why.VARY_MISS)
+    assert (decision.fields.get("if-none-match"), decision.why) == ('"a", "b"', ForwardReason.VARY_MISS)
     assert fallback(decision) is None
 
 
@@ -143,7 +143,7 @@ def test_stale_while_revalidate_answers_and_refreshes() -> None:
 
 def test_the_rest_of_a_part_is_asked_for_under_its_tag() -> None:
     decision = decide(asked(), [PART], NOW)
-    assert isinstance(decision, Complete)
+    assert isinstance(decision, CompletePartial)
     assert (decision.fields.get("range"), decision.fields.get("if-range")) == ("bytes=5-", '"a"')
 
 
@@ -183,7 +183,7 @@ any_fields = st.lists(st.tuples(names, values), max_size=6).map(lambda pairs: Fi
 )
 def test_decide_never_raises(method: str, request: Fields, response: Fields, status: int) -> None:
     for span in (None, Span(0, 4, 10), Span(3, 4)):
-        entry = Stored(KEY, status, "", response, (("accept-language", "x"),), NOW, NOW, 5, "1", span)
+        entry = StoredResponse(KEY, status, "", response, (("accept-language", "x"),), NOW, NOW, 5, "1", span)
         decide(Request(method, KEY, request), [entry], NOW + 1)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from proxy_policies.cache.disk import DiskStore
 from proxy_policies.cache.index import Index
-from proxy_policies.cache.presence import boot_id
-from proxy_policies.cache.record import VERSION
+from proxy_policies.cache.serialization import VERSION
+from proxy_policies.cache.usage_marker import boot_id
 from tests.cache.cases import KEY, NOW, stored
 from tests.cache.stores import content, keep, opened
 
@@ -24,7 +24,7 @@ WRITER = """
 import asyncio, hashlib, os, random, sys, time
 from pathlib import Path
 from proxy_policies.cache.disk import DiskStore
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.fields import Fields
 
 async def main(folder, count):
@@ -34,7 +34,7 @@ async def main(folder, count):
         key = f"http://x.test/{random.randrange(40)}"
         body = os.urandom(random.choice([10, 5000, 200_000, 1_500_000]))
         fields = Fields.of(("Cache-Control", "max-age=60"), ("X-Sum", hashlib.sha256(body).hexdigest()))
-        entry = Stored(key, 200, "OK", fields, (), time.time(), time.time(), len(body), os.urandom(8).hex())
+        entry = StoredResponse(key, 200, "OK", fields, (), time.time(), time.time(), len(body), os.urandom(8).hex())
         writing = store.write(entry, time.time())
         for at in range(0, len(body), 65536):
             writing.feed(body[at : at + 65536])
@@ -106,10 +106,10 @@ async def test_what_one_process_purges_the_other_does_not_store(tmp_path: Path) 
     async with opened("disk", tmp_path) as one, opened("disk", tmp_path) as other:
         writing = one.write(entry, NOW)
         writing.feed(b"old")
-        from proxy_policies.cache.purge import parse_selector
+        from proxy_policies.cache.selectors import parse_selector
 
         await other.purge(parse_selector(entry.key), NOW + 1)
-        writing.commit(entry.changed(size=3))
+        writing.commit(entry.replace(size=3))
         assert not await one.lookup(entry.key)
         await keep(one, entry, b"new", since=NOW + 2)
         await one.lookup(entry.key)

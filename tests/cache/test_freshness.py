@@ -11,8 +11,8 @@ from proxy_policies.cache.freshness import (
     HEURISTIC_LIMIT,
     NO_OVERRIDES,
     Overrides,
+    evaluate,
     may_be_stale,
-    read_facts,
     stale_on_error,
     stale_while_revalidating,
 )
@@ -55,7 +55,7 @@ LIFETIMES = [
 
 @pytest.mark.parametrize("case", LIFETIMES, ids=[case.id for case in LIFETIMES])
 def test_lifetime(case: Lifetime) -> None:
-    facts = read_facts(case.status, fields(*case.lines), NOW, NOW, case.overrides)
+    facts = evaluate(case.status, fields(*case.lines), NOW, NOW, case.overrides)
     assert facts.lifetime == pytest.approx(case.expected)
 
 
@@ -77,11 +77,11 @@ AGES: list[tuple[str, tuple[str, ...], float]] = [
 
 @pytest.mark.parametrize(("lines", "expected"), [case[1:] for case in AGES], ids=[case[0] for case in AGES])
 def test_initial_age(lines: tuple[str, ...], expected: float) -> None:
-    assert read_facts(200, fields(*lines), NOW, NOW).initial_age == expected
+    assert evaluate(200, fields(*lines), NOW, NOW).initial_age == expected
 
 
 def test_the_time_a_response_took_counts_towards_its_age() -> None:
-    assert read_facts(200, fields("Age: 30"), NOW - 5, NOW).initial_age == 35
+    assert evaluate(200, fields("Age: 30"), NOW - 5, NOW).initial_age == 35
 
 
 def test_a_clock_that_goes_back_does_not_make_it_younger() -> None:
@@ -104,7 +104,7 @@ STALE: list[tuple[str, str, bool, bool, bool]] = [
     ("said", "accepted", "revalidating", "on_error"), [c[1:] for c in STALE], ids=[c[0] for c in STALE]
 )
 def test_staleness(said: str, accepted: bool, revalidating: bool, on_error: bool) -> None:
-    facts = stored(f"Cache-Control: {said}").facts
+    facts = stored(f"Cache-Control: {said}").freshness
     assert may_be_stale(facts) is accepted
     assert stale_while_revalidating(facts, 5) is revalidating
     assert stale_on_error(facts, 5, RequestDirectives()) is on_error
@@ -112,9 +112,9 @@ def test_staleness(said: str, accepted: bool, revalidating: bool, on_error: bool
 
 def test_a_request_may_widen_stale_if_error_but_not_past_a_prohibition() -> None:
     wide = RequestDirectives(stale_if_error=100)
-    assert stale_on_error(stored("Cache-Control: max-age=1, stale-if-error=1").facts, 50, wide)
-    assert not stale_on_error(stored("Cache-Control: max-age=1, must-revalidate").facts, 50, wide)
-    assert not stale_on_error(stored("Cache-Control: max-age=1").facts, 50, RequestDirectives(no_cache=True))
+    assert stale_on_error(stored("Cache-Control: max-age=1, stale-if-error=1").freshness, 50, wide)
+    assert not stale_on_error(stored("Cache-Control: max-age=1, must-revalidate").freshness, 50, wide)
+    assert not stale_on_error(stored("Cache-Control: max-age=1").freshness, 50, RequestDirectives(no_cache=True))
 
 
 @given(st.integers(0, 10**6), st.floats(0, 10**6), st.floats(0, 10**6))

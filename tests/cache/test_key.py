@@ -13,8 +13,8 @@ from proxy_policies.cache.key import (
     matches,
     normal_url,
     origin_url_of,
-    selecting,
     url_of,
+    vary_key,
     vary_names,
     without_query,
 )
@@ -208,4 +208,4 @@ SELECTED: list[tuple[str, str, tuple[str, ...], tuple[str, ...], bool]] = [
 )
 def test_selecting(name: str, first: tuple[str, ...], second: tuple[str, ...], expected: bool) -> None:
     response = fields(f"Vary: {name}", "Content-Language: de")
-    assert matches(selecting((name,), fields(*first)), response, fields(*second)) is expected
+    assert matches(vary_key((name,), fields(*first)), response, fields(*second)) is expected

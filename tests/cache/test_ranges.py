@@ -4,30 +4,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.answer import answer
 from proxy_policies.cache.decision import Request
 from proxy_policies.cache.entry import Span
-from proxy_policies.cache.joining import join, joined_entry
 from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.partial_merge import merge_parts, merged_entry
 from proxy_policies.cache.ranges import (
-    Wanted,
+    RangeSpec,
     adjoining,
-    applies,
-    covered,
+    if_range_matches,
     parse_content_range,
     parse_range,
-    rest_of,
+    remaining,
     within,
+    within_span,
 )
+from proxy_policies.cache.response import build_response
 from proxy_policies.cache.status import CacheStatus
 from tests.cache.cases import NOW, fields, stored
 from tests.cache.stores import content, keep
 
-PARSED: list[tuple[str | None, Wanted | None]] = [
-    ("bytes=0-4", Wanted(0, 4)),
-    ("bytes=5-", Wanted(5, None)),
-    ("bytes=-5", Wanted(None, 5)),
-    ("Bytes = 0-4", Wanted(0, 4)),
+PARSED: list[tuple[str | None, RangeSpec | None]] = [
+    ("bytes=0-4", RangeSpec(0, 4)),
+    ("bytes=5-", RangeSpec(5, None)),
+    ("bytes=-5", RangeSpec(None, 5)),
+    ("Bytes = 0-4", RangeSpec(0, 4)),
     (None, None),
     ("", None),
     ("bytes=-", None),
@@ -41,7 +41,7 @@ PARSED: list[tuple[str | None, Wanted | None]] = [
 
 
 @pytest.mark.parametrize(("value", "expected"), PARSED)
-def test_parse_range(value: str | None, expected: Wanted | None) -> None:
+def test_parse_range(value: str | None, expected: RangeSpec | None) -> None:
     assert parse_range(value) == expected
 
 
@@ -67,7 +67,7 @@ def test_parse_content_range(value: str | None, size: int, expected: Span | None
 
 @given(st.integers(0, 50), st.integers(0, 50) | st.none(), st.integers(1, 60))
 def test_a_resolved_range_is_a_slice(first: int, last: int | None, length: int) -> None:
-    resolved = within(Wanted(first, last), length)
+    resolved = within(RangeSpec(first, last), length)
     expected = bytes(range(length))[first : None if last is None else last + 1]
     assert (b"" if resolved is None else bytes(range(length))[slice(*resolved)]) == expected
 
@@ -77,16 +77,16 @@ def test_a_covered_range_is_the_same_slice_of_the_whole(a: int, b: int, c: int, 
     whole = bytes(range(100))
     span = Span(min(a, b), max(a, b), 100)
     part = whole[span.first : span.last + 1]
-    wanted = Wanted(min(c, d), max(c, d))
-    found = covered(wanted, span)
+    wanted = RangeSpec(min(c, d), max(c, d))
+    found = within_span(wanted, span)
     if found is not None:
         assert part[slice(*found)] == whole[min(c, d) : max(c, d) + 1]
 
 
 def test_a_suffix_of_an_unknown_length_is_not_covered() -> None:
-    assert covered(Wanted(None, 2), Span(0, 9)) is None
-    assert covered(Wanted(2, None), Span(0, 9)) is None
-    assert covered(Wanted(2, 3), Span(0, 9)) == (2, 4)
+    assert within_span(RangeSpec(None, 2), Span(0, 9)) is None
+    assert within_span(RangeSpec(2, None), Span(0, 9)) is None
+    assert within_span(RangeSpec(2, 3), Span(0, 9)) == (2, 4)
 
 
 IF_RANGES = [
@@ -104,7 +104,7 @@ IF_RANGES = [
 
 @pytest.mark.parametrize(("request_lines", "response_lines", "expected"), IF_RANGES)
 def test_if_range(request_lines: tuple[str, ...], response_lines: tuple[str, ...], expected: bool) -> None:
-    assert applies(fields(*request_lines), stored(*response_lines), NOW) is expected
+    assert if_range_matches(fields(*request_lines), stored(*response_lines), NOW) is expected
 
 
 RESTS = [(Span(0, 4, 10), "bytes=5-"), (Span(1, 4, 10), None), (Span(0, 9, 10), None), (Span(0, 4), None)]
@@ -112,7 +112,7 @@ RESTS = [(Span(0, 4, 10), "bytes=5-"), (Span(1, 4, 10), None), (Span(0, 9, 10), 
 
 @pytest.mark.parametrize(("span", "expected"), RESTS)
 def test_rest_of(span: Span, expected: str | None) -> None:
-    assert rest_of(span) == expected
+    assert remaining(span) == expected
 
 
 TOUCHING = [
@@ -135,9 +135,9 @@ def test_adjoining(old: Span, new: Span, tag: str, expected: bool) -> None:
 
 def test_a_206_never_turns_into_a_200_unless_it_is_whole() -> None:
     part = stored('ETag: "a"', "Content-Range: bytes 0-4/10", status=206, span=Span(0, 4, 10))
-    assert joined_entry(part, Span(0, 8, 10)).status == 206
-    assert joined_entry(part, Span(0, 9)).status == 206
-    whole = joined_entry(part, Span(0, 9, 10))
+    assert merged_entry(part, Span(0, 8, 10)).status == 206
+    assert merged_entry(part, Span(0, 9)).status == 206
+    whole = merged_entry(part, Span(0, 9, 10))
     assert (whole.status, whole.span, whole.fields.get("content-range")) == (200, None, None)
 
 
@@ -148,7 +148,7 @@ async def test_joined_parts_are_the_slice(a: int, b: int, c: int, d: int) -> Non
     for number, span in enumerate(spans):
         entry = stored('ETag: "a"', status=206, span=span, id=str(number))
         await keep(store, entry, whole[span.first : span.last + 1])
-    await join(store, stored('ETag: "a"', status=206, span=spans[1], id="1"), 1 << 20)
+    await merge_parts(store, stored('ETag: "a"', status=206, span=spans[1], id="1"), 1 << 20)
     for entry in await store.lookup("http://example.test/"):
         span = entry.span or Span(0, 19, 20)
         assert await content(store, entry) == whole[span.first : span.last + 1]
@@ -159,8 +159,8 @@ async def test_joined_parts_are_the_slice(a: int, b: int, c: int, d: int) -> Non
     [("bytes=3-4", "bytes 3-4/10", (1, 3)), ("bytes=0-1", "bytes 2-5/10", (0, 4)), (None, "bytes 2-5/10", (0, 4))],
 )
 def test_a_part_says_where_it_lies(wanted: str | None, content_range: str, part: tuple[int, int]) -> None:
-    entry = stored("Cache-Control: max-age=60", status=206).changed(span=Span(2, 5, 10), size=4)
+    entry = stored("Cache-Control: max-age=60", status=206).replace(span=Span(2, 5, 10), size=4)
     asked = Request("GET", entry.key, fields(*([f"Range: {wanted}"] if wanted else ())))
-    made = answer(asked, entry, NOW, CacheStatus())
+    made = build_response(asked, entry, NOW, CacheStatus())
     assert (made.status, made.fields.get("content-range"), made.part) == (206, content_range, part)
     assert made.fields.get("content-length") == str(part[1] - part[0])

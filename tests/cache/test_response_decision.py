@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.decision import Complete, Decision, Miss, Pass, Request, Validate, Why
+from proxy_policies.cache.decision import Bypass, CompletePartial, Decision, ForwardReason, Miss, Request, Validate
 from proxy_policies.cache.directives import parse_request, parse_response
-from proxy_policies.cache.entry import Span, Stored
-from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides, read_facts
+from proxy_policies.cache.entry import Span, StoredResponse
+from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides, evaluate
 from proxy_policies.cache.response_decision import (
     DontStore,
     Exchange,
@@ -22,16 +22,16 @@ from proxy_policies.cache.response_decision import (
     Store,
     decide_response,
 )
-from proxy_policies.cache.storing import Exchange as StoringExchange
-from proxy_policies.cache.storing import may_store
+from proxy_policies.cache.storability import StorageContext as StoringExchange
+from proxy_policies.cache.storability import may_store
 from tests.cache.cases import NOW, asked, fields, stored
 
 OLD = stored("Cache-Control: max-age=1", 'ETag: "a"', "X-Old: 1", "Content-Type: text/plain", age=10, size=4)
 PART = stored("Cache-Control: max-age=60", 'ETag: "a"', status=206, span=Span(0, 4, 10), size=5)
-MISS = Miss(Why.URI_MISS)
+MISS = Miss(ForwardReason.URI_MISS)
 
 
-def validating(entry: Stored = OLD, why: Why = Why.STALE) -> Validate:
+def validating(entry: StoredResponse = OLD, why: ForwardReason = ForwardReason.STALE) -> Validate:
     return Validate((entry,), fields(), why)
 
 
@@ -77,7 +77,7 @@ UPDATES = [
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_an_update_is_judged_as_a_fresh_answer(case: Update, method: str) -> None:
     request = asked(*case.request, method=method)
-    question: Decision = validating() if method == "GET" else Miss(Why.STALE, fallback=OLD)
+    question: Decision = validating() if method == "GET" else Miss(ForwardReason.STALE, fallback=OLD)
     decided = decide(question, 304 if method == "GET" else 200, 'ETag: "a"', *case.lines, request=request)
     if method == "HEAD" and not case.stored:
         assert isinstance(decided, DontStore)
@@ -110,7 +110,9 @@ def test_an_update_does_not_change_what_the_body_is(line: str) -> None:
 
 
 def test_a_head_of_another_coding_describes_another_response() -> None:
-    decided = decide(Miss(Why.STALE, fallback=OLD), 200, "Content-Encoding: gzip", request=asked(method="HEAD"))
+    decided = decide(
+        Miss(ForwardReason.STALE, fallback=OLD), 200, "Content-Encoding: gzip", request=asked(method="HEAD")
+    )
     assert decided == DontStore("HEAD describes another response", removes=OLD)
 
 
@@ -119,16 +121,16 @@ def test_what_selects_an_updated_response_and_its_tags_are_read_anew() -> None:
     decided = decide(validating(), 304, 'ETag: "a"', "Vary: X-User", "Cache-Tag: t", request=alice)
     assert isinstance(decided, Freshen)
     assert decided.new
-    assert decided.new.selecting == (("x-user", "=alice"),)
+    assert decided.new.vary_key == (("x-user", "=alice"),)
     assert decided.new.tags == {"t"}
 
 
 def test_another_variants_question_leaves_what_selects_the_response() -> None:
     entry = stored("Cache-Control: max-age=1", 'ETag: "a"', "Vary: Foo", request=("Foo: 1",), age=10)
-    decided = decide(validating(entry, Why.VARY_MISS), 304, 'ETag: "a"', request=asked("Foo: 2"))
+    decided = decide(validating(entry, ForwardReason.VARY_MISS), 304, 'ETag: "a"', request=asked("Foo: 2"))
     assert isinstance(decided, Freshen)
     assert decided.new
-    assert decided.new.selecting == (("foo", "=1"),)
+    assert decided.new.vary_key == (("foo", "=1"),)
 
 
 def test_an_update_by_a_client_with_a_cookie_ends_guesses() -> None:
@@ -137,15 +139,15 @@ def test_an_update_by_a_client_with_a_cookie_ends_guesses() -> None:
         decided = decide(validating(entry), 304, 'ETag: "a"', "Date: @0", request=request)
         assert isinstance(decided, Freshen)
         assert decided.new
-        assert (decided.new.facts.lifetime > 0) is lifetime
+        assert (decided.new.freshness.lifetime > 0) is lifetime
         again = decide(validating(decided.new), 304, 'ETag: "a"', "Date: @0")
         assert isinstance(again, Freshen)
         assert again.new
-        assert (again.new.facts.lifetime > 0) is lifetime  # it stays a client's
+        assert (again.new.freshness.lifetime > 0) is lifetime  # it stays a client's
 
 
 def test_a_304_makes_fresh_what_a_soft_purge_made_stale() -> None:
-    soft = stored("Cache-Control: max-age=60", 'ETag: "a"').made_stale()
+    soft = stored("Cache-Control: max-age=60", 'ETag: "a"').as_stale()
     decided = decide(validating(soft), 304, 'ETag: "a"')
     assert isinstance(decided, Freshen)
     assert decided.new
@@ -161,27 +163,27 @@ def test_a_304_about_nothing_that_is_stored() -> None:
 
 
 TAG = 'ETag: "a"'
-FAILING: list[tuple[str, Stored, tuple[str, ...], bool]] = [
+FAILING: list[tuple[str, StoredResponse, tuple[str, ...], bool]] = [
     ("by guess", stored(TAG, age=10), (), True),
     ("by the answer", stored(TAG, "Cache-Control: max-age=1, stale-if-error=60", age=10), (), True),
     ("must-revalidate", stored(TAG, "Cache-Control: max-age=1, must-revalidate", age=10), (), False),
-    ("personal", stored(TAG, age=10).changed(personal=True), (), False),
-    ("personal, once fresh", stored(TAG, "Cache-Control: max-age=1", age=10).changed(personal=True), (), False),
-    ("personal, asked for", stored(TAG, age=10).changed(personal=True), ("Cache-Control: stale-if-error=60",), False),
+    ("personal", stored(TAG, age=10).replace(personal=True), (), False),
+    ("personal, once fresh", stored(TAG, "Cache-Control: max-age=1", age=10).replace(personal=True), (), False),
+    ("personal, asked for", stored(TAG, age=10).replace(personal=True), ("Cache-Control: stale-if-error=60",), False),
     ("personal, by the answer",
-     stored(TAG, "Cache-Control: max-age=1, stale-if-error=60", age=10).changed(personal=True), (), True),
+     stored(TAG, "Cache-Control: max-age=1, stale-if-error=60", age=10).replace(personal=True), (), True),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("entry", "lines", "served"), [case[1:] for case in FAILING], ids=[c[0] for c in FAILING])
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_failing_origin(entry: Stored, lines: tuple[str, ...], served: bool, status: int) -> None:
+def test_a_failing_origin(entry: StoredResponse, lines: tuple[str, ...], served: bool, status: int) -> None:
     decided = decide(validating(entry), status, request=asked(*lines))
     assert isinstance(decided, ServeStale if served else DontStore)
 
 
 def test_joining() -> None:
-    question = Complete(PART, fields())
+    question = CompletePartial(PART, fields())
     rest = ("Content-Range: bytes 5-9/10", "Content-Length: 5", 'ETag: "a"')
     joined = decide(question, 206, *rest, "Cache-Control: max-age=60")
     assert isinstance(joined, Join)
@@ -206,14 +208,14 @@ class Plain:
 
 PLAIN = [
     Plain("stored", exchange(), ("Cache-Control: max-age=60",)),
-    Plain("a bypass", exchange(Pass(Why.BYPASS, "a rule")), ("Cache-Control: max-age=60",), "a rule"),
+    Plain("a bypass", exchange(Bypass(ForwardReason.BYPASS, "a rule")), ("Cache-Control: max-age=60",), "a rule"),
     Plain("elsewhere", replace(exchange(), sent_elsewhere=True), ("Cache-Control: max-age=60",),
           "it was sent elsewhere than its URL says"),
     Plain("too large", exchange(), ("Cache-Control: max-age=60", "Content-Length: 1001"),
           "larger than cache_max_object"),
     Plain("a HEAD", exchange(request=asked(method="HEAD")), ("Cache-Control: max-age=60",), "HEAD is not stored"),
-    Plain("a method in lower case", exchange(Pass(Why.METHOD), asked(method="get")), ("Cache-Control: max-age=60",),
-          "method"),
+    Plain("a method in lower case", exchange(Bypass(ForwardReason.METHOD), asked(method="get")),
+          ("Cache-Control: max-age=60",), "method"),
 ]  # fmt: skip
 
 
@@ -245,13 +247,13 @@ def test_what_is_stored_of_an_update_could_have_been_stored_at_once(update: list
     whole = decided.shown.fields
     said = parse_response(whole)
     judged = StoringExchange("GET", OLD.key, fields(*request), parse_request(fields(*request)))
-    verdict = may_store(judged, 200, whole, lambda: read_facts(200, whole, NOW, NOW))
+    verdict = may_store(judged, 200, whole, lambda: evaluate(200, whole, NOW, NOW))
     assert (decided.new is not None) is bool(verdict)
     if decided.new is not None:
         fresh = decide(MISS, 200, *(f"{name}: {value}" for name, value in whole), request=asked(*request))
         assert isinstance(fresh, Store)
         assert decided.new.fields.without(["date"]) == fresh.entry.fields.without(["date"])
         assert decided.new.personal == fresh.entry.personal
-        assert decided.new.selecting == fresh.entry.selecting
+        assert decided.new.vary_key == fresh.entry.vary_key
         assert decided.new.tags == fresh.entry.tags
         assert ("set-cookie" in decided.new.fields) <= said.public

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.admission import Keeper, Lru, Sketch, TinyLfu
-from proxy_policies.cache.careful import PAUSE, TOLD_EVERY, Careful
-from proxy_policies.cache.choice import parse_choice
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.admin import parse_purge
+from proxy_policies.cache.admission import EvictionPolicy, Lru, Sketch, TinyLfu
+from proxy_policies.cache.backends import parse_backend
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.failsafe_store import RETRY_AFTER, TOLD_EVERY, FailSafeStore
 from proxy_policies.cache.freshness import Overrides
-from proxy_policies.cache.memory import LINE, MemoryStore, cost_of
-from proxy_policies.cache.purge import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
-from proxy_policies.cache.purging import parse_purge
-from proxy_policies.cache.rules import parse_cache_rule, treatment_of
+from proxy_policies.cache.memory import LINE_COST, MemoryStore, cost_of
+from proxy_policies.cache.rule_effects import NO_EFFECTS
+from proxy_policies.cache.rules import effects_for, parse_cache_rule
+from proxy_policies.cache.selectors import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
 from proxy_policies.cache.store import OnWrite, unheard
-from proxy_policies.cache.treatment import NO_TREATMENT
 from proxy_policies.rules import parse_rule
 from tests.cache.cases import NOW, fields, stored
 from tests.cache.stores import keep
 
 
-def play(keeper: Keeper, names: Sequence[int], cost: int = 10) -> float:
+def play(keeper: EvictionPolicy, names: Sequence[int], cost: int = 10) -> float:
     """Ask for names in turn; gives the share of hits."""
     held: set[int] = set()
     hits = 0
@@ -60,7 +60,7 @@ def test_a_scan_leaves_what_is_popular() -> None:
     assert kept[TinyLfu] >= 45
 
 
-def _absent(keeper: Keeper, name: int) -> bool:
+def _absent(keeper: EvictionPolicy, name: int) -> bool:
     before = keeper.total
     keeper.gone(str(name))
     return keeper.total == before
@@ -105,9 +105,9 @@ async def test_the_memory_store_counts_all_of_an_entry() -> None:
     store = MemoryStore(100_000)
     entry = stored("X: y" * 20, id="1")
     await keep(store, entry, bytes(10_000))
-    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_000
+    assert (await store.counts()).bytes == cost_of(entry.replace(size=10_000)) + 10_000
     await keep(store, entry, bytes(500), coding="gzip")
-    assert (await store.counts()).bytes == cost_of(entry.changed(size=10_000)) + 10_500 + 2 * LINE
+    assert (await store.counts()).bytes == cost_of(entry.replace(size=10_000)) + 10_500 + 2 * LINE_COST
     for number in range(50):
         await keep(store, stored(key=f"http://x.test/{number}", id=f"n{number}"), bytes(10_000))
     assert (await store.counts()).bytes <= 100_000
@@ -128,7 +128,7 @@ def test_what_is_counted_is_what_it_takes(shape: tuple[str, ...]) -> None:
     def put(number: int) -> None:
         lines = fields(*(line.replace("%s", secrets.token_hex(16)) for line in shape))
         key, times = f"GET http://x.test/{secrets.token_hex(8)}", (NOW + number / 7, NOW + number / 7 + 0.1)
-        entry = Stored(
+        entry = StoredResponse(
             key, 200, "".join(("O", "K")), lines, (), *times, 1000, secrets.token_hex(16), tags=tags_of(lines)
         )
         store.put(entry, secrets.token_bytes(1000), NOW)
@@ -149,7 +149,7 @@ def test_what_is_counted_is_what_it_takes(shape: tuple[str, ...]) -> None:
 async def test_a_vary_that_never_repeats_is_bounded() -> None:
     store = MemoryStore(1 << 30)
     for number in range(100):
-        entry = stored("Vary: User-Agent", id=str(number)).changed(selecting=(("user-agent", str(number)),))
+        entry = stored("Vary: User-Agent", id=str(number)).replace(vary_key=(("user-agent", str(number)),))
         await keep(store, entry, b"x")
     assert len(await store.lookup(entry.key)) == 32
 
@@ -177,12 +177,12 @@ def test_tags() -> None:
 def test_purges_are_remembered_for_a_while_and_beyond_as_one_of_everything() -> None:
     purges = Purges()
     purges.record(Selector("key", "a"), NOW)
-    assert purges.beat("a", (), NOW - 1)
-    assert not purges.beat("a", (), NOW + 1)
-    assert not purges.beat("b", (), NOW - 1)
+    assert purges.supersedes("a", (), NOW - 1)
+    assert not purges.supersedes("a", (), NOW + 1)
+    assert not purges.supersedes("b", (), NOW - 1)
     for number in range(REMEMBERED_MOST):
         purges.record(Selector("key", str(number)), NOW + 1)
-    assert purges.beat("b", (), NOW - 1)
+    assert purges.supersedes("b", (), NOW - 1)
 
 
 @pytest.mark.parametrize("text", ["short", "has spaces in it, many", "ünïcode-and-long-enough"])
@@ -199,7 +199,7 @@ class Broken(MemoryStore):
     fails = True
     asked = 0
 
-    async def lookup(self, key: str) -> Sequence[Stored]:
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
         self.asked += 1
         if self.fails:
             raise ConnectionError("refused")
@@ -213,7 +213,7 @@ class Broken(MemoryStore):
 
 async def test_a_store_that_fails_is_a_miss_and_left_alone_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
     broken, now = Broken(1 << 20), [0.0]
-    store = Careful(broken, "there", lambda: now[0])
+    store = FailSafeStore(broken, "there", lambda: now[0])
     await keep(broken, stored("X: y"), b"old")
     for _ in range(5):
         assert not await store.lookup("http://example.test/")
@@ -221,7 +221,7 @@ async def test_a_store_that_fails_is_a_miss_and_left_alone_for_a_while(caplog: p
     assert caplog.text.count("everything is a miss") == 1
     assert await store.purge(parse_selector("*"), NOW + 1) == 0
     broken.fails = False
-    now[0] = PAUSE
+    now[0] = RETRY_AFTER
     assert not await store.lookup("http://example.test/")  # the purge it missed comes first
     await keep(broken, stored("X: y"), b"new", since=NOW + 2)
     assert len(await store.lookup("http://example.test/")) == 1
@@ -231,7 +231,7 @@ async def test_what_is_not_stored_is_told_once_with_a_count_now_and_then(caplog:
     caplog.set_level("INFO")
     now = [0.0]
     broken = Broken(1 << 20)
-    store = Careful(broken, "there", lambda: now[0])
+    store = FailSafeStore(broken, "there", lambda: now[0])
     for _ in range(5):
         broken.on_write(OSError("full"))
     assert caplog.text.count("there takes nothing") == 1
@@ -258,7 +258,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("text", "kind"), CHOICES)
 def test_parse_choice(text: str, kind: str) -> None:
-    assert parse_choice(text).kind == kind
+    assert parse_backend(text).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -266,13 +266,13 @@ def test_parse_choice(text: str, kind: str) -> None:
 )
 def test_what_is_no_store(text: str) -> None:
     with pytest.raises(ValueError, match="choose off, memory"):
-        parse_choice(text)
+        parse_backend(text)
 
 
 def test_no_value_of_a_key_header_passes_for_those_of_others() -> None:
-    treatment = treatment_of([parse_cache_rule(parse_rule("//key-header=X, key-header=Y"))], lambda rule: True)
+    effects = effects_for([parse_cache_rule(parse_rule("//key-header=X, key-header=Y"))], lambda rule: True)
     asked = [{"x": "1 y=2", "y": ""}, {"x": "1", "y": "2 y="}, {"x": "1", "y": "2"}, {"x": "1 y=2"}, {"x": "1%20y=2"}]
-    keys = [treatment.key("http://a.test/", headers) for headers in asked]
+    keys = [effects.key("http://a.test/", headers) for headers in asked]
     assert keys[0] == keys[3]  # absent is as empty
     assert len(set(keys)) == 4
 
@@ -280,20 +280,20 @@ def test_no_value_of_a_key_header_passes_for_those_of_others() -> None:
 def test_rules_add_up() -> None:
     specs = ["//ttl=5m, ignore-query=utm_* fbclid", "//ttl=1h, stale-if-error=1d, key-header=X-Tenant", "//force"]
     rules = [parse_cache_rule(parse_rule(spec)) for spec in specs]
-    treatment = treatment_of(rules, lambda _: True)
-    assert treatment.overrides_for(200) == Overrides(ttl=3600, stale_if_error=86400, force=True)
-    assert treatment.overrides_for(500) == Overrides(stale_if_error=86400, force=True)
-    assert treatment.key("http://x/?utm_a=1&b=2", {"x-tenant": "t"}) == "http://x/?b=2 x-tenant=t"
-    assert treatment_of(rules, lambda _: False) is NO_TREATMENT
+    effects = effects_for(rules, lambda _: True)
+    assert effects.overrides_for(200) == Overrides(ttl=3600, stale_if_error=86400, force=True)
+    assert effects.overrides_for(500) == Overrides(stale_if_error=86400, force=True)
+    assert effects.key("http://x/?utm_a=1&b=2", {"x-tenant": "t"}) == "http://x/?b=2 x-tenant=t"
+    assert effects_for(rules, lambda _: False) is NO_EFFECTS
 
 
 def test_rules_say_which_answers_their_ttl_is_for() -> None:
     specs = ["//ttl=60", "//status=404 5xx, ttl=5"]
-    treatment = treatment_of([parse_cache_rule(parse_rule(spec)) for spec in specs], lambda _: True)
-    ttls = {status: treatment.overrides_for(status).ttl for status in (200, 203, 301, 302, 308, 410, 404, 500, 503)}
+    effects = effects_for([parse_cache_rule(parse_rule(spec)) for spec in specs], lambda _: True)
+    ttls = {status: effects.overrides_for(status).ttl for status in (200, 203, 301, 302, 308, 410, 404, 500, 503)}
     assert ttls == dict.fromkeys((200, 203, 301, 302, 308, 410), 60.0) | dict.fromkeys((404, 500, 503), 5.0)
     for status in (206, 303, 400, 405, 421, 428, 429, 431, 511):
-        assert treatment.overrides_for(status).ttl is None
+        assert effects.overrides_for(status).ttl is None
 
 
 BAD_RULES = [

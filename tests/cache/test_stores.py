@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from proxy_policies.cache.entry import Span, Stored
-from proxy_policies.cache.purge import Selector, parse_selector
+from proxy_policies.cache.entry import Span, StoredResponse
+from proxy_policies.cache.selectors import Selector, parse_selector
 from proxy_policies.cache.store import VARIANTS_MOST, Store
 from tests.cache.cases import NOW, stored
 from tests.cache.stores import REDIS, content, keep, opened, redis_server
@@ -32,9 +32,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield made
 
 
-def entry(name: str = "a", *lines: str, **more: object) -> Stored:
+def entry(name: str = "a", *lines: str, **more: object) -> StoredResponse:
     made = stored("Cache-Control: max-age=60", *lines, key=f"http://x.test/{name}", id=os.urandom(8).hex())
-    return made.changed(**more)
+    return made.replace(**more)
 
 
 async def test_what_is_stored_comes_out_as_it_was(store: Store) -> None:
@@ -42,7 +42,7 @@ async def test_what_is_stored_comes_out_as_it_was(store: Store) -> None:
     body = os.urandom(200_000)
     await keep(store, first, body)
     (found,) = await store.lookup(first.key)
-    assert found == first.changed(size=len(body))
+    assert found == first.replace(size=len(body))
     assert found.fields.raw == first.fields.raw
     assert await content(store, found) == body
     assert await store.lookup("http://x.test/other") in ((), [])
@@ -72,7 +72,7 @@ async def test_nothing_is_visible_before_its_commit_nor_after_an_abort(store: St
 
 async def test_the_same_variant_is_replaced_and_another_kept(store: Store) -> None:
     for value, body in (("1", b"old"), ("2", b"other"), ("1", b"new")):
-        await keep(store, entry("a", "Vary: Foo", selecting=(("foo", f"={value}"),)), body)
+        await keep(store, entry("a", "Vary: Foo", vary_key=(("foo", f"={value}"),)), body)
     found = await store.lookup("http://x.test/a")
     assert sorted([await content(store, one) or b"" for one in found]) == [b"new", b"other"]
 
@@ -92,7 +92,7 @@ async def test_encoded_forms_come_and_go_with_their_entry(store: Store) -> None:
     (found,) = await store.lookup(first.key)
     assert await content(store, found, "gzip") == b"squeezed"
     assert await content(store, found, "br") is None
-    await store.update(found, found.changed(reason="Fresh"))
+    await store.update(found, found.replace(reason="Fresh"))
     (fresh,) = await store.lookup(first.key)
     assert (fresh.reason, await content(store, fresh, "gzip")) == ("Fresh", b"squeezed")
     await store.remove(fresh)
@@ -124,14 +124,14 @@ SELECTORS = [
 async def test_purging(store: Store, what: str, left: set[str]) -> None:
     for name in ("a", "b", "c?d"):
         tags = frozenset({"even"} if name == "b" else ())
-        await keep(store, entry(name, "Vary: Foo", selecting=(("foo", "=1"),), tags=tags), b"1")
-        await keep(store, entry(name, "Vary: Foo", selecting=(("foo", "=2"),), tags=tags), b"2")
+        await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=1"),), tags=tags), b"1")
+        await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=2"),), tags=tags), b"2")
     assert len(await _listed(store)) == 6
     assert await store.purge(parse_selector(what), NOW + 1) == 6 - 2 * len(left)
     assert {one.key.removeprefix("http://x.test/") for one in await store.entries()} == left
 
 
-async def _listed(store: Store) -> list[Stored]:
+async def _listed(store: Store) -> list[StoredResponse]:
     await store.lookup("http://x.test/c?d")  # waits for the commit
     return list(await store.entries())
 
@@ -148,7 +148,7 @@ async def test_a_purge_beats_a_store_in_flight(store: Store, what: str) -> None:
     writing = store.write(first, NOW)
     writing.feed(b"asked before the purge")
     await store.purge(parse_selector(what), NOW + 1)
-    writing.commit(first.changed(size=22))
+    writing.commit(first.replace(size=22))
     assert not await store.lookup(first.key)
     await keep(store, first, b"asked after it", since=NOW + 2)
     assert len(await store.lookup(first.key)) == 1
@@ -176,14 +176,14 @@ async def test_many_at_once(store: Store) -> None:
 
 
 async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
-    def variant(number: int) -> Stored:
-        return entry("a", "Vary: User-Agent", selecting=(("user-agent", f"={number}"),))
+    def variant(number: int) -> StoredResponse:
+        return entry("a", "Vary: User-Agent", vary_key=(("user-agent", f"={number}"),))
 
     await keep(store, variant(0), b"0")
     for number in range(1, 100):
         await keep(store, variant(number), b"x")
         found = await store.lookup("http://x.test/a")
-        (first,) = [one for one in found if one.selecting[0][1] == "=0"]
+        (first,) = [one for one in found if one.vary_key[0][1] == "=0"]
         assert await content(store, first) == b"0"
         if number % 20 == 0:
             await asyncio.sleep(1.1)  # uses are noted once a second
@@ -193,7 +193,7 @@ async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
 
 async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> None:
     for number in range(300):
-        await keep(store, entry("a", "Vary: Cookie", selecting=(("cookie", f"={number}"),)), b"x")
+        await keep(store, entry("a", "Vary: Cookie", vary_key=(("cookie", f"={number}"),)), b"x")
         if number % 30 == 0:
             await store.lookup("http://x.test/a")
     assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST

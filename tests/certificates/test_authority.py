@@ -19,8 +19,8 @@ from proxy_policies.certificates.authority import (
     LIFETIME,
     SECRET_FILES,
     Authority,
-    faults,
     make_authority,
+    problems,
     read_authority,
     remove_authority,
     write_authority,
@@ -54,7 +54,7 @@ def test_it_survives_its_files(authority: Authority, tmp_path: Path) -> None:
     assert read.certificate == authority.certificate
     assert read.key.private_numbers() == authority.key.private_numbers()
     assert read.name == "ours"
-    assert not list(faults(tmp_path / "new", read, NOW))
+    assert not list(problems(tmp_path / "new", read, NOW))
 
 
 def test_mitmproxy_signs_with_it(authority: Authority, tmp_path: Path) -> None:
@@ -135,14 +135,14 @@ def test_faults_are_found(
 ) -> None:
     write_authority(tmp_path, authority)
     damage(tmp_path, other)
-    (fault,) = faults(tmp_path, read_authority(tmp_path), NOW)
+    (fault,) = problems(tmp_path, read_authority(tmp_path), NOW)
     assert said in fault
 
 
 @pytest.mark.parametrize("when", [NOW - timedelta(days=3), NOW + LIFETIME], ids=["early", "late"])
 def test_an_authority_out_of_its_time_is_a_fault(authority: Authority, tmp_path: Path, when: datetime) -> None:
     write_authority(tmp_path, authority)
-    assert list(faults(tmp_path, authority, when)) == ["valid from 2025-12-31 to 2035-12-31 only"]
+    assert list(problems(tmp_path, authority, when)) == ["valid from 2025-12-31 to 2035-12-31 only"]
 
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(

@@ -149,9 +149,9 @@ def test_events_come_one_by_one_over_http2(mitmdump: Callable[..., Mitmdump], or
 WATCH = '''
 """Tells what becomes of each response's body."""
 import logging
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.body import Stage
-from proxy_policies.chain import chain
+from proxy_policies.addon_chain import build_addons
 
 class Tap:
     def __init__(self):
@@ -166,9 +166,9 @@ class Tap:
 class Watch:
     name = "watch"
     def responseheaders(self, flow):
-        exchange.of(flow).response_body.tap(Stage.CLIENT, Tap())
+        flow_state.state_of(flow).response_body.tap(Stage.CLIENT, Tap())
 
-addons = chain(Watch())
+addons = build_addons(Watch())
 '''
 
 

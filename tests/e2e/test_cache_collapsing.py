@@ -38,7 +38,7 @@ class Client:
         self.socket.settimeout(PATIENCE)
         self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
         self._data = bytearray()
-        self.is_over = False
+        self.is_finished = False
         self._reader = threading.Thread(target=self._read, daemon=True)
         if reads:
             self._reader.start()
@@ -50,7 +50,7 @@ class Client:
         except OSError:
             pass
         self.socket.close()
-        self.is_over = True
+        self.is_finished = True
 
     def read_on(self) -> None:
         """Begin to read at last."""
@@ -65,7 +65,7 @@ class Client:
     def end(self) -> "Client":
         """Wait until the answer is over."""
         self._reader.join(PATIENCE)
-        assert self.is_over
+        assert self.is_finished
         return self
 
     @property

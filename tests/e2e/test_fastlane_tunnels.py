@@ -22,11 +22,11 @@ UNTOUCHED = ("--ignore-hosts", ".*")
 RELAYED = """
 import logging
 from proxy_policies.relay import link
-genuine = link.carry
+genuine = link.relay_one_way
 async def carry(source, sink, tally):
     logging.info("relaying")
     await genuine(source, sink, tally)
-link.carry = carry
+link.relay_one_way = carry
 """
 
 SLOW_HOOKS = """

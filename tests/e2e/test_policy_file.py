@@ -13,8 +13,8 @@ PROBE = '''
 """Answers every request with the options a test asks for."""
 import json
 from mitmproxy import ctx, http
-from proxy_policies.chain import chain
-from proxy_policies.settings import Setting, as_text, one_of, parse_size, refuse
+from proxy_policies.addon_chain import build_addons
+from proxy_policies.settings import Setting, as_text, one_of, parse_size, reject
 
 class Probe:
     name = "probe"
@@ -24,14 +24,14 @@ class Probe:
 
     def configure(self, updated):
         if self.probe_mode == "wild" and self.probe_size < 10:
-            refuse("option probe_mode=wild needs probe_size of 10 or more")
+            reject("option probe_mode=wild needs probe_size of 10 or more")
 
     def request(self, flow):
         names = ("probe_size", "probe_mode", "probe_list", "showhost", "modify_headers")
         values = {name: getattr(ctx.options, name) for name in names}
         flow.response = http.Response.make(200, json.dumps({**values, "parsed": self.probe_size}))
 
-addons = chain(Probe())
+addons = build_addons(Probe())
 '''
 
 
@@ -169,9 +169,9 @@ def test_what_the_file_said_goes_with_its_script(house: House) -> None:
     house.file.write_text("probe_size: 2k\n")
     script = house.probe.with_name("policy.py")
     script.write_text(
-        "from proxy_policies.chain import chain\n"
+        "from proxy_policies.addon_chain import build_addons\n"
         "from proxy_policies.policy_file.addon import PolicyFile\n"
-        "addons = chain(PolicyFile())\n"
+        "addons = build_addons(PolicyFile())\n"
     )
     house.start("-s", str(script), script=None, env={"PYTHONPATH": str(Path(__file__).parents[2] / "addons")})
     assert house.options()["parsed"] == 2048

@@ -161,7 +161,7 @@ def test_home_or_work_dies_ends_or_freezes(pair: Pair, listener: socket.socket) 
 
 
 def opened(pair: Pair, listener: socket.socket, by_name: bool) -> Opened:
-    client = by_connect(pair.home.port, "it.office.internal:22") if by_name else dial(pair.entrances["it"])
+    client = by_connect(pair.home.port, "it.office.internal:22") if by_name else dial(pair.client_listeners["it"])
     server = accept(listener)
     client.sendall(b"\x00first")
     assert server.recv(100) == b"\x00first"
@@ -172,7 +172,7 @@ def opened(pair: Pair, listener: socket.socket, by_name: bool) -> Opened:
 def is_in_service(pair: Pair, listener: socket.socket) -> bool:
     listener.settimeout(0.3)
     try:
-        with dial(pair.entrances["it"]) as client:
+        with dial(pair.client_listeners["it"]) as client:
             accept(listener).close()
             return client.recv(1) == b""
     except OSError:

@@ -50,7 +50,7 @@ def through(pair: Pair, *arguments: str) -> list[str]:
 
 
 def test_a_client_connection(pair: Pair, origin_server: Origin, curl: Any) -> None:
-    result = curl(f"http://127.0.0.1:{pair.entrances['wiki']}/")
+    result = curl(f"http://127.0.0.1:{pair.client_listeners['wiki']}/")
     assert (result.status, result.body) == (200, b"hello from the origin\n")
 
 
@@ -238,7 +238,7 @@ def test_work_opens_no_port(pair: Pair) -> None:
 
 
 def test_one_log_line_each(pair: Pair, curl: Any) -> None:
-    curl(f"http://127.0.0.1:{pair.entrances['wiki']}/")
+    curl(f"http://127.0.0.1:{pair.client_listeners['wiki']}/")
     wait_until(lambda: "left wiki:" in pair.home.log())
     assert pair.home.log().count("home: work office connected from 127.0.0.1, offers wiki, closed") == 1
     work = pair.works["office"]
@@ -251,7 +251,7 @@ def test_one_log_line_for_a_session_that_is_cut(tmp_path: Path) -> None:
     started = Pair(tmp_path, clients=["mail"])
     try:
         started.start_work({})
-        with socket.create_connection(("127.0.0.1", started.entrances["mail"])) as client:
+        with socket.create_connection(("127.0.0.1", started.client_listeners["mail"])) as client:
             client.settimeout(10)
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
@@ -275,12 +275,12 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
         work.wait_log("work: the certificate of office is taken up", timeout=30)
         assert ssl.get_server_certificate(("127.0.0.1", started.trunk)) != shown
         for _ in range(5):  # spares of before, and new data connections
-            with urllib.request.urlopen(f"http://127.0.0.1:{started.entrances['wiki']}/", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=20) as answer:
                 assert answer.status == 200
         for process in (started.home, work):  # asked by hand, too: nothing has changed since
             process.process.send_signal(signal.SIGHUP)
             process.wait_log("SIGHUP: certificates read again")
-        with urllib.request.urlopen(f"http://127.0.0.1:{started.entrances['wiki']}/", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=20) as answer:
             assert answer.status == 200
         assert "disconnected" not in started.home.log()
         assert work.log().count("work: connected") == 1
@@ -353,10 +353,17 @@ def test_in_mitmweb_a_session_is_a_flow(
     mitmdump: Callable[..., Mitmdump], origin_server: Origin, curl: Any, tmp_path: Path
 ) -> None:
     """The row, its bytes and its end; tunnel.status and tunnel.close; options changed live."""
-    trunk, entrance, web = free_port(), free_port(), free_port()
+    trunk, client_listener, web = free_port(), free_port(), free_port()
     home = mitmdump(
         *("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none", "--set", "home_keep=10"),
-        *("--set", f"home_clients={entrance}=wiki", "--set", "web_password=pw", "--set", "web_open_browser=false"),
+        *(
+            "--set",
+            f"home_clients={client_listener}=wiki",
+            "--set",
+            "web_password=pw",
+            "--set",
+            "web_open_browser=false",
+        ),
         *("--web-port", str(web), "--web-host", "127.0.0.1"),
         program="mitmweb",
     )
@@ -379,13 +386,13 @@ def test_in_mitmweb_a_session_is_a_flow(
     def command(name: str, *arguments: str) -> str:
         return str(ask(f"/commands/{name}", {"arguments": list(arguments)})["value"])
 
-    assert curl(f"http://127.0.0.1:{entrance}/").status == 200
+    assert curl(f"http://127.0.0.1:{client_listener}/").status == 200
     (flow,) = wait_until(lambda: [f for f in ask("/flows") if f["type"] == "tcp" and f["client_conn"]["timestamp_end"]])
-    assert flow["server_conn"]["address"] == ["wiki", entrance]
+    assert flow["server_conn"]["address"] == ["wiki", client_listener]
     assert flow["messages_meta"]["contentLength"] == 10
     assert "reverse_tunnel" in flow["comment"] or "bytes up" in flow["comment"]
     assert "work work: wiki" in command("tunnel.status")
-    with socket.create_connection(("127.0.0.1", entrance)) as client:
+    with socket.create_connection(("127.0.0.1", client_listener)) as client:
         wait_until(lambda: "to wiki" in command("tunnel.status"))
         assert command("tunnel.close", "wiki") == "closed 1"
         client.settimeout(10)
@@ -394,4 +401,4 @@ def test_in_mitmweb_a_session_is_a_flow(
     other = free_port()
     ask("/options", {"home_clients": [f"{other}=wiki"]}, "PUT")
     wait_until(lambda: curl(f"http://127.0.0.1:{other}/").status == 200)
-    assert curl(f"http://127.0.0.1:{entrance}/").code == 7
+    assert curl(f"http://127.0.0.1:{client_listener}/").code == 7

@@ -41,7 +41,7 @@ class Session:
     """An SSH session that stays open, and answers as long as it is alive."""
 
     def __init__(self, pair: Pair, sshd: Sshd) -> None:
-        command = sshd.command(pair.entrances["ssh"], "cat")
+        command = sshd.command(pair.client_listeners["ssh"], "cat")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
         assert self.says("hello")
 
@@ -65,7 +65,7 @@ def session(pair: Pair, sshd: Sshd) -> Iterator[Session]:
 
 
 def works(pair: Pair, sshd: Sshd) -> bool:
-    return sshd.run(pair.entrances["ssh"], "echo back").stdout == b"back\n"
+    return sshd.run(pair.client_listeners["ssh"], "echo back").stdout == b"back\n"
 
 
 def in_service_again(pair: Pair, sshd: Sshd) -> None:
@@ -74,7 +74,7 @@ def in_service_again(pair: Pair, sshd: Sshd) -> None:
 
 def is_refused_quickly(pair: Pair) -> bool:
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", pair.entrances["ssh"]), 5) as client:
+    with socket.create_connection(("127.0.0.1", pair.client_listeners["ssh"]), 5) as client:
         client.settimeout(5)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(100) == b""

@@ -79,7 +79,7 @@ class Terminal:
 
 
 def test_an_interactive_session(pair: Pair, sshd: Sshd) -> None:
-    terminal = Terminal(sshd.command(pair.entrances["ssh"], "/bin/sh", flags=["-tt"]))
+    terminal = Terminal(sshd.command(pair.client_listeners["ssh"], "/bin/sh", flags=["-tt"]))
     terminal.type("stty -echo; PS1='>''> '; tty; echo $((6*7))\n")
     terminal.expect(b"/dev/pts/")
     terminal.expect(b"42")
@@ -104,12 +104,12 @@ def test_an_interactive_session(pair: Pair, sshd: Sshd) -> None:
 def test_copying_there_and_back(pair: Pair, sshd: Sshd, tmp_path: Path, program: str, size: int) -> None:
     source, there, back = random_file(tmp_path / "source", size), tmp_path / "there", tmp_path / "back"
     if program == "scp":
-        sshd.copy(pair.entrances["ssh"], str(source), f":{there}")
-        sshd.copy(pair.entrances["ssh"], f":{there}", str(back))
+        sshd.copy(pair.client_listeners["ssh"], str(source), f":{there}")
+        sshd.copy(pair.client_listeners["ssh"], f":{there}", str(back))
     else:
         batch = tmp_path / "batch"
         batch.write_text(f"put {source} {there}\nget {there} {back}\n")
-        options = sshd.options(pair.entrances["ssh"], "-P")
+        options = sshd.options(pair.client_listeners["ssh"], "-P")
         line = ["sftp", "-q", "-b", str(batch), *options, sshd.target]
         subprocess.run(line, check=True, timeout=200, env=environment(), stdout=subprocess.DEVNULL)
     assert digest(there) == digest(back) == digest(source)
@@ -123,7 +123,7 @@ def test_port_forwarding_both_ways(pair: Pair, sshd: Sshd) -> None:
     flags = ["-N", "-L", f"127.0.0.1:{local}:127.0.0.1:{sshd.port}", "-o", "ExitOnForwardFailure=yes"]
     remote = free_port()
     flags += ["-R", f"127.0.0.1:{remote}:127.0.0.1:{sshd.port}"]
-    forwarding = subprocess.Popen(sshd.command(pair.entrances["ssh"], flags=flags), env=environment())
+    forwarding = subprocess.Popen(sshd.command(pair.client_listeners["ssh"], flags=flags), env=environment())
     try:
         for port in (local, remote):
             done = wait_until(lambda port=port: _echo(sshd, port), 20, "the forwarded port")  # type: ignore[misc]
@@ -146,13 +146,13 @@ def _echo(sshd: Sshd, port: int) -> bytes:
 )
 def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd, seconds: float) -> None:
     """The one that stays is silent while the others come and go."""
-    stays = Terminal(sshd.command(pair.entrances["ssh"], "/bin/sh", flags=["-tt"]))
+    stays = Terminal(sshd.command(pair.client_listeners["ssh"], "/bin/sh", flags=["-tt"]))
     stays.type("stty -echo; echo rea''dy\n")
     stays.expect(b"ready")
     data = os.urandom(MIB // 4)
 
     def session(number: int) -> bytes:
-        done = sshd.run(pair.entrances["ssh"], "cat; echo $((1000+1))", stdin=data + bytes(str(number), "ascii"))
+        done = sshd.run(pair.client_listeners["ssh"], "cat; echo $((1000+1))", stdin=data + bytes(str(number), "ascii"))
         return done.stdout
 
     until = time.monotonic() + seconds
@@ -169,5 +169,5 @@ def test_fifty_sessions_at_once_and_one_that_stays(pair: Pair, sshd: Sshd, secon
 
 
 def test_exit_codes_and_errors_come_through(pair: Pair, sshd: Sshd) -> None:
-    done = sshd.run(pair.entrances["ssh"], "echo out; echo err >&2; exit 7")
+    done = sshd.run(pair.client_listeners["ssh"], "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")

@@ -6,9 +6,9 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
 from proxy_policies.body import Tap
-from proxy_policies.cache.keeping import CodedForm
+from proxy_policies.cache.body_taps import EncodedBody
 from proxy_policies.cache.store import BytesBody
 from proxy_policies.encoding.addon import Encoding
 
@@ -25,8 +25,8 @@ class Keeper:
         self.made = b""
         self.whole = False
 
-    async def find(self, coding: str) -> CodedForm | None:
-        return CodedForm(BytesBody(self.kept)) if coding == "gzip" and self.kept is not None else None
+    async def find(self, coding: str) -> EncodedBody | None:
+        return EncodedBody(BytesBody(self.kept)) if coding == "gzip" and self.kept is not None else None
 
     def keep(self, coding: str) -> Tap | None:
         return self if self.wants else None
@@ -48,8 +48,8 @@ async def hit(keeper: Keeper, method: str = "GET", media_type: str = "text/html"
     flow.response = http.Response.make(200, PAGE, {"Content-Type": media_type, "ETag": '"v1"'})
     if method == "HEAD":
         flow.response.raw_content = b""
-    exchange.of(flow).variants = keeper
-    exchange.of(flow).content = flow.response.raw_content
+    flow_state.state_of(flow).variants = keeper
+    flow_state.state_of(flow).content = flow.response.raw_content
     if (encoding := Encoding().encode_whole(flow)) is not None:
         await encoding
     return flow
@@ -66,14 +66,14 @@ async def test_what_is_kept_is_not_encoded_again(method: str, body: bytes) -> No
     assert response_of(flow).raw_content == body
     assert response_of(flow).headers["Content-Length"] == str(len(KEPT))
     assert response_of(flow).headers["Content-Encoding"] == "gzip"
-    assert not exchange.of(flow).response_body
+    assert not flow_state.state_of(flow).response_body
     assert trace.lines(flow) == ["encoding: gzip, the client accepts it"]
 
 
 async def test_what_is_encoded_is_kept() -> None:
     keeper = Keeper()
     flow = await hit(keeper)
-    sent = await exchange.of(flow).response_body.run(PAGE)
+    sent = await flow_state.state_of(flow).response_body.run(PAGE)
     assert keeper.whole
     assert keeper.made == sent
     assert gzip.decompress(sent) == PAGE
@@ -86,11 +86,11 @@ async def test_what_is_encoded_is_kept() -> None:
 )
 async def test_what_is_not_to_be_kept(keeper: Keeper, media_type: str) -> None:
     flow = await hit(keeper, media_type=media_type)
-    assert gzip.decompress(await exchange.of(flow).response_body.run(PAGE)) == PAGE
+    assert gzip.decompress(await flow_state.state_of(flow).response_body.run(PAGE)) == PAGE
     assert keeper.made == b""
 
 
 async def test_a_head_that_nobody_encoded_yet_has_no_length() -> None:
     flow = await hit(Keeper(), "HEAD")
     assert "Content-Length" not in response_of(flow).headers
-    assert not exchange.of(flow).response_body
+    assert not flow_state.state_of(flow).response_body

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.encoding.decision import Decision, Subject, Wishes, decide
+from proxy_policies.encoding.decision import Decision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fields import Fields
 
-WISHES = Wishes(("zstd", "br", "gzip"), 1024, parse_types(TEXT_LIKE))
+WISHES = EncodingOptions(("zstd", "br", "gzip"), 1024, parse_types(TEXT_LIKE))
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
 
 
@@ -23,11 +23,11 @@ class Case:
     response: tuple[tuple[str, str], ...] = HTML
     request: tuple[tuple[str, str], ...] = (("Accept-Encoding", "gzip"),)
     length: int | None = 5000
-    wishes: Wishes = field(default=WISHES)
+    wishes: EncodingOptions = field(default=WISHES)
 
     def decide(self) -> Decision:
         return decide(
-            Subject(Fields.of(*self.request), self.status, Fields.of(*self.response), self.length), self.wishes
+            ResponseInfo(Fields.of(*self.request), self.status, Fields.of(*self.response), self.length), self.wishes
         )
 
 
@@ -83,5 +83,5 @@ lines = st.lists(
 def test_what_is_encoded_varies(
     request: list[tuple[str, str]], response: list[tuple[str, str]], status: int, length: int | None
 ) -> None:
-    decision = decide(Subject(Fields.of(*request), status, Fields.of(*response), length), WISHES)
+    decision = decide(ResponseInfo(Fields.of(*request), status, Fields.of(*response), length), WISHES)
     assert decision.varies or not decision.encodes

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.fastlane.dispatch import Dispatch
-from proxy_policies.idle import idle_without
+from proxy_policies.hook_conditions import only_if
 
 Calls = list[str]
 
@@ -165,7 +165,7 @@ def sleeper(calls: Calls) -> Any:
         name = "sleeper"
         rules: tuple[str, ...] = ()
 
-        @idle_without("rules")
+        @only_if("rules")
         def request(self, flow: object) -> None:
             if self.rules:
                 calls.append(f"sleeper.request {self.rules}")
@@ -203,7 +203,7 @@ async def an_attribute_that_another_version_lacks(
     class Renamed:
         name = "renamed"
 
-        @idle_without("rules")
+        @only_if("rules")
         def request(self, flow: object) -> None:
             calls.append("renamed.request")
 
@@ -313,7 +313,7 @@ def test_an_idle_hook_is_not_asked() -> None:
     class Promises:
         rules = ()
 
-        @idle_without("rules")
+        @only_if("rules")
         def request(self, flow: object) -> None:
             calls.append("asked")
 

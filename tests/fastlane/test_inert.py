@@ -137,11 +137,11 @@ def test_each_of_them_is_idle_at_first() -> None:
     with taddons.context(loadcore=False) as context:
         context.master.addons.add(*stock_addons())
         turns = [
-            (getattr(addon, name).__func__, is_needed and is_needed(addon))
+            (getattr(addon, name).__func__, condition and condition(addon))
             for name in ("requestheaders", "request", "responseheaders", "response", "error")
             for group in Dispatch(context.master.addons).table.turns(name)
-            for addon, function, is_needed in group
+            for addon, function, condition in group
             if function in INERT
         ]
     assert {function for function, _ in turns} == set(INERT)
-    assert not any(is_needed for _, is_needed in turns)
+    assert not any(condition for _, condition in turns)

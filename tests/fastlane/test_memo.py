@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cache.cases import KEY, NOW, asked, stored
 
-from proxy_policies.cache.answer import from_memory
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.memory import MemoryStore
-from proxy_policies.cache.purge import Selector
+from proxy_policies.cache.response import lookup_now
+from proxy_policies.cache.selectors import Selector
 from proxy_policies.fastlane.memo import HEAD_END, Memo, changing, learn, steady
 from proxy_policies.fields import Fields
 
@@ -20,7 +20,7 @@ BODY = b"0123456789" * 100
 GZIPPED = b"gzipped"
 
 
-def store_with(entry: Stored) -> MemoryStore:
+def store_with(entry: StoredResponse) -> MemoryStore:
     store = MemoryStore(1 << 20)
     store.put(entry, BODY, NOW)
     store.put_coded(entry, "gzip", GZIPPED)
@@ -29,9 +29,9 @@ def store_with(entry: Stored) -> MemoryStore:
 
 def on_the_wire(store: MemoryStore, request: Request, now: float, *lines: str, coding: str = "") -> bytes:
     """What the slow lane sends: the cache's answer, with a field more or less by other policies."""
-    ready = from_memory(store, request, now)
+    ready = lookup_now(store, request, now)
     assert ready
-    body = store.held(ready.entry, coding) if coding else ready.body
+    body = store.get_body(ready.entry, coding) if coding else ready.body
     assert body is not None
     head = [f"HTTP/1.1 {ready.head.status} OK".encode()]
     head += [name + b": " + value for name, value in ready.head.fields.raw if name != b"Content-Length"]
@@ -40,10 +40,10 @@ def on_the_wire(store: MemoryStore, request: Request, now: float, *lines: str, c
 
 
 def taught(store: MemoryStore, request: Request, now: float, *lines: str, coding: str = "") -> Memo:
-    ready = from_memory(store, request, now)
+    ready = lookup_now(store, request, now)
     assert ready
     wire = on_the_wire(store, request, now, *lines, coding=coding)
-    memo = learn(request, wire, ready, lambda ready, coding: store.held(ready.entry, coding))
+    memo = learn(request, wire, ready, lambda ready, coding: store.get_body(ready.entry, coding))
     assert memo
     return memo
 
@@ -54,7 +54,7 @@ def sent(memo: Memo, store: MemoryStore, now: float) -> bytes | None:
     return standing.head + body if standing and body is not None else None
 
 
-def entry_of(*lines: str, age: float = 0.25) -> Stored:
+def entry_of(*lines: str, age: float = 0.25) -> StoredResponse:
     return stored(*lines, size=len(BODY), age=age)
 
 
@@ -84,18 +84,18 @@ def test_writes_the_encoded_form_that_is_kept() -> None:
 @pytest.mark.parametrize("kept", [0, 1, len(BODY) - 1], ids=["no body", "one byte", "all but one byte"])
 def test_learns_nothing_from_an_answer_that_broke_off(kept: int) -> None:
     store = store_with(entry_of(FRESH))
-    ready = from_memory(store, asked(), NOW)
+    ready = lookup_now(store, asked(), NOW)
     assert ready
     wire = on_the_wire(store, asked(), NOW).removesuffix(BODY) + BODY[:kept]
-    assert learn(asked(), wire, ready, lambda ready, coding: store.held(ready.entry, coding)) is None
+    assert learn(asked(), wire, ready, lambda ready, coding: store.get_body(ready.entry, coding)) is None
 
 
 def test_learns_nothing_where_head_and_body_disagree() -> None:
     store = store_with(entry_of(FRESH))
-    ready = from_memory(store, asked(), NOW)
+    ready = lookup_now(store, asked(), NOW)
     assert ready
     wire = on_the_wire(store, asked(), NOW).replace(b"Content-Length: 1000", b"Content-Length: 1001")
-    assert learn(asked(), wire, ready, lambda ready, coding: store.held(ready.entry, coding)) is None
+    assert learn(asked(), wire, ready, lambda ready, coding: store.get_body(ready.entry, coding)) is None
 
 
 def test_learns_the_head_alone_where_that_is_all() -> None:
@@ -106,14 +106,14 @@ def test_learns_the_head_alone_where_that_is_all() -> None:
 @dataclass(frozen=True)
 class Change:
     id: str
-    entry: Stored
+    entry: StoredResponse
 
 
 CHANGES = [
     Change("another field", entry_of(FRESH, "X-New: 1")),
     Change("another status", replace(entry_of(FRESH), status=404)),
     Change("no longer fresh", entry_of("Cache-Control: max-age=0")),
-    Change("another variant", replace(entry_of(FRESH), selecting=(("accept", "=x"),))),
+    Change("another variant", replace(entry_of(FRESH), vary_key=(("accept", "=x"),))),
 ]
 
 
@@ -161,11 +161,11 @@ moments = st.floats(min_value=0, max_value=60, allow_nan=False)
 def test_nothing_changes_while_it_is_steady(age: float, lifetime: float, said: str, at: float, within: float) -> None:
     """The law the fast lane rests on: until `steady` is over, the decision and its head are the same."""
     entry = entry_of("Cache-Control: max-age=1", age=age)
-    entry = entry.changed(overrides=replace(entry.overrides, ttl=lifetime))
+    entry = entry.replace(overrides=replace(entry.overrides, ttl=lifetime))
     store, request = store_with(entry), asked(f"Cache-Control: {said}" if said else "X: y")
     now = NOW + at
     later = now + steady(entry, now) * within
-    first, second = from_memory(store, request, now), from_memory(store, request, later)
+    first, second = lookup_now(store, request, now), lookup_now(store, request, later)
     assert (first is None) == (second is None)
     if first and second:
         assert changing(first.head) == changing(second.head)
@@ -182,7 +182,7 @@ def test_a_clock_that_went_back_makes_nothing_steady() -> None:
 
 def test_the_fields_that_change_are_read_whatever_their_case() -> None:
     store = store_with(entry_of(FRESH))
-    ready = from_memory(store, asked(), NOW)
+    ready = lookup_now(store, asked(), NOW)
     assert ready
     shouting = replace(ready.head, fields=Fields((name.upper(), value) for name, value in ready.head.fields.raw))
     assert set(changing(shouting)) == {b"age", b"cache-status"}

@@ -10,14 +10,14 @@ from proxy_policies.fields import Fields
 from proxy_policies.hops.forwarding import (
     CLAIMS,
     METHOD_OVERRIDES,
-    Sender,
+    ClientInfo,
     Style,
     parse_names,
-    with_sender,
+    with_forwarded,
     without_claims,
 )
 
-CLIENT = Sender("192.0.2.1", "shop.example", "https")
+CLIENT = ClientInfo("192.0.2.1", "shop.example", "https")
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Case:
     style: Style
     after: list[tuple[str, str]]
     before: list[tuple[str, str]] = field(default_factory=list)
-    sender: Sender = CLIENT
+    sender: ClientInfo = CLIENT
     trusted: bool = False
 
 
@@ -42,20 +42,20 @@ CASES = [
         "IPv6 and a port are quoted",
         Style.FORWARDED,
         [("Forwarded", 'for="[2001:db8::1]";host="shop.example:8080";proto=http')],
-        sender=Sender("2001:DB8:0::1", "shop.example:8080", "http"),
+        sender=ClientInfo("2001:DB8:0::1", "shop.example:8080", "http"),
     ),
     Case(
         "IPv6 as it is",
         Style.X_FORWARDED,
         [("X-Forwarded-For", "2001:db8::1"), ("X-Forwarded-Proto", "http")],
-        sender=Sender("2001:db8::1", None, "http"),
+        sender=ClientInfo("2001:db8::1", None, "http"),
     ),
-    Case("no host", Style.FORWARDED, [("Forwarded", 'for="[::1]";proto=http')], sender=Sender("::1", None, "http")),
+    Case("no host", Style.FORWARDED, [("Forwarded", 'for="[::1]";proto=http')], sender=ClientInfo("::1", None, "http")),
     Case(
         "a quote in the host",
         Style.FORWARDED,
         [("Forwarded", 'for=192.0.2.1;host="a\\"b";proto=http')],
-        sender=Sender("192.0.2.1", 'a"b', "http"),
+        sender=ClientInfo("192.0.2.1", 'a"b', "http"),
     ),
     Case(
         "what a trusted client says is added to",
@@ -79,7 +79,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_with_sender(case: Case) -> None:
-    assert list(with_sender(Fields.of(*case.before), case.sender, case.style, trusted=case.trusted)) == case.after
+    assert list(with_forwarded(Fields.of(*case.before), case.sender, case.style, trusted=case.trusted)) == case.after
 
 
 ALL_CLAIMS = sorted({*CLAIMS, "X-Forwarded-For", "X-Forwarded-Anything", "X-SSL-Client-DN", "SSL-Client-Verify"})

@@ -100,7 +100,7 @@ def test_what_is_no_tunnel_or_already_decided_is_left_alone(inspection: Inspecti
 
 
 async def test_what_goes_wrong_opens_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("proxy_policies.inspection.addon.first_said", lambda _: 1 / 0)
+    monkeypatch.setattr("proxy_policies.inspection.addon.detect", lambda _: 1 / 0)
     policy = Inspection()
     with taddons.context(policy) as context:
         around = Context(tflow.tclient_conn(), context.options)

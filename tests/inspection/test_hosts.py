@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.inspection.hosts import (
-    Act,
-    Refusals,
-    Seen,
+    Action,
+    PinnedHosts,
+    Protocol,
     decide,
-    glob_meant,
+    detect_http,
     parse_glob,
     parse_hosts,
-    plain_start,
+    suggest_globs,
 )
 
 
@@ -46,7 +46,7 @@ from proxy_policies.inspection.hosts import (
     ],
 )
 def test_listing(globs: list[str], host: str, port: int, expected: bool) -> None:
-    assert parse_hosts(globs).lists(host, port) is expected
+    assert parse_hosts(globs).matches(host, port) is expected
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_parsing_raises_only_value_errors(text: str) -> None:
         return
     assert glob.host
     glob.matches("example.test", 443)
-    glob_meant(text)
+    suggest_globs(text)
 
 
 @given(st.text("[]()|\\\\^$.*+?:!/- ,a1é", max_size=24))
@@ -111,18 +111,18 @@ def test_whoever_follows_a_refusal_is_not_refused_again(text: str) -> None:
 @given(st.from_regex(r"[a-z]{1,9}(\.[a-z]{1,9}){0,3}", fullmatch=True), st.integers(1, 65535))
 def test_a_plain_host_lists_itself_alone(host: str, port: int) -> None:
     hosts = parse_hosts([f"{host}:{port}"])
-    assert hosts.lists(host.upper(), port)
-    assert not hosts.lists(f"x{host}", port)
-    assert not hosts.lists(host, port - 1)
-    assert not parse_hosts(["*", f"!{host}"]).lists(host, port)
+    assert hosts.matches(host.upper(), port)
+    assert not hosts.matches(f"x{host}", port)
+    assert not hosts.matches(host, port - 1)
+    assert not parse_hosts(["*", f"!{host}"]).matches(host, port)
 
 
 @dataclass(frozen=True)
 class Case:
     id: str
     host: str
-    seen: Seen
-    expected: Act
+    seen: Protocol
+    expected: Action
     sni: str | None = None
     globs: tuple[str, ...] = ("*.listed.test", "10.9.9.9")
     surprising: bool = False
@@ -130,62 +130,64 @@ class Case:
 
 
 CASES = [
-    Case("name not listed", "other.test", Seen.NOTHING, Act.UNTOUCHED),
-    Case("nothing listed", "10.1.1.1", Seen.NOTHING, Act.UNTOUCHED, globs=()),
-    Case("name listed, silent", "a.listed.test", Seen.NOTHING, Act.WAIT),
-    Case("name listed, no SNI", "a.listed.test", Seen.TLS, Act.OPEN),
-    Case("name listed, SNI too", "a.listed.test", Seen.TLS, Act.OPEN, "b.listed.test"),
-    Case("name listed, SNI not", "a.listed.test", Seen.TLS, Act.UNTOUCHED, "other.test", surprising=True),
-    Case("name not listed, SNI is", "other.test", Seen.TLS, Act.UNTOUCHED, "a.listed.test"),
-    Case("server first", "a.listed.test", Seen.SERVER, Act.UNTOUCHED),
-    Case("neither TLS nor HTTP", "a.listed.test", Seen.OTHER, Act.UNTOUCHED),
-    Case("HTTP", "a.listed.test", Seen.HTTP, Act.OPEN),
-    Case("address listed", "10.9.9.9", Seen.TLS, Act.OPEN, "other.test"),
-    Case("address not listed, silent", "10.1.1.1", Seen.NOTHING, Act.WAIT),
-    Case("address not listed, SNI is", "10.1.1.1", Seen.TLS, Act.OPEN, "a.listed.test"),
-    Case("address not listed, SNI not", "10.1.1.1", Seen.TLS, Act.UNTOUCHED, "other.test"),
-    Case("address not listed, no SNI", "10.1.1.1", Seen.TLS, Act.UNTOUCHED),
-    Case("address not listed, HTTP", "10.1.1.1", Seen.HTTP, Act.UNTOUCHED),
-    Case("address not listed, server first", "fe80::1%eth0", Seen.SERVER, Act.UNTOUCHED),
-    Case("redirected, silent", "10.1.1.1", Seen.NOTHING, Act.WAIT, globs=(), redirected=True),
-    Case("redirected, server first", "10.1.1.1", Seen.SERVER, Act.UNTOUCHED, globs=(), redirected=True),
-    Case("redirected, plain HTTP", "10.1.1.1", Seen.HTTP, Act.OPEN, globs=(), redirected=True),
-    Case("redirected, nothing listed", "10.1.1.1", Seen.TLS, Act.UNTOUCHED, "a.listed.test", (), redirected=True),
-    Case("redirected, SNI listed", "10.1.1.1", Seen.TLS, Act.OPEN, "a.listed.test", redirected=True),
+    Case("name not listed", "other.test", Protocol.NOTHING, Action.UNTOUCHED),
+    Case("nothing listed", "10.1.1.1", Protocol.NOTHING, Action.UNTOUCHED, globs=()),
+    Case("name listed, silent", "a.listed.test", Protocol.NOTHING, Action.WAIT),
+    Case("name listed, no SNI", "a.listed.test", Protocol.TLS, Action.OPEN),
+    Case("name listed, SNI too", "a.listed.test", Protocol.TLS, Action.OPEN, "b.listed.test"),
+    Case("name listed, SNI not", "a.listed.test", Protocol.TLS, Action.UNTOUCHED, "other.test", surprising=True),
+    Case("name not listed, SNI is", "other.test", Protocol.TLS, Action.UNTOUCHED, "a.listed.test"),
+    Case("server first", "a.listed.test", Protocol.SERVER, Action.UNTOUCHED),
+    Case("neither TLS nor HTTP", "a.listed.test", Protocol.OTHER, Action.UNTOUCHED),
+    Case("HTTP", "a.listed.test", Protocol.HTTP, Action.OPEN),
+    Case("address listed", "10.9.9.9", Protocol.TLS, Action.OPEN, "other.test"),
+    Case("address not listed, silent", "10.1.1.1", Protocol.NOTHING, Action.WAIT),
+    Case("address not listed, SNI is", "10.1.1.1", Protocol.TLS, Action.OPEN, "a.listed.test"),
+    Case("address not listed, SNI not", "10.1.1.1", Protocol.TLS, Action.UNTOUCHED, "other.test"),
+    Case("address not listed, no SNI", "10.1.1.1", Protocol.TLS, Action.UNTOUCHED),
+    Case("address not listed, HTTP", "10.1.1.1", Protocol.HTTP, Action.UNTOUCHED),
+    Case("address not listed, server first", "fe80::1%eth0", Protocol.SERVER, Action.UNTOUCHED),
+    Case("redirected, silent", "10.1.1.1", Protocol.NOTHING, Action.WAIT, globs=(), redirected=True),
+    Case("redirected, server first", "10.1.1.1", Protocol.SERVER, Action.UNTOUCHED, globs=(), redirected=True),
+    Case("redirected, plain HTTP", "10.1.1.1", Protocol.HTTP, Action.OPEN, globs=(), redirected=True),
+    Case(
+        "redirected, nothing listed", "10.1.1.1", Protocol.TLS, Action.UNTOUCHED, "a.listed.test", (), redirected=True
+    ),
+    Case("redirected, SNI listed", "10.1.1.1", Protocol.TLS, Action.OPEN, "a.listed.test", redirected=True),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_decisions(case: Case) -> None:
     decision = decide(parse_hosts(case.globs), case.host, 443, case.seen, case.sni, redirected=case.redirected)
-    assert decision.act is case.expected
-    assert decision.is_surprising is case.surprising
+    assert decision.action is case.expected
+    assert decision.worth_logging is case.surprising
     assert decision.why
 
 
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"", Seen.NOTHING),
-        (b"GE", Seen.NOTHING),
-        (b"GET / HTTP/1.1\r\n", Seen.HTTP),
-        (b"GET /", Seen.NOTHING),
-        (b"GET /" + b"a" * 70_000, Seen.OTHER),
-        (b"get http://a/ HTTP/1.0\n", Seen.HTTP),
-        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n", Seen.HTTP),
-        (b"M-SEARCH * HTTP/1.1\r\n", Seen.HTTP),
-        (b"PRI * HTTP/2.0\r\n\r\n", Seen.OTHER),
-        (b"NICK bob", Seen.OTHER),
-        (b"get key\r\n", Seen.OTHER),
-        (b"STAT /\r\n", Seen.OTHER),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", Seen.OTHER),
-        (b"EHLO\r\n", Seen.OTHER),
-        (b"\x00\x01", Seen.OTHER),
-        (b"a" * 30, Seen.OTHER),
+        (b"", Protocol.NOTHING),
+        (b"GE", Protocol.NOTHING),
+        (b"GET / HTTP/1.1\r\n", Protocol.HTTP),
+        (b"GET /", Protocol.NOTHING),
+        (b"GET /" + b"a" * 70_000, Protocol.OTHER),
+        (b"get http://a/ HTTP/1.0\n", Protocol.HTTP),
+        (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n", Protocol.HTTP),
+        (b"M-SEARCH * HTTP/1.1\r\n", Protocol.HTTP),
+        (b"PRI * HTTP/2.0\r\n\r\n", Protocol.OTHER),
+        (b"NICK bob", Protocol.OTHER),
+        (b"get key\r\n", Protocol.OTHER),
+        (b"STAT /\r\n", Protocol.OTHER),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Protocol.OTHER),
+        (b"EHLO\r\n", Protocol.OTHER),
+        (b"\x00\x01", Protocol.OTHER),
+        (b"a" * 30, Protocol.OTHER),
     ],
 )
-def test_first_bytes(data: bytes, expected: Seen) -> None:
-    assert plain_start(data) is expected
+def test_first_bytes(data: bytes, expected: Protocol) -> None:
+    assert detect_http(data) is expected
 
 
 pieces = st.lists(st.sampled_from([b"GET", b" ", b"/", b"*", b"http://a", b" HTTP/1.1", b"\r", b"\n", b"A-"]))
@@ -193,19 +195,19 @@ pieces = st.lists(st.sampled_from([b"GET", b" ", b"/", b"*", b"http://a", b" HTT
 
 @given(st.binary(max_size=60) | pieces.map(b"".join))
 def test_first_bytes_do_not_care_how_they_are_split(data: bytes) -> None:
-    whole = plain_start(data)
+    whole = detect_http(data)
     for end in range(len(data)):
-        part = plain_start(data[:end])
-        if part is not Seen.NOTHING:
-            assert plain_start(data[: end + 1]) is part
-    assert isinstance(whole, Seen)
+        part = detect_http(data[:end])
+        if part is not Protocol.NOTHING:
+            assert detect_http(data[: end + 1]) is part
+    assert isinstance(whole, Protocol)
 
 
 def test_refusals_are_forgotten_in_time() -> None:
-    refusals = Refusals()
+    refusals = PinnedHosts()
     refusals.note("Pinned.test", 443, now=100, ttl=60)
-    assert refusals.covers("pinned.test", 443, now=159)
-    assert not refusals.covers("pinned.test", 443, now=160)
-    assert not refusals.covers("pinned.test", 8443, now=101)
+    assert refusals.contains("pinned.test", 443, now=159)
+    assert not refusals.contains("pinned.test", 443, now=160)
+    assert not refusals.contains("pinned.test", 8443, now=101)
     refusals.note("other.test", 443, now=200, ttl=60)
-    assert not refusals.covers("pinned.test", 443, now=101)
+    assert not refusals.contains("pinned.test", 443, now=101)

@@ -25,7 +25,7 @@ def test_a_tunnel_is_a_flow_without_content() -> None:
         around.server = tflow.tserver_conn()
         layer = TunnelLayer(around, "not in inspect_hosts")
         assert layer.flow is None
-        assert layer.untouched
+        assert layer.is_passthrough
         layer.relayed(True, 3)
         assert layer.shown.messages == []
         known = tunnel_of(layer.shown)

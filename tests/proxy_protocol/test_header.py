@@ -14,9 +14,9 @@ from proxy_policies.proxy_protocol.header import (
     HeaderError,
     is_v1,
     length_v2,
+    parse,
     read_v1,
     read_v2,
-    split,
     write,
 )
 
@@ -98,15 +98,15 @@ def test_anything_is_a_header_or_an_error(data: bytes, start: bytes) -> None:
 @pytest.mark.parametrize("header", [data for data, _ in READ.values()], ids=READ)
 def test_taken_off_what_follows(header: bytes) -> None:
     for size in range(len(header)):
-        assert split(header[:size]) is None
+        assert parse(header[:size]) is None
     for rest in (b"", b"\n", b"GET / HTTP/1.1\r\n\r\n"):
-        assert split(header + rest) == (read(header), rest)
+        assert parse(header + rest) == (read(header), rest)
 
 
 @given(st.binary(max_size=3000), st.sampled_from([b"", b"PROXY ", SIGNATURE, SIGNATURE + b"\x21\x11"]))
 def test_taken_off_as_it_is_read(data: bytes, start: bytes) -> None:
     try:
-        found = split(start + data)
+        found = parse(start + data)
     except HeaderError:
         return
     if found is None:

@@ -15,22 +15,22 @@ from tests.relay.peers import tcp_pair
 
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.link import Counts, End, join, link
+from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_sockets, relay_streams
 from proxy_policies.relay.splice import PIPES
 
 Peer = socket.socket
-MakeEnd = Callable[[], Awaitable[tuple[End, Peer]]]
+MakeEnd = Callable[[], Awaitable[tuple[StreamEnd, Peer]]]
 
 
 @pytest.fixture
 async def make_end() -> AsyncIterator[MakeEnd]:
     """A connection to link: our side as streams, the peer's as a socket."""
-    made: list[tuple[End, Peer]] = []
+    made: list[tuple[StreamEnd, Peer]] = []
 
-    async def make() -> tuple[End, Peer]:
+    async def make() -> tuple[StreamEnd, Peer]:
         near, far = tcp_pair()
         reader, writer = await asyncio.open_connection(sock=near)
-        made.append((End(reader, writer), far))
+        made.append((StreamEnd(reader, writer), far))
         return made[-1]
 
     yield make
@@ -47,9 +47,9 @@ JOINED_WAYS = ["splice", "copy"]
 def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave only one way to carry bytes."""
     if way == "copy":
-        monkeypatch.setattr(sockets, "movers", lambda source, sink: [lambda: Copy(source, sink)])
+        monkeypatch.setattr(sockets, "transfers", lambda source, sink: [lambda: Copy(source, sink)])
     elif way == "streams":
-        monkeypatch.setattr(sockets, "carry", streams.carry)
+        monkeypatch.setattr(sockets, "copy_until_eof", streams.copy_until_eof)
 
 
 @pytest.fixture(params=WAYS)
@@ -64,8 +64,8 @@ class Link:
 
     client: Peer
     server: Peer
-    running: asyncio.Task[Counts]
-    counts: Counts
+    running: asyncio.Task[ByteCounts]
+    counts: ByteCounts
     let_go: Callable[[], Awaitable[None]]
 
 
@@ -74,7 +74,7 @@ MakeLink = Callable[..., Awaitable[Link]]
 
 async def link_streams(idle: float = 20) -> Link:
     (a, client), (b, server) = tcp_pair(), tcp_pair()
-    ends = [End(*await asyncio.open_connection(sock=sock)) for sock in (a, b)]
+    ends = [StreamEnd(*await asyncio.open_connection(sock=sock)) for sock in (a, b)]
 
     async def let_go() -> None:
         for end in ends:
@@ -82,8 +82,8 @@ async def link_streams(idle: float = 20) -> Link:
             with contextlib.suppress(OSError):
                 await end.writer.wait_closed()
 
-    counts = Counts()
-    return Link(client, server, asyncio.create_task(link(*ends, idle=idle, counts=counts)), counts, let_go)
+    counts = ByteCounts()
+    return Link(client, server, asyncio.create_task(relay_streams(*ends, idle=idle, counts=counts)), counts, let_go)
 
 
 async def join_sockets(idle: float = 20) -> Link:
@@ -93,8 +93,8 @@ async def join_sockets(idle: float = 20) -> Link:
         a.close()
         b.close()
 
-    counts = Counts()
-    return Link(client, server, asyncio.create_task(join(a, b, idle=idle, counts=counts)), counts, let_go)
+    counts = ByteCounts()
+    return Link(client, server, asyncio.create_task(relay_sockets(a, b, idle=idle, counts=counts)), counts, let_go)
 
 
 LINKS = {way: (link_streams, way) for way in WAYS} | {f"joined, {way}": (join_sockets, way) for way in JOINED_WAYS}

@@ -18,7 +18,7 @@ from tests.relay.conftest import MakeEnd
 from tests.relay.peers import receive, send, tcp_pair
 
 from proxy_policies.relay import copying, sockets, splice, streams
-from proxy_policies.relay.link import Counts, End, link
+from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_streams
 
 pytestmark = pytest.mark.timeout(60)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="splice is Linux")
@@ -32,7 +32,7 @@ class Recorder:
         for owner, name, label in (
             (splice.Splice, "drain", "splice"),
             (copying.Copy, "drain", "copy"),
-            (streams, "carry", "streams"),
+            (streams, "copy_until_eof", "streams"),
         ):
             monkeypatch.setattr(owner, name, self._wrap(getattr(owner, name), label))
 
@@ -54,7 +54,7 @@ async def exchange(make_end: MakeEnd) -> None:
     """A megabyte each way, whole."""
     (a, client), (b, server) = await make_end(), await make_end()
     up, down = random.Random(1).randbytes(1 << 20), random.Random(2).randbytes(1 << 20)
-    running = asyncio.create_task(link(a, b, idle=20))
+    running = asyncio.create_task(relay_streams(a, b, idle=20))
     _, _, got_up, got_down = await asyncio.gather(
         send(client, up, random.Random(3)), send(server, down, random.Random(4)), receive(server), receive(client)
     )
@@ -133,7 +133,7 @@ async def test_no_descriptor_left_to_duplicate(make_end: MakeEnd, used: list[str
     spare = [os.dup(0) for _ in range(200)]  # no gaps below the limit
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(spare) + 1, limits[1]))
     try:
-        running = asyncio.create_task(link(a, b, idle=20))
+        running = asyncio.create_task(relay_streams(a, b, idle=20))
         await send(client, b"up", random.Random(0))
         assert await receive(server) == b"up"
         await send(server, b"down", random.Random(0))
@@ -154,13 +154,13 @@ async def test_a_loop_that_watches_no_sockets(
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    async def made() -> tuple[End, socket.socket]:
+    async def made() -> tuple[StreamEnd, socket.socket]:
         return ends.pop()
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncio.get_running_loop(), "remove_reader", refuse)
         (a, client), (b, server) = await made(), await made()
-        running = asyncio.create_task(link(a, b, idle=20))
+        running = asyncio.create_task(relay_streams(a, b, idle=20))
         a.reader.feed_data(b"up")
         a.reader.feed_eof()
         await asyncio.sleep(0)
@@ -181,11 +181,11 @@ async def test_tls_goes_through_streams(used: list[str]) -> None:
     authority.configure_trust(client_context)
 
     near, server = tcp_pair()
-    b = End(*await asyncio.open_connection(sock=near))
-    result: asyncio.Future[Counts] = asyncio.get_running_loop().create_future()
+    b = StreamEnd(*await asyncio.open_connection(sock=near))
+    result: asyncio.Future[ByteCounts] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        result.set_result(await link(End(reader, writer), b, idle=20))
+        result.set_result(await relay_streams(StreamEnd(reader, writer), b, idle=20))
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context) as listener:
@@ -210,9 +210,9 @@ def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         made = []
 
-        async def make() -> tuple[End, socket.socket]:
+        async def make() -> tuple[StreamEnd, socket.socket]:
             near, far = tcp_pair()
-            made.append((End(*await asyncio.open_connection(sock=near)), far))
+            made.append((StreamEnd(*await asyncio.open_connection(sock=near)), far))
             return made[-1]
 
         await exchange(make)
@@ -229,12 +229,12 @@ def test_idle_pipes_are_bounded() -> None:
     if not hasattr(os, "splice"):
         pytest.skip("no splice")
     pipes = splice.Pipes()
-    taken = [pipes.take() for _ in range(splice.SPARE + 5)]
+    taken = [pipes.acquire() for _ in range(splice.MAX_POOLED + 5)]
     for pipe in taken:
-        pipes.give(pipe)
-    assert sum(_is_open(pipe.exit) for pipe in taken) == splice.SPARE
+        pipes.release(pipe)
+    assert sum(_is_open(pipe.read_fd) for pipe in taken) == splice.MAX_POOLED
     pipes.close()
-    assert not any(_is_open(pipe.exit) for pipe in taken)
+    assert not any(_is_open(pipe.read_fd) for pipe in taken)
 
 
 def _is_open(descriptor: int) -> bool:
@@ -248,5 +248,5 @@ def _is_open(descriptor: int) -> bool:
 def test_movers_are_in_the_order_of_their_speed() -> None:
     near, far = tcp_pair()
     with near, far:
-        makers = sockets.movers(near, far)
+        makers = sockets.transfers(near, far)
         assert isinstance(makers[-1](), copying.Copy)

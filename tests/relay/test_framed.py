@@ -15,12 +15,12 @@ import pytest
 import trustme
 
 from proxy_policies.relay import framed as framed_module
-from proxy_policies.relay import scratch
+from proxy_policies.relay import read_buffer
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.frames import Kind, frame
-from proxy_policies.relay.link import Counts
+from proxy_policies.relay.link import ByteCounts
 from proxy_policies.relay.tls import Tls
-from proxy_policies.relay.transports import link
+from proxy_policies.relay.transports import relay_transports
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -124,7 +124,7 @@ async def test_a_reset_says_why(make_pair: MakePair) -> None:
 
 @pytest.mark.parametrize(
     "wire",
-    [frame(20, b"a message in a stream"), frame(Kind.BYE), bytes((9, 255, 255, 255))],
+    [frame(20, b"a message in a stream"), frame(Kind.CLOSE_ACK), bytes((9, 255, 255, 255))],
     ids=["message", "early bye", "too long"],
 )
 async def test_what_has_no_place_in_a_stream(make_pair: MakePair, wire: bytes) -> None:
@@ -157,11 +157,11 @@ async def test_a_connection_lost_before_it_became_a_stream(make_pair: MakePair) 
 
 async def test_a_silent_peer_is_given_up_and_a_pinging_one_is_not(make_pair: MakePair) -> None:
     a, b = await make_pair()
-    a.start_heart(0.1, 0.4)
-    b.start_heart(0.1, 0.4)
+    a.start_keepalive(0.1, 0.4)
+    b.start_keepalive(0.1, 0.4)
     await asyncio.sleep(1)
     assert not a.is_closing()
-    b._heart = None  # it stops to ping
+    b._keepalive = None  # it stops to ping
     with pytest.raises(ConnectionResetError, match=r"silent for 0\.4 s"):
         async with asyncio.timeout(5):
             await a.receive()
@@ -221,7 +221,9 @@ async def test_link_carries_both_ways_and_counts(make_pair: MakePair) -> None:
     a, b = await make_pair()
     far, service = await bare_pair()
     tapped: list[tuple[bool, int]] = []
-    links = asyncio.gather(link(near, a, tap=lambda up, data: tapped.append((up, len(data)))), link(b, far))
+    links = asyncio.gather(
+        relay_transports(near, a, tap=lambda up, data: tapped.append((up, len(data)))), relay_transports(b, far)
+    )
     up, down = random.Random(3).randbytes(5 * MIB), random.Random(4).randbytes(4 * MIB + 1)
     got_down, got_up = await asyncio.gather(exchange(client, up), exchange(service, down))
     assert (got_up == up, got_down == down) == (True, True)
@@ -238,13 +240,13 @@ async def test_a_slow_peer_costs_another_buffer_only_where_one_is_kept(make_pair
     near, client = await bare_pair()
     a, b = await make_pair()
     reader, _kept = open_streams(b)
-    linking = asyncio.ensure_future(link(near, a))
-    before, data = scratch.view().obj, random.Random(5).randbytes(16 * MIB)
+    linking = asyncio.ensure_future(relay_transports(near, a))
+    before, data = read_buffer.view().obj, random.Random(5).randbytes(16 * MIB)
     sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, data))
     while not a.get_write_buffer_size():  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     is_copied = isinstance(a.lower, Tls)
-    assert (scratch.view().obj is before) == is_copied
+    assert (read_buffer.view().obj is before) == is_copied
     assert await reader.readexactly(len(data)) == data
     await sending
     client.close()
@@ -257,8 +259,8 @@ async def test_link_ends_with_either_side(make_pair: MakePair) -> None:
     near, client = await bare_pair()
     a, b = await make_pair()
     reader, _ = open_streams(b)
-    counts = Counts()
-    linking = asyncio.ensure_future(link(near, a, counts=counts))
+    counts = ByteCounts()
+    linking = asyncio.ensure_future(relay_transports(near, a, counts=counts))
     await asyncio.get_running_loop().sock_sendall(client, b"x")
     assert await reader.readexactly(1) == b"x"
     b.reset("enough")
@@ -272,7 +274,7 @@ async def test_a_cancelled_link_breaks_both_off(make_pair: MakePair) -> None:
     near, client = await bare_pair()
     a, b = await make_pair()
     reader, _ = open_streams(b)
-    linking = asyncio.ensure_future(link(near, a))
+    linking = asyncio.ensure_future(relay_transports(near, a))
     await asyncio.sleep(0.01)
     linking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -289,6 +291,6 @@ async def test_link_takes_connections_that_are_gone_already(make_pair: MakePair)
     b.abort()
     with pytest.raises(ConnectionResetError):
         await a.receive()
-    counts = await link(near, a)
+    counts = await relay_transports(near, a)
     assert counts.error
     client.close()

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.relay.frames import LIMIT, LONGEST, Beat, FrameError, Heart, Kind, Parser, frame, head
+from proxy_policies.relay.frames import (
+    LIMIT,
+    LONGEST,
+    FrameError,
+    Keepalive,
+    KeepaliveAction,
+    Kind,
+    Parser,
+    frame,
+    head,
+)
 
 FRAMES = st.lists(st.tuples(st.integers(0, 30), st.binary(max_size=40)), max_size=8)
 
@@ -71,24 +81,24 @@ def test_a_payload_too_long_to_say() -> None:
         head(Kind.DATA, LONGEST + 1)
 
 
-def heart() -> Heart:
-    return Heart(interval=4, patience=12, heard=100, spoke=100)
+def heart() -> Keepalive:
+    return Keepalive(interval=4, timeout=12, heard=100, spoke=100)
 
 
 def test_heart_pings_after_an_interval_of_saying_nothing() -> None:
     h = heart()
-    assert h.beat(103, heard=False, spoke=False) is Beat.REST
-    assert h.beat(104, heard=False, spoke=False) is Beat.PING
-    assert h.beat(105, heard=False, spoke=False) is Beat.REST
-    assert h.beat(108, heard=False, spoke=True) is Beat.REST
-    assert h.beat(111.9, heard=False, spoke=False) is Beat.REST
+    assert h.beat(103, heard=False, spoke=False) is KeepaliveAction.REST
+    assert h.beat(104, heard=False, spoke=False) is KeepaliveAction.PING
+    assert h.beat(105, heard=False, spoke=False) is KeepaliveAction.REST
+    assert h.beat(108, heard=False, spoke=True) is KeepaliveAction.REST
+    assert h.beat(111.9, heard=False, spoke=False) is KeepaliveAction.REST
 
 
 def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
     h = heart()
-    assert h.beat(111.9, heard=False, spoke=True) is Beat.REST
-    assert h.beat(112, heard=False, spoke=True) is Beat.LOST
+    assert h.beat(111.9, heard=False, spoke=True) is KeepaliveAction.REST
+    assert h.beat(112, heard=False, spoke=True) is KeepaliveAction.LOST
     h = heart()
-    assert h.beat(112, heard=True, spoke=True) is Beat.REST
-    assert h.beat(123, heard=False, spoke=True) is Beat.REST
-    assert h.beat(124, heard=False, spoke=True) is Beat.LOST
+    assert h.beat(112, heard=True, spoke=True) is KeepaliveAction.REST
+    assert h.beat(123, heard=False, spoke=True) is KeepaliveAction.REST
+    assert h.beat(124, heard=False, spoke=True) is KeepaliveAction.LOST

@@ -16,7 +16,7 @@ from tests.relay.peers import receive, reset, send, send_until_full, tcp_pair
 
 from proxy_policies.relay import sockets
 from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.link import join
+from proxy_policies.relay.link import relay_sockets
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -45,7 +45,7 @@ def make_pair() -> Iterator[MakePair]:
 async def test_what_was_read_before_comes_first(make_pair: MakePair) -> None:
     (a, client), (b, server) = make_pair(), make_pair()
     rest = bytes(range(256)) * 30_000  # more than the sink takes at once
-    running = asyncio.create_task(join(a, b, rest=rest, idle=20))
+    running = asyncio.create_task(relay_sockets(a, b, rest=rest, idle=20))
     await send(client, b"late", random.Random(1))
     await send(server, b"", random.Random(2))
     assert await receive(server) == rest + b"late"
@@ -59,13 +59,13 @@ async def test_a_sink_that_is_gone_before_the_rest_is_sent(make_pair: MakePair) 
     await asyncio.sleep(0.05)  # until the reset has arrived, and the error been taken
     b.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     client.shutdown(socket.SHUT_WR)
-    counts = await join(a, b, rest=b"hello", idle=20)
+    counts = await relay_sockets(a, b, rest=b"hello", idle=20)
     assert (counts.up, counts.down) == (0, 0)
 
 
 async def test_cancelling_leaves_the_loop_watching_nothing(make_pair: MakePair) -> None:
     (a, client), (b, _) = make_pair(), make_pair()
-    running = asyncio.create_task(join(a, b, idle=20))
+    running = asyncio.create_task(relay_sockets(a, b, idle=20))
     await send_until_full(client)  # bytes are held when the end comes
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -89,7 +89,7 @@ async def test_a_kernel_that_refuses_to_splice(make_pair: MakePair, monkeypatch:
     monkeypatch.setattr(os, "splice", refusing)
     (a, client), (b, server) = make_pair(), make_pair()
     before = open_descriptors()
-    running = asyncio.create_task(join(a, b, idle=20))
+    running = asyncio.create_task(relay_sockets(a, b, idle=20))
     await asyncio.gather(send(client, b"up" * 300_000, random.Random(5)), send(server, b"", random.Random(6)))
     assert await receive(server) == b"up" * 300_000
     assert (await running).error == ""
@@ -99,8 +99,8 @@ async def test_a_kernel_that_refuses_to_splice(make_pair: MakePair, monkeypatch:
 async def test_bites_that_are_swallowed_bit_by_bit(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left of a bite when a turn is over goes on, though nothing more comes."""
     (a, client), (b, server) = make_pair(), make_pair()
-    monkeypatch.setattr(sockets, "movers", lambda source, sink: [lambda: Copy(source, Sipping(sink))])  # type: ignore[arg-type]
-    running = asyncio.create_task(join(a, b, idle=5))
+    monkeypatch.setattr(sockets, "transfers", lambda source, sink: [lambda: Copy(source, Sipping(sink))])  # type: ignore[arg-type]
+    running = asyncio.create_task(relay_sockets(a, b, idle=5))
     await asyncio.get_running_loop().sock_sendall(client, b"0123456789" * 3)
     got = b""
     async with asyncio.timeout(4):

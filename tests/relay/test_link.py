@@ -10,7 +10,7 @@ import pytest
 from tests.relay.conftest import MakeEnd, MakeLink, open_descriptors
 from tests.relay.peers import MIB, digest, receive, reset, send, send_until_full
 
-from proxy_policies.relay.link import link
+from proxy_policies.relay.link import relay_streams
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,7 +37,7 @@ async def test_what_was_read_or_written_before_comes_first(make_end: MakeEnd, wa
         await asyncio.sleep(0)
     a.prefix = b"prefix"
     b.writer.write(b"w" * (8 * MIB))  # more than the socket takes: part of it still waits in the transport
-    running = asyncio.create_task(link(a, b, idle=20))
+    running = asyncio.create_task(relay_streams(a, b, idle=20))
     await asyncio.gather(send(client, b"late", random.Random(1)), send(server, b"", random.Random(2)))
     got = await receive(server)
     assert got == b"w" * (8 * MIB) + b"prefix" + early + b"late"
@@ -64,7 +64,7 @@ async def test_a_sink_that_does_not_read_holds_its_source_up_alone(make_link: Ma
 async def test_the_other_direction_flows_while_one_is_stuck(make_end: MakeEnd, way: str) -> None:
     (a, client), (b, server) = await make_end(), await make_end()
     a.writer.write(bytes(16 * MIB))  # the client reads none of it yet
-    running = asyncio.create_task(link(a, b, idle=20))
+    running = asyncio.create_task(relay_streams(a, b, idle=20))
     await send(client, b"up" * 500_000, random.Random(3))
     assert await receive(server) == b"up" * 500_000
     server.shutdown(socket.SHUT_WR)

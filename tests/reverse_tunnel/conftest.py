@@ -16,7 +16,7 @@ from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.services import Entrance, HomeAt, Service
+from proxy_policies.reverse_tunnel.services import ClientListener, HomeAt, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -68,11 +68,13 @@ class Tunnel:
         self.home_config = replace(self.home_config, **changes)
         await self.home.apply(self.home_config)
 
-    async def entrance(self, service: str, work: str = "") -> Address:
+    async def client_listener(self, service: str, work: str = "") -> Address:
         """Open an entrance at home; returns its address."""
-        entrance = Entrance(("127.0.0.1", free_port()), service, work)
-        await self.start_home(entrances={**self.home_config.entrances, entrance.address: entrance})
-        return entrance.address
+        client_listener = ClientListener(("127.0.0.1", free_port()), service, work)
+        await self.start_home(
+            client_listeners={**self.home_config.client_listeners, client_listener.address: client_listener}
+        )
+        return client_listener.address
 
     async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> Work:
         """Start a work; `services` are addresses by name."""

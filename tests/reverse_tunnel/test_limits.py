@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import limits, options
 from proxy_policies.reverse_tunnel.limits import (
-    Gate,
     Guesses,
+    HandshakeLimiter,
     Limits,
-    Pacer,
-    Sessions,
+    RateLimiter,
+    SessionLimiter,
     Throttles,
     network_of,
     retry_delay,
@@ -31,7 +31,7 @@ def test_retries_come_later_and_later_up_to_a_bound(failures: int, chance: float
 
 
 def test_sessions_are_bounded_per_service_and_per_client() -> None:
-    sessions = Sessions(Limits(service=2, client=1))
+    sessions = SessionLimiter(Limits(service=2, client=1))
     sessions.enter("ssh", "a")
     with pytest.raises(Refusal, match="client a has 1"):
         sessions.enter("wiki", "a")
@@ -47,13 +47,13 @@ def test_sessions_are_bounded_per_service_and_per_client() -> None:
 
 
 def test_without_limits_everybody_may() -> None:
-    sessions = Sessions()
+    sessions = SessionLimiter()
     for _ in range(1000):
         sessions.enter("ssh", "a")
 
 
 def test_the_proxy_itself_is_no_client_but_uses_a_service() -> None:
-    sessions = Sessions(Limits(service=3, client=1))
+    sessions = SessionLimiter(Limits(service=3, client=1))
     for _ in range(3):
         sessions.enter("wiki", "")
     with pytest.raises(Refusal, match="wiki has 3"):
@@ -63,7 +63,7 @@ def test_the_proxy_itself_is_no_client_but_uses_a_service() -> None:
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 3)), min_size=1))
 def test_a_paced_stream_keeps_to_its_rate(reads: list[tuple[int, float]]) -> None:
     rate, now, total = 1000, 0.0, 0
-    pacer = Pacer(rate, now)
+    pacer = RateLimiter(rate, now)
     for size, idle in reads:
         now += idle
         total += size
@@ -72,7 +72,7 @@ def test_a_paced_stream_keeps_to_its_rate(reads: list[tuple[int, float]]) -> Non
 
 
 def test_pacing_does_not_slow_the_slow() -> None:
-    pacer = Pacer(1000, 0)
+    pacer = RateLimiter(1000, 0)
     assert [pacer.pause(100, t) for t in range(1, 20)] == [0] * 19
 
 
@@ -83,7 +83,7 @@ def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
 
 def test_over_the_bound_of_a_network_its_oldest_goes() -> None:
     """Never the newcomer: who fills the places from work's own address does not keep work out."""
-    gate = Gate(total=10, per_network=2)
+    gate = HandshakeLimiter(total=10, per_network=2)
     first, _ = gate.enter("a")
     second, _ = gate.enter("a")
     other, evicted = gate.enter("b")
@@ -98,7 +98,7 @@ def test_over_the_bound_of_a_network_its_oldest_goes() -> None:
 
 
 def test_over_the_total_the_oldest_of_the_most_crowded_network_goes() -> None:
-    gate = Gate(total=4, per_network=3)
+    gate = HandshakeLimiter(total=4, per_network=3)
     gate.enter("a")
     crowd = [gate.enter("b")[0] for _ in range(3)]
     assert gate.enter("c")[1] == crowd[0]
@@ -109,7 +109,7 @@ def test_over_the_total_the_oldest_of_the_most_crowded_network_goes() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=60))
 def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int]]) -> None:
-    gate, inside = Gate(total=5, per_network=2), list[int]()
+    gate, inside = HandshakeLimiter(total=5, per_network=2), list[int]()
     for address, expected in comings:
         number, evicted = gate.enter(address, expected)
         inside = [n for n in inside if n != evicted] + [number]

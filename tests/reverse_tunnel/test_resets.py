@@ -50,11 +50,11 @@ class Session:
             await over.wait()
 
         await self.tunnel.start_home(credentials=credentials[0], limits=Limits(rate=rate))
-        entrance = await self.tunnel.entrance("it")
+        client_listener = await self.tunnel.client_listener("it")
         self.work = await self.tunnel.start_work(
             services={"it": await self.tunnel.serve(serve)}, credentials=credentials[1]
         )
-        self.client = await connect(entrance)
+        self.client = await connect(client_listener)
         self.service = await came
         for (_, writer), (reader, _) in ((self.client, self.service), (self.service, self.client)):
             writer.write(b"hello")
@@ -80,7 +80,7 @@ async def test_a_reset(session: Session, breaks: str, moment: str) -> None:
         await broken[0].readexactly(1000)
     break_off(broken[1])
     assert await end_of(other[0]) == "reset"
-    await eventually(lambda: not list(session.tunnel.home.visits))
+    await eventually(lambda: not list(session.tunnel.home.sessions))
 
 
 @pytest.mark.parametrize("first", ["client", "service"])
@@ -91,7 +91,7 @@ async def test_a_half_close(session: Session, first: str) -> None:
     other[1].write(b"answer" * 100_000)
     other[1].write_eof()
     assert await one[0].read() == b"answer" * 100_000
-    await eventually(lambda: not list(session.tunnel.home.visits))
+    await eventually(lambda: not list(session.tunnel.home.sessions))
 
 
 @pytest.mark.parametrize("ends", ["home", "work", "session", "data connection"])
@@ -103,7 +103,7 @@ async def test_whoever_ends_in_mid_stream(session: Session, ends: str) -> None:
         case "work":
             await session.work.close()
         case "session":
-            assert tunnel.home.visits.close("all") == 1
+            assert tunnel.home.sessions.close("all") == 1
         case "data connection":
             for task in session.work._data._tasks:
                 task.cancel()
@@ -113,7 +113,7 @@ async def test_whoever_ends_in_mid_stream(session: Session, ends: str) -> None:
 
 async def test_a_client_that_is_refused_is_reset(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    reader, _ = await connect(await tunnel.entrance("nothing"))
+    reader, _ = await connect(await tunnel.client_listener("nothing"))
     assert await end_of(reader) == "reset"
 
 

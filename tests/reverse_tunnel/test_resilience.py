@@ -13,6 +13,7 @@ from tests.reverse_tunnel.conftest import BEAT, Middle, Tunnel, ask, connect, ec
 
 from proxy_policies.relay.frames import Kind, Parser
 from proxy_policies.reverse_tunnel import connections, home, limits
+from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.handshake import MISSES
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
@@ -26,7 +27,6 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.session import Call
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -44,28 +44,28 @@ async def middle(tunnel: Tunnel) -> Middle:
 
 
 async def test_a_path_that_dies_silently_is_noticed_on_both_sides(tunnel: Tunnel, middle: Middle) -> None:
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     work = await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=2)
-    idle_reader, idle_writer = await connect(entrance)
+    idle_reader, idle_writer = await connect(client_listener)
     idle_writer.write(b"x")
     assert await idle_reader.readexactly(1) == b"x"
     middle.freeze()
     began = asyncio.get_running_loop().time()
     with contextlib.suppress(ConnectionResetError):
         assert await idle_reader.read() == b""  # an idle data connection is given up as well
-    await eventually(lambda: not list(tunnel.home.works) and not work.home and not list(tunnel.home.visits))
+    await eventually(lambda: not list(tunnel.home.works) and not work.home and not list(tunnel.home.sessions))
     assert asyncio.get_running_loop().time() - began < NOTICED + 2
     with pytest.raises(Refusal, match="no work connected"):
-        await tunnel.home.open(Call("echo"))
+        await tunnel.home.open(OpenRequest("echo"))
     idle_writer.close()
     middle.close()
 
 
 async def test_idle_connections_live_on_as_long_as_they_like(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     await asyncio.sleep(2.5 * NOTICED)
     writer.write(b"still here")
     assert await reader.readexactly(10) == b"still here"
@@ -87,10 +87,10 @@ async def test_a_reader_that_pauses_is_no_dead_peer_and_stops_the_sender(tunnel:
         writer.write_eof()
 
     await tunnel.start_home()
-    entrance = await tunnel.entrance("pour")
+    client_listener = await tunnel.client_listener("pour")
     await tunnel.start_work(services={"pour": await tunnel.serve(pour)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await asyncio.sleep(2.5 * NOTICED)
     stuck = sent
@@ -111,9 +111,9 @@ async def test_a_slow_reader_gets_everything_after_the_service_has_gone(tunnel: 
         writer.write_eof()
 
     await tunnel.start_home()
-    entrance = await tunnel.entrance("answer")
+    client_listener = await tunnel.client_listener("answer")
     await tunnel.start_work(services={"answer": await tunnel.serve(answer)})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     writer.write_eof()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     await asyncio.sleep(4)  # longer than anybody waits for a last frame to go out
@@ -126,10 +126,10 @@ async def test_a_new_command_connection_replaces_the_old_and_sessions_live_on(
     tunnel: Tunnel, caplog: pytest.LogCaptureFixture
 ) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     service = await tunnel.serve(echo)
     first = await tunnel.start_work(services={"echo": service})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     writer.write(b"a")
     assert await reader.readexactly(1) == b"a"
     with caplog.at_level(logging.INFO):
@@ -138,14 +138,14 @@ async def test_a_new_command_connection_replaces_the_old_and_sessions_live_on(
     assert "replaced" in first._trouble
     writer.write(b"b")
     assert await reader.readexactly(1) == b"b"
-    assert await ask(entrance, b"c") == b"c"
+    assert await ask(client_listener, b"c") == b"c"
     writer.close()
     assert "disconnected" not in caplog.text
 
 
 async def test_home_starts_again_and_work_comes_back(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     work = await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     config = tunnel.home_config
     with caplog.at_level(logging.INFO):
@@ -154,37 +154,37 @@ async def test_home_starts_again_and_work_comes_back(tunnel: Tunnel, caplog: pyt
         await asyncio.sleep(1)
         await tunnel.home.apply(config)
         await eventually(lambda: work.home)
-    assert await ask(entrance, b"again") == b"again"
+    assert await ask(client_listener, b"again") == b"again"
     warnings = [r.message for r in caplog.records if r.message.startswith("work: no connection")]
     assert len(warnings) <= 2  # the end, then "refused": once each, however often it tried
 
 
 async def test_spares_save_a_round_trip_and_are_replaced(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=2)
     (work,) = tunnel.home.works
     await eventually(lambda: len(work.spares) == 2)
     spares = list(work.spares)
-    assert await ask(entrance, b"by a spare") == b"by a spare"
+    assert await ask(client_listener, b"by a spare") == b"by a spare"
     await eventually(lambda: len(work.spares) == 2)
     assert spares[1] in work.spares
     assert spares[0] not in work.spares
     for spare in list(work.spares):
         spare.lower.abort()
-    assert await ask(entrance, b"when they are cut") == b"when they are cut"
+    assert await ask(client_listener, b"when they are cut") == b"when they are cut"
     await eventually(lambda: len(work.spares) == 2)
     assert not work.session.tickets
 
 
 async def test_a_spare_cut_without_a_word_costs_one_more_try(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     work_end = await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=1)
     (work,) = tunnel.home.works
     await eventually(lambda: len(work.spares) == 1)
     await work_end._data.cancel()  # work drops its end; home may not know yet
-    assert await ask(entrance, b"hello") == b"hello"
+    assert await ask(client_listener, b"hello") == b"hello"
 
 
 async def test_two_machines_of_one_name_do_not_take_the_place_from_each_other(
@@ -258,7 +258,7 @@ class BadWork:
         parser = Parser()
         while data := await reader.read(1 << 16):
             for kind, payload in parser.feed(data):
-                if kind > Kind.BYE and isinstance(begin := decode(kind, payload), Begin):
+                if kind > Kind.CLOSE_ACK and isinstance(begin := decode(kind, payload), Begin):
                     self.asked += 1
                     await self._answer(begin)
 
@@ -281,11 +281,11 @@ async def test_another_work_s_turn(tunnel: Tunnel, monkeypatch: pytest.MonkeyPat
     """Of two works with a service the next is tried, and clients are sent there first from then on."""
     monkeypatch.setattr(home, "FAIL_OVER", 1.0)
     await tunnel.start_home()
-    entrance = await tunnel.entrance("ssh")
+    client_listener = await tunnel.client_listener("ssh")
     async with BadWork(tunnel, "bad", way) as bad:
         await tunnel.start_work("good", services={"ssh": await tunnel.serve(echo)}, spares=0)
         for _ in range(3):
-            assert await ask(entrance, b"hello") == b"hello"
+            assert await ask(client_listener, b"hello") == b"hello"
         assert 1 <= bad.asked <= 3
 
 
@@ -294,5 +294,5 @@ async def test_one_client_makes_few_requests(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     async with BadWork(tunnel, "bad", "closes") as bad:
         with pytest.raises(Refusal, match="opens data connections that end at once"):
-            await tunnel.home.open(Call("ssh"))
+            await tunnel.home.open(OpenRequest("ssh"))
         assert bad.asked == 3

@@ -16,6 +16,7 @@ from tests.reverse_tunnel.conftest import BEAT, Tunnel, ask, connect, echo, even
 
 from proxy_policies.relay.frames import Kind, Parser, frame, head
 from proxy_policies.reverse_tunnel import certificates, home, identity
+from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, new_token
 from proxy_policies.reverse_tunnel.messages import (
     Claim,
     Hello,
@@ -28,7 +29,6 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.session import Call, new_token
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -81,14 +81,14 @@ GARBAGE: dict[str, bytes] = {
 async def test_garbage_is_closed_fast_and_harms_nobody(
     tunnel: Tunnel, folders: dict[str, Path], garbage: bytes, tls: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(home, "PROVE_WITHIN", 0.5)
+    monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.5)
     if tls:
         await tunnel.start_home(credentials=identity.load("home", str(folders["paris"]), ""))
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     credentials = identity.load("work", str(folders["office"]), "") if tls else identity.NO_CREDENTIALS
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=credentials)
-    client, client_writer = await connect(entrance)
+    client, client_writer = await connect(client_listener)
     client_writer.write(b"a")
     assert await client.readexactly(1) == b"a"
     reader, writer = await connect(tunnel.trunk)
@@ -105,7 +105,7 @@ async def test_garbage_is_closed_fast_and_harms_nobody(
 
 async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not make it longer."""
-    monkeypatch.setattr(home, "PROVE_WITHIN", 0.3)
+    monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.3)
     await tunnel.start_home()
     reader, writer = await connect(tunnel.trunk)
     with contextlib.suppress(ConnectionError):
@@ -128,7 +128,7 @@ async def _ended(reader: asyncio.StreamReader, within: float) -> bool:
 
 async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     flood = []
     for _ in range(400):
@@ -138,7 +138,7 @@ async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) 
             sock.connect(tunnel.trunk)
         flood.append(sock)
     for n in range(20):
-        assert await ask(entrance, b"%d" % n) == b"%d" % n
+        assert await ask(client_listener, b"%d" % n) == b"%d" % n
         assert len(tunnel.home._gate) <= 16 + tunnel.home.works.awaited
     for sock in flood:
         sock.close()
@@ -210,10 +210,10 @@ async def test_guesses_at_the_secret_take_time_and_few_lines(tunnel: Tunnel, cap
 async def test_what_a_peer_says_is_escaped_in_the_log(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
     forged = "x\x1b[2Jy\nhome: work office connected from 192.0.2.7\x9b\u202e"
     await tunnel.start_home()
-    entrance = await tunnel.entrance("ssh")
+    client_listener = await tunnel.client_listener("ssh")
     async with FakeWork(tunnel) as office:
         for answer in (encode(Refuse(Reason.REFUSED, forged)), frame(Kind.RST, forged.encode())):
-            asking = asyncio.create_task(ask(entrance, b""))
+            asking = asyncio.create_task(ask(client_listener, b""))
             begin = await plain(office)
             _, writer = await connect(tunnel.trunk)
             writer.write(encode(Claim("office", begin.token)) + answer)
@@ -263,7 +263,7 @@ class FakeWork:
 async def test_a_token_is_for_one_connection_of_one_work(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     async with FakeWork(tunnel) as office, FakeWork(tunnel, "lab"):
-        opening = asyncio.create_task(tunnel.home.open(Call("ssh"), "office"))
+        opening = asyncio.create_task(tunnel.home.open(OpenRequest("ssh"), "office"))
         begin = await plain(office)
         other = await lead(tunnel, Claim("lab", begin.token))
         assert isinstance(other, Refuse)
@@ -279,11 +279,11 @@ async def test_a_token_is_for_one_connection_of_one_work(tunnel: Tunnel) -> None
 
 
 async def test_a_work_that_never_opens_its_data_connection(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home, "OPEN_WITHIN", 0.2)
+    monkeypatch.setattr(home, "OPEN_TIMEOUT", 0.2)
     await tunnel.start_home()
     async with FakeWork(tunnel) as office:
         with pytest.raises(Refusal, match="timed out: ssh did not answer within"):
-            await tunnel.home.open(Call("ssh"), "office")
+            await tunnel.home.open(OpenRequest("ssh"), "office")
         begin = await plain(office)
         late = await lead(tunnel, Claim("office", begin.token))
         assert isinstance(late, Refuse)

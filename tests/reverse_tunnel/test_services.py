@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import services as grammar
-from proxy_policies.reverse_tunnel.services import Entrance, Service
+from proxy_policies.reverse_tunnel.services import ClientListener, Service
 
 GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "port": (grammar.parse_address, "9000", ("127.0.0.1", 9000)),
@@ -27,11 +27,11 @@ GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "home by name": (grammar.parse_home, "paris@[::1]:9000", grammar.HomeAt(("::1", 9000), "paris")),
     "service": (grammar.parse_services, ["ssh=student00:22"], {"ssh": Service("ssh", ("student00", 22))}),
     "proxied": (grammar.parse_services, ["w=[::1]:80,proxy"], {"w": Service("w", ("::1", 80), True)}),
-    "client": (grammar.parse_clients, ["9001=ssh"], {("127.0.0.1", 9001): Entrance(("127.0.0.1", 9001), "ssh")}),
+    "client": (grammar.parse_clients, ["9001=ssh"], {("127.0.0.1", 9001): ClientListener(("127.0.0.1", 9001), "ssh")}),
     "client of a work": (
         grammar.parse_clients,
         ["0.0.0.0:9002=wiki@office"],
-        {("0.0.0.0", 9002): Entrance(("0.0.0.0", 9002), "wiki", "office")},
+        {("0.0.0.0", 9002): ClientListener(("0.0.0.0", 9002), "wiki", "office")},
     ),
 }
 

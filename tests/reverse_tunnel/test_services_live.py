@@ -15,10 +15,10 @@ from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
 from proxy_policies.reverse_tunnel import connections
+from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.limits import Limits
 from proxy_policies.reverse_tunnel.messages import Reason, Refusal
-from proxy_policies.reverse_tunnel.services import Entrance, Service, parse_allow
-from proxy_policies.reverse_tunnel.session import Call
+from proxy_policies.reverse_tunnel.services import ClientListener, Service, parse_allow
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 
 pytestmark = pytest.mark.timeout(60)
@@ -37,7 +37,7 @@ def saying(text: bytes) -> Handler:
 
 async def refusal(tunnel: Tunnel, service: str, work: str = "") -> Refusal:
     with pytest.raises(Refusal) as refused:
-        await tunnel.home.open(Call(service), work)
+        await tunnel.home.open(OpenRequest(service), work)
     return refused.value
 
 
@@ -54,7 +54,7 @@ async def test_many_services_and_many_works(tunnel: Tunnel) -> None:
         ("wiki", ""): b"a",
     }
     for (service, work), answer in cases.items():
-        assert await ask(await tunnel.entrance(service, work), b"") == answer
+        assert await ask(await tunnel.client_listener(service, work), b"") == answer
 
 
 async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
@@ -68,9 +68,9 @@ async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFi
     refused = await refusal(tunnel, "wiki")
     assert refused.reason is Reason.REFUSED
     assert f"127.0.0.1:{closed}" in refused.text
-    entrance = await tunnel.entrance("wiki")
+    client_listener = await tunnel.client_listener("wiki")
     with caplog.at_level(logging.INFO), pytest.raises(ConnectionResetError):
-        await ask(entrance, b"")
+        await ask(client_listener, b"")
     lines = [r.message for r in caplog.records if "home: refused" in r.message]
     assert len(lines) == 1
     assert "to wiki: service refused" in lines[0]
@@ -95,10 +95,10 @@ async def test_a_service_that_does_not_answer(tunnel: Tunnel, monkeypatch: pytes
 
 async def test_services_change_live(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("wiki")
+    client_listener = await tunnel.client_listener("wiki")
     wiki, mail = Service("wiki", await tunnel.serve(echo)), Service("mail", await tunnel.serve(echo))
     work = await tunnel.start_work(services={"wiki": wiki})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     writer.write(b"before")
     assert await reader.readexactly(6) == b"before"
     await work.apply(_with(work, services={"mail": mail}))
@@ -117,13 +117,13 @@ async def test_what_a_work_may_offer(tunnel: Tunnel) -> None:
     await tunnel.start_home(allowance=parse_allow(["office=wiki"]))
     target = await tunnel.serve(saying(b"x"))
     await tunnel.start_work(services={"wiki": target, "mail": target})
-    assert await ask(await tunnel.entrance("wiki"), b"") == b"x"
+    assert await ask(await tunnel.client_listener("wiki"), b"") == b"x"
     assert "may not offer mail" in str(await refusal(tunnel, "mail", "office"))
     garage = await tunnel.start_work("garage", wait=False, services={"wiki": target})
     await eventually(lambda: "home_allow does not list work garage" in garage._trouble)
     await tunnel.start_home(allowance=parse_allow(["office=mail", "garage=*"]))
     assert "may not offer wiki" in str(await refusal(tunnel, "wiki", "office"))
-    assert await ask(await tunnel.entrance("mail"), b"") == b"x"
+    assert await ask(await tunnel.client_listener("mail"), b"") == b"x"
     await eventually(lambda: garage.home)
     await tunnel.start_home(allowance=parse_allow(["garage=*"]))
     await eventually(lambda: [w.name for w in tunnel.home.works] == ["garage"])
@@ -131,12 +131,12 @@ async def test_what_a_work_may_offer(tunnel: Tunnel) -> None:
 
 async def test_entrances_come_and_go(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
-    reader, writer = await connect(entrance)
-    await tunnel.start_home(entrances={})
+    reader, writer = await connect(client_listener)
+    await tunnel.start_home(client_listeners={})
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection(*entrance)
+        await asyncio.open_connection(*client_listener)
     writer.write(b"alive")
     assert await reader.readexactly(5) == b"alive"
     writer.close()
@@ -147,7 +147,7 @@ async def test_an_entrance_that_somebody_else_holds_opens_when_it_is_free(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = other.getsockname()
-        await tunnel.start_home(entrances={address: Entrance(address, "echo")})
+        await tunnel.start_home(client_listeners={address: ClientListener(address, "echo")})
         await eventually(lambda: "cannot listen" in caplog.text)
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     assert await ask(address, b"x") == b"x"
@@ -155,43 +155,45 @@ async def test_an_entrance_that_somebody_else_holds_opens_when_it_is_free(
 
 async def test_the_service_sees_the_client_s_address(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     address = await tunnel.serve(echo)
     await tunnel.start_work(services={"echo": Service("echo", address, proxy=True)}, spares=1)
     for _ in range(3):  # by a spare data connection, and without
-        reader, writer = await connect(entrance)
+        reader, writer = await connect(client_listener)
         host, port = writer.get_extra_info("sockname")
         writer.write(b"hello")
         writer.write_eof()
         seen = await reader.read()
-        head = socket.inet_aton(host) + socket.inet_aton("127.0.0.1") + port.to_bytes(2) + entrance[1].to_bytes(2)
+        head = (
+            socket.inet_aton(host) + socket.inet_aton("127.0.0.1") + port.to_bytes(2) + client_listener[1].to_bytes(2)
+        )
         assert seen == SIGNATURE + b"\x21\x11\x00\x0c" + head + b"hello"
         writer.close()
 
 
 async def test_limits_on_sessions(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
     await tunnel.start_home(limits=Limits(service=1))
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     writer.write(b"1")
     assert await reader.readexactly(1) == b"1"
     with pytest.raises(ConnectionResetError):
-        await ask(entrance, b"")
+        await ask(client_listener, b"")
     assert "limit reached: echo has 1 sessions" in caplog.text
     writer.close()
-    await eventually(lambda: not list(tunnel.home.visits))
-    assert await ask(entrance, b"2") == b"2"
+    await eventually(lambda: not list(tunnel.home.sessions))
+    assert await ask(client_listener, b"2") == b"2"
 
 
 async def test_a_limit_on_bytes_per_second(tunnel: Tunnel) -> None:
     await tunnel.start_home(limits=Limits(rate=RATE))
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     loop = asyncio.get_running_loop()
     began = loop.time()
     data = bytes(3 * RATE // 2)  # three seconds' worth there and back; one is the first burst, less than one the last
-    assert await ask(entrance, data) == data
+    assert await ask(client_listener, data) == data
     assert loop.time() - began > 1
 
 
@@ -215,7 +217,7 @@ async def test_the_limit_holds_for_this_process_too(tunnel: Tunnel, handler: Han
     assert await read == (bytes(size) if handler is echo else b"thanks")
     assert loop.time() - began > 1
     writer.close()
-    await eventually(lambda: not list(tunnel.home.visits))
+    await eventually(lambda: not list(tunnel.home.sessions))
 
 
 async def test_a_paced_stream_may_be_closed_while_it_rests(tunnel: Tunnel) -> None:
@@ -227,21 +229,21 @@ async def test_a_paced_stream_may_be_closed_while_it_rests(tunnel: Tunnel) -> No
     writer.transport.abort()
     with pytest.raises(ConnectionError):
         await writer.drain()
-    await eventually(lambda: not list(tunnel.home.visits))
+    await eventually(lambda: not list(tunnel.home.sessions))
 
 
 async def test_closing_a_session_from_home(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
-    reader, writer = await connect(entrance)
-    await eventually(lambda: list(tunnel.home.visits))
-    assert tunnel.home.visits.close("nothing") == 0
-    assert tunnel.home.visits.close("echo") == 1
+    reader, writer = await connect(client_listener)
+    await eventually(lambda: list(tunnel.home.sessions))
+    assert tunnel.home.sessions.close("nothing") == 0
+    assert tunnel.home.sessions.close("echo") == 1
     with contextlib.suppress(ConnectionResetError):
         assert await reader.read() == b""
     writer.close()
-    await eventually(lambda: not list(tunnel.home.visits))
+    await eventually(lambda: not list(tunnel.home.sessions))
 
 
 async def test_a_stream_pair_for_this_process(tunnel: Tunnel) -> None:
@@ -254,9 +256,9 @@ async def test_a_stream_pair_for_this_process(tunnel: Tunnel) -> None:
     writer.write(data)
     writer.write_eof()
     assert await reader.read() == data
-    assert len(list(tunnel.home.visits)) == 1
+    assert len(list(tunnel.home.sessions)) == 1
     writer.close()
-    await eventually(lambda: not list(tunnel.home.visits))
+    await eventually(lambda: not list(tunnel.home.sessions))
     with pytest.raises(Refusal):
         await tunnel.home.connect("mail", "office")
-    assert not list(tunnel.home.visits)
+    assert not list(tunnel.home.sessions)

@@ -19,14 +19,14 @@ MIB = 1 << 20
 async def test_round_trip_with_half_close(tunnel: Tunnel, credentials: tuple[Credentials, Credentials]) -> None:
     """The client ends first and still gets everything back: over TLS that takes frames."""
     await tunnel.start_home(credentials=credentials[0])
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=credentials[1])
     data = random.Random(1).randbytes(5 * MIB)
-    assert hashlib.sha256(await ask(entrance, data)).digest() == hashlib.sha256(data).digest()
-    assert await ask(entrance, b"") == b""
+    assert hashlib.sha256(await ask(client_listener, data)).digest() == hashlib.sha256(data).digest()
+    assert await ask(client_listener, b"") == b""
     for size in (1, 4095, 4096, 16385, 65536, 262144, 262145):
-        assert await ask(entrance, data[:size]) == data[:size]
-    await eventually(lambda: not list(tunnel.home.visits))
+        assert await ask(client_listener, data[:size]) == data[:size]
+    await eventually(lambda: not list(tunnel.home.sessions))
 
 
 async def test_a_server_that_speaks_first(tunnel: Tunnel) -> None:
@@ -35,16 +35,16 @@ async def test_a_server_that_speaks_first(tunnel: Tunnel) -> None:
         await reader.read()
 
     await tunnel.start_home()
-    entrance = await tunnel.entrance("smtp")
+    client_listener = await tunnel.client_listener("smtp")
     await tunnel.start_work(services={"smtp": await tunnel.serve(greet)})
-    reader, writer = await connect(entrance)
+    reader, writer = await connect(client_listener)
     assert await reader.readline() == b"220 hello\r\n"
     writer.close()
 
 
 async def test_many_at_once_without_and_with_spares(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    entrance = await tunnel.entrance("echo")
+    client_listener = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=3)
     asked = [str(n).encode() * 1000 for n in range(200)]
-    assert await asyncio.gather(*(ask(entrance, data) for data in asked)) == asked
+    assert await asyncio.gather(*(ask(client_listener, data) for data in asked)) == asked

@@ -17,7 +17,7 @@ class Pair:
 
     def __init__(self, folder: Path, *, clients: Sequence[str] = (), script: str = "home.py", beat: str = BEAT) -> None:
         self.folder, self.trunk, self.beat = folder, free_port(), beat
-        self.entrances = {service: free_port() for service in clients}
+        self.client_listeners = {service: free_port() for service in clients}
         self.works: dict[str, Mitmdump] = {}
         self._script = script
         self.home = self.start_home()
@@ -30,7 +30,7 @@ class Pair:
     def start_home(self, *arguments: str, **options: Any) -> Mitmdump:
         """Start home (again), on the same ports."""
         settings = [f"home_listen=127.0.0.1:{self.trunk}", f"home_tls={self.certificate('home', 'paris')}"]
-        settings += [f"home_clients={port}={service}" for service, port in self.entrances.items()]
+        settings += [f"home_clients={port}={service}" for service, port in self.client_listeners.items()]
         self.home = self._start(self._script, settings, arguments, "home", **options)
         self.home.wait_log(rf"home: listening on 127.0.0.1:{self.trunk}")
         return self.home

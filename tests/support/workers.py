@@ -19,7 +19,7 @@ class Workers:
 
     def __init__(self, confdir: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "proxy_policies.fastlane.workers", *arguments, "--set", f"confdir={confdir}"],
+            [sys.executable, "-m", "proxy_policies.workers.supervisor", *arguments, "--set", f"confdir={confdir}"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment(PYTHONPATH=str(ADDONS)),

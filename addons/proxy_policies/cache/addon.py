@@ -11,19 +11,19 @@ from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.addresses import without_credentials
-from proxy_policies.cache import asking, following, purging, receiving, reviving
-from proxy_policies.cache.choice import FORMS, Choice, open_store, parse_choice
-from proxy_policies.cache.flows import Desk, visit_of
-from proxy_policies.cache.purge import parse_selector
+from proxy_policies.background import in_background
+from proxy_policies.cache import admin, following, request_phase, response_phase, revalidation
+from proxy_policies.cache.backends import SYNTAX, BackendSpec, open_store, parse_backend
+from proxy_policies.cache.flows import CacheEngine, transaction_of
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
+from proxy_policies.cache.selectors import parse_selector
 from proxy_policies.cache.store import Store
-from proxy_policies.idle import idle_without
+from proxy_policies.hook_conditions import only_if
 from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
-from proxy_policies.settings import Setting, parse_size, parse_switch, refuse
-from proxy_policies.unhurried import unhurried
+from proxy_policies.settings import Setting, parse_size, parse_switch, reject
 
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""
@@ -50,7 +50,7 @@ class Cache:
     """Answers from what is stored, and stores what origins answer, as RFC 9111 has it for a shared cache."""
 
     name = "cache"
-    cache = Setting("memory", parse_choice, f"Where responses are stored: {FORMS}.")
+    cache = Setting("memory", parse_backend, f"Where responses are stored: {SYNTAX}.")
     cache_size = Setting(
         "256m", parse_size, "Bytes the store may hold, bookkeeping included (Redis: its own maxmemory counts)."
     )
@@ -62,7 +62,7 @@ class Cache:
     )
     cache_purge = Setting(
         "off",
-        purging.parse_purge,
+        admin.parse_purge,
         "Secret of 16 characters or more that lets PURGE in (Authorization: Bearer SECRET); off passes it on.",
     )
     cache_rules: Setting[tuple[CacheRule, ...]] = Setting(
@@ -72,8 +72,8 @@ class Cache:
     )
 
     def __init__(self) -> None:
-        self.desk: Desk | None = None
-        self._chosen: tuple[Choice, int] | None = None
+        self.engine: CacheEngine | None = None
+        self._chosen: tuple[BackendSpec, int] | None = None
 
     def load(self, loader: Loader) -> None:
         """Offer the commands."""
@@ -87,9 +87,9 @@ class Cache:
         """Open the store that was chosen."""
         if updated & {"cache", "cache_size"}:
             self._open()
-        if self.desk is not None:
-            self.desk.max_object, self.desk.strict = self.cache_max_object, self.cache_strict
-            self.desk.rules = self.cache_rules
+        if self.engine is not None:
+            self.engine.max_object, self.engine.strict = self.cache_max_object, self.cache_strict
+            self.engine.rules = self.cache_rules
 
     def _open(self) -> None:
         chosen = self.cache, self.cache_size
@@ -98,51 +98,51 @@ class Cache:
         try:
             store = open_store(*chosen)
         except OSError as error:
-            refuse(f"option cache={without_credentials(ctx.options.cache)!r}: {error}")
+            reject(f"option cache={without_credentials(ctx.options.cache)!r}: {error}")
             return
-        old, self._chosen = self.desk, chosen
-        self.desk = Desk(store, self.cache_max_object) if store is not None else None
+        old, self._chosen = self.engine, chosen
+        self.engine = CacheEngine(store, self.cache_max_object) if store is not None else None
         if old is not None:
-            purging.at_once(purging.closing(old.store))
+            admin.run_command(admin.close(old.store))
 
-    @unhurried
+    @in_background
     async def done(self) -> None:
         """Finish what is being stored."""
-        if self.desk is not None:
+        if self.engine is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.desk.store.close(), CLOSING)
-            self.desk, self._chosen = None, None
+                await asyncio.wait_for(self.engine.store.close(), CLOSING)
+            self.engine, self._chosen = None, None
 
-    @idle_without("cache_purge")
+    @only_if("cache_purge")
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Answer a PURGE before its body, which might be streamed to the origin."""
-        if purging.is_purge(flow, self.cache_purge):
-            await purging.answer_purge(self.desk, flow, self.cache_purge)
+        if admin.is_purge(flow, self.cache_purge):
+            await admin.answer_purge(self.engine, flow, self.cache_purge)
 
-    @idle_without("desk")
+    @only_if("engine")
     @convenience
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or send on. A PURGE comes here only if an addon before us failed in `requestheaders`."""
-        if purging.is_purge(flow, self.cache_purge):
-            await purging.answer_purge(self.desk, flow, self.cache_purge)
-        elif self.desk is not None and not asking.is_idle(flow):
-            await asking.ask(self.desk, flow)
+        if admin.is_purge(flow, self.cache_purge):
+            await admin.answer_purge(self.engine, flow, self.cache_purge)
+        elif self.engine is not None and not request_phase.is_not_ours(flow):
+            await request_phase.handle_request(self.engine, flow)
 
-    @idle_without("desk")
+    @only_if("engine")
     @convenience
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Freshen, stand in, or store."""
-        if self.desk is None or flow.response is None or exchange.of(flow).origin is None:
+        if self.engine is None or flow.response is None or flow_state.state_of(flow).origin is None:
             return
-        visit = visit_of(flow) or asking.unasked(self.desk, flow)
-        if visit is not None:
-            await receiving.receive(self.desk, flow, visit, flow.response)
+        transaction = transaction_of(flow) or request_phase.transaction_for_early_response(self.engine, flow)
+        if transaction is not None:
+            await response_phase.handle_response(self.engine, flow, transaction, flow.response)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Let nobody wait any longer."""
-        visit, known = visit_of(flow), exchange.of(flow)
-        if visit is not None and self.desk is not None:
-            receiving.ended(self.desk, visit)
+        transaction, known = transaction_of(flow), flow_state.state_of(flow)
+        if transaction is not None and self.engine is not None:
+            response_phase.finish(self.engine, transaction)
         if flow.response is not None and known.source is not None and known.origin is not None:
             flow.response.raw_content = b""  # the origin's, whom a stored response stands in for
 
@@ -150,41 +150,41 @@ class Cache:
         """Read on in a stored body that is being sent."""
         await provide(wanted)
 
-    @idle_without("desk")
+    @only_if("engine")
     @convenience
     async def error(self, flow: http.HTTPFlow) -> None:
         """Stand in for an origin that failed, where nothing was sent yet."""
-        visit = visit_of(flow)
-        if self.desk is not None and visit is not None:
-            await reviving.failed(self.desk, flow, visit)
+        transaction = transaction_of(flow)
+        if self.engine is not None and transaction is not None:
+            await revalidation.serve_stale_for_failure(self.engine, flow, transaction)
 
-    @idle_without("desk")
+    @only_if("engine")
     def client_disconnected(self, client: Client) -> Awaitable[None] | None:
         """Let the origin go on with what others wait for: mitmproxy closes its connections after this hook."""
-        led = self.desk.collapsed.led_by(client.id) if self.desk is not None else ()
+        led = self.engine.collapsed.led_by(client.id) if self.engine is not None else ()
         return following.finish_for_followers(led) if led else None
 
     # Commands
 
-    def _desk(self) -> Desk:
-        if self.desk is None:
+    def _engine(self) -> CacheEngine:
+        if self.engine is None:
             raise exceptions.CommandError("the cache is off")
-        return self.desk
+        return self.engine
 
     def _store(self) -> Store:
-        return self._desk().store
+        return self._engine().store
 
     def stats(self) -> Sequence[str]:
-        """Say how full the cache is."""
-        return purging.at_once(purging.stats(self._store()))
+        """Return how full the cache is."""
+        return admin.run_command(admin.stats(self._store()))
 
     def list(self, filter: str = "") -> Sequence[str]:
         """List what is stored: all of it, or what matches a glob or contains a text."""
-        return purging.at_once(purging.listing(self._store(), filter, time.time()))
+        return admin.run_command(admin.list_entries(self._store(), filter, time.time()))
 
     def show(self, key: str) -> Sequence[str]:
         """Show what is stored under a key or a URL, with its fields."""
-        return purging.at_once(purging.showing(self._store(), key, time.time()))
+        return admin.run_command(admin.show_entry(self._store(), key, time.time()))
 
     def purge(self, what: str) -> Sequence[str]:
         """Purge a URL with all its variants, a glob of URLs, or tag:NAME."""
@@ -199,4 +199,4 @@ class Cache:
             parse_selector(what)
         except ValueError as error:
             raise exceptions.CommandError(str(error)) from None
-        return purging.at_once(purging.purging(self._desk(), what, soft, time.time()))
+        return admin.run_command(admin.purge(self._engine(), what, soft, time.time()))

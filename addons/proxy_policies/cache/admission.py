@@ -4,7 +4,7 @@
 entry's place only if it was asked for more often of late, so that a scan of URLs
 that nobody asks for twice leaves the rest alone (Einziger, Friedman and Manes,
 "TinyLFU: A Highly Efficient Cache Admission Policy", 2017). The disk's index keeps its own
-order of use, and takes `Sketch`, `Window` and `contest` from here.
+order of use, and takes `Sketch`, `Window` and `choose_victims` from here.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ PROTECTED_SHARE = 0.8
 """Of the main part: for what was used again."""
 
 
-class Keeper(Protocol):
+class EvictionPolicy(Protocol):
     """Knows the entries by id, the name their popularity is counted under, and cost in bytes."""
 
     total: int
@@ -121,7 +121,7 @@ class Window:
         return iter(self._costs)
 
     def cost(self, id: str) -> int:
-        """Give the cost of one that is in it, else 0."""
+        """Return the cost of one that is in it, else 0."""
         return self._costs.get(id, 0)
 
     def put(self, id: str, cost: int) -> None:
@@ -150,7 +150,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Candidate:
     """An entry that another may have to make room for: its cost in bytes, and its uses of late."""
 
     id: str
@@ -158,8 +158,8 @@ class Rival:
     popularity: int
 
 
-def contest(candidates: Iterable[Rival], victims: Iterable[Rival], excess: int) -> list[str]:
-    """Give the ids that have to go for `excess` bytes: the less popular of each pair; of equals the candidate."""
+def choose_victims(candidates: Iterable[Candidate], victims: Iterable[Candidate], excess: int) -> list[str]:
+    """Return the ids that have to go for `excess` bytes: the less popular of each pair; of equals the candidate."""
     coming, staying = iter(candidates), iter(victims)
     candidate, victim = next(coming, None), next(staying, None)
     gone: list[str] = []
@@ -248,10 +248,10 @@ class TinyLfu:
         new = {id for id, _ in candidates}
         everybody = chain(self._probation, self._protected, self._window)
         victims = (self._rival(id) for id in everybody if id not in new)
-        return contest((self._rival(id) for id, _ in candidates), victims, excess)
+        return choose_victims((self._rival(id) for id, _ in candidates), victims, excess)
 
-    def _rival(self, id: str) -> Rival:
-        return Rival(id, self._cost(id), self._sketch.count(self._names[id]))
+    def _rival(self, id: str) -> Candidate:
+        return Candidate(id, self._cost(id), self._sketch.count(self._names[id]))
 
     def _cost(self, id: str) -> int:
         return self._window.cost(id) or self._probation.get(id, 0) or self._protected.get(id, 0)

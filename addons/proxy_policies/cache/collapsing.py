@@ -20,16 +20,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
-from proxy_policies.cache.decision import Complete, Decision, Hit, Miss, Request, Validate, decide, fallback
+from proxy_policies.cache.decision import CompletePartial, Decision, Hit, Miss, Request, Validate, decide, fallback
 from proxy_policies.cache.directives import parse_request
-from proxy_policies.cache.entry import Stored
+from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.incoming import IncomingBody
-from proxy_policies.cache.key import Selecting, normalise
-from proxy_policies.cache.purge import Selector
+from proxy_policies.cache.key import VaryKey, normalise
+from proxy_policies.cache.selectors import Selector
 
 LEADER_AGE = 60.0
 """Seconds without an answer after which newcomers do not follow a leader any more (nginx's proxy_read_timeout)."""
-UNSHARED_TTL = 120.0
+HIT_FOR_MISS_TTL = 120.0
 """Seconds for which requests for what was not storable do not wait (Varnish's hit-for-miss)."""
 UNSHARED_MOST = 4096
 """Identities remembered as not storable."""
@@ -45,7 +45,7 @@ ALWAYS_SELECTING = ("authorization", "range", "if-range")
 CONDITIONS = ("if-none-match", "if-modified-since")
 """Conditions of a client's own: the answer to them may be of use to nobody else."""
 
-Identity = tuple[str, Selecting]
+Identity = tuple[str, VaryKey]
 """A cache key, and the values of the request's fields that select among its answers."""
 
 
@@ -60,46 +60,46 @@ class Outcome(Enum):
 
 
 def identity_of(request: Request, names: Iterable[str]) -> Identity:
-    """Give a request's identity; `names` are the fields that Vary is known to name under its key."""
+    """Return a request's identity; `names` are the fields that Vary is known to name under its key."""
     present = [name for name in ALWAYS_SELECTING if name in request.fields]
     return request.key, tuple((name, normalise(name, request.fields)) for name in sorted({*names, *present}))
 
 
-def names_in(entries: Iterable[Stored]) -> set[str]:
-    """Give the fields that select among stored responses."""
-    return {name for entry in entries for name, _ in entry.selecting}
+def names_in(entries: Iterable[StoredResponse]) -> set[str]:
+    """Return the fields that select among stored responses."""
+    return {name for entry in entries for name, _ in entry.vary_key}
 
 
 def may_lead(request: Request, decision: Decision) -> bool:
-    """Say whether others may follow a request."""
-    return request.method == "GET" and isinstance(decision, (Miss, Validate, Complete))
+    """Return whether others may follow a request."""
+    return request.method == "GET" and isinstance(decision, (Miss, Validate, CompletePartial))
 
 
 def may_follow(request: Request, decision: Decision) -> bool:
-    """Say whether a request may have another's answer."""
+    """Return whether a request may have another's answer."""
     asked = parse_request(request.fields)
-    return isinstance(decision, (Miss, Validate, Complete)) and not (asked.no_cache or asked.max_age == 0)
+    return isinstance(decision, (Miss, Validate, CompletePartial)) and not (asked.no_cache or asked.max_age == 0)
 
 
 def is_conditional(request: Request) -> bool:
-    """Say whether the client has conditions of its own."""
+    """Return whether the client has conditions of its own."""
     return any(name in request.fields for name in CONDITIONS)
 
 
 def expects_fresh(decision: Decision) -> bool:
-    """Say whether the answer will be fresh, as far as what is stored tells: then anybody may have it."""
+    """Return whether the answer will be fresh, as far as what is stored tells: then anybody may have it."""
     known = _known(decision)
-    return known is None or (known.facts.lifetime > 0 and not known.facts.validates_always)
+    return known is None or (known.freshness.lifetime > 0 and not known.freshness.requires_validation)
 
 
 def gathering_time(decision: Decision) -> float:
-    """Give the seconds to wait for others that a validation can be made for, too: a tenth of what it takes."""
+    """Return the seconds to wait for others that a validation can be made for, too: a tenth of what it takes."""
     known = _known(decision)
     took = known.received_at - known.requested_at if known else 0.0
     return min(max(took, 0.0) * GATHERING_SHARE, GATHERING_MOST)
 
 
-def _known(decision: Decision) -> Stored | None:
+def _known(decision: Decision) -> StoredResponse | None:
     match decision:
         case Validate(entries=(entry, *_)):
             return entry
@@ -109,7 +109,7 @@ def _known(decision: Decision) -> Stored | None:
             return None
 
 
-def served_by(request: Request, entries: Iterable[Stored], now: float, *, validated: bool) -> Hit | None:
+def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *, validated: bool) -> Hit | None:
     """Decide on a leader's answer for a follower; `validated`: the leader began after the follower had asked."""
     decision = decide(request, entries, now)
     if isinstance(decision, Hit):
@@ -129,7 +129,7 @@ class Leader:
         """The time of the last word of it."""
         self.shareable = shareable
         self.began: int | None = None
-        self.entry: Stored | None = None
+        self.entry: StoredResponse | None = None
         """The head of its answer, once that is known and may be stored."""
         self.length: int | None = None
         """Bytes that the answer's body will have, if it says so."""
@@ -154,19 +154,19 @@ class Leader:
             self.changed()
 
     @property
-    def is_needed(self) -> bool:
-        """Say whether others still wait for something of it."""
-        is_read = self.body is not None and self.body.is_read and not self.body.is_over
+    def condition(self) -> bool:
+        """Return whether others still wait for something of it."""
+        is_read = self.body is not None and self.body.is_read and not self.body.is_finished
         return is_read or (self._waiting > 0 and self.outcome is None)
 
     async def unneeded(self) -> None:
         """Wait until nobody needs it any more, or nothing has come of it for LEADER_AGE."""
         with contextlib.suppress(TimeoutError):
-            while self.is_needed:
+            while self.condition:
                 await asyncio.wait_for(self._news.wait(), LEADER_AGE)
 
     def may_serve(self, asked: int, now: float, *, fresh: bool) -> bool:
-        """Say whether to follow it is worthwhile for a request that came at a moment."""
+        """Return whether to follow it is worthwhile for a request that came at a moment."""
         is_in_time = fresh or self.began is None or self.began >= asked
         return self.shareable and is_in_time and now - self.since < LEADER_AGE
 
@@ -181,24 +181,24 @@ class CollapsedForwarding:
         self._moments = itertools.count()
 
     def moment(self) -> int:
-        """Give the number of this moment."""
+        """Return the number of this moment."""
         return next(self._moments)
 
     def find(
         self, identity: Identity, asked: int, now: float, *, fresh: bool, excluded: Collection[Leader] = ()
     ) -> Leader | None:
-        """Give the leader to follow."""
+        """Return the leader to follow."""
         for leader in self._leaders.get(identity, ()):
             if leader not in excluded and leader.may_serve(asked, now, fresh=fresh):
                 return leader
         return None
 
     def is_led(self, identity: Identity) -> bool:
-        """Say whether a request with this identity is under way."""
+        """Return whether a request with this identity is under way."""
         return identity in self._leaders
 
     def is_unshared(self, identity: Identity, now: float) -> bool:
-        """Say whether waiting was in vain of late."""
+        """Return whether waiting was in vain of late."""
         return self._unshared.get(identity, 0.0) > now
 
     def lead(self, identity: Identity, client: str, now: float, *, shareable: bool = True) -> Leader:
@@ -209,10 +209,10 @@ class CollapsedForwarding:
         return leader
 
     def led_by(self, client: str) -> Sequence[Leader]:
-        """Give the leaders that came by a connection and are not over yet."""
+        """Return the leaders that came by a connection and are not over yet."""
         return tuple(self._by_client.get(client, ()))
 
-    def answered(self, leader: Leader, entry: Stored, now: float) -> None:
+    def answered(self, leader: Leader, entry: StoredResponse, now: float) -> None:
         """Learn of the head of an answer that may be stored."""
         leader.entry, leader.since = entry, now
         self._unshared.pop(leader.identity, None)
@@ -225,7 +225,7 @@ class CollapsedForwarding:
         leader.outcome = outcome
         self._forget(leader)
         if outcome is Outcome.UNSHARED and leader.shareable:
-            self._unshared[leader.identity] = now + UNSHARED_TTL
+            self._unshared[leader.identity] = now + HIT_FOR_MISS_TTL
             self._unshared.move_to_end(leader.identity)
             if len(self._unshared) > UNSHARED_MOST:
                 self._unshared.popitem(last=False)

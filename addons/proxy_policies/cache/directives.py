@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from proxy_policies.fields import Fields, split_list, tokens, unquote
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 
-with later():
+with lazy_imports():
     import http_sf
 
 MAX_DELTA = 2**31
@@ -86,7 +86,7 @@ def _names(argument: str | None) -> frozenset[str]:
     return frozenset(tokens(argument)) if argument else ALL
 
 
-def _said(argument: str | None) -> bool:
+def _flag(argument: str | None) -> bool:
     return True
 
 
@@ -94,35 +94,35 @@ def _max_stale(argument: str | None) -> int:
     return MAX_DELTA if argument is None else _lifetime(argument)
 
 
-Reader = Callable[[str | None], object]
+DirectiveParser = Callable[[str | None], object]
 
-_RESPONSE: dict[str, Reader] = {
+_RESPONSE: dict[str, DirectiveParser] = {
     "max-age": _lifetime,
     "s-maxage": _lifetime,
     "stale-while-revalidate": _lifetime,
     "stale-if-error": _lifetime,
-    "no-store": _said,
+    "no-store": _flag,
     "no-cache": _names,
     "private": _names,
-    "public": _said,
-    "must-revalidate": _said,
-    "proxy-revalidate": _said,
-    "must-understand": _said,
-    "no-transform": _said,
+    "public": _flag,
+    "must-revalidate": _flag,
+    "proxy-revalidate": _flag,
+    "must-understand": _flag,
+    "no-transform": _flag,
 }
 
-_REQUEST: dict[str, Reader] = {
+_REQUEST: dict[str, DirectiveParser] = {
     "max-age": _lifetime,
     "min-fresh": _lifetime,
     "max-stale": _max_stale,
-    "no-cache": _said,
-    "no-store": _said,
-    "only-if-cached": _said,
+    "no-cache": _flag,
+    "no-store": _flag,
+    "only-if-cached": _flag,
     "stale-if-error": _lifetime,
 }
 
 
-def _collect(members: Iterable[tuple[str, str | None]], readers: dict[str, Reader]) -> dict[str, object]:
+def _collect(members: Iterable[tuple[str, str | None]], readers: dict[str, DirectiveParser]) -> dict[str, object]:
     """Keep the first of repeated directives (section 4.2.1), but the widest of repeated field lists."""
     found: dict[str, object] = {}
     for name, argument in members:
@@ -133,11 +133,11 @@ def _collect(members: Iterable[tuple[str, str | None]], readers: dict[str, Reade
         if key not in found:
             found[key] = value
         elif isinstance(value, frozenset):
-            found[key] = _widest(found[key], value)
+            found[key] = _union(found[key], value)
     return found
 
 
-def _widest(one: object, other: frozenset[str]) -> frozenset[str]:
+def _union(one: object, other: frozenset[str]) -> frozenset[str]:
     return one | other if isinstance(one, frozenset) and one and other else ALL
 
 
@@ -187,7 +187,7 @@ def parse_targeted(lines: list[str]) -> ResponseDirectives | None:
     return ResponseDirectives(**found) if dictionary else None  # type: ignore[arg-type]
 
 
-def _targeted_value(reader: Reader, value: object) -> object | None:
+def _targeted_value(reader: DirectiveParser, value: object) -> object | None:
     """Read one member by its directive's type; None when it has another (RFC 9213, section 2.2)."""
     if reader is _lifetime:
         return max(0, min(value, MAX_DELTA)) if isinstance(value, int) and not isinstance(value, bool) else None

@@ -18,12 +18,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from proxy_policies.cache import presence
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.index import DamagedError, Gone, Index, is_damage
-from proxy_policies.cache.nearby import Nearby
-from proxy_policies.cache.purge import Selector
-from proxy_policies.cache.store import CHUNK, WHOLE, BytesBody, Counts, OnWrite, Writing, unheard
+from proxy_policies.cache import usage_marker
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.hot_bodies import HotBodies
+from proxy_policies.cache.index import DamagedError, Evicted, Index, is_damage
+from proxy_policies.cache.selectors import Selector
+from proxy_policies.cache.store import CHUNK, MAX_WHOLE, BodyWriter, BytesBody, OnWrite, StoreStats, unheard
 
 try:
     import resource
@@ -57,7 +57,7 @@ class DiskStore:
         self.bodies = folder / "bodies"
         self.on_write: OnWrite = unheard
         self._limit = limit
-        self._nearby: Nearby | None = None
+        self._hot_bodies: HotBodies | None = None
         self._room = sys.maxsize
         """Bytes that can be written."""
         self._is_failing = False
@@ -66,17 +66,17 @@ class DiskStore:
         self._thread = ThreadPoolExecutor(1, "cache")
         self._used: dict[str, float] = {}
         self._noted = 0.0
-        if presence.enter(folder):
+        if usage_marker.acquire(folder):
             logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
             self._delete(self._index.clear())
         self._thread.submit(self._sweep)
 
     @property
-    def at_hand(self) -> Nearby:
+    def sync_view(self) -> HotBodies:
         """Bodies read from now on, while there is room for them in memory."""
-        if self._nearby is None:
-            self._nearby = Nearby(self.folder / "index.sqlite", self._limit, self._note_use)
-        return self._nearby
+        if self._hot_bodies is None:
+            self._hot_bodies = HotBodies(self.folder / "index.sqlite", self._limit, self._note_use)
+        return self._hot_bodies
 
     def path(self, id: str, coding: str = "") -> Path:
         """Name the file of a body."""
@@ -94,16 +94,16 @@ class DiskStore:
             logger.warning(f"cache: {path} is damaged, the cache begins anew: {error}")
             for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
                 file.unlink(missing_ok=True)
-            self._delete([Gone(file.name) for file in self.bodies.iterdir()])
+            self._delete([Evicted(file.name) for file in self.bodies.iterdir()])
             return Index(path, self._limit)
 
     def _renew(self) -> None:
-        nearby, self._nearby = self._nearby, None
-        for part in (nearby, self._index):
+        hot_bodies, self._hot_bodies = self._hot_bodies, None
+        for part in (hot_bodies, self._index):
             if part is not None:
                 part.close()
         self._index = self._open_index()
-        presence.enter(self.folder)
+        usage_marker.acquire(self.folder)
 
     def mended[T](self, work: Callable[[], T]) -> T:
         """Do something with the index, which is made again first if it was removed, and once more if it is damaged."""
@@ -121,25 +121,25 @@ class DiskStore:
     async def _do[T](self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self.mended, work)
 
-    def _look_up(self, key: str) -> Sequence[Stored]:
+    def _look_up(self, key: str) -> Sequence[StoredResponse]:
         self._room = room_in(self.bodies)
         return self._index.lookup(key)
 
-    async def lookup(self, key: str) -> Sequence[Stored]:
-        """Give all responses stored under a key; one thread works in order, so commits under way are seen."""
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key; one thread works in order, so commits under way are seen."""
         return await self._do(lambda: self._look_up(key))
 
-    async def body(self, entry: Stored, coding: str = "") -> "FileBody | BytesBody | None":
+    async def body(self, entry: StoredResponse, coding: str = "") -> "FileBody | BytesBody | None":
         """Open a body; one whose size is not what the index says is not used, and its entry removed."""
         self._note_use(entry)
         opened = await asyncio.to_thread(self._open, entry, coding)
         if opened is None and not coding:
             await self.remove(entry)
-        if self._nearby is not None and isinstance(opened, BytesBody) and opened.held is not None:
-            self._nearby.keep(entry, coding, opened.held)
+        if self._hot_bodies is not None and isinstance(opened, BytesBody) and opened.in_memory is not None:
+            self._hot_bodies.keep(entry, coding, opened.in_memory)
         return opened
 
-    def _open(self, entry: Stored, coding: str) -> "FileBody | BytesBody | None":
+    def _open(self, entry: StoredResponse, coding: str) -> "FileBody | BytesBody | None":
         try:
             handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
         except OSError:
@@ -148,12 +148,12 @@ class DiskStore:
         if not coding and size != entry.size:
             os.close(handle)
             return None
-        if size > WHOLE:
+        if size > MAX_WHOLE:
             return FileBody(handle, size)
         with os.fdopen(handle, "rb") as file:
             return BytesBody(file.read())
 
-    def _note_use(self, entry: Stored) -> None:
+    def _note_use(self, entry: StoredResponse) -> None:
         self._index.sketch.add(entry.key)
         self._used[entry.id] = now = time.time()
         if not 0 <= now - self._noted < NOTED_EVERY:
@@ -166,7 +166,7 @@ class DiskStore:
             self.mended(lambda: self._index.used(list(uses.items())))
 
     def takes(self, size: int | None) -> bool:
-        """Say whether there is room, and nothing else stood in the way the last time."""
+        """Return whether there is room, and nothing else stood in the way the last time."""
         return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
 
     def ended(self, error: Exception | None) -> None:
@@ -174,20 +174,20 @@ class DiskStore:
         self._is_failing = error is not None
         self.on_write(error)
 
-    def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, self._thread, since, coding)
 
     def commits(self, key: str, commit: Future[None]) -> None:
         """Learn of a commit under way."""
-        if self._nearby is not None:
-            self._nearby.commits(key, commit)
+        if self._hot_bodies is not None:
+            self._hot_bodies.commits(key, commit)
 
-    def finish(self, temporary: Path, entry: Stored, since: float, coding: str) -> None:
+    def finish(self, temporary: Path, entry: StoredResponse, since: float, coding: str) -> None:
         """Make a complete body visible; runs in the thread."""
         path = self.path(entry.id, coding)
         os.replace(temporary, path)
-        kept, gone = False, list[Gone]()
+        kept, gone = False, list[Evicted]()
         try:
             if coding:
                 size = path.stat().st_size
@@ -199,16 +199,16 @@ class DiskStore:
             if not kept:
                 path.unlink(missing_ok=True)
 
-    def _delete(self, gone: Sequence[Gone]) -> None:
+    def _delete(self, gone: Sequence[Evicted]) -> None:
         for one in gone:
             for coding in ("", *one.codings):
                 self.path(one.id, coding).unlink(missing_ok=True)
 
-    async def update(self, old: Stored, new: Stored) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
         """Put a new head to a body that stays."""
         await self._do(lambda: self._index.update(old.id, new))
 
-    async def remove(self, entry: Stored) -> None:
+    async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
         await self._do(lambda: self._delete(self._index.remove(entry.id)))
 
@@ -220,12 +220,12 @@ class DiskStore:
             await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
         return len(meant)
 
-    async def entries(self) -> Sequence[Stored]:
+    async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
         return await self._do(self._index.entries)
 
-    async def counts(self) -> Counts:
-        """Say how much is stored."""
+    async def counts(self) -> StoreStats:
+        """Return how much is stored."""
         return await self._do(self._index.counts)
 
     async def close(self) -> None:
@@ -237,9 +237,9 @@ class DiskStore:
         if self._index.is_there:
             self._flush_uses()
         self._index.close()
-        if self._nearby is not None:
-            self._nearby.close()
-        presence.leave(self.folder)
+        if self._hot_bodies is not None:
+            self._hot_bodies.close()
+        usage_marker.release(self.folder)
 
     def _sweep(self) -> None:
         """Delete the files that nobody will ever name: left by processes that were killed."""
@@ -250,14 +250,14 @@ class DiskStore:
         for file in self.bodies.iterdir():
             with contextlib.suppress(OSError):
                 id, _, rest = file.name.partition(".")
-                is_dead = rest.startswith("part-") and not presence.is_alive(rest.removeprefix("part-"))
+                is_dead = rest.startswith("part-") and not usage_marker.is_alive(rest.removeprefix("part-"))
                 is_orphan = id not in known and now - file.stat().st_mtime > ABANDONED
                 if is_dead or is_orphan:
                     file.unlink()
 
 
 def room_in(folder: Path) -> int:
-    """Give the bytes that a file in a folder may get, by what its file system has left and this process may write."""
+    """Return the bytes that a file in a folder may get, by what its file system has left and this process may write."""
     try:
         free = os.statvfs(folder)
     except OSError:
@@ -270,7 +270,7 @@ def room_in(folder: Path) -> int:
 class FileBody:
     """A body in a file that is open: readable even when it is deleted meanwhile."""
 
-    held = None
+    in_memory = None
 
     def __init__(self, handle: int, size: int) -> None:
         self._handle = handle
@@ -342,10 +342,10 @@ class _Writing:
         except FileNotFoundError:
             return self._store.mended(lambda: os.open(self._path, flags, 0o600))
 
-    def commit(self, entry: Stored) -> None:
+    def commit(self, entry: StoredResponse) -> None:
         self._store.commits(entry.key, self._thread.submit(self._finish, entry))
 
-    def _finish(self, entry: Stored) -> None:
+    def _finish(self, entry: StoredResponse) -> None:
         self._drain()
         if not self._failed:
             try:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from proxy_policies.cache.freshness import NO_OVERRIDES, Facts, Overrides, current_age, read_facts
-from proxy_policies.cache.key import Selecting
+from proxy_policies.cache.freshness import NO_OVERRIDES, Freshness, Overrides, current_age, evaluate
+from proxy_policies.cache.key import VaryKey
 from proxy_policies.fields import Fields
 
 
@@ -29,7 +29,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredResponse:
     """The head of a stored response and what is known of its storing. Times are epoch seconds."""
 
     key: str
@@ -37,7 +37,7 @@ class Stored:
     reason: str
     fields: Fields
     """The origin's fields, without those that section 3.1 keeps out."""
-    selecting: Selecting
+    vary_key: VaryKey
     requested_at: float
     received_at: float
     size: int
@@ -50,25 +50,25 @@ class Stored:
     overrides: Overrides = NO_OVERRIDES
     personal: bool = False
     """It set a cookie or was asked for with one, and nothing says that it is for everybody."""
-    facts: Facts = field(init=False, compare=False, repr=False)
+    freshness: Freshness = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         fields = Fields(self.fields.raw)  # a copy: what Fields remembers of its lines would double an entry's memory
-        facts = read_facts(self.status, fields, self.requested_at, self.received_at, self.overrides, self.personal)
-        object.__setattr__(self, "facts", facts)
+        freshness = evaluate(self.status, fields, self.requested_at, self.received_at, self.overrides, self.personal)
+        object.__setattr__(self, "freshness", freshness)
 
     def age(self, now: float) -> float:
-        """Give its current age in seconds."""
-        return current_age(self.facts, self.received_at, now)
+        """Return its current age in seconds."""
+        return current_age(self.freshness, self.received_at, now)
 
     def ttl(self, now: float) -> float:
-        """Give the seconds it stays fresh; negative once it is stale."""
-        return self.facts.lifetime - self.age(now)
+        """Return the seconds it stays fresh; negative once it is stale."""
+        return self.freshness.lifetime - self.age(now)
 
-    def made_stale(self) -> Self:
+    def as_stale(self) -> Self:
         """Copy it as no longer fresh, whatever it says itself."""
-        return self.changed(overrides=replace(self.overrides, ttl=0.0))
+        return self.replace(overrides=replace(self.overrides, ttl=0.0))
 
-    def changed(self, **changes: object) -> Self:
+    def replace(self, **changes: object) -> Self:
         """Copy it with some attributes changed, its facts read anew."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -7,89 +7,91 @@ from dataclasses import replace
 
 from mitmproxy import ctx, http
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
-from proxy_policies.cache.answer import Answer
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.decision import Decision, Hit, decide, why_forwarded
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.flows import Desk, Visit, put_bytes
+from proxy_policies.cache.decision import Decision, Hit, decide, forward_reason
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.flows import CacheEngine, Transaction, put_bytes
 from proxy_policies.cache.incoming import HELD_MOST, IncomingReader
+from proxy_policies.cache.response import CachedResponse
 
 
-async def collapse(desk: Desk, flow: http.HTTPFlow, visit: Visit) -> Decision:
+async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
     """Decide; what would go forward follows a leader whose answer may serve it, else it goes, and leads."""
-    asked, tried = desk.collapsed.moment(), list[Leader]()
+    asked, tried = engine.collapsed.moment(), list[Leader]()
     waits = 0
     while True:
-        stored, now = await desk.store.lookup(visit.request.key), time.time()
-        decision = decide(visit.request, stored, now)
+        stored, now = await engine.store.lookup(transaction.request.key), time.time()
+        decision = decide(transaction.request, stored, now)
         names = collapsing.names_in((*stored, *(leader.entry for leader in tried if leader.entry)))
-        identity = collapsing.identity_of(visit.request, names)
-        is_vain = waits >= collapsing.WAITS_MOST or desk.collapsed.is_unshared(identity, now)
-        if is_vain or not collapsing.may_follow(visit.request, decision):
+        identity = collapsing.identity_of(transaction.request, names)
+        is_vain = waits >= collapsing.WAITS_MOST or engine.collapsed.is_unshared(identity, now)
+        if is_vain or not collapsing.may_follow(transaction.request, decision):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
-        leader = desk.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried)
+        leader = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried)
         if leader is None:
             break
         tried.append(leader)
         waits += leader.entry is None
-        visit.waited = visit.waited or why_forwarded(decision)
-        if hit := await _follow(desk, visit, leader, asked):
+        transaction.waited = transaction.waited or forward_reason(decision)
+        if hit := await _follow(engine, transaction, leader, asked):
             return hit
-    return await _lead(desk, flow, visit, decision, identity)
+    return await _lead(engine, flow, transaction, decision, identity)
 
 
-async def _follow(desk: Desk, visit: Visit, leader: Leader, asked: int) -> Hit | None:
+async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
     """Wait for what a leader brings; None when it does not serve this request."""
     await leader.until(lambda: leader.entry)
     validated = leader.began is None or leader.began >= asked
-    if leader.entry is None or not (hit := _served(visit, leader.entry, validated)):
+    if leader.entry is None or not (hit := _served(transaction, leader.entry, validated)):
         return None
-    is_whole = leader.entry.status != 206 and "range" not in visit.request.fields
-    if visit.request.method != "HEAD":
+    is_whole = leader.entry.status != 206 and "range" not in transaction.request.fields
+    if transaction.request.method != "HEAD":
         # One that is there all at once is encoded and kept first: its followers need not all do that again.
-        await leader.until(lambda: is_whole and (body := leader.body) and body.size and not body.is_over)
-    if leader.outcome is Outcome.STORED and (found := await _stored(desk, visit, leader.entry, validated)):
+        await leader.until(lambda: is_whole and (body := leader.body) and body.size and not body.is_finished)
+    if leader.outcome is Outcome.STORED and (found := await _stored(engine, transaction, leader.entry, validated)):
         return found
     if not is_whole or leader.body is None or (reader := leader.body.open()) is None:
         return None
-    visit.incoming, visit.length = reader, leader.length
+    transaction.incoming, transaction.length = reader, leader.length
     _let_run_ahead(leader)
-    return replace(hit, entry=leader.entry.changed(size=leader.length or 0))
+    return replace(hit, entry=leader.entry.replace(size=leader.length or 0))
 
 
-def _served(visit: Visit, entry: Stored, validated: bool) -> Hit | None:
-    return collapsing.served_by(visit.request, (entry,), time.time(), validated=validated)
+def _served(transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
+    return collapsing.served_by(transaction.request, (entry,), time.time(), validated=validated)
 
 
-async def _stored(desk: Desk, visit: Visit, entry: Stored, validated: bool) -> Hit | None:
+async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
     """Decide on what a leader's answer has become in the store."""
-    found = [stored for stored in await desk.store.lookup(entry.key) if stored.id == entry.id]
-    return _served(visit, found[0], validated) if found else None
+    found = [stored for stored in await engine.store.lookup(entry.key) if stored.id == entry.id]
+    return _served(transaction, found[0], validated) if found else None
 
 
-async def _lead(desk: Desk, flow: http.HTTPFlow, visit: Visit, decision: Decision, identity: Identity) -> Decision:
+async def _lead(
+    engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, decision: Decision, identity: Identity
+) -> Decision:
     """Go forward; beside others as somebody whose answer they may have, and without conditions of one client's."""
-    request, now = visit.request, time.time()
+    request, now = transaction.request, time.time()
     if not collapsing.may_lead(request, decision):
         return decision
-    beside = desk.collapsed.is_led(identity) and not desk.collapsed.is_unshared(identity, now)
+    beside = engine.collapsed.is_led(identity) and not engine.collapsed.is_unshared(identity, now)
     conditional = collapsing.is_conditional(request)
-    leader = desk.collapsed.lead(identity, flow.client_conn.id, now, shareable=beside or not conditional)
-    visit.leader, exchange.of(flow).wanted = leader, lambda: leader.is_needed
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, shareable=beside or not conditional)
+    transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.condition
     if beside and not collapsing.expects_fresh(decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
-    leader.began = desk.collapsed.moment()
+    leader.began = engine.collapsed.moment()
     if beside and conditional:
-        visit.unconditional = True
+        transaction.unconditional = True
         bare = replace(request, fields=request.fields.without(collapsing.CONDITIONS))
-        return decide(bare, await desk.store.lookup(request.key), now)
+        return decide(bare, await engine.store.lookup(request.key), now)
     return decision
 
 
-async def put_incoming(flow: http.HTTPFlow, made: Answer, reader: IncomingReader, length: int | None) -> None:
+async def put_incoming(flow: http.HTTPFlow, made: CachedResponse, reader: IncomingReader, length: int | None) -> None:
     """Answer with a body that is still coming."""
     if length is None:
         made = replace(made, fields=made.fields.without(["content-length"]))
@@ -97,7 +99,7 @@ async def put_incoming(flow: http.HTTPFlow, made: Answer, reader: IncomingReader
     if made.part is None:
         await reader.close()
     else:
-        exchange.of(flow).source = reader
+        flow_state.state_of(flow).source = reader
 
 
 def _let_run_ahead(leader: Leader) -> None:

@@ -37,7 +37,7 @@ NO_OVERRIDES = Overrides()
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Freshness:
     """What reuse depends on, read once when a response is stored."""
 
     directives: ResponseDirectives
@@ -54,15 +54,15 @@ class Facts:
     """It set a cookie or was asked for with one, and nothing says that it is for everybody: see `is_shared`."""
 
     @property
-    def validates_always(self) -> bool:
-        """Say whether no reuse is allowed without asking the origin (section 5.2.2.4)."""
+    def requires_validation(self) -> bool:
+        """Return whether no reuse is allowed without asking the origin (section 5.2.2.4)."""
         return self.directives.no_cache == frozenset() and not self.overrides.force
 
     @property
     def forbids_stale(self) -> bool:
-        """Say whether the origin forbids stale answers outright (section 4.2.4)."""
+        """Return whether the origin forbids stale answers outright (section 4.2.4)."""
         said = self.directives
-        return said.must_revalidate or said.proxy_revalidate or self.validates_always
+        return said.must_revalidate or said.proxy_revalidate or self.requires_validation
 
     @property
     def stale_while_revalidate(self) -> float:
@@ -82,14 +82,14 @@ def is_shared(said: ResponseDirectives, overrides: Overrides) -> bool:
     return said.public or overrides.share_cookies
 
 
-def read_facts(
+def evaluate(
     status: int,
     fields: Fields,
     requested_at: float,
     received_at: float,
     overrides: Overrides = NO_OVERRIDES,
     personal: bool = False,
-) -> Facts:
+) -> Freshness:
     """Read a response's facts; the times are when it was asked for and when its head came."""
     directives = parse_response(fields)
     date = _date(fields, received_at)
@@ -97,7 +97,7 @@ def read_facts(
     lifetime, heuristic = _lifetime(status, fields, directives, date, last_modified, received_at, overrides)
     if heuristic and personal:
         lifetime = 0.0  # no guess at what may be one client's (section 7.3)
-    return Facts(
+    return Freshness(
         directives,
         lifetime,
         heuristic,
@@ -144,11 +144,11 @@ def _lifetime(
         return (0.0 if expires is None else expires - date), False
     # 4. A guess (section 4.2.2).
     if status in HEURISTIC_STATUS or said.public:
-        return _guess(date, last_modified), True
+        return _heuristic(date, last_modified), True
     return 0.0, False
 
 
-def _guess(date: float, last_modified: float | None) -> float:
+def _heuristic(date: float, last_modified: float | None) -> float:
     if last_modified is None:
         return 0.0
     return max(0.0, min((date - last_modified) * HEURISTIC_FRACTION, HEURISTIC_LIMIT))
@@ -167,34 +167,34 @@ def _initial_age(fields: Fields, date: float, requested_at: float, received_at: 
     return max(apparent, corrected)
 
 
-def current_age(facts: Facts, received_at: float, now: float) -> float:
+def current_age(freshness: Freshness, received_at: float, now: float) -> float:
     """Compute `current_age` (section 4.2.3); a clock that went back adds nothing."""
-    return facts.initial_age + max(0.0, now - received_at)
+    return freshness.initial_age + max(0.0, now - received_at)
 
 
-def may_be_stale(facts: Facts) -> bool:
-    """Say whether staleness may be accepted at all: by a request's max-stale, or when the origin is out of reach.
+def may_be_stale(freshness: Freshness) -> bool:
+    """Return whether staleness may be accepted at all: by a request's max-stale, or when the origin is out of reach.
 
     s-maxage forbids it as proxy-revalidate does (section 5.2.2.10); and nobody guesses at what may be one client's.
     """
-    return not (facts.forbids_stale or facts.personal) and facts.directives.s_maxage is None
+    return not (freshness.forbids_stale or freshness.personal) and freshness.directives.s_maxage is None
 
 
-def stale_while_revalidating(facts: Facts, staleness: float) -> bool:
-    """Say whether an answer this stale may go out while a refresh is under way.
+def stale_while_revalidating(freshness: Freshness, staleness: float) -> bool:
+    """Return whether an answer this stale may go out while a refresh is under way.
 
     An origin that writes a window beside s-maxage means the window, as every CDN has it,
     though section 5.2.2.10 read alone would void it.
     """
-    return not facts.forbids_stale and 0 < facts.stale_while_revalidate >= staleness
+    return not freshness.forbids_stale and 0 < freshness.stale_while_revalidate >= staleness
 
 
-def stale_on_error(facts: Facts, staleness: float, request: RequestDirectives) -> bool:
-    """Say whether an answer this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
-    if facts.forbids_stale or request.no_cache:
+def stale_on_error(freshness: Freshness, staleness: float, request: RequestDirectives) -> bool:
+    """Return whether an answer this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
+    if freshness.forbids_stale or request.no_cache:
         return False
-    asked = None if facts.personal else request.stale_if_error
-    windows = [window for window in (facts.stale_if_error, asked) if window is not None]
+    asked = None if freshness.personal else request.stale_if_error
+    windows = [window for window in (freshness.stale_if_error, asked) if window is not None]
     if windows:
         return staleness <= max(windows)
-    return may_be_stale(facts) and staleness <= STALE_WHEN_DISCONNECTED
+    return may_be_stale(freshness) and staleness <= STALE_WHEN_DISCONNECTED

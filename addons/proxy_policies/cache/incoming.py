@@ -54,7 +54,7 @@ class IncomingBody:
         self._readers: set[IncomingReader] = set()
         self._news = asyncio.Event()
         self.size = 0
-        self.is_over = False
+        self.is_finished = False
         self.is_broken = False
 
     def __del__(self) -> None:
@@ -82,7 +82,7 @@ class IncomingBody:
         self._end()
 
     def _end(self) -> None:
-        self.is_over = True
+        self.is_finished = True
         self._release_room()
         self._tell()
 
@@ -110,7 +110,7 @@ class IncomingBody:
 
     @property
     def is_read(self) -> bool:
-        """Say whether somebody reads it."""
+        """Return whether somebody reads it."""
         return bool(self._readers)
 
     def open(self) -> "IncomingReader | None":
@@ -166,13 +166,13 @@ class IncomingReader:
 
     @property
     def position(self) -> int:
-        """Give how many bytes were read."""
+        """Return how many bytes were read."""
         return self._piece.at + self._piece.size
 
     async def read(self) -> bytes:
-        """Give the next piece, b"" at the end; raises OSError when the body broke off, or this reader is too slow."""
+        """Return the next piece, b"" at the end; raises OSError when the body broke off, or this reader is too slow."""
         body = self._body
-        while self._piece.next is None and not body.is_over:
+        while self._piece.next is None and not body.is_finished:
             await body.news()
         piece = self._piece.next
         if piece is None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from proxy_policies.cache import record
-from proxy_policies.cache.admission import Rival, Sketch, Window, contest
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.purge import REMEMBERED, Selector
-from proxy_policies.cache.store import VARIANTS_MOST, Counts, supersedes
+from proxy_policies.cache import serialization
+from proxy_policies.cache.admission import Candidate, Sketch, Window, choose_victims
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.selectors import PURGE_LOG_TTL, Selector
+from proxy_policies.cache.store import VARIANTS_MOST, StoreStats, supersedes
 
-BUSY = 10.0
+BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process's transaction."""
 OVERHEAD = 4096
 """Bytes an entry costs besides its body: its row, and the rest of the last block of its file."""
@@ -65,7 +65,7 @@ Rows = Sequence[tuple[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Evicted:
     """Entries whose files are to be deleted: id and codings."""
 
     id: str
@@ -77,13 +77,13 @@ class DamagedError(Exception):
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Say whether an error comes from the database itself, not from what is around it."""
+    """Return whether an error comes from the database itself, not from what is around it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def _open(path: Path) -> sqlite3.Connection:
     """Open the database, made if need be; raises DamagedError, or OSError when it cannot be used."""
-    db = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(db)
         db.execute("pragma synchronous = normal")
@@ -97,7 +97,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _use_wal(db: sqlite3.Connection) -> None:
     """Switch to WAL; of two processes that do so at once SQLite refuses one, however long that would have waited."""
-    deadline = time.monotonic() + BUSY
+    deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
             db.execute("pragma journal_mode = wal")
@@ -125,7 +125,7 @@ class Index:
 
     @property
     def is_there(self) -> bool:
-        """Say whether its file is the one that was opened."""
+        """Return whether its file is the one that was opened."""
         try:
             return os.path.samestat(self._path.stat(), self._made)
         except OSError:
@@ -146,16 +146,16 @@ class Index:
         """Let go of the database."""
         self._db.close()
 
-    def lookup(self, key: str) -> list[Stored]:
-        """Give all responses under a key."""
+    def lookup(self, key: str) -> list[StoredResponse]:
+        """Return all responses under a key."""
         return read_heads(self._db.execute(HEADS, (key,)).fetchall())
 
-    def entries(self) -> list[Stored]:
-        """Give all responses."""
+    def entries(self) -> list[StoredResponse]:
+        """Return all responses."""
         return read_heads(self._db.execute("select head from entries").fetchall())
 
     def codings(self, id: str) -> list[tuple[str, int]]:
-        """Give the encoded forms kept of an entry, with their sizes."""
+        """Return the encoded forms kept of an entry, with their sizes."""
         return self._db.execute("select coding, size from coded where id = ?", (id,)).fetchall()
 
     def used(self, ids: Sequence[tuple[str, float]]) -> None:
@@ -163,7 +163,7 @@ class Index:
         with self._transaction():
             self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
 
-    def put(self, entry: Stored, since: float, now: float) -> tuple[bool, list[Gone]]:
+    def put(self, entry: StoredResponse, since: float, now: float) -> tuple[bool, list[Evicted]]:
         """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
         with self._transaction():
             if self._is_purged(entry, since):
@@ -173,13 +173,13 @@ class Index:
             cost = entry.size + OVERHEAD + len(entry.key)
             self.sketch.add(entry.key)
             self._window.put(entry.id, cost)
-            row = (entry.id, entry.key, record.dump(entry), cost, now)
+            row = (entry.id, entry.key, serialization.dump(entry), cost, now)
             self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
             self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
             removed += [self._remove(id) for (id,) in self._db.execute(BEYOND, (entry.key,)).fetchall()]
             return True, removed + self._evict()
 
-    def put_coded(self, id: str, coding: str, size: int) -> tuple[bool, list[Gone]]:
+    def put_coded(self, id: str, coding: str, size: int) -> tuple[bool, list[Evicted]]:
         """Add an encoded form, if its entry is still there."""
         with self._transaction():
             grown = self._db.execute("update entries set cost = cost + ? where id = ?", (size, id))
@@ -188,37 +188,37 @@ class Index:
             self._db.execute("insert or replace into coded values (?, ?, ?)", (id, coding, size))
             return True, self._evict()
 
-    def update(self, id: str, entry: Stored) -> None:
+    def update(self, id: str, entry: StoredResponse) -> None:
         """Put a new head to a body, if it is still there."""
-        self._db.execute("update entries set head = ? where id = ?", (record.dump(entry), id))
+        self._db.execute("update entries set head = ? where id = ?", (serialization.dump(entry), id))
 
-    def remove(self, id: str) -> list[Gone]:
+    def remove(self, id: str) -> list[Evicted]:
         """Remove an entry."""
         with self._transaction():
             return [self._remove(id)]
 
-    def clear(self) -> list[Gone]:
+    def clear(self) -> list[Evicted]:
         """Remove everything."""
         with self._transaction():
             return [self._remove(id) for id in self.known_ids()]
 
-    def begin_purge(self, selector: Selector, now: float) -> list[Stored]:
+    def begin_purge(self, selector: Selector, now: float) -> list[StoredResponse]:
         """Note a purge, so that nothing asked for before it is stored any more, and give what it is about."""
         with self._transaction():
-            self._db.execute("delete from purges where at < ?", (now - REMEMBERED,))
+            self._db.execute("delete from purges where at < ?", (now - PURGE_LOG_TTL,))
             self._db.execute("insert into purges values (?, ?, ?)", (now, selector.kind, selector.value))
             return [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
 
-    def purge(self, entries: Sequence[Stored], soft: bool) -> list[Gone]:
+    def purge(self, entries: Sequence[StoredResponse], soft: bool) -> list[Evicted]:
         """Remove entries, or make them stale."""
         with self._transaction():
             if not soft:
                 return [self._remove(entry.id) for entry in entries]
             for entry in entries:
-                self.update(entry.id, entry.made_stale())
+                self.update(entry.id, entry.as_stale())
             return []
 
-    def _candidates(self, selector: Selector) -> list[Stored]:
+    def _candidates(self, selector: Selector) -> list[StoredResponse]:
         match selector.kind:
             case "key":
                 query = "select head from entries where key = ?"
@@ -232,17 +232,17 @@ class Index:
             case _:
                 return self.entries()
 
-    def _is_purged(self, entry: Stored, since: float) -> bool:
+    def _is_purged(self, entry: StoredResponse, since: float) -> bool:
         rows = self._db.execute("select kind, value from purges where at >= ?", (since,)).fetchall()
         return any(Selector(kind, value).matches(entry.key, entry.tags) for kind, value in rows)
 
-    def _remove(self, id: str) -> Gone:
+    def _remove(self, id: str) -> Evicted:
         codings = tuple(coding for coding, _ in self.codings(id))
         self._db.execute("delete from entries where id = ?", (id,))
         self._window.drop(id)
-        return Gone(id, codings)
+        return Evicted(id, codings)
 
-    def _evict(self) -> list[Gone]:
+    def _evict(self) -> list[Evicted]:
         """Let newcomers leave the window; while the whole is too large, they compete with what was there.
 
         What was not used for longest is first at stake, what is in our window last.
@@ -253,32 +253,32 @@ class Index:
             return []
         oldest = self._rivals("select id, key, cost from entries order by used")
         victims = (rival for rival in oldest if rival.id not in candidates and rival.id not in self._window)
-        losers = contest(self._named(candidates), chain(victims, self._named(self._window)), excess)
+        losers = choose_victims(self._named(candidates), chain(victims, self._named(self._window)), excess)
         return [self._remove(id) for id in losers]
 
-    def _named(self, ids: Iterable[str]) -> Iterator[Rival]:
+    def _named(self, ids: Iterable[str]) -> Iterator[Candidate]:
         return (rival for id in ids for rival in self._rivals("select id, key, cost from entries where id = ?", id))
 
-    def _rivals(self, query: str, *values: str) -> Iterator[Rival]:
+    def _rivals(self, query: str, *values: str) -> Iterator[Candidate]:
         for id, key, cost in self._db.execute(query, values):
-            yield Rival(id, cost, self.sketch.count(key))
+            yield Candidate(id, cost, self.sketch.count(key))
 
-    def counts(self) -> Counts:
-        """Say how much is stored."""
+    def counts(self) -> StoreStats:
+        """Return how much is stored."""
         entries, size = self._db.execute("select entries, bytes from totals").fetchone()
-        return Counts(entries, size, self.limit)
+        return StoreStats(entries, size, self.limit)
 
     def known_ids(self) -> set[str]:
-        """Give the ids of all entries."""
+        """Return the ids of all entries."""
         return {id for (id,) in self._db.execute("select id from entries")}
 
 
-def read_heads(rows: Rows) -> list[Stored]:
+def read_heads(rows: Rows) -> list[StoredResponse]:
     """Read the heads in rows of the index."""
     found = []
     for (text,) in rows:
         try:
-            found.append(record.load(text))
+            found.append(serialization.load(text))
         except (ValueError, json.JSONDecodeError):
             continue  # another version's: it is as good as absent, and goes with time
     return found

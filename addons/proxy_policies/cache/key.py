@@ -16,7 +16,7 @@ from proxy_policies.fields import Fields, parse_weights, split_list, tokens
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-Selecting = tuple[tuple[str, str], ...]
+VaryKey = tuple[tuple[str, str], ...]
 """The request's side of Vary: (lower-cased field name, normalised value), in the order Vary names them."""
 
 
@@ -114,12 +114,12 @@ def _server_name(target: Target, named: str, dialled: str) -> str:
 
 
 def url_of(key: str) -> str:
-    """Give the URI in a key, without how its origin is asked."""
+    """Return the URI in a key, without how its origin is asked."""
     return key.partition(" ")[0]
 
 
 def origin_url_of(key: str) -> str:
-    """Give the URI by which a key's origin is asked: another than the client's in reverse mode."""
+    """Return the URI by which a key's origin is asked: another than the client's in reverse mode."""
     url, _, rest = key.partition(" ")
     relation, _, origin = rest.partition(" ")
     if relation != "at":
@@ -159,8 +159,8 @@ def vary_names(response: Fields) -> tuple[str, ...] | None:
     return None if "*" in names else tuple(dict.fromkeys(names))
 
 
-def selecting(names: Sequence[str], request: Fields) -> Selecting:
-    """Give the request's values of the fields that Vary names, normalised so that equals in meaning are equal."""
+def vary_key(names: Sequence[str], request: Fields) -> VaryKey:
+    """Return the request's values of the fields that Vary names, normalised so that equals in meaning are equal."""
     return tuple((name, normalise(name, request)) for name in names)
 
 
@@ -169,10 +169,10 @@ def normalise(name: str, request: Fields) -> str:
     value = request.get(name)
     if value is None:
         return "-"
-    return "=" + _NORMALISERS.get(name, _plain)(value)
+    return "=" + _NORMALISERS.get(name, _as_list)(value)
 
 
-def _plain(value: str) -> str:
+def _as_list(value: str) -> str:
     return ",".join(split_list(value))
 
 
@@ -196,16 +196,16 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
 }
 
 
-def matches(stored: Selecting, response: Fields, request: Fields) -> bool:
-    """Say whether a request selects the response that was stored for the fields `stored`."""
+def matches(stored: VaryKey, response: Fields, request: Fields) -> bool:
+    """Return whether a request selects the response that was stored for the fields `stored`."""
     return all(
-        normalise(name, request) == value or (name == "accept-language" and _speaks(response, request))
+        normalise(name, request) == value or (name == "accept-language" and _language_matches(response, request))
         for name, value in stored
     )
 
 
-def _speaks(response: Fields, request: Fields) -> bool:
-    """Say whether the stored response is in the one language the request likes best.
+def _language_matches(response: Fields, request: Fields) -> bool:
+    """Return whether the stored response is in the one language the request likes best.
 
     Whatever else the request lists, a server that has this language would choose it.
     """

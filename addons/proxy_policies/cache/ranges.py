@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.fields import Fields, parse_date, parse_entity_tag
 
 _RANGE = re.compile(r"bytes[ \t]*=[ \t]*(?P<first>\d{0,18})-(?P<last>\d{0,18})[ \t]*", re.IGNORECASE)
@@ -14,21 +14,21 @@ _CONTENT_RANGE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RangeSpec:
     """One range as asked for: `first` to `last`, or the last `last` bytes when `first` is None."""
 
     first: int | None
     last: int | None
 
 
-def parse_range(value: str | None) -> Wanted | None:
+def parse_range(value: str | None) -> RangeSpec | None:
     """Read a Range field of one byte range; None for anything else, which may be ignored (section 14.2)."""
     match = _RANGE.fullmatch(value) if value else None
     if match is None or match["first"] == match["last"] == "":
         return None
     first = int(match["first"]) if match["first"] else None
     last = int(match["last"]) if match["last"] else None
-    return None if first is not None and last is not None and last < first else Wanted(first, last)
+    return None if first is not None and last is not None and last < first else RangeSpec(first, last)
 
 
 def parse_content_range(value: str | None, size: int) -> Span | None:
@@ -51,7 +51,7 @@ def parse_content_range(value: str | None, size: int) -> Span | None:
     return Span(first, last, length) if length is None or last < length else None
 
 
-def within(wanted: Wanted, length: int) -> tuple[int, int] | None:
+def within(wanted: RangeSpec, length: int) -> tuple[int, int] | None:
     """Resolve a range against `length` bytes as (start, stop); None when it is not satisfiable."""
     if wanted.first is None:
         count = min(wanted.last or 0, length)
@@ -61,7 +61,7 @@ def within(wanted: Wanted, length: int) -> tuple[int, int] | None:
     return wanted.first, length if wanted.last is None else min(wanted.last + 1, length)
 
 
-def covered(wanted: Wanted, span: Span) -> tuple[int, int] | None:
+def within_span(wanted: RangeSpec, span: Span) -> tuple[int, int] | None:
     """Resolve a range to (start, stop) positions of a stored part's body; None unless it lies wholly within."""
     if span.length is not None:
         resolved = within(wanted, span.length)
@@ -74,31 +74,31 @@ def covered(wanted: Wanted, span: Span) -> tuple[int, int] | None:
     return resolved[0] - span.first, resolved[1] - span.first
 
 
-def applies(request: Fields, entry: Stored, now: float) -> bool:
+def if_range_matches(request: Fields, entry: StoredResponse, now: float) -> bool:
     """Evaluate If-Range: a range of another version of the representation is not served (RFC 9110, section 13.1.5)."""
     value = request.get("if-range")
     if value is None:
         return True
     tag = parse_entity_tag(value)
     if tag is not None:
-        held = parse_entity_tag(entry.facts.etag)
+        held = parse_entity_tag(entry.freshness.etag)
         return held is not None and held.matches_strongly(tag)
     date = parse_date(value, now)
-    modified = entry.facts.last_modified
+    modified = entry.freshness.last_modified
     # As a strong validator a date must be exact, and well before the response (RFC 9110, section 8.8.2.2).
-    return date is not None and modified == date and entry.facts.date - date >= 60
+    return date is not None and modified == date and entry.freshness.date - date >= 60
 
 
 # RFC 9111, section 3.4: combining partial content
 
 
-def strong_validator(entry: Stored) -> str | None:
-    """Give the entity tag by which two parts can be known to be of one whole; None when there is none."""
-    tag = parse_entity_tag(entry.facts.etag)
+def strong_validator(entry: StoredResponse) -> str | None:
+    """Return the entity tag by which two parts can be known to be of one whole; None when there is none."""
+    tag = parse_entity_tag(entry.freshness.etag)
     return None if tag is None or tag.weak else str(tag)
 
 
-def adjoining(entries: Sequence[Stored], part: Stored) -> Stored | None:
+def adjoining(entries: Sequence[StoredResponse], part: StoredResponse) -> StoredResponse | None:
     """Find a stored part that a new one continues, precedes or overlaps, of the same whole for certain."""
     span, tag = part.span, strong_validator(part)
     if span is None or tag is None:
@@ -113,12 +113,12 @@ def _touches(old: Span | None, new: Span) -> bool:
 
 
 def joined(old: Span, new: Span) -> Span:
-    """Give the span of two parts that touch."""
+    """Return the span of two parts that touch."""
     length = new.length if new.length is not None else old.length
     return Span(min(old.first, new.first), max(old.last, new.last), length)
 
 
-def rest_of(span: Span) -> str | None:
+def remaining(span: Span) -> str | None:
     """Write the Range that completes a stored beginning; None when it is no beginning or lacks nothing."""
     if span.first != 0 or span.length is None or span.last + 1 >= span.length:
         return None

@@ -19,21 +19,30 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, cast
 
-from proxy_policies.cache import record
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.purge import REMEMBERED, Selector
-from proxy_policies.cache.store import VARIANTS_MOST, WHOLE, BytesBody, Counts, OnWrite, Writing, supersedes, unheard
+from proxy_policies.cache import serialization
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.selectors import PURGE_LOG_TTL, Selector
+from proxy_policies.cache.store import (
+    MAX_WHOLE,
+    VARIANTS_MOST,
+    BodyWriter,
+    BytesBody,
+    OnWrite,
+    StoreStats,
+    supersedes,
+    unheard,
+)
 
 PREFIX = "proxy-policies:"
 KEPT_STALE = 86400
 """Seconds that an entry is kept after it stopped to be fresh: to be validated, or to stand in for a failure."""
-PATIENCE = 1.0
+TIMEOUT = 1.0
 """Seconds that the server may take to answer."""
 PIECE = 256 * 1024
 """Bytes read at once of a large body."""
 COMMITS_MOST = 8
 """Commits at once: each takes a connection, and all of them together must not be too slow for PATIENCE."""
-TRIES = 5
+MAX_ATTEMPTS = 5
 """How often a commit is tried that other commits get in the way of."""
 
 
@@ -43,20 +52,20 @@ class RedisStore:
     def __init__(self, url: str) -> None:
         from redis.asyncio import Redis  # only who chooses this store waits for its import
 
-        self._redis: Any = Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         self._pending: dict[str, set[asyncio.Task[None]]] = {}
         self.on_write: OnWrite = unheard
         self._is_writable = False
         self._turns = asyncio.Semaphore(COMMITS_MOST)
 
     @property
-    def at_hand(self) -> None:
+    def sync_view(self) -> None:
         """Nothing: other machines may have changed it."""
 
-    async def lookup(self, key: str) -> Sequence[Stored]:
-        """Give all responses stored under a key."""
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key."""
         if self._pending.get(key):
-            await asyncio.wait(self._pending[key], timeout=PATIENCE)
+            await asyncio.wait(self._pending[key], timeout=TIMEOUT)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
             pipe.set(f"{PREFIX}probe", b"", ex=60)
@@ -80,10 +89,10 @@ class RedisStore:
         await self._redis.unlink(*names)
 
     def takes(self, size: int | None) -> bool:
-        """Say whether the server took what was written last."""
+        """Return whether the server took what was written last."""
         return self._is_writable
 
-    async def body(self, entry: Stored, coding: str = "") -> "RemoteBody | BytesBody | None":
+    async def body(self, entry: StoredResponse, coding: str = "") -> "RemoteBody | BytesBody | None":
         """Open a body."""
         name = _body_name(entry.id, coding)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -95,12 +104,12 @@ class RedisStore:
             return None
         if not coding and size != entry.size:
             return None
-        if size > WHOLE:
+        if size > MAX_WHOLE:
             return RemoteBody(self._redis, name, size)
         data = await self._redis.get(name)
         return None if data is None else BytesBody(data)
 
-    def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, since, coding)
 
@@ -128,11 +137,11 @@ class RedisStore:
             self._is_writable = error is None
             self.on_write(error if isinstance(error, Exception) else None)
 
-    async def put(self, entry: Stored, body: bytes, since: float) -> None:
+    async def put(self, entry: StoredResponse, body: bytes, since: float) -> None:
         """Store, unless it was purged meanwhile."""
         from redis.exceptions import ResponseError, WatchError
 
-        for _ in range(TRIES):
+        for _ in range(MAX_ATTEMPTS):
             async with self._redis.pipeline() as pipe:
                 try:
                     await self._try_put(pipe, entry, body, since)
@@ -142,13 +151,13 @@ class RedisStore:
                 except ResponseError as error:
                     await self._mend(error, *await self._of_wrong_types(entry))
 
-    async def _of_wrong_types(self, entry: Stored) -> list[str]:
+    async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
         types = {f"{PREFIX}purges": "zset", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
         types |= {f"{PREFIX}tag:{tag}": "set" for tag in entry.tags}
         found = [(name, (await self._redis.type(name)).decode()) for name in types]
         return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
 
-    async def _try_put(self, pipe: Any, entry: Stored, body: bytes, since: float) -> None:
+    async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: float) -> None:
         name = f"{PREFIX}key:{entry.key}"
         await pipe.watch(f"{PREFIX}purges", name)
         if await _is_purged(pipe, entry, since):
@@ -165,7 +174,7 @@ class RedisStore:
         pipe.expire(used, seconds, nx=True)
         pipe.expire(used, seconds, gt=True)
         pipe.set(_body_name(entry.id), body, ex=seconds)
-        pipe.hset(name, entry.id, record.dump(entry))
+        pipe.hset(name, entry.id, serialization.dump(entry))
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
         for tag in entry.tags:
@@ -174,24 +183,24 @@ class RedisStore:
             pipe.expire(f"{PREFIX}tag:{tag}", seconds, gt=True)
         await pipe.execute()
 
-    async def put_coded(self, entry: Stored, coding: str, body: bytes) -> None:
+    async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
         """Keep an encoded form beside an entry that is still there."""
         left = await self._redis.ttl(_body_name(entry.id))
         if left > 0:
             await self._redis.set(_body_name(entry.id, coding), body, ex=left)
 
-    async def update(self, old: Stored, new: Stored) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
         """Put a new head to a body that stays."""
         name, seconds = f"{PREFIX}key:{new.key}", _seconds(new)
         if not await self._redis.hexists(name, old.id):
             return
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(name, old.id, record.dump(new))
+            pipe.hset(name, old.id, serialization.dump(new))
             pipe.expire(name, seconds, gt=True)
             pipe.expire(_body_name(old.id), seconds)
             await pipe.execute()
 
-    async def remove(self, entry: Stored) -> None:
+    async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(f"{PREFIX}key:{entry.key}", entry.id)
@@ -203,16 +212,16 @@ class RedisStore:
         """Remove what is meant, or make it stale."""
         member = json.dumps([now, selector.kind, selector.value])
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zremrangebyscore(f"{PREFIX}purges", 0, now - REMEMBERED)
+            pipe.zremrangebyscore(f"{PREFIX}purges", 0, now - PURGE_LOG_TTL)
             pipe.zadd(f"{PREFIX}purges", {member: now})
-            pipe.expire(f"{PREFIX}purges", int(REMEMBERED))
+            pipe.expire(f"{PREFIX}purges", int(PURGE_LOG_TTL))
             await pipe.execute()
         meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
-            await (self.update(entry, entry.made_stale()) if soft else self.remove(entry))
+            await (self.update(entry, entry.as_stale()) if soft else self.remove(entry))
         return len(meant)
 
-    async def _candidates(self, selector: Selector) -> list[Stored]:
+    async def _candidates(self, selector: Selector) -> list[StoredResponse]:
         if selector.kind == "key":
             return _heads(await self._redis.hvals(f"{PREFIX}key:{selector.value}"))
         if selector.kind == "tag":
@@ -222,29 +231,29 @@ class RedisStore:
             return [entry for entries in found for entry in entries]
         return await self._all()
 
-    async def _all(self) -> list[Stored]:
+    async def _all(self) -> list[StoredResponse]:
         names = [name async for name in self._redis.scan_iter(f"{PREFIX}key:*", count=1000)]
         return [entry for name in names for entry in _heads(await self._redis.hvals(name))]
 
-    async def entries(self) -> Sequence[Stored]:
+    async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
         return await self._all()
 
-    async def counts(self) -> Counts:
-        """Say how much is stored, by the server's own account of its memory."""
+    async def counts(self) -> StoreStats:
+        """Return how much is stored, by the server's own account of its memory."""
         memory = await self._redis.info("memory")
-        return Counts(len(await self._all()), int(memory["used_memory"]), int(memory.get("maxmemory", 0)))
+        return StoreStats(len(await self._all()), int(memory["used_memory"]), int(memory.get("maxmemory", 0)))
 
     async def close(self) -> None:
         """Finish what is under way."""
         tasks = [task for tasks in self._pending.values() for task in tasks]
         if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE)
+            await asyncio.wait(tasks, timeout=TIMEOUT)
         await self._redis.aclose()
 
 
-def _to_go(entry: Stored, heads: Sequence[Stored], used: Sequence[str]) -> list[str]:
-    """Give the ids that go for a new entry: what it supersedes, and beyond the bound what was not used for longest.
+def _to_go(entry: StoredResponse, heads: Sequence[StoredResponse], used: Sequence[str]) -> list[str]:
+    """Return the ids that go for a new entry: what it supersedes, and beyond the bound what was not used for longest.
 
     `used` are ids, in the order of their use; one that is not among them was not used for longer.
     """
@@ -254,7 +263,7 @@ def _to_go(entry: Stored, heads: Sequence[Stored], used: Sequence[str]) -> list[
     return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
 
 
-async def _is_purged(pipe: Any, entry: Stored, since: float) -> bool:
+async def _is_purged(pipe: Any, entry: StoredResponse, since: float) -> bool:
     for member in await pipe.zrangebyscore(f"{PREFIX}purges", since, "+inf"):
         _, kind, value = json.loads(member)
         if Selector(kind, value).matches(entry.key, entry.tags):
@@ -262,11 +271,11 @@ async def _is_purged(pipe: Any, entry: Stored, since: float) -> bool:
     return False
 
 
-def _heads(records: Sequence[bytes]) -> list[Stored]:
+def _heads(records: Sequence[bytes]) -> list[StoredResponse]:
     found = []
     for text in records:
         try:
-            found.append(record.load(text))
+            found.append(serialization.load(text))
         except ValueError:
             continue  # another version's
     return found
@@ -276,15 +285,15 @@ def _body_name(id: str, coding: str = "") -> str:
     return f"{PREFIX}coded:{id}:{coding}" if coding else f"{PREFIX}body:{id}"
 
 
-def _seconds(entry: Stored) -> int:
-    windows = (entry.facts.stale_while_revalidate, entry.facts.stale_if_error or 0.0, KEPT_STALE)
-    return int(max(entry.facts.lifetime - entry.facts.initial_age, 0) + max(windows)) + 1
+def _seconds(entry: StoredResponse) -> int:
+    windows = (entry.freshness.stale_while_revalidate, entry.freshness.stale_if_error or 0.0, KEPT_STALE)
+    return int(max(entry.freshness.lifetime - entry.freshness.initial_age, 0) + max(windows)) + 1
 
 
 class RemoteBody:
     """A large body on the server, read piece by piece."""
 
-    held = None
+    in_memory = None
 
     def __init__(self, redis: Any, name: str, size: int) -> None:
         self._redis, self._name = redis, name
@@ -315,7 +324,7 @@ class _Writing:
     def feed(self, data: bytes) -> None:
         self._data.append(data)
 
-    def commit(self, entry: Stored) -> None:
+    def commit(self, entry: StoredResponse) -> None:
         body, self._data = b"".join(self._data), []
         if self._coding:
             self._store.keep(entry.key, self._store.put_coded(entry, self._coding, body))

@@ -9,14 +9,14 @@ rest of a stored beginning says is put together with what is stored, and judged 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from proxy_policies.cache import freshness, ranges, storing, validation
-from proxy_policies.cache.decision import Complete, Decision, Pass, Request, Validate, fallback
+from proxy_policies.cache import freshness, ranges, storability, validation
+from proxy_policies.cache.decision import Bypass, CompletePartial, Decision, Request, Validate, fallback
 from proxy_policies.cache.directives import parse_request, parse_response
-from proxy_policies.cache.entry import Span, Stored
+from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.freshness import Overrides
-from proxy_policies.cache.key import selecting, url_of, vary_names
-from proxy_policies.cache.purge import tags_of
-from proxy_policies.cache.storing import may_store, stored_fields
+from proxy_policies.cache.key import url_of, vary_key, vary_names
+from proxy_policies.cache.selectors import tags_of
+from proxy_policies.cache.storability import may_store, stored_fields
 from proxy_policies.fields import Fields, format_date
 
 FAILURES = frozenset({500, 502, 503, 504})
@@ -56,17 +56,17 @@ class Exchange:
 class ServeStale:
     """Send a stale response in place of a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
 
-    entry: Stored
+    entry: StoredResponse
 
 
 @dataclass(frozen=True, slots=True)
 class Freshen:
     """Update a stored response, and answer from it (sections 4.3.4 and 4.3.5)."""
 
-    old: Stored
-    new: Stored | None
+    old: StoredResponse
+    new: StoredResponse | None
     """What is stored from now on; None: the update may not be stored, so the entry goes."""
-    shown: Stored
+    shown: StoredResponse
     """What this client is answered with: what the update holds for nobody else is in it."""
     why: str
     has_body: bool = True
@@ -77,7 +77,7 @@ class Freshen:
 class Join:
     """Send a stored beginning ahead of the rest that came (section 3.4)."""
 
-    entry: Stored
+    entry: StoredResponse
     head: ResponseHead
     """Of the whole."""
     then: "Store | DontStore"
@@ -92,7 +92,7 @@ class Refetch:
 class Store:
     """Pass it on, and store it; its size is known at its end."""
 
-    entry: Stored
+    entry: StoredResponse
     why: str
 
 
@@ -101,7 +101,7 @@ class DontStore:
     """Pass it on."""
 
     why: str
-    removes: Stored | None = None
+    removes: StoredResponse | None = None
     """What is stored and no longer so: the answer describes another."""
 
 
@@ -121,7 +121,7 @@ def _after_question(exchange: Exchange, head: ResponseHead, now: float) -> Respo
     match exchange.decision:
         case Validate() if head.status == 304:
             return _after_304(exchange, exchange.decision, head.fields, now)
-        case Complete(entry=entry) if head.status in (206, 416):
+        case CompletePartial(entry=entry) if head.status in (206, 416):
             return _after_rest(exchange, entry, head, now)
         case _ if exchange.request.method == "HEAD" and head.status == 200:
             return _after_head(exchange, fallback(exchange.decision), head.fields, now)
@@ -132,15 +132,15 @@ def _after_question(exchange: Exchange, head: ResponseHead, now: float) -> Respo
 # A failing origin
 
 
-def stale_on_failure(request: Request, decision: Decision, now: float) -> Stored | None:
+def stale_on_failure(request: Request, decision: Decision, now: float) -> StoredResponse | None:
     """Return the stored response that may be sent in place of a failure; None when there is none."""
     entry = fallback(decision)
-    if entry is None or not freshness.stale_on_error(entry.facts, -entry.ttl(now), parse_request(request.fields)):
+    if entry is None or not freshness.stale_on_error(entry.freshness, -entry.ttl(now), parse_request(request.fields)):
         return None
     return entry
 
 
-def _stale_in_place(exchange: Exchange, head: ResponseHead, now: float) -> Stored | None:
+def _stale_in_place(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
     return stale_on_failure(exchange.request, exchange.decision, now) if head.status in FAILURES else None
 
 
@@ -150,13 +150,15 @@ def _stale_in_place(exchange: Exchange, head: ResponseHead, now: float) -> Store
 def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
     """Update what a 304 is about; None when it is about the client's own copy, which gets it."""
     own_tags = exchange.request.fields.get("if-none-match")
-    entry = validation.selected(decision.entries, fields, own_tags)
+    entry = validation.select_for_304(decision.entries, fields, own_tags)
     if entry is None:
         return Refetch() if own_tags is None else None
     return Refetch() if exchange.sent_elsewhere else _freshen(exchange, entry, fields, now)
 
 
-def _after_head(exchange: Exchange, entry: Stored | None, fields: Fields, now: float) -> Freshen | DontStore | None:
+def _after_head(
+    exchange: Exchange, entry: StoredResponse | None, fields: Fields, now: float
+) -> Freshen | DontStore | None:
     """Update by a 200 to HEAD what it describes still (section 4.3.5); what it does not, or not for all, goes."""
     if entry is None or exchange.sent_elsewhere:
         return None
@@ -166,27 +168,27 @@ def _after_head(exchange: Exchange, entry: Stored | None, fields: Fields, now: f
     return DontStore(freshen.why, removes=entry) if freshen.new is None else replace(freshen, has_body=False)
 
 
-def _freshen(exchange: Exchange, old: Stored, fields: Fields, now: float) -> Freshen:
+def _freshen(exchange: Exchange, old: StoredResponse, fields: Fields, now: float) -> Freshen:
     """Put an update together with what is stored, and judge the whole as a fresh answer."""
-    shown = validation.freshened(old, fields, exchange.asked_at, now)
+    shown = validation.updated_by(old, fields, exchange.asked_at, now)
     status = 200 if old.span else old.status  # a part may be stored if the whole may
-    shown = shown.changed(overrides=exchange.overrides_for(status))
+    shown = shown.replace(overrides=exchange.overrides_for(status))
     new = _renewed(exchange, shown)
-    verdict = may_store(_storing_exchange(exchange, status, "GET"), status, shown.fields, lambda: new.facts)
+    verdict = may_store(_storing_exchange(exchange, status, "GET"), status, shown.fields, lambda: new.freshness)
     return Freshen(old, new if verdict else None, shown, verdict.why)
 
 
-def _renewed(exchange: Exchange, shown: Stored) -> Stored:
-    """Give what is stored of an update; Vary and tags are read anew.
+def _renewed(exchange: Exchange, shown: StoredResponse) -> StoredResponse:
+    """Return what is stored of an update; Vary and tags are read anew.
 
     While Vary names the same fields, their values stay: the answer may be to another variant's request.
     """
     said, names = parse_response(shown.fields), vary_names(shown.fields) or ()
     context = _storing_exchange(exchange, shown.status, "GET")
-    is_same = names == tuple(name for name, _ in shown.selecting)
-    return shown.changed(
+    is_same = names == tuple(name for name, _ in shown.vary_key)
+    return shown.replace(
         fields=stored_fields(shown.fields, said, shown.overrides),
-        selecting=shown.selecting if is_same else selecting(names, exchange.request.fields),
+        vary_key=shown.vary_key if is_same else vary_key(names, exchange.request.fields),
         tags=tags_of(shown.fields),
         personal=context.is_personal(shown.fields, said)
         or (shown.personal and not freshness.is_shared(said, shown.overrides)),
@@ -196,22 +198,22 @@ def _renewed(exchange: Exchange, shown: Stored) -> Stored:
 # Section 3.4: combining partial content
 
 
-def _after_rest(exchange: Exchange, entry: Stored, head: ResponseHead, now: float) -> Join | Refetch:
+def _after_rest(exchange: Exchange, entry: StoredResponse, head: ResponseHead, now: float) -> Join | Refetch:
     """Join a beginning and its rest, if they are of one whole for certain."""
     whole = _continued(entry, head.fields)
     if whole is None or exchange.sent_elsewhere:
         return Refetch()
-    shown = validation.freshened(entry, head.fields, exchange.asked_at, now)
+    shown = validation.updated_by(entry, head.fields, exchange.asked_at, now)
     fields = shown.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
     joined = ResponseHead(200, "OK", fields)
     then = decide_storing(exchange, joined, now)
     if isinstance(then, Store) and entry.personal and not freshness.is_shared(parse_response(fields), entry.overrides):
-        then = replace(then, entry=then.entry.changed(personal=True))
+        then = replace(then, entry=then.entry.replace(personal=True))
     return Join(entry, joined, then)
 
 
-def _continued(entry: Stored, fields: Fields) -> Span | None:
-    """Give the whole that a stored beginning and a response make; None unless they are of one whole for certain."""
+def _continued(entry: StoredResponse, fields: Fields) -> Span | None:
+    """Return the whole that a stored beginning and a response make; None unless they are of one whole for certain."""
     tag, held = ranges.strong_validator(entry), entry.span
     rest = ranges.parse_content_range(fields.get("content-range"), _declared_length(fields) or 0)
     if held is None or rest is None or tag is None or fields.get("etag") != tag or validation.recodes(entry, fields):
@@ -240,7 +242,7 @@ def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store 
         context,
         status,
         fields,
-        lambda: freshness.read_facts(status, fields, exchange.asked_at, now, context.overrides, personal),
+        lambda: freshness.evaluate(status, fields, exchange.asked_at, now, context.overrides, personal),
     )
     if not verdict:
         return DontStore(verdict.why)
@@ -248,17 +250,17 @@ def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store 
 
 
 def _refusal(exchange: Exchange, fields: Fields) -> str:
-    """Say what keeps a response out that section 3 does not know of."""
-    if isinstance(exchange.decision, Pass) and exchange.request.method != "POST":
+    """Return what keeps a response out that section 3 does not know of."""
+    if isinstance(exchange.decision, Bypass) and exchange.request.method != "POST":
         return exchange.decision.detail or exchange.decision.why
     if exchange.sent_elsewhere:
         return "it was sent elsewhere than its URL says"
     return "larger than cache_max_object" if (_declared_length(fields) or 0) > exchange.max_object else ""
 
 
-def _storing_exchange(exchange: Exchange, status: int, method: str) -> storing.Exchange:
+def _storing_exchange(exchange: Exchange, status: int, method: str) -> storability.StorageContext:
     request = exchange.request
-    return storing.Exchange(
+    return storability.StorageContext(
         method,
         url_of(request.key),
         request.fields,
@@ -268,16 +270,16 @@ def _storing_exchange(exchange: Exchange, status: int, method: str) -> storing.E
     )
 
 
-def _entry(exchange: Exchange, head: ResponseHead, overrides: Overrides, personal: bool, now: float) -> Stored:
+def _entry(exchange: Exchange, head: ResponseHead, overrides: Overrides, personal: bool, now: float) -> StoredResponse:
     fields, request = head.fields, exchange.request
     kept = stored_fields(fields, parse_response(fields), overrides)
-    return Stored(
+    return StoredResponse(
         key=request.key,
         status=head.status,
         reason=head.reason,
         # A recipient with a clock adds the Date that is missing (RFC 9110, section 6.6.1).
         fields=kept if "date" in kept else kept.adding("Date", format_date(now)),
-        selecting=selecting(vary_names(fields) or (), request.fields),
+        vary_key=vary_key(vary_names(fields) or (), request.fields),
         requested_at=exchange.asked_at,
         received_at=now,
         size=0,

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from proxy_policies.cache.storing import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
-from proxy_policies.cache.treatment import NO_TREATMENT, Treatment, Ttl
+from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects, Ttl
+from proxy_policies.cache.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
 from proxy_policies.rules import Rule
 from proxy_policies.settings import parse_duration
@@ -17,16 +17,16 @@ class CacheRule:
     """One rule: for which flows, and how it changes their treatment."""
 
     rule: Rule
-    changes: tuple[Callable[[Treatment], Treatment], ...]
+    changes: tuple[Callable[[RuleEffects], RuleEffects], ...]
 
-    def apply(self, treatment: Treatment) -> Treatment:
+    def apply(self, effects: RuleEffects) -> RuleEffects:
         """Add this rule to those before it."""
         for change in self.changes:
-            treatment = change(treatment)
-        return treatment
+            effects = change(effects)
+        return effects
 
 
-Change = Callable[[Treatment], Treatment]
+Change = Callable[[RuleEffects], RuleEffects]
 
 
 def parse_cache_rule(rule: Rule) -> CacheRule:
@@ -67,15 +67,15 @@ def _parse_action(name: str, equals: str, value: str) -> Change:
 
 
 def _override(**changes: object) -> Change:
-    def change(treatment: Treatment) -> Treatment:
-        return replace(treatment, overrides=replace(treatment.overrides, **changes))  # type: ignore[arg-type]
+    def change(effects: RuleEffects) -> RuleEffects:
+        return replace(effects, overrides=replace(effects.overrides, **changes))  # type: ignore[arg-type]
 
     return change
 
 
 def _ttl(value: str) -> Change:
     ttl = Ttl(parse_duration(value), DATED_BY_RULES_STATUS)
-    return lambda treatment: replace(treatment, ttls=(*treatment.ttls, ttl))
+    return lambda effects: replace(effects, ttls=(*effects.ttls, ttl))
 
 
 def _for_statuses(values: Sequence[str]) -> Change:
@@ -83,9 +83,7 @@ def _for_statuses(values: Sequence[str]) -> Change:
     statuses = frozenset(status for value in values for text in value.split() for status in _statuses(text))
     if not statuses:
         raise ValueError("write status=200 404, or status=2xx")
-    return lambda treatment: replace(
-        treatment, ttls=(*treatment.ttls[:-1], replace(treatment.ttls[-1], statuses=statuses))
-    )
+    return lambda effects: replace(effects, ttls=(*effects.ttls[:-1], replace(effects.ttls[-1], statuses=statuses)))
 
 
 def _statuses(text: str) -> frozenset[int]:
@@ -99,19 +97,19 @@ def _statuses(text: str) -> frozenset[int]:
     return frozenset({int(text)})
 
 
-def _bypass(treatment: Treatment) -> Treatment:
-    return replace(treatment, bypass=True)
+def _bypass(effects: RuleEffects) -> RuleEffects:
+    return replace(effects, bypass=True)
 
 
 def _ignore_query(value: str) -> Change:
     globs = tuple(value.split())
-    return lambda treatment: replace(treatment, ignore_query=(*treatment.ignore_query, *globs))
+    return lambda effects: replace(effects, ignore_query=(*effects.ignore_query, *globs))
 
 
 def _key_header(value: str) -> Change:
     if not TOKEN.fullmatch(value):
         raise ValueError("write a field name such as X-Tenant")
-    return lambda treatment: replace(treatment, key_headers=(*treatment.key_headers, value.lower()))
+    return lambda effects: replace(effects, key_headers=(*effects.key_headers, value.lower()))
 
 
 _SWITCHES: dict[str, Change] = {
@@ -133,10 +131,10 @@ _FORMS = (
 )
 
 
-def treatment_of(rules: Sequence[CacheRule], matches: Callable[[Rule], bool]) -> Treatment:
+def effects_for(rules: Sequence[CacheRule], matches: Callable[[Rule], bool]) -> RuleEffects:
     """Add up the rules that match."""
-    treatment = NO_TREATMENT
+    effects = NO_EFFECTS
     for rule in rules:
         if matches(rule.rule):
-            treatment = rule.apply(treatment)
-    return treatment
+            effects = rule.apply(effects)
+    return effects

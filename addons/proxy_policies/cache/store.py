@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.purge import Selector
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.selectors import Selector
 
 CHUNK = 64 * 1024
 """Bytes read from a store at once."""
-WHOLE = 1024 * 1024
+MAX_WHOLE = 1024 * 1024
 """Bodies up to this many bytes are read whole; larger ones piece by piece as they are sent."""
 
 
@@ -23,20 +23,20 @@ class Body(Protocol):
     size: int
 
     @property
-    def held(self) -> bytes | None:
+    def in_memory(self) -> bytes | None:
         """All of it, when it is in memory anyway."""
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read positions start to stop, at most 64 KiB at a time."""
 
 
-class Writing(Protocol):
+class BodyWriter(Protocol):
     """A body on its way into the store. Nothing of it is visible before `commit`."""
 
     def feed(self, data: bytes) -> None:
         """Take a chunk; never blocks."""
 
-    def commit(self, entry: Stored) -> None:
+    def commit(self, entry: StoredResponse) -> None:
         """Keep what was fed as the body of `entry`, in place of what it supersedes."""
 
     def abort(self) -> None:
@@ -44,7 +44,7 @@ class Writing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class StoreStats:
     """How much a store holds: entries, bytes (bookkeeping included) and its limit in bytes."""
 
     entries: int
@@ -52,52 +52,52 @@ class Counts:
     limit: int
 
 
-class AtHand(Protocol):
+class SyncView(Protocol):
     """What of a store is in memory: asked without waiting."""
 
-    def peek(self, key: str) -> Sequence[Stored]:
-        """Give all responses stored under a key; none where they are not at hand."""
+    def get_all(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key; none where they are not at hand."""
 
-    def held(self, entry: Stored, coding: str = "") -> bytes | None:
-        """Give a response's body, or the form of it in a content coding, and count the use; None if not at hand."""
+    def get_body(self, entry: StoredResponse, coding: str = "") -> bytes | None:
+        """Return a response's body, or the form of it in a content coding, and count the use; None if not at hand."""
 
 
 class Store(Protocol):
     """Keeps stored responses under their keys."""
 
     @property
-    def at_hand(self) -> AtHand | None:
+    def sync_view(self) -> SyncView | None:
         """What can be asked without waiting, from now on if need be; None when that is nothing."""
 
-    async def lookup(self, key: str) -> Sequence[Stored]:
-        """Give all responses stored under a key; a commit under way is waited for."""
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key; a commit under way is waited for."""
 
-    async def body(self, entry: Stored, coding: str = "") -> Body | None:
+    async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
         """Open a response's body, or the form of it in a content coding; None when it is gone."""
 
-    def write(self, entry: Stored, since: float, coding: str = "") -> Writing:
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
         """Begin to store. `since`: when it was asked for; a purge after that beats it.
 
         With a `coding`, an encoded form of an entry already stored.
         """
 
     def takes(self, size: int | None) -> bool:
-        """Say whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
+        """Return whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
 
-    async def update(self, old: Stored, new: Stored) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
         """Put a new head to a body that stays, if it is still there."""
 
-    async def remove(self, entry: Stored) -> None:
+    async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
 
     async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
         """Remove what is meant (soft: make it stale) and give how many it was."""
 
-    async def entries(self) -> Sequence[Stored]:
+    async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored, for people to look at."""
 
-    async def counts(self) -> Counts:
-        """Say how much is stored."""
+    async def counts(self) -> StoreStats:
+        """Return how much is stored."""
 
     async def close(self) -> None:
         """Finish what is under way."""
@@ -111,9 +111,9 @@ def unheard(error: Exception | None) -> None:
     """Take no notice."""
 
 
-def supersedes(new: Stored, old: Stored) -> bool:
-    """Say whether a response takes the place of another under the same key."""
-    if new.selecting != old.selecting:
+def supersedes(new: StoredResponse, old: StoredResponse) -> bool:
+    """Return whether a response takes the place of another under the same key."""
+    if new.vary_key != old.vary_key:
         return False
     if new.span is None:
         return True
@@ -123,15 +123,15 @@ def supersedes(new: Stored, old: Stored) -> bool:
 class BytesBody:
     """A body held in memory."""
 
-    __slots__ = ("held", "size")
+    __slots__ = ("in_memory", "size")
 
     def __init__(self, data: bytes) -> None:
-        self.held: bytes | None = data
+        self.in_memory: bytes | None = data
         self.size = len(data)
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Give slices."""
-        data = self.held or b""
+        data = self.in_memory or b""
         for at in range(start, stop, CHUNK):
             yield data[at : min(at + CHUNK, stop)]
 
@@ -140,8 +140,8 @@ async def read_whole(body: Body, limit: int) -> bytes | None:
     """Read a body into memory; None when it has more than `limit` bytes."""
     if body.size > limit:
         return None
-    if body.held is not None:
-        return body.held
+    if body.in_memory is not None:
+        return body.in_memory
     return b"".join([piece async for piece in body.chunks(0, body.size)])
 
 
@@ -152,7 +152,7 @@ class BodySource:
         self._chunks = body.chunks(*part)
 
     async def read(self) -> bytes:
-        """Give the next piece."""
+        """Return the next piece."""
         return await anext(self._chunks, b"")
 
     async def close(self) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.storing import end_to_end
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.storability import end_to_end
 from proxy_policies.fields import Fields, parse_date, split_list, tokens
 
-ORIGINS_OWN = ("if-match", "if-unmodified-since")
+ORIGIN_ONLY = ("if-match", "if-unmodified-since")
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
 
 CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
@@ -24,56 +24,56 @@ CONTENT_CODINGS = frozenset(
 # Section 4.3.1: sending a validation request
 
 
-def conditional(request: Fields, entries: Sequence[Stored]) -> Fields:
-    """Give the request with our validators in place of, or beside, the client's.
+def conditional(request: Fields, entries: Sequence[StoredResponse]) -> Fields:
+    """Return the request with our validators in place of, or beside, the client's.
 
     The client's own entity tags stay in the list: a 304 for one of them is the client's (section 4.3.2).
     """
-    ours = [_quoted(entry.facts.etag) for entry in entries if entry.facts.etag]
+    ours = [_quoted(entry.freshness.etag) for entry in entries if entry.freshness.etag]
     if ours:
         theirs = split_list(request.get("if-none-match") or "")
         request = request.replacing("If-None-Match", ", ".join(dict.fromkeys([*ours, *theirs])))
     last_modified = entries[0].fields.get("last-modified") if entries else None
-    if last_modified and entries[0].facts.last_modified is not None:
+    if last_modified and entries[0].freshness.last_modified is not None:
         request = request.replacing("If-Modified-Since", last_modified)
     elif ours:
         request = request.without(["if-modified-since"])
     return request
 
 
-def with_tags(request: Fields, entries: Iterable[Stored]) -> Fields:
-    """Give the request with the entity tags of all of `entries` in If-None-Match."""
-    return request.replacing("If-None-Match", ", ".join(_quoted(entry.facts.etag or "") for entry in entries))
+def with_tags(request: Fields, entries: Iterable[StoredResponse]) -> Fields:
+    """Return the request with the entity tags of all of `entries` in If-None-Match."""
+    return request.replacing("If-None-Match", ", ".join(_quoted(entry.freshness.etag or "") for entry in entries))
 
 
 def _quoted(etag: str) -> str:
     return etag if '"' in etag else f'"{etag}"'
 
 
-def has_validator(entry: Stored) -> bool:
-    """Say whether a validation request can be made for it."""
-    return bool(entry.facts.etag) or entry.facts.last_modified is not None
+def has_validator(entry: StoredResponse) -> bool:
+    """Return whether a validation request can be made for it."""
+    return bool(entry.freshness.etag) or entry.freshness.last_modified is not None
 
 
 # Section 4.3.2: evaluating the client's preconditions against what is stored
 
 
-def not_modified(request: Fields, entry: Stored, now: float) -> bool:
-    """Say whether the client's copy is still good; If-None-Match goes before If-Modified-Since."""
+def not_modified(request: Fields, entry: StoredResponse, now: float) -> bool:
+    """Return whether the client's copy is still good; If-None-Match goes before If-Modified-Since."""
     if entry.status != 200:
         return False
     if "if-none-match" in request:
-        return _listed(request.get("if-none-match") or "", entry.facts.etag)
+        return _listed(request.get("if-none-match") or "", entry.freshness.etag)
     since = request.get("if-modified-since")
     if since is None:
         return False
     given = parse_date(since, now)
     if given is None:
         return False
-    changed = entry.facts.last_modified
+    changed = entry.freshness.last_modified
     if changed is None:
         # Without Last-Modified the time of origin is the closest bound (section 4.3.2).
-        return entry.facts.overrides.undated_304 or entry.facts.date <= given
+        return entry.freshness.overrides.undated_304 or entry.freshness.date <= given
     return changed <= given
 
 
@@ -91,7 +91,7 @@ def _opaque(tag: str) -> str:
 # Section 4.3.3: handling a validation response
 
 
-def selected(entries: Iterable[Stored], response: Fields, own_tags: str | None) -> Stored | None:
+def select_for_304(entries: Iterable[StoredResponse], response: Fields, own_tags: str | None) -> StoredResponse | None:
     """Find the stored response that a 304 is about (section 4.3.4); None when it is about the client's copy, or none.
 
     `own_tags` is the client's If-None-Match, None when it sent none.
@@ -99,11 +99,13 @@ def selected(entries: Iterable[Stored], response: Fields, own_tags: str | None) 
     held = list(entries)
     etag = next(iter(response.lines("etag")), None)
     if etag is None:
-        return held[0] if held and ((len(held) == 1 and own_tags is None) or not held[0].facts.etag) else None
-    return next((entry for entry in held if entry.facts.etag and _opaque(entry.facts.etag) == _opaque(etag)), None)
+        return held[0] if held and ((len(held) == 1 and own_tags is None) or not held[0].freshness.etag) else None
+    return next(
+        (entry for entry in held if entry.freshness.etag and _opaque(entry.freshness.etag) == _opaque(etag)), None
+    )
 
 
-def recodes(entry: Stored, response: Fields) -> bool:
+def recodes(entry: StoredResponse, response: Fields) -> bool:
     """Return whether a response claims another content coding than the stored body has.
 
     Taken over, it would have every client decode what is not coded so. A coding that is none is nobody's to decode.
@@ -112,7 +114,7 @@ def recodes(entry: Stored, response: Fields) -> bool:
     return "content-encoding" in response and old != new and not CONTENT_CODINGS.isdisjoint({*old, *new})
 
 
-def freshened(entry: Stored, response: Fields, requested_at: float, received_at: float) -> Stored:
+def updated_by(entry: StoredResponse, response: Fields, requested_at: float, received_at: float) -> StoredResponse:
     """Update a stored response by the fields of a 304, or of a 200 to HEAD (section 3.2).
 
     Nothing is left out that is for this client only: that is for `stored_fields` to do before it is stored.
@@ -123,7 +125,7 @@ def freshened(entry: Stored, response: Fields, requested_at: float, received_at:
     if entry.span is not None or "content-range" not in entry.fields:
         kept.append("content-range")  # it says where the new part lies, not the stored one
     update = end_to_end(response).without(kept)
-    return entry.changed(
+    return entry.replace(
         fields=_updated(entry.fields, update),
         requested_at=requested_at,
         received_at=received_at,
@@ -136,9 +138,9 @@ def _updated(old: Fields, update: Fields) -> Fields:
     return Fields(old.without(names | {"age", "cache-status"}).raw + update.raw)
 
 
-def head_agrees(entry: Stored, response: Fields) -> bool:
-    """Say whether a 200 to HEAD describes the stored response still (section 4.3.5)."""
-    facts = {"etag": entry.facts.etag, "last-modified": entry.fields.get("last-modified")}
+def head_agrees(entry: StoredResponse, response: Fields) -> bool:
+    """Return whether a 200 to HEAD describes the stored response still (section 4.3.5)."""
+    facts = {"etag": entry.freshness.etag, "last-modified": entry.fields.get("last-modified")}
     validators = all(response.get(name) in (None, value) for name, value in facts.items())
     length = response.get("content-length")
     whole = entry.span.length if entry.span else entry.size

@@ -63,7 +63,7 @@ def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
 
 
 def is_encoded(message: Request | Response) -> bool:
-    """Say whether decoding the body may take long, however little was sent."""
+    """Return whether decoding the body may take long, however little was sent."""
     return bool(message.body.content and header(message.headers, "content-encoding"))
 
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 
-with later():
+with lazy_imports():
     import jsonpath
 
 type Path = jsonpath.JSONPath | jsonpath.CompoundJSONPath

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
 
-with later():
+with lazy_imports():
     from proxy_policies.capture.secrets import redact
 
 

@@ -14,8 +14,8 @@ from secrets import token_hex
 
 import certifi
 
-from proxy_policies.certificates import authority, trial
-from proxy_policies.certificates.stores import Command, Store, environment, stores
+from proxy_policies.certificates import authority, client_checks
+from proxy_policies.certificates.stores import Command, TrustStore, environment, stores
 
 BUNDLE_FILE = "bundle.pem"
 STORES = ("debian", "chromium", "firefox")
@@ -74,7 +74,7 @@ def undo(folder: Path, names: Sequence[str]) -> int:
 def verify(folder: Path, names: Sequence[str]) -> int:
     """Try the authority with the clients that are here, and say which stores (or: whether the ones named) trust it."""
     ours = authority.read_authority(folder)
-    faults = list(authority.faults(folder, ours, datetime.now(UTC)))
+    faults = list(authority.problems(folder, ours, datetime.now(UTC)))
     for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}"]:
         say("authority", fault)
     refused = [] if faults else try_clients(folder)
@@ -84,8 +84,8 @@ def verify(folder: Path, names: Sequence[str]) -> int:
 
 def try_clients(folder: Path) -> list[str]:
     """Have each client open a host through a proxy; gives the names of those that refused."""
-    with trial.proxy(folder) as port:
-        asked = {name: ask(port, folder / authority.CERTIFICATE_FILE) for name, ask in trial.clients().items()}
+    with client_checks.proxy(folder) as port:
+        asked = {name: ask(port, folder / authority.CERTIFICATE_FILE) for name, ask in client_checks.clients().items()}
     for name, complaint in asked.items():
         say(name, f"refuses it: {complaint}" if complaint else "opens HTTPS through a proxy that signs with it")
     return [name for name, complaint in asked.items() if complaint]
@@ -104,21 +104,21 @@ def say(who: str, what: str) -> None:
     print(f"{who:<10} {what}", flush=True)
 
 
-def stores_of(folder: Path, name: str) -> list[Store]:
-    """Give the stores of that name; Firefox has one a profile, maybe none."""
+def stores_of(folder: Path, name: str) -> list[TrustStore]:
+    """Return the stores of that name; Firefox has one a profile, maybe none."""
     ours = authority.read_authority(folder)
     return stores(Path.home(), folder / authority.CERTIFICATE_FILE, ours.name)[name]
 
 
-def needed_stores(folder: Path, name: str) -> list[Store]:
-    """Give the stores of that name; raises ValueError where there is none."""
+def needed_stores(folder: Path, name: str) -> list[TrustStore]:
+    """Return the stores of that name; raises ValueError where there is none."""
     found = stores_of(folder, name)
     if not found:
         raise ValueError(f"{name} has no profile here yet: start it once")
     return found
 
 
-def trusts(store: Store) -> bool:
+def trusts(store: TrustStore) -> bool:
     """Ask a store."""
     if shutil.which(store.ask[0]) is None:
         return False

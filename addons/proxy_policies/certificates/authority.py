@@ -127,8 +127,8 @@ def read_authority(folder: Path) -> Authority:
     return Authority(key, certificate)
 
 
-def faults(folder: Path, authority: Authority, now: datetime) -> Iterator[str]:
-    """Say what is wrong with an authority and its files."""
+def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[str]:
+    """Return what is wrong with an authority and its files."""
     certificate = authority.certificate
     if certificate.public_key() != authority.key.public_key():
         yield f"the key in {KEY_FILE} is not the certificate's"

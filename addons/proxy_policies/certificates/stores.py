@@ -22,12 +22,12 @@ EXTRA_VARIABLE = "NODE_EXTRA_CA_CERTS"
 
 
 def environment(certificate: Path, bundle: Path) -> dict[str, str]:
-    """Give the variables by which curl, Python, git, pip and Node trust a certificate."""
+    """Return the variables by which curl, Python, git, pip and Node trust a certificate."""
     return dict.fromkeys(BUNDLE_VARIABLES, str(bundle)) | {EXTRA_VARIABLE: str(certificate)}
 
 
 @dataclass(frozen=True)
-class Store:
+class TrustStore:
     """A place that holds trusted authorities: how to add ours, remove it, and ask for it (exit code 0: it is there)."""
 
     trust: tuple[Command, ...]
@@ -39,10 +39,10 @@ class Store:
 DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
 
 
-def debian(certificate: Path) -> Store:
-    """Give the system's store of Debian and its kin: curl, git, wget, Go and much else read it."""
+def debian(certificate: Path) -> TrustStore:
+    """Return the system's store of Debian and its kin: curl, git, wget, Go and much else read it."""
     copy = str(DEBIAN_FOLDER / "proxy-policies.crt")
-    return Store(
+    return TrustStore(
         trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-certificates",)),
         undo=(("rm", "-f", copy), ("update-ca-certificates", "--fresh")),
         ask=("openssl", "verify", "-CApath", "/etc/ssl/certs", str(certificate)),
@@ -50,20 +50,20 @@ def debian(certificate: Path) -> Store:
     )
 
 
-def nss(database: Path, certificate: Path, name: str) -> Store:
-    """Give a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
+def nss(database: Path, certificate: Path, name: str) -> TrustStore:
+    """Return a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
     at = ("certutil", "-d", f"sql:{database}")
     made = (database / "cert9.db").exists()
     make = () if made else (("mkdir", "-p", str(database)), (*at, "-N", "--empty-password"))
-    return Store(
+    return TrustStore(
         trust=(*make, (*at, "-A", "-t", "C,,", "-n", name, "-i", str(certificate))),
         undo=((*at, "-D", "-n", name),),
         ask=(*at, "-V", "-u", "L", "-n", name),
     )
 
 
-def stores(home: Path, certificate: Path, name: str) -> dict[str, list[Store]]:
-    """Give the stores of a machine by the name the user gives them; Firefox has one a profile."""
+def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStore]]:
+    """Return the stores of a machine by the name the user gives them; Firefox has one a profile."""
     profiles: Iterable[Path] = (
         database.parent
         for folder in (".mozilla/firefox", ".config/mozilla/firefox", "snap/firefox/common/.mozilla/firefox")

@@ -4,22 +4,22 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from proxy_policies import exchange, subrequest, trace
+from proxy_policies import flow_state, subrequest, trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import Replace, Stage
-from proxy_policies.encoding.decision import MATCHED, Decision, Subject, Wishes, decide
-from proxy_policies.encoding.heads import encoded, varying
+from proxy_policies.encoding.decision import NOT_MODIFIED, Decision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.negotiation import Accepted, accepted_by, choose
+from proxy_policies.encoding.options import parse_codings, read_rule
+from proxy_policies.encoding.response_fields import with_encoding, with_vary
 from proxy_policies.encoding.tags import with_confirmed_tag, with_origins_tags, with_tag
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
-from proxy_policies.encoding.wishes import parse_codings, read_rule
 from proxy_policies.fields import Fields
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
 from proxy_policies.streaming import is_endless, is_sent_in_pieces, length_of
 
-with later():
+with lazy_imports():
     from proxy_policies.encoding import codecs
 
 CONDITIONS = ("If-None-Match", "If-Match", "If-Range")
@@ -73,44 +73,46 @@ class Encoding:
     def _encode(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
-        if response is None or exchange.of(flow).awaited:  # what we fetch for another flow is encoded there
+        if (
+            response is None or flow_state.state_of(flow).has_followers
+        ):  # what we fetch for another flow is encoded there
             return None
         fields = Fields(response.headers.fields)
-        request, wishes = Fields(flow.request.headers.fields), self._wishes(flow)
-        decision = decide(Subject(request, response.status_code, fields, length_of(flow, response)), wishes)
+        request, options = Fields(flow.request.headers.fields), self._options(flow)
+        decision = decide(ResponseInfo(request, response.status_code, fields, length_of(flow, response)), options)
         if decision.varies:
-            fields = varying(fields)
+            fields = with_vary(fields)
         if decision.encodes:
-            fields = encoded(fields, decision.coding)
-        if response.status_code == MATCHED:
-            fields = _confirming(flow, fields, wishes)
+            fields = with_encoding(fields, decision.coding)
+        if response.status_code == NOT_MODIFIED:
+            fields = _confirming(flow, fields, options)
         else:
             fields = with_tag(fields, decision.coding)
         response.headers.fields = fields.raw
         trace.note(flow, self.name, decision.coding, decision.why)
         return _encode(flow, response, decision) if decision.encodes else None
 
-    def _wishes(self, flow: http.HTTPFlow) -> Wishes:
+    def _options(self, flow: http.HTTPFlow) -> EncodingOptions:
         ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), self.encode)
-        return Wishes(ruled, self.encode_min_size, self.encode_types)
+        return EncodingOptions(ruled, self.encode_min_size, self.encode_types)
 
 
 def _reads(accepted: Accepted) -> Callable[[str], bool]:
     return lambda coding: accepted.weight(coding) > 0
 
 
-def _confirming(flow: http.HTTPFlow, fields: Fields, wishes: Wishes) -> Fields:
-    """Give a 304 the tag that the client knows."""
-    received = exchange.of(flow).received
+def _confirming(flow: http.HTTPFlow, fields: Fields, options: EncodingOptions) -> Fields:
+    """Return a 304 the tag that the client knows."""
+    received = flow_state.state_of(flow).received
     accepted = accepted_by(flow.request.headers.get("Accept-Encoding"))
     condition = received.get("If-None-Match") if received else None
-    return with_confirmed_tag(fields, condition, choose(accepted, wishes.codings), _reads(accepted))
+    return with_confirmed_tag(fields, condition, choose(accepted, options.codings), _reads(accepted))
 
 
 async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
     """Take the encoded form that the cache keeps, or put the encoder in the body's way."""
-    known, coding = exchange.of(flow), decision.coding
-    variants = known.variants if _is_as_stored(flow, response) else None
+    state, coding = flow_state.state_of(flow), decision.coding
+    variants = state.variants if _is_as_stored(flow, response) else None
     kept = await variants.find(coding) if variants else None
     if kept is not None:
         await _send_kept(flow, response, kept)
@@ -120,29 +122,29 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decisi
         return
     if is_sent_in_pieces(flow):  # its head goes out before anybody knows how long it gets
         response.headers.pop("Content-Length", None)
-    known.response_body.add(Stage.ENCODER, codecs.encoder(coding))
+    state.response_body.add(Stage.ENCODER, codecs.encoder(coding))
     if variants and (tap := variants.keep(coding)):
-        known.response_body.tap(Stage.VARIANT, tap)
+        state.response_body.tap(Stage.VARIANT, tap)
 
 
 def _is_as_stored(flow: http.HTTPFlow, response: http.Response) -> bool:
-    """Say whether the cache's encoded forms are of this very body: it ends, and no script has a hand in it."""
-    known = exchange.of(flow)
-    if is_endless(response) or known.response_body.is_scripted or callable(response.stream):
+    """Return whether the cache's encoded forms are of this very body: it ends, and no script has a hand in it."""
+    state = flow_state.state_of(flow)
+    if is_endless(response) or state.response_body.is_scripted or callable(response.stream):
         return False
-    return is_sent_in_pieces(flow) or response.raw_content is known.content
+    return is_sent_in_pieces(flow) or response.raw_content is state.content
 
 
-async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: exchange.Kept) -> None:
+async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: flow_state.EncodedBody) -> None:
     """Send a kept form in place of the plain one: piece by piece where that is, too, else whole."""
-    known = exchange.of(flow)
+    state = flow_state.state_of(flow)
     response.headers["Content-Length"] = str(kept.size)
     if flow.request.method == "HEAD":
         return
-    if known.source is not None:
-        await known.source.close()
-        known.source = kept.source()
+    if state.source is not None:
+        await state.source.close()
+        state.source = kept.source()
     elif is_sent_in_pieces(flow):
-        known.response_body.add(Stage.ENCODER, Replace(await kept.read()))
+        state.response_body.add(Stage.ENCODER, Replace(await kept.read()))
     else:
         response.raw_content = await kept.read()

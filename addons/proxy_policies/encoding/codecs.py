@@ -51,12 +51,12 @@ class Encoder:
         return self._compress(data)
 
     def flush(self) -> bytes:
-        """Give all that has come, in a form that can be decoded at once."""
+        """Return all that has come, in a form that can be decoded at once."""
         self.holds_back = False
         return self._flush()
 
     def finish(self) -> bytes:
-        """Give the end of the compressed body."""
+        """Return the end of the compressed body."""
         return self._finish()
 
 
@@ -79,7 +79,7 @@ def _zlib(wbits: int) -> Callable[[], Encoder]:
 
 
 def _fastest(wbits: int) -> tuple[Any, int]:
-    """Give the fastest zlib that is installed, and its number for a flush that ends no stream."""
+    """Return the fastest zlib that is installed, and its number for a flush that ends no stream."""
     if isal_zlib is not None:
         return isal_zlib.compressobj(3, isal_zlib.DEFLATED, wbits), isal_zlib.Z_SYNC_FLUSH
     if zlib_ng is not None:

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
-from proxy_policies.encoding.types import Types
+from proxy_policies.encoding.types import MediaTypeGlobs
 from proxy_policies.fields import Fields, parse_directives
 
 NEVER = frozenset({*range(100, 200), 204, 205, 206})
 """Statuses without a body, and 206, whose body is part of another."""
-MATCHED = 304
+NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ResponseInfo:
     """A request and the head of its response; the length is in bytes, None when not known beforehand."""
 
     request: Fields
@@ -23,12 +23,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EncodingOptions:
     """What the user set, for this flow: our codings, best liked first, the smallest body, the media types."""
 
     codings: Sequence[str]
     min_size: int
-    types: Types
+    types: MediaTypeGlobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +41,33 @@ class Decision:
 
     @property
     def encodes(self) -> bool:
-        """Say whether the body changes."""
+        """Return whether the body changes."""
         return self.coding != IDENTITY
 
 
-def _left(why: str) -> Decision:
+def _identity(why: str) -> Decision:
     return Decision(IDENTITY, False, why)
 
 
-def decide(subject: Subject, wishes: Wishes) -> Decision:
+def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
     """Decide on one response. A HEAD is decided on as its GET would be."""
-    if reason := _untouchable(subject, wishes):
-        return _left(reason)
+    if reason := _reason_not_to(subject, options):
+        return _identity(reason)
     accepted = accepted_by(subject.request.get("Accept-Encoding"))
-    if accepted.identity and subject.length is not None and subject.length < wishes.min_size:
-        return _left(f"smaller than {wishes.min_size} bytes")
-    if subject.status == MATCHED:
+    if accepted.identity and subject.length is not None and subject.length < options.min_size:
+        return _identity(f"smaller than {options.min_size} bytes")
+    if subject.status == NOT_MODIFIED:
         return Decision(IDENTITY, True, "not modified")
-    coding = choose(accepted, wishes.codings)
+    coding = choose(accepted, options.codings)
     if coding == IDENTITY:
-        return Decision(IDENTITY, True, f"the client accepts none of {', '.join(wishes.codings)}")
+        return Decision(IDENTITY, True, f"the client accepts none of {', '.join(options.codings)}")
     return Decision(coding, True, "the client accepts it")
 
 
-def _untouchable(subject: Subject, wishes: Wishes) -> str:
-    """Say why neither this client nor any other gets the response encoded; "" when one might."""
+def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
+    """Return why neither this client nor any other gets the response encoded; "" when one might."""
     response = subject.response
-    if not wishes.codings:
+    if not options.codings:
         return "turned off"
     if subject.status in NEVER or "Content-Range" in response:
         return "a part, or no body"
@@ -77,7 +77,7 @@ def _untouchable(subject: Subject, wishes: Wishes) -> str:
         return "no-transform"
     # What a 304 refers to is not said again in full (RFC 9110, section 15.4.5): without a type it may have any.
     media_type = response.get("Content-Type")
-    if not (wishes.types.include(media_type) or (subject.status == MATCHED and media_type is None)):
+    if not (options.types.include(media_type) or (subject.status == NOT_MODIFIED and media_type is None)):
         return f"type {media_type or 'unknown'} is not among encode_types"
     return ""
 

@@ -23,16 +23,16 @@ class Accepted:
         self._weights = weights
 
     def weight(self, coding: str) -> float:
-        """Give a coding's weight; 0 means that it must not be used."""
+        """Return a coding's weight; 0 means that it must not be used."""
         return self._weights.get(coding, self._others or 0.0)
 
     @property
     def identity(self) -> bool:
-        """Say whether the plain form is acceptable: it is, unless excluded by name or by `*;q=0`."""
+        """Return whether the plain form is acceptable: it is, unless excluded by name or by `*;q=0`."""
         return self._weights.get(IDENTITY, 1.0 if self._others is None else self._others) > 0
 
     def prefers_identity(self, weight: float) -> bool:
-        """Say whether the plain form was asked for by name with more weight than this."""
+        """Return whether the plain form was asked for by name with more weight than this."""
         return self._weights.get(IDENTITY, 0.0) > weight
 
 

@@ -38,25 +38,25 @@ _GLOB = re.compile(r"!?[^\s/;,!]+/[^\s/;,]+|\*")
 
 
 @dataclass(frozen=True, slots=True)
-class Types:
+class MediaTypeGlobs:
     """Media types, by globs; those with `!` before them take away from the others."""
 
     wanted: re.Pattern[str]
     excluded: re.Pattern[str]
 
     def include(self, content_type: str | None) -> bool:
-        """Say whether a Content-Type is among them, its parameters and case aside."""
+        """Return whether a Content-Type is among them, its parameters and case aside."""
         media_type = (content_type or "").partition(";")[0].strip().lower()
         return bool(self.wanted.fullmatch(media_type)) and not self.excluded.fullmatch(media_type)
 
 
-def parse_types(globs: Sequence[str]) -> Types:
+def parse_types(globs: Sequence[str]) -> MediaTypeGlobs:
     """Read globs over media types; raises ValueError quoting one that is none."""
     for glob in globs:
         if not _GLOB.fullmatch(glob.strip()):
             raise ValueError(f"{glob!r} is no media type; write globs such as text/*, application/json or !text/css")
     cleaned = [glob.strip().lower() for glob in globs]
-    return Types(_any(g for g in cleaned if g[0] != "!"), _any(g[1:] for g in cleaned if g[0] == "!"))
+    return MediaTypeGlobs(_any(g for g in cleaned if g[0] != "!"), _any(g[1:] for g in cleaned if g[0] == "!"))
 
 
 def _any(globs: Iterable[str]) -> re.Pattern[str]:

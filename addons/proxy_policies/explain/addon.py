@@ -9,12 +9,12 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.around_scripts import Hooks
-from proxy_policies.explain.view import PolicyView, withdraw
-from proxy_policies.idle import idle_without
-from proxy_policies.later import later
+from proxy_policies.explain.view import PolicyView, unregister
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
 
-with later():
-    from proxy_policies.explain import words
+with lazy_imports():
+    from proxy_policies.explain import formatting
 
 COMMENTED = "policy_comment"
 """Where the flow keeps the comment we gave it, to tell it from the user's."""
@@ -38,12 +38,14 @@ class Explain:
 
     def done(self) -> None:
         """Take the content view back."""
-        withdraw(self._view)
+        unregister(self._view)
 
     def explain(self, flows: Sequence[Flow]) -> Sequence[str]:
-        """Tell what the policies did with flows, and why."""
+        """Return what the policies did with flows, and why."""
         return [
-            line for each in flows for line in (_title(each), *(f"  {line}" for line in words.story(trace.notes(each))))
+            line
+            for each in flows
+            for line in (_title(each), *(f"  {line}" for line in formatting.format_notes(trace.notes(each))))
         ]
 
     def late_hooks(self) -> Hooks:
@@ -71,12 +73,12 @@ class Explain:
         comment(flow)
 
     def conclude(self, flow: http.HTTPFlow) -> None:
-        """Say what was decided, now that nothing more will be."""
+        """Return what was decided, now that nothing more will be."""
         comment(flow)
         if _is_detailed():
             self._ended.add(flow.id)
 
-    @idle_without("_ended")
+    @only_if("_ended")
     def update(self, flows: Sequence[Flow]) -> None:
         """Print under a flow that has just ended: this comes when every addon, mitmdump's dumper too, has seen it."""
         for each in flows:
@@ -88,7 +90,7 @@ class Explain:
 def comment(flow: Flow) -> None:
     """Say the verdict in the flow's comment, unless the user has written one."""
     if flow.comment == flow.metadata.get(COMMENTED, ""):
-        flow.comment = words.verdict(trace.notes(flow))
+        flow.comment = formatting.summary(trace.notes(flow))
         flow.metadata[COMMENTED] = flow.comment
 
 
@@ -99,7 +101,7 @@ def _is_detailed() -> bool:
 def _print(flow: Flow) -> None:
     dumper: Any = ctx.master.addons.get("dumper")
     if _is_detailed() and trace.notes(flow) and dumper.match(flow):
-        dumper.echo("\n".join(words.story(trace.notes(flow))), ident=4, dim=True)
+        dumper.echo("\n".join(formatting.format_notes(trace.notes(flow))), ident=4, dim=True)
         dumper.outfp.flush()
 
 

@@ -13,8 +13,8 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import worker
 from proxy_policies.around_scripts import Hooks
+from proxy_policies.background import spawn
 from proxy_policies.fastlane import set_up
 from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.connect import read_connect
@@ -26,11 +26,11 @@ from proxy_policies.fastlane.modes import opens_tunnels, speaks_http
 from proxy_policies.fastlane.reception import Onward, Reception
 from proxy_policies.fastlane.trims.table import trim
 from proxy_policies.inspection.hosts import Hosts
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, is_starting, one_of
-from proxy_policies.unhurried import begin
+from proxy_policies.workers import identity
 
-with later():
+with lazy_imports():
     from proxy_policies.fastlane import desks, hits
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Fastlane:
 
     def running(self) -> None:
         """Say, once, that several workers share no memory."""
-        if worker.number() == 1 and getattr(ctx.options, "cache", "") == "memory":
+        if identity.worker_number() == 1 and getattr(ctx.options, "cache", "") == "memory":
             logger.info("each worker has a cache of its own; --set cache=disk:FOLDER is one for all")
 
     def done(self) -> None:
@@ -87,11 +87,11 @@ class Fastlane:
     # Callers, of whom mitmproxy knows nothing yet
 
     def expects(self, mode: ProxyMode) -> bool:
-        """Say whether any client of a mode might be served before mitmproxy has it."""
+        """Return whether any client of a mode might be served before mitmproxy has it."""
         return opens_tunnels(mode) or (self.fast_lane == "all" and speaks_http(mode))
 
     def serves(self, caller: Caller) -> bool:
-        """Say whether a caller might be served, if it says the right thing; nobody is while mitmproxy starts."""
+        """Return whether a caller might be served, if it says the right thing; nobody is while mitmproxy starts."""
         if is_starting():
             return False
         if self._sets_tunnels_up(caller.mode) and self._hosts() is not None:
@@ -99,10 +99,10 @@ class Fastlane:
         at = self._open_desks()
         return bool(at and at.serves(caller.mode, self._dispatch.table))
 
-    def is_balancer(self, address: str) -> bool:
-        """Say whether connections from an address begin with a PROXY header."""
+    def is_trusted_peer(self, address: str) -> bool:
+        """Return whether connections from an address begin with a PROXY header."""
         protocol = ctx.master.addons.get("proxy-protocol")
-        return protocol is not None and protocol.is_balancer(address)
+        return protocol is not None and protocol.is_trusted_peer(address)
 
     def keep(self, caller: Caller, data: bytes, onward: Onward) -> bool:
         """Have a caller answered from the cache, where that is wanted."""
@@ -113,7 +113,7 @@ class Fastlane:
         return self._desks if self._undo and self.fast_lane == "all" else None
 
     def is_serving(self) -> bool:
-        """Say whether anybody is being served whom mitmproxy knows nothing of."""
+        """Return whether anybody is being served whom mitmproxy knows nothing of."""
         return self._reception.is_serving() or bool(self._desks and self._desks.is_sending())
 
     def attend(self, caller: Caller, data: bytes) -> Coroutine[Any, Any, bool] | None:
@@ -127,11 +127,11 @@ class Fastlane:
         return set_up.SetUp(caller, asked, why).serve() if why else None
 
     def _sets_tunnels_up(self, mode: ProxyMode) -> bool:
-        """Say whether tunnels may be set up before mitmproxy reads."""
+        """Return whether tunnels may be set up before mitmproxy reads."""
         return opens_tunnels(mode) and bool(self._undo) and self._gate.is_open(self._dispatch.table)
 
     def _hosts(self) -> Hosts | None:
-        """Give what says which tunnels stay untouched."""
+        """Return what says which tunnels stay untouched."""
         inspection = ctx.master.addons.get("inspection")
         return None if inspection is None else inspection.inspect_hosts
 
@@ -159,7 +159,7 @@ class Fastlane:
         """Ask a hook, and say whether that was all; if not, the rest is done in a task."""
         if self._ask(hook):
             return True
-        begin(ctx.master.addons.handle_lifecycle(hook))
+        spawn(ctx.master.addons.handle_lifecycle(hook))
         return False
 
     def client_disconnected(self, client: Client) -> None:

@@ -183,7 +183,7 @@ class Counter:
     # Waiting
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Say what the connection waits for, for how many seconds it has, and how much came in that time: nothing."""
+        """Return what the connection waits for, for how many seconds, and how many bytes came meanwhile: none."""
         since = self._unsent.since(now, len(self._waiting) + len(self._rest), self._caller.sock)
         return (Wait.REQUEST, now - self._active, 0) if since is None else (Wait.READER, now - since, 0)
 

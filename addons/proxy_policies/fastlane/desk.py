@@ -17,9 +17,9 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.utils import human
 
-from proxy_policies import exchange
-from proxy_policies.cache.flows import visit_of
-from proxy_policies.cache.store import AtHand
+from proxy_policies import flow_state
+from proxy_policies.cache.flows import transaction_of
+from proxy_policies.cache.store import SyncView
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.handover import Watched
 from proxy_policies.fastlane.hits import ALONE, FULL, LONGEST_BODY, Hits, Lesson, Served, story_of
@@ -110,7 +110,7 @@ class Desk:
         return bool(self._transport.get_write_buffer_size() > FULL)
 
     def _is_idle(self) -> bool:
-        """Say whether mitmproxy waits for a request on this connection: it has answered every one before."""
+        """Return whether mitmproxy waits for a request on this connection: it has answered every one before."""
         server = self._server or self._look_for_server()
         if server is None:
             return not self._begun
@@ -134,20 +134,20 @@ class Desk:
         """Take note of the cache's view of the request that is being learnt; a miss teaches nothing."""
         if self.lesson is None:
             return
-        visit = visit_of(flow) if exchange.of(flow).hit else None
-        received = exchange.of(flow).received
+        transaction = transaction_of(flow) if flow_state.state_of(flow).hit else None
+        received = flow_state.state_of(flow).received
         lines = self.lesson.head.count(b"\r\n") - 2
-        if visit is None or received is None or len(received.raw) != lines:
+        if transaction is None or received is None or len(received.raw) != lines:
             self._finish_lesson(None)
         else:
-            self.lesson.request, self.lesson.story = visit.request, story_of(flow)
+            self.lesson.request, self.lesson.story = transaction.request, story_of(flow)
 
     def finish(self) -> None:
         """Learn from the answer with which the connection closed."""
         if self.lesson is not None:
             self._finish_lesson(self._hits.store(self._table))
 
-    def _finish_lesson(self, store: AtHand | None) -> None:
+    def _finish_lesson(self, store: SyncView | None) -> None:
         lesson, self.lesson = self.lesson, None
         transport: Any = self._handler.transports.get(self._client)
         if transport is not None:

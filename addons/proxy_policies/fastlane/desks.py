@@ -38,7 +38,7 @@ class Desks:
                 counter.dismiss()
 
     def serves(self, mode: ProxyMode, table: Table) -> bool:
-        """Say whether the requests of a mode's clients can be answered at this moment."""
+        """Return whether the requests of a mode's clients can be answered at this moment."""
         return speaks_http(mode) and self._hits.store(table) is not None
 
     def keep(self, caller: Caller, data: bytes, table: Table, onward: Onward) -> bool:
@@ -71,7 +71,7 @@ class Desks:
             desk.finish()
 
     def is_sending(self) -> bool:
-        """Say whether a client that mitmproxy does not know of is being answered."""
+        """Return whether a client that mitmproxy does not know of is being answered."""
         now = time.monotonic()
         return any(counter.waits(now)[0] is Wait.READER for counter in self._counters)
 

@@ -24,10 +24,10 @@ from typing import Any
 from mitmproxy import addonmanager, exceptions, flow, hooks
 
 from proxy_policies.fastlane.inert import INERT
-from proxy_policies.idle import IsNeeded, promised
+from proxy_policies.hook_conditions import Condition, condition_of
 
 Groups = list[list[object]]
-Turn = tuple[object, object, IsNeeded | None]
+Turn = tuple[object, object, Condition | None]
 """An addon, the function that its hook was when the table was made, and what says whether that is needed."""
 
 RARE = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
@@ -93,11 +93,11 @@ def _has(addon: object, name: str) -> bool:
 
 def _turn(addon: object, name: str) -> Turn:
     function = getattr(getattr(addon, name), "__func__", None)
-    is_needed = INERT.get(function) or promised(function)
+    condition = INERT.get(function) or condition_of(function)
     with contextlib.suppress(AttributeError):  # another mitmproxy may call it otherwise
-        if is_needed is not None:
-            is_needed(addon)
-            return addon, function, is_needed
+        if condition is not None:
+            condition(addon)
+            return addon, function, condition
     return addon, function, None
 
 
@@ -127,7 +127,7 @@ class Dispatch:
         return undo
 
     def _is_log_read(self, record: logging.LogRecord) -> bool:
-        """Say whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
+        """Return whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
         return bool(self.table.turns("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
@@ -169,9 +169,9 @@ def _asking(turns: list[list[Turn]], name: str, arguments: list[Any]) -> Iterato
     """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
     for group in turns:
         try:
-            for addon, function, is_needed in group:
+            for addon, function, condition in group:
                 hook = getattr(addon, name)
-                if is_needed and not is_needed(addon) and getattr(hook, "__func__", None) is function:
+                if condition and not condition(addon) and getattr(hook, "__func__", None) is function:
                     continue
                 if not callable(hook):
                     raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
@@ -195,7 +195,7 @@ def _is_flow(kind: type[Any]) -> bool:
 
 @functools.cache
 def _names(kind: type[Any]) -> tuple[str, ...]:
-    """Give the names of an event's arguments, which mitmproxy asks the dataclass for each time."""
+    """Return the names of an event's arguments, which mitmproxy asks the dataclass for each time."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 

@@ -27,7 +27,7 @@ class Gate:
         self._version = 0
 
     def is_open(self, table: Table) -> bool:
-        """Say whether the way may be taken now."""
+        """Return whether the way may be taken now."""
         if self._version != table.version:
             self._version = table.version
             self._open = not self._is_wished() and not self._is_watched(table) and self._also()
@@ -41,7 +41,7 @@ class Gate:
         return any(self.is_foreign(addon) for addon in everybody)
 
     def is_foreign(self, addon: object) -> bool:
-        """Say whether an addon is neither mitmproxy's own nor one of ours that is provided for."""
+        """Return whether an addon is neither mitmproxy's own nor one of ours that is provided for."""
         home = type(addon).__module__
         if home.startswith("mitmproxy."):
             return False

@@ -23,7 +23,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.patches.patch import Patch
 from proxy_policies.relay import link
-from proxy_policies.relay.ends import End, SinkError
+from proxy_policies.relay.ends import StreamEnd, WriteError
 
 PATIENCE = 1.0  # seconds that an end of file waits for the chunk before it to come out of the layers
 
@@ -38,7 +38,7 @@ class Watched:
     """Stands where mitmproxy expects a connection's reader."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.end = End(reader, writer)
+        self.end = StreamEnd(reader, writer)
         self.tunnel: Tunnel | None = None
         self.front: Front | None = None
         self.is_tunnel_to_be = False
@@ -112,7 +112,7 @@ class Tunnel:
         """Carry what comes from `source`, wait until the other direction has ended too, and return b""."""
         sink = self._server if source is self._client else self._client
         tally = functools.partial(self._relayed, source is self._client)
-        carrying = asyncio.ensure_future(link.carry(source.end, sink.end, tally))
+        carrying = asyncio.ensure_future(link.relay_one_way(source.end, sink.end, tally))
         self._carrying.add(carrying)
         try:
             await asyncio.wait({carrying})
@@ -139,8 +139,8 @@ class Tunnel:
 
 
 def _is_broken(error: BaseException | None) -> bool:
-    """Say whether a direction's source failed. A sink that takes no more may still have something to say."""
-    return isinstance(error, OSError) and not isinstance(error, SinkError)
+    """Return whether a direction's source failed. A sink that takes no more may still have something to say."""
+    return isinstance(error, OSError) and not isinstance(error, WriteError)
 
 
 class Handover:
@@ -217,10 +217,10 @@ class Handover:
 
 
 def is_untouched(layer: TCPLayer) -> bool:
-    """Say whether a TCP layer only passes bytes on: nobody looks at its messages, no TLS or proxy is wrapped around.
+    """Return whether a TCP layer only passes bytes on: nobody looks at its messages, no TLS or proxy is wrapped around.
 
-    mitmproxy's own (`ignore=True`) keeps no flow; one of ours that keeps a flow for show says `untouched = True`.
+    mitmproxy's own (`ignore=True`) keeps no flow; one of ours that keeps a flow for show says `is_passthrough = True`.
     """
     context: Any = layer.context
     plain = not context.client.tls and not context.server.tls and not context.server.via
-    return plain and (layer.flow is None or bool(getattr(layer, "untouched", False)))
+    return plain and (layer.flow is None or bool(getattr(layer, "is_passthrough", False)))

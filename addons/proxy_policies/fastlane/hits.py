@@ -15,9 +15,9 @@ from typing import IO, Any, Protocol
 from mitmproxy import ctx, http
 from mitmproxy.utils import human
 
-from proxy_policies.cache.answer import from_memory
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.store import AtHand
+from proxy_policies.cache.response import lookup_now
+from proxy_policies.cache.store import SyncView
 from proxy_policies.fastlane.dispatch import Table
 from proxy_policies.fastlane.gate import Gate
 from proxy_policies.fastlane.memo import HEAD_END, Memo, Standing, learn
@@ -31,7 +31,7 @@ EVENTS = ("client_connected", "requestheaders", "request", "responseheaders", "r
 KNOWN = frozenset(
     {
         *(
-            "exchanges",
+            "flow-state",
             "proxy-protocol",
             "limits",
             "hops",
@@ -53,7 +53,7 @@ KNOWN = frozenset(
             "fastlane",
             "dial",
             "patches",
-            "greeting",
+            "startup-summary",
         ),
     }
 )
@@ -134,19 +134,19 @@ class Hits:
         self._learnt.clear()
         self._gate.forget()
 
-    def store(self, table: Table) -> AtHand | None:
+    def store(self, table: Table) -> SyncView | None:
         """Return what the cache has at hand, if hits may be answered from it now."""
         if not self.is_on or not self._gate.is_open(table):
             return None
         cache = ctx.master.addons.get("cache")
-        desk = getattr(cache, "desk", None)
-        return desk.store.at_hand if desk is not None else None
+        desk = getattr(cache, "engine", None)
+        return desk.store.sync_view if desk is not None else None
 
     def knows(self, visitor: Visitor, data: bytes) -> bool:
-        """Say whether the bytes that came begin with a request that was learnt."""
+        """Return whether the bytes that came begin with a request that was learnt."""
         return (visitor.who, data[: data.find(HEAD_END) + len(HEAD_END)]) in self._learnt
 
-    def serve(self, visitor: Visitor, data: bytes, store: AtHand) -> Served:
+    def serve(self, visitor: Visitor, data: bytes, store: SyncView) -> Served:
         """Answer what can be answered of the bytes that came, up to a bound."""
         served, at = Served([], 0, data, False), 0
         while at < len(data) and served.size < FULL and not served.closes:
@@ -161,7 +161,7 @@ class Hits:
         served.rest = data[at:]
         return served
 
-    def answer(self, desk: Visitor, head: bytes, store: AtHand) -> Answered | None:
+    def answer(self, desk: Visitor, head: bytes, store: SyncView) -> Answered | None:
         """Answer a request that was learnt; None when it is the slow lane's."""
         learnt = self._learnt.get(key := (desk.who, head))
         if learnt is None:
@@ -179,11 +179,11 @@ class Hits:
             self._tell(desk, learnt.story)
         return standing.head, body, learnt.memo.closes
 
-    def learn(self, desk: Visitor, lesson: Lesson, store: AtHand) -> None:
+    def learn(self, desk: Visitor, lesson: Lesson, store: SyncView) -> None:
         """Learn, if what the slow lane did can be done here."""
         if lesson.request is None or len(lesson.wire) >= LONGEST_BODY:
             return
-        ready = from_memory(store, lesson.request, time.time())
+        ready = lookup_now(store, lesson.request, time.time())
         memo = learn(lesson.request, bytes(lesson.wire), ready, _held(store)) if ready else None
         if memo:
             self._learnt[desk.who, lesson.head] = Learnt(memo, lesson.story)
@@ -205,8 +205,8 @@ class Hits:
         printed.flush()
 
 
-def _held(store: AtHand) -> Any:
-    return lambda ready, coding: store.held(ready.entry, coding)
+def _held(store: SyncView) -> Any:
+    return lambda ready, coding: store.get_body(ready.entry, coding)
 
 
 def _is_unwatched() -> bool:

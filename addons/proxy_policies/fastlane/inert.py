@@ -24,7 +24,7 @@ from mitmproxy.addons import (
     upstream_auth,
 )
 
-from proxy_policies.idle import IsNeeded
+from proxy_policies.hook_conditions import Condition
 
 # The class, the attribute without which the hooks do nothing, and those hooks.
 _STOCK: tuple[tuple[type, str, tuple[str, ...]], ...] = (
@@ -42,12 +42,12 @@ _STOCK: tuple[tuple[type, str, tuple[str, ...]], ...] = (
 )
 
 
-def _hooks() -> Iterator[tuple[Any, IsNeeded]]:
+def _hooks() -> Iterator[tuple[Any, Condition]]:
     for owner, attribute, names in _STOCK:
         for name in names:
             if hook := getattr(owner, name, None):
                 yield hook, operator.attrgetter(attribute)
 
 
-INERT: dict[Any, IsNeeded] = dict(_hooks())
+INERT: dict[Any, Condition] = dict(_hooks())
 """For each such hook, as a function of its class, what says of an addon whether it is needed."""

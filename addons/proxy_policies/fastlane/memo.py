@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy_policies.cache.answer import Answer, Ready, from_memory
 from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import Stored
-from proxy_policies.cache.store import AtHand
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.response import CachedResponse, MemoryHit, lookup_now
+from proxy_policies.cache.store import SyncView
 from proxy_policies.fields import Fields
 
 HEAD_END = b"\r\n\r\n"
@@ -22,7 +22,7 @@ CHANGING = (b"age", b"cache-status")
 MICROSECOND = 1e-6  # floats of epoch seconds are no finer
 
 Lines = tuple[tuple[bytes, bytes], ...]
-Held = Callable[[Ready, str], bytes | None]
+Held = Callable[[MemoryHit, str], bytes | None]
 """Gives an encoded form of the stored body."""
 
 
@@ -44,9 +44,9 @@ class Memo:
     closes: bool
     """The connection ends with it."""
 
-    def stand(self, store: AtHand, now: float) -> Standing | None:
+    def stand(self, store: SyncView, now: float) -> Standing | None:
         """Take the decision anew and write the answer; None when something has changed besides the time."""
-        ready = from_memory(store, self.request, now)
+        ready = lookup_now(store, self.request, now)
         if ready is None or ready.head.status != self.status or lasting(ready.head) != self.lasting:
             return None
         values = changing(ready.head)
@@ -55,7 +55,7 @@ class Memo:
             pieces += (values[name], following)
         part = slice(*ready.head.part) if ready.head.part and not self.coding else slice(None)
         body = BodyPart(ready.entry, self.coding, part if self.length else None, self.length)
-        candidates = store.peek(self.request.key)
+        candidates = store.get_all(self.request.key)
         return Standing(b"".join(pieces), body, candidates, now, now + steady(ready.entry, now))
 
 
@@ -63,15 +63,15 @@ class Memo:
 class BodyPart:
     """What of a stored body is sent: never the bytes themselves, which are the store's to keep or to drop."""
 
-    entry: Stored
+    entry: StoredResponse
     coding: str
     part: slice | None
     """Positions in that form of it; None for no body."""
     length: int
 
-    def read(self, store: AtHand) -> bytes | None:
-        """Give the bytes, and count the use; None when they are gone, or others."""
-        body = store.held(self.entry, self.coding)
+    def read(self, store: SyncView) -> bytes | None:
+        """Return the bytes, and count the use; None when they are gone, or others."""
+        body = store.get_body(self.entry, self.coding)
         if body is None:
             return None
         sent = b"" if self.part is None else body[self.part]
@@ -84,18 +84,18 @@ class Standing:
 
     head: bytes
     body: BodyPart
-    candidates: Sequence[Stored]
+    candidates: Sequence[StoredResponse]
     """What was stored when it was decided."""
     since: float
     until: float
 
-    def holds(self, store: AtHand, now: float) -> bool:
-        """Say whether the same would be decided and written now."""
-        return self.since <= now < self.until and store.peek(self.body.entry.key) == self.candidates
+    def holds(self, store: SyncView, now: float) -> bool:
+        """Return whether the same would be decided and written now."""
+        return self.since <= now < self.until and store.get_all(self.body.entry.key) == self.candidates
 
 
-def steady(entry: Stored, now: float) -> float:
-    """Give the seconds for which nothing that is said or decided of an entry changes.
+def steady(entry: StoredResponse, now: float) -> float:
+    """Return the seconds for which nothing that is said or decided of an entry changes.
 
     All of it turns on whole seconds: of its age, as Age and max-age do, or of the time that it stays fresh, as ttl,
     min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). At such a moment itself it is none.
@@ -104,17 +104,17 @@ def steady(entry: Stored, now: float) -> float:
     return max(0.0, min(1 - age % 1, left % 1) - MICROSECOND) if age % 1 else 0.0
 
 
-def lasting(answer: Answer) -> Lines:
-    """Give the fields that stay as they are."""
+def lasting(answer: CachedResponse) -> Lines:
+    """Return the fields that stay as they are."""
     return tuple(line for line in answer.fields.raw if line[0].lower() not in CHANGING)
 
 
-def changing(answer: Answer) -> dict[bytes, bytes]:
-    """Give the values of the fields that change."""
+def changing(answer: CachedResponse) -> dict[bytes, bytes]:
+    """Return the values of the fields that change."""
     return {line[0].lower(): line[1] for line in answer.fields.raw if line[0].lower() in CHANGING}
 
 
-def learn(request: Request, wire: bytes, ready: Ready, held: Held) -> Memo | None:
+def learn(request: Request, wire: bytes, ready: MemoryHit, held: Held) -> Memo | None:
     """Learn from what the slow lane sent, given what the cache answers at this moment; None if there is a doubt."""
     head, end, body = wire.partition(HEAD_END)
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
@@ -133,18 +133,18 @@ def learn(request: Request, wire: bytes, ready: Ready, held: Held) -> Memo | Non
 
 
 def _is_plain(fields: Fields, body: bytes) -> bool:
-    """Say whether it is said plainly if the connection goes on, and the body has come whole by its length."""
+    """Return whether it is said plainly if the connection goes on, and the body has come whole by its length."""
     has_length = not body or fields.get("content-length") == str(len(body))
     ends_or_not = (fields.get("connection") or "close").lower() == "close"
     return has_length and ends_or_not and "transfer-encoding" not in fields
 
 
-def _is_settled(head: bytes, ready: Ready) -> bool:
+def _is_settled(head: bytes, ready: MemoryHit) -> bool:
     return head.startswith(b"HTTP/1.1 %d " % ready.head.status)
 
 
-def _form(fields: Fields, body: bytes, ready: Ready, held: Held) -> str | None:
-    """Say which form of the stored body was sent; None when it was none of them, or not the whole of it."""
+def _form(fields: Fields, body: bytes, ready: MemoryHit, held: Held) -> str | None:
+    """Return which form of the stored body was sent; None when it was none of them, or not the whole of it."""
     if body == ready.body:
         return ""
     coding = fields.get("content-encoding") or ""

@@ -6,7 +6,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
 
 
 def opens_tunnels(mode: ProxyMode) -> bool:
-    """Say whether a mode's clients may have a tunnel to whatever target they name.
+    """Return whether a mode's clients may have a tunnel to whatever target they name.
 
     A gateway need not support CONNECT (RFC 9110, section 9.3.6), and mitmproxy's reverse proxy refuses it; upstream and
     SOCKS proxies have rules of their own for it.
@@ -15,5 +15,5 @@ def opens_tunnels(mode: ProxyMode) -> bool:
 
 
 def speaks_http(mode: ProxyMode) -> bool:
-    """Say whether the requests of a mode's clients can be read without mitmproxy."""
+    """Return whether the requests of a mode's clients can be read without mitmproxy."""
     return type(mode) is RegularMode or (isinstance(mode, ReverseMode) and mode.scheme in ("http", "https"))

@@ -22,9 +22,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.fastlane import caller as callers
 from proxy_policies.fastlane.caller import Caller
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 
-with later():
+with lazy_imports():
     from proxy_policies.proxy_protocol import header
 
 logger = logging.getLogger(__name__)
@@ -46,13 +46,13 @@ class Host(Protocol):
     """Whoever may serve callers before mitmproxy does."""
 
     def expects(self, mode: ProxyMode) -> bool:
-        """Say whether any client of a mode might be served."""
+        """Return whether any client of a mode might be served."""
 
     def serves(self, caller: Caller) -> bool:
-        """Say whether a caller might be served, if it says the right thing."""
+        """Return whether a caller might be served, if it says the right thing."""
 
-    def is_balancer(self, address: str) -> bool:
-        """Say whether connections from an address begin with a PROXY header."""
+    def is_trusted_peer(self, address: str) -> bool:
+        """Return whether connections from an address begin with a PROXY header."""
 
     def keep(self, caller: Caller, data: bytes, onward: Onward) -> bool:
         """Take a caller over that has said `data`, to go `onward` with the first that is not answered; or say False."""
@@ -96,7 +96,7 @@ class Reception:
                 Door(server, functools.partial(self._meet, instance))  # the event loop keeps it, while it listens
 
     def _unknown(self, servers: Iterable[Any]) -> list[asyncio.Server]:
-        """Give those where nobody stands yet; mitmproxy's servers for datagrams are of another kind."""
+        """Return those where nobody stands yet; mitmproxy's servers for datagrams are of another kind."""
         unknown = [server for server in servers if hasattr(server, "sockets") and server not in self._known]
         self._known.update(unknown)
         return unknown
@@ -108,13 +108,13 @@ class Reception:
         """Take a client in."""
         if not self._host.serves(caller):
             self._pass_on(caller)
-        elif self._host.is_balancer(caller.peername[0]):
+        elif self._host.is_trusted_peer(caller.peername[0]):
             self._listen(caller, self._introduce)
         else:
             self._admit(caller)
 
     def is_serving(self) -> bool:
-        """Say whether somebody is being served, or has come so lately that it may just be asking."""
+        """Return whether somebody is being served, or has come so lately that it may just be asking."""
         return bool(self._tasks) or any(time.time() - caller.since < NEW for caller in self._waiting)
 
     def _listen(self, caller: Caller, heed: Onward) -> None:
@@ -152,7 +152,7 @@ class Reception:
         """Believe a load balancer's word of whom its connection is from; what is odd about it is mitmproxy's."""
         said = caller.preamble + data
         try:
-            found = header.split(said)
+            found = header.parse(said)
         except header.HeaderError:
             self._pass_on(caller, data)
             return
@@ -162,7 +162,7 @@ class Reception:
             return
         address, rest = found
         caller.preamble = said[: len(said) - len(rest)]
-        if address is None or self._host.is_balancer(address[0]):
+        if address is None or self._host.is_trusted_peer(address[0]):
             self._pass_on(caller, rest)
         else:
             caller.peername = address

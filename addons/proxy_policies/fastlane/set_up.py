@@ -26,8 +26,8 @@ from proxy_policies import dial
 from proxy_policies.fastlane.caller import Caller
 from proxy_policies.fastlane.connect import ANSWER, Connect
 from proxy_policies.fastlane.gate import Gate
-from proxy_policies.inspection.hosts import Act, Hosts, Seen, decide
-from proxy_policies.passthrough.layer import show
+from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide
+from proxy_policies.passthrough.layer import make_tunnel_flow
 from proxy_policies.passthrough.tunnel import Tunnel
 from proxy_policies.relay import link
 
@@ -56,15 +56,15 @@ def gate() -> Gate:
 
 
 def untouched(hosts: Hosts, asked: Connect) -> str:
-    """Say why a tunnel stays untouched whatever is said in it; "" when that is not certain, or the name is ours."""
+    """Return why a tunnel stays untouched whatever is said in it; "" when that is not certain, or the name is ours."""
     if asked.host.lower().rstrip(".").endswith(".internal"):
         return ""
-    decision = decide(hosts, asked.host, asked.port, Seen.NOTHING)
-    return decision.why if decision.act is Act.UNTOUCHED else ""
+    decision = decide(hosts, asked.host, asked.port, Protocol.NOTHING)
+    return decision.why if decision.action is Action.UNTOUCHED else ""
 
 
 @dataclass(kw_only=True)
-class Counts(link.Counts):
+class Counts(link.ByteCounts):
     """Counts that the tunnel's log lines share."""
 
     tunnel: Tunnel
@@ -121,7 +121,7 @@ class SetUp:
     async def _relay(self, target: socket.socket) -> None:
         """Answer, show the tunnel, and link both sides until the end."""
         self._caller.announce()
-        shown = show(self._client, self._server, self._why)
+        shown = make_tunnel_flow(self._client, self._server, self._why)
         counts = Counts(tunnel=shown.tunnel)
         with self._caller.sock as client, target:
             for sock in (client, target):
@@ -130,7 +130,9 @@ class SetUp:
             try:
                 with contextlib.suppress(OSError):  # gone already
                     await asyncio.get_running_loop().sock_sendall(client, ANSWER)
-                    await link.join(client, target, rest=self._asked.rest, idle=ctx.options.tcp_timeout, counts=counts)
+                    await link.relay_sockets(
+                        client, target, rest=self._asked.rest, idle=ctx.options.tcp_timeout, counts=counts
+                    )
             finally:
                 shown.flow.live = False
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from mitmproxy import http
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
 from proxy_policies.fields import Fields
-from proxy_policies.idle import idle_without
-from proxy_policies.later import later
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import Rule, parse_rules
 from proxy_policies.settings import Setting
 
-with later():
+with lazy_imports():
     from proxy_policies.headers import rule as header_rule
 
 
@@ -36,13 +36,13 @@ class RequestRules(_HeaderRules):
 
     name = "request-rules"
 
-    @idle_without("header_rules")
+    @only_if("header_rules")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Apply the rules for requests, in order."""
         if flow.response or flow.error:
             return
         rules = [rule for rule in self.header_rules if rule.on_requests]
-        _apply(rules, flow, flow.request, _facts(flow) if rules else {})
+        _apply(rules, flow, flow.request, _template_values(flow) if rules else {})
 
 
 class ResponseRules(_HeaderRules):
@@ -50,13 +50,15 @@ class ResponseRules(_HeaderRules):
 
     name = "response-rules"
 
-    @idle_without("header_rules")
+    @only_if("header_rules")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Apply the rules for responses, in order."""
         if flow.response is None:
             return
         rules = [rule for rule in self.header_rules if not rule.on_requests]
-        facts = {**_facts(flow), "status": str(flow.response.status_code), "cache": _cache(flow)} if rules else {}
+        facts = (
+            {**_template_values(flow), "status": str(flow.response.status_code), "cache": _cache(flow)} if rules else {}
+        )
         _apply(rules, flow, flow.response, facts)
 
 
@@ -71,7 +73,7 @@ def _apply(
             trace.note(flow, "headers", f"{done} {rule.name}", f"the filter is {rule.rule.filter_text or 'empty'}")
 
 
-def _facts(flow: http.HTTPFlow) -> dict[str, str]:
+def _template_values(flow: http.HTTPFlow) -> dict[str, str]:
     peer = flow.client_conn.peername
     return {
         "client_ip": peer[0].removeprefix("::ffff:") if peer else "",
@@ -81,8 +83,8 @@ def _facts(flow: http.HTTPFlow) -> dict[str, str]:
 
 
 def _cache(flow: http.HTTPFlow) -> str:
-    """Say what the cache made of the request: hit, stale or miss; off where it said nothing."""
+    """Return what the cache made of the request: hit, stale or miss; off where it said nothing."""
     verdicts = {note["verdict"] for note in trace.notes(flow) if note["policy"] == "cache"}
-    if exchange.of(flow).hit or "hit" in verdicts:
+    if flow_state.state_of(flow).hit or "hit" in verdicts:
         return "hit"
     return "stale" if "stale" in verdicts else "miss" if verdicts else "off"

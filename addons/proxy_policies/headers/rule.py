@@ -8,7 +8,7 @@ from mitmproxy import flowfilter
 
 from proxy_policies.fields import TOKEN, Fields
 from proxy_policies.headers.template import UNKNOWN_IN_REQUESTS, fill, is_sendable, placeholders
-from proxy_policies.rules import Rule, parts
+from proxy_policies.rules import Rule, walk_filter
 
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 """What says where a message ends: changing it would tear messages apart."""
@@ -33,7 +33,7 @@ class HeaderRule:
     on_requests: bool
 
     def apply(self, fields: Fields, facts: Mapping[str, str]) -> Fields:
-        """Give the fields as the rule wants them."""
+        """Return the fields as the rule wants them."""
         match self.operation:
             case Operation.REMOVE:
                 return fields.without([self.name])
@@ -48,7 +48,7 @@ def read_rule(rule: Rule) -> HeaderRule:
     separator, text = rule.spec[0], rule.action
     operation = Operation(text[0]) if text[0] in "+-" else Operation.SET
     name, has_value, value = text.removeprefix(operation.value).partition(separator)
-    on_requests = any(isinstance(part, flowfilter.FReq) for part in parts(rule.filter))
+    on_requests = any(isinstance(part, flowfilter.FReq) for part in walk_filter(rule.filter))
     if problem := _problem(operation, name, value if has_value else None, on_requests):
         raise ValueError(f"{rule.spec!r}: {problem}")
     return HeaderRule(rule, operation, name, value, on_requests)

@@ -13,12 +13,12 @@ _UNSENDABLE = re.compile(r"[\r\n\0]")
 
 
 def placeholders(value: str) -> list[str]:
-    """Give the names of the placeholders in a value."""
+    """Return the names of the placeholders in a value."""
     return _PLACEHOLDER.findall(value)
 
 
 def is_sendable(value: str) -> bool:
-    """Say whether a text can be a field's value."""
+    """Return whether a text can be a field's value."""
     return not _UNSENDABLE.search(value)
 
 

@@ -6,12 +6,12 @@ from mitmproxy import http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
-from proxy_policies import exchange, trace
-from proxy_policies.addresses import is_in, parse_networks
+from proxy_policies import flow_state, trace
+from proxy_policies.addresses import in_networks, parse_networks
 from proxy_policies.fields import Fields
 from proxy_policies.hops import connection, via
-from proxy_policies.hops.forwarding import Sender, Style, parse_names, with_sender, without_claims
-from proxy_policies.hops.max_forwards import Last, step
+from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, with_forwarded, without_claims
+from proxy_policies.hops.max_forwards import FinalHop, count_down
 from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
 
@@ -21,7 +21,7 @@ STYLES = {
     "x-forwarded": Style.X_FORWARDED,
     "both": Style.BOTH,
 }
-USUAL = ("close", *connection.HOP_BY_HOP)
+STANDARD_OPTIONS = ("close", *connection.HOP_BY_HOP)
 """Connection options that nobody asks about."""
 
 
@@ -72,12 +72,12 @@ class Hops:
         fields = Fields(request.headers.fields)
         if flow.response or flow.error or self._refuse_loop(flow, fields):
             return
-        counted = step(request.method, request.path, request.http_version, fields)
-        if isinstance(counted, Last):
+        counted = count_down(request.method, request.path, request.http_version, fields)
+        if isinstance(counted, FinalHop):
             flow.response = _answer(counted)
             trace.note(flow, self.name, "answered", "Max-Forwards is 0")
             return
-        if extra := [name for name in connection.named(counted) if name not in USUAL]:
+        if extra := [name for name in connection.named(counted) if name not in STANDARD_OPTIONS]:
             trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(extra))
         to_proxy = request.scheme == "http" and _is_upstream(flow)
         fields = connection.request_for_next_hop(
@@ -87,7 +87,7 @@ class Hops:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Make an origin's response ours to send. What is answered here went over no hop."""
-        response, origin = flow.response, exchange.of(flow).origin
+        response, origin = flow.response, flow_state.state_of(flow).origin
         if response is None or origin is None:
             return
         fields = connection.response_for_next_hop(
@@ -100,18 +100,18 @@ class Hops:
     def request(self, flow: http.HTTPFlow) -> None:
         """Hold the trailer section to what the fields are held to."""
         if flow.request.trailers and flow.is_replay != "request":
-            trailers = _for_next_hop(flow.request.trailers, exchange.of(flow).received)
+            trailers = _for_next_hop(flow.request.trailers, flow_state.state_of(flow).received)
             flow.request.trailers = http.Headers(self._without_claims(flow, trailers).raw)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Hold the trailer section to what the fields are held to."""
-        origin = exchange.of(flow).origin
+        origin = flow_state.state_of(flow).origin
         if flow.response and flow.response.trailers and origin:
             flow.response.trailers = http.Headers(_for_next_hop(flow.response.trailers, origin.fields).raw)
 
     def _refuse_loop(self, flow: http.HTTPFlow, fields: Fields) -> bool:
         """Answer 508 to a request that has our name on it, unless it was us who sent it again."""
-        if not self.via_name or flow.is_replay == "request" or not via.has_passed(fields, self.via_name):
+        if not self.via_name or flow.is_replay == "request" or not via.lists(fields, self.via_name):
             return False
         text = f"The request came back to this proxy: {fields.get('Via')}\n"
         flow.response = http.Response.make(508, text, {"Content-Type": "text/plain; charset=utf-8"})
@@ -120,7 +120,7 @@ class Hops:
 
     def _signed(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
         """Say whom the request is from and that we pass it on; once, however often it is sent again."""
-        if self.via_name and via.has_passed(fields, self.via_name):
+        if self.via_name and via.lists(fields, self.via_name):
             return fields
         fields = self._with_sender(flow, fields)
         return via.with_via(fields, self.via_name, flow.request.http_version) if self.via_name else fields
@@ -134,15 +134,15 @@ class Hops:
         if style is Style.NONE or not client.peername:
             return fields
         proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
-        sender = Sender(client.peername[0], asked_host(flow.request), proto)
-        return with_sender(fields, sender, style, trusted=self._trusts(flow))
+        sender = ClientInfo(client.peername[0], asked_host(flow.request), proto)
+        return with_forwarded(fields, sender, style, trusted=self._trusts(flow))
 
     def _style(self, flow: http.HTTPFlow) -> Style:
         return STYLES.get(self.forwarded_headers, Style.BOTH if _is_reverse(flow) else Style.NONE)
 
     def _trusts(self, flow: http.HTTPFlow) -> bool:
         peer = flow.client_conn.peername
-        return bool(peer) and is_in(peer[0], self.forwarded_trust)
+        return bool(peer) and in_networks(peer[0], self.forwarded_trust)
 
     def _without_claims(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
         """Leave out what a client may not say of itself, where an origin would believe it."""
@@ -166,5 +166,5 @@ def _is_upstream(flow: http.HTTPFlow) -> bool:
     return isinstance(flow.client_conn.proxy_mode, UpstreamMode)
 
 
-def _answer(last: Last) -> http.Response:
+def _answer(last: FinalHop) -> http.Response:
     return http.Response.make(200, last.body, {"Content-Type": last.media_type} if last.media_type else {})

@@ -18,7 +18,7 @@ SWITCHING_PROTOCOLS, UPGRADE_REQUIRED = 101, 426
 
 
 def named(fields: Fields) -> list[str]:
-    """Give the names that Connection lists, lower-cased, but for those that go on to the end."""
+    """Return the names that Connection lists, lower-cased, but for those that go on to the end."""
     said = fields.get("Connection")
     return [name for name in tokens(said) if name not in END_TO_END] if said else []
 
@@ -50,7 +50,7 @@ def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> F
 
 
 def _upgrades(fields: Fields) -> str | None:
-    """Give the protocols that a client would like to change to, if it asks rightly."""
+    """Return the protocols that a client would like to change to, if it asks rightly."""
     wanted = fields.get("Upgrade")
     if not wanted or "upgrade" not in tokens(fields.get("Connection")):
         return None

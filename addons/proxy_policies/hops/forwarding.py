@@ -5,7 +5,7 @@ from enum import Flag, auto
 from functools import lru_cache
 from typing import NamedTuple
 
-from proxy_policies.addresses import plain_address
+from proxy_policies.addresses import normalize_address
 from proxy_policies.fields import TOKEN, Fields, RawFields, split_list
 
 CLAIMS = frozenset(
@@ -43,7 +43,7 @@ class Style(Flag):
     BOTH = FORWARDED | X_FORWARDED
 
 
-class Sender(NamedTuple):
+class ClientInfo(NamedTuple):
     """The client's address, the Host it asked for, and the scheme it came by."""
 
     address: str
@@ -80,39 +80,39 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(folded(name.removesuffix("*").encode()) + "*" * name.endswith("*") for name in names)
 
 
-def with_sender(fields: Fields, sender: Sender, style: Style, *, trusted: bool) -> Fields:
+def with_forwarded(fields: Fields, sender: ClientInfo, style: Style, *, trusted: bool) -> Fields:
     """Say whom a request is from, after what a trusted client says of hops before it; of others nothing is left."""
     if style is Style.NONE:
         return fields
-    return _saying(fields, sender, style) if trusted else Fields((*fields.raw, *_said(sender, style)))
+    return _append_all(fields, sender, style) if trusted else Fields((*fields.raw, *_members(sender, style)))
 
 
 @lru_cache(maxsize=64)
-def _said(sender: Sender, style: Style) -> RawFields:
-    return _saying(Fields(), sender, style).raw
+def _members(sender: ClientInfo, style: Style) -> RawFields:
+    return _append_all(Fields(), sender, style).raw
 
 
-def _saying(fields: Fields, sender: Sender, style: Style) -> Fields:
+def _append_all(fields: Fields, sender: ClientInfo, style: Style) -> Fields:
     if Style.FORWARDED in style:
-        fields = _appending(fields, "Forwarded", _element(sender))
+        fields = _append_member(fields, "Forwarded", _element(sender))
     if Style.X_FORWARDED in style:
-        fields = _appending(fields, "X-Forwarded-For", plain_address(sender.address))
-        fields = _unless_said(fields, "X-Forwarded-Proto", sender.proto)
-        fields = _unless_said(fields, "X-Forwarded-Host", sender.host)
+        fields = _append_member(fields, "X-Forwarded-For", normalize_address(sender.address))
+        fields = _append_missing(fields, "X-Forwarded-Proto", sender.proto)
+        fields = _append_missing(fields, "X-Forwarded-Host", sender.host)
     return fields
 
 
-def _appending(fields: Fields, name: str, member: str) -> Fields:
+def _append_member(fields: Fields, name: str, member: str) -> Fields:
     return fields.replacing(name, ", ".join((*fields.lines(name), member)))
 
 
-def _unless_said(fields: Fields, name: str, value: str | None) -> Fields:
+def _append_missing(fields: Fields, name: str, value: str | None) -> Fields:
     return fields if value is None or name in fields else fields.replacing(name, value)
 
 
-def _element(sender: Sender) -> str:
+def _element(sender: ClientInfo) -> str:
     """Write one forwarded-element (RFC 7239, section 4)."""
-    address = plain_address(sender.address)
+    address = normalize_address(sender.address)
     node = f"[{address}]" if ":" in address else address
     pairs = [("for", node), ("host", sender.host), ("proto", sender.proto)]
     return ";".join(f"{name}={_value(text)}" for name, text in pairs if text is not None)

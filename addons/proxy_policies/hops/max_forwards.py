@@ -13,21 +13,21 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
+class FinalHop:
     """We are the last it may reach: the answer's media type, if it has one, and its body."""
 
     media_type: str | None
     body: bytes
 
 
-def step(method: str, target: str, version: str, fields: Fields) -> Fields | Last:
+def count_down(method: str, target: str, version: str, fields: Fields) -> Fields | FinalHop:
     """Count one hop: the fields to send on, or the answer to give."""
     said = fields.get("Max-Forwards") if method in LIMITED else None
     if said is None or not _DIGITS.fullmatch(said):
         return fields
     if int(said) > 0:
         return fields.replacing("Max-Forwards", str(int(said) - 1))
-    return Last("message/http", _reflection(target, version, fields)) if method == "TRACE" else Last(None, b"")
+    return FinalHop("message/http", _reflection(target, version, fields)) if method == "TRACE" else FinalHop(None, b"")
 
 
 def _reflection(target: str, version: str, fields: Fields) -> bytes:

@@ -27,8 +27,8 @@ def with_via(fields: Fields, name: str, http_version: str) -> Fields:
     return fields.replacing("Via", ", ".join((*fields.lines("Via"), ours)))
 
 
-def has_passed(fields: Fields, name: str) -> bool:
-    """Say whether a message came by us before."""
+def lists(fields: Fields, name: str) -> bool:
+    """Return whether a message came by us before."""
     said = fields.get("Via")
     return said is not None and any(_received_by(member) == name.lower() for member in split_list(said))
 

@@ -16,8 +16,8 @@ from mitmproxy.tls import TlsData
 
 from proxy_policies import trace
 from proxy_policies.addresses import format_target
-from proxy_policies.inspection.hosts import Act, Decision, Refusals, decide, parse_hosts
-from proxy_policies.passthrough.first_said import first_said, is_decided_by_mitmproxy, is_dns
+from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
+from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns
 from proxy_policies.passthrough.layer import TunnelLayer
 from proxy_policies.patches import ask_early
 from proxy_policies.settings import Setting, parse_duration, parse_switch
@@ -41,7 +41,7 @@ class Inspection:
     inspect_fail_open_ttl = Setting("1h", parse_duration, "How long inspect_fail_open leaves a host untouched.")
 
     def __init__(self) -> None:
-        self._refusals = Refusals()
+        self._refusals = PinnedHosts()
         self._opened: WeakKeyDictionary[Client, str] = WeakKeyDictionary()
         self._undo: Callable[[], None] | None = None
 
@@ -65,39 +65,39 @@ class Inspection:
             self._carry_out(nextlayer, decision)
 
     def _decision(self, nextlayer: layer.NextLayer) -> Decision | None:
-        """Give our decision; None when mitmproxy's options have decided. Halts the others while too little is known."""
+        """Return our decision; None when mitmproxy's options decide. Halts the others while too little is known."""
         try:
             decision = None if is_decided_by_mitmproxy(nextlayer) else self._decide(nextlayer)
         except NeedsMoreData:
             raise exceptions.AddonHalt from None
         except Exception:  # whatever is wrong, what nobody listed is not opened
             logger.exception("a connection is left untouched")
-            return Decision(Act.UNTOUCHED, "inspection failed")
-        if decision is not None and decision.act is Act.WAIT:
+            return Decision(Action.UNTOUCHED, "inspection failed")
+        if decision is not None and decision.action is Action.WAIT:
             raise exceptions.AddonHalt  # nobody else shall decide yet
         return decision
 
     def _decide(self, nextlayer: layer.NextLayer) -> Decision:
         context = nextlayer.context
         host, port, *_ = context.server.address or ("", 0)
-        seen, sni = first_said(nextlayer)
+        seen, sni = detect(nextlayer)
         redirected = isinstance(context.layers[-1], TransparentProxy) and context.client.transport_protocol == "tcp"
         decision = decide(self.inspect_hosts, host, port, seen, sni, redirected=redirected)
-        if decision.act is Act.OPEN and self.inspect_fail_open:
+        if decision.action is Action.OPEN and self.inspect_fail_open:
             now = time.time()
-            if any(self._refusals.covers(name, port, now) for name in (host, sni) if name):
-                return Decision(Act.UNTOUCHED, "a client refused our certificate")
+            if any(self._refusals.contains(name, port, now) for name in (host, sni) if name):
+                return Decision(Action.UNTOUCHED, "a client refused our certificate")
         return decision
 
     def _carry_out(self, nextlayer: layer.NextLayer, decision: Decision) -> None:
         context = nextlayer.context
-        if decision.act is Act.OPEN:
+        if decision.action is Action.OPEN:
             self._opened[context.client] = decision.why
         elif context.client.transport_protocol == "udp":
             nextlayer.layer = UDPLayer(context, ignore=True)
         else:
             nextlayer.layer = TunnelLayer(context, decision.why)
-            if decision.is_surprising:
+            if decision.worth_logging:
                 host, port, *_ = context.server.address or ("", 0)
                 logger.info(f"{format_target(host, port)} is left untouched: {decision.why}")
 

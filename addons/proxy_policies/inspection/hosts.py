@@ -24,7 +24,7 @@ class Glob:
     excludes: bool = False
 
     def matches(self, host: str, port: int) -> bool:
-        """Say whether a normalised host and its port fall under this glob."""
+        """Return whether a normalised host and its port fall under this glob."""
         return fnmatchcase(host, self.host) and fnmatchcase(str(port), self.port)
 
 
@@ -35,14 +35,14 @@ def parse_glob(text: str) -> Glob:
     if not bare:
         raise ValueError(EXAMPLES)
     if _REGEX_SIGNS & set(bare) or bare.startswith(".*"):
-        raise ValueError(f"{bare!r} is a regular expression{_meant(mark, glob_meant(bare))}")
+        raise ValueError(f"{bare!r} is a regular expression{_suggest(mark, suggest_globs(bare))}")
     if "/" in bare:
         host = bare.partition("://")[2] or bare
-        raise ValueError(f"{bare!r} is not a host{_meant(mark, [host.partition('/')[0]])}")
+        raise ValueError(f"{bare!r} is not a host{_suggest(mark, [host.partition('/')[0]])}")
     if re.search(r"[\s,;]", bare):
         raise ValueError(f"{bare!r} is more than one host; repeat the option for each")
     host, port = _split(mark, bare)
-    return Glob(normal(host), port, bool(mark))
+    return Glob(normalize(host), port, bool(mark))
 
 
 def _split(mark: str, bare: str) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def _split(mark: str, bare: str) -> tuple[str, str]:
         host, colon, rest = bare.rpartition(":")
         host, port = (host, rest) if colon else (bare, None)
         if re.search(r"[\[\]]", _CLASS.sub("", host)):
-            raise ValueError(f"{bare!r} has a [ without a ]{_meant(mark, [re.sub(r'[][]', '', bare)])}")
+            raise ValueError(f"{bare!r} has a [ without a ]{_suggest(mark, [re.sub(r'[][]', '', bare)])}")
     if not host or (port is not None and not _is_port(port)):
         raise ValueError(f"{bare!r} has no valid {'port' if host else 'host'}; {EXAMPLES}")
     return host, port or "*"
@@ -65,13 +65,13 @@ def _is_port(glob: str) -> bool:
     return 0 < int(glob) < 65536 if glob.isdecimal() and len(glob) < 6 else bool(_PORT_GLOB.fullmatch(glob))
 
 
-def _meant(mark: str, globs: list[str]) -> str:
+def _suggest(mark: str, globs: list[str]) -> str:
     is_guess = globs and all(map(_is_glob, globs))
     return f"; write {' and '.join(mark + glob for glob in globs)}" if is_guess else f"; {EXAMPLES}"
 
 
 def _is_glob(text: str) -> bool:
-    """Say whether a guess would itself be taken; guesses only get shorter, so this comes to an end."""
+    """Return whether a guess would itself be taken; guesses only get shorter, so this comes to an end."""
     try:
         parse_glob(text)
     except ValueError:
@@ -79,7 +79,7 @@ def _is_glob(text: str) -> bool:
     return True
 
 
-def glob_meant(regex: str) -> list[str]:
+def suggest_globs(regex: str) -> list[str]:
     """Guess the globs that a regular expression stands for; none when it cannot be said in globs."""
     text = re.sub(r"\((?:\?:)?\.[*+]\\?\.\)[?*]?", "*", regex)  # (.+\.)?example → *example
     group = re.fullmatch(r"(.*?)\((?:\?:)?([^()]*)\)(.*)", text)
@@ -92,7 +92,7 @@ def _unescaped(regex: str) -> str:
     return re.sub(r"\\([.\-:])", r"\1", re.sub(r"\.[*+]", "*", regex.strip().removeprefix("^").removesuffix("$")))
 
 
-def normal(host: str) -> str:
+def normalize(host: str) -> str:
     """Write a host in the one way it is compared: lower case, ASCII, no dot at its end."""
     text = host.strip().rstrip(".").lower()
     if text.isascii():
@@ -112,9 +112,9 @@ class Hosts:
     def __bool__(self) -> bool:
         return any(not glob.excludes for glob in self.globs)
 
-    def lists(self, host: str, port: int) -> bool:
-        """Say whether a host is listed and not excluded, in whatever order that was said."""
-        hits = [glob for glob in self.globs if glob.matches(normal(host), port)]
+    def matches(self, host: str, port: int) -> bool:
+        """Return whether a host is listed and not excluded, in whatever order that was said."""
+        hits = [glob for glob in self.globs if glob.matches(normalize(host), port)]
         return bool(hits) and not any(glob.excludes for glob in hits)
 
 
@@ -123,7 +123,7 @@ def parse_hosts(values: Sequence[str]) -> Hosts:
     return Hosts(tuple(parse_glob(value) for value in values))
 
 
-class Seen(Enum):
+class Protocol(Enum):
     """What has come over a new connection."""
 
     NOTHING = auto()
@@ -140,17 +140,17 @@ _METHOD = re.compile(rb"[A-Z][A-Z-]{0,19}", re.I)
 _LONGEST_LINE = 64 * 1024
 
 
-def plain_start(data: bytes) -> Seen:
+def detect_http(data: bytes) -> Protocol:
     """Tell HTTP/1 from what is neither HTTP nor TLS, by the request line that a client begins with (RFC 9112, 3)."""
     line, newline, _ = data.partition(b"\n")
     if newline:
-        return Seen.HTTP if _REQUEST_LINE.fullmatch(line) else Seen.OTHER
+        return Protocol.HTTP if _REQUEST_LINE.fullmatch(line) else Protocol.OTHER
     method, _, target = line.partition(b" ")
     is_possible = not method or (_METHOD.fullmatch(method) and target[:1] in b"/*hH" and len(line) < _LONGEST_LINE)
-    return Seen.NOTHING if is_possible else Seen.OTHER
+    return Protocol.NOTHING if is_possible else Protocol.OTHER
 
 
-class Act(Enum):
+class Action(Enum):
     """What becomes of a connection."""
 
     OPEN = auto()
@@ -164,17 +164,17 @@ class Act(Enum):
 class Decision:
     """What becomes of a connection, and why."""
 
-    act: Act
+    action: Action
     why: str
-    is_surprising: bool = False
+    worth_logging: bool = False
     """A user who listed the host would ask why."""
 
 
-NOT_LISTED = Decision(Act.UNTOUCHED, "not in inspect_hosts")
+NOT_LISTED = Decision(Action.UNTOUCHED, "not in inspect_hosts")
 
 
 def decide(
-    hosts: Hosts, host: str, port: int, seen: Seen, sni: str | None = None, *, redirected: bool = False
+    hosts: Hosts, host: str, port: int, seen: Protocol, sni: str | None = None, *, redirected: bool = False
 ) -> Decision:
     """Decide about a connection to `host`, a name or an address, once enough of it is seen.
 
@@ -182,36 +182,36 @@ def decide(
     itself, else the SNI speaks for it. Of a tunnel that a client asked for, all else stays
     untouched; of a connection that was `redirected` to us, plain HTTP is what we are there for.
     """
-    is_listed, is_named = hosts.lists(host, port), not is_address(host)
+    is_listed, is_named = hosts.matches(host, port), not is_address(host)
     if not is_listed and (is_named or not hosts) and not redirected:
         return NOT_LISTED
     match seen:
-        case Seen.NOTHING:
-            return Decision(Act.WAIT, "the client has not said enough")
-        case Seen.SERVER:
-            return Decision(Act.UNTOUCHED, "the server speaks first")
-        case Seen.OTHER:
-            return Decision(Act.UNTOUCHED, "neither TLS nor HTTP")
-        case Seen.HTTP if is_listed or redirected:
-            return Decision(Act.OPEN, "listed" if is_listed else "plain HTTP")
-        case Seen.HTTP:
+        case Protocol.NOTHING:
+            return Decision(Action.WAIT, "the client has not said enough")
+        case Protocol.SERVER:
+            return Decision(Action.UNTOUCHED, "the server speaks first")
+        case Protocol.OTHER:
+            return Decision(Action.UNTOUCHED, "neither TLS nor HTTP")
+        case Protocol.HTTP if is_listed or redirected:
+            return Decision(Action.OPEN, "listed" if is_listed else "plain HTTP")
+        case Protocol.HTTP:
             return NOT_LISTED
     return _decide_tls(hosts, port, sni, is_listed, is_named)
 
 
 def _decide_tls(hosts: Hosts, port: int, sni: str | None, is_listed: bool, is_named: bool) -> Decision:
     if is_listed and (sni is None or not is_named):
-        return Decision(Act.OPEN, "listed")
-    if sni is not None and hosts.lists(sni, port):
-        return Decision(Act.OPEN, "listed" if is_listed else "its SNI is listed")
+        return Decision(Action.OPEN, "listed")
+    if sni is not None and hosts.matches(sni, port):
+        return Decision(Action.OPEN, "listed" if is_listed else "its SNI is listed")
     return (
-        Decision(Act.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", is_surprising=True)
+        Decision(Action.UNTOUCHED, f"its SNI {sni} is not in inspect_hosts", worth_logging=True)
         if is_listed
         else NOT_LISTED
     )
 
 
-class Refusals:
+class PinnedHosts:
     """Hosts whose clients refused our certificate, for a while."""
 
     def __init__(self) -> None:
@@ -220,8 +220,8 @@ class Refusals:
     def note(self, host: str, port: int, now: float, ttl: float) -> None:
         """Remember a host until `now + ttl`, seconds; forget those whose time is over."""
         self._until = {key: until for key, until in self._until.items() if until > now}
-        self._until[normal(host), port] = now + ttl
+        self._until[normalize(host), port] = now + ttl
 
-    def covers(self, host: str, port: int, now: float) -> bool:
-        """Say whether a host is remembered."""
-        return self._until.get((normal(host), port), 0) > now
+    def contains(self, host: str, port: int, now: float) -> bool:
+        """Return whether a host is remembered."""
+        return self._until.get((normalize(host), port), 0) > now

@@ -12,12 +12,12 @@ from weakref import WeakSet
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 
+from proxy_policies.background import spawn
 from proxy_policies.limits.connections import ClientConnection
 from proxy_policies.limits.shares import Shares
 from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 from proxy_policies.log_lines import Throttle
 from proxy_policies.settings import Setting, parse_duration
-from proxy_policies.unhurried import begin
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Waiter(Protocol):
     """A connection that may wait for its client."""
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Say what it waits for, for how many seconds, and how many bytes came in that time."""
+        """Return what it waits for, for how many seconds, and how many bytes came in that time."""
 
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and say why."""
@@ -143,7 +143,7 @@ class Limits:
     def expect_one_more(self, now: float) -> None:
         """Begin to look round, and make room where there are too many."""
         if self._looking is None or self._looking.done():
-            self._looking = begin(self._look_round())
+            self._looking = spawn(self._look_round())
         self._uncounted += 1
         if len(self._connections) + len(self._others) > self._most and self._uncounted > self._most // COUNTED:
             self._make_room(now)
@@ -172,7 +172,7 @@ class Limits:
 
 
 def _files() -> int:
-    """Give the number of files that this process may open."""
+    """Return the number of files that this process may open."""
     try:
         import resource
     except ImportError:  # Windows

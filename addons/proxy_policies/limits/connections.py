@@ -10,10 +10,10 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 
+from proxy_policies.background import spawn
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import NOT_WAITING, Stopwatch, Wait, Waiting
 from proxy_policies.patches import client_sides
-from proxy_policies.unhurried import begin
 
 _HTTP_MODES = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.ReverseProxy)
 
@@ -32,7 +32,7 @@ class ClientConnection:
         self._watch.reset(now)
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Say what the connection waits for, for how many seconds, and how many bytes came in that time."""
+        """Return what the connection waits for, for how many seconds, and how many bytes came in that time."""
         transport = self._transport()
         if transport is None or self._is_ending:
             return Wait.NOTHING, 0.0, 0
@@ -62,7 +62,7 @@ class ClientConnection:
         return side.waiting() if side is not None else _before_http(self._handler)
 
     def _is_origin_slow(self) -> bool:
-        """Say whether an origin does not take what it is sent: then nothing is read from the client."""
+        """Return whether an origin does not take what it is sent: then nothing is read from the client."""
         others = (io for connection, io in self._handler.transports.items() if connection != self._handler.client)
         return any(_unsent_bytes(io.writer) for io in others)
 
@@ -72,7 +72,7 @@ class ClientConnection:
         why = f"for {waited:.0f} s {wait.value}"
         side = client_sides.side_of(self._handler.client)
         if wait in (Wait.HEAD, Wait.BODY) and side is not None:
-            begin(self._handler.server_event(client_sides.time_out(side, why)))
+            spawn(self._handler.server_event(client_sides.time_out(side, why)))
             return
         self._handler.log(f"closing connection, {why}")
         if wait is Wait.READER and (transport := self._transport()) is not None:
@@ -94,7 +94,7 @@ def _unsent_bytes(writer: Any) -> int:
 
 
 def _before_http(handler: ConnectionHandler) -> Waiting:
-    """Say what is waited for before it is known that HTTP is spoken, in the modes in which it will be."""
+    """Return what is waited for before it is known that HTTP is spoken, in the modes in which it will be."""
     layers: list[Any] = handler.layer.context.layers
     top = layers[0] if len(layers) == 1 else None
     if top is None or top._paused:

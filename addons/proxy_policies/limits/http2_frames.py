@@ -54,11 +54,11 @@ class FrameReader:
 
     @property
     def awaits_more(self) -> bool:
-        """Say whether something has begun and not ended: the preface, a frame, a block of fields (section 4.3)."""
+        """Return whether something has begun and not ended: the preface, a frame, a block of fields (section 4.3)."""
         return bool(self._skip or self._head or self._is_in_block)
 
     def read(self, data: bytes) -> Iterator[Frame]:
-        """Give the frames whose heads end in `data`."""
+        """Return the frames whose heads end in `data`."""
         at = 0
         while at < len(data):
             if self._skip:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
-from proxy_policies.addresses import plain_address
+from proxy_policies.addresses import normalize_address
 
 IPV6_PREFIX = 64
 """Bits that one client has at the least (RFC 6177): nginx's and Cloudflare's advice for limits by address."""
@@ -16,7 +16,7 @@ IPV6_PREFIX = 64
 @lru_cache(maxsize=4096)
 def share_of(address: str) -> str:
     """Give whose share an address counts towards: an IPv6 network of IPV6_PREFIX bits, an IPv4 address as it is."""
-    plain = plain_address(address)
+    plain = normalize_address(address)
     try:
         parsed = ip_address(plain)
     except ValueError:

@@ -44,7 +44,7 @@ class Timeouts:
     """nginx waits for a TLS handshake as long as for a head."""
 
     def seconds(self, wait: Wait, received: int) -> float:
-        """Give the limit of a wait in which so many bytes have come."""
+        """Return the limit of a wait in which so many bytes have come."""
         limits = {
             Wait.REQUEST: self.idle,
             Wait.HANDSHAKE: self.handshake,
@@ -87,7 +87,7 @@ class Stopwatch:
         self._since = now
 
     def look(self, waiting: Waiting, now: float) -> tuple[Wait, float, int]:
-        """Give what is waited for, for how many seconds, and how many bytes came in that time."""
+        """Return what is waited for, for how many seconds, and how many bytes came in that time."""
         before, self._seen = self._seen, waiting
         if (waiting.wait, waiting.which) != (before.wait, before.which):
             self._since, self._received = now, waiting.received
@@ -95,10 +95,10 @@ class Stopwatch:
 
 
 def most_connections(files: int) -> int:
-    """Give how many connections a process may have that may open so many files: each may need an origin."""
+    """Return how many connections a process may have that may open so many files: each may need an origin."""
     return max(16, min(files // 2, 16384))
 
 
 def longest_waiting(waited: Sequence[float], excess: int) -> list[int]:
-    """Give the positions of those to close, `excess` of those that have waited so many seconds: the longest."""
+    """Return the positions of those to close, `excess` of those that have waited so many seconds: the longest."""
     return heapq.nlargest(excess, range(len(waited)), key=waited.__getitem__) if excess > 0 else []

@@ -23,11 +23,11 @@ class Passthrough:
             logger.info(tunnel.opening())
 
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
-        """Say what went through."""
+        """Return what went through."""
         self._closed(flow)
 
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
-        """Say what went through before it broke."""
+        """Return what went through before it broke."""
         self._closed(flow)
 
     def _closed(self, flow: tcp.TCPFlow) -> None:

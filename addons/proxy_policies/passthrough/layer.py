@@ -24,41 +24,41 @@ from mitmproxy.utils import human
 
 from proxy_policies.addresses import format_target
 from proxy_policies.passthrough.tunnel import Tunnel
-from proxy_policies.relay.ends import End
+from proxy_policies.relay.ends import StreamEnd
 
 _tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
 
 
 def tunnel_of(flow: tcp.TCPFlow) -> Tunnel | None:
-    """Give the tunnel that a flow shows; None for every other TCP flow."""
+    """Return the tunnel that a flow shows; None for every other TCP flow."""
     return _tunnels.get(flow)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TunnelFlow:
     """The flow that users see of a tunnel, and the tunnel."""
 
     flow: tcp.TCPFlow
     tunnel: Tunnel
 
 
-def show(client: Client, server: Server, why: str) -> Shown:
+def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
     """Make the flow that shows an untouched tunnel."""
     flow = tcp.TCPFlow(client, server, live=True)
     host, port, *_ = server.address or ("unknown", 0)
     tunnel = Tunnel(human.format_address(client.peername), format_target(host, port), why, time.time())
     _tunnels[flow] = tunnel
-    return Shown(flow, tunnel)
+    return TunnelFlow(flow, tunnel)
 
 
 class TunnelLayer(TCPLayer):
     """Passes bytes on both ways. `shown` is the flow that users see; mitmproxy's own `flow` is None."""
 
-    untouched = True
+    is_passthrough = True
 
     def __init__(self, context: Context, why: str) -> None:
         super().__init__(context, ignore=True)
-        shown = show(context.client, context.server, why)
+        shown = make_tunnel_flow(context.client, context.server, why)
         self.shown, self.tunnel = shown.flow, shown.tunnel
 
     def relayed(self, from_client: bool, size: int) -> None:
@@ -89,7 +89,7 @@ class TunnelLayer(TCPLayer):
             yield TcpEndHook(self.shown)
 
     def _is_broken(self, connection: Connection) -> bool:
-        """Say whether a connection was reset, or failed otherwise: mitmproxy takes that for an end."""
+        """Return whether a connection was reset, or failed otherwise: mitmproxy takes that for an end."""
         reader: Any = getattr(self._streams(connection), "reader", None)
         exception = getattr(reader, "exception", None)  # asyncio's streams have it; others' resets stay unknown
         return exception is not None and exception() is not None
@@ -100,7 +100,7 @@ class TunnelLayer(TCPLayer):
         for connection in (self.context.client, self.context.server):
             streams = self._streams(connection)
             if streams and isinstance(streams.writer, asyncio.StreamWriter):
-                End(streams.reader, streams.writer).reset()
+                StreamEnd(streams.reader, streams.writer).reset()
             yield commands.CloseConnection(connection)
 
     def _streams(self, connection: Connection) -> Any:

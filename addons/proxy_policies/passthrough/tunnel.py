@@ -25,11 +25,11 @@ class Tunnel:
             self.bytes_down += size
 
     def opening(self) -> str:
-        """Give the log line of the tunnel's beginning."""
+        """Return the log line of the tunnel's beginning."""
         return f"tunnel {self.client} → {self.target} opened, {self.why}"
 
     def closing(self, now: float, error: str = "") -> str:
-        """Give the log line of the tunnel's end."""
+        """Return the log line of the tunnel's end."""
         seconds = max(0.0, now - self.opened)
         because = f": {error}" if error else ""
         counts = f"{self.bytes_up} bytes up, {self.bytes_down} bytes down, {seconds:.1f} s"

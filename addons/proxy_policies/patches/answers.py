@@ -22,7 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHeadersHook
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
 from proxy_policies.patches.generators import in_place_of, run_until
 from proxy_policies.patches.http1_server import error_response
@@ -51,7 +51,7 @@ class Answers(layers.HttpStream):
             return
         handling = super().handle_protocol_error(event)
         if isinstance(event, RequestProtocolError):
-            exchange.of(self.flow).client_left = True
+            flow_state.state_of(self.flow).client_left = True
             yield from handling
         elif self._is_unsent:
             yield from self._unless_answered(handling)
@@ -74,8 +74,8 @@ class Answers(layers.HttpStream):
         was_answered, value = yield from run_until(self._with_fields(handling), is_answered)
         if not was_answered:
             return bool(value)
-        known = exchange.of(self.flow)
-        known.origin, known.response_body = None, Pipeline()
+        state = flow_state.state_of(self.flow)
+        state.origin, state.response_body = None, Pipeline()
         self.flow.error = None
         yield from self.answer_early()
         return True
@@ -96,7 +96,7 @@ class Answers(layers.HttpStream):
 
     def _made_of(self, command: Command) -> http.Response | None:
         """Make the response that an error is sent as; None where there is nothing to add to it."""
-        fields = exchange.of(self.flow).error_fields
+        fields = flow_state.state_of(self.flow).error_fields
         if not fields.raw or not isinstance(command, layers.SendHttp):
             return None
         event = command.event
@@ -131,9 +131,9 @@ class Answers(layers.HttpStream):
         self.client_state = self.server_state = self.state_errored
 
     def _was_answered_early(self, event: RequestProtocolError | ResponseProtocolError) -> bool:
-        """Say whether the origin answered whole, and then hung up on an upload in progress."""
-        is_over = self.server_state == self.state_done and self.client_state == self.state_stream_request_body
-        return is_over and isinstance(event, ResponseProtocolError)
+        """Return whether the origin answered whole, and then hung up on an upload in progress."""
+        is_finished = self.server_state == self.state_done and self.client_state == self.state_stream_request_body
+        return is_finished and isinstance(event, ResponseProtocolError)
 
     def _end(self) -> CommandGenerator[None]:
         self.client_state = self.state_done

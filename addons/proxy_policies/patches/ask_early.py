@@ -15,7 +15,7 @@ from proxy_policies.patches.patch import Patch
 
 
 def is_tunnel(context: Context) -> bool:
-    """Say whether what comes next on a connection is what a client and its target say to each other.
+    """Return whether what comes next on a connection is what a client and its target say to each other.
 
     So it is behind CONNECT, SOCKS and a redirected connection; not behind TLS that ends here.
     """

@@ -21,13 +21,13 @@ class ClientSide(Protocol):
 
     @property
     def is_tunnel(self) -> bool:
-        """Say whether its bytes are no HTTP (any more)."""
+        """Return whether its bytes are no HTTP (any more)."""
 
     def waiting(self) -> Waiting:
-        """Say what it waits for its client to do."""
+        """Return what it waits for its client to do."""
 
     def is_full(self) -> bool:
-        """Say whether it has enough of what the client says for the moment."""
+        """Return whether it has enough of what the client says for the moment."""
 
     def unsent(self) -> int:
         """Count the bytes of responses that it keeps until the client takes them."""
@@ -50,7 +50,7 @@ def register(client: Client, side: ClientSide) -> None:
 
 
 def side_of(client: Client) -> ClientSide | None:
-    """Give the side that speaks HTTP with a client; None when there is none."""
+    """Return the side that speaks HTTP with a client; None when there is none."""
     return _sides.get(client.id)
 
 
@@ -64,6 +64,6 @@ def time_out(side: ClientSide, why: str) -> events.Event:
 
 
 def why_timed_out(event: events.Event) -> str:
-    """Say why an event has the client timed out; "" when it has not."""
+    """Return why an event has the client timed out; "" when it has not."""
     command = event.command if isinstance(event, events.Wakeup) else None
     return command.why if isinstance(command, TimedOut) else ""

@@ -23,7 +23,7 @@ HTTP_SCHEMES = ("http", "https")
 
 
 def dials_late(context: Context) -> bool:
-    """Say whether a connection's upstream is dialled when a request needs it: a reverse proxy for HTTP.
+    """Return whether a connection's upstream is dialled when a request needs it: a reverse proxy for HTTP.
 
     A `connection_strategy` that the user sets is left alone.
     """

@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.server import ConnectionHandler
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 from proxy_policies.streaming import BUFFER_LIMIT, Stream, declared_length
@@ -108,9 +108,9 @@ class Flushing(layers.HttpStream):
 
     @property
     def _may_never_end(self) -> bool:
-        known, response = exchange.of(self.flow), self.flow.response
-        is_ours = known.awaited or known.source is not None
-        return response is not None and known.origin is not None and not is_ours and declared_length(response) is None
+        state, response = flow_state.state_of(self.flow), self.flow.response
+        is_ours = state.has_followers or state.source is not None
+        return response is not None and state.origin is not None and not is_ours and declared_length(response) is None
 
     def _release(self) -> CommandGenerator[None]:
         """Stream what is buffered, and what follows, as `stream_large_bodies` does."""

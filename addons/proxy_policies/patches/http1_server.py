@@ -88,7 +88,7 @@ class Server(Bodies, Lingering):
     # Waiting
 
     def waiting(self) -> Waiting:
-        """Say what is waited for: the rest of a head or a body, or the next request."""
+        """Return what is waited for: the rest of a head or a body, or the next request."""
         if self._lingering or self._paused:
             return NOT_WAITING
         if self.state == self.read_headers:
@@ -102,7 +102,7 @@ class Server(Bodies, Lingering):
         return "expect" in self.request.headers and not self._invited
 
     def is_full(self) -> bool:
-        """Say whether further requests have come while one is being answered: those wait with the kernel."""
+        """Return whether further requests have come while one is being answered: those wait with the kernel."""
         return len(self.buf) > HEAD_LIMIT and bool(self.state == self.wait)
 
     def unsent(self) -> int:
@@ -293,7 +293,7 @@ class Server(Bodies, Lingering):
 
     @property
     def is_tunnel(self) -> bool:
-        """Say whether what goes to and fro is no HTTP (any more)."""
+        """Return whether what goes to and fro is no HTTP (any more)."""
         return bool(self.state == self.passthrough)
 
     def _send_end(self) -> CommandGenerator[None]:

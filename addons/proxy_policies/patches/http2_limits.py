@@ -78,7 +78,7 @@ class Limited(Http2Connection):
         return "_handle_event" in vars(self)
 
     def _portions(self, data: bytes) -> list[tuple[int, str]]:
-        """Say where to stop after every so many frames; the last may be too much, which is said with it."""
+        """Return where to stop after every so many frames; the last may be too much, which is said with it."""
         now = time.monotonic()
         portions: list[tuple[int, str]] = []
         for number, frame in enumerate(self._received.read(data)):
@@ -110,7 +110,7 @@ class Limited(Http2Connection):
     is_tunnel = False
 
     def waiting(self) -> Waiting:
-        """Say what is waited for: a request's body before it is answered, the rest of a frame, or the next request."""
+        """Return what is waited for: a body before its request is answered, the rest of a frame, or a request."""
         if self._has_ended or self._paused:
             return NOT_WAITING
         if unfinished := [stream for stream in self.streams.keys() - self._untimed if self._awaits_body(stream)]:

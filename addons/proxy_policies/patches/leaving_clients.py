@@ -7,7 +7,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseProtocolError
 
-from proxy_policies import exchange, trace
+from proxy_policies import flow_state, trace
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
@@ -34,7 +34,7 @@ class Outliving(layers.HttpStream):
 
     @property
     def _goes_on(self) -> bool:
-        wanted = exchange.of(self.flow).wanted
+        wanted = flow_state.state_of(self.flow).wanted
         return wanted is not None and self.client_state == self.state_done and wanted()
 
 

@@ -25,7 +25,7 @@ class Lingering(Http1Server):
 
     @property
     def is_lingering(self) -> bool:
-        """Say whether the connection is being closed."""
+        """Return whether the connection is being closed."""
         return self._lingering
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:

@@ -34,7 +34,7 @@ class Head:
 
 
 def persists(version: str, fields: Fields) -> bool:
-    """Say whether a message leaves its connection open (RFC 9112, section 9.3)."""
+    """Return whether a message leaves its connection open (RFC 9112, section 9.3)."""
     options = tokens(fields.get("connection"))
     if "close" in options:
         return False
@@ -42,17 +42,17 @@ def persists(version: str, fields: Fields) -> bool:
 
 
 def is_modern(version: str) -> bool:
-    """Say whether a version has chunked bodies and connections that persist of themselves: HTTP/1.1 and later."""
+    """Return whether a version has chunked bodies and connections that persist of themselves: HTTP/1.1 and later."""
     return version not in ("HTTP/1.0", "HTTP/0.9")
 
 
 def is_interim(status: int) -> bool:
-    """Say whether another response follows; after 101 another protocol does."""
+    """Return whether another response follows; after 101 another protocol does."""
     return 100 <= status < 200 and status != 101
 
 
 def has_no_body(method: str, status: int) -> bool:
-    """Say whether a response to `method` ends with its head whatever its fields say (RFC 9112, section 6.3)."""
+    """Return whether a response to `method` ends with its head whatever its fields say (RFC 9112, section 6.3)."""
     if method == "HEAD" or status < 200 or status in (204, 304):
         return True
     return method == "CONNECT" and status < 300

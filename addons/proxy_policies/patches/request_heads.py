@@ -31,7 +31,7 @@ def _read(lines: list[bytes]) -> http.Request:
     fields = validity.parse_fields(lines[1:])
     names_host = bool(line.authority)
     validity.check_host(
-        fields, is_needed=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"
+        fields, condition=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"
     )
     host, port = address_of(line.authority, line.scheme)
     return http.Request(

@@ -17,7 +17,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseData, ResponseHeaders, ResponseProtocolError
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.patches.patch import Patch
 from proxy_policies.streaming import PAUSE
 
@@ -32,7 +32,7 @@ class Wanted:
     """The next piece of a stored body; `stored_body` fills it in."""
 
     flow: http.HTTPFlow
-    source: exchange.Source
+    source: flow_state.Source
     unsent: Callable[[], int]
     """How many bytes still wait for the client's flow-control window."""
     holds_back: Callable[[], bool]
@@ -89,10 +89,10 @@ async def _taken(wanted: Wanted) -> None:
 def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., CommandGenerator[None]]:
     @functools.wraps(original)
     def send_response(self: HttpStream, already_streamed: bool = False) -> CommandGenerator[None]:
-        known, response = exchange.of(self.flow), self.flow.response
-        source = known.source
+        state, response = flow_state.state_of(self.flow), self.flow.response
+        source = state.source
         # An origin's content is what the stored body stands in for; an addon's goes before both.
-        others = response is not None and response.raw_content and known.origin is None
+        others = response is not None and response.raw_content and state.origin is None
         if source is None or response is None or already_streamed or others:
             yield from original(self, already_streamed)
             return
@@ -104,13 +104,13 @@ def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., C
     return send_response
 
 
-def _wanted(stream: HttpStream, source: exchange.Source) -> Wanted:
-    pipeline = exchange.of(stream.flow).response_body
+def _wanted(stream: HttpStream, source: flow_state.Source) -> Wanted:
+    pipeline = flow_state.state_of(stream.flow).response_body
     return Wanted(stream.flow, source, functools.partial(_unsent, stream), lambda: pipeline.holds_back)
 
 
 def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> CommandGenerator[None]:
-    pipeline, client = exchange.of(stream.flow).response_body, stream.context.client
+    pipeline, client = flow_state.state_of(stream.flow).response_body, stream.context.client
     killed = yield from stream.check_killed(False)
     if not killed:
         yield SendHttp(ResponseHeaders(stream.stream_id, response, end_stream=False), client)
@@ -126,7 +126,7 @@ def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> Comman
 
 
 def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerator[None]:
-    exchange.of(stream.flow).response_body.abort()  # which does nothing when the body came whole
+    flow_state.state_of(stream.flow).response_body.abort()  # which does nothing when the body came whole
     wanted.over = True
     yield StoredBodyHook(wanted)
     if wanted.error and not killed:

@@ -10,7 +10,7 @@ from mitmproxy import http
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
 from proxy_policies.patches.patch import Patch
 from proxy_policies.streaming import Stream, attach
@@ -27,7 +27,7 @@ def _request(
 ) -> Callable[[HttpStream], CommandGenerator[None]]:
     @functools.wraps(original)
     def start_request_stream(self: HttpStream) -> CommandGenerator[None]:
-        take_back(self.flow.request, exchange.of(self.flow).request_body)
+        take_back(self.flow.request, flow_state.state_of(self.flow).request_body)
         yield from original(self)
 
     return start_request_stream
@@ -38,7 +38,7 @@ def _response(
 ) -> Callable[[HttpStream], CommandGenerator[None]]:
     @functools.wraps(original)
     def start_response_stream(self: HttpStream) -> CommandGenerator[None]:
-        take_back(self.flow.response, exchange.of(self.flow).response_body)
+        take_back(self.flow.response, flow_state.state_of(self.flow).response_body)
         yield from original(self)
 
     return start_response_stream

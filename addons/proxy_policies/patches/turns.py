@@ -78,7 +78,7 @@ def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Call
 
 
 def _reads_a_client_ahead(handler: ConnectionHandler) -> bool:
-    """Say whether this task reads from a client that has asked for more already than is being answered."""
+    """Return whether this task reads from a client that has asked for more already than is being answered."""
     side, io = client_sides.side_of(handler.client), handler.transports.get(handler.client)
     return side is not None and side.is_full() and io is not None and io.handler is asyncio.current_task()
 

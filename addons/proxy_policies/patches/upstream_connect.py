@@ -49,7 +49,7 @@ class Opener(layer.Layer):
 
 
 def status_for(error: str) -> int:
-    """Give what to answer: the next proxy's own status where that says more than 502 (Bad Gateway)."""
+    """Return what to answer: the next proxy's own status where that says more than 502 (Bad Gateway)."""
     refused = _REFUSED.search(error)
     return int(refused[1]) if refused and int(refused[1]) in TELLING else 502
 

@@ -31,13 +31,13 @@ class WebSocketResponder(Protocol):
     """Plays a server's part. Messages are (is it text, its bytes)."""
 
     def pending(self) -> Iterable[tuple[bool, bytes]]:
-        """Give what the server says now, before the client goes on."""
+        """Return what the server says now, before the client goes on."""
 
     def on_message(self, text: bool, data: bytes) -> CloseFrame | None:
-        """Take what the client says; a farewell, if that is not to be borne."""
+        """Take what the client says; a close_frame, if that is not to be borne."""
 
     def close_frame(self) -> CloseFrame | None:
-        """Say how the server closes the connection, if it does so now."""
+        """Return how the server closes the connection, if it does so now."""
 
     def on_close(self) -> None:
         """Learn that the connection is over."""
@@ -92,9 +92,9 @@ class PlayedWebSocket(layer.Layer):
     def _hear(self, text: bool) -> layer.CommandGenerator[None]:
         data, self._heard = self._heard, b""
         message = yield from self._shown(True, text, data)
-        farewell = None if message.dropped else self._player.on_message(text, message.content)
-        if farewell:
-            yield from self._end(farewell, by_client=False)
+        close_frame = None if message.dropped else self._player.on_message(text, message.content)
+        if close_frame:
+            yield from self._end(close_frame, by_client=False)
         else:
             yield from self._speak()
 
@@ -105,8 +105,8 @@ class PlayedWebSocket(layer.Layer):
                 content = message.content
                 said = ws.TextMessage(content.decode(errors="replace")) if text else ws.BytesMessage(bytearray(content))
                 yield self._client.send2(said)
-        if farewell := self._player.close_frame():
-            yield from self._end(farewell, by_client=False)
+        if close_frame := self._player.close_frame():
+            yield from self._end(close_frame, by_client=False)
 
     def _shown(self, from_client: bool, text: bool, data: bytes) -> layer.CommandGenerator[websocket.WebSocketMessage]:
         kind = Opcode.TEXT if text else Opcode.BINARY
@@ -115,8 +115,8 @@ class PlayedWebSocket(layer.Layer):
         yield WebsocketMessageHook(self.flow)
         return message
 
-    def _end(self, farewell: CloseFrame, *, by_client: bool) -> layer.CommandGenerator[None]:
-        code, reason = farewell
+    def _end(self, close_frame: CloseFrame, *, by_client: bool) -> layer.CommandGenerator[None]:
+        code, reason = close_frame
         shown = self._socket
         shown.timestamp_end, shown.closed_by_client = time.time(), by_client
         shown.close_code, shown.close_reason = code, reason

@@ -16,16 +16,16 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import command_line, settings
-from proxy_policies.later import later
+from proxy_policies import cli_options, settings
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, settings_of
 
-with later():
-    from proxy_policies.policy_file import document, fitting, layers, watch
+with lazy_imports():
+    from proxy_policies.policy_file import coercion, document, overlay, watch
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.25
+POLL_INTERVAL = 0.25
 """Seconds between looks at the file."""
 
 
@@ -51,16 +51,16 @@ class PolicyFile:
         return watch.Watch("")
 
     @cached_property
-    def _said(self) -> command_line.Said:
-        return command_line.said(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+    def _explicit(self) -> cli_options.ExplicitOptions:
+        return cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
 
     def configure(self, updated: set[str]) -> None:
         """Take up the file, or another one; refuse what cannot be applied whole."""
         if "policy_file" in updated and self.policy_file != self._path:
             try:
-                self._take_up(self.policy_file)
+                self._load(self.policy_file)
             except ValueError as error:
-                settings.refuse(f"policy_file {self.policy_file}: {error}")
+                settings.reject(f"policy_file {self.policy_file}: {error}")
 
     def running(self) -> None:
         """Apply what the file has for scripts that were loaded after us; from now on, watch it."""
@@ -74,99 +74,99 @@ class PolicyFile:
             self._task.cancel()
         if self._before and not ctx.master.should_exit.is_set():
             self._before = {name: value for name, value in self._before.items() if name in ctx.options}
-            self._set(layers.plan(_current(), self._before, {}), [])
+            self._set(overlay.plan(_current(), self._before, {}), [])
 
     def _apply_for_all(self, path: Path) -> None:
         try:
             self._apply(self._entries)
         except ValueError as error:
-            settings.refuse(f"policy_file {path}: {error}")
+            settings.reject(f"policy_file {path}: {error}")
 
-    def _take_up(self, path: Path | None) -> None:
-        sight = watch.look(path) if path else ""
-        entries = entries_of(sight)
+    def _load(self, path: Path | None) -> None:
+        state = watch.read_state(path) if path else ""
+        entries = entries_of(state)
         if starting := settings.is_starting():
-            self._restate(entries)
+            self._reapply_command_line(entries)
         self._apply(entries, of_others=not starting)
-        self._path, self._watch = path, watch.Watch(sight)
+        self._path, self._watch = path, watch.Watch(state)
 
-    def _restate(self, names: Collection[str]) -> None:
+    def _reapply_command_line(self, names: Collection[str]) -> None:
         """Let the command line win over config.yaml in what the file speaks of."""
         try:
-            ctx.options.set(*self._said.specs_of([name for name in names if name in ctx.options]))
+            ctx.options.set(*self._explicit.specs_of([name for name in names if name in ctx.options]))
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 
-    def _apply(self, file: Mapping[str, document.Entry], of_others: bool = True) -> layers.Plan:
+    def _apply(self, file: Mapping[str, document.Entry], of_others: bool = True) -> overlay.Plan:
         """Apply what the file has whole; raises ValueError, and changes nothing then.
 
         Without `of_others`, options that nobody knows yet are left for later.
         """
-        entries = [entry for name, entry in file.items() if name not in self._said.names]
+        entries = [entry for name, entry in file.items() if name not in self._explicit.names]
         known = [entry for entry in entries if of_others or entry.name in ctx.options]
-        planned = layers.plan(_current(), self._before, fitting.fit_all(known, ctx.options, _our_settings()))
+        planned = overlay.plan(_current(), self._before, coercion.coerce_all(known, ctx.options, _our_settings()))
         self._set(planned, known)
         self._before, self._entries = planned.before, file
         return planned
 
-    def _set(self, planned: layers.Plan, entries: Sequence[document.Entry]) -> None:
+    def _set(self, planned: overlay.Plan, entries: Sequence[document.Entry]) -> None:
         try:
             ctx.options.update(**planned.updates)
         except exceptions.OptionsError as error:
-            raise ValueError(_blame(str(error), entries, planned.updates)) from error
+            raise ValueError(_locate(str(error), entries, planned.updates)) from error
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(POLL_INTERVAL)
             if self._path:
-                await self.look_again(self._path)
+                await self.poll(self._path)
 
     def read_again(self) -> None:
         """Read the file now, and apply it even if it has not changed: what it names may have."""
         if self._path is None:
             return
-        self._watch = watch.Watch(watch.look(self._path))
+        self._watch = watch.Watch(watch.read_state(self._path))
         try:
-            planned = self._apply(entries_of(self._watch.sight))
+            planned = self._apply(entries_of(self._watch.state))
         except ValueError as error:
             logger.error(f"policy_file {self._path}: {error}; nothing of it applied, the policies stay as they were")
         else:
             logger.info(f"policy_file {self._path}: read again; {self._summary(planned)}")
 
-    async def look_again(self, path: Path) -> None:
+    async def poll(self, path: Path) -> None:
         """Follow the file if it has changed and stands still, or say in one line why not; it is read in a thread."""
-        gone = isinstance(self._watch.sight, watch.Unreadable)
-        sight = await asyncio.to_thread(watch.look, path)
+        gone = isinstance(self._watch.state, watch.Unreadable)
+        state = await asyncio.to_thread(watch.read_state, path)
         if path != self._path:
             return  # another one is to be followed meanwhile
-        if not self._watch.settles(sight):
+        if not self._watch.is_stable_change(state):
             return
-        if isinstance(sight, watch.Unreadable):
-            logger.warning(f"policy_file {path}: {sight.reason}; what it said stays in force until it is back")
+        if isinstance(state, watch.Unreadable):
+            logger.warning(f"policy_file {path}: {state.reason}; what it said stays in force until it is back")
             return
         try:
-            planned = self._apply(await asyncio.to_thread(document.read, sight))
+            planned = self._apply(await asyncio.to_thread(document.read, state))
         except ValueError as error:
             logger.error(f"policy_file {path}: {error}; nothing of it applied, the policies stay as they were")
         else:
             logger.info(f"policy_file {path}: {'back' if gone else 'changed'}; {self._summary(planned)}")
 
-    def _summary(self, planned: layers.Plan) -> str:
+    def _summary(self, planned: overlay.Plan) -> str:
         applied = planned.updates.keys() - planned.returned
         parts = {
             "set": applied,
             "back to what it was": planned.returned,
-            "left as the command line has it": self._entries.keys() & self._said.names,
+            "left as the command line has it": self._entries.keys() & self._explicit.names,
         }
         said = [f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names]
         return "; ".join(said) or "nothing to do"
 
 
-def entries_of(sight: watch.Sight) -> dict[str, document.Entry]:
-    """Give what a look at the file saw, by option name; raises ValueError with what is wrong."""
-    if isinstance(sight, watch.Unreadable):
-        raise ValueError(sight.reason)
-    return document.read(sight)
+def entries_of(state: watch.FileState) -> dict[str, document.Entry]:
+    """Return what a look at the file saw, by option name; raises ValueError with what is wrong."""
+    if isinstance(state, watch.Unreadable):
+        raise ValueError(state.reason)
+    return document.read(state)
 
 
 def _current() -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _our_settings() -> dict[str, Setting[Any]]:
     return {setting.name: setting for addon in ctx.master.addons.lookup.values() for setting in settings_of(addon)}
 
 
-def _blame(reason: str, entries: Sequence[document.Entry], updates: Collection[str]) -> str:
+def _locate(reason: str, entries: Sequence[document.Entry], updates: Collection[str]) -> str:
     """Name the lines that may be at fault: those the reason names, else all that would have changed something."""
     changing = [entry for entry in entries if entry.name in updates]
     suspects = [entry for entry in changing if entry.name in reason] or changing

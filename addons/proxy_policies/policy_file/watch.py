@@ -15,7 +15,7 @@ class Unreadable:
     reason: str
 
 
-Sight = str | Unreadable
+FileState = str | Unreadable
 """What a look at the file gives."""
 
 
@@ -23,7 +23,7 @@ MAX_BYTES = 1 << 20
 """What is read at most."""
 
 
-def look(path: Path) -> Sight:
+def read_state(path: Path) -> FileState:
     """Read the file, which is UTF-8 text; never raises, nor waits for a pipe."""
     try:
         if not (path.is_file() or path.is_dir()) and path.stat():
@@ -40,15 +40,15 @@ def look(path: Path) -> Sight:
 class Watch:
     """Tells a change once it has settled: when two looks in a row see the same."""
 
-    def __init__(self, sight: Sight) -> None:
-        self.sight = sight
+    def __init__(self, state: FileState) -> None:
+        self.state = state
         """What was settled last."""
-        self._last = sight
+        self._last = state
 
-    def settles(self, sight: Sight) -> bool:
+    def is_stable_change(self, state: FileState) -> bool:
         """Take another look's sight; say whether it is new and stands still."""
-        still, self._last = sight == self._last, sight
-        if not still or sight == self.sight:
+        still, self._last = state == self._last, state
+        if not still or state == self.state:
             return False
-        self.sight = sight
+        self.state = state
         return True

@@ -8,17 +8,17 @@ import logging
 from mitmproxy import ctx
 from mitmproxy.connection import Client
 
-from proxy_policies.addresses import format_target, is_in, parse_networks
-from proxy_policies.idle import idle_without
-from proxy_policies.later import later
+from proxy_policies.addresses import format_target, in_networks, parse_networks
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
 
-with later():
+with lazy_imports():
     from proxy_policies.proxy_protocol import header
 
 logger = logging.getLogger(__name__)
 
-PATIENCE = 5.0
+HEADER_TIMEOUT = 5.0
 """Seconds that a load balancer has to say it; it says it at once."""
 NO_HEADER = "no PROXY header came"
 
@@ -33,23 +33,23 @@ class ProxyProtocol:
         "Networks of load balancers whose connections begin with a PROXY header (v1 or v2) that names the client.",
     )
 
-    def is_balancer(self, host: str) -> bool:
-        """Say whether an address is a load balancer's, whose connections begin with a header."""
-        return bool(self.proxy_protocol) and is_in(host, self.proxy_protocol)
+    def is_trusted_peer(self, host: str) -> bool:
+        """Return whether an address is a load balancer's, whose connections begin with a header."""
+        return bool(self.proxy_protocol) and in_networks(host, self.proxy_protocol)
 
-    @idle_without("proxy_protocol")
+    @only_if("proxy_protocol")
     async def client_connected(self, client: Client) -> None:
         """Read the header, where one is due."""
         if client.transport_protocol != "tcp" or not client.peername or client.error:
             return
-        if not self.is_balancer(client.peername[0]):
+        if not self.is_trusted_peer(client.peername[0]):
             return
         handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
         if handler is None:  # it is served before mitmproxy has it, where a balancer's own connections never are
             client.error = NO_HEADER
             return
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HEADER_TIMEOUT):
                 told = await _read(handler.transports[client].reader)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER

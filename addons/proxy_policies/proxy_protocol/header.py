@@ -48,7 +48,7 @@ def _as_ipv6(address: IP) -> ipaddress.IPv6Address:
     return address if isinstance(address, ipaddress.IPv6Address) else ipaddress.IPv6Address(f"::ffff:{address}")
 
 
-def split(data: bytes) -> tuple[Address | None, bytes] | None:
+def parse(data: bytes) -> tuple[Address | None, bytes] | None:
     """Take the header off what a connection begins with: the client, or None as in `read_v2`, and what follows it.
 
     None while the header is not there whole. Raises HeaderError.
@@ -68,7 +68,7 @@ def split(data: bytes) -> tuple[Address | None, bytes] | None:
 
 
 def is_v1(start: bytes) -> bool:
-    """Say which version a connection's first octets, as many as `SIGNATURE` has, begin. Raises HeaderError for none."""
+    """Return the version that the first octets begin, as many as `SIGNATURE` has. Raises HeaderError."""
     if start.startswith(_V1):
         return True
     if start == SIGNATURE:

@@ -33,7 +33,7 @@ class Copy:
         return self.held
 
     def drain(self) -> int:
-        """Give the sink what it takes of the bytes held, and return how many those were."""
+        """Return the sink what it takes of the bytes held, and return how many those were."""
         moved = 0
         try:
             moved = self._sink.send(self._rest)

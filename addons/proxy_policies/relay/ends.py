@@ -21,7 +21,7 @@ from typing import Any
 _RESET, _DEFAULT = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
-class SinkError(OSError):
+class WriteError(OSError):
     """The far side of a direction takes no more bytes; the other direction may still have some to give."""
 
 
@@ -52,7 +52,7 @@ class Broken:
 
 
 @dataclass(slots=True)
-class End:
+class StreamEnd:
     """One end of a link: an open stream pair, and `prefix`, bytes of it that somebody has read already."""
 
     reader: asyncio.StreamReader
@@ -65,7 +65,7 @@ class End:
         """Whether the socket's bytes are not the stream's: TLS in the event loop."""
         return self.writer.get_extra_info("ssl_object") is not None
 
-    def borrow(self) -> socket.socket:
+    def dup_socket(self) -> socket.socket:
         """Return a non-blocking duplicate of the socket. OSError when there is none (any more)."""
         sock: Any = self.writer.get_extra_info("socket")
         if sock is None or self.encrypted or self.transport.is_closing():
@@ -74,7 +74,7 @@ class End:
         double.setblocking(False)
         return double
 
-    def take(self) -> bytes:
+    def take_buffered(self) -> bytes:
         """Stop the event loop's reading and return every byte that it has read so far, prefix first."""
         taken = bytearray(self.prefix)
         self.prefix = b""

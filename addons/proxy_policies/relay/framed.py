@@ -18,19 +18,30 @@ from typing import Any
 
 from proxy_policies import tcp_connect
 from proxy_policies.log_lines import printable
-from proxy_policies.relay import scratch
-from proxy_policies.relay.frames import LONGEST, Beat, Bytes, Frame, FrameError, Heart, Kind, Parser, frame, head
-from proxy_policies.relay.layered import Layered
+from proxy_policies.relay import read_buffer
+from proxy_policies.relay.frames import (
+    LONGEST,
+    Bytes,
+    Frame,
+    FrameError,
+    Keepalive,
+    KeepaliveAction,
+    Kind,
+    Parser,
+    frame,
+    head,
+)
+from proxy_policies.relay.transport_layer import TransportLayer
 
-MAIL_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
-MAIL = 64  # frames that may wait to be received
-BEATS = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
+MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
+MAX_INBOX = 64  # frames that may wait to be received
+CHECKS_PER_INTERVAL = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
 REASON = 512  # bytes in which a peer may say why it breaks a stream off
 FLUSH = 3.0  # seconds a closing connection has to send its last frame
 LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
 
 
-class Framed(Layered):
+class Framed(TransportLayer):
     """One framed connection; give it to `create_connection` or `connect_accepted_socket` as the protocol."""
 
     def __init__(self) -> None:
@@ -39,13 +50,13 @@ class Framed(Layered):
         self.on_lost: Callable[[Framed], None] = lambda framed: None
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
-        self._mail: deque[Frame] = deque()
+        self._inbox: deque[Frame] = deque()
         self._mail_came: asyncio.Future[None] | None = None
         self._protocol: Any = None
         self._ended_in = self._ended_out = self._said_bye = False
         self._closing = self._lost = False
         self._heard = self._spoke = False
-        self._heart: Heart | None = None
+        self._keepalive: Keepalive | None = None
         self._next_beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -59,39 +70,39 @@ class Framed(Layered):
 
     async def receive(self) -> Frame:
         """Wait for the next frame that is neither PING nor part of a stream. Raises ConnectionError at the end."""
-        while not self._mail:
+        while not self._inbox:
             if self._lost or self._protocol is not None:
                 raise ConnectionResetError(self.reason or "the connection ended")
             self._mail_came = self._loop.create_future()
             await self._mail_came
-        mail = self._mail.popleft()
-        if len(self._mail) < MAIL and not self._lost:
+        mail = self._inbox.popleft()
+        if len(self._inbox) < MAX_INBOX and not self._lost:
             self.resume_reading()
         return mail
 
-    def start_heart(self, interval: float, patience: float) -> None:
-        """Ping after `interval` seconds of saying nothing; give up after `patience` seconds of hearing nothing."""
+    def start_keepalive(self, interval: float, timeout: float) -> None:
+        """Ping after `interval` seconds of saying nothing; give up after `timeout` seconds of hearing nothing."""
         now = self._loop.time()
-        self._heart = Heart(interval, patience, now, now)
-        self._beat_later(interval)
+        self._keepalive = Keepalive(interval, timeout, now, now)
+        self._schedule_keepalive(interval)
 
-    def _beat(self) -> None:
-        if self._heart is None or self._lost:
+    def _check_keepalive(self) -> None:
+        if self._keepalive is None or self._lost:
             return
         heard = self._heard or not self.lower.is_reading()
         spoke = self._spoke or self.lower.get_write_buffer_size() > 0
         self._heard = self._spoke = False
-        match self._heart.beat(self._loop.time(), heard=heard, spoke=spoke):
-            case Beat.LOST:
-                self.reason = self.reason or f"silent for {self._heart.patience:g} s"
+        match self._keepalive.beat(self._loop.time(), heard=heard, spoke=spoke):
+            case KeepaliveAction.LOST:
+                self.reason = self.reason or f"silent for {self._keepalive.timeout:g} s"
                 self.lower.abort()
                 return
-            case Beat.PING if not self._said_bye and not self.lower.is_closing():
+            case KeepaliveAction.PING if not self._said_bye and not self.lower.is_closing():
                 self.lower.write(frame(Kind.PING))
-        self._beat_later(self._heart.interval)
+        self._schedule_keepalive(self._keepalive.interval)
 
-    def _beat_later(self, interval: float) -> None:
-        self._next_beat = self._loop.call_later(interval / BEATS, self._beat)
+    def _schedule_keepalive(self, interval: float) -> None:
+        self._next_beat = self._loop.call_later(interval / CHECKS_PER_INTERVAL, self._check_keepalive)
 
     # Below: the protocol of the real transport
 
@@ -101,13 +112,13 @@ class Framed(Layered):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the thread's buffer for one read."""
-        return scratch.view() if self._protocol is not None else scratch.view()[:MAIL_BUFFER]
+        return read_buffer.view() if self._protocol is not None else read_buffer.view()[:MESSAGE_BUFFER]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Act on what came."""
         self._heard = True
         try:
-            for kind, payload in self._parser.feed(scratch.view()[:nbytes]):
+            for kind, payload in self._parser.feed(read_buffer.view()[:nbytes]):
                 self._take(kind, payload)
         except FrameError as error:
             self.reset(str(error))
@@ -140,7 +151,7 @@ class Framed(Layered):
         if kind == Kind.PING or self._lost:
             return
         if self._protocol is None:
-            self._post(kind, bytes(payload))
+            self._enqueue(kind, bytes(payload))
         elif kind == Kind.DATA and not self._ended_in:
             if not self._closing:
                 self._protocol.data_received(payload)
@@ -149,16 +160,16 @@ class Framed(Layered):
         elif kind == Kind.RST:
             self.reason = printable(bytes(payload[:REASON]).decode(errors="replace")) or "broken off by the other side"
             self.lower.abort()
-        elif kind == Kind.BYE and self._ended_in and self._ended_out:
+        elif kind == Kind.CLOSE_ACK and self._ended_in and self._ended_out:
             self._close_soon()
         else:
             raise FrameError(f"frame of type {kind} has no place here")
 
-    def _post(self, kind: int, payload: bytes) -> None:
-        if len(self._mail) > 2 * MAIL:
+    def _enqueue(self, kind: int, payload: bytes) -> None:
+        if len(self._inbox) > 2 * MAX_INBOX:
             raise FrameError("more frames than anybody asked for")
-        self._mail.append((kind, payload))
-        if len(self._mail) >= MAIL:
+        self._inbox.append((kind, payload))
+        if len(self._inbox) >= MAX_INBOX:
             self.lower.pause_reading()
         self._wake()
 
@@ -171,12 +182,12 @@ class Framed(Layered):
         keep = self._closing or self._protocol.eof_received()
         if not keep:
             self.close()
-        self._settle()
+        self._maybe_close()
 
-    def _settle(self) -> None:
+    def _maybe_close(self) -> None:
         """Say good-bye when both directions have ended."""
         if self._ended_in and self._ended_out and not self._said_bye:
-            self.send(frame(Kind.BYE))
+            self.send(frame(Kind.CLOSE_ACK))
             self._said_bye = True
 
     # Above: the transport of a stream
@@ -191,8 +202,8 @@ class Framed(Layered):
             self._loop.call_soon(self._protocol.connection_lost, ConnectionResetError(self.reason))
             return
         try:
-            while self._mail:
-                self._take(*self._mail.popleft())
+            while self._inbox:
+                self._take(*self._inbox.popleft())
         except FrameError as error:
             self.reset(str(error))
 
@@ -211,11 +222,11 @@ class Framed(Layered):
             piece = view[start : start + LONGEST]
             self.lower.write(head(Kind.DATA, len(piece)) + piece)
 
-    def write_scratch(self, nbytes: int) -> None:
+    def write_from_buffer(self, nbytes: int) -> None:
         """Write the first `nbytes` of the thread's read buffer, uncopied."""
         if not self._ended_out and not self.is_closing():
             self._spoke = True
-            self.lower.write(scratch.under(head(Kind.DATA, nbytes), nbytes))
+            self.lower.write(read_buffer.with_header(head(Kind.DATA, nbytes), nbytes))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Write several buffers."""
@@ -231,7 +242,7 @@ class Framed(Layered):
             return
         self.send(frame(Kind.EOF))
         self._ended_out = True
-        self._settle()
+        self._maybe_close()
 
     def close(self) -> None:
         """End the stream, and the connection as soon as the peer has everything. What it still says is dropped."""

@@ -37,7 +37,7 @@ class Kind(enum.IntEnum):
     EOF = 1
     RST = 2
     PING = 3
-    BYE = 4
+    CLOSE_ACK = 4
 
 
 def head(kind: int, length: int) -> bytes:
@@ -67,7 +67,7 @@ class Parser:
         return self._kind is None and not self._part
 
     def feed(self, data: Bytes) -> Iterator[Frame]:
-        """Give the frames that `data` completes, and DATA as far as it goes. Raises FrameError.
+        """Return the frames that `data` completes, and DATA as far as it goes. Raises FrameError.
 
         A DATA payload is a view on `data`: good until the caller uses that buffer again.
         """
@@ -110,7 +110,7 @@ class Parser:
             yield kind, payload
 
 
-class Beat(enum.Enum):
+class KeepaliveAction(enum.Enum):
     """What a heart has to do at this moment."""
 
     REST = enum.auto()
@@ -119,7 +119,7 @@ class Beat(enum.Enum):
 
 
 @dataclass
-class Heart:
+class Keepalive:
     """Notices a peer that has fallen silent, and keeps us from seeming so. Times in seconds, of any one clock.
 
     Each side pings of its own accord, and expects no answer: a peer that has stopped reading (its client has) is not
@@ -127,11 +127,11 @@ class Heart:
     """
 
     interval: float
-    patience: float
+    timeout: float
     heard: float
     spoke: float
 
-    def beat(self, now: float, *, heard: bool, spoke: bool) -> Beat:
+    def beat(self, now: float, *, heard: bool, spoke: bool) -> KeepaliveAction:
         """Decide, told whether bytes came and went since the last beat.
 
         Say that you heard while you do not read: that silence is your own. Say that you spoke while bytes of yours
@@ -139,9 +139,9 @@ class Heart:
         """
         self.heard = now if heard else self.heard
         self.spoke = now if spoke else self.spoke
-        if now - self.heard >= self.patience:
-            return Beat.LOST
+        if now - self.heard >= self.timeout:
+            return KeepaliveAction.LOST
         if now - self.spoke >= self.interval:
             self.spoke = now
-            return Beat.PING
-        return Beat.REST
+            return KeepaliveAction.PING
+        return KeepaliveAction.REST

@@ -1,8 +1,8 @@
 """Joins two connections both ways.
 
-`link` is the whole thing; `join` the same for bare sockets; `carry` one direction, for a caller that has to switch each
-at a moment of its own. Which way is taken is found by trying, per direction: splice, else copying between bare sockets,
-else asyncio's streams.
+`relay_streams` is the whole thing; `relay_sockets` the same for bare sockets; `relay_one_way` one direction, for a
+caller that has to switch each at a moment of its own. Which way is taken is found by trying, per direction: splice,
+else copying between bare sockets, else asyncio's streams.
 
 End of file passes on as half-close, and the other direction goes on. A connection that fails when read ends the link;
 one that takes no more bytes ends its direction only, for it may still have something to say. A link that ends by an
@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.relay import sockets, streams
-from proxy_policies.relay.ends import Broken, End, SinkError, reset_on_close
-from proxy_policies.relay.sockets import Pump, Tally, Way
+from proxy_policies.relay.ends import Broken, StreamEnd, WriteError, reset_on_close
+from proxy_policies.relay.sockets import Direction, OnBytes, Pump
 from proxy_policies.relay.splice import Unsupported
 
-__all__ = ["Counts", "End", "SinkError", "carry", "join", "link"]
+__all__ = ["ByteCounts", "StreamEnd", "WriteError", "relay_one_way", "relay_sockets", "relay_streams"]
 
 FOREVER = 3e8  # seconds: ten years; event loops differ in what they make of infinity
 
 
 @dataclass(slots=True)
-class Counts:
+class ByteCounts:
     """What went through a link so far: bytes delivered each way, and why it ended early ("" if it did not)."""
 
     up: int = 0
@@ -38,7 +38,7 @@ class Counts:
     active: float = field(default_factory=time.monotonic)
 
     def account(self, seconds: float) -> str:
-        """Say what went through within so many seconds, and why it ended early."""
+        """Return what went through within so many seconds, and why it ended early."""
         error = f" ({self.error})" if self.error else ""
         return f"{self.up} bytes up, {self.down} bytes down, {seconds:.1f} s{error}"
 
@@ -53,13 +53,13 @@ class Counts:
         self.active = time.monotonic()
 
 
-async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> Counts:
+async def relay_streams(a: StreamEnd, b: StreamEnd, *, idle: float, counts: ByteCounts | None = None) -> ByteCounts:
     """Relay between `a` and `b` until both have ended, a connection failed, or `idle` seconds (0: ever) without a byte.
 
     Returns the counts (those given, if any: they can be read while the link lives, and after its cancellation). Never
-    raises OSError: that is `Counts.error`. Both stream pairs stay the caller's to close, and are good for nothing else.
+    raises OSError: that is `ByteCounts.error`. Both stream pairs stay the caller's to close, and are of no other use.
     """
-    counts = counts or Counts()
+    counts = counts or ByteCounts()
     socks = [sock for end in (a, b) if (sock := end.writer.get_extra_info("socket")) is not None]
     ways = [asyncio.ensure_future(way) for way in (_way(a, b, counts.add_up), _way(b, a, counts.add_down))]
     try:
@@ -72,20 +72,22 @@ async def link(a: End, b: End, *, idle: float, counts: Counts | None = None) -> 
     return counts
 
 
-async def join(
-    a: socket.socket, b: socket.socket, *, rest: bytes = b"", idle: float, counts: Counts | None = None
-) -> Counts:
-    """Do as `link` for two bare, non-blocking sockets that no transport of the loop knows: no task, nothing duplicated.
+async def relay_sockets(
+    a: socket.socket, b: socket.socket, *, rest: bytes = b"", idle: float, counts: ByteCounts | None = None
+) -> ByteCounts:
+    """Do as `relay_streams` for two bare, non-blocking sockets that no transport of the loop knows.
+
+    It takes no task, and duplicates nothing.
 
     `rest` has been read from `a` already. The loop must watch bare sockets, as all but proactors do.
     """
-    counts = counts or Counts()
+    counts = counts or ByteCounts()
     loop = asyncio.get_running_loop()
-    over = _Both(loop)
+    over = _BothEnds(loop)
     of_a, of_b = Broken(), Broken()
     pumps = [
-        Pump(loop, Way(a, b, of_a, of_b), counts.add_up, over.one, rest),
-        Pump(loop, Way(b, a, of_b, of_a), counts.add_down, over.one),
+        Pump(loop, Direction(a, b, of_a, of_b), counts.add_up, over.one, rest),
+        Pump(loop, Direction(b, a, of_b, of_a), counts.add_down, over.one),
     ]
     try:
         for pump in pumps:
@@ -97,7 +99,7 @@ async def join(
     return counts
 
 
-class _Both:
+class _BothEnds:
     """A future of two directions' end. One that takes no more bytes ends its direction only."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -109,19 +111,19 @@ class _Both:
         self._left -= 1
         if self.future.done():
             return
-        if error is not None and not isinstance(error, SinkError):
+        if error is not None and not isinstance(error, WriteError):
             self.future.set_exception(error)
         elif not self._left:
             self.future.set_result(None)
 
 
-async def _until(over: asyncio.Future[Any], counts: Counts, idle: float, socks: Sequence[Any]) -> None:
+async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, socks: Sequence[Any]) -> None:
     """Wait for the end of a link; why it came early goes into the counts.
 
     `socks` are reset when they are closed, unless both directions ended, or nothing moved any more.
     """
     counts.active = time.monotonic()
-    watch = _Watch(counts, idle or FOREVER, over)
+    watch = _IdleTimer(counts, idle or FOREVER, over)
     for sock in socks:
         reset_on_close(sock)
     try:
@@ -139,32 +141,32 @@ async def _until(over: asyncio.Future[Any], counts: Counts, idle: float, socks: 
         reset_on_close(sock, False)
 
 
-async def carry(source: End, sink: End, tally: Tally) -> None:
+async def relay_one_way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on as a half-close.
 
-    `tally` is told of every bite delivered. Raises `SinkError` when the sink takes no more, another OSError when the
+    `tally` is told of every bite delivered. Raises `WriteError` when the sink takes no more, another OSError when the
     source fails.
     """
     try:
-        await sockets.carry(source, sink, tally)
+        await sockets.copy_until_eof(source, sink, tally)
     except Unsupported:
-        await streams.carry(source, sink, tally)
+        await streams.copy_until_eof(source, sink, tally)
 
 
-async def _way(source: End, sink: End, tally: Tally) -> None:
+async def _way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """One direction of a link; the other outlives a sink that takes no more."""
     try:
-        await carry(source, sink, tally)
-    except SinkError:
+        await relay_one_way(source, sink, tally)
+    except WriteError:
         return
 
 
-class _Watch:
+class _IdleTimer:
     """Cancels a link after `idle` seconds without a byte."""
 
-    def __init__(self, counts: Counts, idle: float, link: asyncio.Future[Any]) -> None:
-        self._counts, self._idle, self._link = counts, idle, link
-        self._loop = link.get_loop()
+    def __init__(self, counts: ByteCounts, idle: float, relay_streams: asyncio.Future[Any]) -> None:
+        self._counts, self._idle, self._link = counts, idle, relay_streams
+        self._loop = relay_streams.get_loop()
         self._timer = self._loop.call_later(idle, self._look)
         self.is_over = False
 

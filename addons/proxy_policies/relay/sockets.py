@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.ends import Broken, End, SinkError
+from proxy_policies.relay.ends import Broken, StreamEnd, WriteError
 from proxy_policies.relay.splice import Splice, Unsupported
 
-BURST = 4  # bites in a turn: 4 MiB through a full pipe, a millisecond or two
+CHUNKS_PER_TURN = 4  # bites in a turn: 4 MiB through a full pipe, a millisecond or two
 
-Tally = Callable[[int], None]
+OnBytes = Callable[[int], None]
 """Told the size of every bite delivered."""
 
 
-class Mover(Protocol):
+class Transfer(Protocol):
     """A way to move bytes. `fill` only when nothing is held; both raise BlockingIOError instead of waiting."""
 
     held: int
@@ -38,12 +38,12 @@ class Mover(Protocol):
         """Release what is held."""
 
 
-def movers(source: socket.socket, sink: socket.socket) -> list[Callable[[], Mover]]:
+def transfers(source: socket.socket, sink: socket.socket) -> list[Callable[[], Transfer]]:
     """Return the ways to move bytes, fastest first."""
     return [lambda: Splice(source.fileno(), sink.fileno()), lambda: Copy(source, sink)]
 
 
-async def carry(source: End, sink: End, tally: Tally) -> None:
+async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on. Raises as `link.carry`, and `Unsupported`.
 
     `Unsupported` comes before anything is touched: the streams are as they were.
@@ -56,10 +56,10 @@ async def carry(source: End, sink: End, tally: Tally) -> None:
         over: asyncio.Future[None] = loop.create_future()
         pump = Pump(
             loop,
-            Way(origin, target, source.broken, sink.broken),
+            Direction(origin, target, source.broken, sink.broken),
             tally,
             functools.partial(_settle, over),
-            source.take(),
+            source.take_buffered(),
         )
         try:
             pump.start()
@@ -69,12 +69,12 @@ async def carry(source: End, sink: End, tally: Tally) -> None:
 
 
 def _borrow(
-    loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack, source: End, sink: End
+    loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack, source: StreamEnd, sink: StreamEnd
 ) -> tuple[socket.socket, socket.socket]:
     """Duplicate both sockets, to be closed with the stack, and make sure that the loop watches bare sockets."""
     try:
-        origin = stack.enter_context(source.borrow())
-        target = stack.enter_context(sink.borrow())
+        origin = stack.enter_context(source.dup_socket())
+        target = stack.enter_context(sink.dup_socket())
         loop.remove_reader(origin)  # a no-op, or NotImplementedError: proactor loops watch no sockets
     except (OSError, NotImplementedError) as error:
         raise Unsupported(error) from error
@@ -86,7 +86,7 @@ def _sink_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SinkError(*error.args) from error
+        raise WriteError(*error.args) from error
 
 
 def _settle(future: asyncio.Future[None], error: OSError | None) -> None:
@@ -98,7 +98,7 @@ def _settle(future: asyncio.Future[None], error: OSError | None) -> None:
         future.set_exception(error)
 
 
-class Way(NamedTuple):
+class Direction(NamedTuple):
     """A direction: from which socket to which, and what the other direction has found out about them."""
 
     source: socket.socket
@@ -110,22 +110,22 @@ class Way(NamedTuple):
 class Pump:
     """One direction, from `start` to its source's end of file, which it passes on, or to an error, or `stop`.
 
-    Then, and never after a `stop`, `ended` is called: with None, `SinkError`, or another OSError, the source's.
+    Then, and never after a `stop`, `ended` is called: with None, `WriteError`, or another OSError, the source's.
     `rest` is what somebody has read of the source already.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        way: Way,
-        tally: Tally,
+        way: Direction,
+        tally: OnBytes,
         ended: Callable[[OSError | None], None],
         rest: bytes = b"",
     ) -> None:
         self._loop, self._tally, self._ended = loop, tally, ended
         self._source, self._sink, self._source_broken, self._sink_broken = way
         self._rest = rest
-        self._movers = iter(movers(self._source, self._sink))
+        self._movers = iter(transfers(self._source, self._sink))
         self._mover = self._next_mover()
         self._awaits_sink = False
 
@@ -140,7 +140,7 @@ class Pump:
         self._loop.remove_writer(self._sink) if self._awaits_sink else self._loop.remove_reader(self._source)
         self._mover.close()
 
-    def _next_mover(self) -> Mover:
+    def _next_mover(self) -> Transfer:
         for make in self._movers:
             with contextlib.suppress(Unsupported):
                 return make()
@@ -148,7 +148,7 @@ class Pump:
 
     def _turn(self) -> None:
         try:
-            for _ in range(BURST):
+            for _ in range(CHUNKS_PER_TURN):
                 if not self._move():
                     self._end(self._source_broken.error)
                     return
@@ -166,7 +166,7 @@ class Pump:
         """End: the source has failed, or the sink while it was to take what is held."""
         if self._holds:
             self._sink_broken.note(error)
-            error = SinkError(*error.args)
+            error = WriteError(*error.args)
         self._end(error)
 
     def _move(self) -> bool:

@@ -18,7 +18,7 @@ except ImportError:  # not a Unix
 
 PIPE_SIZE = 1 << 20  # bytes; what /proc/sys/fs/pipe-max-size allows anybody by default
 PIPE_MIN = 1 << 16  # bytes; a user over the soft limit of pipe pages gets pipes so small that copying is faster
-SPARE = 32  # pipes kept for the next tunnel
+MAX_POOLED = 32  # pipes kept for the next tunnel
 
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
 
@@ -35,8 +35,8 @@ class Unsupported(OSError):
 class Pipe:
     """Both descriptors of a pipe, non-blocking, and the bytes it can hold."""
 
-    exit: int
-    entrance: int
+    read_fd: int
+    write_fd: int
     size: int
 
     @classmethod
@@ -56,12 +56,12 @@ class Pipe:
 
     def close(self) -> None:
         """Close both descriptors; what is in the pipe is lost."""
-        os.close(self.exit)
-        os.close(self.entrance)
+        os.close(self.read_fd)
+        os.close(self.write_fd)
 
     def drain(self, held: int) -> bytes:
         """Read the `held` bytes back out, for a way that copies."""
-        return os.read(self.exit, held) if held else b""
+        return os.read(self.read_fd, held) if held else b""
 
 
 def _enlarge(descriptor: int) -> int:
@@ -78,16 +78,16 @@ class Pipes:
     def __init__(self) -> None:
         self._idle: list[Pipe] = []
 
-    def take(self) -> Pipe:
+    def acquire(self) -> Pipe:
         """Return an empty pipe. `Unsupported` when there is none to be had."""
         try:
             return self._idle.pop()
         except IndexError:
             return Pipe.open()
 
-    def give(self, pipe: Pipe) -> None:
+    def release(self, pipe: Pipe) -> None:
         """Hand an empty pipe back."""
-        if len(self._idle) < SPARE:
+        if len(self._idle) < MAX_POOLED:
             self._idle.append(pipe)
         else:
             pipe.close()
@@ -114,9 +114,9 @@ class Splice:
 
     def fill(self) -> int:
         """Take what the source has, one pipe full at most; 0 at its end of file."""
-        pipe = self._pipes.take()
+        pipe = self._pipes.acquire()
         try:
-            self.held = os.splice(self._source, pipe.entrance, pipe.size, flags=self._flags)
+            self.held = os.splice(self._source, pipe.write_fd, pipe.size, flags=self._flags)
         except OSError as error:
             if error.errno in UNSUPPORTED:
                 raise Unsupported(error) from error
@@ -125,20 +125,20 @@ class Splice:
             if self.held:
                 self._pipe = pipe
             else:
-                self._pipes.give(pipe)
+                self._pipes.release(pipe)
         return self.held
 
     def drain(self) -> int:
-        """Give the sink what it takes of the bytes held, and return how many those were."""
+        """Return the sink what it takes of the bytes held, and return how many those were."""
         try:
-            moved = os.splice(self._pipe.exit, self._sink, self.held, flags=self._flags)
+            moved = os.splice(self._pipe.read_fd, self._sink, self.held, flags=self._flags)
         except OSError as error:
             if error.errno in UNSUPPORTED:
                 raise Unsupported(error, self._pipe.drain(self.held)) from error
             raise
         self.held -= moved
         if not self.held:
-            self._pipes.give(self._pipe)
+            self._pipes.release(self._pipe)
         return moved
 
     def close(self) -> None:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy_policies.relay.ends import End, SinkError, reset_on_close
+from proxy_policies.relay.ends import StreamEnd, WriteError, reset_on_close
 
-BITE = 1 << 18  # bytes
+CHUNK = 1 << 18  # bytes
 
 
-async def carry(source: End, sink: End, tally: Callable[[int], None]) -> None:
+async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: Callable[[int], None]) -> None:
     """Move bytes from source to sink until end of file, and pass that on. Raises as `link.carry`."""
     data, source.prefix = source.prefix, b""
-    while data or (data := await source.reader.read(BITE)):
+    while data or (data := await source.reader.read(CHUNK)):
         await _write(sink, data)
         tally(len(data))
         data = b""
     await _end(sink)
 
 
-async def _write(sink: End, data: bytes) -> None:
+async def _write(sink: StreamEnd, data: bytes) -> None:
     try:
         sink.writer.write(data)
         await sink.writer.drain()
     except (OSError, RuntimeError) as error:  # RuntimeError: written after an end of file
-        raise SinkError(str(error)) from error
+        raise WriteError(str(error)) from error
 
 
-async def _end(sink: End) -> None:
+async def _end(sink: StreamEnd) -> None:
     """Pass the end of file on. TLS in the event loop has no half-close: a full one is all that can be said."""
     try:
         if sink.writer.can_write_eof():

@@ -12,14 +12,14 @@ import contextlib
 import ssl
 from typing import Any
 
-from proxy_policies.relay import scratch
+from proxy_policies.relay import read_buffer
 from proxy_policies.relay.frames import Bytes
-from proxy_policies.relay.layered import Layered
+from proxy_policies.relay.transport_layer import TransportLayer
 
-GREETING = 1 << 14  # bytes read at once during the handshake: bounds what a stranger can make us hold
+HANDSHAKE_BUFFER = 1 << 14  # bytes read at once during the handshake: bounds what a stranger can make us hold
 
 
-class Tls(Layered):
+class Tls(TransportLayer):
     """One encrypted connection: a protocol to the transport below, a transport to the protocol above."""
 
     def __init__(
@@ -37,8 +37,8 @@ class Tls(Layered):
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
         self._loop = asyncio.get_running_loop()
-        self._shaken: asyncio.Future[None] = self._loop.create_future()
-        self._shaken.add_done_callback(_heard)
+        self._handshaken: asyncio.Future[None] = self._loop.create_future()
+        self._handshaken.add_done_callback(_heard)
         self._paused = self._ended = False
         self._error: OSError | None = None
 
@@ -46,7 +46,7 @@ class Tls(Layered):
         """Wait until both sides have shaken hands, at most `within` seconds. Raises OSError."""
         try:
             async with asyncio.timeout(within):
-                await self._shaken
+                await self._handshaken
         except BaseException:
             self.lower.abort()
             raise
@@ -56,39 +56,39 @@ class Tls(Layered):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the bare transport, and begin to shake hands."""
         self.lower = transport
-        self._shake()
+        self._handshake_step()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the thread's buffer for one read."""
-        return scratch.sealed() if self._shaken.done() else scratch.sealed()[:GREETING]
+        return read_buffer.ciphertext() if self._handshaken.done() else read_buffer.ciphertext()[:HANDSHAKE_BUFFER]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Decrypt what came."""
-        self._incoming.write(scratch.sealed()[:nbytes])
-        if self._shaken.done():
-            self._open()
+        self._incoming.write(read_buffer.ciphertext()[:nbytes])
+        if self._handshaken.done():
+            self._deliver()
         else:
-            self._shake()
+            self._handshake_step()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the protocol, or whoever waits for the handshake."""
         error = self._error or exc
-        if not self._shaken.done():
-            self._shaken.set_exception(error or ConnectionResetError("the connection ended in the TLS handshake"))
-        elif not self._shaken.cancelled() and self._shaken.exception() is None:
+        if not self._handshaken.done():
+            self._handshaken.set_exception(error or ConnectionResetError("the connection ended in the TLS handshake"))
+        elif not self._handshaken.cancelled() and self._handshaken.exception() is None:
             self._protocol.connection_lost(error)
 
     def pause_writing(self) -> None:
         """Pass the back-pressure on."""
-        if self._shaken.done():
+        if self._handshaken.done():
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
         """Pass its end on."""
-        if self._shaken.done():
+        if self._handshaken.done():
             self._protocol.resume_writing()
 
-    def _shake(self) -> None:
+    def _handshake_step(self) -> None:
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -98,12 +98,12 @@ class Tls(Layered):
             self._fail(error)
             return
         self._flush()
-        if not self._shaken.done():
-            self._shaken.set_result(None)
+        if not self._handshaken.done():
+            self._handshaken.set_result(None)
             self._protocol.connection_made(self)
-            self._open()
+            self._deliver()
 
-    def _open(self) -> None:
+    def _deliver(self) -> None:
         """Hand on everything that came, buffer by buffer, until the protocol wants no more."""
         more = True
         while more and not self._paused and not self.lower.is_closing():
@@ -147,7 +147,7 @@ class Tls(Layered):
         if self.is_closing():
             return
         view, write = memoryview(data), self._tls.write
-        scratch.copied(view)
+        read_buffer.mark_copied(view)
         try:
             while view:
                 view = view[write(view) :]  # a record of at most 16 KiB
@@ -185,7 +185,7 @@ class Tls(Layered):
         self._paused = False
         self.lower.resume_reading()
         if self._incoming.pending or self._tls.pending():
-            self._loop.call_soon(self._open)
+            self._loop.call_soon(self._deliver)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Tell of TLS itself and of the transport below."""

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy_policies import tcp_connect
-from proxy_policies.relay import scratch
+from proxy_policies.relay import read_buffer
 from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.frames import Bytes
-from proxy_policies.relay.link import Counts
+from proxy_policies.relay.link import ByteCounts
 
 Pace = Callable[[int], float]
 """Told the size of what just came, says for how many seconds to read no more."""
@@ -26,14 +26,14 @@ Tap = Callable[[bool, Bytes], None]
 """Shown what came, and whether it came from the first end; keeps a copy if anything."""
 
 
-async def link(
-    a: Any, b: Any, *, counts: Counts | None = None, pace: Pace | None = None, tap: Tap | None = None
-) -> Counts:
+async def relay_transports(
+    a: Any, b: Any, *, counts: ByteCounts | None = None, pace: Pace | None = None, tap: Tap | None = None
+) -> ByteCounts:
     """Relay between two transports until both directions have ended or a connection broke.
 
-    Takes both over and closes them, on cancellation too. Never raises OSError: that is `Counts.error`.
+    Takes both over and closes them, on cancellation too. Never raises OSError: that is `ByteCounts.error`.
     """
-    counts = counts or Counts()
+    counts = counts or ByteCounts()
     ends = _Side(a, counts.add_up, pace), _Side(b, counts.add_down, pace)
     ends[0].far, ends[1].far = ends[1], ends[0]
     if tap is not None:
@@ -74,17 +74,17 @@ class _Side(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the thread's buffer for one read."""
-        return scratch.payload()
+        return read_buffer.payload()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Pass on what a bare transport read."""
         far = self.far.transport
         if self.tap is not None:
-            self.tap(scratch.view()[:nbytes])
+            self.tap(read_buffer.view()[:nbytes])
         if isinstance(far, Framed):
-            far.write_scratch(nbytes)
+            far.write_from_buffer(nbytes)
         else:
-            far.write(scratch.view()[:nbytes])
+            far.write(read_buffer.view()[:nbytes])
         self._account(nbytes)
 
     def data_received(self, data: Bytes) -> None:
@@ -96,7 +96,7 @@ class _Side(asyncio.BufferedProtocol):
 
     def _account(self, nbytes: int) -> None:
         if self.far.transport.get_write_buffer_size():
-            scratch.renew()
+            read_buffer.detach()
         self._tally(nbytes)
         if self._pace is not None and (rest := self._pace(nbytes)) > 0:
             self.hold()

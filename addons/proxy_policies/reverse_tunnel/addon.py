@@ -18,17 +18,17 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import dial
 from proxy_policies.addresses import format_target
-from proxy_policies.later import later
+from proxy_policies.background import in_background
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
 from proxy_policies.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options, services
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.tasks import Tasks
-from proxy_policies.settings import Setting, as_text, parse_size, refuse
-from proxy_policies.unhurried import unhurried
+from proxy_policies.settings import Setting, as_text, parse_size, reject
 
-with later():
-    from proxy_policies.reverse_tunnel import flows, home, identity, messages, report, work
+with lazy_imports():
+    from proxy_policies.reverse_tunnel import home, identity, messages, session_flows, status, work
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
 
 
-class _End(ABC):
+class _TunnelAddon(ABC):
     """What both ends share: options become a config, which is applied in the loop, one after the other."""
 
     tunnel_heartbeat = Setting("4s", options.parse_heartbeat, HEARTBEAT)
@@ -60,15 +60,15 @@ class _End(ABC):
             try:
                 self._load()
             except ValueError as error:
-                refuse(str(error))
+                reject(str(error))
                 return
-            self.warn_of_plain()
+            self.warn_if_plaintext()
         if any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated) and self._is_wanted():
             self._tasks.spawn(self._apply())
 
     def _load(self) -> None:
         """Read who we are, if that changed; a certificate of the same name ends no connection. Raises ValueError."""
-        how, seen = self.how(), identity.look_at(self.how()[0])
+        how, seen = self.credentials_options(), identity.look_at(self.credentials_options()[0])
         if seen and (how, seen) == self._loaded:
             return
         before, self._known = self._known, identity.load(self.kind, *how)
@@ -114,7 +114,7 @@ class _End(ABC):
         """Who we are, once this end has been on."""
         return self._known or identity.NO_CREDENTIALS
 
-    @unhurried
+    @in_background
     async def running(self) -> None:
         """Start."""
         self._is_running = True
@@ -126,7 +126,7 @@ class _End(ABC):
         if self._is_wanted():
             await self._apply()
 
-    @unhurried
+    @in_background
     async def done(self) -> None:
         """End."""
         self._is_running = False
@@ -142,19 +142,19 @@ class _End(ABC):
 
     @abstractmethod
     def is_on(self) -> bool:
-        """Say whether this end is wanted."""
+        """Return whether this end is wanted."""
 
     @abstractmethod
-    def how(self) -> tuple[str, str]:
+    def credentials_options(self) -> tuple[str, str]:
         """Return the options that say who we are."""
 
     @abstractmethod
-    def plain_over(self) -> Address | None:
+    def plaintext_address(self) -> Address | None:
         """Return the address that plain bytes would go over."""
 
-    def warn_of_plain(self) -> None:
+    def warn_if_plaintext(self) -> None:
         """Say it where anybody on the way can read along, or join in."""
-        address = self.plain_over()
+        address = self.plaintext_address()
         if self.credentials.mode is identity.Mode.NONE and address and not services.is_loopback(address[0]):
             shown = services.show_address(address)
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
@@ -190,7 +190,7 @@ def _open_proxies() -> str:
     return ", ".join(format_target(host or "*", port) for host, port in addresses if not services.is_loopback(host))
 
 
-class Home(_End):
+class Home(_TunnelAddon):
     """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
 
     name = kind = "home"
@@ -198,7 +198,7 @@ class Home(_End):
         "",
         services.parse_listen,
         "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT.",
-        alone=ONE_END,
+        single_process=ONE_END,
     )
     home_clients = Setting(
         (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK]; repeat it."
@@ -220,17 +220,17 @@ class Home(_End):
     @cached_property
     def _home(self) -> home.Home:
         """The end itself."""
-        return home.Home(flows.Flows(lambda: self.home_keep))
+        return home.Home(session_flows.Flows(lambda: self.home_keep))
 
     def is_on(self) -> bool:
-        """Say whether works may dial in."""
+        """Return whether works may dial in."""
         return self.home_listen is not None
 
-    def how(self) -> tuple[str, str]:
+    def credentials_options(self) -> tuple[str, str]:
         """Return how works make sure of us."""
         return self.home_tls, self.home_secret
 
-    def plain_over(self) -> Address | None:
+    def plaintext_address(self) -> Address | None:
         """Return where works dial in."""
         return self.home_listen
 
@@ -246,13 +246,13 @@ class Home(_End):
         )
         await self._home.apply(config)
 
-    @unhurried
+    @in_background
     async def running(self) -> None:
         """Start, and show the way to internal names."""
         await super().running()
         dial.add_route(self._route)
 
-    @unhurried
+    @in_background
     async def done(self) -> None:
         """End, and the way with it."""
         dial.remove_route(self._route)
@@ -321,20 +321,20 @@ class Home(_End):
         loader.add_command("tunnel.close", self.close)
 
     def status(self) -> str:
-        """Say which works are connected, what they offer, and which sessions live."""
-        return report.status(self._home)
+        """Return which works are connected, what they offer, and which sessions live."""
+        return status.status(self._home)
 
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
-        return f"closed {self._home.visits.close(which)}"
+        return f"closed {self._home.sessions.close(which)}"
 
 
-class Work(_End):
+class Work(_TunnelAddon):
     """Dials home, and offers services."""
 
     name = kind = "work"
     work_home = Setting(
-        "", services.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", alone=ONE_END
+        "", services.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
     )
     work_name = Setting("work", services.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
     work_services = Setting(
@@ -354,19 +354,19 @@ class Work(_End):
     def configure(self, updated: set[str]) -> None:
         """Take changed options up, unless home is to have a name that nothing certifies."""
         if self.work_home and self.work_home.name and self.work_tls in identity.UNCERTIFIED:
-            refuse(f"work_home names home {self.work_home.name}, which takes certificates; work_tls={self.work_tls}")
+            reject(f"work_home names home {self.work_home.name}, which takes certificates; work_tls={self.work_tls}")
             return
         super().configure(updated)
 
     def is_on(self) -> bool:
-        """Say whether there is a home to dial."""
+        """Return whether there is a home to dial."""
         return self.work_home is not None
 
-    def how(self) -> tuple[str, str]:
+    def credentials_options(self) -> tuple[str, str]:
         """Return how home makes sure of us."""
         return self.work_tls, self.work_secret
 
-    def plain_over(self) -> Address | None:
+    def plaintext_address(self) -> Address | None:
         """Return where home is."""
         return self.work_home.address if self.work_home else None
 

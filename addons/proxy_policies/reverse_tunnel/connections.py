@@ -17,7 +17,7 @@ from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.tls import Tls
 from proxy_policies.reverse_tunnel.identity import Credentials
-from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN
+from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT
 from proxy_policies.reverse_tunnel.messages import Message, decode
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import show_address
@@ -58,7 +58,7 @@ async def dial_framed(address: Address, credentials: Credentials) -> Framed:
     async with asyncio.timeout(CONNECT_WITHIN):
         sock = await tcp_connect.connect(*address, timeout=CONNECT_WITHIN)
         await asyncio.get_running_loop().create_connection(lambda: protocol, sock=sock)
-        await _prove(protocol)
+        await _handshake(protocol)
     return framed
 
 
@@ -67,7 +67,7 @@ async def accept_framed(sock: socket.socket, credentials: Credentials) -> Framed
     framed = Framed()
     protocol = _secure(framed, credentials, server_side=True)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
-    await _prove(protocol)
+    await _handshake(protocol)
     return framed
 
 
@@ -76,9 +76,9 @@ def _secure(framed: Framed, credentials: Credentials, *, server_side: bool = Fal
     return Tls(credentials.context, framed, server_side=server_side) if credentials.context else framed
 
 
-async def _prove(protocol: Framed | Tls) -> None:
+async def _handshake(protocol: Framed | Tls) -> None:
     if isinstance(protocol, Tls):
-        await protocol.handshake(PROVE_WITHIN)
+        await protocol.handshake(HANDSHAKE_TIMEOUT)
 
 
 async def dial_bare(address: Address) -> Any:

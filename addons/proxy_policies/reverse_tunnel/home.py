@@ -12,18 +12,20 @@ from dataclasses import dataclass, field, replace
 
 from proxy_policies import tcp_connect
 from proxy_policies.relay.framed import Framed, open_streams
-from proxy_policies.relay.transports import Pace, link
+from proxy_policies.relay.transports import Pace, relay_transports
 from proxy_policies.reverse_tunnel import connections
+from proxy_policies.reverse_tunnel.command_protocol import HomeProtocol, OpenRequest
+from proxy_policies.reverse_tunnel.connected import FAIL_OVER, OPEN_TIMEOUT, ConnectedWork, WorkRegistry, describe
 from proxy_policies.reverse_tunnel.connections import Listener, receive
 from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
 from proxy_policies.reverse_tunnel.limits import (
+    HANDSHAKE_TIMEOUT,
     NO_LIMITS,
-    PROVE_WITHIN,
-    Gate,
     Guesses,
+    HandshakeLimiter,
     Limits,
-    Pacer,
+    RateLimiter,
     Throttles,
     network_of,
 )
@@ -37,12 +39,10 @@ from proxy_policies.reverse_tunnel.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.pacing import Paced
-from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, Entrance
-from proxy_policies.reverse_tunnel.session import Call, HomeSession
+from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
+from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener
+from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.tasks import Tasks
-from proxy_policies.reverse_tunnel.visits import Nobody, Visit, Visits, Watcher, cancel_current
-from proxy_policies.reverse_tunnel.works import FAIL_OVER, OPEN_WITHIN, Work, Works, describe
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +56,12 @@ class HomeConfig:
     listen: Address | None = None
     credentials: Credentials = NO_CREDENTIALS
     heartbeat: float = 4.0
-    entrances: Mapping[Address, Entrance] = field(default_factory=dict)
+    client_listeners: Mapping[Address, ClientListener] = field(default_factory=dict)
     allowance: Allowance = EVERYBODY
     limits: Limits = NO_LIMITS
 
     @property
-    def trunk(self) -> tuple[Address | None, Credentials, float]:
+    def command_listener(self) -> tuple[Address | None, Credentials, float]:
         """What works see of it: when this changes, they have to come anew."""
         return self.listen, self.credentials, self.heartbeat
 
@@ -69,25 +69,25 @@ class HomeConfig:
 class Home:
     """One home. `apply` starts it, changes it live, and with no `listen` ends it."""
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
-        self.works = Works()
-        self.visits = Visits()
-        self._watcher = watcher or Nobody()
+    def __init__(self, watcher: SessionObserver | None = None) -> None:
+        self.works = WorkRegistry()
+        self.sessions = SessionTable()
+        self._watcher = watcher or NullObserver()
         self._config = HomeConfig()
-        self._gate, self._guesses, self._throttles = Gate(), Guesses(), Throttles()
+        self._gate, self._guesses, self._throttles = HandshakeLimiter(), Guesses(), Throttles()
         self._strangers: dict[int, asyncio.Task[None]] = {}
-        self._trunk: Listener | None = None
-        self._entrances: dict[Address, tuple[Entrance, Listener]] = {}
+        self._command_listener: Listener | None = None
+        self._client_listeners: dict[Address, tuple[ClientListener, Listener]] = {}
         self._commands, self._clients = Tasks(), Tasks()
 
     async def apply(self, config: HomeConfig) -> None:
         """Become what the options say; live sessions live on."""
         old, self._config = self._config, config
-        if config.trunk != old.trunk:
-            await self._open_trunk(config)
-        self.visits.limit(config.limits)
+        if config.command_listener != old.command_listener:
+            await self._open_command_listener(config)
+        self.sessions.limit(config.limits)
         self._review(config.allowance)
-        await self._open_entrances(config.entrances if config.listen else {})
+        await self._open_client_listeners(config.client_listeners if config.listen else {})
 
     def renew(self, credentials: Credentials) -> None:
         """Show another certificate of the same name from now on; connections that stand live on."""
@@ -97,34 +97,34 @@ class Home:
         """End everything."""
         await self.apply(HomeConfig())
         await self._clients.cancel()
-        for visit in self.visits:
-            visit.close()
+        for session in self.sessions:
+            session.close()
 
-    async def _open_trunk(self, config: HomeConfig) -> None:
-        if self._trunk is not None:
-            await self._trunk.close()
+    async def _open_command_listener(self, config: HomeConfig) -> None:
+        if self._command_listener is not None:
+            await self._command_listener.close()
             self.works.dismiss(Refuse(Reason.RESTART))
             await self._commands.cancel()
-            self._trunk = None
+            self._command_listener = None
         if config.listen is not None:
-            self._trunk = Listener(config.listen, "home", self._greet)
-            await self._trunk.open()
-            self._commands.spawn(self._tend())
+            self._command_listener = Listener(config.listen, "home", self._on_connection)
+            await self._command_listener.open()
+            self._commands.spawn(self._maintain())
 
-    async def _open_entrances(self, wanted: Mapping[Address, Entrance]) -> None:
-        for address, (entrance, listener) in list(self._entrances.items()):
-            if wanted.get(address) != entrance:
-                del self._entrances[address]
+    async def _open_client_listeners(self, wanted: Mapping[Address, ClientListener]) -> None:
+        for address, (client_listener, listener) in list(self._client_listeners.items()):
+            if wanted.get(address) != client_listener:
+                del self._client_listeners[address]
                 await listener.close()
-        for address, entrance in wanted.items():
-            if address not in self._entrances:
-                self._entrances[address] = entrance, await self._open_entrance(entrance)
+        for address, client_listener in wanted.items():
+            if address not in self._client_listeners:
+                self._client_listeners[address] = client_listener, await self._open_client_listener(client_listener)
 
-    async def _open_entrance(self, entrance: Entrance) -> Listener:
+    async def _open_client_listener(self, client_listener: ClientListener) -> Listener:
         def come_in(sock: socket.socket, client: Address) -> None:
-            self._clients.spawn(self._serve(sock, client, entrance))
+            self._clients.spawn(self._serve(sock, client, client_listener))
 
-        listener = Listener(entrance.address, f"home: {entrance}", come_in)
+        listener = Listener(client_listener.address, f"home: {client_listener}", come_in)
         await listener.open()
         return listener
 
@@ -133,7 +133,7 @@ class Home:
             work.session.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
         self.works.dismiss(Refuse(Reason.NOT_ALLOWED, "home no longer lets this work in"), allowance)
 
-    async def _tend(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(TEND)
             for work in self.works:
@@ -141,37 +141,37 @@ class Home:
 
     # Strangers at the port that works dial
 
-    def _greet(self, sock: socket.socket, address: Address) -> None:
+    def _on_connection(self, sock: socket.socket, address: Address) -> None:
         number, evicted = self._gate.enter(address[0], self.works.awaited)
         if evicted is not None and (task := self._strangers.get(evicted)) is not None:
             task.cancel()
-        self._strangers[number] = self._commands.spawn(self._admit(number, sock, address))
+        self._strangers[number] = self._commands.spawn(self._authenticate(number, sock, address))
 
-    async def _admit(self, number: int, sock: socket.socket, address: Address) -> None:
+    async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
         """Find out who it is, within the time that a stranger has; keep a command connection until it ends."""
-        work: Work | None = None
+        work: ConnectedWork | None = None
         try:
-            async with asyncio.timeout(PROVE_WITHIN):
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 framed = await connections.accept_framed(sock, self._config.credentials)
                 work = await self._identify(framed, address[0])
         except Refusal as refusal:
             kind = refusal.reason, network_of(address[0])
             self._warn(kind, f"home: refused {address[0]}: {refusal}")
         except Exception as error:  # whatever a stranger brings about
-            why = "said nothing in time" if isinstance(error, TimeoutError) else in_words(error, PROVE_WITHIN)
+            why = "said nothing in time" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
             self._warn("stranger", f"home: closed on a stranger from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
             del self._strangers[number]
         if work is not None:
-            await self._attend(work, address)
+            await self._serve_command(work, address)
 
     def _warn(self, kind: Hashable, line: str) -> None:
         """Log what a peer brings about, of each kind a line in a while."""
         if said := self._throttles.admit(kind, line, asyncio.get_running_loop().time()):
             logger.warning(said)
 
-    async def _identify(self, framed: Framed, address: str) -> Work | None:
+    async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
         """Hear the first frame; a data connection is taken in here. Raises OSError, ProtocolError, Refusal."""
         certified = peer_name(framed.lower) if self._config.credentials.mode is Mode.CERTIFICATES else None
         try:
@@ -191,7 +191,7 @@ class Home:
             framed.abort()
             raise
 
-    async def _shake_hands(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> Work:
+    async def _shake_hands(self, framed: Framed, hello: Hello, certified: str | None, address: str) -> ConnectedWork:
         credentials = self._config.credentials
         terms = Terms(
             credentials.name or "home",
@@ -207,7 +207,7 @@ class Home:
             with self._slow_to_guessers(address):
                 await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
                 framed.send(encode(handshake.receive(said)))
-        return await self._hear_offer(framed, handshake.peer, address)
+        return await self._receive_offer(framed, handshake.peer, address)
 
     @contextlib.contextmanager
     def _slow_to_guessers(self, address: str) -> Iterator[None]:
@@ -218,18 +218,18 @@ class Home:
                 self._guesses.wrong(address, asyncio.get_running_loop().time())
             raise
 
-    async def _hear_offer(self, framed: Framed, peer: Peer, address: str) -> Work:
+    async def _receive_offer(self, framed: Framed, peer: Peer, address: str) -> ConnectedWork:
         allowance = self._config.allowance
         if not allowance.knows(peer.name):
             raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
         self.works.check_twin(peer, address)
-        session = HomeSession(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
+        session = HomeProtocol(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
         session.receive(await receive(framed))
-        return Work(peer, framed, session, address)
+        return ConnectedWork(peer, framed, session, address)
 
-    async def _attend(self, work: Work, address: Address) -> None:
+    async def _serve_command(self, work: ConnectedWork, address: Address) -> None:
         """Keep a command connection until it ends."""
-        work.command.start_heart(work.peer.heartbeat, work.peer.patience)
+        work.command.start_keepalive(work.peer.heartbeat, work.peer.patience)
         self.works.add(work)
         logger.info(f"home: work {work.name} connected from {address[0]}, offers {describe(work)}")
         work.refill()
@@ -244,7 +244,7 @@ class Home:
 
     # Clients
 
-    async def open(self, call: Call, work: str = "") -> Framed:
+    async def open(self, call: OpenRequest, work: str = "") -> Framed:
         """Return a data connection on which the service answers, from the first work that has one. Raises Refusal."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -255,58 +255,58 @@ class Home:
             except Refusal as refusal:
                 logger.info(f"home: work {candidate.name} has no {call.service}, the next is tried: {refusal}")
                 self.works.put_last(candidate)
-        return await _open_within(max(FAIL_OVER, OPEN_WITHIN + began - loop.time()), last, call)
+        return await _open_within(max(FAIL_OVER, OPEN_TIMEOUT + began - loop.time()), last, call)
 
     async def connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a service for somebody in this process, as a stream pair. Raises Refusal."""
-        visit = Visit(service, work, None, None, lambda: None)
-        self.visits.enter(visit)
+        session = Session(service, work, None, None, lambda: None)
+        self.sessions.enter(session)
         try:
-            data = await self.open(Call(service), work)
+            data = await self.open(OpenRequest(service), work)
         except BaseException as error:
-            self.visits.leave(visit)
+            self.sessions.leave(session)
             if isinstance(error, Refusal):
-                self._warn((visit.target, error.reason), f"home: refused this proxy to {visit.target}: {error}")
+                self._warn((session.target, error.reason), f"home: refused this proxy to {session.target}: {error}")
             raise
-        visit.close = data.abort
-        data.on_lost = lambda _: self.visits.leave(visit)
+        session.close = data.abort
+        data.on_lost = lambda _: self.sessions.leave(session)
         pace = self._pace()
-        return open_streams(Paced(data, pace) if pace else data)
+        return open_streams(RateLimitedTransport(data, pace) if pace else data)
 
-    async def _serve(self, sock: socket.socket, client: Address, entrance: Entrance) -> None:
+    async def _serve(self, sock: socket.socket, client: Address, client_listener: ClientListener) -> None:
         """Serve one client: links 2, 3 and 6."""
-        call = Call(entrance.service, client, sock.getsockname()[:2])
+        call = OpenRequest(client_listener.service, client, sock.getsockname()[:2])
         transport = await connections.accept_bare(sock)
-        visit = Visit(entrance.service, entrance.work, client, call.server, cancel_current())
-        await self._watcher.opened(visit)
+        session = Session(client_listener.service, client_listener.work, client, call.server, cancel_current())
+        await self._watcher.opened(session)
         try:
-            self.visits.enter(visit)
-            data = await self.open(call, entrance.work)
-            await self._watcher.linked(visit)
-            await link(transport, data, counts=visit.counts, pace=self._pace(), tap=visit.tap)
+            self.sessions.enter(session)
+            data = await self.open(call, client_listener.work)
+            await self._watcher.linked(session)
+            await relay_transports(transport, data, counts=session.counts, pace=self._pace(), tap=session.tap)
         except Refusal as refusal:
-            visit.counts.error = str(refusal)
-            kind = visit.target, refusal.reason
-            self._warn(kind, f"home: refused {visit.source} to {visit.target}: {refusal}")
+            session.counts.error = str(refusal)
+            kind = session.target, refusal.reason
+            self._warn(kind, f"home: refused {session.source} to {session.target}: {refusal}")
         except asyncio.CancelledError:
-            visit.counts.error = "closed by this proxy"
-            logger.info(f"home: closed {visit.source} to {visit.target}: {visit.account()}")
+            session.counts.error = "closed by this proxy"
+            logger.info(f"home: closed {session.source} to {session.target}: {session.account()}")
         else:
-            logger.info(f"home: {visit.source} left {visit.target}: {visit.account()}")
+            logger.info(f"home: {session.source} left {session.target}: {session.account()}")
         finally:
             transport.abort()
-            self.visits.leave(visit)
-        await self._watcher.closed(visit)
+            self.sessions.leave(session)
+        await self._watcher.closed(session)
 
     def _pace(self) -> Pace | None:
-        if not self.visits.rate:
+        if not self.sessions.rate:
             return None
         loop = asyncio.get_running_loop()
-        pacer = Pacer(self.visits.rate, loop.time())
+        pacer = RateLimiter(self.sessions.rate, loop.time())
         return lambda size: pacer.pause(size, loop.time())
 
 
-async def _open_within(seconds: float, work: Work, call: Call) -> Framed:
+async def _open_within(seconds: float, work: ConnectedWork, call: OpenRequest) -> Framed:
     try:
         async with asyncio.timeout(seconds):
             return await work.open(call)

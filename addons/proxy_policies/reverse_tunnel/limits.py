@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from proxy_policies.log_lines import Throttle
 from proxy_policies.reverse_tunnel.messages import Reason, Refusal
 
-STRANGERS = 128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS
+MAX_UNAUTHENTICATED = (
+    128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS
+)
 PER_NETWORK = 16  # of them from one address; of IPv6 from one /64, which is what a single host gets (RFC 6177)
-PROVE_WITHIN = 5.0  # seconds a stranger has for all of TLS and handshake
+HANDSHAKE_TIMEOUT = 5.0  # seconds a stranger has for all of TLS and handshake
 
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
 RESTART = 60.0  # seconds that a home which was there may take to start again
@@ -58,7 +60,7 @@ NO_LIMITS = Limits()
 
 
 @dataclass
-class Sessions:
+class SessionLimiter:
     """Counts the sessions that live."""
 
     limits: Limits = NO_LIMITS
@@ -82,7 +84,7 @@ class Sessions:
                 del counter[key]
 
 
-class Pacer:
+class RateLimiter:
     """Keeps a stream to so many bytes a second, after a first burst of one second's worth."""
 
     def __init__(self, rate: int, now: float) -> None:
@@ -135,10 +137,10 @@ class Guesses:
             self._wrong.popitem(last=False)
 
 
-class Gate:
+class HandshakeLimiter:
     """Lets strangers in. Over a bound the oldest has to go, never the newcomer: who belongs here has soon proved it."""
 
-    def __init__(self, total: int = STRANGERS, per_network: int = PER_NETWORK) -> None:
+    def __init__(self, total: int = MAX_UNAUTHENTICATED, per_network: int = PER_NETWORK) -> None:
         self._total, self._per_network = total, per_network
         self._inside: dict[int, str] = {}  # oldest first
         self._next = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from proxy_policies.later import later
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import parse_duration, parse_size
 
-with later():
+with lazy_imports():
     from proxy_policies.reverse_tunnel import limits
 
 MAX_SPARES = 16

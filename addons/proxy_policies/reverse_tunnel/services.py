@@ -40,7 +40,7 @@ class HomeAt:
 
 
 @dataclass(frozen=True)
-class Entrance:
+class ClientListener:
     """Where home listens for clients, and for which service; `work` is "" when any work will do."""
 
     address: Address
@@ -141,19 +141,19 @@ def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
     return services
 
 
-def parse_clients(specs: Iterable[str]) -> Mapping[Address, Entrance]:
+def parse_clients(specs: Iterable[str]) -> Mapping[Address, ClientListener]:
     """Read `9001=ssh`, `127.0.0.1:9002=wiki@office`."""
-    entrances: dict[Address, Entrance] = {}
+    client_listeners: dict[Address, ClientListener] = {}
     for spec in specs:
         listen, equals, target = spec.partition("=")
         if not equals:
             raise ValueError(f"{spec!r} is not PORT=SERVICE or HOST:PORT=SERVICE@WORK")
         service, at, work = target.strip().partition("@")
         address = parse_address(listen)
-        if address in entrances and address[1]:
+        if address in client_listeners and address[1]:
             raise ValueError(f"{show_address(address)} is there twice")
-        entrances[address] = Entrance(address, parse_name(service), parse_name(work) if at else "")
-    return entrances
+        client_listeners[address] = ClientListener(address, parse_name(service), parse_name(work) if at else "")
+    return client_listeners
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from typing import Any
 from proxy_policies import tcp_connect
 from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.framed import Framed
-from proxy_policies.relay.transports import link
+from proxy_policies.relay.transports import relay_transports
 from proxy_policies.reverse_tunnel import connections
+from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, WorkProtocol
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
-from proxy_policies.reverse_tunnel.limits import PROVE_WITHIN, Throttles, retry_delay
+from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT, Throttles, retry_delay
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
     Claim,
@@ -39,12 +40,11 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
-from proxy_policies.reverse_tunnel.session import Call, WorkSession
 from proxy_policies.reverse_tunnel.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
-HOPELESS = 16  # failures in a row that a replaced work counts as: its twin has the place
+REPLACED_BACKOFF = 16  # failures in a row that a replaced work counts as: its twin has the place
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class WorkConfig:
     spares: int = 2
 
     @property
-    def trunk(self) -> tuple[HomeAt | None, str, Credentials, float]:
+    def command_listener(self) -> tuple[HomeAt | None, str, Credentials, float]:
         """What home sees of it: when this changes, work has to connect anew."""
         return self.home, self.name, self.credentials, self.heartbeat
 
@@ -70,7 +70,7 @@ class Command:
 
     framed: Framed
     peer: Peer
-    session: WorkSession
+    session: WorkProtocol
     digest: bytes  # of home's certificate: data connections must meet the same
 
 
@@ -89,7 +89,7 @@ class Work:
     async def apply(self, config: WorkConfig) -> None:
         """Become what the options say; live sessions live on."""
         old, self._config = self._config, config
-        if config.trunk != old.trunk:
+        if config.command_listener != old.command_listener:
             await self._connecting.cancel()
             if config.home is not None:
                 self._connecting.spawn(self._keep_connected(config.home))
@@ -122,12 +122,12 @@ class Work:
                 await self._connect(home)
             except Exception as error:  # whatever it is: home is tried again, or nobody would come back
                 failures = 0 if self._stood > began else failures + 1
-                self._tell(home.address, error)
+                self._log_failure(home.address, error)
                 if _is_replaced(error):
-                    failures, self._stood = HOPELESS, -math.inf
+                    failures, self._stood = REPLACED_BACKOFF, -math.inf
             await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._stood))  # noqa: S311
 
-    def _tell(self, home: Address, error: Exception) -> None:
+    def _log_failure(self, home: Address, error: Exception) -> None:
         """Log a change for the worse, once."""
         trouble = in_words(error, connections.CONNECT_WITHIN)
         if trouble != self._trouble:
@@ -138,12 +138,12 @@ class Work:
         """Connect, and serve home's requests until the connection ends. Raises OSError, Refusal, ProtocolError."""
         framed = await connections.dial_framed(home.address, self._config.credentials)
         try:
-            async with asyncio.timeout(PROVE_WITHIN):
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 try:
                     command = await self._shake_hands(framed, home.name)
                 except ConnectionError as error:
                     raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
-            framed.start_heart(command.peer.heartbeat, command.peer.patience)
+            framed.start_keepalive(command.peer.heartbeat, command.peer.patience)
             framed.send(encode(command.session.offer()))
             self._command, self._trouble = command, ""
             offered = ", ".join(command.session.services) or "nothing"
@@ -174,7 +174,7 @@ class Work:
             said = handshake.receive(await receive(framed))
         if handshake.peer is None:  # for the type checker: there is nothing more to say
             raise ProtocolError("the handshake stopped")
-        return Command(framed, handshake.peer, WorkSession(config.services, config.spares), digest)
+        return Command(framed, handshake.peer, WorkProtocol(config.services, config.spares), digest)
 
     # Data connections
 
@@ -202,17 +202,17 @@ class Work:
         if not self._is_home_of(command, framed):
             framed.abort()
             raise ConnectionAbortedError("home shows another certificate than on the command connection")
-        framed.start_heart(command.peer.heartbeat, command.peer.patience)
+        framed.start_keepalive(command.peer.heartbeat, command.peer.patience)
         framed.send(encode(Claim(self._config.name, token)))
         return framed
 
     def _is_home_of(self, command: Command, framed: Framed) -> bool:
-        """Say whether it is the home that we are connected to, by name where one is certified: it may be renewed."""
+        """Return whether it is the home that we are connected to, by name where one is certified: it may be renewed."""
         if self._config.credentials.mode is Mode.CERTIFICATES:
             return peer_name(framed.lower) == command.peer.name
         return peer_digest(framed.lower) == command.digest
 
-    async def _serve(self, framed: Framed, call: Call) -> None:
+    async def _serve(self, framed: Framed, call: OpenRequest) -> None:
         """Links 4 and 5."""
         try:
             transport = await self._open_service(call)
@@ -222,7 +222,7 @@ class Work:
             return
         framed.send(encode(Ready()))
         began = time.monotonic()
-        counts = await link(framed, transport)
+        counts = await relay_transports(framed, transport)
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")
 
     def _warn(self, kind: Hashable, line: str) -> None:
@@ -230,8 +230,8 @@ class Work:
         if said := self._throttles.admit(kind, line, time.monotonic()):
             logger.warning(said)
 
-    async def _open_service(self, call: Call) -> Any:
-        service = WorkSession(self._config.services, 0).service(call.service)
+    async def _open_service(self, call: OpenRequest) -> Any:
+        service = WorkProtocol(self._config.services, 0).service(call.service)
         try:
             transport = await connections.dial_bare(service.address)
         except Exception as error:  # home is told whatever it is
@@ -252,13 +252,13 @@ def _is_replaced(error: Exception) -> bool:
     return isinstance(error, Refusal) and error.reason is Reason.REPLACED
 
 
-def _shown_client(call: Call) -> str:
+def _shown_client(call: OpenRequest) -> str:
     return show_address(call.client) if call.client else "home itself"
 
 
-async def _call(framed: Framed, request: Begin | Spare) -> Call:
+async def _call(framed: Framed, request: Begin | Spare) -> OpenRequest:
     """Return what the client wants; on a spare connection, wait until there is one. Raises ConnectionError."""
     asked = request if isinstance(request, Begin) else await receive(framed)
     if not isinstance(asked, Begin | Use):
         raise ProtocolError(f"{type(asked).__name__} on a spare data connection")
-    return Call(asked.service, asked.client, asked.server)
+    return OpenRequest(asked.service, asked.client, asked.server)

@@ -12,10 +12,10 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import children
+from proxy_policies.background import spawn
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
-from proxy_policies.unhurried import begin
+from proxy_policies.workers import subprocesses
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Signals:
             ctx.master.shutdown()
             return
         self._is_stopping = True
-        begin(self._drain())
+        spawn(self._drain())
 
     async def _drain(self) -> None:
         until = time.monotonic() + self.grace_period
@@ -75,7 +75,7 @@ class Signals:
 
     def hang_up(self) -> None:
         """Read files again; where it says that our terminal is gone, end instead."""
-        if children.is_terminal_gone():
+        if subprocesses.is_terminal_gone():
             self.stop()
             return
         policy_file = ctx.master.addons.get("policy_file")
@@ -85,7 +85,7 @@ class Signals:
 
 
 def is_busy() -> bool:
-    """Say whether anybody is being served; who is not, and has been, is sent away."""
+    """Return whether anybody is being served; who is not, and has been, is sent away."""
     fastlane: Any = ctx.master.addons.get("fastlane")
     busy = fastlane is not None and fastlane.is_serving()
     for handler in list(ctx.master.addons.get("proxyserver").connections.values()):

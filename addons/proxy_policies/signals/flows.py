@@ -18,7 +18,7 @@ RELAYS = (TCPLayer, UDPLayer, WebsocketLayer, DNSLayer)
 
 
 def is_at_work(handler: ConnectionHandler) -> bool:
-    """Say whether a client waits for an answer, takes one, sends a request, or is one side of a tunnel."""
+    """Return whether a client waits for an answer, takes one, sends a request, or is one side of a tunnel."""
     is_new = time.time() - handler.client.timestamp_start < FIRST_REQUEST
     layer: Any = handler.layer
     is_waiting = getattr(layer, "is_waiting", False)  # of the express lane
@@ -26,7 +26,7 @@ def is_at_work(handler: ConnectionHandler) -> bool:
 
 
 def are_at_work(layers: Sequence[Layer]) -> bool:
-    """Say whether the layers of a connection, or of a tunnel in one, have something to do."""
+    """Return whether the layers of a connection, or of a tunnel in one, have something to do."""
     for layer in reversed(layers):
         if isinstance(layer, HttpLayer):
             return any(map(_stream_is_at_work, layer.streams.values())) or _has_begun(layer)
@@ -36,19 +36,19 @@ def are_at_work(layers: Sequence[Layer]) -> bool:
 
 
 def _stream_is_at_work(stream: HttpStream) -> bool:
-    """Say whether an exchange goes on; of one that has become a tunnel, whether what is inside has something to do."""
+    """Return whether an exchange goes on; of one that became a tunnel, whether something inside it does."""
     layers = stream.context.layers
     inside = layers[layers.index(stream) + 1 :]
     return not inside or are_at_work(inside)
 
 
 def _has_begun(layer: HttpLayer) -> bool:
-    """Say whether some of a request's head has come."""
+    """Return whether some of a request's head has come."""
     return bool(getattr(layer.connections.get(layer.context.client), "buf", b""))
 
 
 def _is_sending(handler: ConnectionHandler) -> bool:
-    """Say whether the client has not taken yet what is sent to it."""
+    """Return whether the client has not taken yet what is sent to it."""
     io = handler.transports.get(handler.client)
     transport = getattr(io and io.writer, "transport", None)
     return transport is not None and transport.get_write_buffer_size() > 0

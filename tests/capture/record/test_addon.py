@@ -10,10 +10,10 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.record.addon import Capture
-from proxy_policies.exchange import Exchanges
+from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 
 HOST = "http://example.test"
@@ -25,7 +25,7 @@ class Recorder:
 
     def __init__(self, policy: Capture, context: taddons.context) -> None:
         self.policy, self.context = policy, context
-        self._exchanges = Exchanges()
+        self._exchanges = FlowStateAddon()
 
     async def see(self, path: str, size: int = 10) -> http.HTTPFlow:
         """Show a whole buffered exchange; returns in the turn in which its client gets the answer."""
@@ -35,7 +35,7 @@ class Recorder:
         for addon in (self._exchanges, self.policy):
             addon.responseheaders(flow)
         self.policy.response(flow)
-        await exchange.of(flow).response_body.run(b"x" * size)
+        await flow_state.state_of(flow).response_body.run(b"x" * size)
         return flow
 
 

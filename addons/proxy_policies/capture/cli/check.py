@@ -88,7 +88,7 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
 
 
 def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
-    """Say what is unresolved before anything is sent."""
+    """Return what is unresolved before anything is sent."""
     require_reachable(targets.values())
     unresolved = run.unresolved(targets)
     for text in unresolved:

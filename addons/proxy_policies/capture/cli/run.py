@@ -72,7 +72,7 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
-    """Say how a replay went, and return its exit code."""
+    """Return how a replay went, and return its exit code."""
     for miss in outcome["misses"]:
         say(f"not answered: {miss['url']}: {miss['why']}")
     unused = outcome["unused"] if mode == "strict" else []

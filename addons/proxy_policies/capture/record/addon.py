@@ -10,15 +10,15 @@ from weakref import WeakKeyDictionary, ref
 
 from mitmproxy import ctx, http
 
-from proxy_policies import exchange, rules, settings
+from proxy_policies import flow_state, rules, settings
 from proxy_policies.body import Stage
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
-from proxy_policies.idle import idle_without
-from proxy_policies.later import later
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
 
-with later():
+with lazy_imports():
     from proxy_policies.capture.record import recorder, recording
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
 
@@ -34,7 +34,7 @@ class Capture:
         "",
         settings.as_text,
         "Record every exchange into this HAR file; it goes on where it ended.",
-        alone="one process writes a file; record without --workers",
+        single_process="one process writes a file; record without --workers",
     )
     capture_filter = Setting("", rules.parse_filter, "Record only exchanges that match this flow filter.")
     capture_redact = REDACT
@@ -58,9 +58,9 @@ class Capture:
             stopped = functools.partial(self._stopped, path)
             self._recorder = recorder.CaptureRecorder(path, redactor, self.capture_max_body, stopped)
         except CaptureError as error:
-            settings.refuse(f"option capture_file: {error}")
+            settings.reject(f"option capture_file: {error}")
         except OSError as error:
-            settings.refuse(f"option capture_file: {path}: {error.strerror or error}")
+            settings.reject(f"option capture_file: {path}: {error.strerror or error}")
 
     def _close(self) -> None:
         for flow in [flow for flow, begun in self._recordings.items() if begun.ended]:
@@ -69,23 +69,23 @@ class Capture:
             self._recorder.close()
             self._recorder = None
 
-    @idle_without("_recorder")
+    @only_if("_recorder")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Begin to collect, before any policy touches the request."""
         if self._recorder is None:
             return
         begun = self._recordings[flow] = recording.begin(flow, self.capture_max_body)
-        exchange.of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
+        flow_state.state_of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Watch the body at both ends of its pipeline: from the origin, and to the client."""
         begun = self._recordings.get(flow)
         if begun is not None:
-            known = exchange.of(flow)
-            if known.origin is not None:
-                known.response_body.tap(Stage.ORIGIN, begun.origin)
-            known.response_body.tap(Stage.CLIENT, begun.client)
-            known.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
+            state = flow_state.state_of(flow)
+            if state.origin is not None:
+                state.response_body.tap(Stage.ORIGIN, begun.origin)
+            state.response_body.tap(Stage.CLIENT, begun.client)
+            state.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Write an exchange whose body was streamed; a buffered one is written once it went through its pipeline."""
@@ -93,7 +93,7 @@ class Capture:
         if begun is None or flow.websocket is not None:
             return
         begun.ended = True
-        if exchange.of(flow).response_body.is_over:
+        if flow_state.state_of(flow).response_body.is_finished:
             self._write(flow)
 
     def pipeline_over(self, flow: http.HTTPFlow) -> None:
@@ -116,7 +116,12 @@ class Capture:
 
     def _write(self, flow: http.HTTPFlow) -> None:
         begun = self._recordings.pop(flow, None)
-        if begun is None or self._recorder is None or exchange.of(flow).replayed or not self.capture_filter(flow):
+        if (
+            begun is None
+            or self._recorder is None
+            or flow_state.state_of(flow).replayed
+            or not self.capture_filter(flow)
+        ):
             return
         self._recorder.write(recording.entry_of(flow, begun))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from mitmproxy import http
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.model import Body, Entry, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
@@ -23,7 +23,7 @@ class Recording:
 
 def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     """Begin with the request as the client sent it; of each body, at most `limit` octets will be kept."""
-    received = exchange.of(flow).received
+    received = flow_state.state_of(flow).received
     fields = received.raw if received else flow.request.headers.fields
     request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
     return Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
@@ -45,14 +45,14 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     if flow.response is not None:
         response = mitmproxy_flows.response_of(flow.response, _body(recording.client))
     entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
-    if exchange.of(flow).origin is not None or flow.response is None:
+    if flow_state.state_of(flow).origin is not None or flow.response is None:
         return entry
     return replace(entry, connection_info={**entry.connection_info, "answered_by": "policy"})
 
 
 def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response) -> Response | None:
     """Return what the origin sent, or None when the client got just that."""
-    head = exchange.of(flow).origin
+    head = flow_state.state_of(flow).origin
     if head is None:
         return None
     headers = mitmproxy_flows.to_headers(head.fields.raw)

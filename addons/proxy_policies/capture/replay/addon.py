@@ -14,16 +14,16 @@ from mitmproxy import ctx, http
 from mitmproxy.flow import Flow
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import exchange, settings, trace
+from proxy_policies import flow_state, settings, trace
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
 from proxy_policies.fields import Fields
-from proxy_policies.idle import idle_without
-from proxy_policies.later import later
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches import websocket_responder
 from proxy_policies.settings import Setting
 
-with later():
+with lazy_imports():
     from proxy_policies.capture import mitmproxy_flows, model
     from proxy_policies.capture.replay import cassette, matching, replay_session
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
@@ -54,7 +54,7 @@ class Replay:
         "",
         settings.as_text,
         "Answer every request from this capture; no connection leaves.",
-        alone="each would play every recording; replay without --workers",
+        single_process="each would play every recording; replay without --workers",
     )
     replay_mode = Setting("once", parse_mode, "How recordings are used up: once, loop, new or strict.")
     replay_ignore = Setting(
@@ -91,9 +91,9 @@ class Replay:
                 path, cassette.ReplayMode(self.replay_mode), redactor, self.replay_ignore
             )
         except CaptureError as error:
-            settings.refuse(f"option replay_file: {error}")
+            settings.reject(f"option replay_file: {error}")
         except OSError as error:
-            settings.refuse(f"option replay_file: {path}: {error.strerror or error}")
+            settings.reject(f"option replay_file: {path}: {error.strerror or error}")
 
     def running(self) -> None:
         """Dial nobody before the request is known: neither for the tunnel nor for the certificate."""
@@ -105,18 +105,18 @@ class Replay:
         if self._is_offline:
             data.server.error = "a replay leaves no connection out"
 
-    @idle_without("_session")
+    @only_if("_session")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered."""
         if self._session is None:
             return
-        known = exchange.of(flow)
-        known.whole = True
+        state = flow_state.state_of(flow)
+        state.needs_full_body = True
         flow.request.stream = False
-        received = known.received.raw if known.received else flow.request.headers.fields
+        received = state.received.raw if state.received else flow.request.headers.fields
         self._heads[flow] = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
 
-    @idle_without("_session")
+    @only_if("_session")
     def request(self, flow: http.HTTPFlow) -> None:
         """Answer, always."""
         head = self._heads.pop(flow, None)
@@ -140,11 +140,11 @@ class Replay:
         flow.response = replay_session.to_answer(recorded, shift)
         if transcript.is_conversation(recorded):
             self._replay_conversation(flow, entry, number)
-        known = exchange.of(flow)
-        known.replayed = True
+        state = flow_state.state_of(flow)
+        state.replayed = True
         if entry.connection_info.get("answered_by") != "policy":
             fields = Fields(flow.response.headers.fields)
-            known.origin = exchange.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
+            state.origin = flow_state.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
         trace.note(flow, self.name, "played", entry=number)
 
     def _replay_conversation(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
@@ -171,7 +171,7 @@ class Replay:
         self._misses.append({"url": asked, "why": why})
         logger.warning(f"replay: {asked}: {why}")
         trace.note(flow, self.name, "missed", why)
-        exchange.of(flow).replayed = True
+        flow_state.state_of(flow).replayed = True
         fields = {"content-type": "text/plain; charset=utf-8", "x-replay": "missed"}
         flow.response = http.Response.make(MISS_STATUS, f"replay: {asked}: {why}\n", fields)
         flow.response.reason = "Not Recorded"

@@ -44,7 +44,7 @@ class WebSocketReplay:
         return MISSED, f"not recorded: {why}"
 
     def close_frame(self) -> tuple[int, str] | None:
-        """Say how the server closes, once all is said and if it was the server that did."""
+        """Return how the server closes, once all is said and if it was the server that did."""
         if self.position < len(self.entry.messages) or self.entry.closed_by_client is not False:
             return None
         return self.entry.close_code or 1005, self.entry.close_reason

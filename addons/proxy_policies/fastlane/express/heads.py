@@ -89,7 +89,7 @@ def _read_fields(block: bytes) -> RawFields | None:
 
 
 def _persists(names: list[bytes], fields: RawFields) -> bool:
-    """Say whether nothing is said of the connection but that it goes on (RFC 9112, section 9.3)."""
+    """Return whether nothing is said of the connection but that it goes on (RFC 9112, section 9.3)."""
     if b"connection" not in names:
         return True
     return names.count(b"connection") == 1 and fields[names.index(b"connection")][1].lower() == b"keep-alive"

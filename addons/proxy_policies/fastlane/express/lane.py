@@ -40,7 +40,7 @@ class Tally:
 
 
 def is_open() -> bool:
-    """Say whether no option asks for what only the layers do."""
+    """Return whether no option asks for what only the layers do."""
     return not any(getattr(ctx.options, name, None) for name in WISHES)
 
 

@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.net.http import url
 from mitmproxy.proxy.commands import SendData
 
-from proxy_policies import exchange
+from proxy_policies import flow_state
 from proxy_policies.fastlane.express.heads import RequestHead, ResponseHead, read_request, read_response
 from proxy_policies.fastlane.express.place import Place, Upstream, destination
 from proxy_policies.fields import Fields, RawFields
@@ -53,7 +53,7 @@ class Passage:
 
     @property
     def is_bare(self) -> bool:
-        """Say whether the client sent no body."""
+        """Return whether the client sent no body."""
         return not self.head.body
 
     def is_plain_request(self) -> bool:
@@ -64,7 +64,7 @@ class Passage:
         return self.is_bare or not (flow.response or flow.request.stream)
 
     def end_request(self) -> None:
-        """Give the request its body."""
+        """Return the request its body."""
         request = self.flow.request
         request.timestamp_end = time.time()
         request.data.content = self.head.body
@@ -107,10 +107,10 @@ class Passage:
         response = self.flow.response
         if self.flow.error or response is None or response.stream or response.status_code < 200:
             return False
-        return exchange.of(self.flow).source is None
+        return flow_state.state_of(self.flow).source is None
 
     def end_response(self) -> None:
-        """Give the response its body, if it came from the origin."""
+        """Return the response its body, if it came from the origin."""
         response, head = self.flow.response, self.response
         if response is None:
             return
@@ -150,7 +150,7 @@ def begin(place: Place, data: bytes) -> Passage | None:
 
 
 def _framed(request: http.Request) -> RawFields | None:
-    """Give a request's fields as they are to be sent; None when there is more to it than fields."""
+    """Return a request's fields as they are to be sent; None when there is more to it than fields."""
     data, fields = request.data, Fields(request.headers.fields)
     if data.http_version != RAW_VERSION or data.authority or data.content is None or data.trailers:
         return None

@@ -30,7 +30,7 @@ class Place:
     is_reverse: bool
 
     def is_idle(self) -> bool:
-        """Say whether nothing is under way, and every byte has been dealt with."""
+        """Return whether nothing is under way, and every byte has been dealt with."""
         side = self.side
         is_busy = self.layer.streams or side.buf or side._paused or side.is_lingering
         return not is_busy and bool(side.state == side.read_headers)
@@ -40,7 +40,7 @@ class Place:
         self.side.state = self.side.wait if taken else self.side.read_headers
 
     def upstream(self, flow: http.HTTPFlow) -> Upstream | None:
-        """Give the connection that mitmproxy would send a flow's request on, if that is there, idle and plain."""
+        """Return the connection that mitmproxy would send a flow's request on, if that is there, idle and plain."""
         request, server = flow.request, flow.server_conn
         if request.scheme != "http" or server.via:
             return None

@@ -125,7 +125,7 @@ def _body(stream_id: int, body: bytes) -> list[HttpEvent]:
 
 
 def _replayed(passage: Passage) -> list[HttpEvent]:
-    """Give the side towards the origin what came from there; what it makes of it."""
+    """Return the side towards the origin what came from there; what it makes of it."""
     if passage.sent is None:
         return []
     upstream, data = passage.sent.upstream, b"".join(passage.answered)

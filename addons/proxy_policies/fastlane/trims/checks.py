@@ -31,7 +31,7 @@ def quick_checks(original: Callable[[Any], None]) -> Callable[[Any], None]:
 
 @functools.cache
 def checks_of(owner: Any) -> tuple[Check, ...]:
-    """Give the checks for a dataclass; an annotation we cannot read allows nothing, so it is left to the original."""
+    """Return the checks for a dataclass; an annotation we cannot read allows nothing, so it is left to the original."""
     return tuple((field.name, allowed_types(field.type)) for field in dataclasses.fields(owner))
 
 

@@ -36,7 +36,7 @@ def quick_lines(original: Echo) -> Echo:
 
 
 def is_plain(dumper: Dumper, flow: http.HTTPFlow, response: http.Response) -> bool:
-    """Say whether a flow takes two lines with nothing unusual in them: one version of HTTP/1, no error, no replay."""
+    """Return whether a flow takes two ordinary lines: one version of HTTP/1, no error, no replay."""
     return (
         type(dumper) is Dumper
         and not dumper.out_has_vt_codes

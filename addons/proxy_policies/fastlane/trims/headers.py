@@ -42,7 +42,7 @@ def quick_get_all(original: Callable[[Headers, Any], list[str]]) -> Callable[[He
 
 
 def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a field's value or the default; of a subclass, however that looks it up."""
+    """Return a field's value or the default; of a subclass, however that looks it up."""
 
     def get(headers: Headers, key: Any, default: Any = None) -> Any:
         if type(headers) is not Headers:
@@ -54,7 +54,7 @@ def quick_get(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Headers, Any], bool]:
-    """Say whether a field is there; of a subclass, however that looks it up."""
+    """Return whether a field is there; of a subclass, however that looks it up."""
 
     def contains(headers: Headers, key: Any) -> bool:
         return bool(headers.get_all(key)) if type(headers) is Headers else original(headers, key)

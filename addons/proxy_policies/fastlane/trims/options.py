@@ -14,7 +14,7 @@ ATOMS = frozenset({type(None), bool, int, float, str})
 
 
 def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Give an option's value, as a copy where somebody might change it."""
+    """Return an option's value, as a copy where somebody might change it."""
 
     def current(option: Any) -> Any:
         value = option._default if option.value is optmanager.unset else option.value

@@ -1,0 +1,167 @@
+"""Looking into the store and purging it: the commands, and the PURGE method."""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mitmproxy import http
+
+from proxy_policies import trace
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.flows import CacheEngine, key_of_flow, target_of
+from proxy_policies.cache.key import url_of, without_query
+from proxy_policies.cache.rule_effects import NO_EFFECTS
+from proxy_policies.cache.selectors import Selector, selectors_of, tags_of
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.store import Store
+from proxy_policies.fields import Fields
+
+logger = logging.getLogger(__name__)
+
+METHOD = "PURGE"
+UNAUTHORIZED = "PURGE without the secret"
+MIN_SECRET = 16
+"""Characters that the secret of PURGE has at least."""
+OFF = "off"
+
+
+def parse_purge(text: str) -> str:
+    """Read `cache_purge`: `off`, or the secret a purger sends; raises ValueError."""
+    if text == OFF:
+        return ""
+    if len(text) < MIN_SECRET or not text.isascii() or " " in text:
+        raise ValueError(f"choose off, or a secret of at least {MIN_SECRET} characters without spaces")
+    return text
+
+
+def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
+    """Return whether a request is a PURGE that nobody has answered yet, and ours to answer.
+
+    In lower case, too: who passes it on to an origin that does not tell them apart lets a stranger purge there.
+    """
+    return bool(secret) and flow.request.method.upper() == METHOD and not (flow.response or flow.error)
+
+
+def is_authorized(authorization: Sequence[bytes], secret: str) -> bool:
+    """Return whether Authorization lines, as they came, are the one that holds the secret."""
+    scheme, _, given = authorization[0].partition(b" ") if len(authorization) == 1 else (b"", b"", b"")
+    return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(b" "), secret.encode())
+
+
+async def answer_purge(engine: CacheEngine | None, flow: http.HTTPFlow, secret: str) -> None:
+    """Answer a PURGE whatever happens: it is never forwarded, and what goes wrong is a 401 or a 500.
+
+    `Authorization: Bearer SECRET`; `Soft-Purge: 1` makes stale what would be removed.
+    """
+    flow.response = _refusal()
+    try:
+        lines = [value for name, value in flow.request.headers.fields if name.lower() == b"authorization"]
+        if is_authorized(lines, secret):
+            flow.response = http.Response.make(500, b"")
+            flow.response = await _purged(engine, flow)
+        else:
+            trace.note(flow, "cache", "refused", UNAUTHORIZED)
+    except Exception:
+        logger.exception("cache: cannot purge")
+
+
+def _refusal() -> http.Response:
+    challenge = {"WWW-Authenticate": 'Bearer realm="cache"', "Cache-Status": str(CacheStatus(detail=UNAUTHORIZED))}
+    return http.Response.make(401, b"", challenge)
+
+
+async def _purged(engine: CacheEngine | None, flow: http.HTTPFlow) -> http.Response:
+    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, and return what to answer."""
+    headers = flow.request.headers
+    tags = tags_of(Fields(headers.fields))
+    meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url) for url in _urls(engine, flow)]
+    soft = headers.get("soft-purge", "") == "1"
+    count = sum([await engine.purge(selector, time.time(), soft) for selector in meant]) if engine else 0
+    fields = {"Content-Type": "text/plain", "Cache-Status": str(CacheStatus(detail=f"purged {count}"))}
+    trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
+    return http.Response.make(200, f"purged {count}\n".encode(), fields)
+
+
+def _urls(engine: CacheEngine | None, flow: http.HTTPFlow) -> Sequence[str]:
+    """Return the URL that is asked for as it is, and as the rules have it in keys."""
+    ignored = [glob for rule in engine.rules for glob in rule.apply(NO_EFFECTS).ignore_query] if engine else []
+    url = url_of(key_of_flow(flow, target_of(flow)))
+    return list(dict.fromkeys((url, without_query(url, ignored))))
+
+
+# The commands
+
+
+def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
+    """Do what a command asks for; what cannot be done at once is done behind it, and logged."""
+    task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    if task.done():
+        return task.result()
+    _behind.add(task)
+    task.add_done_callback(_report)
+    return ["under way; the result is logged"]
+
+
+_behind: set[asyncio.Task[list[str]]] = set()
+
+
+def _report(task: asyncio.Task[list[str]]) -> None:
+    _behind.discard(task)
+    if task.cancelled():
+        return
+    error = task.exception()
+    for line in [f"failed: {error}"] if error else task.result():
+        logger.info(f"cache: {line}")
+
+
+async def close(store: Store) -> list[str]:
+    """Close a store that another takes the place of."""
+    await store.close()
+    return []
+
+
+async def stats(store: Store) -> list[str]:
+    """Return how full the store is."""
+    counts = await store.counts()
+    share = 100 * counts.bytes / counts.limit if counts.limit else 0
+    return [f"{counts.entries} responses, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"]
+
+
+async def list_entries(store: Store, wanted: str, now: float) -> list[str]:
+    """List what is stored: those whose URL matches a glob, or contains a text."""
+    entries = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
+    return [line_of(entry, now) for entry in sorted(entries, key=lambda entry: entry.key)]
+
+
+def _is_wanted(key: str, wanted: str) -> bool:
+    return fnmatchcase(key, wanted) if "*" in wanted else wanted in key
+
+
+def line_of(entry: StoredResponse, now: float) -> str:
+    """Say one stored response in a line."""
+    ttl = entry.ttl(now)
+    state = f"fresh for {ttl:.0f} s" if ttl > 0 else f"stale for {-ttl:.0f} s"
+    span = f", {entry.span.content_range}" if entry.span else ""
+    return f"{entry.key}  {entry.status}, {entry.size} bytes{span}, {state}"
+
+
+async def show_entry(store: Store, key: str, now: float) -> list[str]:
+    """Show all that is stored under a key, or a URL."""
+    found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
+    lines = []
+    for entry in found:
+        lines += [line_of(entry, now)]
+        lines += [f"  selected by {name}: {value}" for name, value in entry.vary_key]
+        lines += [f"  tagged {tag}" for tag in sorted(entry.tags)]
+        lines += [f"  {name}: {value}" for name, value in entry.fields]
+    return lines or [f"nothing is stored under {key}"]
+
+
+async def purge(engine: CacheEngine, what: str, soft: bool, now: float) -> list[str]:
+    """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
+    count = sum([await engine.purge(selector, now, soft) for selector in selectors_of(what)])
+    return [f"{'made stale' if soft else 'purged'}: {count}"]

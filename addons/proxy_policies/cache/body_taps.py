@@ -1,0 +1,149 @@
+"""What happens to bodies: kept while they pass, preceded by what is stored, encoded forms kept beside them."""
+
+from collections.abc import Callable
+
+from proxy_policies.cache.entry import Span, StoredResponse
+from proxy_policies.cache.ranges import parse_content_range
+from proxy_policies.cache.store import Body, BodySource, BodyWriter, Store, read_whole
+
+COMPLETED_MOST = 8 * 1024 * 1024
+"""Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
+
+
+class StoreTap:
+    """The tap that stores a body as it passes; tells `ended` the entry stored, or None.
+
+    With a `length`, the bytes that the whole has, the beginning of a body that breaks off is stored as the part that
+    it is (RFC 9111, section 3.3).
+    """
+
+    def __init__(
+        self,
+        writing: BodyWriter,
+        entry: StoredResponse,
+        limit: int,
+        ended: Callable[[StoredResponse | None], None],
+        length: int | None = None,
+    ) -> None:
+        self._writing: BodyWriter | None = writing
+        self._entry = entry
+        self._limit = limit
+        self._ended = ended
+        self._length = length
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Store a chunk; beyond the limit for one object nothing is kept."""
+        if self._writing is None:
+            return
+        self._size += len(data)
+        if self._size > self._limit:
+            self._drop()
+        else:
+            self._writing.feed(data)
+
+    def finish(self) -> None:
+        """Make the entry visible."""
+        entry = self._complete()
+        if self._writing is None or entry is None:
+            self._drop()
+            return
+        writing, self._writing = self._writing, None
+        writing.commit(entry)
+        self._ended(entry)
+
+    def _complete(self) -> StoredResponse | None:
+        if self._entry.status != 206:
+            return self._entry.replace(size=self._size)
+        span = parse_content_range(self._entry.fields.get("content-range"), self._size)
+        return None if span is None else self._entry.replace(size=self._size, span=span)
+
+    def abort(self) -> None:
+        """Keep the beginning if the rest of it can be asked for, else nothing."""
+        beginning = self._beginning()
+        if self._writing is None or beginning is None:
+            self._drop()
+            return
+        writing, self._writing = self._writing, None
+        writing.commit(beginning)
+        self._ended(None)
+
+    def _beginning(self) -> StoredResponse | None:
+        if self._length is None or not 0 < self._size < min(self._length, COMPLETED_MOST):
+            return None
+        span = Span(0, self._size - 1, self._length)
+        fields = self._entry.fields.replacing("Content-Range", span.content_range)
+        return self._entry.replace(status=206, reason="Partial Content", fields=fields, size=self._size, span=span)
+
+    def _drop(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.abort()
+            self._ended(None)
+
+
+class OnComplete:
+    """The tap that does something once all before it have done with a body, whole or not."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def feed(self, data: bytes) -> None:
+        """Let it pass."""
+
+    def finish(self) -> None:
+        """Do it."""
+        self._then()
+
+    def abort(self) -> None:
+        """Do it: a script may have killed an exchange whose body is stored by now."""
+        self._then()
+
+
+class PrependBody:
+    """The transform that sends a stored beginning before the rest that the origin sends."""
+
+    def __init__(self, beginning: bytes) -> None:
+        self._beginning = beginning
+
+    def feed(self, data: bytes) -> bytes:
+        """Send the beginning first, once."""
+        beginning, self._beginning = self._beginning, b""
+        return beginning + data
+
+    def finish(self) -> bytes:
+        """Return the beginning, should nothing have followed."""
+        return self.feed(b"")
+
+
+class EncodedBody:
+    """An encoded form that is kept (`exchange.Kept`)."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.size = body.size
+
+    async def read(self) -> bytes:
+        """Return all of it."""
+        return await read_whole(self._body, self.size) or b""
+
+    def source(self) -> BodySource:
+        """Give it piece by piece."""
+        return BodySource(self._body, (0, self.size))
+
+
+class EncodedVariants:
+    """The encoded forms of a stored response (`exchange.Variants`); there are none yet of one that is being stored."""
+
+    def __init__(self, store: Store, entry: StoredResponse, limit: int, *, is_stored: bool) -> None:
+        self._store, self._entry, self._limit, self._is_stored = store, entry, limit, is_stored
+
+    async def find(self, coding: str) -> EncodedBody | None:
+        """Open an encoded form."""
+        body = await self._store.body(self._entry, coding) if self._is_stored else None
+        return None if body is None else EncodedBody(body)
+
+    def keep(self, coding: str) -> StoreTap:
+        """Return the tap that keeps what the encoder makes."""
+        writing = self._store.write(self._entry, self._entry.received_at, coding)
+        return StoreTap(writing, self._entry.replace(status=200), self._limit, lambda _: None)

@@ -1,0 +1,52 @@
+"""Stored parts that touch become one (RFC 9111, section 3.4): only with the same strong validator."""
+
+import uuid
+
+from proxy_policies.cache import ranges
+from proxy_policies.cache.entry import Span, StoredResponse
+from proxy_policies.cache.store import Body, Store
+
+
+async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredResponse | None:
+    """Join a part that was just stored with one that it touches; gives the entry that has both, None for none."""
+    others = [entry for entry in await store.lookup(part.key) if _is_other(entry, part)]
+    old = ranges.adjoining(others, part)
+    if old is None or old.span is None or part.span is None:
+        return None
+    joined = merged_entry(part, ranges.joined(old.span, part.span)).replace(personal=old.personal or part.personal)
+    first, second = sorted((old, part), key=lambda entry: entry.span.first if entry.span else 0)
+    bodies = await store.body(first), await store.body(second)
+    if joined.size > limit or bodies[0] is None or bodies[1] is None:
+        return None
+    await _write(store, joined, bodies[0], bodies[1], min(old.requested_at, part.requested_at))
+    return joined
+
+
+def _is_other(entry: StoredResponse, part: StoredResponse) -> bool:
+    return entry.id != part.id and entry.vary_key == part.vary_key
+
+
+def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:
+    """Make the head of two parts together, by the later one's fields; a whole is a 200 and no part any more."""
+    is_whole = span.first == 0 and span.last + 1 == span.length
+    return part.replace(
+        status=200 if is_whole else 206,
+        reason="OK" if is_whole else part.reason,
+        fields=part.fields.without(["content-range", "content-length"]),
+        span=None if is_whole else span,
+        size=span.size,
+        id=uuid.uuid4().hex,
+    )
+
+
+async def _write(store: Store, joined: StoredResponse, first: Body, second: Body, since: float) -> None:
+    writing = store.write(joined, since)
+    try:
+        async for piece in first.chunks(0, first.size):
+            writing.feed(piece)
+        async for piece in second.chunks(first.size + second.size - joined.size, second.size):
+            writing.feed(piece)
+    except OSError:
+        writing.abort()
+    else:
+        writing.commit(joined)

@@ -1,0 +1,146 @@
+"""The request side: look up, decide, and carry the decision out."""
+
+import time
+from dataclasses import replace
+
+from mitmproxy import ctx, http
+
+from proxy_policies import flow_state, subrequest, trace
+from proxy_policies.cache import following, validation
+from proxy_policies.cache.collapsing import CONDITIONS
+from proxy_policies.cache.decision import (
+    Bypass,
+    CompletePartial,
+    Decision,
+    ForwardReason,
+    Hit,
+    Miss,
+    OnlyIfCached504,
+    Request,
+    Validate,
+    decide,
+)
+from proxy_policies.cache.flows import (
+    REFETCH,
+    REFRESH,
+    CacheEngine,
+    Transaction,
+    begin_transaction,
+    in_background,
+    offer_variants,
+    set_response,
+)
+from proxy_policies.cache.response import build_response, hit_status
+from proxy_policies.cache.rules import effects_for
+from proxy_policies.cache.status import CacheStatus
+
+
+async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
+    """Answer a request from the store, or send it on with what the decision adds."""
+    effects = effects_for(engine.rules, lambda rule: rule.matches(flow))
+    transaction = begin_transaction(flow, effects, time.time())
+    state = flow_state.state_of(flow)
+    state.cache_transaction, state.has_followers = transaction, transaction.purpose == REFETCH
+    transaction.decision = _bypass_reason(flow, transaction) or await _decide(engine, flow, transaction)
+    transaction.asked_at = time.time()
+    await _execute(engine, flow, transaction)
+
+
+def _bypass_reason(flow: http.HTTPFlow, transaction: Transaction) -> Decision | None:
+    """Return what else keeps a request from being looked up."""
+    if transaction.effects.bypass:
+        return Bypass(ForwardReason.BYPASS, "a cache rule says so")
+    if "upgrade" in flow.request.headers:
+        return Bypass(ForwardReason.BYPASS, "upgrade")
+    if transaction.purpose == REFETCH or (flow.is_replay == "request" and not transaction.purpose):
+        return Miss(ForwardReason.BYPASS, "replayed")
+    return None
+
+
+async def _decide(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
+    if transaction.purpose == REFRESH:
+        return _refreshed(
+            transaction.request,
+            decide(transaction.request, await engine.store.lookup(transaction.request.key), time.time()),
+        )
+    return await following.collapse(engine, flow, transaction)
+
+
+def _refreshed(request: Request, decision: Decision) -> Decision:
+    """Make of an answer within stale-while-revalidate the question that goes with it."""
+    if not isinstance(decision, Hit):
+        return decision
+    entry = decision.entry
+    if not validation.has_validator(entry):
+        return Miss(ForwardReason.STALE)
+    return Validate((entry,), validation.conditional(request.fields, [entry]), ForwardReason.STALE)
+
+
+async def _execute(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> None:
+    match transaction.decision:
+        case Hit() as hit:
+            await _serve(engine, flow, transaction, hit)
+        case OnlyIfCached504(detail):
+            flow.response = http.Response.make(504, b"", {"Cache-Status": str(CacheStatus(detail=detail))})
+            trace.note(flow, "cache", "refused", detail, key=transaction.request.key)
+        case Validate(fields=fields) | CompletePartial(fields=fields):
+            flow.request.headers = http.Headers(fields.raw)
+        case Miss() if transaction.unconditional:
+            flow.request.headers = http.Headers(transaction.request.fields.without(CONDITIONS).raw)
+
+
+async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:
+    now = time.time()
+    status = hit_status(hit, now)
+    if transaction.waited is not None:
+        status = replace(status, hit=False, fwd=transaction.waited, collapsed=True)
+    made = build_response(transaction.request, hit.entry, now, status, hit.part)
+    if transaction.incoming is not None:
+        await following.put_incoming(flow, made, transaction.incoming, transaction.length)
+    elif (body := await engine.store.body(hit.entry)) is not None:
+        await set_response(flow, made, body)
+        offer_variants(engine, flow, hit.entry, made)
+    else:
+        transaction.decision = Miss(ForwardReason.URI_MISS, "gone meanwhile")
+        return
+    flow_state.state_of(flow).hit = True
+    trace.note(
+        flow, "cache", "hit", hit.detail or f"fresh for {hit.entry.ttl(now):.0f} s",
+        age=int(hit.age), status=made.status, key=hit.entry.key, **({"collapsed": True} if transaction.waited else {}),
+    )  # fmt: skip
+    if hit.refresh:
+        refresh_in_background(engine, flow, transaction, hit)
+
+
+def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:
+    """Refresh an entry in the background, once at a time."""
+    if hit.entry.id in engine.refreshing:
+        return
+    engine.refreshing.add(hit.entry.id)
+
+    async def refresh() -> None:
+        try:
+            await subrequest.send(flow, transaction.request.fields, REFRESH)
+        finally:
+            engine.refreshing.discard(hit.entry.id)
+
+    in_background(refresh(), f"refresh {hit.entry.key}")
+
+
+def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> Transaction | None:
+    """Note an upload that its origin answers before it has come whole, when nobody has asked us yet; None for others.
+
+    Nothing that is stored could have answered it.
+    """
+    if flow.request.timestamp_end is not None or ctx.options.server_replay:
+        return None
+    effects, now = effects_for(engine.rules, lambda rule: rule.matches(flow)), time.time()
+    transaction = begin_transaction(flow, effects, now)
+    transaction.decision = decide(transaction.request, (), now)
+    flow_state.state_of(flow).cache_transaction = transaction
+    return transaction
+
+
+def is_not_ours(flow: http.HTTPFlow) -> bool:
+    """Return whether the cache has no business with a flow: it is answered, broken, or a server replay is on."""
+    return bool(flow.response or flow.error or ctx.options.server_replay)

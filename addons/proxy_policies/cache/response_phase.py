@@ -1,0 +1,205 @@
+"""The response side: what an origin's response head leads to."""
+
+import asyncio
+import math
+import time
+import uuid
+from typing import assert_never
+
+from mitmproxy import http
+
+from proxy_policies import flow_state, trace
+from proxy_policies.body import Stage
+from proxy_policies.cache import invalidation, partial_merge, revalidation
+from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, StoreTap
+from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.decision import forward_reason
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.flows import (
+    CacheEngine,
+    Transaction,
+    answered,
+    complete_flight,
+    in_background,
+    request_as_sent,
+    target_of,
+    upstream_target_of,
+)
+from proxy_policies.cache.key import key_of, without_query
+from proxy_policies.cache.ranges import strong_validator
+from proxy_policies.cache.response_decision import (
+    DontStore,
+    Exchange,
+    Freshen,
+    Join,
+    Refetch,
+    ResponseDecision,
+    ResponseHead,
+    ServeStale,
+    Store,
+    decide_response,
+    decide_storing,
+)
+from proxy_policies.cache.selectors import Selector
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.fields import Fields
+from proxy_policies.streaming import declared_length
+
+STORING = 5.0
+"""Seconds within which an answer that has come whole is encoded and stored, or it is not."""
+
+
+async def handle_response(
+    engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response
+) -> None:
+    """Handle the head of an origin's response: decide, and carry it out."""
+    if response.status_code < 200:
+        return
+    now = time.time()
+    await _invalidate(engine, transaction, response, now)
+    judged = Exchange(
+        request=request_as_sent(flow, transaction),
+        decision=transaction.decision,
+        asked_at=transaction.asked_at,
+        overrides_for=transaction.effects.overrides_for,
+        max_object=engine.max_object,
+        id=uuid.uuid4().hex,
+        strict=engine.strict,
+        sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
+        and key_of(target_of(flow)) != transaction.target,
+    )
+    head = ResponseHead(response.status_code, response.reason, Fields(response.headers.fields))
+    decided = decide_response(judged, head, now)
+    if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
+        engine, flow, transaction, response, decided, now
+    ):
+        decided = decide_storing(judged, head, now)  # the stale one is gone
+    await _carry_out(engine, flow, transaction, response, decided, now)
+
+
+async def _carry_out(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: ResponseDecision,
+    now: float,
+) -> None:
+    match decided:
+        case ServeStale():
+            pass  # done
+        case Freshen():
+            await revalidation.freshen(engine, flow, transaction, response, decided, now)
+        case Refetch():
+            await revalidation.refetch(engine, flow, transaction, response)
+        case Join():
+            if await revalidation.join(engine, flow, transaction, response, decided):
+                await _pass_on(engine, flow, transaction, response, decided.then, now)
+        case Store() | DontStore():
+            await _pass_on(engine, flow, transaction, response, decided, now)
+        case _:
+            assert_never(decided)
+
+
+async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response, now: float) -> None:
+    fields, request = Fields(response.headers.fields), transaction.request
+    for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
+        await engine.purge(Selector("key", without_query(key, transaction.effects.ignore_query)), now)
+
+
+async def _pass_on(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: Store | DontStore,
+    now: float,
+) -> None:
+    """Let an answer go to the client, into the store or past it, and say in Cache-Status how it went."""
+    if isinstance(decided, Store):
+        _start_storing(engine, flow, transaction, response, decided.entry, now)
+        _set_cache_status(engine, flow, transaction, response, decided)
+        return
+    if decided.removes is not None:
+        await engine.store.remove(decided.removes)
+    # A 304 is an answer to one client's condition, a 5xx says nothing of what the answer is otherwise.
+    says_little = response.status_code == 304 or response.status_code >= 500
+    complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
+    _set_cache_status(engine, flow, transaction, response, decided)
+
+
+def _start_storing(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    entry: StoredResponse,
+    now: float,
+) -> None:
+    """Put the tap that stores into the body's way."""
+    # A POST that is stored has just invalidated what it stores.
+    since = math.nextafter(now, math.inf) if transaction.request.method == "POST" else transaction.asked_at
+
+    def finish(stored: StoredResponse | None) -> None:
+        if stored is None:
+            complete_flight(engine, transaction, Outcome.FAILED)
+        elif stored.span is not None:
+            in_background(
+                partial_merge.merge_parts(engine.store, stored, engine.max_object), f"join the parts of {stored.key}"
+            )
+
+    state, writing = flow_state.state_of(flow), engine.store.write(entry, since)
+    keeping = StoreTap(writing, entry, engine.max_object, finish, _length_to_complete(entry, response))
+    state.response_body.tap(Stage.CACHE, keeping)
+    if incoming := answered(engine, transaction, entry, declared_length(response)):
+        state.response_body.tap(Stage.CACHE, incoming)
+    # Those who wait for the end go on when the encoded form is kept, too: they need not all make it again.
+    state.response_body.tap(Stage.CLIENT, OnComplete(lambda: complete_flight(engine, transaction, Outcome.STORED)))
+    if entry.status == 200:
+        state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=False)
+    transaction.stored = True
+
+
+def _length_to_complete(entry: StoredResponse, response: http.Response) -> int | None:
+    """Return the length of a whole of which the rest could be asked for, should it break off."""
+    ranged = response.headers.get("accept-ranges", "").strip().lower() != "none"
+    return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
+
+
+def _set_cache_status(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: Store | DontStore,
+) -> None:
+    why, origin, is_stored = (
+        forward_reason(transaction.decision),
+        flow_state.state_of(flow).origin,
+        isinstance(decided, Store),
+    )
+    status = CacheStatus(
+        fwd=why.value,
+        fwd_status=origin.status if origin else None,
+        stored=is_stored and engine.store.takes(declared_length(response)),
+        collapsed=None if transaction.waited is None else False,
+        detail="" if is_stored else decided.why,
+    )
+    fields = Fields(response.headers.fields)
+    if "cache-status" in fields:
+        before = fields.get("cache-status")
+        response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
+    else:
+        response.headers.fields = fields.adding("Cache-Status", str(status)).raw
+    verdict = "stored" if is_stored else "not stored"
+    trace.note(flow, "cache", verdict, decided.why, fwd=why.value, key=transaction.request.key)
+
+
+def finish(engine: CacheEngine, transaction: Transaction) -> None:
+    """Let nobody wait for an exchange that is over without storing."""
+    if not transaction.stored:
+        complete_flight(engine, transaction, Outcome.FAILED)
+    elif (
+        transaction.leader is not None
+    ):  # as a rule it is stored in a moment, unless somebody took the body away from us
+        asyncio.get_running_loop().call_later(STORING, complete_flight, engine, transaction, Outcome.FAILED)

@@ -1,0 +1,188 @@
+"""Answers from the store where an origin was asked: after a 304, a failure, or for the rest of a stored beginning."""
+
+import time
+
+from mitmproxy import http
+from mitmproxy.flow import Error
+
+from proxy_policies import flow_state, subrequest, trace
+from proxy_policies.body import Stage
+from proxy_policies.cache.body_taps import COMPLETED_MOST, PrependBody
+from proxy_policies.cache.collapsing import Outcome
+from proxy_policies.cache.decision import ForwardReason, forward_reason
+from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.flows import (
+    REFETCH,
+    CacheEngine,
+    Transaction,
+    complete_flight,
+    offer_variants,
+    replace_response,
+    set_response,
+)
+from proxy_policies.cache.response import CachedResponse, build_response
+from proxy_policies.cache.response_decision import Freshen, Join, ServeStale, stale_on_failure
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.store import Body, BytesBody, read_whole
+from proxy_policies.fields import Fields
+
+FAILED = "the origin failed"
+"""What Cache-Status says where there was no answer, or none that could be passed on."""
+
+
+# RFC 5861, section 4, and RFC 9111, section 4.2.4: a failing origin
+
+
+async def serve_stale_for_5xx(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: ServeStale,
+    now: float,
+) -> bool:
+    """Send a stale response in place of a 5xx; says whether it was there still."""
+    entry, body = decided.entry, await engine.store.body(decided.entry)
+    if body is None:
+        return False
+    ttl, origin = entry.ttl(now), response.status_code
+    status = CacheStatus(fwd=ForwardReason.STALE, fwd_status=origin, ttl=ttl, detail="stale-if-error")
+    made = build_response(transaction.request, entry, now, status)
+    await replace_response(flow, response, made, body)
+    offer_variants(engine, flow, entry, made)
+    trace.note(flow, "cache", "stale", f"the origin said {origin}", key=entry.key)
+    complete_flight(engine, transaction, Outcome.FAILED)
+    return True
+
+
+async def serve_stale_for_failure(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> None:
+    """Answer a request whose origin cannot be reached or broke off, if that is allowed and nothing was sent."""
+    error = flow.error.msg if flow.error else ""
+    has_left = flow_state.state_of(flow).client_left or not flow.client_conn.connected
+    if error and error != Error.KILLED_MESSAGE and not has_left:
+        await _stand_in_for_error(engine, flow, transaction, error)
+    complete_flight(engine, transaction, Outcome.FAILED)
+
+
+async def _stand_in_for_error(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, error: str) -> None:
+    now = time.time()
+    entry = stale_on_failure(transaction.request, transaction.decision, now)
+    body = await engine.store.body(entry) if entry is not None else None
+    if entry is None or body is None:
+        status = CacheStatus(fwd=forward_reason(transaction.decision), detail=FAILED)
+        flow_state.state_of(flow).error_fields = Fields.of(("Cache-Status", str(status)))
+        return
+    status = CacheStatus(fwd=ForwardReason.STALE, ttl=entry.ttl(now), detail=f"stale-if-error: {FAILED}")
+    made = build_response(transaction.request, entry, now, status)
+    await set_response(flow, made, body)
+    offer_variants(engine, flow, entry, made)
+    trace.note(flow, "cache", "stale", f"{FAILED}: {error}", key=entry.key)
+
+
+# RFC 9111, section 4.3.3: handling a validation response
+
+
+async def freshen(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: Freshen,
+    now: float,
+) -> None:
+    """Freshen what a 304 or a HEAD is about, or remove it, and answer from it."""
+    body = await engine.store.body(decided.old)
+    if decided.new is None:
+        await engine.store.remove(decided.old)
+    else:
+        await engine.store.update(decided.old, decided.new)
+    if not decided.has_body:
+        _answer_head(engine, flow, transaction, response, decided.shown, now)
+    elif body is None:
+        await refetch(engine, flow, transaction, response)
+    else:
+        await _answer_validated(engine, flow, transaction, response, decided, body, now)
+
+
+async def _answer_validated(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    decided: Freshen,
+    body: Body,
+    now: float,
+) -> None:
+    shown, new = decided.shown, decided.new
+    waited = None if transaction.waited is None else False
+    status = CacheStatus(
+        fwd=forward_reason(transaction.decision),
+        fwd_status=304,
+        ttl=shown.ttl(now),
+        stored=new is not None and engine.store.takes(None),
+        collapsed=waited,
+        detail="" if new is not None else decided.why,
+    )
+    made = build_response(transaction.request, shown, now, status)
+    await replace_response(flow, response, made, body)
+    if new is not None:
+        offer_variants(engine, flow, new, made)
+    trace.note(flow, "cache", "validated", "the origin said 304" if new is not None else decided.why, key=shown.key)
+    complete_flight(engine, transaction, Outcome.UNSHARED if new is None else Outcome.STORED, new)
+
+
+def _answer_head(
+    engine: CacheEngine,
+    flow: http.HTTPFlow,
+    transaction: Transaction,
+    response: http.Response,
+    shown: StoredResponse,
+    now: float,
+) -> None:
+    status = CacheStatus(fwd=ForwardReason.STALE, fwd_status=200, ttl=shown.ttl(now), stored=engine.store.takes(None))
+    response.headers = http.Headers(build_response(transaction.request, shown, now, status).fields.raw)
+    trace.note(flow, "cache", "updated", "by a HEAD", key=shown.key)
+
+
+async def refetch(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response) -> None:
+    """Fetch again, without our conditions, when the response to them fits nothing that is stored.
+
+    The request that does that is one of its own, and stores what it gets.
+    """
+    again = await subrequest.send(flow, transaction.request.fields, REFETCH)
+    complete_flight(engine, transaction, Outcome.FAILED)
+    got = again.response if again else None
+    if got is None or got.raw_content is None:
+        status = CacheStatus(fwd=forward_reason(transaction.decision), fwd_status=response.status_code, detail=FAILED)
+        await replace_response(flow, response, _bad_gateway(status), BytesBody(b""))
+        return
+    fields = Fields(got.headers.fields).without(["transfer-encoding"])
+    whole = fields.replacing("Content-Length", str(len(got.raw_content)))
+    made = CachedResponse(got.status_code, got.reason, whole, (0, len(got.raw_content)))
+    await replace_response(flow, response, made, BytesBody(got.raw_content))
+
+
+def _bad_gateway(status: CacheStatus) -> CachedResponse:
+    fields = Fields.of(("Content-Length", "0"), ("Cache-Status", str(status)))
+    return CachedResponse(502, "Bad Gateway", fields, (0, 0))
+
+
+# Section 3.4: combining partial content
+
+
+async def join(
+    engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response, decided: Join
+) -> bool:
+    """Send a stored beginning ahead of the rest that came; where it is gone, fetch the whole.
+
+    Says whether it is joined: then the whole that follows may be stored.
+    """
+    body = await engine.store.body(decided.entry)
+    beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None
+    if beginning is None:
+        await refetch(engine, flow, transaction, response)
+        return False
+    response.status_code, response.reason = decided.head.status, decided.head.reason
+    response.headers = http.Headers(decided.head.fields.raw)
+    flow_state.state_of(flow).response_body.add(Stage.ORIGIN, PrependBody(beginning))
+    return True

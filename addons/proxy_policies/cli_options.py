@@ -1,0 +1,59 @@
+"""What the command line said, whatever config.yaml has made of it since.
+
+mitmproxy reads config.yaml after `--set`, and lets it win; only the command
+line itself, read again with mitmproxy's own parser, tells.
+"""
+
+import argparse
+import contextlib
+import io
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+
+from mitmproxy.optmanager import OptManager
+from mitmproxy.tools import cmdline
+
+PARSERS: dict[str, Callable[[OptManager], argparse.ArgumentParser]] = {
+    "DumpMaster": cmdline.mitmdump,
+    "WebMaster": cmdline.mitmweb,
+    "ConsoleMaster": cmdline.mitmproxy,
+}
+"""By the class of mitmproxy's master; another program's command line is none of our business."""
+VERBOSITY = ("termlog_verbosity", "flow_detail")
+FILTERS = ("dumper_filter", "save_stream_filter", "readfile_filter")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplicitOptions:
+    """The options named on a command line, and each `--set` as it was written."""
+
+    names: frozenset[str] = frozenset()
+    specs: tuple[str, ...] = ()
+
+    def specs_of(self, names: Container[str]) -> list[str]:
+        """Return the `--set` specs for some options, in order."""
+        return [spec for spec in self.specs if spec.partition("=")[0] in names]
+
+    def values_of(self, name: str) -> list[str] | None:
+        """Return the values of an option's `--set`s, in order; None when it was not named so."""
+        specs = self.specs_of([name])
+        return [spec.partition("=")[2] for spec in specs if "=" in spec] if specs else None
+
+
+def parse_command_line(program: str, arguments: Sequence[str], options: OptManager) -> ExplicitOptions:
+    """Read the arguments of a program, named by its master's class; an unknown one said nothing."""
+    make_parser = PARSERS.get(program)
+    if make_parser is None:
+        return ExplicitOptions()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+        return _explicit(make_parser(options).parse_known_args(list(arguments))[0], options)
+    return ExplicitOptions()
+
+
+def _explicit(parsed: argparse.Namespace, options: OptManager) -> ExplicitOptions:
+    given = {name for name, value in vars(parsed).items() if value not in (None, False, [])}
+    names = {name for name, value in vars(parsed).items() if name in options and value is not None}
+    names |= {spec.partition("=")[0] for spec in parsed.setoptions}
+    names |= set(VERBOSITY) if given & {"verbose", "quiet", "options", "commands"} else set()
+    names |= set(FILTERS) if "filter_args" in given else set()
+    return ExplicitOptions(frozenset(names), tuple(parsed.setoptions))

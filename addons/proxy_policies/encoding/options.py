@@ -1,0 +1,42 @@
+"""What the user asks of encoding: how the options' texts are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.rules import Rule
+
+with lazy_imports():
+    from proxy_policies.encoding import codecs
+
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeRule:
+    """The codings for the flows of one rule; none turns encoding off for them."""
+
+    rule: Rule
+    codings: tuple[str, ...]
+
+
+def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
+    """Read content codings, best liked first, from several texts or one with commas; `off` is none.
+
+    Raises ValueError naming those that can be made.
+    """
+    names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
+    if names in ([], [OFF]):
+        return ()
+    for name in names:
+        if name not in codecs.CODECS:
+            raise ValueError(f"{name!r} is no coding we make; choose among {', '.join(codecs.CODECS)}, or {OFF} alone")
+    return tuple(dict.fromkeys(names))
+
+
+def read_rule(rule: Rule) -> EncodeRule:
+    """Read one of `encode_rules`; raises ValueError quoting it."""
+    try:
+        return EncodeRule(rule, parse_codings([rule.action]))
+    except ValueError as error:
+        raise ValueError(f"{rule.spec!r}: {error}") from error

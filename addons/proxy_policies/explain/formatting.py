@@ -1,0 +1,66 @@
+"""What the policies did with a flow, in plain words. Pure: notes in, text out."""
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from proxy_policies.trace import Note
+
+VERDICT_LIMIT = 160
+"""Characters: a verdict is one line in a table."""
+WIDTH = 76
+"""Characters a line has beside the list of flows."""
+NOTHING = "No policy has decided anything about this flow."
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def summary(notes: Sequence[Note]) -> str:
+    """Say in one short line what came of it: `cache: hit · encoding: zstd`; "" when nobody decided anything.
+
+    Where a policy decided more than once, its last word counts.
+    """
+    last = {note["policy"]: note["verdict"] for note in notes}
+    line = printable(" · ".join(f"{policy}: {word}" for policy, word in last.items()))
+    return line if len(line) <= VERDICT_LIMIT else line[: VERDICT_LIMIT - 1] + "…"
+
+
+def format_notes(notes: Sequence[Note]) -> list[str]:
+    """Say everything, one line for each decision, oldest first, the policies' names in a column."""
+    width = max((len(note["policy"]) for note in notes), default=0)
+    return [printable(f"{note['policy']:<{width}}  {_decision(note)}") for note in notes] or [NOTHING]
+
+
+def wrapped(notes: Sequence[Note]) -> str:
+    """Say everything, in lines short enough for mitmweb's narrow pane."""
+    indent = 2 + max((len(note["policy"]) for note in notes), default=0)
+    return "\n".join(
+        textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        for line in format_notes(notes)
+    )
+
+
+def _decision(note: Mapping[str, Any]) -> str:
+    because = f": {note['why']}" if note["why"] else ""
+    facts = [
+        f"{name.replace('_', ' ')} {_fact(value)}"
+        for name, value in note.items()
+        if name not in ("policy", "verdict", "why")
+    ]
+    return f"{note['verdict']}{because}{f' ({", ".join(facts)})' if facts else ''}"
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else str(value)
+
+
+def printable(text: str) -> str:
+    """Make control characters visible: what a peer sent must not write on a terminal."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

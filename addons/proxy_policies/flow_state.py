@@ -1,0 +1,131 @@
+"""What we know of a flow while it lives.
+
+Policies that must not import each other meet here: the cache leaves the
+encoded variants for encoding to find, hops leaves the fields as they were
+received for capture to record. Nothing of this is saved with the flow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mitmproxy import http
+from mitmproxy.flow import Flow
+
+from proxy_policies import trace
+from proxy_policies.body import Pipeline, Tap
+from proxy_policies.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class OriginHead:
+    """A response head as the origin sent it."""
+
+    status: int
+    reason: str
+    fields: Fields
+    http_version: str
+
+
+class Source(Protocol):
+    """A response body that is not in memory, read piece by piece as the client takes it."""
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; raises OSError when it cannot be read on."""
+
+    async def close(self) -> None:
+        """Let go of it, read to the end or not."""
+
+
+class EncodedBody(Protocol):
+    """One encoded form of a stored response."""
+
+    size: int
+
+    async def read(self) -> bytes:
+        """Return all of it."""
+
+    def source(self) -> Source:
+        """Give it piece by piece."""
+
+
+class Variants(Protocol):
+    """The encoded forms of one stored response, kept beside its identity form."""
+
+    async def find(self, coding: str) -> EncodedBody | None:
+        """Open an encoded form; None when it is not kept."""
+
+    def keep(self, coding: str) -> Tap | None:
+        """Return the tap that keeps what the encoder makes; None when it would not be worth it."""
+
+
+@dataclass(slots=True, eq=False)
+class FlowState:
+    """One request and its response, as our policies see them."""
+
+    received: Fields | None = None
+    """The request's fields as the client sent them."""
+    origin: OriginHead | None = None
+    """None when the answer did not come over an origin connection: a hit, map_local, another addon."""
+    request_body: Pipeline = field(default_factory=Pipeline)
+    response_body: Pipeline = field(default_factory=Pipeline)
+    hit: bool = False
+    """The cache answered."""
+    replayed: bool = False
+    """A capture answered: nothing of it is to be recorded again."""
+    needs_full_body: bool = False
+    """A policy needs the request's body whole before it can answer: it is not to be streamed."""
+    has_followers: bool = False
+    """Another exchange waits for this one's whole response: it is not to be streamed."""
+    wanted: Callable[[], bool] | None = None
+    """Says whether others wait for the response: the exchange goes on for them when its client has left."""
+    cache_transaction: object | None = None
+    """What the cache answers from, or stores into; the cache's own type."""
+    variants: Variants | None = None
+    client_left: bool = False
+    """The error is the client's: it closed, or took its request back."""
+    error_fields: Fields = field(default_factory=Fields)
+    """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
+    content: bytes | None = None
+    """The response's whole body before any script could edit it; None for one that is sent in pieces."""
+    source: Source | None = None
+    """Where the response's body comes from, when it is too large to be put into the response."""
+
+
+_ATTRIBUTE = "policy_exchange"
+"""Of the flow: what mitmproxy saves and copies of a flow are the attributes that it knows of."""
+
+
+def state_of(flow: Flow) -> FlowState:
+    """Return what we know of a flow; empty at first."""
+    attributes = vars(flow)
+    state: FlowState | None = attributes.get(_ATTRIBUTE)
+    if state is None:
+        state = attributes[_ATTRIBUTE] = FlowState()
+    return state
+
+
+class FlowStateAddon:
+    """First to see a head: notes it down before any policy touches it."""
+
+    name = "flow-state"
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Note the fields as the client sent them; a replayed flow starts anew."""
+        vars(flow)[_ATTRIBUTE] = FlowState(received=Fields(flow.request.headers.fields))
+        if flow.is_replay == "request":
+            trace.restart(flow)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Note the head as the origin sent it, if it was an origin."""
+        response = flow.response
+        if response is not None and is_from_origin(response):
+            head = OriginHead(
+                response.status_code, response.reason, Fields(response.headers.fields), response.http_version
+            )
+            state_of(flow).origin = head
+
+
+def is_from_origin(response: http.Response) -> bool:
+    """Tell an origin's response from one an addon made: while its head is read, it has neither body nor end."""
+    return response.raw_content is None and response.timestamp_end is None

@@ -1,0 +1,43 @@
+"""What a new connection has said so far, and whether mitmproxy's own options name it. Tried on mitmproxy 12.2."""
+
+from mitmproxy import ctx
+from mitmproxy.addons.next_layer import NeedsMoreData, NextLayer
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import layer
+
+from proxy_policies.inspection.hosts import Protocol, detect_http
+
+
+def is_dns(nextlayer: layer.NextLayer) -> bool:
+    """Return whether a datagram goes to a name server, which is mitmproxy's business."""
+    address = nextlayer.context.server.address
+    return nextlayer.context.client.transport_protocol == "udp" and address is not None and address[1] in (53, 5353)
+
+
+def is_decided_by_mitmproxy(nextlayer: layer.NextLayer) -> bool:
+    """Return whether ignore_hosts, allow_hosts or tcp_hosts name the connection. Raises NeedsMoreData."""
+    options, theirs = ctx.options, ctx.master.addons.get("nextlayer")
+    if not (options.ignore_hosts or options.allow_hosts or options.tcp_hosts) or theirs is None:
+        return False
+    to_server, to_client = nextlayer.data_client(), nextlayer.data_server()
+    if not to_server and not to_client:
+        raise NeedsMoreData
+    if theirs._ignore_connection(nextlayer.context, to_server, to_client) or options.allow_hosts:
+        return True
+    return bool(theirs._is_destination_in_hosts(nextlayer.context, theirs.tcp_hosts))
+
+
+def detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
+    """Return what has come over a new connection, and the SNI if it is TLS. Raises NeedsMoreData."""
+    data = nextlayer.data_client()
+    if nextlayer.data_server():
+        return Protocol.SERVER, None
+    if not data:
+        return Protocol.NOTHING, None
+    if hello := NextLayer._get_client_hello(nextlayer.context, data):
+        return Protocol.TLS, hello.sni
+    if starts_like_tls_record(data):
+        return Protocol.OTHER, None  # a record that is no ClientHello
+    if data[:1] == b"\x16" and len(data) < 3:
+        return Protocol.NOTHING, None
+    return detect_http(data), None

@@ -1,0 +1,72 @@
+"""Imports that wait until they are needed: what an option brings is imported once that option is set.
+
+    with later():
+        from proxy_policies.reverse_tunnel import home
+
+`home` is a module as any other, for type checkers, too; its code runs when something of it is first asked for. So
+import modules in the block: names are asked for at once. A module that is not there is missed at once; one that breaks
+is run again by whoever asks next, as an import would be.
+"""
+
+import contextlib
+import sys
+import threading  # noqa: F401 - LazyLoader imports it when it is used, which must not put it off
+from collections.abc import Iterator, Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from importlib.util import (  # type: ignore[attr-defined]
+    LazyLoader,
+    _LazyModule,
+)
+from types import ModuleType
+from typing import Any
+
+
+@contextlib.contextmanager
+def lazy_imports() -> Iterator[None]:
+    """Put off what is imported in the block, unless it is imported already."""
+    finder = _LazyFinder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _LazyFinder:
+    """Finds what the finders after it find, to be loaded later."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        others = (finder for finder in sys.meta_path if finder is not self)
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next(filter(None, found), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = LazyLoader(_RetryableLoader(spec.loader))
+        return spec
+
+
+class _RetryableLoader(Loader):
+    """Runs a module for LazyLoader, which would take one that broke half-way for loaded; then it is out of the way."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec, names = module.__spec__, vars(module)
+        assert spec is not None  # noqa: S101
+        before = dict(names)
+        try:
+            self._loader.exec_module(module)
+        except BaseException:
+            names.clear()
+            names.update(before)
+            spec.loader_state["is_loading"] = False
+            object.__setattr__(module, "__class__", _LazyModule)  # Python before 3.12.3 had taken it off by now
+            raise
+        spec.loader = module.__loader__ = self._loader

@@ -1,0 +1,48 @@
+"""Fits a file's entries to the options they name, each to its own type."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mitmproxy.optmanager import OptManager
+
+from proxy_policies.policy_file.document import Entry
+from proxy_policies.settings import Setting, coerce, is_secret
+from proxy_policies.unknown_options import nearest
+
+
+def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
+    """Return the options' values by name; raises ValueError for the first entry that does not fit.
+
+    `settings` are our own options, which are parsed here so that a refusal can name the line.
+    """
+    return {entry.name: _value(entry, options, settings) for entry in entries}
+
+
+def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
+    option = dict(options.items()).get(entry.name)
+    if option is None:
+        meant = nearest(entry.name, options.keys())
+        hint = f"; did you mean {meant}?" if meant else ""
+        raise ValueError(f"line {entry.line}, option {entry.name}: no such option{hint}")
+    try:
+        value = to_type(entry.value, option.typespec)
+        if option.choices and value not in option.choices:
+            raise ValueError(f"choose one of {', '.join(option.choices)}")
+        if entry.name in settings:
+            settings[entry.name].parse(value)
+    except ValueError as error:
+        raise entry.refusal(error, quoted=not is_secret(entry.name)) from error
+    return value
+
+
+def to_type(value: Any, typespec: Any) -> Any:
+    """Fit a YAML value to an option's type; raises ValueError saying what the type is."""
+    if value is None and typespec in (str | None, int | None):
+        return None
+    if typespec in (str, str | None, Sequence[str]):
+        return coerce(None, value, typespec == Sequence[str])
+    if typespec is bool and not isinstance(value, bool):
+        raise ValueError("write true or false")
+    if typespec in (int, int | None) and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError("write a whole number")
+    return value

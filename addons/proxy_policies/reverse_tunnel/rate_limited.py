@@ -1,0 +1,114 @@
+"""A stream that keeps to a rate: for those of this process, which no link paces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from proxy_policies.relay.frames import Bytes
+from proxy_policies.relay.transport_layer import TransportLayer
+from proxy_policies.relay.transports import Pace
+
+
+class RateLimitedTransport(TransportLayer):
+    """Between a framed connection and its protocol: after what came or went, both rest as `pace` says."""
+
+    def __init__(self, lower: asyncio.Transport, pace: Pace) -> None:
+        super().__init__()
+        self.lower = lower
+        self._pace = pace
+        self._protocol: Any = None
+        self._is_paused = False  # by the protocol
+        self._resting = 0  # reasons of ours not to read
+        self._full = 0  # reasons not to write
+
+    # Below: the protocol of the framed connection
+
+    def data_received(self, data: Bytes) -> None:
+        """Hand on what came, and read no more for a while."""
+        self._protocol.data_received(data)
+        if (rest := self._pace(len(data))) > 0:
+            self._resting += 1
+            self.lower.pause_reading()
+            asyncio.get_running_loop().call_later(rest, self._rested)
+
+    def _rested(self) -> None:
+        self._resting -= 1
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._resting and not self._is_paused:
+            self.lower.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Hand the end of file on."""
+        return bool(self._protocol.eof_received())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand the end on."""
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Let the protocol write no more, for one more reason."""
+        self._full += 1
+        if self._full == 1:
+            self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Let it write again when no reason is left."""
+        self._full -= 1
+        if not self._full:
+            self._protocol.resume_writing()
+
+    # Above: the transport of the protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Take the stream's protocol."""
+        self._protocol = protocol
+        self.lower.set_protocol(self)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the stream's protocol."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def write(self, data: Bytes) -> None:
+        """Write, and take no more for a while."""
+        self.lower.write(data)
+        if (rest := self._pace(len(data))) > 0:
+            self.pause_writing()
+            asyncio.get_running_loop().call_later(rest, self.resume_writing)
+
+    def can_write_eof(self) -> bool:
+        """Whether the connection below can."""
+        return bool(self.lower.can_write_eof())
+
+    def write_eof(self) -> None:
+        """End the stream in our direction."""
+        self.lower.write_eof()
+
+    def close(self) -> None:
+        """Close the connection below."""
+        self.lower.close()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return bool(self.lower.is_closing())
+
+    def is_reading(self) -> bool:
+        """Whether bytes are being received."""
+        return bool(self.lower.is_reading())
+
+    def pause_reading(self) -> None:
+        """Stop receiving."""
+        self._is_paused = True
+        self.lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Receive again, once rested."""
+        self._is_paused = False
+        self._read_on()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the connection below tells."""
+        return self.lower.get_extra_info(name, default)

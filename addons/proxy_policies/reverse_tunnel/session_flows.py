@@ -1,0 +1,90 @@
+"""Shows each visit as a TCP flow: a row in mitmweb, hooks for other addons, its bytes in the comment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from mitmproxy import addonmanager, connection, ctx, flow, tcp
+from mitmproxy.addons.dumper import Dumper
+from mitmproxy.hooks import Hook, UpdateHook
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
+
+from proxy_policies import trace
+from proxy_policies.relay.frames import Bytes
+from proxy_policies.reverse_tunnel.sessions import Session
+
+
+class Flows:
+    """Watches visits. `keep` says how many bytes of each to keep as the flow's messages."""
+
+    def __init__(self, keep: Callable[[], int]) -> None:
+        self._keep = keep
+        self._flows: dict[int, tcp.TCPFlow] = {}
+
+    async def opened(self, session: Session) -> None:
+        """Show the client."""
+        shown = self._flows[session.number] = _flow_of(session)
+        if left := self._keep():
+            session.tap = _Keeper(shown, left)
+        await _trigger(TcpStartHook(shown))
+
+    async def linked(self, session: Session) -> None:
+        """Show that the service answered."""
+        shown = self._flows[session.number]
+        shown.server_conn.timestamp_tcp_setup = time.time()
+        shown.server_conn.state = connection.ConnectionState.OPEN
+
+    async def closed(self, session: Session) -> None:
+        """Show what went through, and how it ended."""
+        shown = self._flows.pop(session.number)
+        shown.client_conn.timestamp_end = shown.server_conn.timestamp_end = time.time()
+        shown.client_conn.state = shown.server_conn.state = connection.ConnectionState.CLOSED
+        shown.live = False
+        seconds = round(time.time() - session.started, 3)
+        verdict = "cut off" if session.counts.error else "ended"
+        facts = {"up": session.counts.up, "down": session.counts.down, "seconds": seconds}
+        trace.note(shown, "reverse_tunnel", verdict, session.counts.error, **facts)
+        shown.comment = shown.comment or f"{session.target}: {session.account()}"
+        if session.counts.error:
+            shown.error = flow.Error(session.counts.error)
+        await (_trigger_but_dumper(TcpErrorHook(shown)) if shown.error else _trigger(TcpEndHook(shown)))
+
+
+class _Keeper:
+    """Keeps the beginning of a stream as a flow's messages."""
+
+    def __init__(self, shown: tcp.TCPFlow, left: int) -> None:
+        self._shown, self._left = shown, left
+
+    def __call__(self, from_client: bool, data: Bytes) -> None:
+        if self._left > 0:
+            content = bytes(data[: self._left])
+            self._left -= len(content)
+            self._shown.messages.append(tcp.TCPMessage(from_client, content))
+
+
+def _flow_of(session: Session) -> tcp.TCPFlow:
+    client = connection.Client(
+        peername=session.client or ("", 0),
+        sockname=session.client_listener or ("", 0),
+        timestamp_start=session.started,
+        state=connection.ConnectionState.OPEN,
+    )
+    server = connection.Server(address=(session.target, session.client_listener[1] if session.client_listener else 0))
+    server.timestamp_start = session.started
+    return tcp.TCPFlow(client, server, live=True)
+
+
+async def _trigger(hook: Hook) -> None:
+    await ctx.master.addons.handle_lifecycle(hook)
+
+
+async def _trigger_but_dumper(hook: TcpErrorHook) -> None:
+    """Ask everybody but mitmdump's printer, which would say again, without time, what home's log line says."""
+    addons = ctx.master.addons
+    for addon in addons.chain:
+        if not isinstance(addon, Dumper):
+            with addonmanager.safecall():
+                await addons.invoke_addon(addon, hook)
+    await addons.trigger_event(UpdateHook([hook.flow]))

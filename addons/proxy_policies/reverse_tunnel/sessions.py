@@ -1,0 +1,114 @@
+"""The sessions that live: one visit for each client, for `tunnel.status`, `tunnel.close` and whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy_policies.relay.link import ByteCounts
+from proxy_policies.relay.transports import Tap
+from proxy_policies.reverse_tunnel.limits import Limits, SessionLimiter
+from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.services import show_address
+
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class Session:
+    """One client's use of one service. `close` ends it; times in seconds since the epoch."""
+
+    service: str
+    work: str
+    client: Address | None
+    client_listener: Address | None
+    close: Callable[[], object]
+    number: int = field(default_factory=lambda: next(_numbers))
+    started: float = field(default_factory=time.time)
+    counts: ByteCounts = field(default_factory=ByteCounts)
+    tap: Tap | None = None  # shown the bytes, if somebody keeps them
+
+    @property
+    def target(self) -> str:
+        """The service as the client asked for it."""
+        return f"{self.service}@{self.work}" if self.work else self.service
+
+    @property
+    def source(self) -> str:
+        """The client, for people."""
+        return show_address(self.client) if self.client else "this proxy"
+
+    def account(self) -> str:
+        """Return what went through: bytes from the client and to it, and for how long."""
+        return self.counts.account(time.time() - self.started)
+
+
+class SessionObserver(Protocol):
+    """Somebody who wants to know of visits."""
+
+    async def opened(self, session: Session) -> None:
+        """Learn that a client has come."""
+
+    async def linked(self, session: Session) -> None:
+        """Learn that its service answered."""
+
+    async def closed(self, session: Session) -> None:
+        """Learn that it is over; `session.counts.error` says why, if it was cut off or refused."""
+
+
+class NullObserver:
+    """Watches nothing."""
+
+    async def opened(self, session: Session) -> None:
+        """Look away."""
+
+    linked = closed = opened
+
+
+class SessionTable:
+    """All visits that live now, within their limits."""
+
+    def __init__(self) -> None:
+        self._sessions = SessionLimiter()
+        self._live: dict[int, Session] = {}
+
+    def limit(self, limits: Limits) -> None:
+        """Apply other limits, to visits that begin from now on."""
+        self._sessions.limits = limits
+
+    @property
+    def rate(self) -> int:
+        """Bytes a second for each; 0 is no limit."""
+        return self._sessions.limits.rate
+
+    def enter(self, session: Session) -> None:
+        """Begin a visit. Raises Refusal over a limit."""
+        self._sessions.enter(session.service, session.client[0] if session.client else "")
+        self._live[session.number] = session
+
+    def leave(self, session: Session) -> None:
+        """End a visit; again is once."""
+        if self._live.pop(session.number, None) is not None:
+            self._sessions.leave(session.service, session.client[0] if session.client else "")
+
+    def __iter__(self) -> Iterator[Session]:
+        """Go through them, oldest first."""
+        return iter(list(self._live.values()))
+
+    def close(self, which: str) -> int:
+        """End those of this number, service, `service@work` or work; `all` ends all. Returns how many."""
+        chosen = [v for v in self if which in ("all", str(v.number), v.service, v.target, v.work)]
+        for session in chosen:
+            session.close()
+        return len(chosen)
+
+
+def cancel_current() -> Callable[[], object]:
+    """Return what ends the current task."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101
+    return task.cancel

@@ -1,0 +1,22 @@
+"""What `tunnel.status` says."""
+
+from __future__ import annotations
+
+import time
+
+from proxy_policies.reverse_tunnel.connected import describe
+from proxy_policies.reverse_tunnel.home import Home
+
+
+def status(home: Home) -> str:
+    """Describe works and sessions, a line for each."""
+    now = time.time()
+    works = [
+        f"work {work.name}: {describe(work)}; {len(work.spares)} spare, connected {now - work.since:.0f} s"
+        for work in home.works
+    ]
+    sessions = [
+        f"session {session.number}: {session.source} to {session.target}, {session.account()}"
+        for session in home.sessions
+    ]
+    return "\n".join([*(works or ["no work connected"]), *(sessions or ["no sessions"])])

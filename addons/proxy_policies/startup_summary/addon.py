@@ -1,0 +1,26 @@
+"""The greeting policy: says once, in the log, what is on."""
+
+import logging
+from pathlib import Path
+
+from mitmproxy import ctx
+
+from proxy_policies.settings import start_errors
+from proxy_policies.startup_summary.formatting import summary_lines
+
+logger = logging.getLogger(__name__)
+
+
+class StartupSummary:
+    """Last in the chain, so that every policy's options are known."""
+
+    name = "startup-summary"
+
+    def running(self) -> None:
+        """Greet, unless mitmproxy is about to end for an error."""
+        if start_errors():
+            return
+        options = {name: getattr(ctx.options, name) for name in ctx.options.keys()}  # noqa: SIM118 - no Mapping
+        certificate = Path(ctx.options.confdir).expanduser() / "mitmproxy-ca-cert.pem"
+        for line in summary_lines(options, str(certificate)):
+            logger.info(line)

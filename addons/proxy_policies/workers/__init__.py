@@ -1,0 +1,1 @@
+"""Several processes on one port: the supervisor, and what each of them knows of itself."""
