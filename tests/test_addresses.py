@@ -25,7 +25,7 @@ def test_is_in(address: str, expected: bool) -> None:
 
 @pytest.mark.parametrize("text", ["", "10.0.0.0/33", "example.test", "10.0.0", "10.0.0.0/8,10.1.0.0/16"])
 def test_what_is_no_network(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no network; write such as 10\.0\.0\.0/8"):
+    with pytest.raises(ValueError, match=r"is not a valid network; write such as 10\.0\.0\.0/8"):
         parse_networks([text])
 
 

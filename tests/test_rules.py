@@ -29,15 +29,15 @@ def test_a_rule_has_a_filter_and_an_action(spec: str, filter_text: str, action: 
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("", "'' is no rule; write /flow-filter/action, for example //action"),
-        ("off", "'off' is no rule; write /flow-filter/action, for example //off"),
-        ("1~q1off", "'1~q1off' is no rule"),
-        (" //off", "' //off' is no rule"),
+        ("", "'' is not a valid rule; write /flow-filter/action, for example //action"),
+        ("off", "'off' is not a valid rule; write /flow-filter/action, for example //off"),
+        ("1~q1off", "'1~q1off' is not a valid rule"),
+        (" //off", "' //off' is not a valid rule"),
         ("/off", "'/off' lacks its second '/'; write /flow-filter/action"),
         ("|~q|", r"'\|~q\|' lacks its action; write \|flow-filter\|action"),
         ("//", "'//' lacks its action"),
-        ("/~nothing/off", "'~nothing' is no flow filter; see https://"),
-        ("/~u [/off", r"'~u \[' is no flow filter"),
+        ("/~nothing/off", "'~nothing' is not a valid flow filter; see https://"),
+        ("/~u [/off", r"'~u \[' is not a valid flow filter"),
         ("/~b secret/off", "'/~b secret/off' would never act: rules are for heads, which come before what ~b looks at"),
         ("/~q & !(~u a | ~bq x)/off", r".* before what ~bq looks at"),
         ("/~bs x/off", ".* before what ~bs looks at"),
@@ -52,7 +52,7 @@ def test_what_is_no_rule_is_quoted(spec: str, complaint: str) -> None:
 @pytest.mark.parametrize("text", ["!" * 1000 + "a", "(!" * 300 + "a" + ")" * 300, "(a | b & " * 300 + "a" + ")" * 300])
 def test_a_filter_nested_too_deep_is_refused(text: str) -> None:
     """Parsing it may go well, depending on pyparsing; matching would not."""
-    with pytest.raises(ValueError, match="is no flow filter"):
+    with pytest.raises(ValueError, match="is not a valid flow filter"):
         parse_filter(text)
 
 

@@ -41,7 +41,9 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
         try:
             networks.append(ip_network(text.strip(), strict=False))
         except ValueError as error:
-            raise ValueError(f"{text!r} is no network; write such as 10.0.0.0/8, 192.0.2.7 or fd00::/8") from error
+            raise ValueError(
+                f"{text!r} is not a valid network; write such as 10.0.0.0/8, 192.0.2.7 or fd00::/8"
+            ) from error
     return tuple(networks)
 
 

@@ -45,7 +45,7 @@ def parse_rule(spec: str) -> Rule:
     """Read one rule; raises ValueError with what is wrong and what would be right."""
     separator = spec[:1]
     if not separator or separator.isalnum() or separator.isspace():
-        raise ValueError(f"{spec!r} is no rule; write /flow-filter/action, for example //{spec or 'action'}")
+        raise ValueError(f"{spec!r} is not a valid rule; write /flow-filter/action, for example //{spec or 'action'}")
     filter_text, found, action = spec[1:].partition(separator)
     if not found:
         raise ValueError(f"{spec!r} lacks its second {separator!r}; write {separator}flow-filter{separator}action")
@@ -65,10 +65,10 @@ def parse_filter(text: str) -> flowfilter.TFilter:
         matching = flowfilter.parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{text!r} is no flow filter; see https://docs.mitmproxy.org/stable/concepts/filters/"
+            f"{text!r} is not a valid flow filter; see https://docs.mitmproxy.org/stable/concepts/filters/"
         ) from error
     if len(list(levels(matching))) > DEEPEST:
-        raise ValueError(f"{reprlib.repr(text)} is no flow filter to be used: it is nested more than {DEEPEST} deep")
+        raise ValueError(f"{reprlib.repr(text)} is not a valid flow filter: it is nested more than {DEEPEST} deep")
     return matching
 
 

@@ -113,6 +113,6 @@ _TLS_REASONS = {
 def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         clock = "; is the clock right?" if "valid" in error.verify_message or "expired" in error.verify_message else ""
-        return f"its certificate is no good: {error.verify_message}{clock}"
+        return f"its certificate is invalid: {error.verify_message}{clock}"
     name: str = getattr(error, "reason", None) or ""
     return _TLS_REASONS.get(name) or f"TLS failed: {name.replace('_', ' ').lower() or type(error).__name__}"

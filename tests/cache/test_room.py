@@ -218,7 +218,7 @@ async def test_a_store_that_fails_is_a_miss_and_left_alone_for_a_while(caplog: p
     for _ in range(5):
         assert not await store.lookup("http://example.test/")
     assert broken.asked == 1
-    assert caplog.text.count("everything is a miss") == 1
+    assert caplog.text.count("treating every request as a miss") == 1
     assert await store.purge(parse_selector("*"), NOW + 1) == 0
     broken.fails = False
     now[0] = RETRY_AFTER

@@ -226,7 +226,7 @@ def test_redis_is_shared_and_may_go_away(mitmdump: Start, origin: Origins, curl:
     for _ in range(3):
         result = curl("-x", proxies[1].url, f"{server.url}/")
         assert (result.status, result.body, "hit" in status(result)) == (200, b"one", False)
-    assert proxies[1].log().count("everything is a miss") == 1
+    assert proxies[1].log().count("treating every request as a miss") == 1
     with redis_server(tmp_path, port):
         wait_until(lambda: "hit" in status(curl("-x", proxies[1].url, f"{server.url}/")), 15)
     assert "Traceback" not in proxies[0].log() + proxies[1].log()

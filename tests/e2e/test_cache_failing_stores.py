@@ -92,7 +92,7 @@ def test_a_wrong_password_is_said_and_never_printed(
         proxy = mitmdump("--set", f"cache=redis://me:s3cret-word@127.0.0.1:{port}/0")
         asking = Asking(proxy, origin(), curl)
         assert not asking.is_kept("/")
-        proxy.wait_log("everything is a miss")
+        proxy.wait_log("treating every request as a miss")
     proxy.stop()
     assert "s3cret-word" not in proxy.log()
     assert f"cache in redis://127.0.0.1:{port}/0" in proxy.log()
@@ -130,7 +130,7 @@ def test_redis_that_is_lost_and_found(mitmdump: Start, origin: Origins, curl: An
     with redis_server(tmp_path, port):
         asking.heals()
     log = asking.proxy.log()
-    assert (log.count("everything is a miss"), log.count("is back")) == (1, 1)
+    assert (log.count("treating every request as a miss"), log.count("is back")) == (1, 1)
 
 
 def damage_nothing_but_text(folder: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_replay_neither_dials_nor_asks_for_names(origin: Callable[..., Origin]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment())
     assert done.returncode == 1, done.stderr
     assert done.stdout.count("not recorded; nearest is entry 1") == 4
-    assert "recorded once, and asked for once more" in done.stdout
+    assert "recorded once, but requested again" in done.stdout
     proxy_port = done.stdout.splitlines()[0].rpartition(":")[2]
     trace = (tmp_path / "trace").read_text()
     assert set(CONNECT.findall(trace)) == {proxy_port}

@@ -102,7 +102,7 @@ REFUSED = {
     "no capture": (("replay", "no.har", "--", "true"), "no.har: No such file or directory"),
     "foreign": (("record", "--append", "old.har", "--", "true"), "nothing is added to it"),
     "bad option": (("record", "new.har", "--redact", "x", "--", "true"), "is not a valid redaction"),
-    "bad filter": (("record", "new.har", "--filter", "~", "--", "true"), "is no flow filter"),
+    "bad filter": (("record", "new.har", "--filter", "~", "--", "true"), "is not a valid flow filter"),
 }
 
 

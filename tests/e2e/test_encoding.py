@@ -195,12 +195,15 @@ def test_off(mitmdump: Callable[..., Mitmdump], server: Origin, curl: Any) -> No
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ("encode=brotli", "option encode='brotli': 'brotli' is no coding we make; choose among zstd, br, gzip"),
+        ("encode=brotli", "option encode='brotli': 'brotli' is not a supported coding; choose among zstd, br, gzip"),
         ("encode_min_size=lots", "option encode_min_size='lots': write a size such as"),
-        ("encode_types=text", "option encode_types='text': 'text' is no media type; write globs such as text/*"),
-        ("encode_rules=off", "option encode_rules='off': 'off' is no rule; write /flow-filter/action"),
-        ("encode_rules=//fast", "option encode_rules='//fast': '//fast': 'fast' is no coding we make"),
-        ("encode_rules=/~x/off", "option encode_rules='/~x/off': '~x' is no flow filter"),
+        (
+            "encode_types=text",
+            "option encode_types='text': 'text' is not a valid media type; write globs such as text/*",
+        ),
+        ("encode_rules=off", "option encode_rules='off': 'off' is not a valid rule; write /flow-filter/action"),
+        ("encode_rules=//fast", "option encode_rules='//fast': '//fast': 'fast' is not a supported coding"),
+        ("encode_rules=/~x/off", "option encode_rules='/~x/off': '~x' is not a valid flow filter"),
     ],
 )
 def test_a_wrong_value_ends_the_start_with_one_line(

@@ -332,7 +332,7 @@ async def test_no_room_for_a_connection(mitmdump: Start) -> None:
         before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (next_descriptor(proxy.pid), before[1]))
         _, waiting = await asyncio.open_connection("127.0.0.1", proxy.port)
-        await asyncio.to_thread(proxy.wait_log, "no new connection can be taken in: Too many open files")
+        await asyncio.to_thread(proxy.wait_log, "cannot accept connections: Too many open files")
         resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
         await exchange(proxy.port, port)
         waiting.close()

@@ -50,10 +50,10 @@ def test_rules_act_on_streamed_bodies_too(mitmdump: Start, origin: Callable[...,
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("X-Foo", "option header_rules='X-Foo': 'X-Foo' is no rule; write /flow-filter/action"),
-        ("//X Foo/y", "'//X Foo/y': 'X Foo' is no field name; write /flow-filter/[+|-]name[/value]"),
+        ("X-Foo", "option header_rules='X-Foo': 'X-Foo' is not a valid rule; write /flow-filter/action"),
+        ("//X Foo/y", "'//X Foo/y': 'X Foo' is not a valid field name; write /flow-filter/[+|-]name[/value]"),
         ("//X/a\nb", "a value must not hold CR, LF or NUL"),
-        ("/~bogus/X/y", "'~bogus' is no flow filter"),
+        ("/~bogus/X/y", "'~bogus' is not a valid flow filter"),
     ],
 )
 def test_a_wrong_rule_ends_the_start_with_one_line(mitmdump: Start, spec: str, complaint: str) -> None:

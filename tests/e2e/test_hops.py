@@ -173,7 +173,10 @@ def test_max_forwards(mitmdump: Start, server: Origin) -> None:
             "forwarded_headers=yes",
             "option forwarded_headers='yes': choose one of auto, off, forwarded, x-forwarded",
         ),
-        ("forwarded_trust=home", "option forwarded_trust='home': 'home' is no network; write such as 10.0.0.0/8"),
+        (
+            "forwarded_trust=home",
+            "option forwarded_trust='home': 'home' is not a valid network; write such as 10.0.0.0/8",
+        ),
     ],
 )
 def test_a_wrong_value_ends_the_start_with_one_line(mitmdump: Start, option: str, complaint: str) -> None:

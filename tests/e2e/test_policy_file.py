@@ -158,7 +158,7 @@ def test_a_file_that_is_replaced_goes_and_comes_back(house: House) -> None:
     house.proxy.wait_log("changed; set: probe_size")
     assert house.options()["parsed"] == 4096
     house.file.unlink()
-    house.proxy.wait_log("No such file or directory; what it said stays in force until it is back")
+    house.proxy.wait_log("No such file or directory; keeping the previous options until the file is readable again")
     assert house.options()["parsed"] == 4096
     assert "back; nothing to do" in house.change("probe_size: 4k\n")
     assert house.proxy.log().count("policy_file") == 3

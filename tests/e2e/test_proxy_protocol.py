@@ -68,7 +68,7 @@ def test_without_the_word_there_is_no_connection(mitmdump: Start, origin: StartO
     server = origin()
     proxy = mitmdump(*BALANCER, mode=f"reverse:{server.url}")
     assert ask(proxy, start) == b""
-    proxy.wait_log(r"127\.0\.0\.1:\d+ is turned away: ")
+    proxy.wait_log(r"127\.0\.0\.1:\d+ rejected: ")
     assert not server.requests
 
 

@@ -31,6 +31,6 @@ def test_include(globs: tuple[str, ...], content_type: str | None, included: boo
 
 @pytest.mark.parametrize("glob", ["text", "", "text/html;charset=x", "text/html, text/css", "!", "a/b/c", "text /html"])
 def test_what_is_no_media_type_is_quoted(glob: str) -> None:
-    with pytest.raises(ValueError, match=r"is no media type; write globs such as text/\*") as error:
+    with pytest.raises(ValueError, match=r"is not a valid media type; write globs such as text/\*") as error:
         parse_types(["text/*", glob])
     assert repr(glob) in str(error.value)

@@ -63,7 +63,7 @@ def test_unusable_certificates(tmp_path: Path) -> None:
 
 def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "LIFE", datetime.timedelta(seconds=-1))
-    with pytest.raises(ValueError, match="no good"):
+    with pytest.raises(ValueError, match="invalid or expired"):
         identity.load("work", str(certificates.make("work", "office", tmp_path / "work")), "")
 
 

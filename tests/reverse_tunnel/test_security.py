@@ -315,7 +315,7 @@ async def trouble(tunnel: Tunnel, credentials: Any, name: str = "office", **conf
 async def test_certificates_of_another_authority(tunnel: Tunnel, folders: dict[str, Path], tmp_path: Path) -> None:
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     foreign = certificates.make("work", "office", tmp_path / "office")
-    assert "its certificate is no good" in await trouble(tunnel, load("work", foreign))
+    assert "its certificate is invalid" in await trouble(tunnel, load("work", foreign))
     (foreign / "ca.pem").write_bytes((folders["office"] / "ca.pem").read_bytes())
     assert "does home accept this identity?" in await trouble(tunnel, load("work", foreign))
 

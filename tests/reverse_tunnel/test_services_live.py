@@ -59,7 +59,7 @@ async def test_many_services_and_many_works(tunnel: Tunnel) -> None:
 
 async def test_errors_are_told_apart(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
     await tunnel.start_home()
-    assert str(await refusal(tunnel, "wiki")) == "no work connected: nobody offers wiki"
+    assert str(await refusal(tunnel, "wiki")) == "no work connected: none offers wiki"
     assert str(await refusal(tunnel, "wiki", "office")) == "no work connected: no work office is connected"
     closed = free_port()
     await tunnel.start_work(services={"wiki": ("127.0.0.1", closed)})

@@ -74,7 +74,7 @@ class FailSafeStore:
         self._clock = clock
         self._away_until = 0.0
         self._missed: list[tuple[Selector, float, bool]] = []
-        self._reading = Failures(f"{name} fails", "everything is a miss", clock)
+        self._reading = Failures(f"{name} is unavailable", "treating every request as a miss", clock)
         self._writing = Failures(f"{name} takes nothing", "nothing is stored", clock)
         store.on_write = self._written
 

@@ -57,7 +57,7 @@ def _parse_action(name: str, equals: str, value: str) -> Change:
     if name not in _VALUED:
         nearest = difflib.get_close_matches(name, [*_SWITCHES, *_VALUED, "status"], 1)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"write {_FORMS}"
-        raise ValueError(f"{name!r} is no action of a cache rule; {hint}")
+        raise ValueError(f"{name!r} is not a cache rule action; {hint}")
     if not value:
         raise ValueError(f"{action!r}: write {name}=…")
     try:

@@ -30,7 +30,9 @@ def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
         return ()
     for name in names:
         if name not in codecs.CODECS:
-            raise ValueError(f"{name!r} is no coding we make; choose among {', '.join(codecs.CODECS)}, or {OFF} alone")
+            raise ValueError(
+                f"{name!r} is not a supported coding; choose among {', '.join(codecs.CODECS)}, or {OFF} alone"
+            )
     return tuple(dict.fromkeys(names))
 
 

@@ -54,7 +54,9 @@ def parse_types(globs: Sequence[str]) -> MediaTypeGlobs:
     """Read globs over media types; raises ValueError quoting one that is none."""
     for glob in globs:
         if not _GLOB.fullmatch(glob.strip()):
-            raise ValueError(f"{glob!r} is no media type; write globs such as text/*, application/json or !text/css")
+            raise ValueError(
+                f"{glob!r} is not a valid media type; write globs such as text/*, application/json or !text/css"
+            )
     cleaned = [glob.strip().lower() for glob in globs]
     return MediaTypeGlobs(_any(g for g in cleaned if g[0] != "!"), _any(g[1:] for g in cleaned if g[0] == "!"))
 

@@ -252,7 +252,7 @@ class Door:
         """Wait for others to end, where there is no room for one more."""
         if error.errno not in EXHAUSTED:
             raise error
-        logger.error(f"no new connection can be taken in: {error.strerror}")
+        logger.error(f"cannot accept connections: {error.strerror}; retrying in {PAUSE:g} s")
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening.fileno())
         loop.call_later(PAUSE, self._resume, listening)

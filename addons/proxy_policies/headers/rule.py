@@ -56,7 +56,7 @@ def read_rule(rule: Rule) -> HeaderRule:
 
 def _problem(operation: Operation, name: str, value: str | None, on_requests: bool) -> str:
     if not TOKEN.fullmatch(name):
-        return f"{name!r} is no field name; write /flow-filter/[+|-]name[/value]"
+        return f"{name!r} is not a valid field name; write /flow-filter/[+|-]name[/value]"
     if name.lower() in FRAMING:
         return f"{name} is for the proxy to set"
     if operation is Operation.REMOVE:

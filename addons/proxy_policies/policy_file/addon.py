@@ -142,7 +142,9 @@ class PolicyFile:
         if not self._watch.is_stable_change(state):
             return
         if isinstance(state, watch.Unreadable):
-            logger.warning(f"policy_file {path}: {state.reason}; what it said stays in force until it is back")
+            logger.warning(
+                f"policy_file {path}: {state.reason}; keeping the previous options until the file is readable again"
+            )
             return
         try:
             planned = self._apply(await asyncio.to_thread(document.read, state))

@@ -53,7 +53,7 @@ class ProxyProtocol:
                 told = await _read(handler.transports[client].reader)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
-            logger.warning(f"{format_target(*client.peername[:2])} is turned away: {why}")
+            logger.warning(f"{format_target(*client.peername[:2])} rejected: {why}")
             client.error = why
         else:
             client.peername = told or client.peername

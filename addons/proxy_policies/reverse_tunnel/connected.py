@@ -227,7 +227,7 @@ class WorkRegistry:
                 raise Refusal(Reason.NO_WORK, f"no work {name} is connected")
             return [self._by_name[name]]
         if not self._by_name:
-            raise Refusal(Reason.NO_WORK, f"nobody offers {service}")
+            raise Refusal(Reason.NO_WORK, f"none offers {service}")
         if found := [work for work in self if service in work.session.services]:
             return found
         raise Refusal(Reason.UNKNOWN, f"no work offers {service}")

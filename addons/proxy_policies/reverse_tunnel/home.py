@@ -131,7 +131,7 @@ class Home:
     def _review(self, allowance: Allowance) -> None:
         for work in self.works:
             work.session.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
-        self.works.dismiss(Refuse(Reason.NOT_ALLOWED, "home no longer lets this work in"), allowance)
+        self.works.dismiss(Refuse(Reason.NOT_ALLOWED, "rejected by home_allow"), allowance)
 
     async def _maintain(self) -> None:
         while True:
@@ -158,8 +158,8 @@ class Home:
             kind = refusal.reason, network_of(address[0])
             self._warn(kind, f"home: refused {address[0]}: {refusal}")
         except Exception as error:  # whatever a stranger brings about
-            why = "said nothing in time" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
-            self._warn("stranger", f"home: closed on a stranger from {address[0]}: {why}")
+            why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
+            self._warn("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
             del self._strangers[number]

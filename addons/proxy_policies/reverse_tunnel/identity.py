@@ -157,7 +157,7 @@ def _with_certificates(kind: str, folder: Path) -> Credentials:
         raise ValueError(f"cannot use the certificate in {folder}: {error}; {hint}") from None
     name = certificates.name_of(certificate)
     if not is_name(name) or certificate.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
-        raise ValueError(f"the certificate of {name} in {folder} is no good (any more); {hint}")
+        raise ValueError(f"the certificate of {name} in {folder} is invalid or expired; {hint}")
     if kind not in certificates.kinds_of(certificate):
         raise ValueError(f"the certificate of {name} in {folder} is not for a {kind}; {hint}")
     return Credentials(Mode.CERTIFICATES, context, name, ends=certificate.not_valid_after_utc)

@@ -59,7 +59,7 @@ def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
         raise ValueError(f"{text!r} has no port; write HOST:PORT")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
     if (colon and not host) or any(letter.isspace() or letter in "/@[]=," for letter in host):
-        raise ValueError(f"{text!r} has no good host; write HOST:PORT")
+        raise ValueError(f"{text!r} has no valid host; write HOST:PORT")
     if ":" in host:
         _check_ipv6(host)
     else:
@@ -116,7 +116,7 @@ def parse_home(text: str) -> HomeAt | None:
 def parse_name(text: str) -> str:
     """Read the name of a home, a work or a service."""
     if not is_name(text):
-        raise ValueError(f"{text!r} is no name; use lower-case letters, digits and hyphens")
+        raise ValueError(f"{text!r} is not a valid name; use lower-case letters, digits and hyphens")
     return text
 
 

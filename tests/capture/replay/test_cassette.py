@@ -111,7 +111,7 @@ def test_used_up_says_so() -> None:
     cassette.match(parts("/a"))
     miss = cassette.match(parts("/a"))
     assert isinstance(miss, Miss)
-    assert "recorded once, and asked for once more" in miss.explain()
+    assert "recorded once, but requested again" in miss.explain()
 
 
 def test_an_empty_capture_says_so() -> None:

@@ -103,7 +103,7 @@ class Replay:
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse every connection, before the name is even looked up."""
         if self._is_offline:
-            data.server.error = "a replay leaves no connection out"
+            data.server.error = "connections are blocked during replay"
 
     @only_if("_session")
     def requestheaders(self, flow: http.HTTPFlow) -> None:

@@ -36,7 +36,7 @@ class Miss:
         """Return why there is no answer, naming the nearest recording and what differs from it."""
         if self.recorded:
             times = "once" if self.recorded == 1 else f"{self.recorded} times"
-            return f"recorded {times}, and asked for once more (--mode loop plays again)"
+            return f"recorded {times}, but requested again (--mode loop repeats recordings)"
         if self.nearest is None:
             return "the capture is empty"
         lines = "; ".join(str(difference) for difference in self.differences)
