@@ -1,0 +1,98 @@
+"""The tables of the pages that are made from the code: options, patches. See scripts/tables."""
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+README, ADDONS = ROOT / "README.md", ROOT / "addons" / "README.md"
+SHOWN = 3
+"""Members of a list's default that are shown."""
+
+
+def policies() -> list[Any]:
+    """Load policy.py as mitmproxy does and give its addons."""
+    addons = ROOT / "addons"
+    sys.path.insert(0, str(addons))
+    spec = importlib.util.spec_from_file_location("policy", addons / "policy.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(addons / "policy.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    loaded: list[Any] = module.addons
+    return loaded
+
+
+def options(addons: Iterable[Any]) -> str:
+    """Return one row for each option, in the order of the chain, an option of two policies once."""
+    from proxy_policies.settings import settings_of
+
+    settings = {setting.name: setting for addon in addons for setting in settings_of(addon)}
+    return rows(("option", "default", ""), ([f"`{name}`", default(it), cell(it.help)] for name, it in settings.items()))
+
+
+def patches() -> str:
+    """Return one row for each place of mitmproxy that a patch changes, in the order in which they are applied."""
+    from proxy_policies.patches.addon import PATCHES
+
+    found = ([f"`{it.place}`", cell(it.why), it.versions, it.issue or "not reported"] for it in PATCHES)
+    return rows(("what is patched", "what goes wrong without", "seen on", "upstream"), found)
+
+
+def rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body)) + "\n"
+
+
+def default(setting: Any) -> str:
+    """Show a default as one would write it."""
+    if not setting.is_list:
+        return f"`{cell(setting.default)}`" if setting.default else ""
+    more = len(setting.default) - SHOWN
+    shown = ", ".join(f"`{cell(value)}`" for value in setting.default[:SHOWN])
+    return (shown + (f" and {more} more" if more > 0 else "")) or "none (list)"
+
+
+def cell(text: str) -> str:
+    """Make a text fit for a table's cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def with_table(page: str, name: str, made: str) -> str:
+    """Return a page with a table between its marks; raises ValueError when there are none."""
+    opening, closing = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, begin, rest = page.partition(opening)
+    _, end, after = rest.partition(closing)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {opening.strip()} or {closing}")
+    return f"{before}{begin}\n{made}\n{end}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print, check or write; return the exit code."""
+    tables = [(README, "options", options(policies())), (ADDONS, "patches", patches())]
+    if not arguments:
+        print("\n".join(made for _, _, made in tables), end="")
+        return 0
+    if arguments not in (["--check"], ["--write"]):
+        print("scripts/tables takes --check or --write, and nothing else", file=sys.stderr)
+        return 1
+    stale = [(page, text) for page, name, made in tables if (text := _renewed(page, name, made)) is not None]
+    for page, text in stale:
+        if arguments == ["--write"]:
+            page.write_text(text, "utf-8")
+        else:
+            print(f"{page.relative_to(ROOT)} is not what the code says; scripts/tables --write", file=sys.stderr)
+    return int(bool(stale) and arguments == ["--check"])
+
+
+def _renewed(page: Path, name: str, made: str) -> str | None:
+    before = page.read_text("utf-8")
+    after = with_table(before, name, made)
+    return None if after == before else after
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

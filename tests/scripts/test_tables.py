@@ -1,0 +1,38 @@
+"""scripts/tables: the tables of options and of patches are the code's."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "tables"
+
+
+def tables(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(SCRIPT), *arguments], capture_output=True, text=True, timeout=100)
+
+
+def test_every_option_has_its_row() -> None:
+    table = tables().stdout.partition("\n\n")[0]
+    for name in ("policy_file", "via_name", "header_rules", "encode", "cache_size", "connect_timeout"):
+        assert table.count(f"\n| `{name}` |") == 1, name
+    assert "| `encode` | `zstd`, `br`, `gzip` |" in table
+    assert all(row.replace(r"\|", "").count("|") == 4 for row in table.splitlines())
+
+
+def test_every_patch_has_its_row() -> None:
+    table = tables().stdout.partition("\n\n")[2]
+    assert "| `HttpStream.state_wait_for_response_headers` |" in table
+    assert "mitmproxy#2229" in table
+    assert all(row.count("|") == 5 for row in table.splitlines())
+
+
+def test_the_pages_have_those_tables() -> None:
+    checked = tables("--check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("argument", ["--chek", "README.md"])
+def test_it_says_what_it_can_do(argument: str) -> None:
+    asked = tables(argument)
+    assert (asked.returncode, asked.stderr) == (1, "scripts/tables takes --check or --write, and nothing else\n")
