@@ -59,7 +59,8 @@ def is_endless(message: http.Message) -> bool:
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
     """Return the bytes of a response's body: what there is, else what is declared; None when it is not known."""
     content = response.raw_content
-    if content is None or has_no_body(flow.request.method, response.status_code):
+    comes_from_source = not content and flow_state.state_of(flow).source is not None
+    if content is None or comes_from_source or has_no_body(flow.request.method, response.status_code):
         return declared_length(response)
     return len(content)
 
