@@ -138,7 +138,7 @@ def judge(method: str, path: str, headers: Headers, status: int, fields: Headers
     if status in (416, 502, 503, 504):
         return ""
     tag, coding = fields["etag"], fields.get("content-encoding")
-    page = content(path, int(tag.removeprefix("W/").strip('"')))
+    page = content(path, int(tag.removeprefix("W/").strip('"').partition("~")[0]))
     if status == 304:
         return "" if tag.removeprefix("W/") in headers.get("If-None-Match", "") else "a 304 for another tag"
     if coding and (coding not in headers.get("Accept-Encoding", "") or not tag.startswith("W/")):
@@ -176,5 +176,7 @@ def test_no_wrong_answer(
     options = (f"cache={cache}", "cache_size=6m", f"fast_lane={lane}")
     proxy = mitmdump(*(part for option in options for part in ("--set", option)), mode=f"reverse:{server.url}")
     seen = soak(proxy, seconds, seed)
+    while seen["hit"] <= len(server.requests) and seen.total() < 1000:  # a slow machine has hardly begun
+        seen += soak(proxy, seconds, seed)
     assert seen["hit"] > len(server.requests) > 0
     assert min(seen[status] for status in ("200", "206", "304", "416")) > 0
