@@ -41,7 +41,10 @@ EVENTS = (
 )
 """Whoever of others has one of these hooks wants to see tunnels being set up."""
 KNOWN = frozenset(
-    {"proxy-protocol", "limits", "dial", "hops", "inspection", "passthrough", "replay", "home", "explain", "fastlane"}
+    {
+        *("proxy-protocol", "limits", "dial", "hops", "inspection", "passthrough", "replay", "cache", "home"),
+        *("explain", "fastlane"),
+    }
 )
 """Ours that have: what they would do is done here, or looked for before."""
 WISHES = (
