@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy_policies.inspection.hosts import (
@@ -86,6 +86,8 @@ def test_what_is_no_glob_is_refused_with_the_one_meant(value: str, meant: str) -
 
 
 @given(st.text(max_size=40))
+@example(".")
+@example("!..:443")
 def test_parsing_raises_only_value_errors(text: str) -> None:
     try:
         glob = parse_glob(text)

@@ -42,11 +42,11 @@ def parse_glob(text: str) -> Glob:
     if re.search(r"[\s,;]", bare):
         raise ValueError(f"{bare!r} is more than one host; repeat the option for each")
     host, port = _split(mark, bare)
-    return Glob(normalize(host), port, bool(mark))
+    return Glob(host, port, bool(mark))
 
 
 def _split(mark: str, bare: str) -> tuple[str, str]:
-    """Split host and port, both globs; an IPv6 address may stand without its brackets."""
+    """Split host, as it is compared, and port, both globs; an IPv6 address may stand without its brackets."""
     if match := _IPV6.fullmatch(bare.lower()):
         host, port = match[1], match[2]
     elif bare.count(":") > 1 and "[" not in bare:
@@ -56,6 +56,7 @@ def _split(mark: str, bare: str) -> tuple[str, str]:
         host, port = (host, rest) if colon else (bare, None)
         if re.search(r"[\[\]]", _CLASS.sub("", host)):
             raise ValueError(f"{bare!r} has a [ without a ]{_suggest(mark, [re.sub(r'[][]', '', bare)])}")
+    host = normalize(host)
     if not host or (port is not None and not _is_port(port)):
         raise ValueError(f"{bare!r} has no valid {'port' if host else 'host'}; {EXAMPLES}")
     return host, port or "*"
