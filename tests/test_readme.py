@@ -40,7 +40,7 @@ def examples() -> Iterator[tuple[str, bool]]:
     for page in [*PAGES, *README.parent.glob("scripts/*"), *README.parent.glob("addons/*.py")]:
         for found in SET.finditer(page.read_text()) if page.is_file() else ():
             spec = next(filter(None, found.groups()[:3]), "").replace("'", "").rstrip(".,;:)")
-            if re.match(r"[a-z_]+=", spec):
+            if re.match(r"[a-z_]+=(?!\$\{)", spec):  # a shell variable is no value
                 yield spec, bool(REFUSED.search(found[4] or ""))
 
 

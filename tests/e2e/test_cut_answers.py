@@ -124,7 +124,8 @@ class TlsOrigin:
         while True:
             try:
                 sock, _ = self._listening.accept()
-                self._serve(self._tls.wrap_socket(sock, server_side=True))
+                with self._tls.wrap_socket(sock, server_side=True) as secure:
+                    self._serve(secure)
             except ssl.SSLError:
                 continue
             except OSError:

@@ -1,5 +1,6 @@
 """HTTP/2 messages are held to what HTTP/1 messages are: requests 400 on their stream, answers 502."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -146,8 +147,10 @@ class H2Origin:
             client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
         )
         connection = h2.connection.H2Connection(config)
-        try:
-            sock = self._tls.wrap_socket(plain, server_side=True)
+        with (
+            contextlib.suppress(OSError, h2.exceptions.ProtocolError),
+            self._tls.wrap_socket(plain, server_side=True) as sock,
+        ):
             connection.initiate_connection()
             sock.sendall(connection.data_to_send())
             while data := sock.recv(65536):
@@ -157,8 +160,6 @@ class H2Origin:
                             connection.send_headers(event.stream_id, self.hints)
                         connection.send_headers(event.stream_id, self.head, end_stream=True)
                 sock.sendall(connection.data_to_send())
-        except (OSError, h2.exceptions.ProtocolError):
-            return
 
 
 BAD_ANSWERS: dict[str, Lines] = {

@@ -17,11 +17,11 @@ WHOLE = b'3\r\nabc\r\n0000A ; x="y"\r\n0123456789\r\n1\t\r\nz\r\n0;end\r\nX-Sum:
 def read(pieces: list[bytes]) -> tuple[bytes, ChunkedReader, bytes]:
     """Feed pieces, and give the body, the reader and what was not read; the body may be without an end."""
     reader, buf, body = ChunkedReader(), ReceiveBuffer(), b""
-    for piece in pieces:
+    for number, piece in enumerate(pieces, 1):
         buf += piece
         while (part := reader(buf)) is not None:
             if isinstance(part, h11.EndOfMessage):
-                return body, reader, bytes(buf)
+                return body, reader, bytes(buf) + b"".join(pieces[number:])
             body += part.data
     return body, reader, b"no end"
 

@@ -98,21 +98,30 @@ class Tunnel:
         await asyncio.sleep(0.01)
 
 
+_clients: list[asyncio.StreamWriter] = []
+
+
 @pytest.fixture
 async def tunnel() -> AsyncIterator[Tunnel]:
     made = Tunnel()
     yield made
+    for writer in _clients:
+        writer.close()
+    _clients.clear()
     await made.close()
 
 
 async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect as a client, as soon as somebody listens."""
+    """Connect as a client, as soon as somebody listens; closed with the tunnel at the latest."""
     async with asyncio.timeout(10):
         while True:
             try:
-                return await asyncio.open_connection(*address, limit=1 << 20)
+                reader, writer = await asyncio.open_connection(*address, limit=1 << 20)
             except ConnectionRefusedError:
                 await asyncio.sleep(0.01)
+            else:
+                _clients.append(writer)
+                return reader, writer
 
 
 async def ask(address: Address, data: bytes) -> bytes:

@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.support.origin_server import OriginServer
+
 BLOCK = b"All work and no play makes a proxy a dull host, says line after line.\n" * 15000
 """About 1 MiB of text that compresses well."""
 
@@ -25,11 +27,6 @@ class Bulk:
         class Connection(socketserver.StreamRequestHandler):
             disable_nagle_algorithm = True
 
-            def setup(self) -> None:
-                if bulk.tls:
-                    self.request = bulk.tls.wrap_socket(self.request, server_side=True)
-                super().setup()
-
             def handle(self) -> None:
                 try:
                     while _serve(bulk, self.rfile, self.wfile):
@@ -37,13 +34,7 @@ class Bulk:
                 except (OSError, ValueError):
                     return
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                return
-
-        self.server = Server(("127.0.0.1", 0), Connection)
+        self.server = OriginServer(Connection, tls)
         self.port = int(self.server.server_address[1])
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -10,6 +10,8 @@ import h2.config
 import h2.connection
 import h2.events
 
+from tests.support.origin_server import OriginServer
+
 Fields = list[tuple[str, str]]
 
 
@@ -26,15 +28,9 @@ class TrailingOrigin:
 
         class Connection(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                try:
-                    _serve(tls.wrap_socket(self.request, server_side=True), origin)
-                except OSError:
-                    return
+                _serve(self.request, origin)
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", 0), Connection)
+        self.server = OriginServer(Connection, tls)
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.origin_server import OriginServer
+
 
 @dataclass
 class Received:
@@ -48,19 +50,12 @@ class Origin:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.connections = 0
-        self.accepted = 0
-        """Connections in the order in which they came, counted before anything is read."""
         self.routes: dict[str, Handler] = {}
         self.tls = tls
         origin = self
 
         class Connection(socketserver.StreamRequestHandler):
             disable_nagle_algorithm = True
-
-            def setup(self) -> None:
-                if origin.tls:
-                    self.request = origin.tls.wrap_socket(self.request, server_side=True)
-                super().setup()
 
             def handle(self) -> None:
                 origin.connections += 1
@@ -70,22 +65,15 @@ class Origin:
                 except (OSError, ValueError):
                     return
 
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-            request_queue_size = 512
-
-            def process_request(self, request: Any, client_address: Any) -> None:
-                origin.accepted += 1
-                super().process_request(request, client_address)
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                return
-
-        self.server = Server(("127.0.0.1", 0), Connection)
+        self.server = OriginServer(Connection, tls)
         self.port = int(self.server.server_address[1])
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
+
+    @property
+    def accepted(self) -> int:
+        """Connections so far, counted before anything is read."""
+        return self.server.accepted
 
     @property
     def url(self) -> str:

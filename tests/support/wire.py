@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from mitmproxy import ctx, http
 from mitmproxy.addons.next_layer import NextLayer
@@ -18,6 +19,8 @@ from mitmproxy.test import taddons
 from proxy_policies.fastlane.events import Inline
 from proxy_policies.fastlane.express.lane import Express, Tally
 from proxy_policies.fastlane.express.place import Place, find
+from proxy_policies.log_lines import Throttle
+from proxy_policies.patches import http1_server
 from proxy_policies.patches.addon import Patches
 
 Act = Callable[[str, http.HTTPFlow], bool | None]
@@ -28,9 +31,10 @@ Said = tuple[Any, ...]
 
 @contextmanager
 def mitmproxy(**options: Any) -> Iterator[NextLayer]:
-    """Have mitmproxy's options and our patches in place."""
+    """Have mitmproxy's options and our patches in place, and every line in the log: none is one too many."""
     chooser, patches = NextLayer(), Patches()
-    with taddons.context(Proxyserver(), chooser, patches) as context:
+    unthrottled = patch.object(http1_server, "_refused", Throttle(every=0.0))
+    with unthrottled, taddons.context(Proxyserver(), chooser, patches) as context:
         try:
             context.configure(chooser, **options)
             yield chooser

@@ -1,0 +1,35 @@
+"""What the origins of the tests listen with: a thread for each connection, over TCP or TLS."""
+
+import socketserver
+import ssl
+from typing import Any
+
+
+class OriginServer(socketserver.ThreadingTCPServer):
+    """Listens on a free port of 127.0.0.1; closes every connection, and says nothing of those that fail."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 512
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler], tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.tls = tls
+        self.accepted = 0
+        """Connections in the order in which they came, counted before anything is read."""
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection, then serve it."""
+        self.accepted += 1
+        super().process_request(request, client_address)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection; in its own thread, where a handshake holds up nobody else."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with self.tls.wrap_socket(request, server_side=True) as secure:
+            super().finish_request(secure, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Leave it to the test to see what a connection came to."""
