@@ -125,7 +125,7 @@ class Client:
         choices = {
             "Accept-Encoding": (0.6, ("gzip", "br", "zstd", "gzip, br", "identity")),
             "Range": (0.25, (f"bytes={first}-", f"bytes={first}-{first + chance.randrange(3000)}")),
-            "If-None-Match": (0.15, ('"0"', 'W/"1"', '"2"')),
+            "If-None-Match": (0.15, ('"0"', 'W/"1"', '"2"', 'W/"0~gzip"', 'W/"1~br"')),
             "Cache-Control": (0.05, ("no-cache", "only-if-cached", "max-stale")),
         }
         return {name: chance.choice(values) for name, (often, values) in choices.items() if chance.random() < often}
@@ -138,11 +138,14 @@ def judge(method: str, path: str, headers: Headers, status: int, fields: Headers
     if status in (416, 502, 503, 504):
         return ""
     tag, coding = fields["etag"], fields.get("content-encoding")
-    page = content(path, int(tag.removeprefix("W/").strip('"').partition("~")[0]))
+    version, _, coding_of_tag = tag.removeprefix("W/").strip('"').partition("~")
+    page = content(path, int(version))
     if status == 304:
         return "" if tag.removeprefix("W/") in headers.get("If-None-Match", "") else "a 304 for another tag"
     if coding and (coding not in headers.get("Accept-Encoding", "") or not tag.startswith("W/")):
         return "a coding not asked for, or its tag is strong"
+    if coding_of_tag != (coding or ""):
+        return "a tag of another coding"
     if method == "HEAD":
         return "a body after HEAD" if body else ""
     if status == 206:
