@@ -80,6 +80,18 @@ def test_whom_an_answer_serves() -> None:
     assert not served_by(asked("Cookie: b"), [other], NOW, validated=True)
 
 
+def test_what_must_be_validated_serves_nobody_else_if_it_may_be_one_clients() -> None:
+    lines = "Cache-Control: max-age=0", 'ETag: "x"'
+    for entry in (stored(*lines), stored(*lines).replace(personal=True)):
+        assert not served_by(asked("Cookie: b"), [entry], NOW, validated=True)
+        assert not may_follow(asked("Cookie: b"), decide(asked("Cookie: b"), [entry], NOW))
+        assert not may_follow(asked("Cookie: b"), Miss(ForwardReason.URI_MISS), [entry])
+    assert not served_by(asked(), [stored(*lines).replace(personal=True)], NOW, validated=True)
+    for_all = stored("Cache-Control: public, max-age=0", 'ETag: "x"')
+    assert served_by(asked("Cookie: b"), [for_all], NOW, validated=True)
+    assert may_follow(asked("Cookie: b"), decide(asked("Cookie: b"), [for_all], NOW))
+
+
 async def test_who_asked_before_it_began_may_follow_what_must_be_validated() -> None:
     table = CollapsedForwarding()
     early, leader = table.moment(), table.lead(SAME, "c", NOW)

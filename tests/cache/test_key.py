@@ -200,6 +200,16 @@ SELECTED: list[tuple[str, str, tuple[str, ...], tuple[str, ...], bool]] = [
     ("its language", "accept-language", ("Accept-Language: en, de",), ("Accept-Language: fr;q=0.5, de",), True),
     ("not liked best", "accept-language", ("Accept-Language: en, de",), ("Accept-Language: de;q=0.5, fr",), False),
     ("as much liked as another", "accept-language", ("Accept-Language: x",), ("Accept-Language: de, fr",), False),
+    ("a comma at the end", "origin", ("Origin: https://shop.test,",), ("Origin: https://shop.test",), False),
+    ("a comma at the start", "foo", ("Foo: ,1",), ("Foo: 1",), False),
+    ("two commas", "foo", ("Foo: 1,,2",), ("Foo: 1, 2",), False),
+    ("a comma alone", "foo", ("Foo: ,",), ("Foo:",), False),
+    ("quoted blanks", "foo", ('Foo: "1, 2"',), ('Foo: "1,2"',), False),
+    ("a parameter that is none", "accept-language", ("Accept-Language: en;x=<b>",), ("Accept-Language: en",), False),
+    ("a weight that is none", "accept-language", ("Accept-Language: en;q=<b>",), ("Accept-Language: en;q=0",), False),
+    ("as keys have it", "accept-language", ("Accept-Language: en;1",), ("Accept-Language: en",), False),
+    ("a coding twice", "accept-encoding", ("Accept-Encoding: br, br;q=0",), ("Accept-Encoding: br",), False),
+    ("a coding's parameter", "accept-encoding", ("Accept-Encoding: gzip;x=1",), ("Accept-Encoding: gzip",), False),
 ]  # fmt: skip
 
 

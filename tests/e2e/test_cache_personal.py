@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +168,29 @@ def test_wrong_statuses_are_refused(rule: str, mitmdump: Start) -> None:
     assert proxy.wait_exit() == 1
     assert "status=" in proxy.log()
     assert "Traceback" not in proxy.log()
+
+
+@pytest.mark.parametrize("lane", ["off", "on", "all"])
+def test_a_crowd_has_its_own_pages_each(lane: str, mitmdump: Start, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), mitmdump("--set", f"fast_lane={lane}")
+    users = ["", *(f"user{number}" for number in range(6))]
+
+    def page(*lines: tuple[str, str]) -> Callable[[Received], Answer]:
+        def answer(request: Received) -> Answer:
+            user = (request.get("cookie") or "").removeprefix("u=")
+            time.sleep(0.5)
+            return Answer(headers=[("ETag", f'"{user}"'), *lines], body=f"page of {user}".encode())
+
+        return answer
+
+    def ask(path: str, user: str) -> Any:
+        cookie = ("-H", f"Cookie: u={user}") if user else ()
+        return curl("-x", proxy.url, *cookie, f"{server.url}{path}")
+
+    for number, lines in enumerate(([], [("Cache-Control", "max-age=0"), COOKIE], [("Cache-Control", "no-cache")])):
+        path = f"/{number}"
+        server.route(path, page(*lines))
+        for _ in ("nothing is stored", "something is"):
+            with ThreadPoolExecutor(len(users)) as pool:
+                answers = list(pool.map(lambda user, path=path: ask(path, user), users))
+            assert [answer.body for answer in answers] == [f"page of {user}".encode() for user in users], lines

@@ -8,7 +8,8 @@ the others are its *followers*, and wait for what is known of its answer, never 
 2.  its body, which followers get as it comes.
 
 May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,
-`max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began.
+`max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began, unless it
+may be one client's: its origin would have been asked with another cookie.
 
 Nothing here knows of flows or stores; moments are numbers that `CollapsedForwarding.moment` gives out in order.
 """
@@ -23,6 +24,7 @@ from enum import Enum
 from proxy_policies.cache.decision import CompletePartial, Decision, Hit, Miss, Request, Validate, decide, fallback
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.freshness import is_shared
 from proxy_policies.cache.incoming import IncomingBody
 from proxy_policies.cache.key import VaryKey, normalise
 from proxy_policies.cache.selectors import Selector
@@ -75,10 +77,12 @@ def may_lead(request: Request, decision: Decision) -> bool:
     return request.method == "GET" and isinstance(decision, (Miss, Validate, CompletePartial))
 
 
-def may_follow(request: Request, decision: Decision) -> bool:
-    """Return whether a request may have another's answer."""
-    asked = parse_request(request.fields)
-    return isinstance(decision, (Miss, Validate, CompletePartial)) and not (asked.no_cache or asked.max_age == 0)
+def may_follow(request: Request, decision: Decision, heads: Iterable[StoredResponse] = ()) -> bool:
+    """Return whether a request may have another's answer; `heads` are those that it has seen of late."""
+    asked, known = parse_request(request.fields), _known(decision)
+    if not isinstance(decision, (Miss, Validate, CompletePartial)) or asked.no_cache or asked.max_age == 0:
+        return False
+    return all(_may_be_fresh(entry) or _is_for_all(request, entry) for entry in (*heads, *([known] if known else ())))
 
 
 def is_conditional(request: Request) -> bool:
@@ -89,7 +93,23 @@ def is_conditional(request: Request) -> bool:
 def expects_fresh(decision: Decision) -> bool:
     """Return whether the answer will be fresh, as far as what is stored tells: then anybody may have it."""
     known = _known(decision)
-    return known is None or (known.freshness.lifetime > 0 and not known.freshness.requires_validation)
+    return known is None or _may_be_fresh(known)
+
+
+def _may_be_fresh(entry: StoredResponse) -> bool:
+    return entry.freshness.lifetime > 0 and not entry.freshness.requires_validation
+
+
+def _is_for_all(request: Request, entry: StoredResponse) -> bool:
+    """Return whether the origin would tell a request the same of what has to be validated each time."""
+    facts = entry.freshness
+    return is_shared(facts.directives, facts.overrides) or not (facts.personal or "cookie" in request.fields)
+
+
+def may_gather(request: Request, decision: Decision) -> bool:
+    """Return whether a validation can be made for others, too."""
+    known = _known(decision)
+    return known is not None and not _may_be_fresh(known) and _is_for_all(request, known)
 
 
 def gathering_time(decision: Decision) -> float:
@@ -115,7 +135,9 @@ def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *
     if isinstance(decision, Hit):
         return decision
     entry = fallback(decision)
-    return Hit(entry, entry.age(now), detail="validated for several requests") if validated and entry else None
+    if entry is None or not validated or not _is_for_all(request, entry):
+        return None
+    return Hit(entry, entry.age(now), detail="validated for several requests")
 
 
 class Leader:

@@ -24,10 +24,11 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
     while True:
         stored, now = await engine.store.lookup(transaction.request.key), time.time()
         decision = decide(transaction.request, stored, now)
-        names = collapsing.names_in((*stored, *(leader.entry for leader in tried if leader.entry)))
+        heads = [leader.entry for leader in tried if leader.entry]
+        names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)
         is_vain = waits >= collapsing.WAITS_MOST or engine.collapsed.is_unshared(identity, now)
-        if is_vain or not collapsing.may_follow(transaction.request, decision):
+        if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
         leader = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried)
@@ -81,7 +82,7 @@ async def _lead(
     conditional = collapsing.is_conditional(request)
     leader = engine.collapsed.lead(identity, flow.client_conn.id, now, shareable=beside or not conditional)
     transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.condition
-    if beside and not collapsing.expects_fresh(decision):
+    if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
     leader.began = engine.collapsed.moment()
     if beside and conditional:

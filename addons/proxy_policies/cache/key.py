@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
-from proxy_policies.fields import Fields, parse_weights, split_list, tokens
+from proxy_policies.fields import TOKEN, Fields, parse_weights, tokens
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -172,13 +172,26 @@ def normalise(name: str, request: Fields) -> str:
     return "=" + _NORMALISERS.get(name, _as_list)(value)
 
 
+_QUOTED_OR_COMMA = re.compile(r"""("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|[ \t]*+,[ \t]*+""", re.DOTALL)
+_WEIGHTED = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+;[ \t]*+[qQ]=(?:0(?:\.[0-9]{{0,3}})?|1(?:\.0{{0,3}})?))?")
+
+
 def _as_list(value: str) -> str:
-    return ",".join(split_list(value))
+    """Leave out the blanks around commas. Empty members stay: not every field is a list (Origin, Cookie, …)."""
+    return _QUOTED_OR_COMMA.sub(lambda match: match[1] or ",", value.strip(" \t"))
 
 
 def _weighted(value: str, alias: dict[str, str]) -> str:
-    """Write weights in one order: members of the same weight are equally welcome wherever they stand."""
-    weights = {alias.get(name, name): weight for name, weight in reversed(parse_weights(value))}
+    """Write weights in one order: members of the same weight are equally welcome wherever they stand.
+
+    What is not written by the grammar, or names one twice, is what an origin may read in its own way, or repeat: it
+    stays as it came, marked by what no name begins with.
+    """
+    members = _as_list(value)
+    weights = {alias.get(name, name): weight for name, weight in parse_weights(members)}
+    parts = members.split(",")
+    if len(weights) != len(parts) or not all(_WEIGHTED.fullmatch(part) for part in parts):
+        return f"?{members}"
     return ",".join(f"{name};{weight:g}" for name, weight in sorted(weights.items()))
 
 
