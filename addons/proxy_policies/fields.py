@@ -78,7 +78,9 @@ class Fields:
         """Return the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
         index = self._index or self._indexed()
         values = index.get(name.lower())
-        return None if values is None else _text(b", ".join(values))
+        if values is None:
+            return None
+        return (values[0] if len(values) == 1 else b", ".join(values)).decode("utf-8", "surrogateescape")
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in (self._index or self._indexed())

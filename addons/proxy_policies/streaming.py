@@ -11,6 +11,7 @@ transform would rather wait for.
 import logging
 import time
 from collections.abc import Awaitable, Iterable, Iterator
+from functools import lru_cache
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
@@ -52,8 +53,12 @@ def declared_length(message: http.Message) -> int | None:
 
 def is_endless(message: http.Message) -> bool:
     """Return whether the media type is one whose bits are wanted as they come."""
-    media_type = Fields(message.headers.fields).get("content-type") or ""
-    return media_type.partition(";")[0].strip().lower().startswith(STREAMING_MEDIA_TYPES)
+    return _is_streaming_type(Fields(message.headers.fields).get("content-type") or "")
+
+
+@lru_cache(maxsize=256)
+def _is_streaming_type(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower().startswith(STREAMING_MEDIA_TYPES)
 
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
@@ -258,11 +263,11 @@ def _reason_to_stream_request(request: http.Request) -> str:
 
 def _reason_to_stream_response(response: http.Response) -> str:
     """Return why a download is to be streamed; "" when it is not."""
-    length = declared_length(response)
     if response.stream:
         return "so asked"
     if is_endless(response):
         return "its parts are wanted as they come"
+    length = declared_length(response)
     if not (length is None or length > BUFFER_LIMIT) or must_buffer("response"):
         return ""
     return "its length is not state" if length is None else "over 1 MiB"

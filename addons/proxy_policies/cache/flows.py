@@ -113,7 +113,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
     """See whom a request is for, and how its origin is asked."""
     data, client = flow.request.data, flow.client_conn
     scheme = data.scheme.decode("latin-1")
-    hosts = (value for name, value in data.headers.fields if name.lower() == b"host")
+    hosts = tuple([value for name, value in data.headers.fields if name.lower() == b"host"])
     return Target(
         # Reverse mode alone tells apart what the client asks for and what the origin is asked.
         ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,
@@ -122,7 +122,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
         scheme,
         data.host,
         data.port,
-        (*hosts, data.authority) if data.authority else tuple(hosts),
+        (*hosts, data.authority) if data.authority else hosts,
         _server_name(flow) if scheme == "https" else "",
     )
 
@@ -178,6 +178,8 @@ def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
     mitmproxy's stickycookie and stickyauth do, after the look-up: the answer is the one to a request with them.
     """
     known = transaction.request.fields
+    if flow.request.headers.fields == known.raw:
+        return transaction.request
     added = [line for line in flow.request.headers.fields if line[0].lower() in CREDENTIALS and line not in known.raw]
     return replace(transaction.request, fields=Fields((*known.raw, *added))) if added else transaction.request
 

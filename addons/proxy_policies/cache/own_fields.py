@@ -47,6 +47,7 @@ class Client(NamedTuple):
     address: str
 
 
+@lru_cache(maxsize=64)  # a client's requests have the same fields, as a rule
 def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_uri: bool) -> str:
     """Return a digest of what the proxy says by itself in the fields it sends; empty where that is nothing new.
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import math
+import secrets
 import time
-import uuid
 from typing import assert_never
 
 from mitmproxy import http
@@ -63,7 +63,7 @@ async def handle_response(
         asked_at=transaction.asked_at,
         overrides_for=transaction.effects.overrides_for,
         max_object=engine.max_object,
-        id=uuid.uuid4().hex,
+        id=secrets.token_hex(16),
         strict=engine.strict,
         sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
         and key_of(target_of(flow)) != transaction.target,

@@ -39,8 +39,11 @@ class Table:
     def __init__(self, manager: addonmanager.AddonManager) -> None:
         self._manager = manager
         self._chain: list[object] = []
-        self._families: list[tuple[Any, list[object]]] = []
-        self._same: Callable[[list[object], list[object]], bool] = operator.eq
+        self._parents: list[Any] = []
+        """Addons that have addons."""
+        self._lists: list[list[object]] = []
+        """The chain and what each parent had when the table was made."""
+        self._same: Callable[[list[list[object]], list[list[object]]], bool] = operator.eq
         self._turns: dict[str, list[list[Turn]]] = {}
         self._version = 0
 
@@ -67,23 +70,22 @@ class Table:
         return turns
 
     def _is_current(self) -> bool:
-        return self._same(self._manager.chain, self._chain) and all(
-            [self._same(parent.addons, children) for parent, children in self._families]
-        )
+        return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)
 
     def _look_around(self) -> None:
         self._version += 1
         self._chain = list(self._manager.chain)
         everybody = list(addonmanager.traverse(self._chain))
-        self._families = [(addon, list(addon.addons)) for addon in everybody if hasattr(addon, "addons")]
+        self._parents = [addon for addon in everybody if hasattr(addon, "addons")]
+        self._lists = [self._chain, *[list(parent.addons) for parent in self._parents]]
         # Lists are compared by identity first; equality is somebody's opinion only where a class has one.
         has_opinion = any("__eq__" in vars(kind) for addon in everybody for kind in type(addon).__mro__[:-1])
         self._same = _identical if has_opinion else operator.eq
         self._turns = {}
 
 
-def _identical(now: Sequence[object], then: Sequence[object]) -> bool:
-    return len(now) == len(then) and all(map(operator.is_, now, then))
+def _identical(now: Sequence[Sequence[object]], then: Sequence[Sequence[object]]) -> bool:
+    return all(len(a) == len(b) and all(map(operator.is_, a, b)) for a, b in zip(now, then, strict=True))
 
 
 def _has(addon: object, name: str) -> bool:

@@ -69,7 +69,7 @@ def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Call
     @functools.wraps(original)
     async def drain_writers(self: ConnectionHandler) -> None:
         await original(self)
-        while waiting := _waiting.get(self.client.id):
+        while _waiting and (waiting := _waiting.get(self.client.id)):
             await next(iter(waiting)).wait()
         while _reads_a_client_ahead(self):  # noqa: ASYNC110 -- mitmproxy tells nobody when a request is over
             await asyncio.sleep(POLL)
@@ -79,8 +79,11 @@ def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Call
 
 def _reads_a_client_ahead(handler: ConnectionHandler) -> bool:
     """Return whether this task reads from a client that has asked for more already than is being answered."""
-    side, io = client_sides.side_of(handler.client), handler.transports.get(handler.client)
-    return side is not None and side.is_full() and io is not None and io.handler is asyncio.current_task()
+    side = client_sides.side_of(handler.client)
+    if side is None or not side.is_full():
+        return False
+    io = handler.transports.get(handler.client)
+    return io is not None and io.handler is asyncio.current_task()
 
 
 PATCH = Patch(
