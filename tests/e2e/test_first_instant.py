@@ -106,6 +106,17 @@ def test_every_mode(mitmdump: Start, origin: Callable[..., Origin], free_port: A
     assert "asked too early" not in proxy.log()
 
 
+@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+def test_who_left_before_it_was_served(mitmdump: Start, free_port: Any, late: str, fast_lane: str) -> None:
+    port = free_port()
+    gone = EarlyClients(port, lambda _: b"HTTP/1.1 200 nothing was asked")
+    proxy = mitmdump("-s", late, "--set", f"fast_lane={fast_lane}", "--mode", f"regular@{port}", wait=False)
+    settle({"who connects and leaves": gone})
+    wait_until(lambda: proxy.log().count("client disconnect") == proxy.log().count("client connect") > 5, 30, "an end")
+    assert proxy.stop() == 0
+    assert "Unhandled" not in proxy.log()
+
+
 def test_an_addon_that_raises_then_does_not_end_it(
     mitmdump: Start, origin: Callable[..., Origin], free_port: Any, tmp_path: Path
 ) -> None:

@@ -6,14 +6,18 @@ where start-up fails, they are closed with the process.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from mitmproxy.addons.clientplayback import ReplayHandler
 from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.connection import Connection
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import is_starting
+
+Serve = Callable[[Connection], Coroutine[Any, Any, None]]
 
 _waiting: list[asyncio.Future[None]] = []
 """One for each connection that waits."""
@@ -24,7 +28,24 @@ def _held[Handler](original: Callable[[Handler], Awaitable[None]]) -> Callable[[
         if is_starting():
             _waiting.append(over := asyncio.get_running_loop().create_future())
             await over
+            if isinstance(handler, ConnectionHandler):
+                once_noted = _a_turn_later(handler.handle_connection)
+                handler.handle_connection = once_noted  # type: ignore[method-assign, assignment]
         await original(handler)
+
+    return handle
+
+
+def _a_turn_later(original: Serve) -> Serve:
+    """Begin after the caller has gone on: of who left while he waited, mitmproxy would forget the client meanwhile.
+
+    Its tasks begin at once, and this one would have all it reads: `handle_client` then fails, and
+    `client_disconnected` is never asked.
+    """
+
+    async def handle(connection: Connection) -> None:
+        await asyncio.sleep(0)
+        await original(connection)
 
     return handle
 
