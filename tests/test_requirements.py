@@ -45,7 +45,7 @@ def pretend(
         ("12.2.0", (), rf"needs mitmproxy {LOWEST} or newer \(this is 12\.2\.0\): {PIP}'mitmproxy>={LOWEST}'"),
         ("11.1.3", (), rf"needs mitmproxy {LOWEST} or newer \(this is 11\.1\.3\): {PIP}'mitmproxy>={LOWEST}'"),
         (NEWEST, ("http_sf",), f"needs http-sf: {PIP}http-sf"),
-        (NEWEST, ("http_sf", "jsonpath"), f"needs http-sf and python-jsonpath: {PIP}http-sf python-jsonpath"),
+        (NEWEST, ("http_sf", "jsonpath"), f"needs http-sf, python-jsonpath: {PIP}http-sf python-jsonpath"),
     ],
     ids=["too old", "much too old", "one missing", "two missing"],
 )

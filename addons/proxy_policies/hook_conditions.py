@@ -1,7 +1,7 @@
 """Hooks that have nothing to do under the options as they are, and are not asked then.
 
     class RequestRules:
-        @idle_without("header_rules")
+        @only_if("header_rules")
         def requestheaders(self, flow): ...
 
 It is a promise, not a guard: mitmproxy's own dispatch asks the hook all the same. `fastlane` looks at the attribute

@@ -25,6 +25,7 @@ MODULES = {
     "jinja2": "jinja2",
     "jsonpath": "python-jsonpath",
     "pyparsing": "pyparsing",
+    "redis": "redis",
     "rich": "rich",
     "ruamel.yaml": "ruamel.yaml",
     "werkzeug": "werkzeug",
@@ -59,7 +60,7 @@ def missing() -> str:
     if numbers(version) < numbers(LOWEST):
         return _line(f"mitmproxy {LOWEST} or newer (this is {version})", ["mitmproxy>=" + LOWEST])
     packages = [package for module, package in MODULES.items() if not _is_there(module)]
-    return _line(" and ".join(packages), packages) if packages else ""
+    return _line(", ".join(packages), packages) if packages else ""
 
 
 def untried() -> str:

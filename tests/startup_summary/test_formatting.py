@@ -31,7 +31,7 @@ def test_by_default_https_passes_through() -> None:
     ("globs", "line"),
     [
         (["*"], "HTTPS of * is opened; clients must trust ca.pem"),
-        (["*", "!bank.test"], "HTTPS of *, !bank.test is opened; clients must trust ca.pem"),
+        (["*", "!bank.test"], "HTTPS of * is opened, bank.test passes through untouched; clients must trust ca.pem"),
         (
             ["*.a.test", "b.test:8443"],
             "HTTPS of *.a.test, b.test:8443 is opened, any other passes through untouched; clients must trust ca.pem",

@@ -1,7 +1,7 @@
 """Stored responses on disk: an index in SQLite and one file per body, shared by the processes of one machine.
 
 Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others. (What is
-`nearby` is asked for in the event loop, in microseconds.)
+`sync_view` is asked for in the event loop, in microseconds.)
 A body is written to a file of its own, renamed when it is complete, and only then named in the index: whoever is
 killed in between leaves a file that nobody reads, swept away at the next start.
 """

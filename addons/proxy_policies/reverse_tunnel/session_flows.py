@@ -1,4 +1,4 @@
-"""Shows each visit as a TCP flow: a row in mitmweb, hooks for other addons, its bytes in the comment."""
+"""Shows each session as a TCP flow: a row in mitmweb, hooks for other addons, its bytes in the comment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy_policies.reverse_tunnel.sessions import Session
 
 
 class Flows:
-    """Watches visits. `keep` says how many bytes of each to keep as the flow's messages."""
+    """Watches sessions. `keep` says how many bytes of each to keep as the flow's messages."""
 
     def __init__(self, keep: Callable[[], int]) -> None:
         self._keep = keep

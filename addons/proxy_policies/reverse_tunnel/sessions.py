@@ -1,4 +1,4 @@
-"""The sessions that live: one visit for each client, for `tunnel.status`, `tunnel.close` and whoever watches."""
+"""The sessions that live: one for each client, for `tunnel.status`, `tunnel.close` and whoever watches."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Session:
 
 
 class SessionObserver(Protocol):
-    """Somebody who wants to know of visits."""
+    """Somebody who wants to know of sessions."""
 
     async def opened(self, session: Session) -> None:
         """Learn that a client has come."""
@@ -70,14 +70,14 @@ class NullObserver:
 
 
 class SessionTable:
-    """All visits that live now, within their limits."""
+    """All sessions that live now, within their limits."""
 
     def __init__(self) -> None:
         self._sessions = SessionLimiter()
         self._live: dict[int, Session] = {}
 
     def limit(self, limits: Limits) -> None:
-        """Apply other limits, to visits that begin from now on."""
+        """Apply other limits, to sessions that begin from now on."""
         self._sessions.limits = limits
 
     @property
@@ -86,12 +86,12 @@ class SessionTable:
         return self._sessions.limits.rate
 
     def enter(self, session: Session) -> None:
-        """Begin a visit. Raises Refusal over a limit."""
+        """Begin a session. Raises Refusal over a limit."""
         self._sessions.enter(session.service, session.client[0] if session.client else "")
         self._live[session.number] = session
 
     def leave(self, session: Session) -> None:
-        """End a visit; again is once."""
+        """End a session; again is once."""
         if self._live.pop(session.number, None) is not None:
             self._sessions.leave(session.service, session.client[0] if session.client else "")
 

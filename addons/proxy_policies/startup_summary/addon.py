@@ -1,4 +1,4 @@
-"""The greeting policy: says once, in the log, what is on."""
+"""The startup summary: says once, in the log, what is on."""
 
 import logging
 from pathlib import Path
@@ -17,8 +17,8 @@ class StartupSummary:
     name = "startup-summary"
 
     def running(self) -> None:
-        """Greet, unless mitmproxy is about to end for an error."""
-        if start_errors():
+        """Log the summary, unless no proxy is started or mitmproxy is about to end for an error."""
+        if start_errors() or not ctx.options.server:
             return
         options = {name: getattr(ctx.options, name) for name in ctx.options.keys()}  # noqa: SIM118 - no Mapping
         certificate = Path(ctx.options.confdir).expanduser() / "mitmproxy-ca-cert.pem"

@@ -35,8 +35,11 @@ def inspection(globs: Sequence[str], certificate: str) -> str:
     """Return which HTTPS is opened."""
     if not globs:
         return "HTTPS passes through untouched; --set inspect_hosts='*' opens it"
-    others = "" if "*" in globs else ", any other passes through untouched"
-    return f"HTTPS of {', '.join(globs)} is opened{others}; clients must trust {certificate}"
+    opened = ", ".join(glob for glob in globs if not glob.startswith("!"))
+    excluded = ", ".join(glob.removeprefix("!") for glob in globs if glob.startswith("!"))
+    untouched = " and ".join([*([excluded] if excluded else []), *([] if "*" in globs else ["any other"])])
+    others = f", {untouched} passes through untouched" if untouched else ""
+    return f"HTTPS of {opened} is opened{others}; clients must trust {certificate}"
 
 
 def _cache(where: str, options: Mapping[str, Any]) -> str:

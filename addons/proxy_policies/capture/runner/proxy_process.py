@@ -19,6 +19,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 READY = "capture proxy ready on port"  # what our script in it logs
 _READY = re.compile(rf"{READY} (\d+)")
+_ORDINARY = re.compile(r"listening at|^Loading script|^policies: |^HTTPS |logged during startup|stopped\.?$")
+"""Lines of a start that are not about what went wrong."""
 _PROGRAM = "from mitmproxy.tools.main import mitmdump; mitmdump()"
 
 
@@ -114,7 +116,7 @@ class ProxyProcess:
 
 
 def _problem(text: str) -> str:
-    """Return the line of a log that says what is wrong: the last error, else the last line."""
-    lines = [line for line in text.splitlines() if line.strip() and "logged during startup" not in line]
-    telling = [line for line in lines if "rror" in line or "option" in line]
-    return re.sub(r"^\[[\d:.]+\]\s*", "", (telling or lines or ["it said nothing"])[-1])
+    """Return the line of a log that says what is wrong: the last one that is not about an ordinary start or stop."""
+    lines = [re.sub(r"^\[[\d:.]+\]\s*", "", line) for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not _ORDINARY.search(line)]
+    return (telling or lines or ["its log is empty"])[-1]
