@@ -142,6 +142,7 @@ async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) 
         assert len(tunnel.home._gate) <= 16 + tunnel.home.works.awaited
     for sock in flood:
         sock.close()
+    await eventually(lambda: not tunnel.home._strangers)
 
 
 async def test_strangers_at_work_s_own_address_do_not_keep_it_out(tunnel: Tunnel, folders: dict[str, Path]) -> None:

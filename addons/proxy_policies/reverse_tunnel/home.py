@@ -122,7 +122,7 @@ class Home:
 
     async def _open_client_listener(self, client_listener: ClientListener) -> Listener:
         def come_in(sock: socket.socket, client: Address) -> None:
-            self._clients.spawn(self._serve(sock, client, client_listener))
+            self._clients.spawn(self._serve(sock, client, client_listener), eager=True)
 
         listener = Listener(client_listener.address, f"home: {client_listener}", come_in)
         await listener.open()
@@ -143,9 +143,11 @@ class Home:
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
         number, evicted = self._gate.enter(address[0], self.works.awaited)
-        if evicted is not None and (task := self._strangers.get(evicted)) is not None:
-            task.cancel()
-        self._strangers[number] = self._commands.spawn(self._authenticate(number, sock, address))
+        if evicted is not None and (stranger := self._strangers.get(evicted)) is not None:
+            stranger.cancel()
+        task = self._commands.spawn(self._authenticate(number, sock, address), eager=True)
+        if not task.done():
+            self._strangers[number] = task
 
     async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
         """Find out who it is, within the time that a stranger has; keep a command connection until it ends."""
@@ -162,7 +164,7 @@ class Home:
             self._warn("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
-            del self._strangers[number]
+            self._strangers.pop(number, None)
         if work is not None:
             await self._serve_command(work, address)
 

@@ -16,9 +16,9 @@ class Tasks:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Start a task."""
-        task = asyncio.get_running_loop().create_task(work)
+    def spawn(self, work: Coroutine[Any, Any, Any], *, eager: bool = False) -> asyncio.Task[Any]:
+        """Start a task; `eager`, it has begun by then, and releases what it holds even if it is cancelled at once."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=eager)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
