@@ -66,3 +66,11 @@ def test_no_value_raises(value: bytes) -> None:
     for name in (b"Cache-Control", b"CDN-Cache-Control"):
         parse_response(Fields([(name, value)]))
         parse_request(Fields([(name, value)]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['private="a', "private=0", 'private="x y"', "private =a", "private= a", '"private', "private;x", "PRIVATE"],
+)
+def test_a_private_that_is_written_wrongly_is_private(value: str) -> None:
+    assert parse_response(fields(f"Cache-Control: max-age=60, {value}")).private == ALL

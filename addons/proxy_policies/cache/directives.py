@@ -4,6 +4,7 @@ Parsers are lenient in what they ignore and strict in what they trust: an argume
 that cannot be read makes a lifetime zero, never longer.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,9 @@ with lazy_imports():
 MAX_DELTA = 2**31
 """Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""
 
+_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+"""Lower-cased. Tokens may be more, but a number is no field that a response has."""
 ALL: frozenset[str] = frozenset()
 """The field names of an unqualified `no-cache` or `private`: none named, all meant."""
 
@@ -66,16 +70,20 @@ class RequestDirectives:
 
 
 def _members(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Read `name[=argument]`; white space around the equals sign makes the argument unreadable, not absent."""
+    """Read `name[=argument]`; what stands around the name or the equals sign makes the argument unreadable, not absent.
+
+    So a `private` that is written wrongly is a `private` all the same.
+    """
     for line in lines:
         for member in split_list(line):
             name, equals, argument = member.partition("=")
-            if not equals:
-                yield name.lower(), None
-            elif name[-1:].isspace() or argument[:1].isspace():
-                yield name.rstrip().lower(), ""
+            found = _NAME.search(name)
+            if found is None:
+                continue
+            if found[0] != name or argument[:1].isspace():
+                yield found[0].lower(), ""
             else:
-                yield name.lower(), unquote(argument)
+                yield name.lower(), unquote(argument) if equals else None
 
 
 def _lifetime(argument: str | None) -> int:
@@ -83,7 +91,9 @@ def _lifetime(argument: str | None) -> int:
 
 
 def _names(argument: str | None) -> frozenset[str]:
-    return frozenset(tokens(argument)) if argument else ALL
+    """Return the field names that a directive is limited to (section 5.2.2.7); ALL unless they are names."""
+    names = frozenset(tokens(argument)) if argument else ALL
+    return names if all(_FIELD_NAME.fullmatch(name) for name in names) else ALL
 
 
 def _flag(argument: str | None) -> bool:
