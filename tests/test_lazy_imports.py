@@ -84,8 +84,9 @@ def test_what_broke_and_was_mended_is_there(folder: Path) -> None:
 
 
 def test_a_bare_program_may_put_off_imports() -> None:
-    code = "import proxy_policies.lazy_imports as l\nwith l.later(): import json.tool\nprint(json.tool.__name__)"
-    program = [sys.executable, "-S", "-c", f"import sys; sys.path.insert(0, {str(ADDONS)!r})\n{code}"]
+    module = str(ADDONS / "proxy_policies" / "lazy_imports.py")
+    code = "with lazy_imports(): import json.tool\nprint(json.tool.__name__)"
+    program = [sys.executable, "-S", "-c", f"import runpy; globals().update(runpy.run_path({module!r}))\n{code}"]
     ran = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
     assert (ran.stdout, ran.stderr) == ("json.tool\n", "")
 

@@ -7,6 +7,7 @@ import pytest
 from mitmproxy.test import taddons
 
 from proxy_policies.settings import Settings
+from proxy_policies.start_check import StartCheck
 
 ADDONS = Path(__file__).parents[1] / "addons"
 SCRIPTS = sorted(path.name for path in ADDONS.glob("*.py"))
@@ -18,7 +19,7 @@ async def test_a_script_is_an_import_and_a_list(name: str) -> None:
         module = context.script(str(ADDONS / name))
         policies = module.addons
         assert policies
-        assert isinstance(policies[0], Settings)
+        assert [type(policy) for policy in policies[:2]] == [StartCheck, Settings]
         for policy in policies:
             home = sys.modules[type(policy).__module__]
             assert getattr(home, type(policy).__name__) is type(policy)

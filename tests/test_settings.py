@@ -114,7 +114,10 @@ async def test_a_second_script_brings_its_own_settings_and_shares_the_rest() -> 
 
     with taddons.context() as context:
         context.master.addons.add(*build_addons(Paint()))
-        assert [policy.name for policy in build_addons(Other())] == ["settings of other", "other"]
+        assert [policy.name for policy in build_addons(Other())] == [
+            *("settings of other", "other"),
+            "around scripts: settings of other, other",
+        ]
         context.master.addons.get("patches").done()
 
 

@@ -78,7 +78,7 @@ def is_refused_quickly(pair: Pair) -> bool:
         client.settimeout(5)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(100) == b""
-    return time.monotonic() - began < 3
+    return time.monotonic() - began < 8  # a frozen one takes 10
 
 
 def test_a_frozen_work_is_noticed_and_comes_back(pair: Pair, sshd: Sshd, session: Session) -> None:

@@ -99,7 +99,7 @@ def test_they_end_with_their_supervisor_however_it_dies() -> None:
     supervisor.stdout.close()
 
 
-GONE = "from proxy_policies import children; print(subprocesses.is_terminal_gone())"
+GONE = "from proxy_policies.workers import subprocesses; print(subprocesses.is_terminal_gone())"
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -143,8 +143,8 @@ class Home:
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
         number, evicted = self._gate.enter(address[0], self.works.awaited)
-        if evicted is not None and (stranger := self._strangers.get(evicted)) is not None:
-            stranger.cancel()
+        if evicted is not None and (evicted_task := self._strangers.get(evicted)) is not None:
+            evicted_task.cancel()
         task = self._commands.spawn(self._authenticate(number, sock, address), eager=True)
         if not task.done():
             self._strangers[number] = task
