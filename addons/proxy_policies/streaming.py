@@ -258,7 +258,7 @@ def _reason_to_stream_request(request: http.Request) -> str:
         return "its parts are wanted as they come"
     if not (chunked if length is None else length > BUFFER_LIMIT) or must_buffer("request"):
         return ""
-    return "its length is not state" if length is None else "over 1 MiB"
+    return "its length is not known" if length is None else "over 1 MiB"
 
 
 def _reason_to_stream_response(response: http.Response) -> str:
@@ -270,7 +270,7 @@ def _reason_to_stream_response(response: http.Response) -> str:
     length = declared_length(response)
     if not (length is None or length > BUFFER_LIMIT) or must_buffer("response"):
         return ""
-    return "its length is not state" if length is None else "over 1 MiB"
+    return "its length is not known" if length is None else "over 1 MiB"
 
 
 def attach(message: http.Message, pipeline: Pipeline) -> None:
