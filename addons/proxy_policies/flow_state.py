@@ -87,7 +87,7 @@ class FlowState:
     error_fields: Fields = field(default_factory=Fields)
     """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     content: bytes | None = None
-    """The response's whole body before any script could edit it; None for one that is sent in pieces."""
+    """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
     source: Source | None = None
     """Where the response's body comes from, when it is too large to be put into the response."""
 

@@ -64,8 +64,8 @@ def _is_streaming_type(content_type: str) -> bool:
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
     """Return the bytes of a response's body: what there is, else what is declared; None when it is not known."""
     content = response.raw_content
-    comes_from_source = not content and flow_state.state_of(flow).source is not None
-    if content is None or comes_from_source or has_no_body(flow.request.method, response.status_code):
+    is_elsewhere = content is None or _comes_from_source(flow_state.state_of(flow), response)
+    if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):
         return declared_length(response)
     return len(content)
 
@@ -128,22 +128,26 @@ class Streaming:
         _publish_preview(flow, flow.request)
         return _completing(flow.request, flow_state.state_of(flow).request_body)
 
-    def decide_response(self, flow: http.HTTPFlow) -> None:
+    def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
         response, state = flow.response, flow_state.state_of(flow)
         if response is None or has_no_body(flow.request.method, response.status_code):
-            return
+            return None
+        closing = None
+        if state.source is not None and not _comes_from_source(state, response):
+            closing, state.source = state.source.close(), None
         if state.source is not None or (state.origin is None and (state.hit or state.variants is not None)):
             _apply_to_stored(state, response)
         elif state.origin is not None and not state.has_followers and (why := _reason_to_stream_response(response)):
             self._stream(flow, response, state.response_body, why)
+        return closing
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Read what is stored whole for who wants it whole; it would be sent piece by piece, and seen by nobody."""
-        source, response = flow_state.state_of(flow).source, flow.response
-        if source is None or response is None or not must_buffer("response"):
+        state, response = flow_state.state_of(flow), flow.response
+        if response is None or not _comes_from_source(state, response) or not must_buffer("response"):
             return None
-        return _read_whole(flow_state.state_of(flow), response, source)
+        return None if state.source is None else _read_whole(state, response, state.source)
 
     def receive_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through what is the origin's, or show what passed of a streamed one."""
@@ -151,7 +155,9 @@ class Streaming:
         if response is None or state.source is not None:
             return None
         _publish_preview(flow, response)
-        if state.origin is not None and not has_no_body(flow.request.method, response.status_code):
+        if state.origin is None:
+            return None
+        if not has_no_body(flow.request.method, response.status_code):
             return _noting(state, response)
         state.content = response.raw_content
         return None
@@ -207,7 +213,7 @@ async def _read_whole(state: flow_state.FlowState, response: http.Response, sour
     await source.close()
     state.source, content = None, b"".join(pieces)
     if state.origin is None:
-        response.raw_content = content
+        response.raw_content = state.content = content
         response.headers["content-length"] = str(len(content))
     else:
         state.response_body.add(Stage.ORIGIN, Replace(content))
@@ -236,12 +242,20 @@ def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> No
     response.stream = False
 
 
+def _comes_from_source(state: flow_state.FlowState, response: http.Response) -> bool:
+    """Return whether a stored body is read as it is sent: no addon has put another in its place.
+
+    An origin's content is what the stored body stands in for.
+    """
+    return state.source is not None and (state.origin is not None or not response.raw_content)
+
+
 def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
     """Return whether a response's head goes out before its body is there whole, as it stands."""
     response, state = flow.response, flow_state.state_of(flow)
     if response is None or has_no_body(flow.request.method, response.status_code):
         return False
-    if state.source is not None or isinstance(response.stream, Stream):
+    if _comes_from_source(state, response) or isinstance(response.stream, Stream):
         return True
     from_origin = state.origin is not None and response.raw_content is None and not state.has_followers
     return from_origin and bool(_reason_to_stream_response(response))

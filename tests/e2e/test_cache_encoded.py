@@ -171,6 +171,28 @@ def test_a_large_form_that_is_made_as_it_is_sent(mitmdump: Start, origin: Origin
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("hook", ["request", "responseheaders"])
+@pytest.mark.parametrize("size", [20_000, 3_000_000])
+def test_what_a_script_puts_in_place_is_not_what_is_kept(
+    size: int, hook: str, mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path
+) -> None:
+    script, server, text = tmp_path / "edit.py", origin(), text_of(size)
+    script.write_text(f"""
+def {hook}(flow):
+    if flow.response and "x-edit" in flow.request.headers:
+        flow.response.content = b"edited " * 999
+""")
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text))
+    proxy = mitmdump("-s", str(script))
+    assert curl("-x", proxy.url, f"{server.url}/").body == text
+    for is_edited in (True, False) * 2:
+        edit = ("-H", "X-Edit: 1") if is_edited else ()
+        result = curl("-x", proxy.url, *GZIP, *edit, f"{server.url}/")
+        assert (result.code, result.get("content-encoding")) == (0, "gzip")
+        assert gzip.decompress(result.body) == (b"edited " * 999 if is_edited else text)
+    assert len(server.requests) == 1
+
+
 def test_conditions_on_either_tag(mitmdump: Start, origin: Origins, curl: Any) -> None:
     server = origin()
     server.route("/", Answer(headers=[("Cache-Control", "max-age=60"), PLAIN, TAG], body=text_of(20_000)))

@@ -229,8 +229,11 @@ async def _body_bytes(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -
 
 def offer_variants(engine: CacheEngine, flow: http.HTTPFlow, entry: StoredResponse, made: CachedResponse) -> None:
     """Let encoding find the forms that are kept of a stored response, where the whole of it is sent."""
+    state = flow_state.state_of(flow)
+    if flow.response is not None:
+        state.content = flow.response.raw_content
     if made.status == 200:
-        flow_state.state_of(flow).variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=True)
+        state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=True)
 
 
 _behind: set[asyncio.Task[None]] = set()

@@ -89,11 +89,8 @@ async def _taken(wanted: Wanted) -> None:
 def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., CommandGenerator[None]]:
     @functools.wraps(original)
     def send_response(self: HttpStream, already_streamed: bool = False) -> CommandGenerator[None]:
-        state, response = flow_state.state_of(self.flow), self.flow.response
-        source = state.source
-        # An origin's content is what the stored body stands in for; an addon's goes before both.
-        others = response is not None and response.raw_content and state.origin is None
-        if source is None or response is None or already_streamed or others:
+        source, response = flow_state.state_of(self.flow).source, self.flow.response
+        if source is None or response is None or already_streamed:
             yield from original(self, already_streamed)
             return
         yield HttpResponseHook(self.flow)
