@@ -113,12 +113,12 @@ async def test_followers_learn_what_became_of_their_leader() -> None:
         leader = table.lead(SAME, "c", NOW)
         waiting = [asyncio.create_task(leader.until(lambda: False)) for _ in range(3)]
         await asyncio.sleep(0)
-        assert [leader.condition] == [True]
+        assert [leader.is_needed] == [True]
         table.end(leader, outcome, NOW)
         table.end(leader, Outcome.FAILED, NOW)
         await asyncio.gather(*waiting)
         assert leader.outcome in {outcome}
-        assert [leader.condition] == [False]
+        assert [leader.is_needed] == [False]
         assert not table.is_led(SAME)
         assert not table.led_by("c")
         assert table.is_unshared(SAME, NOW + 1) is (outcome is Outcome.UNSHARED)

@@ -176,7 +176,7 @@ class Leader:
             self.changed()
 
     @property
-    def condition(self) -> bool:
+    def is_needed(self) -> bool:
         """Return whether others still wait for something of it."""
         is_read = self.body is not None and self.body.is_read and not self.body.is_finished
         return is_read or (self._waiting > 0 and self.outcome is None)
@@ -184,7 +184,7 @@ class Leader:
     async def unneeded(self) -> None:
         """Wait until nobody needs it any more, or nothing has come of it for LEADER_AGE."""
         with contextlib.suppress(TimeoutError):
-            while self.condition:
+            while self.is_needed:
                 await asyncio.wait_for(self._news.wait(), LEADER_AGE)
 
     def may_serve(self, asked: int, now: float, *, fresh: bool) -> bool:
@@ -266,6 +266,9 @@ class CollapsedForwarding:
 
 
 def _take_out[K](groups: dict[K, list[Leader]], name: K, leader: Leader) -> None:
-    groups[name].remove(leader)
-    if not groups[name]:
-        del groups[name]
+    """Take a leader out, if it is there: after a reload, hooks of the new cache end what began under the old one."""
+    group = groups.get(name, [])
+    if leader in group:
+        group.remove(leader)
+    if not group:
+        groups.pop(name, None)

@@ -81,7 +81,7 @@ async def _lead(
     beside = engine.collapsed.is_led(identity) and not engine.collapsed.is_unshared(identity, now)
     conditional = collapsing.is_conditional(request)
     leader = engine.collapsed.lead(identity, flow.client_conn.id, now, shareable=beside or not conditional)
-    transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.condition
+    transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
     leader.began = engine.collapsed.moment()
