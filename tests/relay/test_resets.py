@@ -48,8 +48,7 @@ async def test_a_reset_is_one_also_if_the_one_who_sends_there_learns_of_it(make_
     await asyncio.sleep(0.05)
     reset(broken)
     _, got = await asyncio.gather(close(linked), _end_of(other))
-    assert got == "reset"
-    await pouring
+    assert "reset" in (got, await pouring)  # Linux tells of a reset once, whoever asks first
 
 
 async def test_a_link_that_is_cancelled_resets_both(make_link: MakeLink) -> None:
@@ -61,10 +60,14 @@ async def test_a_link_that_is_cancelled_resets_both(make_link: MakeLink) -> None
     assert [await _end_of(linked.client), await _end_of(linked.server)] == ["reset", "reset"]
 
 
-async def _pour(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
+async def _pour(sock: socket.socket) -> str:
+    try:
         while True:
             await asyncio.get_running_loop().sock_sendall(sock, bytes(100_000))
+    except ConnectionResetError:
+        return "reset"
+    except OSError:
+        return "closed"
 
 
 async def _end_of(sock: socket.socket) -> str:
