@@ -67,7 +67,8 @@ def test_connections_of_an_address(mitmdump: Start, server: Origin, lane: str) -
 def test_requests_in_flight_of_an_address(
     mitmdump: Start, server: Origin, released: threading.Event, lane: str
 ) -> None:
-    proxy = mitmdump("--set", "client_requests=3", "--set", f"fast_lane={lane}", mode=f"reverse:{server.url}")
+    options = ("client_requests=3", f"fast_lane={lane}", "cache=off")  # or three equal ones would be one upstream
+    proxy = mitmdump(*(part for option in options for part in ("--set", option)), mode=f"reverse:{server.url}")
     with ExitStack() as stack:
         asking = [
             stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=30)) for _ in range(4)
