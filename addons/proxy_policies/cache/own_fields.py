@@ -83,11 +83,11 @@ def _folded(name: bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _digest(lines: RawFields, client: Client) -> str:
     """Digest field lines, of which one may be a secret that a rule adds: none of it may be read in a key."""
-    said = list(filter(None, (_said(name, value, client) for name, value in lines)))
-    return blake2b(b"\n".join(said), digest_size=16).hexdigest() if said else ""
+    kept = list(filter(None, (_line_for_key(name, value, client) for name, value in lines)))
+    return blake2b(b"\n".join(kept), digest_size=16).hexdigest() if kept else ""
 
 
-def _said(name: bytes, value: bytes, client: Client) -> bytes:
+def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
     """Write what one line says besides the client's URI and address; empty: nothing."""
     match name:
         case b"x-forwarded-host" if normal_authority(client.scheme, value) == client.authority:

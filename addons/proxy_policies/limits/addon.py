@@ -101,8 +101,8 @@ class Limits:
         self._connections.pop(client.id, None)
 
     def _say_refused(self, line: str) -> None:
-        if told := self._refused.admit(line, time.monotonic()):
-            logger.warning(told)
+        if admitted := self._refused.admit(line, time.monotonic()):
+            logger.warning(admitted)
 
     # Requests
 

@@ -17,15 +17,15 @@ def asked_host(request: http.Request) -> str | None:
     try:
         return _asked[request]
     except KeyError:
-        return _said_host(request)
+        return _requested_host(request)
 
 
 def note(request: http.Request) -> None:
     """Keep the host that a request asks for, before it is overwritten."""
-    _asked[request] = _said_host(request)
+    _asked[request] = _requested_host(request)
 
 
-def _said_host(request: http.Request) -> str | None:
+def _requested_host(request: http.Request) -> str | None:
     """Read the host from the bytes: mitmproxy's `host_header` and `authority` decode IDNA."""
     if request.data.authority:
         return request.data.authority.decode("utf-8", "surrogateescape")

@@ -172,7 +172,7 @@ class Server(Bodies, Lingering):
         return any(isinstance(layer, HttpLayer) and layer.mode is HTTPMode.transparent for layer in self.context.layers)
 
     def _refuse(self, error: Invalid) -> CommandGenerator[None]:
-        yield from told(self.conn, error)
+        yield from log_refusal(self.conn, error)
         response = error_response(error.status, str(error))
         response.headers["Connection"] = "close"
         yield commands.SendData(self.conn, head_of(response) + (response.raw_content or b""))
@@ -325,7 +325,7 @@ class Server(Bodies, Lingering):
         yield from self._send_end()
 
 
-def told(peer: Connection, error: Invalid) -> CommandGenerator[None]:
+def log_refusal(peer: Connection, error: Invalid) -> CommandGenerator[None]:
     """Log that a request was refused; one of many."""
     line = f"{human.format_address(peer.peername)}: {error}"
     if admitted := _refused.admit(line, time.monotonic()):

@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._http2 import (
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http1_server import SPLITS, error_response, told
+from proxy_policies.patches.http1_server import SPLITS, error_response, log_refusal
 from proxy_policies.patches.messages import is_interim
 from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.request_heads import name_of
@@ -81,7 +81,7 @@ class Server(Streams, Http2Server):
 
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a request that goes no further, and ask for no more of it."""
-        yield from told(self.conn, error)
+        yield from log_refusal(self.conn, error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
         self.h2_conn.send_headers(stream_id, [(b":status", b"%d" % error.status), *fields])

@@ -31,7 +31,7 @@ def was_cut(connection: Connection, context: Context) -> bool:
     below = [layer for layer in context.layers if isinstance(layer, TunnelLayer) and layer.conn is connection]
     if any(map(_is_broken, (connection, *(layer.tunnel_connection for layer in below)))):
         return True
-    return any(isinstance(layer, ServerTLSLayer) and not _said_goodbye(layer) for layer in below)
+    return any(isinstance(layer, ServerTLSLayer) and not _has_close_notify(layer) for layer in below)
 
 
 def _is_broken(connection: Connection) -> bool:
@@ -39,7 +39,7 @@ def _is_broken(connection: Connection) -> bool:
     return reader is not None and reader.exception() is not None
 
 
-def _said_goodbye(layer: ServerTLSLayer) -> bool:
+def _has_close_notify(layer: ServerTLSLayer) -> bool:
     tls = layer.tls
     return tls is None or bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 

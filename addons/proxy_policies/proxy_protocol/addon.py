@@ -50,13 +50,13 @@ class ProxyProtocol:
             return
         try:
             async with asyncio.timeout(HEADER_TIMEOUT):
-                told = await _read(handler.transports[client].reader)
+                address = await _read(handler.transports[client].reader)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
             logger.warning(f"{format_target(*client.peername[:2])} rejected: {why}")
             client.error = why
         else:
-            client.peername = told or client.peername
+            client.peername = address or client.peername
 
 
 async def _read(reader: asyncio.StreamReader) -> header.Address | None:

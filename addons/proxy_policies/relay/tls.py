@@ -38,7 +38,7 @@ class Tls(TransportLayer):
         )
         self._loop = asyncio.get_running_loop()
         self._handshaken: asyncio.Future[None] = self._loop.create_future()
-        self._handshaken.add_done_callback(_heard)
+        self._handshaken.add_done_callback(_consume_exception)
         self._paused = self._ended = False
         self._error: OSError | None = None
 
@@ -192,7 +192,7 @@ class Tls(TransportLayer):
         return self._tls if name == "ssl_object" else self.lower.get_extra_info(name, default)
 
 
-def _heard(shaken: asyncio.Future[None]) -> None:
+def _consume_exception(shaken: asyncio.Future[None]) -> None:
     """Take note of a failed handshake: who waited for it may have been cancelled, and asyncio would log it."""
     if not shaken.cancelled():
         shaken.exception()

@@ -37,15 +37,15 @@ class Signals:
 
     def running(self) -> None:
         """Hear them."""
-        self._hear("SIGTERM", self.stop)
-        self._hear("SIGHUP", self.hang_up)
+        self._add_handler("SIGTERM", self.stop)
+        self._add_handler("SIGHUP", self.hang_up)
 
     def done(self) -> None:
         """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is not heard until we are back."""
-        self._hear("SIGTERM", ctx.master.shutdown)
-        self._hear("SIGHUP", lambda: None)
+        self._add_handler("SIGTERM", ctx.master.shutdown)
+        self._add_handler("SIGHUP", lambda: None)
 
-    def _hear(self, name: str, what: Callable[[], None]) -> None:
+    def _add_handler(self, name: str, what: Callable[[], None]) -> None:
         number: signal.Signals | None = getattr(signal, name, None)
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             if number is not None:

@@ -65,15 +65,15 @@ class Supervisor:
     def _listen(self) -> None:
         """Hear what the workers tell, and signals."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._heard, self._hear)
+        loop.add_reader(self._heard, self._read_ready)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
-    def _hear(self) -> None:
+    def _read_ready(self) -> None:
         """Take note that a worker serves, and how long it takes at most to end."""
-        told = os.read(self._heard, 4096).split()
-        self._grace = max(self._grace, *map(float, told))
+        graces = os.read(self._heard, 4096).split()
+        self._grace = max(self._grace, *map(float, graces))
         self._children.works(*map(_name, range(1, self._count + 1)))
         self._one_works.set()
 
