@@ -185,7 +185,7 @@ async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
         found = await store.lookup("http://x.test/a")
         (first,) = [one for one in found if one.vary_key[0][1] == "=0"]
         assert await content(store, first) == b"0"
-        if number % 20 == 0:
+        if number % 10 == 0:
             await asyncio.sleep(1.1)  # uses are noted once a second
     assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
     assert (await store.counts()).entries == VARIANTS_MOST
