@@ -50,6 +50,7 @@ KEYS: list[tuple[str, Target, str]] = [
     ("IPv6 and port", target(b"[::1]:81", host="::1", port=81), "http://[::1]:81/"),
     ("no authority", target(b"", sent=(b"a.test",)), "http://a.test/"),
     ("no Host at all", target(b"", sent=()), "http://a.test/ via a.test host="),
+    ("an empty Host", target(b"", sent=(b"",)), "http://a.test/ via a.test host=\u241b"),
     ("empty path", target(path=b""), "http://a.test/"),
     ("query alone", target(path=b"?x"), "http://a.test/?x"),
     ("asterisk", target(path=b"*"), "http://a.test/\u241b*"),

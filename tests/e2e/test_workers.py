@@ -164,7 +164,9 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     policies.write_text("cache: off\n")
     wait_until(lambda: len(workers.listening()) == 5, 60, "both")
     clients.stop()
-    assert len(clients.wrong) <= 3, clients.wrong  # what the killed had open
+    assert len(clients.wrong) <= 6, (
+        clients.wrong
+    )  # three clients, of whom each kill may cut the connections that are open
     assert clients.answered > 5
     assert workers.stop() == 0
 

@@ -90,7 +90,8 @@ def key_of(target: Target) -> str:
 
     ` at ORIGIN`: under its own name, as in reverse mode. ` via ORIGIN`: another address is dialled, Host is that of the
     URI; so a client that names a victim in Host on the way to an address of its own choosing fills an entry that
-    nobody else reads. ` host=…`: Host says something else yet. ` sni=…`: so does TLS.
+    nobody else reads. ` host=…`: Host says something else yet; nothing after it: there is none, not even an empty one.
+    ` sni=…`: so does TLS.
     """
     scheme, origin_scheme = target.scheme.lower(), target.origin_scheme.lower()
     dialled = authority_of(origin_scheme, target.host, target.port)
@@ -99,7 +100,11 @@ def key_of(target: Target) -> str:
     url = f"{scheme}://{named}{_path_of(target.path)}"
     origin = dialled if origin_scheme == scheme else f"{origin_scheme}://{dialled}"
     if sent != (named,):
-        url += f" at {origin}" if sent == (dialled,) else f" via {origin} host={','.join(sent)}"
+        url += (
+            f" at {origin}"
+            if sent == (dialled,)
+            else f" via {origin} host={','.join(name or _ESCAPE for name in sent)}"
+        )
     elif origin != named:
         url += f" via {origin}"
     return url + _server_name(target, named, dialled)
