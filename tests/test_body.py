@@ -4,42 +4,15 @@ import asyncio
 import weakref
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.body import CHUNK, PREVIEW_LIMIT, Pipeline, Preview, Stage
+from tests.support.stages import Recorder, Suffix
 
 CHUNKS = st.lists(st.binary(max_size=40) | st.binary(min_size=1, max_size=3).map(lambda unit: unit * CHUNK), max_size=5)
-
-
-@dataclass
-class Recorder:
-    """A tap that writes down what it is told."""
-
-    seen: bytearray = field(default_factory=bytearray)
-    ends: list[str] = field(default_factory=list)
-    largest: int = 0
-    fails_in: str = ""
-
-    def feed(self, data: bytes) -> None:
-        self._fail("feed")
-        self.largest = max(self.largest, len(data))
-        self.seen += data
-
-    def finish(self) -> None:
-        self._fail("finish")
-        self.ends.append("finish")
-
-    def abort(self) -> None:
-        self.ends.append("abort")
-        self._fail("abort")
-
-    def _fail(self, where: str) -> None:
-        if where == self.fails_in:
-            raise RuntimeError("a tap's own fault")
 
 
 class Deflate:
@@ -53,19 +26,6 @@ class Deflate:
 
     def finish(self) -> bytes:
         return self._deflate.flush()
-
-
-class Suffix:
-    """A transform that adds to the end, and shows in which order it was asked."""
-
-    def __init__(self, suffix: bytes) -> None:
-        self.suffix = suffix
-
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def finish(self) -> bytes:
-        return self.suffix
 
 
 def streamed(pipeline: Pipeline, chunks: list[bytes]) -> list[bytes]:

@@ -14,7 +14,7 @@ from proxy_policies.addon_chain import build_addons
 from proxy_policies.body import PREVIEW_LIMIT, Stage
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.streaming import BUFFER_LIMIT, Stream, Streaming
-from tests.test_body import Recorder, Suffix
+from tests.support.stages import Recorder, Suffix
 
 LARGE = str(BUFFER_LIMIT + 1)
 SMALL = str(BUFFER_LIMIT)

@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.mitmdump import Mitmdump
-from tests.support.tunnels import Streams, connect, connect_socks, digest, drink, pour, serving
+from tests.support.fast_lane import Start, many, script
+from tests.support.tunnels import connect, connect_socks, drink, serving
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(100)
 
-Start = Callable[..., Mitmdump]
 UNTOUCHED = ("--ignore-hosts", ".*")
 
 RELAYED = """
@@ -40,42 +38,6 @@ class Slow:
         await asyncio.sleep(random.choice((0, 0.01)))
 addons = [Slow()]
 """
-
-
-def script(folder: Path, text: str) -> tuple[str, str]:
-    path = folder / "extra.py"
-    path.write_text(text)
-    return "-s", str(path)
-
-
-async def both_ways(proxy: int, seed: int, size: int, open_tunnel: Callable[..., object] = connect) -> None:
-    """One tunnel, random bytes both ways at once, in random chunks."""
-    rng = random.Random(seed)
-    up, down = rng.randbytes(rng.randrange(size)), rng.randbytes(rng.randrange(size))
-    arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        got, _ = await asyncio.gather(drink(reader), pour(writer, down, random.Random(seed + 1)))
-        arrived.set_result(got)
-        await writer.drain()
-
-    async with serving(serve) as port:
-        streams: Streams = await open_tunnel(proxy, port)  # type: ignore[misc]
-        reader, writer = streams
-        got, _ = await asyncio.gather(drink(reader), pour(writer, up, rng))
-        assert (digest(await arrived), digest(got)) == (digest(up), digest(down))
-        writer.close()
-
-
-async def many(proxy: int, tunnels: int, size: int, **keywords: Callable[..., object]) -> None:
-    """Twenty at a time."""
-    places = asyncio.Semaphore(20)
-
-    async def one(seed: int) -> None:
-        async with places, asyncio.timeout(60):
-            await both_ways(proxy, seed, size, **keywords)
-
-    await asyncio.gather(*(one(seed) for seed in range(tunnels)))
 
 
 @pytest.mark.parametrize("strategy", ["eager", "lazy"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.waiting import wait_until
 
@@ -170,8 +170,7 @@ def test_as_with_bare_mitmdump(script: Path, mitmdump: Start, origin: Callable[.
 
 
 def _scripts(*names: str) -> list[str]:
-    addons = Path(__file__).parents[2] / "addons"
-    return [part for name in names for part in ("-s", str(addons / name if name == "policy.py" else name))]
+    return [part for name in names for part in ("-s", str(ADDONS / name if name == "policy.py" else name))]
 
 
 @pytest.mark.parametrize("action", ["requestheaders/upload-call", "requestheaders/upload-bits", "request/request-raw"])

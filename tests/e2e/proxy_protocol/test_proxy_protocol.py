@@ -8,10 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_fastlane_hits import ALL, HANDLED, HANDLERS, NOTING, YES, Connection
-from tests.e2e.test_fastlane_set_up import FAST, echo, exchange
-from tests.e2e.test_fastlane_set_up import NOTING as SET_UP
-from tests.e2e.test_fastlane_tunnels import script
+from tests.support.fast_lane import (
+    ALL,
+    FAST,
+    HANDLED,
+    HANDLERS,
+    NOTE_HITS,
+    NOTE_TUNNELS,
+    YES,
+    Connection,
+    echo,
+    exchange,
+    script,
+)
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
@@ -89,7 +98,7 @@ def test_hits_too(mitmdump: Start, origin: StartOrigin, tmp_path: Path) -> None:
     """Answered before mitmproxy has the client, but only to who is introduced."""
     server = origin()
     server.route("/", Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
-    proxy = mitmdump(*script(tmp_path, NOTING + HANDLERS), *BALANCER, *ALL, mode=f"reverse:{server.url}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS + HANDLERS), *BALANCER, *ALL, mode=f"reverse:{server.url}")
     request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
     for header in (*HEADERS.values(), write(None, None)):
         teacher = introduced(proxy, header)
@@ -105,7 +114,7 @@ def test_hits_too(mitmdump: Start, origin: StartOrigin, tmp_path: Path) -> None:
 
 
 async def test_tunnels_set_up_fast(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, SET_UP), *BALANCER)
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), *BALANCER)
     async with serving(echo) as port:
         for number, header in enumerate(HEADERS.values(), 1):
             connection = introduced(proxy, header)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import websockets.sync.client
 import websockets.sync.server
-from tests.e2e.test_capture_cli import capture
+from tests.support.capture_commands import capture
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.support.capture_commands import capture
 from tests.support.mitmdump import environment
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
@@ -35,12 +36,6 @@ CLIENTS = {
     "aiohttp": [sys.executable, "-c", AIOHTTP],
     "httpx": [sys.executable, "-c", HTTPX],
 }
-
-
-def capture(folder: Path, *arguments: str, timeout: float = 90) -> "subprocess.CompletedProcess[str]":
-    name, *rest = arguments
-    command = [sys.executable, "-m", "proxy_policies.capture", name, "--confdir", str(folder / "conf"), *rest]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=folder)
 
 
 @pytest.mark.parametrize("client", CLIENTS.values(), ids=CLIENTS)

@@ -9,12 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from tests.e2e.test_capture_cli import capture
+from tests.support.capture_commands import capture
+from tests.support.clone import ROOT
 from tests.support.shop_app import PASSWORD
 
 from proxy_policies.capture.har.reader import open_capture
 
-ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "tests" / "support" / "shop_app.py"
 StartShop = Callable[..., str]
 

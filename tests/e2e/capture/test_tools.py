@@ -1,13 +1,11 @@
 """show, scrub, merge, export; and what mitmproxy itself makes of our files."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_capture_cli import capture
+from tests.support.capture_commands import capture, tools
 from tests.support.mitmdump import Mitmdump
 
 from proxy_policies.capture import mitmproxy_flows
@@ -59,11 +57,6 @@ def test_repair_mends_a_torn_capture(shop: Path) -> None:
     assert "mend it with: scripts/capture show --repair" in refused.stderr
     assert "is whole: 2 entries" in tools(shop.parent, "show", "--repair", "shop.har").stderr
     assert tools(shop.parent, "show", "shop.har").returncode == 0
-
-
-def tools(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "proxy_policies.capture", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
 def test_show_prints_the_entries_and_one_of_them(shop: Path) -> None:

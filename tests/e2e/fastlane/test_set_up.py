@@ -11,42 +11,16 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_fastlane_tunnels import Start, many, script
+from tests.support.fast_lane import FAST, NOTE_TUNNELS, Start, echo, exchange, many, script
+from tests.support.mitmdump import ADDONS
 from tests.support.tunnels import connect, drink, serving
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(100)
 
-NOTING = """
-import logging
-from proxy_policies.fastlane import set_up
-genuine = set_up.SetUp._relay
-async def relay(*arguments):
-    logging.info("in the fast lane")
-    await genuine(*arguments)
-set_up.SetUp._relay = relay
-"""
-FAST = "in the fast lane"
-ADDONS = Path(__file__).parents[2] / "addons"
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(100_000):
-        writer.write(data)
-
-
-async def exchange(proxy: int, port: int, head: str = "") -> None:
-    async with asyncio.timeout(15):
-        reader, writer = await connect(proxy, port, head)
-        writer.write(b"ping\n")
-        assert await reader.readexactly(5) == b"ping\n"
-        writer.write_eof()
-        assert await drink(reader) == b""
-        writer.close()
-
 
 async def test_hundreds_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
     await many(proxy.port, 200, 200_000)
     await asyncio.to_thread(wait_until, lambda: proxy.log().count("client disconnect") == 200)
     assert proxy.log().count(FAST) == 200
@@ -80,7 +54,7 @@ HOOKS = [
 @pytest.mark.parametrize("hook", HOOKS)
 async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook: str) -> None:
     watcher = f"class Watcher:\n    def {hook}(self, data): pass\naddons = [Watcher()]\n"
-    proxy = mitmdump(*script(tmp_path, NOTING + watcher))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + watcher))
     async with serving(echo) as port:
         await exchange(proxy.port, port)
     assert FAST not in proxy.log()
@@ -98,14 +72,14 @@ async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook
     ids=lambda arguments: arguments[1],
 )
 async def test_an_option_with_a_say(mitmdump: Start, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING), *arguments)
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), *arguments)
     async with serving(echo) as port:
         await exchange(proxy.port, port)
     assert FAST not in proxy.log()
 
 
 async def test_proxyauth(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING), "--proxyauth", "me:secret")
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--proxyauth", "me:secret")
     async with serving(echo) as port:
         with pytest.raises(AssertionError, match="407"):
             await exchange(proxy.port, port)
@@ -121,7 +95,7 @@ async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path,
     if when == "before ours":
         proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
     else:
-        proxy = mitmdump(*script(tmp_path, NOTING + refuse))
+        proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + refuse))
     async with serving(echo) as port:
         with pytest.raises((OSError, EOFError)):
             await exchange(proxy.port, port)
@@ -130,20 +104,20 @@ async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path,
 
 def late_policy(folder: Path, text: str) -> tuple[str, ...]:
     """Load a script before policy.py."""
-    script(folder, NOTING + text)
+    script(folder, NOTE_TUNNELS + text)
     return "-s", str(ADDONS / "policy.py")
 
 
 async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
     far = mitmdump()
-    near = mitmdump(*script(tmp_path, NOTING), mode=f"upstream:{far.url}")
+    near = mitmdump(*script(tmp_path, NOTE_TUNNELS), mode=f"upstream:{far.url}")
     async with serving(echo) as port:
         await exchange(near.port, port)
     assert FAST not in near.log()
 
 
 async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
     context = ssl.create_default_context(cafile=str(proxy.ca))
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
@@ -157,7 +131,7 @@ async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["box.internal", "no-such-host.invalid"])
 async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name: str) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(f"CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n".encode())
@@ -167,7 +141,7 @@ async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name:
 
 
 async def test_the_proxy_itself_is_no_target(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
     with pytest.raises(AssertionError, match="502"):
         await exchange(proxy.port, proxy.port)
     assert FAST not in proxy.log()
@@ -202,7 +176,7 @@ async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes
 
 
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
@@ -216,7 +190,7 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
 
 
 async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING), "--set", "tcp_timeout=1")
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
@@ -226,7 +200,7 @@ async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
 
 
 async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING), "--set", "tcp_timeout=1")
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         for _ in range(6):
@@ -240,7 +214,7 @@ async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> No
 
 async def test_who_says_nothing_for_long_is_mitmproxys(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(
-        *script(tmp_path, NOTING + "from proxy_policies.fastlane import reception\nreception.FIRST_BYTES = 0.2\n")
+        *script(tmp_path, NOTE_TUNNELS + "from proxy_policies.fastlane import reception\nreception.FIRST_BYTES = 0.2\n")
     )
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -261,7 +235,7 @@ addons = [Protect()]
 
 
 async def test_credentials_are_wanted_since_a_client_came_in(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING + PROTECT))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + PROTECT))
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(switch, proxy.port, "none")
@@ -282,7 +256,7 @@ addons = [Switch()]
 
 
 async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTING + SWITCH))
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + SWITCH))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         later = int(free.getsockname()[1])
@@ -313,7 +287,7 @@ async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) ->
     policy = tmp_path / "mine.py"
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\nfrom policy import addons\n"
     policy.write_text(text)
-    proxy = mitmdump("-s", str(policy), *script(tmp_path, NOTING), script=None)
+    proxy = mitmdump("-s", str(policy), *script(tmp_path, NOTE_TUNNELS), script=None)
     async with serving(echo) as port:
         await exchange(proxy.port, port)
         policy.write_text(text + "# edited\n")

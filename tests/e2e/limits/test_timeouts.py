@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_fastlane_hits import ALL, FRESH, NOTING, YES, Connection
-from tests.e2e.test_fastlane_tunnels import Start, script
+from tests.support.fast_lane import ALL, FRESH, NOTE_HITS, YES, Connection, Start, script
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pipelining import read_responses
@@ -36,7 +35,7 @@ def pages(origin: Callable[..., Origin]) -> Origin:
 
 @pytest.fixture
 def proxy(mitmdump: Start, pages: Origin, tmp_path: Path) -> Mitmdump:
-    return mitmdump(*script(tmp_path, NOTING), *SHORT, *ALL, mode=f"reverse:{pages.url}")
+    return mitmdump(*script(tmp_path, NOTE_HITS), *SHORT, *ALL, mode=f"reverse:{pages.url}")
 
 
 def asking_for(path: str) -> bytes:
@@ -119,7 +118,7 @@ desks.Desk, desks.Counter = Desk, Counter
 
 @pytest.mark.parametrize("fields", ["", "Connection: close\r\n"], ids=["kept open", "closed"])
 def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_path: Path, fields: str) -> None:
-    limits = (*script(tmp_path, NOTING + SMALL_BUFFERS), *SHORT)
+    limits = (*script(tmp_path, NOTE_HITS + SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
     request = f"GET /large HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
     while YES not in proxy.log():
@@ -152,7 +151,7 @@ def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
 
 
 def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
-    limits = (*script(tmp_path, NOTING + SMALL_BUFFERS), *SHORT)
+    limits = (*script(tmp_path, NOTE_HITS + SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
     taught(proxy, "/large")
     connection = Connection(proxy.port, receives=4096)

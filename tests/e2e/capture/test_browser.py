@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from tests.e2e.test_capture_cli import capture
-from tests.e2e.test_capture_tools import tools
 from tests.support.browser import FLAGS, PATIENCE
+from tests.support.capture_commands import capture, tools
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.programs import need

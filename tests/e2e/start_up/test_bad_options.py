@@ -165,8 +165,7 @@ def test_config_yaml_with_a_wrong_type(mitmdump: Start, tmp_path: Path) -> None:
 
 
 def test_two_scripts_with_the_same_policy_say_so(mitmdump: Start) -> None:
-    addons = Path(__file__).parents[2] / "addons"
-    proxy = mitmdump("-s", str(addons / "cache.py"), wait=False)
+    proxy = mitmdump("-s", str(ADDONS / "cache.py"), wait=False)
     assert proxy.wait_exit() == 1
     assert "already loaded: cache; policy.py has every policy" in proxy.log()
     assert "Traceback" not in proxy.log()

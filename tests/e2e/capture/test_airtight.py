@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.test_capture_cli import capture
+from tests.support.capture_commands import capture
 from tests.support.mitmdump import environment
 from tests.support.origin import Origin
 from tests.support.programs import need

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import socket
 import ssl
 import threading
 import time
@@ -15,75 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_fastlane_tunnels import Start, script
+from tests.support.fast_lane import ALL, FRESH, HANDLED, HANDLERS, NOTE_HITS, YES, Connection, Start, script
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(100)
 
-NOTING = """
-import logging
-from proxy_policies.fastlane.hits import Hits
-genuine = Hits.answer
-def answer(self, desk, head, store):
-    data = genuine(self, desk, head, store)
-    logging.info("fast lane: yes" if data else "fast lane: no")
-    return data
-Hits.answer = answer
-"""
-YES = "fast lane: yes"
-HANDLERS = """
-from mitmproxy.proxy import mode_servers
-class Handler(mode_servers.ProxyConnectionHandler):
-    def __init__(self, *arguments):
-        logging.info("mitmproxy has it")
-        super().__init__(*arguments)
-mode_servers.ProxyConnectionHandler = Handler
-"""
-HANDLED = "mitmproxy has it"
-ALL = ("--set", "fast_lane=all")
 HTML = b"<p>the same words over and over</p>\n" * 200
-FRESH = ("Cache-Control", "max-age=1000")
-
-
-class Connection:
-    """A client connection that reads whole responses."""
-
-    def __init__(self, port: int, receives: int = 0) -> None:
-        self.socket = socket.socket()
-        if receives:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(20)
-        self.socket.connect(("127.0.0.1", port))
-        self.buffer = b""
-
-    def ask(self, request: bytes, *, in_pieces: bool = False) -> bytes:
-        """Send a request, whole or in two pieces, and give the response, head and body."""
-        if in_pieces:
-            self.socket.sendall(request[:9])
-            time.sleep(0.004)  # so that the proxy reads it by itself
-            request = request[9:]
-        self.socket.sendall(request)
-        return self.response(has_body=True)
-
-    def response(self, *, has_body: bool) -> bytes:
-        while b"\r\n\r\n" not in self.buffer:
-            self._more()
-        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-        status = int(head.split()[1])
-        length = re.search(rb"(?im)^content-length: (\d+)\r?$", head)
-        size = int(length[1]) if length and has_body and status not in (204, 304) else 0
-        while len(self.buffer) < size:
-            self._more()
-        body, self.buffer = self.buffer[:size], self.buffer[size:]
-        return head + b"\r\n\r\n" + body
-
-    def _more(self) -> None:
-        data = self.socket.recv(65536)
-        assert data, "closed"
-        self.buffer += data
 
 
 def at_its_time(response: bytes) -> tuple[bytes, list[int]]:
@@ -142,7 +80,7 @@ def test_both_lanes_answer_the_same(
 ) -> None:
     pages = origin_with_pages(origin)
     store = cache if cache == "memory" else f"disk:{tmp_path / 'store'}"
-    more = (*script(tmp_path, NOTING), *ALL, "--set", f"cache={store}")
+    more = (*script(tmp_path, NOTE_HITS), *ALL, "--set", f"cache={store}")
     proxy = mitmdump(*more, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
     base = "" if mode == "reverse" else pages.url
     compared = 0
@@ -167,7 +105,7 @@ def test_both_lanes_answer_the_same(
 
 def test_head(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
     connection = Connection(proxy.port)
     connection.ask(f"GET {pages.url}/tagged HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
     answers = []
@@ -180,7 +118,7 @@ def test_head(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) ->
 
 def test_hits_are_printed_like_other_flows(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
     connection = Connection(proxy.port)
     for _ in range(5):
         connection.ask(f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
@@ -194,7 +132,7 @@ def test_hits_are_printed_like_other_flows(mitmdump: Start, origin: Callable[...
 
 def test_pipelined_with_a_miss_between(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
     connection = Connection(proxy.port)
 
     def request(path: str) -> bytes:
@@ -214,7 +152,7 @@ def test_pipelined_with_a_miss_between(mitmdump: Start, origin: Callable[..., Or
 def test_what_expires_is_asked_for_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin()
     pages.route("/", Answer(headers=[("Cache-Control", "max-age=1")], body=b"x"))
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
@@ -258,7 +196,7 @@ def test_left_to_the_slow_lane(
     mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING + text), *arguments)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS + text), *arguments)
     connection = Connection(proxy.port)
     credentials = "Proxy-Authorization: Basic eDp5"
     for _ in range(4):
@@ -274,7 +212,7 @@ def test_credentials_are_asked_for_though_it_was_learnt(
     """proxyauth set while the proxy runs: what was learnt before counts no more."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
     policies.write_text("fast_lane: all\n")
-    proxy = mitmdump(*script(tmp_path, NOTING), "--set", f"policy_file={policies}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), "--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
@@ -294,7 +232,7 @@ def test_a_connection_for_each_request(
 ) -> None:
     """What is answered whole by the fast lane needs no connection to the origin, and nothing of mitmproxy's."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING + HANDLERS), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS + HANDLERS), *ALL, mode=f"reverse:{pages.url}")
     request = f"GET /small HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
 
     def ask() -> bytes:
@@ -322,7 +260,7 @@ def test_something_else_after_hits_on_a_new_connection(
 ) -> None:
     """The client goes on to mitmproxy; it is announced once, and its first answer needed no mitmproxy."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL)
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
     small = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     teacher = Connection(proxy.port)
     for _ in range(3):
@@ -352,7 +290,7 @@ def test_an_origin_that_speaks_tls(
     pages.route("/small", Answer(headers=[FRESH], body=b"x"))
     trusting = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
     proxy = mitmdump(
-        *script(tmp_path, NOTING + HANDLERS), *ALL, *trusting, mode=f"reverse:https://localhost:{pages.port}"
+        *script(tmp_path, NOTE_HITS + HANDLERS), *ALL, *trusting, mode=f"reverse:https://localhost:{pages.port}"
     )
     request = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
     taught(proxy, request)
@@ -372,7 +310,7 @@ def taught(proxy: Mitmdump, request: bytes) -> None:
 def test_a_thousand_at_once_on_a_new_connection(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     """More than is read at once: a request that is cut there goes on with what follows it, misses among it."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTING), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL, mode=f"reverse:{pages.url}")
     small, miss, tagged = (
         f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in ("/small", "/private", "/tagged")
     )
@@ -398,7 +336,7 @@ def refuse(self, client):
         client.error = "no"
 block.Block.client_connected = refuse
 """
-    proxy = mitmdump(*script(tmp_path, NOTING + refuse), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS + refuse), *ALL, mode=f"reverse:{pages.url}")
     request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
     taught(proxy, request)
     wait_until(lambda: Connection(proxy.port).ask(request) and proxy.log().count(YES) > 1)
@@ -418,7 +356,7 @@ def test_policies_that_are_loaded_again_know_of_no_hits(
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
     policy.write_text(text)
     policies.write_text("fast_lane: all\n")
-    noting = script(tmp_path, NOTING)
+    noting = script(tmp_path, NOTE_HITS)
     more = ("-s", str(policy), *noting, "--set", f"policy_file={policies}", "--set", f"cache=disk:{tmp_path / 'store'}")
     proxy = mitmdump(*more, mode=f"reverse:{pages.url}", script=None)
     request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -436,7 +374,7 @@ def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Or
     """Turned off while connections are open that were answered here."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
     policies.write_text("fast_lane: all\n")
-    proxy = mitmdump(*script(tmp_path, NOTING), "--set", f"policy_file={policies}")
+    proxy = mitmdump(*script(tmp_path, NOTE_HITS), "--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
@@ -460,7 +398,7 @@ def test_proxies_that_share_a_disk_store(mitmdump: Start, origin: Callable[..., 
     pages = origin()
     pages.route("/", lambda _: Answer(headers=[FRESH], body=b"version %d" % len(pages.requests)))
     more = (
-        *script(tmp_path, NOTING),
+        *script(tmp_path, NOTE_HITS),
         *ALL,
         "--set",
         f"cache=disk:{tmp_path / 'store'}",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import websockets.sync.server
-from tests.e2e.test_capture_cli import capture
+from tests.support.capture_commands import capture
 
 from proxy_policies.capture.har.reader import open_capture
 

@@ -12,7 +12,7 @@ from mitmproxy import http
 from mitmproxy.io import read_flows_from_paths
 from tests.support.bulk import Bulk, Memory
 from tests.support.h2_origin import TrailingOrigin
-from tests.support.mitmdump import Mitmdump, environment
+from tests.support.mitmdump import ADDONS, Mitmdump, environment
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 
@@ -177,7 +177,7 @@ def watched(tmp_path: Path, mitmdump: Callable[..., Mitmdump]) -> Callable[..., 
     """Start a proxy that tells what its taps are told."""
     script = tmp_path / "watch.py"
     script.write_text(WATCH)
-    addons = str(Path(__file__).parents[2] / "addons")
+    addons = str(ADDONS)
     return lambda *arguments: mitmdump("-s", str(script), *arguments, script=None, env={"PYTHONPATH": addons})
 
 

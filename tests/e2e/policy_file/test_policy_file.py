@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.waiting import wait_until
 
 PROBE = '''
@@ -173,7 +173,7 @@ def test_what_the_file_said_goes_with_its_script(house: House) -> None:
         "from proxy_policies.policy_file.addon import PolicyFile\n"
         "addons = build_addons(PolicyFile())\n"
     )
-    house.start("-s", str(script), script=None, env={"PYTHONPATH": str(Path(__file__).parents[2] / "addons")})
+    house.start("-s", str(script), script=None, env={"PYTHONPATH": str(ADDONS)})
     assert house.options()["parsed"] == 2048
     script.write_text(script.read_text() + "# edited\n")
     wait_until(lambda: house.proxy.log().count("Loading script") == 3, 10, "the script's reload")
