@@ -98,6 +98,23 @@ def settings_of(policy: object) -> Iterator[Setting[Any]]:
         yield from (value for value in vars(owner).values() if isinstance(value, Setting))
 
 
+def override(**values: Any) -> Callable[[], None]:
+    """Set options of mitmproxy's and return what sets them back, but for those that somebody has set meanwhile.
+
+    One that nobody had chosen is then one that nobody has chosen again.
+    """
+    before = {name: (vars(ctx.options)["_options"][name].value, getattr(ctx.options, name)) for name in values}
+    ctx.options.update(**values)
+
+    def restore() -> None:
+        ours = [name for name, value in values.items() if getattr(ctx.options, name) == value]
+        ctx.options.update(**{name: before[name][1] for name in ours})
+        for name in ours:
+            vars(ctx.options)["_options"][name].value = before[name][0]
+
+    return restore
+
+
 def reject(text: str) -> None:
     """Refuse the options as they are: at start by an error line, which ends mitmproxy; live by a rollback."""
     if is_starting():

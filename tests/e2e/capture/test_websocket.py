@@ -3,14 +3,12 @@
 import json
 import ssl
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import websockets.sync.server
 from tests.support.capture_commands import capture
+from tests.support.websocket_server import Chat, serving
 
 from proxy_policies.capture.har.reader import open_capture
 
@@ -31,35 +29,6 @@ with websockets.sync.client.connect(url, ssl=trust) as client:
     except ConnectionClosed as end:
         print(end.rcvd.code, end.rcvd.reason)
 """
-
-
-class Chat:
-    """A server that greets, answers each message by text and octets, and hangs up when told that it is enough."""
-
-    def __init__(self, greeting: str = "welcome", answer: str = "heard") -> None:
-        self.greeting, self.answer = greeting, answer
-        self.heard: list[object] = []
-
-    def __call__(self, connection: websockets.sync.server.ServerConnection) -> None:
-        connection.send(json.dumps({"say": self.greeting}))
-        for message in connection:
-            self.heard.append(message)
-            if message == "enough":
-                connection.close(4001, "so it is")
-                return
-            connection.send(json.dumps({self.answer: message}))
-            connection.send(b"\x00\xff")
-
-
-@contextmanager
-def serving(chat: Chat, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve a chat on a free port and give its URL."""
-    with websockets.sync.server.serve(chat, "127.0.0.1", 0, ssl=tls) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"{'wss' if tls else 'ws'}://localhost:{server.socket.getsockname()[1]}/chat?room=1"
-        server.shutdown()
-        thread.join(10)
 
 
 def client(url: str, *said: str) -> tuple[str, ...]:

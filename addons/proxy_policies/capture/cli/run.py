@@ -64,7 +64,6 @@ def replay(arguments: argparse.Namespace) -> int:
         settings += [f"replay_ignore={spec}" for spec in arguments.ignore]
         settings += [f"replay_ignore=match:{name}" for name in arguments.match_header]
         settings += [f"replay_dates={arguments.dates}"]
-        settings += ["connection_strategy=lazy", "upstream_cert=false"] if arguments.mode != "new" else []
         settings += [f"capture_file={path.resolve()}"] if arguments.mode == "new" else []
         code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}

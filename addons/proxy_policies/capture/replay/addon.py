@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -71,6 +71,7 @@ class Replay:
         self._misses: list[dict[str, Any]] = []
         self._report = ""  # of what is being played now: the option may already name the next one's
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
+        self._restore_dialling: Callable[[], None] | None = None
 
     @property
     def _is_offline(self) -> bool:
@@ -82,6 +83,15 @@ class Replay:
             self._end()
             if self.replay_file:
                 self._open(Path(self.replay_file).expanduser())
+            self._choose_dialling()
+
+    def _choose_dialling(self) -> None:
+        """While offline dial nobody before the request is known: neither for a tunnel nor for its certificate."""
+        if self._is_offline and self._restore_dialling is None:
+            self._restore_dialling = settings.override(connection_strategy="lazy", upstream_cert=False)
+        elif not self._is_offline and self._restore_dialling is not None:
+            self._restore_dialling()
+            self._restore_dialling = None
 
     def _open(self, path: Path) -> None:
         try:
@@ -94,11 +104,6 @@ class Replay:
             settings.reject(f"option replay_file: {error}")
         except OSError as error:
             settings.reject(f"option replay_file: {path}: {error.strerror or error}")
-
-    def running(self) -> None:
-        """Dial nobody before the request is known: neither for the tunnel nor for the certificate."""
-        if self._is_offline:
-            ctx.options.update(connection_strategy="lazy", upstream_cert=False)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse every connection, before the name is even looked up."""

@@ -8,7 +8,9 @@ mitmproxy listens before it loads scripts, and ends only after that when one of 
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
@@ -21,6 +23,9 @@ class ControlAddon:
     """Logs one line, and applies requests for other options."""
 
     name = "capture-ready"
+
+    def __init__(self) -> None:
+        self._restore: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
         """Declare the folder that requests come from."""
@@ -47,17 +52,27 @@ class ControlAddon:
                 await asyncio.sleep(0.005)
                 continue
             part = folder / f".done-{number}"
-            part.write_text(_apply(json.loads(request.read_text())))
+            part.write_text(self._apply(json.loads(request.read_text())))
             part.replace(folder / f"done-{number}")
             number += 1
 
+    def _apply(self, wanted: dict[str, Any]) -> str:
+        """Take `options`, and the specs in `set` until the next request. Returns what is wrong with them."""
+        try:
+            self._restore()
+            self._restore = _set(wanted["set"])
+            ctx.options.update(**wanted["options"])
+        except (exceptions.OptionsError, KeyError) as error:
+            return str(error)
+        return ""
 
-def _apply(options: dict[str, str | list[str]]) -> str:
-    try:
-        ctx.options.update(**options)
-    except (exceptions.OptionsError, KeyError) as error:
-        return str(error)
-    return ""
+
+def _set(specs: list[str]) -> Callable[[], None]:
+    """Set options as `--set` does, and return what sets them back. Raises OptionsError."""
+    names = dict.fromkeys(spec.partition("=")[0] for spec in specs)
+    before = {name: getattr(ctx.options, name) for name in names if name in ctx.options}
+    ctx.options.set(*specs)
+    return lambda: ctx.options.update(**before)
 
 
 addons = [ControlAddon()]

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -60,7 +60,7 @@ class SessionProxy:
             "replay_ignore": list(wanted.get("ignore", ())),
             "capture_redact": list(wanted.get("redact", ())),
             "replay_report": str(report),
-        })  # fmt: skip
+        }, wanted.get("set", ()))  # fmt: skip
         return report
 
     def end(self) -> None:
@@ -72,12 +72,15 @@ class SessionProxy:
             "replay_file": str(empty), "capture_file": "", "replay_mode": "once", "replay_report": "",
         })  # fmt: skip
 
-    def _request(self, options: Mapping[str, Any]) -> None:
-        """Have the proxy take these options, and wait until it says that it has."""
+    def _request(self, options: Mapping[str, Any], specs: Iterable[str] = ()) -> None:
+        """Have the proxy take these options, and `name=value` specs until the next request; wait until it has.
+
+        Raises CaptureError.
+        """
         self._requests += 1
         answer = self._folder / f"done-{self._requests}"
         part = self._folder / f".request-{self._requests}"
-        part.write_text(json.dumps(options))
+        part.write_text(json.dumps({"options": options, "set": list(specs)}))
         part.replace(self._folder / f"request-{self._requests}")
         deadline = time.monotonic() + ANSWER_SECONDS
         while not answer.exists():
