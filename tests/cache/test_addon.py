@@ -11,8 +11,8 @@ from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
-from tests.cache.cases import stored
-from tests.cache.stores import keep
+from tests.support.cache_cases import stored
+from tests.support.cache_stores import keep
 
 KEY = "http://example.test/"
 

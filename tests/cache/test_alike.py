@@ -15,8 +15,8 @@ from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.selectors import parse_selector
 from proxy_policies.cache.store import Store
-from tests.cache.cases import NOW, stored
-from tests.cache.stores import LIMIT, content, keep
+from tests.support.cache_cases import NOW, stored
+from tests.support.cache_stores import LIMIT, content, keep
 
 KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z"]
 keys = st.sampled_from(KEYS)

@@ -22,7 +22,7 @@ from proxy_policies.cache.collapsing import (
 from proxy_policies.cache.decision import ForwardReason, Miss, Validate, decide
 from proxy_policies.cache.incoming import IncomingBody, Room
 from proxy_policies.cache.selectors import Selector, parse_selector
-from tests.cache.cases import KEY, NOW, asked, stored
+from tests.support.cache_cases import KEY, NOW, asked, stored
 
 SAME: Identity = (KEY, ())
 

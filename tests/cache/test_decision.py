@@ -21,7 +21,7 @@ from proxy_policies.cache.decision import (
 )
 from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.fields import Fields
-from tests.cache.cases import KEY, NOW, asked, fields, stored
+from tests.support.cache_cases import KEY, NOW, asked, fields, stored
 
 FRESH = stored("Cache-Control: max-age=60", 'ETag: "a"', "Date: @-10", age=10)
 STALE = stored("Cache-Control: max-age=5", 'ETag: "a"', "Last-Modified: @-999", "Date: @-10", age=10)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.cache.directives import ALL, MAX_DELTA, parse_request, parse_response
 from proxy_policies.fields import Fields
-from tests.cache.cases import fields
+from tests.support.cache_cases import fields
 
 RESPONSES: list[tuple[str, tuple[str, ...], dict[str, object]]] = [
     ("max-age", ("Cache-Control: max-age=60",), {"max_age": 60}),

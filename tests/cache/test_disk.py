@@ -15,8 +15,8 @@ from proxy_policies.cache.disk import DiskStore
 from proxy_policies.cache.index import Index
 from proxy_policies.cache.serialization import VERSION
 from proxy_policies.cache.usage_marker import boot_id
-from tests.cache.cases import KEY, NOW, stored
-from tests.cache.stores import content, keep, opened
+from tests.support.cache_cases import KEY, NOW, stored
+from tests.support.cache_stores import content, keep, opened
 
 ADDONS = Path(__file__).parents[2] / "addons"
 

@@ -16,7 +16,7 @@ from proxy_policies.cache.freshness import (
     stale_on_error,
     stale_while_revalidating,
 )
-from tests.cache.cases import NOW, fields, stored
+from tests.support.cache_cases import NOW, fields, stored
 
 
 @dataclass

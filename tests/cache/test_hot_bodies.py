@@ -10,8 +10,8 @@ from proxy_policies.cache.disk import DiskStore
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.hot_bodies import OVERHEAD, HotBodies
 from proxy_policies.cache.selectors import Selector
-from tests.cache.cases import KEY, NOW, stored
-from tests.cache.stores import LIMIT, content, keep
+from tests.support.cache_cases import KEY, NOW, stored
+from tests.support.cache_stores import LIMIT, content, keep
 
 BODY = b"0123456789" * 100
 FRESH = "Cache-Control: max-age=100"

@@ -18,7 +18,7 @@ from proxy_policies.cache.key import (
     vary_names,
     without_query,
 )
-from tests.cache.cases import fields
+from tests.support.cache_cases import fields
 
 
 def target(

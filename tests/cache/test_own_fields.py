@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.cache.own_fields import Client, own_fields
-from tests.cache.cases import fields
+from tests.support.cache_cases import fields
 
 CLIENT = Client("http", "shop.test", "10.0.0.1")
 RECEIVED = ("Host: shop.test", "User-Agent: x", "Cookie: a=b")

@@ -20,8 +20,8 @@ from proxy_policies.cache.ranges import (
 )
 from proxy_policies.cache.response import build_response
 from proxy_policies.cache.status import CacheStatus
-from tests.cache.cases import NOW, fields, stored
-from tests.cache.stores import content, keep
+from tests.support.cache_cases import NOW, fields, stored
+from tests.support.cache_stores import content, keep
 
 PARSED: list[tuple[str | None, RangeSpec | None]] = [
     ("bytes=0-4", RangeSpec(0, 4)),

@@ -8,8 +8,8 @@ from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.response import build_response, lookup_now
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.validation import head_agrees, select_for_304, updated_by
-from tests.cache.cases import KEY, NOW, asked, fields, stored
-from tests.cache.stores import keep
+from tests.support.cache_cases import KEY, NOW, asked, fields, stored
+from tests.support.cache_stores import keep
 
 ENTRY = stored(
     "Cache-Control: max-age=60", 'ETag: "a"', "Last-Modified: @-999", "Date: @-5", "Age: 7", "Content-Type: text/plain"

@@ -24,7 +24,7 @@ from proxy_policies.cache.response_decision import (
 )
 from proxy_policies.cache.storability import StorageContext as StoringExchange
 from proxy_policies.cache.storability import may_store
-from tests.cache.cases import NOW, asked, fields, stored
+from tests.support.cache_cases import NOW, asked, fields, stored
 
 OLD = stored("Cache-Control: max-age=1", 'ETag: "a"', "X-Old: 1", "Content-Type: text/plain", age=10, size=4)
 PART = stored("Cache-Control: max-age=60", 'ETag: "a"', status=206, span=Span(0, 4, 10), size=5)

@@ -21,8 +21,8 @@ from proxy_policies.cache.rules import effects_for, parse_cache_rule
 from proxy_policies.cache.selectors import REMEMBERED_MOST, Purges, Selector, parse_selector, tags_of
 from proxy_policies.cache.store import OnWrite, unheard
 from proxy_policies.rules import parse_rule
-from tests.cache.cases import NOW, fields, stored
-from tests.cache.stores import keep
+from tests.support.cache_cases import NOW, fields, stored
+from tests.support.cache_stores import keep
 
 
 def play(keeper: EvictionPolicy, names: Sequence[int], cost: int = 10) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from proxy_policies.cache.invalidation import invalidated
 from proxy_policies.cache.selectors import selectors_of
-from tests.cache.cases import fields
+from tests.support.cache_cases import fields
 
 REVERSE = "http://shop.test/a?x=1 at 10.0.0.1:9000 own=0123"
 SECURE = "https://shop.test/a?x=1 at http://10.0.0.1:9000 x-tenant=t"

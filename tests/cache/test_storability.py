@@ -7,7 +7,7 @@ import pytest
 from proxy_policies.cache.directives import parse_request, parse_response
 from proxy_policies.cache.freshness import NO_OVERRIDES, Freshness, Overrides, evaluate
 from proxy_policies.cache.storability import StorageContext, may_store, stored_fields
-from tests.cache.cases import KEY, NOW, fields
+from tests.support.cache_cases import KEY, NOW, fields
 
 MAX_AGE = "Cache-Control: max-age=60"
 

@@ -11,8 +11,8 @@ import pytest_asyncio
 from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.selectors import Selector, parse_selector
 from proxy_policies.cache.store import VARIANTS_MOST, Store
-from tests.cache.cases import NOW, stored
-from tests.cache.stores import REDIS, content, keep, opened, redis_server
+from tests.support.cache_cases import NOW, stored
+from tests.support.cache_stores import REDIS, content, keep, opened, redis_server
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cache.cases import KEY, NOW, asked, stored
+from tests.support.cache_cases import KEY, NOW, asked, stored
 
 from proxy_policies.cache.decision import Request
 from proxy_policies.cache.entry import StoredResponse

@@ -1,25 +1,25 @@
-"""Links of real TCP connections, in every way there is to carry bytes; the peers are bare sockets."""
+"""Links, and ends of them, for one test."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from tests.relay.peers import tcp_pair
+from tests.support.relay_links import (
+    JOINED_WAYS,
+    WAYS,
+    Link,
+    MakeEnd,
+    MakeLink,
+    Peer,
+    force,
+    join_sockets,
+    link_streams,
+)
+from tests.support.relay_peers import tcp_pair
 
-from proxy_policies.relay import sockets, streams
-from proxy_policies.relay.copying import Copy
-from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_sockets, relay_streams
-from proxy_policies.relay.splice import PIPES
-
-Peer = socket.socket
-MakeEnd = Callable[[], Awaitable[tuple[StreamEnd, Peer]]]
+from proxy_policies.relay.link import StreamEnd
 
 
 @pytest.fixture
@@ -40,61 +40,10 @@ async def make_end() -> AsyncIterator[MakeEnd]:
     await asyncio.sleep(0)  # the transports close in the loop's next round
 
 
-WAYS = ["splice", "copy", "streams"]
-JOINED_WAYS = ["splice", "copy"]
-
-
-def force(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave only one way to carry bytes."""
-    if way == "copy":
-        monkeypatch.setattr(sockets, "transfers", lambda source, sink: [lambda: Copy(source, sink)])
-    elif way == "streams":
-        monkeypatch.setattr(sockets, "copy_until_eof", streams.copy_until_eof)
-
-
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     force(request.param, monkeypatch)
     return str(request.param)
-
-
-@dataclass
-class Link:
-    """Two peers and what runs between them; `let_go` closes our sides of both connections."""
-
-    client: Peer
-    server: Peer
-    running: asyncio.Task[ByteCounts]
-    counts: ByteCounts
-    let_go: Callable[[], Awaitable[None]]
-
-
-MakeLink = Callable[..., Awaitable[Link]]
-
-
-async def link_streams(idle: float = 20) -> Link:
-    (a, client), (b, server) = tcp_pair(), tcp_pair()
-    ends = [StreamEnd(*await asyncio.open_connection(sock=sock)) for sock in (a, b)]
-
-    async def let_go() -> None:
-        for end in ends:
-            end.writer.close()
-            with contextlib.suppress(OSError):
-                await end.writer.wait_closed()
-
-    counts = ByteCounts()
-    return Link(client, server, asyncio.create_task(relay_streams(*ends, idle=idle, counts=counts)), counts, let_go)
-
-
-async def join_sockets(idle: float = 20) -> Link:
-    (a, client), (b, server) = tcp_pair(), tcp_pair()
-
-    async def let_go() -> None:
-        a.close()
-        b.close()
-
-    counts = ByteCounts()
-    return Link(client, server, asyncio.create_task(relay_sockets(a, b, idle=idle, counts=counts)), counts, let_go)
 
 
 LINKS = {way: (link_streams, way) for way in WAYS} | {f"joined, {way}": (join_sockets, way) for way in JOINED_WAYS}
@@ -118,9 +67,3 @@ async def make_link(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
         linked.client.close()
         linked.server.close()
         await linked.let_go()
-
-
-def open_descriptors() -> int:
-    """Count this process's descriptors, idle pipes left out."""
-    PIPES.close()
-    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else os.dup(0)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import pytest
 import trustme
-from tests.relay.conftest import MakeEnd
-from tests.relay.peers import receive, send, tcp_pair
+from tests.support.relay_links import MakeEnd
+from tests.support.relay_peers import receive, send, tcp_pair
 
 from proxy_policies.relay import copying, sockets, splice, streams
 from proxy_policies.relay.link import ByteCounts, StreamEnd, relay_streams

@@ -7,8 +7,8 @@ import random
 import socket
 
 import pytest
-from tests.relay.conftest import MakeEnd, MakeLink, open_descriptors
-from tests.relay.peers import MIB, digest, receive, reset, send, send_until_full
+from tests.support.relay_links import MakeEnd, MakeLink, open_descriptors
+from tests.support.relay_peers import MIB, digest, receive, reset, send, send_until_full
 
 from proxy_policies.relay.link import relay_streams
 

@@ -7,8 +7,8 @@ import contextlib
 import socket
 
 import pytest
-from tests.relay.conftest import Link, MakeLink
-from tests.relay.peers import receive, reset
+from tests.support.relay_links import Link, MakeLink
+from tests.support.relay_peers import receive, reset
 
 pytestmark = pytest.mark.timeout(60)
 

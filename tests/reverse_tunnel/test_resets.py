@@ -7,7 +7,7 @@ import socket
 import struct
 
 import pytest
-from tests.reverse_tunnel.conftest import Tunnel, connect, eventually
+from tests.support.tunnel_in_process import Tunnel, connect, eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import Limits

@@ -9,7 +9,7 @@ import resource
 from typing import Any
 
 import pytest
-from tests.reverse_tunnel.conftest import BEAT, Middle, Tunnel, ask, connect, echo, eventually
+from tests.support.tunnel_in_process import BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.relay.frames import Kind, Parser
 from proxy_policies.reverse_tunnel import connections, home, limits

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.reverse_tunnel.conftest import BEAT, Tunnel, ask, connect, echo, eventually
+from tests.support.tunnel_in_process import BEAT, Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.relay.frames import Kind, Parser, frame, head
 from proxy_policies.reverse_tunnel import certificates, home, identity

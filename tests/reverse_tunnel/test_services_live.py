@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.reverse_tunnel.conftest import Handler, Tunnel, ask, connect, echo, eventually
+from tests.support.tunnel_in_process import Handler, Tunnel, ask, connect, echo, eventually
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE

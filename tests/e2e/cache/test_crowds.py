@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cache.stores import REDIS, redis_server
+from tests.support.cache_stores import REDIS, redis_server
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received, exchange_raw
 from tests.support.waiting import free_port, wait_until

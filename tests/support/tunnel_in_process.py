@@ -1,0 +1,161 @@
+"""A home and a work in this process, over real sockets, and services to reach."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from proxy_policies.reverse_tunnel.home import Home, HomeConfig
+from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.services import ClientListener, HomeAt, Service
+from proxy_policies.reverse_tunnel.work import Work, WorkConfig
+from tests.support.waiting import free_port
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+BEAT = 0.2  # seconds
+_clients: list[asyncio.StreamWriter] = []
+
+
+async def eventually(condition: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
+    """Wait for a condition of this process."""
+    async with asyncio.timeout(timeout):
+        while not (value := condition()):  # noqa: ASYNC110 - any condition, not an event
+            await asyncio.sleep(0.005)
+    return value
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send back what comes, and end when it ends."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+class Tunnel:
+    """A home, any number of works, and services; every change through `apply`."""
+
+    def __init__(self) -> None:
+        self.home, self.trunk = Home(), ("127.0.0.1", free_port())
+        self.home_config = HomeConfig(self.trunk, heartbeat=BEAT)
+        self.works: list[Work] = []
+        self.servers: list[asyncio.Server] = []
+
+    async def serve(self, handler: Handler) -> Address:
+        """Start a service; returns its address."""
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await handler(reader, writer)
+            finally:
+                writer.close()
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        self.servers.append(server)
+        host, port = server.sockets[0].getsockname()
+        return host, port
+
+    async def start_home(self, **changes: Any) -> None:
+        """Start or change home."""
+        self.home_config = replace(self.home_config, **changes)
+        await self.home.apply(self.home_config)
+
+    async def client_listener(self, service: str, work: str = "") -> Address:
+        """Open an entrance at home; returns its address."""
+        client_listener = ClientListener(("127.0.0.1", free_port()), service, work)
+        await self.start_home(
+            client_listeners={**self.home_config.client_listeners, client_listener.address: client_listener}
+        )
+        return client_listener.address
+
+    async def start_work(self, name: str = "office", wait: bool = True, **config: Any) -> Work:
+        """Start a work; `services` are addresses by name."""
+        services = {n: Service(n, a) if isinstance(a, tuple) else a for n, a in config.pop("services", {}).items()}
+        home_name = config.pop("home_name", "")
+        work = Work()
+        self.works.append(work)
+        before = {w for w in self.home.works if w.name == name}
+        await work.apply(WorkConfig(HomeAt(self.trunk, home_name), name, services=services, heartbeat=BEAT, **config))
+        if wait:
+            await eventually(lambda: {w for w in self.home.works if w.name == name} - before and work.home)
+        return work
+
+    async def close(self) -> None:
+        """End everything."""
+        for work in self.works:
+            await work.close()
+        await self.home.close()
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0.01)
+
+
+async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect as a client, as soon as somebody listens; closed with the tunnel at the latest."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(*address, limit=1 << 20)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)
+            else:
+                _clients.append(writer)
+                return reader, writer
+
+
+def close_clients() -> None:
+    """Close what `connect` opened."""
+    for writer in _clients:
+        writer.close()
+    _clients.clear()
+
+
+async def ask(address: Address, data: bytes) -> bytes:
+    """Send data to a service, half-close, and return everything that comes back."""
+    reader, writer = await connect(address)
+    try:
+        writer.write(data)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+class Middle:
+    """Somebody on the way to home: passes bytes on, until told to stop, without a word to either side."""
+
+    def __init__(self, target: Address) -> None:
+        self._target = target
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self.address: Address = ("", 0)
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> Middle:
+        self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()
+        return self
+
+    def freeze(self) -> None:
+        self._flowing.clear()
+
+    def close(self) -> None:
+        assert self._server
+        self._server.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_home = await asyncio.open_connection(*self._target)
+        await asyncio.gather(self._one_way(reader, to_home[1]), self._one_way(to_home[0], writer))
+
+    async def _one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.close()
