@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -18,14 +19,15 @@ from pathlib import Path
 
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.workers import subprocesses
-from proxy_policies.workers.subprocesses import Command
+from proxy_policies.workers.subprocesses import Command, how
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 HOST = "127.0.0.1"
 PROGRAMS = {"redis-server": "redis-server", "haproxy": "haproxy"}
 """What is needed, and the Debian packages that bring it."""
-STARTING = 30.0  # seconds a member has to listen
+STARTING = 30.0  # seconds a member has to answer
+ANSWERING = 2.0  # seconds it has to answer one question
 GRACE = 12.0  # seconds that a member has to end: a proxy's grace period, and some
 
 
@@ -35,12 +37,20 @@ class FleetError(Exception):
 
 @dataclass(frozen=True)
 class Member:
-    """One process of the fleet, the port it listens on, and what a connection to it begins with."""
+    """One process of the fleet, the port it listens on, and a question that it answers once it works.
+
+    That it listens says little: mitmproxy listens before it has read its options.
+    """
 
     name: str
     port: int
     command: Sequence[str]
-    hello: bytes = b""
+    question: bytes
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+INVALID_REQUEST = b"? HTTP/1.1\r\n\r\n"
+"""HAProxy and mitmproxy answer it themselves, with 400, whatever their mode, and log nothing."""
 
 
 def free_port() -> int:
@@ -62,19 +72,21 @@ def members(folder: Path, proxies: int, port: int, arguments: Sequence[str]) -> 
     """List who is to be started, in that order."""
     redis = free_port()
     store = ("--bind", HOST, "--port", str(redis), "--save", "", "--appendonly", "no", "--loglevel", "warning")
-    fleet = [Member("redis", redis, (find("redis-server"), *store))]
+    fleet = [Member("redis", redis, (find("redis-server"), *store), b"PING\r\n")]
     for number in range(1, proxies + 1):
         own = free_port()
         ours = ("-s", str(ROOT / "addons" / "policy.py"), "--listen-host", HOST, "-p", str(own))
         shared = ("--set", f"proxy_protocol={HOST}", "--set", f"cache=redis://{HOST}:{redis}/0")
         mitmdump = str(Path(sys.executable).parent / "mitmdump")
         quiet = ("--set", "termlog_verbosity=warn")  # or every health check would be two lines
-        fleet.append(Member(f"proxy {number}", own, (mitmdump, *ours, *shared, *quiet, *arguments), write(None, None)))
+        command = (mitmdump, *ours, *shared, *quiet, *arguments)
+        fleet.append(Member(f"proxy {number}", own, command, write(None, None) + INVALID_REQUEST))
     config = folder / "haproxy.cfg"
     servers = (f"    server proxy{number} {HOST}:{member.port}" for number, member in enumerate(fleet[1:], 1))
     template = string.Template((HERE / "haproxy.cfg").read_text())
     config.write_text(template.substitute(port=port, servers="\n".join(servers)))
-    return [*fleet, Member("haproxy", port, (find("haproxy"), "-db", "-f", str(config)))]
+    command = (find("haproxy"), "-db", "-f", str(config))
+    return [*fleet, Member("haproxy", port, command, INVALID_REQUEST, stop_signal=signal.SIGUSR1)]
 
 
 class Fleet:
@@ -92,49 +104,70 @@ class Fleet:
         try:
             for member in self._members:
                 keepers.append(asyncio.ensure_future(self._keep(member)))
-                await self._listening(member, keepers[-1], stop)
-            if not (stop.done() or any(keeper.done() for keeper in keepers)):
+                start = asyncio.ensure_future(self._started(member))
+                await asyncio.wait([start, stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
+                if not start.done():  # told to stop, or one has failed
+                    start.cancel()
+                    break
+                start.result()
+            else:
                 say(f"listening on http://{HOST}:{self._members[-1].port}; Ctrl-C ends it")
             await asyncio.wait([stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._children.end(GRACE)
-            outcomes = await asyncio.gather(*keepers, return_exceptions=True)
+            await self._end()
+            await asyncio.wait(keepers)
             self._children.close()
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        for keeper in keepers:
+            keeper.result()
 
     def _listen(self) -> None:
         """Hear signals."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._children.stopping.set)
+            loop.add_signal_handler(number, self._children.stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
-    async def _listening(self, member: Member, keeper: asyncio.Future[None], stop: asyncio.Future[bool]) -> None:
+    async def _started(self, member: Member) -> None:
+        """Return once a member answers. Raises FleetError when that takes too long."""
         deadline = time.monotonic() + STARTING
-        while not (stop.done() or keeper.done() or _listens(member.port, member.hello)):
+        while not await _answers(member):
             if time.monotonic() > deadline:
-                raise FleetError(f"{member.name} does not listen on {HOST}:{member.port}")
+                raise FleetError(f"{member.name} does not answer on {HOST}:{member.port}")
             await asyncio.sleep(0.05)
-        if not (stop.done() or keeper.done()):
-            self._children.works(member.name)
-            say(f"{member.name} on {HOST}:{member.port}, pid {self._children.pid(member.name)}")
+        self._children.works(member.name)
+        say(f"{member.name} on {HOST}:{member.port}, pid {self._children.pid(member.name)}")
 
     async def _keep(self, member: Member) -> None:
         """Run a member, again and again. Raises FleetError when it cannot be started at all."""
-        code = await self._children.keep(Command(member.name, member.command, prefix=f"{member.name}: "))
+        command = Command(member.name, member.command, prefix=f"{member.name}: ", stop_signal=member.stop_signal)
+        code = await self._children.keep(command)
         if not self._children.stopping.is_set():
-            raise FleetError(f"{member.name} ended with exit code {code}")
+            raise FleetError(f"{member.name} ended with {how(code)}")
+
+    async def _end(self) -> None:
+        """End HAProxy, then the proxies, then Redis: each is there for as long as those before it need it."""
+        redis, *proxies, haproxy = (member.name for member in self._members)
+        for names in ((haproxy,), proxies, (redis,)):
+            await self._children.end(GRACE, names)
 
 
-def _listens(port: int, hello: bytes = b"") -> bool:
+async def _answers(member: Member) -> bool:
     try:
-        with socket.create_connection((HOST, port), timeout=1) as probe:
-            probe.sendall(hello)
+        async with asyncio.timeout(ANSWERING):
+            reader, writer = await asyncio.open_connection(HOST, member.port)
+            with contextlib.closing(writer):
+                writer.write(member.question)
+                return bool(await reader.read(1))
     except OSError:
         return False
-    return True
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def say(text: str) -> None:

@@ -41,6 +41,8 @@ class Command:
     """Of ours, that it has as well."""
     prefix: str = ""
     """What stands before each line that it prints."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """What asks it to end."""
 
 
 class OrphanGuard:
@@ -71,6 +73,7 @@ class ChildProcesses:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._stop_signals: dict[str, signal.Signals] = {}
         self._worked: set[str] = set()
         self.stopping = asyncio.Event()
 
@@ -116,10 +119,17 @@ class ChildProcesses:
         else:
             self.pass_on(signal.SIGHUP)
 
-    async def end(self, patience: float = TERMINATE_TIMEOUT) -> None:
-        """End all of them: who does not within so many seconds is killed."""
+    def stop(self) -> None:
+        """Begin to end; told again, have each end at once."""
+        if self.stopping.is_set():
+            self.pass_on(signal.SIGTERM)
         self.stopping.set()
-        await asyncio.gather(*(end(process, patience) for process in self._running.values()))
+
+    async def end(self, patience: float = TERMINATE_TIMEOUT, names: Iterable[str] | None = None) -> None:
+        """End all of them, or those named, and start none again: who does not within so many seconds is killed."""
+        self.stopping.set()
+        ending = [name for name in (self._running if names is None else names) if name in self._running]
+        await asyncio.gather(*(end(self._running[name], patience, self._stop_signals[name]) for name in ending))
 
     def close(self) -> None:
         """Let the guard go, when all have ended."""
@@ -135,7 +145,7 @@ class ChildProcesses:
             pass_fds=command.descriptors,
             start_new_session=True,  # Ctrl-C and a terminal that is closed are for us to pass on
         )
-        self._running[command.name] = process
+        self._running[command.name], self._stop_signals[command.name] = process, command.stop_signal
         self._guard.watch(one.pid for one in self._running.values())
         if self.stopping.is_set():  # meanwhile
             process.terminate()
@@ -166,10 +176,14 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
         return b"(a line too long to print)\n"
 
 
-async def end(process: asyncio.subprocess.Process, patience: float = TERMINATE_TIMEOUT) -> None:
+async def end(
+    process: asyncio.subprocess.Process,
+    patience: float = TERMINATE_TIMEOUT,
+    stop_signal: signal.Signals = signal.SIGTERM,
+) -> None:
     """Ask a process to end; if it does not within `patience` seconds, it is killed."""
     with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+        process.send_signal(stop_signal)
     try:
         await asyncio.wait_for(process.wait(), patience)
     except TimeoutError:

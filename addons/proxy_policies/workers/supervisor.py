@@ -67,7 +67,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._heard, self._read_ready)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._children.stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
     def _read_ready(self) -> None:
@@ -76,11 +76,6 @@ class Supervisor:
         self._grace = max(self._grace, *map(float, graces))
         self._children.works(*map(_name, range(1, self._count + 1)))
         self._one_works.set()
-
-    def _stop(self) -> None:
-        if self._children.stopping.is_set():
-            self._children.pass_on(signal.SIGTERM)  # the second: at once
-        self._children.stopping.set()
 
     async def _keep(self, number: int) -> int:
         environment = {

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -128,10 +129,32 @@ def test_forward_proxies(fleet: StartFleet, pages: Origin, curl: Any) -> None:
     [
         (("--proxies", "0"), "write --proxies 1 to 64"),
         (("--mode", "nonsense"), "fleet: proxy 1 ended with exit code 1"),
+        (("--set", "cache_siz=3"), "proxy 1: [^\n]*did you mean 'cache_size'"),
+        (("--certs", "nowhere.pem"), "proxy 1: [^\n]*nowhere.pem"),
     ],
+    ids=str,
 )
-def test_what_cannot_be_is_told(fleet: StartFleet, arguments: tuple[str, ...], said: str) -> None:
+def test_a_first_start_that_fails_ends_the_fleet(fleet: StartFleet, arguments: tuple[str, ...], said: str) -> None:
     running = fleet(*arguments, wait=False)
     assert running.wait_exit(40) in (1, 2)
-    assert said in running.log()
-    assert "Traceback" not in running.log()
+    assert re.search(said, running.log()), running.log()
+    assert not re.search("Traceback|starting it again|proxy . on |listening", running.log())
+
+
+def test_answers_in_flight_are_finished(fleet: StartFleet, pages: Origin, curl: Any) -> None:
+    begun = threading.Event()
+
+    def slow(_: object) -> Answer:
+        begun.set()
+        time.sleep(2)
+        return Answer(body=b"late, but whole")
+
+    pages.route("/slow", slow)
+    running = fleet("--proxies", "1", "--mode", f"reverse:{pages.url}")
+    answers: list[bytes] = []
+    client = threading.Thread(target=lambda: answers.append(curl(f"{running.url}/slow").body))
+    client.start()
+    assert begun.wait(20)
+    assert running.stop() == 0
+    client.join(20)
+    assert answers == [b"late, but whole"]
