@@ -48,6 +48,12 @@ stamp() {
     printf '%s\n%s\n%s\n' "$ROOT" "$(<"$ROOT/pyproject.toml")" "$(<"$CONSTRAINTS")"
 }
 
+# Become a Python module of this folder, whatever the working directory.
+run_module() {
+    export PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH}
+    exec "$VENV/bin/python" -P -m "$@"
+}
+
 is_set_up() {
     local installed=$VENV/.installed${1:+-$1}
     [[ -x $VENV/bin/python && -f $installed && $(<"$installed") == "$(stamp)" ]]

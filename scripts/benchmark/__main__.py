@@ -13,16 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import chart
-import report
-import targets as known
-from load import Done, Route
-from processes import Processes, free_port
-from report import Measured, Results
-from scenarios import SCENARIOS, Occasion, Scenario
-from targets import Target
+from scripts.benchmark import chart, report
+from scripts.benchmark import targets as known
+from scripts.benchmark.load import Done, Route
+from scripts.benchmark.processes import Processes, free_port
+from scripts.benchmark.report import Measured, Results
+from scripts.benchmark.scenarios import SCENARIOS, Occasion, Scenario
+from scripts.benchmark.targets import Target
 
-HERE = Path(__file__).parent
 CORE = {0}  # the target's; origins and load have the others
 
 
@@ -63,7 +61,7 @@ def origins() -> Iterator[dict[str, int]]:
         ports = {}
         for kind in ("http", "https", "tunnel"):
             ports[kind] = free_port()
-            command = [sys.executable, str(HERE / "origin.py"), kind, str(ports[kind])]
+            command = [sys.executable, "-m", "scripts.benchmark.origin", kind, str(ports[kind])]
             origin = Processes.start(command, ports[kind], Path(folder), other_cores())
             stack.callback(origin.stop)
         yield ports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from xml.sax.saxutils import escape
 
-from report import Results
+from scripts.benchmark.report import Measured, Results
 
 SHOWN = ["miss, 1 KiB, keep-alive", "hit, 1 KiB, keep-alive", "tunnel, down", "tunnel, set-up"]
 COLOURS = {"stock": "#9aa0a6", "ours": "#1a73e8", "ours, fast_lane=all": "#0b3d91"}
@@ -39,8 +39,8 @@ def as_svg(results: Results) -> str:
     )
 
 
-def _ratios(targets: dict[str, object]) -> list[tuple[str, float]]:
-    rates = {name: getattr(measured, "rate", 0.0) for name, measured in targets.items()}
+def _ratios(targets: dict[str, Measured]) -> list[tuple[str, float]]:
+    rates = {name: measured.rate for name, measured in targets.items()}
     shown = [name for name in rates if rates[name] and (name in COLOURS or not name.startswith("ours"))]
     return [(name, rates[name] / rates["stock"]) for name in shown] if rates.get("stock") else []
 

@@ -1,4 +1,4 @@
-"""Crowds: `.venv/bin/python scripts/benchmark/crowd.py` has 50 clients ask for one URL at once, in several cases.
+"""Crowds: `.venv/bin/python -m scripts.benchmark.crowd` has 50 clients ask for one URL at once, in several cases.
 
 For each case and target: requests that reached the origin, and seconds until the fastest, the median and the slowest
 client had its answer. Targets are ourselves, ourselves without the cache, and Squid with collapsed forwarding where it
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import Processes, free_port
+from scripts.benchmark.processes import Processes, free_port
 
 ROOT = Path(__file__).parents[2]
 SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
@@ -48,7 +48,7 @@ class Case:
     sends: Sequence[str] = ()
 
     @property
-    def alone(self) -> float:
+    def single_client(self) -> float:
         """Seconds that a single client takes."""
         return self.head + self.body
 
@@ -109,7 +109,7 @@ async def ask(port: int, url: str, case: Case, number: int) -> float:
     lines += [f"Cookie: user={number}"] * case.cookies
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     if case.leader_leaves and number == 0:
-        await asyncio.sleep(case.single_process / 2)
+        await asyncio.sleep(case.single_client / 2)
     else:
         async with asyncio.timeout(120):
             await reader.read(-1)
@@ -158,7 +158,7 @@ async def run(count: int, wanted: str) -> None:
                 for target, processes in started.items():
                     origin.case, origin.requests = case, 0
                     took = await crowd(processes.port, f"{url}/{number}/{target.replace(' ', '-')}", case, count)
-                    figures = (took[0], statistics.median(took), took[-1], case.single_process)
+                    figures = (took[0], statistics.median(took), took[-1], case.single_client)
                     seconds = "".join(f"{figure:7.1f} s" for figure in figures)
                     print(f"{case.name:20} {target:16} {origin.requests:8} {seconds}", flush=True)
         finally:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import bulk
+from scripts.benchmark import bulk
 
 from proxy_policies.reverse_tunnel import certificates
 
@@ -96,7 +96,7 @@ class Tunnel(socketserver.StreamRequestHandler):
                     bulk.swallow(self.request, int(count) - len(already))
                     self.request.sendall(b"!")
                 case "echo":
-                    while data := self.rfile.read1(1 << 16):  # type: ignore[attr-defined]
+                    while data := self.rfile.read1(1 << 16):
                         self.request.sendall(data)
 
 

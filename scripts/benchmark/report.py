@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scenarios import Scenario
+from scripts.benchmark.scenarios import Scenario
 
 
 @dataclass

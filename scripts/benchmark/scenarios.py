@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import load
-from load import Done, Route
+from scripts.benchmark import load
+from scripts.benchmark.load import Done, Route
 
 GIB = 1 << 30
 KIB = 1 << 10
@@ -50,16 +51,16 @@ class Scenario:
         return {"tunnel": "tunnel", "inspect": "https"}.get(self.roles[0], "http")
 
 
-def _requests(path: str, **keywords: object) -> Callable[[Occasion], Done]:
+def _requests(path: str, **keywords: Any) -> Callable[[Occasion], Done]:
     def run(at: Occasion) -> Done:
-        return load.requests(at.route, path, at.seconds, **keywords)  # type: ignore[arg-type]
+        return load.requests(at.route, path, at.seconds, **keywords)
 
     return run
 
 
-def _transfer(size: int, **keywords: object) -> Callable[[Occasion], Done]:
+def _transfer(size: int, **keywords: Any) -> Callable[[Occasion], Done]:
     def run(at: Occasion) -> Done:
-        return load.transfer(at.route, int(size * at.scale), **keywords)  # type: ignore[arg-type]
+        return load.transfer(at.route, int(size * at.scale), **keywords)
 
     return run
 

@@ -1,4 +1,4 @@
-"""The memory store by itself: `.venv/bin/python scripts/benchmark/store.py` prints what it costs and what it keeps.
+"""The memory store by itself: `.venv/bin/python -m scripts.benchmark.store` prints what it costs and what it keeps.
 
 Time of a hit, memory per stored object beside what the store counts, and the share of hits on a Zipf trace with
 a scan in it for TinyLFU and for a plain LRU of the same size.

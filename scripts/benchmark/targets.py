@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -153,7 +154,7 @@ def peers() -> list[Target]:
         "ERROR",
     )
     add("proxy.py", PEERS / "proxy", forward=proxy_py, tunnel=proxy_py)
-    twisted = {
+    twisted: dict[str, Any] = {
         role: _python("{here}/peers/twisted_proxy.py", role, "{port}", "{origin}") for role in ("reverse", "forward")
     }
     add("twisted", PEERS / "twist", **twisted)

@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from processes import free_port, origin, proxy
-from published import PEERS
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from scripts.cache_tests.processes import free_port, origin, proxy
+from scripts.cache_tests.published import PEERS
 
 HERE = Path(__file__).resolve().parent
 KINDS = ("required", "optimal", "check")

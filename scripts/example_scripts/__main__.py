@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from exchanges import ASKED, Outcome, ask_all
-from known import DEVIATES
-from origin import Noted, Origin
+from scripts.example_scripts.exchanges import ASKED, Outcome, ask_all
+from scripts.example_scripts.known import DEVIATES
+from scripts.example_scripts.origin import Noted, Origin
 
 ADDONS = Path(__file__).resolve().parents[2] / "addons"
 LISTENING = re.compile(r"listening at \S*?:(\d+)")

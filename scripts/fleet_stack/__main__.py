@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.workers import subprocesses
@@ -99,12 +100,12 @@ class Fleet:
     async def run(self) -> None:
         """Start everybody, one after the other: the first proxy makes the CA. Raises FleetError."""
         self._listen()
-        stop = asyncio.ensure_future(self._children.stopping.wait())
+        stop: asyncio.Future[Any] = asyncio.ensure_future(self._children.stopping.wait())
         keepers: list[asyncio.Future[None]] = []
         try:
             for member in self._members:
                 keepers.append(asyncio.ensure_future(self._keep(member)))
-                start = asyncio.ensure_future(self._started(member))
+                start: asyncio.Future[Any] = asyncio.ensure_future(self._started(member))
                 await asyncio.wait([start, stop, *keepers], return_when=asyncio.FIRST_COMPLETED)
                 if not start.done():  # told to stop, or one has failed
                     start.cancel()

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.clone import ROOT
 
-RUNNER = Path(__file__).parents[2] / "scripts" / "example_scripts"
 CHECKOUT = os.environ.get("MITMPROXY_CHECKOUT")
 """A checkout of mitmproxy, whose examples are run then."""
 
 ALIKE = """
 def responseheaders(flow):
-    flow.response.stream = lambda data: data.replace(b"foo", b"bar")
+    flow.response.stream = lambda data: data.replace(b"f", b"g")
 def request(flow):
     flow.request.query["mine"] = "yes"
 """
@@ -26,7 +26,13 @@ def response(flow):
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(RUNNER), str(folder)], capture_output=True, text=True, timeout=3000)
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.example_scripts", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=3000,
+        cwd=ROOT,
+    )
 
 
 def test_the_runner(tmp_path: Path) -> None:
@@ -45,4 +51,4 @@ def test_the_examples_of_mitmproxy() -> None:
         done = run(Path(CHECKOUT))
         assert done.returncode == 0, done.stdout + done.stderr
     else:
-        assert (RUNNER / "known.py").is_file()
+        assert (ROOT / "scripts/example_scripts/known.py").is_file()
