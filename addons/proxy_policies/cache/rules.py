@@ -1,15 +1,20 @@
 """`cache_rules`: what the user says of some flows, `/flow-filter/ttl=60, status=200 404, bypass, force, …`."""
 
+from __future__ import annotations
+
 import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects, Ttl
 from proxy_policies.cache.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
-from proxy_policies.rules import Rule
-from proxy_policies.settings import parse_duration
+from proxy_policies.option_parsers import parse_duration
+
+if TYPE_CHECKING:
+    from proxy_policies.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)

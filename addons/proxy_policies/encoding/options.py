@@ -1,10 +1,15 @@
 """What the user asks of encoding: how the options' texts are read."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.rules import Rule
+
+if TYPE_CHECKING:
+    from proxy_policies.rules import Rule
 
 with lazy_imports():
     from proxy_policies.encoding import codecs

@@ -1,11 +1,14 @@
 """What the policies did with a flow, in plain words. Pure: notes in, text out."""
 
+from __future__ import annotations
+
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from proxy_policies.trace import Note
+if TYPE_CHECKING:
+    from proxy_policies.trace import Note
 
 VERDICT_LIMIT = 160
 """Characters: a verdict is one line in a table."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.settings import parse_duration, parse_size
+from proxy_policies.option_parsers import parse_duration, parse_size
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import limits

@@ -114,7 +114,7 @@ def work() -> None:
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
-    from proxy_policies.settings import parse_duration
+    from proxy_policies.option_parsers import parse_duration
     from proxy_policies.workers import single_process
 
     async def run(master: Master) -> None:

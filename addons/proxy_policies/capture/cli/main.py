@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from proxy_policies.capture.cli import check, run, tools
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.settings import parse_size
+from proxy_policies.option_parsers import parse_size
 
 CONFDIR = "~/.mitmproxy"
 EPILOG = "Exit codes of check and compare: 0 the same, 1 differences, 2 could not run."

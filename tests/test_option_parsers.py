@@ -1,0 +1,43 @@
+"""Sizes, durations and switches, as users write them."""
+
+import pytest
+
+from proxy_policies.option_parsers import as_text, one_of, parse_duration, parse_size, parse_switch
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("0", 0), ("512", 512), ("64k", 65536), ("10m", 10485760), ("1G", 1 << 30), ("2kb", 2048)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("60", 60), ("500ms", 0.5), ("5m", 300), ("1h", 3600), ("2d", 172800), ("1.5s", 1.5)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1", "1x", "k", "1 2"])
+def test_neither_size_nor_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="write a size such as"):
+        parse_size(text)
+    with pytest.raises(ValueError, match="write a duration such as"):
+        parse_duration(text)
+
+
+def test_a_switch_takes_mitmproxys_words_too() -> None:
+    assert [parse_switch(word) for word in ("on", "true", "off", "false")] == [True, True, False, False]
+    with pytest.raises(ValueError, match="choose one of"):
+        parse_switch("maybe")
+
+
+def test_one_of_a_few_words() -> None:
+    assert one_of("on", "all")("all") == "all"
+    with pytest.raises(ValueError, match="choose one of on, all"):
+        one_of("on", "all")("off")
+
+
+def test_any_text() -> None:
+    assert as_text("any thing") == "any thing"
