@@ -1,28 +1,26 @@
 """Makes the list of addons that a script hands to mitmproxy."""
 
-import logging
-
 from mitmproxy import ctx
 
 from proxy_policies.around_scripts import AroundScripts
 from proxy_policies.dial import Dialer
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.patches.addon import Patches
-from proxy_policies.settings import Policy, Settings
+from proxy_policies.patches.script_reload import is_leaving
+from proxy_policies.settings import Policy, Settings, reject
 from proxy_policies.start_check import StartCheck
 from proxy_policies.streaming import Streaming
-
-logger = logging.getLogger(__name__)
 
 
 def build_addons(*policies: Policy) -> list[Policy]:
     """Put policies, in the order a request meets them, between what each of them needs.
 
-    Gives an empty list, and one error line, when one of them is loaded already.
+    Gives an empty list, and one error line, when one of them is loaded already; raises OptionsError for it in a
+    script that was edited.
     """
     duplicates = [policy.name for policy in policies if _is_loaded(policy)]
     if duplicates:
-        logger.error(f"already loaded: {', '.join(duplicates)}; policy.py has every policy, so load it alone")
+        reject(f"already loaded: {', '.join(duplicates)}; policy.py has every policy, so load it alone")
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
@@ -33,4 +31,5 @@ def build_addons(*policies: Policy) -> list[Policy]:
 
 def _is_loaded(policy: Policy | type[Policy]) -> bool:
     master = getattr(ctx, "master", None)
-    return master is not None and master.addons.get(policy.name) is not None
+    loaded = master.addons.get(policy.name) if master is not None else None
+    return loaded is not None and not is_leaving(loaded)

@@ -23,6 +23,7 @@ from proxy_policies.patches import (
     proxy_password,
     resets,
     retry,
+    script_reload,
     start_up,
     stored_bodies,
     streamed_later,
@@ -55,6 +56,7 @@ PATCHES: tuple[Patch, ...] = (
     leaving_clients.PATCH,
     websocket_responder.PATCH,
     *start_up.PATCHES,
+    script_reload.PATCH,
     *bounded_decoding.PATCHES,
     *terminal.PATCHES,
     turns.PATCH,
@@ -71,6 +73,7 @@ class Patches:
 
     def load(self, loader: Loader) -> None:
         """Apply every patch."""
+        script_reload.note_versions()
         self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
 
     async def next_turn(self, client: Client) -> None:

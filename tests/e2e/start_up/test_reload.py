@@ -1,5 +1,6 @@
 """A script of ours that is edited while mitmdump runs: mitmproxy ends its policies and loads them again."""
 
+import re
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -51,3 +52,60 @@ def test_every_policy_is_loaded_again(
     assert len(server.requests) == 1
     assert proxy.stop() == 0
     assert "rror" not in proxy.log()
+
+
+BROKEN = {
+    "syntax": "addons = [",
+    "exit": "raise SystemExit('not today')",
+    "load": "def load(loader): raise ValueError('not today')",
+    "last load": "class Wrong:\n    def load(self, loader): raise ValueError('not today')\naddons.append(Wrong())",
+    "configure": "def configure(updated): raise ValueError('not today')",
+    "running": "def running(): raise ValueError('not today')",
+    "loaded elsewhere": "from proxy_policies.explain.addon import Explain\naddons = build_addons(Explain())",
+}
+
+
+def two_scripts(policy: Path, other: Path) -> str:
+    """Write two scripts, and return the first: all policies but one; that one, and a hook."""
+    path = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n"
+    text = path + (ADDONS / "policy.py").read_text().replace("    Explain(),\n", "")
+    policy.write_text(text)
+    own = "def responseheaders(flow): flow.response.headers['X-Other'] = 'here'\n"
+    chain = "from proxy_policies.addon_chain import build_addons\nfrom proxy_policies.explain.addon import Explain\n"
+    other.write_text(f"{path}{chain}addons = build_addons(Explain())\n{own}")
+    return text
+
+
+@pytest.mark.parametrize("fast_lane", ["on", "all"])
+def test_a_broken_edit_changes_nothing(
+    mitmdump: Start, origin: Callable[[], Origin], curl: Any, tmp_path: Path, fast_lane: str
+) -> None:
+    server, policy, other = origin(), tmp_path / "mine.py", tmp_path / "other.py"
+    server.route("/", lambda _: Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
+    right = two_scripts(policy, other)
+    options = ("header_rules=//X-New/1", f"fast_lane={fast_lane}", f"cache=disk:{tmp_path / 'store'}")
+    settings = [part for option in options for part in ("--set", option)]
+    proxy = mitmdump("-s", str(policy), "-s", str(other), *settings, mode=f"reverse:{server.url}", script=None)
+
+    def works() -> bool:
+        answer = curl(f"{proxy.url}/")
+        return bool((answer.body, answer.get("x-new"), answer.get("x-other")) == (b"kept", "1", "here"))
+
+    def goes_on(times: int) -> bool:
+        return proxy.log().count("goes on as it was") == times
+
+    assert works()
+    for times, (kind, edit) in enumerate(BROKEN.items(), 1):
+        policy.write_text(f"{right}\n# {kind}\n{edit}\n")
+        wait_until(partial(goes_on, times), what=kind)
+        wait_until(works, what=kind)
+    other.write_text(BROKEN["syntax"])
+    wait_until(partial(goes_on, times + 1))
+    assert works()
+    policy.write_text(f"{right}\ndef responseheaders(flow): flow.response.headers['X-Edited'] = 'yes'\n")
+    wait_until(lambda: curl(f"{proxy.url}/").get("x-edited") == "yes")
+    assert works()
+    assert len(re.findall("error in script .*goes on as it was", proxy.log())) == times + 1
+    assert "Traceback" not in proxy.log()
+    assert len(server.requests) == 1
+    assert proxy.stop() == 0

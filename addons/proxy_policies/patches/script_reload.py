@@ -1,0 +1,149 @@
+"""A script whose edit is broken goes on as it was; mitmproxy would unload it, and go on without its policies.
+
+The new version is executed while the old one is loaded, and takes its place only if that went well. Where it fails
+later, in one of its `load`, `configure` or `running` hooks, the old one is loaded again.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import traceback
+import types
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, hooks
+from mitmproxy.addonmanager import safecall, traverse
+from mitmproxy.addons.script import Script
+
+from proxy_policies.patches.patch import Patch
+
+logger = logging.getLogger(__name__)
+
+_leaving: list[object] = []
+"""The addons of the script whose new version is executed just now."""
+
+
+def is_leaving(addon: object) -> bool:
+    """Return whether an addon is loaded, but is to be replaced by those that are being made."""
+    return any(one is addon for one in _leaving)
+
+
+class _Version(SourceFileLoader):
+    """A script as it was at one time. Raises OSError or SyntaxError when it cannot be read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"__mitmproxy_script__.{Path(path).stem}", path)
+        self._code = self.source_to_code(self.get_data(path), path)
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        """Return the code that there was then; the file may be another by now."""
+        return self._code
+
+    def executed(self) -> types.ModuleType:
+        """Return the module that it is, with addons that nobody has used; raises whatever it raises."""
+        module = importlib.util.module_from_spec(ModuleSpec(self.name, self, origin=self.path))
+        self.exec_module(module)
+        if not getattr(module, "name", None):
+            vars(module)["name"] = self.path
+        return module
+
+
+_loaded: WeakKeyDictionary[Script, _Version] = WeakKeyDictionary()
+"""The last version of each script that could be loaded."""
+
+
+def note_versions() -> None:
+    """Take note of what the scripts are that there are; one that cannot be read is not loaded either."""
+    loader = ctx.master.addons.get("scriptloader")
+    for script in loader.addons if loader is not None else ():
+        if script not in _loaded:
+            with contextlib.suppress(OSError, SyntaxError, ValueError):
+                _loaded[script] = _Version(script.fullpath)
+
+
+def _kept(original: Callable[[Script], None]) -> Callable[[Script], None]:
+    def loadscript(script: Script) -> None:
+        if script.ns is None:
+            original(script)
+            _loaded.pop(script, None)
+            note_versions()
+        else:
+            logger.info(f"Loading script {script.path}")
+            _load_again(script)
+
+    return loadscript
+
+
+def _load_again(script: Script) -> None:
+    before = script.ns
+    try:
+        version = _Version(script.fullpath)
+        _exchange(script, version)
+    except (Exception, SystemExit) as error:
+        logger.error(f"{_described(error, script.fullpath)}; the script goes on as it was before the edit")
+        if script.ns is not before:
+            _load_last(script)
+    else:
+        _loaded[script] = version
+
+
+def _load_last(script: Script) -> None:
+    try:
+        _exchange(script, _loaded[script])
+    except Exception:
+        logger.exception(f"{script.path} cannot be loaded any more as it was, either")
+
+
+@contextlib.contextmanager
+def _leaves(module: types.ModuleType | None) -> Iterator[None]:
+    _leaving.extend(traverse([module]))
+    try:
+        yield
+    finally:
+        _leaving.clear()
+
+
+def _exchange(script: Script, version: _Version) -> None:
+    """Load a version in place of the one that is loaded; raises what its code or its hooks raise.
+
+    The script is as it was where the code fails. Where a hook does, the new version is loaded in part.
+    """
+    before, manager = script.ns, ctx.master.addons
+    with _leaves(before):
+        after = version.executed()
+    if before is not None:
+        _unload(before)
+    script.ns = after
+    manager.register(after)
+    manager.invoke_addon_sync(after, hooks.ConfigureHook(set(ctx.options.keys())))
+    if script.is_running:
+        manager.invoke_addon_sync(after, hooks.RunningHook())
+
+
+def _unload(module: types.ModuleType) -> None:
+    manager = ctx.master.addons
+    with safecall():
+        if module in manager:
+            manager.remove(module)
+        else:  # its `load` failed
+            manager.invoke_addon_sync(module, hooks.DoneHook())
+
+
+def _described(error: BaseException, path: str) -> str:
+    """Return a line that says what is wrong in a script, and in which of its lines where that is known."""
+    frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    line = error.lineno if isinstance(error, SyntaxError) else next(reversed(frames), None)
+    place = f"{path}, line {line}" if line else path
+    return f"error in script {place}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+PATCH = Patch(
+    owner=Script,
+    attribute="loadscript",
+    wrap=_kept,
+    versions="12.2, 12.3",
+    why="a script whose edit is broken is unloaded, and the proxy goes on without its policies",
+)
