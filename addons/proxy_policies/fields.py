@@ -6,10 +6,10 @@ comes back as `None`, or as the part of it that could be read.
 
 import re
 from calendar import timegm
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 RawFields = tuple[tuple[bytes, bytes], ...]
 """Field lines as they came: (name, value), in order, repeats and case kept."""
@@ -29,6 +29,20 @@ def _text(value: bytes) -> str:
 
 
 Index = dict[str, list[bytes]]
+
+
+def cached_by_fields[T, R](function: Callable[[RawFields, T], R]) -> Callable[[RawFields, T], R]:
+    """Keep the last answers of a pure function of a message's fields: a client sends the same ones again."""
+    cached = lru_cache(maxsize=64)(function)
+
+    @wraps(function)
+    def answer(raw: RawFields, more: T) -> R:
+        try:
+            return cached(raw, more)
+        except TypeError:  # lines that are no tuples, as an addon may have put them
+            return function(raw, more)
+
+    return answer
 
 
 def _index(raw: RawFields) -> Index:
@@ -102,8 +116,8 @@ class Fields:
         return f"Fields({list(self)})"
 
     def without(self, names: Iterable[str]) -> "Fields":
-        """Leave out every line whose name is among `names`."""
-        gone = {name.lower() for name in names}
+        """Leave out every line whose name is among `names`; those of a frozenset are lower-case already."""
+        gone = names if isinstance(names, frozenset) else {name.lower() for name in names}
         if gone.isdisjoint(self._index or self._indexed()):
             return self
         return Fields([line for line in self.raw if _text(line[0].lower()) not in gone])

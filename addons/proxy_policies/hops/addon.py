@@ -10,8 +10,9 @@ from proxy_policies import flow_state, trace
 from proxy_policies.addresses import in_networks, parse_networks
 from proxy_policies.fields import Fields
 from proxy_policies.hops import connection, via
-from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, with_forwarded, without_claims
-from proxy_policies.hops.max_forwards import FinalHop, count_down
+from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
+from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
+from proxy_policies.hops.next_hop import Hop, request_passed_on
 from proxy_policies.patches.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
 
@@ -21,8 +22,6 @@ STYLES = {
     "x-forwarded": Style.X_FORWARDED,
     "both": Style.BOTH,
 }
-STANDARD_OPTIONS = ("close", *connection.HOP_BY_HOP)
-"""Connection options that nobody asks about."""
 
 
 class Hops:
@@ -69,21 +68,28 @@ class Hops:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Refuse a loop; make the request ours to send."""
         request = flow.request
-        fields = Fields(request.headers.fields)
-        if flow.response or flow.error or self._refuse_loop(flow, fields):
+        if flow.response or flow.error or (request.method in LIMITED and self._is_final_hop(flow)):
             return
+        passed = request_passed_on(request.headers.fields, self._hop(flow))
+        if passed.is_loop:
+            self._refuse_loop(flow, Fields(passed.raw))
+            return
+        if passed.removed:
+            trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(passed.removed))
+        request.headers.fields = passed.raw
+
+    def _is_final_hop(self, flow: http.HTTPFlow) -> bool:
+        """Count a hop of a request that says how many it may take, and answer where this is the last."""
+        request, fields = flow.request, Fields(flow.request.headers.fields)
+        if self._refuse_loop(flow, fields):
+            return True
         counted = count_down(request.method, request.path, request.http_version, fields)
         if isinstance(counted, FinalHop):
             flow.response = _answer(counted)
             trace.note(flow, self.name, "answered", "Max-Forwards is 0")
-            return
-        if extra := [name for name in connection.named(counted) if name not in STANDARD_OPTIONS]:
-            trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(extra))
-        to_proxy = request.scheme == "http" and _is_upstream(flow)
-        fields = connection.request_for_next_hop(
-            counted, to_proxy=to_proxy, is_http1=request.is_http10 or request.is_http11
-        )
-        request.headers.fields = self._signed(flow, fields).raw
+            return True
+        request.headers.fields = counted.raw
+        return False
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Make an origin's response ours to send. What is answered here went over no hop."""
@@ -101,7 +107,9 @@ class Hops:
         """Hold the trailer section to what the fields are held to."""
         if flow.request.trailers and flow.is_replay != "request":
             trailers = _for_next_hop(flow.request.trailers, flow_state.state_of(flow).received)
-            flow.request.trailers = http.Headers(self._without_claims(flow, trailers).raw)
+            if (claims := self._hop(flow).claims) is not None:
+                trailers = without_claims(trailers, flow.request.method, claims)
+            flow.request.trailers = http.Headers(trailers.raw)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Hold the trailer section to what the fields are held to."""
@@ -118,38 +126,37 @@ class Hops:
         trace.note(flow, self.name, "refused", "a loop: our name is in Via")
         return True
 
-    def _signed(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
-        """Say whom the request is from and that we pass it on; once, however often it is sent again."""
-        if self.via_name and via.lists(fields, self.via_name):
-            return fields
-        fields = self._with_sender(flow, fields)
-        return via.with_via(fields, self.via_name, flow.request.http_version) if self.via_name else fields
+    def _hop(self, flow: http.HTTPFlow) -> Hop:
+        """Say what decides how a request is passed on."""
+        request, mode = flow.request, flow.client_conn.proxy_mode
+        is_reverse = isinstance(mode, ReverseMode)
+        style, trusts = self._style(is_reverse), self._trusts(flow)
+        is_believed = is_reverse or style is not Style.NONE
+        return Hop(
+            request.method,
+            request.http_version,
+            isinstance(mode, UpstreamMode) and request.scheme == "http",
+            self.via_name,
+            flow.is_replay == "request",
+            None if style is Style.NONE or not flow.client_conn.peername else _sender(flow, is_reverse),
+            style,
+            trusts,
+            self.forwarded_drop if is_believed and not trusts else None,
+        )
 
-    def _with_sender(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
-        client, is_reverse = flow.client_conn, _is_reverse(flow)
-        if flow.is_replay == "request":
-            return fields
-        fields = self._without_claims(flow, fields)
-        style = self._style(flow)
-        if style is Style.NONE or not client.peername:
-            return fields
-        proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
-        sender = ClientInfo(client.peername[0], asked_host(flow.request), proto)
-        return with_forwarded(fields, sender, style, trusted=self._trusts(flow))
-
-    def _style(self, flow: http.HTTPFlow) -> Style:
-        return STYLES.get(self.forwarded_headers, Style.BOTH if _is_reverse(flow) else Style.NONE)
+    def _style(self, is_reverse: bool) -> Style:
+        return STYLES.get(self.forwarded_headers, Style.BOTH if is_reverse else Style.NONE)
 
     def _trusts(self, flow: http.HTTPFlow) -> bool:
         peer = flow.client_conn.peername
-        return bool(peer) and in_networks(peer[0], self.forwarded_trust)
+        return bool(self.forwarded_trust and peer) and in_networks(peer[0], self.forwarded_trust)
 
-    def _without_claims(self, flow: http.HTTPFlow, fields: Fields) -> Fields:
-        """Leave out what a client may not say of itself, where an origin would believe it."""
-        is_believed = _is_reverse(flow) or self._style(flow) is not Style.NONE
-        if not is_believed or self._trusts(flow):
-            return fields
-        return without_claims(fields, flow.request.method, self.forwarded_drop)
+
+def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
+    """See whom a request is from."""
+    client = flow.client_conn
+    proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
+    return ClientInfo(client.peername[0], asked_host(flow.request), proto)
 
 
 def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:

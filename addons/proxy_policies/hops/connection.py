@@ -6,9 +6,11 @@ a connection persists, are settled where messages are written.
 
 from proxy_policies.fields import Fields, tokens
 
-HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "te", "upgrade")
-PROXY_CREDENTIALS = "proxy-authorization"
-PROXY_CHALLENGES = ("proxy-authenticate", "proxy-authentication-info")
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade"})
+FOR_THIS_PROXY = HOP_BY_HOP | {"proxy-authorization"}
+"""Of a request: its credentials for us, too."""
+FROM_THIS_PROXY = HOP_BY_HOP | {"proxy-authenticate", "proxy-authentication-info"}
+"""Of a response: challenges that only a proxy may give, too."""
 END_TO_END = frozenset({"host", "content-length", "transfer-encoding", "cache-control"})
 """Kept though Connection names them: framing, routing, and what section 7.6.1 says must not be named."""
 NOT_UPGRADES = ("h2c", "http/", "tls/")
@@ -28,8 +30,7 @@ def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> F
 
     A handshake (WebSocket's, say) and a client's willingness to take trailers go on, as ours.
     """
-    ours = HOP_BY_HOP if to_proxy else (*HOP_BY_HOP, PROXY_CREDENTIALS)
-    passed = fields.without((*ours, *named(fields)))
+    passed = _without(fields, HOP_BY_HOP if to_proxy else FOR_THIS_PROXY)
     if passed is fields:
         return fields
     options = []
@@ -42,11 +43,15 @@ def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> F
 
 def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> Fields:
     """Leave out of a response what was for us; `from_proxy`: the last hop is a proxy, its challenges go on."""
-    ours = HOP_BY_HOP if from_proxy else (*HOP_BY_HOP, *PROXY_CHALLENGES)
-    passed = fields.without((*ours, *named(fields)))
+    passed = _without(fields, HOP_BY_HOP if from_proxy else FROM_THIS_PROXY)
     if status in (SWITCHING_PROTOCOLS, UPGRADE_REQUIRED) and (protocols := fields.get("Upgrade")):
         passed = passed.adding("Connection", "Upgrade").adding("Upgrade", protocols)
     return passed
+
+
+def _without(fields: Fields, names: frozenset[str]) -> Fields:
+    """Leave out these fields, and what Connection names."""
+    return fields.without(names.union(named(fields)) if "connection" in fields else names)
 
 
 def _upgrades(fields: Fields) -> str | None:

@@ -24,7 +24,8 @@ def parse_name(text: str) -> str:
 def with_via(fields: Fields, name: str, http_version: str) -> Fields:
     """Add ourselves; the version is that of the message as it came, such as `HTTP/1.1`."""
     ours = f"{http_version.removeprefix('HTTP/')} {name}"
-    return fields.replacing("Via", ", ".join((*fields.lines("Via"), ours)))
+    before = fields.get("via")
+    return fields.adding("Via", ours) if before is None else fields.replacing("Via", f"{before}, {ours}")
 
 
 def lists(fields: Fields, name: str) -> bool:
