@@ -1,10 +1,17 @@
-"""Where tests are: they mirror the package, what they share is in tests/support, and no test imports a test."""
+"""Where tests are: they mirror the package, what they share is in tests/support, and no test imports a test.
+
+A module has the test file of its name in the folder of its name; a policy's `addon.py`, which has nothing but options
+and hooks, may have a folder of tests/e2e instead.
+"""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "addons" / "proxy_policies"
+LATER = {"capture", "fastlane", "patches"}
+"""Folders that do not mirror the package yet. Each patch is tested by what it mends."""
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -29,3 +36,25 @@ def test_elsewhere_are_only_tests_and_fixtures() -> None:
     others = [path for path in TESTS.rglob("*.py") if TESTS / "support" not in path.parents]
     allowed = ("test_*.py", "conftest.py", "__init__.py")
     assert not [path for path in others if not any(path.match(pattern) for pattern in allowed)]
+
+
+def modules() -> Iterator[Path]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE)
+        if not path.name.startswith("__") and name.parts[0] not in LATER:
+            yield name
+
+
+def has_test(module: Path) -> bool:
+    is_tested = (TESTS / module.parent / f"test_{module.name}").is_file()
+    return is_tested or (module.name == "addon.py" and any((TESTS / "e2e" / module.parent).glob("test_*.py")))
+
+
+def test_every_module_has_its_test_file() -> None:
+    assert not [str(module) for module in modules() if not has_test(module)]
+
+
+def test_no_folder_of_tests_is_for_nothing() -> None:
+    others = {"conformance", "e2e", "scripts", "support"}
+    folders = {path.name for path in TESTS.iterdir() if any(path.glob("**/*.py"))} - others
+    assert not [name for name in folders if not (PACKAGE / name).is_dir()]

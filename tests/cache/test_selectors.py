@@ -3,8 +3,8 @@
 import pytest
 
 from proxy_policies.cache.invalidation import invalidated
-from proxy_policies.cache.selectors import selectors_of
-from tests.support.cache_cases import fields
+from proxy_policies.cache.selectors import REMEMBERED_MOST, Purges, Selector, parse_selector, selectors_of, tags_of
+from tests.support.cache_cases import NOW, fields
 
 REVERSE = "http://shop.test/a?x=1 at 10.0.0.1:9000 own=0123"
 SECURE = "https://shop.test/a?x=1 at http://10.0.0.1:9000 x-tenant=t"
@@ -56,3 +56,32 @@ def test_what_an_unsafe_request_invalidates(name: str, location: str, key: str |
     assert keys == ([REVERSE, key] if key else [REVERSE])
     assert invalidated("get", REVERSE, 200, fields()) == [REVERSE]  # a method that nobody knows
     assert invalidated("GET", REVERSE, 200, fields()) == []
+
+
+SELECTORS = [("tag:x", "tag"), ("http://x.test/a", "url"), ("http://x.test/*", "glob"), ("*", "glob")]
+
+
+@pytest.mark.parametrize(("text", "kind"), SELECTORS)
+def test_parse_selector(text: str, kind: str) -> None:
+    assert parse_selector(text).kind == kind
+
+
+@pytest.mark.parametrize("text", ["", "tag:", "x.test/a", "ftp://x/"])
+def test_what_is_no_selector(text: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        parse_selector(text)
+
+
+def test_tags() -> None:
+    assert tags_of(fields("Cache-Tag: a, b", "Cache-Tag: c", "Surrogate-Key: d e")) == frozenset("abcde")
+
+
+def test_purges_are_remembered_for_a_while_and_beyond_as_one_of_everything() -> None:
+    purges = Purges()
+    purges.record(Selector("key", "a"), NOW)
+    assert purges.supersedes("a", (), NOW - 1)
+    assert not purges.supersedes("a", (), NOW + 1)
+    assert not purges.supersedes("b", (), NOW - 1)
+    for number in range(REMEMBERED_MOST):
+        purges.record(Selector("key", str(number)), NOW + 1)
+    assert purges.supersedes("b", (), NOW - 1)

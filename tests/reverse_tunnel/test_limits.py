@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel import limits, options
+from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.limits import (
     Guesses,
     HandshakeLimiter,
@@ -152,37 +149,3 @@ def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
     said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
     assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
     assert throttles.admit("b", "y", 141) == "y"
-
-
-GOOD: dict[str, tuple[Callable[[str], Any], str, Any]] = {
-    "no limits": (options.parse_limits, "", Limits()),
-    "all limits": (options.parse_limits, "service=100, client=10,rate=10m", Limits(100, 10, 10 << 20)),
-    "heartbeat": (options.parse_heartbeat, "500ms", 0.5),
-    "spares": (options.parse_spares, "0", 0),
-}
-
-
-@pytest.mark.parametrize("case", GOOD.values(), ids=GOOD)
-def test_good_options(case: tuple[Callable[[str], Any], str, Any]) -> None:
-    parse, text, expected = case
-    assert parse(text) == expected
-
-
-BAD: dict[str, tuple[Callable[[str], Any], str]] = {
-    "unknown limit": (options.parse_limits, "speed=1"),
-    "limit twice": (options.parse_limits, "rate=1,rate=2"),
-    "limit without value": (options.parse_limits, "rate"),
-    "limit no size": (options.parse_limits, "rate=fast"),
-    "heartbeat of nothing": (options.parse_heartbeat, "0"),
-    "heartbeat of hours": (options.parse_heartbeat, "2h"),
-    "spares negative": (options.parse_spares, "-1"),
-    "spares too many": (options.parse_spares, "17"),
-    "spares no number": (options.parse_spares, "few"),
-}
-
-
-@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
-def test_bad_options(case: tuple[Callable[[str], Any], str]) -> None:
-    parse, text = case
-    with pytest.raises(ValueError):
-        parse(text)

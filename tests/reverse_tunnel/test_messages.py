@@ -30,7 +30,6 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.names import is_name
 
 TOKEN, NONCE = "t" * 43, "ab" * 32
 
@@ -136,12 +135,3 @@ def test_any_bytes_are_a_message_or_a_protocol_error(kind: int, payload: bytes) 
     for found in Parser().feed(frame(kind, payload)):
         with contextlib.suppress(ProtocolError):
             decode(*found)
-
-
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [("ssh", True), ("a", True), ("x-1", True), ("a" * 63, True), ("a" * 64, False), ("", False)]
-    + [(text, False) for text in ("-a", "a-", "A", "a.b", "a_b", "ssh\n", "é", "a b")],
-)
-def test_names(text: str, good: bool) -> None:
-    assert is_name(text) is good

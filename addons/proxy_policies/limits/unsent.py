@@ -29,6 +29,6 @@ def _in_kernel(sock: Any) -> int:
     """Count the bytes not acknowledged yet: a client may be taking some long before the kernel takes more of us."""
     try:
         size = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    except (NameError, OSError):  # not Unix, or closed
+    except (NameError, OSError, ValueError):  # not Unix, or closed, which has descriptor -1
         return 0
     return int.from_bytes(size, sys.byteorder)

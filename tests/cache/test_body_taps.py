@@ -1,0 +1,78 @@
+"""What happens to bodies as they pass the cache."""
+
+import pytest
+
+from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, PrependBody, StoreTap
+from proxy_policies.cache.entry import Span, StoredResponse
+from proxy_policies.cache.memory import MemoryStore
+from tests.support.cache_cases import KEY, NOW, stored
+from tests.support.cache_stores import content, keep
+
+ENTRY = stored('ETag: "a"', "Content-Length: 10")
+
+
+Ended = list[StoredResponse | None]
+
+
+def tap(store: MemoryStore, limit: int = 100, length: int | None = None) -> tuple[StoreTap, Ended]:
+    ended: Ended = []
+    return StoreTap(store.write(ENTRY, NOW), ENTRY, limit, ended.append, length), ended
+
+
+async def test_a_whole_body_is_stored_when_it_ends() -> None:
+    store = MemoryStore(1 << 20)
+    storing, ended = tap(store)
+    storing.feed(b"01234")
+    assert not await store.lookup(KEY)
+    storing.feed(b"56789")
+    storing.finish()
+    (entry,) = await store.lookup(KEY)
+    assert (await content(store, entry), ended) == (b"0123456789", [ENTRY.replace(size=10)])
+
+
+@pytest.mark.parametrize("limit", [9, 10])
+async def test_nothing_is_kept_of_a_body_over_the_limit(limit: int) -> None:
+    store = MemoryStore(1 << 20)
+    storing, ended = tap(store, limit)
+    storing.feed(b"0123456789")
+    storing.feed(b"" if limit == 10 else b"more")
+    storing.finish()
+    assert len(await store.lookup(KEY)) == (limit == 10)
+    assert len(ended) == 1
+
+
+@pytest.mark.parametrize(("length", "span"), [(None, None), (10, Span(0, 3, 10)), (4, None)])
+async def test_a_beginning_is_kept_where_its_rest_can_be_asked_for(length: int | None, span: Span | None) -> None:
+    store = MemoryStore(1 << 20)
+    storing, ended = tap(store, length=length)
+    storing.feed(b"0123")
+    storing.abort()
+    assert [(entry.status, entry.span) for entry in await store.lookup(KEY)] == ([(206, span)] if span else [])
+    assert ended == [None]
+
+
+def test_a_stored_beginning_goes_first_once() -> None:
+    first = PrependBody(b"ab")
+    assert first.feed(b"c") + first.feed(b"d") + first.finish() == b"abcd"
+    assert PrependBody(b"ab").finish() == b"ab"
+
+
+def test_what_follows_is_done_whether_a_body_is_whole_or_not() -> None:
+    done: list[str] = []
+    OnComplete(lambda: done.append("whole")).finish()
+    OnComplete(lambda: done.append("cut")).abort()
+    assert done == ["whole", "cut"]
+
+
+async def test_encoded_forms_are_kept_beside_their_entry() -> None:
+    store = MemoryStore(1 << 20)
+    await keep(store, ENTRY, b"0123456789")
+    variants = EncodedVariants(store, ENTRY, 100, is_stored=True)
+    assert await variants.find("gzip") is None
+    keeping = variants.keep("gzip")
+    keeping.feed(b"small")
+    keeping.finish()
+    found = await variants.find("gzip")
+    assert found is not None
+    assert await found.read() == b"small"
+    assert await EncodedVariants(store, ENTRY, 100, is_stored=False).find("gzip") is None

@@ -1,0 +1,31 @@
+"""RFC 9111, section 3.4: parts that touch become one."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.cache.entry import Span
+from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.partial_merge import merge_parts, merged_entry
+from tests.support.cache_cases import stored
+from tests.support.cache_stores import content, keep
+
+
+def test_a_206_never_turns_into_a_200_unless_it_is_whole() -> None:
+    part = stored('ETag: "a"', "Content-Range: bytes 0-4/10", status=206, span=Span(0, 4, 10))
+    assert merged_entry(part, Span(0, 8, 10)).status == 206
+    assert merged_entry(part, Span(0, 9)).status == 206
+    whole = merged_entry(part, Span(0, 9, 10))
+    assert (whole.status, whole.span, whole.fields.get("content-range")) == (200, None, None)
+
+
+@given(st.integers(0, 19), st.integers(0, 19), st.integers(0, 19), st.integers(0, 19))
+async def test_joined_parts_are_the_slice(a: int, b: int, c: int, d: int) -> None:
+    whole, store = bytes(range(20)), MemoryStore(1 << 20)
+    spans = [Span(min(a, b), max(a, b), 20), Span(min(c, d), max(c, d), 20)]
+    for number, span in enumerate(spans):
+        entry = stored('ETag: "a"', status=206, span=span, id=str(number))
+        await keep(store, entry, whole[span.first : span.last + 1])
+    await merge_parts(store, stored('ETag: "a"', status=206, span=spans[1], id="1"), 1 << 20)
+    for entry in await store.lookup("http://example.test/"):
+        span = entry.span or Span(0, 19, 20)
+        assert await content(store, entry) == whole[span.first : span.last + 1]

@@ -1,0 +1,69 @@
+"""The response side: what an origin's head leads to."""
+
+from collections.abc import Iterator
+
+import pytest
+from mitmproxy.test import taddons
+
+from proxy_policies.cache import request_phase, response_phase
+from proxy_policies.cache.flows import CacheEngine, Transaction, transaction_of
+from tests.support.cache_cases import stored
+from tests.support.cache_flows import KEY, body_of, engine, request, respond
+from tests.support.cache_stores import content, keep
+
+
+@pytest.fixture(autouse=True)
+def _context() -> Iterator[None]:
+    with taddons.context() as context:
+        context.options.add_option("server_replay", list, [], "")
+        yield
+
+
+async def exchange(made: CacheEngine, *fields: tuple[str, str], status: int = 200, method: str = "GET") -> str:
+    """Ask, be answered with `hello`, and return Cache-Status."""
+    flow = request(method=method)
+    await request_phase.handle_request(made, flow)
+    response, transaction = respond(flow, *fields, status=status), transaction_of(flow)
+    assert isinstance(transaction, Transaction)
+    await response_phase.handle_response(made, flow, transaction, response)
+    assert await body_of(flow, b"hello") == b"hello"
+    response_phase.finish(made, transaction)
+    return str(response.headers["Cache-Status"])
+
+
+async def test_what_may_be_stored_is_once_its_body_has_come() -> None:
+    made = engine()
+    status = await exchange(made, ("Cache-Control", "max-age=60"))
+    assert status == "proxy-policies; fwd=uri-miss; fwd-status=200; stored"
+    (entry,) = await made.store.lookup(KEY)
+    assert await content(made.store, entry) == b"hello"
+
+
+@pytest.mark.parametrize("fields", [("Cache-Control", "no-store"), ("Cache-Control", "private"), ("Vary", "*")])
+async def test_what_may_not_be_stored_says_why(fields: tuple[str, str]) -> None:
+    made = engine()
+    assert "; detail=" in await exchange(made, fields)
+    assert not await made.store.lookup(KEY)
+
+
+async def test_an_unsafe_request_purges() -> None:
+    made = engine()
+    await keep(made.store, stored("Cache-Control: max-age=60"), b"old")
+    await exchange(made, method="POST")
+    assert not await made.store.lookup(KEY)
+
+
+async def test_an_answer_to_one_who_waits_no_more_leads_nobody() -> None:
+    made = engine()
+    await exchange(made, ("Cache-Control", "no-store"))
+    assert not made.collapsed.led_by("any")
+
+
+async def test_interim_heads_are_nobody_s_business() -> None:
+    made, flow = engine(), request()
+    await request_phase.handle_request(made, flow)
+    transaction = transaction_of(flow)
+    assert transaction is not None
+    response = respond(flow, status=103)
+    await response_phase.handle_response(made, flow, transaction, response)
+    assert "cache-status" not in response.headers

@@ -1,0 +1,65 @@
+"""The tunnel's connections, dialled and accepted."""
+
+import asyncio
+import socket
+
+import pytest
+from tests.support.relay_peers import tcp_pair
+from tests.support.tunnel_in_process import close_clients, connect, eventually
+from tests.support.waiting import free_port
+
+from proxy_policies.reverse_tunnel import connections, identity
+from proxy_policies.reverse_tunnel.connections import Listener, accept_bare, accept_framed, dial_framed, receive
+from proxy_policies.reverse_tunnel.messages import Ready, encode
+from proxy_policies.reverse_tunnel.names import Address
+
+
+async def test_a_framed_connection_carries_messages() -> None:
+    plain = identity.load("home", "none", "")
+    accepted: list[socket.socket] = []
+    listener = Listener(("127.0.0.1", free_port()), "home", lambda sock, address: accepted.append(sock))
+    await listener.open()
+    work = await dial_framed(listener.address, identity.load("work", "none", ""))
+    await eventually(lambda: accepted)
+    home = await accept_framed(accepted[0], plain)
+    work.send(encode(Ready()))
+    assert await asyncio.wait_for(receive(home), 20) == Ready()
+    work.abort()
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(receive(home), 20)
+    home.abort()
+    await listener.close()
+
+
+async def test_a_listener_waits_its_turn_where_somebody_else_listens(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "BIND_AGAIN", 0.02)
+    other = socket.create_server(("127.0.0.1", 0))
+    seen: list[Address] = []
+
+    def accept(sock: socket.socket, address: Address) -> None:
+        seen.append(address)
+        sock.close()
+
+    listener = Listener(other.getsockname(), "clients", accept)
+    await listener.open()
+    assert "clients: cannot listen on " in caplog.text
+    other.close()
+    await connect(listener.address)
+    await eventually(lambda: seen)
+    close_clients()
+    await listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*listener.address)
+
+
+async def test_a_bare_connection_is_not_read_until_it_is_linked() -> None:
+    near, far = tcp_pair()
+    transport = await accept_bare(near)
+    assert not transport.is_reading()
+    assert near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    transport.abort()
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1), 20)
+    far.close()

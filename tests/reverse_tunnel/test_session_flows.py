@@ -1,0 +1,52 @@
+"""Sessions as TCP flows."""
+
+import pytest
+from mitmproxy import connection
+from mitmproxy.tcp import TCPFlow
+from mitmproxy.test import taddons
+
+from proxy_policies import trace
+from proxy_policies.reverse_tunnel.session_flows import Flows
+from proxy_policies.reverse_tunnel.sessions import Session
+
+
+class Watcher:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, TCPFlow]] = []
+
+    def tcp_start(self, flow: TCPFlow) -> None:
+        self.seen.append(("start", flow))
+
+    def tcp_end(self, flow: TCPFlow) -> None:
+        self.seen.append(("end", flow))
+
+    def tcp_error(self, flow: TCPFlow) -> None:
+        self.seen.append(("error", flow))
+
+
+@pytest.mark.parametrize(("error", "last", "verdict"), [("", "end", "ended"), ("reset", "error", "cut off")])
+async def test_a_session_is_shown_from_its_start_to_its_end(error: str, last: str, verdict: str) -> None:
+    watcher, flows = Watcher(), Flows(lambda: 4)
+    session = Session("ssh", "office", ("192.0.2.7", 5000), ("127.0.0.1", 9001), list)
+    with taddons.context(watcher):
+        await flows.opened(session)
+        await flows.linked(session)
+        assert session.tap is not None
+        session.tap(True, b"abc")
+        session.tap(False, b"defg")
+        session.counts.up, session.counts.down, session.counts.error = 3, 4, error
+        await flows.closed(session)
+    assert [name for name, _ in watcher.seen] == ["start", last]
+    flow = watcher.seen[0][1]
+    assert [(message.from_client, message.content) for message in flow.messages] == [(True, b"abc"), (False, b"d")]
+    assert flow.client_conn.peername == ("192.0.2.7", 5000)
+    assert flow.server_conn.state is connection.ConnectionState.CLOSED
+    assert (trace.notes(flow)[0]["verdict"], trace.notes(flow)[0]["up"]) == (verdict, 3)
+    assert flow.comment.startswith("ssh@office: ")
+
+
+async def test_nothing_is_kept_unless_that_is_wanted() -> None:
+    session = Session("ssh", "", None, None, list)
+    with taddons.context():
+        await Flows(lambda: 0).opened(session)
+    assert session.tap is None

@@ -1,0 +1,27 @@
+"""What ends a start."""
+
+import pytest
+from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.test import taddons
+
+from proxy_policies import settings, start_check
+
+
+def test_a_start_without_errors_goes_on() -> None:
+    with taddons.context(ErrorCheck()):
+        start_check.check()
+
+
+@pytest.mark.parametrize(("repeats", "code"), [(True, "one\ntwo"), (False, 1)])
+def test_the_process_ends_with_what_was_wrong(repeats: bool, code: object) -> None:
+    with taddons.context(ErrorCheck(repeat_errors_on_stderr=repeats)), pytest.raises(SystemExit) as ended:
+        start_check.end(["one", "two"])
+    assert ended.value.code == code
+
+
+def test_nothing_is_checked_when_a_script_is_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "is_starting", lambda: False)
+    monkeypatch.setattr(start_check, "check", lambda: pytest.fail("checked"))
+    with taddons.context() as context:
+        start_check.StartCheck().load(None)  # type: ignore[arg-type]
+        assert context.options is not None
