@@ -1,8 +1,9 @@
 """The tables of the pages that are made from the code: options, patches. See scripts/tables."""
 
 import importlib.util
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 README, ADDONS = ROOT / "README.md", ROOT / "addons" / "README.md"
 SHOWN = 3
 """Members of a list's default that are shown."""
+ISSUE = re.compile(r"https://github\.com/mitmproxy/mitmproxy/(?:issues|pull)/(\d+)")
 
 
 def policies() -> list[Any]:
@@ -34,11 +36,27 @@ def options(addons: Iterable[Any]) -> str:
 
 
 def patches() -> str:
-    """Return one row for each place of mitmproxy that a patch changes, in the order in which they are applied."""
-    from proxy_policies.patches.addon import PATCHES
+    """Return one row for each place of mitmproxy that is changed, and one for each section of what is put there."""
+    from proxy_policies.patches.everywhere import ALL
 
-    found = ([f"`{it.place}`", cell(it.why), it.versions, it.issue or "not reported"] for it in PATCHES)
-    return rows(("what is patched", "what goes wrong without", "seen on", "upstream"), found)
+    head = ("what is changed", "", "without it", "upstream", "goes when", "read on")
+    return rows(head, (row for patch in ALL for row in _rows_of(patch)))
+
+
+def _rows_of(patch: Any) -> Iterator[Sequence[str]]:
+    versions = ", ".join(patch.source_sha256)
+    yield (f"`{short(patch.place)}`", str(patch.kind), cell(patch.why), *_told(patch), versions)
+    for section in patch.sections:
+        yield (f"… `{section.mixin.__name__}`", "", cell(section.why), *_told(section), "")
+
+
+def short(place: str) -> str:
+    """Name a place by the last of its module's names, and what is in it."""
+    return ".".join(place.split(".")[-2:])
+
+
+def _told(passport: Any) -> tuple[str, str]:
+    return ISSUE.sub(r"[#\1](\g<0>)", cell(passport.upstream)), cell(passport.remove_when)
 
 
 def rows(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:

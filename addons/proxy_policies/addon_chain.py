@@ -7,6 +7,7 @@ from proxy_policies.dial import Dialer
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.patches.addon import Patches
 from proxy_policies.patches.script_reload import is_leaving
+from proxy_policies.proxy_credentials.addon import ProxyCredentials
 from proxy_policies.settings import Policy, Settings, reject
 from proxy_policies.start_check import StartCheck
 from proxy_policies.streaming import Streaming
@@ -24,7 +25,8 @@ def build_addons(*policies: Policy) -> list[Policy]:
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
-    in_order: list[Policy] = [StartCheck(), settings, Patches(), FlowStateAddon(), *dial, *policies, Streaming()]
+    ours = (StartCheck(), settings, Patches(), ProxyCredentials(), FlowStateAddon())
+    in_order: list[Policy] = [*ours, *dial, *policies, Streaming()]
     loaded = [policy for policy in in_order if not _is_loaded(policy)]
     return [*loaded, AroundScripts(loaded)]
 

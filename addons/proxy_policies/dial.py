@@ -10,14 +10,14 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import server
 
 from proxy_policies import tcp_connect
 from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Kind, Patch
 from proxy_policies.settings import Setting, parse_duration
 
 Address = tuple[Any, ...]
@@ -84,14 +84,29 @@ def parse_timeout(text: str) -> float:
 class _AsyncioShim:
     """Stands where mitmproxy's server looks for asyncio."""
 
-    def __init__(self, policy: "Dialer") -> None:
-        self._policy = policy
+    def __init__(self, original: Any) -> None:
+        self._original = original
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(asyncio, name)
+        return getattr(self._original, name)
 
     async def open_connection(self, host: str, port: int, **how: Any) -> Streams:
-        return await open(host, port, timeout=self._policy.connect_timeout, **how)
+        return await open(host, port, timeout=ctx.master.addons.get(Dialer.name).connect_timeout, **how)
+
+
+PATCH = Patch(
+    owner=server,
+    attribute="asyncio",
+    wrap=_AsyncioShim,
+    kind=Kind.SEAM,
+    seen_on="12.2.1 to 12.3.1",
+    why="no connect timeout, and tunnel names do not resolve",
+    upstream=("not reported, a feature: `curl -x` to an address that drops packets takes the kernel's two minutes"),
+    remove_when="mitmproxy has a connect timeout and lets an addon dial",
+    test="tests/e2e/passthrough/test_connect.py::test_a_silent_target_is_502_within_connect_timeout",
+    source_sha256={"12.2.1 to 12.3.1": "5e0b3cbaf7a4030a0a044c9ca36296c2c53a874e47cd861e5d7f70a88beff951"},
+    replaced=(server.ConnectionHandler.open_connection,),
+)
 
 
 class Dialer:
@@ -105,14 +120,7 @@ class Dialer:
 
     def load(self, loader: Loader) -> None:
         """Take the dial over."""
-        seam = Patch(
-            owner=server,
-            attribute="asyncio",
-            wrap=lambda _: _AsyncioShim(self),
-            versions="12.2",
-            why="no connect timeout, and tunnel names do not resolve",
-        )
-        self._undo = seam.apply()
+        self._undo = PATCH.apply()
 
     def done(self) -> None:
         """Return the dial back."""

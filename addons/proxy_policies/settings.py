@@ -68,6 +68,9 @@ class Setting[T]:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+        # mitmproxy reads every attribute that is listed, in search of commands: a default would be parsed for it, and
+        # what that takes imported, whether or not anybody ever asks for the value.
+        owner.__dir__ = _without_settings  # type: ignore[assignment, method-assign]
 
     @overload
     def __get__(self, policy: None, owner: type) -> Self: ...
@@ -105,6 +108,12 @@ class Setting[T]:
     def typespec(self) -> Any:
         """The option's type as mitmproxy wants it."""
         return Sequence[str] if self.is_list else str
+
+
+def _without_settings(policy: object) -> list[str]:
+    """List a policy's attributes but for its settings."""
+    names = {setting.name for setting in settings_of(policy)}
+    return [name for name in object.__dir__(policy) if name not in names]
 
 
 class Policy(Protocol):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import brotli
 import pytest
+import wsproto.extensions
 import zstandard
 from mitmproxy import contentviews, http
 from mitmproxy.net import encoding
@@ -15,7 +16,6 @@ from mitmproxy.test import taddons, tflow
 from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import CloseConnection, Message
-from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 
 from proxy_policies.patches import bounded_decoding
@@ -117,8 +117,17 @@ def test_a_content_view_gets_little(coding: str, encode: Callable[[bytes], bytes
         assert contentviews.prettify_message(usual.response, usual, "raw").text == TEXT.decode()
 
 
+def test_what_was_not_shown_whole_is_not_edited() -> None:
+    with taddons.context():
+        flow = answer_of("identity", b"<!-- -->" * (VIEW_MOST // 8) + b"the end")
+        assert flow.response
+        shown = contentviews.prettify_message(flow.response, flow, "graphql")
+        with pytest.raises(ValueError, match="not all of it was shown"):
+            contentviews.reencode_message(shown.text, flow.response, flow, "graphql")
+
+
 def websocket(kind: ConnectionType) -> Connection:
-    deflate = PerMessageDeflate()
+    deflate = wsproto.extensions.PerMessageDeflate()
     deflate.finalize("permessage-deflate")
     return Connection(kind, [deflate])
 

@@ -21,7 +21,7 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.server import ConnectionHandler
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 from proxy_policies.relay import link
 from proxy_policies.relay.ends import StreamEnd, WriteError
 
@@ -150,13 +150,13 @@ class Handover:
         self._find = find
 
     @property
-    def patch(self) -> Patch:
+    def patch(self) -> Replacement:
         """The place where bytes come out of a tunnel's layer."""
-        return Patch(
+        return Replacement(
             owner=TCPLayer,
             attribute="relay_messages",
             wrap=self._observe,
-            versions="12.2",
+            seen_on="12.2",
             why="passed-through tunnels stay in mitmproxy's slow lane",
         )
 

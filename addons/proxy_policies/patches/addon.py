@@ -6,60 +6,27 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 
 from proxy_policies.patches import (
-    answers,
-    asked_host,
     bounded_decoding,
-    closing,
-    commands,
+    connection_handlers,
     dialling,
-    flushing,
-    framing,
-    h2_names,
-    half_close,
+    exchange,
+    http1,
     http2,
-    http2_limits,
-    interim,
-    leaving_clients,
-    proxy_password,
-    resets,
-    retry,
     script_reload,
-    start_up,
-    stored_bodies,
-    streamed_later,
     terminal,
     turns,
-    upstream_connect,
-    websocket_responder,
 )
 from proxy_policies.patches.patch import Patch
 
 PATCHES: tuple[Patch, ...] = (
-    commands.PATCH,
-    *framing.PATCHES,
-    answers.PATCH,
-    asked_host.PATCH,
-    h2_names.PATCH,
-    *http2_limits.PATCHES,
-    half_close.PATCH,
-    upstream_connect.PATCH,
+    *http1.PATCHES,
     *http2.PATCHES,
-    interim.PATCH,
-    *retry.PATCHES,
-    *dialling.PATCHES,
-    *resets.PATCHES,
-    closing.PATCH,
-    *proxy_password.PATCHES,
-    stored_bodies.PATCH,
-    *streamed_later.PATCHES,
-    *flushing.PATCHES,
-    leaving_clients.PATCH,
-    websocket_responder.PATCH,
-    *start_up.PATCHES,
+    exchange.PATCH,
+    *connection_handlers.PATCHES,
+    dialling.PATCH,
     script_reload.PATCH,
     *bounded_decoding.PATCHES,
-    *terminal.PATCHES,
-    turns.PATCH,
+    terminal.PATCH,
 )
 
 
@@ -75,6 +42,7 @@ class Patches:
         """Apply every patch."""
         script_reload.note_versions()
         self._undo = [undo for patch in PATCHES if (undo := patch.apply())]
+        self._undo += (terminal.print_log_lines(), dialling.LateServerTls().load_into(loader.master.addons))
 
     async def next_turn(self, client: Client) -> None:
         """Let others go first."""

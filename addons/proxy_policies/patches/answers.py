@@ -24,9 +24,9 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeaders
 
 from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
-from proxy_policies.patches.generators import in_place_of, run_until
+from proxy_policies.patches.generators import run_until
 from proxy_policies.patches.http1_server import error_response
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 
 class Answers(layers.HttpStream):
@@ -141,10 +141,10 @@ class Answers(layers.HttpStream):
         self.client_state = self.state_errored
 
 
-PATCH = Patch(
-    owner=layers,
-    attribute="HttpStream",
-    wrap=in_place_of(Answers),
-    versions="12.2",
+SECTION = Section(
+    mixin=Answers,
     why="refused uploads are buffered whole or hang; a response set in the error hook is ignored",
+    upstream="https://github.com/mitmproxy/mitmproxy/pull/7999",
+    remove_when="a response set in `requestheaders` is sent at once, and one set in `error` is sent at all",
+    test="tests/e2e/forward/test_refusals.py::test_a_response_set_on_error_is_what_the_client_gets",
 )

@@ -11,7 +11,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Kind, Patch
 
 
 def is_tunnel(context: Context) -> bool:
@@ -42,7 +42,12 @@ PATCH = Patch(
     owner=layer.NextLayer,
     attribute="_handle_event",
     wrap=_asking,
-    versions="12.2",
+    kind=Kind.SEAM,
+    seen_on="12.2.1 to 12.3.1",
     why="an untouched tunnel shows only after its first byte",
+    upstream="not reported, a feature: `NextLayer` asks on start only where its maker says so",
+    remove_when="`NextLayer` asks on start everywhere, or lets addons say that it shall",
+    test="tests/e2e/passthrough/test_connect.py::test_an_open_tunnel_is_shown_before_its_first_byte",
+    source_sha256={"12.2.1 to 12.3.1": "fe74a435f2970e5927c2ee0c5b12b9ec72681887cc0a74b58f362a19fde273f8"},
 )
 """Applied by inspection, which alone knows an answer without a byte."""

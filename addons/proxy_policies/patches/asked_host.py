@@ -1,13 +1,13 @@
 """The host that a client asked for: in reverse mode mitmproxy overwrites it before any addon sees the request."""
 
-from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream
+from mitmproxy.proxy.layers.http._events import RequestHeaders
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 _asked: WeakKeyDictionary[http.Request, str | None] = WeakKeyDictionary()
 
@@ -32,18 +32,21 @@ def _requested_host(request: http.Request) -> str | None:
     return request.headers.get("host")
 
 
-def _noting(original: Callable[..., Any]) -> Callable[..., Any]:
-    def state_wait_for_request_headers(self: HttpStream, event: Any) -> Any:
+class Noting(HttpStream):
+    """A request, whose host is noted first."""
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
+        """Take the request's head."""
         note(event.request)
-        return original(self, event)
-
-    return state_wait_for_request_headers
+        yield from super().state_wait_for_request_headers(event)
 
 
-PATCH = Patch(
-    owner=HttpStream,
-    attribute="state_wait_for_request_headers",
-    wrap=_noting,
-    versions="12.2",
+SECTION = Section(
+    mixin=Noting,
     why="X-Forwarded-Host and Forwarded name the origin instead of the host the client asked for",
+    upstream=(
+        "not reported, a feature: in reverse mode `host_header` is the origin's in the first hook that sees the request"
+    ),
+    remove_when="mitmproxy keeps the host that the client asked for, or overwrites it after `requestheaders`",
+    test="tests/e2e/hops/test_hops.py::test_a_reverse_proxy_tells_whom_a_request_is_from",
 )

@@ -9,8 +9,9 @@ from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestTrailers, ResponseTrailers
 from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 
-from proxy_policies.fields import RawFields
+from proxy_policies.fields import Fields, RawFields
 from proxy_policies.patches.chunked import ChunkedReader
+from proxy_policies.patches.messages import persists
 from proxy_policies.patches.request_heads import HEAD_LIMIT
 from proxy_policies.patches.resets import was_cut
 from proxy_policies.validity import Invalid
@@ -62,11 +63,28 @@ class Bodies(Http1Connection):
             yield ReceiveHttp(self.ReceiveEndOfMessage(self.stream_id))
         yield from self.mark_done(request=is_request, response=not is_request)
 
+    def mark_done(self, *, request: bool = False, response: bool = False) -> CommandGenerator[None]:
+        """End the request or the response; with both, the exchange: the connection persists or closes."""
+        if (request or self.request_done) and (response or self.response_done):
+            for message in (self.request, self.response):
+                _say_plainly(message)
+        yield from super().mark_done(request=request, response=response)
+
     def refuse_body(self, why: str) -> CommandGenerator[None]:
         """Give up a connection whose framing is broken."""
         yield commands.CloseConnection(self.conn)
         message = f"HTTP/1 protocol error: {why}"
         yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, message, code=self.ReceiveProtocolError.code))
+
+
+def _say_plainly(message: http.Message | None) -> None:
+    """Say of a message of our own how it leaves its connection, as mitmproxy understands it.
+
+    It compares connection options by case, and lets `Keep-Alive` go against `close`.
+    """
+    if message is not None and "connection" in message.headers:
+        goes_on = persists(message.http_version, Fields(message.headers.fields))
+        message.headers["connection"] = "keep-alive" if goes_on else "close"
 
 
 def _reader(size: int | None) -> ChunkedReader | ContentLengthReader | Http10Reader:

@@ -13,13 +13,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from mitmproxy import contentviews
-from mitmproxy.addons.dumper import Dumper
+import wsproto.extensions
+from mitmproxy import contentviews, ctx
+from mitmproxy.contentviews import ContentviewResult, Metadata
+from mitmproxy.contentviews._utils import get_data
+from mitmproxy.contentviews._view_raw import raw
 from mitmproxy.net import encoding
+from mitmproxy.utils import strutils
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 
 from proxy_policies import decoding
+from proxy_policies.log_lines import printable
+from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
 CONTENT_MOST = 256 << 20
@@ -34,6 +40,8 @@ MESSAGE_MOST = 100 << 20
 """Octets that a compressed WebSocket message has at most: what the widespread library `ws` allows."""
 EITHER = 32 + zlib.MAX_WBITS
 """Window bits by which zlib takes gzip and its own format alike, as mitmproxy does."""
+UNDECODABLE = "[cannot decode]"
+"""What mitmproxy says of a body that it could not decode."""
 INFLATING = frozenset({"zlib", "bz2"})
 """Python's own codecs that unpack; mitmproxy takes any codec of Python's for a content coding."""
 
@@ -53,7 +61,7 @@ class _Bound:
             self.most = before
 
 
-_content, _view = _Bound(CONTENT_MOST), _Bound(VIEW_MOST)
+_content = _Bound(CONTENT_MOST)
 
 
 def _ungzip(content: bytes) -> bytes:
@@ -96,93 +104,121 @@ def _decoders(original: dict[str, Callable[[bytes], bytes]]) -> _Decoders:
     )
 
 
-def _cut(original: Callable[[Any], tuple[bytes | None, str]]) -> Callable[[Any], tuple[bytes | None, str]]:
-    @functools.wraps(original)
-    def get_data(message: Any) -> tuple[bytes | None, str]:
-        data, how = original(message)
-        if data is None or len(data) <= _view.most:
-            return data, how
-        return data[: _view.most], f"{how}[the first {_view.most} of {len(data)} bytes]"
-
-    return get_data
-
-
-def _shown(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Show what is beyond the bound as raw: many views go back from the octets they are given to the message's text."""
+def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., ContentviewResult]:
+    """Show the beginning of what is beyond the bound as raw: many views go back from their octets to the message."""
 
     @functools.wraps(original)
     def prettify_message(message: Any, flow: Any, view_name: str = "auto", *rest: Any, **named: Any) -> Any:
-        with _content.lowered(_view.most):
-            name = "raw" if view_name.lower() not in OF_NO_CONTENT and _is_beyond(message) else view_name
-            return original(message, flow, name, *rest, **named)
+        bound = _view_bound()
+        with _content.lowered(bound):
+            data, how = get_data(message)
+            is_shown = data is None or (len(data) <= bound and how != UNDECODABLE)
+            if data is None or is_shown or view_name.lower() in OF_NO_CONTENT:
+                shown = original(message, flow, view_name, *rest, **named)
+            else:
+                shown = _beginning(data, bound, how)
+        shown.text = printable(shown.text, lines=True)
+        return shown
 
     return prettify_message
 
 
-def _is_beyond(message: Any) -> bool:
-    try:
-        return len(message.content or b"") > _view.most
-    except ValueError:
-        return True
+def _view_bound() -> int:
+    """Return how many octets are shown: mitmdump's dumper prints all that it is given."""
+    return PRINT_MOST if ctx.master.addons.get("dumper") else VIEW_MOST
 
 
-def _printed(original: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(original)
-    def echo_message(self: Dumper, message: Any, flow: Any) -> None:
-        with _view.lowered(PRINT_MOST):
-            original(self, message, flow)
-
-    return echo_message
+def _beginning(data: bytes, bound: int, how: str) -> ContentviewResult:
+    text = strutils.escape_control_characters(raw.prettify(data[:bound], Metadata()))
+    cut = f"[the first {bound} of {len(data)} bytes]" if len(data) > bound else ""
+    return ContentviewResult(text, raw.syntax_highlight, raw.name, how + cut)
 
 
 def _edited(original: Callable[..., bytes]) -> Callable[..., bytes]:
     @functools.wraps(original)
     def reencode_message(prettified: str, message: Any, *rest: Any) -> bytes:
-        with _content.lowered(_view.most):
-            if _is_beyond(message):
-                raise ValueError(f"not all of it was shown: over {_view.most} bytes")
+        bound = _view_bound()
+        with _content.lowered(bound):
+            data, how = get_data(message)
+            if how == UNDECODABLE or len(data or b"") > bound:
+                raise ValueError(f"not all of it was shown: over {bound} bytes")
         return original(prettified, message, *rest)
 
     return reencode_message
 
 
-def _inflated(original: Callable[..., bytes | CloseReason]) -> Callable[..., bytes | CloseReason]:
-    @functools.wraps(original)
-    def frame_inbound_payload_data(self: Any, proto: Any, data: bytes) -> bytes | CloseReason:
+class BoundedDeflate(PerMessageDeflate):
+    """Compression of WebSocket messages (RFC 7692), none of which unpacks to more than the bound."""
+
+    _made = 0
+    """Octets that the message under way has so far."""
+
+    def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
+        """Return what a part of a message unpacks to."""
         if not self._inbound_compressed or not self._inbound_is_compressible:
-            return original(self, proto, data)
-        room = MESSAGE_MOST - getattr(self, "made", 0)
+            return super().frame_inbound_payload_data(proto, data)
+        room = MESSAGE_MOST - self._made
         try:
-            content: bytes = self._decompressor.decompress(bytes(data), room + 1)
+            content: bytes = self._decompressor.decompress(bytes(data), room + 1)  # type: ignore[union-attr]
         except zlib.error:
             return CloseReason.INVALID_FRAME_PAYLOAD_DATA
-        self.made = MESSAGE_MOST - room + len(content)
+        self._made += len(content)
         return content if len(content) <= room else CloseReason.MESSAGE_TOO_BIG
 
-    return frame_inbound_payload_data
-
-
-def _completed(original: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def frame_inbound_complete(self: Any, proto: Any, fin: bool) -> Any:
+    def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
+        """Return what is left of a frame at its end."""
         if fin and self._inbound_is_compressible:
-            self.made = 0
-        return original(self, proto, fin)
-
-    return frame_inbound_complete
-
-
-def _patch(owner: Any, attribute: str, wrap: Callable[[Any], Any], what: str) -> Patch:
-    why = f"{what} of little that unpacks to much takes all memory, and the event loop for seconds"
-    return Patch(owner=owner, attribute=attribute, wrap=wrap, versions="12.2, 12.3", why=why)
+            self._made = 0
+        return super().frame_inbound_complete(proto, fin)
 
 
 PATCHES = (
-    _patch(encoding, "custom_decode", _decoders, "a body"),
-    _patch(contentviews, "get_data", _cut, "a content view"),
-    _patch(contentviews, "prettify_message", _shown, "a content view"),
-    _patch(Dumper, "_echo_message", _printed, "a printed body"),
-    _patch(contentviews, "reencode_message", _edited, "a content view"),
-    _patch(PerMessageDeflate, "frame_inbound_payload_data", _inflated, "a WebSocket message"),
-    _patch(PerMessageDeflate, "frame_inbound_complete", _completed, "a WebSocket message"),
+    Patch(
+        owner=encoding,
+        attribute="custom_decode",
+        wrap=_decoders,
+        seen_on="12.2.1 to 12.3.1",
+        why="a body of little that unpacks to much takes all memory, and the event loop for seconds",
+        upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
+        remove_when="`flow.response.content` has a bound",
+        test="tests/patches/test_bounded_decoding.py::test_a_script_gets_no_bomb",
+        source_sha256={"12.2.1 to 12.3.1": "dbdd0b6fc0c0d2ed43e189de0d7329847ddaa07859b27dd06cebe5f2274e7c37"},
+        replaced=(encoding.decode,),
+    ),
+    Patch(
+        owner=contentviews,
+        attribute="prettify_message",
+        wrap=_shown,
+        seen_on="12.2.1 to 12.3.1",
+        why="a body of little that unpacks to much takes all memory, and the event loop for seconds, where it is shown",
+        upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
+        remove_when="content views are given a bounded part of a body",
+        test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
+        source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
+    ),
+    Patch(
+        owner=contentviews,
+        attribute="reencode_message",
+        wrap=_edited,
+        seen_on="12.2.1 to 12.3.1",
+        why="who edits a body of which only the beginning is shown throws its rest away",
+        upstream=("not reported, for mitmproxy shows bodies whole: what `prettify_message` cuts must not be edited"),
+        remove_when="`prettify_message` is not patched any more",
+        test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
+        source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
+    ),
+    Patch(
+        owner=wsproto.extensions,
+        attribute="PerMessageDeflate",
+        wrap=in_place_of(BoundedDeflate),
+        seen_on="12.2.1 to 12.3.1",
+        why="a WebSocket message of little that unpacks to much takes all memory, and the event loop for seconds",
+        upstream="not reported: a WebSocket message of 1 GiB of zeros, compressed to 1 MiB",
+        remove_when="wsproto, or mitmproxy's use of it, bounds messages",
+        test="tests/patches/test_bounded_decoding.py::test_a_message_that_unpacks_to_much_ends_the_connection",
+        source_sha256={
+            "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
+            "12.3.1": "782c726c5f53112ae4a60b97d5ed9b7e2d02daaeb0fdd948d43200ec93b7a47c",
+        },
+    ),
 )

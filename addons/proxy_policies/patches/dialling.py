@@ -1,21 +1,20 @@
-"""When mitmproxy dials, and that it dials again after a failure.
+"""When mitmproxy dials.
 
-Its reverse proxy dials before it has read a request, so that a cached answer needs
-a live origin, and one failed dial fails every later request of that client's
-connection. Tunnels (CONNECT, SOCKS) must go on dialling first: their answer says
-whether the target is there.
+Its reverse proxy dials before it has read a request, so that a cached answer needs a live origin. Tunnels (CONNECT,
+SOCKS) must go on dialling first: their answer says whether the target is there.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import ctx
-from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.addonmanager import AddonManager
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers import http, modes, tls
+from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.tls import ClientHelloData
 
 from proxy_policies.patches.patch import Patch
 
@@ -48,43 +47,34 @@ def _late(original: Callable[..., CommandGenerator[str | None]]) -> Callable[...
     return finish_start
 
 
-def _later(original: Callable[..., CommandGenerator[str | None]]) -> Callable[..., CommandGenerator[str | None]]:
-    def start_server_tls(layer: tls.ClientTLSLayer) -> CommandGenerator[str | None]:
-        if dials_late(layer.context):
-            return None
-        return (yield from original(layer))
+class LateServerTls:
+    """Keeps a client's TLS from having its origin dialled where none is dialled before a request."""
 
-    return start_server_tls
+    name = "late-server-tls"
+
+    def load_into(self, addons: AddonManager) -> Callable[[], None]:
+        """Be asked after mitmproxy's own addons, until the function that is returned is called."""
+        addons.chain = [*addons.chain, self]
+
+        def undo() -> None:
+            addons.chain = [addon for addon in addons.chain if addon is not self]
+
+        return undo
+
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """Have the client's TLS set up alone."""
+        if dials_late(data.context):
+            data.establish_server_tls_first = False
 
 
-def _anew(original: Callable[..., bool]) -> Callable[..., bool]:
-    def connection_spec_matches(wanted: http.GetHttpConnection, connection: Connection) -> bool:
-        has_failed = connection.error is not None and connection.state is ConnectionState.CLOSED
-        return not has_failed and original(wanted, connection)
-
-    return connection_spec_matches
-
-
-PATCHES = (
-    Patch(
-        owner=modes.ReverseProxy,
-        attribute="finish_start",
-        wrap=_late,
-        versions="12.2",
-        why="the reverse proxy dials its origin for answers that need none",
-    ),
-    Patch(
-        owner=tls.ClientTLSLayer,
-        attribute="start_server_tls",
-        wrap=_later,
-        versions="12.2",
-        why="the reverse proxy dials its origin for the client's TLS",
-    ),
-    Patch(
-        owner=http.GetHttpConnection,
-        attribute="connection_spec_matches",
-        wrap=_anew,
-        versions="12.2",
-        why="a failed dial is never tried again on the same client connection",
-    ),
+PATCH = Patch(
+    owner=modes.ReverseProxy,
+    attribute="finish_start",
+    wrap=_late,
+    seen_on="12.2.1 to 12.3.1",
+    why="the reverse proxy dials its origin for answers that need none",
+    upstream=("https://github.com/mitmproxy/mitmproxy/issues/2464, https://github.com/mitmproxy/mitmproxy/issues/4775"),
+    remove_when="reverse mode dials for HTTP when a request needs it, though other modes are eager",
+    test="tests/e2e/reverse/test_reverse.py::test_nobody_is_dialled_before_a_request_needs_it",
+    source_sha256={"12.2.1 to 12.3.1": "91f47432073a2bf6659c4d431a5220f495a2b10e04bbf1d59dd290eafe4340b8"},
 )

@@ -5,10 +5,7 @@ taken back: ours are woken at once when their stream has ended, so that no timer
 """
 
 import asyncio
-import contextlib
-import functools
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import RequestWakeup
@@ -22,11 +19,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
-from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies import flow_state, trace
-from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 from proxy_policies.streaming import BUFFER_LIMIT, Stream, declared_length
 
 BUFFERED_FOR = 10.0
@@ -124,34 +119,10 @@ class Flushing(layers.HttpStream):
         yield from self.state_stream_response_body(ResponseData(self.stream_id, data))
 
 
-Wakeup = Callable[[ConnectionHandler, RequestWakeup], Coroutine[Any, Any, None]]
-
-
-def _until_over(original: Wakeup) -> Wakeup:
-    @functools.wraps(original)
-    async def wakeup(self: ConnectionHandler, request: RequestWakeup) -> None:
-        if isinstance(request, Timer):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(request.over.wait(), request.delay)
-            request.delay = 0.0
-        await original(self, request)
-
-    return wakeup
-
-
-PATCHES = (
-    Patch(
-        owner=layers,
-        attribute="HttpStream",
-        wrap=in_place_of(Flushing),
-        versions="12.2",
-        why="what is held back of a body that pauses waits for more of it; endless bodies are buffered for ever",
-    ),
-    Patch(
-        owner=ConnectionHandler,
-        attribute="wakeup",
-        wrap=_until_over,
-        versions="12.2",
-        why="a wakeup that is not needed any more cannot be taken back",
-    ),
+SECTION = Section(
+    mixin=Flushing,
+    why=("what is held back of a body that pauses waits for more of it; endless bodies are buffered for ever"),
+    upstream="https://github.com/mitmproxy/mitmproxy/issues/4469",
+    remove_when="mitmproxy streams bodies that do not end, and wakes a stream whose source pauses",
+    test="tests/e2e/messages/test_flushing.py::test_lines_come_one_by_one",
 )

@@ -24,6 +24,17 @@ def run_until(commands: CommandGenerator[Any], met: Callable[[Command], bool]) -
             return True, None
 
 
+def with_commands(commands: CommandGenerator[Any], change: Callable[[Command], Command]) -> CommandGenerator[Any]:
+    """Run a layer's generator, each of its commands changed; return its value."""
+    reply = None
+    while True:
+        try:
+            command = commands.send(reply)
+        except StopIteration as end:
+            return end.value
+        reply = yield change(command)
+
+
 def in_place_of(mended: type) -> Callable[[Any], Any]:
     """Make a patch's `wrap` that puts a class with `mended`'s methods in place of mitmproxy's.
 

@@ -14,8 +14,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 
 class HalfClosing(layers.HttpStream):
@@ -50,10 +49,13 @@ class HalfClosing(layers.HttpStream):
         return command
 
 
-PATCH = Patch(
-    owner=layers,
-    attribute="HttpStream",
-    wrap=in_place_of(HalfClosing),
-    versions="12.2",
+SECTION = Section(
+    mixin=HalfClosing,
     why="a half-closed tunnel loses what the other side still says",
+    upstream=(
+        'not reported, but known to `HttpStream.passthrough` ("just always full close for now"): shut down '
+        "one's half of a CONNECT tunnel, and read on"
+    ),
+    remove_when="`HttpStream.passthrough` passes a half-close on",
+    test="tests/e2e/passthrough/test_connect.py::test_a_half_close_stays_one",
 )

@@ -15,7 +15,6 @@ import h2.stream
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
@@ -25,9 +24,7 @@ from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.lingering import PATIENCE
-from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.turns import take_turn
 
 _throttle = Throttle()
@@ -163,15 +160,3 @@ class Limited(Http2Connection):
     def _take_leave(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.ConnectionClosed | events.Wakeup):
             yield commands.CloseConnection(self.conn)
-
-
-PATCHES = tuple(
-    Patch(
-        owner=layers,
-        attribute=name,
-        wrap=in_place_of(Limited),
-        versions="12.3",
-        why="resets and empty frames without an end are taken, and keep everybody else waiting",
-    )
-    for name in ("Http2Server", "Http2Client")
-)

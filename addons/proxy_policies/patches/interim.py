@@ -5,9 +5,6 @@ end, and hangs. `http1_client` and `http2` go on reading after one; a 100 is swa
 mitmproxy has asked for the body itself already.
 """
 
-import functools
-from collections.abc import Callable
-
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import ResponseHeaders
@@ -15,9 +12,7 @@ from mitmproxy.proxy.layers.http._events import ResponseHeaders
 from proxy_policies.fields import Fields, RawFields
 from proxy_policies.hops.connection import response_for_next_hop
 from proxy_policies.patches.messages import is_interim
-from proxy_policies.patches.patch import Patch
-
-Handler = Callable[..., CommandGenerator[None]]
+from proxy_policies.patches.patch import Section
 
 
 def for_client(fields: RawFields, status: int) -> RawFields:
@@ -26,24 +21,23 @@ def for_client(fields: RawFields, status: int) -> RawFields:
     return response_for_next_hop(passed, status, from_proxy=False).raw
 
 
-def _waiting(original: Handler) -> Handler:
-    @functools.wraps(original)
-    def state_wait_for_response_headers(self: HttpStream, event: ResponseHeaders) -> CommandGenerator[None]:
+class PassingOn(HttpStream):
+    """A request and its responses."""
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> CommandGenerator[None]:
+        """Pass an interim response on, and go on waiting for the final one."""
         response = event.response
         if is_interim(response.status_code):
             response.headers.fields = for_client(response.headers.fields, response.status_code)
             yield SendHttp(event, self.context.client)
         else:
-            yield from original(self, event)
-
-    return state_wait_for_response_headers
+            yield from super().state_wait_for_response_headers(event)
 
 
-PATCH = Patch(
-    owner=HttpStream,
-    attribute="state_wait_for_response_headers",
-    wrap=_waiting,
-    versions="12.2",
+SECTION = Section(
+    mixin=PassingOn,
     why="an interim response is taken for the final one, and the client hangs",
-    issue="mitmproxy#2229",
+    upstream="https://github.com/mitmproxy/mitmproxy/issues/2229",
+    remove_when="mitmproxy passes 1xx responses on, on every version (RFC 9110, section 15.2)",
+    test="tests/e2e/cache/test_interim.py::test_interim_responses",
 )

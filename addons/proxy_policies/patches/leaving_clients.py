@@ -8,8 +8,7 @@ from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._events import RequestProtocolError, ResponseProtocolError
 
 from proxy_policies import flow_state, trace
-from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 
 class Outliving(layers.HttpStream):
@@ -38,10 +37,12 @@ class Outliving(layers.HttpStream):
         return wanted is not None and self.client_state == self.state_done and wanted()
 
 
-PATCH = Patch(
-    owner=layers,
-    attribute="HttpStream",
-    wrap=in_place_of(Outliving),
-    versions="12.2",
+SECTION = Section(
+    mixin=Outliving,
     why="a client that leaves takes away the response that others wait for",
+    upstream=(
+        "not reported, a feature: without it the exchange that a crowd follows ends with the client that asked first"
+    ),
+    remove_when="mitmproxy lets an addon keep an exchange going whose client has left",
+    test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_leaves_takes_nothing_away",
 )

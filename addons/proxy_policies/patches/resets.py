@@ -1,29 +1,35 @@
 """Telling a connection that was cut from one that has ended, and cutting one where only that tells an end from a break.
 
 mitmproxy's `handle_connection` takes every OSError while it reads for an end of file: to the layers a reset looks like
-an end, and a body that ends with its connection (RFC 9112, section 8) looks whole. The reader still knows: the seam is
-that a connection's reader can be found by the layers. In the other direction mitmproxy has no command for a reset:
-`cut` asks for one at the close.
+an end, and a body that ends with its connection (RFC 9112, section 8) looks whole. The reader still knows, so the
+layers must be able to find it. In the other direction mitmproxy has no command for a reset.
 """
 
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.tls import ServerTLSLayer
-from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
 
-from proxy_policies.patches.patch import Patch
 from proxy_policies.relay.ends import reset_on_close
 
-_readers: dict[Connection, Any] = {}
+_transports: dict[Connection, ConnectionIO] = {}
 """Of every connection that is being read; asyncio's readers keep the error that ended them."""
-_to_cut: WeakSet[Connection] = WeakSet()
+
+
+@contextmanager
+def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
+    """Let the layers find a connection's reader and writer while it is being read."""
+    _transports[connection] = transport
+    try:
+        yield
+    finally:
+        _transports.pop(connection, None)
 
 
 def was_cut(connection: Connection, context: Context) -> bool:
@@ -35,8 +41,9 @@ def was_cut(connection: Connection, context: Context) -> bool:
 
 
 def _is_broken(connection: Connection) -> bool:
-    reader = _readers.get(connection)
-    return reader is not None and reader.exception() is not None
+    transport = _transports.get(connection)
+    error_of = getattr(transport and transport.reader, "exception", None)  # mitmproxy's readers of datagrams have none
+    return error_of is not None and error_of() is not None
 
 
 def _has_close_notify(layer: ServerTLSLayer) -> bool:
@@ -46,49 +53,7 @@ def _has_close_notify(layer: ServerTLSLayer) -> bool:
 
 def cut(connection: Connection) -> None:
     """Have a connection end with a reset when it is closed: its peer must not take what it got for the whole."""
-    _to_cut.add(connection)
-
-
-def _noting(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    async def handle_connection(self: ConnectionHandler, connection: Connection) -> None:
-        reader = self.transports[connection].reader
-        if hasattr(reader, "exception"):  # mitmproxy's readers of datagrams have none
-            _readers[connection] = reader
-        try:
-            await original(self, connection)
-        finally:
-            _readers.pop(connection, None)
-
-    return handle_connection
-
-
-def _cutting(original: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(original)
-    def close_connection(self: ConnectionHandler, connection: Connection, half_close: bool = False) -> None:
-        writer: Any = self.transports[connection].writer
-        if connection in _to_cut and not half_close and writer is not None:
-            sock = writer.get_extra_info("socket")
-            if sock is not None:
-                reset_on_close(sock)
-        original(self, connection, half_close)
-
-    return close_connection
-
-
-PATCHES = (
-    Patch(
-        owner=ConnectionHandler,
-        attribute="handle_connection",
-        wrap=_noting,
-        versions="12.2",
-        why="a reset looks like an end: a body that was cut is taken for whole, and stored",
-    ),
-    Patch(
-        owner=ConnectionHandler,
-        attribute="close_connection",
-        wrap=_cutting,
-        versions="12.2",
-        why="a client cannot tell a body that was cut from a whole one that ends with its connection",
-    ),
-)
+    transport = _transports.get(connection)
+    writer: Any = transport and transport.writer
+    if writer is not None and (sock := writer.get_extra_info("socket")) is not None:
+        reset_on_close(sock)

@@ -18,9 +18,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import trace
-from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1_client import Client
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """RFC 9110, section 9.2.2."""
@@ -79,20 +78,13 @@ class Retrying(layers.HttpStream):
         yield SendHttp(RequestEndOfMessage(self.stream_id), to)
 
 
-PATCHES = (
-    Patch(
-        owner=layers,
-        attribute="Http1Client",
-        wrap=in_place_of(NoticingClient),
-        versions="12.2",
-        why="a stale connection looks like a refusal",
+SECTION = Section(
+    mixin=Retrying,
+    why="a kept-alive connection that died while idle gives 502",
+    upstream="https://github.com/mitmproxy/mitmproxy/issues/3038",
+    remove_when=(
+        "mitmproxy sends an idempotent request again whose reused connection ended without a byte (RFC 9112, "
+        "section 9.3.1)"
     ),
-    Patch(
-        owner=layers,
-        attribute="HttpStream",
-        wrap=in_place_of(Retrying),
-        versions="12.2",
-        why="a kept-alive connection that died while idle gives 502",
-        issue="mitmproxy#3038",
-    ),
+    test="tests/e2e/forward/test_refusals.py::test_a_dead_kept_alive_connection_is_tried_once_more",
 )

@@ -144,6 +144,10 @@ PATCH = Patch(
     owner=Script,
     attribute="loadscript",
     wrap=_kept,
-    versions="12.2, 12.3",
+    seen_on="12.2.1 to 12.3.1",
     why="a script whose edit is broken is unloaded, and the proxy goes on without its policies",
+    upstream="not reported: run `mitmdump -s x.py`, put a syntax error into x.py: its hooks are asked no more",
+    remove_when="`Script.loadscript` keeps the old module until the new one is loaded",
+    test="tests/e2e/start_up/test_reload.py::test_a_broken_edit_changes_nothing",
+    source_sha256={"12.2.1 to 12.3.1": "f2972abb206ff2fea8eb0a8710bcbb559a5c662a57d6aa8555c3c8ea83a098ea"},
 )

@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseData, Respons
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy_policies import flow_state
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 from proxy_policies.streaming import PAUSE
 
 UNSENT_LIMIT = 256 * 1024
@@ -86,19 +86,19 @@ async def _taken(wanted: Wanted) -> None:
         await asyncio.sleep(POLL)
 
 
-def _sending(original: Callable[..., CommandGenerator[None]]) -> Callable[..., CommandGenerator[None]]:
-    @functools.wraps(original)
-    def send_response(self: HttpStream, already_streamed: bool = False) -> CommandGenerator[None]:
+class StoredBodies(HttpStream):
+    """A request and its response, whose body may be stored."""
+
+    def send_response(self, already_streamed: bool = False) -> CommandGenerator[None]:
+        """Send a response: from its source, if it has one."""
         source, response = flow_state.state_of(self.flow).source, self.flow.response
         if source is None or response is None or already_streamed:
-            yield from original(self, already_streamed)
+            yield from super().send_response(already_streamed)
             return
         yield HttpResponseHook(self.flow)
         self.server_state = self.state_done
         response.raw_content = None
         yield from _send(self, response, _wanted(self, source))
-
-    return send_response
 
 
 def _wanted(stream: HttpStream, source: flow_state.Source) -> Wanted:
@@ -147,10 +147,13 @@ def _unsent(stream: HttpStream) -> int:
     return sum(len(part.data) for part in waiting)
 
 
-PATCH = Patch(
-    owner=HttpStream,
-    attribute="send_response",
-    wrap=_sending,
-    versions="12.2",
+SECTION = Section(
+    mixin=StoredBodies,
     why="a response that an addon sets is sent whole, however large it is",
+    upstream=(
+        "not reported, a feature: set `flow.response` with 1 GiB in `request`: it is in memory twice, whatever "
+        "`stream` says"
+    ),
+    remove_when="`response.stream` may be an asynchronous source for a response that an addon set",
+    test="tests/e2e/cache/test_bodies.py::test_a_large_hit_is_not_read_ahead_of_a_slow_client",
 )

@@ -3,16 +3,13 @@
 `stream_large_bodies` decides when too much of a body has come, and addons behind all scripts may.
 """
 
-import functools
-from collections.abc import Callable
-
 from mitmproxy import http
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream
 
 from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 from proxy_policies.streaming import Stream, attach
 
 
@@ -22,31 +19,24 @@ def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
         attach(message, pipeline)
 
 
-def _request(
-    original: Callable[[HttpStream], CommandGenerator[None]],
-) -> Callable[[HttpStream], CommandGenerator[None]]:
-    @functools.wraps(original)
-    def start_request_stream(self: HttpStream) -> CommandGenerator[None]:
+class StreamedLater(HttpStream):
+    """A request and its response, which somebody has asked to be streamed."""
+
+    def start_request_stream(self) -> CommandGenerator[None]:
+        """Stream the request through its pipeline."""
         take_back(self.flow.request, flow_state.state_of(self.flow).request_body)
-        yield from original(self)
+        yield from super().start_request_stream()
 
-    return start_request_stream
-
-
-def _response(
-    original: Callable[[HttpStream], CommandGenerator[None]],
-) -> Callable[[HttpStream], CommandGenerator[None]]:
-    @functools.wraps(original)
-    def start_response_stream(self: HttpStream) -> CommandGenerator[None]:
+    def start_response_stream(self) -> CommandGenerator[None]:
+        """Stream the response through its pipeline."""
         take_back(self.flow.response, flow_state.state_of(self.flow).response_body)
-        yield from original(self)
-
-    return start_response_stream
+        yield from super().start_response_stream()
 
 
-WHY = "a late decision to stream would send a body past its pipeline: not stored, nor recorded"
-
-PATCHES = (
-    Patch(owner=HttpStream, attribute="start_request_stream", wrap=_request, versions="12.2", why=WHY),
-    Patch(owner=HttpStream, attribute="start_response_stream", wrap=_response, versions="12.2", why=WHY),
+SECTION = Section(
+    mixin=StreamedLater,
+    why="a late decision to stream sends a body past its pipeline: not stored, not recorded",
+    upstream=("not reported, a feature: `stream_large_bodies` overwrites a callable that an addon has set as `stream`"),
+    remove_when="mitmproxy leaves a callable `stream` alone, or asks addons when it decides to stream",
+    test="tests/e2e/messages/test_bodies.py::test_another_script_may_ask_for_streaming",
 )

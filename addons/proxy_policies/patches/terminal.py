@@ -15,7 +15,6 @@ from typing import Any
 
 from mitmproxy import log
 from mitmproxy.addons import dumper
-from mitmproxy.utils import strutils
 
 from proxy_policies.log_lines import printable
 from proxy_policies.patches.patch import Patch
@@ -24,16 +23,25 @@ _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 """What mitmdump colours its lines with (ECMA-48, section 8.3.117)."""
 
 
-def _in_log_lines(original: Callable[..., str]) -> Callable[..., str]:
-    @functools.wraps(original)
-    def format_record(self: log.MitmFormatter, record: logging.LogRecord) -> str:
-        message = record.getMessage()
-        if (safe := printable(message, lines=True)) != message:
-            record = copy.copy(record)
-            record.msg, record.args = safe, ()
-        return original(self, record)
+def print_log_lines() -> Callable[[], None]:
+    """Have every line that mitmproxy logs printed as text; return the function that undoes it."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, log.MitmLogHandler)]
+    for handler in handlers:
+        handler.addFilter(_as_text)
 
-    return format_record
+    def undo() -> None:
+        for handler in handlers:
+            handler.removeFilter(_as_text)
+
+    return undo
+
+
+def _as_text(record: logging.LogRecord) -> logging.LogRecord:
+    message = record.getMessage()
+    if (safe := printable(message, lines=True)) != message:
+        record = copy.copy(record)
+        record.msg, record.args = safe, ()
+    return record
 
 
 def _in_flows(original: Callable[..., None]) -> Callable[..., None]:
@@ -46,18 +54,14 @@ def _in_flows(original: Callable[..., None]) -> Callable[..., None]:
     return echo
 
 
-def _everywhere(original: Callable[..., str]) -> Callable[..., str]:
-    @functools.wraps(original)
-    def escape_control_characters(text: str, keep_spacing: bool = True) -> str:
-        return printable(original(text, keep_spacing), lines=keep_spacing)
-
-    return escape_control_characters
-
-
-_WHY = "a peer can have the terminal obey what is printed of it"
-
-PATCHES = (
-    Patch(owner=log.MitmFormatter, attribute="format", wrap=_in_log_lines, versions="12.3", why=_WHY),
-    Patch(owner=dumper.Dumper, attribute="echo", wrap=_in_flows, versions="12.3", why=_WHY),
-    Patch(owner=strutils, attribute="escape_control_characters", wrap=_everywhere, versions="12.3", why=_WHY),
+PATCH = Patch(
+    owner=dumper.Dumper,
+    attribute="echo",
+    wrap=_in_flows,
+    seen_on="12.2.1 to 12.3.1",
+    why="a peer can have the terminal obey what is printed of it",
+    upstream="not reported: an origin whose reason phrase has U+202E or U+009B in it",
+    remove_when="`Dumper.echo` escapes C1 and bidi controls",
+    test="tests/e2e/explain/test_printed.py::test_nothing_printed_is_obeyed",
+    source_sha256={"12.2.1 to 12.3.1": "0b843c828ea391a6db1ad767badd779b37389ae0c4d9ac75ec7b5e9599ad85e8"},
 )

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mitmproxy import ctx
@@ -20,7 +18,6 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.patch import Patch
 
 POLL = 0.02
 """Seconds between looks at a client that has asked for too much at once."""
@@ -65,16 +62,12 @@ async def _drained(client: Client) -> None:
             await transport.writer.drain()
 
 
-def _and_turns(original: Callable[[ConnectionHandler], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    @functools.wraps(original)
-    async def drain_writers(self: ConnectionHandler) -> None:
-        await original(self)
-        while _waiting and (waiting := _waiting.get(self.client.id)):
-            await next(iter(waiting)).wait()
-        while _reads_a_client_ahead(self):  # noqa: ASYNC110 -- mitmproxy tells nobody when a request is over
-            await asyncio.sleep(POLL)
-
-    return drain_writers
+async def worked_off(handler: ConnectionHandler) -> None:
+    """Wait until nothing is left to do of what a connection's peers have said."""
+    while _waiting and (waiting := _waiting.get(handler.client.id)):
+        await next(iter(waiting)).wait()
+    while _reads_a_client_ahead(handler):  # noqa: ASYNC110 -- mitmproxy tells nobody when a request is over
+        await asyncio.sleep(POLL)
 
 
 def _reads_a_client_ahead(handler: ConnectionHandler) -> bool:
@@ -84,12 +77,3 @@ def _reads_a_client_ahead(handler: ConnectionHandler) -> bool:
         return False
     io = handler.transports.get(handler.client)
     return io is not None and io.handler is asyncio.current_task()
-
-
-PATCH = Patch(
-    owner=ConnectionHandler,
-    attribute="drain_writers",
-    wrap=_and_turns,
-    versions="12.3",
-    why="one client that pipelines requests, or sends many small HTTP/2 frames, holds the event loop",
-)

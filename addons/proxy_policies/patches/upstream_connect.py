@@ -19,8 +19,7 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
 from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
-from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 TELLING = frozenset((403, 503, 504, 508))
 """Forbidden, unavailable, timed out, a loop. Not 407: the next proxy asks us, not the client."""
@@ -103,10 +102,13 @@ class ConnectsFirst(layers.HttpStream):
         yield layers.SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
-PATCH = Patch(
-    owner=layers,
-    attribute="HttpStream",
-    wrap=in_place_of(ConnectsFirst),
-    versions="12.2",
+SECTION = Section(
+    mixin=ConnectsFirst,
     why="CONNECT through an upstream proxy is answered before anybody has connected",
+    upstream=(
+        "not reported: `mitmdump --mode upstream:http://127.0.0.1:9`, then `curl -px 127.0.0.1:8080 "
+        "http://example.com`: 200, and a reset"
+    ),
+    remove_when=("`handle_connect_upstream` opens the connection before it answers, as `handle_connect_regular` does"),
+    test="tests/e2e/passthrough/test_connect.py::test_an_upstream_proxy_is_asked_before_the_answer",
 )

@@ -5,20 +5,23 @@ plays the server, the client talks to that player; messages show and hooks fire 
 """
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http, websocket
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import websocket as layers
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage
 from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketMessageHook, WebsocketStartHook
 from wsproto import ConnectionType
 from wsproto import events as ws
 from wsproto.frame_protocol import CloseReason, Opcode
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Section
 
 REASON_LIMIT = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
@@ -134,18 +137,25 @@ class PlayedWebSocket(layer.Layer):
         return self.flow.websocket
 
 
-def _or_played(original: type[layer.Layer]) -> Callable[[Context, http.HTTPFlow], layer.Layer]:
-    def layer_for(context: Context, flow: http.HTTPFlow) -> Any:
-        player = _players.get(flow)
-        return PlayedWebSocket(context, flow, player) if player else original(context, flow)  # type: ignore[call-arg]
+class PlayedWebSockets(HttpStream):
+    """A request that may become a WebSocket connection."""
 
-    return layer_for
+    def flow_done(self) -> CommandGenerator[None]:
+        """End the exchange; let the player begin, if there is one."""
+        player = _players.get(self.flow)
+        if player is None or self.flow.websocket is None:
+            yield from super().flow_done()
+            return
+        self.child_layer = PlayedWebSocket(self.context, self.flow, player)
+        self._handle_event = self.passthrough
+        yield from self.child_layer.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
-PATCH = Patch(
-    owner=layers,
-    attribute="WebsocketLayer",
-    wrap=_or_played,
-    versions="12.2",
+SECTION = Section(
+    mixin=PlayedWebSockets,
     why="a WebSocket handshake that an addon answers leads to a server that is not there",
+    upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
+    remove_when="mitmproxy lets an addon be the server of a WebSocket connection",
+    test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from mitmproxy.http import MessageData
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 Check = tuple[str, tuple[type, ...]]
 """A field's name, and the types that it may have."""
@@ -44,10 +44,10 @@ def allowed_types(annotation: object) -> tuple[type, ...]:
     return (annotation,) if isinstance(annotation, type) and typing.get_origin(annotation) is None else ()
 
 
-CHECKS = Patch(
+CHECKS = Replacement(
     owner=MessageData,
     attribute="__post_init__",
     wrap=quick_checks,
-    versions="12.2",
+    seen_on="12.2",
     why="a tenth of a request's time goes into reading type annotations",
 )

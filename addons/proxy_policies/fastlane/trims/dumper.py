@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.utils import human, strutils
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 SHORT = 50
 """Characters of a URL that is never cut, however narrow the terminal."""
@@ -66,10 +66,10 @@ def _response_line(response: http.Response, address: str) -> str:
     return f"{'':{max(0, len(address) - 2)}} << {response.status_code} {reason} {size}"
 
 
-DUMPER = Patch(
+DUMPER = Replacement(
     owner=Dumper,
     attribute="echo_flow",
     wrap=quick_lines,
-    versions="12.2",
+    seen_on="12.2",
     why="the terminal's size is asked for, and styles are put together, where there is no terminal",
 )

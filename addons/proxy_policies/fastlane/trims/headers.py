@@ -7,7 +7,7 @@ from typing import Any
 
 from mitmproxy.http import Headers
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 
 def quick_init(original: Callable[..., None]) -> Callable[..., None]:
@@ -64,8 +64,10 @@ def quick_contains(original: Callable[[Headers, Any], bool]) -> Callable[[Header
 
 _WHY = "a field is looked up by four functions, and missed by an exception"
 HEADERS = (
-    Patch(owner=Headers, attribute="__init__", wrap=quick_init, versions="12.2", why="fields are looked over thrice"),
-    Patch(owner=Headers, attribute="get_all", wrap=quick_get_all, versions="12.2", why=_WHY),
-    Patch(owner=Headers, attribute="get", wrap=quick_get, versions="12.2", why=_WHY),
-    Patch(owner=Headers, attribute="__contains__", wrap=quick_contains, versions="12.2", why=_WHY),
+    Replacement(
+        owner=Headers, attribute="__init__", wrap=quick_init, seen_on="12.2", why="fields are looked over thrice"
+    ),
+    Replacement(owner=Headers, attribute="get_all", wrap=quick_get_all, seen_on="12.2", why=_WHY),
+    Replacement(owner=Headers, attribute="get", wrap=quick_get, seen_on="12.2", why=_WHY),
+    Replacement(owner=Headers, attribute="__contains__", wrap=quick_contains, seen_on="12.2", why=_WHY),
 )

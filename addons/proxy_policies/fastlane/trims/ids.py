@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 from mitmproxy import flow
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 VARIANTS = "89ab"
 """The digit after the third dash, by the lowest two bits that are random there (RFC 9562, section 4.1)."""
@@ -25,10 +25,10 @@ def quick_module(original: ModuleType) -> SimpleNamespace:
     return SimpleNamespace(uuid4=lambda: written(os.urandom(16)))
 
 
-IDS = Patch(
+IDS = Replacement(
     owner=flow,
     attribute="uuid",
     wrap=quick_module,
-    versions="12.2",
+    seen_on="12.2",
     why="each flow's random name is taken apart and put together as a number",
 )

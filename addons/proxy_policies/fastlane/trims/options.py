@@ -7,7 +7,7 @@ from typing import Any
 
 from mitmproxy import optmanager
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 ATOMS = frozenset({type(None), bool, int, float, str})
 """Types whose values a deep copy gives back as they are."""
@@ -28,10 +28,10 @@ def quick_current(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return current
 
 
-OPTIONS = Patch(
+OPTIONS = Replacement(
     owner=optmanager._Option,
     attribute="current",
     wrap=quick_current,
-    versions="12.2",
+    seen_on="12.2",
     why="an option is deep-copied, twice if it is at its default, each time it is read",
 )

@@ -9,7 +9,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.addons.tlsconfig import TlsConfig
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 Hook = Callable[[Any, http.HTTPFlow], Awaitable[None]]
 
@@ -40,18 +40,18 @@ def written_once(original: Callable[[Any], str]) -> Callable[[Any], str]:
 
 
 OWN_HOSTS = (
-    Patch(
+    Replacement(
         owner=Onboarding,
         attribute="request",
         wrap=only_for_its_host,
-        versions="12.2",
+        seen_on="12.2",
         why="a coroutine is made for each request to find that it is not for mitm.it",
     ),
-    Patch(
+    Replacement(
         owner=TlsConfig,
         attribute="crl_path",
         wrap=written_once,
-        versions="12.2",
+        seen_on="12.2",
         why="the serial number of our authority is read and written for each request",
     ),
 )

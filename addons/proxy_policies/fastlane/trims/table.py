@@ -12,9 +12,9 @@ from proxy_policies.fastlane.trims.ids import IDS
 from proxy_policies.fastlane.trims.options import OPTIONS
 from proxy_policies.fastlane.trims.own_hosts import OWN_HOSTS
 from proxy_policies.fastlane.trims.texts import TEXTS
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
-TRIMS: tuple[Patch, ...] = (CHECKS, IDS, OPTIONS, *HEADERS, *TEXTS, *OWN_HOSTS, DUMPER)
+TRIMS: tuple[Replacement, ...] = (CHECKS, IDS, OPTIONS, *HEADERS, *TEXTS, *OWN_HOSTS, DUMPER)
 
 
 def trim() -> list[Callable[[], None]]:

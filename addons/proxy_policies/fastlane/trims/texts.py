@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mitmproxy.net.http import url
 from mitmproxy.utils import strutils
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Replacement
 
 LONGEST = 255
 """Characters of a host (RFC 1035, section 2.3.4): what is longer is not remembered."""
@@ -40,18 +40,18 @@ def quick_escape(original: Callable[[str, bool], str]) -> Callable[[str, bool], 
 
 
 TEXTS = (
-    Patch(
+    Replacement(
         owner=url,
         attribute="parse_authority",
         wrap=remembered,
-        versions="12.2",
+        seen_on="12.2",
         why="a Host is parsed for each addon that wants to know it",
     ),
-    Patch(
+    Replacement(
         owner=strutils,
         attribute="escape_control_characters",
         wrap=quick_escape,
-        versions="12.2",
+        seen_on="12.2",
         why="each character that mitmdump prints is looked up in a table",
     ),
 )

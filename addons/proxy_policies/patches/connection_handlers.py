@@ -1,0 +1,125 @@
+"""Who serves a connection, of a client or of a flow that is sent again (`replay.client`).
+
+Nobody is served before start-up is over; every socket is closed whenever its task ends; a layer that has more to do
+takes turns; a timer can be brought forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from mitmproxy.addons import clientplayback
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import mode_servers
+from mitmproxy.proxy.commands import RequestWakeup
+from mitmproxy.proxy.server import ConnectionHandler
+
+from proxy_policies.patches import resets, turns
+from proxy_policies.patches.flushing import Timer
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.patch import Patch
+from proxy_policies.settings import is_starting
+
+POLL = 0.01
+"""Seconds between looks at whether start-up is over: mitmproxy tells nobody."""
+
+
+async def started() -> bool:
+    """Wait until every `running` is through and mitmproxy watches for errors no more; return whether that took a wait.
+
+    mitmproxy listens first. A client of that instant would meet addons that are not ready (no certificate store, say),
+    and an error that comes of it would end the process.
+    """
+    was_starting = is_starting()
+    while is_starting():  # noqa: ASYNC110
+        await asyncio.sleep(POLL)
+    return was_starting
+
+
+class Handler(ConnectionHandler):
+    """Serves a client."""
+
+    _was_held = False
+
+    async def handle_client(self) -> None:
+        """Serve a client once start-up is over; meanwhile it waits, unread."""
+        self._was_held = await started()
+        await super().handle_client()
+
+    async def handle_connection(self, connection: Connection) -> None:
+        """Read a connection to its end, and close its socket, whenever the task ends.
+
+        mitmproxy closes it in its last lines. Cancelled while it waits to tell the layers of an end of file, it never
+        gets there: the socket stays open, and its peer hangs.
+        """
+        if self._was_held:
+            # Of who left while he waited, mitmproxy would forget the client meanwhile: this task begins at once, and
+            # would have all it reads. `handle_client` then fails, and `client_disconnected` is never asked.
+            await asyncio.sleep(0)
+        try:
+            with resets.noting(connection, self.transports[connection]):
+                await super().handle_connection(connection)
+        finally:
+            left = self.transports.pop(connection, None)
+            if left is not None and left.writer is not None:
+                with contextlib.suppress(OSError):
+                    left.writer.close()
+
+    async def drain_writers(self) -> None:
+        """Wait until peers have taken what they were sent, and what was read before is worked off."""
+        await super().drain_writers()  # type: ignore[no-untyped-call]
+        await turns.worked_off(self)
+
+    async def wakeup(self, request: RequestWakeup) -> None:
+        """Wait for the time of a wakeup, or until it is brought forward."""
+        if isinstance(request, Timer):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(request.over.wait(), request.delay)
+            request.delay = 0.0
+        await super().wakeup(request)
+
+
+class Replay(Handler, clientplayback.ReplayHandler):
+    """Sends a flow again."""
+
+    async def replay(self) -> None:
+        """Send it once start-up is over."""
+        await started()
+        await super().replay()
+
+
+PATCHES = (
+    Patch(
+        owner=mode_servers,
+        attribute="ProxyConnectionHandler",
+        wrap=in_place_of(Handler),
+        seen_on="12.2.1 to 12.3.1",
+        why="clients are served while addons are not running yet, and an error that comes of it ends the process; "
+        "sockets stay open; one client that sends many small things holds the event loop",
+        upstream=(
+            "not reported: an origin that resets its connection in the middle of a body without a length: the "
+            "client gets a whole answer"
+        ),
+        remove_when=(
+            "mitmproxy tells layers of a reset, serves nobody before `running`, closes sockets in a `finally`, "
+            "bounds what it does in a turn"
+        ),
+        test="tests/e2e/messages/test_cut_answers.py::test_a_cut_answer_is_cut_and_not_stored",
+        source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},
+    ),
+    Patch(
+        owner=clientplayback,
+        attribute="ReplayHandler",
+        wrap=in_place_of(Replay),
+        seen_on="12.2.1 to 12.3.1",
+        why="the same where a flow is sent again",
+        upstream=(
+            "not reported: `mitmdump -C FLOWS` with an addon whose `running` takes a second: its `request` is "
+            "called before"
+        ),
+        remove_when="as for `ProxyConnectionHandler`",
+        test="tests/e2e/start_up/test_first_instant.py::test_a_replay_of_the_first_instant",
+        source_sha256={"12.2.1 to 12.3.1": "0447db7a7fd323f02f6dcb6b1874f9ef9787fd029b7c219f27065cfa989fe186"},
+    ),
+)

@@ -1,0 +1,8 @@
+"""Every patch: those of every chain, and those that single policies apply. For tests and the page's table."""
+
+from proxy_policies import dial
+from proxy_policies.patches import addon, ask_early
+from proxy_policies.patches.patch import Patch
+
+ALL: tuple[Patch, ...] = (*addon.PATCHES, ask_early.PATCH, dial.PATCH)
+SECTIONS = tuple(section for patch in ALL for section in patch.sections)

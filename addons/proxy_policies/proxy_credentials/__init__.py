@@ -1,0 +1,1 @@
+"""What is left of the credentials that clients give to mitmproxy's proxyauth."""
