@@ -11,6 +11,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.option_parsers import parse_size
 
 CONFDIR = "~/.mitmproxy"
+STRICT = "leave out bodies that cannot be searched for secrets"
 EPILOG = "Exit codes of check and compare: 0 the same, 1 differences, 2 could not run."
 
 
@@ -40,6 +41,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     scrub.add_argument("capture")
     scrub.add_argument("-o", "--output", help="write here (default: in place)")
     scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
+    scrub.add_argument("--strict", action="store_true", help=STRICT)
     scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     merge = commands.add_parser("merge", help="write several captures as one, by time")
     merge.set_defaults(run=tools.merge)
@@ -105,6 +107,7 @@ def _record(command: argparse.ArgumentParser) -> None:
     command.add_argument("capture", help="the capture to write, a HAR file")
     command.add_argument("--append", action="store_true", help="go on with a capture that exists, mending it if torn")
     command.add_argument("--overwrite", action="store_true", help="replace a capture that exists, once this is done")
+    command.add_argument("--strict", action="store_true", help=STRICT)
     command.add_argument("--filter", default="", help="record only what matches this mitmproxy flow filter")
     _proxied(command)
 

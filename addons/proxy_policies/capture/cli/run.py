@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.model import Entry
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
+from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 FAILED = 2
 
@@ -41,6 +44,7 @@ def record(arguments: argparse.Namespace) -> int:
     target.unlink(missing_ok=True) if arguments.overwrite else None
     settings = [f"capture_file={target.resolve()}", *proxy_settings(arguments)]
     settings += [f"capture_filter={arguments.filter}"] if arguments.filter else []
+    settings += ["capture_strict=on"] if arguments.strict else []
     before = _count(path) if arguments.append else 0
     code, proxy = _through_proxy(arguments, settings)
     if arguments.overwrite:
@@ -50,6 +54,7 @@ def record(arguments: argparse.Namespace) -> int:
         say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
         return code or FAILED
     say(f"recorded {_exchanges(added)} into {path}")
+    say_unsearched(open_capture(path), arguments.strict)
     return code
 
 
@@ -68,6 +73,15 @@ def replay(arguments: argparse.Namespace) -> int:
         code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
     return code or _verdict(outcome, arguments.mode, client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
+
+
+def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
+    """Say which bodies could not be searched for secrets."""
+    found = Counter(why for entry in entries for why in dict(entry.extra.get(UNSEARCHED) or {}).values())
+    if found:
+        kinds = ", ".join(f"{count} {why}" for why, count in sorted(found.items()))
+        outcome = "and were left out" if strict else "--strict leaves such bodies out"
+        say(f"could not be searched for secrets: {kinds}; {outcome}")
 
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy_policies.capture.cli.run import say
+from proxy_policies.capture.cli.run import say, say_unsearched
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import open_any, same_key
 from proxy_policies.capture.har import writer
@@ -88,14 +88,17 @@ def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture anew without secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
-    redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders)
+    redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
     log, entries = open_any(path)
     for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
         redactor.entry(entry)
     _, entries = open_any(path)
-    log = {**log, "_capture": {**log["_capture"], "key": placeholders.key_id}}
+    own = {**log["_capture"], "key": placeholders.key_id}
+    foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
+    log = {**redactor.document(foreign), "_capture": own}
     count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
     say(f"scrubbed {count} entries into {target}")
+    say_unsearched(open_any(target)[1], arguments.strict)
     return 0
 
 

@@ -40,13 +40,19 @@ class Capture:
     capture_redact = REDACT
     capture_max_body = Setting("16m", settings.parse_size, "Keep at most this much of each recorded body.")
 
+    capture_strict = Setting(
+        "off",
+        settings.parse_switch,
+        "Leave out bodies that cannot be searched for secrets: cut ones, unknown codings, binary ones.",
+    )
+
     def __init__(self) -> None:
         self._recorder: recorder.CaptureRecorder | None = None
         self._recordings: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when its options change."""
-        if updated & {"capture_file", "capture_redact", "capture_max_body"}:
+        if updated & {"capture_file", "capture_redact", "capture_max_body", "capture_strict"}:
             self._close()
             if self.capture_file:
                 self._open(Path(self.capture_file).expanduser())
@@ -54,7 +60,7 @@ class Capture:
     def _open(self, path: Path) -> None:
         try:
             key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
-            redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
+            redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key), self.capture_strict)
             stopped = functools.partial(self._stopped, path)
             self._recorder = recorder.CaptureRecorder(path, redactor, self.capture_max_body, stopped)
         except CaptureError as error:

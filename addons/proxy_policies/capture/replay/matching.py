@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from proxy_policies.capture import dynamic_values, parsed_body
 from proxy_policies.capture.json_path import Path, compile_path
 from proxy_policies.capture.model import Request, header
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
 
 KINDS = ("header", "query", "form", "json", "body", "host")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -63,12 +63,13 @@ class RequestKey:
     body: Any
 
     def canonical(self) -> str:
-        """Return one text for all parts."""
-        return json.dumps(
+        """Return one text for all parts; of a placeholder what is the same in captures of every version."""
+        text = json.dumps(
             [self.method, self.origin, self.path, self.query, self.headers, self.body],
             sort_keys=True,
             ensure_ascii=False,
         )
+        return without_kinds(text)
 
 
 def request_key(request: Request, matching: Matching) -> RequestKey:

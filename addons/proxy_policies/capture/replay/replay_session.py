@@ -1,6 +1,6 @@
 """A capture being played, and the answers that its entries make."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from wsproto.utilities import generate_accept_token
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.content_coding import from_wire
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.har.reader import Capture, open_capture
 from proxy_policies.capture.model import Entry, Request, Response, header, without
 from proxy_policies.capture.replay import dates, matching
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
@@ -47,8 +47,15 @@ def load(path: Path, mode: ReplayMode, redactor: Redactor, wanted: matching.Matc
         return ReplaySession(Cassette(mode), (), redactor)
     capture = open_capture(path)
     cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id)
-    cassette.extend(matching.request_key(entry.request, wanted) for entry in capture)
+    cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, redactor))
     return ReplaySession(cassette, EntryIndex(capture), redactor)
+
+
+def _redacted(capture: Capture, redactor: Redactor) -> Iterator[Request]:
+    """Yield the recorded requests as live ones will be redacted: a browser's HAR holds secrets, live requests none."""
+    is_foreign = not capture.key_id
+    for entry in capture:
+        yield redactor.entry(entry).request if is_foreign else redactor.request_swept(entry.request)
 
 
 def with_body(head: Request, flow: http.HTTPFlow) -> Request:
@@ -62,7 +69,7 @@ def cannot_replay(entry: Entry) -> str:
     if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.body.dropped:
-        return f"its body was too large to record ({entry.response.body.dropped} octets are missing)"
+        return f"not all of its body was recorded ({entry.response.body.dropped} octets are missing)"
     return ""
 
 

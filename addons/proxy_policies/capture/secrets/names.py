@@ -1,31 +1,86 @@
-"""Which names and shapes of values carry secrets."""
+"""What a name says of the value that it names: a password, a token, perhaps a secret, or nothing secret.
+
+The words at its end decide, whatever its case and whether they are joined or not: `X-ApiToken`, `access_token` and
+`clientsecret` carry secrets, `token_type`, `password_policy` and `tokens_supported` do not.
+"""
 
 import re
+from enum import IntEnum
 from functools import lru_cache
-from itertools import pairwise
+
+
+class Grade(IntEnum):
+    """How secret a name makes its value."""
+
+    NONE = 0
+    PERHAPS = 1
+    """A secret if the value looks like one: `code`, `auth_blob`."""
+    TOKEN = 2
+    """A secret unless the value is plainly none: a word such as `expired`, a URL, a date."""
+    PASSWORD = 3
+    """A secret even if it is a word or a short number."""
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-WORDS = _words(
-    "authorization auth cookie token tokens secret secrets password passwd pwd passphrase session sessionid sid "
-    "phpsessid jsessionid apikey jwt csrf xsrf csrftoken xsrftoken csrfmiddlewaretoken credential credentials "
-    "bearer signature sig otp pin cvv cvc ssn"
+PASSWORDS = _words(
+    "password passwd passwort pwd passphrase passcode pass pw secret secrets otp totp pin cvv cvc ssn mnemonic"
 )
-KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account")
-NUMERIC = _words("password passwd pwd otp pin cvv cvc ssn")  # redacted as numbers too: max_tokens is not
+TOKENS = _words(
+    "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "
+    "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop"
+)
+ENDINGS = {  # of names that are joined, as HTTP/2 and databases write them: accesstoken, newpassword, clientsecret
+    Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret"),
+    Grade.TOKEN: ("token", "tokens", "apikey", "accesskey", "secretkey", "privatekey", "sessionid", "sessid", "jwt"),
+}
+PERHAPS = _words(
+    "code codeverifier ticket assertion samlresponse samlrequest iban cardnumber nonce relaystate state hmac"
+)
+KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account master application")
+FIELD_KEYS = _words("idempotency surrogate cache websocket public partition sort routing foreign primary")
+"""What comes before `key` in fields and parameters that hold none."""
+PAGING = _words("page next continuation sync cursor pagination resume")
+"""What comes before `token` where it is a place in a list."""
+NEUTRAL = _words(
+    "id ids value hash data raw key string str text code confirm confirmation repeat again verify new old current"
+)
+"""Last words that leave the name as secret as it is without them: `session_id`, `password_confirmation`."""
+HARMLESS = _words(
+    "type types kind endpoint endpoints url urls uri uris expires expiry expire expiration ttl age timeout lifetime "
+    "policy policies hint name names title method methods algorithm algorithms alg algs algo supported required "
+    "enabled disabled allowed domain path count limit max min length size at in on date time header headers param "
+    "params parameter field label placeholder description status state version format scope scopes issuer audience "
+    "mode strength rules rule error errors message messages input created updated valid validity verified used usage "
+    "remaining present exists set changed budget price provider class prefix page help link location request "
+    "response server servers client user username email optional support strategy schema"
+)
+POLICIES = ("www-authenticate", "proxy-authenticate", "authentication-info", "proxy-authentication-info")
+"""Fields that only sound secret, with those that begin as follows."""
+POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 
-MARKS = ("eyJ", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "sk_", "rk_", "AKIA", "ASIA", "xox", "-----BEGIN ")
-"""One of these is in every text that has one of the following: looking for them is quick, matching patterns is not."""
-TOKENS = (  # secrets that are known by their shape alone
-    r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*",  # JSON Web Token
-    r"\bgh[pousr]_[A-Za-z0-9]{36,}",  # GitHub
-    r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{10,}",  # Stripe
-    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",  # AWS
-    r"\bxox[abprs]-[A-Za-z0-9-]{10,}",  # Slack
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----",
+_STEMS = (
+    *(
+        "auth",
+        "cook",
+        "tok",
+        "sess",
+        "sid",
+        "key",
+        "jwt",
+        "csrf",
+        "xsrf",
+        "cred",
+        "bear",
+        "sig",
+        "pass",
+        "pw",
+        "secr",
+        "otp",
+    ),
+    *("pin", "cv", "ssn", "mnem", "dpop", "code", "tick", "assert", "saml", "iban", "card", "nonce", "state", "hmac"),
 )
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -36,12 +91,62 @@ def words(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(name)]
 
 
-@lru_cache(4096)  # the same few names come with every exchange
+def may_be_named(text: str) -> bool:
+    """Return False where no name that makes its value a secret can be, at little cost."""
+    lower = text.lower()
+    return any(stem in lower for stem in _STEMS)
+
+
 def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
     """Return whether a field, parameter or member of this name carries a secret; `names` are further ones."""
-    parts = words(name[:200])
-    if any(part in WORDS for part in parts) or "".join(parts) in WORDS:
-        return True
-    if any(owner in KEY_OWNERS and key in ("key", "keys") for owner, key in pairwise(parts)):
-        return True
-    return any(parts == words(other) for other in names)
+    return grade(name, names) >= Grade.TOKEN
+
+
+@lru_cache(4096)  # the same few names come with every exchange
+def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
+    """Return how secret a name makes its value; `names` are the user's own."""
+    parts = words(name[-200:])
+    if any(parts == words(other) for other in names):
+        return Grade.PASSWORD
+    while len(parts) > 1 and parts[-1].isdigit():
+        parts.pop()
+    if not parts or _is_harmless(parts):
+        return Grade.NONE
+    if "".join(parts) in PERHAPS:
+        return Grade.PERHAPS
+    found = _ending(parts)
+    while not found and len(parts) > 1 and (parts[-1] in NEUTRAL or parts[-1].isdigit()):
+        parts.pop()
+        found = _ending(parts)
+    return found or (Grade.PERHAPS if any(_ending([part]) for part in parts) else Grade.NONE)
+
+
+@lru_cache(1024)
+def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
+    """Return how secret the name of a field or a query parameter makes its value: `X-Functions-Key`, too."""
+    lower = name.lower()
+    if lower in POLICIES or lower.startswith(POLICY_PREFIXES):
+        return Grade.NONE
+    found, parts = grade(name, names), words(name[-200:])
+    is_key = len(parts) > 1 and parts[-1] == "key" and parts[-2] not in FIELD_KEYS
+    if is_key:
+        return max(found, Grade.TOKEN)
+    return Grade.PERHAPS if parts == ["key"] else found
+
+
+def _is_harmless(parts: list[str]) -> bool:
+    is_place_in_list = len(parts) > 1 and parts[-1] in ("token", "tokens") and parts[-2] in PAGING
+    return (
+        is_place_in_list or (len(parts) > 1 and parts[-1] in HARMLESS) or "".join(parts) in ("pagetoken", "nexttoken")
+    )
+
+
+def _ending(parts: list[str]) -> Grade:
+    """Return what the last words say: exactly, as the end of a joined word, or as the owner of a key."""
+    last, joined = parts[-1], "".join(parts)
+    if last in PASSWORDS or last.endswith(ENDINGS[Grade.PASSWORD]):
+        return Grade.PASSWORD
+    if last in TOKENS or joined in TOKENS or last.endswith(ENDINGS[Grade.TOKEN]):
+        return Grade.TOKEN
+    is_key = len(parts) > 1 and last in ("key", "keys") and parts[-2] in KEY_OWNERS
+    return Grade.TOKEN if is_key else Grade.NONE

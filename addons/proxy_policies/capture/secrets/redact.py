@@ -1,91 +1,48 @@
-"""Redaction: no secret of an entry reaches the disk.
+"""Redaction: no secret of an entry that can be known reaches the disk, and nothing else is changed.
 
-Secrets are found by name (fields, cookies, parameters, JSON members, form fields, HTML inputs), by shape, and
-by the user's own rules; whatever was once found is then replaced wherever else it appears.
-
-    header:X-Customer     this field's value
-    query:ref             this parameter of a URL
-    json:$.user.email     what this JSONPath (RFC 9535) selects in a JSON body
-    regex:cust_[0-9]+     what this pattern finds, anywhere
-    name:nickname         a further name, wherever names are looked at
-    keep:session          a name that carries no secret here
+A value is a secret by its name, its place (credentials, cookies), its shape, or a rule of the user's (`rules.py`); what
+was once found and is unlike anything else is then replaced wherever else it appears, but for the authority of a URL.
 """
 
 import base64
 import binascii
-import json
+import hashlib
 import re
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
-from proxy_policies.capture.har.body import as_text, charset
-from proxy_policies.capture.json_path import Path, compile_path
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
-from proxy_policies.capture.secrets import redact_text as texts
-from proxy_policies.capture.secrets.names import MARKS, NUMERIC, TOKENS, is_secret_name, words
+from proxy_policies.capture.secrets.decide import Decider, is_sweepable
+from proxy_policies.capture.secrets.known import KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
+from proxy_policies.capture.secrets.redact_message import MessageRedactor, unsearched
+from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
 
-KINDS = ("header", "query", "json", "regex", "name", "keep")
-KNOWN_LIMIT = 256  # secrets remembered and looked for everywhere; the least recently seen is forgotten
-WORTH_SWEEPING = 8  # characters: a shorter secret is too likely to be a part of something harmless
+__all__ = ["RedactionRules", "Redactor", "parse_rules"]
 
-_TOKEN = re.compile("|".join(TOKENS))
-_CREDENTIALS = ("authorization", "proxy-authorization")
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
+UNSEARCHED = "_unsearched"
+"""The field of an entry that says which of its bodies could not be searched for secrets."""
+MESSAGES = ("request", "response", "origin")
 
-@dataclass(frozen=True, slots=True)
-class RedactionRules:
-    """What the user added to the defaults."""
-
-    headers: frozenset[str] = frozenset()
-    queries: frozenset[str] = frozenset()
-    names: tuple[str, ...] = ()
-    keep: frozenset[str] = frozenset()
-    paths: tuple[Path, ...] = ()
-    pattern: re.Pattern[str] | None = None
-    """What the user's own patterns find."""
-
-
-def parse_rules(specs: Iterable[str]) -> RedactionRules:
-    """Read `kind:value` specs. Raises ValueError saying what is valid."""
-    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
-    for spec in specs:
-        kind, colon, value = spec.partition(":")
-        if not colon or not value or kind not in found:
-            raise ValueError(f"{spec!r} is not a valid redaction; write {', '.join(f'{kind}:…' for kind in KINDS)}")
-        found[kind].append(value)
-    return RedactionRules(
-        headers=frozenset(name.lower() for name in found["header"]),
-        queries=frozenset(name.lower() for name in found["query"]),
-        names=tuple(found["name"]),
-        keep=frozenset(name.lower() for name in found["keep"]),
-        paths=tuple(compile_path(path) for path in found["json"]),
-        pattern=_pattern(found["regex"]),
-    )
-
-
-def _pattern(own: Iterable[str]) -> re.Pattern[str] | None:
-    patterns = []
-    for text in own:
-        try:
-            if re.compile(text).match(""):
-                raise ValueError(f"{text!r} matches nothing at all: every text would be a secret")
-        except re.error as error:
-            raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
-        patterns.append(f"(?:{text})")
-    return re.compile("|".join(patterns)) if patterns else None
+type Found = list[tuple[str, str]]
+"""Spellings of secrets that are somewhere in an entry, with their placeholders."""
 
 
 class Redactor:
-    """Redacts entries in the order they are recorded, remembering the secrets it has seen."""
+    """Redacts entries in the order they are recorded, remembering the secrets it has seen. For one thread at a time.
 
-    def __init__(self, rules: RedactionRules, placeholders: Placeholders) -> None:
-        self._rules = rules
+    `strict` leaves out the bodies that cannot be searched.
+    """
+
+    def __init__(self, rules: RedactionRules, placeholders: Placeholders, strict: bool = False) -> None:
+        self._strict = strict
         self._placeholders = placeholders
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._known = KnownSecrets()
+        self._sent = MessageRedactor(Decider(rules, self._hide, is_answer=False))
+        self._got = MessageRedactor(Decider(rules, self._hide, is_answer=True))
 
     @property
     def key_id(self) -> str:
@@ -93,234 +50,219 @@ class Redactor:
         return self._placeholders.key_id
 
     def entry(self, entry: Entry) -> Entry:
-        """Return the entry without secrets."""
+        """Return the entry without secrets; `_unsearched` says which of its bodies could not be searched, and why."""
+        why = unsearched_bodies(entry)
+        if why and self._strict:
+            entry = _without_bodies(entry, why)
+        extra = {name: value for name, value in entry.extra.items() if name != UNSEARCHED}
+        entry = self._redacted(replace(entry, extra=extra))
+        return replace(entry, extra={**entry.extra, UNSEARCHED: why}) if why else entry
+
+    def _redacted(self, entry: Entry) -> Entry:
         request, response = self.request(entry.request), self._response(entry.response)
         origin = self._response(entry.origin) if entry.origin else None
+        messages = tuple(self._message(message) for message in entry.messages)
+        rest = [list(entry.trace), entry.connection_info, self._got.document(entry.extra)]
+        texts = [self._got.text(text) for text in (entry.close_reason, entry.error, entry.comment)]
+        found = self._known.within(_texts([request, response, origin], messages, [*rest, *texts]))
+        reason, error, comment = (sweep(text, found) for text in texts)
         return replace(
             entry,
-            request=self._sweep_request(request),
-            response=self._sweep_response(response),
-            origin=self._sweep_response(origin) if origin else None,
-            messages=tuple(self.message(message) for message in entry.messages),
-            close_reason=self._sweep(entry.close_reason),
-            error=self._sweep(entry.error),
-            comment=self._sweep(entry.comment),
-            trace=tuple(self._sweep_json(note) for note in entry.trace),
-            connection_info=self._sweep_json(entry.connection_info),
-            extra=self._sweep_json(entry.extra),
+            request=_sweep_request(request, found),
+            response=_sweep_response(response, found),
+            origin=_sweep_response(origin, found) if origin else None,
+            messages=tuple(_sweep_message(message, found) for message in messages),
+            close_reason=reason,
+            error=error,
+            comment=comment,
+            trace=tuple(_sweep_document(rest[0], found)),
+            connection_info=_sweep_document(rest[1], found),
+            extra=_sweep_document(rest[2], found),
         )
 
     def request(self, request: Request) -> Request:
-        """Return the request without the secrets found at their places; what replay matches with."""
+        """Return the request without the secrets found at their places."""
+        self._learn_basic(request.headers)
         return replace(
             request,
-            url=self._url(request.url),
-            target=self._url(request.target),
-            headers=self._headers(request.headers),
-            trailers=self._headers(request.trailers),
-            body=self._body(request.body, header(request.headers, "content-type") or ""),
+            url=self._sent.url(request.url),
+            target=self._sent.url(request.target),
+            headers=self._sent.headers(request.headers),
+            trailers=self._sent.headers(request.trailers),
+            body=_content(self._sent, request.body, request.headers),
         )
 
     def request_swept(self, request: Request) -> Request:
         """Return the request without any secret: at their places, and wherever a known one appears."""
-        return self._sweep_request(self.request(request))
+        clean = self.request(request)
+        return _sweep_request(clean, self._known.within(_texts([clean], (), ())))
+
+    def message(self, message: WebSocketMessage) -> WebSocketMessage:
+        """Return a WebSocket message without secrets."""
+        clean = self._message(message)
+        return _sweep_message(clean, self._known.within([_decoded(clean.data)]))
 
     def text(self, text: str, mime: str = "") -> str:
-        """Return a text without secrets, as a body of this media type would be redacted."""
-        return self._sweep(self._text(text, mime.lower()))
+        """Return a text that a client sent without secrets, as a body of this media type would be redacted."""
+        clean = self._sent.content(text.encode("utf-8", "surrogateescape"), mime).decode("utf-8", "surrogateescape")
+        return sweep(clean, self._known.within([clean]))
+
+    def document(self, value: Any) -> Any:
+        """Return a JSON document without secrets: the log object of a foreign HAR."""
+        clean = self._got.document(value)
+        return _sweep_document(clean, self._known.within(_strings(clean)))
+
+    def _message(self, message: WebSocketMessage) -> WebSocketMessage:
+        side = self._sent if message.from_client else self._got
+        return replace(message, data=side.content(message.data, ""))
 
     def _response(self, response: Response) -> Response:
         return replace(
             response,
-            headers=self._headers(response.headers),
-            trailers=self._headers(response.trailers),
-            body=self._body(response.body, header(response.headers, "content-type") or ""),
+            headers=self._got.headers(response.headers),
+            trailers=self._got.headers(response.trailers),
+            body=_content(self._got, response.body, response.headers),
         )
 
-    def _secret(self, secret: str) -> str:
+    def _hide(self, secret: str) -> str:
+        """Return the placeholder of a secret, which is then known."""
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
         placeholder = self._placeholders.of(secret)
-        if _is_worth_sweeping(secret):
-            self._remember(secret, placeholder)
+        if is_sweepable(secret):
+            self._known.add(secret, placeholder)
         return placeholder
 
-    def _remember(self, secret: str, placeholder: str) -> None:
-        """Remember the secret as it is, percent-encoded and as JSON writes it."""
-        for spelling in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
-            self._known[spelling] = placeholder
-            self._known.move_to_end(spelling)
-        while len(self._known) > KNOWN_LIMIT:
-            self._known.popitem(last=False)
-
-    def _by_name(self, name: str, value: str) -> str:
-        """Return what stands for a value of this name. A name that ends in `#` carries a number."""
-        plain = name.rstrip("#").lower()
-        if plain in self._rules.keep or not value:
-            return value
-        if name.endswith("#"):
-            return self._secret(value) if NUMERIC.intersection(words(plain)) else value
-        return self._secret(value) if is_secret_name(name, self._rules.names) else value
-
-    def _parameter(self, name: str, value: str) -> str:
-        return self._secret(value) if name.lower() in self._rules.queries else self._by_name(name, value)
-
-    def _cookie(self, name: str, value: str) -> str:
-        return value if name.strip().lower() in self._rules.keep else self._secret(value)
-
-    def _authorization(self, name: str, value: str) -> str:
-        self._learn_basic(value)
-        return self._secret(value)
-
-    def _learn_basic(self, value: str) -> None:
+    def _learn_basic(self, headers: Headers) -> None:
         """Remember the password inside Basic credentials (RFC 7617), so that it is found elsewhere too."""
-        try:
-            _, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, ValueError):
-            return
-        if colon:
-            self._secret(password)
-
-    def _url(self, url: str) -> str:
-        return texts.in_url(url, self._parameter)
-
-    def _headers(self, headers: Headers) -> Headers:
-        return tuple((name, self._field(name.lower(), value)) for name, value in headers)
-
-    def _field(self, name: str, value: str) -> str:
-        if name in self._rules.keep:
-            return value
-        if name in self._rules.headers:
-            return self._secret(value)
-        if name in _CREDENTIALS:
-            return texts.in_credentials(value, self._authorization)
-        if name == "cookie":
-            return texts.in_cookies(value, self._cookie)
-        if name == "set-cookie":
-            return texts.in_set_cookie(value, self._cookie)
-        if is_secret_name(name, self._rules.names) and not _is_policy(name):
-            return self._secret(value)
-        return self._shapes(self._url(value))
-
-    def _shapes(self, text: str) -> str:
-        if self._rules.pattern is not None:
-            text = self._rules.pattern.sub(lambda found: self._secret(found[0]), text)
-        if any(mark in text for mark in MARKS):
-            text = _TOKEN.sub(lambda found: self._secret(found[0]), text)
-        return text
-
-    def _body(self, body: Body, mime: str) -> Body:
-        if not body.content:
-            return body
-        text = as_text(body.content, mime)
-        if text is None:
-            return self._changed(body, self._sweep(body.content.decode("latin-1")).encode("latin-1"))
-        return self._changed(body, self._text(text, mime.lower()).encode(charset(mime)))
-
-    @staticmethod
-    def _changed(body: Body, content: bytes) -> Body:
-        """Return the body with new content; octets on the wire that held a secret are dropped."""
-        return body if content == body.content else replace(body, content=content, wire=None)
-
-    def _text(self, text: str, mime: str) -> str:
-        if "x-www-form-urlencoded" in mime:
-            return self._shapes(texts.in_form(text, self._parameter))
-        if mime.startswith("multipart/"):
-            text = texts.in_multipart(text, self._by_name)
-        text = self._paths(text)
-        text = texts.in_json(text, self._by_name)
-        text = texts.in_parameters(text, self._parameter) if "?" in text else text
-        if "<" in text:
-            text = texts.in_markup(text, self._by_name)
-        return self._shapes(text)
-
-    def _paths(self, text: str) -> str:
-        """Replace what the user's JSONPaths select; the document is written anew only when they select something."""
-        if not self._rules.paths:
-            return text
-        try:
-            return self._selected(text)
-        except RecursionError:
-            return self._secret(text)  # nested too deep to be looked through
-
-    def _selected(self, text: str) -> str:
-        try:
-            document = json.loads(text)
-        except ValueError:
-            return text
-        found = [node for path in self._rules.paths for node in path.finditer(document)]
-        for node in found:
-            document = _put(document, list(node.parts), self._secret_value(node.obj))
-        return json.dumps(document, ensure_ascii=False) if found else text
-
-    def _secret_value(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool):
-            return value
-        return self._secret(value if isinstance(value, str) else json.dumps(value))
-
-    def message(self, message: WebSocketMessage) -> WebSocketMessage:
-        """Return a WebSocket message without secrets."""
-        if not message.text:
-            return replace(message, data=self._sweep(message.data.decode("latin-1")).encode("latin-1"))
-        text = message.data.decode("utf-8", "surrogateescape")
-        return replace(message, data=self.text(text).encode("utf-8", "surrogateescape"))
-
-    def _sweep(self, text: str) -> str:
-        """Replace every known secret wherever it stands."""
-        for secret, placeholder in self._known.items():
-            if secret in text:
-                text = text.replace(secret, placeholder)
-        return text
-
-    def _sweep_json(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._sweep(self._shapes(value))
-        if isinstance(value, dict):
-            return {name: self._sweep_json(item) for name, item in value.items()}
-        return [self._sweep_json(item) for item in value] if isinstance(value, list | tuple) else value
-
-    def _sweep_headers(self, headers: Headers) -> Headers:
-        return tuple((name, self._sweep(value)) for name, value in headers)
-
-    def _sweep_body(self, body: Body) -> Body:
-        return self._changed(body, self._sweep(body.content.decode("latin-1")).encode("latin-1"))
-
-    def _sweep_request(self, request: Request) -> Request:
-        return replace(
-            request,
-            url=self._sweep(request.url),
-            target=self._sweep(request.target),
-            headers=self._sweep_headers(request.headers),
-            trailers=self._sweep_headers(request.trailers),
-            body=self._sweep_body(request.body),
-        )
-
-    def _sweep_response(self, response: Response) -> Response:
-        return replace(
-            response,
-            reason=self._sweep(response.reason),
-            headers=self._sweep_headers(response.headers),
-            trailers=self._sweep_headers(response.trailers),
-            body=self._sweep_body(response.body),
-        )
+        for name, value in headers:
+            scheme, _, credentials = value.partition(" ")
+            if name.lower() not in ("authorization", "proxy-authorization") or scheme.lower() != "basic":
+                continue
+            try:
+                _, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+            except (binascii.Error, ValueError):
+                continue
+            if colon:
+                self._hide(password)
 
 
-def _is_policy(name: str) -> bool:
-    """Return whether a field only sounds secret: it names a policy, not a credential."""
-    return name in ("www-authenticate", "proxy-authenticate", "authentication-info") or name.startswith("sec-websocket")
+def unsearched_bodies(entry: Entry) -> dict[str, str]:
+    """Return why each body of an entry could not be searched as a whole, by `request`, `response` and `origin`."""
+    messages = {name: getattr(entry, name) for name in MESSAGES if getattr(entry, name) is not None}
+    found = {name: unsearched(message.body, message.headers) for name, message in messages.items()}
+    return {name: why for name, why in found.items() if why}
 
 
-def _is_worth_sweeping(secret: str) -> bool:
-    """Return whether a secret is unlike a plain word, so that replacing it everywhere does no harm."""
-    return len(secret) >= WORTH_SWEEPING and not (secret.isalpha() and (secret.islower() or secret.istitle()))
+def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:
+    """Return the entry without the bodies of these messages, but for their sizes and hashes."""
+    changed = {name: _without_body(getattr(entry, name)) for name in names}
+    return replace(entry, **changed)
 
 
-def _put(document: Any, parts: list[Any], value: Any) -> Any:
-    """Return the document with the value at these parts of a path."""
-    if not parts:
-        return value
-    inner = document
-    for part in parts[:-1]:
-        inner = inner[part]
-    inner[parts[-1]] = value
-    return document
+def _without_body[Message: (Request, Response)](message: Message) -> Message:
+    body = message.body
+    digest = body.sha256 or hashlib.sha256(body.content).hexdigest()
+    return replace(message, body=Body(dropped=body.dropped + len(body.content), sha256=digest))
+
+
+def _content(side: MessageRedactor, body: Body, headers: Headers) -> Body:
+    """Return the body with new content; octets on the wire that held a secret are dropped."""
+    if not body.content:
+        return body
+    content = side.content(body.content, header(headers, "content-type") or "")
+    return body if content == body.content else replace(body, content=content, wire=None)
+
+
+def _decoded(content: bytes) -> str:
+    return content.decode(_codec(content))
+
+
+def _codec(content: bytes) -> str:
+    """Return utf-8 for what is text, else what reads and writes any octets quickly."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
+def _texts(
+    messages: Iterable[Request | Response | None], frames: Iterable[WebSocketMessage], rest: Iterable[Any]
+) -> Iterator[str]:
+    """Yield every text of an entry in which a secret may stand."""
+    for message in messages:
+        if message is None:
+            continue
+        yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
+        yield from (value for _, value in (*message.headers, *message.trailers))
+        yield _decoded(message.body.content)
+    yield from (_decoded(frame.data) for frame in frames)
+    yield from _strings(list(rest))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
+
+
+def _sweep_url(url: str, found: Found) -> str:
+    """Sweep a URL behind its authority: without it nothing could read the entry, nor replay it."""
+    authority = _AUTHORITY.match(url)
+    begin, end = authority.span("host") if authority else (0, 0)
+    return f"{sweep(url[:begin], found)}{url[begin:end]}{sweep(url[end:], found)}" if found else url
+
+
+def _sweep_headers(headers: Headers, found: Found) -> Headers:
+    return tuple((name, sweep(value, found)) for name, value in headers) if found else headers
+
+
+def _sweep_body(body: Body, found: Found) -> Body:
+    if not found or not body.content:
+        return body
+    content = _swept(body.content, found)
+    return body if content == body.content else replace(body, content=content, wire=None)
+
+
+def _swept(content: bytes, found: Found) -> bytes:
+    name = _codec(content)
+    return sweep(content.decode(name), found).encode(name)
+
+
+def _sweep_request(request: Request, found: Found) -> Request:
+    return replace(
+        request,
+        url=_sweep_url(request.url, found),
+        target=_sweep_url(request.target, found),
+        headers=_sweep_headers(request.headers, found),
+        trailers=_sweep_headers(request.trailers, found),
+        body=_sweep_body(request.body, found),
+    )
+
+
+def _sweep_response(response: Response, found: Found) -> Response:
+    return replace(
+        response,
+        reason=sweep(response.reason, found),
+        headers=_sweep_headers(response.headers, found),
+        trailers=_sweep_headers(response.trailers, found),
+        body=_sweep_body(response.body, found),
+    )
+
+
+def _sweep_message(message: WebSocketMessage, found: Found) -> WebSocketMessage:
+    return replace(message, data=_swept(message.data, found)) if found else message
+
+
+def _sweep_document(value: Any, found: Found) -> Any:
+    if isinstance(value, str):
+        return sweep(value, found)
+    if isinstance(value, dict):
+        return {name: _sweep_document(item, found) for name, item in value.items()}
+    return [_sweep_document(item, found) for item in value] if isinstance(value, list | tuple) else value

@@ -1,127 +1,200 @@
-"""Finding secrets inside texts: URLs, forms, cookies, JSON members wherever they stand, HTML inputs.
+"""Secrets inside texts: URLs, forms, cookies, credentials, assignments in scripts, header lines in what programs print.
 
-Every function takes `replace(name, secret) -> str`, which returns what is to stand in place of a value (the
-value itself when it is no secret), and leaves every other character of the text as it was.
+Every function leaves every other character of the text as it was.
 """
 
-import json
 import re
 from collections.abc import Callable
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-Replace = Callable[[str, str], str]
+from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.values import is_random
 
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
-_MEMBER = re.compile(rf"({_STRING})(\s*:\s*)({_STRING}|{_NUMBER}|\[(?:\s*{_STRING}\s*,?)+\s*\])")
-_ITEM = re.compile(_STRING)
-_INPUT = re.compile(r"<(?:input|meta)\b[^>]*>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""(\b(?:name|id|value|content)\s*=\s*)(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
-_ELEMENT = re.compile(r"<([A-Za-z_][\w.:-]*)>([^<>]+)</\1>")
-_USERINFO = re.compile(r"^([a-z][a-z0-9+.-]*://)([^/?#@]*)@", re.IGNORECASE)
-_PARAMETER = re.compile(r"(?<=[?&#;])([^=&#?;\s\"'<>]+)=([^&#;\s\"'<>]*)")
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://)(?P<info>[^/?#@\s\"'<>]+)@", re.IGNORECASE)
+_PARAMETER = re.compile(r"([?&#;])([^=&#?;\s\"'<>\\]{1,200})=([^&#;\s\"'<>\\]*)")
+_NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
+_PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
+_PATH_TOKEN = re.compile(
+    rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
+    r"(?P<token>[\w.~-]{12,})(?=[/?#\s\"'<>]|\Z)"
+)
+_ASSIGNED = re.compile(
+    r"""(?P<name>[A-Za-z_$][\w$-]{1,99})(?P<sign>\s*[:=]\s*)(?P<quote>\\*["'`])(?P<value>(?:(?!(?P=quote))[^\n])*)(?P=quote)"""
+)
+_BARE = re.compile(r"(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})=(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])")
+_CREDENTIALS_LINE = re.compile(
+    r"(?i)(?P<before>\b(?:proxy-)?authorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
+    r"(?P<value>[^\s\"'\\<>,]+)"
+)
+_BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
+_COOKIE_LINE = re.compile(
+    r"(?i)(?P<before>\b(?P<set>set-)?cookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
+)
+_FIELD_LINE = re.compile(r"(?m)(?P<before>^[ \t]*[<>*]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]+)(?P<value>\S[^\r\n]*)")
+_LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
+_FORM = re.compile(r"[\w.\[\]%+~-]+=[^\s\"'<>{}]*(?:&[^\s\"'<>{}=]*=[^\s\"'<>{}]*)*\s*")
 
 
-def in_url(url: str, replace: Replace) -> str:
-    """Replace a password in the authority, and secrets in the query and the fragment."""
-    url = _USERINFO.sub(lambda found: f"{found[1]}{_userinfo(found[2], replace)}@", url)
-    return in_parameters(url, replace)
+_SPELLINGS: tuple[Callable[[str], str], ...] = (
+    quote_plus,
+    quote,
+    lambda text: quote(text, safe=""),
+    lambda text: quote(text, safe="!'()*~"),  # encodeURIComponent
+)
+"""How programs percent-encode a value."""
 
 
-def _userinfo(text: str, replace: Replace) -> str:
+def is_form(text: str) -> bool:
+    """Return whether a text looks like an application/x-www-form-urlencoded body."""
+    return "=" in text[:200] and bool(_FORM.fullmatch(text))
+
+
+def in_url(url: str, decider: Decider) -> str:
+    """Replace credentials in the authority, tokens in the path, and secrets in the query and the fragment."""
+    return in_parameters(in_paths(in_userinfo(url, decider), decider), decider)
+
+
+def in_userinfo(text: str, decider: Decider) -> str:
+    """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1)."""
+    if "@" not in text or "://" not in text:
+        return text
+    return _USERINFO.sub(lambda found: f"{found['scheme']}{_userinfo(found['info'], decider)}@", text)
+
+
+def _userinfo(text: str, decider: Decider) -> str:
+    """Replace the password, and a user that is a token by itself: `https://TOKEN@host`, `TOKEN:x-oauth-basic`."""
     user, colon, password = text.partition(":")
-    return f"{user}:{replace('password', password)}" if colon else text
+    plain = unquote(user)
+    user = decider.replace("token", plain, Place.CODE) if is_random(plain) else user
+    if not colon or (user != text.partition(":")[0] and not is_random(password)):
+        return f"{user}{colon}{password}"
+    return f"{user}:{_encoded('password', password, decider)}"
 
 
-def in_parameters(text: str, replace: Replace) -> str:
+def in_paths(text: str, decider: Decider) -> str:
+    """Replace what is random behind a segment such as `reset-password`, in a URL or in a text of links."""
+    lower = text.lower()
+    if not any(word in lower for word in _PATH_WORDS):
+        return text
+    return _PATH_TOKEN.sub(lambda found: found["before"] + decider.replace("token", found["token"], Place.CODE), text)
+
+
+def in_parameters(text: str, decider: Decider) -> str:
     """Replace secrets in `?name=value&…` wherever a text holds it: a URL in a header, a link in a page."""
-    return _PARAMETER.sub(lambda found: f"{found[1]}={_encoded(found[1], found[2], replace)}", text)
+    if "=" in text:
+        text = _PARAMETER.sub(lambda found: f"{found[1]}{found[2]}={_parameter(found[2], found[3], decider)}", text)
+    return _in_nested(text, decider)
 
 
-def in_form(text: str, replace: Replace) -> str:
+def _in_nested(text: str, decider: Decider) -> str:
+    """Replace secrets of a URL that is itself the value of a parameter: `next=%2Fx%3Ftoken%3D…`."""
+
+    def replace(found: re.Match[str]) -> str:
+        value = found[2]
+        plain = unquote(unquote(value))
+        replaced = decider.replace(unquote(found[1]), plain, Place.FIELD)
+        return found[0] if replaced == plain else found[0][: len(found[0]) - len(value)] + replaced
+
+    return _NESTED.sub(replace, text) if "%" in text and "3" in text else text
+
+
+def in_form(text: str, decider: Decider) -> str:
     """Replace secrets in an application/x-www-form-urlencoded body."""
-    return "&".join(_form_pair(pair, replace) for pair in text.split("&"))
+    return "&".join(_form_pair(pair, decider) for pair in text.split("&"))
 
 
-def _form_pair(pair: str, replace: Replace) -> str:
+def _form_pair(pair: str, decider: Decider) -> str:
     name, equals, value = pair.partition("=")
-    return f"{name}={_encoded(name, value, replace)}" if equals else pair
+    return f"{name}={_parameter(name, value, decider)}" if equals else pair
 
 
-def _encoded(name: str, value: str, replace: Replace) -> str:
+def _parameter(name: str, value: str, decider: Decider) -> str:
+    """Replace a parameter's value, or what is secret in JSON that it holds."""
+    replaced = _encoded(name, value, decider)
+    if replaced != value or not value.lower().startswith(("%7b", "%5b", "{", "[")):
+        return replaced
+    plain = unquote_plus(value)
+    inner = in_json(plain, decider)
+    spelled = next((spelled for spelled in _SPELLINGS if spelled(plain) == value), quote_plus)
+    return value if inner == plain else spelled(inner)
+
+
+def _encoded(name: str, value: str, decider: Decider) -> str:
     """Replace a percent-encoded value, keeping its spelling when it is no secret."""
     plain = unquote_plus(value)
-    replaced = replace(unquote_plus(name), plain)
+    replaced = decider.replace(unquote_plus(name), plain, Place.FIELD)
     return value if replaced == plain else quote(replaced, safe="")
 
 
-def in_cookies(text: str, replace: Replace) -> str:
-    """Replace every cookie's value in a Cookie field (RFC 6265 section 4.2)."""
-    return "; ".join(in_set_cookie(part.strip(), replace) for part in text.split(";"))
+def in_cookies(text: str, decider: Decider) -> str:
+    """Replace the secrets in a Cookie field (RFC 6265 section 4.2), one without `=` among them."""
+    return ";".join(_cookie(part, decider) for part in text.split(";"))
 
 
-def in_set_cookie(text: str, replace: Replace) -> str:
+def in_set_cookie(text: str, decider: Decider) -> str:
     """Replace the value in a Set-Cookie field, keeping the attributes (RFC 6265 section 4.1)."""
     pair, semicolon, attributes = text.partition(";")
+    return f"{_cookie(pair, decider)}{semicolon}{attributes}"
+
+
+def _cookie(pair: str, decider: Decider) -> str:
     name, equals, value = pair.partition("=")
-    return f"{name}{equals}{replace(name, value)}{semicolon}{attributes}" if equals else text
+    if not equals:
+        name, value = "", pair
+    bare = value.strip().strip('"')
+    replaced = decider.replace(name.strip(), unquote(bare), Place.COOKIE)
+    if replaced == unquote(bare):
+        return f"{name}{equals}{in_parameters(value, decider)}" if equals else pair
+    return f"{name}{equals}{value.replace(bare, replaced, 1)}"
 
 
-def in_credentials(text: str, replace: Replace) -> str:
-    """Replace the credentials after the scheme of an Authorization field (RFC 9110 section 11.4)."""
-    scheme, space, rest = text.partition(" ")
-    return f"{scheme} {replace('authorization', rest)}" if space else replace("authorization", text)
+def in_lines(text: str, decider: Decider) -> str:
+    """Replace credentials in header lines that a body quotes: an error page, a log, a command of curl's."""
+    lower = text.lower()
+    if "authorization" in lower:
+        text = _CREDENTIALS_LINE.sub(lambda found: _credentials(found, decider), text)
+    if "Bearer " in text or "Basic " in text:
+        text = _BEARER.sub(lambda found: found["before"] + decider.replace("bearer", found["value"], Place.CODE), text)
+    if "cookie" in lower:
+        text = _COOKIE_LINE.sub(lambda found: _cookie_line(found, decider), text)
+    return text
 
 
-def in_json(text: str, replace: Replace) -> str:
-    """Replace secrets in JSON members, anywhere in a text: a body, a line of NDJSON, an SSE event, a script."""
-    return _MEMBER.sub(lambda found: f"{found[1]}{found[2]}{_json_value(_loads(found[1]), found[3], replace)}", text)
+def _credentials(found: re.Match[str], decider: Decider) -> str:
+    value = found["value"]
+    least = Place.MEMBER if found["scheme"] else Place.CODE
+    return f"{found['before']}{found['scheme'] or ''}{decider.replace('authorization', value, least)}"
 
 
-def _json_value(name: str, source: str, replace: Replace) -> str:
-    if source.startswith("["):
-        return _ITEM.sub(lambda item: _json_value(name, item[0], replace), source)
-    if not source.startswith('"'):
-        replaced = replace(f"{name}#", source)
-        return source if replaced == source else json.dumps(replaced)
-    value = _loads(source)
-    replaced = replace(name, value)
-    return source if replaced == value else json.dumps(replaced)
+def _cookie_line(found: re.Match[str], decider: Decider) -> str:
+    replaced = (in_set_cookie if found["set"] else in_cookies)(found["value"], decider)
+    return f"{found['before']}{replaced}"
 
 
-def _loads(source: str) -> str:
-    if "\\" not in source:
-        return source[1:-1]
-    try:
-        return str(json.loads(source, strict=False))
-    except ValueError:
-        return source[1:-1]
+def in_assignments(text: str, decider: Decider, place: Place) -> str:
+    """Replace secrets in `csrfToken = '…'`, GraphQL's `login(password: "…")`, `token="…"`, escaped or not."""
+    is_json = text.lstrip()[:1] in ("{", "[")  # whose members are read already; what its strings quote is not
+    if not any(quote in text for quote in (("'", '\\"') if is_json else ("'", '"', "`"))):
+        return text
+
+    def replace(found: re.Match[str]) -> str:
+        replaced = decider.replace(found["name"], found["value"], place)
+        return f"{found['name']}{found['sign']}{found['quote']}{replaced}{found['quote']}"
+
+    return _ASSIGNED.sub(replace, text)
 
 
-def in_markup(text: str, replace: Replace) -> str:
-    """Replace secrets in `<input name=… value=…>`, `<meta name=… content=…>` and `<name>value</name>`."""
-    text = _INPUT.sub(lambda found: _tag(found[0], replace), text)
-    return _ELEMENT.sub(lambda found: f"<{found[1]}>{replace(found[1], found[2])}</{found[1]}>", text)
+def in_plain_text(text: str, decider: Decider) -> str:
+    """Replace secrets in `password=…` and in `X-Api-Key: …` lines of a plain text."""
+    if "=" in text:
+        text = _BARE.sub(lambda found: f"{found['name']}={decider.replace(found['name'], found['value'])}", text)
+    if ":" not in text:
+        return text
 
+    def field(found: re.Match[str]) -> str:
+        if found["name"].lower() in _LINES:
+            return found[0]
+        return found["before"] + decider.replace(found["name"], found["value"], Place.CODE)
 
-def _tag(tag: str, replace: Replace) -> str:
-    found = {part[1].split("=")[0].strip().lower(): part[2] or part[3] or "" for part in _ATTRIBUTE.finditer(tag)}
-    name = found.get("name") or found.get("id") or ""
-
-    def attribute(part: re.Match[str]) -> str:
-        value = part[2] if part[2] is not None else part[3]
-        is_value = part[1].lower().startswith(("value", "content"))
-        return part[0].replace(value, replace(name, value)) if is_value and value else part[0]
-
-    return _ATTRIBUTE.sub(attribute, tag)
-
-
-def in_multipart(text: str, replace: Replace) -> str:
-    """Replace secrets in the fields of a multipart/form-data body (RFC 7578)."""
-    return _PART.sub(lambda found: f"{found[1]}{replace(found[2], found[3])}{found[4]}", text)
-
-
-_PART = re.compile(
-    r'(content-disposition:\s*form-data;\s*name="([^"]*)"\r\n(?:[^\r\n]+\r\n)*\r\n)(.*?)(\r\n--)',
-    re.IGNORECASE | re.DOTALL,
-)
+    return _FIELD_LINE.sub(field, text)

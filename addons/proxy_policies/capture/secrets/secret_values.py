@@ -8,7 +8,7 @@ from pathlib import Path
 from proxy_policies.capture import locations
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Request
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
 
 _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 
@@ -54,8 +54,9 @@ class SecretValues:
     _by_placeholder: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._by_placeholder = {self.placeholders.of(value): value for value in self.secrets.values()}
-        self._by_placeholder |= {name: value for name, value in self.secrets.items() if PLACEHOLDER.fullmatch(name)}
+        self._by_placeholder = {identity(self.placeholders.of(value)): value for value in self.secrets.values()}
+        named = {identity(name): value for name, value in self.secrets.items() if PLACEHOLDER.fullmatch(name)}
+        self._by_placeholder |= named
 
     def substitute(self, request: Request) -> Request:
         """Return the request with every placeholder that we have a value for replaced."""
@@ -74,7 +75,7 @@ class SecretValues:
                 yield location.where, PLACEHOLDER.sub(lambda _: value, location.value)  # noqa: B023 - used at once
 
     def _fill(self, text: str) -> str:
-        return PLACEHOLDER.sub(lambda found: self._by_placeholder.get(found[0], found[0]), text)
+        return PLACEHOLDER.sub(lambda found: self._by_placeholder.get(identity(found[0]), found[0]), text)
 
     def _fill_body(self, body: Body) -> Body:
         content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii")).encode(), body.content)

@@ -1,0 +1,81 @@
+"""Whether a value is a secret, by its name, its place and what it looks like."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from proxy_policies.capture.secrets.names import Grade, field_grade, grade
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.rules import RedactionRules
+from proxy_policies.capture.secrets.values import NUMBER_LENGTH, is_label, is_plain, is_random, is_word_or_count
+
+
+class Place(Enum):
+    """Where a named value stands."""
+
+    MEMBER = "member"
+    """In a document: JSON, XML, a form's field."""
+    FIELD = "field"
+    """A header field or a query parameter."""
+    COOKIE = "cookie"
+    CODE = "code"
+    """In a script or a page, where names are also those of variables and labels: only what is random is a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Replaces secrets in one direction: a request's words under `password` are secrets, those of an answer labels.
+
+    `hide(secret)` returns the placeholder.
+    """
+
+    rules: RedactionRules
+    hide: Callable[[str], str]
+    is_answer: bool
+
+    def replace(self, name: str, value: str, place: Place = Place.MEMBER, least: Grade = Grade.NONE) -> str:
+        """Return what stands for a value of this name: itself when it is no secret. `least`: what is around it says."""
+        found = max(self.grade(name, place), least)
+        if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
+            return value
+        is_done = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
+        return self.hide(value) if not is_done and self._is_secret(value, found, place) else value
+
+    def number(self, name: str, source: str, least: Grade = Grade.NONE) -> str | None:
+        """Return what stands for a number of this name; None when it is no secret."""
+        found = max(self.grade(name, Place.MEMBER), least)
+        digits = source.lstrip("-")
+        if self.is_kept(name) or not digits.isdigit() or name.lower().endswith("tokens"):
+            return None
+        is_secret = found is Grade.PASSWORD or (found is Grade.TOKEN and len(digits) >= NUMBER_LENGTH)
+        return self.hide(source) if is_secret and len(digits) > 1 else None
+
+    def grade(self, name: str, place: Place) -> Grade:
+        """Return how secret the name makes a value at this place."""
+        own = self.rules.headers | self.rules.queries if place is Place.FIELD else ()
+        if own and name.lower() in own:
+            return Grade.PASSWORD
+        return (field_grade if place is Place.FIELD else grade)(name, self.rules.names)
+
+    def is_kept(self, name: str) -> bool:
+        """Return whether the user said that this name carries no secret."""
+        return bool(self.rules.keep) and name.strip().lower() in self.rules.keep
+
+    def _is_secret(self, value: str, found: Grade, place: Place) -> bool:
+        if is_plain(value):
+            return False
+        if place is Place.CODE:
+            return found > Grade.NONE and is_random(value)
+        if found >= Grade.TOKEN:
+            is_said = self.is_answer and is_label(value)
+            return not (is_said or (found is Grade.TOKEN and is_word_or_count(value)))
+        return (found is Grade.PERHAPS or place is Place.COOKIE) and is_random(value)
+
+
+def is_sweepable(secret: str) -> bool:
+    """Return whether a secret is so unlike anything else that replacing it wherever it stands does no harm."""
+    text = secret.strip()
+    is_text = any(character in '"{}[]<>\n' for character in text) and not is_random(text)
+    is_word = text.isalpha() and (text.islower() or text.istitle())
+    is_number = text.lstrip("+-").replace(".", "").isdigit()
+    return len(text) >= 8 and not (is_text or is_word or is_number or is_plain(text))

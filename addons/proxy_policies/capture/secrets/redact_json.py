@@ -1,0 +1,146 @@
+"""Secrets in JSON, wherever it stands: a body, a line of NDJSON, an SSE event, a script, a JSON string.
+
+Every other character stays as it was. A document that is cut is read as far as it goes.
+"""
+
+import json
+import re
+
+from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.names import Grade
+
+_NAME = r'(?P<name>(?:[^"\\\n]|\\u[0-9a-fA-F]{4}){1,200}'
+_MEMBER = re.compile(rf'"{_NAME}(?P<slashes>))"\s*:\s*')
+_ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\*)"{_NAME})(?P=slashes)"\s*:\s*')
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
+_SKIPPED = re.compile(r'[^"\\\[\]{}]+')
+_INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
+_VALUE_NAMES = ("value", "values", "val", "content", "data")
+_PAIR = re.compile(
+    rf'"(?:name|key|field|header)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*"(?:{"|".join(_VALUE_NAMES)})"\s*:\s*',
+    re.IGNORECASE,
+)
+_VALUE_FIRST = re.compile(
+    rf'(?P<value>"(?:{"|".join(_VALUE_NAMES)})"\s*:\s*")(?P<plain>[^"\\\n]*)"\s*,\s*'
+    rf'"(?:name|key|field|header)"\s*:\s*"{_NAME})"',
+    re.IGNORECASE,
+)
+
+
+def in_json(text: str, decider: Decider) -> str:
+    """Replace secrets in JSON members, and in pairs such as `{"name": "password", "value": "…"}`."""
+    if '"' not in text:
+        return text
+    text = _replace_after(text, _PAIR, decider, Place.FIELD)
+    text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
+    return _replace_after(text, _ESCAPED_MEMBER if '\\"' in text else _MEMBER, decider, Place.MEMBER)
+
+
+def _value_first(found: re.Match[str], decider: Decider) -> str:
+    replaced = decider.replace(found["name"], found["plain"], Place.FIELD)
+    return f"{found['value']}{replaced}{found[0][len(found['value']) + len(found['plain']) :]}"
+
+
+def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
+    """Replace the value after each match of a name."""
+    pieces: list[str] = []
+    harmless: set[str] = set()  # the same few names come again and again
+    done = 0
+    for found in pattern.finditer(text):
+        source = found["name"]
+        if source in harmless or found.start() < done:
+            continue
+        name = _plain(source, 0)
+        if decider.is_kept(name) or decider.grade(name, place) is Grade.NONE:
+            harmless.add(source)
+            continue
+        value, end = _value(text, found.end(), found["slashes"], name, decider, place)
+        pieces += (text[done : found.end()], *value)
+        done = end
+    return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _value(text: str, at: int, slashes: str, name: str, decider: Decider, place: Place) -> tuple[list[str], int]:
+    """Return the value at this place as it is to be, in pieces, and where it ends."""
+    if text.startswith(f'{slashes}"', at):
+        return _string(text, at, slashes, name, decider, place, Grade.NONE)
+    if text[at : at + 1] in ("{", "["):
+        return _container(text, at, slashes, name, decider)
+    return _number(text, at, slashes, name, decider)
+
+
+def _number(text: str, at: int, slashes: str, name: str, decider: Decider) -> tuple[list[str], int]:
+    """Return a secret number as a text, quotes and all."""
+    number = _NUMBER.match(text, at)
+    replaced = decider.number(name, number[0]) if number else None
+    return ([f'{slashes}"{replaced}{slashes}"'], number.end()) if number and replaced else ([], at)
+
+
+def _string(
+    text: str, at: int, slashes: str, name: str, decider: Decider, place: Place, least: Grade
+) -> tuple[list[str], int]:
+    """Return a string with its quotes; one that is cut goes to the end of the text."""
+    begin = at + len(slashes) + 1
+    end = _end_of_string(text, begin, slashes)
+    source = text[begin:end]
+    value = _plain(source, len(slashes))
+    replaced = decider.replace(name, value, place, least)
+    after = min(len(text), end + len(slashes) + 1)
+    return [text[at:begin], source if replaced == value else replaced, text[end:after]], after
+
+
+def _end_of_string(text: str, begin: int, slashes: str) -> int:
+    """Return where the quote is that ends a string: one with just as many backslashes as the first had."""
+    if not slashes:
+        found = _INNER.match(text, begin)
+        return found.end() if found else begin
+    ended = re.compile(rf'(?<!\\)\\{{{len(slashes)}}}"').search(text, begin)
+    return ended.start() if ended else len(text)
+
+
+def _plain(source: str, slashes: int) -> str:
+    """Return the text that a JSON string stands for; with backslashes before its quotes it is within other strings."""
+    for _ in range((slashes + 1).bit_length()):
+        if "\\" not in source:
+            return source
+        try:
+            source = str(json.loads(f'"{source}"', strict=False))
+        except ValueError:
+            return source
+    return source
+
+
+def _container(text: str, at: int, slashes: str, name: str, decider: Decider) -> tuple[list[str], int]:
+    """Return an object or a list under a secret name: what is in it is secret, but for what its own names say."""
+    pieces: list[str] = []
+    depth, member, start = 0, name, at
+    while at < len(text):
+        found = _ESCAPED_MEMBER.match(text, at)
+        if found:
+            member = _plain(found["name"], 0)
+            value, end = _number(text, found.end(), slashes, member, decider)
+        elif text.startswith(f'{slashes}"', at):
+            least = _inherited(name, member, decider)
+            value, end = _string(text, at, slashes, member, decider, Place.MEMBER, least)
+        else:
+            depth += (text[at] in "{[") - (text[at] in "}]")
+            if not depth:
+                return [*pieces, text[start : at + 1]], at + 1
+            at = _after(text, at)
+            continue
+        began = found.end() if found else at
+        pieces += (text[start:began], *value)
+        start = at = end
+    return [*pieces, text[start:]], len(text)
+
+
+def _after(text: str, at: int) -> int:
+    found = _SKIPPED.match(text, at + 1)
+    return found.end() if found else at + 1
+
+
+def _inherited(name: str, member: str, decider: Decider) -> Grade:
+    """Return what the name of a container says of a member: all of a list's items and of a `value`, else perhaps."""
+    if member == name or member.lower() in _VALUE_NAMES:
+        return decider.grade(name, Place.MEMBER)
+    return Grade.PERHAPS

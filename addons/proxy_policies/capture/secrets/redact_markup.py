@@ -1,0 +1,86 @@
+"""Secrets in XML and HTML: elements, inputs, attributes. Every other character stays as it was."""
+
+import html
+import re
+
+from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.names import may_be_named
+
+_ELEMENT = re.compile(
+    r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*"
+    r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|\Z))"
+)
+_KEY_VALUE = re.compile(
+    r"(<key>(?P<name>[^<>]+)</key>\s*<(?P<tag>string|value|integer)>)(?P<value>[^<>]+)(?=</)", re.IGNORECASE
+)
+_TAG = re.compile(r"<[A-Za-z][\w:.-]*(?:\s+[^<>]*)?(?:>|\Z)")
+_ATTRIBUTE = re.compile(
+    r"""(?P<name>[\w:.-]+)(?P<equals>\s*=\s*)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
+)
+_NAMING = ("name", "id", "key", "property")
+_VALUED = ("value", "content")
+_NO_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
+
+
+def in_markup(text: str, decider: Decider) -> str:
+    """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
+    text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"], found["value"], decider), text)
+    text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
+    return _ELEMENT.sub(lambda found: _element(found, decider), text)
+
+
+def _may_hold(tag: str, decider: Decider) -> bool:
+    """Return False for a tag that has no attribute with a secret in it, at little cost."""
+    is_named = bool(decider.rules.names or may_be_named(tag))
+    return "=" in tag and (is_named or not tag.endswith(">"))
+
+
+def _element(found: re.Match[str], decider: Decider) -> str:
+    """Replace the text of an element that is called as a secret is, or whose attributes name one."""
+    attributes = found["attributes"] or ""
+    names = [found["name"], _name_of(attributes) if _may_hold(f"{attributes}>", decider) else ""]
+    value = found["value"]
+    text = value if found["open"] or "&" not in value else html.unescape(value)
+    for name in names:
+        replaced = decider.replace(name, text)
+        if replaced != text:
+            return found[0][: found.start("value") - found.start()] + replaced
+    return found[0]
+
+
+def _name_of(attributes: str) -> str:
+    found = {part["name"].lower(): _text_of(part) for part in _ATTRIBUTE.finditer(attributes)}
+    return next((found[name] for name in _NAMING if found.get(name)), "")
+
+
+def _tag(tag: str, decider: Decider) -> str:
+    """Replace `value` or `content` where `name` says that it is a secret, and attributes that are called so."""
+    name = "" if _NO_FIELD.search(tag) else _name_of(tag)
+    is_cut = not tag.endswith(">")  # and its name with it, perhaps: what is random goes
+
+    def attribute(part: re.Match[str]) -> str:
+        value = _text_of(part)
+        own = part["name"].lower()
+        if own in _VALUED and (name or is_cut):
+            replaced = decider.replace(name, value, Place.COOKIE if is_cut else Place.MEMBER)
+        elif own in (*_NAMING, *_VALUED, "type", "class", "for", "autocomplete"):
+            return part[0]
+        else:
+            replaced = decider.replace(part["name"].rpartition(":")[2], value, Place.CODE)
+        return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
+
+    return _ATTRIBUTE.sub(attribute, tag)
+
+
+def _source_of(part: re.Match[str]) -> str:
+    return next(text for text in (part["double"], part["single"], part["bare"], "") if text is not None)
+
+
+def _text_of(part: re.Match[str]) -> str:
+    return html.unescape(_source_of(part))
+
+
+def _replaced(name: str, value: str, decider: Decider) -> str:
+    text = html.unescape(value)
+    replaced = decider.replace(name, text)
+    return value if replaced == text else replaced

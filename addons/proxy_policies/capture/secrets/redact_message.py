@@ -1,0 +1,153 @@
+"""The secrets of one message: its URL, its fields and its content, each looked through as what it is."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.model import Body, Headers, header
+from proxy_policies.capture.secrets import redact_json, redact_markup, redact_multipart
+from proxy_policies.capture.secrets import redact_text as texts
+from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.shapes import SHAPE, may_have_shape
+from proxy_policies.decoding import codings_of
+
+CREDENTIALS = ("authorization", "proxy-authorization")
+BINARY = ("image/", "video/", "audio/", "font/")
+_SCRIPTS = ("html", "javascript", "ecmascript", "css")
+
+
+def is_binary(content: bytes, mime: str) -> bool:
+    """Return whether content has no text in it that could be looked through."""
+    kind = mime.lower()
+    return (kind.startswith(BINARY) and "svg" not in kind) or b"\0" in content[:4096]
+
+
+def unsearched(body: Body, headers: Headers) -> str:
+    """Return why a body cannot be searched for secrets as a whole: `cut`, `coding`, `binary`; empty when it can."""
+    if body.dropped:
+        return "cut"
+    if not body.content:
+        return ""
+    if body.wire is None and codings_of(header(headers, "content-encoding")) not in ([], ["identity"]):
+        return "coding"
+    mime = header(headers, "content-type") or ""
+    is_mixed = mime.lower().startswith("multipart/")
+    return "binary" if is_binary(body.content, mime) and not is_mixed else ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRedactor:
+    """Replaces what is secret by its name, its place or its shape, in messages of one direction."""
+
+    decider: Decider
+
+    def url(self, url: str) -> str:
+        """Return a URL without secrets."""
+        return self._shapes(texts.in_url(url, self.decider))
+
+    def headers(self, headers: Headers) -> Headers:
+        """Return fields without secrets."""
+        return tuple((name, self._field(name, value)) for name, value in headers)
+
+    def _field(self, name: str, value: str) -> str:
+        lower = name.lower()
+        if self.decider.is_kept(name):
+            return value
+        if lower in self.decider.rules.headers:
+            return self.decider.hide(value)
+        if lower in CREDENTIALS:
+            return self._credentials(value)
+        if lower in ("cookie", "set-cookie"):
+            inner = texts.in_cookies if lower == "cookie" else texts.in_set_cookie
+            return self._shapes(inner(value, self.decider))
+        replaced = self.decider.replace(name, value, Place.FIELD)
+        return replaced if replaced != value else self._shapes(texts.in_url(value, self.decider))
+
+    def _credentials(self, value: str) -> str:
+        """Replace the credentials after the scheme of an Authorization field (RFC 9110 section 11.4)."""
+        scheme, space, rest = value.strip().partition(" ")
+        return f"{scheme} {self.decider.hide(rest)}" if space else self.decider.hide(scheme)
+
+    def content(self, content: bytes, mime: str) -> bytes:
+        """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
+        if mime.lower().startswith("multipart/"):
+            return redact_multipart.in_multipart(content, mime, self.decider, self.content)
+        if is_binary(content, mime):
+            return content
+        text, name = as_text(content, mime), charset(mime)
+        if text is None:
+            text, name = content.decode("utf-8", "surrogateescape"), "utf-8"
+        replaced = self.text(text, mime)
+        return content if replaced == text else replaced.encode(name, "surrogateescape")
+
+    def text(self, text: str, mime: str = "") -> str:
+        """Return a text without secrets, as a body of this media type is looked through."""
+        kind = mime.lower()
+        if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
+            return self._shapes(redact_json.in_json(texts.in_form(text, self.decider), self.decider))
+        text = redact_json.in_json(self._paths(text), self.decider)
+        if "<" in text:
+            text = redact_markup.in_markup(text, self.decider)
+        is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"
+        text = texts.in_assignments(text, self.decider, Place.CODE if is_code else Place.MEMBER)
+        if not is_code and not _is_structured(kind) and text.lstrip()[:1] not in ("{", "["):
+            text = texts.in_plain_text(text, self.decider)
+        text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
+        return self._shapes(texts.in_parameters(text, self.decider))
+
+    def _shapes(self, text: str) -> str:
+        pattern = self.decider.rules.pattern
+        if pattern is not None:
+            text = pattern.sub(lambda found: self.decider.hide(found[0]), text)
+        if may_have_shape(text):
+            text = SHAPE.sub(lambda found: self.decider.hide(found[0]), text)
+        return text
+
+    def _paths(self, text: str) -> str:
+        """Replace what the user's JSONPaths select; the document is written anew only when they select something."""
+        if not self.decider.rules.paths:
+            return text
+        try:
+            return self._selected(text)
+        except RecursionError:
+            return self.decider.hide(text)  # nested too deep to be looked through
+
+    def _selected(self, text: str) -> str:
+        try:
+            document = json.loads(text)
+        except ValueError:
+            return text
+        found = [node for path in self.decider.rules.paths for node in path.finditer(document)]
+        for node in found:
+            document = _put(document, list(node.parts), self._secret_value(node.obj))
+        return json.dumps(document, ensure_ascii=False) if found else text
+
+    def _secret_value(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        return self.decider.hide(value if isinstance(value, str) else json.dumps(value))
+
+    def document(self, value: Any, name: str = "") -> Any:
+        """Return a JSON document, such as a note of a policy or fields of a foreign HAR, without secrets."""
+        if isinstance(value, str):
+            replaced = self.decider.replace(name, value) if name else value
+            return self.text(value) if replaced == value else replaced
+        if isinstance(value, dict):
+            return {key: self.document(item, str(key)) for key, item in value.items()}
+        return [self.document(item, name) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _is_structured(kind: str) -> bool:
+    return any(part in kind for part in ("json", "xml", *_SCRIPTS))
+
+
+def _put(document: Any, parts: list[Any], value: Any) -> Any:
+    """Return the document with the value at these parts of a path."""
+    if not parts:
+        return value
+    inner = document
+    for part in parts[:-1]:
+        inner = inner[part]
+    inner[parts[-1]] = value
+    return document

@@ -1,0 +1,168 @@
+"""What a value looks like: plainly no secret, random, or of a kind that is worth telling apart in a comparison."""
+
+import re
+
+BOOLEANS = frozenset(["true", "false", "yes", "no", "on", "off", "null", "none", "nil", "undefined", "0", "1"])
+PLAIN_WORDS = BOOLEANS | frozenset(
+    [
+        "nan",
+        "ok",
+        "active",
+        "inactive",
+        "expired",
+        "valid",
+        "invalid",
+        "required",
+        "optional",
+        "basic",
+        "bearer",
+        "digest",
+        "negotiate",
+        "mac",
+        "enabled",
+        "disabled",
+        "missing",
+        "present",
+        "unknown",
+        "pending",
+        "success",
+        "failed",
+        "failure",
+        "error",
+        "string",
+        "number",
+        "integer",
+        "boolean",
+        "object",
+        "array",
+        "password",
+        "text",
+        "cookie",
+        "token",
+        "session",
+        "header",
+        "query",
+        "body",
+        "public",
+        "private",
+        "read",
+        "write",
+        "admin",
+        "user",
+        "guest",
+        "anonymous",
+        "default",
+        "auto",
+        "manual",
+        "strict",
+        "lax",
+        "jwt",
+        "oauth",
+        "oauth2",
+        "saml",
+        "ldap",
+        "local",
+        "deleted",
+        "login",
+        "logout",
+        "signin",
+        "signup",
+        "include",
+        "omit",
+        "same-origin",
+        "secret",
+        "hidden",
+        "redacted",
+    ]
+)
+"""What stands under secret names where a state, a kind or a label is meant."""
+WORD_LENGTH = 4  # letters alone of at most so many are a word: `mac`, `none`
+NUMBER_LENGTH = 6  # digits of fewer are a count or a small id
+LENGTHS = (8, 16, 32, 64, 128, 256, 512)
+"""The classes of lengths: up to so many characters; the last is for all that is longer."""
+
+_DATE = re.compile(
+    r"(?:\d{4}-\d\d(?:-\d\d(?:[T ]\d\d:?\d\d(?::?\d\d(?:[.,]\d+)?)?\s?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)?)?)?)"
+    r"|(?:\d{8}T\d{4,6}Z?)"
+    r"|(?:\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?)"
+    r"|(?:\d{1,2}[./]\d{1,2}[./]\d{2,4})"
+    r"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? \d{1,2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d\d:\d\d:\d\d"
+    r" ?(?:GMT|UTC|[+-]\d{4})?)"
+    r"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[A-Z]{3,4} )?\d{4})"
+)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.\[\]:@%-]+(?:[/?#][^\s\"'<>]*)?")
+_PATH = re.compile(r"(?://[\w-]+(?:\.[\w-]+)+)?/[\w./-]*(?:[?#]\S*)?")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?")
+_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)*[ .:!?…]*")
+_PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+[^\W\d_]+){2,}[ .:!?…]*")
+_RUN = re.compile(r"[A-Za-z0-9]+")
+_CASE_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
+_BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_KINDS = (
+    ("jwt", re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")),
+    ("uuid", re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")),
+    ("number", re.compile(r"-?\d+(?:\.\d+)?")),
+    ("hex", re.compile(r"(?:[0-9a-f]{2})+|(?:[0-9A-F]{2})+")),
+    ("word", re.compile(r"[^\W\d_]+")),
+    ("token", re.compile(r"[\w.~+/=-]+", re.ASCII)),
+)
+
+
+def is_plain(value: str) -> bool:
+    """Return whether a value is none that a secret has under any name: a boolean, a date, a URL."""
+    text = value.strip()
+    return not text or text.lower() in BOOLEANS or bool(_DATE.fullmatch(text)) or is_url(text)
+
+
+def is_url(text: str) -> bool:
+    """Return whether it is a URL with its scheme."""
+    return bool(_URL.fullmatch(text))
+
+
+def is_word_or_count(value: str) -> bool:
+    """Return whether it is a short word, a small number, a path or a text of several words: no token is."""
+    text = value.strip()
+    if text.isdigit():
+        return len(text) < NUMBER_LENGTH
+    if _PATH.fullmatch(text):
+        return not is_random(text)
+    return text.lower() in PLAIN_WORDS or (text.isalpha() and len(text) <= WORD_LENGTH) or bool(_PROSE.fullmatch(text))
+
+
+def is_label(value: str) -> bool:
+    """Return whether it is what a page or an API's answer says about a secret: `Your password`, `is too short`."""
+    if value.lower() in PLAIN_WORDS:
+        return True
+    return bool(_LABEL.fullmatch(value) or _PROSE.fullmatch(value)) and not is_random(value)
+
+
+def is_random(value: str) -> bool:
+    """Return whether a value can hardly be anything but drawn at random: words, dates, hosts and numbers are not."""
+    text = value.strip()
+    if len(text) < 8 or _NUMBER.fullmatch(text) or _DATE.fullmatch(text) or _HOST.fullmatch(text):
+        return False
+    if len(_BORDER.findall(text)) >= 3:
+        return True
+    return any(_is_random_run(run) for run in _RUN.findall(text))
+
+
+def _is_random_run(run: str) -> bool:
+    """Return whether it is a long run of letters and digits, or of letters in no order that a language has."""
+    if len(run) >= 16 and not run.isalpha() and not run.isdigit():
+        return True
+    if len(run) < 12 or not run.isalpha():
+        return False
+    parts = _CASE_WORD.findall(run)
+    return (len(parts) > 3 and len(run) / len(parts) < 3) or bool(_CONSONANTS.search(run))
+
+
+def kind_of(value: str) -> str:
+    """Return what kind of secret it is: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
+    return next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
+
+
+def length_class(value: str) -> int:
+    """Return the class of its length: the smallest of LENGTHS that it fits into."""
+    return next((length for length in LENGTHS if len(value) <= length), LENGTHS[-1])
