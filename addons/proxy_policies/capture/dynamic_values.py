@@ -30,3 +30,8 @@ def spans(text: str) -> list[tuple[int, int]]:
 def mask(text: str) -> str:
     """Return the text with each dynamic value replaced by its kind, as `<uuid>`."""
     return _ANY.sub(lambda found: f"<{found.lastgroup}>", text)
+
+
+def mask_plain(text: str) -> str:
+    """Return the text with each dynamic value but secrets replaced by its kind."""
+    return _ANY.sub(lambda found: found[0] if found.lastgroup == "secret" else f"<{found.lastgroup}>", text)

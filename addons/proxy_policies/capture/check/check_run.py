@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -107,6 +107,8 @@ class CheckRun:
             request, before, after = self.entries[number].request, old[number], new[number]
             if before.response is None and not before.skipped:
                 after = SendResult(error=f"old: {before.error}")
+            now = dict(after.secrets)
+            after = replace(after, secrets=tuple((one, now[old]) for old, one in before.secrets if old in now))
             yield evaluate(number, request, before.response or Response(0), before.seconds, after, rules)
 
     def noise_between(self, first: Mapping[int, SendResult], second: Mapping[int, SendResult]) -> list[NoiseRule]:

@@ -1,7 +1,7 @@
 """What differs between a recorded response and a live one: a list of changes, each at a named location.
 
 Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `json:PATH`, `text:LINE`, `body`, `time`, `error`. A
-placeholder equals any other: secrets differ each time, and that is their virtue.
+placeholder equals another of its kind, if that stands for it everywhere (see `secret_pairs.py`).
 """
 
 import difflib
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy_policies.capture import dynamic_values, json_path, parsed_body
+from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, Parsed
@@ -60,14 +61,15 @@ class Change:
         return bool(kind) and kind == dynamic_values.kind_of(str(self.new))
 
 
-def compare(old: Response, new: Response) -> list[Change]:
-    """Return what differs, most telling first; empty when they say the same."""
+def compare(old: Response, new: Response, secrets: SecretPairs | None = None) -> list[Change]:
+    """Return what differs, most telling first; empty when they say the same. `secrets`: of the whole run so far."""
+    secrets = secrets or SecretPairs()
     return [
         *_status(old, new),
         *_cache(old.headers, new.headers),
-        *_fields(old.headers, new.headers),
-        *_cookies(old, new),
-        *_bodies(old, new),
+        *_fields(old.headers, new.headers, secrets),
+        *_cookies(old, new, secrets),
+        *_bodies(old, new, secrets),
     ]
 
 
@@ -96,7 +98,7 @@ def _grouped(headers: Headers) -> dict[str, list[str]]:
     return found
 
 
-def _fields(old: Headers, new: Headers) -> Iterator[Change]:
+def _fields(old: Headers, new: Headers, secrets: SecretPairs) -> Iterator[Change]:
     before, after = _grouped(old), _grouped(new)
     for name in sorted({*before, *after} - IGNORED_HEADERS):
         one, other = ", ".join(before.get(name, [])), ", ".join(after.get(name, []))
@@ -104,17 +106,19 @@ def _fields(old: Headers, new: Headers) -> Iterator[Change]:
             yield Change(f"header:{name}", one, None, "removed")
         elif name not in before:
             yield Change(f"header:{name}", None, other, "added")
-        elif _mask_secrets(one) != _mask_secrets(other):
+        elif not secrets.same(one, other):
             yield Change(f"header:{name}", one, other)
 
 
-def _cookies(old: Response, new: Response) -> Iterator[Change]:
-    """Compare cookies by name; of a value only whether there is one, of the attributes all but the dates."""
+def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
+    """Compare cookies by name: their values unless they are numbers, which count, and all attributes but the dates."""
     before, after = _cookie_jar(old.headers), _cookie_jar(new.headers)
     for name in sorted({*before, *after}):
-        if before.get(name) != after.get(name):
-            kind = "changed" if name in before and name in after else "removed" if name in before else "added"
-            yield Change(f"cookie:{name}", before.get(name), after.get(name), kind)
+        one, other = before.get(name), after.get(name)
+        if one is None or other is None:
+            yield Change(f"cookie:{name}", one, other, "added" if one is None else "removed")
+        elif not secrets.same(dynamic_values.mask_plain(one), dynamic_values.mask_plain(other)):
+            yield Change(f"cookie:{name}", one, other)
 
 
 def _cookie_jar(headers: Headers) -> dict[str, str]:
@@ -123,28 +127,34 @@ def _cookie_jar(headers: Headers) -> dict[str, str]:
         pair, _, attributes = value.partition(";")
         name, _, text = pair.partition("=")
         kept = [part.strip() for part in attributes.split(";") if not part.strip().lower().startswith("expires=")]
-        jar[name.strip()] = "; ".join([f"{name.strip()}={'…' if text else ''}", *sorted(filter(None, kept))])
+        value = "<number>" if text.strip().isdigit() else text.strip()
+        jar[name.strip()] = "; ".join([f"{name.strip()}={value}", *sorted(filter(None, kept))])
     return jar
 
 
 def _mask_secrets(text: str) -> str:
-    return PLACEHOLDER.sub("<secret>", text)
+    return PLACEHOLDER.sub("<secret>", text) if "secret_" in text else text
 
 
-def _bodies(old: Response, new: Response) -> Iterator[Change]:
+def _bodies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
     if old.body.content == new.body.content and not old.body.dropped:
         return
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
         yield Change("body", _summary(before), _summary(after))
     elif before.kind is BodyKind.JSON:
-        yield from json_changes(before.value, after.value)
+        yield from json_changes(before.value, after.value, (), secrets)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
-        yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML)
+        yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
     elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
         return
-    elif before.canonical() != after.canonical():
+    elif not _same_canonical(before.canonical(), after.canonical(), secrets):
         yield Change("body", _summary(before), _summary(after))
+
+
+def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
+    """Compare forms and parts of multipart bodies."""
+    return bool(old == new) or secrets.same(json.dumps(old), json.dumps(new))
 
 
 def _summary(parsed: Parsed) -> str:
@@ -156,18 +166,19 @@ def _summary(parsed: Parsed) -> str:
     return f"{parsed.kind.value}: {value[:2000]}"
 
 
-def json_changes(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Change]:
+def json_changes(
+    old: Any, new: Any, steps: tuple[Step, ...] = (), secrets: SecretPairs | None = None
+) -> Iterator[Change]:
     """Yield what differs between two JSON values; equal parts cost one comparison."""
+    secrets = secrets or SecretPairs()
     if old == new and repr(old) == repr(new):  # to Python true is 1, and to JSON it is not
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
-            yield from _member(old, new, name, steps)
+            yield from _member(old, new, name, steps, secrets)
     elif isinstance(old, list) and isinstance(new, list):
-        yield from _list_changes(old, new, steps)
-    elif not (
-        isinstance(old, str) and isinstance(new, str) and _mask_secrets(old) == _mask_secrets(new)
-    ) and not _same_number(old, new):
+        yield from _list_changes(old, new, steps, secrets)
+    elif not (isinstance(old, str) and isinstance(new, str) and secrets.same(old, new)) and not _same_number(old, new):
         yield Change(f"json:{json_path.write(steps)}", old, new)
 
 
@@ -177,28 +188,32 @@ def _same_number(old: Any, new: Any) -> bool:
     return type(old) in both and type(new) in both and old == new
 
 
-def _member(old: dict[str, Any], new: dict[str, Any], name: str, steps: tuple[Step, ...]) -> Iterator[Change]:
+def _member(
+    old: dict[str, Any], new: dict[str, Any], name: str, steps: tuple[Step, ...], secrets: SecretPairs
+) -> Iterator[Change]:
     location = f"json:{json_path.write((*steps, name))}"
     if name not in new:
         yield Change(location, old[name], None, "removed")
     elif name not in old:
         yield Change(location, None, new[name], "added")
     else:
-        yield from json_changes(old[name], new[name], (*steps, name))
+        yield from json_changes(old[name], new[name], (*steps, name), secrets)
 
 
-def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...]) -> Iterator[Change]:
+def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...], secrets: SecretPairs) -> Iterator[Change]:
     """Compare lists of one length index by index; else align what is equal and name what was added or removed."""
     if len(old) == len(new) or max(len(old), len(new)) > LIST_ITEMS:
-        yield from _side_by_side(old, new, 0, steps)
+        yield from _side_by_side(old, new, 0, steps, secrets)
         return
     before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag != "equal":
-            yield from _side_by_side(old[i1:i2], new[j1:j2], max(i1, j1) if i1 == i2 else i1, steps)
+            yield from _side_by_side(old[i1:i2], new[j1:j2], max(i1, j1) if i1 == i2 else i1, steps, secrets)
 
 
-def _side_by_side(old: Sequence[Any], new: Sequence[Any], start: int, steps: tuple[Step, ...]) -> Iterator[Change]:
+def _side_by_side(
+    old: Sequence[Any], new: Sequence[Any], start: int, steps: tuple[Step, ...], secrets: SecretPairs
+) -> Iterator[Change]:
     for index in range(max(len(old), len(new))):
         inner = (*steps, start + index)
         location = f"json:{json_path.write(inner)}"
@@ -207,7 +222,7 @@ def _side_by_side(old: Sequence[Any], new: Sequence[Any], start: int, steps: tup
         elif index >= len(old):
             yield Change(location, None, new[index], "added")
         else:
-            yield from json_changes(old[index], new[index], inner)
+            yield from json_changes(old[index], new[index], inner, secrets)
 
 
 def lines_of(text: str, is_html: bool) -> list[str]:
@@ -217,18 +232,20 @@ def lines_of(text: str, is_html: bool) -> list[str]:
     return [line.rstrip() for line in text.splitlines()]
 
 
-def text_changes(old: str, new: str, is_html: bool = False) -> Iterator[Change]:
+def text_changes(old: str, new: str, is_html: bool = False, secrets: SecretPairs | None = None) -> Iterator[Change]:
     """Yield each run of lines that differs; `text:LINE` counts from 1 in the old text."""
+    secrets = secrets or SecretPairs()
     before, after = lines_of(old, is_html), lines_of(new, is_html)
     if max(len(before), len(after)) > TEXT_LINES:
-        if _mask_secrets(old) != _mask_secrets(new):
+        if not secrets.same(old, new):
             yield Change("text:1", f"{len(before)} lines", f"{len(after)} lines")
         return
     one, other = ([_mask_secrets(line) for line in lines] for lines in (before, after))
     for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if tag == "replace" and i2 - i1 == j2 - j1:
-            yield from (Change(f"text:{i1 + k + 1}", before[i1 + k], after[j1 + k]) for k in range(i2 - i1))
-        elif tag != "equal":
+        if tag == "equal" or (tag == "replace" and i2 - i1 == j2 - j1):
+            pairs = [(i1 + k, before[i1 + k], after[j1 + k]) for k in range(i2 - i1)]
+            yield from (Change(f"text:{k + 1}", a, b) for k, a, b in pairs if not secrets.same(a, b))
+        else:
             kind = {"insert": "added", "delete": "removed", "replace": "changed"}[tag]
             yield Change(f"text:{i1 + 1}", _joined(before[i1:i2]), _joined(after[j1:j2]), kind)
 

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture.check.diff import Change, compare, slower
 from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Request, Response
 
@@ -28,6 +29,8 @@ class Outcome:
     skipped: str = ""
     old: Response | None = None
     new: Response | None = None
+    secrets: int = 0
+    """Places in which the values of secrets were not compared."""
 
     @property
     def verdict(self) -> str:
@@ -50,16 +53,19 @@ class CompareOptions:
     noise: Noise
     exact: bool = False
     factor: float = 0.0
+    secrets: SecretPairs = field(default_factory=SecretPairs)
 
 
 def evaluate(
     number: int, request: Request, old: Response, old_seconds: float, sent: SendResult, rules: CompareOptions
 ) -> Outcome:
-    """Compare what was with what came."""
+    """Compare what was with what came; the entries of a run in their order."""
     new = sent.response
     if new is None:
         return Outcome(number, request, old.status, 0, old_seconds, 0, error=sent.error, skipped=sent.skipped, old=old)
-    changes = compare(old, new)
+    rules.secrets.learn(sent.secrets)
+    before = rules.secrets.count
+    changes = compare(old, new, rules.secrets)
     counted = [change for change in changes if rules.exact or not change.is_dynamic]
     counted, noisy = rules.noise.split(request, counted + slower(old_seconds, sent.seconds, rules.factor))
     ignored = [*noisy, *(change for change in changes if not rules.exact and change.is_dynamic)]
@@ -74,6 +80,7 @@ def evaluate(
         tuple(ignored),
         old=old if counted else None,
         new=new if counted else None,
+        secrets=rules.secrets.count - before,
     )
 
 
@@ -106,6 +113,11 @@ class Report:
         self.seconds = seconds
         verdicts = [outcome.verdict for outcome in outcomes]
         self.counts = {verdict: verdicts.count(verdict) for verdict in ("same", "changed", "error", "skipped")}
+
+    @property
+    def secrets(self) -> int:
+        """The number of places in which the values of secrets were not compared."""
+        return sum(outcome.secrets for outcome in self.outcomes)
 
     @property
     def exit_code(self) -> int:

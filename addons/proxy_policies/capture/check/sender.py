@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
+from proxy_policies.capture.check.secret_pairs import Pair, pairs_in_requests
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, Response, WebSocketMessage
@@ -36,6 +37,8 @@ class SendResult:
     seconds: float = 0.0
     error: str = ""
     skipped: str = ""
+    secrets: tuple[Pair, ...] = ()
+    """The request's secrets: as recorded, and as they were sent."""
 
 
 def skip_reason(entry: Entry) -> str:
@@ -126,7 +129,9 @@ class Sender:
             return SendResult(error=str(error))
         live = target.to_recorded(reply.response)
         self._correlator.learn(number, live)
-        return SendResult(self._redacted(entry, request, live), reply.seconds)
+        exchange = self._redactor.entry(Entry(request, live, entry.times))  # also what was just sent and comes back
+        secrets = pairs_in_requests(entry.request, exchange.request)
+        return SendResult(exchange.response, reply.seconds, secrets=tuple(secrets))
 
     async def _replay_conversation(
         self, number: int, entry: Entry, request: Request, port: int, timeout: float
@@ -146,11 +151,6 @@ class Sender:
     def prepared(self, number: int, request: Request) -> Request:
         """Return a recorded request with the real values in it, as far as they are known by now."""
         return self._secret_values.substitute(self._correlator.apply(number, request))
-
-    def _redacted(self, entry: Entry, request: Request, live: Response) -> Response:
-        """Take out the secrets, also those that were just sent and come back."""
-        exchange = Entry(request, live, entry.times)
-        return self._redactor.entry(exchange).response
 
 
 async def _wait(running: dict[int, asyncio.Task[None]], numbers: Iterable[int] | None) -> None:

@@ -22,6 +22,7 @@ def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
         "started": report.started,
         "seconds": round(report.seconds, 3),
         "counts": report.counts,
+        "secrets_not_compared": report.secrets,
         "exit_code": report.exit_code,
         "noise": list(report.noise),
         "links": list(report.links),

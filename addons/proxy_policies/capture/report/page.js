@@ -30,7 +30,8 @@ function header() {
   byId("verdict").textContent = differ ? `${plural(differ, "request")} of ${total} differ` : `All ${counts.same} requests are the same`;
   byId("verdict").className = differ ? "bad" : "good";
   const when = new Date(data.started * 1000).toLocaleString();
-  byId("about").textContent = `${data.capture} — ${data.old} against ${data.new} — ${when}, took ${data.seconds.toFixed(1)} s`;
+  byId("about").textContent = `${data.capture} — ${data.old} against ${data.new} — ${when}, took ${data.seconds.toFixed(1)} s`
+    + (data.secrets_not_compared ? ` — values of secrets not compared: ${data.secrets_not_compared}` : "");
   const names = { changed: differ, same: counts.same, skipped: counts.skipped, all: total };
   byId("filters").replaceChildren(...Object.entries(names).map(([name, count]) =>
     make("button", { "aria-pressed": state.show === name, onclick: () => { state.show = name; refresh(); } }, `${name} ${count}`)));

@@ -38,6 +38,14 @@ def print_report(report: Report, console: Console) -> None:
     if len(telling) > SHOWN_ENTRIES:
         console.print(f"… and {len(telling) - SHOWN_ENTRIES} more", style="dim")
     console.print(_summary(report))
+    if report.secrets:
+        console.print(secrets_line(report), style="dim")
+
+
+def secrets_line(report: Report) -> str:
+    """Return what was compared of secrets: in recordings there are none, but what stands for them."""
+    number = f"{report.secrets} secret value{' was' if report.secrets == 1 else 's were'}"
+    return f"{number} not compared; that they are there, their kinds, lengths and echoes were"
 
 
 def _print_outcome(outcome: Outcome, console: Console) -> None:

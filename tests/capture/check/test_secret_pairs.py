@@ -1,0 +1,54 @@
+"""Secrets are compared, though nobody knows them."""
+
+import json
+
+import pytest
+
+from proxy_policies.capture.check.diff import compare
+from proxy_policies.capture.check.secret_pairs import SecretPairs
+from proxy_policies.capture.model import Body, Response
+from proxy_policies.capture.secrets.placeholders import Placeholders
+
+KEY = Placeholders(b"k" * 32)
+HEX, OTHER_HEX, LONGER = (KEY.of(text) for text in ("a1b2c3d4e5f60718", "0f1e2d3c4b5a6978", "a1b2c3d4e5f60718" * 3))
+JWT, UUID = KEY.of("eyJhbGciOi.eyJzdWIi.abc"), KEY.of("550e8400-e29b-41d4-a716-446655440000")
+EARLIER = "secret_0123456789abcdef"
+
+
+def page(*values: object, name: str = "X-Token") -> Response:
+    fields = (("Content-Type", "application/json"), *([(name, str(values[0]))] if values[0] is not None else []))
+    return Response(200, "OK", fields, Body(json.dumps({"token": values[0], "echo": values[-1]}).encode()))
+
+
+SECRETS = {
+    "other value": (page(HEX), page(OTHER_HEX), []),
+    "other kind": (page(HEX), page(JWT), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "other length": (page(HEX), page(LONGER), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "no secret any more": (page(HEX), page("none"), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "a secret now": (page("none"), page(HEX), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "null": (page(HEX), page(HEX, None), ["json:$.echo"]),
+    "gone": (page(HEX), page(None, HEX), ["header:x-token", "json:$.token"]),
+    "other echo": (page(HEX, HEX), page(OTHER_HEX, UUID), ["json:$.echo"]),
+    "echo of the same kind": (page(HEX, HEX), page(OTHER_HEX, KEY.of("ffeeddccbbaa0099")), ["json:$.echo"]),
+    "earlier version": (page(EARLIER), page(HEX), []),
+    "earlier version, no secret now": (page(EARLIER), page("bearer"), []),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "places"), SECRETS.values(), ids=SECRETS)
+def test_secrets_are_compared_by_kind_and_echo(old: Response, new: Response, places: list[str]) -> None:
+    assert [change.location for change in compare(old, new)] == places
+
+
+def test_a_secret_that_was_sent_is_echoed() -> None:
+    pairs = SecretPairs()
+    pairs.learn([(HEX, HEX)])
+    assert compare(page(HEX), page(HEX), pairs) == []
+    assert [change.location for change in compare(page(HEX), page(OTHER_HEX), pairs)] != []
+
+
+def test_secrets_that_were_not_compared_are_counted() -> None:
+    pairs = SecretPairs()
+    compare(page(HEX), page(OTHER_HEX), pairs)
+    compare(page(HEX), page(OTHER_HEX), pairs)
+    assert pairs.count == 6
