@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Body, Headers, header, media_type
+from proxy_policies.capture.secrets.redact_multipart import boundary_of
 
 
 class BodyKind(Enum):
@@ -37,7 +38,12 @@ class Parsed:
         """Return a JSON-safe form in which what means the same is the same: pairs sorted, octets hashed."""
         if self.kind is BodyKind.FORM:
             return sorted(self.value)
-        return self.sha256 if self.kind is BodyKind.BYTES else self.value
+        return _digits(self.sha256) if self.kind is BodyKind.BYTES else self.value
+
+
+def _digits(sha256: str) -> str:
+    """Return a hash that nobody takes for a value that differs each time: other octets are other octets."""
+    return f"octets {int(sha256, 16)}"
 
 
 def parse(body: Body, headers: Headers) -> Parsed:
@@ -45,10 +51,12 @@ def parse(body: Body, headers: Headers) -> Parsed:
     if not body.content:
         return Parsed(BodyKind.EMPTY)
     mime = media_type(headers)
+    if mime.startswith("multipart/") and not body.dropped:
+        return Parsed(BodyKind.MULTIPART, _parts(body.content, header(headers, "content-type") or ""))
     text = None if body.dropped else as_text(body.content, header(headers, "content-type") or "")
     if text is None or (mime and mime.startswith(("image/", "video/", "audio/", "font/")) and "svg" not in mime):
         return _octets(body)
-    return _text(text, mime, header(headers, "content-type") or "")
+    return _text(text, mime)
 
 
 def _octets(body: Body) -> Parsed:
@@ -56,11 +64,9 @@ def _octets(body: Body) -> Parsed:
     return Parsed(BodyKind.BYTES, None, len(body.content) + body.dropped, digest)
 
 
-def _text(text: str, mime: str, content_type: str) -> Parsed:
+def _text(text: str, mime: str) -> Parsed:
     if mime == "application/x-www-form-urlencoded":
         return Parsed(BodyKind.FORM, [list(pair) for pair in parse_qsl(text, keep_blank_values=True)])
-    if mime.startswith("multipart/"):
-        return Parsed(BodyKind.MULTIPART, _parts(text, content_type))
     if "json" in mime or text.lstrip()[:1] in ("{", "["):
         try:
             return Parsed(BodyKind.JSON, json.loads(text))
@@ -71,12 +77,29 @@ def _text(text: str, mime: str, content_type: str) -> Parsed:
     return Parsed(BodyKind.TEXT, text)
 
 
-_BOUNDARY = re.compile(r'boundary="?([^";]+)', re.IGNORECASE)
+_NAME = re.compile(r"content-disposition:[^\r\n]*?\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))", re.IGNORECASE)
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
-def _parts(text: str, content_type: str) -> list[str]:
-    """Return the parts of a multipart body without their boundary, which differs every time (RFC 2046 section 5.1)."""
-    found = _BOUNDARY.search(content_type)
-    if not found:
-        return [text]
-    return [part.strip("\r\n") for part in text.split(f"--{found[1]}")[1:] if part.strip() != "--"]
+def _parts(content: bytes, content_type: str) -> list[list[str]]:
+    """Return the parts of a multipart body: each its name, its head and its text, or the hash of its octets.
+
+    Their boundary differs every time (RFC 2046 section 5.1).
+    """
+    boundary = boundary_of(content, content_type)
+    if not boundary:
+        return [["", "", _content_of(content)]]
+    parts = content.split(b"--" + boundary)[1:]
+    return [_part(part.strip(b"\r\n")) for part in parts if part.strip() != b"--"]
+
+
+def _part(part: bytes) -> list[str]:
+    end = _END_OF_HEAD.search(part)
+    head = part[: end.start()].decode("utf-8", "replace") if end else ""
+    named = _NAME.search(head)
+    return [(named[1] or named[2] or "") if named else "", head, _content_of(part[end.end() :] if end else part)]
+
+
+def _content_of(content: bytes) -> str:
+    text = as_text(content, "")
+    return _digits(hashlib.sha256(content).hexdigest()) if text is None or "\0" in text else text

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from proxy_policies.capture.model import Body, Request
-from proxy_policies.capture.replay.cassette import ReplayMode
+from proxy_policies.capture.replay.cassette import Match, ReplayMode
 from proxy_policies.capture.replay.matching import Matching, request_key
 from proxy_policies.capture.replay.replay_session import load
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -40,4 +40,4 @@ def test_a_browsers_har_answers_requests_that_carry_secrets(tmp_path: Path) -> N
         Request("GET", f"http://a.test/{SECRET}?token={SECRET}"),
     ]
     found = [session.cassette.match(request_key(redactor.request_swept(request), Matching())) for request in live]
-    assert found == [0, 1]
+    assert found == [Match(0), Match(1)]

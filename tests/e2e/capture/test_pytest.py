@@ -66,3 +66,68 @@ def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_
     assert added.returncode == 0, added.stdout + added.stderr
     assert [request.target for request in server.requests[seen:]] == ["/other"]
     assert run(tmp_path, server.url, EXTRA="/other").returncode == 0
+
+
+NODES = """
+import os, pytest, requests
+URL = os.environ["SHOP"]
+
+def ask(path):
+    answer = requests.get(URL + path, timeout=20)
+    assert answer.text == path
+    return answer
+
+class TestA:
+    def test_same(self, http_capture):
+        ask("/a")
+
+class TestB:
+    def test_same(self, http_capture):
+        ask("/b")
+
+@pytest.mark.parametrize("name", ["a/b", "a b", "a_b", "x" * 300, "\u00e4"])
+def test_each(name, http_capture):
+    ask("/" + str(len(name)))
+
+@pytest.mark.http_capture("both.har")
+def test_first():
+    ask("/first")
+
+@pytest.mark.http_capture("both.har")
+def test_second():
+    ask("/second")
+
+def test_that_fails(http_capture):
+    ask("/half")
+    assert os.environ.get("WELL")
+
+def test_that_asks_nothing(http_capture):
+    pass
+
+@pytest.mark.http_capture(mdoe="strict")
+def test_misspelt():
+    ask("/never")
+"""
+
+
+def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(origin: Callable[..., Origin], tmp_path: Path) -> None:
+    server = origin()
+    server.route("/", lambda request: Answer(body=request.target.encode()))
+    (tmp_path / "test_nodes.py").write_text(NODES)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    first = run(tmp_path, server.url)
+    assert "10 passed" in first.stdout, first.stdout + first.stderr
+    assert "nothing came through the proxy" in first.stdout
+    assert "make it in the test" in first.stdout
+    assert "http_capture does not take mdoe; it takes path, mode, ignore" in first.stdout
+    captures = {path.name: path for path in (tmp_path / "captures").iterdir()}
+    assert {"test_nodes.TestA.test_same.har", "test_nodes.TestB.test_same.har", "both.har"} < set(captures)
+    assert len(captures) == 8, "one for each test but those that failed, and one for two that name it"
+    assert max(map(len, captures)) < 150
+    assert {path.stat().st_mode & 0o777 for path in captures.values()} == {0o600}
+    assert (tmp_path / "captures").stat().st_mode & 0o777 == 0o700
+    well = run(tmp_path, server.url, "-k", "fails", WELL="1")
+    assert well.returncode == 0, well.stdout + "what a failed test recorded is gone, so that it records anew"
+    server.close()
+    again = run(tmp_path, server.url, "-k", "not nothing and not misspelt", WELL="1")
+    assert again.returncode == 0, again.stdout + again.stderr

@@ -119,6 +119,7 @@ def _replay(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--match-header", action="append", default=[], metavar="NAME", help="a field that must be equal"
     )
+    command.add_argument("--exact", action="store_true", help="refuse other ids, times and random values than recorded")
     command.add_argument("--dates", choices=["shift", "keep"], default="shift", help="move recorded dates to now")
     matching(command)
     _proxied(command)

@@ -69,6 +69,7 @@ def replay(arguments: argparse.Namespace) -> int:
         settings += [f"replay_ignore={spec}" for spec in arguments.ignore]
         settings += [f"replay_ignore=match:{name}" for name in arguments.match_header]
         settings += [f"replay_dates={arguments.dates}"]
+        settings += ["replay_exact=on"] if arguments.exact else []
         settings += [f"capture_file={path.resolve()}"] if arguments.mode == "new" else []
         code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
@@ -86,6 +87,8 @@ def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
     """Return how a replay went, and return its exit code."""
+    for alike in outcome.get("alike", []):
+        say(f"answered, though it differs (--exact refuses it): {alike['url']}: entry {alike['entry']}, {alike['why']}")
     for miss in outcome["misses"]:
         say(f"not answered: {miss['url']}: {miss['why']}")
     unused = outcome["unused"] if mode == "strict" else []

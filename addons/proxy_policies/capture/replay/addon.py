@@ -62,6 +62,9 @@ class Replay:
         parse_matching,
         "What does not count: query:NAME, form:NAME, json:JSONPATH, body, host; match:NAME makes a field count.",
     )
+    replay_exact = Setting(
+        "off", settings.parse_switch, "Ids, times and random values in requests must be those that were recorded."
+    )
     replay_dates = Setting("shift", settings.one_of("shift", "keep"), "Move the dates in recorded answers to now.")
     replay_report = Setting("", settings.as_text, "Write what was played, missed and left over into this JSON file.")
     capture_redact = REDACT
@@ -69,6 +72,7 @@ class Replay:
     def __init__(self) -> None:
         self._session: replay_session.ReplaySession | None = None
         self._misses: list[dict[str, Any]] = []
+        self._alike: list[dict[str, Any]] = []  # answered, though ids, times or random values are others
         self._report = ""  # of what is being played now: the option may already name the next one's
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
         self._restore_dialling: Callable[[], None] | None = None
@@ -79,7 +83,7 @@ class Replay:
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when the options change."""
-        if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_report", "capture_redact"}:
+        if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_exact", "replay_report", "capture_redact"}:
             self._end()
             if self.replay_file:
                 self._open(Path(self.replay_file).expanduser())
@@ -98,7 +102,7 @@ class Replay:
             key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
             redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
             self._session = replay_session.load(
-                path, cassette.ReplayMode(self.replay_mode), redactor, self.replay_ignore
+                path, cassette.ReplayMode(self.replay_mode), redactor, self.replay_ignore, self.replay_exact
             )
         except CaptureError as error:
             settings.reject(f"option replay_file: {error}")
@@ -130,8 +134,11 @@ class Replay:
         request = self._session.redactor.request_swept(replay_session.with_body(head, flow))
         parts = matching.request_key(request, self.replay_ignore)
         found = self._session.cassette.match(parts)
-        if isinstance(found, int):
-            self._answer(flow, self._session.entries[found], found + 1)
+        if isinstance(found, cassette.Match):
+            if found.differences:
+                why = "; ".join(map(str, found.differences))
+                self._alike.append({"url": request.url, "entry": found.number + 1, "why": why})
+            self._answer(flow, self._session.entries[found.number], found.number + 1)
         elif self._is_offline:
             self._refuse(flow, f"{parts.method} {parts.origin}{parts.path}", found.explain())
 
@@ -169,7 +176,9 @@ class Replay:
 
         any_secret = self._session.cassette.any_secret
         clean = self._session.redactor.message
-        player = websocket_replay.WebSocketReplay(entry, self.replay_ignore, clean, missed, any_secret)
+        player = websocket_replay.WebSocketReplay(
+            entry, self.replay_ignore, clean, missed, any_secret, exact=self.replay_exact
+        )
         websocket_responder.play(flow, player)
 
     def _refuse(self, flow: http.HTTPFlow, asked: str, why: str) -> None:
@@ -199,10 +208,11 @@ class Replay:
         """End what was being played, and report on it."""
         session, self._session = self._session, None
         misses, self._misses = self._misses, []
+        alike, self._alike = self._alike, []
         report, self._report = self._report, self.replay_report
         if session is None or not report:
             return
         requests = ((number + 1, session.entries[number].request) for number in session.cassette.unused())
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
-        outcome = {"played": len(session.cassette.used), "misses": misses, "unused": unused}
+        outcome = {"played": len(session.cassette.used), "alike": alike, "misses": misses, "unused": unused}
         Path(report).write_text(json.dumps(outcome, indent=1))

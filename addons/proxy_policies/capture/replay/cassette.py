@@ -43,12 +43,24 @@ class Miss:
         return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}"
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The recording that answers, and what differs from it all the same: ids, times, random values."""
+
+    number: int
+    differences: tuple[Difference, ...] = ()
+
+
 @dataclass(slots=True)
 class Cassette:
-    """Recordings by their canonical text. `any_secret`: made with another key, so a placeholder matches anything."""
+    """Recordings by their canonical text. `any_secret`: made with another key, so a placeholder matches anything.
+
+    `exact`: values that differ each time must be those that were recorded.
+    """
 
     mode: ReplayMode = ReplayMode.ONCE
     any_secret: bool = False
+    exact: bool = False
     used: set[int] = field(default_factory=set)
     _parts: list[RequestKey] = field(default_factory=list)
     _exact: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -61,7 +73,8 @@ class Cassette:
         text = parts.canonical()
         self._parts.append(parts)
         self._exact[_key(text)].append(number)
-        self._loose[_key(dynamic_values.mask(text))].append(number)
+        if not self.exact:
+            self._loose[_key(dynamic_values.mask(text))].append(number)
         pattern = pattern_of(text) if self.any_secret else None
         if pattern is not None:
             self._patterns.append((pattern, number))
@@ -74,8 +87,8 @@ class Cassette:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def match(self, parts: RequestKey) -> int | Miss:
-        """Return the number of the recording that answers, which is then used, or the miss."""
+    def match(self, parts: RequestKey) -> Match | Miss:
+        """Return the recording that answers, which is then used, or the miss."""
         text = parts.canonical()
         exact = self._exact.get(_key(text), [])
         loose = self._loose.get(_key(dynamic_values.mask(text)), [])
@@ -84,8 +97,11 @@ class Cassette:
             number = self._next(numbers)
             if number is not None:
                 self.used.add(number)
-                return number
+                return Match(number, self._differences(number, parts) if numbers is loose else ())
         return self._miss(parts, len({*exact, *fitting, *loose}))
+
+    def _differences(self, number: int, parts: RequestKey) -> tuple[Difference, ...]:
+        return tuple(differences(self._parts[number], parts))
 
     def _next(self, numbers: list[int]) -> int | None:
         unused = next((number for number in numbers if number not in self.used), None)
@@ -98,7 +114,7 @@ class Cassette:
         if not self._parts:
             return Miss(recorded)
         nearest = max(range(len(self._parts)), key=lambda number: similarity(self._parts[number], parts))
-        return Miss(recorded, nearest, tuple(differences(self._parts[nearest], parts)))
+        return Miss(recorded, nearest, self._differences(nearest, parts))
 
     def unused(self) -> list[int]:
         """Return the recordings that were never played."""

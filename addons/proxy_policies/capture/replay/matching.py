@@ -93,7 +93,7 @@ def _body(request: Request, matching: Matching) -> Any:
     parsed = parsed_body.parse(request.body, request.headers)
     if parsed.kind is parsed_body.BodyKind.JSON and matching.paths:
         return [parsed.kind.value, _without(parsed.value, matching)]
-    if parsed.kind is parsed_body.BodyKind.FORM:
+    if parsed.kind in (parsed_body.BodyKind.FORM, parsed_body.BodyKind.MULTIPART):
         return [parsed.kind.value, [pair for pair in parsed.canonical() if pair[0] not in matching.forms]]
     return [parsed.kind.value, parsed.canonical()]
 
@@ -133,9 +133,21 @@ def _short(text: str, limit: int = 120) -> str:
 
 
 def differences(recorded: RequestKey, got: RequestKey) -> list[Difference]:
-    """Return the parts that differ, most telling first."""
+    """Return the parts that differ, most telling first; of lists the items that differ."""
     pairs = [(name, getattr(recorded, name), getattr(got, name)) for name in RequestKey.__slots__]
-    return [Difference(name, _as_text(old), _as_text(new)) for name, old, new in pairs if old != new]
+    return [Difference(name, *_differing(old, new)) for name, old, new in pairs if old != new]
+
+
+def _differing(old: Any, new: Any) -> tuple[str, str]:
+    """Return the texts of two values, cut to what differs: the items of lists, the middle of texts."""
+    if isinstance(old, list) and isinstance(new, list):
+        if len(old) == len(new) == 2 and old[0] == new[0] and isinstance(old[0], str):
+            return _differing(old[1], new[1])  # a body: its kind and its value
+        return _as_text([item for item in old if item not in new]), _as_text([item for item in new if item not in old])
+    one, other = _as_text(old), _as_text(new)
+    start = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    begin = max(0, start - 40) if start > 80 else 0
+    return ("…" if begin else "") + one[begin:], ("…" if begin else "") + other[begin:]
 
 
 def _as_text(value: Any) -> str:

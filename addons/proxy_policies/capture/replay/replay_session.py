@@ -41,12 +41,14 @@ class ReplaySession:
     redactor: Redactor
 
 
-def load(path: Path, mode: ReplayMode, redactor: Redactor, wanted: matching.Matching) -> ReplaySession:
+def load(
+    path: Path, mode: ReplayMode, redactor: Redactor, wanted: matching.Matching, exact: bool = False
+) -> ReplaySession:
     """Open a capture to be played. Raises OSError and CaptureError."""
     if mode is ReplayMode.NEW and not path.exists():
         return ReplaySession(Cassette(mode), (), redactor)
     capture = open_capture(path)
-    cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id)
+    cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id, exact=exact)
     cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, redactor))
     return ReplaySession(cassette, EntryIndex(capture), redactor)
 

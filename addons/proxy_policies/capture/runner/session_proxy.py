@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
 
@@ -26,6 +28,12 @@ class SessionProxy:
         settings = ("inspect_hosts=*", "cache=off", f"capture_control={folder}")
         self._process = ProxyProcess(confdir, settings)
         self.bundle = folder / "ca-bundle.pem"
+        self.recorded: set[Path] = set()
+        """Captures that tests of this session have recorded."""
+        self._owners: dict[str, str] = {}
+        self._path: Path | None = None
+        self._before = folder / "before.har"
+        self._count = 0
 
     def __enter__(self) -> Self:
         self._process.__enter__()
@@ -46,31 +54,65 @@ class SessionProxy:
         """The CA certificate."""
         return self._process.ca
 
-    def begin(self, path: Path, mode: str, wanted: Mapping[str, Any]) -> Path:
-        """Record into this capture, or replay it; returns where the report will be. Raises CaptureError."""
+    def begin(self, path: Path, mode: str, test: str, wanted: Mapping[str, Any]) -> Path:
+        """Record into this capture, or replay it, for a test; returns where the report will be. Raises CaptureError."""
         report = self._folder / f"report-{self._requests}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         recording, replaying = mode in ("record", "new"), mode != "record"
-        if mode == "record":
-            path.unlink(missing_ok=True)
+        self._claim(path, test, is_named=bool(wanted.get("path")))
+        if recording:
+            self._keep_for_failure(path, anew=mode == "record" and path not in self.recorded)
         self._request({
             "replay_file": str(path.absolute()) if replaying else "",
             "capture_file": str(path.absolute()) if recording else "",
             "replay_mode": mode if replaying else "once",
             "replay_ignore": list(wanted.get("ignore", ())),
+            "replay_exact": "on" if wanted.get("exact") else "off",
             "capture_redact": list(wanted.get("redact", ())),
             "replay_report": str(report),
         }, wanted.get("set", ()))  # fmt: skip
         return report
 
-    def end(self) -> None:
-        """Close the capture: nothing is recorded and nothing leaves until the next test."""
+    def _claim(self, path: Path, test: str, is_named: bool) -> None:
+        """Refuse a capture that another test has by chance, where a file system takes two names for one."""
+        owner = self._owners.setdefault(str(path).casefold(), test)
+        if owner != test and not is_named:
+            raise CaptureError(f"{path.name} is the capture of {owner}, too: give one of them a path of its own")
+
+    def _keep_for_failure(self, path: Path, anew: bool) -> None:
+        """Put what was recorded aside, to be put back should the test fail."""
+        self._before = self._folder / "before.har"
+        self._before.unlink(missing_ok=True)
+        self._path = path
+        if path.exists():
+            shutil.copy2(path, self._before)
+        if anew:
+            path.unlink(missing_ok=True)
+        self._count = _count(path)
+
+    def end(self, keep: bool = True) -> int:
+        """Close the capture: nothing is recorded and nothing leaves until the next test.
+
+        A recording that holds nothing, or that is not to be kept, is as it was before. Returns how many exchanges
+        were recorded.
+        """
         empty = self._folder / "nothing.har"
         if not empty.exists():
             empty.write_text('{"log": {"version": "1.2", "entries": []}}')
         self._request({
             "replay_file": str(empty), "capture_file": "", "replay_mode": "once", "replay_report": "",
         })  # fmt: skip
+        path, self._path = self._path, None
+        if path is None:
+            return 0
+        recorded = _count(path) - self._count
+        if keep and recorded:
+            self.recorded.add(path)
+        elif self._before.exists():
+            shutil.move(self._before, path)
+        else:
+            path.unlink(missing_ok=True)
+        return recorded
 
     def _request(self, options: Mapping[str, Any], specs: Iterable[str] = ()) -> None:
         """Have the proxy take these options, and `name=value` specs until the next request; wait until it has.
@@ -90,3 +132,10 @@ class SessionProxy:
         problem = answer.read_text()
         if problem:
             raise CaptureError(problem)
+
+
+def _count(path: Path) -> int:
+    try:
+        return sum(1 for _ in open_capture(path))
+    except (OSError, CaptureError):
+        return 0

@@ -24,6 +24,7 @@ class WebSocketReplay:
     clean: Callable[[WebSocketMessage], WebSocketMessage]
     missed: Callable[[str], None]
     any_secret: bool = False
+    exact: bool = False
     position: int = 0
 
     def pending(self) -> Iterator[tuple[bool, bytes]]:
@@ -60,7 +61,8 @@ class WebSocketReplay:
             return False
         one, other = self._canonical(recorded), self._canonical(got)
         pattern = pattern_of(one) if self.any_secret else None
-        return equal_but_dynamic(one, other) or (pattern is not None and pattern.fullmatch(other) is not None)
+        alike = one == other if self.exact else equal_but_dynamic(one, other)
+        return alike or (pattern is not None and pattern.fullmatch(other) is not None)
 
     def _canonical(self, message: WebSocketMessage) -> str:
         return request_key(Request("", "", body=Body(message.data)), self.matching).canonical()
