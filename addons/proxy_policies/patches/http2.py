@@ -12,6 +12,7 @@ import h2.errors
 import h2.events
 from mitmproxy import http
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
@@ -23,6 +24,7 @@ from proxy_policies.fields import RawFields
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1_server import SPLITS, error_response, log_refusal
 from proxy_policies.patches.http2_limits import Limited
+from proxy_policies.patches.http2_stream_errors import PerStreamConnection
 from proxy_policies.patches.messages import is_interim
 from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.request_heads import name_of
@@ -34,6 +36,12 @@ PSEUDO = (b":method", b":scheme", b":authority", b":path")
 
 class Streams(Limited):
     """What both sides have in common."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)  # type: ignore[call-arg]  # the sides take no connection
+        settings = self.h2_conn.local_settings
+        self.h2_conn = PerStreamConnection(self.h2_conf)
+        self.h2_conn.local_settings = settings
 
     @property
     def _strict(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
+from tests.support.h2_frames import connect, frame
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.pipelining import Bystander
@@ -25,10 +25,6 @@ ENHANCE_YOUR_CALM = 11
 GOAWAY = 7
 CACHED = b"GET /cached HTTP/1.1\r\nHost: example.test\r\n\r\n"
 GET = b"\x82\x87\x84\x41\x01x"  # GET, https, "/" and an authority, by the static table (RFC 7541, appendix A)
-
-
-def frame(kind: int, payload: bytes = b"", *, flags: int = 0, stream: int = 0) -> bytes:
-    return len(payload).to_bytes(3) + bytes((kind, flags)) + struct.pack(">I", stream) + payload
 
 
 def headers(stream: int, *, ends: bool = True) -> bytes:
@@ -61,16 +57,6 @@ def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield running
     running.stop()
     server.close()
-
-
-def connect(port: int) -> ssl.SSLSocket:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"])
-    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=60))
-    assert sock.selected_alpn_protocol() == "h2"
-    sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
-    return sock
 
 
 def goaway(sock: ssl.SSLSocket) -> int | None:

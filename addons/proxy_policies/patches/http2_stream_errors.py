@@ -1,0 +1,105 @@
+"""An error of one HTTP/2 stream resets that stream, and leaves the others of its connection alone.
+
+hyper-h2 ends the connection over malformed messages, streams beyond the limit, and window updates and priorities that
+are not valid. RFC 9113 has these as errors of their stream (sections 5.1.2, 5.3.2, 6.3, 6.9 and 8.1.1). What garbles
+the state that all streams share (the field compression, section 4.3) still ends the connection.
+"""
+
+from h2.connection import AllowedStreamIDs
+from h2.errors import ErrorCodes
+from h2.events import Event, StreamReset
+from h2.exceptions import (
+    DenialOfServiceError,
+    FrameDataMissingError,
+    NoSuchStreamError,
+    ProtocolError,
+    StreamIDTooLowError,
+)
+from h2.frame_buffer import FrameBuffer
+from h2.stream import StreamClosedBy, StreamState
+from hpack import HPACKError
+from hyperframe.frame import Frame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
+from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
+
+HEAD = 9  # bytes of a frame before its payload
+OF_ONE_STREAM = (WindowUpdateFrame.type, PriorityFrame.type)
+"""Frames whose payload, where it is not valid, is an error of the stream that they name."""
+
+
+class InvalidFrame(Frame):
+    """Stands for a frame of one stream whose payload is not valid."""
+
+    type = None
+
+    def __init__(self, stream_id: int, error: ProtocolError) -> None:
+        super().__init__(stream_id)
+        self.error = error
+
+
+class Frames(FrameBuffer):
+    """hyper-h2's reader of frames, but for some whose payload is not valid."""
+
+    def __next__(self) -> Frame:
+        """Return the next frame; raises StopIteration or ProtocolError."""
+        try:
+            return super().__next__()
+        except ProtocolError as error:
+            head = bytes(self._data[:HEAD])
+            stream_id = int.from_bytes(head[5:]) & 0x7FFFFFFF
+            if self._headers_buffer or head[3] not in OF_ONE_STREAM or not stream_id or not _is_payload(error):
+                raise
+            self._data = self._data[HEAD + int.from_bytes(head[:3]) :]
+            return InvalidFrame(stream_id, error)
+
+
+def _is_payload(error: ProtocolError) -> bool:
+    """Tell what is wrong with a payload from a frame that is too large to be read."""
+    return isinstance(error, FrameDataMissingError) or error.__cause__ is not None
+
+
+class PerStreamConnection(BufferedH2Connection):
+    """One side of a connection; `_receive_frame` and `_receive_headers_frame` are hyper-h2's."""
+
+    def initiate_connection(self) -> None:
+        """Begin, and read frames as we do."""
+        self.incoming_buffer = Frames(server=not self.config.client_side)
+        super().initiate_connection()
+
+    def _receive_frame(self, frame: Frame) -> list[Event]:
+        try:
+            if isinstance(frame, InvalidFrame):
+                raise frame.error
+            return super()._receive_frame(frame)
+        except ProtocolError as error:
+            if not self._is_of_one_stream(frame, error):
+                raise
+            return self._reset(frame.stream_id, error.error_code)
+
+    def _is_of_one_stream(self, frame: Frame, error: ProtocolError) -> bool:
+        if isinstance(error, NoSuchStreamError | StreamIDTooLowError | DenialOfServiceError):
+            return False
+        if isinstance(error.__cause__, HPACKError) or not frame.stream_id:
+            return False
+        return frame.stream_id in self.streams or isinstance(frame, PriorityFrame | InvalidFrame)
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> list[Event]:
+        """Reset a stream that there is; one that is not open has nothing to lose."""
+        stream = self.streams.get(stream_id)
+        if stream is None:
+            return []
+        stream.state_machine.state = StreamState.CLOSED
+        stream.state_machine.stream_closed_by = StreamClosedBy.SEND_RST_STREAM
+        self._prepare_for_sending([RstStreamFrame(stream_id, error_code=code)])
+        return [StreamReset(stream_id=stream_id, error_code=code, remote_reset=False)]
+
+    def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        if not self._is_beyond_limit(frame.stream_id):
+            return super()._receive_headers_frame(frame)
+        self._begin_new_stream(frame.stream_id, AllowedStreamIDs(not self.config.client_side))
+        super()._receive_headers_frame(frame)  # the fields of later streams build on its own
+        return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM)
+
+    def _is_beyond_limit(self, stream_id: int) -> bool:
+        if stream_id in self.streams or stream_id <= self.highest_inbound_stream_id:
+            return False
+        return self.open_inbound_streams >= self.local_settings.max_concurrent_streams
