@@ -44,12 +44,14 @@ class Frame:
     payload: bytes
 
 
-def frames(sock: socket.socket) -> Iterator[Frame]:
-    """Read frames until the connection ends."""
+def frames(sock: socket.socket, preface: int = 0) -> Iterator[Frame]:
+    """Read frames until the connection ends, after so many bytes."""
     data = b""
     with contextlib.suppress(OSError):
         while more := sock.recv(65536):
             data += more
+            if preface:
+                data, preface = data[preface:], max(0, preface - len(data))
             while len(data) >= 9 and len(data) >= 9 + (size := int.from_bytes(data[:3])):
                 yield Frame(data[3], data[4], int.from_bytes(data[5:9]), data[9 : 9 + size])
                 data = data[9 + size :]

@@ -27,6 +27,7 @@ from proxy_policies.patches.http1_server import kept_request
 from proxy_policies.patches.messages import (
     VERSION,
     Framing,
+    InterimCount,
     chunk,
     frame_request,
     is_interim,
@@ -44,6 +45,7 @@ class Client(Bodies, Http1Client):
 
     _framing = Framing.NONE
     _trailers = Fields()
+    _interim: InterimCount
     is_reused = False
     """The connection has carried a request before this one."""
     _used = False
@@ -69,7 +71,7 @@ class Client(Bodies, Http1Client):
 
     def _send_head(self, event: RequestHeaders) -> CommandGenerator[None]:
         self.is_reused, self._used = self._used, True
-        self.stream_id = event.stream_id
+        self.stream_id, self._interim = event.stream_id, InterimCount()
         self.request = request = as_http1(event.request)
         body = event.request.raw_content
         head = frame_request(
@@ -94,6 +96,7 @@ class Client(Bodies, Http1Client):
                 if not is_interim(response.status_code):
                     yield from self._receive(response, size, event)
                     return
+                self._interim.add()
                 if response.status_code != CONTINUE:  # mitmproxy has asked for the body itself already
                     yield ReceiveHttp(ResponseHeaders(self.stream_id, response, end_stream=False))
             if len(self.buf) > HEAD_LIMIT:

@@ -6,6 +6,7 @@ Interim responses are swallowed.
 """
 
 import time
+from collections import defaultdict
 from typing import Any
 
 import h2.errors
@@ -25,7 +26,7 @@ from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1_server import SPLITS, error_response, log_refusal
 from proxy_policies.patches.http2_limits import Limited
 from proxy_policies.patches.http2_stream_errors import PerStreamConnection
-from proxy_policies.patches.messages import is_interim
+from proxy_policies.patches.messages import InterimCount, is_interim
 from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.request_heads import name_of
 from proxy_policies.validity import Invalid
@@ -38,7 +39,7 @@ class Streams(Limited):
     """What both sides have in common."""
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)  # type: ignore[call-arg]  # the sides take no connection
+        super().__init__(context)
         settings = self.h2_conn.local_settings
         self.h2_conn = PerStreamConnection(self.h2_conf)
         self.h2_conn.local_settings = settings
@@ -109,6 +110,11 @@ class Server(Streams, Http2Server):
 class Client(Streams, Http2Client):
     """Sends requests and receives responses."""
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._interim: dict[int, InterimCount] = defaultdict(InterimCount)
+        """By stream; of one that never got its final response some bytes are left, until its connection ends."""
+
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
         """Refuse a response that is not valid; pass interim ones on."""
         if not isinstance(event, h2.events.InformationalResponseReceived | h2.events.ResponseReceived):
@@ -119,10 +125,13 @@ class Client(Streams, Http2Client):
                 event.headers = _checked_response(
                     _lines(event), status, not isinstance(event, h2.events.ResponseReceived)
                 )
+            if is_interim(status):
+                self._interim[event.stream_id].add()
         except Invalid as error:
             yield from self._break_off(event.stream_id, str(error))
             return False
         if isinstance(event, h2.events.ResponseReceived):
+            self._interim.pop(event.stream_id, None)
             return (yield from super().handle_h2_event(event))
         if status != CONTINUE:  # mitmproxy has asked for the body itself already
             fields = http.Headers([line for line in event.headers if not line[0].startswith(b":")])

@@ -63,7 +63,7 @@ class PerStreamConnection(BufferedH2Connection):
     def initiate_connection(self) -> None:
         """Begin, and read frames as we do."""
         self.incoming_buffer = Frames(server=not self.config.client_side)
-        super().initiate_connection()
+        super().initiate_connection()  # type: ignore[no-untyped-call]
 
     def _receive_frame(self, frame: Frame) -> list[Event]:
         try:

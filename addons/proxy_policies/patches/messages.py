@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from proxy_policies.fields import Fields, split_list, tokens
+from proxy_policies.validity import Invalid
 
 VERSION = "HTTP/1.1"
 """The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
+INTERIM_LIMIT = 256
+"""Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go takes 5."""
 OPTIONS_OF_OURS = ("close", "keep-alive")
 """The connection options that say whether the connection goes on: each sender's own affair."""
 
@@ -49,6 +52,19 @@ def is_modern(version: str) -> bool:
 def is_interim(status: int) -> bool:
     """Return whether another response follows; after 101 another protocol does."""
     return 100 <= status < 200 and status != 101
+
+
+class InterimCount:
+    """Counts the interim responses to one request."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self) -> None:
+        """Count one more; raises Invalid when there are too many."""
+        self._count += 1
+        if self._count > INTERIM_LIMIT:
+            raise Invalid(f"over {INTERIM_LIMIT} interim responses")
 
 
 def has_no_body(method: str, status: int) -> bool:
