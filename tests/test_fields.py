@@ -12,12 +12,14 @@ from proxy_policies.fields import (
     TOKEN,
     EntityTag,
     Fields,
+    fields_of,
     format_date,
     parse_date,
     parse_directives,
     parse_entity_tag,
     parse_entity_tags,
     parse_weights,
+    set_fields,
     split_list,
     tokens,
     unquote,
@@ -89,6 +91,44 @@ def test_lines_that_are_lists_are_read_too(raw: list[tuple[bytes, bytes]]) -> No
 def test_without_takes_all_of_them(raw: list[tuple[bytes, bytes]], gone: list[str]) -> None:
     fields = Fields(raw).without(name.upper() for name in gone)
     assert not any(name in fields for name in gone)
+
+
+@given(raw_lines, names, st.text("ab é", max_size=5), names)
+def test_what_is_added_to_fields_read_before_is_found(
+    raw: list[tuple[bytes, bytes]], name: str, value: str, other: str
+) -> None:
+    before = Fields(raw)
+    assert len(before.lines(other)) == len(Fields(raw).lines(other))
+    after = before.adding(name, value)
+    for wanted in (name, other):
+        assert after.lines(wanted) == Fields(after.raw).lines(wanted)
+        assert before.lines(wanted) == Fields(raw).lines(wanted)
+
+
+def test_a_message_is_viewed_as_it_is_now() -> None:
+    headers = http.Headers(((b"A", b"1"),))
+    first = fields_of(headers)
+    assert fields_of(headers) is first
+    headers["A"] = "2"
+    assert fields_of(headers).get("a") == "2"
+    headers.add("B", "3")
+    assert fields_of(headers).get("b") == "3"
+    headers.fields = [(b"C", b"4")]  # type: ignore[assignment]  # as addons do
+    assert (fields_of(headers).get("c"), fields_of(headers).get("a")) == ("4", None)
+    headers.clear()
+    assert len(fields_of(headers)) == 0
+    assert first.get("a") == "1"
+
+
+def test_a_message_is_given_fields() -> None:
+    headers, copied = http.Headers(((b"A", b"1"),)), http.Headers()
+    given_fields = Fields.of(("B", "2"))
+    set_fields(headers, given_fields)
+    assert fields_of(headers) is given_fields
+    assert headers["b"] == "2"
+    copied.set_state(headers.get_state())
+    assert fields_of(headers.copy()) == fields_of(copied) == given_fields
+    assert headers == copied
 
 
 def test_lines_are_joined_and_names_are_case_insensitive() -> None:

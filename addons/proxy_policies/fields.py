@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, wraps
+from typing import Protocol
 
 RawFields = tuple[tuple[bytes, bytes], ...]
 """Field lines as they came: (name, value), in order, repeats and case kept."""
@@ -124,7 +125,12 @@ class Fields:
 
     def adding(self, name: str, value: str) -> "Fields":
         """Append one field line."""
-        return Fields((*self.raw, (_bytes(name), _bytes(value))))
+        line = _bytes(name), _bytes(value)
+        added = Fields((*self.raw, line))
+        if self._index is not None:
+            key = _text(line[0].lower())
+            added._index = {**self._index, key: [*self._index.get(key, ()), line[1]]}
+        return added
 
     def replacing(self, name: str, value: str) -> "Fields":
         """Put one line in place of all called `name`, where the first of them stood, else at the end."""
@@ -134,6 +140,33 @@ class Fields:
         at = next(i for i, (key, _) in enumerate(self.raw) if key.lower() == wanted)
         rest = [old for old in self.raw if old[0].lower() != wanted]
         return Fields((*rest[:at], line, *rest[at:]))
+
+
+NO_FIELDS = Fields()
+
+
+class HasFields(Protocol):
+    """The header section of a message, as `mitmproxy.http.Headers`."""
+
+    fields: RawFields
+
+
+_VIEW = "policy_fields"
+
+
+def fields_of(headers: HasFields) -> Fields:
+    """Return a view on a message's fields as they are now; the same one for everybody until they change."""
+    attributes = vars(headers)
+    view: Fields | None = attributes.get(_VIEW)
+    if view is None or view.raw is not headers.fields:
+        view = attributes[_VIEW] = Fields(headers.fields)
+    return view
+
+
+def set_fields(headers: HasFields, fields: Fields) -> None:
+    """Give a message other fields, with what has been read of them."""
+    headers.fields = fields.raw
+    vars(headers)[_VIEW] = fields
 
 
 # RFC 9110, section 5.6.1: lists

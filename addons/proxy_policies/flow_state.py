@@ -7,18 +7,17 @@ received for capture to record. Nothing of this is saved with the flow.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mitmproxy import http
 from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.body import Pipeline, Tap
-from proxy_policies.fields import Fields
+from proxy_policies.fields import NO_FIELDS, Fields, fields_of
 
 
-@dataclass(frozen=True, slots=True)
-class OriginHead:
+class OriginHead(NamedTuple):
     """A response head as the origin sent it."""
 
     status: int
@@ -84,7 +83,7 @@ class FlowState:
     variants: Variants | None = None
     client_left: bool = False
     """The error is the client's: it closed, or took its request back."""
-    error_fields: Fields = field(default_factory=Fields)
+    error_fields: Fields = NO_FIELDS
     """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     content: bytes | None = None
     """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
@@ -112,7 +111,7 @@ class FlowStateAddon:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the fields as the client sent them; a replayed flow starts anew."""
-        vars(flow)[_ATTRIBUTE] = FlowState(received=Fields(flow.request.headers.fields))
+        vars(flow)[_ATTRIBUTE] = FlowState(received=fields_of(flow.request.headers))
         if flow.is_replay == "request":
             trace.restart(flow)
 
@@ -120,10 +119,9 @@ class FlowStateAddon:
         """Note the head as the origin sent it, if it was an origin."""
         response = flow.response
         if response is not None and is_from_origin(response):
-            head = OriginHead(
-                response.status_code, response.reason, Fields(response.headers.fields), response.http_version
+            state_of(flow).origin = OriginHead(
+                response.status_code, response.reason, fields_of(response.headers), response.http_version
             )
-            state_of(flow).origin = head
 
 
 def is_from_origin(response: http.Response) -> bool:

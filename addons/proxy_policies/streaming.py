@@ -20,7 +20,7 @@ from mitmproxy.utils import human
 from proxy_policies import flow_state, trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
-from proxy_policies.fields import Fields
+from proxy_policies.fields import fields_of
 from proxy_policies.patches.messages import has_no_body
 from proxy_policies.settings import Settings
 
@@ -44,7 +44,7 @@ TRUNCATED = "policy_request_cut"
 
 def declared_length(message: http.Message) -> int | None:
     """Read Content-Length, bytes; None when the length is not known beforehand."""
-    fields = Fields(message.headers.fields)
+    fields = fields_of(message.headers)
     text = fields.get("content-length")
     if text is None or "transfer-encoding" in fields:
         return None
@@ -53,7 +53,7 @@ def declared_length(message: http.Message) -> int | None:
 
 def is_endless(message: http.Message) -> bool:
     """Return whether the media type is one whose bits are wanted as they come."""
-    return _is_streaming_type(Fields(message.headers.fields).get("content-type") or "")
+    return _is_streaming_type(fields_of(message.headers).get("content-type") or "")
 
 
 @lru_cache(maxsize=256)
@@ -267,8 +267,8 @@ def _reason_to_stream_request(request: http.Request) -> str:
         return "so asked"
     length = declared_length(request)
     has_content = request.is_http2 and request.method not in WITHOUT_CONTENT
-    chunked = has_content or "transfer-encoding" in Fields(request.headers.fields)
-    if is_endless(request) and chunked:
+    chunked = has_content or "transfer-encoding" in fields_of(request.headers)
+    if chunked and is_endless(request):
         return "its parts are wanted as they come"
     if not (chunked if length is None else length > BUFFER_LIMIT) or must_buffer("request"):
         return ""

@@ -71,17 +71,17 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_passed_on(case: Case) -> None:
-    expected = PassedOn(_raw(*case.passed), case.removed, case.is_loop)
+    expected = PassedOn(Fields.of(*case.passed), case.removed, case.is_loop)
     assert request_passed_on(_raw(*case.fields), case.hop) == expected
     assert request_passed_on(_raw(*case.fields), case.hop) == expected, "the same again"
 
 
 def test_what_differs_in_anything_is_passed_on_by_itself() -> None:
     fields = _raw(("Accept", "*/*"))
-    answers = {request_passed_on(fields, hop).raw for hop in (HOP, REVERSE, HOP._replace(via_name="them"))}
+    answers = {request_passed_on(fields, hop).fields for hop in (HOP, REVERSE, HOP._replace(via_name="them"))}
     assert len(answers) == 3
 
 
 def test_lines_of_an_addon_that_are_lists() -> None:
     lines: RawFields = ([b"Accept", b"*/*"],)  # type: ignore[assignment]
-    assert Fields(request_passed_on(lines, HOP).raw).get("via") == "1.1 us"
+    assert request_passed_on(lines, HOP).fields.get("via") == "1.1 us"

@@ -13,7 +13,7 @@ from proxy_policies.encoding.options import parse_codings, read_rule
 from proxy_policies.encoding.response_fields import with_encoding, with_vary
 from proxy_policies.encoding.tags import with_confirmed_tag, with_origins_tags, with_tag
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
-from proxy_policies.fields import Fields
+from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size
@@ -21,8 +21,6 @@ from proxy_policies.streaming import is_endless, is_sent_in_pieces, length_of
 
 with lazy_imports():
     from proxy_policies.encoding import codecs
-
-CONDITIONS = ("If-None-Match", "If-Match", "If-Range")
 
 
 class EntityTags:
@@ -34,12 +32,12 @@ class EntityTags:
         """Undo in the conditions of a client's request what `Encoding` did to the tags."""
         if flow.response or flow.error or subrequest.purpose(flow):
             return
-        fields = Fields(flow.request.headers.fields)
-        if any(name in fields for name in CONDITIONS):
+        fields = fields_of(flow.request.headers)
+        if "if-none-match" in fields or "if-match" in fields or "if-range" in fields:
             accepted = accepted_by(fields.get("Accept-Encoding"))
             restored = with_origins_tags(fields, flow.request.method, _reads(accepted))
             if restored is not fields:
-                flow.request.headers.fields = restored.raw
+                set_fields(flow.request.headers, restored)
 
 
 class Encoding:
@@ -77,8 +75,8 @@ class Encoding:
             response is None or flow_state.state_of(flow).has_followers
         ):  # what we fetch for another flow is encoded there
             return None
-        fields = Fields(response.headers.fields)
-        request, options = Fields(flow.request.headers.fields), self._options(flow)
+        fields = fields_of(response.headers)
+        request, options = fields_of(flow.request.headers), self._options(flow)
         decision = decide(ResponseInfo(request, response.status_code, fields, length_of(flow, response)), options)
         if decision.varies:
             fields = with_vary(fields)
@@ -88,12 +86,14 @@ class Encoding:
             fields = _confirming(flow, fields, options)
         else:
             fields = with_tag(fields, decision.coding)
-        response.headers.fields = fields.raw
+        set_fields(response.headers, fields)
         trace.note(flow, self.name, decision.coding, decision.why)
         return _encode(flow, response, decision) if decision.encodes else None
 
     def _options(self, flow: http.HTTPFlow) -> EncodingOptions:
-        ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), self.encode)
+        ruled = self.encode
+        if self.encode_rules:
+            ruled = next((rule.codings for rule in self.encode_rules if rule.rule.matches(flow)), ruled)
         return EncodingOptions(ruled, self.encode_min_size, self.encode_types)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from mitmproxy import http
 
 from proxy_policies import flow_state, trace
-from proxy_policies.fields import Fields
+from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import Rule, parse_rules
@@ -67,7 +67,7 @@ def _apply(
 ) -> None:
     for rule in rules:
         if rule.rule.matches(flow):
-            message.headers.fields = rule.apply(Fields(message.headers.fields), facts).raw
+            set_fields(message.headers, rule.apply(fields_of(message.headers), facts))
             # Not its value: it may be a secret.
             done = rule.operation.name.lower()
             trace.note(flow, "headers", f"{done} {rule.name}", f"the filter is {rule.rule.filter_text or 'empty'}")

@@ -8,7 +8,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import in_networks, parse_networks
-from proxy_policies.fields import Fields
+from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.hops import connection, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
@@ -53,7 +53,7 @@ class Hops:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse a CONNECT that came by us before."""
-        if flow.response is None and not self._refuse_loop(flow, Fields(flow.request.headers.fields)):
+        if flow.response is None and not self._refuse_loop(flow, fields_of(flow.request.headers)):
             self._connects[flow.client_conn] = flow.request
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
@@ -72,15 +72,15 @@ class Hops:
             return
         passed = request_passed_on(request.headers.fields, self._hop(flow))
         if passed.is_loop:
-            self._refuse_loop(flow, Fields(passed.raw))
+            self._refuse_loop(flow, passed.fields)
             return
         if passed.removed:
             trace.note(flow, self.name, "removed", "Connection names them", fields=", ".join(passed.removed))
-        request.headers.fields = passed.raw
+        set_fields(request.headers, passed.fields)
 
     def _is_final_hop(self, flow: http.HTTPFlow) -> bool:
         """Count a hop of a request that says how many it may take, and answer where this is the last."""
-        request, fields = flow.request, Fields(flow.request.headers.fields)
+        request, fields = flow.request, fields_of(flow.request.headers)
         if self._refuse_loop(flow, fields):
             return True
         counted = count_down(request.method, request.path, request.http_version, fields)
@@ -88,7 +88,7 @@ class Hops:
             flow.response = _answer(counted)
             trace.note(flow, self.name, "answered", "Max-Forwards is 0")
             return True
-        request.headers.fields = counted.raw
+        set_fields(request.headers, counted)
         return False
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -97,11 +97,11 @@ class Hops:
         if response is None or origin is None:
             return
         fields = connection.response_for_next_hop(
-            Fields(response.headers.fields), response.status_code, from_proxy=_is_upstream(flow)
+            fields_of(response.headers), response.status_code, from_proxy=_is_upstream(flow)
         )
         if self.via_name:
             fields = via.with_via(fields, self.via_name, origin.http_version)
-        response.headers.fields = fields.raw
+        set_fields(response.headers, fields)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """Hold the trailer section to what the fields are held to."""

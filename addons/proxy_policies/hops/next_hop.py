@@ -37,7 +37,7 @@ class Hop(NamedTuple):
 class PassedOn(NamedTuple):
     """The fields that are sent on."""
 
-    raw: RawFields
+    fields: Fields
     removed: tuple[str, ...]
     """Fields left out that nobody but the client's own Connection names."""
     is_loop: bool = False
@@ -50,11 +50,11 @@ def request_passed_on(raw: RawFields, hop: Hop) -> PassedOn:
     fields = Fields(raw)
     is_ours = bool(hop.via_name) and via.lists(fields, hop.via_name)
     if is_ours and not hop.is_resent:
-        return PassedOn(raw, (), is_loop=True)
+        return PassedOn(fields, (), is_loop=True)
     removed = tuple(name for name in connection.named(fields) if name not in STANDARD_OPTIONS)
     is_http1 = hop.http_version in ("HTTP/1.0", "HTTP/1.1")
     fields = connection.request_for_next_hop(fields, to_proxy=hop.to_proxy, is_http1=is_http1)
-    return PassedOn(fields.raw if is_ours else _signed(fields, hop).raw, removed)
+    return PassedOn(fields if is_ours else _signed(fields, hop), removed)
 
 
 def _signed(fields: Fields, hop: Hop) -> Fields:

@@ -21,7 +21,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
-from proxy_policies.fields import Fields
+from proxy_policies.fields import Fields, fields_of
 from proxy_policies.patches.bodies import Bodies
 from proxy_policies.patches.http1_server import kept_request
 from proxy_policies.patches.messages import (
@@ -75,7 +75,7 @@ class Client(Bodies, Http1Client):
         self.request = request = as_http1(event.request)
         body = event.request.raw_content
         head = frame_request(
-            Fields(request.headers.fields),
+            fields_of(request.headers),
             length=None if body is None else len(body),
             is_empty=event.end_stream,
         )
@@ -166,4 +166,4 @@ def _translate(sent: http.Request) -> None:
     cookies = sent.headers.get_all("cookie")
     if len(cookies) > 1:
         sent.headers["Cookie"] = "; ".join(cookies)
-    sent.headers = http.Headers(with_persistence(Fields(sent.headers.fields), VERSION, closes=True).raw)
+    sent.headers = http.Headers(with_persistence(fields_of(sent.headers), VERSION, closes=True).raw)

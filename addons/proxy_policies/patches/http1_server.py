@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.utils import human
 
 from proxy_policies import validity
-from proxy_policies.fields import Fields, tokens
+from proxy_policies.fields import Fields, fields_of, tokens
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
@@ -247,7 +247,7 @@ class Server(Bodies, Lingering):
         body = response.raw_content
         length = len(body) if body is not None else 0 if is_empty else None
         head = frame_response(
-            Fields(response.headers.fields), method=self.request.method, status=status, version=version, length=length
+            fields_of(response.headers), method=self.request.method, status=status, version=version, length=length
         )
         fields = head.fields
         if status != 101 and not (self.request.method == "CONNECT" and status < 300):
@@ -262,7 +262,7 @@ class Server(Bodies, Lingering):
         yield commands.SendData(self.conn, head_of(self.response))
 
     def _closes(self, fields: Fields, framing: Framing) -> bool:
-        received = Fields(self.request.headers.fields)
+        received = fields_of(self.request.headers)
         return (
             not persists(self.request.http_version, received)
             # RFC 9112, section 9.3: a proxy keeps no connection with an HTTP/1.0 client
@@ -301,7 +301,7 @@ class Server(Bodies, Lingering):
             yield commands.SendData(self.conn, last_chunk(self._trailers))
         if self._left and self.response:  # the body was shorter than its Content-Length: only a close can tell
             self.response.headers["connection"] = "close"
-        closes = self.response is not None and not persists(VERSION, Fields(self.response.headers.fields))
+        closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
         if closes and (not self.request_done or self.buf):
             yield from self.linger()
         else:
