@@ -25,12 +25,12 @@ _own: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
 
 def purpose(flow: Flow) -> str:
     """Return what a flow of our own is for; empty for everybody else's."""
-    return _own[flow][0] if flow in _own else ""
+    return _own[flow][0] if flow.is_replay and flow in _own else ""
 
 
 def template(flow: Flow) -> http.HTTPFlow | None:
     """Return the flow that a flow of our own was made like; None for everybody else's."""
-    return _own[flow][1] if flow in _own else None
+    return _own[flow][1] if flow.is_replay and flow in _own else None
 
 
 async def send(template: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:

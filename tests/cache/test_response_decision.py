@@ -1,6 +1,6 @@
 """RFC 9111, sections 3 and 4.3: what is done with an answer."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -158,7 +158,7 @@ def test_a_304_about_nothing_that_is_stored() -> None:
     assert decide(validating(), 304, 'ETag: "b"') == Refetch()
     own = decide(validating(), 304, 'ETag: "b"', request=asked('If-None-Match: "b"'))
     assert own == DontStore("status 304 is not stored")
-    elsewhere = replace(exchange(validating()), sent_elsewhere=True)
+    elsewhere = exchange(validating())._replace(sent_elsewhere=True)
     assert decide_response(elsewhere, ResponseHead(304, "", fields('ETag: "a"')), NOW) == Refetch()
 
 
@@ -209,7 +209,7 @@ class Plain:
 PLAIN = [
     Plain("stored", exchange(), ("Cache-Control: max-age=60",)),
     Plain("a bypass", exchange(Bypass(ForwardReason.BYPASS, "a rule")), ("Cache-Control: max-age=60",), "a rule"),
-    Plain("elsewhere", replace(exchange(), sent_elsewhere=True), ("Cache-Control: max-age=60",),
+    Plain("elsewhere", exchange()._replace(sent_elsewhere=True), ("Cache-Control: max-age=60",),
           "it was sent elsewhere than its URL says"),
     Plain("too large", exchange(), ("Cache-Control: max-age=60", "Content-Length: 1001"),
           "larger than cache_max_object"),

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
-from proxy_policies.cache.decision import CompletePartial, Decision, Hit, Miss, Request, Validate, decide, fallback
+from proxy_policies.cache.decision import Decision, Hit, Miss, Request, Validate, decide, fallback, goes_forward
 from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.freshness import is_shared
@@ -74,20 +74,20 @@ def names_in(entries: Iterable[StoredResponse]) -> set[str]:
 
 def may_lead(request: Request, decision: Decision) -> bool:
     """Return whether others may follow a request."""
-    return request.method == "GET" and isinstance(decision, (Miss, Validate, CompletePartial))
+    return request.method == "GET" and goes_forward(decision)
 
 
 def may_follow(request: Request, decision: Decision, heads: Iterable[StoredResponse] = ()) -> bool:
     """Return whether a request may have another's answer; `heads` are those that it has seen of late."""
     asked, known = parse_request(request.fields), _known(decision)
-    if not isinstance(decision, (Miss, Validate, CompletePartial)) or asked.no_cache or asked.max_age == 0:
+    if not goes_forward(decision) or asked.no_cache or asked.max_age == 0:
         return False
     return all(_may_be_fresh(entry) or _is_for_all(request, entry) for entry in (*heads, *([known] if known else ())))
 
 
 def is_conditional(request: Request) -> bool:
     """Return whether the client has conditions of its own."""
-    return any(name in request.fields for name in CONDITIONS)
+    return "if-none-match" in request.fields or "if-modified-since" in request.fields
 
 
 def expects_fresh(decision: Decision) -> bool:
@@ -158,19 +158,26 @@ class Leader:
         self.body: IncomingBody | None = None
         self.outcome: Outcome | None = None
         self._waiting = 0
-        self._news = asyncio.Event()
+        self._news: asyncio.Event | None = None
+        """Set at the next change; there once somebody waits for that."""
 
     def changed(self) -> None:
         """Tell everybody that there is something new."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        news, self._news = self._news, None
+        if news is not None:
+            news.set()
+
+    async def _change(self) -> None:
+        if self._news is None:
+            self._news = asyncio.Event()
+        await self._news.wait()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait, as a follower, for a condition or the leader's end."""
         self._waiting += 1
         try:
             while not (self.outcome or condition()):
-                await self._news.wait()
+                await self._change()
         finally:
             self._waiting -= 1
             self.changed()
@@ -185,7 +192,7 @@ class Leader:
         """Wait until nobody needs it any more, or nothing has come of it for LEADER_AGE."""
         with contextlib.suppress(TimeoutError):
             while self.is_needed:
-                await asyncio.wait_for(self._news.wait(), LEADER_AGE)
+                await asyncio.wait_for(self._change(), LEADER_AGE)
 
     def may_serve(self, asked: int, now: float, *, fresh: bool) -> bool:
         """Return whether to follow it is worthwhile for a request that came at a moment."""

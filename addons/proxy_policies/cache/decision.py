@@ -8,6 +8,7 @@ Pure: `candidates` are the stored responses under the request's key, `now` is ep
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from proxy_policies.cache import freshness, ranges, validation
 from proxy_policies.cache.directives import RequestDirectives, parse_request
@@ -28,8 +29,7 @@ class ForwardReason(StrEnum):
     PARTIAL = "partial"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as the cache sees it; `key` is what `key.key_of` made of its target."""
 
     method: str
@@ -38,8 +38,7 @@ class Request:
     has_body: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """Answer from the store."""
 
     entry: StoredResponse
@@ -70,8 +69,7 @@ class CompletePartial:
     fields: Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(NamedTuple):
     """Ask the origin; `fallback` is what may replace a failure."""
 
     why: ForwardReason
@@ -220,6 +218,11 @@ def _blocker(entry: StoredResponse, asked: RequestDirectives, age: float) -> tup
     if asked.min_fresh is not None and left < asked.min_fresh:
         return ForwardReason.REQUEST, f"not fresh for min-fresh={asked.min_fresh}"
     return None if left > 0 else (ForwardReason.STALE, "")
+
+
+def goes_forward(decision: Decision) -> bool:
+    """Return whether the cache sends a request to its origin, and may learn from the answer."""
+    return isinstance(decision, (Miss, Validate, CompletePartial))
 
 
 def forward_reason(decision: Decision) -> ForwardReason:

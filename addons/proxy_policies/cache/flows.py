@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mitmproxy import http
@@ -25,7 +25,7 @@ from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
 from proxy_policies.cache.selectors import Selector
 from proxy_policies.cache.store import MAX_WHOLE, Body, BodySource, Store
-from proxy_policies.fields import Fields, RawFields
+from proxy_policies.fields import Fields, RawFields, fields_of
 from proxy_policies.patches.asked_host import asked_host
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
     """See whom a request is for, and how its origin is asked."""
     data, client = flow.request.data, flow.client_conn
     scheme = data.scheme.decode("latin-1")
-    hosts = tuple([value for name, value in data.headers.fields if name.lower() == b"host"])
+    hosts = tuple([value for name, value in data.headers.fields if len(name) == 4 and name.lower() == b"host"])
     return Target(
         # Reverse mode alone tells apart what the client asks for and what the origin is asked.
         ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,
@@ -142,9 +142,7 @@ def key_of_flow(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_E
 
     A request of our own has the key of the one that it was made like.
     """
-    like = subrequest.template(flow)
-    asked = transaction_of(like) if like is not None else None
-    if asked is not None:
+    if (like := subrequest.template(flow)) is not None and (asked := transaction_of(like)):
         return asked.request.key
     return effects.key(key_of(target), flow.request.headers, _own_fields(flow, target))
 
@@ -166,7 +164,7 @@ def request_of(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_EF
     request = flow.request
     has_body = bool(request.stream or request.raw_content)
     method = request.data.method.decode("latin-1")
-    return Request(method, key_of_flow(flow, target, effects), Fields(request.headers.fields), has_body)
+    return Request(method, key_of_flow(flow, target, effects), fields_of(request.headers), has_body)
 
 
 CREDENTIALS = (b"authorization", b"cookie")
@@ -181,7 +179,7 @@ def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
     if flow.request.headers.fields == known.raw:
         return transaction.request
     added = [line for line in flow.request.headers.fields if line[0].lower() in CREDENTIALS and line not in known.raw]
-    return replace(transaction.request, fields=Fields((*known.raw, *added))) if added else transaction.request
+    return transaction.request._replace(fields=Fields((*known.raw, *added))) if added else transaction.request
 
 
 def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> Transaction:

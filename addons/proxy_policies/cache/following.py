@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.decision import Decision, Hit, decide, forward_reason
+from proxy_policies.cache.decision import Decision, Hit, decide, forward_reason, goes_forward
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.flows import CacheEngine, Transaction, put_bytes
 from proxy_policies.cache.incoming import HELD_MOST, IncomingReader
@@ -24,6 +24,8 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
     while True:
         stored, now = await engine.store.lookup(transaction.request.key), time.time()
         decision = decide(transaction.request, stored, now)
+        if not goes_forward(decision):
+            return decision
         heads = [leader.entry for leader in tried if leader.entry]
         names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)
@@ -58,7 +60,7 @@ async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader,
         return None
     transaction.incoming, transaction.length = reader, leader.length
     _let_run_ahead(leader)
-    return replace(hit, entry=leader.entry.replace(size=leader.length or 0))
+    return hit._replace(entry=leader.entry.replace(size=leader.length or 0))
 
 
 def _served(transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
@@ -87,7 +89,7 @@ async def _lead(
     leader.began = engine.collapsed.moment()
     if beside and conditional:
         transaction.unconditional = True
-        bare = replace(request, fields=request.fields.without(collapsing.CONDITIONS))
+        bare = request._replace(fields=request.fields.without(collapsing.CONDITIONS))
         return decide(bare, await engine.store.lookup(request.key), now)
     return decision
 

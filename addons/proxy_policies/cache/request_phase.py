@@ -1,7 +1,6 @@
 """The request side: look up, decide, and carry the decision out."""
 
 import time
-from dataclasses import replace
 
 from mitmproxy import ctx, http
 
@@ -93,7 +92,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
     now = time.time()
     status = hit_status(hit, now)
     if transaction.waited is not None:
-        status = replace(status, hit=False, fwd=transaction.waited, collapsed=True)
+        status = status._replace(hit=False, fwd=transaction.waited, collapsed=True)
     made = build_response(transaction.request, hit.entry, now, status, hit.part)
     if transaction.incoming is not None:
         await following.put_incoming(flow, made, transaction.incoming, transaction.length)

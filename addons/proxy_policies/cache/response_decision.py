@@ -8,6 +8,7 @@ rest of a stored beginning says is put together with what is stored, and judged 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from proxy_policies.cache import freshness, ranges, storability, validation
 from proxy_policies.cache.decision import Bypass, CompletePartial, Decision, Request, Validate, fallback
@@ -23,8 +24,7 @@ FAILURES = frozenset({500, 502, 503, 504})
 """What RFC 5861, section 4, counts as an error."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """The head of an origin's final response."""
 
     status: int
@@ -32,8 +32,7 @@ class ResponseHead:
     fields: Fields
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """What an answer is judged by, besides itself."""
 
     request: Request
@@ -96,8 +95,7 @@ class Store:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class DontStore:
+class DontStore(NamedTuple):
     """Pass it on."""
 
     why: str

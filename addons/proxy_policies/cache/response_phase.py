@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-import secrets
+import random
 import time
 from typing import assert_never
 
@@ -42,8 +42,10 @@ from proxy_policies.cache.response_decision import (
 )
 from proxy_policies.cache.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
-from proxy_policies.fields import Fields
+from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.streaming import declared_length
+
+_ids = random.Random()  # noqa: S311 - seeded by the system; an id is unique, and no secret
 
 STORING = 5.0
 """Seconds within which an answer that has come whole is encoded and stored, or it is not."""
@@ -56,19 +58,20 @@ async def handle_response(
     if response.status_code < 200:
         return
     now = time.time()
-    await _invalidate(engine, transaction, response, now)
+    if transaction.request.method not in invalidation.SAFE_METHODS:
+        await _invalidate(engine, transaction, response, now)
     judged = Exchange(
         request=request_as_sent(flow, transaction),
         decision=transaction.decision,
         asked_at=transaction.asked_at,
         overrides_for=transaction.effects.overrides_for,
         max_object=engine.max_object,
-        id=secrets.token_hex(16),
+        id=f"{_ids.getrandbits(128):032x}",
         strict=engine.strict,
         sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
         and key_of(target_of(flow)) != transaction.target,
     )
-    head = ResponseHead(response.status_code, response.reason, Fields(response.headers.fields))
+    head = ResponseHead(response.status_code, response.reason, fields_of(response.headers))
     decided = decide_response(judged, head, now)
     if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
         engine, flow, transaction, response, decided, now
@@ -102,7 +105,7 @@ async def _carry_out(
 
 
 async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response, now: float) -> None:
-    fields, request = Fields(response.headers.fields), transaction.request
+    fields, request = fields_of(response.headers), transaction.request
     for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
         await engine.purge(Selector("key", without_query(key, transaction.effects.ignore_query)), now)
 
@@ -173,26 +176,22 @@ def _set_cache_status(
     response: http.Response,
     decided: Store | DontStore,
 ) -> None:
-    why, origin, is_stored = (
-        forward_reason(transaction.decision),
-        flow_state.state_of(flow).origin,
-        isinstance(decided, Store),
-    )
+    why, origin = forward_reason(transaction.decision).value, flow_state.state_of(flow).origin
+    fields, is_stored = fields_of(response.headers), isinstance(decided, Store)
     status = CacheStatus(
-        fwd=why.value,
+        fwd=why,
         fwd_status=origin.status if origin else None,
         stored=is_stored and engine.store.takes(declared_length(response)),
         collapsed=None if transaction.waited is None else False,
         detail="" if is_stored else decided.why,
     )
-    fields = Fields(response.headers.fields)
     if "cache-status" in fields:
         before = fields.get("cache-status")
         response.headers["Cache-Status"] = f"{before}, {status}" if before else str(status)
     else:
-        response.headers.fields = fields.adding("Cache-Status", str(status)).raw
+        set_fields(response.headers, fields.adding("Cache-Status", str(status)))
     verdict = "stored" if is_stored else "not stored"
-    trace.note(flow, "cache", verdict, decided.why, fwd=why.value, key=transaction.request.key)
+    trace.note(flow, "cache", verdict, decided.why, fwd=why, key=transaction.request.key)
 
 
 def finish(engine: CacheEngine, transaction: Transaction) -> None:

@@ -29,6 +29,8 @@ class RuleEffects:
 
     def overrides_for(self, status: int) -> Overrides:
         """Return what goes before the origin's word in an answer of this status."""
+        if not self.ttls:
+            return self.overrides
         seconds = next((ttl.seconds for ttl in reversed(self.ttls) if status in ttl.statuses), None)
         return self.overrides if seconds is None else replace(self.overrides, ttl=seconds)
 

@@ -1,13 +1,12 @@
 """Cache-Status (RFC 9211)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 NAME = "proxy-policies"
 """How this cache calls itself in Cache-Status."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStatus:
+class CacheStatus(NamedTuple):
     """How a request was handled: answered from the store (`hit`), or forwarded, and why (`fwd`); else by ourselves."""
 
     hit: bool = False

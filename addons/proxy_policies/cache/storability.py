@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from proxy_policies.cache.directives import RequestDirectives, ResponseDirectives, parse_response
@@ -37,8 +38,7 @@ NOT_STORED = frozenset(
 """Fields of one connection or one hop (section 3.1). Via stays: it says which way the response came."""
 
 
-@dataclass(frozen=True, slots=True)
-class StorageContext:
+class StorageContext(NamedTuple):
     """What storing depends on besides the response: the request it answers, and the user's rules for it."""
 
     method: str
@@ -54,7 +54,7 @@ class StorageContext:
 
 
 def _sets_cookie(response: Fields) -> bool:
-    return any(name in response for name in COOKIE_FIELDS)
+    return "set-cookie" in response or "set-cookie2" in response
 
 
 @dataclass(frozen=True, slots=True)
