@@ -1,6 +1,6 @@
 """Whether a response is encoded."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -60,7 +60,7 @@ CASES = [
     Case("not modified", "identity", True, status=304, length=None),
     Case("not modified, type not said", "identity", True, status=304, response=(), length=None),
     Case("not modified picture", "identity", False, status=304, response=(("Content-Type", "image/png"),), length=None),
-    Case("turned off", "identity", False, wishes=replace(WISHES, codings=())),
+    Case("turned off", "identity", False, wishes=WISHES._replace(codings=())),
 ]
 
 

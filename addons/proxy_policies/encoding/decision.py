@@ -1,7 +1,7 @@
 """Whether a response is encoded, and how: the one function that says so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy_policies.encoding.negotiation import IDENTITY, accepted_by, choose
 from proxy_policies.encoding.types import MediaTypeGlobs
@@ -12,8 +12,7 @@ NEVER = frozenset({*range(100, 200), 204, 205, 206})
 NOT_MODIFIED = 304
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseInfo:
+class ResponseInfo(NamedTuple):
     """A request and the head of its response; the length is in bytes, None when not known beforehand."""
 
     request: Fields
@@ -22,8 +21,7 @@ class ResponseInfo:
     length: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class EncodingOptions:
+class EncodingOptions(NamedTuple):
     """What the user set, for this flow: our codings, best liked first, the smallest body, the media types."""
 
     codings: Sequence[str]
@@ -31,8 +29,7 @@ class EncodingOptions:
     types: MediaTypeGlobs
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """The coding the body gets, whether another client might get another, and why."""
 
     coding: str

@@ -81,7 +81,10 @@ def _if_range(fields: Fields) -> Fields:
 
 def with_tag(fields: Fields, coding: str) -> Fields:
     """Return the fields of a response in `coding` with the tag that it bears."""
-    tag = parse_entity_tag(fields.get("ETag"))
+    value = fields.get("etag")
+    if value is None or (coding == IDENTITY and "~" not in value):  # what looks marked has one
+        return fields
+    tag = parse_entity_tag(value)
     if tag is None or (bears := marked(tag, coding)) == tag:
         return fields
     return fields.replacing("ETag", str(bears))

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 
 TEXT_LIKE = (
     "text/*",
@@ -37,17 +37,17 @@ TEXT_LIKE = (
 _GLOB = re.compile(r"!?[^\s/;,!]+/[^\s/;,]+|\*")
 
 
-@dataclass(frozen=True, slots=True)
 class MediaTypeGlobs:
     """Media types, by globs; those with `!` before them take away from the others."""
 
-    wanted: re.Pattern[str]
-    excluded: re.Pattern[str]
+    def __init__(self, wanted: re.Pattern[str], excluded: re.Pattern[str]) -> None:
+        self._wanted, self._excluded = wanted, excluded
+        self.include = lru_cache(maxsize=256)(self._include)
+        """Returns whether a Content-Type is among them, its parameters and case aside."""
 
-    def include(self, content_type: str | None) -> bool:
-        """Return whether a Content-Type is among them, its parameters and case aside."""
+    def _include(self, content_type: str | None) -> bool:
         media_type = (content_type or "").partition(";")[0].strip().lower()
-        return bool(self.wanted.fullmatch(media_type)) and not self.excluded.fullmatch(media_type)
+        return bool(self._wanted.fullmatch(media_type)) and not self._excluded.fullmatch(media_type)
 
 
 def parse_types(globs: Sequence[str]) -> MediaTypeGlobs:

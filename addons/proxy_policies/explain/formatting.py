@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def summary(notes: Sequence[Note]) -> str:
 
     Where a policy decided more than once, its last word counts.
     """
-    last = {note["policy"]: note["verdict"] for note in notes}
+    return _summary(tuple([(note["policy"], note["verdict"]) for note in notes]))
+
+
+@lru_cache(maxsize=256)
+def _summary(verdicts: tuple[tuple[str, str], ...]) -> str:
+    last = dict(verdicts)
     line = printable(" · ".join(f"{policy}: {word}" for policy, word in last.items()))
     return line if len(line) <= VERDICT_LIMIT else line[: VERDICT_LIMIT - 1] + "…"
 

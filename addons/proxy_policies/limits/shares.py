@@ -9,6 +9,8 @@ from typing import Any
 
 from proxy_policies.addresses import normalize_address
 
+EMPTY_MOST = 64
+"""Addresses that may be kept with nothing: a client on a connection that goes on is in and out with every request."""
 IPV6_PREFIX = 64
 """Bits that one client has at the least (RFC 6177): nginx's and Cloudflare's advice for limits by address."""
 
@@ -36,8 +38,10 @@ class Shares:
     def enter(self, address: str, what: Hashable, most: int) -> bool:
         """Count something in; False, and nothing is counted, where an address has `most` already (0: no limit)."""
         share = share_of(address)
-        inside = self._inside.setdefault(share, self._kind())
-        if most and what not in inside and len(inside) >= most:
+        inside = self._inside.get(share)
+        if inside is None:
+            inside = self._inside[share] = self._kind()
+        elif most and len(inside) >= most and what not in inside:
             return False
         inside.add(what)
         return True
@@ -48,7 +52,7 @@ class Shares:
         inside = self._inside.get(share)
         if inside is not None:
             inside.discard(what)
-            if not inside:
+            if not inside and len(self._inside) > EMPTY_MOST:
                 del self._inside[share]
 
     def __len__(self) -> int:
