@@ -65,5 +65,4 @@ def time_out(side: ClientSide, why: str) -> events.Event:
 
 def why_timed_out(event: events.Event) -> str:
     """Return why an event has the client timed out; "" when it has not."""
-    command = event.command if isinstance(event, events.Wakeup) else None
-    return command.why if isinstance(command, TimedOut) else ""
+    return event.command.why if isinstance(event, events.Wakeup) and isinstance(event.command, TimedOut) else ""

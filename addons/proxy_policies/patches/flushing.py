@@ -47,9 +47,9 @@ class Flushing(layers.HttpStream):
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
             self._timer = None
-            yield from self._woken()
-        else:
-            yield from super()._handle_event(event)
+            return self._woken()
+        handling: CommandGenerator[None] = super()._handle_event(event)
+        return handling
 
     def state_stream_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
         """Send a part of a streamed body, and see to it that none is held back for long."""
@@ -61,9 +61,12 @@ class Flushing(layers.HttpStream):
     def state_consume_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
         """Take a part of a buffered body, and see to it that it is not buffered for ever."""
         self._end_timer(event)
-        yield from super().state_consume_response_body(event)
-        if isinstance(event, ResponseData) and self._may_never_end:
-            yield from self._wait(BUFFERED_FOR)
+        taken = super().state_consume_response_body(event)
+        return self._and_wait(taken) if isinstance(event, ResponseData) and self._may_never_end else taken
+
+    def _and_wait(self, taken: CommandGenerator[None]) -> CommandGenerator[None]:
+        yield from taken
+        yield from self._wait(BUFFERED_FOR)
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
         """Leave no timer behind."""

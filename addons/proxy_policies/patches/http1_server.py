@@ -81,9 +81,8 @@ class Server(Bodies, Lingering):
         if isinstance(event, events.DataReceived):
             self._received += len(event.data)
         if why := client_sides.why_timed_out(event):
-            yield from self._time_out(why)
-        else:
-            yield from super()._handle_event(event)
+            return self._time_out(why)
+        return super()._handle_event(event)
 
     # Waiting
 

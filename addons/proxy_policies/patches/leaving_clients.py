@@ -27,14 +27,17 @@ class Outliving(layers.HttpStream):
 
     def check_killed(self, emit_error_hook: bool) -> CommandGenerator[bool]:
         """Likewise, where it left while a hook was at work."""
-        if self._goes_on and not self.flow.error:
-            return False
-        return (yield from super().check_killed(emit_error_hook))
+        return _not_killed() if self._goes_on and not self.flow.error else super().check_killed(emit_error_hook)
 
     @property
     def _goes_on(self) -> bool:
         wanted = flow_state.state_of(self.flow).wanted
         return wanted is not None and self.client_state == self.state_done and wanted()
+
+
+def _not_killed() -> CommandGenerator[bool]:
+    yield from ()
+    return False
 
 
 SECTION = Section(

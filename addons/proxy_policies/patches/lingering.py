@@ -30,11 +30,8 @@ class Lingering(Http1Server):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._lingering:
-            yield from self._take_leave(event)
-        elif isinstance(event, events.Wakeup):
-            yield from self.woken()
-        else:
-            yield from super()._handle_event(event)
+            return self._take_leave(event)
+        return self.woken() if isinstance(event, events.Wakeup) else super()._handle_event(event)
 
     def woken(self) -> CommandGenerator[None]:
         """Do what was to be done after a while."""

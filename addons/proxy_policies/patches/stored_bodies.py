@@ -93,12 +93,16 @@ class StoredBodies(HttpStream):
         """Send a response: from its source, if it has one."""
         source, response = flow_state.state_of(self.flow).source, self.flow.response
         if source is None or response is None or already_streamed:
-            yield from super().send_response(already_streamed)
-            return
-        yield HttpResponseHook(self.flow)
-        self.server_state = self.state_done
-        response.raw_content = None
-        yield from _send(self, response, _wanted(self, source))
+            sending: CommandGenerator[None] = super().send_response(already_streamed)
+            return sending
+        return _send_stored(self, response, source)
+
+
+def _send_stored(stream: HttpStream, response: http.Response, source: flow_state.Source) -> CommandGenerator[None]:
+    yield HttpResponseHook(stream.flow)
+    stream.server_state = stream.state_done
+    response.raw_content = None
+    yield from _send(stream, response, _wanted(stream, source))
 
 
 def _wanted(stream: HttpStream, source: flow_state.Source) -> Wanted:
