@@ -3,7 +3,7 @@
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,60 @@ def policies() -> list[Any]:
     return loaded
 
 
+def folder_of(addon: Any) -> str:
+    """Return the folder of the package that a policy lies in; "" when it lies in none."""
+    parts = type(addon).__module__.split(".")
+    return parts[1] if len(parts) > 2 else ""
+
+
 def options(addons: Iterable[Any]) -> str:
     """Return one row for each option, in the order of the chain, an option of two policies once."""
+    settings = settings_of_all(addons)
+    return rows(("option", "default", ""), ([f"`{name}`", default(it), cell(it.help)] for name, it in settings.items()))
+
+
+def settings_of_all(addons: Iterable[Any]) -> dict[str, Any]:
+    """Return the options of several policies by name."""
     from proxy_policies.settings import settings_of
 
-    settings = {setting.name: setting for addon in addons for setting in settings_of(addon)}
-    return rows(("option", "default", ""), ([f"`{name}`", default(it), cell(it.help)] for name, it in settings.items()))
+    return {setting.name: setting for addon in addons for setting in settings_of(addon)}
+
+
+def contents(pages: Mapping[str, Sequence[Any]]) -> str:
+    """Return one row for each policy's page: its title, its first sentence, its options."""
+    found = []
+    for folder, addons in pages.items():
+        title, _, rest = page_of(folder).read_text("utf-8").removeprefix("# ").partition("\n\n")
+        sentence = cell(rest.partition("\n\n")[0])
+        names = ", ".join(f"`{name}`" for name in settings_of_all(addons))
+        found.append([f"[{title}](addons/proxy_policies/{folder}/README.md)", sentence, names])
+    return rows(("page", "", "options"), found)
+
+
+def page_of(folder: str) -> Path:
+    """Return the page of a folder of the package, which need not be there."""
+    return ROOT / "addons" / "proxy_policies" / folder / "README.md"
+
+
+def pages_of(addons: Iterable[Any]) -> dict[str, list[Any]]:
+    """Return policies by the folders that have a page: in the order of the chain, then those that are no policies."""
+    found: dict[str, list[Any]] = {}
+    for addon in addons:
+        if (folder := folder_of(addon)) and page_of(folder).exists():
+            found.setdefault(folder, []).append(addon)
+    for page in sorted(page_of("").parent.glob("*/README.md")):
+        found.setdefault(page.parent.name, [])
+    return found
+
+
+def tables() -> list[tuple[Path, str, str]]:
+    """Return every table: the page it is on, its name there, its text."""
+    addons = policies()
+    pages = pages_of(addons)
+    rest = [addon for addon in addons if folder_of(addon) not in pages]
+    made = [(README, "pages", contents(pages)), (README, "options", options(rest)), (ADDONS, "patches", patches())]
+    own = [(page_of(folder), "options", options(members)) for folder, members in pages.items()]
+    return made + [table for table in own if table[2].count("\n") > 2]
 
 
 def patches() -> str:
@@ -90,15 +138,15 @@ def with_table(page: str, name: str, made: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Print, check or write; return the exit code."""
-    tables = [(README, "options", options(policies())), (ADDONS, "patches", patches())]
+    made_tables = tables()
     if not arguments:
-        print("\n".join(made for _, _, made in tables), end="")
+        print("\n".join(made for _, _, made in made_tables), end="")
         return 0
     if arguments not in (["--check"], ["--write"]):
         print("scripts/tables takes --check or --write, and nothing else", file=sys.stderr)
         return 1
-    stale = [(page, text) for page, name, made in tables if (text := _renewed(page, name, made)) is not None]
-    for page, text in stale:
+    stale = _renewed(made_tables)
+    for page, text in stale.items():
         if arguments == ["--write"]:
             page.write_text(text, "utf-8")
         else:
@@ -106,10 +154,12 @@ def main(arguments: Sequence[str]) -> int:
     return int(bool(stale) and arguments == ["--check"])
 
 
-def _renewed(page: Path, name: str, made: str) -> str | None:
-    before = page.read_text("utf-8")
-    after = with_table(before, name, made)
-    return None if after == before else after
+def _renewed(made_tables: Iterable[tuple[Path, str, str]]) -> dict[Path, str]:
+    """Return the pages that are not what the code says, as they should be."""
+    texts: dict[Path, str] = {}
+    for page, name, made in made_tables:
+        texts[page] = with_table(texts.get(page) or page.read_text("utf-8"), name, made)
+    return {page: text for page, text in texts.items() if text != page.read_text("utf-8")}
 
 
 if __name__ == "__main__":

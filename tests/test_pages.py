@@ -1,9 +1,21 @@
-"""What the pages link to and name is there."""
+"""What the pages link to and name is there, and every command they show is one.
 
+Blocks marked `console` are run by tests/e2e/pages; what `--set` says is checked in test_readme.
+"""
+
+import contextlib
+import io
 import re
+import shlex
+import textwrap
+from argparse import ArgumentParser
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from proxy_policies.capture.cli.main import parser as capture_parser
+from proxy_policies.certificates.__main__ import parser as certs_parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("certs/*.md"), *ROOT.glob("addons/**/*.md"), *ROOT.glob("scripts/*.md")])
@@ -32,3 +44,63 @@ def test_every_folder_is_on_the_map() -> None:
     page = (ROOT / "addons" / "README.md").read_text()
     folders = [path.name for path in PLACES[2].iterdir() if (path / "__init__.py").exists()]
     assert not [folder for folder in folders if f"`{folder}/" not in page]
+
+
+POLICIES = [path.parent.name for path in sorted(PLACES[2].glob("*/addon.py"))]
+WITHOUT_PAGE = {"fastlane", "patches"}
+"""README.md says what the fast lane is, addons/README.md what patches are."""
+
+
+@pytest.mark.parametrize("policy", [name for name in POLICIES if name not in WITHOUT_PAGE])
+def test_every_policy_has_its_page(policy: str) -> None:
+    text = (PLACES[2] / policy / "README.md").read_text()
+    assert text.startswith("# ")
+    assert text.index("## How it works") > len(text) / 3, "the user comes first"
+
+
+CODE = re.compile(r"^```(?:console|sh)?\n(.*?)^```$|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
+LINE = re.compile(r"^(?:\w*\$ )?(scripts/\w+.*)", re.MULTILINE)
+CAPTURE = {"record", "replay", "check", "compare", "show", "scrub", "merge", "export"}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Give every command line that begins with a script of ours, in code blocks and in text."""
+    text = page.read_text()
+    blocks = [fenced or textwrap.dedent(indented) for fenced, indented in CODE.findall(text)]
+    lines = [line for block in blocks for line in LINE.findall(block)]
+    for line in [*lines, *re.findall(r"`(scripts/\w+[^`…]*)`", text)]:
+        words = shlex.split(line, comments=True)
+        ends = [at for at, word in enumerate(words) if word in ("&&", "|")]
+        for start, end in zip([0, *(at + 1 for at in ends)], [*ends, None], strict=True):
+            if words[start].startswith("scripts/"):
+                yield words[start:end]
+
+
+COMMANDS = {(name(page), " ".join(words)): words for page in PAGES for words in commands(page)}
+
+
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=lambda words: " ".join(words)[:60])
+def test_every_command_is_one(words: list[str]) -> None:
+    script = ROOT / words[0]
+    assert script.exists()
+    if words[0] == "scripts/capture" and words[1:2] and words[1] in CAPTURE:
+        accepted(capture_parser(), words[1:])
+    elif words[0] == "scripts/certs" and words[1:2] not in ([], ["tunnel"]):
+        accepted(certs_parser(), words[1:])
+    elif words[0] != "scripts/proxy" and script.is_file():  # whose arguments are mitmdump's, too
+        help_text = script.read_text()
+        assert not [word for word in words[1:] if word.startswith("--") and word not in help_text + "--mode --help"]
+
+
+def accepted(parser: ArgumentParser, words: list[str]) -> None:
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            parser.parse_args(words)
+    except SystemExit:
+        pytest.fail(complaint.getvalue())
+
+
+def test_commands_are_found() -> None:
+    found = {words[0] for words in COMMANDS.values()}
+    assert {"scripts/proxy", "scripts/certs", "scripts/capture", "scripts/fleet", "scripts/bench"} <= found

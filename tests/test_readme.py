@@ -32,7 +32,7 @@ def test_the_example_policy_works(mitmdump: Callable[..., Mitmdump], curl: Any, 
 
 PAGES = [README, *README.parent.glob("certs/README.md"), *README.parent.glob("addons/**/README.md")]
 SET = re.compile(r"""--set\s+(?:'([^']*)'|"([^"]*)"|([^\s`'"]+'[^']*'|[^\s`'"]+))(?=(.*\n.*)?)""")
-REFUSED = re.compile(r"\n    (unknown )?option ")
+REFUSED = re.compile(r"\n(    )?(unknown )?option ")
 
 
 def examples() -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,152 @@
+"""The examples of the pages, run: blocks marked `console`, with a real proxy and an origin.
+
+A line that begins with `$ ` is a command, and the lines after it are what it prints, some of it, in its order;
+`…` stands for anything. `$ scripts/proxy` starts a proxy on the port that other commands know as 8080, and what comes
+after it is in its log by the end of the block. `$ cat FILE` makes a file of the lines that come after it. The origin,
+9000, is Python's own server.
+"""
+
+import http.server
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.clone import ROOT
+from tests.support.mitmdump import ADDONS, Running, environment
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGE = "<!doctype html><p>the same words over and over</p>\n" * 100
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, and the lines it is shown to print."""
+
+    text: str
+    printed: tuple[str, ...]
+
+
+def pages() -> list[Path]:
+    """List the pages that users read."""
+    return sorted([ROOT / "README.md", *ROOT.glob("certs/*.md"), *ROOT.glob("addons/**/README.md")])
+
+
+def examples(page: Path) -> list[list[Command]]:
+    """Read the blocks of a page."""
+    return [list(_commands(block)) for block in _BLOCK.findall(page.read_text())]
+
+
+def _commands(block: str) -> Iterator[Command]:
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        text, *printed = part.splitlines()
+        yield Command(text, tuple(line for line in printed if line))
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def _origin(folder: Path) -> Iterator[http.server.ThreadingHTTPServer]:
+    (folder / "index.html").write_text(PAGE)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *arguments: _Quiet(*arguments, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Session:
+    """Runs the commands of one block."""
+
+    def __init__(self, folder: Path, origin: http.server.ThreadingHTTPServer) -> None:
+        self._folder, self._origin = folder, origin
+        self._proxy: Running | None = None
+        self._shown: Sequence[str] = ()
+
+    def run(self, commands: Sequence[Command]) -> None:
+        """Run them all; raises AssertionError where something else is printed than shown."""
+        try:
+            for command in commands:
+                self._run_one(command)
+            self._check_log()
+        finally:
+            self._stop()
+
+    def _run_one(self, command: Command) -> None:
+        name, *arguments = shlex.split(command.text, comments=True)
+        if name == "scripts/proxy":
+            self._check_log()
+            self._stop()
+            self._start([self._local(argument) for argument in arguments])
+            self._shown = command.printed
+        elif name == "cat":
+            (self._folder / arguments[0]).write_text("\n".join(command.printed) + "\n")
+        else:
+            if "the origin is stopped" in command.text:
+                self._origin.shutdown()
+                self._origin.server_close()
+            self._shell(command)
+
+    def _local(self, text: str) -> str:
+        """Put in the ports that there are."""
+        text = text.replace("127.0.0.1:9000", f"127.0.0.1:{self._origin.server_port}")
+        if self._proxy is None:
+            return text
+        return re.sub(r"(127\.0\.0\.1|localhost)([:/])8080", rf"127.0.0.1\g<2>{self._proxy.port}", text)
+
+    def _start(self, arguments: Sequence[str]) -> None:
+        command = [str(Path(sys.executable).parent / "mitmdump"), "--set", f"confdir={self._folder / 'confdir'}"]
+        command += ["--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(ADDONS / "policy.py"), *arguments]
+        self._proxy = Running(command, cwd=self._folder)
+
+    def _shell(self, command: Command) -> None:
+        assert self._proxy, "the block starts no proxy"
+        if not self._proxy.port:
+            self._proxy.wait_listening()
+        done = subprocess.run(
+            ["bash", "-c", self._local(command.text)], capture_output=True, text=True, timeout=60, env=environment(),
+            cwd=self._folder,
+        )  # fmt: skip
+        assert shown_in(command.printed, done.stdout + done.stderr, self._local), f"{command}\n{done}"
+
+    def _check_log(self) -> None:
+        if self._proxy is not None and self._shown:
+            self._proxy.wait_log(pattern_of(self._shown, self._local))
+
+    def _stop(self) -> None:
+        if self._proxy is not None:
+            self._proxy.stop()
+            self._proxy, self._shown = None, ()
+
+
+def pattern_of(lines: Sequence[str], local: Callable[[str], str]) -> str:
+    """Make a pattern of lines that are to come one after the other, others between them."""
+    parts = [re.escape(local(line.strip())).replace("…", ".*?") for line in lines]
+    return r"(?s)" + ".*?".join(parts)
+
+
+def shown_in(lines: Sequence[str], text: str, local: Callable[[str], str]) -> bool:
+    """Return whether a text has what is shown of it."""
+    return re.search(pattern_of(lines, local), text) is not None
+
+
+def run_example(commands: Sequence[Command], folder: Path) -> None:
+    """Run one block in a folder of its own."""
+    site = folder / "site"
+    site.mkdir()
+    with _origin(site) as origin:
+        Session(folder, origin).run(commands)
