@@ -1,7 +1,9 @@
-"""The words of our own that were replaced by the field's: none of them comes back as a name."""
+"""The words of our own that were replaced by the field's: none of them comes back, as a name or in prose."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +81,50 @@ def test_a_word_is_found_in_each_kind_of_name() -> None:
     assert words("_open_desk") & REPLACED.keys() == {"desk"}
     assert words("idle_without") & REPLACED.keys() == {"idle_without"}
     assert not words("described") & REPLACED.keys()
+
+
+PROSE = {
+    r"strangers?": "unauthenticated peer",
+    r"heeds?|heeded": "obey, handle",
+    r"heard|hears?": "receive, handle",
+    r"who comes|comes in": "a new client, connect",
+    r"best liked": "in order of preference",
+    r"farewell|good-?bye": "close frame, close_notify",
+    r"be asked (?:early|no more)|be over": "the action",
+    r"tells? nobody": "has no event for",
+    r"told": "called with, notified, sent",
+}
+"""Pattern of a phrase in docstrings and comments → what to say instead."""
+LATER = {TO_BE_REBUILT, "capture", "patches"}
+"""Folders whose prose still speaks so."""
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Give docstrings, strings beside constants, and comments; texts that users see are no prose of ours."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if path.relative_to(PACKAGE).parts[0] not in LATER],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_no_prose_has_a_phrase_that_was_replaced(path: Path) -> None:
+    found = [
+        f"line {line}: {match[0]!r}; say {instead}"
+        for line, text in prose(path.read_text())
+        for pattern, instead in PROSE.items()
+        if (match := re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("line", ["# a stranger", '"""Told the size."""', 'x = 1\n"""Heard twice."""'])
+def test_a_phrase_is_found_in_each_kind_of_prose(line: str) -> None:
+    texts = [text for _, text in prose(line)]
+    assert any(re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE) for text in texts for pattern in PROSE)

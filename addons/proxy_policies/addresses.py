@@ -10,7 +10,7 @@ Network = IPv4Network | IPv6Network
 
 @lru_cache(maxsize=1024)
 def is_address(host: str) -> bool:
-    """Tell an IP address, with or without a zone, from a name."""
+    """Return whether the text is an IP address, with or without a zone; names are not."""
     try:
         ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
 """Pipelines: the transforms and taps of a message body, chained in their order.
 
 A body goes through its pipeline in chunks while it streams, or whole when it
-was buffered; a transform cannot tell which. `streaming.py` decides which.
+was buffered; a transform does not know which. `streaming.py` decides which.
 """
 
 import asyncio
@@ -82,13 +82,13 @@ class Tap(Protocol):
     """Watches a body as it passes."""
 
     def feed(self, data: bytes) -> None:
-        """See a chunk."""
+        """Take a chunk."""
 
     def finish(self) -> None:
-        """Learn that the body came whole."""
+        """Finish: the body is complete."""
 
     def abort(self) -> None:
-        """Learn that the rest will never come."""
+        """Abort: the body was cut off, and no more of it will come."""
 
 
 class Pipeline:
@@ -166,7 +166,7 @@ class Pipeline:
         return b"".join(_ended(self._take()))
 
     def abort(self) -> None:
-        """Tell every tap that the body will not come whole. Does nothing once it has."""
+        """Abort every tap: the body was cut off. Does nothing once it is complete."""
         for part in self._take():
             if isinstance(part, _TapAdapter):
                 part.abort()
@@ -184,7 +184,7 @@ class Pipeline:
         return body
 
     def _take(self, before: Stage | None = None) -> "list[Part]":
-        """Give parts away: an encoder has megabytes, and the flow may be kept for long. With the last, be over."""
+        """Drop parts: encoders are freed while the flow is kept. Without any left the pipeline is finished."""
         taken = [part for stage, part in self._stages if before is None or stage < before]
         self._stages = self._stages[len(taken) :]
         self._finished = self._finished or before is None
@@ -292,7 +292,7 @@ class Preview:
             self.kept += data[: self._limit - len(self.kept)]
 
     def finish(self) -> None:
-        """Learn that this was all."""
+        """Finish: the body is complete."""
         self.whole = self.size == len(self.kept)
 
     def abort(self) -> None:

@@ -1,7 +1,7 @@
 """What the command line said, whatever config.yaml has made of it since.
 
 mitmproxy reads config.yaml after `--set`, and lets it win; only the command
-line itself, read again with mitmproxy's own parser, tells.
+line itself, read again with mitmproxy's own parser, shows it.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Undoes content codings (RFC 9110 section 8.4.1) without ever making more than was asked for. Pure.
 
-What a peer sends may be a thousand or a million times larger when it is unpacked: each decoder here is told beforehand
-how much it may make, and stops there.
+What a peer sends may be a thousand or a million times larger when it is unpacked: each decoder here has a bound
+on how much it may make, and stops there.
 """
 
 import zlib

@@ -56,7 +56,7 @@ async def connect(host: str, port: int, *, timeout: float | None = None) -> sock
 async def _with_clear_error[Dialled](
     dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None
 ) -> Dialled:
-    """Await, and make an OSError that tells the story of whatever goes wrong."""
+    """Await; raise any failure as an OSError with a readable message."""
     try:
         async with asyncio.timeout(timeout):
             return await dialling
@@ -128,7 +128,7 @@ class Dialer:
             self._undo()
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
-        """Tell a client whose CONNECT failed the target and the reason, and nothing else.
+        """Answer a failed CONNECT with the target and the reason, and nothing else.
 
         The connection ends with it: mitmproxy would fail every later CONNECT on it too.
         """

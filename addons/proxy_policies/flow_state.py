@@ -45,7 +45,7 @@ class EncodedBody(Protocol):
         """Return all of it."""
 
     def source(self) -> Source:
-        """Give it piece by piece."""
+        """Return a source that reads it in pieces."""
 
 
 class Variants(Protocol):
@@ -77,7 +77,7 @@ class FlowState:
     has_followers: bool = False
     """Another exchange waits for this one's whole response: it is not to be streamed."""
     wanted: Callable[[], bool] | None = None
-    """Says whether others wait for the response: the exchange goes on for them when its client has left."""
+    """True if others wait for the response: the exchange goes on for them when its client has left."""
     cache_transaction: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     variants: Variants | None = None
@@ -125,5 +125,5 @@ class FlowStateAddon:
 
 
 def is_from_origin(response: http.Response) -> bool:
-    """Tell an origin's response from one an addon made: while its head is read, it has neither body nor end."""
+    """Return whether a response is the origin's, not an addon's: when its head is read it has neither body nor end."""
     return response.raw_content is None and response.timestamp_end is None

@@ -5,7 +5,7 @@
         def requestheaders(self, flow): ...
 
 It is a promise, not a guard: mitmproxy's own dispatch asks the hook all the same. `fastlane` looks at the attribute
-each time the hook's turn comes, so nothing has to be told when it changes.
+each time the hook's turn comes, so a change needs no notification.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What this package needs to run, told in one line where it is missing.
+"""What this package needs to run: one line where it is missing.
 
 Runs with nothing installed, and on Pythons that cannot read the other modules.
 """

@@ -224,7 +224,7 @@ class Settings:
 
 @contextlib.contextmanager
 def batched_updates(options: OptManager) -> Iterator[None]:
-    """Tell of changes in the block as of one: mitmproxy would have every addon look at each option that is declared."""
+    """Report the changes in the block as one: mitmproxy would have every addon look at each option that is declared."""
     names: set[str] = set()
     vars(options.changed)["send"] = lambda updated: names.update(updated)
     try:

@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class StartCheck:
-    """Looks on when every script of the command line is loaded: they are loaded one right after the other."""
+    """Checks when every script of the command line is loaded: they are loaded one right after the other."""
 
     name = "start_check"
 
     def load(self, loader: Loader) -> None:
-        """Say if this mitmproxy was never tried; look on once the other scripts are loaded, too."""
+        """Warn of a mitmproxy that was never tried; check once the other scripts are loaded, too."""
         if line := requirements.untried():
             logger.warning(line)
         if settings.is_starting():
@@ -27,7 +27,7 @@ class StartCheck:
 
 
 def check() -> None:
-    """Tell of options that no addon has; end the process if that, or anything before, was an error."""
+    """Log options that no addon has; end the process if that, or anything before, was an error."""
     said, known = (
         cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options),
         ctx.options.keys(),

@@ -165,7 +165,7 @@ class Streaming:
     def complete_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through the rest of its pipeline."""
         state, response = flow_state.state_of(flow), flow.response
-        if flow.error is not None:  # killed by a script, which mitmproxy tells nobody of at this point
+        if flow.error is not None:  # killed by a script, for which mitmproxy has no hook at this point
             state.response_body.abort()
         if response is None or state.source is not None:
             return None
@@ -176,7 +176,7 @@ class Streaming:
         return _completing(response, state.response_body)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Tell the taps that the exchange broke off, and show what had passed."""
+        """Abort the taps: the exchange broke off; show what had passed."""
         state = flow_state.state_of(flow)
         for message, pipeline in ((flow.request, state.request_body), (flow.response, state.response_body)):
             pipeline.abort()

@@ -70,7 +70,7 @@ _REASONS = {
 
 
 def reason(error: BaseException, timeout: float | None) -> str:
-    """Say in plain words why a connection failed, never nothing; `timeout` is what was granted, in seconds."""
+    """Return in plain words why a connection failed, never an empty text; `timeout` is what was granted, in seconds."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(dict.fromkeys(reason(leaf, timeout) for leaf in _leaves(error)))
     if isinstance(error, socket.gaierror):

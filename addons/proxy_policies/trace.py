@@ -34,12 +34,12 @@ def notes(flow: Flow) -> list[Note]:
 
 
 def line(entry: Note) -> str:
-    """Say one decision in plain words: `cache: hit, fresh for 57 s (age=3)`."""
+    """Return one decision in plain words: `cache: hit, fresh for 57 s (age=3)`."""
     facts = ", ".join(f"{name}={value}" for name, value in entry.items() if name not in ("policy", "verdict", "why"))
     because = f", {entry['why']}" if entry["why"] else ""
     return f"{entry['policy']}: {entry['verdict']}{because}{f' ({facts})' if facts else ''}"
 
 
 def lines(flow: Flow) -> list[str]:
-    """Say every decision about a flow in plain words, oldest first."""
+    """Return every decision about a flow in plain words, oldest first."""
     return [line(entry) for entry in notes(flow)]

@@ -82,23 +82,23 @@ def test_a_payload_too_long_to_say() -> None:
 
 
 def heart() -> Keepalive:
-    return Keepalive(interval=4, timeout=12, heard=100, spoke=100)
+    return Keepalive(interval=4, timeout=12, received=100, sent=100)
 
 
 def test_heart_pings_after_an_interval_of_saying_nothing() -> None:
     h = heart()
-    assert h.beat(103, heard=False, spoke=False) is KeepaliveAction.REST
-    assert h.beat(104, heard=False, spoke=False) is KeepaliveAction.PING
-    assert h.beat(105, heard=False, spoke=False) is KeepaliveAction.REST
-    assert h.beat(108, heard=False, spoke=True) is KeepaliveAction.REST
-    assert h.beat(111.9, heard=False, spoke=False) is KeepaliveAction.REST
+    assert h.beat(103, received=False, sent=False) is KeepaliveAction.REST
+    assert h.beat(104, received=False, sent=False) is KeepaliveAction.PING
+    assert h.beat(105, received=False, sent=False) is KeepaliveAction.REST
+    assert h.beat(108, received=False, sent=True) is KeepaliveAction.REST
+    assert h.beat(111.9, received=False, sent=False) is KeepaliveAction.REST
 
 
 def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
     h = heart()
-    assert h.beat(111.9, heard=False, spoke=True) is KeepaliveAction.REST
-    assert h.beat(112, heard=False, spoke=True) is KeepaliveAction.LOST
+    assert h.beat(111.9, received=False, sent=True) is KeepaliveAction.REST
+    assert h.beat(112, received=False, sent=True) is KeepaliveAction.LOST
     h = heart()
-    assert h.beat(112, heard=True, spoke=True) is KeepaliveAction.REST
-    assert h.beat(123, heard=False, spoke=True) is KeepaliveAction.REST
-    assert h.beat(124, heard=False, spoke=True) is KeepaliveAction.LOST
+    assert h.beat(112, received=True, sent=True) is KeepaliveAction.REST
+    assert h.beat(123, received=False, sent=True) is KeepaliveAction.REST
+    assert h.beat(124, received=False, sent=True) is KeepaliveAction.LOST

@@ -41,7 +41,7 @@ def parse_purge(text: str) -> str:
 def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
     """Return whether a request is a PURGE that nobody has answered yet, and ours to answer.
 
-    In lower case, too: who passes it on to an origin that does not tell them apart lets a stranger purge there.
+    In lower case, too: passed on to an origin that ignores case, it would purge there without a secret.
     """
     return bool(secret) and flow.request.method.upper() == METHOD and not (flow.response or flow.error)
 
@@ -142,7 +142,7 @@ def _is_wanted(key: str, wanted: str) -> bool:
 
 
 def line_of(entry: StoredResponse, now: float) -> str:
-    """Say one stored response in a line."""
+    """Return one line that describes a stored response."""
     ttl = entry.ttl(now)
     state = f"fresh for {ttl:.0f} s" if ttl > 0 else f"stale for {-ttl:.0f} s"
     span = f", {entry.span.content_range}" if entry.span else ""

@@ -25,13 +25,13 @@ class EvictionPolicy(Protocol):
     total: int
 
     def add(self, id: str, name: str, cost: int) -> Sequence[str]:
-        """Take in a newcomer and give the ids that have to go, itself perhaps among them."""
+        """Add an entry; return the ids to evict, which may include its own."""
 
     def used(self, id: str) -> None:
-        """Learn that an entry was used."""
+        """Count a use of an entry."""
 
     def grown(self, id: str, cost: int) -> Sequence[str]:
-        """Learn an entry's new cost and give the ids that have to go."""
+        """Set an entry's new cost; return the ids to evict."""
 
     def gone(self, id: str) -> None:
         """Forget an entry."""
@@ -217,7 +217,7 @@ class TinyLfu:
             self._probation[old] = size
 
     def grown(self, id: str, cost: int) -> Sequence[str]:
-        """Learn an entry's new cost."""
+        """Set an entry's new cost."""
         if id not in self._names:
             return ()
         self.total += cost - self._cost(id)

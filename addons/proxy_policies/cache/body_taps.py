@@ -11,7 +11,7 @@ COMPLETED_MOST = 8 * 1024 * 1024
 
 
 class StoreTap:
-    """The tap that stores a body as it passes; tells `ended` the entry stored, or None.
+    """The tap that stores a body as it passes; calls `ended` with the entry stored, or None.
 
     With a `length`, the bytes that the whole has, the beginning of a body that breaks off is stored as the part that
     it is (RFC 9111, section 3.3).
@@ -128,7 +128,7 @@ class EncodedBody:
         return await read_whole(self._body, self.size) or b""
 
     def source(self) -> BodySource:
-        """Give it piece by piece."""
+        """Return a source that reads it in pieces."""
         return BodySource(self._body, (0, self.size))
 
 

@@ -91,7 +91,7 @@ def is_conditional(request: Request) -> bool:
 
 
 def expects_fresh(decision: Decision) -> bool:
-    """Return whether the answer will be fresh, as far as what is stored tells: then anybody may have it."""
+    """Return whether the answer will be fresh, judging by what is stored: then every client may have it."""
     known = _known(decision)
     return known is None or _may_be_fresh(known)
 
@@ -101,7 +101,7 @@ def _may_be_fresh(entry: StoredResponse) -> bool:
 
 
 def _is_for_all(request: Request, entry: StoredResponse) -> bool:
-    """Return whether the origin would tell a request the same of what has to be validated each time."""
+    """Return whether the origin would answer a request the same where each use has to be validated."""
     facts = entry.freshness
     return is_shared(facts.directives, facts.overrides) or not (facts.personal or "cookie" in request.fields)
 
@@ -162,7 +162,7 @@ class Leader:
         """Set at the next change; there once somebody waits for that."""
 
     def changed(self) -> None:
-        """Tell everybody that there is something new."""
+        """Wake all followers: something has changed."""
         news, self._news = self._news, None
         if news is not None:
             news.set()
@@ -242,13 +242,13 @@ class CollapsedForwarding:
         return tuple(self._by_client.get(client, ()))
 
     def answered(self, leader: Leader, entry: StoredResponse, now: float) -> None:
-        """Learn of the head of an answer that may be stored."""
+        """Note the head of a response that may be stored."""
         leader.entry, leader.since = entry, now
         self._unshared.pop(leader.identity, None)
         leader.changed()
 
     def end(self, leader: Leader, outcome: Outcome, now: float) -> None:
-        """Learn what became of an answer; only the first word counts."""
+        """Note the outcome of a response; only the first call counts."""
         if leader.outcome is not None:
             return
         leader.outcome = outcome

@@ -165,7 +165,7 @@ NO_REQUEST_DIRECTIVES = RequestDirectives()
 
 
 def parse_request(fields: Fields) -> RequestDirectives:
-    """Read a request's Cache-Control; Pragma is no longer heeded (RFC 9111, section 5.4)."""
+    """Read a request's Cache-Control; Pragma is ignored (RFC 9111, section 5.4)."""
     lines = fields.lines("cache-control")
     return _parse_request(tuple(lines)) if lines else NO_REQUEST_DIRECTIVES
 

@@ -162,7 +162,7 @@ class DiskStore:
 
     def _flush_uses(self) -> None:
         uses, self._used = self._used, {}
-        with contextlib.suppress(sqlite3.Error, OSError):  # whoever looks up next is told
+        with contextlib.suppress(sqlite3.Error, OSError):  # the next look-up reports it
             self.mended(lambda: self._index.used(list(uses.items())))
 
     def takes(self, size: int | None) -> bool:
@@ -170,7 +170,7 @@ class DiskStore:
         return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
 
     def ended(self, error: Exception | None) -> None:
-        """Learn what became of an attempt to store."""
+        """Report the outcome of an attempt to store."""
         self._is_failing = error is not None
         self.on_write(error)
 
@@ -179,7 +179,7 @@ class DiskStore:
         return _Writing(self, self._thread, since, coding)
 
     def commits(self, key: str, commit: Future[None]) -> None:
-        """Learn of a commit under way."""
+        """Note a commit under way."""
         if self._hot_bodies is not None:
             self._hot_bodies.commits(key, commit)
 

@@ -21,13 +21,13 @@ MISSED_MOST = 1000
 
 
 class OutsideStore(Store, Protocol):
-    """A store that tells what became of what was written to it."""
+    """A store that reports the outcome of every write."""
 
     on_write: OnWrite
 
 
 class Failures:
-    """Tells of something that fails: in one line when that begins, with a count now and then, and when it is over."""
+    """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over."""
 
     def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
         self._what, self._meaning, self._clock = what, meaning, clock
@@ -43,7 +43,7 @@ class Failures:
             logger.warning(f"cache: {self._what}, {self._meaning}{times}: {error or type(error).__name__}")
 
     def over(self, how: str) -> None:
-        """Learn that it works; says so if it had failed."""
+        """Note a success; log it if there were failures before."""
         count, self._count = self._count, 0
         if count:
             logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")
@@ -97,7 +97,7 @@ class FailSafeStore:
     def _written(self, error: Exception | None) -> None:
         if error is None:
             self._writing.over(f"{self._name} stores again")
-        elif not self._is_away:  # while it is, that has been told
+        elif not self._is_away:  # while it is, that has been logged
             self._writing.failed(error)
 
     def takes(self, size: int | None) -> bool:

@@ -102,7 +102,7 @@ def transaction_of(flow: http.HTTPFlow) -> Transaction | None:
 
 
 def upstream_target_of(request: http.Request) -> UpstreamTarget:
-    """See what is sent upstream."""
+    """Return what is sent upstream."""
     data = request.data
     return UpstreamTarget(
         data.scheme, data.host, data.port, data.path, data.authority, data.http_version, request.headers.fields
@@ -110,12 +110,12 @@ def upstream_target_of(request: http.Request) -> UpstreamTarget:
 
 
 def target_of(flow: http.HTTPFlow) -> Target:
-    """See whom a request is for, and how its origin is asked."""
+    """Return what a request is for, and how it is sent to the origin."""
     data, client = flow.request.data, flow.client_conn
     scheme = data.scheme.decode("latin-1")
     hosts = tuple([value for name, value in data.headers.fields if len(name) == 4 and name.lower() == b"host"])
     return Target(
-        # Reverse mode alone tells apart what the client asks for and what the origin is asked.
+        # Only in reverse mode do the client's URL and the origin's differ.
         ("https" if client.tls else "http") if isinstance(client.proxy_mode, ReverseMode) else scheme,
         (asked_host(flow.request) or "").encode("utf-8", "surrogateescape"),
         data.path,
@@ -128,7 +128,7 @@ def target_of(flow: http.HTTPFlow) -> Target:
 
 
 def _server_name(flow: http.HTTPFlow) -> str:
-    """Return the name that TLS tells the origin, empty where it is the host that is dialled.
+    """Return the server name in TLS to the origin, empty where it is the host that is dialled.
 
     As mitmproxy's `HttpLayer.get_connection` has it: reverse mode's choice, else the client's, on the way to where the
     client's connection leads; a request for anywhere else has the name of that.
@@ -160,7 +160,7 @@ def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
 
 
 def request_of(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_EFFECTS) -> Request:
-    """See a flow's request as the cache does; its method as it came: methods are case-sensitive."""
+    """Return a flow's request as the cache sees it; its method as received: methods are case-sensitive."""
     request = flow.request
     has_body = bool(request.stream or request.raw_content)
     method = request.data.method.decode("latin-1")
@@ -171,7 +171,7 @@ CREDENTIALS = (b"authorization", b"cookie")
 
 
 def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
-    """See the request as its client asked, with the credentials that an addon after us has put on it.
+    """Return the request as its client sent it, with the credentials that an addon after us has put on it.
 
     mitmproxy's stickycookie and stickyauth do, after the look-up: the answer is the one to a request with them.
     """
@@ -254,7 +254,7 @@ def in_background(work: Coroutine[Any, Any, object], what: str) -> None:
 def answered(
     engine: CacheEngine, transaction: Transaction, entry: StoredResponse, length: int | None
 ) -> IncomingBody | None:
-    """Tell the followers the head of an answer that may be stored; gives the tap that gives them its body."""
+    """Give followers the head of a response that may be stored; return the tap that gives them its body."""
     leader = transaction.leader
     if leader is None:
         return None
@@ -266,7 +266,7 @@ def answered(
 def complete_flight(
     engine: CacheEngine, transaction: Transaction, outcome: Outcome, entry: StoredResponse | None = None
 ) -> None:
-    """Tell the followers what became of an answer, and of which entry it made."""
+    """Give followers the outcome of a response, and the entry that was stored."""
     leader, transaction.leader = transaction.leader, None
     if leader is not None:
         leader.entry = entry or leader.entry

@@ -61,7 +61,7 @@ class HotBodies:
             del self._shelves[key]
 
     def commits(self, key: str, commit: Future[None]) -> None:
-        """Give no answers under a key until a commit is through that was begun: it comes before whoever asks now."""
+        """Hide a key while a commit to it is pending."""
         self._committing[commit] = key
         commit.add_done_callback(lambda done: self._committing.pop(done, None))
 

@@ -73,11 +73,11 @@ class IncomingBody:
         self._tell()
 
     def finish(self) -> None:
-        """Learn that the body came whole."""
+        """Finish: the body is complete."""
         self._end()
 
     def abort(self) -> None:
-        """Learn that the rest will never come."""
+        """Abort: the body was cut off."""
         self.is_broken = True
         self._end()
 
@@ -122,7 +122,7 @@ class IncomingBody:
         return reader
 
     def closed(self, reader: "IncomingReader") -> None:
-        """Learn that a reader has left."""
+        """Remove a reader that has left."""
         self._readers.discard(reader)
         self._changed()
 

@@ -1,9 +1,9 @@
 """What a stored response is filed under: the target URI, and Vary (RFC 9111, sections 2 and 4.1).
 
 The URI is the one the client asked for: with its Host, absolute-form authority or :authority, also where the origin is
-asked under another name. What else an origin is told follows it wherever it differs: the address that is dialled, the
-Host that is sent, the server name of TLS, and what the proxy itself says (`own_fields`). No other field of the client's
-selects an answer (Cookie, X-HTTP-Method-Override …) unless `Vary` names it.
+asked under another name. What else is sent to the origin follows it wherever it differs: the address that is dialled,
+the Host that is sent, the server name of TLS, and what the proxy itself says (`own_fields`). No other field of the
+client's selects an answer (Cookie, X-HTTP-Method-Override …) unless `Vary` names it.
 """
 
 import re
@@ -34,7 +34,7 @@ class Target(NamedTuple):
     """Dialled, as `port` is."""
     port: int
     sent: tuple[bytes, ...]
-    """Every authority the origin is told: Host lines, :authority or that of an absolute target."""
+    """Every authority sent to the origin: Host lines, :authority or that of an absolute target."""
     sni: str = ""
     """Server name of TLS to the origin; empty: none."""
 

@@ -1,7 +1,7 @@
-"""What the proxy itself tells an origin of a client and its request, as far as an answer may depend on it.
+"""What the proxy itself adds to a request about the client, as far as an answer may depend on it.
 
 A client's own fields are in the key only where `Vary` names them (RFC 9111, section 4.1). What we say besides must be
-there, for no client can be told of it: fields that a rule adds, and where the client's URI is said by X-Forwarded-*
+there, for Vary says nothing of it: fields that a rule adds, and where the client's URI is said by X-Forwarded-*
 or Forwarded, the URI that they say, a trusted balancer's or ours.
 
 The client's address is not in the key. It is a fact of the connection, which the origin of any shared cache lacks or

@@ -77,7 +77,7 @@ class RedisStore:
         return _heads(heads)[:VARIANTS_MOST]
 
     def _probed(self, error: Exception | None) -> None:
-        """Learn whether the server takes what is written: no answer shall say `stored` that is not."""
+        """Note whether the server accepts writes: no response shall claim `stored` when it was not."""
         if error is not None or not self._is_writable:
             self.on_write(error)
         self._is_writable = error is None

@@ -88,7 +88,7 @@ def _part_fields(base: Fields, entry: StoredResponse, part: tuple[int, int]) -> 
 
 
 def hit_status(hit: Hit, now: float) -> CacheStatus:
-    """Say in Cache-Status that it was a hit."""
+    """Return the Cache-Status of a hit."""
     return CacheStatus(hit=True, ttl=hit.entry.ttl(now), detail=hit.detail)
 
 

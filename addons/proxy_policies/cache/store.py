@@ -104,7 +104,7 @@ class Store(Protocol):
 
 
 OnWrite = Callable[[Exception | None], None]
-"""Told what became of each attempt to store: the error, None when it went well."""
+"""Called with the outcome of each write: the error, or None."""
 
 
 def unheard(error: Exception | None) -> None:
@@ -130,7 +130,7 @@ class BytesBody:
         self.size = len(data)
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Give slices."""
+        """Yield slices."""
         data = self.in_memory or b""
         for at in range(start, stop, CHUNK):
             yield data[at : min(at + CHUNK, stop)]

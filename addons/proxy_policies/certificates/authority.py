@@ -65,7 +65,7 @@ def make_authority(name: str, now: datetime) -> Authority:
 
 
 def signing_only() -> x509.KeyUsage:
-    """Say that a key signs certificates and their revocation, and nothing else."""
+    """Return the key usage of a CA: signing certificates and revocation lists, nothing else."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

@@ -102,7 +102,7 @@ def _reads(accepted: Accepted) -> Callable[[str], bool]:
 
 
 def _confirming(flow: http.HTTPFlow, fields: Fields, options: EncodingOptions) -> Fields:
-    """Return a 304 the tag that the client knows."""
+    """Return a 304's fields with the entity tag that the client knows."""
     received = flow_state.state_of(flow).received
     accepted = accepted_by(flow.request.headers.get("Accept-Encoding"))
     condition = received.get("If-None-Match") if received else None

@@ -35,7 +35,7 @@ type Flush = Callable[[], bytes]
 
 
 class Encoder:
-    """A transform that compresses, and gives what it holds back when it is told to."""
+    """A transform that compresses, and can be flushed."""
 
     __slots__ = ("_compress", "_finish", "_flush", "holds_back")
 

@@ -22,7 +22,7 @@ class ResponseInfo(NamedTuple):
 
 
 class EncodingOptions(NamedTuple):
-    """What the user set, for this flow: our codings, best liked first, the smallest body, the media types."""
+    """What the user set, for this flow: our codings, in order of preference, the smallest body, the media types."""
 
     codings: Sequence[str]
     min_size: int

@@ -43,7 +43,7 @@ def accepted_by(accept_encoding: str | None) -> Accepted:
 
 
 def choose(accepted: Accepted, ours: Sequence[str]) -> str:
-    """Choose among our codings, best liked first, the one the client weighs highest; else identity.
+    """Choose among our codings, in order of preference, the one the client weighs highest; else identity.
 
     A coding of weight 0 is never chosen. Between equal weights our order decides.
     """

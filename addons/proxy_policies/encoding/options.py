@@ -26,7 +26,7 @@ class EncodeRule:
 
 
 def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
-    """Read content codings, best liked first, from several texts or one with commas; `off` is none.
+    """Read content codings, in order of preference, from several texts or one with commas; `off` is none.
 
     Raises ValueError naming those that can be made.
     """

@@ -7,7 +7,7 @@ VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest
 
 
 def with_vary(fields: Fields) -> Fields:
-    """Say that the response depends on Accept-Encoding (RFC 9110, section 12.5.5)."""
+    """Add Accept-Encoding to Vary (RFC 9110, section 12.5.5)."""
     listed = tokens(fields.get("Vary"))
     if "*" in listed or "accept-encoding" in listed:
         return fields
@@ -15,5 +15,5 @@ def with_vary(fields: Fields) -> Fields:
 
 
 def with_encoding(fields: Fields, coding: str) -> Fields:
-    """Say that the body is in this coding. The tag and the length are seen to elsewhere."""
+    """Set Content-Encoding. The entity tag and the length are set elsewhere."""
     return fields.without(VOID).replacing("Content-Encoding", coding)

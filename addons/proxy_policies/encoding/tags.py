@@ -19,7 +19,7 @@ _MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
 """A member of a list of entity tags; in a tag a backslash is a letter as any other."""
 
 type Accepts = Callable[[str], bool]
-"""Says whether a coding is one that the client can read."""
+"""True if the client accepts a coding."""
 
 
 def marked(tag: EntityTag, coding: str) -> EntityTag:

@@ -1,4 +1,4 @@
-"""The explain policy: tells what the other policies did, in mitmweb, in mitmdump and by a command."""
+"""The explain policy: shows what the other policies did, in mitmweb, in mitmdump and by a command."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ with lazy_imports():
     from proxy_policies.explain import formatting
 
 COMMENTED = "policy_comment"
-"""Where the flow keeps the comment we gave it, to tell it from the user's."""
+"""Where the flow keeps the comment we gave it, to distinguish it from the user's."""
 DETAILED = 2
 """The `flow_detail` from which mitmdump prints heads, and we the story under them."""
 
@@ -49,7 +49,7 @@ class Explain:
         ]
 
     def late_hooks(self) -> Hooks:
-        """Comment on the flow when all has been decided, and tell its story once mitmdump has printed it."""
+        """Set the flow's comment when all has been decided; print the decisions once mitmdump has printed the flow."""
         return Hooks(self.name, response=self.conclude)
 
     def error(self, flow: http.HTTPFlow) -> None:
@@ -88,7 +88,7 @@ class Explain:
 
 
 def comment(flow: Flow) -> None:
-    """Say the verdict in the flow's comment, unless the user has written one."""
+    """Put the verdict into the flow's comment, unless the user has written one."""
     if flow.comment == flow.metadata.get(COMMENTED, ""):
         flow.comment = formatting.summary(trace.notes(flow))
         flow.metadata[COMMENTED] = flow.comment

@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def summary(notes: Sequence[Note]) -> str:
-    """Say in one short line what came of it: `cache: hit · encoding: zstd`; "" when nobody decided anything.
+    """Return one short line with every verdict: `cache: hit · encoding: zstd`; "" when no policy decided anything.
 
     Where a policy decided more than once, its last word counts.
     """
@@ -36,13 +36,13 @@ def _summary(verdicts: tuple[tuple[str, str], ...]) -> str:
 
 
 def format_notes(notes: Sequence[Note]) -> list[str]:
-    """Say everything, one line for each decision, oldest first, the policies' names in a column."""
+    """Return everything, one line for each decision, oldest first, the policies' names in a column."""
     width = max((len(note["policy"]) for note in notes), default=0)
     return [printable(f"{note['policy']:<{width}}  {_decision(note)}") for note in notes] or [NOTHING]
 
 
 def wrapped(notes: Sequence[Note]) -> str:
-    """Say everything, in lines short enough for mitmweb's narrow pane."""
+    """Return everything, in lines short enough for mitmweb's narrow pane."""
     indent = 2 + max((len(note["policy"]) for note in notes), default=0)
     return "\n".join(
         textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)

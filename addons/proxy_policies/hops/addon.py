@@ -127,7 +127,7 @@ class Hops:
         return True
 
     def _hop(self, flow: http.HTTPFlow) -> Hop:
-        """Say what decides how a request is passed on."""
+        """Return what decides how a request is forwarded."""
         request, mode = flow.request, flow.client_conn.proxy_mode
         is_reverse = isinstance(mode, ReverseMode)
         style, trusts = self._style(is_reverse), self._trusts(flow)
@@ -153,7 +153,7 @@ class Hops:
 
 
 def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
-    """See whom a request is from."""
+    """Return who sent a request."""
     client = flow.client_conn
     proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
     return ClientInfo(client.peername[0], asked_host(flow.request), proto)

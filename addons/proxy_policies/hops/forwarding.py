@@ -1,4 +1,4 @@
-"""Telling the origin whom a request is from: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
+"""Client information for origins: Forwarded (RFC 7239) and the X-Forwarded-* fields before it."""
 
 from collections.abc import Sequence
 from enum import Flag, auto
@@ -28,7 +28,7 @@ CLAIMS = frozenset(
 """What only the proxy in front may say of a request, and origins believe: nginx's, Apache's, IIS's and CDNs' names."""
 CLAIM_PREFIXES = ("x-forwarded-", "x-ssl-client-", "ssl-client-")
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
-"""Frameworks heed them on a POST; on anything else they would only make an answer what its key does not say."""
+"""Frameworks obey them on a POST; on anything else they would only make an answer what its key does not say."""
 
 _FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else ord("-") for code in range(256))
 """CGI, WSGI and PHP make one variable of names that differ in case and punctuation: `X_Real_IP` is X-Real-IP."""
@@ -81,7 +81,7 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_forwarded(fields: Fields, sender: ClientInfo, style: Style, *, trusted: bool) -> Fields:
-    """Say whom a request is from, after what a trusted client says of hops before it; of others nothing is left."""
+    """Add the client to the forwarding fields; what earlier hops put there is kept of trusted clients only."""
     if style is Style.NONE:
         return fields
     return _append_all(fields, sender, style) if trusted else Fields((*fields.raw, *_members(sender, style)))

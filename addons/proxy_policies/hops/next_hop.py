@@ -26,7 +26,7 @@ class Hop(NamedTuple):
     is_resent: bool
     """It was passed on before, and is sent again: nothing is said of its client, and our name is no loop."""
     sender: ClientInfo | None
-    """Whom the request is from; None where no origin is told."""
+    """The client; None where origins get no information about it."""
     style: Style
     is_trusted: bool
     """The client may say of itself what only a proxy in front of us can know."""
@@ -58,7 +58,7 @@ def request_passed_on(raw: RawFields, hop: Hop) -> PassedOn:
 
 
 def _signed(fields: Fields, hop: Hop) -> Fields:
-    """Say whom the request is from and that we pass it on."""
+    """Add the client's information and Via."""
     if not hop.is_resent:
         if hop.claims is not None:
             fields = without_claims(fields, hop.method, hop.claims)

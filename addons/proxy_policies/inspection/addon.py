@@ -46,11 +46,11 @@ class Inspection:
         self._undo: Callable[[], None] | None = None
 
     def load(self, loader: Loader) -> None:
-        """Be asked early."""
+        """Install the patch that asks `next_layer` before any data."""
         self._undo = ask_early.PATCH.apply()
 
     def done(self) -> None:
-        """Be asked no more."""
+        """Remove the patch."""
         if self._undo is not None:
             self._undo()
 
@@ -102,7 +102,7 @@ class Inspection:
                 logger.info(f"{format_target(host, port)} is left untouched: {decision.why}")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Say on a flow that we could see it because its host is listed."""
+        """Note on a flow that it is visible because its host is listed."""
         if flow.client_conn.tls and (why := self._opened.get(flow.client_conn)):
             trace.note(flow, self.name, "opened", why)
 

@@ -128,7 +128,7 @@ class Protocol(Enum):
     """What has come over a new connection."""
 
     NOTHING = auto()
-    """Nothing yet, or not enough to tell."""
+    """Nothing yet, or not enough to decide."""
     SERVER = auto()
     """The server spoke first."""
     TLS = auto()
@@ -142,7 +142,7 @@ _LONGEST_LINE = 64 * 1024
 
 
 def detect_http(data: bytes) -> Protocol:
-    """Tell HTTP/1 from what is neither HTTP nor TLS, by the request line that a client begins with (RFC 9112, 3)."""
+    """Distinguish HTTP/1 from what is neither HTTP nor TLS, by the client's request line (RFC 9112, section 3)."""
     line, newline, _ = data.partition(b"\n")
     if newline:
         return Protocol.HTTP if _REQUEST_LINE.fullmatch(line) else Protocol.OTHER

@@ -47,7 +47,7 @@ class ClientConnection:
         return getattr(io.writer, "transport", None) if io else None
 
     def _since_when_unsent(self, transport: Any, side: client_sides.ClientSide | None, now: float) -> float | None:
-        """Say since when the client has taken nothing of a response; None where nothing waits for it."""
+        """Return since when the client has taken nothing of a response; None where nothing waits for it."""
         if side is None or side.is_tunnel:
             return None
         waiting = transport.get_write_buffer_size() + side.unsent()

@@ -17,7 +17,7 @@ IPV6_PREFIX = 64
 
 @lru_cache(maxsize=4096)
 def share_of(address: str) -> str:
-    """Give whose share an address counts towards: an IPv6 network of IPV6_PREFIX bits, an IPv4 address as it is."""
+    """Return what an address is counted as: an IPv6 network of IPV6_PREFIX bits, an IPv4 address as it is."""
     plain = normalize_address(address)
     try:
         parsed = ip_address(plain)

@@ -20,7 +20,7 @@ class TokenBucket:
         return True
 
     def put(self, count: float) -> None:
-        """Give tokens back, or grant them."""
+        """Add tokens."""
         self._tokens = min(self._burst, self._tokens + count)
 
     def _refill(self, now: float) -> None:

@@ -18,7 +18,7 @@ class Unsent:
         self._size, self._since = 0, 0.0
 
     def since(self, now: float, waiting: int, sock: Any) -> float | None:
-        """Say since when nothing was taken of the bytes `waiting` here for the kernel; None while none wait."""
+        """Return since when nothing was taken of the bytes `waiting` here for the kernel; None while none wait."""
         size = waiting and waiting + _in_kernel(sock)
         if size != self._size:
             self._size, self._since = size, now

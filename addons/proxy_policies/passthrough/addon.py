@@ -1,4 +1,4 @@
-"""Says in the log, and on the flow, what went through an untouched tunnel."""
+"""Logs, and notes on the flow, what went through an untouched tunnel."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ class Passthrough:
     name = "passthrough"
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
-        """Say that a tunnel has opened."""
+        """Log that a tunnel has opened."""
         if tunnel := tunnel_of(flow):
             trace.note(flow, self.name, "untouched", tunnel.why)
             logger.info(tunnel.opening())

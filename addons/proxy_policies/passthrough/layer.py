@@ -4,7 +4,7 @@ A `TCPLayer` that keeps a flow keeps every byte of it in memory, and one that ke
 none is not to be seen. This one shows a flow and stores nothing in it.
 
 Whoever carries the bytes past this layer (the fast lane does) finds `untouched`
-on it, and tells it by `relayed` what went by.
+on it, and reports the bytes by `relayed`.
 """
 
 import asyncio

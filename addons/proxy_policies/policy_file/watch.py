@@ -38,7 +38,7 @@ def read_state(path: Path) -> FileState:
 
 
 class Watch:
-    """Tells a change once it has settled: when two looks in a row see the same."""
+    """Reports a change once it is stable: when two polls in a row see the same."""
 
     def __init__(self, state: FileState) -> None:
         self.state = state

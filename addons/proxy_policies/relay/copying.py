@@ -33,7 +33,7 @@ class Copy:
         return self.held
 
     def drain(self) -> int:
-        """Return the sink what it takes of the bytes held, and return how many those were."""
+        """Send what the sink takes of the bytes held; return how many that were."""
         moved = 0
         try:
             moved = self._sink.send(self._rest)

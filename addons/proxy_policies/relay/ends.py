@@ -39,8 +39,8 @@ def reset_on_close(sock: Any, is_on: bool = True) -> None:
 class Broken:
     """Why a connection takes no more bytes, as the direction that sends to it has found.
 
-    The kernel tells of a reset once (socket(7), SO_ERROR): whoever sends learns of it, and whoever reads the same
-    socket then finds an end of file that is none.
+    The kernel reports a reset once (socket(7), SO_ERROR): a send gets the error, and a read of the same socket then
+    finds an end of file that is none.
     """
 
     error: OSError | None = None
@@ -62,7 +62,7 @@ class StreamEnd:
 
     @property
     def encrypted(self) -> bool:
-        """Whether the socket's bytes are not the stream's: TLS in the event loop."""
+        """Return whether the socket's bytes are not the stream's: TLS in the event loop."""
         return self.writer.get_extra_info("ssl_object") is not None
 
     def dup_socket(self) -> socket.socket:
@@ -111,7 +111,7 @@ def _read_nowait(reader: asyncio.StreamReader) -> bytes:
         data: bytes = done.value
         return data
     except OSError:
-        return b""  # the connection broke: whoever reads its socket next is told
+        return b""  # the connection broke: the next read of its socket gets the error
     finally:
         attempt.close()
     return b""

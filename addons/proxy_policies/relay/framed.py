@@ -33,7 +33,7 @@ from proxy_policies.relay.frames import (
 )
 from proxy_policies.relay.transport_layer import TransportLayer
 
-MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what a stranger can make us hold
+MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what an unauthenticated peer can make us hold
 MAX_INBOX = 64  # frames that may wait to be received
 CHECKS_PER_INTERVAL = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
 REASON = 512  # bytes in which a peer may say why it breaks a stream off
@@ -55,7 +55,7 @@ class Framed(TransportLayer):
         self._protocol: Any = None
         self._ended_in = self._ended_out = self._said_bye = False
         self._closing = self._lost = False
-        self._heard = self._spoke = False
+        self._received = self._sent = False
         self._keepalive: Keepalive | None = None
         self._next_beat: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -65,7 +65,7 @@ class Framed(TransportLayer):
     def send(self, *frames: bytes) -> None:
         """Write whole frames."""
         if not self._is_over():
-            self._spoke = True
+            self._sent = True
             self.lower.write(b"".join(frames))
 
     async def receive(self) -> Frame:
@@ -89,10 +89,10 @@ class Framed(TransportLayer):
     def _check_keepalive(self) -> None:
         if self._keepalive is None or self._lost:
             return
-        heard = self._heard or not self.lower.is_reading()
-        spoke = self._spoke or self.lower.get_write_buffer_size() > 0
-        self._heard = self._spoke = False
-        match self._keepalive.beat(self._loop.time(), heard=heard, spoke=spoke):
+        received = self._received or not self.lower.is_reading()
+        sent = self._sent or self.lower.get_write_buffer_size() > 0
+        self._received = self._sent = False
+        match self._keepalive.beat(self._loop.time(), received=received, sent=sent):
             case KeepaliveAction.LOST:
                 self.reason = self.reason or f"silent for {self._keepalive.timeout:g} s"
                 self.lower.abort()
@@ -116,7 +116,7 @@ class Framed(TransportLayer):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Act on what came."""
-        self._heard = True
+        self._received = True
         try:
             for kind, payload in self._parser.feed(read_buffer.view()[:nbytes]):
                 self._take(kind, payload)
@@ -124,7 +124,7 @@ class Framed(TransportLayer):
             self.reset(str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the protocol, or whoever waits for mail."""
+        """Notify the protocol, or the one who waits for a message."""
         self._lost = True
         for timer in (self._next_beat, self._deadline):
             if timer is not None:
@@ -185,7 +185,7 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def _maybe_close(self) -> None:
-        """Say good-bye when both directions have ended."""
+        """Send BYE when both directions have ended."""
         if self._ended_in and self._ended_out and not self._said_bye:
             self.send(frame(Kind.CLOSE_ACK))
             self._said_bye = True
@@ -216,7 +216,7 @@ class Framed(TransportLayer):
         """Write bytes of the stream."""
         if self._ended_out or self.is_closing() or not data:
             return
-        self._spoke = True
+        self._sent = True
         view = memoryview(data)
         for start in range(0, len(view), LONGEST):
             piece = view[start : start + LONGEST]
@@ -225,7 +225,7 @@ class Framed(TransportLayer):
     def write_from_buffer(self, nbytes: int) -> None:
         """Write the first `nbytes` of the thread's read buffer, uncopied."""
         if not self._ended_out and not self.is_closing():
-            self._spoke = True
+            self._sent = True
             self.lower.write(read_buffer.with_header(head(Kind.DATA, nbytes), nbytes))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
@@ -258,7 +258,7 @@ class Framed(TransportLayer):
             self._deadline = self._loop.call_later(LINGER, self.lower.abort)
 
     def reset(self, reason: str) -> None:
-        """Break the stream off and tell the peer why."""
+        """Break the stream off, with the reason for the peer."""
         if self._is_over():
             return
         self.reason = self.reason or reason
@@ -273,14 +273,14 @@ class Framed(TransportLayer):
         self._deadline = self._loop.call_later(FLUSH, self.lower.abort)
 
     def is_closing(self) -> bool:
-        """Whether it is closed or about to be."""
+        """Return whether it is closed or about to be."""
         return self._closing or self._is_over()
 
     def _is_over(self) -> bool:
         return self._lost or self.lower is None or bool(self.lower.is_closing())
 
     def is_reading(self) -> bool:
-        """Whether bytes are being received."""
+        """Return whether bytes are being received."""
         return not self._lost and bool(self.lower.is_reading())
 
     def pause_reading(self) -> None:
@@ -291,11 +291,11 @@ class Framed(TransportLayer):
     def resume_reading(self) -> None:
         """Receive again."""
         if not self.is_closing():
-            self._heard = True
+            self._received = True
             self.lower.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Tell the addresses only: the socket and the TLS object below carry frames, not the stream."""
+        """Return the addresses only: the socket and the TLS object below carry frames, not the stream."""
         return self.lower.get_extra_info(name, default) if name in ("peername", "sockname") else default
 
 

@@ -6,7 +6,7 @@
     EOF   the stream ends in this direction (a half-close; TLS in the event loop has none)
     RST   the stream is broken off; the payload says why
     PING  nothing to say, and still here
-    BYE   EOF was said and heard: whoever hears BYE may close, for nothing of either stream is under way any more
+    BYE   EOF was sent and received: the receiver of BYE may close, for nothing of either stream is under way any more
 
 Types above BYE belong to whoever uses the frames; their payload is bounded and given out whole. A connection that
 ends without EOF was cut. Pure: no sockets, no clock.
@@ -63,7 +63,7 @@ class Parser:
 
     @property
     def between_frames(self) -> bool:
-        """Whether nothing of a next frame has come yet."""
+        """Return whether nothing of a next frame has come yet."""
         return self._kind is None and not self._part
 
     def feed(self, data: Bytes) -> Iterator[Frame]:
@@ -128,20 +128,20 @@ class Keepalive:
 
     interval: float
     timeout: float
-    heard: float
-    spoke: float
+    received: float
+    sent: float
 
-    def beat(self, now: float, *, heard: bool, spoke: bool) -> KeepaliveAction:
-        """Decide, told whether bytes came and went since the last beat.
+    def beat(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
+        """Decide, by whether bytes came and went since the last beat.
 
-        Say that you heard while you do not read: that silence is your own. Say that you spoke while bytes of yours
-        wait to be sent: a ping behind them would tell the peer nothing sooner.
+        `received` is to be true while the caller does not read: that silence is its own. `sent` is to be true while
+        bytes of its own wait to be sent: a ping behind them would reach the peer no sooner.
         """
-        self.heard = now if heard else self.heard
-        self.spoke = now if spoke else self.spoke
-        if now - self.heard >= self.timeout:
+        self.received = now if received else self.received
+        self.sent = now if sent else self.sent
+        if now - self.received >= self.timeout:
             return KeepaliveAction.LOST
-        if now - self.spoke >= self.interval:
-            self.spoke = now
+        if now - self.sent >= self.interval:
+            self.sent = now
             return KeepaliveAction.PING
         return KeepaliveAction.REST

@@ -144,8 +144,8 @@ async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, soc
 async def relay_one_way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on as a half-close.
 
-    `tally` is told of every bite delivered. Raises `WriteError` when the sink takes no more, another OSError when the
-    source fails.
+    `tally` is called with the size of every chunk delivered. Raises `WriteError` when the sink takes
+    no more, another OSError when the source fails.
     """
     try:
         await sockets.copy_until_eof(source, sink, tally)

@@ -55,7 +55,7 @@ def ciphertext() -> memoryview:
 
 
 def mark_copied(data: memoryview) -> None:
-    """Learn that nobody keeps `data`, which may be the buffer's."""
+    """Note that no view of `data`, which may be the buffer's, is kept."""
     _scratch.is_copied = data.obj is _scratch.whole.obj
 
 

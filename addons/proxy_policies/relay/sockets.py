@@ -20,7 +20,7 @@ from proxy_policies.relay.splice import Splice, Unsupported
 CHUNKS_PER_TURN = 4  # bites in a turn: 4 MiB through a full pipe, a millisecond or two
 
 OnBytes = Callable[[int], None]
-"""Told the size of every bite delivered."""
+"""Called with the size of every chunk delivered."""
 
 
 class Transfer(Protocol):

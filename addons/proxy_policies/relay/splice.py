@@ -129,7 +129,7 @@ class Splice:
         return self.held
 
     def drain(self) -> int:
-        """Return the sink what it takes of the bytes held, and return how many those were."""
+        """Send what the sink takes of the bytes held; return how many that were."""
         try:
             moved = os.splice(self._pipe.read_fd, self._sink, self.held, flags=self._flags)
         except OSError as error:

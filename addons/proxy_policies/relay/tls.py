@@ -16,7 +16,7 @@ from proxy_policies.relay import read_buffer
 from proxy_policies.relay.frames import Bytes
 from proxy_policies.relay.transport_layer import TransportLayer
 
-HANDSHAKE_BUFFER = 1 << 14  # bytes read at once during the handshake: bounds what a stranger can make us hold
+HANDSHAKE_BUFFER = 1 << 14  # bytes read at once in the handshake: bounds what an unauthenticated peer can make us hold
 
 
 class Tls(TransportLayer):
@@ -71,7 +71,7 @@ class Tls(TransportLayer):
             self._handshake_step()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the protocol, or whoever waits for the handshake."""
+        """Notify the protocol, or the one who waits for the handshake."""
         error = self._error or exc
         if not self._handshaken.done():
             self._handshaken.set_exception(error or ConnectionResetError("the connection ended in the TLS handshake"))
@@ -135,7 +135,7 @@ class Tls(TransportLayer):
         self.lower.write(self._outgoing.read())
 
     def _fail(self, error: OSError) -> None:
-        """Tell the peer by an alert, and end."""
+        """Send an alert, and close."""
         self._error = error
         self._flush()
         self.lower.close()
@@ -156,7 +156,7 @@ class Tls(TransportLayer):
         self._flush()
 
     def close(self) -> None:
-        """Say good-bye, send what is waiting, and close."""
+        """Send close_notify and what is waiting, and close."""
         if self.is_closing():
             return
         with contextlib.suppress(ssl.SSLError):  # WANT_READ: we wait for no answer
@@ -165,12 +165,12 @@ class Tls(TransportLayer):
         self.lower.close()
 
     def is_closing(self) -> bool:
-        """Whether it is closed or about to be."""
+        """Return whether it is closed or about to be."""
         closing: bool = self.lower.is_closing()
         return closing
 
     def is_reading(self) -> bool:
-        """Whether bytes are being received."""
+        """Return whether bytes are being received."""
         return not self._paused and not self.is_closing()
 
     def pause_reading(self) -> None:
@@ -188,7 +188,7 @@ class Tls(TransportLayer):
             self._loop.call_soon(self._deliver)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Tell of TLS itself and of the transport below."""
+        """Return information about TLS or about the transport below."""
         return self._tls if name == "ssl_object" else self.lower.get_extra_info(name, default)
 
 

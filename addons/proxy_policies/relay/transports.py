@@ -20,7 +20,7 @@ from proxy_policies.relay.frames import Bytes
 from proxy_policies.relay.link import ByteCounts
 
 Pace = Callable[[int], float]
-"""Told the size of what just came, says for how many seconds to read no more."""
+"""Called with the size of what just came, returns for how many seconds to read no more."""
 
 Tap = Callable[[bool, Bytes], None]
 """Shown what came, and whether it came from the first end; keeps a copy if anything."""

@@ -153,7 +153,7 @@ class _TunnelAddon(ABC):
         """Return the address that plain bytes would go over."""
 
     def warn_if_plaintext(self) -> None:
-        """Say it where anybody on the way can read along, or join in."""
+        """Warn where the connection is neither encrypted nor authenticated."""
         address = self.plaintext_address()
         if self.credentials.mode is identity.Mode.NONE and address and not services.is_loopback(address[0]):
             shown = services.show_address(address)
@@ -161,7 +161,7 @@ class _TunnelAddon(ABC):
 
     @abstractmethod
     def doubts(self) -> Iterator[str]:
-        """Say at start what was hardly meant."""
+        """Warn at start of options that were hardly meant."""
 
     @abstractmethod
     async def apply(self) -> None:
@@ -263,7 +263,7 @@ class Home(_TunnelAddon):
         self._home.renew(credentials)
 
     def doubts(self) -> Iterator[str]:
-        """Say that clients cannot come, or that far too many can."""
+        """Warn that no clients can connect, or that too many can."""
         if self.home_clients and not self.is_on():
             yield "home_clients is set and home_listen is not: nothing listens"
         if self.is_on() and (listening := _open_proxies()):
@@ -387,7 +387,7 @@ class Work(_TunnelAddon):
         self._work.renew(credentials)
 
     def doubts(self) -> Iterator[str]:
-        """Say that nothing is offered."""
+        """Warn that no service is offered."""
         if self.work_services and not self.is_on():
             yield "work_services is set and work_home is not: nothing is offered"
 

@@ -129,7 +129,7 @@ class ConnectedWork:
                 answer.set_exception(Refusal(refused.reason, refused.text))
 
     def leave(self, reason: Refuse | None = None) -> None:
-        """Let go of work. Its live sessions go on; clients that still wait are told."""
+        """Let go of work. Its live sessions go on; clients that still wait are refused."""
         if reason is not None:
             self.command.send(encode(reason))
         self.command.close()

@@ -1,7 +1,7 @@
 """How a command connection is opened: who is who, and who knows the secret. Pure; the nonces are arguments.
 
-Work proves first, so that home gives a stranger nothing to guess at. Both proofs cover the digest of the certificate
-that home showed on this very connection: somebody who sits between shows another one, and neither proof fits.
+Work proves first, so that home gives an unauthenticated peer nothing to guess at. Both proofs cover the digest of the
+certificate that home showed on this very connection: a man in the middle shows another one, and neither proof fits.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Terms:
         return hmac.new(self.key, said.encode(), hashlib.sha256).hexdigest()
 
     def peer(self, name: str, said: Hello | Challenge) -> Peer:
-        """Describe the peer, told what it said."""
+        """Describe the peer by what it said."""
         patience = MISSES * max(self.heartbeat, said.heartbeat)
         capabilities = frozenset(CAPABILITIES).intersection(said.capabilities)
         instance = said.instance if isinstance(said, Hello) else ""

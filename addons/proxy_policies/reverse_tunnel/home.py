@@ -139,7 +139,7 @@ class Home:
             for work in self.works:
                 work.tend()
 
-    # Strangers at the port that works dial
+    # Unauthenticated peers at the command listener
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
         number, evicted = self._gate.enter(address[0], self.works.awaited)
@@ -150,7 +150,7 @@ class Home:
             self._strangers[number] = task
 
     async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
-        """Find out who it is, within the time that a stranger has; keep a command connection until it ends."""
+        """Authenticate a peer in time; serve a command connection until it ends."""
         work: ConnectedWork | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
@@ -159,7 +159,7 @@ class Home:
         except Refusal as refusal:
             kind = refusal.reason, network_of(address[0])
             self._warn(kind, f"home: refused {address[0]}: {refusal}")
-        except Exception as error:  # whatever a stranger brings about
+        except Exception as error:  # whatever an unauthenticated peer causes
             why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
             self._warn("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
@@ -174,7 +174,7 @@ class Home:
             logger.warning(said)
 
     async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
-        """Hear the first frame; a data connection is taken in here. Raises OSError, ProtocolError, Refusal."""
+        """Read the first frame; a data connection is accepted here. Raises OSError, ProtocolError, Refusal."""
         certified = peer_name(framed.lower) if self._config.credentials.mode is Mode.CERTIFICATES else None
         try:
             match await receive(framed):

@@ -85,7 +85,7 @@ def look_at(tls: str) -> tuple[tuple[int, int, int], ...]:
 
 
 def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) -> str:
-    """Say that a certificate ends soon, and how to renew it; "" when it does not."""
+    """Return that a certificate ends soon, and how to renew it; "" when it does not."""
     if credentials.ends is None or credentials.ends - now > SOON:
         return ""
     hint = HINTS[kind].format(name=credentials.name)
@@ -93,7 +93,7 @@ def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) 
 
 
 def in_words(error: Exception, within: float) -> str:
-    """Say in plain words why the two sides did not come together within so many seconds, and what would help."""
+    """Return in plain words why the two sides did not come together within so many seconds, and what would help."""
     said = tcp_connect.reason(error, within)
     is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in FOREIGN
     return f"{said}; home's scripts/certs tunnel has to make both, home's and work's" if is_foreign else said

@@ -1,4 +1,4 @@
-"""How much anybody may have: strangers, clients, bytes; and how long to wait before trying again. Pure."""
+"""Bounds on unauthenticated peers, clients and bytes, and how long to wait between retries. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_UNAUTHENTICATED = (
     128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS
 )
 PER_NETWORK = 16  # of them from one address; of IPv6 from one /64, which is what a single host gets (RFC 6177)
-HANDSHAKE_TIMEOUT = 5.0  # seconds a stranger has for all of TLS and handshake
+HANDSHAKE_TIMEOUT = 5.0  # seconds a peer has for all of TLS and handshake
 
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
 RESTART = 60.0  # seconds that a home which was there may take to start again
@@ -138,7 +138,7 @@ class Guesses:
 
 
 class HandshakeLimiter:
-    """Lets strangers in. Over a bound the oldest has to go, never the newcomer: who belongs here has soon proved it."""
+    """Admits unauthenticated peers. Over a bound the oldest is closed, never the newest: a work proves itself soon."""
 
     def __init__(self, total: int = MAX_UNAUTHENTICATED, per_network: int = PER_NETWORK) -> None:
         self._total, self._per_network = total, per_network
@@ -146,11 +146,11 @@ class HandshakeLimiter:
         self._next = 0
 
     def __len__(self) -> int:
-        """Return how many strangers are inside."""
+        """Return how many there are."""
         return len(self._inside)
 
     def enter(self, address: str, expected: int = 0) -> tuple[int, int | None]:
-        """Return the newcomer's number and that of the stranger who has to go for it, if any.
+        """Return the new peer's number and that of the peer to close for it, if any.
 
         `expected` connections are being waited for, from whatever address: they come on top.
         """

@@ -129,7 +129,7 @@ Why = Annotated[Reason, _read_reason]
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Work opens a command connection. `heartbeat` in seconds; `instance` tells one process of a name from another."""
+    """Work opens a command connection. `heartbeat` in seconds; `instance` differs between processes of one name."""
 
     name: Name
     nonce: Nonce

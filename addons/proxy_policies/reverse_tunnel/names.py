@@ -10,5 +10,5 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2
 
 
 def is_name(text: str) -> bool:
-    """Whether the text can name a home, a work or a service: one label of a host name, in lower case."""
+    """Return whether the text can name a home, a work or a service: one label of a host name, in lower case."""
     return _LABEL.fullmatch(text) is not None

@@ -80,7 +80,7 @@ class RateLimitedTransport(TransportLayer):
             asyncio.get_running_loop().call_later(rest, self.resume_writing)
 
     def can_write_eof(self) -> bool:
-        """Whether the connection below can."""
+        """Return whether the connection below can."""
         return bool(self.lower.can_write_eof())
 
     def write_eof(self) -> None:
@@ -92,11 +92,11 @@ class RateLimitedTransport(TransportLayer):
         self.lower.close()
 
     def is_closing(self) -> bool:
-        """Whether it is closed or about to be."""
+        """Return whether it is closed or about to be."""
         return bool(self.lower.is_closing())
 
     def is_reading(self) -> bool:
-        """Whether bytes are being received."""
+        """Return whether bytes are being received."""
         return bool(self.lower.is_reading())
 
     def pause_reading(self) -> None:
@@ -110,5 +110,5 @@ class RateLimitedTransport(TransportLayer):
         self._read_on()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the connection below tells."""
+        """Return information about the connection below."""
         return self.lower.get_extra_info(name, default)

@@ -163,11 +163,11 @@ class Allowance:
     rules: Sequence[tuple[str, str]] = ()
 
     def permits(self, work: str, service: str) -> bool:
-        """Whether this work may offer this service."""
+        """Return whether this work may offer this service."""
         return not self.rules or any(fnmatchcase(work, w) and fnmatchcase(service, s) for w, s in self.rules)
 
     def knows(self, work: str) -> bool:
-        """Whether this work may offer anything at all."""
+        """Return whether this work may offer anything at all."""
         return not self.rules or any(fnmatchcase(work, pattern) for pattern, _ in self.rules)
 
 
@@ -195,7 +195,7 @@ def parse_internal(host: str) -> tuple[str, str] | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine."""
+    """Return whether a host can only be this machine."""
     if host == "localhost":
         return True
     try:

@@ -48,23 +48,23 @@ class Session:
 
 
 class SessionObserver(Protocol):
-    """Somebody who wants to know of sessions."""
+    """What is notified of sessions."""
 
     async def opened(self, session: Session) -> None:
-        """Learn that a client has come."""
+        """Handle a client that has connected."""
 
     async def linked(self, session: Session) -> None:
-        """Learn that its service answered."""
+        """Handle the answer of its service."""
 
     async def closed(self, session: Session) -> None:
-        """Learn that it is over; `session.counts.error` says why, if it was cut off or refused."""
+        """Handle its end; `session.counts.error` says why, if it was cut off or refused."""
 
 
 class NullObserver:
-    """Watches nothing."""
+    """Ignores sessions."""
 
     async def opened(self, session: Session) -> None:
-        """Look away."""
+        """Do nothing."""
 
     linked = closed = opened
 

@@ -1,6 +1,6 @@
 """Work: dials home, and links what home asks for to its services. Links 1, 3, 4 and 5 of the six; no mitmproxy in here.
 
-Work opens no port, and connects to nothing but home and the services that it was told to offer.
+Work opens no port, and connects to nothing but home and the services that it offers.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class Work:
         service = WorkProtocol(self._config.services, 0).service(call.service)
         try:
             transport = await connections.dial_bare(service.address)
-        except Exception as error:  # home is told whatever it is
+        except Exception as error:  # whatever it is, home gets a refusal
             raise _refusal(error, show_address(service.address)) from None
         if service.proxy:
             transport.write(header.write(call.client, call.server))
@@ -242,7 +242,7 @@ class Work:
 
 
 def _refusal(error: Exception, whose: str = "work") -> Refusal:
-    """Say in home's words why a service, or work itself, is not to be had."""
+    """Return a refusal, as home understands it, for a service or for work itself."""
     if isinstance(error, TimeoutError):
         return Refusal(Reason.TIMEOUT, f"{whose} does not answer")
     return Refusal(Reason.REFUSED, f"{whose}: {tcp_connect.reason(error, None)}")

@@ -1,1 +1,1 @@
-"""What the proxy does when it is told to stop, or to read its files again."""
+"""What the proxy does on SIGTERM and SIGHUP."""

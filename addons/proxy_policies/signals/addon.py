@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.05  # seconds between two looks at who is still at work
 FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trusted_ca", "home_tls", "work_tls"})
-"""Options that name files with certificates and keys, which those who read them read again when told of a change."""
+"""Options that name files with certificates and keys, which are read again when they are reported as changed."""
 
 
 class Signals:
-    """Hears signals from `running` on; before, they end the process at once."""
+    """Handles signals from `running` on; before, they end the process at once."""
 
     name = "signals"
     grace_period = Setting(
@@ -36,12 +36,12 @@ class Signals:
         self._is_stopping = False
 
     def running(self) -> None:
-        """Hear them."""
+        """Add the handlers."""
         self._add_handler("SIGTERM", self.stop)
         self._add_handler("SIGHUP", self.hang_up)
 
     def done(self) -> None:
-        """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is not heard until we are back."""
+        """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is ignored until we are back."""
         self._add_handler("SIGTERM", ctx.master.shutdown)
         self._add_handler("SIGHUP", lambda: None)
 
@@ -54,7 +54,7 @@ class Signals:
     # SIGTERM
 
     def stop(self) -> None:
-        """End when all that is under way is finished, or the grace period is over; told again, end at once."""
+        """End when all that is under way is finished, or the grace period is over; called again, end at once."""
         if self._is_stopping:
             ctx.master.shutdown()
             return
@@ -67,7 +67,7 @@ class Signals:
         ctx.options.update(server=False)
         if is_busy():
             logger.info(f"stopping: answers in flight have {self.grace_period:g} s to finish")
-        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - nobody tells when an answer has left
+        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for an answer that has left
             await asyncio.sleep(LOOK_EVERY)
         ctx.master.shutdown()
 

@@ -3,7 +3,7 @@
 import os
 
 ENV_VAR = "PROXY_POLICIES_WORKER"
-"""The environment variable that tells a worker its number, from 1."""
+"""The environment variable with a worker's number, from 1."""
 
 SINGLE_PROCESS = 0
 """The number where there is but one process."""

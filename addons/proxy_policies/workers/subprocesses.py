@@ -57,7 +57,7 @@ class OrphanGuard:
         os.close(ours[0])
 
     def watch(self, pids: Iterable[int]) -> None:
-        """Say who is alive now."""
+        """Return who is alive now."""
         with contextlib.suppress(OSError):
             self._pipe.write(" ".join(map(str, pids)).encode() + b"\n")
 
@@ -79,7 +79,7 @@ class ChildProcesses:
 
     @cached_property
     def _guard(self) -> OrphanGuard:
-        """Made with the first process, when signals are heard already."""
+        """Made with the first process, when signals are handled already."""
         return OrphanGuard()
 
     async def keep(self, command: Command) -> int:
@@ -120,7 +120,7 @@ class ChildProcesses:
             self.pass_on(signal.SIGHUP)
 
     def stop(self) -> None:
-        """Begin to end; told again, have each end at once."""
+        """Begin to end; called again, end each at once."""
         if self.stopping.is_set():
             self.pass_on(signal.SIGTERM)
         self.stopping.set()

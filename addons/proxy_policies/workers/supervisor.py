@@ -19,7 +19,7 @@ from proxy_policies.workers import identity, subprocesses
 from proxy_policies.workers.subprocesses import Command
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
-"""The environment variable that names the descriptor on which a worker tells that it serves, and its grace period."""
+"""The environment variable that names the descriptor on which a worker reports that it serves, and its grace period."""
 LATE = 3.0  # seconds after its grace period in which a worker has to be gone
 
 
@@ -48,7 +48,7 @@ class Supervisor:
         self._grace = 0.0
 
     async def run(self) -> int:
-        """Run until told to stop; gives the exit code: of the first worker, if that never worked."""
+        """Run until stopped; return the exit code: of the first worker, if that never worked."""
         self._listen()
         first = asyncio.ensure_future(self._keep(1))
         stop, works = (asyncio.ensure_future(event.wait()) for event in (self._children.stopping, self._one_works))
@@ -63,7 +63,7 @@ class Supervisor:
         return refused
 
     def _listen(self) -> None:
-        """Hear what the workers tell, and signals."""
+        """Read what workers report, and handle signals."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._heard, self._read_ready)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,7 +106,7 @@ class _Shared:
 
 
 def work() -> None:
-    """Be one worker: mitmdump, with a port that others may share."""
+    """Run one worker: mitmdump, with a port that others may share."""
     from mitmproxy import ctx
     from mitmproxy.addons.errorcheck import ErrorCheck
     from mitmproxy.master import Master
