@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from typing import Any
 
 from mitmproxy.addons import clientplayback
 from mitmproxy.connection import Connection
@@ -15,6 +17,7 @@ from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.server import ConnectionHandler
 
+from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import resets, turns
 from proxy_policies.patches.flushing import Timer
 from proxy_policies.patches.generators import in_place_of
@@ -37,10 +40,28 @@ async def started() -> bool:
     return was_starting
 
 
+_throttles = {
+    prefix: Throttle(every=1.0)
+    for prefix in ("Client TLS handshake failed", "closing connection, for ", "Received WebSocket p")
+}
+"""By the beginnings of lines that clients can cause as often as they like: one a second, with a count of the others."""
+
+
+def _admitted(line: str) -> str | None:
+    """Return a line as it is to be logged; None when many like it have been of late."""
+    throttle = next((throttle for prefix, throttle in _throttles.items() if line.startswith(prefix)), None)
+    return line if throttle is None else throttle.admit(line, time.monotonic())
+
+
 class Handler(ConnectionHandler):
     """Serves a client."""
 
     _was_held = False
+
+    def log(self, message: str, *how: Any, **why: Any) -> None:
+        """Log a line about the client, if there were not too many like it."""
+        if line := _admitted(message):
+            super().log(line, *how, **why)
 
     async def handle_client(self) -> None:
         """Serve a client once start-up is over; meanwhile it waits, unread."""

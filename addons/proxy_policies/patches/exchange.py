@@ -15,6 +15,7 @@ from proxy_policies.patches import (
     streamed_later,
     upstream_connect,
     websocket_responder,
+    websocket_turns,
 )
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
@@ -33,6 +34,7 @@ class HttpExchange(
     asked_host.Noting,
     redialling.Redialling,
     websocket_responder.PlayedWebSockets,
+    websocket_turns.TakingTurns,
     layers.HttpStream,
 ):
     """A request and its response. The first is outermost."""
@@ -61,5 +63,6 @@ PATCH = Patch(
         asked_host.SECTION,
         redialling.SECTION,
         websocket_responder.SECTION,
+        websocket_turns.SECTION,
     ),
 )

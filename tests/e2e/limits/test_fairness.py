@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pipelining import Bystander, pipeline
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
 
@@ -72,3 +75,63 @@ def test_no_more_is_read_than_can_be_worked_off(proxy: Mitmdump) -> None:
                 sent += sock.send(get("/cached/1") * 1000)
         assert sent < 64 << 20
         assert proxy.resident() - before < 32 << 20
+
+
+class Listener:
+    """Agrees to be spoken to by WebSocket, and never answers."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self.heard = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            sock, _ = self._listening.accept()
+            with sock:
+                head = sock.recv(65536)
+                key = head.lower().split(b"sec-websocket-key: ")[1].split(b"\r\n")[0]
+                assert key == KEY.lower()
+                sock.sendall(SWITCHED)
+                while data := sock.recv(65536):
+                    self.heard += len(data)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+KEY, ACCEPT = b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, section 1.3
+UPGRADE = (
+    b"GET http://127.0.0.1:%d/chat HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + KEY + b"\r\n\r\n"
+)
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\n"
+)
+TINY = {"message": b"\x82\x81\0\0\0\0x", "ping": b"\x89\x80\0\0\0\0"}
+FRAMES = 12_000
+
+
+@pytest.mark.parametrize(("kind", "lane"), [("message", "on"), ("ping", "on"), ("ping", "off")])
+def test_tiny_websocket_frames_leave_others_their_turn(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], lane: str, kind: str
+) -> None:
+    server, listener = origin(), Listener()
+    server.route("/cached", Answer(headers=[FRESH]))
+    proxy = mitmdump("--set", f"fast_lane={lane}", "--set", "flow_detail=0")
+    cached = f"GET {server.url}/cached HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+    with Bystander(proxy.port, cached) as beside:
+        wait_until(lambda: beside.asked > 1)
+        beside.longest, before, begun = 0.0, beside.asked, time.monotonic()
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
+            sock.sendall(UPGRADE % (listener.port, listener.port))
+            assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
+            sock.sendall(TINY[kind] * FRAMES)
+            wait_until(lambda: listener.heard >= FRAMES * len(TINY[kind]), 40)
+        took = time.monotonic() - begun
+    listener.close()
+    print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked - before})")
+    assert beside.longest < max(0.5, took / 4)
+    assert proxy.log().count("\n") < 300
