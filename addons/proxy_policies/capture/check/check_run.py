@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture import locations
 from proxy_policies.capture.check.correlate import CarryRule, Correlator, Link, find_links
-from proxy_policies.capture.check.diff import compare
-from proxy_policies.capture.check.noise import NoiseRule, learn
+from proxy_policies.capture.check.learning import Learned, learn_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
 from proxy_policies.capture.check.reply_file import ReplyFile
 from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, chronological, skip_reason
@@ -111,14 +110,18 @@ class CheckRun:
             after = replace(after, secrets=tuple((one, now[old]) for old, one in before.secrets if old in now))
             yield evaluate(number, request, before.response or Response(0), before.seconds, after, rules)
 
-    def noise_between(self, first: Mapping[int, SendResult], second: Mapping[int, SendResult]) -> list[NoiseRule]:
+    def noise_between(
+        self, first: Mapping[int, SendResult], second: Mapping[int, SendResult], exact: bool = False
+    ) -> list[Learned]:
         """Return rules for what differs between two runs of one build."""
-        rules: set[NoiseRule] = set()
-        for number in self.order:
-            one, other = first[number].response, second[number].response
-            if one is not None and other is not None:
-                rules.update(learn(self.entries[number].request, compare(one, other)))
-        return sorted(rules)
+
+        def exchanges() -> Iterator[tuple[Request, Response, Response]]:
+            for number in self.order:
+                one, other = first[number].response, second[number].response
+                if one is not None and other is not None:
+                    yield self.entries[number].request, one, other
+
+        return learn_rules(exchanges, exact)
 
 
 def noise_file(capture: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import Any
 
 from proxy_policies.capture import dynamic_values, json_path, parsed_body
 from proxy_policies.capture.check.secret_pairs import SecretPairs
+from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, Parsed
@@ -61,15 +62,20 @@ class Change:
         return bool(kind) and kind == dynamic_values.kind_of(str(self.new))
 
 
-def compare(old: Response, new: Response, secrets: SecretPairs | None = None) -> list[Change]:
-    """Return what differs, most telling first; empty when they say the same. `secrets`: of the whole run so far."""
+def compare(
+    old: Response, new: Response, secrets: SecretPairs | None = None, unordered: Sequence[Unordered] = ()
+) -> list[Change]:
+    """Return what differs, most telling first; empty when they say the same.
+
+    `secrets`: of the whole run so far. `unordered`: lists whose order means nothing.
+    """
     secrets = secrets or SecretPairs()
     return [
         *_status(old, new),
         *_cache(old.headers, new.headers),
         *_fields(old.headers, new.headers, secrets),
         *_cookies(old, new, secrets),
-        *_bodies(old, new, secrets),
+        *_bodies(old, new, secrets, unordered),
     ]
 
 
@@ -136,14 +142,14 @@ def _mask_secrets(text: str) -> str:
     return PLACEHOLDER.sub("<secret>", text) if "secret_" in text else text
 
 
-def _bodies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
+def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Sequence[Unordered]) -> Iterator[Change]:
     if old.body.content == new.body.content and not old.body.dropped:
         return
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
         yield Change("body", _summary(before), _summary(after))
     elif before.kind is BodyKind.JSON:
-        yield from json_changes(before.value, after.value, (), secrets)
+        yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
     elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:

@@ -3,25 +3,28 @@
     GET /orders/*      header:x-node
     GET /orders/*      json:$.items[*].updated
     GET /              text:^Rendered in .* ms$
+    GET /tags          unordered:$.tags
 
 A rule is a method, a path in which `*` stands for any segment, and a location; it is for requests like these only.
-A JSON location covers all that is inside it. Lines that begin with `#` are comments.
+A JSON location covers all that is inside it; `[*]` is any index, `[3]` that one. Lines with `#` first are comments.
 """
 
 import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.unordered import PREFIX, Unordered, any_index, parse_unordered
 from proxy_policies.capture.model import Request
 
 HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
 _VALUE = string.ascii_letters + string.digits + "-_:.,+/"
 """What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
-_KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time")
+_KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time", "unordered:")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,14 +45,18 @@ class NoiseRule:
             return change.location.startswith("text:") and self._matches_lines(change)
         if not self.location.startswith("json:"):
             return self.location == change.location
-        location = _any_index(change.location)
-        wanted = _any_index(self.location)
-        return location == wanted or location.startswith((f"{wanted}.", f"{wanted}["))
+        return bool(_inside(self.location).match(change.location))
 
     def _matches_lines(self, change: Change) -> bool:
         pattern = self._pattern or re.compile(self.location[5:])
         lines = [*_lines(change.old), *_lines(change.new)]
         return all(pattern.search(line) for line in lines)
+
+
+@lru_cache(1024)
+def _inside(location: str) -> re.Pattern[str]:
+    """Return a pattern for a JSON location, in which `[*]` is any index, and for all that is inside it."""
+    return re.compile(r"\[\d+\]".join(re.escape(part) for part in location.split("[*]")) + r"(?:[.\[].*)?\Z", re.DOTALL)
 
 
 def parse_rules(text: str, source: str = "noise") -> list[NoiseRule]:
@@ -70,7 +77,17 @@ def _parse(parts: list[str], source: str) -> NoiseRule:
         pattern = re.compile(location[5:]) if location.startswith("text:") else None
     except re.error as error:
         raise ValueError(f"{source}: {location[5:]!r} is not a valid regular expression: {error}") from None
+    if location.startswith(PREFIX):
+        try:
+            parse_unordered(location)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
     return NoiseRule(parts[0], parts[1], location, pattern)
+
+
+def make_rule(method: str, path: str, location: str) -> NoiseRule:
+    """Return a rule that was learned."""
+    return _parse([method, path.replace(" ", "%20"), location], "learned")
 
 
 def request_pattern(request: Request) -> tuple[str, str]:
@@ -92,7 +109,7 @@ def learn(request: Request, changes: Iterable[Change]) -> list[NoiseRule]:
 
 def _locations(change: Change) -> list[str]:
     if change.location.startswith("json:"):
-        return [_any_index(change.location)]
+        return [any_index(change.location)]
     if not change.location.startswith("text:"):
         return [change.location]
     old, new = _lines(change.old), _lines(change.new)
@@ -132,10 +149,6 @@ def _escape(text: str) -> str:
     return re.escape(text).replace("\\ ", " ").replace("\\-", "-")
 
 
-def _any_index(location: str) -> str:
-    return re.sub(r"\[\d+\]", "[*]", location)
-
-
 class Noise:
     """Rules by the requests they are for."""
 
@@ -145,15 +158,23 @@ class Noise:
 
     def split(self, request: Request, changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
         """Return the changes that count, and those that are noise."""
-        path = urlsplit(request.url).path or "/"
-        rules = [
-            rule for rule, found in self._patterns if rule.method in (request.method, "*") and found.fullmatch(path)
-        ]
+        rules = self._rules_for(request)
         counted: list[Change] = []
         noisy: list[Change] = []
         for change in changes:
             (noisy if any(rule.matches(change) for rule in rules) else counted).append(change)
         return counted, noisy
+
+    def _rules_for(self, request: Request) -> list[NoiseRule]:
+        path = urlsplit(request.url).path or "/"
+        return [
+            rule for rule, found in self._patterns if rule.method in (request.method, "*") and found.fullmatch(path)
+        ]
+
+    def unordered(self, request: Request) -> list[Unordered]:
+        """Return the lists whose order means nothing in the answers to this request."""
+        rules = self._rules_for(request)
+        return [parse_unordered(rule.location) for rule in rules if rule.location.startswith(PREFIX)]
 
     def text(self) -> str:
         """Return the rules as the text of a rules file."""

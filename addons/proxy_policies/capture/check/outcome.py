@@ -65,7 +65,7 @@ def evaluate(
         return Outcome(number, request, old.status, 0, old_seconds, 0, error=sent.error, skipped=sent.skipped, old=old)
     rules.secrets.learn(sent.secrets)
     before = rules.secrets.count
-    changes = compare(old, new, rules.secrets)
+    changes = compare(old, new, rules.secrets, rules.noise.unordered(request))
     counted = [change for change in changes if rules.exact or not change.is_dynamic]
     counted, noisy = rules.noise.split(request, counted + slower(old_seconds, sent.seconds, rules.factor))
     ignored = [*noisy, *(change for change in changes if not rules.exact and change.is_dynamic)]

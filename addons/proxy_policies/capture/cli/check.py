@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
 from proxy_policies.capture.check.correlate import parse_carries
+from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import Noise, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
 from proxy_policies.capture.check.sender import SendOptions, SendResult
@@ -123,12 +124,16 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
     known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
     if not arguments.learn:
         return Noise(known)
-    learned = [rule for rule in run.noise_between(replies[0], replies[-1]) if rule not in known]
+    found = run.noise_between(replies[0], replies[-1], arguments.exact)
+    learned = [learned for learned in found if learned.rule not in known]
     if learned:
         old = path.read_text(encoding="utf-8") if path.exists() else Noise().text()
-        _write(path, (old + "".join(f"{rule}\n" for rule in learned)).encode())
-    say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise, kept in {path}")
-    return Noise([*known, *learned])
+        _write(path, (old + rules_text(learned)).encode())
+    kept = f", kept in {path}" if learned else ""
+    say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise{kept}")
+    for rule in learned:
+        say(f"  {rule}")
+    return Noise([*known, *(rule.rule for rule in learned)])
 
 
 def _rules(arguments: argparse.Namespace, noise: Noise) -> CompareOptions:

@@ -1,0 +1,123 @@
+"""Learning what differs by itself, from two runs of one build: no more than was seen to differ.
+
+A rule is for a path with `*` for ids, and for every index of a list, only where every answer and every item differed;
+a value that stayed the same in one of them is not covered by what differed in another.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from proxy_policies.capture import json_path, parsed_body
+from proxy_policies.capture.check.diff import Change, compare
+from proxy_policies.capture.check.noise import NoiseRule, learn, make_rule, request_pattern
+from proxy_policies.capture.check.unordered import Unordered, any_index, find_unordered
+from proxy_policies.capture.model import Request, Response
+
+Exchanges = Callable[[], Iterable[tuple[Request, Response, Response]]]
+"""Gives each request with its answers in both runs, as often as it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A rule, and in how many of the answers that it is for it was seen to differ."""
+
+    rule: NoiseRule
+    seen: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.rule}  (differed in {self.seen} of {self.total} answer{'' if self.total == 1 else 's'})"
+
+
+@dataclass(slots=True)
+class _Observed:
+    """What was seen of requests of one pattern: of each location the paths where it differed, and where it did not."""
+
+    answers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    differed: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    stayed: dict[str, bool] = field(default_factory=dict)
+
+
+def learn_rules(exchanges: Exchanges, exact: bool = False) -> list[Learned]:
+    """Return the rules for what differed. Values of a kind that differs each time need none, unless `exact`."""
+    observed: dict[tuple[str, str], _Observed] = defaultdict(_Observed)
+    for request, one, other in exchanges():
+        seen, path = observed[request_pattern(request)], urlsplit(request.url).path or "/"
+        seen.answers[path] += 1
+        for location in _locations(request, one, other, exact):
+            seen.differed[location][path] += 1
+    for request, one, other in exchanges():
+        seen = observed[request_pattern(request)]
+        differing = set(_locations(request, one, other, exact))
+        for location in seen.differed:
+            if location not in differing and _has(one, location):
+                seen.stayed[location] = True
+    return sorted(_rules(observed), key=lambda learned: learned.rule)
+
+
+def _rules(observed: dict[tuple[str, str], _Observed]) -> Iterator[Learned]:
+    for (method, pattern), seen in observed.items():
+        for location, paths in seen.differed.items():
+            if location not in seen.stayed:
+                yield Learned(make_rule(method, pattern, location), sum(paths.values()), sum(seen.answers.values()))
+                continue
+            for path, count in paths.items():
+                yield Learned(make_rule(method, path, location), count, seen.answers[path])
+
+
+def _locations(request: Request, one: Response, other: Response, exact: bool) -> list[str]:
+    """Return the locations that differ between two answers, as rules name them."""
+    orders = list(dict.fromkeys(_orders(one, other)))
+    changes = [change for change in compare(one, other, unordered=orders) if exact or not change.is_dynamic]
+    trees = [change for change in changes if change.location.startswith("json:")]
+    rest = learn(request, (change for change in changes if not change.location.startswith("json:")))
+    return [*map(str, orders), *_in_json(trees, one), *(rule.location for rule in rest)]
+
+
+def _orders(one: Response, other: Response) -> Iterator[Unordered]:
+    old, new = _document(one), _document(other)
+    if old is not None and new is not None:
+        yield from find_unordered(old, new)
+
+
+def _document(response: Response) -> Any:
+    parsed = parsed_body.parse(response.body, response.headers)
+    return parsed.value if parsed.kind is parsed_body.BodyKind.JSON else None
+
+
+def _in_json(changes: list[Change], one: Response) -> list[str]:
+    """Return `[*]` for the indices of a list whose items differ all, else each index by itself."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for change in changes:
+        groups[any_index(change.location)].add(change.location)
+    counts: dict[str, int] = defaultdict(int)
+    if any("[*]" in wide for wide in groups):
+        for steps, _ in json_path.leaves(_document(one)):
+            counts[any_index(f"json:{json_path.write(steps)}")] += 1
+    return [
+        location
+        for wide, narrow in groups.items()
+        for location in ([wide] if len(narrow) >= counts[wide] else sorted(narrow))
+    ]
+
+
+def _has(response: Response, location: str) -> bool:
+    """Return whether an answer has something at a location, so that it stayed the same there."""
+    kind, _, name = location.partition(":")
+    if kind == "header":
+        return any(field.lower() == name for field, _ in response.headers)
+    if kind == "cookie":
+        return any(f.lower() == "set-cookie" and v.partition("=")[0].strip() == name for f, v in response.headers)
+    if kind != "json":
+        return kind in ("status", "body")
+    document = _document(response)
+    paths = (f"json:{json_path.write(steps)}" for steps, _ in json_path.leaves(document))
+    return any(path == location or any_index(path) == location for path in paths)
+
+
+def rules_text(learned: Iterable[Learned]) -> str:
+    """Return rules as lines of a rules file, each below how often it was seen."""
+    return "".join(f"# differed in {found.seen} of {found.total}\n{found.rule}\n" for found in learned)
