@@ -17,8 +17,11 @@ def is_flow_file(path: Path) -> bool:
     return bool(colon) and length.isdigit()
 
 
-def open_any(path: Path) -> tuple[dict[str, Any], Iterator[Entry]]:
-    """Return the log object and the entries of a capture of any kind. Raises CaptureError and OSError."""
+def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, Any], Iterator[Entry]]:
+    """Return the log object and the entries of a capture of any kind. Raises CaptureError and OSError.
+
+    `problems` has what was wrong with its entries once all are read.
+    """
     if is_flow_file(path):
         from proxy_policies.capture.mitmproxy_flows import (
             read_flow_file,  # mitmproxy is slow to import: only when needed
@@ -26,7 +29,13 @@ def open_any(path: Path) -> tuple[dict[str, Any], Iterator[Entry]]:
 
         return new_log(), read_flow_file(path)
     capture: Capture = open_capture(path)
-    return _with_format(capture.log), iter(capture)
+    return _with_format(capture.log), _read(capture, problems)
+
+
+def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:
+    yield from capture
+    if problems is not None:
+        problems += [f"{capture.path.name}: {problem}" for problem in capture.problems]
 
 
 def _with_format(log: dict[str, Any]) -> dict[str, Any]:
@@ -40,3 +49,20 @@ def same_key(logs: list[dict[str, Any]]) -> str:
     if len(keys) > 1:
         raise CaptureError("the captures were redacted with different keys: the same secret has different placeholders")
     return next(iter(keys), "")
+
+
+def merged_log(logs: list[dict[str, Any]], log: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Return the log object of captures that become one, and for each what those of its pages are called that clash."""
+    pages: list[Any] = []
+    renamed: list[dict[str, str]] = []
+    for number, one in enumerate(logs, 1):
+        known = {str(page.get("id")): page for page in pages}
+        own = [page for page in one.get("pages") or () if isinstance(page, dict)]
+        ids = [str(page.get("id")) for page in own]
+        names = {name: f"{name}-{number}" for name, page in zip(ids, own, strict=True) if known.get(name, page) != page}
+        pages += [
+            page | {"id": names.get(name, name)} for name, page in zip(ids, own, strict=True) if page not in pages
+        ]
+        renamed.append(names)
+    first = {name: value for one in reversed(logs) for name, value in one.items() if name in ("browser", "comment")}
+    return {**log, **first, **({"pages": pages} if pages else {})}, renamed

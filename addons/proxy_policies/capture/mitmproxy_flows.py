@@ -101,10 +101,16 @@ def messages_of(flow: http.HTTPFlow) -> tuple[WebSocketMessage, ...]:
     if flow.websocket is None:
         return ()
     return tuple(
-        WebSocketMessage(message.from_client, message.type is Opcode.TEXT, message.content, message.timestamp)
+        WebSocketMessage(message.from_client, message.type is Opcode.TEXT, _content(message), message.timestamp)
         for message in flow.websocket.messages
         if not message.dropped
     )
+
+
+def _content(message: websocket.WebSocketMessage) -> bytes:
+    """Return what a message says; flow files of mitmproxy before 7 have texts there."""
+    content: Any = message.content
+    return content.encode("utf-8", "surrogateescape") if isinstance(content, str) else bytes(content)
 
 
 def entry_of(flow: http.HTTPFlow, request: Request, response: Response, origin: Response | None = None) -> Entry:

@@ -38,9 +38,12 @@ class CheckRun:
     entries: EntryIndex = field(init=False)
     order: list[int] = field(init=False)
     links: list[Link] = field(init=False)
+    problems: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.entries = EntryIndex(open_capture(self.path))
+        capture = open_capture(self.path)
+        self.entries = EntryIndex(capture)
+        self.problems = list(capture.problems)
         self.order = chronological(self.entries)
         self.links = find_links((number, self.entries[number]) for number in self.order)
 

@@ -19,7 +19,7 @@ from proxy_policies.capture.check.noise import Noise, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
-from proxy_policies.capture.cli.run import FAILED, proxy_settings, say
+from proxy_policies.capture.cli.run import FAILED, proxy_settings, say, say_problems
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.capture.report.junit import junit_xml
@@ -72,13 +72,15 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
-    return CheckRun(
+    run = CheckRun(
         path,
         SecretValues(secrets, placeholders),
         placeholders,
         redact.parse_rules(arguments.redact),
         parse_carries(arguments.carry),
     )
+    say_problems(run.problems)
+    return run
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:

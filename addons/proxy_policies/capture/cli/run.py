@@ -19,6 +19,7 @@ from proxy_policies.capture.runner.proxy_process import ProxyProcess
 from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 FAILED = 2
+SHOWN_PROBLEMS = 10
 
 
 def say(text: str) -> None:
@@ -76,6 +77,14 @@ def replay(arguments: argparse.Namespace) -> int:
     return code or _verdict(outcome, arguments.mode, client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
 
 
+def say_problems(problems: Sequence[str]) -> None:
+    """Name what was wrong with the entries of a file, the first of it whole."""
+    for problem in problems[:SHOWN_PROBLEMS]:
+        say(problem)
+    if len(problems) > SHOWN_PROBLEMS:
+        say(f"and {len(problems) - SHOWN_PROBLEMS} more like these; all other entries were read")
+
+
 def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
     """Say which bodies could not be searched for secrets."""
     found = Counter(why for entry in entries for why in dict(entry.extra.get(UNSEARCHED) or {}).values())
@@ -87,6 +96,7 @@ def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
     """Return how a replay went, and return its exit code."""
+    say_problems(outcome.get("problems", []))
     for alike in outcome.get("alike", []):
         say(f"answered, though it differs (--exact refuses it): {alike['url']}: entry {alike['entry']}, {alike['why']}")
     for miss in outcome["misses"]:

@@ -2,7 +2,9 @@
 
 import argparse
 import heapq
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -10,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy_policies.capture.cli.run import say, say_unsearched
+from proxy_policies.capture.cli.run import say, say_problems, say_unsearched
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import open_any, same_key
+from proxy_policies.capture.formats import merged_log, open_any, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Headers, media_type
 from proxy_policies.capture.report.json_report import body_lines
@@ -30,12 +32,14 @@ def show(arguments: argparse.Namespace) -> int:
         mended.close()
         say(f"{path} is whole: {mended.count} entries")
         return 0
-    _, entries = open_any(path)
+    problems: list[str] = []
+    _, entries = open_any(path, problems)
     console = Console(highlight=False)
     if arguments.entry:
         _print_entry(_numbered(entries, arguments.entry, path), console)
     else:
         _print_table(entries, console)
+    say_problems(problems)
     return 0
 
 
@@ -92,36 +96,57 @@ def scrub(arguments: argparse.Namespace) -> int:
     log, entries = open_any(path)
     for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
         redactor.entry(entry)
-    _, entries = open_any(path)
+    problems: list[str] = []
+    _, entries = open_any(path, problems)
     own = {**log["_capture"], "key": placeholders.key_id}
     foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
     log = {**redactor.document(foreign), "_capture": own}
     count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
-    say(f"scrubbed {count} entries into {target}")
+    say_problems(problems)
+    say(f"scrubbed {_entries(count)} into {target}")
     say_unsearched(open_any(target)[1], arguments.strict)
     return 0
 
 
 def merge(arguments: argparse.Namespace) -> int:
-    """Write several captures as one, by time; entries with the same id once."""
+    """Write several captures as one, by time; entries that are in several of them once."""
     target = Path(arguments.output)
-    opened = [open_any(Path(name)) for name in arguments.captures]
-    log = writer.new_log(same_key([log for log, _ in opened]))
-    by_time = heapq.merge(*(_sorted(entries) for _, entries in opened), key=lambda entry: entry.times.request_start)
+    problems: list[str] = []
+    opened = [open_any(Path(name), problems) for name in arguments.captures]
+    logs = [log for log, _ in opened]
+    log, pages = merged_log(logs, writer.new_log(same_key(logs)))
+    by_time = heapq.merge(
+        *(_sorted(_renamed(entries, names)) for (_, entries), names in zip(opened, pages, strict=True)),
+        key=lambda entry: entry.times.request_start,
+    )
     count = writer.rewrite(target, log, _once(by_time))
-    say(f"merged {len(opened)} captures, {count} entries, into {target}")
+    say_problems(problems)
+    say(f"merged {len(opened)} captures, {_entries(count)}, into {target}")
     return 0
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 def _sorted(entries: Iterator[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.times.request_start)
 
 
-def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
-    seen: set[str] = set()
+def _renamed(entries: Iterator[Entry], names: Mapping[str, str]) -> Iterator[Entry]:
+    """Yield the entries with what their pages are called now."""
     for entry in entries:
-        if not entry.id or entry.id not in seen:
-            seen.add(entry.id)
+        page = names.get(str(entry.extra.get("pageref")))
+        yield replace(entry, extra={**entry.extra, "pageref": page}) if page else entry
+
+
+def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+    """Leave out what comes again. Other tools' ids are hashes of requests, which may come twice: the time tells."""
+    seen: set[tuple[str, float]] = set()
+    for entry in entries:
+        name = (entry.id, entry.times.request_start)
+        if not entry.id or name not in seen:
+            seen.add(name)
             yield entry
 
 
@@ -130,12 +155,14 @@ def export(arguments: argparse.Namespace) -> int:
     source, target = Path(arguments.capture), Path(arguments.output)
     if target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
-    log, entries = open_any(source)
+    problems: list[str] = []
+    log, entries = open_any(source, problems)
     if target.suffix in (".mitm", ".flow", ".flows"):
         count = _export_flows(target, entries)
     else:
         count = writer.rewrite(target, log, entries, arguments.bodies_over)
-    say(f"exported {count} entries to {target}")
+    say_problems(problems)
+    say(f"exported {_entries(count)} to {target}")
     return 0
 
 
@@ -144,7 +171,7 @@ def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
 
     part = target.with_name(f".{target.name}.part")
     try:
-        with part.open("wb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             count = write_flow_file(file, entries)
         part.replace(target)
     finally:

@@ -100,7 +100,7 @@ def _fetched(cursor: JsonCursor, fetch: Fetch | None) -> bytes:
     try:
         return fetch(name) if fetch else b""
     except OSError as error:
-        raise cursor.wrong(f"cannot read {name}: {error.strerror or error}") from None
+        return cursor.mend(cursor.wrong(f"cannot read {name}: {error.strerror or error}"), b"")
     except ValueError as error:
         raise cursor.wrong(str(error)) from None
 
@@ -111,8 +111,8 @@ def as_base64(data: bytes) -> str:
 
 
 def from_base64(cursor: JsonCursor) -> bytes:
-    """Return the octets of the base64 at a cursor. Raises CaptureError."""
+    """Return the octets of the base64 at a cursor, in lines or in one. Raises CaptureError."""
     try:
-        return base64.b64decode(cursor.text(), validate=True)
+        return base64.b64decode("".join(cursor.text("").split()), validate=True)
     except (binascii.Error, ValueError):
-        raise cursor.wrong("not base64") from None
+        return cursor.mend(cursor.wrong("not base64"), b"")

@@ -1,6 +1,6 @@
 """A HAR entry object, ours or a foreign one, as an entry. A wrong field raises CaptureError with its path."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,7 @@ VERSIONS = {  # how Chrome, Firefox, Safari and mitmproxy spell the versions
 BODILESS = frozenset({204, 304})
 """Statuses without content (RFC 9110 section 6.4.1). Under 304 Firefox writes what its cache had."""
 CLOSED_BY = {"client": True, "server": False}
+SCHEMES = ("http", "https", "ws", "wss")
 _READ = {
     *("startedDateTime", "time", "request", "response", "cache", "timings", "comment", "serverIPAddress"),
     *("_id", "_times", "_origin", "_webSocketMessages", "_closeCode", "_closeReason", "_closedBy"),
@@ -34,9 +35,24 @@ _READ = {
 }
 
 
-def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
-    """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`."""
-    cursor = JsonCursor(value, path)
+_REQUEST = {
+    *("method", "url", "httpVersion", "cookies", "headers", "queryString", "postData", "headersSize", "bodySize"),
+    *("_trailers", "_target"),
+}
+_RESPONSE = {
+    *("status", "statusText", "httpVersion", "cookies", "headers", "content", "redirectURL", "headersSize", "bodySize"),
+    "_trailers",
+}
+_CONTENT = {"size", "mimeType", "text", "encoding", "_wire", "_lost", "_sha256", "_file", "_data", "_same"}
+
+
+def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list[str] | None = None) -> Entry:
+    """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`.
+
+    With a list for `problems` a wrong field is named there, and the entry read without it; one that has no method or
+    no URL of HTTP's raises CaptureError all the same.
+    """
+    cursor = JsonCursor(value, path, problems)
     mapping = cursor.mapping()
     response = _response(cursor["response"], fetch)
     if response.status in BODILESS and cursor["_times"].value is None:
@@ -55,8 +71,32 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None) -> Entry:
         comment=cursor["comment"].text(""),
         trace=tuple(note.mapping() for note in cursor["_trace"]),
         connection_info=_connection_info(cursor),
-        extra={name: item for name, item in mapping.items() if name not in _READ},
+        extra={name: item for name, item in mapping.items() if name not in _READ} | _foreign(mapping),
     )
+
+
+def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return what a foreign entry says beyond our model, by the object that says it: timings, fields of tools."""
+    timings = _mapping(mapping.get("timings"))
+    request, response = _mapping(mapping.get("request")), _mapping(mapping.get("response"))
+    more = {
+        "timings": timings if timings.keys() - {"send", "wait", "receive"} else {},
+        "cache": _mapping(mapping.get("cache")),
+        "request": _unread(request, _REQUEST),
+        "response": _unread(response, _RESPONSE),
+        "content": _unread(_mapping(response.get("content")), _CONTENT),
+    }
+    return {name: item for name, item in more.items() if item}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _unread(value: dict[str, Any], read: set[str]) -> dict[str, Any]:
+    """Return the members that we do not read, and the size of the head where somebody measured it."""
+    found = {name: item for name, item in value.items() if name not in read}
+    return found | ({"headersSize": size} if (size := value.get("headersSize")) not in (None, -1) else {})
 
 
 def _connection_info(cursor: JsonCursor) -> Mapping[str, Any]:
@@ -72,11 +112,22 @@ def _error(cursor: JsonCursor) -> str:
 
 
 def _pairs(cursor: JsonCursor) -> Headers:
-    return tuple(_pair(item) for item in cursor)
+    return tuple(pair for item in cursor for pair in _fields(item))
+
+
+def _fields(cursor: JsonCursor) -> Iterator[tuple[str, str]]:
+    """Yield a field; of a foreign entry several where an exporter has joined them with line feeds, as Chrome does.
+
+    A character that no octet stands for is kept as its UTF-8 octets, and none ends a line (RFC 9110 section 5.5).
+    """
+    name, value = _pair(cursor)
+    if cursor.problems is None or not any(end in name + value for end in "\r\n"):
+        yield name, value
+    elif "\n" not in name and "\r" not in name:
+        yield from ((name, line.strip("\r").replace("\r", " ")) for line in value.split("\n"))
 
 
 def _pair(cursor: JsonCursor) -> tuple[str, str]:
-    """Return a field. A character that no octet stands for is kept as its UTF-8 octets."""
     return _octets(cursor["name"].text()), _octets(cursor["value"].text(""))
 
 
@@ -95,8 +146,7 @@ def _version(cursor: JsonCursor) -> str:
 
 def _request(cursor: JsonCursor, fetch: Fetch | None) -> Request:
     url = cursor["url"].text()
-    if not urlsplit(url).scheme:
-        raise cursor["url"].wrong(f"not an absolute URL: {url[:80]!r}")
+    _require_http(cursor["url"], url)
     body = cursor["postData"]
     return Request(
         method=cursor["method"].text(),
@@ -107,6 +157,17 @@ def _request(cursor: JsonCursor, fetch: Fetch | None) -> Request:
         trailers=_pairs(cursor["_trailers"]),
         target=cursor["_target"].text(""),
     )
+
+
+def _require_http(cursor: JsonCursor, url: str) -> None:
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError:
+        raise cursor.wrong(f"not a URL: {url[:80]!r}") from None
+    if not scheme:
+        raise cursor.wrong(f"not an absolute URL: {url[:80]!r}")
+    if scheme.lower() not in SCHEMES or not host:
+        raise cursor.wrong(f"not a URL of HTTP: {url[:40]!r}")
 
 
 def _read_post(cursor: JsonCursor, fetch: Fetch | None) -> Body:
@@ -171,9 +232,10 @@ def _times(cursor: JsonCursor) -> Times:
 
 
 def _started(cursor: JsonCursor) -> float:
-    text = cursor.text()
+    """Return the time at a cursor, seconds since the epoch; 0 where nobody knows it."""
+    text = cursor.text("") if cursor.problems is not None else cursor.text()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise cursor.wrong(f"not a date and time: {text[:40]!r}") from None
+        return cursor.mend(cursor.wrong(f"not a date and time: {text[:40]!r}"), 0.0)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -4,8 +4,10 @@ The standard fields say what other tools understand; what they cannot say goes i
 an underscore, so that reading the entry again gives the very same value.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -14,6 +16,8 @@ from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage, header
 
+FOREIGN = ("request", "response", "content", "timings", "cache")
+"""Members of a foreign entry of which a part is in `extra`, under its name."""
 FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
 
 
@@ -54,7 +58,17 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "_facts": dict(entry.connection_info),
     }
     fields |= {name: value for name, value in optional.items() if value or value == 0}
-    return {**entry.extra, **fields}
+    return _with_foreign(fields, entry.extra)
+
+
+def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with what the entry's own tool said beyond them."""
+    for name in ("request", "response"):
+        fields[name] |= extra.get(name, {})
+    fields["response"]["content"] |= extra.get("content", {})
+    fields["timings"] |= extra.get("timings", {})
+    fields["cache"] |= extra.get("cache", {})
+    return {**{name: value for name, value in extra.items() if name not in FOREIGN}, **fields}
 
 
 def _pairs(headers: Headers) -> list[dict[str, str]]:
@@ -87,6 +101,30 @@ def _cookies(value: str | None) -> list[dict[str, str]]:
     return [{"name": name, "value": text} for name, _, text in parts if name]
 
 
+def _set_cookie(value: str) -> dict[str, Any]:
+    """Return a Set-Cookie field as HAR has it, with the attributes that HAR knows."""
+    pair, *attributes = [part.strip() for part in value.split(";")]
+    name, _, text = pair.partition("=")
+    found = {key.strip().lower(): item.strip() for key, _, item in (part.partition("=") for part in attributes)}
+    cookie: dict[str, Any] = {"name": name, "value": text}
+    cookie |= {key: found[key] for key in ("path", "domain") if found.get(key)}
+    cookie |= {"sameSite": found["samesite"]} if found.get("samesite") else {}
+    moment = _moment(found.get("expires", ""))
+    return (
+        cookie
+        | ({"expires": moment} if moment else {})
+        | {"httpOnly": "httponly" in found, "secure": "secure" in found}
+    )
+
+
+def _moment(date: str) -> str:
+    """Return an HTTP date as HAR writes it; empty when it is none."""
+    try:
+        return parsedate_to_datetime(date).isoformat() if date else ""
+    except (ValueError, TypeError):
+        return ""
+
+
 def _response(response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
     body, mime = response.body, header(response.headers, "content-type") or ""
     content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
@@ -94,12 +132,7 @@ def _response(response: Response, beside: ExternalBodies | None) -> dict[str, An
         "status": response.status,
         "statusText": response.reason,
         "httpVersion": response.version,
-        "cookies": [
-            cookie
-            for name, value in response.headers
-            if name.lower() == "set-cookie"
-            for cookie in _cookies(value.partition(";")[0])
-        ],
+        "cookies": [_set_cookie(value) for name, value in response.headers if name.lower() == "set-cookie"],
         "headers": _pairs(response.headers),
         "content": {"size": len(body.content), **content},
         "redirectURL": header(response.headers, "location") or "",

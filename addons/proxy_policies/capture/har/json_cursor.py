@@ -1,5 +1,6 @@
 """A value of parsed JSON and where it stands, so that a wrong one is named by entry and field."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,31 +10,39 @@ from proxy_policies.capture.errors import CaptureError
 class JsonCursor:
     """A cursor on parsed JSON: `cursor["request"]["url"].text()`.
 
-    Reading the wrong kind raises CaptureError with the path, as `entry 3, request.url: expected text, got null`.
+    Reading the wrong kind raises CaptureError with the path, as `entry 3, request.url: expected text, got null`. With a
+    list for `problems` that text is appended to it instead, wherever there is a value to go on with.
     """
 
-    __slots__ = ("path", "value")
+    __slots__ = ("path", "problems", "value")
 
-    def __init__(self, value: Any, path: str) -> None:
+    def __init__(self, value: Any, path: str, problems: list[str] | None = None) -> None:
         self.value = value
         self.path = path
+        self.problems = problems
 
     def wrong(self, text: str) -> CaptureError:
         """Return the error that says `text` about this place."""
         return CaptureError(f"{self.path}: {text}")
 
+    def mend[T](self, error: CaptureError, value: T) -> T:
+        """Return the value to go on with, or raise the error when nobody collects problems."""
+        if self.problems is None:
+            raise error
+        self.problems.append(str(error))
+        return value
+
     def __getitem__(self, name: str) -> "JsonCursor":
         join = "." if "," in self.path else ", "
         value = self.mapping().get(name)
-        return JsonCursor(value, f"{self.path}{join}{name}")
+        return JsonCursor(value, f"{self.path}{join}{name}", self.problems)
 
     def __iter__(self) -> Iterator["JsonCursor"]:
         if self.value is None:
             return
-        if not isinstance(self.value, list):
-            raise self._expected("a list")
-        for index, item in enumerate(self.value):
-            yield JsonCursor(item, f"{self.path}[{index}]")
+        items = self.value if isinstance(self.value, list) else self.mend(self._expected("a list"), [])
+        for index, item in enumerate(items):
+            yield JsonCursor(item, f"{self.path}[{index}]", self.problems)
 
     def _expected(self, kind: str) -> CaptureError:
         found = {type(None): "nothing", str: "text", dict: "an object", list: "a list", bool: "true or false"}
@@ -42,7 +51,7 @@ class JsonCursor:
     def mapping(self) -> dict[str, Any]:
         """Return the object here."""
         if not isinstance(self.value, dict):
-            raise self._expected("an object")
+            return self.mend(self._expected("an object"), {})
         return self.value
 
     def text(self, default: str | None = None) -> str:
@@ -50,7 +59,9 @@ class JsonCursor:
         if self.value is None and default is not None:
             return default
         if not isinstance(self.value, str):
-            raise self._expected("text")
+            if default is None:
+                raise self._expected("text")
+            return self.mend(self._expected("text"), default)
         return self.value
 
     def number(self, default: float | None = None) -> float:
@@ -58,7 +69,7 @@ class JsonCursor:
         if self.value is None and default is not None:
             return default
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise self._expected("a number")
+            return self.mend(self._expected("a number"), _number(self.value) or default or 0)
         return self.value
 
     def optional_number(self) -> float | None:
@@ -68,5 +79,14 @@ class JsonCursor:
     def flag(self) -> bool:
         """Return whether the value is true; false for nothing."""
         if self.value is not None and not isinstance(self.value, bool):
-            raise self._expected("true or false")
+            return self.mend(self._expected("true or false"), False)
         return bool(self.value)
+
+
+def _number(value: Any) -> float:
+    """Return the number that a text stands for; 0 when it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return 0
+    return number if math.isfinite(number) else 0

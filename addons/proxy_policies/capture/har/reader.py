@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,12 +27,27 @@ class Capture:
     path: Path
     log: dict[str, Any]
     framed: bool
+    problems: list[str] = field(default_factory=list, compare=False)
+    """What was wrong with entries of a foreign file when it was last read to its end."""
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the entries in order. Raises CaptureError at the first that is wrong."""
-        values = _framed(self.path) if self.framed else _whole(self.path)
-        for number, value in enumerate(values, 1):
+        """Yield the entries in order. Raises CaptureError at the first of our own that is wrong.
+
+        Those of others are read as far as they go, and left out where they are not of HTTP.
+        """
+        if not self.framed:
+            yield from self._foreign()
+            return
+        for number, value in enumerate(_framed(self.path), 1):
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
+
+    def _foreign(self) -> Iterator[Entry]:
+        self.problems.clear()
+        for number, value in enumerate(_whole(self.path), 1):
+            try:
+                yield read_entry(value, f"entry {number}", self.fetch, self.problems)
+            except CaptureError as error:
+                self.problems.append(f"{error}: left out")
 
     @property
     def key_id(self) -> str:

@@ -147,7 +147,8 @@ class Replay:
         if problem:
             self._refuse(flow, entry.request.url, f"entry {number}: {problem}")
             return
-        shift = time.time() - entry.times.request_start if self.replay_dates == "shift" else 0
+        started = entry.times.request_start
+        shift = time.time() - started if started and self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
         flow.response = replay_session.to_answer(recorded, shift)
         if transcript.is_conversation(recorded):
@@ -214,5 +215,11 @@ class Replay:
             return
         requests = ((number + 1, session.entries[number].request) for number in session.cassette.unused())
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
-        outcome = {"played": len(session.cassette.used), "alike": alike, "misses": misses, "unused": unused}
+        outcome = {
+            "played": len(session.cassette.used),
+            "problems": session.problems,
+            "alike": alike,
+            "misses": misses,
+            "unused": unused,
+        }
         Path(report).write_text(json.dumps(outcome, indent=1))

@@ -1,6 +1,6 @@
 """A capture being played, and the answers that its entries make."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -39,6 +39,8 @@ class ReplaySession:
     cassette: Cassette
     entries: Entries
     redactor: Redactor
+    problems: Sequence[str] = ()
+    """What was wrong with entries of the file."""
 
 
 def load(
@@ -50,7 +52,7 @@ def load(
     capture = open_capture(path)
     cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id, exact=exact)
     cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, redactor))
-    return ReplaySession(cassette, EntryIndex(capture), redactor)
+    return ReplaySession(cassette, EntryIndex(capture), redactor, capture.problems)
 
 
 def _redacted(capture: Capture, redactor: Redactor) -> Iterator[Request]:

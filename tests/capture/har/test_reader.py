@@ -1,0 +1,110 @@
+"""Files of other tools: read as far as they go, what is wrong named, and nothing of theirs lost."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy_policies.capture.formats import merged_log, open_any
+from proxy_policies.capture.har import writer
+from proxy_policies.capture.har.reader import open_capture
+
+GOOD: dict[str, Any] = {
+    "startedDateTime": "2026-11-28T10:00:00Z",
+    "time": 5,
+    "request": {"method": "GET", "url": "http://a.test/", "headers": []},
+    "response": {"status": 200, "headers": []},
+}
+
+
+def entry(**changed: Any) -> dict[str, Any]:
+    """Return a good entry with members of its members changed; None takes one out."""
+    made: dict[str, Any] = json.loads(json.dumps(GOOD))
+    for name, value in changed.items():
+        made[name] = made[name] | value if isinstance(value, dict) else value
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def har(path: Path, *entries: Any, **log: Any) -> Path:
+    path.write_text(json.dumps({"log": {"version": "1.2", **log, "entries": list(entries)}}))
+    return path
+
+
+READ = {
+    "base64 without text": (entry(response={"content": {"encoding": "base64"}}), b"", ""),
+    "base64 in lines": (entry(response={"content": {"encoding": "base64", "text": "YWJj\nZGVm"}}), b"abcdef", ""),
+    "no base64": (entry(response={"content": {"encoding": "base64", "text": "!"}}), b"", "content.text: not base64"),
+    "no date": (entry(startedDateTime=None), b"", "startedDateTime: not a date and time"),
+    "odd date": (entry(startedDateTime="yesterday"), b"", "startedDateTime: not a date and time: 'yesterday'"),
+    "status as text": (entry(response={"status": "200"}), b"", "response.status: expected a number"),
+    "missing file": (entry(response={"content": {"_file": "gone.bin"}}), b"", "cannot read gone.bin"),
+    "headers null": (entry(response={"headers": None}), b"", ""),
+    "headers an object": (entry(response={"headers": {"a": "b"}}), b"", "response.headers: expected a list"),
+    "size text": (entry(time="fast"), b"", "time: expected a number"),
+}
+
+
+@pytest.mark.parametrize(("value", "content", "problem"), READ.values(), ids=READ)
+def test_an_imperfect_entry_is_read_as_far_as_it_goes(value: Any, content: bytes, problem: str, tmp_path: Path) -> None:
+    capture = open_capture(har(tmp_path / "a.har", value, GOOD))
+    first, second = capture
+    assert (first.response.status, first.response.body.content) == (200, content)
+    assert second.response.status == 200
+    assert (problem in " ".join(capture.problems)) if problem else not capture.problems
+
+
+LEFT_OUT = {
+    "data": (entry(request={"url": "data:text/plain,a"}), "not a URL of HTTP: 'data:text/plain,a'"),
+    "blob": (entry(request={"url": "blob:http://a.test/1"}), "not a URL of HTTP"),
+    "about": (entry(request={"url": "about:blank"}), "not a URL of HTTP"),
+    "relative": (entry(request={"url": "/x"}), "not an absolute URL: '/x'"),
+    "no URL": (entry(request={"url": None}), "request.url: expected text"),
+    "no request": (entry(request="x"), "entry 2, request"),
+    "no entry": ("text", "entry 2"),
+}
+
+
+@pytest.mark.parametrize(("value", "problem"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_an_entry_that_is_not_of_http_is_left_out_by_name(value: Any, problem: str, tmp_path: Path) -> None:
+    capture = open_capture(har(tmp_path / "a.har", GOOD, value, GOOD))
+    assert len(list(capture)) == 2
+    assert problem in capture.problems[-1]
+    assert capture.problems[-1].endswith(": left out")
+
+
+def test_fields_that_an_exporter_joined_are_fields_again(tmp_path: Path) -> None:
+    headers = [{"name": "Set-Cookie", "value": "a=1\nb=2\r\nc=3"}, {"name": "X", "value": "1\r2"}]
+    (found,) = open_capture(har(tmp_path / "a.har", entry(response={"headers": headers})))
+    assert found.response.headers == (("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Set-Cookie", "c=3"), ("X", "1 2"))
+
+
+def test_nothing_of_a_foreign_file_is_lost_when_it_is_written_again(tmp_path: Path) -> None:
+    timings = {"blocked": 1.5, "dns": 2, "connect": 3, "ssl": 1, "send": 1, "wait": 2, "receive": 3, "_queued": 4}
+    cookie = {"name": "Set-Cookie", "value": "a=1; Path=/; Domain=a.test; HttpOnly; Secure; SameSite=Lax"}
+    response = {"_transferSize": 77, "headersSize": 123, "headers": [cookie]}
+    response["content"] = {"size": 3, "compression": 9, "mimeType": "text/plain", "text": "abc", "comment": "c"}
+    value = entry(timings=None, response=response, request={"comment": "r", "_own": 1})
+    value |= {"timings": timings, "cache": {"beforeRequest": {"hitCount": 1}}, "pageref": "page_1", "_priority": "High"}
+    pages = [{"id": "page_1", "title": "A page", "startedDateTime": "2026-11-28T10:00:00Z", "pageTimings": {}}]
+    path = har(tmp_path / "a.har", value, pages=pages, browser={"name": "B", "version": "1"}, comment="mine")
+    for _ in range(2):
+        log, entries = open_any(path)
+        writer.rewrite(path, log, entries)
+    log = json.loads(path.read_text())["log"]
+    assert (log["pages"], log["browser"]["name"], log["comment"]) == (pages, "B", "mine")
+    (again,) = log["entries"]
+    assert (again["timings"], again["cache"]["beforeRequest"]["hitCount"]) == (timings, 1)
+    assert (again["pageref"], again["_priority"]) == ("page_1", "High")
+    assert (again["request"]["comment"], again["request"]["_own"]) == ("r", 1)
+    assert (again["response"]["_transferSize"], again["response"]["headersSize"]) == (77, 123)
+    assert (again["response"]["content"]["compression"], again["response"]["content"]["comment"]) == (9, "c")
+    attributes = {"path": "/", "domain": "a.test", "httpOnly": True, "secure": True, "sameSite": "Lax"}
+    assert again["response"]["cookies"] == [{"name": "a", "value": "1", **attributes}]
+
+
+def test_pages_of_two_files_are_both_kept_when_they_are_merged() -> None:
+    one, other = {"pages": [{"id": "p", "title": "one"}]}, {"pages": [{"id": "p", "title": "two"}, {"id": "q"}]}
+    log, renamed = merged_log([one, other], {"version": "1.2"})
+    assert log["pages"] == [{"id": "p", "title": "one"}, {"id": "p-2", "title": "two"}, {"id": "q"}]
+    assert renamed == [{}, {"p": "p-2"}]
