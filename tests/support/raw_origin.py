@@ -3,11 +3,12 @@
 import re
 import socket
 import struct
-import threading
 import time
 
+from tests.support.socket_server import SocketServer
 
-class RawOrigin:
+
+class RawOrigin(SocketServer):
     """Listens on a free port of 127.0.0.1. Requests for /plain are always answered the same."""
 
     def __init__(self) -> None:
@@ -20,25 +21,12 @@ class RawOrigin:
         """End the connection with a reset."""
         self.pause = 0.0
         """Seconds before an answer."""
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = int(self._listening.getsockname()[1])
+        super().__init__()
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def close(self) -> None:
-        """Stop listening."""
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock, sock.makefile("rb") as received:
+    def serve(self, sock: socket.socket) -> None:
+        """Answer requests until the client leaves, or `answer` was given."""
+        with sock.makefile("rb") as received:
             while head := _read_head(received):
                 body, trailers = _read_body(received, head)
                 self.trailers.append(trailers)

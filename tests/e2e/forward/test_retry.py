@@ -2,45 +2,35 @@
 
 import http.client
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.mitmdump import Mitmdump
+from tests.support.socket_server import SocketServer
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class OneAnswerEach:
+class OneAnswerEach(SocketServer):
     """Answers the first request of a connection, keeps it open, and hangs up on the second without a word."""
 
     def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.requests: list[bytes] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            self.requests.append(connection.recv(65536))
-            connection.sendall(ANSWER)
-            if second := connection.recv(65536):
-                self.requests.append(second)
+    def serve(self, sock: socket.socket) -> None:
+        """Answer one request."""
+        self.requests.append(sock.recv(65536))
+        sock.sendall(ANSWER)
+        if second := sock.recv(65536):
+            self.requests.append(second)
 
 
 @pytest.fixture
 def origin_that_hangs_up() -> Iterator[OneAnswerEach]:
     origin = OneAnswerEach()
     yield origin
-    origin.listener.close()
+    origin.close()
 
 
 @pytest.mark.parametrize(("method", "status", "sent"), [("GET", 200, 3), ("DELETE", 200, 3), ("POST", 502, 2)])

@@ -3,14 +3,14 @@
 import re
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.mitmdump import LANES, Both, Mitmdump, both_modes
+from tests.support.mitmdump import Both, Mitmdump
 from tests.support.raw_origin import RawOrigin
+from tests.support.socket_server import SocketServer
 from tests.support.tunnel import Pair
 
 HEAD = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Type: text/plain\r\n"
@@ -25,22 +25,6 @@ CUT = {
     "no end of the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", False),
 }
 WHOLE = HEAD + b"\r\n" + b"x" * 5000
-
-
-@pytest.fixture(scope="module")
-def origin() -> Iterator[RawOrigin]:
-    running = RawOrigin()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module", params=LANES)
-def proxy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin
-) -> Iterator[Both]:
-    running = both_modes(origin.url, tmp_path_factory.mktemp("confdir"), "--set", f"fast_lane={request.param}")
-    yield running
-    running.process.stop()
 
 
 def got_whole(port: int, target: str, version: str = "1.1", host: str = "h") -> bool:
@@ -72,79 +56,59 @@ def _ends_itself(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["regular", "reverse"])
-def test_a_cut_answer_is_cut_and_not_stored(proxy: Both, origin: RawOrigin, mode: str) -> None:
-    base = origin.url if mode == "regular" else ""
+def test_a_cut_answer_is_cut_and_not_stored(both: Both, raw_origin: RawOrigin, mode: str) -> None:
+    base = raw_origin.url if mode == "regular" else ""
     wrong = []
     for number, (name, (answer, resets)) in enumerate(CUT.items()):
         for version in ("1.1", "1.0"):
-            origin.answer, origin.resets = answer, resets
+            raw_origin.answer, raw_origin.resets = answer, resets
             target = f"{base}/{mode}{number}v{version}"
-            asked = len(origin.heads)
+            asked = len(raw_origin.heads)
             for _ in range(2):
-                if got_whole(proxy.ports[mode], target, version, f"127.0.0.1:{origin.port}"):
+                if got_whole(both.ports[mode], target, version, f"127.0.0.1:{raw_origin.port}"):
                     wrong.append(f"{name}, HTTP/{version} client: whole")
-            if len(origin.heads) != asked + 2:
+            if len(raw_origin.heads) != asked + 2:
                 wrong.append(f"{name}, HTTP/{version} client: it was stored")
-    origin.answer, origin.resets = WHOLE, False
+    raw_origin.answer, raw_origin.resets = WHOLE, False
     for version in ("1.1", "1.0"):
-        assert got_whole(proxy.ports[mode], f"{base}/whole{mode}{version}", version, f"127.0.0.1:{origin.port}")
+        assert got_whole(both.ports[mode], f"{base}/whole{mode}{version}", version, f"127.0.0.1:{raw_origin.port}")
     assert not wrong
 
 
-def test_through_home_and_work(tmp_path: Path, origin: RawOrigin) -> None:
+def test_through_home_and_work(tmp_path: Path, raw_origin: RawOrigin) -> None:
     pair = Pair(tmp_path, script="policy.py")
     try:
-        pair.start_work({"wiki": origin.port})
+        pair.start_work({"wiki": raw_origin.port})
         for version in ("1.1", "1.0"):
-            origin.answer, origin.resets = CUT["to the end of the connection, reset"]
-            asked = len(origin.heads)
+            raw_origin.answer, raw_origin.resets = CUT["to the end of the connection, reset"]
+            asked = len(raw_origin.heads)
             for _ in range(2):
                 assert not got_whole(pair.home.port, "http://wiki.office.internal/cut", version, "wiki.office.internal")
-            assert len(origin.heads) == asked + 2
-        origin.answer, origin.resets = WHOLE, False
+            assert len(raw_origin.heads) == asked + 2
+        raw_origin.answer, raw_origin.resets = WHOLE, False
         assert got_whole(pair.home.port, "http://wiki.office.internal/whole", "1.0", "wiki.office.internal")
     finally:
         pair.close()
 
 
-class TlsOrigin:
+class TlsOrigin(SocketServer):
     """Answers over TLS without a length, and ends with a closing alert, or without."""
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
-        self.says_goodbye, self.asked = False, 0
-        self._tls, self._listening = tls, socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    says_goodbye = False
+    asked = 0
 
-    def close(self) -> None:
-        """Stop listening."""
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-                with self._tls.wrap_socket(sock, server_side=True) as secure:
-                    self._serve(secure)
-            except ssl.SSLError:
-                continue
-            except OSError:
-                return
-
-    def _serve(self, sock: ssl.SSLSocket) -> None:
+    def serve(self, sock: socket.socket) -> None:
+        """Answer one request."""
+        assert isinstance(sock, ssl.SSLSocket)
         while b"\r\n\r\n" not in sock.recv(65536):
             pass
         self.asked += 1
         sock.sendall(WHOLE)
         if self.says_goodbye:
             sock.settimeout(5)
-            try:
-                sock.unwrap().close()
-            except OSError:
-                sock.close()
+            sock.unwrap().close()
         else:
             sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
 
 
 def test_tls_without_its_closing_alert(

@@ -29,38 +29,31 @@ FIELDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def origin() -> Iterator[RawOrigin]:
-    running = RawOrigin()
-    yield running
-    running.close()
-
-
 @pytest.fixture(scope="module", params=LANES)
 def proxy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, raw_origin: RawOrigin
 ) -> Iterator[Both]:
     folder = tmp_path_factory.mktemp("confdir")
     script = folder / "to_origin.py"
-    script.write_text(TO_ORIGIN.format(port=origin.port))
+    script.write_text(TO_ORIGIN.format(port=raw_origin.port))
     options = ("--set", f"fast_lane={request.param}", "--set", "keep_host_header=true", "-s", str(script))
-    running = both_modes(origin.url, folder, *options, modes=("regular", "reverse", "upstream"))
+    running = both_modes(raw_origin.url, folder, *options, modes=("regular", "reverse", "upstream"))
     yield running
     running.process.stop()
 
 
 @pytest.mark.parametrize("mode", ["regular", "reverse", "upstream"])
-def test_bytes_arrive_as_they_came(proxy: Both, origin: RawOrigin, mode: str) -> None:
+def test_bytes_arrive_as_they_came(proxy: Both, raw_origin: RawOrigin, mode: str) -> None:
     wrong = []
     for number, host in enumerate(ASKED if mode == "reverse" else DIALLED):
         path = PATHS[number % len(PATHS)]
         target = path if mode == "reverse" else b"http://" + host + path
         request = b"\r\n".join([b"GET " + target + b" HTTP/1.1", b"Host: " + host, *FIELDS, b"", b""])
-        origin.heads.clear()
+        raw_origin.heads.clear()
         talk(proxy.ports[mode], request, request)
-        if len(origin.heads) != 2:
+        if len(raw_origin.heads) != 2:
             wrong.append((host, proxy.process.log()[-300:].encode()))
-        for head in origin.heads:
+        for head in raw_origin.heads:
             lines = head.split(b"\r\n")
             sent = target if mode == "upstream" else path
             wanted = {b"GET " + sent + b" HTTP/1.1", b"Host: " + host, *FIELDS}
@@ -71,25 +64,25 @@ def test_bytes_arrive_as_they_came(proxy: Both, origin: RawOrigin, mode: str) ->
     assert not wrong
 
 
-def test_a_tunnel_is_asked_for_in_the_bytes_it_was(proxy: Both, origin: RawOrigin) -> None:
-    origin.answer = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+def test_a_tunnel_is_asked_for_in_the_bytes_it_was(proxy: Both, raw_origin: RawOrigin) -> None:
+    raw_origin.answer = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
     try:
         for host in (b"xn--mnchen-3ya.example:80", b"xn--fa-hia.de:80", b"[::1]:80"):
             talk(proxy.ports["upstream"], b"CONNECT " + host + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
-            assert origin.heads[-1].startswith(b"CONNECT " + host + b" HTTP/1.1\r\n"), (host, origin.heads[-1])
+            assert raw_origin.heads[-1].startswith(b"CONNECT " + host + b" HTTP/1.1\r\n"), (host, raw_origin.heads[-1])
     finally:
-        origin.answer = b""
+        raw_origin.answer = b""
 
 
-def test_an_addon_cannot_split_an_answer(tmp_path: Path, origin: RawOrigin) -> None:
+def test_an_addon_cannot_split_an_answer(tmp_path: Path, raw_origin: RawOrigin) -> None:
     script = tmp_path / "splits.py"
     value = "a\\r\\nContent-Length: 0\\r\\n\\r\\nHTTP/1.1 299 Split"
     script.write_text(f"def response(flow):\n    flow.response.headers['X-Echo'] = '{value}'\n")
     for lane in LANES[:2]:
-        proxy = both_modes(origin.url, tmp_path, "--set", f"fast_lane={lane}", "-s", str(script))
+        proxy = both_modes(raw_origin.url, tmp_path, "--set", f"fast_lane={lane}", "-s", str(script))
         try:
-            for mode, base in (("regular", origin.url.encode()), ("reverse", b"")):
-                request = b"GET " + base + b"/x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % origin.port
+            for mode, base in (("regular", raw_origin.url.encode()), ("reverse", b"")):
+                request = b"GET " + base + b"/x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % raw_origin.port
                 got = talk(proxy.ports[mode], request, request)
                 assert got.count(b"HTTP/1.1 502 ") == got.count(b"HTTP/1.1 ") == 2, got
         finally:

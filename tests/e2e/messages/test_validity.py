@@ -2,38 +2,21 @@
 
 import re
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.support.mitmdump import LANES, Both, both_modes
+from tests.support.mitmdump import Both
 from tests.support.raw_origin import RawOrigin, talk
 
 PLAIN = b"GET %s/plain HTTP/1.1\r\nHost: %s\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def origin() -> Iterator[RawOrigin]:
-    running = RawOrigin()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module", params=LANES)
-def proxy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin
-) -> Iterator[Both]:
-    running = both_modes(origin.url, tmp_path_factory.mktemp("confdir"), "--set", f"fast_lane={request.param}")
-    yield running
-    running.process.stop()
-
-
-def ask(proxy: Both, origin: RawOrigin, mode: str, request: bytes) -> list[bytes]:
+def ask(both: Both, raw_origin: RawOrigin, mode: str, request: bytes) -> list[bytes]:
     """Send a request alone, and as the second of a connection; give the two answers."""
-    host = f"127.0.0.1:{origin.port}".encode()
+    host = f"127.0.0.1:{raw_origin.port}".encode()
     base = b"http://" + host if mode == "regular" else b""
     request = request.replace(b"{BASE}", base).replace(b"{HOST}", host)
-    port = proxy.ports[mode]
+    port = both.ports[mode]
     alone = talk(port, request)
     second = talk(port, PLAIN % (base, host), request)
     return [alone, second.partition(b"plain answer")[2]]
@@ -120,19 +103,19 @@ BAD = [
 
 
 @pytest.mark.parametrize("mode", ["regular", "reverse"])
-def test_what_is_not_valid_is_refused(proxy: Both, origin: RawOrigin, mode: str) -> None:
+def test_what_is_not_valid_is_refused(both: Both, raw_origin: RawOrigin, mode: str) -> None:
     wrong = []
     for case in BAD:
-        before = len([one for one in origin.heads if b"/plain" not in one])
-        for answer in ask(proxy, origin, mode, case.request):
+        before = len([one for one in raw_origin.heads if b"/plain" not in one])
+        for answer in ask(both, raw_origin, mode, case.request):
             if not answer.startswith(b"HTTP/1.1 %d " % case.status) or b"connection: close" not in answer.lower():
                 wrong.append((case.id, answer[:60]))
         # A body that turns out to be broken may have been under way.
-        if len([one for one in origin.heads if b"/plain" not in one]) != before and b"chunked" not in case.request:
+        if len([one for one in raw_origin.heads if b"/plain" not in one]) != before and b"chunked" not in case.request:
             wrong.append((case.id, b"it reached the origin"))
     assert not wrong
-    assert "\x1b" not in proxy.process.log()
-    assert "Traceback" not in proxy.process.log()
+    assert "\x1b" not in both.process.log()
+    assert "Traceback" not in both.process.log()
 
 
 @dataclass(frozen=True)
@@ -188,14 +171,14 @@ GOOD = [
 
 
 @pytest.mark.parametrize("mode", ["regular", "reverse"])
-def test_what_is_valid_passes_as_it_came(proxy: Both, origin: RawOrigin, mode: str) -> None:
+def test_what_is_valid_passes_as_it_came(both: Both, raw_origin: RawOrigin, mode: str) -> None:
     wrong: list[tuple[str, object]] = []
-    host = f"127.0.0.1:{origin.port}".encode()
+    host = f"127.0.0.1:{raw_origin.port}".encode()
     for case in (case for case in GOOD if mode in case.modes):
-        origin.heads.clear()
-        origin.bodies.clear()
-        answers = ask(proxy, origin, mode, case.request)
-        got = [one for one in zip(origin.heads, origin.bodies, strict=False) if b"/plain" not in one[0]]
+        raw_origin.heads.clear()
+        raw_origin.bodies.clear()
+        answers = ask(both, raw_origin, mode, case.request)
+        got = [one for one in zip(raw_origin.heads, raw_origin.bodies, strict=False) if b"/plain" not in one[0]]
         if len(got) != 2 or not all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers):
             wrong.append((case.id, answers))
         for head, body in got:
@@ -243,36 +226,38 @@ GOOD_ANSWERS = {
 }
 
 
-def test_answers_are_held_to_what_requests_are(proxy: Both, origin: RawOrigin) -> None:
+def test_answers_are_held_to_what_requests_are(both: Both, raw_origin: RawOrigin) -> None:
     wrong: list[tuple[str, bytes]] = []
     for name, raw in BAD_ANSWERS.items():
-        origin.answer = raw
+        raw_origin.answer = raw
         wrong += [
             (name, one)
-            for one in ask(proxy, origin, "reverse", b"GET /x" + END)
+            for one in ask(both, raw_origin, "reverse", b"GET /x" + END)
             if not one.startswith(b"HTTP/1.1 502 ")
         ]
     for name, (raw, line) in GOOD_ANSWERS.items():
-        origin.answer = raw
-        for one in ask(proxy, origin, "reverse", b"GET /x" + END):
+        raw_origin.answer = raw
+        for one in ask(both, raw_origin, "reverse", b"GET /x" + END):
             if not (one.startswith(b"HTTP/1.1 200") and line in re.split(rb"\r\n", one)):
                 wrong.append((name, one))
-    origin.answer = b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nContent-Length: 5\r\nKeep-Alive: x\r\n\r\n" + OK + EMPTY
-    for one in ask(proxy, origin, "reverse", b"GET /x" + END):
+    raw_origin.answer = (
+        b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nContent-Length: 5\r\nKeep-Alive: x\r\n\r\n" + OK + EMPTY
+    )
+    for one in ask(both, raw_origin, "reverse", b"GET /x" + END):
         if not one.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n"):
             wrong.append(("103 with a length", one))
-    origin.answer = b""
+    raw_origin.answer = b""
     assert not wrong
-    assert "Traceback" not in proxy.process.log()
+    assert "Traceback" not in both.process.log()
 
 
-def test_a_client_that_ends_its_half_is_answered(proxy: Both, origin: RawOrigin) -> None:
-    origin.pause = 0.3
+def test_a_client_that_ends_its_half_is_answered(both: Both, raw_origin: RawOrigin) -> None:
+    raw_origin.pause = 0.3
     try:
         for mode in ("regular", "reverse"):
-            base = f"http://127.0.0.1:{origin.port}" if mode == "regular" else ""
-            with socket.create_connection(("127.0.0.1", proxy.ports[mode]), timeout=20) as sock:
-                sock.sendall(f"GET {base}/half HTTP/1.1\r\nHost: 127.0.0.1:{origin.port}\r\n\r\n".encode() * 3)
+            base = f"http://127.0.0.1:{raw_origin.port}" if mode == "regular" else ""
+            with socket.create_connection(("127.0.0.1", both.ports[mode]), timeout=20) as sock:
+                sock.sendall(f"GET {base}/half HTTP/1.1\r\nHost: 127.0.0.1:{raw_origin.port}\r\n\r\n".encode() * 3)
                 sock.shutdown(socket.SHUT_WR)
                 got = b""
                 while data := sock.recv(65536):
@@ -281,4 +266,4 @@ def test_a_client_that_ends_its_half_is_answered(proxy: Both, origin: RawOrigin)
             assert got.endswith(b"an answer"), mode
             assert got.count(b"an answer") == 3, mode
     finally:
-        origin.pause = 0.0
+        raw_origin.pause = 0.0

@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 
 import h2.config
@@ -14,19 +13,13 @@ import pytest
 from tests.support.h2_client import H2Client, Lines
 from tests.support.mitmdump import Mitmdump
 from tests.support.raw_origin import RawOrigin
+from tests.support.socket_server import SocketServer
 
 
 @pytest.fixture(scope="module")
-def origin() -> Iterator[RawOrigin]:
-    running = RawOrigin()
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
-def reverse(tmp_path_factory: pytest.TempPathFactory, origin: RawOrigin) -> Iterator[Mitmdump]:
+def reverse(tmp_path_factory: pytest.TempPathFactory, raw_origin: RawOrigin) -> Iterator[Mitmdump]:
     running = Mitmdump(
-        ["--set", "keep_host_header=true"], mode=f"reverse:{origin.url}", confdir=tmp_path_factory.mktemp("confdir")
+        ["--set", "keep_host_header=true"], mode=f"reverse:{raw_origin.url}", confdir=tmp_path_factory.mktemp("confdir")
     )
     yield running
     running.stop()
@@ -66,16 +59,16 @@ BAD = {
 }
 
 
-def test_a_bad_request_is_an_error_of_its_stream(reverse: Mitmdump, origin: RawOrigin) -> None:
+def test_a_bad_request_is_an_error_of_its_stream(reverse: Mitmdump, raw_origin: RawOrigin) -> None:
     wrong: list[tuple[str, object]] = []
     client = H2Client(reverse.port)
     for name, lines in BAD.items():
-        asked = len(origin.heads)
+        asked = len(raw_origin.heads)
         answer = client.ask(lines)
         if answer.status != 400 and answer.reset is None:  # hyper-h2 itself refuses some
             wrong.append((name, answer.status))
-        if len(origin.heads) != asked:
-            wrong.append((name, origin.heads[-1]))
+        if len(raw_origin.heads) != asked:
+            wrong.append((name, raw_origin.heads[-1]))
     last = client.ask(request())
     client.close()
     assert not wrong
@@ -83,13 +76,13 @@ def test_a_bad_request_is_an_error_of_its_stream(reverse: Mitmdump, origin: RawO
     assert "Traceback" not in reverse.log()
 
 
-def test_a_stream_that_is_refused_costs_the_others_nothing(origin: RawOrigin, client: H2Client) -> None:
+def test_a_stream_that_is_refused_costs_the_others_nothing(raw_origin: RawOrigin, client: H2Client) -> None:
     assert client.ask(request(method=b"head")).status == 501
     assert client.ask(request(method=b"G:T"), body=b"abc").status == 400
     assert client.ask(request()).body == b"an answer"
 
 
-def test_hosts_arrive_as_they_came(origin: RawOrigin, client: H2Client) -> None:
+def test_hosts_arrive_as_they_came(raw_origin: RawOrigin, client: H2Client) -> None:
     hosts = [
         b"xn--mnchen-3ya.example",
         b"xn--fa-hia.de",
@@ -101,53 +94,37 @@ def test_hosts_arrive_as_they_came(origin: RawOrigin, client: H2Client) -> None:
     ]
     for host in hosts:
         answer = client.ask([*request(authority=host), (b"x", b"\xff\xe4")])
-        lines = origin.heads[-1].split(b"\r\n")
+        lines = raw_origin.heads[-1].split(b"\r\n")
         assert answer.status == 200, (host, answer)
         assert b"host: " + host in [line[:6].lower() + line[6:] for line in lines]
         assert b"x: \xff\xe4" in lines
         assert b"X-Forwarded-Host: " + host in lines
 
 
-def test_trailers_are_held_to_what_fields_are(origin: RawOrigin, client: H2Client) -> None:
+def test_trailers_are_held_to_what_fields_are(raw_origin: RawOrigin, client: H2Client) -> None:
     late = [(b"x-sum", b"1"), (b"x_real_ip", b"6.6.6.6"), (b"content-length", b"5"), (b"host", b"evil.test")]
     assert client.ask(request(method=b"POST"), b"abc", late).status == 200
-    assert origin.trailers[-1] == b"x-sum: 1\r\n"
+    assert raw_origin.trailers[-1] == b"x-sum: 1\r\n"
     broken = client.ask(request(method=b"POST"), b"abc", [(b"x", b"a\x01")])
     assert broken.reset is not None or broken.status >= 400 or broken.is_connection_over
 
 
-class H2Origin:
+class H2Origin(SocketServer):
     """Answers each request over TLS and HTTP/2 with the head that `head` says."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         tls.set_alpn_protocols(["h2"])
         self.head: Lines = []
         self.hints: Lines = []
-        self._tls, self._listening = tls, socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(tls)
 
-    def close(self) -> None:
-        """Stop listening."""
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, plain: socket.socket) -> None:
+    def serve(self, sock: socket.socket) -> None:
+        """Answer until the client leaves, or breaks the rules."""
         config = h2.config.H2Configuration(
             client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
         )
         connection = h2.connection.H2Connection(config)
-        with (
-            contextlib.suppress(OSError, h2.exceptions.ProtocolError),
-            self._tls.wrap_socket(plain, server_side=True) as sock,
-        ):
+        with contextlib.suppress(h2.exceptions.ProtocolError):
             connection.initiate_connection()
             sock.sendall(connection.data_to_send())
             while data := sock.recv(65536):

@@ -1,0 +1,38 @@
+"""Bare sockets, served one thread each."""
+
+import contextlib
+import socket
+import ssl
+import threading
+
+
+class SocketServer:
+    """Listens on a free port of 127.0.0.1 until it is closed; a subclass serves each connection."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listening.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._run, args=(sock,), daemon=True).start()
+
+    def _run(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock = self._tls.wrap_socket(plain, server_side=True) if self._tls else plain
+            with sock:
+                self.serve(sock)
+
+    def serve(self, sock: socket.socket) -> None:
+        """Serve one connection, which is closed afterwards."""
+        raise NotImplementedError
