@@ -105,6 +105,12 @@ def test_what_is_added_to_fields_read_before_is_found(
         assert before.lines(wanted) == Fields(raw).lines(wanted)
 
 
+@given(raw_lines, st.frozensets(names.map(str.lower), max_size=4))
+def test_any_of_several_is_there(raw: list[tuple[bytes, bytes]], wanted: frozenset[str]) -> None:
+    fields = Fields(raw)
+    assert fields.has_any(wanted) == any(name in fields for name in wanted)
+
+
 def test_a_message_is_viewed_as_it_is_now() -> None:
     headers = http.Headers(((b"A", b"1"),))
     first = fields_of(headers)

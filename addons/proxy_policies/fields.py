@@ -100,6 +100,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name.lower() in (self._index or self._indexed())
 
+    def has_any(self, names: frozenset[str]) -> bool:
+        """Return whether there is one of these, whose names are lower-case."""
+        return not names.isdisjoint(self._index or self._indexed())
+
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for name, value in self.raw:
             yield name.decode("latin-1"), _text(value)

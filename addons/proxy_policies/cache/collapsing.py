@@ -26,7 +26,7 @@ from proxy_policies.cache.directives import parse_request
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.freshness import is_shared
 from proxy_policies.cache.incoming import IncomingBody
-from proxy_policies.cache.key import VaryKey, normalise
+from proxy_policies.cache.key import VaryKey, vary_key
 from proxy_policies.cache.selectors import Selector
 
 LEADER_AGE = 60.0
@@ -42,9 +42,9 @@ GATHERING_MOST = 1.0
 WAITS_MOST = 2
 """Leaders that a follower waits for."""
 
-ALWAYS_SELECTING = ("authorization", "range", "if-range")
+ALWAYS_SELECTING = frozenset({"authorization", "range", "if-range"})
 """Fields on which an answer depends whether Vary names them or not."""
-CONDITIONS = ("if-none-match", "if-modified-since")
+CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 """Conditions of a client's own: the answer to them may be of use to nobody else."""
 
 Identity = tuple[str, VaryKey]
@@ -61,10 +61,11 @@ class Outcome(Enum):
     """There is none that others could have."""
 
 
-def identity_of(request: Request, names: Iterable[str]) -> Identity:
+def identity_of(request: Request, names: Collection[str]) -> Identity:
     """Return a request's identity; `names` are the fields that Vary is known to name under its key."""
-    present = [name for name in ALWAYS_SELECTING if name in request.fields]
-    return request.key, tuple((name, normalise(name, request.fields)) for name in sorted({*names, *present}))
+    if request.fields.has_any(ALWAYS_SELECTING):
+        names = {*names, *(name for name in ALWAYS_SELECTING if name in request.fields)}
+    return request.key, vary_key(sorted(names), request.fields)
 
 
 def names_in(entries: Iterable[StoredResponse]) -> set[str]:
@@ -87,7 +88,7 @@ def may_follow(request: Request, decision: Decision, heads: Iterable[StoredRespo
 
 def is_conditional(request: Request) -> bool:
     """Return whether the client has conditions of its own."""
-    return "if-none-match" in request.fields or "if-modified-since" in request.fields
+    return request.fields.has_any(CONDITIONS)
 
 
 def expects_fresh(decision: Decision) -> bool:

@@ -114,9 +114,9 @@ def _uncacheable(request: Request) -> Bypass | None:
         return Bypass(ForwardReason.METHOD)
     if request.has_body:
         return Bypass(ForwardReason.REQUEST, "the request has a body")
-    for name in validation.ORIGIN_ONLY:
-        if name in request.fields:
-            return Bypass(ForwardReason.REQUEST, f"{name} is for the origin")
+    if request.fields.has_any(validation.ORIGIN_ONLY):
+        name = next(name for name in sorted(validation.ORIGIN_ONLY) if name in request.fields)
+        return Bypass(ForwardReason.REQUEST, f"{name} is for the origin")
     return None
 
 
@@ -132,7 +132,8 @@ def _from_stored(
     if not suitable:
         return _other_variants(request, candidates)
     # The most recent of several is used.
-    suitable.sort(key=lambda entry: entry.freshness.date, reverse=True)
+    if len(suitable) > 1:
+        suitable.sort(key=lambda entry: entry.freshness.date, reverse=True)
     return _whole(request, asked, suitable, now) or _parts(request, asked, suitable, now)
 
 

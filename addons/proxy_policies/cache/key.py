@@ -166,7 +166,7 @@ def vary_names(response: Fields) -> tuple[str, ...] | None:
 
 def vary_key(names: Sequence[str], request: Fields) -> VaryKey:
     """Return the request's values of the fields that Vary names, normalised so that equals in meaning are equal."""
-    return tuple((name, normalise(name, request)) for name in names)
+    return tuple([(name, normalise(name, request)) for name in names])
 
 
 def normalise(name: str, request: Fields) -> str:
@@ -216,7 +216,7 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
 
 def matches(stored: VaryKey, response: Fields, request: Fields) -> bool:
     """Return whether a request selects the response that was stored for the fields `stored`."""
-    return all(
+    return not stored or all(
         normalise(name, request) == value or (name == "accept-language" and _language_matches(response, request))
         for name, value in stored
     )

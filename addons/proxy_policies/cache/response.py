@@ -47,9 +47,12 @@ def build_response(
     return body if request.method != "HEAD" else CachedResponse(body.status, body.reason, body.fields, None)
 
 
+RECOMPUTED = frozenset({b"age", b"content-length"})
+
+
 def _with_status(entry: StoredResponse, now: float, status: CacheStatus) -> Fields:
     # Age first among what changes: RFC 9111, section 5.1; Date stays the origin's.
-    raw = tuple(line for line in entry.fields.raw if line[0].lower() not in (b"age", b"content-length"))
+    raw = [line for line in entry.fields.raw if line[0].lower() not in RECOMPUTED]
     added = [(b"Age", b"%d" % max(0, int(entry.age(now)))), (b"Cache-Status", str(status).encode("latin-1", "replace"))]
     if entry.status != 204:
         added.insert(0, (b"Content-Length", _length(entry)))

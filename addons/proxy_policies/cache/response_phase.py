@@ -33,7 +33,6 @@ from proxy_policies.cache.response_decision import (
     Freshen,
     Join,
     Refetch,
-    ResponseDecision,
     ResponseHead,
     ServeStale,
     Store,
@@ -77,7 +76,12 @@ async def handle_response(
         engine, flow, transaction, response, decided, now
     ):
         decided = decide_storing(judged, head, now)  # the stale one is gone
-    await _carry_out(engine, flow, transaction, response, decided, now)
+    if not isinstance(decided, (Store, DontStore)):
+        await _carry_out(engine, flow, transaction, response, decided, now)
+        return
+    if isinstance(decided, DontStore) and decided.removes is not None:
+        await engine.store.remove(decided.removes)
+    _pass_on(engine, flow, transaction, response, decided, now)
 
 
 async def _carry_out(
@@ -85,7 +89,7 @@ async def _carry_out(
     flow: http.HTTPFlow,
     transaction: Transaction,
     response: http.Response,
-    decided: ResponseDecision,
+    decided: ServeStale | Freshen | Join | Refetch,
     now: float,
 ) -> None:
     match decided:
@@ -97,9 +101,7 @@ async def _carry_out(
             await revalidation.refetch(engine, flow, transaction, response)
         case Join():
             if await revalidation.join(engine, flow, transaction, response, decided):
-                await _pass_on(engine, flow, transaction, response, decided.then, now)
-        case Store() | DontStore():
-            await _pass_on(engine, flow, transaction, response, decided, now)
+                _pass_on(engine, flow, transaction, response, decided.then, now)
         case _:
             assert_never(decided)
 
@@ -110,7 +112,7 @@ async def _invalidate(engine: CacheEngine, transaction: Transaction, response: h
         await engine.purge(Selector("key", without_query(key, transaction.effects.ignore_query)), now)
 
 
-async def _pass_on(
+def _pass_on(
     engine: CacheEngine,
     flow: http.HTTPFlow,
     transaction: Transaction,
@@ -123,8 +125,6 @@ async def _pass_on(
         _start_storing(engine, flow, transaction, response, decided.entry, now)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
-    if decided.removes is not None:
-        await engine.store.remove(decided.removes)
     # A 304 is an answer to one client's condition, a 5xx says nothing of what the answer is otherwise.
     says_little = response.status_code == 304 or response.status_code >= 500
     complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)

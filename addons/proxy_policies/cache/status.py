@@ -1,5 +1,6 @@
 """Cache-Status (RFC 9211)."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 NAME = "proxy-policies"
@@ -20,17 +21,22 @@ class CacheStatus(NamedTuple):
 
     def __str__(self) -> str:
         """Write the member of the Structured Fields list."""
-        parts = (
-            NAME,
-            "hit" if self.hit else "",
-            f"fwd={self.fwd}" if self.fwd else "",
-            f"fwd-status={self.fwd_status}" if self.fwd_status is not None else "",
-            f"ttl={int(self.ttl)}" if self.ttl is not None else "",
-            "stored" if self.stored else "",
-            "" if self.collapsed is None else "collapsed" if self.collapsed else "collapsed=?0",
-            f"detail={_text(self.detail)}" if self.detail else "",
-        )
-        return "; ".join(filter(None, parts))
+        return _member(self if self.ttl is None else self._replace(ttl=int(self.ttl)))
+
+
+@lru_cache(maxsize=256)
+def _member(status: CacheStatus) -> str:
+    parts = (
+        NAME,
+        "hit" if status.hit else "",
+        f"fwd={status.fwd}" if status.fwd else "",
+        f"fwd-status={status.fwd_status}" if status.fwd_status is not None else "",
+        f"ttl={status.ttl}" if status.ttl is not None else "",
+        "stored" if status.stored else "",
+        "" if status.collapsed is None else "collapsed" if status.collapsed else "collapsed=?0",
+        f"detail={_text(status.detail)}" if status.detail else "",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def _text(text: str) -> str:

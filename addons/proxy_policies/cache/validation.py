@@ -6,7 +6,7 @@ from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.storability import end_to_end
 from proxy_policies.fields import Fields, parse_date, split_list, tokens
 
-ORIGIN_ONLY = ("if-match", "if-unmodified-since")
+ORIGIN_ONLY = frozenset({"if-match", "if-unmodified-since"})
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
 
 CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")

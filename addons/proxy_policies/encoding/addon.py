@@ -23,6 +23,9 @@ with lazy_imports():
     from proxy_policies.encoding import codecs
 
 
+CONDITIONS = frozenset({"if-none-match", "if-match", "if-range"})
+
+
 class EntityTags:
     """Before the cache: gives the entity tags that we marked back as the origin knows them."""
 
@@ -33,7 +36,7 @@ class EntityTags:
         if flow.response or flow.error or subrequest.purpose(flow):
             return
         fields = fields_of(flow.request.headers)
-        if "if-none-match" in fields or "if-match" in fields or "if-range" in fields:
+        if fields.has_any(CONDITIONS):
             accepted = accepted_by(fields.get("Accept-Encoding"))
             restored = with_origins_tags(fields, flow.request.method, _reads(accepted))
             if restored is not fields:

@@ -1,7 +1,5 @@
 """The host that a client asked for: in reverse mode mitmproxy overwrites it before any addon sees the request."""
 
-from weakref import WeakKeyDictionary
-
 from mitmproxy import http
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream
@@ -9,20 +7,19 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 
 from proxy_policies.patches.patch import Section
 
-_asked: WeakKeyDictionary[http.Request, str | None] = WeakKeyDictionary()
+_ATTRIBUTE = "policy_asked_host"
+"""Of the request: what mitmproxy saves and copies of a message are the attributes that it knows of."""
 
 
 def asked_host(request: http.Request) -> str | None:
     """Return Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
-    try:
-        return _asked[request]
-    except KeyError:
-        return _requested_host(request)
+    attributes = vars(request)
+    return attributes[_ATTRIBUTE] if _ATTRIBUTE in attributes else _requested_host(request)
 
 
 def note(request: http.Request) -> None:
     """Keep the host that a request asks for, before it is overwritten."""
-    _asked[request] = _requested_host(request)
+    vars(request)[_ATTRIBUTE] = _requested_host(request)
 
 
 def _requested_host(request: http.Request) -> str | None:
