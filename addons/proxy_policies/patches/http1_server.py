@@ -258,6 +258,8 @@ class Server(Bodies, Lingering):
         self._framing, self._trailers = head.framing, Fields()
         declared = fields.get("content-length") or ""
         self._left = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        if head.framing is Framing.CLOSE:
+            resets.cut(self.conn)  # until it has ended: whatever ends this process meanwhile is no end to the client
         yield commands.SendData(self.conn, head_of(self.response))
 
     def _closes(self, fields: Fields, framing: Framing) -> bool:
@@ -298,6 +300,8 @@ class Server(Bodies, Lingering):
     def _send_end(self) -> CommandGenerator[None]:
         if self._framing is Framing.CHUNKED:
             yield commands.SendData(self.conn, last_chunk(self._trailers))
+        if self._framing is Framing.CLOSE:
+            resets.cut(self.conn, is_on=False)
         if self._left and self.response:  # the body was shorter than its Content-Length: only a close can tell
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
@@ -311,8 +315,6 @@ class Server(Bodies, Lingering):
             return
         status = event.code.http_status_code()
         if self.response or status is None:
-            if self.response and self._framing is Framing.CLOSE:
-                resets.cut(self.conn)
             yield commands.CloseConnection(self.conn)
             return
         response = error_response(status, event.message)

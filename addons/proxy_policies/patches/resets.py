@@ -51,9 +51,9 @@ def _has_close_notify(layer: ServerTLSLayer) -> bool:
     return tls is None or bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 
 
-def cut(connection: Connection) -> None:
+def cut(connection: Connection, is_on: bool = True) -> None:
     """Have a connection end with a reset when it is closed: its peer must not take what it got for the whole."""
     transport = _transports.get(connection)
     writer: Any = transport and transport.writer
     if writer is not None and (sock := writer.get_extra_info("socket")) is not None:
-        reset_on_close(sock)
+        reset_on_close(sock, is_on)

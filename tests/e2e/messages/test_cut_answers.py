@@ -3,12 +3,14 @@
 import re
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.mitmdump import Both, Mitmdump
+from tests.support.origin import Answer, Origin
 from tests.support.raw_origin import RawOrigin
 from tests.support.socket_server import SocketServer
 from tests.support.tunnel import Pair
@@ -128,3 +130,38 @@ def test_tls_without_its_closing_alert(
         assert curl(*through, "--http2", f"https://localhost:{server.port}/whole").code == 0
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_a_proxy_that_is_killed_ends_nothing(
+    mitmdump: Callable[..., Mitmdump], origin_server: Origin, secure: bool
+) -> None:
+    """A body that ends with its connection, as HTTP/1.0 clients get them, when the process is gone at once."""
+    over = threading.Event()
+
+    def unending() -> Iterator[bytes]:
+        yield HEAD + b"\r\nhalf of it"
+        over.wait(60)
+
+    origin_server.route("/", lambda _: Answer(raw=unending()))
+    proxy = mitmdump("--set", "stream_large_bodies=1", mode=f"reverse:{origin_server.url}")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as plain:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        sock = context.wrap_socket(plain) if secure else plain
+        sock.sendall(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n")
+        data = b""
+        while b"half of it" not in data:
+            data += sock.recv(65536)
+        proxy.process.kill()
+        with pytest.raises(OSError, match=r"reset|EOF occurred"):
+            assert sock.recv(65536)
+        sock.close()
+    over.set()
+
+
+@pytest.fixture
+def origin_server() -> Iterator[Origin]:
+    running = Origin()
+    yield running
+    running.close()
