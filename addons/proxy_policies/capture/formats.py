@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har.reader import Capture, open_capture
+from proxy_policies.capture.har.reader import Capture, framed_values, open_capture
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
 
@@ -30,6 +30,14 @@ def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, A
         return new_log(), read_flow_file(path)
     capture: Capture = open_capture(path)
     return _with_format(capture.log), _read(capture, problems)
+
+
+def entry_values(path: Path) -> Iterator[Any] | None:
+    """Return the entries of a capture of ours as the JSON that they are; None for any other file."""
+    if is_flow_file(path):
+        return None
+    capture = open_capture(path)
+    return framed_values(path) if capture.framed else None
 
 
 def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:

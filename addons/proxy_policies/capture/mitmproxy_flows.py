@@ -213,9 +213,12 @@ def read_flow_file(path: Path) -> Iterator[Entry]:
 
 
 def write_flow_file(file: BinaryIO, entries: Iterator[Entry]) -> int:
-    """Write entries as a mitmproxy flow file and return how many."""
+    """Write entries as a mitmproxy flow file and return how many. Raises CaptureError."""
     writer = io.FlowWriter(file)
     count = 0
-    for count, entry in enumerate(entries, 1):  # noqa: B007
-        writer.add(to_flow(entry))
+    for count, entry in enumerate(entries, 1):
+        try:
+            writer.add(to_flow(entry))
+        except ValueError as error:
+            raise CaptureError(f"entry {count}: {entry.request.url[:80]}: {error}") from None
     return count

@@ -89,6 +89,7 @@ def test_a_run_that_bypasses_the_proxy_says_so(tmp_path: Path) -> None:
     done = capture(tmp_path, "record", "a.har", "--", "true")
     assert done.returncode == 2
     assert "nothing came through the proxy" in done.stderr
+    assert not (tmp_path / "a.har").exists(), "an empty capture would be in the way of the next try"
 
 
 REFUSED = {

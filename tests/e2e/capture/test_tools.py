@@ -129,3 +129,50 @@ def test_a_foreign_har_is_read_and_what_we_do_not_know_is_carried(extra: dict[st
     assert {name: written["entries"][0][name] for name in extra} == extra
     (read,) = open_capture(tmp_path / "b.har")
     assert (read.request.version, read.request.headers) == ("HTTP/2", (("accept", "*/*"),))
+
+
+def test_show_prints_a_line_for_each_entry_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    long = "x" * 300
+    url = f"http://shop.test/{long}?a=\x1b]0;title\x07\u202e"
+    fields = (("Content-Type", "application/json"), ("X-A", "\x1b[2J"))
+    entries = [
+        Entry(Request("GET", url), Response(200, "OK", fields, Body(b'{"a": "\xc2\x9b31m"}')), Times(1.76e9)),
+        Entry(Request("GET", "http://shop.test/b"), Response(404, "\x1b[5m"), Times(1.76e9)),
+    ]
+    with writer.create(tmp_path / "a.har", writer.new_log()) as out:
+        for entry in entries:
+            out.write(entry)
+    shown = [
+        tools(tmp_path, "show", "a.har"),
+        tools(tmp_path, "show", "a.har", "1"),
+        tools(tmp_path, "show", "a.har", "2"),
+    ]
+    for done in shown:
+        assert done.returncode == 0, done.stderr
+        assert not set(done.stdout) & set("\x1b\x07\x9b\u202e")
+    lines = shown[0].stdout.splitlines()
+    assert len(lines) == 2
+    assert f"GET http://shop.test/{long}?a=\\x1b]0;title\\x07\\u202e" in lines[0]
+    assert lines[1].split()[2:] == ["404", "0", "GET", "http://shop.test/b"]
+    values = [json.loads(line) for line in tools(tmp_path, "show", "--json", "a.har").stdout.splitlines()]
+    assert [(value["number"], value["status"], value["url"]) for value in values] == [
+        (1, 200, url),
+        (2, 404, "http://shop.test/b"),
+    ]
+    chosen = tools(tmp_path, "show", "--json", "--filter", "~c 404", "a.har").stdout.splitlines()
+    assert [json.loads(line)["number"] for line in chosen] == [2]
+
+
+def test_scrub_does_not_write_a_har_into_a_flow_file(shop: Path) -> None:
+    assert tools(shop.parent, "export", "shop.har", "shop.mitm").returncode == 0
+    assert (shop.parent / "shop.mitm").stat().st_mode & 0o777 == 0o600
+    refused = capture(shop.parent, "scrub", "shop.mitm")
+    assert refused.returncode == 2
+    assert "shop.mitm is a flow file, and what is written is a HAR: name it with -o shop.har" in refused.stderr
+
+
+def test_scrub_cleans_the_titles_of_pages(tmp_path: Path) -> None:
+    pages = [{"id": "p", "title": f"http://shop.test/?token={SECRET}", "startedDateTime": "", "pageTimings": {}}]
+    (tmp_path / "a.har").write_text(json.dumps({"log": {"version": "1.2", "pages": pages, "entries": []}}))
+    assert capture(tmp_path, "scrub", "a.har").returncode == 0
+    assert SECRET not in (tmp_path / "a.har").read_text()

@@ -19,7 +19,8 @@ from proxy_policies.capture.check.noise import Noise, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
-from proxy_policies.capture.cli.run import FAILED, proxy_settings, say, say_problems
+from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.capture.report.junit import junit_xml
@@ -163,10 +164,11 @@ def _finish(arguments: argparse.Namespace, report: Report, outcomes: list[Outcom
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write beside, then rename: a report is there whole or not at all."""
+    """Write beside, then rename: a report is there whole or not at all, and only for its owner."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(data)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(data)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -6,10 +6,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from proxy_policies.capture.cli import check, run, tools
+from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.option_parsers import parse_size
+from proxy_policies.lazy_imports import lazy_imports
 
+with lazy_imports():  # what a command needs is imported for it: mitmproxy alone takes half a second
+    from proxy_policies import settings
+    from proxy_policies.capture.cli import check, run, show, tools
+
+FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
 EPILOG = "Exit codes of check and compare: 0 the same, 1 differences, 2 could not run."
@@ -31,24 +36,26 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    show = commands.add_parser("show", help="print a capture, or one of its entries")
-    show.set_defaults(run=tools.show)
-    show.add_argument("capture")
-    show.add_argument("entry", nargs="?", type=_positive, help="the number of the entry to print whole")
-    show.add_argument("--repair", action="store_true", help="mend a capture whose recording was cut off")
+    shown = commands.add_parser("show", help="print a capture, or one of its entries")
+    shown.set_defaults(run=lambda arguments: show.show(arguments))
+    shown.add_argument("capture")
+    shown.add_argument("entry", nargs="?", type=_positive, help="the number of the entry to print whole")
+    shown.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
+    shown.add_argument("--filter", default="", help="show only what matches this mitmproxy flow filter")
+    shown.add_argument("--repair", action="store_true", help="mend a capture whose recording was cut off")
     scrub = commands.add_parser("scrub", help="remove secrets from a capture")
-    scrub.set_defaults(run=tools.scrub)
+    scrub.set_defaults(run=lambda arguments: tools.scrub(arguments))
     scrub.add_argument("capture")
     scrub.add_argument("-o", "--output", help="write here (default: in place)")
     scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
     scrub.add_argument("--strict", action="store_true", help=STRICT)
     scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     merge = commands.add_parser("merge", help="write several captures as one, by time")
-    merge.set_defaults(run=tools.merge)
+    merge.set_defaults(run=lambda arguments: tools.merge(arguments))
     merge.add_argument("captures", nargs="+")
     merge.add_argument("-o", "--output", required=True)
     export = commands.add_parser("export", help="write a capture as a flow file (.mitm) or as HAR")
-    export.set_defaults(run=tools.export)
+    export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture")
     export.add_argument("output")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -57,13 +64,13 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _size(text: str) -> int:
     try:
-        return parse_size(text)
+        return settings.parse_size(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _check(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=check.check)
+    command.set_defaults(run=lambda arguments: check.check(arguments))
     command.add_argument("capture", help="the capture to send")
     target = "where to send it; RECORDED=URL, once for each, when the capture has several origins"
     command.add_argument("--target", action="append", default=[], metavar="URL", help=target)
@@ -71,7 +78,7 @@ def _check(command: argparse.ArgumentParser) -> None:
 
 
 def _compare(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=check.compare)
+    command.set_defaults(run=lambda arguments: check.compare(arguments))
     command.add_argument("old", help="the URL of the old build")
     command.add_argument("new", help="the URL of the new build")
     command.add_argument("capture", help="the capture to send")
@@ -103,7 +110,7 @@ def _positive(text: str) -> int:
 
 
 def _record(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=run.record)
+    command.set_defaults(run=lambda arguments: run.record(arguments))
     command.add_argument("capture", help="the capture to write, a HAR file")
     command.add_argument("--append", action="store_true", help="go on with a capture that exists, mending it if torn")
     command.add_argument("--overwrite", action="store_true", help="replace a capture that exists, once this is done")
@@ -113,7 +120,7 @@ def _record(command: argparse.ArgumentParser) -> None:
 
 
 def _replay(command: argparse.ArgumentParser) -> None:
-    command.set_defaults(run=run.replay)
+    command.set_defaults(run=lambda arguments: run.replay(arguments))
     command.add_argument("capture", help="the capture to play")
     command.add_argument("--mode", choices=["once", "loop", "new", "strict"], default="once", help="default: once")
     command.add_argument(
@@ -156,13 +163,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return action(parsed)
     except (CaptureError, ValueError) as error:
-        run.say(str(error))
+        say(str(error))
     except OSError as error:
-        run.say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130
-    return run.FAILED
+    return FAILED
 
 
 def _terminated(signum: int, _frame: object) -> NoReturn:

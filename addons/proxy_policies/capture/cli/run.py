@@ -4,27 +4,19 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
-from proxy_policies.capture.model import Entry
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
-from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 FAILED = 2
-SHOWN_PROBLEMS = 10
-
-
-def say(text: str) -> None:
-    """Tell the user something on stderr: stdout is the command's."""
-    print(f"capture: {text}", file=sys.stderr)
 
 
 def proxy_settings(arguments: argparse.Namespace) -> list[str]:
@@ -47,8 +39,13 @@ def record(arguments: argparse.Namespace) -> int:
     settings += [f"capture_filter={arguments.filter}"] if arguments.filter else []
     settings += ["capture_strict=on"] if arguments.strict else []
     before = _count(path) if arguments.append else 0
-    code, proxy = _through_proxy(arguments, settings)
-    if arguments.overwrite:
+    is_new = not target.exists()
+    try:
+        code, proxy = _through_proxy(arguments, settings)
+    finally:
+        if is_new and not _count(target):
+            target.unlink(missing_ok=True)  # so that the next try finds nothing in its way
+    if arguments.overwrite and target.exists():
         target.replace(path)
     added = _count(path) - before
     if not added:
@@ -75,23 +72,6 @@ def replay(arguments: argparse.Namespace) -> int:
         code, proxy = _through_proxy(arguments, [*settings, *proxy_settings(arguments)])
         outcome = json.loads(report.read_text()) if report.exists() else {"played": 0, "misses": [], "unused": []}
     return code or _verdict(outcome, arguments.mode, client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
-
-
-def say_problems(problems: Sequence[str]) -> None:
-    """Name what was wrong with the entries of a file, the first of it whole."""
-    for problem in problems[:SHOWN_PROBLEMS]:
-        say(problem)
-    if len(problems) > SHOWN_PROBLEMS:
-        say(f"and {len(problems) - SHOWN_PROBLEMS} more like these; all other entries were read")
-
-
-def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
-    """Say which bodies could not be searched for secrets."""
-    found = Counter(why for entry in entries for why in dict(entry.extra.get(UNSEARCHED) or {}).values())
-    if found:
-        kinds = ", ".join(f"{count} {why}" for why, count in sorted(found.items()))
-        outcome = "and were left out" if strict else "--strict leaves such bodies out"
-        say(f"could not be searched for secrets: {kinds}; {outcome}")
 
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:

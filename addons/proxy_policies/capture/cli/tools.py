@@ -1,96 +1,28 @@
-"""`show`, `scrub`, `merge` and `export`: look at captures, clean them, combine them, hand them on."""
+"""`scrub`, `merge` and `export`: clean captures, combine them, hand them on."""
 
 import argparse
 import heapq
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from proxy_policies.capture.cli.run import say, say_problems, say_unsearched
+from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import merged_log, open_any, same_key
+from proxy_policies.capture.formats import is_flow_file, merged_log, open_any, same_key
 from proxy_policies.capture.har import writer
-from proxy_policies.capture.model import Entry, Headers, media_type
-from proxy_policies.capture.report.json_report import body_lines
-from proxy_policies.capture.report.terminal import short
+from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
 
-def show(arguments: argparse.Namespace) -> int:
-    """Print the entries as a table, or one entry whole; mend a torn capture when asked to."""
-    path = Path(arguments.capture)
-    if arguments.repair:
-        mended = writer.resume(path, writer.new_log())
-        mended.close()
-        say(f"{path} is whole: {mended.count} entries")
-        return 0
-    problems: list[str] = []
-    _, entries = open_any(path, problems)
-    console = Console(highlight=False)
-    if arguments.entry:
-        _print_entry(_numbered(entries, arguments.entry, path), console)
-    else:
-        _print_table(entries, console)
-    say_problems(problems)
-    return 0
-
-
-def _numbered(entries: Iterator[Entry], wanted: int, path: Path) -> Entry:
-    for number, entry in enumerate(entries, 1):
-        if number == wanted:
-            return entry
-    raise CaptureError(f"{path} has no entry {wanted}")
-
-
-def _print_table(entries: Iterator[Entry], console: Console) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (("#", "right"), ("time", "left"), ("status", "left"), ("ms", "right"), ("type", "left")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
-    table.add_column("request", overflow="fold")
-    for number, entry in enumerate(entries, 1):
-        when = datetime.fromtimestamp(entry.times.request_start).strftime("%H:%M:%S")
-        status = Text(str(entry.response.status or "—"), _style(entry.response.status))
-        kind = media_type(entry.response.headers).rpartition("/")[2]
-        asked = f"{entry.request.method} {entry.request.url}" + (f"  ({entry.error})" if entry.error else "")
-        table.add_row(str(number), when, status, f"{entry.times.seconds * 1000:.0f}", kind, Text(asked))
-    console.print(table if table.row_count else "no entries")
-
-
-def _style(status: int) -> str:
-    return "green" if 200 <= status < 300 else "cyan" if 300 <= status < 400 else "red"
-
-
-def _print_entry(entry: Entry, console: Console) -> None:
-    request, response = entry.request, entry.response
-    lines = [f"{request.method} {request.url} {request.version}", *_fields(request.headers), ""]
-    if request.body.content:
-        lines += [*request.body.content.decode("utf-8", "replace").splitlines(), ""]
-    lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
-    lines += body_lines(response)
-    lines += [
-        f"{'→' if item.from_client else '←'} {short(item.data.decode('utf-8', 'replace'))}" for item in entry.messages
-    ]
-    lines += [
-        f"policy {note.get('policy')}: {note.get('verdict')} {note.get('why', '')}".rstrip() for note in entry.trace
-    ]
-    console.print(Text("\n".join(lines)), soft_wrap=True)
-
-
-def _fields(headers: Headers) -> list[str]:
-    return [f"{name}: {value}" for name, value in headers]
-
-
 def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture anew without secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
+    if not arguments.output and is_flow_file(path):
+        raise CaptureError(f"{path} is a flow file, and what is written is a HAR: name it with -o {path.stem}.har")
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
     redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
     log, entries = open_any(path)

@@ -38,7 +38,7 @@ class Capture:
         if not self.framed:
             yield from self._foreign()
             return
-        for number, value in enumerate(_framed(self.path), 1):
+        for number, value in enumerate(framed_values(self.path), 1):
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
 
     def _foreign(self) -> Iterator[Entry]:
@@ -111,7 +111,8 @@ def _whole(path: Path) -> Iterator[Any]:
     yield from _load(path).get("entries") or ()
 
 
-def _framed(path: Path) -> Iterator[Any]:
+def framed_values(path: Path) -> Iterator[Any]:
+    """Yield the entry objects of a file that is framed by lines. Raises CaptureError."""
     with path.open("rb") as file:
         end = len(file.readline())
         head = end

@@ -136,11 +136,12 @@ def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
 
     def attach(content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True, mode=0o700)
         target = folder / name
         if not target.exists():
             part = folder / f".{name}.{os.getpid()}"
-            part.write_bytes(content)
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(content)
             part.replace(target)
         return f"{folder.name}/{name}"
 

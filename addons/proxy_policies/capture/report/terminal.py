@@ -8,6 +8,7 @@ from rich.text import Text
 
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.outcome import Outcome, Report
+from proxy_policies.log_lines import printable
 
 SHOWN_CHANGES = 8  # of one entry
 SHOWN_ENTRIES = 40
@@ -15,9 +16,9 @@ WIDTH = 160  # characters of one value
 
 
 def short(value: Any) -> str:
-    """Return a value on one line, cut when it is long."""
+    """Return a value on one line, cut when it is long; no terminal obeys it."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = text.replace("\n", "⏎")
+    text = printable(text.replace("\n", "⏎"))
     return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
 
 
@@ -49,9 +50,11 @@ def secrets_line(report: Report) -> str:
 
 
 def _print_outcome(outcome: Outcome, console: Console) -> None:
-    console.print(Text.assemble((f"{outcome.number + 1:>4}  ", "dim"), (outcome.title, "bold")), soft_wrap=True)
+    console.print(
+        Text.assemble((f"{outcome.number + 1:>4}  ", "dim"), (printable(outcome.title), "bold")), soft_wrap=True
+    )
     if outcome.error:
-        console.print(Text(f"      {outcome.error}", "red"), soft_wrap=True)
+        console.print(Text(f"      {printable(outcome.error)}", "red"), soft_wrap=True)
     for change in outcome.changes[:SHOWN_CHANGES]:
         console.print(_change_text(change), soft_wrap=True)
     if len(outcome.changes) > SHOWN_CHANGES:
@@ -59,12 +62,12 @@ def _print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def _change_text(change: Change) -> Text:
-    text = Text(f"      {change.location}  ", "cyan")
-    if change.old is not None:
+    text = Text(f"      {printable(change.location)}  ", "cyan")
+    if change.kind != "added":
         text.append(short(change.old), "red")
-    if change.old is not None and change.new is not None:
+    if change.kind == "changed":
         text.append(" → ", "dim")
-    if change.new is not None:
+    if change.kind != "removed":
         text.append(short(change.new), "green")
     if change.kind != "changed":
         text.append(f"  ({'new' if change.kind == 'added' else 'gone'})", "dim")

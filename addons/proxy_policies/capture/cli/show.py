@@ -1,0 +1,180 @@
+"""`show`: the entries of a capture as lines, as JSON, or one of them whole."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats import entry_values, open_any
+from proxy_policies.capture.har.entry_reader import read_entry
+from proxy_policies.capture.model import Entry, Headers, media_type
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import printable
+
+with lazy_imports():
+    from proxy_policies.capture.har import writer
+    from proxy_policies.capture.report import json_report
+
+GREEN, CYAN, RED, PLAIN = "\x1b[32m", "\x1b[36m", "\x1b[31m", "\x1b[0m"
+SHOWN_TEXT = 160  # characters of one WebSocket message
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What `show` says of an entry."""
+
+    number: int
+    started: float
+    status: int
+    ms: float
+    type: str
+    method: str
+    url: str
+    error: str = ""
+
+    def as_json(self) -> str:
+        """Return the line for programs."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    def as_text(self, width: int | None, colour: bool) -> str:
+        """Return the line for people, cut at a terminal's width; None: as long as it is."""
+        when = datetime.fromtimestamp(self.started).strftime("%H:%M:%S")
+        asked = f"{self.method} {self.url}" + (f"  ({self.error})" if self.error else "")
+        status = f"{self.status or '-':>3}"
+        head = f"{self.number:>5}  {when}  ", f"  {self.ms:>7.0f}  {self.type[:16]:<16}  "
+        room = None if width is None else max(20, width - len(head[0]) - len(head[1]) - 3)
+        asked = printable(asked)
+        asked = asked if room is None or len(asked) <= room else f"{asked[: room - 1]}…"
+        return f"{head[0]}{_coloured(status, self.status) if colour else status}{printable(head[1])}{asked}"
+
+
+def _coloured(text: str, status: int) -> str:
+    style = GREEN if 200 <= status < 300 else CYAN if 300 <= status < 400 else RED
+    return f"{style}{text}{PLAIN}"
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print the entries as lines, or one entry whole; mend a torn capture when asked to."""
+    path = Path(arguments.capture)
+    if arguments.repair:
+        mended = writer.resume(path, writer.new_log())
+        mended.close()
+        say(f"{path} is whole: {mended.count} entries")
+        return 0
+    problems: list[str] = []
+    if arguments.entry:
+        _, entries = open_any(path, problems)
+        print(printable("\n".join(_whole(_numbered(entries, arguments.entry, path))), lines=True))
+        return 0
+    _print_lines(_chosen(path, arguments.filter, problems), arguments.json, sys.stdout)
+    say_problems(problems)
+    return 0
+
+
+def _chosen(path: Path, text: str, problems: list[str]) -> Iterator[Line]:
+    """Yield the line of each entry, of those that a flow filter matches when there is one."""
+    if not text:
+        yield from _lines(path, problems)
+        return
+    matches = _matcher(text)
+    _, entries = open_any(path, problems)
+    for number, entry in enumerate(entries, 1):
+        if matches(entry):
+            yield _line_of(number, entry)
+
+
+def _matcher(text: str) -> Callable[[Entry], bool]:
+    """Return what a flow filter of mitmproxy's matches. Raises ValueError."""
+    from proxy_policies import rules  # these are mitmproxy's: slow to import, and only needed here
+    from proxy_policies.capture.mitmproxy_flows import to_flow
+
+    wanted = rules.parse_filter(text)
+
+    def matches(entry: Entry) -> bool:
+        try:
+            return bool(wanted(to_flow(entry)))
+        except ValueError:  # a URL that mitmproxy does not take
+            return False
+
+    return matches
+
+
+def _lines(path: Path, problems: list[str]) -> Iterator[Line]:
+    values = entry_values(path)
+    if values is None:  # a flow file, or a foreign HAR, whose entries may be imperfect
+        for number, entry in enumerate(open_any(path, problems)[1], 1):
+            yield _line_of(number, entry)
+        return
+    for number, value in enumerate(values, 1):
+        yield _quick(number, value) or _line_of(number, read_entry(value, f"entry {number}"))
+
+
+def _quick(number: int, value: dict[str, Any]) -> Line | None:
+    """Return the line of an entry of ours, without reading all of it; None when it is not as we write it."""
+    try:
+        request, response, started = value["request"], value["response"], value["_times"][0]
+        kinds = (pair["value"] for pair in response["headers"] if pair["name"].lower() == "content-type")
+        kind = next(kinds, "").partition(";")[0].rpartition("/")[2]
+        error = value.get("_error", "")
+        return Line(number, started, response["status"], value["time"], kind, request["method"], request["url"], error)
+    except (KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _line_of(number: int, entry: Entry) -> Line:
+    kind = media_type(entry.response.headers).rpartition("/")[2]
+    request, times = entry.request, entry.times
+    status = entry.response.status
+    return Line(
+        number, times.request_start, status, times.seconds * 1000, kind, request.method, request.url, entry.error
+    )
+
+
+def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO) -> None:
+    is_terminal = out.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    colour = is_terminal and not os.environ.get("NO_COLOR")
+    number = 0
+    if is_terminal and not as_json:
+        out.write("    #  time    status      ms  type              request\n")
+    for number, line in enumerate(lines, 1):  # noqa: B007 - counted
+        out.write((line.as_json() if as_json else line.as_text(width, colour)) + "\n")
+    if not number and not as_json:
+        out.write("no entries\n")
+
+
+def _numbered(entries: Iterator[Entry], wanted: int, path: Path) -> Entry:
+    for number, entry in enumerate(entries, 1):
+        if number == wanted:
+            return entry
+    raise CaptureError(f"{path} has no entry {wanted}")
+
+
+def _whole(entry: Entry) -> list[str]:
+    """Return everything of an entry as lines."""
+    request, response = entry.request, entry.response
+    lines = [f"{request.method} {request.url} {request.version}", *_fields(request.headers), ""]
+    if request.body.content:
+        lines += [*request.body.content.decode("utf-8", "replace").splitlines(), ""]
+    lines += [f"{response.version} {response.status} {response.reason}", *_fields(response.headers), ""]
+    lines += json_report.body_lines(response)
+    for message in entry.messages:
+        text = message.data.decode("utf-8", "replace") if message.text else f"{len(message.data)} octets"
+        cut = text if len(text) <= SHOWN_TEXT else f"{text[:SHOWN_TEXT]}…"
+        lines.append(f"{'→' if message.from_client else '←'} {cut}")
+    lines += [
+        f"policy {note.get('policy')}: {note.get('verdict')} {note.get('why', '')}".rstrip() for note in entry.trace
+    ]
+    return lines
+
+
+def _fields(headers: Headers) -> list[str]:
+    return [f"{name}: {value}" for name, value in headers]
