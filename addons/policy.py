@@ -4,9 +4,9 @@ from proxy_policies.addon_chain import build_addons
 from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
+from proxy_policies.connection.addon import Fastlane
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
-from proxy_policies.fastlane.addon import Fastlane
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection

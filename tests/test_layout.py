@@ -1,7 +1,7 @@
 """Where tests are: they mirror the package, what they share is in tests/support, and no test imports a test.
 
-A module has the test file of its name in the folder of its name; a policy's `addon.py`, which has nothing but options
-and hooks, may have a folder of tests/e2e instead.
+A module has the test file of its name in the folder of its name, here or in tests/e2e; a policy's `addon.py`, which has
+nothing but options and hooks, may have a folder of tests/e2e instead.
 """
 
 import ast
@@ -10,7 +10,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "addons" / "proxy_policies"
-LATER = {"capture", "fastlane", "patches"}
+LATER = {"capture", "patches"}
 """Folders that do not mirror the package yet. Each patch is tested by what it mends."""
 
 
@@ -46,7 +46,7 @@ def modules() -> Iterator[Path]:
 
 
 def has_test(module: Path) -> bool:
-    is_tested = (TESTS / module.parent / f"test_{module.name}").is_file()
+    is_tested = any((TESTS / where / module.parent / f"test_{module.name}").is_file() for where in (".", "e2e"))
     return is_tested or (module.name == "addon.py" and any((TESTS / "e2e" / module.parent).glob("test_*.py")))
 
 

@@ -37,7 +37,7 @@ LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playw
 OURS = [
     *("cache.disk", "cache.redis_store", "encoding.codecs", "explain.words", "policy_file.document"),
     *("capture.flows", "capture.matching", "capture.model", "capture.redact", "capture.sink", "capture.cassette"),
-    *("fastlane.desks", "fastlane.hits", "headers.rule", "proxy_protocol.header"),
+    *("headers.rule", "proxy_protocol.header"),
     *("reverse_tunnel.home", "reverse_tunnel.identity", "reverse_tunnel.messages", "reverse_tunnel.work"),
 ]
 
@@ -54,7 +54,6 @@ def test_a_default_start_leaves_out(by_default: set[str], module: str) -> None:
         ({"replay_file": "{tmp}/none.har", "replay_mode": "new"}, "proxy_policies.capture.replay.cassette"),
         ({"capture_redact": ["json:$.name"]}, "jsonpath"),
         ({"cache": "disk:{tmp}/cache"}, "sqlite3"),
-        ({"fast_lane": "all"}, "proxy_policies.fastlane.hits"),
         ({"header_rules": ["//X-Foo/bar"]}, "proxy_policies.headers.rule"),
         ({"policy_file": "{tmp}/policy.yaml"}, "proxy_policies.policy_file.document"),
     ],

@@ -64,3 +64,8 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 def without_credentials(text: str) -> str:
     """Leave out of the URLs in a text what stands before their `@`: user and password."""
     return _CREDENTIALS.sub("", text)
+
+
+def is_tunnel_name(host: str) -> bool:
+    """Return whether a host is one that the reverse tunnel leads to, if there is a tunnel: `wiki.office.internal`."""
+    return host.lower().rstrip(".").endswith(".internal")

@@ -7,7 +7,7 @@ behind all scripts and mitmproxy's own modify_body, but before `save`, from whic
 the client gets.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from mitmproxy import ctx
@@ -21,6 +21,7 @@ class Hooks:
 
     def __init__(self, name: str, **hooks: Callable[..., Any]) -> None:
         self.name = name
+        self.fast_paths: Mapping[str, Iterable[str]] = {}
         vars(self).update(hooks)
 
 
@@ -63,8 +64,11 @@ class AroundScripts:
 
     def __init__(self, policies: Sequence[Any]) -> None:
         self.name = f"around scripts: {', '.join(policy.name for policy in policies)}"
-        self._early = _Early([policy.early_hooks() for policy in policies if isinstance(policy, HasEarlyHooks)])
-        self._late = _Late([policy.late_hooks() for policy in policies if isinstance(policy, HasLateHooks)])
+        early = [(policy, policy.early_hooks()) for policy in policies if isinstance(policy, HasEarlyHooks)]
+        late = [(policy, policy.late_hooks()) for policy in policies if isinstance(policy, HasLateHooks)]
+        for policy, hooks in (*early, *late):
+            hooks.fast_paths = getattr(policy, "fast_paths", {})
+        self._early, self._late = _Early([hooks for _, hooks in early]), _Late([hooks for _, hooks in late])
 
     def load(self, loader: Loader) -> None:
         """Put them in."""

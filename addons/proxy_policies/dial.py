@@ -16,6 +16,7 @@ from mitmproxy.proxy import server
 
 from proxy_policies import tcp_connect
 from proxy_policies.addresses import format_target
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.log_lines import printable
 from proxy_policies.patches.patch import Kind, Patch
 from proxy_policies.settings import Setting, parse_duration
@@ -48,14 +49,18 @@ async def open(host: str, port: int, *, timeout: float | None = None, local_addr
     return await _with_clear_error(_open(host, port, timeout, local_addr), host, port, timeout)
 
 
-async def connect(host: str, port: int, *, timeout: float | None = None) -> socket.socket:
+async def connect(
+    host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None
+) -> socket.socket:
     """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
-    return await _with_clear_error(tcp_connect.connect(host, port, timeout=timeout), host, port, timeout)
+    return await _with_clear_error(
+        tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr), host, port, timeout
+    )
 
 
-async def _with_clear_error[Dialled](
-    dialling: Awaitable[Dialled], host: str, port: int, timeout: float | None
-) -> Dialled:
+async def _with_clear_error[Connected](
+    dialling: Awaitable[Connected], host: str, port: int, timeout: float | None
+) -> Connected:
     """Await; raise any failure as an OSError with a readable message."""
     try:
         async with asyncio.timeout(timeout):
@@ -113,6 +118,7 @@ class Dialer:
     """Stands between mitmproxy and the network while the addons are loaded."""
 
     name = "dial"
+    fast_paths = NO_OBJECTION
     connect_timeout = Setting("10s", parse_timeout, "How long a dial may take, the name look-up included.")
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.body import Pipeline, Tap
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of
 
 
@@ -108,6 +109,7 @@ class FlowStateAddon:
     """First to see a head: notes it down before any policy touches it."""
 
     name = "flow-state"
+    fast_paths = NO_OBJECTION
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note the fields as the client sent them; a replayed flow starts anew."""

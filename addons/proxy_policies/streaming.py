@@ -20,6 +20,7 @@ from mitmproxy.utils import human
 from proxy_policies import flow_state, trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
 from proxy_policies.patches.messages import has_no_body
 from proxy_policies.settings import Settings
@@ -94,6 +95,7 @@ class Streaming:
     """
 
     name = "streaming"
+    fast_paths = NO_OBJECTION
 
     def early_hooks(self) -> Hooks:
         """Take what the origin sent before a script can edit it."""

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 from scripts.benchmark.report import Measured, Results
 
 SHOWN = ["miss, 1 KiB, keep-alive", "hit, 1 KiB, keep-alive", "tunnel, down", "tunnel, set-up"]
-COLOURS = {"stock": "#9aa0a6", "ours": "#1a73e8", "ours, fast_lane=all": "#0b3d91"}
+COLOURS = {"stock": "#9aa0a6", "ours": "#1a73e8"}
 PEER = "#d9a441"
 LEFT, RIGHT, ROW, GAP = 170, 660, 18, 30
 

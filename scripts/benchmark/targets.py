@@ -82,7 +82,6 @@ def ours() -> list[Target]:
     dresses = {
         "ours": (),
         "ours, fast_lane=off": ("--set", "fast_lane=off"),
-        "ours, fast_lane=all": ("--set", "fast_lane=all"),
         "ours, cache=off": ("--set", "cache=off"),
         "ours, encode=off": ("--set", "encode=off"),
     }

@@ -9,7 +9,7 @@ FOREVER = float("inf")
 
 def test_seconds_by_what_is_waited_for() -> None:
     times = Timeouts(head=1, body=2, idle=3, send=4, handshake=5)
-    assert [times.seconds(wait, 0) for wait in Wait] == [FOREVER, 3, 5, 1, 2, 4]
+    assert [times.seconds(wait, 0) for wait in Wait] == [FOREVER, 3, 5, 1, 2, 4, FOREVER]
 
 
 def test_a_body_that_comes_has_more_time() -> None:
@@ -32,8 +32,11 @@ def test_a_wait_goes_on_while_it_is_the_same() -> None:
     assert watch.look(Waiting(Wait.HEAD, 1, 40), 20) == (Wait.HEAD, 0, 0)
     assert watch.look(Waiting(Wait.HEAD, 1, 50), 24) == (Wait.HEAD, 4, 10)
     assert watch.look(Waiting(Wait.HEAD, 3, 90), 30) == (Wait.HEAD, 0, 0)
-    watch.reset(35)
-    assert watch.look(Waiting(Wait.HEAD, 3, 90), 36) == (Wait.HEAD, 1, 0)
+
+
+def test_the_first_wait_may_have_a_number() -> None:
+    watch = Stopwatch(now=10, which=7)
+    assert watch.look(Waiting(Wait.REQUEST, 7), 15) == (Wait.REQUEST, 5, 0)
 
 
 @pytest.mark.parametrize(

@@ -17,35 +17,35 @@ Start = Callable[..., Mitmdump]
 
 NOTE_HITS = """
 import logging
-from proxy_policies.fastlane.hits import Hits
-genuine = Hits.answer
-def answer(self, desk, head, store):
-    data = genuine(self, desk, head, store)
+from proxy_policies.connection.learned_responses import LearnedResponses
+genuine = LearnedResponses.respond
+def respond(self, peer, head, store):
+    data = genuine(self, peer, head, store)
     logging.info("fast lane: yes" if data else "fast lane: no")
     return data
-Hits.answer = answer
+LearnedResponses.respond = respond
 """
 YES = "fast lane: yes"
 HANDLERS = """
-from mitmproxy.proxy import mode_servers
-class Handler(mode_servers.ProxyConnectionHandler):
-    def __init__(self, *arguments):
-        logging.info("mitmproxy has it")
-        super().__init__(*arguments)
-mode_servers.ProxyConnectionHandler = Handler
+from mitmproxy.proxy import server
+handled = server.ConnectionHandler.handle_client
+async def handle_client(self):
+    logging.info("mitmproxy has it")
+    await handled(self)
+server.ConnectionHandler.handle_client = handle_client
 """
 HANDLED = "mitmproxy has it"
 NOTE_TUNNELS = """
 import logging
-from proxy_policies.fastlane import set_up
-genuine = set_up.SetUp._relay
+from proxy_policies.connection.direct_tunnel import DirectTunnel
+genuine_relay = DirectTunnel._relay
 async def relay(*arguments):
     logging.info("in the fast lane")
-    await genuine(*arguments)
-set_up.SetUp._relay = relay
+    await genuine_relay(*arguments)
+DirectTunnel._relay = relay
 """
 FAST = "in the fast lane"
-ALL = ("--set", "fast_lane=all")
+ALL = ("--set", "fast_lane=on")
 FRESH = ("Cache-Control", "max-age=1000")
 
 

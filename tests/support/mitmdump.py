@@ -143,7 +143,7 @@ class Mitmdump(Running):
         return self.confdir / "mitmproxy-ca-cert.pem"
 
 
-LANES = ("off", "on", "all")
+LANES = ("off", "on")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from proxy_policies.cache.flows import CacheEngine, transaction_of
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.selectors import parse_selector
 from proxy_policies.cache.store import Store
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.patches.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
@@ -50,6 +51,7 @@ class Cache:
     """Answers from what is stored, and stores what origins answer, as RFC 9111 has it for a shared cache."""
 
     name = "cache"
+    fast_paths = {**NO_OBJECTION, "hits": ("cache_rules",)}
     cache = Setting("memory", parse_backend, f"Where responses are stored: {SYNTAX}.")
     cache_size = Setting(
         "256m", parse_size, "Bytes the store may hold, bookkeeping included (Redis: its own maxmemory counts)."

@@ -107,6 +107,9 @@ async def put_incoming(flow: http.HTTPFlow, made: CachedResponse, reader: Incomi
 
 def _let_run_ahead(leader: Leader) -> None:
     """Let a leader's client be slower than its followers, by as much as is held of a body."""
+    fast_paths = ctx.master.addons.get("fastlane")
+    if fast_paths is not None and (ours := fast_paths.find(leader.client)) is not None:
+        ours.stream.high_water = HELD_MOST
     server = ctx.master.addons.get("proxyserver")
     handler = server.connections.get(leader.client) if server else None
     for connection, io in handler.transports.items() if handler else ():

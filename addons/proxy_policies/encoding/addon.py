@@ -13,6 +13,7 @@ from proxy_policies.encoding.options import parse_codings, read_rule
 from proxy_policies.encoding.response_fields import with_encoding, with_vary
 from proxy_policies.encoding.tags import with_confirmed_tag, with_origins_tags, with_tag
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.rules import parse_rules
@@ -30,6 +31,7 @@ class EntityTags:
     """Before the cache: gives the entity tags that we marked back as the origin knows them."""
 
     name = "entity-tags"
+    fast_paths = NO_OBJECTION
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Undo in the conditions of a client's request what `Encoding` did to the tags."""
@@ -47,6 +49,7 @@ class Encoding:
     """After the cache and every script: compresses what is plain, from the origin, from the cache or from a script."""
 
     name = "encoding"
+    fast_paths = {**NO_OBJECTION, "hits": ("encode_rules",)}
 
     encode = Setting(
         ("zstd", "br", "gzip"),

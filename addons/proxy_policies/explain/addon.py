@@ -10,6 +10,7 @@ from mitmproxy.flow import Flow
 from proxy_policies import trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.explain.view import PolicyView, unregister
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 
@@ -26,6 +27,7 @@ class Explain:
     """Late in the chain: by then the others have decided."""
 
     name = "explain"
+    fast_paths = NO_OBJECTION
 
     def __init__(self) -> None:
         self._view = PolicyView()

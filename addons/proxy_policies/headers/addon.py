@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from mitmproxy import http
 
 from proxy_policies import flow_state, trace
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
@@ -35,6 +36,7 @@ class RequestRules(_HeaderRules):
     """Before the cache: what requests are made of is what it looks up."""
 
     name = "request-rules"
+    fast_paths = {**NO_OBJECTION, "hits": ("header_rules",)}
 
     @only_if("header_rules")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -49,6 +51,7 @@ class ResponseRules(_HeaderRules):
     """Last: responses leave as these rules make them."""
 
     name = "response-rules"
+    fast_paths = {**NO_OBJECTION, "hits": ("header_rules",)}
 
     @only_if("header_rules")
     def responseheaders(self, flow: http.HTTPFlow) -> None:

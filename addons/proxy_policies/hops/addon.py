@@ -8,6 +8,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import in_networks, parse_networks
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.hops import connection, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
@@ -28,6 +29,7 @@ class Hops:
     """Keeps to itself what is for one connection only, and says that it was here."""
 
     name = "hops"
+    fast_paths = NO_OBJECTION
 
     via_name = Setting(
         via.AUTO,

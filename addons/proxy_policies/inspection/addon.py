@@ -16,6 +16,7 @@ from mitmproxy.tls import TlsData
 
 from proxy_policies import trace
 from proxy_policies.addresses import format_target
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
 from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns
 from proxy_policies.passthrough.layer import TunnelLayer
@@ -32,6 +33,7 @@ class Inspection:
     """Decides about every new connection, in every mode, whether mitmproxy may look inside."""
 
     name = "inspection"
+    fast_paths = NO_OBJECTION
     inspect_hosts = Setting(
         (), parse_hosts, "Hosts whose HTTPS is opened: globs over host or host:port; !glob excludes; * is all."
     )

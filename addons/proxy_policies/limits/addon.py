@@ -13,6 +13,7 @@ from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 
 from proxy_policies.background import spawn
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.connections import ClientConnection
 from proxy_policies.limits.shares import Shares
 from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
@@ -46,6 +47,7 @@ class Limits:
     """Counts what clients have, and closes connections that keep us waiting."""
 
     name = "limits"
+    fast_paths = NO_OBJECTION
     client_connections = Setting(
         "8192", parse_count, "Connections that a client address (IPv6: a /64) may have at once; 0: no limit."
     )
@@ -85,12 +87,16 @@ class Limits:
 
     def client_connected(self, client: Client) -> None:
         """Count a connection in, and refuse one too many."""
-        now, address = time.monotonic(), client.peername[0]
+        address = client.peername[0]
         if not self._by_address.enter(address, client.peername, self.client_connections):
             client.error = "too many connections from this address"
             self._say_refused(f"{address}: refused, it has {self.client_connections} connections")
             return
-        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        self.watch(client)
+
+    def watch(self, client: Client) -> None:
+        """Look at a connection that mitmproxy has."""
+        now, handler = time.monotonic(), ctx.master.addons.get("proxyserver").connections.get(client.id)
         if handler is not None and client.transport_protocol == "tcp":
             self._connections[client.id] = ClientConnection(handler, now)
             self.expect_one_more(now)
@@ -132,11 +138,6 @@ class Limits:
         """Look at it no more."""
         self._others.discard(waiter)
 
-    def touch(self, client: Client) -> None:
-        """Take note that a client was served past mitmproxy."""
-        if connection := self._connections.get(client.id):
-            connection.touch(time.monotonic())
-
     def _waiters(self) -> list[Waiter]:
         return [*self._others, *self._connections.values()]
 
@@ -158,7 +159,7 @@ class Limits:
 
     def _judge(self, waiter: Waiter, now: float) -> None:
         wait, waited, received = waiter.waits(now)
-        if waited > min(self._timeouts.seconds(wait, received), ctx.options.tcp_timeout):
+        if wait is not Wait.NOTHING and waited > min(self._timeouts.seconds(wait, received), ctx.options.tcp_timeout):
             waiter.close(wait, waited)
 
     def _make_room(self, now: float) -> None:

@@ -27,10 +27,6 @@ class ClientConnection:
         self._unsent = Unsent()
         self._is_ending = False
 
-    def touch(self, now: float) -> None:
-        """Take note that the client was served past mitmproxy."""
-        self._watch.reset(now)
-
     def waits(self, now: float) -> tuple[Wait, float, int]:
         """Return what the connection waits for, for how many seconds, and how many bytes came in that time."""
         transport = self._transport()

@@ -22,6 +22,8 @@ class Wait(Enum):
     HEAD = "the request's head did not come whole"
     BODY = "the request's body comes too slowly"
     READER = "the client does not take its answer"
+    ORIGIN = "nothing came from the origin"
+    """Has no limit of its own: mitmproxy's `tcp_timeout` is one for every wait."""
 
 
 FOR_MORE = frozenset({Wait.REQUEST, Wait.HANDSHAKE, Wait.HEAD, Wait.BODY})
@@ -78,13 +80,9 @@ NOT_WAITING = Waiting()
 class Stopwatch:
     """Measures how long a connection has been waiting for the same thing, by a look at it now and then."""
 
-    def __init__(self, now: float) -> None:
-        self._seen = Waiting(Wait.REQUEST)
+    def __init__(self, now: float, which: Hashable = None) -> None:
+        self._seen = Waiting(Wait.REQUEST, which)
         self._since, self._received = now, 0
-
-    def reset(self, now: float) -> None:
-        """Begin anew: the client has done something that a look does not show."""
-        self._since = now
 
     def look(self, waiting: Waiting, now: float) -> tuple[Wait, float, int]:
         """Return what is waited for, for how many seconds, and how many bytes came in that time."""

@@ -6,6 +6,7 @@ import time
 from mitmproxy import tcp
 
 from proxy_policies import trace
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.passthrough.layer import tunnel_of
 
 logger = logging.getLogger(__name__)
@@ -15,6 +16,7 @@ class Passthrough:
     """Watches tunnels open and close."""
 
     name = "passthrough"
+    fast_paths = NO_OBJECTION
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Log that a tunnel has opened."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches import (
     bounded_decoding,
     connection_handlers,
@@ -34,6 +35,7 @@ class Patches:
     """Mends mitmproxy from load to done."""
 
     name = "patches"
+    fast_paths = NO_OBJECTION
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []

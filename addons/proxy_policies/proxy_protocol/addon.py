@@ -9,6 +9,7 @@ from mitmproxy import ctx
 from mitmproxy.connection import Client
 
 from proxy_policies.addresses import format_target, in_networks, parse_networks
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
@@ -27,6 +28,7 @@ class ProxyProtocol:
     """Before anything is read of a connection: learns whom it is from. Without that word, there is no connection."""
 
     name = "proxy-protocol"
+    fast_paths = NO_OBJECTION
     proxy_protocol = Setting(
         (),
         parse_networks,

@@ -19,6 +19,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies import dial
 from proxy_policies.addresses import format_target
 from proxy_policies.background import in_background
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
 from proxy_policies.open_files import raise_open_file_limit
@@ -194,6 +195,7 @@ class Home(_TunnelAddon):
     """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
 
     name = kind = "home"
+    fast_paths = NO_OBJECTION
     home_listen = Setting(
         "",
         services.parse_listen,
@@ -333,6 +335,7 @@ class Work(_TunnelAddon):
     """Dials home, and offers services."""
 
     name = kind = "work"
+    fast_paths = NO_OBJECTION
     work_home = Setting(
         "", services.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
     )

@@ -13,6 +13,7 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 
 from proxy_policies.background import spawn
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
 from proxy_policies.workers import subprocesses
@@ -28,6 +29,7 @@ class Signals:
     """Handles signals from `running` on; before, they end the process at once."""
 
     name = "signals"
+    fast_paths = NO_OBJECTION
     grace_period = Setting(
         "10s", parse_duration, "SIGTERM: how long answers in flight may take to finish, and tunnels go on."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mitmproxy import ctx
 
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.settings import start_errors
 from proxy_policies.startup_summary.formatting import summary_lines
 
@@ -15,6 +16,7 @@ class StartupSummary:
     """Last in the chain, so that every policy's options are known."""
 
     name = "startup-summary"
+    fast_paths = NO_OBJECTION
 
     def running(self) -> None:
         """Log the summary, unless no proxy is started or mitmproxy is about to end for an error."""

@@ -136,7 +136,7 @@ def stored_in(kind: str, folder: Path) -> tuple[str, str]:
     return ("--set", f"cache={kind}" if kind == "memory" else f"cache=disk:{folder / 'store'}")
 
 
-@pytest.mark.parametrize("lane", ["off", "on", "all"])
+@pytest.mark.parametrize("lane", ["off", "on"])
 def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin: Origins) -> None:
     server, gate = origin(), Gate()
     proxy = mitmdump("--set", f"fast_lane={lane}")
@@ -280,7 +280,7 @@ def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(mitmdump:
 
 
 @pytest.mark.parametrize("when", ["before the head", "in the body"])
-@pytest.mark.parametrize("lane", ["off", "on", "all"])
+@pytest.mark.parametrize("lane", ["off", "on"])
 def test_a_leader_that_leaves_takes_nothing_away(when: str, lane: str, mitmdump: Start, origin: Origins) -> None:
     server, gate = origin(), Gate()
     proxy = mitmdump("--set", f"fast_lane={lane}")

@@ -94,9 +94,9 @@ def attacks(path: str) -> list[bytes]:
 
 SETTINGS = [
     ("off", ()),
-    ("all", ()),
+    ("on", ()),
     ("on", ("keep_host_header=true", "forwarded_headers=both")),
-    ("all", ("forwarded_headers=x-forwarded", "forwarded_trust=127.0.0.1")),
+    ("on", ("forwarded_headers=x-forwarded", "forwarded_trust=127.0.0.1")),
     ("on", ("forwarded_headers=off", "header_rules=/~q & ~hq shop/X-Role/admin")),
 ]
 
@@ -123,7 +123,7 @@ def test_two_origins_behind_reverse_mode(
     assert "Traceback" not in proxy.log()
 
 
-@pytest.mark.parametrize(("lane", "chained"), [("off", True), ("on", False), ("all", False), ("all", True)])
+@pytest.mark.parametrize(("lane", "chained"), [("off", True), ("on", False), ("on", True)])
 def test_through_a_forward_proxy(lane: str, chained: bool, mitmdump: Start, origin: Origins) -> None:
     server, other = origin(), origin()
     for each in (server, other):

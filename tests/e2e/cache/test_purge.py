@@ -54,7 +54,7 @@ def status(port: int, request: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     ("options", "reverse"),
-    [((), True), (("--set", "fast_lane=off"), False), (("--set", "fast_lane=all", "--set", "cache=off"), True)],
+    [((), True), (("--set", "fast_lane=off"), False), (("--set", "fast_lane=on", "--set", "cache=off"), True)],
     ids=["reverse", "regular, no fast lane", "reverse, all, no cache"],
 )
 def test_purge_without_the_secret(

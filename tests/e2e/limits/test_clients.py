@@ -48,7 +48,7 @@ def is_served(port: int, source: str = "127.0.0.1") -> bool:
             return False
 
 
-@pytest.mark.parametrize("lane", ["off", "on", "all"])
+@pytest.mark.parametrize("lane", ["off", "on"])
 def test_connections_of_an_address(mitmdump: Start, server: Origin, lane: str) -> None:
     """Idle ones count; others are served; who leaves makes room; one line says how many were refused."""
     proxy = mitmdump("--set", "client_connections=10", "--set", f"fast_lane={lane}", mode=f"reverse:{server.url}")

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
 FRESH = ("Cache-Control", "max-age=1000")
 
 
-@pytest.fixture(scope="module", params=["off", "on", "all"])
+@pytest.fixture(scope="module", params=["off", "on"])
 def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
     server = Origin()
     server.route("/cached", lambda received: Answer(headers=[FRESH], body=received.target.encode()))
@@ -45,7 +45,7 @@ def post(target: str, body: str) -> bytes:
 
 
 CROWDS: dict[str, tuple[list[bytes], Callable[[int], str]]] = {
-    "hits": ([get(f"/cached/{number % 7}") for number in range(400)], lambda n: f"/cached/{n % 7}"),
+    "hits": ([get(f"/cached/{number % 7}") for number in range(8000)], lambda n: f"/cached/{n % 7}"),
     "misses": ([get(f"/echo/{number}") for number in range(200)], lambda n: f"/echo/{n} "),
     "posts": ([post("/echo", str(number)) for number in range(60)], lambda n: f"/echo {n}"),
 }

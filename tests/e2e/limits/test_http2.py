@@ -48,7 +48,7 @@ FLOODS = {
 }
 
 
-@pytest.fixture(scope="module", params=["off", "all"])
+@pytest.fixture(scope="module", params=["off", "on"])
 def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
     server = Origin()
     server.route("/cached", Answer(headers=[("Cache-Control", "max-age=1000")]))

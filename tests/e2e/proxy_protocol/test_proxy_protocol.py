@@ -46,7 +46,7 @@ def ask(proxy: Mitmdump, start: bytes, request: bytes = b"") -> bytes:
         return read_all(sock)
 
 
-@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
 @pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
 def test_the_origin_learns_of_the_client(mitmdump: Start, origin: StartOrigin, header: bytes, fast_lane: str) -> None:
     server = origin()

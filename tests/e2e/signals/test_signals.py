@@ -59,7 +59,7 @@ def is_refused(port: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
 def test_answers_in_flight_are_finished(mitmdump: Start, slow: tuple[Origin, threading.Event], fast_lane: str) -> None:
     server, over = slow
     proxy = mitmdump("--set", f"fast_lane={fast_lane}", "--set", "grace_period=60s")

@@ -27,7 +27,7 @@ def ask(origin: Origin, host: str, path: str = "/") -> bytes:
         return read_all(sock)
 
 
-@pytest.mark.parametrize("fast_lane", ["off", "on", "all"])
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
 def test_hosts_are_opened_by_their_sni(
     network: None, mitmdump: Start, origin: StartOrigin, server_tls: ssl.SSLContext, fast_lane: str
 ) -> None:

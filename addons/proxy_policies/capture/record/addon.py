@@ -14,6 +14,7 @@ from proxy_policies import flow_state, rules, settings
 from proxy_policies.body import Stage
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
@@ -29,6 +30,7 @@ class Capture:
     """Records what the client sent and got, and what the origin sent where a policy changed it."""
 
     name = "capture"
+    fast_paths = {**NO_OBJECTION, "hits": ("capture_file",)}
 
     capture_file = Setting(
         "",

@@ -17,6 +17,7 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies import flow_state, settings, trace
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
+from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
@@ -49,6 +50,7 @@ class Replay:
     """Plays `replay_file`."""
 
     name = "replay"
+    fast_paths = {**NO_OBJECTION, "hits": ("replay_file",)}
 
     replay_file = Setting(
         "",

@@ -1,0 +1,423 @@
+"""A client's connection that is ours: what it asks for is responded to here, or it is handed over to mitmproxy.
+
+There is one owner at a time. A connection is handed over between two messages, with every byte that was not responded
+to, and never comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
+from mitmproxy.utils import human
+
+from proxy_policies.connection import handover
+from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.http1.exchange import Exchange
+from proxy_policies.http1.heads import HEAD_END, could_begin_request
+from proxy_policies.http1.origin import Origins
+from proxy_policies.http1.response_writer import JOINED
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.limits.unsent import Unsent
+from proxy_policies.limits.waits import Stopwatch, Wait, Waiting
+from proxy_policies.patches.http1_server import error_response
+from proxy_policies.patches.request_heads import HEAD_LIMIT
+
+with lazy_imports():
+    from proxy_policies.proxy_protocol import header
+
+logger = logging.getLogger("mitmproxy.proxy.server")
+"""Its lines look as mitmproxy's own, with the client in front."""
+
+PREAMBLE_TIMEOUT = 5.0
+"""Seconds that a load balancer has to send its PROXY header."""
+TLS_HANDSHAKE = 0x16
+"""The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
+CRLF_HEAD_END = b"\r\n\r\n"
+AT_ONCE = 65536
+"""Bytes of responses that are given in one turn of the event loop."""
+LINGER = 5.0
+"""Seconds without a byte after which a client that we take leave of is cut off: nginx's lingering_timeout."""
+LINGER_ROUNDS = 6
+"""How many times LINGER is granted to a client that goes on sending: 30 s, nginx's lingering_time."""
+
+
+class Responders(Protocol):
+    """Whoever responds to requests, and knows the addons."""
+
+    def ask(self, hook: StartHook) -> bool:
+        """Trigger a hook; False when the rest has to be waited for."""
+
+    async def finish_hook(self, hook: StartHook) -> None:
+        """Wait for the rest of a hook."""
+
+    def is_trusted_peer(self, address: str) -> bool:
+        """Return whether connections from an address begin with a PROXY header."""
+
+    def reply(self, connection: ClientConnection) -> bool:
+        """Reply to what can be replied to at once; False when that is nothing."""
+
+    def respond(self, connection: ClientConnection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
+        """Return what responds to a request; None when that is mitmproxy's to do.
+
+        A coroutine has the connection to itself; it returns False when it has done nothing.
+        """
+
+    def exchanged(self, connection: ClientConnection, exchange: Exchange, head: bytes) -> None:
+        """Take note of an exchange that has ended."""
+
+    def closed(self, connection: ClientConnection) -> None:
+        """Take note that a connection is not ours any more."""
+
+
+class ClientConnection:
+    """One client, from its being accepted until it leaves or is handed over."""
+
+    def __init__(self, responders: Responders, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
+        self._responders, self.instance = responders, instance
+        self.stream = SocketStream(sock, self._readable)
+        self.client = Client(
+            peername=peername,
+            sockname=sock.getsockname(),
+            timestamp_start=time.time(),
+            proxy_mode=instance.mode,
+            state=ConnectionState.OPEN,
+        )
+        mode = instance.mode
+        self.origin_address = mode.address if isinstance(mode, ReverseMode) else None
+        self.origins = Origins(self.client, self.trigger, self.origin_address)
+        self.exchange: Exchange | None = None
+        self._preamble = b""
+        """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
+        self._is_shown = False
+        """Addons know of the client."""
+        self._is_busy = self._is_over = False
+        self._requests = 0
+        self._task: asyncio.Task[None] | None = None
+        self._watch = Stopwatch(time.monotonic(), which=(0, 0))
+        self._unsent = Unsent()
+
+    @property
+    def who(self) -> str:
+        """Whom a request is from, where responses may differ by that."""
+        return f"{self.client.peername[0]} {self.client.proxy_mode.full_spec}"
+
+    @property
+    def address(self) -> str:
+        """The client's address, as it is printed."""
+        return human.format_address(self.client.peername)
+
+    def _log(self, line: str) -> None:
+        logger.info(line, extra={"client": self.client.peername})
+
+    # Beginning
+
+    async def start(self) -> None:
+        """Show the client to the addons, and read what it says."""
+        if self._responders.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
+            return
+        self._is_busy = True
+        self._log("client connect")
+        self._is_shown = True
+        await self.trigger(ClientConnectedHook(self.client))
+        self._is_busy = False
+        if self.client.error:
+            self._log("client kill connection")
+            self.leave()
+        else:
+            self.stream.start_reading()
+            if self.stream.received:
+                self._readable()
+
+    async def _is_introduced(self) -> bool:
+        """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
+        self._is_busy = True
+        address = None
+        with contextlib.suppress(header.HeaderError, TimeoutError):
+            async with asyncio.timeout(PREAMBLE_TIMEOUT):
+                address = await self._read_preamble()
+        self._is_busy = False
+        if address is None or self._responders.is_trusted_peer(address[0]):
+            self.hand_over()
+            return False
+        self.client.peername = address
+        return True
+
+    async def _read_preamble(self) -> header.Address | None:
+        stream = self.stream
+        while (found := header.parse(said := bytes(stream.received))) is None:
+            if not await stream.wait():
+                return None
+        address, rest = found
+        if address is not None:
+            self._preamble = said[: len(said) - len(rest)]
+            del stream.received[: len(self._preamble)]
+        return address
+
+    # Responding
+
+    def _readable(self) -> None:
+        stream = self.stream
+        if self._is_over:
+            return
+        if stream.is_at_end and self.exchange is not None:
+            self._ended_meanwhile(self.exchange)
+        elif stream.error is not None:
+            self.leave()
+        if self._is_busy or self._is_over:
+            return
+        if stream.unsent > stream.high_water:
+            stream.on_sent = self._readable
+        elif stream.received:
+            self._next()
+        elif stream.is_at_end:
+            self.leave()
+
+    def _ended_meanwhile(self, exchange: Exchange) -> None:
+        if self.stream.error is not None:
+            exchange.client_left()
+        else:
+            exchange.client_ended()
+
+    def _next(self) -> None:
+        """Respond to the request that has come, if it has come whole."""
+        stream = self.stream
+        if self._requests and stream.received[0] == TLS_HANDSHAKE:  # no request (RFC 9112, section 2.2)
+            self._refuse(400, "TLS where a request should be")
+            return
+        if self._responders.reply(self):
+            return
+        end = HEAD_END.search(stream.received)
+        if end is None:
+            self._wait_for_head()
+            return
+        self._requests += 1
+        head = bytes(stream.received[: end.end()])
+        response = self._responders.respond(self, head)
+        if response is None:
+            self.hand_over()
+        elif isinstance(response, Exchange):
+            del stream.received[: end.end()]
+            self.exchange = response
+            self.begin(self._run_exchange(response, head))
+        else:
+            self.begin(self._run(response))
+
+    def reply(self, respond: Callable[[bytes], tuple[bytes, bytes, bool] | None]) -> bool:
+        """Send what `respond` returns for each head that has come, up to a bound; False when that is nothing.
+
+        The last of what it returns says whether the connection ends with the response.
+        """
+        data, at, size = bytes(self.stream.received), 0, 0
+        pieces: list[bytes] = []
+        closes = False
+        while at < len(data) and size < AT_ONCE and not closes:
+            end = data.find(CRLF_HEAD_END, at) + len(CRLF_HEAD_END)  # too short for any head where there is no end
+            found = respond(data[at:end])
+            if found is None:
+                break
+            *response, closes = found
+            pieces += response
+            size += len(response[0]) + len(response[1])
+            at, self._requests = end, self._requests + 1
+        if not pieces:
+            return False
+        del self.stream.received[:at]
+        self.stream.write(*pieces if size > JOINED and len(pieces) == 2 else (b"".join(pieces),))
+        if closes:
+            self.leave()
+        else:
+            self._go_on()
+        return True
+
+    def _wait_for_head(self) -> None:
+        stream = self.stream
+        if len(stream.received) > HEAD_LIMIT or not could_begin_request(stream.received) or stream.is_at_end:
+            self.hand_over()
+        else:
+            stream.start_reading()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that has the connection to itself."""
+        self._is_busy = True
+        self._task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+
+    async def _run(self, response: Coroutine[Any, Any, bool]) -> None:
+        if await response:
+            self.leave()
+        else:
+            self.hand_over()
+
+    async def _run_exchange(self, exchange: Exchange, head: bytes) -> None:
+        goes_on = False
+        try:
+            goes_on = await exchange.run()
+            self._responders.exchanged(self, exchange, head)
+        except Exception:
+            logger.exception("an exchange failed", extra={"client": self.client.peername})
+            self.stream.close()
+        finally:
+            self.exchange = None
+            self._is_busy = False
+        if goes_on:
+            self._go_on()
+        elif exchange.writer.is_request_read and not self.stream.received:
+            self.leave()
+        else:
+            self._linger()
+
+    def _go_on(self) -> None:
+        """See to the next request, once others had their turn and the client has taken enough."""
+        stream = self.stream
+        stream.start_reading()
+        if stream.received:
+            if stream.unsent > stream.high_water:
+                stream.on_sent = self._readable
+            else:
+                asyncio.get_running_loop().call_soon(self._readable)
+        elif stream.is_at_end:
+            self.leave()
+
+    # Hooks
+
+    def ask(self, hook: StartHook) -> bool:
+        """Trigger a hook; False when the rest has to be waited for."""
+        return self._responders.ask(hook)
+
+    async def finish_hook(self, hook: StartHook) -> None:
+        """Wait for the rest of a hook."""
+        await self._responders.finish_hook(hook)
+
+    async def trigger(self, hook: StartHook) -> None:
+        """Trigger a hook, and wait until every addon is through with it."""
+        if not self._responders.ask(hook):
+            await self._responders.finish_hook(hook)
+
+    # Ending
+
+    def hand_over(self) -> None:
+        """Let mitmproxy have the connection, and what was not responded to."""
+        self._is_over = True
+        self._responders.closed(self)
+        self.origins.close()
+        if self.stream.error is not None or (self.stream.is_at_end and not self.stream.received):
+            self._is_over = False
+            self.leave()
+            return
+        if self._is_shown:
+            handover.continue_client(self.instance, self.client, self.stream)
+        else:
+            handover.begin_client(self.instance, self.stream, self._preamble)
+
+    def release(self) -> None:
+        """Hand the connection over, unless it is responded to; then it will be, if need be."""
+        if not (self._is_busy or self._is_over or self.stream.unsent):
+            self.hand_over()
+
+    def leave(self) -> None:
+        """Close the connection, once everything is sent."""
+        if self._is_over:
+            return
+        if self.stream.unsent:
+            self._is_busy = True
+            self.stream.on_sent = self.leave
+            return
+        self._is_over = True
+        self.stream.close()
+        self._responders.closed(self)
+        if not self._is_shown:
+            self.stream.fail_silently()
+            return
+        self._log("client disconnect")
+        self.client.state, self.client.timestamp_end = ConnectionState.CLOSED, time.time()
+        self.begin(self._disconnected())
+
+    async def _disconnected(self) -> None:
+        await self.trigger(ClientDisconnectedHook(self.client))
+        self.origins.close()
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer a request that is none."""
+        response = error_response(status, why)
+        response.headers["Connection"] = "close"
+        lines = b"".join([b"%s: %s\r\n" % line for line in response.headers.fields])
+        head = b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, response.data.reason, lines)
+        self.stream.write(head, response.raw_content or b"")
+        self._linger()
+
+    def _linger(self, rounds: int = LINGER_ROUNDS) -> None:
+        """End our half of the connection, and take what still comes for a while without looking at it.
+
+        A client that is still sending could not read our answer otherwise (RFC 9112, section 9.6).
+        """
+        self._is_busy = True
+        self.begin(self._take_leave(rounds))
+
+    async def _take_leave(self, rounds: int) -> None:
+        stream = self.stream
+        stream.end_sending()
+        stream.received.clear()
+        while rounds and (came := await stream.wait(LINGER)) is not False:
+            stream.received.clear()
+            rounds -= 1
+            if came is None:
+                break
+        self.leave()
+
+    # Waiting
+
+    @property
+    def is_responding(self) -> bool:
+        """Return whether the client is being served, or has come so lately that it may just be asking."""
+        is_new = time.time() - self.client.timestamp_start < handover.NEW
+        return bool(self._is_busy or self.stream.unsent or self.stream.received or (is_new and not self._requests))
+
+    def waits(self, now: float) -> tuple[Wait, float, int]:
+        """Return what the connection waits for its client to do, for how many seconds, and how many bytes came."""
+        stream = self.stream
+        since = None if stream.is_closed else self._unsent.since(now, stream.unsent, stream.sock)
+        which = self._requests, self.exchange.steps if self.exchange and not self.exchange.is_reading else 0
+        waiting = Waiting(self._wait_now(), which, stream.total_received)
+        wait, waited, received = self._watch.look(waiting, now)
+        return (wait, waited, received) if since is None else (Wait.READER, now - since, 0)
+
+    def _wait_now(self) -> Wait:
+        if self.exchange is not None and self.exchange.is_reading:
+            return Wait.BODY
+        if self.exchange is not None and self.exchange.is_waiting:
+            return Wait.ORIGIN
+        if self._is_busy or self._is_over or self.stream.unsent:
+            return Wait.NOTHING
+        return Wait.HEAD if self.stream.received else Wait.REQUEST
+
+    def close(self, wait: Wait, waited: float) -> None:
+        """Close the connection, and say why."""
+        why = f"closing connection, for {waited:.0f} s {wait.value}"
+        self._log(why)
+        if wait is Wait.BODY and self.exchange is not None:
+            if not self.exchange.writer.is_begun:
+                self.exchange.time_out(why)
+            self.exchange.client_left(f"HTTP/1 protocol error: {why}")
+        elif wait is Wait.HEAD:
+            self._refuse(408, why)
+        elif wait in (Wait.READER, Wait.ORIGIN):
+            self._cut(why)
+        else:
+            self.leave()
+
+    def _cut(self, why: str) -> None:
+        """Give a client up that takes nothing."""
+        if self.exchange is not None:
+            self.exchange.client_left(why)
+        self.stream.fail_silently()
+        if self.exchange is None:
+            self.leave()

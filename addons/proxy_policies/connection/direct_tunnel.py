@@ -1,0 +1,107 @@
+"""Tunnels set up without mitmproxy's layers: dialled, answered and linked.
+
+Only what nobody could want otherwise: the guard and `read_connect` say when. Whatever goes wrong before the 200 is left
+to mitmproxy, which tries again and says what is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from dataclasses import dataclass
+
+from mitmproxy import ctx, hooks
+from mitmproxy.connection import Client, ConnectionState, Server
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
+from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
+
+from proxy_policies import dial
+from proxy_policies.addresses import is_tunnel_name
+from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.http1.connect_request import ANSWER, Connect
+from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide
+from proxy_policies.passthrough.layer import make_tunnel_flow
+from proxy_policies.passthrough.tunnel import Tunnel
+from proxy_policies.relay import link
+
+DIAL_TIMEOUT = 0.5  # seconds; who takes longer is dialled again by mitmproxy
+
+
+def untouched(hosts: Hosts, asked: Connect) -> str:
+    """Return why a tunnel stays untouched whatever is said in it; "" when that is not certain, or the name is ours."""
+    if is_tunnel_name(asked.host):
+        return ""
+    decision = decide(hosts, asked.host, asked.port, Protocol.NOTHING)
+    return decision.why if decision.action is Action.UNTOUCHED else ""
+
+
+@dataclass(kw_only=True)
+class Counts(link.ByteCounts):
+    """Counts that the tunnel's log lines share."""
+
+    tunnel: Tunnel
+
+    def add_up(self, size: int) -> None:
+        """Count bytes from the client."""
+        super().add_up(size)
+        self.tunnel.count(True, size)
+
+    def add_down(self, size: int) -> None:
+        """Count bytes from the target."""
+        super().add_down(size)
+        self.tunnel.count(False, size)
+
+
+class DirectTunnel:
+    """The tunnel that a client asked for, `why` it stays untouched, and what addons see of its two connections."""
+
+    def __init__(self, client: Client, stream: SocketStream, asked: Connect, why: str) -> None:
+        self._client, self._stream, self._asked, self._why = client, stream, asked, why
+        self._server = Server(address=(asked.host, asked.port))
+
+    async def run(self) -> bool:
+        """Run the tunnel until it closes; False if nothing was sent to the client, so that mitmproxy can have it."""
+        self._stream.stop_reading()
+        if (target := await self._dial()) is None:
+            return False
+        await self._relay(target)
+        return True
+
+    async def _dial(self) -> socket.socket | None:
+        """Connect as mitmproxy would; None when an addon objects, or it fails."""
+        server = self._server
+        server.timestamp_start = time.time()
+        await _trigger(ServerConnectHook(ServerConnectionHookData(server, self._client)))
+        if server.error or server.sockname:
+            return None
+        with contextlib.suppress(OSError):
+            target = await dial.connect(self._asked.host, self._asked.port, timeout=DIAL_TIMEOUT)
+            server.timestamp_tcp_setup, server.state = time.time(), ConnectionState.OPEN
+            server.peername, server.sockname = target.getpeername(), target.getsockname()
+            return target
+        return None
+
+    async def _relay(self, target: socket.socket) -> None:
+        """Answer, show the tunnel, and link both sides until the end."""
+        shown = make_tunnel_flow(self._client, self._server, self._why)
+        counts = Counts(tunnel=shown.tunnel)
+        with self._stream.detach() as client, target:
+            for sock in (client, target):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            await _trigger(TcpStartHook(shown.flow))
+            try:
+                with contextlib.suppress(OSError):  # gone already
+                    await asyncio.get_running_loop().sock_sendall(client, ANSWER)
+                    await link.relay_sockets(
+                        client, target, rest=self._asked.rest, idle=ctx.options.tcp_timeout, counts=counts
+                    )
+            finally:
+                shown.flow.live = False
+                self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
+                await _trigger(TcpEndHook(shown.flow))
+
+
+async def _trigger(hook: hooks.Hook) -> None:
+    await ctx.master.addons.handle_lifecycle(hook)

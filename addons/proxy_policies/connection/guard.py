@@ -1,0 +1,75 @@
+"""Whether a way around mitmproxy's layers may be taken: closed unless every addon with a say in it has no objection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from mitmproxy import ctx
+
+from proxy_policies.dispatch.table import Table
+from proxy_policies.fast_paths import objections
+
+_CONNECTIONS = (
+    *("client_connected", "client_disconnected"),
+    *("server_connect", "server_connected", "server_connect_error", "server_disconnected"),
+)
+_FLOWS = ("requestheaders", "request", "responseheaders", "response", "error")
+EVENTS: Mapping[str, Sequence[str]] = {
+    "hits": (*_CONNECTIONS[:2], *_FLOWS),
+    "tunnels": (
+        *_CONNECTIONS,
+        *("http_connect", "http_connected", "http_connect_error", "next_layer"),
+        *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
+    ),
+    "exchanges": (*_CONNECTIONS, *_FLOWS, "next_layer"),
+}
+"""Whoever has one of these hooks has a say."""
+_NOT_HTTP = ("ignore_hosts", "allow_hosts", "tcp_hosts")
+_SEEN = ("save_stream_file", "proxy_debug")
+MITMPROXY_OPTIONS: Mapping[str, Sequence[str]] = {
+    "hits": (
+        *("proxyauth", "stickycookie", "stickyauth", "modify_headers", "modify_body", "map_local", "map_remote"),
+        *("block_list", "server_replay", "hardump", "intercept", "dumper_filter", "anticache", "anticomp"),
+        *_NOT_HTTP,
+        *_SEEN,
+    ),
+    "tunnels": ("proxyauth", "connect_addr", *_NOT_HTTP, *_SEEN),
+    "exchanges": ("body_size_limit", "stream_large_bodies", "map_remote", "intercept", "proxy_debug", *_NOT_HTTP),
+}
+"""mitmproxy's own addons say nothing: any of these options that is set closes the way for them."""
+
+
+class FastPathGuard:
+    """Guards one way; looks again when addons change, and after `forget`, when options do."""
+
+    def __init__(self, path: str, condition: Callable[[], bool] = lambda: True) -> None:
+        self._path, self._condition = path, condition
+        self._version, self._is_open = 0, False
+
+    def forget(self) -> None:
+        """Look again."""
+        self._version = 0
+
+    def is_open(self, table: Table) -> bool:
+        """Return whether the way may be taken now."""
+        if self._version != table.version:
+            self._version = table.version
+            self._is_open = (
+                not _are_set(MITMPROXY_OPTIONS[self._path]) and self._condition() and not self.closed_by(table)
+            )
+        return self._is_open
+
+    def closed_by(self, table: Table) -> list[object]:
+        """Return the addons that have an objection."""
+        concerned = [addon for name in EVENTS[self._path] for group in table.groups(name) for addon in group]
+        return [addon for addon in concerned if self._objects(addon)]
+
+    def _objects(self, addon: object) -> bool:
+        if type(addon).__module__.startswith("mitmproxy."):
+            return False
+        options = objections(addon, self._path)
+        return options is None or _are_set(options)
+
+
+def _are_set(options: Sequence[str]) -> bool:
+    return any(getattr(ctx.options, name, None) for name in options)

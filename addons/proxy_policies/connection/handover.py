@@ -1,0 +1,109 @@
+"""Handing a client's connection over to mitmproxy, which has it from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.connection import Client
+from mitmproxy.proxy import mode_servers, server_hooks
+from mitmproxy.proxy.commands import StartHook
+
+from proxy_policies.background import spawn
+from proxy_policies.connection.socket_stream import SocketStream
+
+logger = logging.getLogger(__name__)
+
+NEW = 1.0
+"""Seconds in which a client may have begun to ask without our having seen it."""
+_on_handover: list[Callable[[Client], None]] = []
+
+Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+class Continued:
+    """What is otherwise in mitmproxy's handler of a client that the addons know already."""
+
+    client: Client
+    _is_announced = False
+
+    def continue_client(self, client: Client) -> None:
+        """Take a client over from before."""
+        handler: Any = self
+        made, handler.client = handler.client, client
+        handler.transports[client] = handler.transports.pop(made)
+        handler.layer.context.client = client
+
+    def log(self, message: str, *arguments: Any, **keywords: Any) -> None:
+        """Log, but not a second time that the client is here."""
+        if message == "client connect" and not self._is_announced:
+            self._is_announced = True
+            return
+        super().log(message, *arguments, **keywords)  # type: ignore[misc]
+
+    async def handle_hook(self, hook: StartHook) -> None:
+        """Trigger a hook, but not a second time that of a client's arrival."""
+        if isinstance(hook, server_hooks.ClientConnectedHook):
+            for continued in _on_handover:
+                continued(self.client)
+        else:
+            await super().handle_hook(hook)  # type: ignore[misc]
+
+
+@functools.cache
+def _continued(handler: type) -> Any:
+    """Derive from mitmproxy's handler as it is now: with what is mended in it."""
+    return type("ContinuedHandler", (Continued, handler), {})
+
+
+def on_handover(callback: Callable[[Client], None]) -> Callable[[], None]:
+    """Have a function called with every client that is handed over after addons were shown it; returns the undoing."""
+    _on_handover.append(callback)
+    return lambda: _on_handover.remove(callback)
+
+
+def begin_client(instance: Any, stream: SocketStream, preamble: bytes) -> None:
+    """Let mitmproxy have a connection as if it had accepted it itself."""
+    data = preamble + bytes(stream.received)
+    spawn(_adopt(stream.detach(), data, instance.handle_stream))
+
+
+def continue_client(instance: Any, client: Client, stream: SocketStream) -> None:
+    """Let mitmproxy have the connection of a client that the addons know."""
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = _continued(mode_servers.ProxyConnectionHandler)(
+            ctx.master, reader, writer, ctx.options, instance.mode
+        )
+        handler.continue_client(client)
+        handler.layer = instance.make_top_layer(handler.layer.context)
+        with instance.manager.register_connection(client.id, handler):
+            await handler.handle_client()
+
+    spawn(_send_rest(stream, receive))
+
+
+async def _send_rest(stream: SocketStream, receive: Receive) -> None:
+    """Send what is still to be sent before mitmproxy sends anything."""
+    stream.high_water = 0
+    await stream.drain()
+    data = bytes(stream.received)
+    await _adopt(stream.detach(), data, receive)
+
+
+async def _adopt(sock: socket.socket, data: bytes, receive: Receive) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    if data:
+        reader.feed_data(data)
+    protocol = asyncio.StreamReaderProtocol(reader, receive, loop=loop)
+    try:
+        await loop.connect_accepted_socket(lambda: protocol, sock)
+    except OSError as error:
+        logger.debug(f"a connection was lost before it began: {error}")
+        sock.close()

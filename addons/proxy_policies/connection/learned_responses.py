@@ -1,0 +1,149 @@
+"""Fresh cache hits that are answered without a hook: which requests, and with what.
+
+A response is learned from an exchange that had every hook (`response_template`); the next equal request is answered
+with the same bytes, as long as the cache decides the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import IO, Any, Protocol
+
+from mitmproxy import ctx, http
+from mitmproxy.utils import human
+
+from proxy_policies import flow_state
+from proxy_policies.cache.flows import transaction_of
+from proxy_policies.cache.response import lookup_now
+from proxy_policies.cache.store import SyncView
+from proxy_policies.connection.guard import FastPathGuard
+from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
+from proxy_policies.dispatch.table import Table
+
+MAX_LEARNED = 4096  # requests remembered
+MAX_WIRE = 1 << 20  # bytes of a response that is learned
+AT_ONCE = 65536  # bytes of responses that are given in one turn of the event loop
+LONGEST_HEAD = 8192  # bytes of a request that is learned
+
+
+@dataclass(slots=True)
+class LearnedResponse:
+    """A request that can be answered here, and the response as it is at the moment."""
+
+    template: ResponseTemplate
+    line: str
+    """What mitmdump prints of it; the client's address is NUL, its length in spaces SOH."""
+    rendered: RenderedResponse | None = None
+
+
+Response = tuple[bytes, bytes, bool]
+"""Head, body, and whether the connection ends with it."""
+
+
+class Peer(Protocol):
+    """Whom a request is from: by `who` the response may differ, by `address` what is printed of it."""
+
+    @property
+    def who(self) -> str:
+        """The client and the mode by which it came."""
+
+    @property
+    def address(self) -> str:
+        """As mitmdump prints it."""
+
+
+class LearnedResponses:
+    """What was learned, for all connections."""
+
+    def __init__(self) -> None:
+        self._learned: OrderedDict[tuple[str, bytes], LearnedResponse] = OrderedDict()
+        self._guard = FastPathGuard("hits", _is_unwatched)
+        self._is_flush_due = False
+        self.count = 0
+        """Responses given."""
+
+    def forget(self) -> None:
+        """Forget everything: an option has changed."""
+        self._learned.clear()
+        self._guard.forget()
+
+    def store(self, table: Table) -> SyncView | None:
+        """Return what the cache has at hand, if responses may be given from it now."""
+        if not self._guard.is_open(table):
+            return None
+        engine = getattr(ctx.master.addons.get("cache"), "engine", None)
+        return engine.store.sync_view if engine is not None else None
+
+    def respond(self, peer: Peer, head: bytes, store: SyncView) -> Response | None:
+        """Return the response to a request that was learned; None for every other."""
+        learned = self._learned.get(key := (peer.who, head))
+        if learned is None:
+            return None
+        rendered, now = learned.rendered, time.time()
+        if rendered is None or not rendered.holds(store, now):
+            rendered = learned.rendered = learned.template.render(store, now)
+        body = rendered.body.read(store) if rendered else None
+        if rendered is None or body is None:
+            del self._learned[key]
+            return None
+        self._learned.move_to_end(key)
+        self.count += 1
+        if learned.line:
+            self._print(peer, learned.line)
+        return rendered.head, body, learned.template.closes
+
+    def learn(self, peer: Peer, head: bytes, flow: http.HTTPFlow, wire: bytes, table: Table) -> None:
+        """Learn from an exchange that the cache answered, if the same can be done here; a miss teaches nothing."""
+        state, store = flow_state.state_of(flow), self.store(table)
+        transaction = transaction_of(flow) if state.hit else None
+        if transaction is None or store is None or len(wire) >= MAX_WIRE or len(head) > LONGEST_HEAD:
+            return
+        ready = lookup_now(store, transaction.request, time.time())
+        template = learn(transaction.request, wire, ready, _held(store)) if ready else None
+        if template:
+            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow))
+            while len(self._learned) > MAX_LEARNED:
+                self._learned.popitem(last=False)
+
+    def _print(self, peer: Peer, line: str) -> None:
+        """Print what mitmdump prints of a flow; many of them are flushed once."""
+        dumper = ctx.master.addons.get("dumper")
+        if dumper is None:
+            return
+        dumper.outfp.write(line.replace("\0", peer.address).replace("\1", " " * len(peer.address)))
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush, dumper.outfp)
+
+    def _flush(self, printed: IO[str]) -> None:
+        self._is_flush_due = False
+        printed.flush()
+
+
+def _held(store: SyncView) -> Any:
+    return lambda ready, coding: store.get_body(ready.entry, coding)
+
+
+def _is_unwatched() -> bool:
+    return getattr(ctx.options, "flow_detail", 0) <= 1 and ctx.master.addons.get("view") is None
+
+
+def line_of(flow: http.HTTPFlow) -> str:
+    """Return what mitmdump prints of a flow; the client's address is NUL, its length in spaces SOH."""
+    dumper = ctx.master.addons.get("dumper")
+    if dumper is None or not dumper.match(flow):
+        return ""
+    genuine, dumper.outfp = dumper.outfp, io.StringIO()
+    try:
+        dumper.echo_flow(flow)
+        printed: str = dumper.outfp.getvalue()
+    finally:
+        dumper.outfp = genuine
+    address = human.format_address(flow.client_conn.peername)
+    first, newline, rest = printed.replace(address, "\0", 1).partition("\n")
+    pad = len(rest) - len(rest.lstrip(" "))
+    return first + newline + ("\1" + rest[len(address) :] if pad >= len(address) else rest)

@@ -1,0 +1,1 @@
+"""Hooks looked up in a table, and asked where they come up."""

@@ -1,0 +1,162 @@
+"""Triggers events by a table, in place of an addon manager's own methods. Tried on mitmproxy 12.2 and 12.3."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+from mitmproxy import addonmanager, exceptions, flow, hooks
+
+from proxy_policies.dispatch.table import HookEntry, Table
+
+STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
+
+
+class Dispatch:
+    """Stands in for an addon manager's `trigger_event` and `handle_lifecycle` while installed."""
+
+    def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
+        self._manager, self._legacy_log = manager, legacy_log
+        self.table = Table(manager)
+        self._stock = manager.trigger_event
+        self._begun: dict[hooks.Hook, Coroutine[Any, Any, None] | None] = {}
+
+    def install(self) -> Callable[[], None]:
+        """Take over, and return the function that gives back."""
+        ours = {"trigger_event": self.trigger_event, "handle_lifecycle": self.handle_lifecycle}
+        vars(self._manager).update(ours)
+        if self._legacy_log:
+            self._legacy_log.addFilter(self._is_log_read)
+
+        def undo() -> None:
+            for name, method in ours.items():
+                if vars(self._manager).get(name) == method:
+                    delattr(self._manager, name)
+            if self._legacy_log:
+                self._legacy_log.removeFilter(self._is_log_read)
+
+        return undo
+
+    def _is_log_read(self, record: logging.LogRecord) -> bool:
+        """Return whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
+        return bool(self.table.entries("add_log"))
+
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """Trigger an event, and `update` after it if it is about a flow; of one that has begun, the rest."""
+        rest = self._begun.pop(event) if event in self._begun else _through(self._life(event.name, _arguments(event)))
+        if rest is not None:
+            await rest
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
+        if event.name in STOCK_EVENTS:
+            await self._stock(event)
+        elif (rest := _through(_asking(self.table.entries(event.name), event.name, _arguments(event)))) is not None:
+            await rest
+
+    def begin(self, event: hooks.Hook) -> bool:
+        """Trigger an event here and now, and say whether that was all; else the rest is left to `handle_lifecycle`.
+
+        Nothing is left of most events: then it takes no task and no wait.
+        """
+        arguments = _arguments(event)
+        try:
+            rest = _as_far_as_it_goes(self._life(event.name, arguments))
+        except Exception as error:
+            rest = _raise(error)
+        if rest is None and not getattr(arguments[0], "intercepted", False):
+            return True
+        self._begun[event] = rest
+        return False
+
+    def _life(self, name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+        yield from _asking(self.table.entries(name), name, arguments)
+        message = arguments[0]
+        if _is_flow(type(message)) and (entries := self.table.entries("update")):  # type: ignore[arg-type]
+            yield from _asking(entries, "update", [[message]])
+
+
+def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
+    """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
+    for group in entries:
+        try:
+            for addon, function, condition in group:
+                hook = getattr(addon, name)
+                if condition and not condition(addon) and getattr(hook, "__func__", None) is function:
+                    continue
+                if not callable(hook):
+                    raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
+                result = hook(*arguments)
+                if result is not None and inspect.isawaitable(result):
+                    yield result
+        except exceptions.AddonHalt:
+            return
+        except Exception as error:
+            _report(error)
+
+
+def _arguments(event: hooks.Hook) -> list[Any]:
+    return [getattr(event, name) for name in _names(type(event))]  # type: ignore[arg-type]  # classes are hashable
+
+
+@functools.cache
+def _is_flow(kind: type[Any]) -> bool:
+    return issubclass(kind, flow.Flow)
+
+
+@functools.cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of an event's arguments, which mitmproxy asks the dataclass for each time."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+    """Ask until something is to be awaited, and give the coroutine that goes on from there; None when all is done."""
+    for awaited in asking:
+        return _rest(awaited, asking)
+    return None
+
+
+def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+    """Ask until something really has to wait, and give the coroutine that waits; None when all is done.
+
+    A hook's coroutine is a task of its own, for its time-outs to be its own.
+    """
+    for awaited in asking:
+        if not inspect.iscoroutine(awaited):
+            return _rest(awaited, asking)
+        task = asyncio.Task(awaited, eager_start=True, loop=asyncio.get_running_loop())
+        if not task.done() or task.cancelled() or task.exception():
+            return _rest(task, asking)
+    return None
+
+
+async def _rest(awaited: Awaitable[Any], asking: Any) -> None:
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                await awaited
+            except Exception as error:
+                awaited = asking.throw(error)
+            else:
+                awaited = next(asking)
+
+
+async def _raise(error: Exception) -> None:
+    raise error
+
+
+def _report(error: Exception) -> None:
+    """Log an addon's error as stock does: its traceback without our frames. Wrong options are for whoever set them."""
+    if isinstance(error, exceptions.OptionsError):
+        raise error
+    traceback = error.__traceback__
+    for ours in (_rest, _asking):
+        traceback = addonmanager.cut_traceback(traceback, ours.__name__)
+    addonmanager.logger.error(f"Addon error: {error}", exc_info=(type(error), error, traceback))

@@ -1,1 +1,0 @@
-"""The fast lane: the same answers and the same bytes, without the machinery where nothing needs it."""

@@ -1,0 +1,69 @@
+"""Accepting in place of an asyncio server."""
+
+import asyncio
+import errno
+import socket
+from typing import Any
+
+import pytest
+
+from proxy_policies.connection import acceptor
+from proxy_policies.connection.acceptor import Listener
+
+
+async def nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    raise AssertionError("the server itself has accepted")
+
+
+async def until(condition: Any) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("in vain")
+
+
+async def test_every_connection_comes_here() -> None:
+    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    accepted: list[tuple[socket.socket, Any]] = []
+    Listener(server, lambda sock, peer: accepted.append((sock, peer)))
+    clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(5)]
+    await until(lambda: len(accepted) == 5)
+    assert sorted(peer for _, peer in accepted) == sorted(client.getsockname() for client in clients)
+    assert not any(sock.getblocking() for sock, _ in accepted)
+    for sock in (*clients, *(sock for sock, _ in accepted)):
+        sock.close()
+    server.close()
+
+
+async def test_none_comes_after_the_server_is_closed() -> None:
+    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    address = server.sockets[0].getsockname()
+    Listener(server, lambda sock, peer: sock.close())
+    server.close()
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+async def test_it_waits_when_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(acceptor, "RETRY_AFTER", 0.05)
+    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    accepted: list[socket.socket] = []
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def take(sock: socket.socket, peer: Any) -> None:
+        if failures:
+            sock.close()
+            raise failures.pop()
+        accepted.append(sock)
+
+    Listener(server, take)
+    clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(2)]
+    await until(lambda: accepted)
+    assert "cannot accept connections: Too many open files; retrying in 0.05 s" in caplog.text
+    for sock in (*clients, *accepted):
+        sock.close()
+    server.close()

@@ -1,0 +1,392 @@
+"""The dispatch table against stock: the same chains, events and changes, compared call by call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from mitmproxy import exceptions, hooks, http
+from mitmproxy.addonmanager import AddonManager
+from mitmproxy.proxy.layers.http._hooks import HttpRequestHook, HttpResponseHook
+from mitmproxy.test import taddons, tflow
+
+from proxy_policies.dispatch.dispatcher import Dispatch
+from proxy_policies.hook_conditions import only_if
+
+Calls = list[str]
+
+
+@dataclass
+class Recorder:
+    """An addon that writes down what it is asked, and may misbehave."""
+
+    name: str
+    calls: Calls
+    mood: str = ""
+
+    def request(self, flow: object) -> object:
+        self.calls.append(f"{self.name}.request")
+        match self.mood:
+            case "raises":
+                raise ValueError(f"{self.name} is in a mood")
+            case "halts":
+                raise exceptions.AddonHalt
+            case "refuses":
+                raise exceptions.OptionsError(self.name)
+            case "awaits":
+                return self._later()
+        return None
+
+    async def _later(self) -> None:
+        await asyncio.sleep(0)
+        self.calls.append(f"{self.name}.request, later")
+
+
+@dataclass
+class Updated(Recorder):
+    def update(self, flows: object) -> None:
+        self.calls.append(f"{self.name}.update")
+
+
+@dataclass
+class Responds:
+    name: str
+    calls: Calls
+
+    async def response(self, flow: object) -> None:
+        self.calls.append(f"{self.name}.response")
+
+
+class Parent:
+    """An addon of addons, as mitmproxy's script loader is."""
+
+    def __init__(self, name: str, calls: Calls, *addons: object) -> None:
+        self.name, self.calls, self.addons = name, calls, list(addons)
+
+    def request(self, flow: object) -> None:
+        self.calls.append(f"{self.name}.request")
+
+
+class Spoiled:
+    name = "spoiled"
+    request = "not callable"
+
+
+class Shy:
+    name = "shy"
+    request = None
+    response = json  # a module that happens to be called like a hook
+
+
+Scenario = Callable[[AddonManager, Calls, Callable[[hooks.Hook], Awaitable[None]]], Awaitable[None]]
+
+
+async def order(manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]) -> None:
+    manager.add(
+        Recorder("a", calls),
+        Parent("p", calls, Recorder("b", calls, "awaits"), Parent("q", calls, Updated("c", calls))),
+        Responds("d", calls),
+        Shy(),
+    )
+    for _ in range(2):
+        await fire(HttpRequestHook(tflow.tflow()))
+        await fire(HttpResponseHook(tflow.tflow(resp=True)))
+
+
+def with_mood(mood: str) -> Scenario:
+    async def moody(manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]) -> None:
+        manager.add(
+            Recorder("a", calls),
+            Parent("p", calls, Recorder("b", calls, mood), Updated("skipped", calls)),
+            Updated("c", calls),
+        )
+        await fire(HttpRequestHook(tflow.tflow()))
+        await fire(HttpRequestHook(tflow.tflow()))
+
+    return moody
+
+
+async def spoiled(manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]) -> None:
+    manager.add(Parent("p", calls, Recorder("a", calls), Spoiled(), Recorder("b", calls)), Recorder("c", calls))
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def coming_and_going(manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]) -> None:
+    first, second, third = Recorder("a", calls), Recorder("b", calls), Updated("c", calls)
+    parent = Parent("p", calls)
+    manager.add(first, parent)
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.add(second)
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.register(third)
+    parent.addons.append(third)  # as a script that is loaded
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.remove(first)
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.remove(third)
+    parent.addons = [Recorder("d", calls)]  # as a script that is loaded again
+    manager.register(parent.addons[0])
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.clear()
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def equal_twins(manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]) -> None:
+    """An addon replaced by an equal one: the new one is asked."""
+    one, two = Recorder("a", calls), Recorder("a", calls)
+    manager.add(one)
+    await fire(HttpRequestHook(tflow.tflow()))
+    manager.chain[0] = two
+    two.mood = "awaits"
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def a_hook_changed_in_place(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    addon: Any = Recorder("a", calls)
+    manager.add(addon)
+    await fire(HttpRequestHook(tflow.tflow()))
+    addon.request = lambda flow: calls.append("changed")
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+def sleeper(calls: Calls) -> Any:
+    """An addon with a hook that does nothing without rules."""
+
+    class Sleeper:
+        name = "sleeper"
+        rules: tuple[str, ...] = ()
+
+        @only_if("rules")
+        def request(self, flow: object) -> None:
+            if self.rules:
+                calls.append(f"sleeper.request {self.rules}")
+
+    return Sleeper()
+
+
+async def waking_and_sleeping(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    addon = sleeper(calls)
+    manager.add(Recorder("a", calls), addon)
+    for rules in ((), ("x",), (), ("y", "z")):
+        addon.rules = rules
+        await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def an_idle_hook_changed_in_place(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    addon = sleeper(calls)
+    manager.add(addon)
+    await fire(HttpRequestHook(tflow.tflow()))
+    type(addon).request = lambda self, flow: calls.append("changed in the class")
+    await fire(HttpRequestHook(tflow.tflow()))
+    addon.request = lambda flow: calls.append("changed")
+    await fire(HttpRequestHook(tflow.tflow()))
+    addon.request = "not callable"
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+async def an_attribute_that_another_version_lacks(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    class Renamed:
+        name = "renamed"
+
+        @only_if("rules")
+        def request(self, flow: object) -> None:
+            calls.append("renamed.request")
+
+    manager.add(Renamed())
+    await fire(HttpRequestHook(tflow.tflow()))
+
+
+class Grows:
+    """Adds an addon while it is asked to run."""
+
+    name = "grows"
+
+    def __init__(self, manager: AddonManager, calls: Calls) -> None:
+        self.manager, self.calls = manager, calls
+
+    def running(self) -> None:
+        self.calls.append("grows.running")
+        self.manager.add(Runs(self.calls))
+
+
+class Runs:
+    name = "runs"
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    def running(self) -> None:
+        self.calls.append("runs.running")
+
+
+async def adding_while_asked(
+    manager: AddonManager, calls: Calls, fire: Callable[[hooks.Hook], Awaitable[None]]
+) -> None:
+    manager.add(Grows(manager, calls))
+    await manager.trigger_event(hooks.RunningHook())
+
+
+SCENARIOS = {
+    "order": order,
+    "raises": with_mood("raises"),
+    "halts": with_mood("halts"),
+    "refuses": with_mood("refuses"),
+    "spoiled": spoiled,
+    "coming-and-going": coming_and_going,
+    "equal-twins": equal_twins,
+    "changed-in-place": a_hook_changed_in_place,
+    "adding-while-asked": adding_while_asked,
+    "waking-and-sleeping": waking_and_sleeping,
+    "idle-changed-in-place": an_idle_hook_changed_in_place,
+    "attribute-missing": an_attribute_that_another_version_lacks,
+}
+
+
+async def play(scenario: Scenario, way: str, caplog: pytest.LogCaptureFixture) -> tuple[Calls, list[str]]:
+    """Run a scenario by stock's way or ours, awaited or begun at once; give what was called and what was logged."""
+    calls: Calls = []
+    caplog.clear()
+    with taddons.context(loadcore=False) as context:
+        manager = context.master.addons
+        dispatch = Dispatch(manager)
+        undo = dispatch.install() if way != "stock" else lambda: None
+
+        async def fire(event: hooks.Hook) -> None:
+            try:
+                if way != "begun" or not dispatch.begin(event):
+                    await manager.handle_lifecycle(event)
+            except Exception as error:
+                calls.append(repr(error))
+
+        await scenario(manager, calls, fire)
+        undo()
+    return calls, [report(record) for record in caplog.records]
+
+
+def report(record: logging.LogRecord) -> str:
+    """What was said, and the addon's part of the traceback."""
+    assert record.exc_info
+    frames = [frame for frame in traceback.extract_tb(record.exc_info[2]) if frame.filename == __file__]
+    said = re.sub("0x[0-9a-f]+", "", record.getMessage())
+    return f"{record.name} {record.levelname} {said} {record.exc_info[0]} {frames}"
+
+
+@pytest.mark.parametrize("way", ["awaited", "begun"])
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+async def test_as_stock(scenario: Scenario, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    stock = await play(scenario, "stock", caplog=caplog)
+    assert stock[0]
+    assert await play(scenario, way, caplog=caplog) == stock
+
+
+async def test_an_intercepted_flow_is_left_to_wait_for() -> None:
+    with taddons.context(loadcore=False) as context:
+        dispatch = Dispatch(context.master.addons)
+        flow, calls = tflow.tflow(), list[str]()
+        context.master.addons.add(Recorder("a", calls))
+        assert dispatch.begin(HttpRequestHook(flow))
+        flow.intercept()
+        event = HttpRequestHook(flow)
+        assert not dispatch.begin(event)
+        await dispatch.handle_lifecycle(event)
+        assert calls == ["a.request", "a.request"], "each event is triggered once"
+
+
+def test_an_idle_hook_is_not_asked() -> None:
+    calls = list[str]()
+
+    class Promises:
+        rules = ()
+
+        @only_if("rules")
+        def request(self, flow: object) -> None:
+            calls.append("asked")
+
+    with taddons.context(Promises(), loadcore=False) as context:
+        assert Dispatch(context.master.addons).begin(HttpRequestHook(tflow.tflow()))
+        assert calls == []
+
+
+def test_undone_it_is_gone() -> None:
+    with taddons.context(loadcore=False) as context:
+        manager = context.master.addons
+        before = dict(vars(manager))
+        undo = Dispatch(manager).install()
+        assert vars(manager) != before
+        undo()
+        assert vars(manager) == before
+
+
+class Patient:
+    """Waits in `request` for `gate`, if that is not open, for at most a moment."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.seen: list[str] = []
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        try:
+            async with asyncio.timeout(0.05):
+                await self.gate.wait()
+            self.seen.append("came")
+        except TimeoutError:
+            self.seen.append("gave up")
+
+
+async def test_an_asynchronous_hook_that_need_not_wait_is_through_at_once() -> None:
+    with taddons.context(patient := Patient()) as context:
+        dispatch = Dispatch(context.master.addons)
+        patient.gate.set()
+        assert dispatch.begin(HttpRequestHook(tflow.tflow()))
+        assert patient.seen == ["came"]
+
+
+async def test_one_that_waits_is_a_task_of_its_own() -> None:
+    """Its time-outs are its own, and do not hit whoever asked."""
+    with taddons.context(patient := Patient()) as context:
+        dispatch = Dispatch(context.master.addons)
+        event = HttpRequestHook(tflow.tflow())
+        assert not dispatch.begin(event)
+        await asyncio.sleep(0.1)
+        await dispatch.handle_lifecycle(event)
+        assert patient.seen == ["gave up"]
+
+
+async def test_log_records_are_formatted_only_for_an_addon_that_reads_them() -> None:
+    class Legacy(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+
+    class Reader:
+        name = "reader"
+
+        def add_log(self, entry: object) -> None:
+            return
+
+    seen: list[str] = []
+    handler = Legacy()
+    logger = logging.getLogger("test of the legacy log")
+    logger.addHandler(handler)
+    with taddons.context(loadcore=False) as context:
+        undo = Dispatch(context.master.addons, handler).install()
+        logger.warning("nobody reads this")
+        context.master.addons.add(Reader())
+        logger.warning("this is read")
+        undo()
+    logger.removeHandler(handler)
+    assert seen == ["this is read"]

@@ -1,0 +1,129 @@
+"""A client's connection that is ours, from the first byte to the last."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(120)
+BODY = b"x" * 1000
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Origin]:
+    running = Origin()
+    running.route("", Answer(body=BODY))
+    running.route("/echo", lambda received: Answer(body=received.body))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(server: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    running = Mitmdump((), confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{server.url}")
+    yield running
+    running.stop()
+    assert "Traceback" not in running.log()
+
+
+@pytest.fixture
+def client(proxy: Mitmdump) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        yield sock
+
+
+def get(path: str = "/", fields: str = "") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n".encode()
+
+
+def read_all(sock: socket.socket) -> bytes:
+    data = b""
+    while piece := sock.recv(65536):
+        data += piece
+    return data
+
+
+def test_a_client_that_ends_its_half_gets_its_answer(client: socket.socket) -> None:
+    client.sendall(get())
+    client.shutdown(socket.SHUT_WR)
+    assert read_all(client).endswith(BODY)
+
+
+def test_requests_that_come_together(client: socket.socket) -> None:
+    bodies = [str(number).encode() * (number + 1) for number in range(20)]
+    head = "POST /echo HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n"
+    client.sendall(
+        b"".join(head.format(len(body)).encode() + body for body in bodies) + get("/", "Connection: close\r\n")
+    )
+    found = re.findall(rb"HTTP/1\.1 200 .*?\r\n\r\n(\d*)", read_all(client), re.DOTALL)
+    assert found[:20] == bodies
+
+
+def test_a_request_byte_by_byte(client: socket.socket) -> None:
+    for byte in b"POST /echo HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc":
+        client.sendall(bytes([byte]))
+    assert read_all(client).endswith(b"abc")
+
+
+@pytest.mark.parametrize("said", [b"\x16\x03\x01\x02\x00", b"\x16\r\n\r\n"])
+def test_tls_after_a_request_is_none(client: socket.socket, said: bytes) -> None:
+    client.sendall(get())
+    while not client.recv(65536).endswith(BODY):
+        pass
+    client.sendall(said)
+    assert read_all(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_one_that_says_nothing(client: socket.socket) -> None:
+    client.shutdown(socket.SHUT_WR)
+    assert read_all(client) == b""
+
+
+@pytest.mark.parametrize("how", ["reset", "closed with an answer unread"])
+def test_one_that_leaves_while_the_origin_works(proxy: Mitmdump, server: Origin, how: str) -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def slow(_: Received) -> Answer:
+        asked.set()
+        released.wait(20)
+        return Answer(body=BODY)
+
+    server.route("/slow", slow)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        port = sock.getsockname()[1]
+        sock.sendall(get("/slow"))
+        assert asked.wait(20)
+        if how == "reset":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if how == "reset":  # told by the kernel at once; an end of file may be that of one half only
+        proxy.wait_log(f"127.0.0.1:{port}.*client disconnect")
+    released.set()
+    proxy.wait_log(f"127.0.0.1:{port}.*client disconnect")
+
+
+def test_an_origin_that_dies_in_between_is_asked_again(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[[], Origin]
+) -> None:
+    running = origin()
+    running.route("/once", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", close=True))
+    running.route("/more", Answer(body=b"2"))
+    proxy = mitmdump(mode=f"reverse:{running.url}")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(get("/once"))
+        while not sock.recv(65536).endswith(b"1"):
+            pass
+        time.sleep(0.05)
+        sock.sendall(get("/more"))
+        while not sock.recv(65536).endswith(b"2"):
+            pass
+    wait_until(lambda: "client disconnect" in proxy.log(), 20, "the end")
+    assert "502" not in proxy.log()

@@ -1,0 +1,317 @@
+"""Tunnels set up without mitmproxy's machinery, and everything that sends them the slow way."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import resource
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+from tests.support.fast_lane import FAST, NOTE_TUNNELS, Start, echo, exchange, many, script
+from tests.support.mitmdump import ADDONS
+from tests.support.tunnels import connect, drink, serving
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(100)
+
+
+async def test_hundreds_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    await many(proxy.port, 200, 200_000)
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("client disconnect") == 200)
+    assert proxy.log().count(FAST) == 200
+    assert "rror" not in proxy.log()
+    assert "kill connection" not in proxy.log()
+
+
+async def test_it_is_logged_with_its_counts(mitmdump: Start) -> None:
+    proxy = mitmdump()
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    line = await asyncio.to_thread(proxy.wait_log, rf"tunnel 127.0.0.1:\d+ → 127.0.0.1:{port} closed, (.*)")
+    assert line[1].startswith("5 bytes up, 5 bytes down")
+    assert f"→ 127.0.0.1:{port} opened, not in inspect_hosts" in proxy.log()
+
+
+HOOKS = [
+    "http_connect",
+    "http_connected",
+    "next_layer",
+    "server_connect",
+    "server_connected",
+    "server_disconnected",
+    "tcp_start",
+    "tcp_message",
+    "tcp_end",
+    "client_disconnected",
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook: str) -> None:
+    watcher = f"class Watcher:\n    def {hook}(self, data): pass\naddons = [Watcher()]\n"
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + watcher))
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--set", "fast_lane=off"),
+        ("--set", "inspect_hosts=127.0.0.*"),
+        ("--ignore-hosts", "nobody"),
+        ("--set", "connection_strategy=lazy"),
+        ("--set", "connect_addr=127.0.0.1"),
+    ],
+    ids=lambda arguments: arguments[1],
+)
+async def test_an_option_with_a_say(mitmdump: Start, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), *arguments)
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+async def test_proxyauth(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--proxyauth", "me:secret")
+    async with serving(echo) as port:
+        with pytest.raises(AssertionError, match="407"):
+            await exchange(proxy.port, port)
+        credentials = base64.b64encode(b"me:secret").decode()
+        await exchange(proxy.port, port, f"Proxy-Authorization: Basic {credentials}\r\n")
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize("when", ["before ours", "after ours"])
+async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path, when: str) -> None:
+    """As block_global does, which does not block loopback."""
+    refuse = "class Refuse:\n    def client_connected(self, client): client.error = 'no'\naddons = [Refuse()]\n"
+    if when == "before ours":
+        proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
+    else:
+        proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + refuse))
+    async with serving(echo) as port:
+        with pytest.raises((OSError, EOFError)):
+            await exchange(proxy.port, port)
+    assert FAST not in proxy.log()
+
+
+def late_policy(folder: Path, text: str) -> tuple[str, ...]:
+    """Load a script before policy.py."""
+    script(folder, NOTE_TUNNELS + text)
+    return "-s", str(ADDONS / "policy.py")
+
+
+async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
+    far = mitmdump()
+    near = mitmdump(*script(tmp_path, NOTE_TUNNELS), mode=f"upstream:{far.url}")
+    async with serving(echo) as port:
+        await exchange(near.port, port)
+    assert FAST not in near.log()
+
+
+async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    context = ssl.create_default_context(cafile=str(proxy.ca))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize("name", ["box.internal", "no-such-host.invalid"])
+async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name: str) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    async with asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(f"CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 502")
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+async def test_the_proxy_itself_is_no_target(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    with pytest.raises(AssertionError, match="502"):
+        await exchange(proxy.port, proxy.port)
+    assert FAST not in proxy.log()
+
+
+@pytest.mark.parametrize("size", [1, 7, 20])
+async def test_a_connect_in_pieces(mitmdump: Start, size: int) -> None:
+    proxy = mitmdump()
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        head = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        for start in range(0, len(head), size):
+            writer.write(head[start : start + size])
+            await asyncio.sleep(0.002)
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        writer.close()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x"])
+async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes) -> None:
+    """Closed at once, or nonsense: mitmproxy deals with it as ever."""
+    proxy = mitmdump()
+    for _ in range(5):
+        _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(data)
+        writer.close()
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("client disconnect") == 5)
+    assert "Traceback" not in proxy.log()
+    assert "crashed" not in proxy.log()
+
+
+async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"ping"
+        assert await asyncio.to_thread(proxy.stop) == 0
+        with pytest.raises(ConnectionResetError):  # what is cut off is no end of file
+            await drink(reader)
+        writer.close()
+    proxy.wait_log(FAST)
+    assert "rror" not in proxy.log()
+
+
+async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        writer.write(b"ping")
+        assert await drink(reader) == b"ping"
+        writer.close()
+    await asyncio.to_thread(proxy.wait_log, FAST)
+
+
+async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await connect(proxy.port, port)
+        for _ in range(6):
+            await asyncio.sleep(0.4)
+            writer.write(b"ping")
+            assert await reader.readexactly(4) == b"ping"
+        writer.close()
+    await asyncio.to_thread(proxy.wait_log, FAST)
+    assert "inactivity" not in proxy.log()
+
+
+async def test_one_that_says_nothing_for_a_while(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(proxy.wait_log, "client connect")
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert FAST in proxy.log()
+
+
+PROTECT = """
+from mitmproxy import ctx
+class Protect:
+    def request(self, flow):
+        ctx.options.update(proxyauth="me:secret")
+addons = [Protect()]
+"""
+
+
+async def test_credentials_are_wanted_since_a_client_came_in(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + PROTECT))
+    async with serving(echo) as port, asyncio.timeout(15):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(switch, proxy.port, "none")
+        writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 407")
+        writer.close()
+    assert FAST not in proxy.log()
+
+
+SWITCH = """
+import asyncio
+from mitmproxy import ctx
+class Switch:
+    def request(self, flow):
+        ctx.options.update(mode=[flow.request.headers["mode"]])
+addons = [Switch()]
+"""
+
+
+async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
+    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + SWITCH))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        later = int(free.getsockname()[1])
+    async with serving(echo) as port:
+        await asyncio.to_thread(switch, proxy.port, f"regular@{later}")
+        await asyncio.to_thread(proxy.wait_log, f"listening at 127.0.0.1:{later}")
+        await exchange(later, port)
+        with pytest.raises(ConnectionRefusedError):
+            await exchange(proxy.port, port)
+        await asyncio.to_thread(switch, later, f"regular@{proxy.port}")
+        await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"listening at 127.0.0.1:{proxy.port}") == 2)
+        await exchange(proxy.port, port)
+    assert proxy.log().count(FAST) == 2
+
+
+def switch(port: int, mode: str) -> None:
+    """Send a request that makes an addon set an option, to listen as `mode` says for one."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(
+            f"GET http://127.0.0.1:9/ HTTP/1.1\r\nHost: x\r\nmode: {mode}\r\nConnection: close\r\n\r\n".encode()
+        )
+        while sock.recv(1000):
+            pass
+
+
+async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) -> None:
+    """Their file was edited: the new ones take the old ones' place at the door."""
+    policy = tmp_path / "mine.py"
+    text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\nfrom policy import addons\n"
+    policy.write_text(text)
+    proxy = mitmdump("-s", str(policy), *script(tmp_path, NOTE_TUNNELS), script=None)
+    async with serving(echo) as port:
+        await exchange(proxy.port, port)
+        policy.write_text(text + "# edited\n")
+        await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"Loading script {policy}") == 2)
+        await exchange(proxy.port, port)
+    await asyncio.to_thread(wait_until, lambda: proxy.log().count("tunnel 127.0.0.1") == 4)
+    assert "rror" not in proxy.log()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux lets a test limit another process")
+async def test_no_room_for_a_connection(mitmdump: Start) -> None:
+    """Said in one line; those who wait are taken in when there is room again."""
+    proxy = mitmdump()
+    async with serving(echo) as port, asyncio.timeout(30):
+        await exchange(proxy.port, port)
+        await asyncio.to_thread(proxy.wait_log, "client disconnect")
+        before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (next_descriptor(proxy.pid), before[1]))
+        _, waiting = await asyncio.open_connection("127.0.0.1", proxy.port)
+        await asyncio.to_thread(proxy.wait_log, "cannot accept connections: Too many open files")
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
+        await exchange(proxy.port, port)
+        waiting.close()
+    assert "Traceback" not in proxy.log()
+
+
+def next_descriptor(process: int) -> int:
+    used = {int(name) for name in os.listdir(f"/proc/{process}/fd")}
+    return min(set(range(len(used) + 1)) - used)

@@ -1,0 +1,286 @@
+"""The express lane in a real mitmdump: the same bytes and the same hooks as without it, and it is really taken."""
+
+import hashlib
+import json
+import random
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin, Received
+
+RECORDER = """
+import hashlib, json, os
+from mitmproxy import ctx, http
+
+NAMES = ("request", "response")
+
+def hash_of(data):
+    return hashlib.sha256(data).hexdigest()
+
+def told(flow):
+    state = {"error": flow.error and flow.error.msg, "live": flow.live, "server": flow.server_conn.address is not None}
+    state["connected"] = flow.server_conn.timestamp_tcp_setup is not None
+    for name in NAMES:
+        message = getattr(flow, name)
+        if message:
+            data = message.data.get_state()
+            for key in ("timestamp_start", "timestamp_end"):
+                data[key] = data[key] is not None
+            data["content"] = data["content"] is not None and hash_of(data["content"])
+            state[name] = repr(sorted(data.items()))
+    return state
+
+class Recorder:
+    fast_paths = {"exchanges"}
+
+    def tell(self, hook, flow):
+        with open(os.environ["RECORD"], "a") as file:
+            print(json.dumps([hook, told(flow)]), file=file)
+
+    def requestheaders(self, flow):
+        self.tell("requestheaders", flow)
+        if "X-Kill" in flow.request.headers:
+            flow.kill()
+
+    def request(self, flow):
+        self.tell("request", flow)
+        if flow.request.path == "/tally":
+            counts = ctx.master.addons.get("fastlane").counts
+            flow.response = http.Response.make(200, f"{counts['exchanges']} {counts['handed over']}")
+        elif "X-Made" in flow.request.headers:
+            flow.response = http.Response.make(203, flow.request.headers["X-Made"])
+
+    def responseheaders(self, flow):
+        self.tell("responseheaders", flow)
+        if "X-Stream" in flow.request.headers:
+            flow.response.stream = True
+
+    def response(self, flow):
+        self.tell("response", flow)
+
+    def error(self, flow):
+        self.tell("error", flow)
+
+addons = [Recorder()]
+"""
+
+BODY = bytes(range(256)) * 8
+
+
+def slowly(path: str) -> Callable[[Received], Answer]:
+    """Answer in pieces, cut at places that are random but the same each time."""
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Path: %s\r\n\r\n%s" % (len(BODY), path.encode(), BODY)
+    dice = random.Random(path)
+    cuts = sorted(dice.randrange(len(raw)) for _ in range(4))
+    return lambda _: Answer(raw=[raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)])
+
+
+ANSWERS: dict[str, Answer | Callable[[Received], Answer]] = {
+    "/plain": Answer(body=b"a small body"),
+    "/empty": Answer(body=b""),
+    "/none": Answer(204),
+    "/same": Answer(304, [("ETag", '"a"')]),
+    "/gone": Answer(404, [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]),
+    "/text": Answer(headers=[("Content-Type", "text/plain")], body=b"to be encoded " * 200),
+    "/fresh": Answer(headers=[("Cache-Control", "max-age=600")], body=b"to be stored"),
+    "/keep": Answer(headers=[("Connection", "keep-alive"), ("Keep-Alive", "timeout=5")]),
+    "/close": Answer(headers=[("Connection", "close")], close=True),
+    "/chunked": Answer(body=[b"one", b"two"]),
+    "/large": Answer(body=bytes(2_000_000)),
+    "/hundred": Answer(body=bytes(100_000)),
+    "/hints": Answer(raw=b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"),
+    "/old": Answer(version="HTTP/1.0", body=b"old"),
+    "/until": Answer(raw=b"HTTP/1.1 200 OK\r\n\r\nuntil the end", close=True),
+    "/broken": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", close=True),
+    "/short": Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", close=True),
+    "/nothing": Answer(raw=b"", close=True),
+    **{f"/slow{number}": slowly(f"/slow{number}") for number in range(8)},
+}
+FIELDS = (
+    "",
+    "Accept-Encoding: gzip\r\n",
+    "Connection: keep-alive\r\nCookie: a=1\r\nCookie: b=2\r\n",
+    "X-Made: by an addon\r\n",
+    "X-Kill: 1\r\n",
+    "X-Stream: 1\r\n",
+    "Connection: close\r\n",
+    'If-None-Match: "a"\r\n',
+    "Range: bytes=0-3\r\n",
+    "Expect: 100-continue\r\n",
+    "Max-Forwards: 0\r\n",
+)
+
+
+def requests(origin: Origin, regular: bool) -> Iterator[tuple[str, bytes]]:
+    """Give hundreds of requests: the way of their answers, and their bytes."""
+    dice = random.Random(9)
+    for number in range(300):
+        path = dice.choice(list(ANSWERS))
+        method = dice.choice(("GET", "GET", "GET", "HEAD", "POST", "DELETE", "OPTIONS"))
+        if method == "HEAD" and is_raw(path):
+            method = "GET"  # with a body after HEAD, what the next request gets would be a matter of luck
+        target = f"{origin.url if regular else ''}{path}?{number}"
+        fields = f"Host: 127.0.0.1:{origin.port}\r\n{dice.choice(FIELDS)}"
+        body = BODY[: dice.choice((0, 3, 2000))] if method == "POST" else b""
+        fields += f"Content-Length: {len(body)}\r\n" if method == "POST" else ""
+        yield method, f"{method} {target} HTTP/1.1\r\n{fields}\r\n".encode() + body
+
+
+def is_raw(path: str) -> bool:
+    answer = ANSWERS[path]
+    return not isinstance(answer, Answer) or answer.raw is not None
+
+
+class Client:
+    """Sends one request after the other on one connection, as long as that goes."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connection: socket.socket | None = None
+
+    def ask(self, method: str, data: bytes) -> bytes:
+        """Give the answer, byte for byte; b"<end>" after it where the connection ended."""
+        if self.connection is None:
+            self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        self.connection.sendall(data)
+        answer = b""
+        while not is_whole(answer, method):
+            piece = self.connection.recv(65_536)
+            if not piece:
+                self.connection.close()
+                self.connection = None
+                return answer + b"<end>"
+            answer += piece
+        return answer
+
+
+def is_whole(answer: bytes, method: str) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end:
+        return False
+    status = int(head.split()[1])
+    if 100 <= status < 200:
+        return is_whole(body, method)
+    if re.search(rb"(?i)\r\nconnection: close", head):
+        return False
+    if method == "HEAD" or status in (204, 304):
+        return True
+    if re.search(rb"(?i)\r\ntransfer-encoding: chunked", head):
+        return body.endswith(b"0\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])
+
+
+def summary(answer: bytes) -> tuple[str, str]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return same(head.decode("latin-1")), hashlib.sha256(body).hexdigest()
+
+
+def same(text: str) -> str:
+    """Leave out what differs between two runs: the second of the day, ages, ports."""
+    text = re.sub(r"(?i)(date: |'date', b')[^\r']*", r"\1", text)
+    text = re.sub(r"(?i)(age: |'age', b'|ttl=|max-age=)\d+", r"\1", text)
+    return re.sub(r"127\.0\.0\.1:\d+|'port', \d+|etag[^\r']*", "PORT", text)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "recorder.py"
+    path.write_text(RECORDER)
+    return path
+
+
+Start = Callable[..., Mitmdump]
+
+
+def started(mitmdump: Start, origin: Origin, script: Path, *options: str, regular: bool = False) -> Mitmdump:
+    record = script.with_name("record.jsonl")
+    record.unlink(missing_ok=True)
+    mode = "regular" if regular else f"reverse:{origin.url}"
+    settings = [part for option in ("via_name=us.test", *options) for part in ("--set", option)]
+    return mitmdump("-s", str(script), *settings, mode=mode, env={"RECORD": str(record)})
+
+
+def tally(proxy: Mitmdump, origin: Origin) -> tuple[int, int]:
+    """How many exchanges began on the express lane, this one not counted, and how many clients were handed over."""
+    data = f"GET {origin.url}/tally HTTP/1.1\r\nHost: 127.0.0.1:{origin.port}\r\n\r\n"
+    target = data if "regular" in proxy.process.args else data.replace(origin.url, "")  # type: ignore[operator]
+    text = Client(proxy.port).ask("GET", target.encode()).partition(b"\r\n\r\n")[2]
+    begun, through = text.split()
+    return int(begun), int(through)
+
+
+@pytest.mark.parametrize("regular", [False, True], ids=["reverse", "regular"])
+def test_same_bytes_same_hooks(mitmdump: Start, origin: Callable[[], Origin], script: Path, regular: bool) -> None:
+    seen: dict[str, tuple[list[object], ...]] = {}
+    for lane in ("off", "on"):
+        server = origin()
+        for path, answer in ANSWERS.items():
+            server.route(path, answer)
+        proxy = started(mitmdump, server, script, f"fast_lane={lane}", regular=regular)
+        client = Client(proxy.port)
+        asked = list(requests(server, regular))
+        answers: list[object] = [summary(client.ask(method, data)) for method, data in asked]
+        begun, _ = tally(proxy, server)
+        assert proxy.stop() == 0
+        lines = script.with_name("record.jsonl").read_text().splitlines()
+        told: list[object] = [json.loads(same(line)) for line in lines if "/tally" not in line]
+        received: list[object] = [
+            (r.method, r.target, [same(str(field)) for field in r.headers], r.body) for r in server.requests
+        ]
+        seen[lane] = answers, told, received
+        assert begun > 50 if lane == "on" else begun == 0
+        assert "Traceback" not in proxy.log()
+    for off, on in zip(seen["off"], seen["on"], strict=True):
+        assert len(off) == len(on)
+        for number, (expected, got) in enumerate(zip(off, on, strict=True)):
+            assert got == expected, f"number {number}"
+
+
+def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], script: Path) -> None:
+    """With `fast_lane=on` a hit asked for while the origin is at work on the request before it has to wait."""
+    server, asked, released = origin(), threading.Event(), threading.Event()
+
+    def slow(_: Received) -> Answer:
+        asked.set()
+        assert released.wait(20)
+        return Answer(body=b"slow")
+
+    server.route("/slow", slow)
+    server.route("/fresh", ANSWERS["/fresh"])
+    proxy = mitmdump("--set", "fast_lane=on", mode=f"reverse:{server.url}")
+    client, fresh = Client(proxy.port), b"GET /fresh HTTP/1.1\r\nHost: a\r\n\r\n"
+    for _ in range(3):  # learnt, and answered before mitmproxy
+        client.ask("GET", fresh)
+    assert client.connection
+    client.connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert asked.wait(20)
+    client.connection.sendall(fresh)
+    client.connection.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        client.connection.recv(1)
+    released.set()
+    client.connection.settimeout(20)
+    answer = client.ask("GET", b"")
+    assert answer.partition(b"\r\n\r\n")[2].startswith(b"slow")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("body_size_limit=10m", "stream_large_bodies=5m", "proxy_debug=true", "fast_lane=off", "intercept=~u never"),
+        *("map_remote=|never|http://a.test", "ignore_hosts=never.test", "tcp_hosts=never.test", ""),
+    ],
+)
+def test_the_gate(mitmdump: Start, origin: Callable[[], Origin], script: Path, option: str) -> None:
+    server = origin()
+    proxy = started(mitmdump, server, script, *([option] if option else []))
+    client = Client(proxy.port)
+    for _ in range(3):
+        assert client.ask("GET", f"GET /x HTTP/1.1\r\nHost: {server.port}\r\n\r\n".encode())
+    assert tally(proxy, server)[0] == (0 if option else 4)

@@ -1,0 +1,113 @@
+"""Connections to origins, with mitmproxy's hooks about them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.test import taddons
+from tests.support.waiting import free_port
+
+from proxy_policies.dial import Dialer
+from proxy_policies.http1.origin import Origin, OriginError, Origins
+
+
+class Seen:
+    """Notes hooks by name; refuses the connection if so asked."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.refuses = False
+
+    async def trigger(self, hook: StartHook) -> None:
+        self.names.append(hook.name)
+        if self.refuses and hook.name == "server_connect":
+            hook.args()[0].server.error = "not this one"
+
+
+@pytest.fixture
+async def seen() -> AsyncIterator[Seen]:
+    dialer = Dialer()
+    with taddons.context(dialer):
+        yield Seen()
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
+
+
+async def until(condition: object) -> None:
+    """Let the loop work until something has happened."""
+    for _ in range(2000):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("in vain")
+
+
+async def connected(origins: Origins) -> tuple[Origin, socket.socket, int]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    origin = origins.new("127.0.0.1", port)
+    await origin.connect()
+    peer, _ = listening.accept()
+    listening.close()
+    return origin, peer, port
+
+
+async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -> None:
+    origins = Origins(client, seen.trigger, None)
+    origin, peer, port = await connected(origins)
+    assert seen.names == ["server_connect", "server_connected"]
+    assert (origin.server.state, origin.server.peername) == (ConnectionState.OPEN, ("127.0.0.1", port))
+    origins.keep(origin, "127.0.0.1", port)
+    assert origins.idle("127.0.0.1", port + 1) is None
+    assert origins.idle("127.0.0.1", port) is origin
+    assert origin.is_reused
+    assert origins.idle("127.0.0.1", port) is None
+    origin.close()
+    peer.close()
+    await until(lambda: seen.names[-1] == "server_disconnected")
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 408 Too late\r\n\r\n"], ids=["ends", "says what nobody asked for"])
+async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) -> None:
+    origins = Origins(client, seen.trigger, None)
+    origin, peer, port = await connected(origins)
+    origins.keep(origin, "127.0.0.1", port)
+    if said:
+        peer.sendall(said)
+    else:
+        peer.close()
+    await until(lambda: seen.names[-1] == "server_disconnected")
+    assert origins.idle("127.0.0.1", port) is None
+    assert origin.server.state is ConnectionState.CLOSED
+    peer.close()
+
+
+async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> None:
+    origins = Origins(client, seen.trigger, ("a.test", 80))
+    origin, peer, port = await connected(origins)
+    origins.keep(origin, "127.0.0.1", port)
+    origins.close()
+    assert await asyncio.to_thread(peer.recv, 1) == b""
+    assert origins.first.address == ("a.test", 80)
+    peer.close()
+
+
+async def test_nobody_listens(seen: Seen, client: Client) -> None:
+    origin = Origins(client, seen.trigger, None).new("127.0.0.1", free_port())
+    with pytest.raises(OriginError, match="connection refused"):
+        await origin.connect()
+    assert seen.names == ["server_connect", "server_connect_error"]
+
+
+async def test_an_addon_refuses(seen: Seen, client: Client) -> None:
+    seen.refuses = True
+    origin = Origins(client, seen.trigger, None).new("127.0.0.1", free_port())
+    with pytest.raises(OriginError, match="Connection killed: not this one"):
+        await origin.connect()
+    assert seen.names == ["server_connect", "server_connect_error"]
