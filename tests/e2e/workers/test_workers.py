@@ -80,7 +80,7 @@ def test_wrong_arguments_end_it(tmp_path: Path, started: list[Workers]) -> None:
     started.append(workers)
     assert workers.process.wait(30) == 1
     workers.reader.join(5)
-    assert workers.text.count("choose one of off, on, all") == 1
+    assert workers.text.count("choose one of off, on") == 1
 
 
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
