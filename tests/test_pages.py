@@ -104,3 +104,16 @@ def accepted(parser: ArgumentParser, words: list[str]) -> None:
 def test_commands_are_found() -> None:
     found = {words[0] for words in COMMANDS.values()}
     assert {"scripts/proxy", "scripts/certs", "scripts/capture", "scripts/fleet", "scripts/bench"} <= found
+
+
+def test_options_that_the_page_of_captures_names_are_ones() -> None:
+    text = (PLACES[2] / "capture" / "README.md").read_text()
+    named = {option for quoted in re.findall(r"`([^`]+)`", text) for option in re.findall(r"--[a-z]+[a-z-]*", quoted)}
+    known = ""
+    for subcommand in sorted(CAPTURE):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+            capture_parser().parse_args([subcommand, "--help"])
+        known += printed.getvalue()
+    assert len(named) > 5
+    assert not [option for option in named - {"--set"} if not re.search(rf"{option}\b", known)]

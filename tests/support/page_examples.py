@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.clone import ROOT
-from tests.support.mitmdump import ADDONS, Running, environment
+from tests.support.mitmdump import ADDONS, LISTENING, Running, environment
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WAIT = 90.0
+"""Seconds that a start, or a line in the log, may take."""
 PAGE = "<!doctype html><p>the same words over and over</p>\n" * 100
 
 
@@ -116,16 +118,16 @@ class Session:
     def _shell(self, command: Command) -> None:
         assert self._proxy, "the block starts no proxy"
         if not self._proxy.port:
-            self._proxy.wait_listening()
+            self._proxy.port = int(self._proxy.wait_log(LISTENING, WAIT)[1])
         done = subprocess.run(
-            ["bash", "-c", self._local(command.text)], capture_output=True, text=True, timeout=60, env=environment(),
+            ["bash", "-c", self._local(command.text)], capture_output=True, text=True, timeout=120, env=environment(),
             cwd=self._folder,
         )  # fmt: skip
         assert shown_in(command.printed, done.stdout + done.stderr, self._local), f"{command}\n{done}"
 
     def _check_log(self) -> None:
         if self._proxy is not None and self._shown:
-            self._proxy.wait_log(pattern_of(self._shown, self._local))
+            self._proxy.wait_log(pattern_of(self._shown, self._local), WAIT)
 
     def _stop(self) -> None:
         if self._proxy is not None:

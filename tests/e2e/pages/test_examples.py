@@ -11,7 +11,7 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("commands", EXAMPLES.values(), ids=EXAMPLES)
 def test_an_example_prints_what_it_shows(commands: list[Command], tmp_path: Path) -> None:
     run_example(commands, tmp_path)
