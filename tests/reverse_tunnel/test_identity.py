@@ -92,3 +92,21 @@ def test_what_changes_on_disk_is_seen(tmp_path: Path) -> None:
     certificates.make("work", "office", folder)
     assert identity.look_at(str(folder)) != before
     assert identity.look_at("secret") == identity.look_at(str(tmp_path / "nowhere")) == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "expected"),
+    [
+        ("aaaaaaaaaaaa", True),
+        ("123456789012", True),
+        ("password1234", True),
+        ("passwordpassword", True),
+        ("ein langes gutes Kennwort fuer daheim", False),
+        ("9f2c41d07ab35e8846c1d92be07f35aa", False),
+        ("Zk3+fQ9xTbL0a7Wd", False),
+        ("пароль из многих слов", False),
+    ],
+)
+def test_a_weak_secret_is_known_as_one(secret: str, expected: bool) -> None:
+    assert identity.load("home", "secret", secret).is_guessable is expected
+    assert identity.load("work", "secret", secret).is_guessable is expected

@@ -64,6 +64,8 @@ class _TunnelAddon(ABC):
                 reject(str(error))
                 return
             self.warn_if_plaintext()
+            if self.credentials.is_guessable:
+                logger.warning(f"{self.kind}_secret can be guessed; a random one: openssl rand -hex 16")
         if any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated) and self._is_wanted():
             self._tasks.spawn(self._apply())
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import datetime
 import enum
 import hashlib
+import math
 import ssl
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase, digits, punctuation, whitespace
 from typing import Any
 
 from cryptography import x509
@@ -33,6 +35,11 @@ HINTS = {
 SOON = datetime.timedelta(days=30)  # Let's Encrypt renews that long before the end
 FOREIGN = (18, 19, 20, 21)  # OpenSSL's X509_V_ERR_… for a chain that ends in an authority which is not known
 MIN_SECRET = 12  # characters; stretching helps a weak secret, it does not save it
+SANE_BITS = 64.0
+"""Below these it can be guessed offline: whoever poses as home gets a proof to try against, 50 ms a guess and core."""
+UNICODE = 1000
+"""Characters to choose from in a script that has none of ASCII's."""
+_ALPHABETS = (ascii_lowercase, ascii_uppercase, digits, punctuation + whitespace)
 
 
 class Mode(enum.Enum):
@@ -60,6 +67,8 @@ class Credentials:
     key: bytes = b""
     digest: bytes = b""
     ends: datetime.datetime | None = None
+    is_guessable: bool = False
+    """The secret is a weak one."""
 
 
 NO_CREDENTIALS = Credentials(Mode.NONE)
@@ -113,6 +122,13 @@ def read_secret(kind: str, text: str) -> str:
     return secret
 
 
+def guessable_bits(secret: str) -> float:
+    """Return how many bits a secret has at the most: a repeated character counts half, words are not known here."""
+    pool = sum(len(kind) for kind in _ALPHABETS if set(kind) & set(secret)) or UNICODE
+    different = len(set(secret))
+    return (different + (len(secret) - different) / 2) * math.log2(pool)
+
+
 def _read_file(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
@@ -133,13 +149,15 @@ def _with_secret(kind: str, secret: str) -> Credentials:
     key = hashlib.scrypt(secret.encode(), salt=PROTOCOL.encode(), dklen=32, **SCRYPT)
     context = _context(kind)
     context.verify_mode = ssl.CERT_NONE  # the proofs say whose certificate it is
+    is_guessable = guessable_bits(secret) < SANE_BITS
     if kind == "work":
-        return Credentials(Mode.SECRET, context, key=key)
+        return Credentials(Mode.SECRET, context, key=key, is_guessable=is_guessable)
     pair = certificates.make_leaf("home", "home")
     with tempfile.TemporaryDirectory() as folder:
         pair.save(Path(folder))
         context.load_cert_chain(Path(folder, certificates.CERT), Path(folder, certificates.KEY))
-    return Credentials(Mode.SECRET, context, key=key, digest=fingerprint(pair.certificate))
+    digest = fingerprint(pair.certificate)
+    return Credentials(Mode.SECRET, context, key=key, digest=digest, is_guessable=is_guessable)
 
 
 def _with_certificates(kind: str, folder: Path) -> Credentials:
