@@ -1,0 +1,27 @@
+"""A pytest plugin that has the bundle's changes to mitmproxy in place while tests run.
+
+All of them but the dial, which is for a proxy that has the policy `dial` loaded.
+"""
+
+import pytest
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.addons.save import Save
+from mitmproxy.addons.savehar import SaveHar
+from mitmproxy.test import taddons
+
+from proxy_policies.patches.addon import PATCHES
+from proxy_policies.patches.ask_early import PATCH as ASK_EARLY
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Apply them before a test is collected: tests import what they test."""
+    for patch in (*PATCHES, ASK_EARLY):
+        if undo := patch.apply():
+            config.add_cleanup(undo)
+
+
+@pytest.fixture(autouse=True)
+def with_master(request: pytest.FixtureRequest) -> None:
+    """Give tests of layers the options of a running proxy: mitmproxy's own layers get theirs from their context."""
+    if "/proxy/layers/" in request.node.nodeid:
+        taddons.context(Proxyserver(), Save(), SaveHar())
