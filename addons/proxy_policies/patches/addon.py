@@ -27,7 +27,7 @@ PATCHES: tuple[Patch, ...] = (
     dialling.PATCH,
     script_reload.PATCH,
     *bounded_decoding.PATCHES,
-    terminal.PATCH,
+    *terminal.PATCHES,
 )
 
 

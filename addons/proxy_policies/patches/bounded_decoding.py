@@ -24,7 +24,6 @@ from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason
 
 from proxy_policies import decoding
-from proxy_policies.log_lines import printable
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
@@ -114,11 +113,8 @@ def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., Contentv
             data, how = get_data(message)
             is_shown = data is None or (len(data) <= bound and how != UNDECODABLE)
             if data is None or is_shown or view_name.lower() in OF_NO_CONTENT:
-                shown = original(message, flow, view_name, *rest, **named)
-            else:
-                shown = _beginning(data, bound, how)
-        shown.text = printable(shown.text, lines=True)
-        return shown
+                return original(message, flow, view_name, *rest, **named)
+            return _beginning(data, bound, how)
 
     return prettify_message
 

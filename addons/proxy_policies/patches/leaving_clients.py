@@ -47,5 +47,5 @@ SECTION = Section(
         "not reported, a feature: without it the exchange that a crowd follows ends with the client that asked first"
     ),
     remove_when="mitmproxy lets an addon keep an exchange going whose client has left",
-    test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_leaves_takes_nothing_away",
+    test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_resets_its_connection_takes_nothing_away",
 )

@@ -38,5 +38,5 @@ SECTION = Section(
     why="a late decision to stream sends a body past its pipeline: not stored, not recorded",
     upstream=("not reported, a feature: `stream_large_bodies` overwrites a callable that an addon has set as `stream`"),
     remove_when="mitmproxy leaves a callable `stream` alone, or asks addons when it decides to stream",
-    test="tests/e2e/messages/test_bodies.py::test_another_script_may_ask_for_streaming",
+    test="tests/e2e/messages/test_bodies.py::test_what_is_streamed_by_a_late_decision_is_stored_all_the_same",
 )

@@ -313,6 +313,28 @@ def test_a_leader_that_leaves_takes_nothing_away(when: str, lane: str, mitmdump:
     assert "; hit" in Client(proxy, f"{server.url}/").end().head
 
 
+@pytest.mark.parametrize("lane", ["off", "on"])
+def test_a_leader_that_resets_its_connection_takes_nothing_away(lane: str, mitmdump: Start, origin: Origins) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump("--set", f"fast_lane={lane}")
+
+    def answer(_: Received) -> Answer:
+        gate()
+        return Answer(headers=FRESH, body=b"for all")
+
+    server.route("/", answer)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE) as leader:
+        leader.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\n\r\n".encode())
+        gate.reached(1)
+        followers = crowd(proxy, f"{server.url}/", 4)
+        settle()
+        leader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    settle()
+    gate.open()
+    assert [client.end().body for client in followers] == [b"for all"] * 4
+    assert len(server.requests) == 1
+
+
 def test_a_leader_that_breaks_off_breaks_its_followers_off(mitmdump: Start, origin: Origins) -> None:
     server, proxy, gate = origin(), mitmdump(), Gate()
 

@@ -250,6 +250,23 @@ def test_another_script_may_ask_for_streaming(
     assert (result.code, result.get("content-encoding"), result.body) == (0, "zstd", b"x" * size)
 
 
+def test_what_is_streamed_by_a_late_decision_is_stored_all_the_same(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], curl: Any, tmp_path: Path
+) -> None:
+    """mitmproxy decides when 100 KiB have come of a body of unknown length that a script wants whole."""
+    script = tmp_path / "foreign.py"
+    script.write_text("def response(flow):\n    pass\n")
+    server = origin()
+    proxy = mitmdump("-s", str(script), "--set", "stream_large_bodies=100k")
+    parts = [b"x" * 50_000] * 6
+    server.route("/", lambda _: Answer(headers=[("Cache-Control", "max-age=600")], body=iter(parts)))
+    for cached in ("", "; hit"):
+        result = curl("-x", proxy.url, f"{server.url}/")
+        assert (result.code, result.body) == (0, b"".join(parts))
+        assert cached in (result.get("cache-status") or "")
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("accepts", [(), ("--compressed",)], ids=["plain", "encoded"])
 @pytest.mark.parametrize("size", [10, 3 * MIB], ids=["small", "large"])
 def test_modify_body_still_works(

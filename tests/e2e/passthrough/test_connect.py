@@ -92,7 +92,9 @@ def test_a_server_may_speak_first_and_a_client_may_keep_silent(proxy: Mitmdump) 
             assert read_all(sock) == b"221 bye\r\n"
 
 
-def test_an_open_tunnel_is_shown_before_its_first_byte(proxy: Mitmdump) -> None:
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_an_open_tunnel_is_shown_before_its_first_byte(mitmdump: Callable[..., Mitmdump], lane: str) -> None:
+    proxy = mitmdump("--set", f"fast_lane={lane}")
     with Peer(read_all) as peer:
         sock, _ = connect(proxy.port, f"127.0.0.1:{peer.port}")
         proxy.wait_log(rf"→ 127\.0\.0\.1:{peer.port} opened")
