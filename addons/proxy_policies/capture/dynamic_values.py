@@ -2,7 +2,7 @@
 
 import re
 
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, kind
 
 _KINDS = {
     "secret": PLACEHOLDER.pattern,
@@ -35,3 +35,8 @@ def mask(text: str) -> str:
 def mask_plain(text: str) -> str:
     """Return the text with each dynamic value but secrets replaced by its kind."""
     return _ANY.sub(lambda found: found[0] if found.lastgroup == "secret" else f"<{found.lastgroup}>", text)
+
+
+def mask_kinds(text: str) -> str:
+    """Return the text with each dynamic value replaced by its kind, and each secret by what it is said to be."""
+    return _ANY.sub(lambda found: f"<{found.lastgroup}{kind(found[0]) if found.lastgroup == 'secret' else ''}>", text)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy_policies.capture.check.diff import compare
+from proxy_policies.capture.check.diff import Change, compare
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.model import Body, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -52,3 +52,12 @@ def test_secrets_that_were_not_compared_are_counted() -> None:
     compare(page(HEX), page(OTHER_HEX), pairs)
     compare(page(HEX), page(OTHER_HEX), pairs)
     assert pairs.count == 6
+
+
+@pytest.mark.parametrize("location", ["json:$.token", "text:1", "header:x-token"])
+def test_another_kind_of_secret_is_not_taken_for_noise(location: str) -> None:
+    assert not Change(location, HEX, JWT).is_dynamic
+
+
+def test_a_line_with_another_time_and_another_secret_of_its_kind_is() -> None:
+    assert Change("text:1", f"2026-01-02T03:04:05Z {HEX}", f"2026-01-03T03:04:05Z {OTHER_HEX}").is_dynamic

@@ -53,13 +53,16 @@ class Change:
 
     @property
     def is_dynamic(self) -> bool:
-        """Return whether both values are of the same kind that differs each time: two UUIDs, two timestamps."""
+        """Return whether both values are of the same kind that differs each time: two UUIDs, two timestamps.
+
+        Secrets that a comparison found to differ do so in what is compared of them.
+        """
         if not isinstance(self.old, str | int | float) or not isinstance(self.new, str | int | float):
             return False
         if self.location.startswith("text:"):
-            return dynamic_values.mask(str(self.old)) == dynamic_values.mask(str(self.new))
+            return dynamic_values.mask_kinds(str(self.old)) == dynamic_values.mask_kinds(str(self.new))
         kind = dynamic_values.kind_of(str(self.old))
-        return bool(kind) and kind == dynamic_values.kind_of(str(self.new))
+        return kind not in ("", "secret") and kind == dynamic_values.kind_of(str(self.new))
 
 
 def compare(
