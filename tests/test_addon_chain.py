@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from mitmproxy import exceptions
 from mitmproxy.test import taddons
 
 from proxy_policies.addon_chain import build_addons
@@ -34,7 +35,9 @@ def test_a_second_script_adds_only_what_is_not_loaded() -> None:
         assert Dialer.name not in names(build_addons(RequestRules()))
 
 
-def test_a_policy_that_is_loaded_already_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    with taddons.context(RequestRules()):
-        assert build_addons(RequestRules(), ResponseRules()) == []
-    assert f"already loaded: {RequestRules.name}" in caplog.text
+def test_a_policy_that_is_loaded_already_is_refused() -> None:
+    with (
+        taddons.context(RequestRules()),
+        pytest.raises(exceptions.OptionsError, match=f"already loaded: {RequestRules.name}"),
+    ):
+        build_addons(RequestRules(), ResponseRules())

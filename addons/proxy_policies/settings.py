@@ -15,6 +15,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol, Self, overload
 
 from mitmproxy import ctx, exceptions
@@ -70,7 +71,7 @@ class Setting[T]:
         self.name = name
         # mitmproxy reads every attribute that is listed, in search of commands: a default would be parsed for it, and
         # what that takes imported, whether or not anybody ever asks for the value.
-        owner.__dir__ = _without_settings  # type: ignore[assignment, method-assign]
+        owner.__dir__ = _without_computed  # type: ignore[assignment, method-assign]
 
     @overload
     def __get__(self, policy: None, owner: type) -> Self: ...
@@ -110,10 +111,11 @@ class Setting[T]:
         return Sequence[str] if self.is_list else str
 
 
-def _without_settings(policy: object) -> list[str]:
-    """List a policy's attributes but for its settings."""
-    names = {setting.name for setting in settings_of(policy)}
-    return [name for name in object.__dir__(policy) if name not in names]
+def _without_computed(policy: object) -> list[str]:
+    """List a policy's attributes but for those that are computed when they are read, its settings among them."""
+    members = [member for kind in type(policy).__mro__ for member in vars(kind).items()]
+    computed = {name for name, value in members if isinstance(value, (Setting, property, cached_property))}
+    return [name for name in object.__dir__(policy) if name not in computed]
 
 
 class Policy(Protocol):

@@ -458,6 +458,7 @@ class Exchange:
             pipeline.abort()  # which does nothing when the body came whole
             if reading is not None:
                 reading.cancel()
+                await asyncio.wait({reading})
             await source.close()
 
     async def _wait_for_piece(self, reading: asyncio.Future[bytes], pipeline: Pipeline) -> bytes | None:

@@ -57,6 +57,7 @@ async def provide(wanted: Wanted) -> None:
     if wanted.over:
         if wanted.reading is not None:
             wanted.reading.cancel()
+            await asyncio.wait({wanted.reading})
         await wanted.source.close()
         return
     try:
