@@ -106,6 +106,7 @@ def test_a_broken_edit_changes_nothing(
     wait_until(lambda: curl(f"{proxy.url}/").get("x-edited") == "yes")
     assert works()
     assert len(re.findall("error in script .*goes on as it was", proxy.log())) == times + 1
-    assert "Traceback" not in proxy.log()
+    # mitmproxy logs what the script's own `configure` raises when options come with it
+    assert proxy.log().count("Traceback") == proxy.log().count("Addon error: not today") <= 1
     assert len(server.requests) == 1
     assert proxy.stop() == 0
