@@ -141,7 +141,7 @@ def test_by_options_that_are_set_while_the_proxy_runs(
     env |= {name: proxy.url for name in ("http_proxy", "https_proxy", "ws_proxy", "wss_proxy")}
 
     def client() -> object:
-        done = subprocess.run([sys.executable, "-c", CLIENT, *servers.urls], env=env, capture_output=True, timeout=80)
+        done = subprocess.run([sys.executable, "-c", CLIENT, *servers.urls], env=env, capture_output=True, timeout=170)
         return json.loads(done.stdout)
 
     def is_replaying() -> bool:
