@@ -99,6 +99,7 @@ class Exchange:
         self.steps = 0
         """How often something came that was waited for."""
         self._why_left = ""
+        self._is_timed_out = False
         self._goes_on = False
         """The client has left, and others wait for the response."""
         self._sent_at_last_look = 0
@@ -110,8 +111,8 @@ class Exchange:
 
     @property
     def is_learnable(self) -> bool:
-        """Return whether the whole of it went as is usual."""
-        return self._is_answered and self.flow.error is None
+        """Return whether the same bytes may be answered in the same way: a head without a body, and no error."""
+        return self._is_answered and self.flow.error is None and not self._head.length
 
     async def run(self) -> bool:
         """Carry the exchange to its end; True if the client's connection may go on."""
@@ -135,6 +136,8 @@ class Exchange:
         await self._check_killed()
         if flow.response and self._head.length:
             await self._answer()  # whatever the client still has to say
+            if self.writer.persists:
+                await self._body()  # which is no request
             return
         request.data.content = await self._body()
         request.timestamp_end = time.time()
@@ -508,7 +511,8 @@ class Exchange:
         if not self._is_answered:
             self.flow.error = self.flow.error or flows.Error(why)
             await self._trigger(HttpErrorHook(self.flow))
-        self._cut_client()
+        if not self._is_timed_out:  # else it may still be sending, and has an answer to read
+            self._cut_client()
 
     def _cut_client(self) -> None:
         """Close the client's connection in the middle of a response."""
@@ -573,7 +577,7 @@ class Exchange:
 
     def time_out(self, why: str) -> None:
         """Answer a client whose request's body does not come (RFC 9110, section 15.5.9)."""
-        self.writer.persists = False
+        self._is_timed_out, self.writer.persists = True, False
         self._send_error(why, 408)
 
     def client_ended(self) -> None:

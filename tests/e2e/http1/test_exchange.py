@@ -284,3 +284,55 @@ def test_the_gate(mitmdump: Start, origin: Callable[[], Origin], script: Path, o
     for _ in range(3):
         assert client.ask("GET", f"GET /x HTTP/1.1\r\nHost: {server.port}\r\n\r\n".encode())
     assert tally(proxy, server)[0] == (0 if option else 4)
+
+
+REFUSING = """
+from mitmproxy import http
+class Refusing:
+    fast_paths = {"exchanges"}
+    def requestheaders(self, flow):
+        if flow.request.path == "/no":
+            flow.response = http.Response.make(403, b"refused")
+addons = [Refusing()]
+"""
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["with its body", "before its body"])
+def test_the_body_of_a_refused_upload_is_no_request(
+    mitmdump: Start, origin: Callable[[], Origin], tmp_path: Path, together: bool
+) -> None:
+    server, script = origin(), tmp_path / "refusing.py"
+    server.route("", Answer(body=b"fine"))
+    script.write_text(REFUSING)
+    proxy = mitmdump("-s", str(script), mode=f"reverse:{server.url}")
+    body = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    head = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(head + body if together else head)
+        answer = b""
+        while not answer.endswith(b"refused"):
+            answer += sock.recv(65536)
+        if not together:
+            sock.sendall(body[:10])
+            sock.sendall(body[10:])
+        sock.sendall(b"GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while piece := sock.recv(65536):
+            answer += piece
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert answer.endswith(b"fine")
+    assert [received.target for received in server.requests] == ["/after"]
+
+
+def test_the_body_of_a_hit_is_no_request(mitmdump: Start, origin: Callable[[], Origin]) -> None:
+    """A GET with a body, answered from the cache again and again."""
+    server = origin()
+    server.route("/kept", Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
+    server.route("", Answer(body=b"fine"))
+    proxy = mitmdump(mode=f"reverse:{server.url}")
+    body = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    request = b"GET /kept HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    client = Client(proxy.port)
+    for _ in range(5):
+        assert client.ask("GET", request).endswith(b"kept")
+    assert client.ask("GET", b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n").endswith(b"fine")
+    assert "/smuggled" not in [received.target for received in server.requests]
