@@ -184,9 +184,9 @@ class ClientConnection:
 
     def _ended_meanwhile(self, exchange: Exchange) -> None:
         if self.stream.error is not None:
-            exchange.client_left()
+            exchange.presence.left()
         else:
-            exchange.client_ended()
+            exchange.presence.ended()
 
     def _next(self) -> None:
         """Respond to the request that has come, if it has come whole."""
@@ -385,7 +385,7 @@ class ClientConnection:
         """Return what the connection waits for its client to do, for how many seconds, and how many bytes came."""
         stream = self.stream
         since = None if stream.is_closed else self._unsent.since(now, stream.unsent, stream.sock)
-        which = self._requests, self.exchange.steps if self.exchange and not self.exchange.is_reading else 0
+        which = self._requests, self.exchange.presence.steps if self.exchange and not self.exchange.is_reading else 0
         waiting = Waiting(self._wait_now(), which, stream.total_received)
         wait, waited, received = self._watch.look(waiting, now)
         return (wait, waited, received) if since is None else (Wait.READER, now - since, 0)
@@ -393,7 +393,7 @@ class ClientConnection:
     def _wait_now(self) -> Wait:
         if self.exchange is not None and self.exchange.is_reading:
             return Wait.BODY
-        if self.exchange is not None and self.exchange.is_waiting:
+        if self.exchange is not None and self.exchange.presence.is_waited:
             return Wait.ORIGIN
         if self._is_busy or self._is_over or self.stream.unsent:
             return Wait.NOTHING
@@ -404,9 +404,7 @@ class ClientConnection:
         why = f"closing connection, for {waited:.0f} s {wait.value}"
         self._log(why)
         if wait is Wait.BODY and self.exchange is not None:
-            if not self.exchange.writer.is_begun:
-                self.exchange.time_out(why)
-            self.exchange.client_left(f"HTTP/1 protocol error: {why}")
+            self.exchange.time_out(why)
         elif wait is Wait.HEAD:
             self._refuse(408, why)
         elif wait in (Wait.READER, Wait.ORIGIN):
@@ -417,7 +415,7 @@ class ClientConnection:
     def _cut(self, why: str) -> None:
         """Give a client up that takes nothing."""
         if self.exchange is not None:
-            self.exchange.client_left(why)
+            self.exchange.presence.left(why)
         self.stream.fail_silently()
         if self.exchange is None:
             self.leave()

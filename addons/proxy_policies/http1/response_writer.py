@@ -7,7 +7,7 @@ from mitmproxy.net.http import status_codes
 
 from proxy_policies import validity
 from proxy_policies.connection.socket_stream import SocketStream
-from proxy_policies.fields import Fields, RawFields, tokens
+from proxy_policies.fields import Fields, RawFields, fields_of, tokens
 from proxy_policies.http1.heads import RequestHead
 from proxy_policies.patches.messages import (
     VERSION,
@@ -64,7 +64,7 @@ class ResponseWriter:
         """
         data = response.data
         status, method = data.status_code, self._request.method.decode()
-        head = frame_response(Fields(data.headers.fields), method=method, status=status, version=VERSION, length=length)
+        head = frame_response(fields_of(response.headers), method=method, status=status, version=VERSION, length=length)
         closes = self._closes(head.fields, head.framing)
         fields = with_persistence(head.fields, VERSION, closes)
         reason = data.reason
@@ -126,4 +126,4 @@ def _head(status: int, reason: bytes, fields: RawFields) -> bytes:
 
 def has_persistent_origin(response: http.Response) -> bool:
     """Return whether an origin leaves its connection open after a response as it was received."""
-    return persists(response.http_version, Fields(response.headers.fields))
+    return persists(response.http_version, fields_of(response.headers))

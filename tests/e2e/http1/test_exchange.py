@@ -273,7 +273,7 @@ def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], 
 @pytest.mark.parametrize(
     "option",
     [
-        *("body_size_limit=10m", "stream_large_bodies=5m", "proxy_debug=true", "fast_lane=off", "intercept=~u never"),
+        *("body_size_limit=10m", "stream_large_bodies=5m", "proxy_debug=true", "fast_lane=off"),
         *("map_remote=|never|http://a.test", "ignore_hosts=never.test", "tcp_hosts=never.test", ""),
     ],
 )
