@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.log_lines import Throttle, printable
+from proxy_policies.log_lines import Throttle, admit_client_line, printable
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,11 @@ def test_one_line_in_a_while_with_a_count_of_the_others() -> None:
     assert [throttle.admit("refused", now) for now in (1, 2, 9.9)] == [None] * 3
     assert throttle.admit("refused", 10) == "refused (and 3 more like this)"
     assert throttle.admit("refused", 30) == "refused"
+
+
+def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
+    """Kinds do not share their second; what is not known to be frequent is always logged."""
+    slow, failed = "closing connection, for 1 s no request came", "Client TLS handshake failed. Why"
+    assert [admit_client_line(line, 1e9) for line in (slow, slow, slow, failed)] == [slow, None, None, failed]
+    assert admit_client_line(slow, 1e9 + 1) == f"{slow} (and 2 more like this)"
+    assert [admit_client_line("client connect", 1e9) for _ in range(3)] == ["client connect"] * 3

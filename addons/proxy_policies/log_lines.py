@@ -39,3 +39,16 @@ class Throttle:
         left_out, self._left_out = self._left_out, 0
         self._next = now + self._every
         return f"{line} (and {left_out} more like this)" if left_out else line
+
+
+_CLIENT_LINES = {
+    prefix: Throttle(every=1.0)
+    for prefix in ("Client TLS handshake failed", "closing connection, for ", "Received WebSocket p")
+}
+"""By the beginnings of lines that clients can cause as often as they like: one a second, with a count of the others."""
+
+
+def admit_client_line(line: str, now: float) -> str | None:
+    """Return a line about a client as it is to be logged; None when many like it have been of late. `now`: seconds."""
+    throttle = next((throttle for prefix, throttle in _CLIENT_LINES.items() if line.startswith(prefix)), None)
+    return line if throttle is None else throttle.admit(line, now)

@@ -29,6 +29,7 @@ from proxy_policies.http1.response_writer import JOINED
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import Stopwatch, Wait, Waiting
+from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches.http1_server import error_response
 from proxy_policies.patches.request_heads import HEAD_LIMIT
 
@@ -402,7 +403,8 @@ class ClientConnection:
     def close(self, wait: Wait, waited: float) -> None:
         """Close the connection, and say why."""
         why = f"closing connection, for {waited:.0f} s {wait.value}"
-        self._log(why)
+        if admitted := admit_client_line(why, time.monotonic()):
+            self._log(admitted)
         if wait is Wait.BODY and self.exchange is not None:
             self.exchange.time_out(why)
         elif wait is Wait.HEAD:

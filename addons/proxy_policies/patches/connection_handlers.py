@@ -17,7 +17,7 @@ from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.server import ConnectionHandler
 
-from proxy_policies.log_lines import Throttle
+from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches import resets, turns
 from proxy_policies.patches.flushing import Timer
 from proxy_policies.patches.generators import in_place_of
@@ -40,19 +40,6 @@ async def started() -> bool:
     return was_starting
 
 
-_throttles = {
-    prefix: Throttle(every=1.0)
-    for prefix in ("Client TLS handshake failed", "closing connection, for ", "Received WebSocket p")
-}
-"""By the beginnings of lines that clients can cause as often as they like: one a second, with a count of the others."""
-
-
-def _admitted(line: str) -> str | None:
-    """Return a line as it is to be logged; None when many like it have been of late."""
-    throttle = next((throttle for prefix, throttle in _throttles.items() if line.startswith(prefix)), None)
-    return line if throttle is None else throttle.admit(line, time.monotonic())
-
-
 class Handler(ConnectionHandler):
     """Serves a client."""
 
@@ -60,7 +47,7 @@ class Handler(ConnectionHandler):
 
     def log(self, message: str, *how: Any, **why: Any) -> None:
         """Log a line about the client, if there were not too many like it."""
-        if line := _admitted(message):
+        if line := admit_client_line(message, time.monotonic()):
             super().log(line, *how, **why)
 
     async def handle_client(self) -> None:

@@ -255,6 +255,7 @@ def test_one_that_goes_on_idling(slow: Mitmdump) -> None:
 
 
 def test_a_handshake_that_does_not_end(slow: Mitmdump) -> None:
+    time.sleep(1.1)  # such lines are one a second, and another test may have caused the last
     sock = opened(slow.port)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="example.test")
@@ -266,6 +267,7 @@ def test_a_handshake_that_does_not_end(slow: Mitmdump) -> None:
 
 
 def test_a_reader_that_does_not_read(slow: Mitmdump, shared_pages: Origin) -> None:
+    time.sleep(1.1)  # as above
     shared_pages.route("/huge", Answer(body=bytes(30 << 20)))
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
