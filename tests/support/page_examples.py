@@ -7,11 +7,13 @@ after it is in its log by the end of the block. `$ cat FILE` makes a file of the
 """
 
 import http.server
+import os
 import re
 import shlex
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +59,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def _origin(folder: Path) -> Iterator[http.server.ThreadingHTTPServer]:
-    (folder / "index.html").write_text(PAGE)
+    page = folder / "index.html"
+    page.write_text(PAGE)
+    os.utime(page, (time.time() - 86400,) * 2)  # what was changed just now is not guessed to be fresh for a while
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *arguments: _Quiet(*arguments, directory=str(folder))
     )

@@ -31,6 +31,7 @@ from proxy_policies.http1.heads import read_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.connection_handlers import started
+from proxy_policies.patches.dialling import strategy_is_chosen
 from proxy_policies.patches.request_heads import address_of
 from proxy_policies.settings import Setting, is_starting, one_of
 from proxy_policies.tuning.all import tune
@@ -135,7 +136,7 @@ class Fastlane:
 
     def _serves(self, mode: ProxyMode) -> bool:
         """Return whether any client of a mode may be served."""
-        if not self._undo or not speaks_http(mode):
+        if not self._undo or not speaks_http(mode) or _dials_at_once(mode):
             return False
         return (
             self._is_open("exchanges")
@@ -272,6 +273,12 @@ class Fastlane:
 
 def _is_eager() -> bool:
     return bool(ctx.options.connection_strategy == "eager")
+
+
+def _dials_at_once(mode: ProxyMode) -> bool:
+    """Return whether the user wants the origin dialled before a request, which mitmproxy does."""
+    is_reverse = isinstance(mode, ReverseMode)
+    return is_reverse and strategy_is_chosen() and bool(ctx.options.connection_strategy == "eager")
 
 
 def _is_strict() -> bool:

@@ -27,10 +27,10 @@ def dials_late(context: Context) -> bool:
     A `connection_strategy` that the user sets is left alone.
     """
     mode = context.client.proxy_mode
-    return isinstance(mode, ReverseMode) and mode.scheme in HTTP_SCHEMES and not _strategy_is_chosen()
+    return isinstance(mode, ReverseMode) and mode.scheme in HTTP_SCHEMES and not strategy_is_chosen()
 
 
-def _strategy_is_chosen() -> bool:
+def strategy_is_chosen() -> bool:
     """Tell a default that the user wrote down from one that nobody touched."""
     option: Any = getattr(ctx.options, "_options", {}).get("connection_strategy")
     return isinstance(getattr(option, "value", None), str)
