@@ -22,10 +22,9 @@ LATE = {
     ("proxy_policies.requirements", "mitmproxy.version"),  # where there is one: it looks for mitmproxy
     ("proxy_policies.capture.formats", "proxy_policies.capture.mitmproxy_flows"),  # to read a flow file
     ("proxy_policies.capture.cli.tools", "proxy_policies.capture.mitmproxy_flows"),  # to write one
-    (
-        "proxy_policies.capture.cli.show",
-        "proxy_policies.capture.mitmproxy_flows",
-    ),  # to filter by one of mitmproxy's filters
+    ("proxy_policies.capture.cli.show", "proxy_policies.capture.mitmproxy_flows"),  # for a filter of mitmproxy's
+    ("proxy_policies.capture.cli.show", "proxy_policies.rules"),  # likewise
+    ("proxy_policies.capture.cli.main", "proxy_policies.settings"),  # to read a size
 }
 """Imports in functions that are there to be made only when they are needed."""
 DECLARES_OPTIONS = {"proxy_policies.capture.options"}

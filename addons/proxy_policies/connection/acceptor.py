@@ -79,10 +79,12 @@ class Acceptor:
 
     def start(self) -> Callable[[], None]:
         """Begin, and return the function that ends it: where a listener is, it stays."""
-        servers = ctx.master.addons.get("proxyserver").servers
-        servers.changed.connect(self._update)
-        self._listen(servers)
-        return lambda: servers.changed.disconnect(self._update)
+        proxyserver = ctx.master.addons.get("proxyserver")
+        if proxyserver is None:  # a master that serves nobody
+            return lambda: None
+        proxyserver.servers.changed.connect(self._update)
+        self._listen(proxyserver.servers)
+        return lambda: proxyserver.servers.changed.disconnect(self._update)
 
     async def _update(self) -> None:
         self._listen(ctx.master.addons.get("proxyserver").servers)

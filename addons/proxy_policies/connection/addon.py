@@ -84,14 +84,11 @@ class Fastlane:
 
     def _start(self) -> None:
         self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
-        ways = (
-            self._takeover.patch.apply(),
-            *tune(),
-            self._dispatch.install(),
-            self._acceptor.start(),
-            handover.on_handover(self._handed_over),
-        )
-        self._undo = [undo for undo in ways if undo]
+        self._undo = tune()
+        for begin in (self._takeover.patch.apply, self._dispatch.install, self._acceptor.start):
+            if undo := begin():
+                self._undo.append(undo)
+        self._undo.append(handover.on_handover(self._handed_over))
 
     def running(self) -> None:
         """Say, once, that several workers share no memory."""
