@@ -48,8 +48,8 @@ AT_ONCE = 65536
 """Bytes of responses that are given in one turn of the event loop."""
 LINGER = 5.0
 """Seconds without a byte after which a client that we take leave of is cut off: nginx's lingering_timeout."""
-LINGER_ROUNDS = 6
-"""How many times LINGER is granted to a client that goes on sending: 30 s, nginx's lingering_time."""
+LINGER_MOST = 30.0
+"""Seconds after which it is cut off though it goes on sending: nginx's lingering_time."""
 
 
 class Responders(Protocol):
@@ -196,6 +196,9 @@ class ClientConnection:
             self._refuse(400, "TLS where a request should be")
             return
         if self._responders.reply(self):
+            return
+        if stream.unsent:  # whoever has the connection next has nothing of ours to send
+            stream.on_sent = self._readable
             return
         end = HEAD_END.search(stream.received)
         if end is None:
@@ -355,23 +358,21 @@ class ClientConnection:
         self.stream.write(head, response.raw_content or b"")
         self._linger()
 
-    def _linger(self, rounds: int = LINGER_ROUNDS) -> None:
+    def _linger(self) -> None:
         """End our half of the connection, and take what still comes for a while without looking at it.
 
         A client that is still sending could not read our answer otherwise (RFC 9112, section 9.6).
         """
         self._is_busy = True
-        self.begin(self._take_leave(rounds))
+        self.begin(self._take_leave())
 
-    async def _take_leave(self, rounds: int) -> None:
+    async def _take_leave(self) -> None:
         stream = self.stream
         stream.end_sending()
         stream.received.clear()
-        while rounds and (came := await stream.wait(LINGER)) is not False:
+        until = time.monotonic() + LINGER_MOST
+        while await stream.wait(LINGER) and time.monotonic() < until:
             stream.received.clear()
-            rounds -= 1
-            if came is None:
-                break
         self.leave()
 
     # Waiting

@@ -74,7 +74,7 @@ def begin_client(instance: Any, stream: SocketStream, preamble: bytes) -> None:
 
 
 def continue_client(instance: Any, client: Client, stream: SocketStream) -> None:
-    """Let mitmproxy have the connection of a client that the addons know."""
+    """Let mitmproxy have the connection of a client that the addons know; nothing waits to be sent to it."""
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handler = _continued(mode_servers.ProxyConnectionHandler)(
@@ -85,15 +85,8 @@ def continue_client(instance: Any, client: Client, stream: SocketStream) -> None
         with instance.manager.register_connection(client.id, handler):
             await handler.handle_client()
 
-    spawn(_send_rest(stream, receive))
-
-
-async def _send_rest(stream: SocketStream, receive: Receive) -> None:
-    """Send what is still to be sent before mitmproxy sends anything."""
-    stream.high_water = 0
-    await stream.drain()
     data = bytes(stream.received)
-    await _adopt(stream.detach(), data, receive)
+    spawn(_adopt(stream.detach(), data, receive))
 
 
 async def _adopt(sock: socket.socket, data: bytes, receive: Receive) -> None:

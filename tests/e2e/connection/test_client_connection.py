@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import Mitmdump
@@ -81,6 +82,42 @@ def test_tls_after_a_request_is_none(client: socket.socket, said: bytes) -> None
         pass
     client.sendall(said)
     assert read_all(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_refusal_is_read_by_one_that_goes_on_sending(mitmdump: Callable[..., Mitmdump], tmp_path: Path) -> None:
+    """An upload that is refused by its head, and comes nevertheless: a reset would destroy the answer."""
+    script = tmp_path / "refusing.py"
+    script.write_text(
+        "from mitmproxy import http\nclass Refusing:\n    fast_paths = {'exchanges'}\n"
+        "    def requestheaders(self, flow): flow.response = http.Response.make(403, b'no')\naddons = [Refusing()]\n"
+    )
+    proxy = mitmdump("-s", str(script), mode="reverse:http://127.0.0.1:9")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(100):
+            sock.sendall(bytes(10_000))
+            time.sleep(0.002)
+        assert read_all(sock).endswith(b"\r\n\r\nno")
+
+
+def test_a_tunnel_after_a_large_response(mitmdump: Callable[..., Mitmdump], origin: Callable[[], Origin]) -> None:
+    """What is still to be sent to a slow client comes before what the tunnel says."""
+    large, running = bytes(3_000_000), origin()
+    running.route("/large", Answer(body=large))
+    running.route("", Answer(body=b"through the tunnel"))
+    proxy, target = mitmdump(), f"127.0.0.1:{running.port}"
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(f"GET {running.url}/large HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+        time.sleep(0.3)  # the response does not fit into the kernel's buffers
+        data = b""
+        while not data.endswith(b"Connection established\r\n\r\n"):
+            piece = sock.recv(65536)
+            assert piece
+            data += piece
+        assert large in data
+        sock.sendall(get("/", "Connection: close\r\n"))
+        assert read_all(sock).endswith(b"through the tunnel")
 
 
 def test_one_that_says_nothing(client: socket.socket) -> None:
