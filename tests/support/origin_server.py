@@ -14,6 +14,7 @@ class OriginServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, handler: type[socketserver.BaseRequestHandler], tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), handler)
+        self.socket.settimeout(5)  # a connection that is gone before it is accepted would hold everything up for ever
         self.tls = tls
         self.accepted = 0
         """Connections in the order in which they came, counted before anything is read."""
