@@ -60,7 +60,7 @@ def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) 
     bodies = [response.partition(b"\r\n\r\n")[2].decode() for response in responses]
     assert bodies == [expected(number) for number in range(len(requests))]
     print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
-    assert beside.asked > 3
+    assert beside.asked > 1  # the whole crowd may be through in a twentieth of a second
     assert beside.longest < max(0.5, took / 4)
 
 
