@@ -31,7 +31,7 @@ async def test_what_comes_is_returned(presence: ClientPresence) -> None:
     waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(waiting.set_result, "came")
     assert await presence.wait(waiting) == "came"
-    assert (presence.steps, presence.is_waited) == (1, False)
+    assert (presence.steps, presence.is_waiting_for_peer) == (1, False)
     presence.check()
 
 

@@ -395,7 +395,7 @@ class ClientConnection:
     def _wait_now(self) -> Wait:
         if self.exchange is not None and self.exchange.is_reading:
             return Wait.BODY
-        if self.exchange is not None and self.exchange.presence.is_waited:
+        if self.exchange is not None and self.exchange.presence.is_waiting_for_peer:
             return Wait.ORIGIN
         if self._is_busy or self._is_over or self.stream.unsent:
             return Wait.NOTHING

@@ -34,7 +34,7 @@ class ClientPresence:
         self._sent_at_last_look = 0
 
     @property
-    def is_waited(self) -> bool:
+    def is_waiting_for_peer(self) -> bool:
         """Return whether the exchange waits for a peer, not for an addon."""
         return self._waiting is not None
 

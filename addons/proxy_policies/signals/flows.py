@@ -21,8 +21,7 @@ def is_at_work(handler: ConnectionHandler) -> bool:
     """Return whether a client waits for an answer, takes one, sends a request, or is one side of a tunnel."""
     is_new = time.time() - handler.client.timestamp_start < FIRST_REQUEST
     layer: Any = handler.layer
-    is_waiting = getattr(layer, "is_waiting", False)  # of the express lane
-    return bool(is_new or is_waiting or _is_sending(handler) or are_at_work(layer.context.layers))
+    return bool(is_new or _is_sending(handler) or are_at_work(layer.context.layers))
 
 
 def are_at_work(layers: Sequence[Layer]) -> bool:

@@ -55,12 +55,15 @@ CROWDS: dict[str, tuple[list[bytes], Callable[[int], str]]] = {
 def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) -> None:
     requests, expected = CROWDS[kind]
     pipeline(proxy.port, requests[:8])
+    crowds = 0
     with Bystander(proxy.port, get("/cached/other")) as beside:
-        responses, took = pipeline(proxy.port, requests)
-    bodies = [response.partition(b"\r\n\r\n")[2].decode() for response in responses]
-    assert bodies == [expected(number) for number in range(len(requests))]
-    print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
-    assert beside.asked > 1  # the whole crowd may be through in a twentieth of a second
+        while beside.asked <= 3 and crowds < 100:  # a whole crowd may be through in a twentieth of a second
+            responses, took = pipeline(proxy.port, requests)
+            crowds += 1
+            bodies = [response.partition(b"\r\n\r\n")[2].decode() for response in responses]
+            assert bodies == [expected(number) for number in range(len(requests))]
+    print(f"{kind}: {crowds} of {took:.2f} s, beside them {beside.longest:.3f} s ({beside.asked})")
+    assert beside.asked > 3
     assert beside.longest < max(0.5, took / 4)
 
 
