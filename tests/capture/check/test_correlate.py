@@ -53,6 +53,19 @@ def test_a_value_that_was_handed_out_is_carried_over(out: tuple[Headers, bytes],
     assert carrier.needs(1) == {0}
 
 
+KEY = Placeholders(b"k" * 32)
+
+
+@pytest.mark.parametrize("hidden", ["source", "target", "both", "none"])
+def test_a_link_does_not_depend_on_what_redaction_found(hidden: str) -> None:
+    value = "Wz-zbpjD-jMLZkbxrVhyYQ"
+    source, target = (KEY.of(value) if hidden in (side, "both") else value for side in ("source", "target"))
+    recording = [entry(get("/"), JSON, body=b'{"ref": "%s"}' % source.encode()), entry(get("/", ("X-Ref", target)))]
+    assert [str(link) for link in find_links(enumerate(recording), KEY.of)] == [
+        "entry 1 json:$.ref → entry 2 header:x-ref"
+    ]
+
+
 UNLINKED = {
     "a count is no id": (b'{"count": 17}', get("/orders/17")),
     "a word": (b'{"name": "orders"}', get("/orders")),

@@ -61,3 +61,52 @@ def test_another_kind_of_secret_is_not_taken_for_noise(location: str) -> None:
 
 def test_a_line_with_another_time_and_another_secret_of_its_kind_is() -> None:
     assert Change("text:1", f"2026-01-02T03:04:05Z {HEX}", f"2026-01-03T03:04:05Z {OTHER_HEX}").is_dynamic
+
+
+RAW = "Wz-zbpjD-jMLZkbxrVhyYQ"
+TOKEN = KEY.of("Xa-1bpjD-jMLZkbxrVhyYQ")
+ONE_SIDED = {
+    "in the recording": (page(TOKEN), page(RAW), []),
+    "in what came": (page(RAW), page(TOKEN), []),
+    "of another kind": (page(JWT), page(RAW), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "of another length": (page(KEY.of(RAW * 9)), page(RAW), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "a word instead": (page(TOKEN), page("anonymous"), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "a text instead": (page(TOKEN), page("is too long"), ["header:x-token", "json:$.token", "json:$.echo"]),
+    "other echo": (page(TOKEN, TOKEN), page(RAW, RAW[::-1]), ["json:$.echo"]),
+    "in a part": (page(f"a={TOKEN}; b=1"), page(f"a={RAW}; b=1"), []),
+    "in another part": (
+        page(f"a={TOKEN}; b=1"),
+        page(f"a={RAW}; b=2"),
+        ["header:x-token", "json:$.token", "json:$.echo"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "places"), ONE_SIDED.values(), ids=ONE_SIDED)
+def test_both_answers_decide_together_what_is_a_secret(old: Response, new: Response, places: list[str]) -> None:
+    assert [change.location for change in compare(old, new, SecretPairs(KEY.of))] == places
+
+
+def test_a_number_is_compared_with_the_placeholder_of_another() -> None:
+    fields = (("Content-Type", "application/json"),)
+    small, large = (
+        Response(200, "", fields, Body(json.dumps({"id": value}).encode())) for value in (99999, KEY.of("100000"))
+    )
+    assert compare(small, large, SecretPairs(KEY.of)) == compare(large, small, SecretPairs(KEY.of)) == []
+    assert compare(large, Response(200, "", fields, Body(b'{"id": 1.5}')), SecretPairs(KEY.of)) != []
+
+
+BY_CHANCE = [
+    *(("ATokenOfLettersOnlyDrawn", "4-token_with_digits-9999"), ("7281936450128374", "72819364a0128374")),
+    *(("abcdefabcdef", "xyzdefabcdef"), ("pass word, printable!", "passXword,printable!")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), BY_CHANCE, ids=lambda text: text[:6])
+def test_what_one_generator_draws_is_of_one_kind(one: str, other: str) -> None:
+    assert SecretPairs().same(KEY.of(one), KEY.of(other))
+    assert SecretPairs().same(KEY.of(other), KEY.of(one))
+
+
+def test_a_long_hash_is_no_token() -> None:
+    assert not SecretPairs().same(KEY.of("0f" * 32), KEY.of("0g" * 32))

@@ -45,7 +45,7 @@ class CheckRun:
         self.entries = EntryIndex(capture)
         self.problems = list(capture.problems)
         self.order = chronological(self.entries)
-        self.links = find_links((number, self.entries[number]) for number in self.order)
+        self.links = find_links(((number, self.entries[number]) for number in self.order), self.placeholders.of)
 
     def targets(self, specs: Sequence[str]) -> dict[str, Target]:
         """Return what each origin of the capture is replaced by. Raises CaptureError."""
@@ -124,7 +124,7 @@ class CheckRun:
                 if one is not None and other is not None:
                     yield self.entries[number].request, one, other
 
-        return learn_rules(exchanges, exact)
+        return learn_rules(exchanges, exact, self.placeholders.of)
 
 
 def noise_file(capture: Path) -> Path:

@@ -6,14 +6,15 @@ places. When the recording is sent again, the live response's value at the same 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from proxy_policies.capture import dynamic_values, locations
 from proxy_policies.capture.locations import Location
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.names import is_secret_name, words
-from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity
+from proxy_policies.capture.secrets.values import is_random
 from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
 
 _ID_WORDS = frozenset(
@@ -55,27 +56,24 @@ def parse_carries(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     return tuple(carries)
 
 
-def find_links(entries: Iterable[tuple[int, Entry]]) -> list[Link]:
-    """Return the guessed links of numbered entries, each from the latest response that handed the value out."""
+def find_links(entries: Iterable[tuple[int, Entry]], hide: Callable[[str], str] = str) -> list[Link]:
+    """Return the guessed links of numbered entries, each from the latest response that handed the value out.
+
+    `hide(value)` returns the placeholder of a value: one place may have the value, another what stands for it.
+    """
     handed_out: dict[str, tuple[int, Location]] = {}
     links = []
     for number, entry in entries:
-        links += [
-            Link(
-                handed_out[location.value][0],
-                handed_out[location.value][1].where,
-                number,
-                location.where,
-                location.value,
-            )
-            for location in _handed_back(entry)
-            if location.value in handed_out and _fit(handed_out[location.value][1], location)
-        ]
+        for location in _handed_back(entry):
+            source = handed_out.get(identity(hide(location.value)))
+            if source is not None and _fit(source[1], location):
+                links.append(Link(source[0], source[1].where, number, location.where, location.value))
         for location in locations.values_in_response(comparable_response(entry)):
             if _is_correlatable(location):
-                known = handed_out.get(location.value)
+                name = identity(hide(location.value))
+                known = handed_out.get(name)
                 if known is None or known[0] != number:  # the first location of a response is as good as its others
-                    handed_out[location.value] = (number, location)
+                    handed_out[name] = (number, location)
     return links
 
 
@@ -91,9 +89,12 @@ def _is_correlatable(location: Location) -> bool:
     value = location.value
     if len(value) > 4096 or not value:
         return False
-    if PLACEHOLDER.search(value) or dynamic_values.kind_of(value) or is_secret_name(location.name):
-        return True
-    return _is_id(location.name) or bool(_FREE.match(value))
+    return _is_telling(value) or is_secret_name(location.name) or _is_id(location.name)
+
+
+def _is_telling(value: str) -> bool:
+    """Return whether a value is in two places because it went from one to the other, wherever they are."""
+    return bool(PLACEHOLDER.search(value) or _FREE.match(value) or dynamic_values.kind_of(value)) or is_random(value)
 
 
 def _is_id(name: str) -> bool:
@@ -103,8 +104,7 @@ def _is_id(name: str) -> bool:
 
 def _fit(source: Location, target: Location) -> bool:
     """Return whether the value went from one location to the other, rather than being there by chance."""
-    value = source.value
-    if PLACEHOLDER.search(value) or dynamic_values.kind_of(value) or _FREE.match(value):
+    if any(_is_telling(location.value) for location in (source, target)):
         return not source.where.startswith("cookie:") or target.where.startswith(("cookie:", "header:", "form:"))
     return _is_id(source.name) and (_is_id(target.name) or target.where.startswith("path:"))
 

@@ -187,8 +187,19 @@ def json_changes(
             yield from _member(old, new, name, steps, secrets)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _list_changes(old, new, steps, secrets)
-    elif not (isinstance(old, str) and isinstance(new, str) and secrets.same(old, new)) and not _same_number(old, new):
+    elif not _same_text(old, new, secrets) and not _same_number(old, new):
         yield Change(f"json:{json_path.write(steps)}", old, new)
+
+
+def _same_text(old: Any, new: Any, secrets: SecretPairs) -> bool:
+    """Compare texts; a number beside a placeholder may be one that was too small to be taken for a secret."""
+    values = (old, new)
+    if any(type(value) not in (str, int) for value in values):
+        return False
+    is_number = int in map(type, values)
+    if is_number and not any(isinstance(value, str) and PLACEHOLDER.fullmatch(value) for value in values):
+        return False
+    return secrets.same(str(old), str(new))
 
 
 def _same_number(old: Any, new: Any) -> bool:

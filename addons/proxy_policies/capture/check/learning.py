@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from proxy_policies.capture import json_path, parsed_body
 from proxy_policies.capture.check.diff import Change, compare
 from proxy_policies.capture.check.noise import NoiseRule, learn, make_rule, request_pattern
+from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, any_index, find_unordered
 from proxy_policies.capture.model import Request, Response
 
@@ -41,17 +42,20 @@ class _Observed:
     stayed: dict[str, bool] = field(default_factory=dict)
 
 
-def learn_rules(exchanges: Exchanges, exact: bool = False) -> list[Learned]:
-    """Return the rules for what differed. Values of a kind that differs each time need none, unless `exact`."""
+def learn_rules(exchanges: Exchanges, exact: bool = False, hide: Callable[[str], str] | None = None) -> list[Learned]:
+    """Return the rules for what differed. Values of a kind that differs each time need none, unless `exact`.
+
+    `hide` is for `SecretPairs`.
+    """
     observed: dict[tuple[str, str], _Observed] = defaultdict(_Observed)
     for request, one, other in exchanges():
         seen, path = observed[request_pattern(request)], urlsplit(request.url).path or "/"
         seen.answers[path] += 1
-        for location in _locations(request, one, other, exact):
+        for location in _locations(request, one, other, exact, hide):
             seen.differed[location][path] += 1
     for request, one, other in exchanges():
         seen = observed[request_pattern(request)]
-        differing = set(_locations(request, one, other, exact))
+        differing = set(_locations(request, one, other, exact, hide))
         for location in seen.differed:
             if location not in differing and _has(one, location):
                 seen.stayed[location] = True
@@ -68,10 +72,13 @@ def _rules(observed: dict[tuple[str, str], _Observed]) -> Iterator[Learned]:
                 yield Learned(make_rule(method, path, location), count, seen.answers[path])
 
 
-def _locations(request: Request, one: Response, other: Response, exact: bool) -> list[str]:
+def _locations(
+    request: Request, one: Response, other: Response, exact: bool, hide: Callable[[str], str] | None
+) -> list[str]:
     """Return the locations that differ between two answers, as rules name them."""
     orders = list(dict.fromkeys(_orders(one, other)))
-    changes = [change for change in compare(one, other, unordered=orders) if exact or not change.is_dynamic]
+    found = compare(one, other, SecretPairs(hide), orders)
+    changes = [change for change in found if exact or not change.is_dynamic]
     trees = [change for change in changes if change.location.startswith("json:")]
     rest = learn(request, (change for change in changes if not change.location.startswith("json:")))
     return [*map(str, orders), *_in_json(trees, one), *(rule.location for rule in rest)]

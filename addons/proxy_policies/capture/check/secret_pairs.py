@@ -2,26 +2,35 @@
 
 Two answers with other secrets say the same when each secret is of the same kind and length, and when one that the
 recording has in two places (sent and echoed, set as a cookie and shown in a page) is in both places still one.
+Both answers decide together what is a secret: what stands where the other one has a placeholder is taken for one.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
-from proxy_policies.capture.secrets.values import LENGTHS
+from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_plain
 
 Pair = tuple[str, str]
 """A recorded placeholder, and the one that stands in its place now."""
 
-_VARYING = ("jwt", "token", "text", "word")  # kinds whose length differs a little from one to the next
+_OPAQUE = frozenset(["hex", "token", "text", "word"])
+"""Kinds that a generator's values are of by chance: one in a hundred of token_urlsafe(16) has letters only."""
+_DIGITS = frozenset(["hex", "number"])  # of token_hex(4) one in forty has no letter
+_CERTAIN_LENGTH = 64  # more than 32 characters drawn of 32 or more are all hexadecimal once in 2^33
+_VARYING = _OPAQUE - {"hex"} | {"jwt"}  # kinds whose length differs a little from one to the next
 
 
 @dataclass(slots=True)
 class SecretPairs:
-    """Which secret now stands for which one that was recorded; `count` is how many places differ in secrets only."""
+    """Which secret now stands for which one that was recorded; `count` is how many places differ in secrets only.
 
+    `hide(secret)` returns the placeholder of what only the other answer's redaction took for one.
+    """
+
+    hide: Callable[[str], str] | None = None
     count: int = 0
     _now: dict[str, str] = field(default_factory=dict)
 
@@ -32,10 +41,11 @@ class SecretPairs:
 
     def same(self, old: str, new: str) -> bool:
         """Return whether two texts say the same, but for secrets of the same kind that stand for each other."""
-        if "secret_" not in old:
+        if "secret_" not in old and "secret_" not in new:
             return old == new
         if not _is_of_now(old):
             return bool(_any_secret(old).fullmatch(new))
+        old, new = self._as(new, old), self._as(old, new)
         if PLACEHOLDER.sub("", old) != PLACEHOLDER.sub("", new):
             return False
         pairs = list(pairs_of(old, new))
@@ -44,6 +54,18 @@ class SecretPairs:
         self.learn(pairs)
         self.count += sum(identity(one) != identity(other) for one, other in pairs)
         return True
+
+    def _as(self, other: str, text: str) -> str:
+        """Return the text with placeholders for what stands in it where the other one has some."""
+        if self.hide is None or len(PLACEHOLDER.findall(other)) <= len(PLACEHOLDER.findall(text)):
+            return text
+        found = _any_secret(other).fullmatch(text)
+        if found is None or any(_is_no_secret(value) for value in found.groups()):
+            return text
+        pieces = iter(PLACEHOLDER.split(other))
+        return next(pieces) + "".join(
+            self.hide(value) + piece for value, piece in zip(found.groups(), pieces, strict=True)
+        )
 
     def _fits(self, old: str, new: str) -> bool:
         return self._now.get(identity(old), identity(new)) == identity(new)
@@ -55,7 +77,11 @@ def _is_of_now(text: str) -> bool:
 
 
 def _any_secret(text: str) -> re.Pattern[str]:
-    return re.compile(r"[^\"\s;&]*".join(re.escape(piece) for piece in PLACEHOLDER.split(text)))
+    return re.compile(r"([^\"\s;&<>]*)".join(re.escape(piece) for piece in PLACEHOLDER.split(text)))
+
+
+def _is_no_secret(value: str) -> bool:
+    return is_plain(value) or value.lower() in PLAIN_WORDS
 
 
 def pairs_of(old: str, new: str) -> Iterator[Pair]:
@@ -74,13 +100,18 @@ def pairs_in_requests(recorded: Request, sent: Request) -> list[Pair]:
 
 
 def _alike(old: str, new: str) -> bool:
-    """Return whether two secrets are of one kind, and as long; tokens may differ by a class of lengths."""
+    """Return whether two secrets may be of one generator: of one kind, and as long.
+
+    Tokens may differ by a class of lengths.
+    """
     one, other = kind(old), kind(new)
-    if one[:-3] != other[:-3] or one[:-3] not in _VARYING:
-        return one == other
-    return abs(_class(one) - _class(other)) <= 1
+    kinds, lengths = {one[:-3], other[:-3]}, [int(one[-3:]), int(other[-3:])]
+    if len(kinds) > 1 and not kinds <= _DIGITS:
+        is_certain = "hex" in kinds and max(lengths) >= _CERTAIN_LENGTH
+        if is_certain or not kinds <= _OPAQUE:
+            return False
+    return abs(_class(lengths[0]) - _class(lengths[1])) <= bool(kinds & _VARYING)
 
 
-def _class(text: str) -> int:
-    length = int(text[-3:])
+def _class(length: int) -> int:
     return LENGTHS.index(length) if length in LENGTHS else -1

@@ -17,6 +17,7 @@ from proxy_policies.capture.check.correlate import parse_carries
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import Noise, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
+from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.cli.messages import say, say_problems
@@ -49,7 +50,7 @@ def check(arguments: argparse.Namespace) -> int:
     noise = _noise(arguments, run, replies)
     report = _report(arguments, run, noise, began)
     report.new = ", ".join(target.live for target in targets.values())
-    return _finish(arguments, report, run.compare_with_recording(replies[0], _rules(arguments, noise)), began)
+    return _finish(arguments, report, run.compare_with_recording(replies[0], _rules(arguments, run, noise)), began)
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -64,7 +65,7 @@ def compare(arguments: argparse.Namespace) -> int:
     noise = _noise(arguments, run, [replies[0], replies[-1]])
     report = _report(arguments, run, noise, began)
     report.old, report.new = arguments.old, arguments.new
-    outcomes = run.compare_builds(replies[0], replies[1], _rules(arguments, noise))
+    outcomes = run.compare_builds(replies[0], replies[1], _rules(arguments, run, noise))
     return _finish(arguments, report, outcomes, began)
 
 
@@ -139,8 +140,8 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
     return Noise([*known, *(rule.rule for rule in learned)])
 
 
-def _rules(arguments: argparse.Namespace, noise: Noise) -> CompareOptions:
-    return CompareOptions(noise, arguments.exact, arguments.slower)
+def _rules(arguments: argparse.Namespace, run: CheckRun, noise: Noise) -> CompareOptions:
+    return CompareOptions(noise, arguments.exact, arguments.slower, SecretPairs(run.placeholders.of))
 
 
 def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: float) -> Report:

@@ -17,8 +17,8 @@ _IDENTITY = len("secret_") + 16
 
 
 def identity(placeholder: str) -> str:
-    """Return the part that is the same for the same secret, in captures of every version."""
-    return placeholder[:_IDENTITY]
+    """Return the part that is the same for the same secret, in captures of every version; any other text as it is."""
+    return placeholder[:_IDENTITY] if PLACEHOLDER.fullmatch(placeholder) else placeholder
 
 
 def without_kinds(text: str) -> str:

@@ -1,5 +1,7 @@
 """What a value looks like: plainly no secret, random, or of a kind that is worth telling apart in a comparison."""
 
+import base64
+import binascii
 import re
 
 BOOLEANS = frozenset(["true", "false", "yes", "no", "on", "off", "null", "none", "nil", "undefined", "0", "1"])
@@ -73,6 +75,12 @@ PLAIN_WORDS = BOOLEANS | frozenset(
         "secret",
         "hidden",
         "redacted",
+        "authentication",
+        "authorization",
+        "authenticated",
+        "unauthenticated",
+        "unauthorized",
+        "credentials",
     ]
 )
 """What stands under secret names where a state, a kind or a label is meant."""
@@ -94,19 +102,22 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.\[\]:@%-]+(?:[/?#][^\s\"'<>]*)
 _PATH = re.compile(r"(?://[\w-]+(?:\.[\w-]+)+)?/[\w./-]*(?:[?#]\S*)?")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?")
-_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)*[ .:!?…]*")
+_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)+[ .:!?…]*")
+_SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+[^\W\d_]+){2,}[ .:!?…]*")
+_LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _RUN = re.compile(r"[A-Za-z0-9]+")
 _CASE_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
+_JWT = re.compile(r"(eyJ[\w-]+)\.[\w-]+\.[\w-]*", re.ASCII)
 _KINDS = (
-    ("jwt", re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")),
     ("uuid", re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")),
     ("number", re.compile(r"-?\d+(?:\.\d+)?")),
     ("hex", re.compile(r"(?:[0-9a-f]{2})+|(?:[0-9A-F]{2})+")),
     ("word", re.compile(r"[^\W\d_]+")),
-    ("token", re.compile(r"[\w.~+/=-]+", re.ASCII)),
+    ("token", re.compile(r"[\w.~+/=,%-]+", re.ASCII)),
 )
 
 
@@ -127,15 +138,26 @@ def is_word_or_count(value: str) -> bool:
     if text.isdigit():
         return len(text) < NUMBER_LENGTH
     if _PATH.fullmatch(text):
-        return not is_random(text)
-    return text.lower() in PLAIN_WORDS or (text.isalpha() and len(text) <= WORD_LENGTH) or bool(_PROSE.fullmatch(text))
+        return bool(_LOWER_PATH.fullmatch(text)) or not (_BASE64.fullmatch(text) or is_random(text))
+    is_short = text.isalpha() and len(text) <= WORD_LENGTH
+    return text.lower() in PLAIN_WORDS or is_short or (_has_space(text) and bool(_PROSE.fullmatch(text)))
 
 
 def is_label(value: str) -> bool:
-    """Return whether it is what a page or an API's answer says about a secret: `Your password`, `is too short`."""
-    if value.lower() in PLAIN_WORDS:
+    """Return whether it is what a page or an API's answer says about a secret: `Your password`, `is too short`.
+
+    No generator of tokens writes a space, a letter beyond ASCII, or so little as `PIN`; what only looks like a word may
+    be drawn at random: one in 20 000 of `secrets.token_urlsafe(8)` is a capital and small letters.
+    """
+    if value.lower() in PLAIN_WORDS or _SHORT_LABEL.fullmatch(value):
         return True
-    return bool(_LABEL.fullmatch(value) or _PROSE.fullmatch(value)) and not is_random(value)
+    is_foreign = value.isalpha() and not value.isascii()
+    is_text = _has_space(value) and bool(_LABEL.fullmatch(value) or _PROSE.fullmatch(value))
+    return is_foreign or (is_text and not is_random(value))
+
+
+def _has_space(text: str) -> bool:
+    return any(character.isspace() for character in text)
 
 
 def is_random(value: str) -> bool:
@@ -160,7 +182,18 @@ def _is_random_run(run: str) -> bool:
 
 def kind_of(value: str) -> str:
     """Return what kind of secret it is: `jwt`, `uuid`, `number`, `hex`, `word`, `token` or `text`."""
-    return next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
+    return "jwt" if _is_jwt(value) else next((name for name, pattern in _KINDS if pattern.fullmatch(value)), "text")
+
+
+def _is_jwt(value: str) -> bool:
+    """Return whether its head says an algorithm (RFC 7515 section 4.1.1); Flask's signed cookies only look alike."""
+    found = _JWT.fullmatch(value)
+    if found is None:
+        return False
+    try:
+        return b'"alg"' in base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4))
+    except binascii.Error:
+        return False
 
 
 def length_class(value: str) -> int:
