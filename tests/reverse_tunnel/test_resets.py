@@ -7,6 +7,7 @@ import socket
 import struct
 
 import pytest
+from tests.support.refused_clients import refusal_of
 from tests.support.tunnel_in_process import Tunnel, connect, eventually
 
 from proxy_policies.reverse_tunnel.identity import Credentials
@@ -113,8 +114,7 @@ async def test_whoever_ends_in_mid_stream(session: Session, ends: str) -> None:
 
 async def test_a_client_that_is_refused_is_reset(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    reader, _ = await connect(await tunnel.client_listener("nothing"))
-    assert await end_of(reader) == "reset"
+    assert await refusal_of(await tunnel.client_listener("nothing")) == "reset"
 
 
 async def test_a_stream_of_this_process(tunnel: Tunnel) -> None:

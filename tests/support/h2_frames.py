@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ from hpack import Encoder
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 2, 3, 4, 6, 7, 8, 9
 END_STREAM, END_HEADERS = 1, 4
+HEAD = 9  # bytes of a frame before its payload
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 Lines = list[tuple[bytes, bytes]]
@@ -52,9 +55,37 @@ def frames(sock: socket.socket, preface: int = 0) -> Iterator[Frame]:
             data += more
             if preface:
                 data, preface = data[preface:], max(0, preface - len(data))
-            while len(data) >= 9 and len(data) >= 9 + (size := int.from_bytes(data[:3])):
-                yield Frame(data[3], data[4], int.from_bytes(data[5:9]), data[9 : 9 + size])
-                data = data[9 + size :]
+            for found in frames_in(data):
+                yield found
+                data = data[HEAD + len(found.payload) :]
+
+
+def frames_in(data: bytes) -> Iterator[Frame]:
+    """Give the frames that are whole in `data`."""
+    while len(data) >= HEAD and len(data) >= HEAD + (size := int.from_bytes(data[:3])):
+        yield Frame(data[3], data[4], int.from_bytes(data[5:HEAD]), data[HEAD : HEAD + size])
+        data = data[HEAD + size :]
+
+
+def send_and_read(sock: ssl.SSLSocket, data: bytes, timeout: float = 60) -> bytes:
+    """Send `data` and read to the end, at the same time and in one thread: OpenSSL's connections are not for two."""
+    deadline = time.monotonic() + timeout
+    sock.settimeout(0)
+    said, left = b"", memoryview(data)
+    while time.monotonic() < deadline:
+        try:
+            if not (more := sock.recv(65536)):
+                return said
+            said += more
+            continue
+        except ssl.SSLWantReadError:
+            pass
+        with contextlib.suppress(ssl.SSLWantWriteError):
+            left = left[sock.send(left[:16384]) :] if left else left
+            if left:
+                continue
+        select.select([sock], [sock] if left else [], [], 1)
+    raise AssertionError(f"the connection did not end in {timeout} s; it said {said[:200]!r}")
 
 
 def connect(port: int) -> ssl.SSLSocket:

@@ -1,5 +1,6 @@
 """A small scriptable HTTP/1.1 origin that records what reaches it, byte-exact in its fields."""
 
+import contextlib
 import socket
 import socketserver
 import ssl
@@ -159,11 +160,12 @@ def _send(wfile: Any, request: Received, answer: Answer) -> None:
 def exchange_raw(port: int, data: bytes, timeout: float = 10, eof: bool = False) -> bytes:
     """Send bytes to a port of 127.0.0.1 and give everything that comes back until it closes or falls silent."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
-        sock.sendall(data)
-        if eof:
-            sock.shutdown(socket.SHUT_WR)
         received = b""
         try:
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it was answered before all was sent
+                sock.sendall(data)
+                if eof:
+                    sock.shutdown(socket.SHUT_WR)
             while chunk := sock.recv(65536):
                 received += chunk
         except (TimeoutError, ConnectionResetError):

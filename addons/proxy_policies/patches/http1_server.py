@@ -8,6 +8,7 @@ connection after every error. Here each of these follows RFC 9112.
 
 import time
 
+from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.net.http import status_codes
@@ -25,6 +26,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.utils import human
 
 from proxy_policies import validity
@@ -57,7 +59,7 @@ DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
 
 
-class Server(Bodies, Lingering):
+class Server(Lingering, Bodies, Http1Server):
     """Receives requests and sends responses. `request` and `response` are as received and as sent."""
 
     _framing = Framing.NONE
@@ -78,11 +80,18 @@ class Server(Bodies, Lingering):
         client_sides.register(context.client, self)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if self._lingering:
+            return self.take_leave(event)
         if isinstance(event, events.DataReceived):
             self._received += len(event.data)
         if why := client_sides.why_timed_out(event):
             return self._time_out(why)
-        return super()._handle_event(event)
+        return self._woken() if isinstance(event, events.Wakeup) else super()._handle_event(event)
+
+    def linger(self) -> CommandGenerator[None]:
+        """Close in two steps; what came is not looked at any more."""
+        self.buf = ReceiveBuffer()
+        yield from super().linger()
 
     # Waiting
 
@@ -206,7 +215,7 @@ class Server(Bodies, Lingering):
             return False
         return self.response is None or not is_endless(self.response)
 
-    def woken(self) -> CommandGenerator[None]:
+    def _woken(self) -> CommandGenerator[None]:
         """Let go of a client that ended its half, and was sent nothing since the last look."""
         if self.state != self.wait:
             return

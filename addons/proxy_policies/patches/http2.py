@@ -90,6 +90,12 @@ class Server(Streams, Http2Server):
         yield ReceiveHttp(RequestHeaders(stream_id, request, end_stream=bool(event.stream_ended)))
         return False
 
+    def protocol_error(
+        self, message: str, error_code: int = h2.errors.ErrorCodes.PROTOCOL_ERROR
+    ) -> CommandGenerator[None]:
+        """Close on a client whose frames are not valid, so that it can read why whatever it is still sending."""
+        yield from self.close(message, message, error_code)
+
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
         """Answer a request that goes no further, and ask for no more of it."""
         yield from log_refusal(self.conn, error)

@@ -24,13 +24,13 @@ from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.lingering import PATIENCE
+from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.turns import take_turn
 
 _throttle = Throttle()
 
 
-class Limited(Http2Connection):
+class Limited(Lingering, Http2Connection):
     """One side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
 
     def __init__(self, context: Context) -> None:
@@ -46,8 +46,10 @@ class Limited(Http2Connection):
             client_sides.register(context.client, self)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        if why := client_sides.why_timed_out(event):
-            yield from self._close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
+        if self._lingering:
+            yield from self.take_leave(event)
+        elif why := client_sides.why_timed_out(event):
+            yield from self.close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
         elif isinstance(event, events.DataReceived):
             self._bytes += len(event.data)
             yield from self._receive(event)
@@ -72,7 +74,7 @@ class Limited(Http2Connection):
 
     @property
     def _has_ended(self) -> bool:
-        return "_handle_event" in vars(self)
+        return self._lingering or "_handle_event" in vars(self)
 
     def _portions(self, data: bytes) -> list[tuple[int, str]]:
         """Return where to stop after every so many frames; the last may be too much, which is said with it."""
@@ -140,23 +142,17 @@ class Limited(Http2Connection):
 
     def _calm(self, excess: str) -> CommandGenerator[None]:
         line = _throttle.admit(f"closing connection, {excess} (HTTP/2)", time.monotonic())
-        yield from self._close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+        yield from self.close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
 
-    def _close(self, message: str, line: str | None, code: h2.errors.ErrorCodes) -> CommandGenerator[None]:
+    def close(self, message: str, line: str | None, code: int) -> CommandGenerator[None]:
         """Close on the peer, and take what still comes for a while, for it to be able to read why."""
         if line:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {line}")
         self.h2_conn.close_connection(code, message.encode())
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
-        self._handle_event = self._take_leave  # type: ignore[method-assign]  # as mitmproxy's `done`
-        yield commands.CloseTcpConnection(self.conn, half_close=True)
-        yield commands.RequestWakeup(PATIENCE)
+        yield from self.linger()
         outside = getattr(self, "their_stream_id", {})
         for stream_id in list(self.streams):
             error = self.ReceiveProtocolError
             yield ReceiveHttp(error(outside.get(stream_id, stream_id), message, error.code))
         self.streams.clear()
-
-    def _take_leave(self, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.ConnectionClosed | events.Wakeup):
-            yield commands.CloseConnection(self.conn)

@@ -40,12 +40,12 @@ def server(origin: Callable[..., Origin], released: threading.Event) -> Origin:
 
 
 def is_served(port: int, source: str = "127.0.0.1") -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as sock:
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as sock:
             sock.sendall(GET)
             return read_responses(sock, 1)[0].startswith(b"HTTP/1.1 200")
-        except (AssertionError, ConnectionError):
-            return False
+    except (AssertionError, ConnectionError):
+        return False
 
 
 @pytest.mark.parametrize("lane", ["off", "on"])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,7 +11,7 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from tests.support.h2_frames import connect, frame
+from tests.support.h2_frames import GOAWAY, connect, frame, frames_in, send_and_read
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.pipelining import Bystander
@@ -22,7 +20,6 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
 
 ENHANCE_YOUR_CALM = 11
-GOAWAY = 7
 CACHED = b"GET /cached HTTP/1.1\r\nHost: example.test\r\n\r\n"
 GET = b"\x82\x87\x84\x41\x01x"  # GET, https, "/" and an authority, by the static table (RFC 7541, appendix A)
 
@@ -59,34 +56,19 @@ def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     server.close()
 
 
-def goaway(sock: ssl.SSLSocket) -> int | None:
-    """Read to the end; give the error code of a GOAWAY."""
-    data = b""
-    with contextlib.suppress(OSError):
-        while more := sock.recv(65536):
-            data += more
-    code = None
-    while len(data) >= 9:
-        size = int.from_bytes(data[:3])
-        if data[3] == GOAWAY:
-            code = int.from_bytes(data[13:17])
-        data = data[9 + size :]
-    return code
+def goaway(sock: ssl.SSLSocket, data: bytes) -> int:
+    """Send `data`, read to the end, and give the error code of the GOAWAY."""
+    codes = [found.payload[4:8] for found in frames_in(send_and_read(sock, data)) if found.kind == GOAWAY]
+    return int.from_bytes(codes[-1])
 
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_floods_end_with_the_connection(proxy: Mitmdump, kind: str) -> None:
-    def send(sock: ssl.SSLSocket) -> None:
-        with contextlib.suppress(OSError):
-            sock.sendall(FLOODS[kind])
-
     lines = proxy.log().count("\n")
     with Bystander(proxy.port, CACHED) as beside, connect(proxy.port) as sock:
         wait_until(lambda: beside.asked)
-        sender = threading.Thread(target=send, args=(sock,), daemon=True)
         begun = time.monotonic()
-        sender.start()
-        assert goaway(sock) == ENHANCE_YOUR_CALM
+        assert goaway(sock, FLOODS[kind]) == ENHANCE_YOUR_CALM
         took = time.monotonic() - begun
     print(f"{kind}: over after {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
     assert beside.longest < 3  # a fraction of that, where nothing else runs; tens of seconds without limits
@@ -95,9 +77,8 @@ def test_floods_end_with_the_connection(proxy: Mitmdump, kind: str) -> None:
 
 def test_memory_is_given_back(proxy: Mitmdump) -> None:
     def flood() -> None:
-        with connect(proxy.port) as sock, contextlib.suppress(OSError):
-            sock.sendall(FLOODS["rapid reset"])
-            goaway(sock)
+        with connect(proxy.port) as sock:
+            assert goaway(sock, FLOODS["rapid reset"]) == ENHANCE_YOUR_CALM
 
     flood()
     before = proxy.resident()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import environment
+from tests.support.refused_clients import how_refused
 from tests.support.sshd import Sshd
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
@@ -74,10 +73,7 @@ def in_service_again(pair: Pair, sshd: Sshd) -> None:
 
 def is_refused_quickly(pair: Pair) -> bool:
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", pair.client_listeners["ssh"]), 5) as client:
-        client.settimeout(5)
-        with contextlib.suppress(ConnectionResetError):
-            assert client.recv(100) == b""
+    how_refused(pair.client_listeners["ssh"])
     return time.monotonic() - began < 8  # a frozen one takes 10
 
 

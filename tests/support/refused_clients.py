@@ -1,0 +1,31 @@
+"""Clients that are refused. A reset may come before `connect` has returned: then it is `connect` that raises it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+def how_refused(port: int, timeout: float = 10) -> str:
+    """Connect to a port of 127.0.0.1, read to the end without a word, and say how it ends; what comes is an error."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout) as client:
+            assert client.recv(100) == b""
+    except ConnectionResetError:
+        return "reset"
+    return "end of file"
+
+
+async def refusal_of(address: tuple[str, int], timeout: float = 15) -> str:
+    """Do the same in the event loop of who refuses."""
+    writer = None
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(*address)
+            assert await reader.read(100) == b""
+    except ConnectionResetError:
+        return "reset"
+    finally:
+        if writer is not None:
+            writer.close()
+    return "end of file"
