@@ -1,8 +1,10 @@
 """Values that differ each time without meaning anything: identifiers, timestamps, random tokens."""
 
 import re
+from collections.abc import Callable
 
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, kind
+from proxy_policies.capture.secrets.values import is_random
 
 _KINDS = {
     "secret": PLACEHOLDER.pattern,
@@ -11,32 +13,51 @@ _KINDS = {
     "time": r"\b20\d\d-[01]\d-[0-3]\d[T ][0-2]\d:[0-5]\d(?::[0-6]\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?",
     "epoch": r"(?<![\w.])1[5-9]\d{8}(?:\d{3}|\d{6})?(?:\.\d+)?(?![\w.])",
     "hex": r"\b(?=[0-9a-fA-F]*[a-fA-F])(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{16,128}\b",
-    "token": r"\b(?=[\w-]*[A-Za-z])(?=(?:[\w-]*?\d){3})[\w-]{20,512}(?![\w-])",
 }
 _ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _KINDS.items()))
+_LONG = re.compile(r"(?<![\w<-])[\w-]{20,512}(?![\w>-])")
+_HEX = re.compile(r"[0-9a-f]{16,128}|[0-9A-F]{16,128}")
 
 
 def kind_of(value: str) -> str:
-    """Return the kind of a value that is wholly dynamic (`uuid`, `time` …), else an empty text."""
+    """Return the kind of a value that is wholly dynamic (`uuid`, `time`, `token` …), else an empty text."""
     found = _ANY.fullmatch(value)
-    return (found.lastgroup or "") if found else ""
+    if found is not None:
+        return found.lastgroup or ""
+    return "token" if _LONG.fullmatch(value) and is_random(value) else ""
+
+
+def are_alike(one: str, other: str) -> bool:
+    """Return whether both values are of one kind that differs each time, secrets apart."""
+    kinds = {kind_of(one), kind_of(other)}
+    if len(kinds) == 1:
+        return not kinds & {"", "secret"}
+    both_hex = all(_HEX.fullmatch(value) for value in (one, other))
+    return "hex" in kinds and both_hex and len(one) == len(other)  # of 2 000 of token_hex(8) one is digits alone
 
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Return where dynamic values stand in a text."""
-    return [found.span() for found in _ANY.finditer(text)]
+    found = [match.span() for match in _ANY.finditer(text)]
+    long = [match.span() for match in _LONG.finditer(text) if is_random(match[0])]
+    return sorted(found + [(start, end) for start, end in long if not any(start < e and s < end for s, e in found)])
 
 
 def mask(text: str) -> str:
     """Return the text with each dynamic value replaced by its kind, as `<uuid>`."""
-    return _ANY.sub(lambda found: f"<{found.lastgroup}>", text)
+    return _masked(text, lambda found: f"<{found.lastgroup}>")
 
 
 def mask_plain(text: str) -> str:
     """Return the text with each dynamic value but secrets replaced by its kind."""
-    return _ANY.sub(lambda found: found[0] if found.lastgroup == "secret" else f"<{found.lastgroup}>", text)
+    return _masked(text, lambda found: found[0] if found.lastgroup == "secret" else f"<{found.lastgroup}>")
 
 
 def mask_kinds(text: str) -> str:
     """Return the text with each dynamic value replaced by its kind, and each secret by what it is said to be."""
-    return _ANY.sub(lambda found: f"<{found.lastgroup}{kind(found[0]) if found.lastgroup == 'secret' else ''}>", text)
+    return _masked(text, lambda found: f"<{found.lastgroup}{kind(found[0]) if found.lastgroup == 'secret' else ''}>")
+
+
+def _masked(text: str, replace: Callable[[re.Match[str]], str]) -> str:
+    text = _ANY.sub(replace, text)
+    return _LONG.sub(lambda found: "<token>" if kind_of(found[0]) == "token" else found[0], text)

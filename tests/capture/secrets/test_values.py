@@ -10,7 +10,7 @@ import pytest
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.rules import RedactionRules
-from proxy_policies.capture.secrets.values import is_label, is_plain, is_word_or_count, kind_of, length_class
+from proxy_policies.capture.secrets.values import is_label, is_plain, is_random, is_word_or_count, kind_of, length_class
 
 Draw = Callable[[random.Random], str]
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -59,6 +59,32 @@ def test_a_name_decides_for_every_value_of_a_generator(generator: str) -> None:
             decider = Decider(RedactionRules(), lambda _: "hidden", is_answer)
             for place in (Place.MEMBER, Place.FIELD, Place.COOKIE):
                 assert decider.replace(name, value, place) == "hidden", (name, value, place)
+
+
+@pytest.mark.parametrize("generator", sorted(GENERATORS.keys() - {"snowflake"}))  # a number may be an id
+def test_what_was_drawn_is_known_without_a_name(generator: str) -> None:
+    draw = random.Random(generator)
+    missed = [value for value in (GENERATORS[generator](draw) for _ in range(400)) if not is_random(value)]
+    assert missed == []
+
+
+NOT_DRAWN = (
+    "preferences solarized-dark functional,analytics Europe/Berlin userSettings getElementById XMLHttpRequest "
+    "Massachusetts INVALID_REQUEST in_progress internationalization how-to-write-a-regression-test "
+    "my-blog-post-about-python 2026-11-28-release-notes product-1234-blue application/x-www-form-urlencoded "
+    "camelCaseName Lebensversicherungsgesellschaft Benutzereinstellungen window.location.href x86_64-linux-gnu "
+    "authorization_code bootstrap.bundle.min.js docker-compose-2024-v2 node_modules tailwindcss billingAddressLine2 "
+    "UA-12345678-1 utm_campaign_autumn_sale_2026 INV-2026-000123 ABC-12345-XYZ New-York-City backup-2026-11-28T10 "
+    "org.springframework.boot AuthenticationFailedException 20261128T101500Z America/Argentina/Buenos_Aires "
+    "rgb-255-255-255 col-md-6-offset-2 MyComponent__button--primary mot-de-passe-oublie nike-air-max-90 "
+    "en-US,en;q=0.9 12.3.1-rc.1+build.5 v1.2.3-beta.1 GA1.2.1234567890.1234567890 1920x1080 "
+    "2026-11-28T10:15:00.000Z www.example-shop.co.uk 629226897294246040 "
+)
+
+
+@pytest.mark.parametrize("value", NOT_DRAWN.split())
+def test_words_slugs_versions_and_dates_were_not_drawn(value: str) -> None:
+    assert not is_random(value)
 
 
 UNLUCKY = [

@@ -61,8 +61,7 @@ class Change:
             return False
         if self.location.startswith("text:"):
             return dynamic_values.mask_kinds(str(self.old)) == dynamic_values.mask_kinds(str(self.new))
-        kind = dynamic_values.kind_of(str(self.old))
-        return kind not in ("", "secret") and kind == dynamic_values.kind_of(str(self.new))
+        return dynamic_values.are_alike(str(self.old), str(self.new))
 
 
 def compare(

@@ -2,7 +2,11 @@
 
 import base64
 import binascii
+import math
 import re
+from functools import lru_cache
+
+from proxy_policies.capture.secrets import word_model
 
 BOOLEANS = frozenset(["true", "false", "yes", "no", "on", "off", "null", "none", "nil", "undefined", "0", "1"])
 PLAIN_WORDS = BOOLEANS | frozenset(
@@ -100,16 +104,13 @@ _DATE = re.compile(
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[\w.\[\]:@%-]+(?:[/?#][^\s\"'<>]*)?")
 _PATH = re.compile(r"(?://[\w-]+(?:\.[\w-]+)+)?/[\w./-]*(?:[?#]\S*)?")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+(?:[eE][+-]?\d+)?)?")  # 12e4567890123456 may be hexadecimal
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?")
 _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)+[ .:!?…]*")
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+[^\W\d_]+){2,}[ .:!?…]*")
 _LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
-_RUN = re.compile(r"[A-Za-z0-9]+")
-_CASE_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
 _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _JWT = re.compile(r"(eyJ[\w-]+)\.[\w-]+\.[\w-]*", re.ASCII)
 _KINDS = (
@@ -119,6 +120,23 @@ _KINDS = (
     ("word", re.compile(r"[^\W\d_]+")),
     ("token", re.compile(r"[\w.~+/=,%-]+", re.ASCII)),
 )
+
+
+_HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
+_CODE = re.compile(
+    "|".join(rf"(?:[{az}]+\d{{0,2}}|\d+)(?:[-_/](?:[{az}]+\d{{0,2}}|\d+)){{2,}}" for az in ("a-z", "A-Z"))
+)
+"""Slugs and numbers of orders, as `nike-air-max-90`, `INV-2026-000123`."""
+
+TOKEN_LENGTH = 11  # characters of secrets.token_urlsafe(8): 64 bits, the least for a session (OWASP)
+LONG_LENGTH = 16  # characters of 12 octets, and of 8 in hexadecimal
+JUDGED_LENGTH = 128
+NEEDED_BITS = 25.0
+"""Bits that a text must take less in `word_model` than drawn at random, to be made of words: of 2^25 drawn ones no more
+than one does, and of those that do no more than one in thirty has just that length, which makes 1 in 10^9."""
+NEEDED_BITS_SHORT = 12.0
+"""Of what is shorter it may be one in 10^6: `sort_by_date2` and `billing-step` have not the bits to prove more."""
+_DRAWN = re.compile(rf"[A-Za-z0-9_+/,-]{{{TOKEN_LENGTH},}}")
 
 
 def is_plain(value: str) -> bool:
@@ -165,19 +183,26 @@ def is_random(value: str) -> bool:
     text = value.strip()
     if len(text) < 8 or _NUMBER.fullmatch(text) or _DATE.fullmatch(text) or _HOST.fullmatch(text):
         return False
-    if len(_BORDER.findall(text)) >= 3:
-        return True
-    return any(_is_random_run(run) for run in _RUN.findall(text))
+    pieces = _DRAWN.findall(text)
+    if not pieces:
+        return len(_BORDER.findall(text)) >= 3
+    return any(_is_drawn(piece[:JUDGED_LENGTH]) for piece in pieces)
 
 
-def _is_random_run(run: str) -> bool:
-    """Return whether it is a long run of letters and digits, or of letters in no order that a language has."""
-    if len(run) >= 16 and not run.isalpha() and not run.isdigit():
-        return True
-    if len(run) < 12 or not run.isalpha():
+@lru_cache(8192)  # the same cookies and names come with every exchange
+def _is_drawn(text: str) -> bool:
+    if not any(character.isalpha() for character in text):
         return False
-    parts = _CASE_WORD.findall(run)
-    return (len(parts) > 3 and len(run) / len(parts) < 3) or bool(_CONSONANTS.search(run))
+    needed = 0 if _CODE.fullmatch(text) else NEEDED_BITS if len(text) >= LONG_LENGTH else NEEDED_BITS_SHORT
+    return _bits_drawn(text) - word_model.bits(text) < needed
+
+
+def _bits_drawn(text: str) -> float:
+    """Return the bits of a text that a generator draws of as few characters as this one has."""
+    if _HEX.fullmatch(text):
+        return 4.0 * sum(character != "-" for character in text)
+    is_base36 = text.isalnum() and not (text.upper() != text and text.lower() != text)
+    return len(text) * (math.log2(36) if is_base36 else 6.0)
 
 
 def kind_of(value: str) -> str:

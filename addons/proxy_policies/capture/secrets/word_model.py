@@ -1,0 +1,83 @@
+"""How likely a text is made of words and numbers: the bits it takes in a code for such texts.
+
+A text of n characters drawn at random of 64 takes 6n bits. By Kraft's inequality no more than one in 2^k of such texts
+takes k bits less in any other code, this one included. `word_model.txt` has the cost of each letter after each other
+one, in half bits in base 36 (rows: the beginning of a word, a to z; columns: a to z, its end), and below it words, the
+most frequent first: of names and texts in programs, web shops, messages in eight languages, of countries and cities.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
+
+_WORD, _LETTERS, _NUMBER, _END = 1.5, 3.5, 2.7, 3.5
+"""What it takes to say what comes next: a known word, other letters, a number, nothing."""
+_SEPARATORS = dict.fromkeys("-_", 3.5) | dict.fromkeys("./,", 5.0) | dict.fromkeys("+=~%", 7.0)
+_DATE_BITS = 18.0
+_DIGIT, _NUMBER_END = math.log2(10) + 0.415, 1.585  # a number goes on with three in four
+_LOWER, _TITLE, _UPPER = 0.7, 1.7, 3.8  # how a word is written
+_RANK = 3.3  # bits beside log2(rank): the harmonic sum of all ranks (Zipf's law)
+_DATE = re.compile(r"(?:19|20)\d\d-?[01]\d-?[0-3]\d(?!\d)")
+_UNIT = re.compile(r"(?P<title>[A-Z][a-z]+)|(?P<upper>[A-Z]+)|(?P<lower>[a-z]+)|(?P<number>[0-9]+)")
+
+type Ends = Iterator[tuple[int, float]]
+"""Where what may stand at a place ends, each with its bits."""
+
+
+@lru_cache(1)
+def _model() -> tuple[list[list[float]], dict[str, float]]:
+    """Return the bits of each letter after another, and of each known word."""
+    lines = files(__package__).joinpath("word_model.txt").read_text(encoding="ascii").splitlines()
+    letters = [[int(cell, 36) / 2 for cell in row] for row in lines[:27]]
+    words = " ".join(lines[27:]).split()
+    return letters, {word: math.log2(rank) + _RANK for rank, word in enumerate(words, 1)}
+
+
+def bits(text: str) -> float:
+    """Return the bits that a text takes; infinite for one with a character that such texts do not have."""
+    costs = [math.inf] * (len(text) + 1)
+    costs[0] = 0.0
+    for at in range(len(text)):
+        for end, cost in _next(text, at) if costs[at] < math.inf else ():
+            costs[end] = min(costs[end], costs[at] + cost)
+    return costs[-1] + _END
+
+
+def _next(text: str, at: int) -> Ends:
+    """Yield what may stand here."""
+    found = _UNIT.match(text, at)
+    if found is None:
+        if text[at] in _SEPARATORS:
+            yield at + 1, _SEPARATORS[text[at]]
+        return
+    end = found.end()
+    if found["number"]:
+        yield end, _NUMBER + _NUMBER_END + _DIGIT * (end - at)
+        date = _DATE.match(text, at)
+        yield from [(date.end(), _DATE_BITS)] if date else ()
+    elif found["title"]:
+        yield at + 1, _UPPER + _spelled(text[at])
+        yield from _words(text, at, end, _TITLE)
+    else:
+        yield from _words(text, at, end, _LOWER if found["lower"] else _UPPER)
+
+
+def _words(text: str, at: int, last: int, case: float) -> Ends:
+    """Yield the words, known or not, that begin here and end there or before."""
+    letters, known = _model()
+    before, spelled = 0, case + _LETTERS
+    run = text[at:last].lower()
+    for length, letter in enumerate(map(ord, run), 1):
+        spelled += letters[before][letter - 97]
+        before = letter - 96
+        rank = known.get(run[:length])
+        cost = spelled + letters[before][26]
+        yield at + length, cost if rank is None else min(cost, case + _WORD + rank)
+
+
+def _spelled(letter: str) -> float:
+    row = _model()[0]
+    at = ord(letter.lower()) - 97
+    return _LETTERS + row[0][at] + row[at + 1][26]
