@@ -1,5 +1,6 @@
 """What is shipped works where it lands: a wheel, a bare clone, a clone on which no script has ever run."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -37,9 +38,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start a command from another working directory; ended with the test. Gives it as soon as it listens."""
     started: list[Running] = []
 
-    def start(*command: str, timeout: float = 20) -> Running:
-        confdir = f"confdir={tmp_path}/confdir"
-        listening = ["--listen-host", "127.0.0.1", "--listen-port", "0", "--set", confdir]
+    def start(*command: str, timeout: float = 20, confdir: Path = tmp_path / "confdir") -> Running:
+        listening = ["--listen-host", "127.0.0.1", "--listen-port", "0", "--set", f"confdir={confdir}"]
         running = Running([*command, *listening], environment(PYTHONPATH=""), cwd=tmp_path)
         started.append(running)
         running.port = int(running.wait_log(LISTENING, timeout)[1])
@@ -58,30 +58,41 @@ def test_the_wheel_takes_every_script_along() -> None:
     }
 
 
-def test_a_wheel_works_where_it_is_installed(
+def test_a_wheel_is_the_whole_product(
     python: str, start: Callable[..., Running], tmp_path: Path, origin: Callable[..., Origin], curl: Any
 ) -> None:
     clone = Clone(tmp_path)
     pip = [sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--no-deps", str(clone.root)], check=True, timeout=100)
     shutil.rmtree(clone.root)
-
     command = str(Path(python).with_name("proxy-policies"))
-    asked = subprocess.run([command, "policy"], capture_output=True, text=True, timeout=30, cwd=tmp_path)
-    script = Path(asked.stdout.removesuffix("\n"))
-    assert Path(python).parents[1] in script.parents
-    server, proxy = origin(), start(python, "-c", MITMDUMP, "-s", str(script))
-    assert curl("-x", proxy.url, f"{server.url}/").status == 200
-    assert proxy.stop() == 0
+    home = environment(PYTHONPATH="", HOME=str(tmp_path), XDG_DATA_HOME=str(tmp_path / "data"))
 
-    names = {path.stem for path in (ROOT / "addons").glob("*.py")}
-    helped = subprocess.run([command], capture_output=True, text=True, timeout=30, cwd=tmp_path).stdout
-    assert all(name in helped for name in names)
-    wrong = subprocess.run([command, "polcy"], capture_output=True, text=True, timeout=30, cwd=tmp_path)
-    assert (wrong.returncode, wrong.stdout) == (1, "")
-    made = subprocess.run([command, "certs", "make"], capture_output=True, text=True, timeout=30, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    assert (tmp_path / "certs/mitmproxy-ca.pem").exists()
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([command, *words], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=home)
+
+    script = Path(run("path").stdout.removesuffix("\n"))
+    assert Path(python).parents[1] in script.parents
+    assert json.loads(run("path", "--json").stdout).keys() == {path.stem for path in (ROOT / "addons").glob("*.py")}
+    assert run("path", "polcy").returncode == 2
+    assert json.loads(run("version", "--json").stdout)["package"] == str(script.parents[1])
+
+    server, bare = origin(), start(python, "-c", MITMDUMP, "-s", str(script))
+    assert curl("-x", bare.url, f"{server.url}/").status == 200
+    assert bare.stop() == 0
+
+    assert run("certs", "make").returncode == 0
+    confdir = tmp_path / "data/proxy-policies/certs/confdir"
+    for words in (["run"], ["run", "--workers", "2"]):
+        proxy = start(command, *words, confdir=confdir)
+        assert curl("-x", proxy.url, f"{server.url}/").status == 200
+        assert proxy.stop() == 0
+
+    recorded = run(
+        "capture", "record", "x.har", "--confdir", f"{tmp_path}/confdir", "--", "curl", "-s", f"{server.url}/"
+    )
+    assert (recorded.returncode, recorded.stdout) == (0, "hello from the origin\n"), recorded.stderr
+    assert run("capture", "check", "x.har", "--target", server.url).returncode == 0
 
 
 def test_a_bare_clone_works_from_anywhere(

@@ -8,14 +8,13 @@ import io
 import re
 import shlex
 import textwrap
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from proxy_policies.capture.cli.main import parser as capture_parser
-from proxy_policies.certificates.__main__ import parser as certs_parser
+from proxy_policies.command.commands import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("certs/*.md"), *ROOT.glob("addons/**/*.md"), *ROOT.glob("scripts/*.md")])
@@ -84,19 +83,19 @@ def test_every_command_is_one(words: list[str]) -> None:
     script = ROOT / words[0]
     assert script.exists()
     if words[0] == "scripts/capture" and words[1:2] and words[1] in CAPTURE:
-        accepted(capture_parser(), words[1:])
-    elif words[0] == "scripts/certs" and words[1:2] not in ([], ["tunnel"]):
-        accepted(certs_parser(), words[1:])
+        accepted("capture", words[1:])
+    elif words[0] == "scripts/certs" and words[1:]:
+        accepted("certs", words[1:])
     elif words[0] != "scripts/proxy" and script.is_file():  # whose arguments are mitmdump's, too
         help_text = script.read_text()
         assert not [word for word in words[1:] if word.startswith("--") and word not in help_text + "--mode --help"]
 
 
-def accepted(parser: ArgumentParser, words: list[str]) -> None:
+def accepted(command: str, words: list[str]) -> None:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            parser.parse_args(words)
+            parse([command, *words])
     except SystemExit:
         pytest.fail(complaint.getvalue())
 

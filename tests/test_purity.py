@@ -20,6 +20,7 @@ MODULES = {
 }
 LATE = {
     ("proxy_policies.requirements", "mitmproxy.version"),  # where there is one: it looks for mitmproxy
+    ("proxy_policies.command.main", "proxy_policies.command.completion"),  # for a shell that completes
     ("proxy_policies.capture.formats", "proxy_policies.capture.mitmproxy_flows"),  # to read a flow file
     ("proxy_policies.capture.cli.tools", "proxy_policies.capture.mitmproxy_flows"),  # to write one
     ("proxy_policies.capture.cli.show", "proxy_policies.capture.mitmproxy_flows"),  # for a filter of mitmproxy's

@@ -28,6 +28,15 @@ from mitmproxy.tools import main
 main.{program}()
 """
 
+COMMAND = """
+import importlib.util, sys
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "http_sf" else find_spec(name, package)
+sys.orig_argv, sys.argv = ["python", "-m", "proxy_policies"], [{program!r}, *{words}]
+from proxy_policies.__main__ import main
+main()
+"""
+
 
 def pretend(
     tmp_path: Path, version: str = NEWEST, absent: tuple[str, ...] = (), program: str = "mitmdump"
@@ -56,6 +65,15 @@ def test_a_start_without_what_is_needed_ends_in_one_line(
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.fullmatch(f"proxy-policies {line}", done.stderr.strip())
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", ["/somewhere/bin/proxy-policies", "-m"])
+@pytest.mark.parametrize("words", [["--help"], ["run"], ["capture", "--help"]], ids=" ".join)
+def test_the_command_without_what_is_needed_ends_in_one_line(program: str, words: list[str]) -> None:
+    code = COMMAND.format(program=program, words=words)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"proxy-policies needs http-sf: {PIP}http-sf\n", done.stderr)
 
 
 def test_a_mitmproxy_never_tried_is_told_of_once(mitmdump: Callable[..., Mitmdump], tmp_path: Path) -> None:

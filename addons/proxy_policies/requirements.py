@@ -9,6 +9,7 @@ import importlib.util
 import logging
 import shlex
 import sys
+from pathlib import Path
 
 PYTHON = (3, 12)
 LOWEST = "12.2.1"
@@ -17,6 +18,7 @@ NEWEST = "12.3.1"
 """The newest mitmproxy that the test suite was run with."""
 MODULES = {
     "aiohappyeyeballs": "aiohappyeyeballs",
+    "argcomplete": "argcomplete",
     "brotli": "brotli",
     "cryptography": "cryptography",
     "h11": "h11",
@@ -40,7 +42,7 @@ def check() -> None:
     """Go on only if everything is there: else end a mitmproxy that starts, and raise ImportError for everybody else."""
     if not (line := missing()):
         return
-    if _mitmproxy_starts():
+    if _mitmproxy_starts() or _is_our_command():
         sys.exit(line)
     raise ImportError(line)
 
@@ -50,6 +52,13 @@ def _mitmproxy_starts() -> bool:
     master = getattr(sys.modules.get("mitmproxy.ctx"), "master", None)
     watch = master.addons.get("errorcheck") if master else None
     return watch is not None and watch.logger in logging.getLogger().handlers
+
+
+def _is_our_command() -> bool:
+    """Return whether this process is `proxy-policies`, or `python -m proxy_policies`."""
+    if sys.argv[0] == "-m":
+        return "proxy_policies" in sys.orig_argv
+    return Path(sys.argv[0]).stem == "proxy-policies"
 
 
 def missing() -> str:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from mitmproxy.certs import CertStore
 
-from proxy_policies.certificates.__main__ import write_bundle
 from proxy_policies.certificates.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -25,6 +24,7 @@ from proxy_policies.certificates.authority import (
     remove_authority,
     write_authority,
 )
+from proxy_policies.certificates.cli import write_bundle
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy_policies.command.main import main
 from proxy_policies.reverse_tunnel import certificates
 
 
@@ -35,8 +36,8 @@ def test_bad_kinds_and_names(kind: str, name: str, tmp_path: Path) -> None:
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert certificates.main(["home", "paris", str(tmp_path / "home")]) == 0
-    assert certificates.main(["work", "office", str(tmp_path / "work")]) == 0
+    assert main(["certs", "tunnel", "home", "paris", str(tmp_path / "home")]) == 0
+    assert main(["certs", "tunnel", "work", "office", str(tmp_path / "work")]) == 0
     assert "Copy" in capsys.readouterr().out
-    assert certificates.main(["work", "lab", str(tmp_path / "work")]) == 1
-    assert "certs tunnel: " in capsys.readouterr().err
+    assert main(["certs", "tunnel", "work", "lab", str(tmp_path / "work")]) == 1
+    assert "proxy-policies certs: " in capsys.readouterr().err

@@ -12,7 +12,9 @@ from proxy_policies.reverse_tunnel.identity import Mode
 
 
 def test_missing_certificates_say_how_to_make_them(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no certificate in .*nowhere; make one with: scripts/certs tunnel home NAME"):
+    with pytest.raises(
+        ValueError, match=r"no certificate in .*nowhere; make one with: proxy-policies certs tunnel home NAME"
+    ):
         identity.load("home", str(tmp_path / "nowhere"), "")
 
 
@@ -70,7 +72,9 @@ def test_a_relative_folder_is_looked_for_in_the_project(tmp_path: Path, monkeypa
 
 def test_a_work_is_sent_home_for_its_certificate(tmp_path: Path) -> None:
     """Made at work it would be of another authority."""
-    with pytest.raises(ValueError, match="make one at home with: scripts/certs tunnel work NAME, and copy its folder"):
+    with pytest.raises(
+        ValueError, match="make one at home with: proxy-policies certs tunnel work NAME, and copy its folder"
+    ):
         identity.load("work", str(tmp_path / "nowhere"), "")
 
 

@@ -111,7 +111,7 @@ def test_verify_tells_a_certificate_that_is_not_the_keys(clone: Clone) -> None:
 def test_without_a_ca_there_is_one_line(clone: Clone, command: str) -> None:
     done = clone.run("certs", command)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"certs: no certificate authority in {clone.root}/certs")
+    assert done.stderr.startswith(f"proxy-policies certs: no certificate authority in {clone.root}/certs")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -192,7 +192,10 @@ def test_chromium_trusts_it_until_undone(
 def test_firefox_without_a_profile_is_told(clone: Clone) -> None:
     clone.run("certs", "make")
     done = clone.run("certs", "trust", "firefox")
-    assert (done.returncode, done.stderr) == (1, "certs: firefox has no profile here yet: start it once\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "proxy-policies certs: firefox has no profile here yet: start it once\n",
+    )
 
 
 def test_a_store_that_does_not_exist_is_refused(clone: Clone) -> None:

@@ -12,6 +12,7 @@ PACKAGES = {
     "certutil": "libnss3-tools",
     "chromium": "chromium",
     "curl": "curl",
+    "fish": "fish",
     "git": "git",
     "haproxy": "haproxy",
     "ip": "iproute2",
@@ -25,6 +26,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "strace": "strace",
     "unshare": "util-linux",
+    "zsh": "zsh",
 }
 
 

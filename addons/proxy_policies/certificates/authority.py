@@ -116,7 +116,8 @@ def read_authority(folder: Path) -> Authority:
     try:
         content = (folder / KEY_FILE).read_bytes()
     except OSError as error:
-        raise ValueError(f"no certificate authority in {folder}: {error.strerror}") from None
+        why = "proxy-policies certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ValueError(f"no certificate authority in {folder}: {why}") from None
     try:
         key = serialization.load_pem_private_key(content, None)
         certificate = x509.load_pem_x509_certificate(content)

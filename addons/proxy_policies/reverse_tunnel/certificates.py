@@ -1,7 +1,7 @@
 """Makes the tunnel's certificates: one authority, one certificate for each home and each work, its name the identity.
 
-    python -m proxy_policies.reverse_tunnel.certificates home NAME [FOLDER]
-    python -m proxy_policies.reverse_tunnel.certificates work NAME [FOLDER]
+    proxy-policies certs tunnel home NAME [FOLDER]
+    proxy-policies certs tunnel work NAME [FOLDER]
 
 A folder holds ca.pem, cert.pem and key.pem (mode 0600). The authority's own key stays in `tunnel-ca` beside them,
 and is needed by nobody but this module. A certificate of one kind is worth nothing as the other (RFC 5280 4.2.1.12).
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +133,7 @@ def make(kind: str, name: str, folder: Path) -> Path:
         raise ValueError(f"{kind!r} is neither home nor work")
     parse_name(name)
     if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
-        other = f"name another folder for {name}: scripts/certs tunnel {kind} {name} FOLDER"
+        other = f"name another folder for {name}: proxy-policies certs tunnel {kind} {name} FOLDER"
         raise ValueError(f"{folder} holds the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():
@@ -145,30 +144,19 @@ def make(kind: str, name: str, folder: Path) -> Path:
     return folder
 
 
-def certificates_folder() -> Path:
-    """Return the project's certs folder; without a project, the one in the working directory."""
-    project = Path(__file__).resolve().parents[3]
-    return (project if (project / "addons" / "policy.py").exists() else Path.cwd()) / "certs"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="certs tunnel", description="Make the tunnel's certificates.")
-    parser.add_argument("kind", choices=KINDS)
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `proxy-policies certs tunnel`."""
+    parser.description = "Make a certificate for home or work; made again under the same name it is renewed."
+    parser.add_argument("kind", choices=KINDS, help="which end of the tunnel it is for")
     parser.add_argument("name", help="the identity: lower-case letters, digits and hyphens")
-    parser.add_argument("folder", nargs="?", type=Path, help="where to put it (default: certs/KIND)")
-    chosen = parser.parse_args(arguments)
-    try:
-        folder = make(chosen.kind, chosen.name, chosen.folder or certificates_folder() / chosen.kind)
-    except (ValueError, OSError) as error:
-        print(f"certs tunnel: {error}", file=sys.stderr)
-        return 1
-    print(f"{chosen.kind} {chosen.name}: {folder}")
-    if chosen.kind == "work":
-        print(f"Copy {folder} to where work runs, as certs/work or where work_tls says, over a channel you trust:")
+    parser.add_argument("target", nargs="?", type=Path, metavar="FOLDER", help="where to put it (default: certs/KIND)")
+
+
+def run(folder: Path, given: argparse.Namespace) -> int:
+    """Make a certificate, by default among others in `folder`; return the exit code."""
+    made = make(given.kind, given.name, given.target or folder / given.kind)
+    print(f"{given.kind} {given.name}: {made}")
+    if given.kind == "work":
+        print(f"Copy {made} to where work runs, as certs/work or where work_tls says, over a channel you trust:")
         print(f"{KEY} in it is work's identity.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -22,14 +22,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from proxy_policies import tcp_connect
+from proxy_policies.certificates import folders
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.messages import PROTOCOL
 from proxy_policies.reverse_tunnel.names import is_name
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
 HINTS = {
-    "home": "make one with: scripts/certs tunnel home {name}",
-    "work": "make one at home with: scripts/certs tunnel work {name}, and copy its folder here",
+    "home": "make one with: proxy-policies certs tunnel home {name}",
+    "work": "make one at home with: proxy-policies certs tunnel work {name}, and copy its folder here",
 }
 """Where the authority's key is, which makes certificates."""
 SOON = datetime.timedelta(days=30)  # Let's Encrypt renews that long before the end
@@ -105,13 +106,13 @@ def in_words(error: Exception, within: float) -> str:
     """Return in plain words why the two sides did not come together within so many seconds, and what would help."""
     said = tcp_connect.reason(error, within)
     is_foreign = isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in FOREIGN
-    return f"{said}; home's scripts/certs tunnel has to make both, home's and work's" if is_foreign else said
+    return f"{said}; home's proxy-policies certs tunnel has to make both, home's and work's" if is_foreign else said
 
 
 def find_folder(text: str) -> Path:
     """Find a folder of certificates: where the text says, or, for a relative one, in the project."""
     folder = Path(text).expanduser()
-    return folder if folder.exists() else certificates.certificates_folder().parent / folder
+    return folder if folder.exists() else folders.certificates_folder().parent / folder
 
 
 def read_secret(kind: str, text: str) -> str:

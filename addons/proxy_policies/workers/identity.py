@@ -1,4 +1,4 @@
-"""Which of several processes on one port this is (`scripts/proxy --workers N`)."""
+"""Which of several processes on one port this is (`proxy-policies run --workers N`)."""
 
 import os
 

@@ -305,10 +305,10 @@ XSRF = "00" * 16
 MISTAKES = [
     ("home.py", "home_listen=nowhere", "home_listen='nowhere'"),
     ("home.py", "home_clients=9001", "PORT=SERVICE"),
-    ("home.py", "home_listen=9000", "scripts/certs tunnel home NAME"),
+    ("home.py", "home_listen=9000", "proxy-policies certs tunnel home NAME"),
     ("home.py", "home_limits=speed=9", "service=SESSIONS"),
     ("work.py", "work_home=home", "HOST:PORT"),
-    ("work.py", "work_home=home.example:9000", "scripts/certs tunnel work NAME"),
+    ("work.py", "work_home=home.example:9000", "proxy-policies certs tunnel work NAME"),
     ("work.py", "work_services=ssh", "NAME=HOST:PORT"),
     ("work.py", "work_home=home..example:9000", "cannot be a host"),
     ("work.py", f"work_services=ssh={'x' * 64}.example:22", "cannot be a host"),

@@ -1,1 +1,1 @@
-"""The command line of captures: `scripts/capture`, `python -m proxy_policies.capture`."""
+"""The command line of captures: `proxy-policies capture`, `python -m proxy_policies.capture`."""

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.command import help_text
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():  # what a command needs is imported for it: mitmproxy alone takes half a second
@@ -17,47 +18,80 @@ with lazy_imports():  # what a command needs is imported for it: mitmproxy alone
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
-EPILOG = "Exit codes of check and compare: 0 the same, 1 differences, 2 could not run."
+DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
+COMPARED = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}
+RUN = {0: "done; else the exit code of the command that was run", 2: COMPARED[2]}
+DONE = {0: "done", 2: COMPARED[2]}
+EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
+    "record": (
+        (
+            "capture record shop.har -- curl -s http://127.0.0.1:9000/",
+            "capture record shop.har --append --inspect api.example.com -- python client.py",
+        ),
+        RUN,
+    ),
+    "replay": (("capture replay shop.har --mode new -- pytest tests",), RUN),
+    "check": (
+        (
+            "capture check shop.har --target http://127.0.0.1:9000",
+            "capture check shop.har --target http://127.0.0.1:9000 --html report.html --junit report.xml",
+        ),
+        COMPARED,
+    ),
+    "compare": (("capture compare http://127.0.0.1:9000 http://127.0.0.1:9001 shop.har",), COMPARED),
+    "show": (("capture show shop.har", "capture show shop.har 3", "capture show shop.har --filter '~m POST'"), DONE),
+    "scrub": (("capture scrub shop.har --redact header:x-customer -o clean.har",), DONE),
+    "merge": (("capture merge monday.har tuesday.har -o both.har",), DONE),
+    "export": (("capture export shop.har shop.mitm", "capture export shop.har plain.har"), DONE),
+}
+"""By command: the examples of its help, and its exit codes."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    top = argparse.ArgumentParser(
-        prog="capture",
-        description="Record real traffic, replay it offline, send it to a new build and see what changed.",
-    )
+    top = argparse.ArgumentParser(prog=f"{help_text.PROGRAM} capture")
+    describe(top)
+    return top
+
+
+def describe(top: argparse.ArgumentParser) -> None:
+    """Add all commands to a parser."""
+    examples = [some[0] for some, _ in EXAMPLES.values()]
+    help_text.describe(top, DESCRIPTION, examples, {**COMPARED, 0: "done; check and compare: the same"})
+    top.set_defaults(run_command=run_parsed)
     commands = top.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
     _record(commands.add_parser("record", help="record what a command sends and gets"))
     _replay(commands.add_parser("replay", help="answer a command from a capture, offline"))
     _check(commands.add_parser("check", help="send a capture to a new build and compare with the recording"))
     _compare(commands.add_parser("compare", help="send a capture to two builds and compare their answers"))
     _tools(commands)
-    return top
+    for name, command in commands.choices.items():
+        help_text.describe(command, DESCRIPTION, *EXAMPLES[name])
 
 
 def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     shown = commands.add_parser("show", help="print a capture, or one of its entries")
     shown.set_defaults(run=lambda arguments: show.show(arguments))
-    shown.add_argument("capture")
+    shown.add_argument("capture", help="the capture to show")
     shown.add_argument("entry", nargs="?", type=_positive, help="the number of the entry to print whole")
     shown.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     shown.add_argument("--filter", default="", help="show only what matches this mitmproxy flow filter")
     shown.add_argument("--repair", action="store_true", help="mend a capture whose recording was cut off")
     scrub = commands.add_parser("scrub", help="remove secrets from a capture")
     scrub.set_defaults(run=lambda arguments: tools.scrub(arguments))
-    scrub.add_argument("capture")
+    scrub.add_argument("capture", help="the capture to clean")
     scrub.add_argument("-o", "--output", help="write here (default: in place)")
     scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
     scrub.add_argument("--strict", action="store_true", help=STRICT)
     scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     merge = commands.add_parser("merge", help="write several captures as one, by time")
     merge.set_defaults(run=lambda arguments: tools.merge(arguments))
-    merge.add_argument("captures", nargs="+")
-    merge.add_argument("-o", "--output", required=True)
+    merge.add_argument("captures", nargs="+", help="the captures to merge")
+    merge.add_argument("-o", "--output", required=True, help="the capture to write")
     export = commands.add_parser("export", help="write a capture as a flow file (.mitm) or as HAR")
     export.set_defaults(run=lambda arguments: tools.export(arguments))
-    export.add_argument("capture")
-    export.add_argument("output")
+    export.add_argument("capture", help="the capture to export")
+    export.add_argument("output", help="the file to write; its ending says what: .mitm, .flow, .har")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     export.add_argument("--bodies-over", type=_size, metavar="SIZE", help="keep larger bodies beside the HAR, by hash")
 
@@ -157,8 +191,12 @@ def _proxied(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return the exit code. What cannot be done is said in one line."""
+    return run_parsed(parser().parse_args(arguments))
+
+
+def run_parsed(parsed: argparse.Namespace) -> int:
+    """Run the command of a parsed command line."""
     signal.signal(signal.SIGTERM, _terminated)
-    parsed = parser().parse_args(arguments)
     action: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return action(parsed)

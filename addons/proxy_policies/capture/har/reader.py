@@ -78,7 +78,9 @@ def _require_complete(path: Path, file: BinaryIO) -> None:
     size = file.seek(0, 2)
     file.seek(max(0, size - len(line_framing.TAIL)))
     if not file.read().rstrip().endswith(line_framing.TAIL.rstrip()):
-        raise TruncatedCapture(f"{path}: the recording was cut off; mend it with: scripts/capture show --repair {path}")
+        raise TruncatedCapture(
+            f"{path}: the recording was cut off; mend it with: proxy-policies capture show --repair {path}"
+        )
 
 
 def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:

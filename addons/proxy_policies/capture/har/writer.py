@@ -98,7 +98,7 @@ def _whole_part(path: Path) -> tuple[int, int]:
         head = file.readline(1 << 20)
         if line_framing.read_head(head) is None:
             raise CaptureError(
-                f"{path}: not a capture of ours, so nothing is added to it; scripts/capture merge makes one"
+                f"{path}: not a capture of ours, so nothing is added to it; proxy-policies capture merge makes one"
             )
         offsets = [after for _, after in line_framing.entries(file)]
         return len(offsets), len(head) + (offsets[-1] if offsets else 0)

@@ -1,22 +1,37 @@
-"""The command behind scripts/certs: makes an authority, has it trusted, tries it, and takes it back."""
+"""`proxy-policies certs`: makes an authority, has it trusted, tries it, and takes it back."""
+
+from __future__ import annotations
 
 import argparse
+import functools
 import os
 import shlex
 import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 
 import certifi
 
-from proxy_policies.certificates import authority, client_checks
+from proxy_policies.certificates import authority, client_checks, folders
 from proxy_policies.certificates.stores import Command, TrustStore, environment, stores
+from proxy_policies.command import help_text
+from proxy_policies.reverse_tunnel import certificates
 
+DESCRIPTION = "Make the certificate authority (CA) that opens inspected hosts, have clients trust it, undo that."
+EXAMPLES = (
+    "certs make                           a CA, with which the proxy signs from its next start",
+    'certs trust                          variables for a shell: eval "$(proxy-policies certs trust)"',
+    "certs trust chromium firefox         add it to these stores",
+    "certs verify                         try it with real clients through a real proxy",
+    "certs undo                           take it out of every store, and delete it",
+    "certs tunnel home paris              a certificate for the reverse tunnel's home",
+)
+EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 BUNDLE_FILE = "bundle.pem"
 STORES = ("debian", "chromium", "firefox")
 PACKAGES = {"certutil": " (Debian package libnss3-tools)", "update-ca-certificates": " (this is not Debian?)"}
@@ -32,8 +47,8 @@ def make(folder: Path, force: bool) -> int:
     made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now)
     authority.write_authority(folder, made)
     write_bundle(folder)
-    print(f"made {made.name!r} in {folder}: scripts/proxy signs with it from its next start")
-    print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: see scripts/certs trust, or certs/README.md")
+    print(f"made {made.name!r} in {folder}: proxy-policies run signs with it from its next start")
+    print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: proxy-policies certs trust --help says how")
     return 0
 
 
@@ -55,7 +70,7 @@ def trust(folder: Path, names: Sequence[str]) -> int:
     variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
     if sys.stdout.isatty():
-        print('# take them over: eval "$(scripts/certs trust)"')
+        print('# take them over: eval "$(proxy-policies certs trust)"')
     return 0
 
 
@@ -95,7 +110,7 @@ def ask_stores(folder: Path, name: str) -> bool:
     """Ask the stores of that name whether they trust the authority."""
     trusted = [trusts(store) for store in stores_of(folder, name)]
     trusting = bool(trusted) and all(trusted)
-    say(name, "trusts it" if trusting else f"does not trust it: scripts/certs trust {name}")
+    say(name, "trusts it" if trusting else f"does not trust it: proxy-policies certs trust {name}")
     return trusting
 
 
@@ -138,20 +153,31 @@ def run(commands: Sequence[Command], as_root: bool) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    parser = argparse.ArgumentParser(prog="certs", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("certs"), help="where the authority is (default: certs)")
-    commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="make an authority")
-    make.add_argument("--force", action="store_true", help="replace the one there")
-    for name, help in (
-        ("trust", "add it to stores; without a name, print the variables for a shell"),
-        ("verify", "try it with real clients, and say which stores trust it"),
-        ("undo", "take it out of stores; without a name, out of all, and delete it"),
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the commands and their arguments."""
+    help_text.describe(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
+    where = folders.certificates_folder()
+    parser.add_argument("--folder", type=Path, help=f"where the authority is (default: {where})")
+    commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
+    made = commands.add_parser("make", help="make an authority, with which the proxy signs from its next start")
+    made.add_argument("--force", action="store_true", help="replace the one there")
+    made.set_defaults(act=lambda folder, given: make(folder, given.force))
+    for name, act, help in (
+        ("trust", trust, "add it to stores; without a name, print the variables for a shell"),
+        ("verify", verify, "try it with real clients, and say which stores trust it"),
+        ("undo", undo, "take it out of stores; without a name, out of all, and delete it"),
     ):
-        commands.add_parser(name, help=help).add_argument("store", nargs="*", type=store_name, help=", ".join(STORES))
-    return parser
+        stores_command = commands.add_parser(name, help=help)
+        stores_command.add_argument("store", nargs="*", type=store_name, help=", ".join(STORES))
+        stores_command.set_defaults(act=functools.partial(_with_stores, act))
+    tunnel = commands.add_parser("tunnel", help="make a certificate for an end of the reverse tunnel")
+    certificates.describe(tunnel)
+    tunnel.set_defaults(act=certificates.run)
+    parser.set_defaults(run_command=run_parsed)
+
+
+def _with_stores(act: Callable[[Path, Sequence[str]], int], folder: Path, given: argparse.Namespace) -> int:
+    return act(folder, given.store)
 
 
 def store_name(text: str) -> str:
@@ -161,18 +187,7 @@ def store_name(text: str) -> str:
     return text
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives its exit code."""
-    given = parser().parse_args(arguments)
-    folder = given.folder.absolute()
-    try:
-        if given.command == "make":
-            return make(folder, given.force)
-        return {"trust": trust, "verify": verify, "undo": undo}[given.command](folder, given.store)
-    except (ValueError, OSError) as error:
-        print(f"certs: {error}", file=sys.stderr)
-        return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def run_parsed(given: argparse.Namespace) -> int:
+    """Run a command; return its exit code. Raises ValueError and OSError with what is wrong."""
+    folder: Path = (given.folder or folders.certificates_folder()).absolute()
+    return int(given.act(folder, given))

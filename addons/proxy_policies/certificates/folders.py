@@ -1,0 +1,62 @@
+"""Where certificates are kept, and the confdir that mitmproxy gets for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.script_paths import PACKAGE
+
+with lazy_imports():
+    from proxy_policies.certificates import authority
+
+PREFIX = "mitmproxy-"  # of the names of all files with certificates and keys: mitmproxy's CONF_BASENAME
+CONFDIR = "confdir"
+"""The folder among the certificates that is mitmproxy's confdir."""
+
+
+def certificates_folder() -> Path:
+    """Return the clone's `certs`; of an installed package, the user's folder for data (XDG_DATA_HOME)."""
+    clone = PACKAGE.parents[1]
+    if (clone / "addons" / "policy.py").exists() and (clone / "pyproject.toml").exists():
+        return clone / "certs"
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "proxy-policies" / "certs"
+
+
+def own_confdir() -> Path | None:
+    """Return the confdir with the CA that `certs make` made; None where there is none, and mitmproxy's own is used."""
+    certificates = certificates_folder()
+    if not (certificates / authority.KEY_FILE).exists():
+        return None
+    link_confdir(certificates, mitmproxy_confdir())
+    return certificates / CONFDIR
+
+
+def mitmproxy_confdir() -> Path:
+    """Return mitmproxy's own; where nobody's home is known, a folder that is not there."""
+    return Path(os.path.expanduser("~/.mitmproxy"))
+
+
+def link_confdir(certificates: Path, theirs: Path) -> None:
+    """Make a confdir with our CA, and with all else that the user keeps in mitmproxy's (config.yaml first of all).
+
+    mitmproxy knows one folder for both. Links, so that changes there count here; those that lead nowhere are removed.
+    """
+    confdir = certificates / CONFDIR
+    confdir.mkdir(mode=0o700, exist_ok=True)
+    remove_dangling(confdir)
+    ours = certificates.glob(f"{PREFIX}*")
+    others = (path for path in theirs.glob("*") if not path.name.startswith(PREFIX))
+    for source in (*ours, *others):
+        link = confdir / source.name
+        if not link.is_symlink() and not link.exists():
+            link.symlink_to(source)
+
+
+def remove_dangling(confdir: Path) -> None:
+    """Remove links to what is gone."""
+    for link in confdir.glob("*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()

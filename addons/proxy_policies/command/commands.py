@@ -1,0 +1,93 @@
+"""The sub-commands, and the parser that is made of them.
+
+What a sub-command needs is imported when its name is among the words: `--help` and `version` start at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from proxy_policies.command import help_text
+from proxy_policies.version import VERSION
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command; `module` has `describe(parser)`, which adds its arguments and sets `run_command`."""
+
+    name: str
+    help: str
+    module: str
+    describe: str = "describe"
+    program: str = ""
+    """Of mitmproxy's, that takes the arguments which the sub-command does not."""
+
+
+def _here(name: str, help: str) -> Command:
+    return Command(name, help, f"proxy_policies.command.{name}")
+
+
+def _proxy(name: str, help: str, program: str = "mitmdump") -> Command:
+    return Command(name, help, "proxy_policies.command.proxy", f"describe_{name}", program)
+
+
+COMMANDS = (
+    _proxy("run", "run the proxy, as mitmdump with every policy"),
+    _proxy("web", "the same with mitmweb's pages", "mitmweb"),
+    _proxy("console", "the same in mitmproxy's console", "mitmproxy"),
+    Command("capture", "record traffic, replay it, check a build against it", "proxy_policies.capture.cli.main"),
+    Command("certs", "make, trust and try the certificate authority", "proxy_policies.certificates.cli"),
+    _proxy("home", "run the tunnel's end where the clients are, and no proxy"),
+    _proxy("work", "run the tunnel's end behind the firewall, and no proxy"),
+    _here("path", "print the path of a script for mitmproxy's -s"),
+    _here("completion", "print what makes a shell complete this command"),
+    _here("version", "print the versions that are in use"),
+)
+DESCRIPTION = "The policy layer for mitmproxy: a cache, compression, header rules, tunnels, captures."
+EXAMPLES = (
+    "run                                  the proxy, on 127.0.0.1:8080",
+    "run --mode reverse:http://127.0.0.1:9000",
+    "capture record shop.har -- curl http://127.0.0.1:9000/",
+    "COMMAND --help                       more about one of them",
+)
+EXIT_CODES = {0: "done", 1: "it could not be done, or what was checked is not so", 130: "interrupted (Ctrl-C)"}
+
+
+def no_parents(program: str) -> Sequence[argparse.ArgumentParser]:
+    """Leave mitmproxy's own arguments to mitmproxy."""
+    return ()
+
+
+def make_parser(
+    words: Collection[str], parents: Callable[[str], Sequence[argparse.ArgumentParser]] = no_parents
+) -> argparse.ArgumentParser:
+    """Return the parser for a command line: of the sub-commands, those that it names know their arguments.
+
+    `parents` gives parsers with what the programs of mitmproxy take besides, for shells that complete it.
+    """
+    top = argparse.ArgumentParser(prog=help_text.PROGRAM, allow_abbrev=False)
+    help_text.describe(top, DESCRIPTION, EXAMPLES, EXIT_CODES)
+    top.add_argument("--version", action="version", version=f"{help_text.PROGRAM} {VERSION}")
+    added = top.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        is_named = command.name in words
+        more = parents(command.program) if is_named and command.program else ()
+        parser = added.add_parser(
+            command.name, help=command.help, allow_abbrev=False, parents=more, conflict_handler="resolve"
+        )
+        if is_named:
+            getattr(importlib.import_module(command.module), command.describe)(parser)
+            parser.set_defaults(parser=parser)
+    return top
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return what a command line says; arguments that are mitmproxy's are `mitmproxy_arguments`. Exits as argparse."""
+    given, rest = make_parser(words).parse_known_args(words)
+    if rest and not getattr(given, "takes_mitmproxy_arguments", False):
+        given.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    given.mitmproxy_arguments = rest
+    return given

@@ -1,0 +1,77 @@
+"""`proxy-policies completion`: what makes a shell complete the command, and what answers it then.
+
+argcomplete runs the command itself at each TAB, with the parser that it always has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import runpy
+
+import argcomplete
+from argcomplete.shell_integration import shellcode
+
+from proxy_policies.command import commands, help_text
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.script_paths import scripts
+
+with lazy_imports():
+    from mitmproxy import options
+    from mitmproxy.tools import cmdline, dump
+
+    from proxy_policies import settings
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "Print what makes a shell complete this command: its sub-commands, their options and values.",
+        (
+            "completion bash >~/.local/share/bash-completion/completions/proxy-policies",
+            "completion zsh >~/.zfunc/_proxy-policies      where fpath has ~/.zfunc",
+            "completion fish >~/.config/fish/completions/proxy-policies.fish",
+        ),
+        {0: "printed"},
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
+    parser.set_defaults(run_command=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print it."""
+    print(shellcode([help_text.PROGRAM], shell=given.shell))
+    return 0
+
+
+def complete() -> None:
+    """Answer a shell that wants to know how a line goes on, and exit."""
+    words = os.environ.get("COMP_LINE", "").split()
+    parser = commands.make_parser(words, lambda program: [mitmproxy_parser(program)])
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def mitmproxy_parser(program: str) -> argparse.ArgumentParser:
+    """Return the parser of one of mitmproxy's programs; after `--set` it completes the names of options."""
+    parser: argparse.ArgumentParser = getattr(cmdline, program)(options.Options())
+    for action in parser._actions:
+        if action.dest == "setoptions":
+            action.completer = settings_that_begin  # type: ignore[attr-defined]
+    return parser
+
+
+def settings_that_begin(prefix: str, **_: object) -> list[str]:
+    """Return what can be set, as `name=`, mitmproxy's options and the policies'."""
+    return [f"{name}=" for name in asyncio.run(_option_names()) if name.startswith(prefix)]
+
+
+async def _option_names() -> list[str]:
+    known = options.Options()
+    dump.DumpMaster(known)  # whose addons declare theirs
+    policies = runpy.run_path(str(scripts()["policy"]))["addons"]
+    ours = {setting.name for policy in policies for setting in settings.settings_of(policy)}
+    return sorted(ours.union(known.keys()))

@@ -1,0 +1,135 @@
+"""`proxy-policies run`, `web`, `console`, `home`, `work`: mitmproxy with our scripts, and defaults for one machine.
+
+All other arguments are mitmproxy's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Sequence
+
+from proxy_policies.certificates import folders
+from proxy_policies.command import help_text
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.script_paths import scripts
+
+with lazy_imports():  # mitmproxy takes half a second
+    from mitmproxy.tools import main as mitmproxy
+
+    from proxy_policies.workers import supervisor
+
+EXIT_CODES = {0: "it was told to stop", 1: "it could not start; the last line says why"}
+COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
+SIGNALS = """
+It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
+there is one, else with mitmproxy's own. SIGTERM stops it gently: answers in flight have --grace to finish; a second
+one, or Ctrl-C, ends it at once. SIGHUP reads the policy file and certificates again."""
+
+
+def describe_run(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `run`."""
+    _describe(
+        parser,
+        "mitmdump",
+        "Run the proxy, as mitmdump with every policy.",
+        (
+            "run                                  a forward proxy; HTTPS passes through untouched",
+            "run --set inspect_hosts='*.example.com'   … but that of these hosts is opened",
+            "run --mode reverse:http://127.0.0.1:9000  a reverse proxy",
+            "run --workers 4 --grace 30s          several processes that share the port",
+            "run --set policy_file=policies.yaml  options in a file, which is followed",
+        ),
+    )
+    parser.add_argument("--workers", type=_count, metavar="N", help="so many processes that share the port")
+
+
+def describe_web(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `web`."""
+    examples = ("web", "web --set web_open_browser=false --set web_port=8082")
+    _describe(parser, "mitmweb", "Run the proxy with mitmweb's pages, on 127.0.0.1:8081.", examples)
+
+
+def describe_console(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `console`."""
+    examples = (
+        "console",
+        "console --set console_default_contentview=policy   a flow opens at what was decided",
+    )
+    _describe(parser, "mitmproxy", "Run the proxy in mitmproxy's console.", examples)
+
+
+def describe_home(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `home`."""
+    examples = (
+        "home --listen '*:9000' --client 9001=ssh             then: ssh -p 9001 localhost",
+        "home --listen '*:9000' --client 9001=ssh@office --set home_allow=office=ssh",
+    )
+    _describe(parser, "mitmdump", "Run home, where works dial in and clients come; no proxy.", examples, "home")
+    _option(parser, "--listen", "home_listen", "ADDRESS", "where works dial in: PORT of 127.0.0.1, HOST:PORT or *:PORT")
+    _option(parser, "--client", "home_clients", "PORT=SERVICE", "where clients come, [HOST:]PORT=SERVICE[@WORK]")
+
+
+def describe_work(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `work`."""
+    examples = (
+        "work --home home.example:9000 --service ssh=student00:22",
+        "work --home paris@home.example:9000 --service ssh=127.0.0.1:22 --service web=127.0.0.1:80",
+    )
+    _describe(parser, "mitmdump", "Run work, which dials home and has the services; no proxy.", examples, "work")
+    _option(parser, "--home", "work_home", "ADDRESS", "where home is: HOST:PORT or NAME@HOST:PORT")
+    _option(parser, "--service", "work_services", "NAME=ADDRESS", "what to offer, NAME=HOST:PORT; repeat it")
+
+
+def _describe(
+    parser: argparse.ArgumentParser, program: str, what: str, examples: Sequence[str], script: str = "policy"
+) -> None:
+    description = f"{what}\n\n{COMMON.format(program=program)}{SIGNALS}"
+    help_text.describe(parser, description, examples, EXIT_CODES)
+    parser.usage = f"%(prog)s [options] [{program}'s arguments]"
+    _option(parser, "--grace", "grace_period", "TIME", "how long answers in flight may take to finish (default: 10s)")
+    parser.set_defaults(
+        run_command=functools.partial(run, program, script), takes_mitmproxy_arguments=True, workers=None, settings=[]
+    )
+
+
+def _option(parser: argparse.ArgumentParser, flag: str, option: str, metavar: str, help: str) -> None:
+    """Add a short way to write `--set option=value`."""
+    setting = functools.partial("{}={}".format, option)
+    parser.add_argument(flag, dest="settings", action="append", type=setting, metavar=metavar, help=help)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes")
+    return int(text)
+
+
+def run(program: str, script: str, given: argparse.Namespace) -> int:
+    """Become mitmproxy, or the supervisor of several; return the exit code."""
+    arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
+    if given.workers:
+        return supervisor.main([str(given.workers), *arguments])
+    sys.argv = [f"{help_text.PROGRAM} {given.subcommand}", *arguments]  # which the policies read, too
+    getattr(mitmproxy, program)(arguments)
+    return 0
+
+
+def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return mitmproxy's arguments: ours first, for what comes later wins."""
+    ours = ["-s", str(scripts()[script])]
+    if script != "policy":
+        ours.append("-n")
+    if not _sets(others, "listen_host"):
+        ours += ["--listen-host", "127.0.0.1"]
+    if not _sets(others, "confdir") and (confdir := folders.own_confdir()):
+        ours += ["--set", f"confdir={confdir}"]
+    for setting in settings:
+        ours += ["--set", setting]
+    return [*ours, *others]
+
+
+def _sets(arguments: Sequence[str], option: str) -> bool:
+    """Return whether arguments of mitmproxy set an option by `--set`, which `--listen-host` would win over."""
+    return any(argument.removeprefix("--set=").startswith(f"{option}=") for argument in arguments)

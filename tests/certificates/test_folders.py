@@ -1,0 +1,54 @@
+"""Where certificates are, and the confdir that is made of them."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.certificates import folders
+from proxy_policies.certificates.folders import certificates_folder, link_confdir, own_confdir
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_clone_keeps_them_in_itself() -> None:
+    assert certificates_folder() == ROOT / "certs"
+
+
+@pytest.mark.parametrize("installed", ["venv/lib/python3.13/site-packages/proxy_policies", "proxy_policies"])
+def test_an_installation_keeps_them_with_the_users_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: str
+) -> None:
+    monkeypatch.setattr(folders, "PACKAGE", tmp_path / installed)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert certificates_folder() == tmp_path / "data/proxy-policies/certs"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert certificates_folder() == tmp_path / ".local/share/proxy-policies/certs"
+
+
+def test_without_a_ca_there_is_no_confdir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path)
+    assert own_confdir() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_confdir_has_our_ca_and_all_else_that_they_keep(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "certs", tmp_path / "theirs"
+    for folder, name in ((ours, "mitmproxy-ca.pem"), (theirs, "mitmproxy-ca.pem"), (theirs, "config.yaml")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(str(folder))
+    for _ in range(2):
+        link_confdir(ours, theirs)
+        confdir = ours / "confdir"
+        assert (confdir / "mitmproxy-ca.pem").read_text() == str(ours)
+        assert (confdir / "config.yaml").read_text() == str(theirs)
+        assert confdir.stat().st_mode & 0o777 == 0o700
+    (theirs / "config.yaml").unlink()
+    link_confdir(ours, theirs)
+    assert [path.name for path in confdir.iterdir()] == ["mitmproxy-ca.pem"]
+
+
+def test_a_home_that_is_not_there_is_none_to_link(tmp_path: Path) -> None:
+    (tmp_path / "mitmproxy-ca.pem").touch()
+    link_confdir(tmp_path, tmp_path / "nowhere")
+    assert [path.name for path in (tmp_path / "confdir").iterdir()] == ["mitmproxy-ca.pem"]
