@@ -14,7 +14,6 @@ MADE_OF_WORDS = [
     "SESSION_EXPIRED",
     "order/2026-11-28",
     "Berlin",
-    "v2",
 ]
 
 
