@@ -10,8 +10,23 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "addons" / "proxy_policies"
-LATER = {"capture", "patches"}
-"""Folders that do not mirror the package yet. Each patch is tested by what it mends."""
+LATER = {"patches"}
+"""Folders that do not mirror the package. Each patch is tested by what it mends."""
+CAPTURE_LATER = {
+    "check": "check_run http_client noise outcome sender targets",
+    "cli": "check main messages run tools",
+    "": "content_coding dynamic_values errors formats json_path locations mitmproxy_flows model  "
+    "options parsed_body pytest_plugin",
+    "har": "body entry_index entry_reader json_cursor line_framing writer",
+    "record": "bounded_body recorder recording",
+    "replay": "addon dates matching",
+    "report": "html_report json_report junit side_by_side terminal",
+    "runner": "client_environment control_addon proxy_process session_proxy",
+    "secrets": "keyfile names placeholders redact_text rules secret_values",
+    "websocket": "client",
+}
+"""Modules of capture/ that are tested by others' tests; this list only shrinks."""
+UNTESTED = {Path("capture", folder, f"{name}.py") for folder, names in CAPTURE_LATER.items() for name in names.split()}
 
 
 def imported_modules(path: Path) -> Iterator[str]:
@@ -51,7 +66,7 @@ def has_test(module: Path) -> bool:
 
 
 def test_every_module_has_its_test_file() -> None:
-    assert not [str(module) for module in modules() if not has_test(module)]
+    assert {module for module in modules() if not has_test(module)} <= UNTESTED
 
 
 def test_no_folder_of_tests_is_for_nothing() -> None:

@@ -1,0 +1,32 @@
+"""Secrets in JSON: exactly their characters are replaced, in whole documents and in cut ones."""
+
+import pytest
+
+from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.rules import RedactionRules
+
+S = "Wz-zbpjD-jMLZkbxrVhyYQ"
+TEXTS = {
+    "spaces stay": ('{ "token"  :\n "S" , "a":[1 ,2]}', '{ "token"  :\n "#" , "a":[1 ,2]}'),
+    "escapes": (r'{"password":"a\"b\u0041\\","x":1}', '{"password":"#","x":1}'),
+    "escaped name": (r'{"pass\u0077ord":"S"}', r'{"pass\u0077ord":"#"}'),
+    "number": ('{"pin": 4711, "n": 4711}', '{"pin": "#", "n": 4711}'),
+    "null and true": ('{"token": null, "session": true}', '{"token": null, "session": true}'),
+    "list": ('{"tokens": ["S", ["S"], null], "x": "S"}', '{"tokens": ["#", ["#"], null], "x": "S"}'),
+    "list of objects": ('{"tokens": [{"value": "S"}, "S"]}', '{"tokens": [{"value": "#"}, "#"]}'),
+    "object": ('{"credentials": {"user": "joe", "key": "S"}}', '{"credentials": {"user": "joe", "key": "#"}}'),
+    "in a string": (r'{"body": "{\"token\": \"S\", \"a\": 1}"}', r'{"body": "{\"token\": \"#\", \"a\": 1}"}'),
+    "name and value": ('[{"name": "X-Api-Key", "value": "S"}]', '[{"name": "X-Api-Key", "value": "#"}]'),
+    "value and name": ('[{"value": "S", "name": "token"}]', '[{"value": "#", "name": "token"}]'),
+    "cut in the value": ('{"a": 1, "token": "Wz-zb', '{"a": 1, "token": "#'),
+    "cut in a list": ('{"tokens": ["S", "Wz-zb', '{"tokens": ["#", "#'),
+    "harmless name": ('{"token_type": "S"}', '{"token_type": "S"}'),
+    "no JSON": ("token: S", "token: S"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), TEXTS.values(), ids=TEXTS)
+def test_only_the_secret_is_replaced(before: str, after: str) -> None:
+    decider = Decider(RedactionRules(), lambda _: "#", is_answer=False)
+    assert in_json(before.replace("S", S), decider) == after.replace("S", S)

@@ -1,0 +1,33 @@
+"""Secrets in XML and HTML: exactly their characters are replaced."""
+
+import pytest
+
+from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.redact_markup import in_markup
+from proxy_policies.capture.secrets.rules import RedactionRules
+
+S = "Wz-zbpjD-jMLZkbxrVhyYQ"
+TEXTS = {
+    "input": ('<input type="hidden" name="csrf" value="S">', '<input type="hidden" name="csrf" value="#">'),
+    "value first": ("<input value='S' name='csrf'/>", "<input value='#' name='csrf'/>"),
+    "bare": ("<input name=csrf_token value=S>", "<input name=csrf_token value=#>"),
+    "meta": ('<meta name="csrf-token" content="S">', '<meta name="csrf-token" content="#">'),
+    "submit button": ('<input type="submit" name="token" value="Log in">',) * 2,
+    "attribute": ('<div data-api-token="S" class="S">', '<div data-api-token="#" class="S">'),
+    "element": ("<a><token>S</token><b>S</b></a>", "<a><token>#</token><b>S</b></a>"),
+    "prefix and attributes": ('<w:Password Type="t">S</w:Password>', '<w:Password Type="t">#</w:Password>'),
+    "spaces around": ("<token>\n  S\n</token>", "<token>\n  #\n</token>"),
+    "cdata": ("<password><![CDATA[a<b]]></password>", "<password><![CDATA[#]]></password>"),
+    "entities": ("<password>a&amp;b</password>", "<password>#</password>"),
+    "named by an attribute": ('<string name="api_token">S</string>', '<string name="api_token">#</string>'),
+    "plist": ("<key>password</key><string>S</string>", "<key>password</key><string>#</string>"),
+    "cut element": ("<a><token>S", "<a><token>#"),
+    "cut tag": ('<input value="S" nam', '<input value="#" nam'),
+    "text": ("<p>the token S</p>", "<p>the token S</p>"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after"), TEXTS.values(), ids=TEXTS)
+def test_only_the_secret_is_replaced(before: str, after: str) -> None:
+    decider = Decider(RedactionRules(), lambda _: "#", is_answer=False)
+    assert in_markup(before.replace("S", S), decider) == after.replace("S", S)

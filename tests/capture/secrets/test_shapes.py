@@ -1,0 +1,46 @@
+"""Secrets that are known by their shape alone."""
+
+import pytest
+
+from proxy_policies.capture.secrets.shapes import SHAPE, may_have_shape
+
+RUN = "0123456789abcdefABCDEF0123456789abcdefABCDEF"
+SHAPES = {
+    "jwt": f"eyJ{RUN}.eyJ{RUN}.{RUN}",
+    "jwe": f"eyJ{RUN}.{RUN}.{RUN}.{RUN}.{RUN}",
+    "github": f"ghp_{RUN}",
+    "github, fine-grained": f"github_pat_{RUN}",
+    "gitlab": f"glpat-{RUN}",
+    "stripe": f"sk_live_{RUN}",
+    "stripe, hooks": f"whsec_{RUN}",
+    "openai": f"sk-proj-{RUN}",
+    "aws": "AKIA" + "ABCDEFGH01234567",
+    "slack": f"xoxb-{RUN}",
+    "google": f"AIza{RUN[:35]}",
+    "google, access": f"ya29.{RUN}",
+    "npm": f"npm_{RUN[:36]}",
+    "pypi": f"pypi-{RUN}",
+    "sendgrid": f"SG.{RUN[:22]}.{RUN}",
+    "hugging face": f"hf_{RUN}",
+    "shopify": f"shpat_{RUN[:16] * 2}",
+    "databricks": f"dapi{'0123456789abcdef' * 2}",
+    "vault": f"hvs.{RUN}",
+    "private key": "-----BEGIN PRIVATE " + "KEY-----\nMIIE\n-----END PRIVATE " + "KEY-----",
+}
+
+
+@pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
+def test_a_shape_is_found_whole(secret: str) -> None:
+    text = f"see '{secret}' there"
+    assert may_have_shape(text)
+    assert SHAPE.sub("#", text) == "see '#' there"
+
+
+def test_what_stands_behind_a_known_place_is_found() -> None:
+    assert SHAPE.sub("#", f"https://hooks.slack.com/services/{RUN}") == "https://hooks.slack.com/services/#"
+    assert SHAPE.sub("#", f"https://api.test/bot123456:{RUN}/x") == "https://api.test/bot#/x"
+
+
+@pytest.mark.parametrize("text", ["ghost", "sk-learn", "high-five", "npm_config", "eyJ", "AKIA", "my-sk-button-label"])
+def test_what_only_begins_alike_stays(text: str) -> None:
+    assert SHAPE.sub("#", text) == text
