@@ -3,7 +3,7 @@
 A line that begins with `$ ` is a command, and the lines after it are what it prints, some of it, in its order;
 `…` stands for anything. `$ scripts/proxy` starts a proxy on the port that other commands know as 8080, and what comes
 after it is in its log by the end of the block. `$ cat FILE` makes a file of the lines that come after it. The origin,
-9000, is Python's own server.
+9000, is Python's own server, and serves the folder `site`. Each block runs in a folder, and a home, of its own.
 """
 
 import http.server
@@ -120,12 +120,16 @@ class Session:
         self._proxy = Running(command, cwd=self._folder)
 
     def _shell(self, command: Command) -> None:
-        assert self._proxy, "the block starts no proxy"
-        if not self._proxy.port:
+        if "8080" in command.text:
+            assert self._proxy, "the block starts no proxy"
+        if self._proxy and not self._proxy.port:
             self._proxy.port = int(self._proxy.wait_log(LISTENING, WAIT)[1])
+        text = re.sub(
+            r"^proxy-policies\b", f"{shlex.quote(sys.executable)} -m proxy_policies", self._local(command.text)
+        )
         done = subprocess.run(
-            ["bash", "-c", self._local(command.text)], capture_output=True, text=True, timeout=120, env=environment(),
-            cwd=self._folder,
+            ["bash", "-c", text], capture_output=True, text=True, timeout=120,
+            env={**environment(), "HOME": str(self._folder)}, cwd=self._folder,
         )  # fmt: skip
         assert shown_in(command.printed, done.stdout + done.stderr, self._local), f"{command}\n{done}"
 

@@ -33,11 +33,17 @@ class SecretPairs:
     hide: Callable[[str], str] | None = None
     count: int = 0
     _now: dict[str, str] = field(default_factory=dict)
+    _recorded: dict[str, str] = field(default_factory=dict)
 
     def learn(self, pairs: Iterable[Pair]) -> None:
         """Take pairs that are known to belong together: those of a request."""
         for old, new in pairs:
             self._now[identity(old)] = identity(new)
+            self._recorded[identity(new)] = old
+
+    def restore(self, text: str) -> str:
+        """Return the text with the recorded placeholder for each one that stands for it now."""
+        return PLACEHOLDER.sub(lambda found: self._recorded.get(identity(found[0]), found[0]), text)
 
     def same(self, old: str, new: str) -> bool:
         """Return whether two texts say the same, but for secrets of the same kind that stand for each other."""

@@ -20,6 +20,7 @@ from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.cli import accept
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.report.html_report import page_html
@@ -42,6 +43,7 @@ def check(arguments: argparse.Namespace) -> int:
     if not targets:
         say("nothing to send to: give --target URL")
         return FAILED
+    accept.refuse_unless_asked(arguments, run)
     if _report_missing_secrets(run, targets):
         return FAILED
     rounds = [targets, targets] if arguments.learn else [targets]
@@ -50,7 +52,13 @@ def check(arguments: argparse.Namespace) -> int:
     noise = _noise(arguments, run, replies)
     report = _report(arguments, run, noise, began)
     report.new = ", ".join(target.live for target in targets.values())
-    return _finish(arguments, report, run.compare_with_recording(replies[0], _rules(arguments, run, noise)), began)
+    rules = _rules(arguments, run, noise)
+    outcomes = run.compare_with_recording(replies[0], rules)
+    code = _finish(arguments, report, outcomes, began)
+    if arguments.accept is None:
+        return code
+    accepted = accept.accept_changes(arguments, run, replies[0], outcomes, rules)
+    return int(any(outcome.verdict in ("changed", "error") for outcome in outcomes if outcome.number not in accepted))
 
 
 def compare(arguments: argparse.Namespace) -> int:

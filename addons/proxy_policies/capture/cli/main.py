@@ -35,6 +35,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
         (
             "capture check shop.har --target http://127.0.0.1:9000",
             "capture check shop.har --target http://127.0.0.1:9000 --html report.html --junit report.xml",
+            "capture check shop.har --target http://127.0.0.1:9000 --accept 3 7",
         ),
         COMPARED,
     ),
@@ -108,6 +109,9 @@ def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument("capture", help="the capture to send")
     target = "where to send it; RECORDED=URL, once for each, when the capture has several origins"
     command.add_argument("--target", action="append", default=[], metavar="URL", help=target)
+    accepted = "make what changed the new baseline, of these entries or of all; it is shown before it is written"
+    command.add_argument("--accept", nargs="*", type=_positive, metavar="N", help=accepted)
+    command.add_argument("--yes", action="store_true", help="accept without being asked")
     _sent(command)
 
 
