@@ -11,6 +11,7 @@ import zstandard
 
 from proxy_policies import decoding
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, header
+from proxy_policies.capture.streams.arrivals import decode_partly
 from proxy_policies.decoding import codings_of
 
 MAX_CONTENT = 64 << 20
@@ -75,9 +76,21 @@ def decode_bodies(entry: Entry, limit: int) -> Entry:
 
 
 def _decode_body[Head: (Request, Response)](message: Head, limit: int) -> Head:
-    if message.body.dropped or not is_encoded(message):
+    body = message.body
+    if body.dropped or not is_encoded(message):
         return message
-    return replace(message, body=from_wire(message.body.content, message.headers, limit))
+    decoded = from_wire(body.content, message.headers, limit)
+    if body.cut and decoded.wire is None and not decoded.dropped:
+        decoded = _begun(body.content, header(message.headers, "content-encoding"), limit)
+    return replace(message, body=replace(decoded, cut=body.cut))
+
+
+def _begun(raw: bytes, content_encoding: str | None, limit: int) -> Body:
+    """Return what can be read of a body that was cut."""
+    try:
+        return Body(decode_partly(raw, content_encoding, limit), wire=raw)
+    except ValueError:
+        return Body(raw)
 
 
 def to_wire(body: Body, headers: Headers) -> bytes:

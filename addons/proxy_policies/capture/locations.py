@@ -14,6 +14,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit, url
 from proxy_policies.capture import json_path, parsed_body
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, Request, Response, header
+from proxy_policies.capture.streams.events import rewrite
+from proxy_policies.capture.streams.frames import framing_of
 
 _TAG = re.compile(r"<(?:input|meta)\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(name|id|value|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
@@ -49,7 +51,7 @@ def values_in_response(response: Response) -> Iterator[Location]:
     for name, value in response.headers:
         yield from _handed_out(name.lower(), value)
     parsed = parsed_body.parse(response.body, response.headers)
-    if parsed.kind is parsed_body.BodyKind.JSON:
+    if parsed.is_document:
         yield from _json(parsed.value)
     elif parsed.kind is parsed_body.BodyKind.HTML:
         yield from _html(parsed.value)
@@ -103,7 +105,7 @@ def values_in_request(request: Request) -> Iterator[Location]:
     for name, value in request.headers:
         yield from _handed_back(name.lower(), value)
     parsed = parsed_body.parse(request.body, request.headers)
-    if parsed.kind is parsed_body.BodyKind.JSON:
+    if parsed.is_document:
         yield from _json(parsed.value)
     elif parsed.kind is parsed_body.BodyKind.FORM:
         yield from (Location(f"form:{name}", name, value) for name, value in parsed.value)
@@ -166,16 +168,35 @@ def _write_cookie(part: str, values: Mapping[str, str]) -> str:
 
 def _write_body(request: Request, values: Mapping[str, str]) -> Body:
     mime = header(request.headers, "content-type") or ""
+    parsed = parsed_body.parse(request.body, request.headers)
+    if parsed.kind is parsed_body.BodyKind.STREAM:
+        content = _write_stream(request.body.content, mime, parsed.value, values)
+        return request.body if content == request.body.content else replace(request.body, content=content, wire=None)
     text = as_text(request.body.content, mime)
     if text is None:
         return request.body
-    parsed = parsed_body.parse(request.body, request.headers)
     if parsed.kind is parsed_body.BodyKind.FORM:
         text = "&".join(_write_pair("form", pair, values) for pair in text.split("&"))
     elif parsed.kind is parsed_body.BodyKind.JSON:
         text = _write_json(text, values)
     content = text.encode(charset(mime))
     return request.body if content == request.body.content else replace(request.body, content=content, wire=None)
+
+
+def _write_stream(content: bytes, mime: str, document: Any, values: Mapping[str, str]) -> bytes:
+    """Replace the texts that stand at these locations, in every frame that has one of them."""
+    leaves = {f"json:{json_path.write(steps)}": value for steps, value in json_path.leaves(document)}
+    texts = {leaves[where]: values[where] for where in values if isinstance(leaves.get(where), str)}
+    framing = framing_of(content, mime)
+
+    def written(text: str) -> str:
+        if text in texts:
+            return texts[text]
+        for old, new in texts.items():
+            text = text.replace(json.dumps(old, ensure_ascii=False), json.dumps(new, ensure_ascii=False))
+        return text
+
+    return content if framing is None or not texts else rewrite(content, framing, written)
 
 
 def _write_json(text: str, values: Mapping[str, str]) -> str:

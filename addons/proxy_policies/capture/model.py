@@ -35,12 +35,16 @@ class Body:
 
     `content` has its content codings undone; `wire` is what was sent when that differs. `dropped` is the
     number of octets that were not kept (a body over the recorder's bound); `sha256` then names the whole.
+    `cut` says who broke it off, `client` or `server`; empty when it came whole. `frame_times` are of a stream:
+    when each of its frames had come, seconds since the epoch; two bodies are equal whenever they came.
     """
 
     content: bytes = b""
     wire: bytes | None = None
     dropped: int = 0
     sha256: str = ""
+    cut: str = ""
+    frame_times: tuple[float, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

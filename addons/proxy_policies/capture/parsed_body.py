@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Body, Headers, header, media_type
 from proxy_policies.capture.secrets.redact_multipart import boundary_of
+from proxy_policies.capture.streams.events import to_document
+from proxy_policies.capture.streams.frames import framing_of
 
 
 class BodyKind(Enum):
@@ -18,6 +20,7 @@ class BodyKind(Enum):
 
     EMPTY = "empty"
     JSON = "json"
+    STREAM = "stream"
     FORM = "form"
     MULTIPART = "multipart"
     HTML = "html"
@@ -27,12 +30,17 @@ class BodyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A body's kind and value: JSON's value, a form's pairs, a text, or None for octets and nothing."""
+    """A body's kind and value: a document, a form's pairs, a text; None for octets and nothing."""
 
     kind: BodyKind
     value: Any = None
     size: int = 0
     sha256: str = ""
+
+    @property
+    def is_document(self) -> bool:
+        """Return whether the value is a document of objects and lists."""
+        return self.kind in (BodyKind.JSON, BodyKind.STREAM)
 
     def canonical(self) -> Any:
         """Return a JSON-safe form in which what means the same is the same: pairs sorted, octets hashed."""
@@ -48,12 +56,16 @@ def _digits(sha256: str) -> str:
 
 def parse(body: Body, headers: Headers) -> Parsed:
     """Parse a body by its media type, or by its looks when that says nothing."""
+    content_type = header(headers, "content-type") or ""
+    framing = None if body.dropped else framing_of(body.content, content_type)
+    if framing is not None and (body.content or body.cut):
+        return Parsed(BodyKind.STREAM, to_document(body.content, framing, body.cut))
     if not body.content:
         return Parsed(BodyKind.EMPTY)
     mime = media_type(headers)
     if mime.startswith("multipart/") and not body.dropped:
-        return Parsed(BodyKind.MULTIPART, _parts(body.content, header(headers, "content-type") or ""))
-    text = None if body.dropped else as_text(body.content, header(headers, "content-type") or "")
+        return Parsed(BodyKind.MULTIPART, _parts(body.content, content_type))
+    text = None if body.dropped else as_text(body.content, content_type)
     if text is None or (mime and mime.startswith(("image/", "video/", "audio/", "font/")) and "svg" not in mime):
         return _octets(body)
     return _text(text, mime)

@@ -289,8 +289,10 @@ class Exchange:
                 await self._check_killed(is_told=False)
                 for part in pipeline.flush() if piece is None else pipeline.stream(piece):
                     self.writer.send(part)
-            self.writer.send_end()
+            self.writer.send_end(response.trailers.fields if response.trailers else ())
         except OSError:
+            for part in pipeline.flush():  # what came before is the client's
+                self.writer.send(part)
             self._cut_client()
         finally:
             pipeline.abort()  # which does nothing when the body came whole

@@ -11,10 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mitmproxy import ctx, http
+from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream, SendHttp
-from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseData, ResponseHeaders, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy_policies import flow_state
@@ -90,6 +98,14 @@ async def _taken(wanted: Wanted) -> None:
 class StoredBodies(HttpStream):
     """A request and its response, whose body may be stored."""
 
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Note that the client has left while a piece is waited for: until it comes, no event is handled."""
+        if isinstance(event, RequestProtocolError) and (flow := getattr(self, "flow", None)) is not None:
+            state = flow_state.state_of(flow)
+            state.client_left = state.client_left or state.source is not None
+        handling: CommandGenerator[None] = super().handle_event(event)
+        return handling
+
     def send_response(self, already_streamed: bool = False) -> CommandGenerator[None]:
         """Send a response: from its source, if it has one."""
         source, response = flow_state.state_of(self.flow).source, self.flow.response
@@ -119,7 +135,10 @@ def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> Comman
     while not (killed or wanted.over):
         yield StoredBodyHook(wanted)
         killed = yield from stream.check_killed(False)
-        if wanted.error or killed:
+        if killed:
+            break
+        if wanted.error:  # what came before is the client's
+            yield from (SendHttp(ResponseData(stream.stream_id, part), client) for part in pipeline.flush())
             break
         for piece in pipeline.flush() if wanted.piece is None else pipeline.stream(wanted.piece):
             yield SendHttp(ResponseData(stream.stream_id, piece), client)
@@ -137,8 +156,11 @@ def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerato
         yield SendHttp(error, stream.context.client)
         stream.flow.live = False
         stream.server_state = stream.state_errored
-    elif not killed and stream.client_state == stream.state_done:
-        yield from stream.flow_done()
+    elif not killed:
+        if stream.flow.response and (trailers := stream.flow.response.trailers):
+            yield SendHttp(ResponseTrailers(stream.stream_id, trailers), stream.context.client)
+        if stream.client_state == stream.state_done:
+            yield from stream.flow_done()
 
 
 def _unsent(stream: HttpStream) -> int:

@@ -1,7 +1,7 @@
 """What differs between a recorded response and a live one: a list of changes, each at a named location.
 
-Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `json:PATH`, `text:LINE`, `body`, `time`, `error`. A
-placeholder equals another of its kind, if that stands for it everywhere (see `secret_pairs.py`).
+Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:PATH`, `text:LINE`, `body`, `time`,
+`error`. A placeholder equals another of its kind, if that stands for it everywhere (see `secret_pairs.py`).
 """
 
 import difflib
@@ -17,6 +17,7 @@ from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.model import Headers, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, Parsed
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.streams.messages import is_grpc
 from proxy_policies.fields import split_list
 
 CACHE = "proxy-policies"
@@ -77,6 +78,7 @@ def compare(
         *_cache(old.headers, new.headers),
         *_fields(old.headers, new.headers, secrets),
         *_cookies(old, new, secrets),
+        *(_trailers(old, new, secrets) if is_grpc(old) else ()),
         *_bodies(old, new, secrets, unordered),
     ]
 
@@ -106,16 +108,21 @@ def _grouped(headers: Headers) -> dict[str, list[str]]:
     return found
 
 
-def _fields(old: Headers, new: Headers, secrets: SecretPairs) -> Iterator[Change]:
+def _trailers(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
+    """Compare the trailers of a gRPC call: its status is there."""
+    return _fields(old.trailers, new.trailers, secrets, "trailer")
+
+
+def _fields(old: Headers, new: Headers, secrets: SecretPairs, kind: str = "header") -> Iterator[Change]:
     before, after = _grouped(old), _grouped(new)
     for name in sorted({*before, *after} - IGNORED_HEADERS):
         one, other = ", ".join(before.get(name, [])), ", ".join(after.get(name, []))
         if name not in after:
-            yield Change(f"header:{name}", one, None, "removed")
+            yield Change(f"{kind}:{name}", one, None, "removed")
         elif name not in before:
-            yield Change(f"header:{name}", None, other, "added")
+            yield Change(f"{kind}:{name}", None, other, "added")
         elif not secrets.same(one, other):
-            yield Change(f"header:{name}", one, other)
+            yield Change(f"{kind}:{name}", one, other)
 
 
 def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
@@ -145,12 +152,12 @@ def _mask_secrets(text: str) -> str:
 
 
 def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Sequence[Unordered]) -> Iterator[Change]:
-    if old.body.content == new.body.content and not old.body.dropped:
+    if old.body.content == new.body.content and old.body.cut == new.body.cut and not old.body.dropped:
         return
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
         yield Change("body", _summary(before), _summary(after))
-    elif before.kind is BodyKind.JSON:
+    elif before.is_document:
         yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)

@@ -7,12 +7,14 @@ fields stay as recorded. One connection serves a worker until the other side clo
 import asyncio
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import h11
 
 from proxy_policies.capture.content_coding import from_wire, to_wire
-from proxy_policies.capture.model import Headers, Request, Response, header, without
+from proxy_policies.capture.model import Body, Headers, Request, Response, header, without
+from proxy_policies.capture.streams.arrivals import StreamDecoder, decode_partly
+from proxy_policies.capture.streams.frames import FrameCounter, declared_framing
 
 DROPPED = (
     "connection",
@@ -81,59 +83,62 @@ class Connection:
         self._timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def send(self, request: Request) -> Reply:
-        """Send a request and return its response. Raises SendError."""
-        began = time.perf_counter()
+    async def send(self, request: Request, frames: int | None = None) -> Reply:
+        """Send a request and return its response; of a stream so many frames, if given. Raises SendError.
+
+        A stream that breaks off, or does not end in time, is what has come of it.
+        """
+        began, answer = time.perf_counter(), Answer(request.method, frames)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._exchange(request)
+                await self._exchange(request, answer)
         except TimeoutError:
             await self.close()
-            raise SendError(f"no answer within {self._timeout:g} s") from None
+            if not answer.is_stream:
+                raise SendError(f"no answer within {self._timeout:g} s") from None
+            answer.cut = f"not over within {self._timeout:g} s"
         except (OSError, h11.RemoteProtocolError) as error:
             await self.close()
-            raise SendError(f"no whole answer: {error}") from None
-        return Reply(response, time.perf_counter() - began)
+            if not answer.is_stream:
+                raise SendError(f"no whole answer: {error}") from None
+            answer.cut = "server"
+        return Reply(answer.response(), time.perf_counter() - began)
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, answer: "Answer") -> None:
         fresh = self._streams is None
         reader, writer = await self._open()
         try:
             writer.write(head_and_body(request))
             await writer.drain()
-            return await self._receive(reader, request)
+            await self._receive(reader, request, answer)
+            return
         except (ConnectionError, h11.RemoteProtocolError):
-            if fresh:
+            if fresh or answer.head is not None:
                 raise
         await self.close()  # the proxy closed an idle connection: that is no answer to this request
-        return await self._exchange(request)
+        await self._exchange(request, answer)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         return self._streams
 
-    async def _receive(self, reader: asyncio.StreamReader, request: Request) -> Response:
+    async def _receive(self, reader: asyncio.StreamReader, request: Request, answer: "Answer") -> None:
         parser = _parser_for(request.method)
-        head: h11.Response | None = None
-        body = bytearray()
-        trailers: Headers = ()
-        while True:
+        while not answer.is_over:
             event = parser.next_event()
             if event is h11.NEED_DATA:
                 parser.receive_data(await reader.read(READ))
             elif isinstance(event, h11.Response):
-                head = event
+                answer.begin(_response(event))
             elif isinstance(event, h11.Data):
-                body += _bounded(body, event.data)
+                answer.feed(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                trailers = _headers(event.headers)
-                break
+                answer.end(_headers(event.headers))
             elif isinstance(event, h11.ConnectionClosed):
                 raise ConnectionResetError("the connection was closed")
         if parser.our_state is h11.MUST_CLOSE or parser.their_state is not h11.DONE:
             await self.close()
-        return _response(head, bytes(body), trailers)
 
     async def close(self) -> None:
         """Close the connection, if any."""
@@ -145,6 +150,64 @@ class Connection:
                 await writer.wait_closed()
             except OSError:
                 return
+
+
+@dataclass(slots=True)
+class Answer:
+    """A response as it comes: over at its end, or, of a stream, when so many `frames` have come."""
+
+    method: str
+    frames: int | None = None
+    head: Response | None = None
+    cut: str = ""
+    is_over: bool = False
+    _body: bytearray = field(default_factory=bytearray)
+    _trailers: Headers = ()
+    _decoder: StreamDecoder | None = None
+    _counter: FrameCounter | None = None
+
+    @property
+    def is_stream(self) -> bool:
+        """Return whether its head has come, and says that frames follow."""
+        return self._counter is not None
+
+    def begin(self, head: Response) -> None:
+        """Take the head."""
+        self.head = head
+        framing = declared_framing(header(head.headers, "content-type") or "")
+        if framing is not None and self.method != "HEAD":
+            self._counter, self._decoder = FrameCounter(framing), StreamDecoder(_coding(head))
+            self._look(0)
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body. Raises OSError when it is too large."""
+        if len(self._body) + len(data) > BODY_LIMIT:
+            raise OSError(f"its body is larger than {BODY_LIMIT >> 20} MiB")
+        self._body += data
+        if self._counter is not None and self._decoder is not None and self.frames is not None:
+            self._look(self._counter.feed(self._decoder.feed(data)))
+
+    def _look(self, count: int) -> None:
+        if self.frames is not None and count >= self.frames:
+            self.is_over, self.cut = True, "client"
+
+    def end(self, trailers: Headers) -> None:
+        """Take the end."""
+        self.is_over, self._trailers = True, trailers
+
+    def response(self) -> Response:
+        """Return what has come. Raises ConnectionResetError when nothing has."""
+        if self.head is None:
+            raise ConnectionResetError("the connection was closed")
+        raw = bytes(self._body)
+        body = from_wire(raw, self.head.headers)
+        if self.cut and _coding(self.head) is not None:
+            body = Body(decode_partly(raw, _coding(self.head), BODY_LIMIT), wire=raw)
+        return replace(self.head, body=replace(body, cut=self.cut), trailers=self._trailers)
+
+
+def _coding(head: Response) -> str | None:
+    return header(head.headers, "content-encoding")
 
 
 async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Response, bytes]:
@@ -160,7 +223,7 @@ async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Respo
         elif isinstance(event, h11.Response) or (
             isinstance(event, h11.InformationalResponse) and event.status_code == 101
         ):
-            return _response(event, b"", ()), bytes(parser.trailing_data[0])
+            return _response(event), bytes(parser.trailing_data[0])
         elif isinstance(event, h11.ConnectionClosed):
             raise ConnectionResetError("the connection was closed")
 
@@ -173,21 +236,11 @@ def _parser_for(method: str, *fields: tuple[str, str]) -> h11.Connection:
     return parser
 
 
-def _bounded(body: bytearray, data: bytes) -> bytes:
-    if len(body) + len(data) > BODY_LIMIT:
-        raise OSError(f"its body is larger than {BODY_LIMIT >> 20} MiB")
-    return data
-
-
 def _headers(headers: h11._headers.Headers) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw_items())
 
 
-def _response(head: h11.Response | h11.InformationalResponse | None, raw: bytes, trailers: Headers) -> Response:
-    if head is None:
-        raise ConnectionResetError("the connection was closed")
+def _response(head: h11.Response | h11.InformationalResponse) -> Response:
     headers = _headers(head.headers)
     version = f"HTTP/{head.http_version.decode()}"
-    return Response(
-        head.status_code, head.reason.decode("latin-1"), headers, from_wire(raw, headers), version, trailers
-    )
+    return Response(head.status_code, head.reason.decode("latin-1"), headers, version=version)

@@ -92,7 +92,7 @@ def _orders(one: Response, other: Response) -> Iterator[Unordered]:
 
 def _document(response: Response) -> Any:
     parsed = parsed_body.parse(response.body, response.headers)
-    return parsed.value if parsed.kind is parsed_body.BodyKind.JSON else None
+    return parsed.value if parsed.is_document else None
 
 
 def _in_json(changes: list[Change], one: Response) -> list[str]:

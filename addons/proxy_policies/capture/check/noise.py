@@ -24,7 +24,7 @@ from proxy_policies.capture.model import Request
 HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
 _VALUE = string.ascii_letters + string.digits + "-_:.,+/"
 """What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
-_KINDS = ("status", "cache", "header:", "cookie:", "json:", "text:", "body", "time", "unordered:")
+_KINDS = ("status", "cache", "header:", "cookie:", "trailer:", "json:", "text:", "body", "time", "unordered:")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from proxy_policies.capture.check import http2_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
 from proxy_policies.capture.check.secret_pairs import Pair, pairs_in_requests
@@ -13,6 +14,7 @@ from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, Response, WebSocketMessage
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues
+from proxy_policies.capture.streams.messages import frame_count, is_grpc, is_stream
 from proxy_policies.capture.websocket import client as websocket_client
 from proxy_policies.capture.websocket.transcript import Transcript, as_request, as_response, is_conversation
 
@@ -47,7 +49,11 @@ def skip_reason(entry: Entry) -> str:
         return "no answer was recorded"
     if entry.request.body.dropped:
         return "its request body was too large to record"
-    return "its response body was too large to record" if entry.response.body.dropped else ""
+    if entry.response.body.dropped:
+        return "its response body was too large to record"
+    if entry.response.body.cut and not is_stream(entry.response):
+        return f"its answer was broken off by the {entry.response.body.cut} when it was recorded"
+    return "its request was broken off when it was recorded" if entry.request.body.cut else ""
 
 
 def chronological(entries: EntryIndex) -> list[int]:
@@ -124,7 +130,7 @@ class Sender:
             if is_conversation(entry.response):
                 reply = await self._replay_conversation(number, entry, request, connection.port, options.timeout)
             else:
-                reply = await connection.send(request)
+                reply = await _send_http(entry, request, connection, options.timeout)
         except SendError as error:
             return SendResult(error=str(error))
         live = target.to_recorded(reply.response)
@@ -151,6 +157,14 @@ class Sender:
     def prepared(self, number: int, request: Request) -> Request:
         """Return a recorded request with the real values in it, as far as they are known by now."""
         return self._secret_values.substitute(self._correlator.apply(number, request))
+
+
+async def _send_http(entry: Entry, request: Request, connection: Connection, timeout: float) -> Reply:
+    """Send a request as it was sent; of a stream that its client left, take as many frames as that had."""
+    frames = frame_count(entry.response) if entry.response.body.cut == "client" else None
+    if request.version == "HTTP/2" and is_grpc(request):
+        return await http2_client.send(connection.port, request, timeout, frames)
+    return await connection.send(request, frames)
 
 
 async def _wait(running: dict[int, asyncio.Task[None]], numbers: Iterable[int] | None) -> None:

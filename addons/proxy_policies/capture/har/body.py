@@ -55,6 +55,10 @@ def write_body(body: Body, mime: str, binary: str, attach: Attach | None = None)
         fields["_lost"] = body.dropped
     if body.sha256:
         fields["_sha256"] = body.sha256
+    if body.cut:
+        fields["_cut"] = body.cut
+    if body.frame_times:
+        fields["_frameTimes"] = list(body.frame_times)
     return fields
 
 
@@ -78,6 +82,8 @@ def read_body(cursor: JsonCursor, fetch: Fetch | None = None) -> Body:
         wire=from_base64(wire["data"]) if wire.value is not None and wire["of"].text() == digest(content) else None,
         dropped=int(cursor["_lost"].number(0)),
         sha256=cursor["_sha256"].text(""),
+        cut=cursor["_cut"].text(""),
+        frame_times=tuple(item.number(0) for item in cursor["_frameTimes"]),
     )
 
 

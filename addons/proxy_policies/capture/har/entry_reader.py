@@ -43,7 +43,19 @@ _RESPONSE = {
     *("status", "statusText", "httpVersion", "cookies", "headers", "content", "redirectURL", "headersSize", "bodySize"),
     "_trailers",
 }
-_CONTENT = {"size", "mimeType", "text", "encoding", "_wire", "_lost", "_sha256", "_file", "_data", "_same"}
+_CONTENT = {
+    "size",
+    "mimeType",
+    "text",
+    "encoding",
+    "_wire",
+    "_lost",
+    "_sha256",
+    "_file",
+    "_data",
+    "_same",
+    *("_cut", "_frameTimes"),
+}
 
 
 def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list[str] | None = None) -> Entry:

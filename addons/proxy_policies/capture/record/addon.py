@@ -93,6 +93,8 @@ class Capture:
             if state.origin is not None:
                 state.response_body.tap(Stage.ORIGIN, begun.origin)
             state.response_body.tap(Stage.CLIENT, begun.client)
+            if flow.response is not None:
+                begun.watch(flow.response, begun.client)
             state.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
 
     def response(self, flow: http.HTTPFlow) -> None:
@@ -131,7 +133,7 @@ class Capture:
             or not self.capture_filter(flow)
         ):
             return
-        self._recorder.write(recording.entry_of(flow, begun))
+        self._recorder.write(recording.entry_of(flow, begun), begun.arrivals)
 
     def _stopped(self, path: Path, error: OSError) -> None:
         """Log that writing failed; traffic goes on."""

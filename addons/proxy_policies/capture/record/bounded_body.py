@@ -1,22 +1,36 @@
 """Collects a body as it passes, up to a bound: what is beyond is counted and hashed, not kept."""
 
 import hashlib
+from collections.abc import Callable
+
+from proxy_policies.capture.streams.arrivals import MARKS_MOST, Arrival
 
 
 class BoundedBody:
-    """A tap that keeps the first `limit` octets of a body."""
+    """A tap that keeps the first `limit` octets of a body and, once `time_arrivals` was called, when they came."""
 
-    __slots__ = ("_hash", "_kept", "_limit", "dropped", "finished")
+    __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "dropped", "is_whole")
 
     def __init__(self, limit: int) -> None:
         self._kept = bytearray()
         self._limit = limit
         self._hash = hashlib.sha256()
+        self._clock: Callable[[], float] | None = None
+        self.arrivals: list[Arrival] = []
         self.dropped = 0
-        self.finished = False
+        self.is_whole = False
+
+    def time_arrivals(self, clock: Callable[[], float]) -> None:
+        """Note from now on when octets come, in seconds since the epoch."""
+        self._clock = clock
 
     def feed(self, data: bytes) -> None:
         """Take a chunk."""
+        self._keep(data)
+        if self._clock is not None and len(self.arrivals) < MARKS_MOST:
+            self.arrivals.append((len(self._kept), self._clock()))
+
+    def _keep(self, data: bytes) -> None:
         room = max(0, self._limit - len(self._kept))
         if self.dropped or len(data) > room:
             self._overflow(data, room)
@@ -32,11 +46,10 @@ class BoundedBody:
 
     def finish(self) -> None:
         """Learn that the body came whole."""
-        self.finished = True
+        self.is_whole = True
 
     def abort(self) -> None:
         """Learn that the rest will never come."""
-        self.finished = True
 
     @property
     def data(self) -> bytes:

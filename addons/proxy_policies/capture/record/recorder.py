@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from proxy_policies.capture.content_coding import decode_bodies, is_encoded
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets.redact import Redactor
+from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
 SYNC_SECONDS = 1.0
 MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
@@ -36,19 +37,24 @@ class CaptureRecorder:
         self._next_sync: asyncio.TimerHandle | None = None
         self._is_broken = False
 
-    def write(self, entry: Entry) -> None:
-        """Decode, redact and write an entry whose bodies are as they were sent, after those that came before it."""
+    def write(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]] | None = None) -> None:
+        """Decode, redact and write an entry whose bodies are as they were sent, after those that came before it.
+
+        `arrivals` say when the octets of `request` and `response` came, where they may be streams.
+        """
         while self._queued and (self._queued[0].done() or len(self._queued) >= MAX_QUEUED):
             self._queued.popleft().result()
-        if self._queued or _takes_long(entry):
-            self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry)))
+        arrivals = arrivals or {}
+        if self._queued or arrivals or _takes_long(entry):
+            self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry, arrivals)))
         else:
-            self._attempt(lambda: self._put(entry))
+            self._attempt(lambda: self._put(entry, arrivals))
         if self._next_sync is None:
             self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
 
-    def _put(self, entry: Entry) -> None:
-        self._writer.write(self._redactor.entry(decode_bodies(entry, self._max_body)))
+    def _put(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> None:
+        decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
+        self._writer.write(self._redactor.entry(decoded))
 
     def _sync(self) -> None:
         self._next_sync = None

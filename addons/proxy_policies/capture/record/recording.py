@@ -1,5 +1,6 @@
 """What is collected of an exchange while it lives, and the entry it makes in the end."""
 
+import time
 from dataclasses import dataclass, replace
 
 from mitmproxy import http
@@ -8,6 +9,9 @@ from proxy_policies import flow_state
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.model import Body, Entry, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
+from proxy_policies.capture.streams.arrivals import Arrival
+from proxy_policies.capture.streams.frames import may_be_framed
+from proxy_policies.streaming import declared_length
 
 
 @dataclass(slots=True, eq=False)
@@ -20,46 +24,62 @@ class Recording:
     client: BoundedBody
     ended: bool = False
 
+    def watch(self, message: http.Message, body: BoundedBody) -> None:
+        """Note when the octets of a body come, if it may be a stream: its length is not known before."""
+        if declared_length(message) is None and may_be_framed(message.headers.get("content-type", "")):
+            body.time_arrivals(time.time)
+
+    @property
+    def arrivals(self) -> dict[str, list[Arrival]]:
+        """When the octets of what may be streams came."""
+        found = {"request": self.sent.arrivals, "response": self.client.arrivals}
+        return {name: arrivals for name, arrivals in found.items() if arrivals}
+
 
 def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     """Begin with the request as the client sent it; of each body, at most `limit` octets will be kept."""
     received = flow_state.state_of(flow).received
     fields = received.raw if received else flow.request.headers.fields
     request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
-    return Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
+    begun = Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
+    begun.watch(flow.request, begun.sent)
+    return begun
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     """Return the exchange as it is to be written, its bodies as they were sent."""
     head = recording.request
+    by = ("client" if flow_state.state_of(flow).client_left else "server") if flow.error else ""
     request = Request(
         head.method,
         head.url,
         head.headers,
-        _body(recording.sent),
+        _body(recording.sent, "" if flow.request.timestamp_end else by),
         head.version,
         mitmproxy_flows.to_headers(flow.request.trailers.fields) if flow.request.trailers else (),
         head.target,
     )
     response = Response(0)
     if flow.response is not None:
-        response = mitmproxy_flows.response_of(flow.response, _body(recording.client))
-    entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response))
+        response = mitmproxy_flows.response_of(flow.response, _body(recording.client, by))
+    entry = mitmproxy_flows.entry_of(flow, request, response, _changed_origin(flow, recording, response, by))
     if flow_state.state_of(flow).origin is not None or flow.response is None:
         return entry
     return replace(entry, connection_info={**entry.connection_info, "answered_by": "policy"})
 
 
-def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response) -> Response | None:
+def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response, by: str) -> Response | None:
     """Return what the origin sent, or None when the client got just that."""
     head = flow_state.state_of(flow).origin
     if head is None:
         return None
     headers = mitmproxy_flows.to_headers(head.fields.raw)
     version = mitmproxy_flows.version_of(head.http_version)
-    origin = Response(head.status, head.reason, headers, _body(recording.origin), version, response.trailers)
+    origin = Response(head.status, head.reason, headers, _body(recording.origin, by), version, response.trailers)
     return None if origin == response else origin
 
 
-def _body(collected: BoundedBody) -> Body:
-    return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256)
+def _body(collected: BoundedBody, by: str) -> Body:
+    """Return a body as it was sent; `by` names who broke the exchange off, if anybody did."""
+    cut = "" if collected.is_whole else by
+    return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -23,16 +24,18 @@ from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches import websocket_responder
 from proxy_policies.settings import Setting
+from proxy_policies.streaming import must_buffer
 
 with lazy_imports():
     from proxy_policies.capture import mitmproxy_flows, model
-    from proxy_policies.capture.replay import cassette, matching, replay_session
+    from proxy_policies.capture.replay import cassette, matching, replay_session, stream_source
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
     from proxy_policies.capture.websocket import replay as websocket_replay
     from proxy_policies.capture.websocket import transcript
 
 logger = logging.getLogger(__name__)
 
+FASTEST = 1_000_000.0
 MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
 
 
@@ -44,6 +47,17 @@ def parse_matching(specs: Sequence[str]) -> matching.Matching:
 def parse_mode(text: str) -> str:
     """Read `replay_mode`; raises ValueError."""
     return settings.one_of(*cassette.ReplayMode)(text)
+
+
+def parse_speed(text: str) -> float:
+    """Read `replay_speed`; raises ValueError."""
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed <= FASTEST:
+        raise ValueError(f"write 0 for at once, 1 for as recorded, or how many times as fast, up to {FASTEST:.0f}")
+    return speed
 
 
 class Replay:
@@ -68,6 +82,11 @@ class Replay:
         "off", settings.parse_switch, "Ids, times and random values in requests must be those that were recorded."
     )
     replay_dates = Setting("shift", settings.one_of("shift", "keep"), "Move the dates in recorded answers to now.")
+    replay_speed = Setting(
+        "0",
+        parse_speed,
+        "How fast the frames of recorded streams are sent: 1 as they came, 2 twice as fast, 0 all at once.",
+    )
     replay_report = Setting("", settings.as_text, "Write what was played, missed and left over into this JSON file.")
     capture_redact = REDACT
 
@@ -78,6 +97,7 @@ class Replay:
         self._report = ""  # of what is being played now: the option may already name the next one's
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
         self._restore_dialling: Callable[[], None] | None = None
+        self._over = asyncio.Event()
 
     @property
     def _is_offline(self) -> bool:
@@ -153,6 +173,7 @@ class Replay:
         shift = time.time() - started if started and self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
         flow.response = replay_session.to_answer(recorded, shift)
+        self._stream(flow, recorded, entry.times)
         if transcript.is_conversation(recorded):
             self._replay_conversation(flow, entry, number)
         state = flow_state.state_of(flow)
@@ -161,6 +182,18 @@ class Replay:
             fields = Fields(flow.response.headers.fields)
             state.origin = flow_state.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
         trace.note(flow, self.name, "played", entry=number)
+
+    def _stream(self, flow: http.HTTPFlow, recorded: model.Response, times: model.Times) -> None:
+        """Have a stream sent as it came, and break off what was broken off."""
+        scheduled = stream_source.schedule(recorded, times, self.replay_speed)
+        if scheduled is None or flow.response is None or flow.request.method == "HEAD" or must_buffer("response"):
+            return
+        state = flow_state.state_of(flow)
+        flow.response.raw_content = b""
+        flow.response.headers.pop("content-length", None)
+        state.source = stream_source.StreamSource(
+            scheduled, self._over, lambda: flow.client_conn.connected and not state.client_left
+        )
 
     def _replay_conversation(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
         """Shake hands anew, and play the server of the WebSocket connection that follows."""
@@ -209,6 +242,8 @@ class Replay:
 
     def _end(self) -> None:
         """End what was being played, and report on it."""
+        self._over.set()
+        self._over = asyncio.Event()
         session, self._session = self._session, None
         misses, self._misses = self._misses, []
         alike, self._alike = self._alike, []

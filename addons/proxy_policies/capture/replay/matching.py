@@ -91,7 +91,7 @@ def request_key(request: Request, matching: Matching) -> RequestKey:
 
 def _body(request: Request, matching: Matching) -> Any:
     parsed = parsed_body.parse(request.body, request.headers)
-    if parsed.kind is parsed_body.BodyKind.JSON and matching.paths:
+    if parsed.is_document and matching.paths:
         return [parsed.kind.value, _without(parsed.value, matching)]
     if parsed.kind in (parsed_body.BodyKind.FORM, parsed_body.BodyKind.MULTIPART):
         return [parsed.kind.value, [pair for pair in parsed.canonical() if pair[0] not in matching.forms]]

@@ -63,7 +63,7 @@ def _head(response: Response) -> list[str]:
 def body_lines(response: Response) -> list[str]:
     """Return the body as lines to look at: JSON laid out, HTML broken between tags, octets summed up."""
     parsed = parse(response.body, response.headers)
-    if parsed.kind is BodyKind.JSON:
+    if parsed.is_document:
         text = json.dumps(parsed.value, indent=2, ensure_ascii=False, sort_keys=True)
     else:
         mime = header(response.headers, "content-type") or ""

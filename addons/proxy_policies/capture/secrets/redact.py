@@ -18,6 +18,7 @@ from proxy_policies.capture.secrets.known import KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact_message import MessageRedactor, unsearched
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
+from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
 
 __all__ = ["RedactionRules", "Redactor", "parse_rules"]
 
@@ -196,7 +197,8 @@ def _texts(
             continue
         yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
         yield from (value for _, value in (*message.headers, *message.trailers))
-        yield _decoded(message.body.content)
+        texts = binary_texts(message.body.content, header(message.headers, "content-type") or "")
+        yield _decoded(message.body.content) if texts is None else "\0".join(texts)
     yield from (_decoded(frame.data) for frame in frames)
     yield from _strings(list(rest))
 
@@ -223,10 +225,11 @@ def _sweep_headers(headers: Headers, found: Found) -> Headers:
     return tuple((name, sweep(value, found)) for name, value in headers) if found else headers
 
 
-def _sweep_body(body: Body, found: Found) -> Body:
+def _sweep_body(body: Body, headers: Headers, found: Found) -> Body:
     if not found or not body.content:
         return body
-    content = _swept(body.content, found)
+    content = rewrite_binary(body.content, header(headers, "content-type") or "", lambda text: sweep(text, found))
+    content = _swept(body.content, found) if content is None else content
     return body if content == body.content else replace(body, content=content, wire=None)
 
 
@@ -242,7 +245,7 @@ def _sweep_request(request: Request, found: Found) -> Request:
         target=_sweep_url(request.target, found),
         headers=_sweep_headers(request.headers, found),
         trailers=_sweep_headers(request.trailers, found),
-        body=_sweep_body(request.body, found),
+        body=_sweep_body(request.body, request.headers, found),
     )
 
 
@@ -252,7 +255,7 @@ def _sweep_response(response: Response, found: Found) -> Response:
         reason=sweep(response.reason, found),
         headers=_sweep_headers(response.headers, found),
         trailers=_sweep_headers(response.trailers, found),
-        body=_sweep_body(response.body, found),
+        body=_sweep_body(response.body, response.headers, found),
     )
 
 

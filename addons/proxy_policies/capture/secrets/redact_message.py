@@ -10,6 +10,8 @@ from proxy_policies.capture.secrets import redact_json, redact_markup, redact_mu
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.shapes import SHAPE, may_have_shape
+from proxy_policies.capture.streams.events import rewrite, rewrite_binary
+from proxy_policies.capture.streams.frames import framing_of
 from proxy_policies.decoding import codings_of
 
 CREDENTIALS = ("authorization", "proxy-authorization")
@@ -73,6 +75,10 @@ class MessageRedactor:
         """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
         if mime.lower().startswith("multipart/"):
             return redact_multipart.in_multipart(content, mime, self.decider, self.content)
+        if (framing := framing_of(content, mime)) is not None:
+            return rewrite(content, framing, self.text)
+        if (rewritten := rewrite_binary(content, mime, self.text)) is not None:
+            return rewritten
         if is_binary(content, mime):
             return content
         text, name = as_text(content, mime), charset(mime)

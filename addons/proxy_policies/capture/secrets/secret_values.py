@@ -7,8 +7,9 @@ from pathlib import Path
 
 from proxy_policies.capture import locations
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.model import Body, Request
+from proxy_policies.capture.model import Body, Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
+from proxy_policies.capture.streams.events import rewrite_binary
 
 _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 
@@ -65,7 +66,7 @@ class SecretValues:
             request,
             url=self._fill(request.url),
             headers=tuple((name, self._fill(value)) for name, value in request.headers),
-            body=self._fill_body(request.body),
+            body=self._fill_body(request.body, header(request.headers, "content-type") or ""),
         )
 
     def _by_name(self, request: Request) -> Iterator[tuple[str, str]]:
@@ -77,8 +78,10 @@ class SecretValues:
     def _fill(self, text: str) -> str:
         return PLACEHOLDER.sub(lambda found: self._by_placeholder.get(identity(found[0]), found[0]), text)
 
-    def _fill_body(self, body: Body) -> Body:
-        content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii")).encode(), body.content)
+    def _fill_body(self, body: Body, mime: str) -> Body:
+        content = rewrite_binary(body.content, mime, self._fill)
+        if content is None:
+            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii")).encode(), body.content)
         return body if content == body.content else replace(body, content=content, wire=None)
 
 

@@ -1,0 +1,131 @@
+"""Sending a recorded gRPC call again: over HTTP/2 (RFC 9113), inside TLS, through the proxy's tunnel.
+
+mitmproxy takes HTTP/2 over TLS only. The proxy is our own, and its certificate is made for the name: nothing to verify.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+
+from proxy_policies.capture.check.http_client import DROPPED, READ, Answer, Reply, SendError
+from proxy_policies.capture.content_coding import to_wire
+from proxy_policies.capture.model import Headers, Request, Response, without
+
+_NOT_SENT = (*DROPPED, "te", "host", "content-length", "transfer-encoding")
+
+
+async def send(port: int, request: Request, timeout: float, frames: int | None = None) -> Reply:
+    """Send a request and return its response; so many messages of it, if given. Raises SendError."""
+    began, answer = time.perf_counter(), Answer(request.method, frames)
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await _open_tunnel(port, request)
+            await _Exchange(reader, writer, answer).run(request)
+    except TimeoutError:
+        if not answer.is_stream:
+            raise SendError(f"no answer within {timeout:g} s") from None
+        answer.cut = f"not over within {timeout:g} s"
+    except (OSError, h2.exceptions.ProtocolError) as error:
+        if not answer.is_stream:
+            raise SendError(f"no whole answer: {error}") from None
+        answer.cut = "server"
+    finally:
+        if writer is not None:
+            writer.close()
+    return Reply(answer.response(), time.perf_counter() - began)
+
+
+async def _open_tunnel(port: int, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection through the proxy to the request's host, over TLS. Raises OSError."""
+    url = urlsplit(request.url)
+    if url.scheme != "https":
+        raise OSError("HTTP/2 is sent over https only")
+    host = f"{url.hostname}:{url.port or 443}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+        if status != b"200":
+            raise OSError(f"the proxy answered {status.decode('latin-1')} to CONNECT")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        await writer.start_tls(context, server_hostname=url.hostname)
+        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            raise OSError("the target does not speak HTTP/2")
+    except asyncio.IncompleteReadError:
+        writer.close()
+        raise OSError("the proxy closed the connection") from None
+    except OSError:
+        writer.close()
+        raise
+    return reader, writer
+
+
+class _Exchange:
+    """One request and its response, the only ones on their connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        self._reader, self._writer, self._answer = reader, writer, answer
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
+
+    async def run(self, request: Request) -> None:
+        """Send the request, and take its response. Raises OSError and h2's ProtocolError."""
+        self._h2.initiate_connection()
+        body = to_wire(request.body, request.headers)
+        self._h2.send_headers(1, list(_fields(request)), end_stream=not body)
+        while not self._answer.is_over:
+            body = self._send(body)
+            self._writer.write(self._h2.data_to_send())
+            await self._writer.drain()
+            data = await self._reader.read(READ)
+            if not data:
+                raise ConnectionResetError("the connection was closed")
+            for event in self._h2.receive_data(data):
+                self._take(event)
+
+    def _send(self, body: bytes) -> bytes:
+        """Send what the window lets through of the body; return the rest."""
+        while body and (room := min(self._h2.local_flow_control_window(1), self._h2.max_outbound_frame_size)) > 0:
+            self._h2.send_data(1, body[:room], end_stream=len(body) <= room)
+            body = body[room:]
+        return body
+
+    def _take(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.ResponseReceived):
+            self._answer.begin(_response(event))
+        elif isinstance(event, h2.events.DataReceived):
+            self._h2.acknowledge_received_data(event.flow_controlled_length or 0, 1)
+            if not self._answer.is_over:
+                self._answer.feed(event.data or b"")
+        elif isinstance(event, h2.events.TrailersReceived):
+            self._answer.end(_headers(event))
+        elif isinstance(event, h2.events.StreamEnded) and not self._answer.is_over:
+            self._answer.end(())
+        elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+            raise ConnectionResetError(f"the stream was reset: {event.error_code}")
+
+
+def _fields(request: Request) -> Iterator[tuple[str, str]]:
+    url = urlsplit(request.url)
+    yield from ((":method", request.method), (":scheme", url.scheme), (":authority", url.netloc))
+    yield ":path", (url.path or "/") + (f"?{url.query}" if url.query else "")
+    yield from ((name.lower(), value) for name, value in without(request.headers, *_NOT_SENT))
+    yield "te", "trailers"
+
+
+def _headers(event: h2.events.ResponseReceived | h2.events.TrailersReceived) -> Headers:
+    return tuple((str(name), str(value)) for name, value in event.headers or () if not str(name).startswith(":"))
+
+
+def _response(event: h2.events.ResponseReceived) -> Response:
+    status = next(str(value) for name, value in event.headers or () if str(name) == ":status")
+    return Response(int(status), "", _headers(event), version="HTTP/2")

@@ -1,0 +1,173 @@
+"""What the frames of a stream say: as a document to compare, and with their texts replaced.
+
+A stream's document is `{"events": […]}`, `{"lines": […]}` or `{"messages": […]}`, so that a frame is named by its
+index: `json:$.events[3].data.delta`. What was left over of a frame that was cut is no part of it, and comments that
+keep a connection alive are none either.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from proxy_policies import decoding
+from proxy_policies.capture.streams import protobuf
+from proxy_policies.capture.streams.frames import PREFIX, Framing, declared_framing, says_something, split
+
+type Replace = Callable[[str], str]
+
+COMPRESSED, END_OF_CONNECT, TRAILERS = 0x01, 0x02, 0x80
+"""Flags of a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md and PROTOCOL-WEB.md; Connect's."""
+MESSAGE_LIMIT = 16 << 20
+"""Octets of a compressed message that is looked into; gRPC's own limit is 4 MiB."""
+_LINE_END = re.compile(r"(\r\n|\n|\r)")
+_PROTOBUF = re.compile(r"application/(?:x-|vnd\.google\.)?protobuf\b", re.IGNORECASE)
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x78": "deflate"}
+
+
+def to_document(content: bytes, framing: Framing, cut: str = "") -> dict[str, Any]:
+    """Return what a stream says; `cut` names who broke it off, which counts when it was not the client."""
+    frames, rest = split(content, framing)
+    if rest and not cut and framing is not Framing.EVENTS:  # an event that is not ended is not dispatched
+        frames.append(rest)
+    read = {Framing.EVENTS: _event, Framing.LINES: _line, Framing.MESSAGES: _message}[framing]
+    said = [read(frame) for frame in frames if says_something(frame, framing)]
+    return {framing.value: said} | ({"cut": cut} if cut and cut != "client" else {})
+
+
+def _event(frame: bytes) -> dict[str, Any]:
+    """Return an event's fields, its data as what it is (9.2.6 of the HTML standard)."""
+    data: list[str] = []
+    found: dict[str, Any] = {}
+    for line in _LINE_END.split(_text(frame).removeprefix("\ufeff"))[::2]:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name:
+            found[name] = value
+    return found | ({"data": _json_or_text("\n".join(data))} if data else {})
+
+
+def _line(frame: bytes) -> Any:
+    return _json_or_text(_text(frame).strip("\x1e\r\n\t "))
+
+
+def _message(frame: bytes) -> Any:
+    flag, message = frame[0], frame[PREFIX:]
+    if flag & (TRAILERS | END_OF_CONNECT):
+        return {"trailers": _json_or_text(_text(_uncompressed(flag, message)))}
+    return _message_value(_uncompressed(flag, message))
+
+
+def _message_value(message: bytes) -> Any:
+    return _json_or_text(_text(message)) if message[:1] == b"{" else protobuf.to_value(message)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _uncompressed(flag: int, message: bytes) -> bytes:
+    """Return a message without the compression that its flag declares, as far as it can be undone."""
+    coding = next((name for magic, name in _MAGIC.items() if message.startswith(magic)), "")
+    try:
+        return decoding.decode(message, coding, MESSAGE_LIMIT) if flag & COMPRESSED and coding else message
+    except ValueError:
+        return message
+
+
+def rewrite(content: bytes, framing: Framing, replace: Replace) -> bytes:
+    """Return content with the texts of each frame replaced; whatever stays the same stays octet for octet.
+
+    There are as many frames as before.
+    """
+    frames, rest = split(content, framing)
+    change = {Framing.EVENTS: _rewritten_event, Framing.LINES: _rewritten_line, Framing.MESSAGES: _rewritten_message}
+    return b"".join([*(change[framing](frame, replace) for frame in frames), _rewritten_rest(rest, framing, replace)])
+
+
+def rewrite_binary(content: bytes, content_type: str, replace: Replace) -> bytes | None:
+    """Return content whose texts have their lengths before them, with these replaced; None for any other content."""
+    if declared_framing(content_type) is Framing.MESSAGES:
+        return rewrite(content, Framing.MESSAGES, replace)
+    return protobuf.rewrite(content, replace) if _PROTOBUF.match(content_type.strip()) else None
+
+
+def binary_texts(content: bytes, content_type: str) -> list[str] | None:
+    """Return the texts that `rewrite_binary` would replace; None for any other content."""
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    return None if rewrite_binary(content, content_type, note) is None else texts
+
+
+def _rewritten_rest(rest: bytes, framing: Framing, replace: Replace) -> bytes:
+    """Return what there is of an incomplete frame; its length would not be right for other octets."""
+    if not rest:
+        return b""
+    if framing is not Framing.MESSAGES:
+        return _rewritten_event(rest, replace) if framing is Framing.EVENTS else _rewritten_line(rest, replace)
+    message = rest[PREFIX:]
+    return rest if replace(message.decode("latin-1")) == message.decode("latin-1") else rest[:PREFIX]
+
+
+def _rewritten_line(frame: bytes, replace: Replace) -> bytes:
+    text = _text(frame)
+    line = text.rstrip("\r\n")
+    replaced = replace(line)
+    return frame if replaced == line else _octets(_one_line(replaced) + text[len(line) :])
+
+
+def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
+    """Replace the data of an event, whose lines are one text; and each other line by itself."""
+    text = _text(frame)
+    pieces = _LINE_END.split(text)
+    lines, line_ends = pieces[::2], [*pieces[1::2], ""]
+    data = [number for number, line in enumerate(lines) if line.partition(":")[0] == "data"]
+    values = [lines[number].partition(":")[2].removeprefix(" ") for number in data]
+    whole = "\n".join(values)
+    replaced = replace(whole) if whole else whole
+    written = {number: _one_line(replace(line)) for number, line in enumerate(lines) if line and number not in data}
+    if replaced != whole:
+        written |= _data_lines(data, replaced, next((end for end in line_ends if end), "\n"))
+    ended = enumerate(zip(lines, line_ends, strict=True))
+    out = "".join(written.get(number, line) + end for number, (line, end) in ended)
+    return frame if out == text else _octets(out)
+
+
+def _data_lines(numbers: list[int], text: str, end: str) -> dict[int, str]:
+    """Return a text as the data lines of an event, at these places of its lines; the last takes what is left."""
+    lines = [f"data: {line}" for line in text.split("\n")]
+    lines += [":"] * (len(numbers) - len(lines))  # a comment: a blank line would end the event
+    head, tail = lines[: len(numbers) - 1], lines[len(numbers) - 1 :]
+    return dict(zip(numbers, [*head, end.join(tail)], strict=True))
+
+
+def _one_line(text: str) -> str:
+    """Return a text that ends no frame."""
+    return _LINE_END.sub(" ", text)
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _rewritten_message(frame: bytes, replace: Replace) -> bytes:
+    """Replace the texts of a message; one that was compressed is not when it is another, which its flag may say."""
+    flag, message = frame[0], _uncompressed(frame[0], frame[PREFIX:])
+    is_text = flag & (TRAILERS | END_OF_CONNECT) or message[:1] == b"{"
+    made = _octets(replace(_text(message))) if is_text else protobuf.rewrite(message, replace)
+    if made == message:
+        return frame
+    return bytes([flag & ~COMPRESSED]) + len(made).to_bytes(4) + made

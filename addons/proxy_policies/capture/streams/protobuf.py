@@ -1,0 +1,131 @@
+"""Protocol Buffers without their schema: fields by their numbers, and the texts in them (its wire format).
+
+https://protobuf.dev/programming-guides/encoding/. What is length-delimited is a text where it is readable, else a
+message where it can be read as one, else octets.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
+DEPTH = 32  # messages within messages; protobuf's own parsers take 100
+_FIXED = {FIXED64: 8, FIXED32: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field as it is on the wire: its octets, and of those its value's."""
+
+    number: int
+    type: int
+    raw: bytes
+    value: bytes | int
+
+
+def read(data: bytes) -> list[Field] | None:
+    """Return the fields of a message; None when it is none."""
+    try:
+        return list(_fields(data))
+    except (ValueError, IndexError):
+        return None
+
+
+def _fields(data: bytes) -> Iterator[Field]:
+    at = 0
+    while at < len(data):
+        start = at
+        key, at = _varint(data, at)
+        number, kind = key >> 3, key & 7
+        if not 0 < number < 1 << 29:
+            raise ValueError("not a field number")
+        value: bytes | int
+        if kind == VARINT:
+            value, at = _varint(data, at)
+        else:
+            length, at = (_FIXED[kind], at) if kind in _FIXED else _length(data, at, kind)
+            value, at = data[at : at + length], at + length
+            if at > len(data):
+                raise ValueError("cut")
+        yield Field(number, kind, data[start:at], value)
+
+
+def _length(data: bytes, at: int, kind: int) -> tuple[int, int]:
+    if kind != DELIMITED:
+        raise ValueError("not a wire type")
+    return _varint(data, at)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        octet = data[at]
+        at += 1
+        value |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("not a varint")
+
+
+def _write_varint(value: int) -> bytes:
+    made = bytearray()
+    while value > 0x7F:
+        made.append(value & 0x7F | 0x80)
+        value >>= 7
+    made.append(value)
+    return bytes(made)
+
+
+def as_text(data: bytes) -> str | None:
+    """Return readable octets as a text, else None."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if text.isprintable() or all(char.isprintable() or char in "\t\r\n" for char in text) else None
+
+
+def rewrite(data: bytes, replace: Callable[[str], str], depth: int = DEPTH) -> bytes:
+    """Return a message with each text in it replaced, its lengths made right; what is not read stays as it is."""
+    fields = read(data) if depth else None
+    if fields is None:
+        return data
+    return b"".join(_rewritten(field, replace, depth) for field in fields)
+
+
+def _rewritten(field: Field, replace: Callable[[str], str], depth: int) -> bytes:
+    if field.type != DELIMITED or not isinstance(field.value, bytes):
+        return field.raw
+    text = as_text(field.value)
+    value = rewrite(field.value, replace, depth - 1) if text is None else replace(text).encode()
+    if value == field.value:
+        return field.raw
+    return _write_varint(field.number << 3 | DELIMITED) + _write_varint(len(value)) + value
+
+
+def to_value(data: bytes, depth: int = DEPTH) -> Any:
+    """Return a message as JSON has it: an object of its fields by number, lists where one is repeated."""
+    fields = read(data) if depth else None
+    if fields is None:
+        return octets(data)
+    found: dict[str, list[Any]] = {}
+    for field in fields:
+        found.setdefault(str(field.number), []).append(_value(field, depth))
+    return {number: values if len(values) > 1 else values[0] for number, values in found.items()}
+
+
+def _value(field: Field, depth: int) -> Any:
+    if isinstance(field.value, int):
+        return field.value
+    if field.type in _FIXED:
+        return int.from_bytes(field.value, "little")
+    text = as_text(field.value)
+    return to_value(field.value, depth - 1) if text is None else text
+
+
+def octets(data: bytes) -> str:
+    """Return what stands for octets in a comparison."""
+    return f"{len(data)} octets, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"

@@ -1,0 +1,49 @@
+"""A gRPC service without a schema: its messages are protobuf with texts in field 1."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import trustme
+
+SERVICE = "shop.Assistant"
+
+
+def text_message(text: str, number: int = 1) -> bytes:
+    """Return a message with a text of up to 127 octets in a field."""
+    data = text.encode()
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def text_of(message: bytes) -> str:
+    """Return the text of a message that `text_message` made."""
+    return message[2:].decode()
+
+
+@contextmanager
+def serving(ca: trustme.CA, talk: Callable[[list[str]], Iterable[str]]) -> Iterator[str]:
+    """Serve `Talk`, which answers a stream of texts with another, and give the server's address.
+
+    A text that is `fail` ends the answer with a status of its own.
+    """
+
+    def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        for said in talk([text_of(message) for message in messages]):
+            if said == "fail":
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no more")
+            yield text_message(said)
+
+    cert = ca.issue_cert("localhost")
+    chain = b"".join(part.bytes() for part in cert.cert_chain_pems)
+    server = grpc.server(ThreadPoolExecutor(4))
+    method = grpc.stream_stream_rpc_method_handler(handle)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Talk": method}),))
+    credentials = grpc.ssl_server_credentials([(cert.private_key_pem.bytes(), chain)])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    try:
+        yield f"localhost:{port}"
+    finally:
+        server.stop(None).wait(20)
