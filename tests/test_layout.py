@@ -13,12 +13,11 @@ PACKAGE = TESTS.parent / "addons" / "proxy_policies"
 LATER = {"patches"}
 """Folders that do not mirror the package. Each patch is tested by what it mends."""
 CAPTURE_LATER = {
-    "check": "check_run http_client noise outcome sender targets",
+    "check": "check_run noise outcome sender targets",
     "cli": "check main messages run tools",
-    "": "content_coding dynamic_values errors formats json_path locations mitmproxy_flows model  "
-    "options parsed_body pytest_plugin",
+    "": "content_coding dynamic_values errors formats json_path locations mitmproxy_flows model  options pytest_plugin",
     "har": "body entry_index entry_reader json_cursor line_framing writer",
-    "record": "bounded_body recorder recording",
+    "record": "recorder recording",
     "replay": "addon dates matching",
     "report": "html_report json_report junit side_by_side terminal",
     "runner": "client_environment control_addon proxy_process session_proxy",
