@@ -5,6 +5,7 @@ from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.connection.addon import Fastlane
+from proxy_policies.control.addon import Control
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
 from proxy_policies.headers.addon import RequestRules, ResponseRules
@@ -39,5 +40,6 @@ addons = build_addons(
     Explain(),
     Fastlane(),
     Signals(),
+    Control(),
     StartupSummary(),
 )

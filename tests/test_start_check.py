@@ -1,5 +1,7 @@
 """What ends a start."""
 
+import logging
+
 import pytest
 from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
@@ -25,3 +27,17 @@ def test_nothing_is_checked_when_a_script_is_loaded_again(monkeypatch: pytest.Mo
     with taddons.context() as context:
         start_check.StartCheck().load(None)  # type: ignore[arg-type]
         assert context.options is not None
+
+
+@pytest.mark.parametrize("starts_badly", [True, False])
+def test_what_ends_does_not_say_that_it_listens(monkeypatch: pytest.MonkeyPatch, starts_badly: bool) -> None:
+    monkeypatch.setattr(settings, "start_errors", lambda: ["wrong"] * starts_badly)
+    for level in (logging.INFO, logging.ERROR):
+        record = logging.LogRecord("x", level, "x", 1, "listening", (), None)
+        assert start_check.is_worth_saying(record) == (level == logging.ERROR or not starts_badly)
+
+
+def test_what_was_wrong_before_our_script_is_said_again() -> None:
+    with taddons.context(ErrorCheck()), pytest.raises(SystemExit) as ended:
+        start_check.end(["port in use"], say_again=True)
+    assert ended.value.code == "port in use"

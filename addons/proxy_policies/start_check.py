@@ -11,6 +11,8 @@ from proxy_policies import cli_options, requirements, settings
 from proxy_policies.unknown_options import Verdict, complaint, judge
 
 logger = logging.getLogger(__name__)
+SERVERS = logging.getLogger("mitmproxy.proxy.mode_servers")
+"""Which says what listens where."""
 
 
 class StartCheck:
@@ -23,11 +25,25 @@ class StartCheck:
         if line := requirements.untried():
             logger.warning(line)
         if settings.is_starting():
-            asyncio.get_running_loop().call_soon(check)
+            SERVERS.addFilter(is_worth_saying)
+            had_errors = bool(settings.start_errors())
+            asyncio.get_running_loop().call_soon(check, had_errors)
+
+    def done(self) -> None:
+        """Let everything be said again."""
+        SERVERS.removeFilter(is_worth_saying)
 
 
-def check() -> None:
-    """Log options that no addon has; end the process if that, or anything before, was an error."""
+def is_worth_saying(record: logging.LogRecord) -> bool:
+    """Return whether mitmproxy may say what it is about to: not that it listens, when it ends for an error."""
+    return record.levelno > logging.INFO or not settings.start_errors()
+
+
+def check(had_errors: bool = False) -> None:
+    """Log options that no addon has; end the process if that, or anything before, was an error.
+
+    `had_errors` is whether something was wrong before our first script was loaded, after which more was said.
+    """
     said, known = (
         cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options),
         ctx.options.keys(),
@@ -36,10 +52,10 @@ def check() -> None:
     for name in [name for name in ctx.options.deferred if name not in known]:
         logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))
     if errors := settings.start_errors():
-        end(errors)
+        end(errors, had_errors)
 
 
-def end(errors: list[str]) -> None:
+def end(errors: list[str], say_again: bool = False) -> None:
     """End the process; the console has shown nothing yet."""
     watch = ctx.master.addons.get("errorcheck")
-    sys.exit("\n".join(errors) if watch.repeat_errors_on_stderr else 1)
+    sys.exit("\n".join(errors) if watch.repeat_errors_on_stderr or say_again else 1)

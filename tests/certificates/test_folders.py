@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.certificates import folders
-from proxy_policies.certificates.folders import certificates_folder, link_confdir, own_confdir
+from proxy_policies.certificates.folders import certificates_folder, link_confdir, own_confdir, require_confdir
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,3 +52,16 @@ def test_a_home_that_is_not_there_is_none_to_link(tmp_path: Path) -> None:
     (tmp_path / "mitmproxy-ca.pem").touch()
     link_confdir(tmp_path, tmp_path / "nowhere")
     assert [path.name for path in (tmp_path / "confdir").iterdir()] == ["mitmproxy-ca.pem"]
+
+
+@pytest.mark.parametrize(("name", "why"), [("file", "File exists"), ("file/below", "Not a directory")])
+def test_a_confdir_that_cannot_be_is_one_line(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=rf"^confdir {tmp_path}/{name}: {why}; --set confdir=FOLDER names another"):
+        require_confdir(tmp_path / name)
+
+
+def test_a_confdir_is_made(tmp_path: Path) -> None:
+    require_confdir(tmp_path / "new/one")
+    assert (tmp_path / "new/one").is_dir()
+    require_confdir(tmp_path / "new/one")

@@ -7,12 +7,12 @@ from proxy_policies.reverse_tunnel.status import status
 
 async def test_works_and_sessions_have_a_line_each(tunnel: Tunnel) -> None:
     await tunnel.start_home()
-    assert status(tunnel.home) == "no work connected\nno sessions"
+    assert status(tunnel.home) == ["no work connected", "no sessions"]
     entrance = await tunnel.client_listener("echo")
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
     await connect(entrance)
     await eventually(lambda: list(tunnel.home.sessions))
-    work, session = status(tunnel.home).splitlines()
+    work, session = status(tunnel.home)
     assert work.startswith("work office: echo; ")
     assert session.startswith("session ")
     assert " to echo, " in session

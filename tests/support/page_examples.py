@@ -115,7 +115,7 @@ class Session:
         return re.sub(r"(127\.0\.0\.1|localhost)([:/])8080", rf"127.0.0.1\g<2>{self._proxy.port}", text)
 
     def _start(self, arguments: Sequence[str]) -> None:
-        command = [str(Path(sys.executable).parent / "mitmdump"), "--set", f"confdir={self._folder / 'confdir'}"]
+        command = [str(Path(sys.executable).parent / "mitmdump"), "--set", f"confdir={self._folder / '.mitmproxy'}"]
         command += ["--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(ADDONS / "policy.py"), *arguments]
         self._proxy = Running(command, cwd=self._folder)
 

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -179,6 +179,13 @@ class Cache:
     def stats(self) -> Sequence[str]:
         """Return how full the cache is."""
         return admin.run_command(admin.stats(self._store()))
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how full the cache is; nothing when it is off."""
+        if self.engine is None:
+            return {}
+        counts = await self.engine.store.counts()
+        return {"responses": counts.entries, "bytes": counts.bytes, "limit": counts.limit}
 
     def list(self, filter: str = "") -> Sequence[str]:
         """List what is stored: all of it, or what matches a glob or contains a text."""

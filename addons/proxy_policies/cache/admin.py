@@ -103,7 +103,15 @@ def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
         return task.result()
     _behind.add(task)
     task.add_done_callback(_report)
-    return ["under way; the result is logged"]
+    return UnderWay(task)
+
+
+class UnderWay(list[str]):
+    """What a command says whose result is logged later; who can wait has its `task`."""
+
+    def __init__(self, task: asyncio.Task[list[str]]) -> None:
+        super().__init__(["under way; the result is logged"])
+        self.task = task
 
 
 _behind: set[asyncio.Task[list[str]]] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -37,6 +38,20 @@ def own_confdir() -> Path | None:
 def mitmproxy_confdir() -> Path:
     """Return mitmproxy's own; where nobody's home is known, a folder that is not there."""
     return Path(os.path.expanduser("~/.mitmproxy"))
+
+
+def require_confdir(confdir: Path) -> None:
+    """Make a folder, as mitmproxy does, which ends in a traceback where it cannot; raises ValueError instead."""
+    key = confdir / authority.KEY_FILE
+    try:
+        confdir.mkdir(parents=True, exist_ok=True)
+        if key.exists():
+            key.open("rb").close()
+        elif not os.access(confdir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        line = f"confdir {confdir}: {error.strerror}; --set confdir=FOLDER names another folder for the CA"
+        raise ValueError(line) from None
 
 
 def link_confdir(certificates: Path, theirs: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import command, ctx, flow, http
@@ -105,8 +105,15 @@ class Fastlane:
     @command.command("policy.stats")  # type: ignore[untyped-decorator]
     def stats(self) -> Sequence[str]:
         """How many requests took which way around mitmproxy's layers, and how many clients were handed over to it."""
-        counts = {**self.counts, "hits": self._learned.count if self._learned else 0}
-        return [f"{name}: {count}" for name, count in counts.items()]
+        return [f"{name}: {count}" for name, count in self._counts().items()]
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return the same, and how many clients are connected."""
+        connected = self._connections.keys() | ctx.master.addons.get("proxyserver").connections.keys()
+        return {**self._counts(), "clients": len(connected)}
+
+    def _counts(self) -> dict[str, int]:
+        return {**self.counts, "hits": self._learned.count if self._learned else 0}
 
     # Clients
 

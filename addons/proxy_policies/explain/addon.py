@@ -1,6 +1,7 @@
 """The explain policy: shows what the other policies did, in mitmweb, in mitmdump and by a command."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mitmproxy import contentviews, ctx, http, tcp
@@ -9,6 +10,7 @@ from mitmproxy.flow import Flow
 
 from proxy_policies import trace
 from proxy_policies.around_scripts import Hooks
+from proxy_policies.explain.recent import Decided, Recent
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
@@ -32,6 +34,7 @@ class Explain:
     def __init__(self) -> None:
         self._view = PolicyView()
         self._ended: set[str] = set()
+        self.recent = Recent()
 
     def load(self, loader: Loader) -> None:
         """Offer the content view and the command `policy.explain`."""
@@ -50,12 +53,18 @@ class Explain:
             for line in (_title(each), *(f"  {line}" for line in formatting.format_notes(trace.notes(each))))
         ]
 
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how many flows ended, and what was decided about them."""
+        return self.recent.counts()
+
     def late_hooks(self) -> Hooks:
         """Set the flow's comment when all has been decided; print the decisions once mitmdump has printed the flow."""
         return Hooks(self.name, response=self.conclude)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Comment on a flow that broke off."""
+        """Comment on a flow that broke off, with why, unless another policy has an answer to it."""
+        if flow.error is not None and flow.response is None:
+            trace.note(flow, "proxy", "failed", formatting.failure(flow.error.msg))
         self.conclude(flow)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
@@ -77,6 +86,7 @@ class Explain:
     def conclude(self, flow: http.HTTPFlow) -> None:
         """Return what was decided, now that nothing more will be."""
         comment(flow)
+        self.recent.add(Decided(time.time(), _title(flow), _outcome(flow), trace.notes(flow)))
         if _is_detailed():
             self._ended.add(flow.id)
 
@@ -105,6 +115,12 @@ def _print(flow: Flow) -> None:
     if _is_detailed() and trace.notes(flow) and dumper.match(flow):
         dumper.echo("\n".join(formatting.format_notes(trace.notes(flow))), ident=4, dim=True)
         dumper.outfp.flush()
+
+
+def _outcome(flow: http.HTTPFlow) -> str:
+    if flow.response is not None:
+        return str(flow.response.status_code)
+    return flow.error.msg if flow.error else ""
 
 
 def _title(flow: Flow) -> str:

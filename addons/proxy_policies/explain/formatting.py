@@ -41,6 +41,13 @@ def format_notes(notes: Sequence[Note]) -> list[str]:
     return [printable(f"{note['policy']:<{width}}  {_decision(note)}") for note in notes] or [NOTHING]
 
 
+def failure(message: str) -> str:
+    """Return why an exchange failed, with what would help where mitmproxy does not say it."""
+    if "certificate verify failed" in message.lower():
+        return f"{message}; --set ssl_verify_upstream_trusted_ca=FILE names the CA to trust"
+    return message
+
+
 def wrapped(notes: Sequence[Note]) -> str:
     """Return everything, in lines short enough for mitmweb's narrow pane."""
     indent = 2 + max((len(note["policy"]) for note in notes), default=0)

@@ -7,7 +7,7 @@ import datetime
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from mitmproxy import ctx, http
@@ -324,9 +324,15 @@ class Home(_TunnelAddon):
         loader.add_command("tunnel.status", self.status)
         loader.add_command("tunnel.close", self.close)
 
-    def status(self) -> str:
+    def status(self) -> Sequence[str]:
         """Return which works are connected, what they offer, and which sessions live."""
         return status.status(self._home)
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how many works are connected, and how many sessions live; nothing when home is not on."""
+        return (
+            {"works": len(list(self._home.works)), "sessions": len(list(self._home.sessions))} if self.is_on() else {}
+        )
 
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""

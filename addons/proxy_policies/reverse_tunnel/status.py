@@ -8,7 +8,7 @@ from proxy_policies.reverse_tunnel.connected import describe
 from proxy_policies.reverse_tunnel.home import Home
 
 
-def status(home: Home) -> str:
+def status(home: Home) -> list[str]:
     """Describe works and sessions, a line for each."""
     now = time.time()
     works = [
@@ -19,4 +19,4 @@ def status(home: Home) -> str:
         f"session {session.number}: {session.source} to {session.target}, {session.account()}"
         for session in home.sessions
     ]
-    return "\n".join([*(works or ["no work connected"]), *(sessions or ["no sessions"])])
+    return [*(works or ["no work connected"]), *(sessions or ["no sessions"])]

@@ -1,6 +1,7 @@
 """A wrong value of any option: one line that quotes it, and no proxy without its policies."""
 
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_every_wrong_value_is_quoted_in_one_line(mitmdump: Start) -> None:
         assert repr(value) in lines[0]
         assert len(lines[0].split(": ", 1)[1]) > 10, lines[0]
     assert "Traceback" not in log
+    assert "option " in log.splitlines()[-1], "a refusal is the last that is said"
+
+
+def test_a_port_in_use_is_the_last_that_is_said(mitmdump: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        proxy = mitmdump("--listen-port", str(taken.getsockname()[1]), wait=False)
+        assert proxy.wait_exit() == 1
+    assert "failed to listen on" in "\n".join(proxy.log().splitlines()[-2:])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+"""Sub-commands that put one of mitmproxy's commands to a running proxy, and print what it says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from proxy_policies.command import help_text, running
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add(commands: Commands, name: str, question: str, help: str, *examples: str) -> argparse.ArgumentParser:
+    """Add a sub-command; what is asked about, if anything, may be added to it as `arguments`, a list."""
+    parser = commands.add_parser(name, help=help, allow_abbrev=False)
+    help_text.describe(parser, help.capitalize() + ".", examples, running.EXIT_CODES)
+    running.add_arguments(parser)
+    parser.set_defaults(run_command=run, question=question, arguments=[])
+    return parser
+
+
+def run(given: argparse.Namespace) -> int:
+    """Ask, and print the answers."""
+    found = [(one, one.ask(given.question, *given.arguments)) for one in running.chosen(given)]
+    answers = [(one, [answer] if isinstance(answer, str) else answer) for one, answer in found]
+    if given.json:
+        print(json.dumps([{"pid": one.status["pid"], "lines": lines} for one, lines in answers], indent=2))
+        return 0
+    for one, lines in answers:
+        if len(answers) > 1:
+            print(f"{one.title}:")
+        print("\n".join(lines))
+    return 0

@@ -1,0 +1,39 @@
+"""`proxy-policies cache`: what a running proxy has stored."""
+
+from __future__ import annotations
+
+import argparse
+
+from proxy_policies.command import asking, help_text, running
+
+SHOW = ("cache show http://127.0.0.1:9000/",)
+PURGE = (
+    "cache purge 'http://127.0.0.1:9000/*'",
+    "cache purge --soft tag:shop           stale from now on, and there for when the origin fails",
+)
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "List, show and purge what a running proxy has stored. Workers have a memory each, and all of them are asked.",
+        (
+            "cache stats",
+            "cache list '*/api/*'",
+            *SHOW,
+            *PURGE,
+        ),
+        running.EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="cache_command", metavar="COMMAND", required=True)
+    asking.add(commands, "stats", "cache.stats", "print how full it is", "cache stats")
+    listed = asking.add(commands, "list", "cache.list", "list what is stored", "cache list '*/api/*'")
+    listed.add_argument("arguments", nargs="*", metavar="GLOB", help="only URLs that match it, or have it in them")
+    shown = asking.add(commands, "show", "cache.show", "print what is stored under a URL", *SHOW)
+    shown.add_argument("arguments", nargs=1, metavar="URL", help="the URL, or a key of `list`")
+    purge = asking.add(commands, "purge", "cache.purge", "remove what is stored", *PURGE)
+    purge.add_argument("arguments", nargs=1, metavar="WHAT", help="a URL with all its variants, a glob, or tag:NAME")
+    purge.add_argument(
+        "--soft", dest="question", action="store_const", const="cache.purge.soft", help="make it stale instead"
+    )

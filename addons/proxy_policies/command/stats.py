@@ -1,0 +1,39 @@
+"""`proxy-policies stats`: what a running proxy has counted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from proxy_policies.command import help_text, running
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "Print what a running proxy has counted: flows and decisions, clients, ways around mitmproxy's layers, what\n"
+        "is stored. Workers that share a port are printed one after the other.",
+        ("stats", "stats --port 8080", "stats --json | jq '.[].policies.cache.bytes'"),
+        running.EXIT_CODES,
+    )
+    running.add_arguments(parser)
+    parser.set_defaults(run_command=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print it."""
+    found = [one.ask("stats") for one in running.chosen(given)]
+    print(json.dumps(found, indent=2) if given.json else "\n\n".join("\n".join(lines(stats)) for stats in found))
+    return 0
+
+
+def lines(stats: Mapping[str, Any]) -> Iterator[str]:
+    """Return what one process has counted, a line for each count."""
+    where = ", ".join(stats["addresses"]) or "no port"
+    yield f"process {stats['pid']} on {where}, for {stats['seconds']:.0f} s; proxy-policies {stats['version']}"
+    for policy, counts in stats["policies"].items():
+        for name, count in counts.items():
+            yield f"{policy:<10} {name:<40} {count:>12}"

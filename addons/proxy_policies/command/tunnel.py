@@ -1,0 +1,25 @@
+"""`proxy-policies tunnel`: what goes through a running home."""
+
+from __future__ import annotations
+
+import argparse
+
+from proxy_policies.command import asking, help_text, running
+
+CLOSE = ("tunnel close 3                       the session of that number", "tunnel close ssh@office")
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "Print which works are connected to a running home and which sessions live, or end sessions.",
+        ("tunnel status", *CLOSE),
+        running.EXIT_CODES,
+    )
+    commands = parser.add_subparsers(dest="tunnel_command", metavar="COMMAND", required=True)
+    asking.add(commands, "status", "tunnel.status", "print works and sessions", "tunnel status")
+    close = asking.add(commands, "close", "tunnel.close", "end sessions", *CLOSE)
+    close.add_argument(
+        "arguments", nargs=1, metavar="WHICH", help="a session's number, SERVICE, SERVICE@WORK, WORK or all"
+    )

@@ -1,0 +1,130 @@
+"""The control socket: `proxy-policies stats`, `explain`, `tunnel` and `cache` ask a proxy that runs there."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import ctx, exceptions
+
+from proxy_policies import requirements
+from proxy_policies.background import spawn
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.patches.connection_handlers import started
+from proxy_policies.settings import Setting, parse_switch
+from proxy_policies.version import VERSION
+from proxy_policies.workers import identity
+
+with lazy_imports():
+    from proxy_policies.control import messages, server, socket_files
+
+logger = logging.getLogger(__name__)
+
+COMMANDS = ("cache.", "policy.stats", "tunnel.")
+"""How commands of mitmproxy begin that may be asked for; flows cannot be named from without."""
+
+
+class Control:
+    """Listens in the confdir while the proxy runs."""
+
+    name = "control"
+    fast_paths = NO_OBJECTION
+    control_socket = Setting(
+        "on", parse_switch, "Answer `proxy-policies stats` and its like, over a socket in confdir for this user only."
+    )
+
+    def __init__(self) -> None:
+        self._server: server.ControlServer | None = None
+        self._path: Path | None = None
+        self._since = time.time()
+        self._is_running = False
+
+    def configure(self, updated: set[str]) -> None:
+        """Listen, or do so no more, as was chosen."""
+        if "control_socket" in updated and self._is_running:
+            self._close()
+            spawn(self._open())
+
+    def running(self) -> None:
+        """Listen, once every addon runs; the start does not wait for it."""
+        self._is_running = True
+        spawn(self._open())
+
+    def done(self) -> None:
+        """Listen no more."""
+        self._is_running = False
+        self._close()
+
+    async def _open(self) -> None:
+        await started()
+        if not (self._is_running and self.control_socket and hasattr(socket, "AF_UNIX")):
+            return
+        try:
+            listening = self._listen()
+        except OSError as error:
+            logger.warning(f"control: no socket in confdir: {error.strerror}; proxy-policies stats cannot ask us")
+            return
+        self._server = server.ControlServer(self.answer)
+        await self._server.start(listening)
+
+    def _listen(self) -> socket.socket:
+        confdir = Path(ctx.options.confdir).expanduser()
+        socket_files.remove_stale(confdir)
+        self._path = socket_files.folder_of(confdir) / f"{os.getpid()}.sock"
+        return socket_files.listen(self._path)
+
+    def _close(self) -> None:
+        if self._server is not None and self._path is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+            self._server = None
+
+    async def answer(self, question: messages.Question) -> object:
+        """Return what was asked for; raises ControlError."""
+        own: Mapping[str, Callable[..., object]] = {"status": self.status, "stats": self.stats, "explain": self.explain}
+        if question.command in own:
+            result = own[question.command](*question.arguments)
+            return await result if inspect.isawaitable(result) else result
+        if not question.command.startswith(COMMANDS):
+            raise messages.ControlError(f"unknown command {question.command!r}")
+        try:
+            result = ctx.master.commands.call_strings(question.command, list(question.arguments))
+        except (exceptions.CommandError, ValueError) as error:
+            raise messages.ControlError(str(error)) from None
+        task = getattr(result, "task", None)
+        return await task if task is not None else result
+
+    def status(self) -> dict[str, Any]:
+        """Return what tells this proxy from others."""
+        proxyserver: Any = ctx.master.addons.get("proxyserver")
+        addresses = [f"{host}:{port}" for host, port, *_ in proxyserver.listen_addrs()]
+        return {
+            "pid": os.getpid(),
+            "addresses": addresses,
+            "modes": list(ctx.options.mode) if ctx.options.server else [],
+            "version": VERSION,
+            "mitmproxy": requirements.mitmproxy_version(),
+            "seconds": round(time.time() - self._since, 1),
+            "worker": identity.worker_number(),
+        }
+
+    async def stats(self) -> dict[str, Any]:
+        """Return that, and what every policy has counted."""
+        counting = {
+            name: addon.statistics for name, addon in ctx.master.addons.lookup.items() if hasattr(addon, "statistics")
+        }
+        return {**self.status(), "policies": {name: dict(await count()) for name, count in counting.items()}}
+
+    def explain(self, text: str = "", last: str = "20") -> list[dict[str, Any]]:
+        """Return what was decided about the last flows whose title has a text in it, oldest first."""
+        explain: Any = ctx.master.addons.get("explain")
+        if explain is None:
+            raise messages.ControlError("the explain policy is not loaded")
+        return [one.as_json() for one in explain.recent.find(text, int(last))]

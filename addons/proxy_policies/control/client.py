@@ -1,0 +1,76 @@
+"""Asks the proxies that run on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy_policies.control import socket_files
+from proxy_policies.control.messages import ControlError, Question, read_answer, write_question
+
+PATIENCE = 30.0  # seconds for an answer: a proxy under load has other things to do
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A proxy that runs: its socket, and what it says of itself."""
+
+    path: Path
+    status: Mapping[str, Any]
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """The ports it listens on."""
+        return frozenset(int(address.rpartition(":")[2]) for address in self.status["addresses"])
+
+    @property
+    def title(self) -> str:
+        """What tells it from others."""
+        where = ", ".join(self.status["addresses"]) or "no port"
+        return f"{where} (process {self.status['pid']})"
+
+    def ask(self, command: str, *arguments: str) -> Any:
+        """Return what it answers; raises ControlError."""
+        return ask(self.path, Question(command, arguments))
+
+
+def ask(path: Path, question: Question) -> Any:
+    """Put a question to whoever listens on a socket; raises ControlError, and OSError where nobody does."""
+    with socket_files.connect(path, PATIENCE) as connection:
+        connection.sendall(write_question(question))
+        answer = bytearray()
+        while piece := connection.recv(CHUNK):
+            answer += piece
+    return read_answer(bytes(answer))
+
+
+def instances(confdirs: Iterable[Path]) -> list[Instance]:
+    """Return who runs with any of these confdirs; the sockets of the dead are removed."""
+    found = []
+    for confdir in dict.fromkeys(path.expanduser().absolute() for path in confdirs):
+        socket_files.remove_stale(confdir)
+        for path in socket_files.sockets(confdir):
+            try:
+                found.append(Instance(path, ask(path, Question("status"))))
+            except (OSError, ControlError):  # it has just ended, or is not ours
+                continue
+    return found
+
+
+def choose(found: Sequence[Instance], port: int | None) -> list[Instance]:
+    """Return the one that is meant, or the workers that share a port; raises ControlError for none or several."""
+    meant = [one for one in found if port is None or port in one.ports]
+    if not found:
+        raise ControlError("no proxy with these policies runs here; --confdir names the confdir of one that does")
+    if not meant:
+        raise ControlError(f"none listens on port {port}; there are {_titles(found)}")
+    if len({one.ports or one.path for one in meant}) > 1:
+        raise ControlError(f"several run, --port says which is meant: {_titles(meant)}")
+    return meant
+
+
+def _titles(found: Sequence[Instance]) -> str:
+    return "; ".join(one.title for one in found)

@@ -1,0 +1,69 @@
+"""Answers questions on a socket. Whatever is asked, and however, nothing of it is raised where the proxy runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+
+from proxy_policies.control.messages import (
+    LONGEST_QUESTION,
+    ControlError,
+    Question,
+    read_question,
+    write_error,
+    write_result,
+)
+
+logger = logging.getLogger(__name__)
+
+MOST = 8  # connections at a time; more are closed
+PATIENCE = 30.0  # seconds for a question, its answer, and its way out
+
+Answer = Callable[[Question], Awaitable[object]]
+"""Returns something that JSON can hold; raises ControlError."""
+
+
+class ControlServer:
+    """Listens from `start` to `close`."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def start(self, listening: socket.socket) -> None:
+        """Answer on a socket that listens; it is closed with us."""
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=LONGEST_QUESTION)
+
+    def close(self) -> None:
+        """Listen no more, and let go who is connected."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._open):
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= MOST:
+            writer.close()
+            return
+        self._open.add(writer)
+        try:
+            with contextlib.suppress(OSError, ValueError, TimeoutError):  # it left, or sent no line: its own loss
+                async with asyncio.timeout(PATIENCE):
+                    writer.write(await self._reply(await reader.readline()))
+                    await writer.drain()
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _reply(self, line: bytes) -> bytes:
+        try:
+            return write_result(await self._answer(read_question(line)))
+        except ControlError as error:
+            return write_error(str(error))
+        except Exception as error:
+            logger.debug("control: cannot answer", exc_info=True)
+            return write_error(f"the proxy could not answer: {type(error).__name__}: {error}")

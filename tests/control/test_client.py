@@ -1,0 +1,56 @@
+"""Which proxy is meant. What it answers is tested in tests/e2e/control."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.control import socket_files
+from proxy_policies.control.client import Instance, choose, instances
+from proxy_policies.control.messages import ControlError
+
+
+def instance(pid: int, *addresses: str) -> Instance:
+    return Instance(Path(f"{pid}.sock"), {"pid": pid, "addresses": list(addresses)})
+
+
+ONE, OTHER = instance(1, "127.0.0.1:8080"), instance(2, "127.0.0.1:9000", "[::1]:9001")
+WORKERS = [instance(pid, "127.0.0.1:8080") for pid in (3, 4)]
+HOME, WORK = instance(5), instance(6)
+
+
+@pytest.mark.parametrize(
+    ("found", "port", "chosen"),
+    [
+        ([ONE], None, [ONE]),
+        ([ONE], 8080, [ONE]),
+        ([ONE, OTHER], 9001, [OTHER]),
+        (WORKERS, None, WORKERS),
+        ([*WORKERS, OTHER], 8080, WORKERS),
+        ([HOME], None, [HOME]),
+    ],
+)
+def test_one_or_its_workers_are_meant(found: Sequence[Instance], port: int | None, chosen: list[Instance]) -> None:
+    assert choose(found, port) == chosen
+
+
+@pytest.mark.parametrize(
+    ("found", "port", "line"),
+    [
+        ([], None, "^no proxy with these policies runs here"),
+        ([], 1, "^no proxy with these policies runs here"),
+        ([ONE, OTHER], None, "^several run, --port says which is meant: 127.0.0.1:8080 .process 1.; 127.0.0.1:9000"),
+        ([ONE], 81, "^none listens on port 81; there are 127.0.0.1:8080 .process 1.$"),
+        ([HOME, WORK], None, "^several run, .*no port .process 5.; no port .process 6.$"),
+    ],
+)
+def test_none_or_several_are_named(found: Sequence[Instance], port: int | None, line: str) -> None:
+    with pytest.raises(ControlError, match=line):
+        choose(found, port)
+
+
+def test_the_dead_are_passed_over(tmp_path: Path) -> None:
+    path = socket_files.folder_of(tmp_path) / "1.sock"
+    socket_files.listen(path).close()
+    assert instances([tmp_path, tmp_path / "nowhere"]) == []
+    assert not path.exists()

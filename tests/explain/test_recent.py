@@ -1,0 +1,38 @@
+"""What is kept of the last flows, and counted of all."""
+
+import json
+
+from proxy_policies.explain.recent import KEPT, LONGEST_TITLE, MOST_VERDICTS, Decided, Recent
+from proxy_policies.trace import Note
+
+
+def note(policy: str, verdict: str) -> Note:
+    return {"policy": policy, "verdict": verdict, "why": "because"}
+
+
+def test_the_last_are_kept_and_all_are_counted() -> None:
+    recent = Recent()
+    for number in range(KEPT + 50):
+        recent.add(Decided(number, f"GET /{number}", "200", [note("cache", "miss"), note("cache", "stored")]))
+    assert recent.counts() == {"flows": KEPT + 50, "cache: stored": KEPT + 50}
+    assert [one.title for one in recent.find("", 2)] == [f"GET /{KEPT + 48}", f"GET /{KEPT + 49}"]
+    assert len(recent.find("", KEPT * 2)) == KEPT
+    assert [one.title for one in recent.find("/60", 5)] == ["GET /60"]
+    assert recent.find("", 0) == recent.find("", -1) == recent.find("/nowhere", 5) == []
+
+
+def test_nothing_of_a_peer_grows_without_end() -> None:
+    recent = Recent()
+    for number in range(MOST_VERDICTS * 2):
+        recent.add(Decided(0, "x" * 100_000, "", [note("rule", str(number))]))
+    assert len(recent.counts()) == MOST_VERDICTS + 2
+    assert recent.counts()["others"] == MOST_VERDICTS
+    assert len(recent.find("", 1)[0].title) == LONGEST_TITLE
+
+
+def test_it_is_json_and_harmless_on_a_terminal() -> None:
+    (one,) = [Decided(1.23456, "GET /\x1b[31m", "\x9b", [note("a", "b\x07")])]
+    written = one.as_json()
+    assert json.loads(json.dumps(written)) == written
+    assert (written["ended"], written["flow"], written["outcome"]) == (1.235, "GET /\\x1b[31m", "\\x9b")
+    assert written["lines"] == ["a  b\\x07: because"]
