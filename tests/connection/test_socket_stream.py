@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy_policies.connection.socket_stream import HIGH_WATER, READ_AHEAD, SocketStream
+from proxy_policies.connection.byte_stream import HIGH_WATER, READ_AHEAD
+from proxy_policies.connection.socket_stream import SocketStream
 
 Pair = tuple[SocketStream, socket.socket]
 

@@ -11,7 +11,7 @@ from mitmproxy.test import taddons
 from tests.support.waiting import free_port
 
 from proxy_policies.dial import Dialer
-from proxy_policies.http1.origin import Origin, OriginError, Origins
+from proxy_policies.http1.origin import Destination, Origin, OriginError, Origins
 
 
 class Seen:
@@ -51,7 +51,7 @@ async def until(condition: object) -> None:
 async def connected(origins: Origins) -> tuple[Origin, socket.socket, int]:
     listening = socket.create_server(("127.0.0.1", 0))
     port: int = listening.getsockname()[1]
-    origin = origins.new("127.0.0.1", port)
+    origin = origins.new(Destination("http", "127.0.0.1", port))
     await origin.connect()
     peer, _ = listening.accept()
     listening.close()
@@ -63,11 +63,11 @@ async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -
     origin, peer, port = await connected(origins)
     assert seen.names == ["server_connect", "server_connected"]
     assert (origin.server.state, origin.server.peername) == (ConnectionState.OPEN, ("127.0.0.1", port))
-    origins.keep(origin, "127.0.0.1", port)
-    assert origins.idle("127.0.0.1", port + 1) is None
-    assert origins.idle("127.0.0.1", port) is origin
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
+    assert origins.idle(Destination("http", "127.0.0.1", port + 1)) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is origin
     assert origin.is_reused
-    assert origins.idle("127.0.0.1", port) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
     origin.close()
     peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
@@ -77,21 +77,21 @@ async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -
 async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) -> None:
     origins = Origins(client, seen.trigger, None)
     origin, peer, port = await connected(origins)
-    origins.keep(origin, "127.0.0.1", port)
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
     if said:
         peer.sendall(said)
     else:
         peer.close()
     await until(lambda: seen.names[-1] == "server_disconnected")
-    assert origins.idle("127.0.0.1", port) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
     assert origin.server.state is ConnectionState.CLOSED
     peer.close()
 
 
 async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> None:
-    origins = Origins(client, seen.trigger, ("a.test", 80))
+    origins = Origins(client, seen.trigger, Destination("http", "a.test", 80))
     origin, peer, port = await connected(origins)
-    origins.keep(origin, "127.0.0.1", port)
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
     origins.close()
     assert await asyncio.to_thread(peer.recv, 1) == b""
     assert origins.first.address == ("a.test", 80)
@@ -99,7 +99,7 @@ async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> N
 
 
 async def test_nobody_listens(seen: Seen, client: Client) -> None:
-    origin = Origins(client, seen.trigger, None).new("127.0.0.1", free_port())
+    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
     with pytest.raises(OriginError, match="connection refused"):
         await origin.connect()
     assert seen.names == ["server_connect", "server_connect_error"]
@@ -107,7 +107,7 @@ async def test_nobody_listens(seen: Seen, client: Client) -> None:
 
 async def test_an_addon_refuses(seen: Seen, client: Client) -> None:
     seen.refuses = True
-    origin = Origins(client, seen.trigger, None).new("127.0.0.1", free_port())
+    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
     with pytest.raises(OriginError, match="Connection killed: not this one"):
         await origin.connect()
     assert seen.names == ["server_connect", "server_connect_error"]

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from mitmproxy import command, ctx, flow, http
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layer import NextLayer
+from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from OpenSSL import SSL
 
 from proxy_policies.addresses import is_tunnel_name
+from proxy_policies.around_scripts import Hooks
 from proxy_policies.background import spawn
 from proxy_policies.connection import direct_tunnel, handover
+from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
+from proxy_policies.connection.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.client_connection import ClientConnection
 from proxy_policies.connection.guard import FastPathGuard
+from proxy_policies.connection.http_layer import LayeredHttp, put_before_http
+from proxy_policies.connection.layered_client import ConnectedOrigin, LayeredClient
 from proxy_policies.connection.modes import opens_tunnels, speaks_http
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover
 from proxy_policies.dispatch.dispatcher import Dispatch
@@ -28,6 +38,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.http1.connect_request import read_connect
 from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.heads import read_request
+from proxy_policies.http1.origin import Destination
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.connection_handlers import started
@@ -129,14 +140,17 @@ class Fastlane:
         self._accept(instance, sock, peername)
 
     def _accept(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
-        connection = ClientConnection(self, instance, sock, peername)
+        connection = AcceptedClient(self, instance, sock, peername)
         if not self._serves(instance.mode):
             connection.hand_over()
             return
+        self._begin(connection)
+        connection.begin(connection.start())
+
+    def _begin(self, connection: ClientConnection) -> None:
         self._connections[connection.client.id] = connection
         if limits := ctx.master.addons.get("limits"):
             limits.add(connection)
-        connection.begin(connection.start())
 
     def _serves(self, mode: ProxyMode) -> bool:
         """Return whether any client of a mode may be served."""
@@ -159,6 +173,8 @@ class Fastlane:
         self._connections.pop(connection.client.id, None)
         if limits := ctx.master.addons.get("limits"):
             limits.remove(connection)
+            if isinstance(connection, LayeredClient):
+                limits.watch(connection.client)
 
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
@@ -191,12 +207,12 @@ class Fastlane:
     def respond(self, connection: ClientConnection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
         """Return what responds to a request: a tunnel, an exchange, or None for mitmproxy."""
         if head.startswith(b"CONNECT "):
-            return self._tunnel(connection)
+            return self._tunnel(connection) if isinstance(connection, AcceptedClient) else None
         return self._exchange(connection, head) if self._is_open("exchanges") else None
 
-    def _tunnel(self, connection: ClientConnection) -> Coroutine[Any, Any, bool] | None:
+    def _tunnel(self, connection: AcceptedClient) -> Coroutine[Any, Any, bool] | None:
         hosts = self._hosts()
-        if hosts is None or not opens_tunnels(connection.instance.mode) or not self._is_open("tunnels"):
+        if hosts is None or not opens_tunnels(connection.client.proxy_mode) or not self._is_open("tunnels"):
             return None
         asked = read_connect(bytes(connection.stream.received))
         why = direct_tunnel.untouched(hosts, asked) if asked else ""
@@ -211,20 +227,17 @@ class Fastlane:
         return None if inspection is None else inspection.inspect_hosts
 
     def _exchange(self, connection: ClientConnection, head: bytes) -> Exchange | None:
-        request, mode = read_request(head), connection.instance.mode
-        if request is None or bool(request.authority) is (connection.origin_address is not None):
+        request = read_request(head)
+        if request is None or bool(request.authority) is (connection.destination is not None):
             return None
-        if isinstance(mode, ReverseMode) and mode.scheme != "http":
+        try:
+            destination = connection.destination or Destination("http", *address_of(request.authority, b"http"))
+        except Invalid:
             return None
-        if (address := connection.origin_address) is None:
-            try:
-                address = address_of(request.authority, b"http")
-            except Invalid:
-                return None
-        if is_tunnel_name(address[0]):
+        if is_tunnel_name(destination.host):
             return None
         self.counts["exchanges"] += 1
-        exchange = Exchange(connection, request, address)
+        exchange = Exchange(connection, request, destination)
         exchange.is_recorded = self._learned is not None
         return exchange
 
@@ -264,6 +277,64 @@ class Fastlane:
             self._takeover.watch(client, client)
             handler.layer = Inline(handler.layer, self.ask)  # type: ignore[assignment]
 
+    def late_hooks(self) -> Hooks:
+        """Return the hook that sees which layers everybody has chosen."""
+        return Hooks("fastlane layers", next_layer=self._layers_chosen)
+
+    def _layers_chosen(self, nextlayer: NextLayer) -> None:
+        """Stand before HTTP, unless the connection is one that was handed over: that is mitmproxy's for good."""
+        context = nextlayer.context
+        if nextlayer.layer is None or context.client.transport_protocol != "tcp" or not self._is_open("exchanges"):
+            return
+        if len(context.layers) > 2 or not isinstance(nextlayer.layer, HttpLayer):
+            nextlayer.layer = put_before_http(nextlayer.layer, self._is_wanted)
+
+    def _is_wanted(self, asked: LayeredHttp) -> bool:
+        """Return whether HTTP inside of layers can be responded to without them."""
+        client, server = asked.context.client, asked.context.server
+        sides = (client, server) if server.connected else (client,)
+        return self._is_open("exchanges") and all(self._takeover.watched(client, side) for side in sides)
+
+    async def policy_http_connection(self, asked: LayeredHttp) -> None:
+        """Respond to what a client says in HTTP inside of layers, until it leaves or mitmproxy is needed."""
+        try:
+            connection = await self._borrow(asked)
+        except OSError:
+            return
+        rest = await connection.over
+        asked.feed, asked.is_over = None, rest is None
+        asked.said[:] = rest or b""
+
+    async def _borrow(self, asked: LayeredHttp) -> LayeredClient:
+        client, server, destination = asked.context.client, asked.context.server, asked.destination
+        borrowed = await self._borrowed(client, client, asked.tls_of(ClientTLSLayer))
+        connection = LayeredClient(self, client, borrowed, destination)
+        connection.use(server)
+        if destination and server.connected:
+            of_origin = await self._borrowed(client, server, asked.tls_of(ServerTLSLayer))
+            close = functools.partial(_close, client, server)
+            connection.adopt(ConnectedOrigin(client, server, of_origin, close), destination)
+        if limits := ctx.master.addons.get("limits"):
+            limits.unwatch(client)
+        self._begin(connection)
+        asked.feed = connection.feed
+        connection.stream.feed(bytes(asked.said))
+        connection.start()
+        return connection
+
+    async def _borrowed(self, client: Client, connection: Connection, tls: SSL.Connection | None) -> BorrowedSocket:
+        watched = self._takeover.watched(client, connection)
+        if watched is None:
+            raise OSError("the connection has gone")
+        borrowed = BorrowedSocket(watched, tls)
+        await borrowed.begin()
+        return borrowed
+
+    def client_disconnected(self, client: Client) -> None:
+        """Let go of a connection that mitmproxy has closed."""
+        if isinstance(connection := self._connections.get(client.id), LayeredClient):
+            connection.abandon()
+
     def server_connected(self, data: ServerConnectionHookData) -> None:
         """Watch the connection for a tunnel to come."""
         if self._undo:
@@ -287,6 +358,13 @@ def _dials_at_once(mode: ProxyMode) -> bool:
 
 def _is_strict() -> bool:
     return bool(ctx.options.validate_inbound_headers)
+
+
+def _close(client: Client, connection: Connection) -> None:
+    """Have mitmproxy close a connection of a client's."""
+    handler = handler_of(client)
+    if handler is not None and connection in handler.transports:
+        handler.close_connection(connection)
 
 
 def handler_of(client: Client) -> ConnectionHandler | None:

@@ -1,46 +1,39 @@
 """A client's connection that is ours: what it asks for is responded to here, or it is handed over to mitmproxy.
 
 There is one owner at a time. A connection is handed over between two messages, with every byte that was not responded
-to, and never comes back.
+to, and never comes back. `accepted_client.py` has the connections that no layer of mitmproxy's has seen,
+`layered_client.py` those inside of layers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
-from mitmproxy.proxy.mode_specs import ReverseMode
-from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 from mitmproxy.utils import human
 
-from proxy_policies.connection import handover
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.heads import HEAD_END, could_begin_request
-from proxy_policies.http1.origin import Origins
+from proxy_policies.http1.origin import Destination, Origins
 from proxy_policies.http1.response_writer import JOINED
-from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import Stopwatch, Wait, Waiting
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches.http1_server import error_response
 from proxy_policies.patches.request_heads import HEAD_LIMIT
 
-with lazy_imports():
-    from proxy_policies.proxy_protocol import header
-
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""
 
-PREAMBLE_TIMEOUT = 5.0
-"""Seconds that a load balancer has to send its PROXY header."""
+NEW = 1.0
+"""Seconds in which a client may have begun to ask without our having seen it."""
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
 CRLF_HEAD_END = b"\r\n\r\n"
@@ -80,27 +73,18 @@ class Responders(Protocol):
         """Take note that a connection is not ours any more."""
 
 
-class ClientConnection:
-    """One client, from its being accepted until it leaves or is handed over."""
+class ClientConnection(ABC):
+    """One client, until it leaves or is handed over."""
 
-    def __init__(self, responders: Responders, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
-        self._responders, self.instance = responders, instance
-        self.stream = SocketStream(sock, self._readable)
-        self.client = Client(
-            peername=peername,
-            sockname=sock.getsockname(),
-            timestamp_start=time.time(),
-            proxy_mode=instance.mode,
-            state=ConnectionState.OPEN,
-        )
-        mode = instance.mode
-        self.origin_address = mode.address if isinstance(mode, ReverseMode) else None
-        self.origins = Origins(self.client, self.trigger, self.origin_address)
+    def __init__(
+        self, responders: Responders, client: Client, stream: ByteStream, destination: Destination | None
+    ) -> None:
+        self._responders, self.client = responders, client
+        self.stream = stream
+        stream.on_readable = self._readable
+        self.destination = destination
+        self.origins = Origins(client, self.trigger, destination)
         self.exchange: Exchange | None = None
-        self._preamble = b""
-        """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
-        self._is_shown = False
-        """Addons know of the client."""
         self._is_busy = self._is_over = False
         self._requests = 0
         self._task: asyncio.Task[None] | None = None
@@ -110,59 +94,16 @@ class ClientConnection:
     @property
     def who(self) -> str:
         """Whom a request is from, where responses may differ by that."""
-        return f"{self.client.peername[0]} {self.client.proxy_mode.full_spec}"
+        return f"{self.client.peername[0]} {self.client.proxy_mode.full_spec} {self.destination}"
 
     @property
     def address(self) -> str:
         """The client's address, as it is printed."""
         return human.format_address(self.client.peername)
 
-    def _log(self, line: str) -> None:
+    def log(self, line: str) -> None:
+        """Log a line about the client."""
         logger.info(line, extra={"client": self.client.peername})
-
-    # Beginning
-
-    async def start(self) -> None:
-        """Show the client to the addons, and read what it says."""
-        if self._responders.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
-            return
-        self._is_busy = True
-        self._log("client connect")
-        self._is_shown = True
-        await self.trigger(ClientConnectedHook(self.client))
-        self._is_busy = False
-        if self.client.error:
-            self._log("client kill connection")
-            self.leave()
-        else:
-            self.stream.start_reading()
-            if self.stream.received:
-                self._readable()
-
-    async def _is_introduced(self) -> bool:
-        """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
-        self._is_busy = True
-        address = None
-        with contextlib.suppress(header.HeaderError, TimeoutError):
-            async with asyncio.timeout(PREAMBLE_TIMEOUT):
-                address = await self._read_preamble()
-        self._is_busy = False
-        if address is None or self._responders.is_trusted_peer(address[0]):
-            self.hand_over()
-            return False
-        self.client.peername = address
-        return True
-
-    async def _read_preamble(self) -> header.Address | None:
-        stream = self.stream
-        while (found := header.parse(said := bytes(stream.received))) is None:
-            if not await stream.wait():
-                return None
-        address, rest = found
-        if address is not None:
-            self._preamble = said[: len(said) - len(rest)]
-            del stream.received[: len(self._preamble)]
-        return address
 
     # Responding
 
@@ -308,19 +249,9 @@ class ClientConnection:
 
     # Ending
 
+    @abstractmethod
     def hand_over(self) -> None:
         """Let mitmproxy have the connection, and what was not responded to."""
-        self._is_over = True
-        self._responders.closed(self)
-        self.origins.close()
-        if self.stream.error is not None or (self.stream.is_at_end and not self.stream.received):
-            self._is_over = False
-            self.leave()
-            return
-        if self._is_shown:
-            handover.continue_client(self.instance, self.client, self.stream)
-        else:
-            handover.begin_client(self.instance, self.stream, self._preamble)
 
     def release(self) -> None:
         """Hand the connection over, unless it is responded to; then it will be, if need be."""
@@ -338,16 +269,11 @@ class ClientConnection:
         self._is_over = True
         self.stream.close()
         self._responders.closed(self)
-        if not self._is_shown:
-            self.stream.fail_silently()
-            return
-        self._log("client disconnect")
-        self.client.state, self.client.timestamp_end = ConnectionState.CLOSED, time.time()
-        self.begin(self._disconnected())
+        self._left()
 
-    async def _disconnected(self) -> None:
-        await self.trigger(ClientDisconnectedHook(self.client))
-        self.origins.close()
+    @abstractmethod
+    def _left(self) -> None:
+        """Do what follows on the end of the connection."""
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is none."""
@@ -380,7 +306,7 @@ class ClientConnection:
     @property
     def is_responding(self) -> bool:
         """Return whether the client is being served, or has come so lately that it may just be asking."""
-        is_new = time.time() - self.client.timestamp_start < handover.NEW
+        is_new = time.time() - self.client.timestamp_start < NEW
         return bool(self._is_busy or self.stream.unsent or self.stream.received or (is_new and not self._requests))
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
@@ -405,7 +331,7 @@ class ClientConnection:
         """Close the connection, and say why."""
         why = f"closing connection, for {waited:.0f} s {wait.value}"
         if admitted := admit_client_line(why, time.monotonic()):
-            self._log(admitted)
+            self.log(admitted)
         if wait is Wait.BODY and self.exchange is not None:
             self.exchange.time_out(why)
         elif wait is Wait.HEAD:

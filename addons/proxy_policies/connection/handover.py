@@ -19,8 +19,6 @@ from proxy_policies.connection.socket_stream import SocketStream
 
 logger = logging.getLogger(__name__)
 
-NEW = 1.0
-"""Seconds in which a client may have begun to ask without our having seen it."""
 _on_handover: list[Callable[[Client], None]] = []
 
 Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]

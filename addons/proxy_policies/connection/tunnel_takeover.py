@@ -39,6 +39,8 @@ class TakeoverReader:
         self.tunnel: TunnelPair | None = None
         self.is_tunnel_to_be = False
         self._is_first = True
+        self._is_reading = False
+        self._borrower: Callable[[bytes], None] | None = None
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
         self._out = asyncio.Event()
 
@@ -49,12 +51,37 @@ class TakeoverReader:
             await asyncio.sleep(0)  # mitmproxy's tasks are eager: it is not ready for bytes before its task waits once
         if self.tunnel and self._inside is None:
             return await self.tunnel.relay_direction(self)
-        data = await self.end.reader.read(limit)
+        data = await self._read(limit)
+        while data and self._borrower is not None:
+            self._borrower(data)
+            data = await self._read(limit)
         if data:
             self._inside = data
             self._out.clear()
             return data
         return await self._at_end()
+
+    async def _read(self, limit: int) -> bytes:
+        self._is_reading = True
+        try:
+            return await self.end.reader.read(limit)
+        finally:
+            self._is_reading = False
+
+    def borrow(self, borrower: Callable[[bytes], None]) -> bytes:
+        """Stop reading until `give_back`, and return what was read already; what is on its way goes to the borrower."""
+        self._borrower, self.is_tunnel_to_be = borrower, False
+        if self._is_reading:  # whoever reads has been given all that was there
+            with contextlib.suppress(RuntimeError):  # closed, or at its end of file
+                self.end.transport.pause_reading()
+            return b""
+        return self.end.take_buffered()
+
+    def give_back(self) -> None:
+        """Read on."""
+        self._borrower = None
+        with contextlib.suppress(RuntimeError):
+            self.end.transport.resume_reading()
 
     async def _at_end(self) -> bytes:
         """End of file before the switch: mitmproxy would make a full close of it, so take the tunnel over if we can."""

@@ -23,14 +23,15 @@ from mitmproxy.proxy.layers.http._hooks import (
     HttpResponseHeadersHook,
     HttpResponseHook,
 )
+from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies import flow_state, trace
 from proxy_policies.body import Pipeline
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.http1.body_readers import incomplete
 from proxy_policies.http1.client_presence import ClientLeft, ClientPresence
 from proxy_policies.http1.heads import RequestHead
-from proxy_policies.http1.origin import OriginError, Origins
+from proxy_policies.http1.origin import Destination, OriginError, Origins
 from proxy_policies.http1.response_writer import ResponseWriter, SplitError
 from proxy_policies.http1.upstream import Upstream
 from proxy_policies.patches import asked_host
@@ -52,10 +53,8 @@ class Connection(Protocol):
     """The client's connection."""
 
     client: Client
-    stream: SocketStream
+    stream: ByteStream
     origins: Origins
-    origin_address: tuple[str, int] | None
-    """In reverse mode, where every request goes."""
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
@@ -67,13 +66,13 @@ class Connection(Protocol):
 class Exchange:
     """An exchange under way."""
 
-    def __init__(self, connection: Connection, head: RequestHead, address: tuple[str, int]) -> None:
+    def __init__(self, connection: Connection, head: RequestHead, destination: Destination) -> None:
         self._connection, self._head = connection, head
         self._client = connection.stream
         self.writer = ResponseWriter(self._client, head)
         self.is_reading = bool(head.length)
         """It waits for more of the request's body."""
-        self.flow = _begin(connection, head, address)
+        self.flow = _begin(connection, head, destination)
         self.is_recorded = False
         """What is sent of a response from the cache is kept in `writer.wire`."""
         self._is_answered = False
@@ -382,17 +381,19 @@ class Exchange:
         self.presence.left(f"HTTP/1 protocol error: {why}")
 
 
-def _begin(connection: Connection, head: RequestHead, address: tuple[str, int]) -> http.HTTPFlow:
+def _begin(connection: Connection, head: RequestHead, destination: Destination) -> http.HTTPFlow:
     """Make the flow of a request."""
-    flow = http.HTTPFlow(connection.client, connection.origins.first)
+    scheme, host, port = destination
+    client = connection.client
+    flow = http.HTTPFlow(client, connection.origins.first)
     fields = http.Headers(head.fields)
     flow.request = request = http.Request(
-        *address, head.method, b"http", b"", head.path, _RAW_VERSION, fields, None, None, time.time(), None
+        host, port, head.method, scheme.encode(), b"", head.path, _RAW_VERSION, fields, None, None, time.time(), None
     )
     flow.live = True
     asked_host.note(request)
-    if connection.origin_address is not None and not ctx.options.keep_host_header:
-        request.host_header = url.hostport("http", *address)
+    if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
+        request.host_header = url.hostport(scheme, host, port)
     return flow
 
 

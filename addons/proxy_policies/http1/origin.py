@@ -7,7 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from mitmproxy import ctx
 from mitmproxy.connection import Client, ConnectionState, Server
@@ -23,13 +23,24 @@ from mitmproxy.utils import human
 
 from proxy_policies import dial
 from proxy_policies.background import spawn
+from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.tls_handshake import Handshake, HandshakeError
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""
 
 Trigger = Callable[[StartHook], Coroutine[Any, Any, None]]
 """Triggers a hook, and waits until every addon is through with it."""
+
+
+class Destination(NamedTuple):
+    """Where requests go."""
+
+    scheme: str
+    """http or https."""
+    host: str
+    port: int
 
 
 class OriginError(Exception):
@@ -44,16 +55,16 @@ class Origin:
         self.is_reused = False
         """It has carried a request before this one."""
         self.is_idle = False
-        self.stream: SocketStream
+        self.stream: ByteStream
         self._data = ServerConnectionHookData(server, client)
         self._trigger = trigger
         self._name = ""
 
-    def _log(self, line: str) -> None:
-        logger.info(line, extra={"client": self._data.client.peername})
+    def _log(self, line: str, level: int = logging.INFO) -> None:
+        logger.log(level, line, extra={"client": self._data.client.peername})
 
     async def connect(self) -> None:
-        """Dial, with the hooks about it; raises OriginError."""
+        """Dial, and set TLS up where it is wanted, with the hooks about it; raises OriginError."""
         server = self.server
         await self._trigger(ServerConnectHook(self._data))
         if server.error:
@@ -91,6 +102,18 @@ class Origin:
             self._name += f" ({human.format_address(peer)})"
         self._log(f"server connect {self._name}")
         await self._trigger(ServerConnectedHook(self._data))
+        if server.tls:
+            await self._secure(self.stream)
+
+    async def _secure(self, below: ByteStream) -> None:
+        """Set TLS up; raises OriginError, and closes the connection, where that fails."""
+        handshake = Handshake(self._data.client, self.server, below, self._trigger, self._log)
+        try:
+            self.stream = await handshake.run()
+        except HandshakeError as error:
+            self.close()
+            raise OriginError(str(error)) from error
+        self.stream.on_readable = self._on_readable
 
     def _on_readable(self) -> None:
         """Close an idle connection that ends, or that says what nobody asked for."""
@@ -107,15 +130,15 @@ class Origin:
         self.is_idle = True
         self.stream.start_reading()
 
-    def close(self, reset: bool = False) -> None:
+    def close(self) -> None:
         """Close the connection; the hook about it follows."""
         if self.server.state is ConnectionState.CLOSED:
             return
         self.is_idle = False
-        if reset:
-            self.stream.reset()
-        else:
-            self.stream.fail_silently()
+        self.stream.fail_silently()
+        self._closed()
+
+    def _closed(self) -> None:
         self.server.state, self.server.timestamp_end = ConnectionState.CLOSED, time.time()
         self._log(f"server disconnect {self._name}")
         spawn(self._trigger(ServerDisconnectedHook(self._data)))
@@ -124,33 +147,49 @@ class Origin:
 class Origins:
     """The connections that one client has to origins."""
 
-    def __init__(self, client: Client, trigger: Trigger, address: tuple[str, int] | None) -> None:
-        self._client, self._trigger = client, trigger
-        self.first = Server(address=address)
+    def __init__(self, client: Client, trigger: Trigger, destination: Destination | None) -> None:
+        self._client, self._trigger, self._destination = client, trigger, destination
+        self.first = _server(destination) if destination else Server(address=None)
         """What flows show before they are connected, as in mitmproxy: it never is itself."""
-        self._kept: dict[tuple[str, int], Origin] = {}
+        self._kept: dict[Destination, Origin] = {}
 
-    def idle(self, host: str, port: int) -> Origin | None:
+    def idle(self, destination: Destination) -> Origin | None:
         """Return a kept connection."""
-        origin = self._kept.pop((host, port), None)
+        origin = self._kept.pop(destination, None)
         if origin is None or not origin.is_usable:
             return None
         origin.is_idle, origin.is_reused = False, True
         return origin
 
-    def new(self, host: str, port: int) -> Origin:
+    def new(self, destination: Destination) -> Origin:
         """Make a connection that is still to be dialled."""
-        return Origin(self._client, Server(address=(host, port)), self._trigger)
+        server = _server(destination)
+        if server.tls:  # an address that a client was redirected from, or had a tunnel opened to, is no name to ask for
+            asked = self.first.sni or self._client.sni if destination == self._destination else None
+            server.sni = asked or destination.host
+        return Origin(self._client, server, self._trigger)
 
-    def keep(self, origin: Origin, host: str, port: int) -> None:
+    def keep(self, origin: Origin, destination: Destination) -> None:
         """Keep a connection for the next request to the same place."""
-        if (before := self._kept.pop((host, port), None)) is not None:
+        if (before := self._kept.pop(destination, None)) is not None:
             before.close()
-        self._kept[host, port] = origin
+        self._kept[destination] = origin
         origin.keep()
+
+    def forget(self, origin: Origin) -> bool:
+        """Keep a connection no more; False if it was not kept."""
+        kept = [destination for destination, other in self._kept.items() if other is origin]
+        for destination in kept:
+            del self._kept[destination]
+        return bool(kept)
 
     def close(self) -> None:
         """Close all that are idle."""
         for origin in list(self._kept.values()):
             origin.close()
         self._kept.clear()
+
+
+def _server(destination: Destination) -> Server:
+    is_tls = destination.scheme == "https"
+    return Server(address=(destination.host, destination.port), tls=is_tls)

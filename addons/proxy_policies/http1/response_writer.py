@@ -6,7 +6,7 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from proxy_policies import validity
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.fields import Fields, RawFields, fields_of, tokens
 from proxy_policies.http1.heads import RequestHead
 from proxy_policies.patches.messages import (
@@ -34,7 +34,7 @@ class SplitError(Exception):
 class ResponseWriter:
     """Writes the response to one request."""
 
-    def __init__(self, stream: SocketStream, request: RequestHead) -> None:
+    def __init__(self, stream: ByteStream, request: RequestHead) -> None:
         self._stream, self._request = stream, request
         self.is_request_read = not request.length
         """The request's body has come whole."""

@@ -14,7 +14,7 @@ from proxy_policies.fields import Fields, fields_of
 from proxy_policies.http1.body_readers import UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.http1.client_presence import ClientPresence
 from proxy_policies.http1.heads import HEAD_END, read_response
-from proxy_policies.http1.origin import Origin, OriginError, Origins
+from proxy_policies.http1.origin import Destination, Origin, OriginError, Origins
 from proxy_policies.http1.response_writer import ResponseWriter, has_persistent_origin
 from proxy_policies.patches.http1_client import as_http1
 from proxy_policies.patches.interim import for_client
@@ -24,6 +24,7 @@ from proxy_policies.patches.retry import IDEMPOTENT
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
+SCHEMES = ("http", "https")
 _RAW_VERSION = VERSION.encode()
 
 
@@ -41,6 +42,7 @@ class Upstream:
         self._flow, self._origins = flow, origins
         self._presence, self._writer = presence, writer
         self._origin: Origin | None = None
+        self._destination: Destination
         self._reader: BodyReader
         self._persists = False
 
@@ -73,11 +75,12 @@ class Upstream:
 
     async def _connect(self, is_fresh: bool) -> Origin:
         request = self._flow.request
-        if request.scheme != "http" or self._flow.server_conn.via or is_tunnel_name(request.host):
-            raise OriginError("an addon wants TLS, another proxy or a tunnel here; it must not declare `exchanges`")
-        origin = None if is_fresh else self._origins.idle(request.host, request.port)
+        if request.scheme not in SCHEMES or self._flow.server_conn.via or is_tunnel_name(request.host):
+            raise OriginError("an addon wants another proxy or a tunnel here; it must not declare `exchanges`")
+        self._destination = destination = Destination(request.scheme, request.host, request.port)
+        origin = None if is_fresh else self._origins.idle(destination)
         if origin is None:
-            origin = self._origins.new(request.host, request.port)
+            origin = self._origins.new(destination)
             await self._presence.wait(asyncio.ensure_future(origin.connect()))
         self._origin, self._flow.server_conn = origin, origin.server
         return origin
@@ -192,8 +195,7 @@ class Upstream:
         if origin is None:
             return
         if self._persists and not self._reader.rest and not origin.stream.is_at_end:
-            host, port = (origin.server.address or ("", 0))[:2]
-            self._origins.keep(origin, host, port)
+            self._origins.keep(origin, self._destination)
         else:
             origin.close()
 

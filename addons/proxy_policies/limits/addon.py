@@ -101,6 +101,10 @@ class Limits:
             self._connections[client.id] = ClientConnection(handler, now)
             self.expect_one_more(now)
 
+    def unwatch(self, client: Client) -> None:
+        """Look at a connection of mitmproxy's no more, until it is watched again."""
+        self._connections.pop(client.id, None)
+
     def client_disconnected(self, client: Client) -> None:
         """Count it out."""
         self._by_address.leave(client.peername[0], client.peername)

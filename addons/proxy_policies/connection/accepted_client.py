@@ -1,0 +1,120 @@
+"""A client's connection from its being accepted: no layer of mitmproxy's has seen it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from typing import Any
+
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy.mode_specs import ReverseMode
+from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
+
+from proxy_policies.connection import handover
+from proxy_policies.connection.client_connection import ClientConnection, Responders
+from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.http1.origin import Destination
+from proxy_policies.lazy_imports import lazy_imports
+
+with lazy_imports():
+    from proxy_policies.proxy_protocol import header
+
+PREAMBLE_TIMEOUT = 5.0
+"""Seconds that a load balancer has to send its PROXY header."""
+
+
+class AcceptedClient(ClientConnection):
+    """One client, from its being accepted until it leaves or is handed over."""
+
+    stream: SocketStream
+
+    def __init__(self, responders: Responders, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
+        mode = instance.mode
+        client = Client(
+            peername=peername,
+            sockname=sock.getsockname(),
+            timestamp_start=time.time(),
+            proxy_mode=mode,
+            state=ConnectionState.OPEN,
+        )
+        destination = Destination(mode.scheme, *mode.address) if isinstance(mode, ReverseMode) else None
+        super().__init__(responders, client, SocketStream(sock), destination)
+        self._instance = instance
+        self._preamble = b""
+        """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
+        self._is_shown = False
+        """Addons know of the client."""
+
+    # Beginning
+
+    async def start(self) -> None:
+        """Show the client to the addons, and read what it says."""
+        if self._responders.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
+            return
+        self._is_busy = True
+        self.log("client connect")
+        self._is_shown = True
+        await self.trigger(ClientConnectedHook(self.client))
+        self._is_busy = False
+        if self.client.error:
+            self.log("client kill connection")
+            self.leave()
+        else:
+            self.stream.start_reading()
+            if self.stream.received:
+                self._readable()
+
+    async def _is_introduced(self) -> bool:
+        """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
+        self._is_busy = True
+        address = None
+        with contextlib.suppress(header.HeaderError, TimeoutError):
+            async with asyncio.timeout(PREAMBLE_TIMEOUT):
+                address = await self._read_preamble()
+        self._is_busy = False
+        if address is None or self._responders.is_trusted_peer(address[0]):
+            self.hand_over()
+            return False
+        self.client.peername = address
+        return True
+
+    async def _read_preamble(self) -> header.Address | None:
+        stream = self.stream
+        while (found := header.parse(said := bytes(stream.received))) is None:
+            if not await stream.wait():
+                return None
+        address, rest = found
+        if address is not None:
+            self._preamble = said[: len(said) - len(rest)]
+            del stream.received[: len(self._preamble)]
+        return address
+
+    # Ending
+
+    def _left(self) -> None:
+        if not self._is_shown:
+            self.stream.fail_silently()
+            return
+        self.log("client disconnect")
+        self.client.state, self.client.timestamp_end = ConnectionState.CLOSED, time.time()
+        self.begin(self._disconnected())
+
+    async def _disconnected(self) -> None:
+        await self.trigger(ClientDisconnectedHook(self.client))
+        self.origins.close()
+
+    def hand_over(self) -> None:
+        """Let mitmproxy have the connection, and what was not responded to."""
+        self._is_over = True
+        self._responders.closed(self)
+        self.origins.close()
+        if self.stream.error is not None or (self.stream.is_at_end and not self.stream.received):
+            self._is_over = False
+            self.leave()
+            return
+        if self._is_shown:
+            handover.continue_client(self._instance, self.client, self.stream)
+        else:
+            handover.begin_client(self._instance, self.stream, self._preamble)

@@ -1,0 +1,42 @@
+"""A connection of mitmproxy's, read and written on its socket for a while."""
+
+from __future__ import annotations
+
+from OpenSSL import SSL
+
+from proxy_policies.connection.byte_stream import ByteStream
+from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.tls_stream import TlsStream
+from proxy_policies.connection.tunnel_takeover import TakeoverReader
+
+
+class BorrowedSocket:
+    """One connection, and `tls`, what mitmproxy's layers made for it.
+
+    mitmproxy reads it before and after, and closes it.
+    """
+
+    def __init__(self, watched: TakeoverReader, tls: SSL.Connection | None) -> None:
+        self._watched, self._tls = watched, tls
+        self._below: SocketStream
+        self.stream: ByteStream
+
+    async def begin(self) -> None:
+        """Take the connection; OSError when that cannot be, any more."""
+        end = self._watched.end
+        if end.transport.get_write_buffer_size():
+            await end.flush()
+            end.transport.set_write_buffer_limits()
+        self._below = below = SocketStream(end.dup_socket())
+        self.stream = below if self._tls is None else TlsStream(below, self._tls)
+        self._feed(self._watched.borrow(self._feed))
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._below.feed(data)
+            self._below.notify()
+
+    def give_back(self) -> None:
+        """Let mitmproxy read on: nothing of ours waits to be sent."""
+        self._below.detach().close()
+        self._watched.give_back()

@@ -1,0 +1,126 @@
+"""Where mitmproxy's layers come to HTTP/1.1: a layer that has it responded to without them, as long as that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator, Layer
+from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
+from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
+from OpenSSL import SSL
+
+from proxy_policies.http1.origin import Destination
+
+ALPN_OF_HTTP1 = (None, b"", b"http/1.1")
+
+
+@dataclass
+class LayeredHttp:
+    """HTTP that is about to be spoken inside of layers."""
+
+    context: Context
+    mode: HTTPMode
+    said: bytearray = field(default_factory=bytearray)
+    """What the client has said already, or what of it was not responded to."""
+    feed: Callable[[bytes], None] | None = None
+    """Takes what the layers still say of the client, once the connection is borrowed."""
+    is_over: bool = False
+    """The client has left."""
+
+    @property
+    def destination(self) -> Destination | None:
+        """Where requests go that do not say it themselves."""
+        if self.mode is not HTTPMode.transparent or not self.context.server.address:
+            return None
+        scheme = "https" if self.context.server.tls else "http"
+        return Destination(scheme, *self.context.server.address[:2])
+
+    def tls_of(self, kind: type[ClientTLSLayer | ServerTLSLayer]) -> SSL.Connection | None:
+        """Return what encrypts a side; None where nothing does."""
+        layers = [layer for layer in self.context.layers if isinstance(layer, kind)]
+        return layers[-1].tls if layers else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether it is HTTP/1.1 with an origin that is not behind another proxy, and TLS is where it should be.
+
+        TLS within TLS is not.
+        """
+        client, server, layers = self.context.client, self.context.server, self.context.layers
+        if client.alpn not in ALPN_OF_HTTP1 or server.via or self.mode is HTTPMode.upstream:
+            return False
+        if server.connected and (server.tls != server.tls_established or server.alpn not in ALPN_OF_HTTP1):
+            return False
+        return sum(isinstance(layer, ClientTLSLayer) for layer in layers) == int(client.tls)
+
+
+@dataclass
+class HttpConnectionHook(StartHook):
+    """HTTP begins inside of layers: whoever responds without them says in `data` what is left for mitmproxy."""
+
+    name = "policy_http_connection"
+    data: LayeredHttp
+
+
+class PolicyHttpLayer(Layer):
+    """Stands before mitmproxy's HTTP layer, until that is needed."""
+
+    def __init__(self, http: HttpLayer, is_wanted: Callable[[LayeredHttp], bool]) -> None:
+        super().__init__(http.context)
+        self.context.layers.remove(self)  # others look for HTTP where mitmproxy has it
+        self._http, self._is_wanted = http, is_wanted
+        self._asked = LayeredHttp(http.context, http.mode)
+        self._is_passed_on = False
+
+    def handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        """Handle an event; what a client says while it is responded to goes there."""
+        if self._is_passed_on and not self._paused:
+            return self._http.handle_event(event)
+        if self._paused and isinstance(event, events.DataReceived) and event.connection == self.context.client:
+            return self._said(event.data)
+        return super().handle_event(event)
+
+    def _said(self, data: bytes) -> CommandGenerator[None]:
+        if self._asked.feed is not None:
+            self._asked.feed(data)
+        else:
+            self._asked.said += data
+        yield from ()
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if self._is_passed_on:  # what came meanwhile
+            yield from self._http.handle_event(event)
+        elif isinstance(event, events.Start):
+            yield from self._start(event)
+
+    def _start(self, event: events.Start) -> CommandGenerator[None]:
+        asked = self._asked
+        if asked.is_plain and self._is_wanted(asked):
+            yield HttpConnectionHook(asked)
+        if asked.is_over:
+            yield commands.CloseConnection(self.context.client)
+            return
+        self._is_passed_on = True
+        yield from self._http.handle_event(event)
+        if asked.said:
+            yield from self._http.handle_event(events.DataReceived(self.context.client, bytes(asked.said)))
+
+
+def put_before_http(made: Layer, is_wanted: Callable[[LayeredHttp], bool]) -> Layer:
+    """Return the layers that mitmproxy has made, with ours before HTTP."""
+    if isinstance(made, HttpLayer):
+        return PolicyHttpLayer(made, is_wanted)
+    for layer in _below(made):
+        if isinstance(child := layer.child_layer, HttpLayer):
+            layer.child_layer = PolicyHttpLayer(child, is_wanted)
+    return made
+
+
+def _below(layer: Layer | None) -> Iterator[ClientTLSLayer | ServerTLSLayer]:
+    while isinstance(layer, (ClientTLSLayer, ServerTLSLayer)):
+        yield layer
+        layer = layer.child_layer

@@ -1,0 +1,104 @@
+"""A client whose HTTP is spoken inside of mitmproxy's layers: in TLS, in a tunnel that was opened for it, behind SOCKS.
+
+The layers have done what comes before HTTP, with their hooks. Then the connection's socket is borrowed, and so is the
+origin's that mitmproxy may have connected by then, until the client leaves or asks for what is mitmproxy's to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mitmproxy.connection import Client, Server
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from proxy_policies.connection.borrowed_socket import BorrowedSocket
+from proxy_policies.connection.client_connection import ClientConnection, Responders
+from proxy_policies.http1.origin import Destination, Origin
+
+
+class ConnectedOrigin(Origin):
+    """The connection to an origin that mitmproxy made. `close` has mitmproxy close it."""
+
+    def __init__(self, client: Client, server: Server, borrowed: BorrowedSocket, close: Callable[[], None]) -> None:
+        self.server, self.stream = server, borrowed.stream
+        self.is_reused, self.is_idle = True, False  # it may have died meanwhile, as one that was used before
+        self._data = ServerConnectionHookData(server, client)
+        self._borrowed, self._close = borrowed, close
+        self.stream.on_readable = self._on_readable
+
+    def give_back(self) -> None:
+        """Let mitmproxy have the connection, if it is of use."""
+        if self.is_usable and not self.stream.received:
+            self._borrowed.give_back()
+        else:
+            self.close()
+
+    def _closed(self) -> None:
+        self._close()
+
+
+class LayeredClient(ClientConnection):
+    """Such a client, until it leaves or is handed back."""
+
+    def __init__(
+        self, responders: Responders, client: Client, borrowed: BorrowedSocket, destination: Destination | None
+    ) -> None:
+        super().__init__(responders, client, borrowed.stream, destination)
+        self._borrowed = borrowed
+        self._connected: ConnectedOrigin | None = None
+        self.over: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        """What was not responded to, for mitmproxy; None when the client has left."""
+
+    def use(self, server: Server) -> None:
+        """Show a server in flows until a connection is there, as mitmproxy does."""
+        self.origins.first = server
+
+    def adopt(self, origin: ConnectedOrigin, destination: Destination) -> None:
+        """Send requests on a connection that mitmproxy made."""
+        self._connected = origin
+        self.origins.keep(origin, destination)
+
+    def start(self) -> None:
+        """Respond to what has come, and to what comes."""
+        self.stream.start_reading()
+        if self.stream.received or self.stream.is_at_end:
+            self._readable()
+
+    def feed(self, data: bytes) -> None:
+        """Take what mitmproxy's layers have decrypted already."""
+        self.stream.feed(data)
+        self._readable()
+
+    def hand_over(self) -> None:
+        """Let mitmproxy have the connection back, and what was not responded to."""
+        stream = self.stream
+        if stream.error is not None or (stream.is_at_end and not stream.received):
+            self.leave()
+            return
+        self._end()
+        rest = stream.take()
+        self._borrowed.give_back()
+        self._finish(rest)
+
+    def _left(self) -> None:
+        self._end()
+        self._finish(None)
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._responders.closed(self)
+        if self._connected is not None and self.origins.forget(self._connected):
+            self._connected.give_back()
+        self.origins.close()
+
+    def _finish(self, rest: bytes | None) -> None:
+        if not self.over.done():
+            self.over.set_result(rest)
+
+    def abandon(self) -> None:
+        """Take note that mitmproxy has closed the connection."""
+        if self.exchange is not None:
+            self.exchange.presence.left()
+        self.stream.fail_silently()
+        self.leave()
