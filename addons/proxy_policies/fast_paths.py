@@ -4,7 +4,7 @@
         fast_paths = {"exchanges"}
 
 says that everything the addon wants of a plain exchange it does in hooks about flows, and that it never sends a
-request over TLS or another proxy. `{"hits": ("header_rules",)}` says that it has no objection to hits while that option
+request through another proxy. `{"hits": ("header_rules",)}` says that it has no objection to hits while that option
 is empty. An addon that has hooks and says nothing closes every way (`connection.guard`).
 
 hits: responses from the cache, given without a hook. tunnels: CONNECT to a host that is left untouched, with hooks

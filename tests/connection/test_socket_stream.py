@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.support.sockets import tcp_pair
 
 from proxy_policies.connection.byte_stream import HIGH_WATER, READ_AHEAD
 from proxy_policies.connection.socket_stream import SocketStream
@@ -16,11 +17,7 @@ Pair = tuple[SocketStream, socket.socket]
 @pytest.fixture
 async def pair() -> AsyncIterator[Pair]:
     """A stream, and its peer's blocking socket."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    peer = socket.create_connection(listening.getsockname())
-    ours, _ = listening.accept()
-    listening.close()
-    ours.setblocking(False)
+    ours, peer = tcp_pair()
     stream = SocketStream(ours)
     yield stream, peer
     stream.fail_silently()

@@ -26,6 +26,7 @@ def inspection() -> Iterator[Inspection]:
     policy = Inspection()
     with taddons.context(policy):
         yield policy
+        policy.done()
 
 
 def asked(mode: type[layer.Layer], host: str, *said: events.Event, udp: bool = False) -> layer.NextLayer:
@@ -108,5 +109,6 @@ async def test_what_goes_wrong_opens_nothing(monkeypatch: pytest.MonkeyPatch, ca
         modes.TransparentProxy(around)
         next_layer = layer.NextLayer(around)
         policy.next_layer(next_layer)
+        policy.done()
     assert isinstance(next_layer.layer, TunnelLayer)
     assert "a connection is left untouched" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import socket
@@ -282,12 +283,11 @@ class Fastlane:
         return Hooks("fastlane layers", next_layer=self._layers_chosen)
 
     def _layers_chosen(self, nextlayer: NextLayer) -> None:
-        """Stand before HTTP, unless the connection is one that was handed over: that is mitmproxy's for good."""
-        context = nextlayer.context
-        if nextlayer.layer is None or context.client.transport_protocol != "tcp" or not self._is_open("exchanges"):
-            return
-        if len(context.layers) > 2 or not isinstance(nextlayer.layer, HttpLayer):
-            nextlayer.layer = put_before_http(nextlayer.layer, self._is_wanted)
+        """Stand before HTTP, unless nothing is around it: such connections were handed over, and are mitmproxy's."""
+        context, made = nextlayer.context, nextlayer.layer
+        is_bare = isinstance(made, HttpLayer) and len(context.layers) == 2 and speaks_http(context.client.proxy_mode)
+        if made is not None and not is_bare and context.client.transport_protocol == "tcp":
+            nextlayer.layer = put_before_http(made, self._is_wanted)
 
     def _is_wanted(self, asked: LayeredHttp) -> bool:
         """Return whether HTTP inside of layers can be responded to without them."""
@@ -297,38 +297,40 @@ class Fastlane:
 
     async def policy_http_connection(self, asked: LayeredHttp) -> None:
         """Respond to what a client says in HTTP inside of layers, until it leaves or mitmproxy is needed."""
+        await asyncio.sleep(0)  # what was read already comes out of the layers first
         try:
             connection = await self._borrow(asked)
         except OSError:
             return
-        rest = await connection.over
-        asked.feed, asked.is_over = None, rest is None
-        asked.said[:] = rest or b""
+        if limits := ctx.master.addons.get("limits"):
+            limits.unwatch(connection.client)
+        self._begin(connection)
+        connection.start()
+        await connection.over
 
     async def _borrow(self, asked: LayeredHttp) -> LayeredClient:
         client, server, destination = asked.context.client, asked.context.server, asked.destination
-        borrowed = await self._borrowed(client, client, asked.tls_of(ClientTLSLayer))
-        connection = LayeredClient(self, client, borrowed, destination)
-        connection.use(server)
+        of_client = self._borrowed(client, client, asked.tls_of(ClientTLSLayer))
+        of_origin = None
         if destination and server.connected:
-            of_origin = await self._borrowed(client, server, asked.tls_of(ServerTLSLayer))
-            close = functools.partial(_close, client, server)
-            connection.adopt(ConnectedOrigin(client, server, of_origin, close), destination)
-        if limits := ctx.master.addons.get("limits"):
-            limits.unwatch(client)
-        self._begin(connection)
+            of_origin = self._borrowed(client, server, asked.tls_of(ServerTLSLayer))
+            await of_origin.flush()
+        await of_client.flush()
+        of_client.begin(bytes(asked.said))
+        connection = LayeredClient(self, client, of_client, destination, asked.end)
         asked.feed = connection.feed
-        connection.stream.feed(bytes(asked.said))
-        connection.start()
+        connection.origins.first = server
+        if destination and of_origin:
+            of_origin.begin()
+            origin = ConnectedOrigin(client, server, of_origin, functools.partial(_close, client, server))
+            connection.adopt(origin, destination)
         return connection
 
-    async def _borrowed(self, client: Client, connection: Connection, tls: SSL.Connection | None) -> BorrowedSocket:
+    def _borrowed(self, client: Client, connection: Connection, tls: SSL.Connection | None) -> BorrowedSocket:
         watched = self._takeover.watched(client, connection)
         if watched is None:
             raise OSError("the connection has gone")
-        borrowed = BorrowedSocket(watched, tls)
-        await borrowed.begin()
-        return borrowed
+        return BorrowedSocket(watched, tls)
 
     def client_disconnected(self, client: Client) -> None:
         """Let go of a connection that mitmproxy has closed."""

@@ -21,15 +21,20 @@ class BorrowedSocket:
         self._below: SocketStream
         self.stream: ByteStream
 
-    async def begin(self) -> None:
-        """Take the connection; OSError when that cannot be, any more."""
+    async def flush(self) -> None:
+        """Wait until everything is sent that mitmproxy has to send; OSError when that cannot be, any more."""
         end = self._watched.end
         if end.transport.get_write_buffer_size():
             await end.flush()
             end.transport.set_write_buffer_limits()
-        self._below = below = SocketStream(end.dup_socket())
+
+    def begin(self, said: bytes = b"") -> ByteStream:
+        """Take the connection, of which the layers have read what was `said`; OSError when that cannot be, any more."""
+        self._below = below = SocketStream(self._watched.end.dup_socket())
         self.stream = below if self._tls is None else TlsStream(below, self._tls)
+        self.stream.feed(said)
         self._feed(self._watched.borrow(self._feed))
+        return self.stream
 
     def _feed(self, data: bytes) -> None:
         if data:

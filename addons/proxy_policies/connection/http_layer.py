@@ -28,8 +28,12 @@ class LayeredHttp:
     """What the client has said already, or what of it was not responded to."""
     feed: Callable[[bytes], None] | None = None
     """Takes what the layers still say of the client, once the connection is borrowed."""
-    is_over: bool = False
-    """The client has left."""
+    has_left: bool = False
+
+    def end(self, rest: bytes | None) -> None:
+        """Take what was not responded to, and what the layers say from now on; None when the client has left."""
+        self.feed, self.has_left = None, rest is None
+        self.said[:] = rest or b""
 
     @property
     def destination(self) -> Destination | None:
@@ -101,7 +105,7 @@ class PolicyHttpLayer(Layer):
         asked = self._asked
         if asked.is_plain and self._is_wanted(asked):
             yield HttpConnectionHook(asked)
-        if asked.is_over:
+        if asked.has_left:
             yield commands.CloseConnection(self.context.client)
             return
         self._is_passed_on = True

@@ -39,20 +39,23 @@ class ConnectedOrigin(Origin):
 
 
 class LayeredClient(ClientConnection):
-    """Such a client, until it leaves or is handed back."""
+    """Such a client, until it leaves or is handed back.
+
+    `end` is called then with what was not responded to; with None when the client has left.
+    """
 
     def __init__(
-        self, responders: Responders, client: Client, borrowed: BorrowedSocket, destination: Destination | None
+        self,
+        responders: Responders,
+        client: Client,
+        borrowed: BorrowedSocket,
+        destination: Destination | None,
+        end: Callable[[bytes | None], None],
     ) -> None:
         super().__init__(responders, client, borrowed.stream, destination)
-        self._borrowed = borrowed
+        self._borrowed, self._call_at_end = borrowed, end
         self._connected: ConnectedOrigin | None = None
-        self.over: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-        """What was not responded to, for mitmproxy; None when the client has left."""
-
-    def use(self, server: Server) -> None:
-        """Show a server in flows until a connection is there, as mitmproxy does."""
-        self.origins.first = server
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def adopt(self, origin: ConnectedOrigin, destination: Destination) -> None:
         """Send requests on a connection that mitmproxy made."""
@@ -94,7 +97,8 @@ class LayeredClient(ClientConnection):
 
     def _finish(self, rest: bytes | None) -> None:
         if not self.over.done():
-            self.over.set_result(rest)
+            self._call_at_end(rest)
+            self.over.set_result(None)
 
     def abandon(self) -> None:
         """Take note that mitmproxy has closed the connection."""

@@ -44,7 +44,8 @@ class TlsStream(ByteStream):
         if self.is_at_end:
             self.below.received.clear()
             return
-        before, end = self.total_received, _NO_END
+        before = self.total_received
+        end: OSError | None = _NO_END
         if self.below.received:
             end = self._decrypt(self.below.take())
         if end is _NO_END and self.below.is_at_end:
@@ -56,7 +57,7 @@ class TlsStream(ByteStream):
             self.notify()
 
     def _decrypt(self, records: bytes) -> OSError | None:
-        """Take records; return the error with which the connection ended, None for a proper end, _NO_END for neither."""
+        """Take records; return the error with which the connection ended, None for a proper end, or _NO_END."""
         self._tls.bio_write(records)
         pieces: list[bytes] = []
         end: OSError | None = _NO_END

@@ -18,7 +18,7 @@ from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
-from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns
+from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns, may_become_http
 from proxy_policies.passthrough.layer import TunnelLayer
 from proxy_policies.patches import ask_early
 from proxy_policies.settings import Setting, parse_duration, parse_switch
@@ -59,7 +59,11 @@ class Inspection:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Decide about a connection, unless mitmproxy's own options have."""
         context = nextlayer.context
-        if nextlayer.layer is not None or not context.layers or not ask_early.is_tunnel(context):
+        if nextlayer.layer is not None or not context.layers:
+            return
+        if may_become_http(nextlayer):
+            raise exceptions.AddonHalt
+        if not ask_early.is_tunnel(context):
             return
         if context.server.address is None or is_dns(nextlayer):
             return

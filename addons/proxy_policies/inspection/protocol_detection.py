@@ -4,6 +4,7 @@ from mitmproxy import ctx
 from mitmproxy.addons.next_layer import NeedsMoreData, NextLayer
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
+from mitmproxy.proxy.layers.tls import ClientTLSLayer
 
 from proxy_policies.inspection.hosts import Protocol, detect_http
 
@@ -12,6 +13,18 @@ def is_dns(nextlayer: layer.NextLayer) -> bool:
     """Return whether a datagram goes to a name server, which is mitmproxy's business."""
     address = nextlayer.context.server.address
     return nextlayer.context.client.transport_protocol == "udp" and address is not None and address[1] in (53, 5353)
+
+
+def may_become_http(nextlayer: layer.NextLayer) -> bool:
+    """Return whether too little has come inside of TLS to say that it is no HTTP.
+
+    mitmproxy takes a part of a request's line for another protocol, which nobody looks into.
+    """
+    context = nextlayer.context
+    if not isinstance(context.layers[-1], ClientTLSLayer) or context.client.alpn or nextlayer.data_server():
+        return False
+    data = nextlayer.data_client()
+    return bool(data) and detect_http(data) is Protocol.NOTHING
 
 
 def is_decided_by_mitmproxy(nextlayer: layer.NextLayer) -> bool:

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
+from mitmproxy.tls import TlsData
 
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -100,6 +101,11 @@ class Limits:
         if handler is not None and client.transport_protocol == "tcp":
             self._connections[client.id] = ClientConnection(handler, now)
             self.expect_one_more(now)
+
+    def tls_established_client(self, data: TlsData) -> None:
+        """Look at a client that has set TLS up, and may say nothing inside."""
+        if watched := self._connections.get(data.context.client.id):
+            watched.expect_request(data.context)
 
     def unwatch(self, client: Client) -> None:
         """Look at a connection of mitmproxy's no more, until it is watched again."""

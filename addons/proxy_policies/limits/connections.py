@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
 
@@ -26,6 +28,13 @@ class ClientConnection:
         self._watch = Stopwatch(now)
         self._unsent = Unsent()
         self._is_ending = False
+        self._inside: ClientTLSLayer | None = None
+        """The TLS that its client has set up last."""
+
+    def expect_request(self, context: Context) -> None:
+        """Take note that the client has set TLS up: a request is to follow."""
+        layers = [layer for layer in context.layers if isinstance(layer, ClientTLSLayer)]
+        self._inside = layers[-1] if layers else None
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
         """Return what the connection waits for, for how many seconds, and how many bytes came in that time."""
@@ -55,7 +64,18 @@ class ClientConnection:
             return NOT_WAITING
         if client.tls and not client.tls_established:
             return Waiting(Wait.HANDSHAKE)
+        if (first := self._first_request()) is not None:
+            return first
         return side.waiting() if side is not None else _before_http(self._handler)
+
+    def _first_request(self) -> Waiting | None:
+        """Return the wait for the first request inside of TLS; None where it has come."""
+        layer = self._inside.child_layer if self._inside is not None else None
+        if not isinstance(layer, NextLayer) or layer.layer is not None:
+            return None
+        if layer._paused:  # an addon is asked what it is
+            return NOT_WAITING
+        return Waiting(Wait.HEAD if layer.data_client() else Wait.REQUEST)
 
     def _is_origin_slow(self) -> bool:
         """Return whether an origin does not take what it is sent: then nothing is read from the client."""
@@ -67,7 +87,7 @@ class ClientConnection:
         self._is_ending = True
         why = f"for {waited:.0f} s {wait.value}"
         side = client_sides.side_of(self._handler.client)
-        if wait in (Wait.HEAD, Wait.BODY) and side is not None:
+        if wait in (Wait.HEAD, Wait.BODY) and side is not None and not side.is_tunnel:
             spawn(self._handler.server_event(client_sides.time_out(side, why)))
             return
         self._handler.log(f"closing connection, {why}")

@@ -285,7 +285,7 @@ def test_something_else_after_hits_on_a_new_connection(
 def test_an_origin_that_speaks_tls(
     mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """Such a proxy listens for datagrams, too; its hits come through mitmproxy's layers."""
+    """Such a proxy listens for datagrams, too."""
     pages = origin(server_tls)
     pages.route("/small", Answer(headers=[FRESH], body=b"x"))
     trusting = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
@@ -295,8 +295,8 @@ def test_an_origin_that_speaks_tls(
     request = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(3):
         assert Connection(proxy.port).ask(request).endswith(b"x")
-    assert proxy.log().count(HANDLED) == 3
-    assert YES not in proxy.log()
+    assert HANDLED not in proxy.log()
+    assert proxy.log().count(YES) == 1
     assert len(pages.requests) == 1
 
 
