@@ -121,6 +121,7 @@ def test_a_miss_names_the_nearest_recording_and_what_differs() -> None:
     miss = match(cassette, parts("/cart?item=8"))
     assert isinstance(miss, Miss)
     text = 'not recorded; nearest is entry 2, which differs in query: recorded [["item", "7"]], got [["item", "8"]]'
+    text += "; it would match with --ignore query:item"
     assert miss.explain() == text
 
 

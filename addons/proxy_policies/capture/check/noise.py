@@ -4,9 +4,11 @@
     GET /orders/*      json:$.items[*].updated
     GET /              text:^Rendered in .* ms$
     GET /tags          unordered:$.tags
+    GET /orders/*      match:$.total=number±0.01
 
 A rule is a method, a path in which `*` stands for any segment, and a location; it is for requests like these only.
 A JSON location covers all that is inside it; `[*]` is any index, `[3]` that one. Lines with `#` first are comments.
+A matcher (see `matchers.py`) says what a value may be, and nothing else is passed over at its path.
 """
 
 import re
@@ -17,6 +19,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.check import matchers
 from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.unordered import PREFIX, Unordered, any_index, parse_unordered
 from proxy_policies.capture.model import Request
@@ -24,7 +27,7 @@ from proxy_policies.capture.model import Request
 HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
 _VALUE = string.ascii_letters + string.digits + "-_:.,+/"
 """What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
-_KINDS = ("status", "cache", "header:", "cookie:", "trailer:", "json:", "text:", "body", "time", "unordered:")
+_KINDS = ("status", "cache", "header:", "cookie:", "trailer:", "json:", "text:", "body", "time", "unordered:", "match:")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,9 +38,17 @@ class NoiseRule:
     path: str
     location: str
     _pattern: "re.Pattern[str] | None" = field(default=None, compare=False, repr=False)
+    matcher: tuple[str, str] | None = field(default=None, compare=False, repr=False)
+    """The location and the matcher of a rule that has one."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.location}"
+
+    def verdict(self, change: Change) -> bool | None:
+        """Return whether a matcher lets this change pass; None when the rule is not one for it."""
+        if self.matcher and matchers.covers(*self.matcher, change):
+            return matchers.allows(*self.matcher, change)
+        return None
 
     def matches(self, change: Change) -> bool:
         """Return whether this change is noise, for a request the rule is for."""
@@ -77,12 +88,18 @@ def _parse(parts: list[str], source: str) -> NoiseRule:
         pattern = re.compile(location[5:]) if location.startswith("text:") else None
     except re.error as error:
         raise ValueError(f"{source}: {location[5:]!r} is not a valid regular expression: {error}") from None
-    if location.startswith(PREFIX):
-        try:
+    try:
+        if location.startswith(PREFIX):
             parse_unordered(location)
-        except ValueError as error:
-            raise ValueError(f"{source}: {error}") from None
-    return NoiseRule(parts[0], parts[1], location, pattern)
+        matcher = matchers.parse_match(location) if location.startswith(matchers.PREFIX) else None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    return NoiseRule(parts[0], parts[1], location, pattern, matcher)
+
+
+def match_rule(spec: str) -> NoiseRule:
+    """Read `PATH=MATCHER` as a rule for all requests. Raises ValueError."""
+    return _parse(["*", "**", f"{matchers.PREFIX}{spec}"], "--match")
 
 
 def make_rule(method: str, path: str, location: str) -> NoiseRule:
@@ -156,13 +173,15 @@ class Noise:
         self.rules = sorted(set(rules))
         self._patterns = [(rule, _path_pattern(rule.path)) for rule in self.rules]
 
-    def split(self, request: Request, changes: Iterable[Change]) -> tuple[list[Change], list[Change]]:
-        """Return the changes that count, and those that are noise."""
+    def split(
+        self, request: Request, changes: Iterable[Change], exact: bool = True
+    ) -> tuple[list[Change], list[Change]]:
+        """Return the changes that count, and those that are noise; unless `exact` what differs each time is, too."""
         rules = self._rules_for(request)
         counted: list[Change] = []
         noisy: list[Change] = []
         for change in changes:
-            (noisy if any(rule.matches(change) for rule in rules) else counted).append(change)
+            (noisy if _is_noise(change, rules, exact) else counted).append(change)
         return counted, noisy
 
     def _rules_for(self, request: Request) -> list[NoiseRule]:
@@ -179,6 +198,14 @@ class Noise:
     def text(self) -> str:
         """Return the rules as the text of a rules file."""
         return HEAD + "".join(f"{rule}\n" for rule in self.rules)
+
+
+def _is_noise(change: Change, rules: Iterable[NoiseRule], exact: bool) -> bool:
+    """Return what the matchers for a change say, all of them; where there is none, what the other rules do."""
+    verdicts = [verdict for rule in rules if (verdict := rule.verdict(change)) is not None]
+    if verdicts:
+        return all(verdicts)
+    return (not exact and change.is_dynamic) or any(rule.matches(change) for rule in rules)
 
 
 def _path_pattern(path: str) -> "re.Pattern[str]":

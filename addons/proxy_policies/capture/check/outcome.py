@@ -66,9 +66,8 @@ def evaluate(
     rules.secrets.learn(sent.secrets)
     before = rules.secrets.count
     changes = compare(old, new, rules.secrets, rules.noise.unordered(request))
-    counted = [change for change in changes if rules.exact or not change.is_dynamic]
-    counted, noisy = rules.noise.split(request, counted + slower(old_seconds, sent.seconds, rules.factor))
-    ignored = [*noisy, *(change for change in changes if not rules.exact and change.is_dynamic)]
+    changes += slower(old_seconds, sent.seconds, rules.factor)
+    counted, ignored = rules.noise.split(request, changes, rules.exact)
     return Outcome(
         number,
         request,

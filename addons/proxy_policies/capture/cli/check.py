@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
 from proxy_policies.capture.check.correlate import parse_carries
 from proxy_policies.capture.check.learning import rules_text
-from proxy_policies.capture.check.noise import Noise, parse_rules
+from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
@@ -82,6 +82,8 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
+    for spec in arguments.match:
+        match_rule(spec)
     run = CheckRun(
         path,
         SecretValues(secrets, placeholders),
@@ -134,8 +136,9 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
     """Return the rules of noise beside the capture, with those just learned; these are kept there."""
     path = Path(arguments.noise) if arguments.noise else noise_file(run.path)
     known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
+    wanted = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
-        return Noise(known)
+        return Noise([*known, *wanted])
     found = run.noise_between(replies[0], replies[-1], arguments.exact)
     learned = [learned for learned in found if learned.rule not in known]
     if learned:
@@ -145,7 +148,7 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
     say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise{kept}")
     for rule in learned:
         say(f"  {rule}")
-    return Noise([*known, *(rule.rule for rule in learned)])
+    return Noise([*known, *wanted, *(rule.rule for rule in learned)])
 
 
 def _rules(arguments: argparse.Namespace, run: CheckRun, noise: Noise) -> CompareOptions:

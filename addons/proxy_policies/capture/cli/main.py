@@ -18,6 +18,7 @@ with lazy_imports():  # what a command needs is imported for it: mitmproxy alone
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
+MATCHERS = "what a value may be: any, type, regex:PATTERN, iso-date, uuid, number±X; as $.total=number±0.5"
 DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
 COMPARED = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}
 RUN = {0: "done; else the exit code of the command that was run", 2: COMPARED[2]}
@@ -36,6 +37,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
             "capture check shop.har --target http://127.0.0.1:9000",
             "capture check shop.har --target http://127.0.0.1:9000 --html report.html --junit report.xml",
             "capture check shop.har --target http://127.0.0.1:9000 --accept 3 7",
+            "capture check shop.har --target http://127.0.0.1:9000 --match '$.total=number±0.5'",
         ),
         COMPARED,
     ),
@@ -127,6 +129,7 @@ def _sent(command: argparse.ArgumentParser) -> None:
     command.add_argument("--learn", action="store_true", help="send it twice, and keep what differs by itself as noise")
     command.add_argument("--noise", metavar="FILE", help="the rules of noise (default: CAPTURE.noise)")
     command.add_argument("--exact", action="store_true", help="count values that differ each time: times, random ids")
+    command.add_argument("--match", action="append", default=[], metavar="PATH=MATCHER", help=MATCHERS)
     command.add_argument("--slower", type=float, default=0, metavar="FACTOR", help="count answers this much slower")
     command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="send so many at a time (default 1)")
     command.add_argument("--rate", type=float, default=0, metavar="N", help="send at most so many a second")

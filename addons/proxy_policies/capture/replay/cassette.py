@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.replay import ignore_hint
 from proxy_policies.capture.replay.matching import Difference, RequestKey, differences, pattern_of, similarity
 
 
@@ -31,6 +32,8 @@ class Miss:
     recorded: int
     nearest: int | None = None
     differences: tuple[Difference, ...] = ()
+    hint: str = ""
+    """The options that would have let it match, as a command line has them."""
 
     def explain(self) -> str:
         """Return why there is no answer, naming the nearest recording and what differs from it."""
@@ -40,7 +43,8 @@ class Miss:
         if self.nearest is None:
             return "the capture is empty"
         lines = "; ".join(str(difference) for difference in self.differences)
-        return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}"
+        would = f"; it would match with {self.hint}" if self.hint else ""
+        return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}{would}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class Cassette:
         if not self._parts:
             return Miss(recorded)
         nearest = max(range(len(self._parts)), key=lambda number: similarity(self._parts[number], parts))
-        return Miss(recorded, nearest, self._differences(nearest, parts))
+        hint = "" if recorded else ignore_hint.hint(self._parts[nearest], parts)
+        return Miss(recorded, nearest, self._differences(nearest, parts), hint)
 
     def unused(self) -> list[int]:
         """Return the recordings that were never played."""

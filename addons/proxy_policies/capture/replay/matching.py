@@ -92,13 +92,13 @@ def request_key(request: Request, matching: Matching) -> RequestKey:
 def _body(request: Request, matching: Matching) -> Any:
     parsed = parsed_body.parse(request.body, request.headers)
     if parsed.is_document and matching.paths:
-        return [parsed.kind.value, _without(parsed.value, matching)]
+        return [parsed.kind.value, without_paths(parsed.value, matching)]
     if parsed.kind in (parsed_body.BodyKind.FORM, parsed_body.BodyKind.MULTIPART):
         return [parsed.kind.value, [pair for pair in parsed.canonical() if pair[0] not in matching.forms]]
     return [parsed.kind.value, parsed.canonical()]
 
 
-def _without(document: Any, matching: Matching) -> Any:
+def without_paths(document: Any, matching: Matching) -> Any:
     """Return the document without what the ignored paths select."""
     found = [list(node.parts) for path in matching.paths for node in path.finditer(document)]
     for parts in sorted(found, key=lambda parts: (-len(parts), [str(part).zfill(9) for part in parts]), reverse=False):

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from proxy_policies.capture.check.diff import Change, lines_of
+from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.har.body import as_text
 from proxy_policies.capture.model import Response, header
@@ -51,7 +52,9 @@ def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
 
 
 def _change(change: Change) -> dict[str, Any]:
-    return {"location": change.location, "kind": change.kind, "old": change.old, "new": change.new}
+    found = {"location": change.location, "kind": change.kind, "old": change.old, "new": change.new}
+    match = suggest(change)
+    return {**found, "match": match} if match else found
 
 
 def _head(response: Response) -> list[str]:

@@ -1,17 +1,20 @@
 """The report for a terminal: what changed, where, from what to what; then one line that sums up."""
 
 import json
+import shlex
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.log_lines import printable
 
 SHOWN_CHANGES = 8  # of one entry
 SHOWN_ENTRIES = 40
+SHOWN_SUGGESTIONS = 5  # of matchers that would have let a change pass
 WIDTH = 160  # characters of one value
 
 
@@ -39,6 +42,9 @@ def print_report(report: Report, console: Console) -> None:
     if len(telling) > SHOWN_ENTRIES:
         console.print(f"… and {len(telling) - SHOWN_ENTRIES} more", style="dim")
     console.print(_summary(report))
+    suggestions = [suggest(change) for outcome in telling for change in outcome.changes]
+    for suggestion in list(dict.fromkeys(filter(None, suggestions)))[:SHOWN_SUGGESTIONS]:
+        console.print(Text(f"to let it pass: --match {shlex.quote(printable(suggestion))}", "dim"), soft_wrap=True)
     if report.secrets:
         console.print(secrets_line(report), style="dim")
 

@@ -1,0 +1,165 @@
+"""Matchers: what a value may be, where it need not be the recorded one.
+
+any               any value that is there
+type              a value of the same JSON type: text, number, boolean, object, list, null
+regex:PATTERN     a text, or a number as text, that the pattern matches whole
+iso-date          a date or a time of RFC 3339: 2026-11-28, 2026-11-28T10:15:00Z
+uuid              a UUID (RFC 9562)
+number±X          a number no more than X away from the recorded one; with % that share of it
+NAME, NAME:ARG    a matcher of one's own: an entry point of the group `proxy_policies.matchers`
+
+An entry point is a function that is called with ARG (or an empty text) and returns `matches(old, new) -> bool`.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.json_path import compile_path
+
+PREFIX = "match:"
+GROUP = "proxy_policies.matchers"
+Matcher = Callable[[Any, Any], bool]
+"""Returns whether a value may stand where another was recorded."""
+
+_SPEC = re.compile(
+    r"(?:match:)?(?P<where>(?:header|cookie):[^=]+|(?:json:)?\$(?:[^=\[]|\[\"(?:[^\"\\]|\\.)*\"\]|\[[\d*]+\])*)=(?P<matcher>.+)"
+)
+_NUMBER = re.compile(r"number(?:±|\+/?-)(?P<most>\d+(?:\.\d+)?)(?P<share>%?)")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)?")
+_WIDE = ("any", "type")  # what is inside an object or a list, too
+
+
+def parse_match(text: str) -> tuple[str, str]:
+    """Read `PATH=MATCHER` and return the location and the matcher. Raises ValueError."""
+    found = _SPEC.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r}: write PATH=MATCHER, as $.total=number±0.5 or header:etag=any")
+    where = found["where"].strip()
+    location = f"json:{where}" if where.startswith("$") else where
+    if location.startswith("json:"):
+        compile_path(location[5:])
+    matcher_of(found["matcher"])
+    return location.lower() if location.startswith("header:") else location, found["matcher"]
+
+
+@lru_cache(1024)
+def matcher_of(text: str) -> Matcher:
+    """Return the matcher of this name. Raises ValueError."""
+    if text in _SIMPLE:
+        return _SIMPLE[text]
+    if text.startswith("regex:"):
+        return _regex(text[6:])
+    number = _NUMBER.fullmatch(text)
+    return _number(float(number["most"]), bool(number["share"])) if number else _own(text)
+
+
+def _own(text: str) -> Matcher:
+    name, _, argument = text.partition(":")
+    for found in entry_points(group=GROUP, name=name):
+        matcher: Matcher = found.load()(argument)
+        return matcher
+    own = sorted(entry_points(group=GROUP).names)
+    raise ValueError(f"{text!r} is no matcher; there are {', '.join((*_SIMPLE, 'regex:PATTERN', 'number±X', *own))}")
+
+
+def _regex(text: str) -> Matcher:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
+    return lambda _, new: isinstance(new, str | int | float) and bool(pattern.fullmatch(str(new)))
+
+
+def _number(most: float, is_share: bool) -> Matcher:
+    def matches(old: Any, new: Any) -> bool:
+        one, other = _as_number(old), _as_number(new)
+        if one is None or other is None:
+            return False
+        return abs(other - one) <= (abs(one) * most / 100 if is_share else most) * (1 + 1e-12)
+
+    return matches
+
+
+def _as_number(value: Any) -> float | None:
+    """Return a number, or a text that is one, as fields and cookies have it; true is none."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _json_type(value: Any) -> type:
+    return float if type(value) is int else type(value)
+
+
+def _is_date(value: Any) -> bool:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return False
+    try:
+        (date if len(value) == 10 else datetime).fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+_SIMPLE: dict[str, Matcher] = {
+    "any": lambda old, new: True,
+    "type": lambda old, new: _json_type(old) is _json_type(new),
+    "iso-date": lambda old, new: _is_date(new),
+    "uuid": lambda old, new: isinstance(new, str) and bool(_UUID.fullmatch(new)),
+}
+
+
+@lru_cache(1024)
+def _place(location: str) -> re.Pattern[str]:
+    """Return a pattern for a location, in which `[*]` is any index; `inside` is what is behind it."""
+    parts = (re.escape(part) for part in location.split("[*]"))
+    return re.compile(r"\[\d+\]".join(parts) + r"(?P<inside>[.\[].*)?", re.DOTALL)
+
+
+def covers(location: str, matcher: str, change: Change) -> bool:
+    """Return whether a matcher is for the value that changed; `any` and `type` are for all that is inside, too."""
+    found = _place(location).fullmatch(change.location)
+    return found is not None and (not found["inside"] or matcher in _WIDE)
+
+
+def allows(location: str, matcher: str, change: Change) -> bool:
+    """Return whether a change that is covered may be. What came or went may not be, but inside of what is `any`."""
+    found = _place(location).fullmatch(change.location)
+    if found is not None and found["inside"]:
+        return True
+    if change.kind != "changed":
+        return False
+    old, new = ((_cookie(value) if location.startswith("cookie:") else value) for value in (change.old, change.new))
+    return matcher_of(matcher)(old, new)
+
+
+def _cookie(text: Any) -> str:
+    """Return the value of a cookie, without its name and attributes."""
+    return str(text).partition("=")[2].partition(";")[0]
+
+
+def suggest(change: Change) -> str:
+    """Return `PATH=MATCHER` for the narrowest matcher that lets a change pass; empty when there is none."""
+    if change.kind != "changed" or not change.location.startswith(("json:", "header:", "cookie:")):
+        return ""
+    old, new = (
+        (_cookie(value) if change.location.startswith("cookie:") else value) for value in (change.old, change.new)
+    )
+    return f"{change.location}={_narrowest(old, new)}"
+
+
+def _narrowest(old: Any, new: Any) -> str:
+    one, other = _as_number(old), _as_number(new)
+    if one is not None and other is not None and type(old) in (int, float) and type(new) in (int, float):
+        return f"number±{abs(other - one):.6g}"
+    for name in ("uuid", "iso-date"):
+        if _SIMPLE[name](new, old) and _SIMPLE[name](old, new):
+            return name
+    return "type" if _SIMPLE["type"](old, new) else "any"
