@@ -11,6 +11,7 @@ from proxy_policies.cache.collapsing import (
     CollapsedForwarding,
     Identity,
     Outcome,
+    conditions_of,
     expects_fresh,
     gathering_time,
     identity_of,
@@ -123,6 +124,36 @@ async def test_followers_learn_what_became_of_their_leader() -> None:
         assert not table.led_by("c")
         assert table.is_unshared(SAME, NOW + 1) is (outcome is Outcome.UNSHARED)
         assert not table.is_unshared(SAME, NOW + HIT_FOR_MISS_TTL)
+
+
+async def test_who_has_other_conditions_does_not_follow() -> None:
+    table = CollapsedForwarding()
+    same, other = (conditions_of(asked(f'If-None-Match: "{tag}"')) for tag in ("v1", "v2"))
+    leader, moment = table.lead(SAME, "c", NOW, same), table.moment()
+    assert table.find(SAME, moment, NOW, fresh=True, conditions=same) is leader
+    assert table.find(SAME, moment, NOW, fresh=True, conditions=other) is None
+    assert table.find(SAME, moment, NOW, fresh=True) is None
+    table.end(leader, Outcome.UNSHARED, NOW)
+    assert table.is_unshared(SAME, NOW, conditional=True)
+    assert not table.is_unshared(SAME, NOW)  # what a 304 keeps for one client a 200 may not
+
+
+async def test_a_range_is_found_in_a_whole_that_has_come_so_far() -> None:
+    table = CollapsedForwarding()
+    leader = table.lead(SAME, "c", NOW)
+    near, far = asked("Range: bytes=90-199"), asked("Range: bytes=101-")
+    assert table.find_whole(near, (), NOW) is None  # nobody knows what it will be
+    leader.body = IncomingBody(Room(), leader.changed)
+    leader.body.feed(bytes(100))
+    table.answered(leader, stored(size=1000), NOW)
+    assert table.find_whole(near, (), NOW) is leader
+    assert table.find_whole(far, (), NOW) is None
+    assert table.find_whole(asked("Range: bytes=-5"), (), NOW) is None
+    assert table.find_whole(asked("Range: lines=1-"), (), NOW) is None
+    leader.body.feed(b"x")
+    assert table.find_whole(far, (), NOW) is leader
+    leader.entry = stored(size=0)  # it says no length
+    assert table.find_whole(near, (), NOW) is None
 
 
 async def test_a_new_leader_is_not_forgotten_with_the_old_one() -> None:

@@ -9,11 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.cache import incoming
-from proxy_policies.cache.incoming import IncomingBody, IncomingReader, Room
+from proxy_policies.cache.incoming import IncomingBody, IncomingPart, IncomingReader, Room
 
 
 def body(room: Room | None = None) -> IncomingBody:
     return IncomingBody(room or Room(), lambda: None)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), min_size=1), st.data())
+def test_a_part_is_what_lies_between_its_positions(pieces: list[bytes], data: st.DataObject) -> None:
+    async def parted() -> None:
+        whole, coming = b"".join(pieces), body()
+        start = data.draw(st.integers(0, len(whole)))
+        stop = data.draw(st.integers(start, len(whole)))
+        reading = asyncio.create_task(rest_of(IncomingPart(opened(coming), start, stop)))
+        for piece in pieces:
+            coming.feed(piece)
+            await asyncio.sleep(0)
+        if stop == len(whole):
+            coming.finish()
+        assert await reading == whole[start:stop]
+        assert not coming.is_read
+
+    asyncio.run(parted())
 
 
 def opened(of: IncomingBody) -> IncomingReader:
@@ -22,7 +40,7 @@ def opened(of: IncomingBody) -> IncomingReader:
     return reader
 
 
-async def rest_of(reader: IncomingReader) -> bytes:
+async def rest_of(reader: IncomingReader | IncomingPart) -> bytes:
     pieces = []
     while piece := await reader.read():
         pieces.append(piece)

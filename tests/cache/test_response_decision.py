@@ -21,6 +21,7 @@ from proxy_policies.cache.response_decision import (
     ServeStale,
     Store,
     decide_response,
+    told_by_304,
 )
 from proxy_policies.cache.storability import StorageContext as StoringExchange
 from proxy_policies.cache.storability import may_store
@@ -257,3 +258,20 @@ def test_what_is_stored_of_an_update_could_have_been_stored_at_once(update: list
         assert decided.new.vary_key == fresh.entry.vary_key
         assert decided.new.tags == fresh.entry.tags
         assert ("set-cookie" in decided.new.fields) <= said.public
+
+
+@pytest.mark.parametrize(
+    ("lines", "tag"),
+    [
+        (("Cache-Control: max-age=60", 'ETag: "b"'), '"b"'),
+        (("Cache-Control: max-age=60",), '"a"'),  # a 304 that forgot its tag
+        (("Cache-Control: private, max-age=60", 'ETag: "b"'), None),
+        (("Cache-Control: no-store", 'ETag: "b"'), None),
+        (("Vary: *", "Cache-Control: max-age=60", 'ETag: "b"'), None),
+    ],
+)
+def test_what_a_304_tells_others_of_the_whole(lines: tuple[str, ...], tag: str | None) -> None:
+    asking = exchange(request=asked('If-None-Match: "a"'))
+    told = told_by_304(asking, fields(*lines), NOW)
+    assert (told.freshness.etag if told else None) == tag
+    assert told is None or told.status == 200

@@ -5,7 +5,10 @@ the others are its *followers*, and wait for what is known of its answer, never 
 
 1.  its head: a follower whom it will not serve (by Vary, freshness, or because it may not be stored) goes forward at
     once, and waits again only for a leader that began after it had come;
-2.  its body, which followers get as it comes.
+2.  its body, which followers get as it comes: all of it, or the range that they asked for, once that is there.
+
+A leader with conditions of its client's goes forward with them. Whoever asks with the same ones may be told the same
+304; others go beside it, and have the whole asked for.
 
 May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,
 `max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began, unless it
@@ -27,6 +30,7 @@ from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.freshness import is_shared
 from proxy_policies.cache.incoming import IncomingBody
 from proxy_policies.cache.key import VaryKey, vary_key
+from proxy_policies.cache.ranges import parse_range, within
 from proxy_policies.cache.selectors import Selector
 
 LEADER_AGE = 60.0
@@ -42,10 +46,11 @@ GATHERING_MOST = 1.0
 WAITS_MOST = 2
 """Leaders that a follower waits for."""
 
-ALWAYS_SELECTING = frozenset({"authorization", "range", "if-range"})
+RANGED = frozenset({"range", "if-range"})
+ALWAYS_SELECTING = frozenset({"authorization", *RANGED})
 """Fields on which an answer depends whether Vary names them or not."""
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
-"""Conditions of a client's own: the answer to them may be of use to nobody else."""
+"""Conditions of a client's own: a 304 is an answer to the same ones only."""
 
 Identity = tuple[str, VaryKey]
 """A cache key, and the values of the request's fields that select among its answers."""
@@ -86,9 +91,18 @@ def may_follow(request: Request, decision: Decision, heads: Iterable[StoredRespo
     return all(_may_be_fresh(entry) or _is_for_all(request, entry) for entry in (*heads, *([known] if known else ())))
 
 
-def is_conditional(request: Request) -> bool:
-    """Return whether the client has conditions of its own."""
-    return request.fields.has_any(CONDITIONS)
+def conditions_of(request: Request) -> VaryKey:
+    """Return the client's own conditions, empty where it has none."""
+    return vary_key(sorted(name for name in CONDITIONS if name in request.fields), request.fields)
+
+
+def part_of_whole(request: Request, leader: "Leader") -> bool:
+    """Return whether the range that is asked for is there of the whole that a leader brings, or comes next."""
+    wanted, entry, body = parse_range(request.fields.get("range")), leader.entry, leader.body
+    if wanted is None or entry is None or entry.status != 200 or not entry.size or body is None:
+        return False
+    part = within(wanted, entry.size)
+    return part is not None and part[0] <= body.size
 
 
 def expects_fresh(decision: Decision) -> bool:
@@ -144,16 +158,21 @@ def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *
 class Leader:
     """A request under way that others may follow. `began` is the moment it was sent, None while it gathers others."""
 
-    def __init__(self, identity: Identity, client: str, since: float, *, shareable: bool) -> None:
+    def __init__(self, identity: Identity, client: str, since: float, conditions: VaryKey) -> None:
         self.identity = identity
         self.client = client
         """The id of the connection that it came by."""
         self.since = since
         """The time of the last word of it."""
-        self.shareable = shareable
+        self.conditions = conditions
+        """Those of its client's that it goes forward with."""
+        self.shareable = True
+        """Whether newcomers may follow."""
         self.began: int | None = None
         self.entry: StoredResponse | None = None
-        """The head of its answer, once that is known and may be stored."""
+        """The head of its answer, once that is known and may be stored; `size` is what its body will have."""
+        self.is_head_only = False
+        """Nothing but a 304 has come: there is no body for those whom it does not tell enough."""
         self.length: int | None = None
         """Bytes that the answer's body will have, if it says so."""
         self.body: IncomingBody | None = None
@@ -161,6 +180,11 @@ class Leader:
         self._waiting = 0
         self._news: asyncio.Event | None = None
         """Set at the next change; there once somebody waits for that."""
+
+    @property
+    def unshared_as(self) -> tuple[Identity, bool]:
+        """Return the name under which it is remembered that its answer was of no use to others."""
+        return self.identity, bool(self.conditions)
 
     def changed(self) -> None:
         """Wake all followers: something has changed."""
@@ -195,10 +219,11 @@ class Leader:
             while self.is_needed:
                 await asyncio.wait_for(self._change(), LEADER_AGE)
 
-    def may_serve(self, asked: int, now: float, *, fresh: bool) -> bool:
+    def may_serve(self, asked: int, now: float, *, fresh: bool, conditions: VaryKey = ()) -> bool:
         """Return whether to follow it is worthwhile for a request that came at a moment."""
         is_in_time = fresh or self.began is None or self.began >= asked
-        return self.shareable and is_in_time and now - self.since < LEADER_AGE
+        is_for_these = not self.conditions or self.conditions == conditions
+        return self.shareable and is_for_these and is_in_time and now - self.since < LEADER_AGE
 
 
 class CollapsedForwarding:
@@ -207,7 +232,8 @@ class CollapsedForwarding:
     def __init__(self) -> None:
         self._leaders: dict[Identity, list[Leader]] = {}
         self._by_client: dict[str, list[Leader]] = {}
-        self._unshared: OrderedDict[Identity, float] = OrderedDict()
+        self._unshared: OrderedDict[tuple[Identity, bool], float] = OrderedDict()
+        """By identity, and whether it is the answers to clients' own conditions that are of no use to others."""
         self._moments = itertools.count()
 
     def moment(self) -> int:
@@ -215,11 +241,26 @@ class CollapsedForwarding:
         return next(self._moments)
 
     def find(
-        self, identity: Identity, asked: int, now: float, *, fresh: bool, excluded: Collection[Leader] = ()
+        self,
+        identity: Identity,
+        asked: int,
+        now: float,
+        *,
+        fresh: bool,
+        excluded: Collection[Leader] = (),
+        conditions: VaryKey = (),
     ) -> Leader | None:
         """Return the leader to follow."""
         for leader in self._leaders.get(identity, ()):
-            if leader not in excluded and leader.may_serve(asked, now, fresh=fresh):
+            if leader not in excluded and leader.may_serve(asked, now, fresh=fresh, conditions=conditions):
+                return leader
+        return None
+
+    def find_whole(self, request: Request, names: Collection[str], now: float) -> Leader | None:
+        """Return the leader whose answer a range that is asked for is a part of; `names` as for `identity_of`."""
+        whole = request._replace(fields=request.fields.without(RANGED))
+        for leader in self._leaders.get(identity_of(whole, names), ()):
+            if leader.shareable and part_of_whole(request, leader) and now - leader.since < LEADER_AGE:
                 return leader
         return None
 
@@ -227,13 +268,14 @@ class CollapsedForwarding:
         """Return whether a request with this identity is under way."""
         return identity in self._leaders
 
-    def is_unshared(self, identity: Identity, now: float) -> bool:
+    def is_unshared(self, identity: Identity, now: float, *, conditional: bool = False) -> bool:
         """Return whether waiting was in vain of late."""
-        return self._unshared.get(identity, 0.0) > now
+        until = self._unshared.get((identity, False), 0.0)
+        return until > now or (conditional and self._unshared.get((identity, True), 0.0) > now)
 
-    def lead(self, identity: Identity, client: str, now: float, *, shareable: bool = True) -> Leader:
+    def lead(self, identity: Identity, client: str, now: float, conditions: VaryKey = ()) -> Leader:
         """Begin to lead."""
-        leader = Leader(identity, client, now, shareable=shareable)
+        leader = Leader(identity, client, now, conditions)
         self._leaders.setdefault(identity, []).append(leader)
         self._by_client.setdefault(client, []).append(leader)
         return leader
@@ -245,7 +287,7 @@ class CollapsedForwarding:
     def answered(self, leader: Leader, entry: StoredResponse, now: float) -> None:
         """Note the head of a response that may be stored."""
         leader.entry, leader.since = entry, now
-        self._unshared.pop(leader.identity, None)
+        self._unshared.pop(leader.unshared_as, None)
         leader.changed()
 
     def end(self, leader: Leader, outcome: Outcome, now: float) -> None:
@@ -255,8 +297,8 @@ class CollapsedForwarding:
         leader.outcome = outcome
         self._forget(leader)
         if outcome is Outcome.UNSHARED and leader.shareable:
-            self._unshared[leader.identity] = now + HIT_FOR_MISS_TTL
-            self._unshared.move_to_end(leader.identity)
+            self._unshared[leader.unshared_as] = now + HIT_FOR_MISS_TTL
+            self._unshared.move_to_end(leader.unshared_as)
             if len(self._unshared) > UNSHARED_MOST:
                 self._unshared.popitem(last=False)
         leader.changed()

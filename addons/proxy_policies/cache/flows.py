@@ -20,6 +20,7 @@ from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.incoming import IncomingBody, IncomingReader, Room
 from proxy_policies.cache.key import Target, key_of, normal_authority
 from proxy_policies.cache.own_fields import Client, own_fields
+from proxy_policies.cache.ranges import parse_content_range
 from proxy_policies.cache.response import CachedResponse
 from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
@@ -90,6 +91,8 @@ class Transaction:
     """The body of a leader's answer, which is still coming."""
     length: int | None = None
     """Bytes that it will have, if that is known."""
+    is_head_enough: bool = False
+    """The head of a leader's answer answers it, for which `length` is what is known of its body."""
     unconditional: bool = False
     """It goes forward without the client's own conditions, so that others may have the answer."""
     stored: bool = False
@@ -259,8 +262,24 @@ def answered(
     if leader is None:
         return None
     leader.length, leader.body = length, IncomingBody(engine.room, leader.changed)
-    engine.collapsed.answered(leader, entry, time.time())
+    engine.collapsed.answered(leader, _as_it_will_be(entry, length), time.time())
     return leader.body
+
+
+def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
+    """Return a response whose body is coming as it is stored then, as far as that is known."""
+    if length is None:
+        return entry
+    span = parse_content_range(entry.fields.get("content-range"), length) if entry.status == 206 else None
+    return entry.replace(size=length, span=span)
+
+
+def answered_by_304(engine: CacheEngine, transaction: Transaction, told: StoredResponse | None) -> None:
+    """Give followers what a 304 to their leader's conditions tells of the whole; None: nothing for others."""
+    leader = transaction.leader
+    if leader is not None and leader.conditions and told is not None:
+        leader.is_head_only = True
+        engine.collapsed.answered(leader, told, time.time())
 
 
 def complete_flight(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mitmproxy import ctx, http
@@ -10,11 +10,12 @@ from mitmproxy import ctx, http
 from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.decision import Decision, Hit, decide, forward_reason, goes_forward
+from proxy_policies.cache.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.flows import CacheEngine, Transaction, put_bytes
-from proxy_policies.cache.incoming import HELD_MOST, IncomingReader
-from proxy_policies.cache.response import CachedResponse
+from proxy_policies.cache.incoming import HELD_MOST, IncomingPart, IncomingReader
+from proxy_policies.cache.response import CachedResponse, build_response
+from proxy_policies.cache.status import CacheStatus
 
 
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
@@ -29,11 +30,11 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         heads = [leader.entry for leader in tried if leader.entry]
         names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)
-        is_vain = waits >= collapsing.WAITS_MOST or engine.collapsed.is_unshared(identity, now)
+        is_vain = waits >= collapsing.WAITS_MOST or _is_unshared(engine, transaction.request, identity)
         if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
             break
         fresh = waits == 0 and collapsing.expects_fresh(decision)
-        leader = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried)
+        leader = _leader_for(engine, transaction.request, names, asked, fresh, tried)
         if leader is None:
             break
         tried.append(leader)
@@ -44,23 +45,51 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
     return await _lead(engine, flow, transaction, decision, identity)
 
 
+def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> bool:
+    conditional = bool(collapsing.conditions_of(request))
+    return engine.collapsed.is_unshared(identity, time.time(), conditional=conditional)
+
+
+def _leader_for(
+    engine: CacheEngine, request: Request, names: Collection[str], asked: int, fresh: bool, tried: Sequence[Leader]
+) -> Leader | None:
+    """Return the leader to follow: one of the same identity, or one that brings the whole that a part is wanted of."""
+    identity, conditions, now = collapsing.identity_of(request, names), collapsing.conditions_of(request), time.time()
+    found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
+    if found is None and "range" in request.fields:
+        found = engine.collapsed.find_whole(request, names, now)
+    return None if found in tried else found
+
+
 async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
     """Wait for what a leader brings; None when it does not serve this request."""
     await leader.until(lambda: leader.entry)
     validated = leader.began is None or leader.began >= asked
     if leader.entry is None or not (hit := _served(transaction, leader.entry, validated)):
         return None
-    is_whole = leader.entry.status != 206 and "range" not in transaction.request.fields
-    if transaction.request.method != "HEAD":
-        # One that is there all at once is encoded and kept first: its followers need not all do that again.
-        await leader.until(lambda: is_whole and (body := leader.body) and body.size and not body.is_finished)
+    if _needs_no_body(transaction.request, hit):
+        transaction.is_head_enough, transaction.length = True, leader.length
+        return hit
+    comes = not leader.is_head_only and (leader.length is not None or _takes_all(transaction.request, leader.entry))
+    # One that is there all at once is encoded and kept first: its followers need not all do that again.
+    await leader.until(lambda: comes and (body := leader.body) and body.size and not body.is_finished)
     if leader.outcome is Outcome.STORED and (found := await _stored(engine, transaction, leader.entry, validated)):
         return found
-    if not is_whole or leader.body is None or (reader := leader.body.open()) is None:
+    if not comes or leader.body is None or (reader := leader.body.open()) is None:
         return None
     transaction.incoming, transaction.length = reader, leader.length
     _let_run_ahead(leader)
-    return hit._replace(entry=leader.entry.replace(size=leader.length or 0))
+    return hit
+
+
+def _needs_no_body(request: Request, hit: Hit) -> bool:
+    """Return whether a request is answered by a head: a HEAD, or what is not modified."""
+    return build_response(request, hit.entry, time.time(), CacheStatus(), hit.part).part is None
+
+
+def _takes_all(request: Request, entry: StoredResponse) -> bool:
+    """Return whether a body is sent as it comes, however long it is."""
+    return entry.status != 206 and "range" not in request.fields
 
 
 def _served(transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
@@ -80,9 +109,9 @@ async def _lead(
     request, now = transaction.request, time.time()
     if not collapsing.may_lead(request, decision):
         return decision
-    beside = engine.collapsed.is_led(identity) and not engine.collapsed.is_unshared(identity, now)
-    conditional = collapsing.is_conditional(request)
-    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, shareable=beside or not conditional)
+    beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
+    conditional = collapsing.conditions_of(request)
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, () if beside else conditional)
     transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
@@ -94,15 +123,19 @@ async def _lead(
     return decision
 
 
-async def put_incoming(flow: http.HTTPFlow, made: CachedResponse, reader: IncomingReader, length: int | None) -> None:
-    """Answer with a body that is still coming."""
+async def put_incoming(
+    flow: http.HTTPFlow, made: CachedResponse, reader: IncomingReader | None, length: int | None
+) -> None:
+    """Answer with a body that is still coming, or with a head alone."""
     if length is None:
         made = replace(made, fields=made.fields.without(["content-length"]))
     put_bytes(flow, made, b"")
+    if reader is None:
+        return
     if made.part is None:
         await reader.close()
     else:
-        flow_state.state_of(flow).source = reader
+        flow_state.state_of(flow).source = reader if length is None else IncomingPart(reader, *made.part)
 
 
 def _let_run_ahead(leader: Leader) -> None:

@@ -186,3 +186,21 @@ class IncomingReader:
     async def close(self) -> None:
         """Let go of it."""
         self._body.closed(self)
+
+
+class IncomingPart:
+    """Positions `start` to `stop` of a body that is coming (`exchange.Source`)."""
+
+    def __init__(self, reader: IncomingReader, start: int, stop: int) -> None:
+        self._reader, self._start, self._stop = reader, start, stop
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; raises OSError as the reader does."""
+        while (at := self._reader.position) < self._stop and (data := await self._reader.read()):
+            if part := data[max(self._start - at, 0) : self._stop - at]:
+                return part
+        return b""
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._reader.close()

@@ -94,7 +94,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
     if transaction.waited is not None:
         status = status._replace(hit=False, fwd=transaction.waited, collapsed=True)
     made = build_response(transaction.request, hit.entry, now, status, hit.part)
-    if transaction.incoming is not None:
+    if transaction.incoming is not None or transaction.is_head_enough:
         await following.put_incoming(flow, made, transaction.incoming, transaction.length)
     elif (body := await engine.store.body(hit.entry)) is not None:
         await set_response(flow, made, body)

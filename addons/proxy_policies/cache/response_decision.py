@@ -18,7 +18,7 @@ from proxy_policies.cache.freshness import Overrides
 from proxy_policies.cache.key import url_of, vary_key, vary_names
 from proxy_policies.cache.selectors import tags_of
 from proxy_policies.cache.storability import may_store, stored_fields
-from proxy_policies.fields import Fields, format_date
+from proxy_policies.fields import Fields, format_date, split_list
 
 FAILURES = frozenset({500, 502, 503, 504})
 """What RFC 5861, section 4, counts as an error."""
@@ -152,6 +152,18 @@ def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: floa
     if entry is None:
         return Refetch() if own_tags is None else None
     return Refetch() if exchange.sent_elsewhere else _freshen(exchange, entry, fields, now)
+
+
+def told_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
+    """Return what a 304 to a client's own condition tells of the whole; None unless that could be stored.
+
+    It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one.
+    """
+    tags = split_list(exchange.request.fields.get("if-none-match") or "")
+    if "etag" not in fields and len(tags) == 1:
+        fields = fields.adding("ETag", tags[0])
+    decided = decide_storing(exchange, ResponseHead(200, "OK", fields), now)
+    return decided.entry if isinstance(decided, Store) else None
 
 
 def _after_head(

@@ -19,6 +19,7 @@ from proxy_policies.cache.flows import (
     CacheEngine,
     Transaction,
     answered,
+    answered_by_304,
     complete_flight,
     in_background,
     request_as_sent,
@@ -38,6 +39,7 @@ from proxy_policies.cache.response_decision import (
     Store,
     decide_response,
     decide_storing,
+    told_by_304,
 )
 from proxy_policies.cache.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
@@ -81,6 +83,8 @@ async def handle_response(
         return
     if isinstance(decided, DontStore) and decided.removes is not None:
         await engine.store.remove(decided.removes)
+    if head.status == 304:
+        answered_by_304(engine, transaction, told_by_304(judged, head.fields, now))
     _pass_on(engine, flow, transaction, response, decided, now)
 
 
@@ -125,8 +129,8 @@ def _pass_on(
         _start_storing(engine, flow, transaction, response, decided.entry, now)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
-    # A 304 is an answer to one client's condition, a 5xx says nothing of what the answer is otherwise.
-    says_little = response.status_code == 304 or response.status_code >= 500
+    # A 5xx says nothing of what the answer is otherwise; a 304 may have told followers enough.
+    says_little = response.status_code >= 500 or (transaction.leader is not None and transaction.leader.is_head_only)
     complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     _set_cache_status(engine, flow, transaction, response, decided)
 

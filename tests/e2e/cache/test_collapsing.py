@@ -434,39 +434,112 @@ def test_head_and_conditional_requests_among_gets(mitmdump: Start, origin: Origi
     assert len(server.requests) == 1
 
 
-def test_a_crowd_of_conditional_requests(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, gate = origin(), mitmdump(), Gate()
-    headers = [*FRESH, ("ETag", '"v1"')]
+CONDITIONAL = {
+    "of one tag": ("max-age=60", ['"v1"'] * 12, 1),
+    "of two tags": ("max-age=60", ['"v1"', '"v0"'] * 6, 2),
+    "that may not be shared": ("no-store", ['"v1"'] * 12, 12),
+    "that is one client's": ("private, max-age=60", ['"v1"'] * 12, 12),
+    "that is validated each time": ("max-age=0", ['"v1"'] * 12, 2),
+}
+
+
+@pytest.mark.parametrize("lane", ["off", "on"])
+@pytest.mark.parametrize("case", CONDITIONAL)
+def test_a_crowd_of_conditional_requests(case: str, lane: str, mitmdump: Start, origin: Origins) -> None:
+    """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all."""
+    control, tags, expected = CONDITIONAL[case]
+    server, proxy, leads, others = origin(), mitmdump("--set", f"fast_lane={lane}"), Gate(), Gate()
+    headers = [("Cache-Control", control), ("ETag", '"v1"')]
 
     def answer(request: Received) -> Answer:
-        gate()
-        return Answer(304, headers) if request.get("if-none-match") else Answer(headers=headers, body=b"one")
+        (leads if len(server.requests) == 1 else others)()
+        is_known = request.get("if-none-match") == '"v1"'
+        return Answer(304, headers) if is_known else Answer(headers=headers, body=b"one")
 
     server.route("/", answer)
-    clients = crowd(proxy, f"{server.url}/", 12, 'If-None-Match: "v1"')
-    gate.reached(2)
+    clients = [Client(proxy, f"{server.url}/", f"If-None-Match: {tags[0]}")]
+    leads.reached(1)
+    clients += [Client(proxy, f"{server.url}/", f"If-None-Match: {tag}") for tag in tags[1:]]
     settle()
-    gate.open()
-    assert {client.end().status for client in clients} <= {200, 304}
-    assert sum(client.status == 304 for client in clients) >= 11
-    assert len(server.requests) == 2
+    leads.open()
+    others.reached(expected - 1)
+    settle()
+    others.open()
+    for client, tag in zip(clients, tags, strict=True):
+        assert client.end().status == (304 if tag == '"v1"' else 200)
+        assert tag == '"v1"' or client.body == b"one"
+    assert len(server.requests) == expected
 
 
 def test_ranges_are_shared_by_those_of_the_same(mitmdump: Start, origin: Origins) -> None:
+    """As they come, too."""
     server, proxy, gate = origin(), mitmdump(), Gate()
+    body = os.urandom(6_000_000)
 
     def answer(request: Received) -> Answer:
-        gate()
         first, last = map(int, re.findall(r"\d+", request.get("range") or ""))
-        fields = [*FRESH, ("ETag", '"v1"'), ("Content-Range", f"bytes {first}-{last}/10")]
-        return Answer(206, fields, b"0123456789"[first : last + 1])
+
+        def parts() -> Iterator[bytes]:
+            yield (
+                'HTTP/1.1 206 Partial Content\r\nCache-Control: max-age=60\r\nETag: "v1"\r\n'
+                f"Content-Range: bytes {first}-{last}/6000000\r\nContent-Length: {last + 1 - first}\r\n\r\n"
+            ).encode()
+            yield body[first : last - 99]
+            gate()
+            yield body[last - 99 : last + 1]
+
+        return Answer(raw=parts(), close=True)
 
     server.route("/", answer)
-    clients = [Client(proxy, f"{server.url}/", f"Range: bytes={wanted}") for wanted in ["0-3", "5-8"] * 4]
+    wanted = ["0-2999999", "2000000-4999999"] * 4
+    clients = [Client(proxy, f"{server.url}/", f"Range: bytes={part}") for part in wanted]
     gate.reached(2)
-    settle()
+    wait_until(lambda: all(len(client.received) > 2_999_900 for client in clients), PATIENCE)
     gate.open()
-    assert [client.end().body for client in clients] == [b"0123", b"5678"] * 4
+    assert [client.end().status for client in clients] == [206] * 8
+    assert {client.body == body[:3_000_000] for client in clients[::2]} == {True}
+    assert {client.body == body[2_000_000:5_000_000] for client in clients[1::2]} == {True}
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("lane", ["off", "on"])
+def test_ranges_of_a_whole_that_is_coming(lane: str, mitmdump: Start, origin: Origins) -> None:
+    """Whose bytes are there, or next to come, is served from it; whoever would have to wait goes on at once."""
+    server, proxy, gate = origin(), mitmdump("--set", f"fast_lane={lane}", "--set", "encode=off"), Gate()
+    body = os.urandom(9_000_000)
+
+    def whole() -> Iterator[bytes]:
+        yield b'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nETag: "v1"\r\nContent-Length: 9000000\r\n\r\n'
+        yield body[:5_000_000]
+        gate()
+        yield body[5_000_000:]
+
+    def answer(request: Received) -> Answer:
+        if request.get("range") is None:
+            return Answer(raw=whole(), close=True)
+        first, last = map(int, re.findall(r"\d+", request.get("range") or ""))
+        return Answer(206, [*FRESH, ("Content-Range", f"bytes {first}-{last}/9000000")], body[first : last + 1])
+
+    server.route("/", answer)
+    leader = Client(proxy, f"{server.url}/")
+    wait_until(lambda: len(leader.received) > 5_000_000, PATIENCE)
+    here = [Client(proxy, f"{server.url}/", f"Range: bytes={part}") for part in ("0-99", "2500000-4999999")]
+    later = Client(proxy, f"{server.url}/", "Range: bytes=8000000-8000099")
+    of_another = Client(proxy, f"{server.url}/", "Range: bytes=0-99", 'If-Range: "v0"')
+    open_ended = Client(proxy, f"{server.url}/", "Range: bytes=4000000-")
+    assert [client.end().status for client in (*here, later)] == [206] * 3
+    assert [
+        client.body == part for client, part in zip(here, (body[:100], body[2_500_000:5_000_000]), strict=True)
+    ] == [
+        True,
+        True,
+    ]
+    assert later.body == body[8_000_000:8_000_100]
+    wait_until(lambda: len(open_ended.received) > 1_000_000, PATIENCE)
+    gate.open()
+    assert (of_another.end().status, of_another.body == body) == (200, True)
+    assert (open_ended.end().status, open_ended.body == body[4_000_000:]) == (206, True)
+    assert leader.end().body == body
     assert len(server.requests) == 2
 
 
