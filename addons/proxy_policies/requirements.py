@@ -113,5 +113,9 @@ def _line(what: str, packages: list[str]) -> str:
         return (
             f"proxy-policies needs {what}, which mitmproxy's standalone binaries cannot get: install mitmproxy by pip"
         )
-    command = shlex.join([sys.executable, "-m", "pip", "install", *packages])
-    return f"proxy-policies needs {what}: {command}"
+    return f"proxy-policies needs {what}: {install_command(packages)}"
+
+
+def install_command(packages: list[str]) -> str:
+    """Return the command by which this Python gets packages."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])

@@ -10,6 +10,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -18,8 +19,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 URL = "https://mitm.it/"
-START_TIMEOUT = 20  # seconds that a start, or a client, may take
+START_TIMEOUT = 60  # seconds that a start, or a client, may take
 
+BROWSER_TIMEOUT = 90  # seconds: a first start makes a profile
+_CHROMIUM = (
+    "--headless",
+    "--no-sandbox",  # it opens one page, of a proxy of ours
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+    "--dump-dom",
+)
 _LISTENING = re.compile(rb"listening at \S*?:(\d+)")
 _NODE = """
 const [port, host] = process.argv.slice(1);
@@ -58,21 +72,21 @@ def _port(output: Iterable[bytes]) -> int:
     raise OSError(f"mitmdump did not start: {said.decode(errors='replace').strip()}")
 
 
-def curl(port: int, certificate: Path) -> str:
-    """Ask with curl; gives what it complains about."""
-    return _error(
-        ["curl", "-sS", "-o", os.devnull, "-x", f"http://127.0.0.1:{port}", "--cacert", str(certificate), URL]
-    )
+def curl(port: int, certificate: Path | None) -> str:
+    """Ask with curl; gives what it complains about. It trusts the certificate, or else what it does by itself."""
+    trusting = ["--cacert", str(certificate)] if certificate else []
+    return _error(["curl", "-sS", "-o", os.devnull, "-x", f"http://127.0.0.1:{port}", *trusting, URL])
 
 
-def node(port: int, certificate: Path) -> str:
+def node(port: int, certificate: Path | None) -> str:
     """Ask with Node."""
-    return _error(["node", "-e", _NODE, str(port), "mitm.it"], NODE_EXTRA_CA_CERTS=str(certificate))
+    trusting = {"NODE_EXTRA_CA_CERTS": str(certificate)} if certificate else {}
+    return _error(["node", "-e", _NODE, str(port), "mitm.it"], **trusting)
 
 
-def python(port: int, certificate: Path) -> str:
+def python(port: int, certificate: Path | None) -> str:
     """Ask with Python's own urllib and ssl, as strict as they are by default."""
-    context = ssl.create_default_context(cafile=str(certificate))
+    context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
     handlers = (
         urllib.request.ProxyHandler({"https": f"http://127.0.0.1:{port}"}),
         urllib.request.HTTPSHandler(context=context),
@@ -84,12 +98,44 @@ def python(port: int, certificate: Path) -> str:
         return str(error)
 
 
-CLIENTS: dict[str, Callable[[int, Path], str]] = {"curl": curl, "python": python, "node": node}
+Client = Callable[[int, Path | None], str]
+CLIENTS: dict[str, Client] = {"curl": curl, "python": python, "node": node}
+_ABOUT_TRUST = re.compile(r"certificate|ERR_CERT|self.signed|issuer", re.IGNORECASE)
 
 
-def clients() -> dict[str, Callable[[int, Path], str]]:
+def clients() -> dict[str, Client]:
     """Return the clients that this machine has."""
     return {name: ask for name, ask in CLIENTS.items() if name == "python" or shutil.which(name)}
+
+
+def find_chromium() -> str:
+    """Return the path of Chromium, or of Chrome; "" where there is none."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+def chromium(port: int) -> str:
+    """Ask with Chromium, which trusts what the user's NSS database says."""
+    with tempfile.TemporaryDirectory(prefix="proxy-policies-") as profile:
+        command = [
+            find_chromium(),
+            *_CHROMIUM,
+            f"--user-data-dir={profile}",
+            f"--proxy-server=http://127.0.0.1:{port}",
+            URL,
+        ]
+        kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+        try:
+            done = subprocess.run(  # noqa: S603 - the browser found above
+                command, env=kept, capture_output=True, timeout=BROWSER_TIMEOUT, text=True
+            )
+        except subprocess.TimeoutExpired:
+            return f"no page within {BROWSER_TIMEOUT} s"
+    return "" if "mitmproxy" in done.stdout else "ERR_CERT_AUTHORITY_INVALID"
+
+
+def is_about_trust(complaint: str) -> bool:
+    """Return whether a client complains that it does not trust the authority, and not of something else."""
+    return _ABOUT_TRUST.search(complaint) is not None
 
 
 def _error(command: list[str], **extra: str) -> str:

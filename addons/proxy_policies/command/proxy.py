@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_policies.certificates import folders
-from proxy_policies.command import help_text
+from proxy_policies.command import help_text, mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.script_paths import scripts
 
@@ -110,7 +110,9 @@ def _count(text: str) -> int:
 def run(program: str, script: str, given: argparse.Namespace) -> int:
     """Become mitmproxy, or the supervisor of several; return the exit code."""
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
-    folders.require_confdir(Path(_value_of(arguments, "confdir") or folders.mitmproxy_confdir()).expanduser())
+    folders.require_confdir(
+        Path(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir()).expanduser()
+    )
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
     sys.argv = [f"{help_text.PROGRAM} {given.subcommand}", *arguments]  # which the policies read, too
@@ -123,16 +125,10 @@ def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) ->
     ours = ["-s", str(scripts()[script])]
     if script != "policy":
         ours.append("-n")
-    if not _value_of(others, "listen_host"):
+    if not mitmproxy_arguments.value_of(others, "listen_host"):
         ours += ["--listen-host", "127.0.0.1"]
-    if not _value_of(others, "confdir") and (confdir := folders.own_confdir()):
+    if not mitmproxy_arguments.value_of(others, "confdir") and (confdir := folders.own_confdir()):
         ours += ["--set", f"confdir={confdir}"]
     for setting in settings:
         ours += ["--set", setting]
     return [*ours, *others]
-
-
-def _value_of(arguments: Sequence[str], option: str) -> str:
-    """Return what arguments of mitmproxy set an option to by `--set`, over which `--listen-host` would win."""
-    specs = [argument.removeprefix("--set=").partition("=") for argument in arguments]
-    return next((value for name, _, value in specs if name == option), "")

@@ -1,0 +1,63 @@
+"""`proxy-policies doctor`: looks over everything, and says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxy_policies.certificates import folders
+from proxy_policies.command import help_text, mitmproxy_arguments
+from proxy_policies.doctor import certificates, environment, trial_run
+from proxy_policies.doctor.finding import Finding, has_failed
+
+PORT = 8080
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "Look over what a proxy needs here, and say what is right, what is not, and what to do: versions, packages,\n"
+        "the clock, the certificate authority and which clients trust it (by real connections through a proxy that is\n"
+        "started for a moment), the port, the options, the cache, the tunnel's certificates.\n\n"
+        "Give it the arguments that `run` is to have; a proxy that runs meanwhile is not disturbed.",
+        (
+            "doctor",
+            "doctor --set policy_file=policies.yaml --set cache=redis://127.0.0.1:6379/0",
+            "doctor --json | jq '.[] | select(.level != \"ok\")'",
+        ),
+        {0: "nothing has to be mended; there may be warnings", 1: "something has to be mended"},
+    )
+    parser.add_argument("-p", "--listen-port", type=int, default=PORT, help="the port that is meant (default: 8080)")
+    parser.add_argument("--listen-host", default="127.0.0.1", help="the address that is meant (default: 127.0.0.1)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list: level, subject, text, advice")
+    parser.set_defaults(run_command=run, takes_mitmproxy_arguments=True)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print what is found, each as soon as it is."""
+    found = []
+    for finding in look(given):
+        found.append(finding)
+        if not given.json:
+            print(finding.line, flush=True)
+    if given.json:
+        print(json.dumps([finding.as_json() for finding in found], indent=2))
+    return 1 if has_failed(found) else 0
+
+
+def look(given: argparse.Namespace) -> Iterator[Finding]:
+    """Look at one thing after the other."""
+    named = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "confdir")
+    confdir = Path(named).expanduser() if named else folders.own_confdir() or folders.mitmproxy_confdir()
+    yield from environment.python()
+    yield from environment.packages()
+    yield from environment.open_files()
+    yield from environment.clock()
+    yield from certificates.look_at_authority(confdir)
+    yield from certificates.look_at_trust(confdir)
+    yield from certificates.look_at_tunnel()
+    yield from trial_run.look_at_port(given.listen_host, given.listen_port, confdir)
+    yield from trial_run.look_at_options(given.mitmproxy_arguments)

@@ -1,0 +1,80 @@
+"""The authority that opens inspected hosts, who trusts it, and the certificates of the tunnel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from proxy_policies.certificates import authority, client_checks, folders
+from proxy_policies.doctor.finding import Finding, fail, ok, warn
+from proxy_policies.reverse_tunnel import certificates, identity
+
+HOW_TO_TRUST = {
+    "curl": "proxy-policies certs trust debian, or the variables that certs trust prints",
+    "python": "the variables that proxy-policies certs trust prints",
+    "node": "the variables that proxy-policies certs trust prints",
+    "chromium": "proxy-policies certs trust chromium",
+}
+
+
+def look_at_authority(confdir: Path) -> Iterator[Finding]:
+    """Look at the files of the authority that a proxy with this confdir signs with."""
+    if not (confdir / authority.KEY_FILE).exists():
+        yield ok("authority", f"none in {confdir} yet: mitmproxy makes one when it starts")
+        return
+    try:
+        ours = authority.read_authority(confdir)
+    except ValueError as error:
+        yield fail("authority", str(error), "proxy-policies certs make --force makes another")
+        return
+    now = datetime.now(UTC)
+    found = list(authority.problems(confdir, ours, now))
+    for problem in found:
+        yield fail("authority", problem)
+    if not found:
+        yield _validity("authority", ours.name, ours.certificate.not_valid_after_utc, now, "certs make --force")
+
+
+def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: str) -> Finding:
+    text = f"{name}, until {end:%Y-%m-%d}"
+    return (
+        warn(subject, text, f"proxy-policies {renewing} renews it") if end - now < identity.SOON else ok(subject, text)
+    )
+
+
+def look_at_trust(confdir: Path) -> Iterator[Finding]:
+    """Have each client open a host, with what it trusts by itself, through a proxy that signs with the authority."""
+    if not (confdir / authority.KEY_FILE).exists():
+        return
+    try:
+        with client_checks.proxy(confdir) as port:
+            asked = {name: ask(port, None) for name, ask in client_checks.clients().items()}
+            if client_checks.find_chromium():
+                asked["chromium"] = client_checks.chromium(port)
+    except OSError as error:
+        yield fail("trust", str(error))
+        return
+    for name, complaint in asked.items():
+        if not complaint:
+            yield ok(f"trust, {name}", "opens a host that the proxy signs for")
+        elif client_checks.is_about_trust(complaint):
+            yield warn(f"trust, {name}", "does not trust the authority", HOW_TO_TRUST[name])
+        else:
+            yield fail(f"trust, {name}", complaint)
+
+
+def look_at_tunnel() -> Iterator[Finding]:
+    """Look at the tunnel's certificates, where there are some."""
+    for kind in certificates.KINDS:
+        folder = folders.certificates_folder() / kind
+        if not folder.exists():
+            continue
+        try:
+            known = identity.load(kind, str(folder), "")
+        except ValueError as error:
+            yield fail(f"tunnel, {kind}", str(error))
+            continue
+        if known.ends is not None:
+            renewing = f"certs tunnel {kind} {known.name}"
+            yield _validity(f"tunnel, {kind}", f"certificate of {known.name}", known.ends, datetime.now(UTC), renewing)

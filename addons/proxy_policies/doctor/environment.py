@@ -1,0 +1,78 @@
+"""Python, mitmproxy, packages, open files, clock."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from proxy_policies import requirements
+from proxy_policies.doctor.finding import Finding, fail, ok, warn
+
+EXTRAS = {"isal": "isal", "zlib_ng": "zlib-ng"}
+"""Modules that make compression faster, and the packages that bring them: the extra `fast`."""
+FEW_FILES = 4096
+"""Below this the hard limit is felt: a client has a descriptor, and so has its origin."""
+RELEASED = 1767225600.0  # 2026-01-01: a clock that is before this is wrong
+PATIENCE = 5.0  # seconds for timedatectl
+
+
+def python() -> Iterator[Finding]:
+    """Look at Python and mitmproxy."""
+    yield ok("python", f"{platform.python_version()}, {sys.executable}")
+    version = requirements.mitmproxy_version()
+    if line := requirements.untried():
+        yield warn("mitmproxy", line)
+    else:
+        yield ok("mitmproxy", f"{version}; {requirements.LOWEST} to {requirements.NEWEST} were tried")
+
+
+def packages() -> Iterator[Finding]:
+    """Look at what is imported; where something is missing, we would not have started."""
+    yield ok("packages", f"all {len(requirements.MODULES)} that are needed are there")
+    if missing := [package for module, package in EXTRAS.items() if importlib.util.find_spec(module) is None]:
+        advice = requirements.install_command(missing)
+        yield warn("packages", f"without {', '.join(missing)} gzip takes several times the CPU", advice)
+
+
+def open_files() -> Iterator[Finding]:
+    """Look at how many files a process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < FEW_FILES:
+        advice = f"ulimit -Hn {FEW_FILES * 16}, or LimitNOFILE= of the systemd unit"
+        yield warn("open files", f"a process may open {hard}: that is some {hard // 2} clients", advice)
+    else:
+        yield ok("open files", f"a process may open {hard}" if hard > 0 else "no limit")
+
+
+def clock() -> Iterator[Finding]:
+    """Look at the time, on which certificates and freshness depend."""
+    now = time.time()
+    written = time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(now))
+    if now < RELEASED:
+        yield fail("clock", f"it says {written}, before this was written", "set it, for example by systemd-timesyncd")
+    elif is_synchronized() is False:
+        yield warn("clock", f"{written}, and nothing keeps it right", "timedatectl set-ntp true")
+    else:
+        yield ok("clock", written)
+
+
+def is_synchronized() -> bool | None:
+    """Ask systemd whether the clock is kept right; None where it cannot say."""
+    program = shutil.which("timedatectl")
+    if program is None:
+        return None
+    command = [program, "show", "--property=NTPSynchronized", "--value"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"yes": True, "no": False}.get(done.stdout.strip())

@@ -1,0 +1,121 @@
+"""A proxy that is started for a moment with the options that are meant: what it refuses, warns of, and cannot reach."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from proxy_policies.control import client, socket_files
+from proxy_policies.control.messages import ControlError
+from proxy_policies.doctor.finding import Finding, fail, ok, warn
+
+PATIENCE = 60.0  # seconds for a start, on a machine that is busy
+LOOK_EVERY = 0.05
+LEFT_OUT = ("home_listen", "work_home", "capture_file", "listen_port", "control_socket", "termlog_verbosity")
+"""Options by which a second proxy would be in the way of the first, or which the trial itself sets."""
+_TIME = re.compile(r"^\[[\d:.]+\]\s*")
+_CACHE = "cache: "
+_ORDINARY = re.compile(r"logged during startup|^Loading script")
+
+
+def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
+    """Look whether a port is free, or who of ours has it."""
+    ours = [one for one in client.instances([confdir]) if port in one.ports]
+    if ours:
+        yield ok("port", f"{port} is that of {', '.join(one.title for one in ours)}, which runs")
+        return
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            yield ok("port", f"{host or '*'}:{port} is free")
+    except OSError as error:
+        yield fail("port", f"{host}:{port}: {error.strerror}", "-p PORT takes another; ss -tlnp tells who has it")
+
+
+def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:
+    """Start a proxy with mitmproxy's arguments on a port of its own, and see what it says."""
+    with _confdir() as folder, _started(trial_arguments(arguments, folder)) as process:
+        instance = _wait(process, folder)
+        stored = _stored(instance) if instance is not None else ""
+        process.terminate()
+        said, _ = process.communicate(timeout=PATIENCE)
+    yield from judge(said, stored if instance is not None else None)
+
+
+def judge(said: str, stored: str | None) -> Iterator[Finding]:
+    """Judge by what a proxy printed, and by what its cache says it has; None where it did not start."""
+    lines = [_TIME.sub("", line) for line in said.splitlines()]
+    telling = list(dict.fromkeys(line for line in lines if line.strip() and not _ORDINARY.search(line)))
+    if stored is None:
+        yield fail("options", telling[-1] if telling else "the proxy did not start, and did not say why")
+        return
+    yield ok("options", "accepted")
+    about_cache = [line.removeprefix(_CACHE) for line in telling if line.startswith(_CACHE)]
+    yield from (warn("cache", line) for line in about_cache)
+    if not about_cache:
+        yield ok("cache", stored)
+    yield from (warn("options", line) for line in telling if not line.startswith(_CACHE))
+
+
+def trial_arguments(arguments: Sequence[str], confdir: Path) -> list[str]:
+    """Return the arguments of the trial: those that are meant, without what would disturb a proxy that runs."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        is_apart = word == "--set"
+        spec = next(words, "") if is_apart else word.removeprefix("--set=")
+        name = spec.partition("=")[0]
+        if (is_apart or word.startswith("--set=")) and name in (*LEFT_OUT, "confdir"):
+            continue
+        kept += [word, spec] if is_apart else [word]
+    own = ["confdir=" + str(confdir), "termlog_verbosity=warn", "home_listen=", "work_home=", "capture_file="]
+    return [
+        *kept,
+        "--listen-host",
+        "127.0.0.1",
+        "--listen-port",
+        "0",
+        *(part for spec in own for part in ("--set", spec)),
+    ]
+
+
+def _stored(instance: client.Instance) -> str:
+    try:
+        return ", ".join(instance.ask("cache.stats"))
+    except ControlError as error:
+        return str(error)
+
+
+@contextmanager
+def _confdir() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="proxy-policies-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-P", "-m", "proxy_policies", "run", *arguments]
+    process = subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _wait(process: subprocess.Popen[str], confdir: Path) -> client.Instance | None:
+    """Wait until the proxy answers, or has ended."""
+    until = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < until:
+        if socket_files.sockets(confdir) and (found := client.instances([confdir])):
+            return found[0]
+        time.sleep(LOOK_EVERY)
+    return None

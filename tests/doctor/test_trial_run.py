@@ -1,0 +1,61 @@
+"""What a proxy is started with for a moment, and what is made of what it says."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy_policies.doctor.finding import Level
+from proxy_policies.doctor.trial_run import judge, look_at_port, trial_arguments
+
+
+def test_it_has_the_options_but_is_in_nobodys_way() -> None:
+    meant = ["--set", "cache=off", "--set=encode=gzip", "--mode", "socks5"]
+    disturbing = [
+        "--set",
+        "home_listen=9000",
+        "--set=work_home=h:1",
+        "--set",
+        "confdir=/x",
+        "--set",
+        "capture_file=a.har",
+    ]
+    given = trial_arguments([*disturbing, *meant], Path("/trial"))
+    assert given[: len(meant)] == meant
+    assert "9000" not in " ".join(given)
+    assert [spec for spec in given if spec.startswith("confdir=")] == ["confdir=/trial"]
+    assert given[given.index("--listen-port") + 1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("said", "stored", "found"),
+    [
+        ("", "0 responses", [(Level.OK, "options", "accepted"), (Level.OK, "cache", "0 responses")]),
+        (
+            "[07:00:00.1] option x: y\nErrors logged during startup, exiting...",
+            None,
+            [(Level.FAIL, "options", "option x: y")],
+        ),
+        ("", None, [(Level.FAIL, "options", "the proxy did not start, and did not say why")]),
+        (
+            "[07:00:00.1] cache: it is away\n[07:00:00.2] beware\n[07:00:00.2] beware",
+            "0 responses",
+            [
+                (Level.OK, "options", "accepted"),
+                (Level.WARN, "cache", "it is away"),
+                (Level.WARN, "options", "beware"),
+            ],
+        ),
+    ],
+)
+def test_what_it_says_is_judged(said: str, stored: str | None, found: list[tuple[Level, str, str]]) -> None:
+    assert [(one.level, one.subject, one.text) for one in judge(said, stored)] == found
+
+
+def test_a_port_that_is_free_or_is_not(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (found,) = look_at_port("127.0.0.1", port, tmp_path)
+        assert (found.level, "-p PORT" in found.advice) == (Level.FAIL, True)
+    (found,) = look_at_port("127.0.0.1", 0, tmp_path)
+    assert found.level is Level.OK
