@@ -21,7 +21,7 @@ from proxy_policies.cache.response_decision import (
     ServeStale,
     Store,
     decide_response,
-    told_by_304,
+    described_by_304,
 )
 from proxy_policies.cache.storability import StorageContext as StoringExchange
 from proxy_policies.cache.storability import may_store
@@ -272,6 +272,6 @@ def test_what_is_stored_of_an_update_could_have_been_stored_at_once(update: list
 )
 def test_what_a_304_tells_others_of_the_whole(lines: tuple[str, ...], tag: str | None) -> None:
     asking = exchange(request=asked('If-None-Match: "a"'))
-    told = told_by_304(asking, fields(*lines), NOW)
-    assert (told.freshness.etag if told else None) == tag
-    assert told is None or told.status == 200
+    described = described_by_304(asking, fields(*lines), NOW)
+    assert (described.freshness.etag if described else None) == tag
+    assert described is None or described.status == 200

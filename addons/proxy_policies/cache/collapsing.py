@@ -7,7 +7,7 @@ the others are its *followers*, and wait for what is known of its answer, never 
     once, and waits again only for a leader that began after it had come;
 2.  its body, which followers get as it comes: all of it, or the range that they asked for, once that is there.
 
-A leader with conditions of its client's goes forward with them. Whoever asks with the same ones may be told the same
+A leader with conditions of its client's goes forward with them. Whoever asks with the same ones may have the same
 304; others go beside it, and have the whole asked for.
 
 May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,

@@ -274,12 +274,12 @@ def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
     return entry.replace(size=length, span=span)
 
 
-def answered_by_304(engine: CacheEngine, transaction: Transaction, told: StoredResponse | None) -> None:
-    """Give followers what a 304 to their leader's conditions tells of the whole; None: nothing for others."""
+def answered_by_304(engine: CacheEngine, transaction: Transaction, described: StoredResponse | None) -> None:
+    """Give followers the whole that a 304 to their leader's conditions describes; None: it is not for others."""
     leader = transaction.leader
-    if leader is not None and leader.conditions and told is not None:
+    if leader is not None and leader.conditions and described is not None:
         leader.is_head_only = True
-        engine.collapsed.answered(leader, told, time.time())
+        engine.collapsed.answered(leader, described, time.time())
 
 
 def complete_flight(

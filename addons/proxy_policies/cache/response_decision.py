@@ -154,8 +154,8 @@ def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: floa
     return Refetch() if exchange.sent_elsewhere else _freshen(exchange, entry, fields, now)
 
 
-def told_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
-    """Return what a 304 to a client's own condition tells of the whole; None unless that could be stored.
+def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
+    """Return the whole that a 304 to a client's own condition describes; None unless that could be stored.
 
     It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one.
     """

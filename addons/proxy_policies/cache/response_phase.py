@@ -39,7 +39,7 @@ from proxy_policies.cache.response_decision import (
     Store,
     decide_response,
     decide_storing,
-    told_by_304,
+    described_by_304,
 )
 from proxy_policies.cache.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
@@ -84,7 +84,7 @@ async def handle_response(
     if isinstance(decided, DontStore) and decided.removes is not None:
         await engine.store.remove(decided.removes)
     if head.status == 304:
-        answered_by_304(engine, transaction, told_by_304(judged, head.fields, now))
+        answered_by_304(engine, transaction, described_by_304(judged, head.fields, now))
     _pass_on(engine, flow, transaction, response, decided, now)
 
 
@@ -129,7 +129,7 @@ def _pass_on(
         _start_storing(engine, flow, transaction, response, decided.entry, now)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
-    # A 5xx says nothing of what the answer is otherwise; a 304 may have told followers enough.
+    # A 5xx says nothing of what the answer is otherwise; the head of a 304 may have been enough for followers.
     says_little = response.status_code >= 500 or (transaction.leader is not None and transaction.leader.is_head_only)
     complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     _set_cache_status(engine, flow, transaction, response, decided)

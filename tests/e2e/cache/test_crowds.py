@@ -37,7 +37,7 @@ def test_a_crowd_makes_one_request(mitmdump: Start, origin: Origins, curl: Any) 
     server, proxy, gate = origin(), mitmdump(script="cache.py"), threading.Event()
 
     def answer(_: Received) -> Answer:
-        gate.wait(10)
+        gate.wait(60)
         return Answer(headers=FRESH, body=b"one")
 
     server.route("/", answer)
@@ -93,7 +93,7 @@ def test_clients_that_leave_one_by_one_cost_no_request_each(
     proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", script="cache.py")
 
     def answer(_: Received) -> Answer:
-        gate.wait(10)
+        gate.wait(60)
         return Answer(headers=FRESH, body=b"one")
 
     server.route("/", answer)
@@ -117,7 +117,7 @@ def test_what_a_client_that_left_had_got_is_kept_and_continued(mitmdump: Start, 
 
     def slowly() -> Iterator[bytes]:
         yield body[:2_000_000]
-        gate.wait(10)
+        gate.wait(60)
 
     def answer(request: Received) -> Answer:
         wanted = re.fullmatch(r"bytes=(\d+)-", request.get("range") or "")
