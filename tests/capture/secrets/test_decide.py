@@ -12,7 +12,7 @@ RANDOM = "Wz-zbpjD-jMLZkbxrVhyYQ"
 
 
 def decider(*rules: str, is_answer: bool = True) -> Decider:
-    return Decider(parse_rules(rules), lambda secret: f"<{len(secret)}>", is_answer)
+    return Decider(parse_rules(rules), lambda secret, _: f"<{len(secret)}>", is_answer)
 
 
 @dataclass(frozen=True)

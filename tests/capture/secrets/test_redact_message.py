@@ -13,7 +13,7 @@ S = "Wz-zbpjD-jMLZkbxrVhyYQ"
 
 
 def redactor(*rules: str) -> MessageRedactor:
-    return MessageRedactor(Decider(parse_rules(rules), lambda _: "~", is_answer=False))
+    return MessageRedactor(Decider(parse_rules(rules), lambda *_: "~", is_answer=False))
 
 
 FIELDS = {

@@ -53,10 +53,10 @@ NAMES = ["csrf", "csrf_token", "sid", "session", "sessionid", "PHPSESSID", "acce
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_a_name_decides_for_every_value_of_a_generator(generator: str) -> None:
     draw = random.Random(generator)
-    for _ in range(1500):
+    for _ in range(300):
         name, value = draw.choice(NAMES), GENERATORS[generator](draw)
         for is_answer in (True, False):
-            decider = Decider(RedactionRules(), lambda _: "hidden", is_answer)
+            decider = Decider(RedactionRules(), lambda *_: "hidden", is_answer)
             for place in (Place.MEMBER, Place.FIELD, Place.COOKIE):
                 assert decider.replace(name, value, place) == "hidden", (name, value, place)
 
@@ -64,7 +64,7 @@ def test_a_name_decides_for_every_value_of_a_generator(generator: str) -> None:
 @pytest.mark.parametrize("generator", sorted(GENERATORS.keys() - {"snowflake"}))  # a number may be an id
 def test_what_was_drawn_is_known_without_a_name(generator: str) -> None:
     draw = random.Random(generator)
-    missed = [value for value in (GENERATORS[generator](draw) for _ in range(400)) if not is_random(value)]
+    missed = [value for value in (GENERATORS[generator](draw) for _ in range(200)) if not is_random(value)]
     assert missed == []
 
 

@@ -1,12 +1,14 @@
 """show, scrub, merge, export; and what mitmproxy itself makes of our files."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.support.capture_commands import capture, tools
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import Mitmdump, environment
 
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.har import writer
@@ -176,3 +178,20 @@ def test_scrub_cleans_the_titles_of_pages(tmp_path: Path) -> None:
     (tmp_path / "a.har").write_text(json.dumps({"log": {"version": "1.2", "pages": pages, "entries": []}}))
     assert capture(tmp_path, "scrub", "a.har").returncode == 0
     assert SECRET not in (tmp_path / "a.har").read_text()
+
+
+def test_a_dry_run_lists_what_would_go_and_writes_nothing(shop: Path) -> None:
+    before = shop.read_bytes()
+    done = capture(shop.parent, "scrub", "--confdir", "conf", "shop.har", "--dry-run", "--redact", "header:x-a")
+    assert done.returncode == 0, done.stderr
+    assert "nothing was written" in done.stderr
+    lines = capture(shop.parent, "scrub", "--confdir", "conf", "shop.har", "--dry-run", "--json").stdout.splitlines()
+    assert all({"entry", "message", "location", "rule", "placeholder"} == set(json.loads(line)) for line in lines)
+    assert shop.read_bytes() == before
+
+
+def test_show_stops_when_nobody_reads_on(shop: Path) -> None:
+    command = f"{sys.executable} -m proxy_policies.capture show {shop} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env=environment())
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""

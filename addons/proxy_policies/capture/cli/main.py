@@ -1,6 +1,7 @@
 """The commands and their arguments."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -43,7 +44,10 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
     ),
     "compare": (("capture compare http://127.0.0.1:9000 http://127.0.0.1:9001 shop.har",), COMPARED),
     "show": (("capture show shop.har", "capture show shop.har 3", "capture show shop.har --filter '~m POST'"), DONE),
-    "scrub": (("capture scrub shop.har --redact header:x-customer -o clean.har",), DONE),
+    "scrub": (
+        ("capture scrub shop.har --dry-run", "capture scrub shop.har --redact header:x-customer -o clean.har"),
+        DONE,
+    ),
     "merge": (("capture merge monday.har tuesday.har -o both.har",), DONE),
     "export": (("capture export shop.har shop.mitm", "capture export shop.har plain.har"), DONE),
 }
@@ -85,6 +89,8 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     scrub.add_argument("capture", help="the capture to clean")
     scrub.add_argument("-o", "--output", help="write here (default: in place)")
     scrub.add_argument("--redact", action="append", default=[], metavar="RULE", help="a further secret: header:NAME …")
+    scrub.add_argument("--dry-run", action="store_true", help="list what would go, where and why, and write nothing")
+    scrub.add_argument("--json", action="store_true", help="with --dry-run: one JSON object a line, for programs")
     scrub.add_argument("--strict", action="store_true", help=STRICT)
     scrub.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     merge = commands.add_parser("merge", help="write several captures as one, by time")
@@ -206,9 +212,14 @@ def run_parsed(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     action: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        return action(parsed)
+        code = action(parsed)
+        sys.stdout.flush()
+        return code
     except (CaptureError, ValueError) as error:
         say(str(error))
+    except BrokenPipeError:  # `| head` has enough; what is left of stdout goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from proxy_policies.capture.cli.messages import say, say_problems
+from proxy_policies.capture.cli.pager import paged
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import entry_values, open_any
 from proxy_policies.capture.har.entry_reader import read_entry
@@ -72,9 +73,13 @@ def show(arguments: argparse.Namespace) -> int:
     problems: list[str] = []
     if arguments.entry:
         _, entries = open_any(path, problems)
-        print(printable("\n".join(_whole(_numbered(entries, arguments.entry, path))), lines=True))
+        text = printable("\n".join(_whole(_numbered(entries, arguments.entry, path))), lines=True)
+        with paged(arguments.json) as out:
+            out.write(f"{text}\n")
         return 0
-    _print_lines(_chosen(path, arguments.filter, problems), arguments.json, sys.stdout)
+    lines = _chosen(path, arguments.filter, problems)
+    with paged(arguments.json) as out:
+        _print_lines(lines, arguments.json, out, sys.stdout.isatty())
     say_problems(problems)
     return 0
 
@@ -138,8 +143,7 @@ def _line_of(number: int, entry: Entry) -> Line:
     )
 
 
-def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO) -> None:
-    is_terminal = out.isatty()
+def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO, is_terminal: bool) -> None:
     width = shutil.get_terminal_size().columns if is_terminal else None
     colour = is_terminal and not os.environ.get("NO_COLOR")
     number = 0

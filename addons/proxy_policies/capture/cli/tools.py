@@ -2,6 +2,7 @@
 
 import argparse
 import heapq
+import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,20 +15,24 @@ from proxy_policies.capture.formats import is_flow_file, merged_log, open_any, s
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
+from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.log_lines import printable
 
 
 def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture anew without secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
-    if not arguments.output and is_flow_file(path):
+    if not arguments.output and not arguments.dry_run and is_flow_file(path):
         raise CaptureError(f"{path} is a flow file, and what is written is a HAR: name it with -o {path.stem}.har")
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
     redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
     log, entries = open_any(path)
     for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
         redactor.entry(entry)
+    if arguments.dry_run:
+        return _dry_run(path, redactor, arguments.json)
     problems: list[str] = []
     _, entries = open_any(path, problems)
     own = {**log["_capture"], "key": placeholders.key_id}
@@ -37,6 +42,23 @@ def scrub(arguments: argparse.Namespace) -> int:
     say_problems(problems)
     say(f"scrubbed {_entries(count)} into {target}")
     say_unsearched(open_any(target)[1], arguments.strict)
+    return 0
+
+
+def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
+    """Print what would go: where it is, and by which rule, but never the value."""
+    problems: list[str] = []
+    count, numbers = 0, set()
+    for number, entry in enumerate(open_any(path, problems)[1], 1):
+        for found in findings(entry, redactor.entry(entry)):
+            rule = redactor.rules.get(found.placeholder, "known")
+            fields = {"entry": number, "message": found.side, "location": found.location, "rule": rule}
+            line = f"{number:>5}  {found.side:<8}  {found.location}  ({rule})"
+            print(json.dumps(fields | {"placeholder": found.placeholder}) if as_json else printable(line))
+            count += 1
+            numbers.add(number)
+    say_problems(problems)
+    say(f"{count} value{'' if count == 1 else 's'} in {_entries(len(numbers))} would go; nothing was written")
     return 0
 
 

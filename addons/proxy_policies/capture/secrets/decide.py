@@ -26,11 +26,11 @@ class Place(Enum):
 class Decider:
     """Replaces secrets in one direction: a request's words under `password` are secrets, those of an answer labels.
 
-    `hide(secret)` returns the placeholder.
+    `hide(secret, rule)` returns the placeholder; the rule says why it is one.
     """
 
     rules: RedactionRules
-    hide: Callable[[str], str]
+    hide: Callable[[str, str], str]
     is_answer: bool
 
     def replace(self, name: str, value: str, place: Place = Place.MEMBER, least: Grade = Grade.NONE) -> str:
@@ -39,7 +39,8 @@ class Decider:
         if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
             return value
         is_done = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
-        return self.hide(value) if not is_done and self._is_secret(value, found, place) else value
+        rule = f"name {name}" if found else "random cookie"
+        return self.hide(value, rule) if not is_done and self._is_secret(value, found, place) else value
 
     def number(self, name: str, source: str, least: Grade = Grade.NONE) -> str | None:
         """Return what stands for a number of this name; None when it is no secret."""
@@ -48,7 +49,7 @@ class Decider:
         if self.is_kept(name) or not digits.isdigit() or name.lower().endswith("tokens"):
             return None
         is_secret = found is Grade.PASSWORD or (found is Grade.TOKEN and len(digits) >= NUMBER_LENGTH)
-        return self.hide(source) if is_secret and len(digits) > 1 else None
+        return self.hide(source, f"name {name}") if is_secret and len(digits) > 1 else None
 
     def grade(self, name: str, place: Place) -> Grade:
         """Return how secret the name makes a value at this place."""

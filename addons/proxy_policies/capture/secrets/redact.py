@@ -14,7 +14,7 @@ from typing import Any
 
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
 from proxy_policies.capture.secrets.decide import Decider, is_sweepable
-from proxy_policies.capture.secrets.known import KnownSecrets, sweep
+from proxy_policies.capture.secrets.known import KNOWN_LIMIT, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact_message import MessageRedactor, unsearched
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
@@ -39,6 +39,8 @@ class Redactor:
     """
 
     def __init__(self, rules: RedactionRules, placeholders: Placeholders, strict: bool = False) -> None:
+        self.rules: dict[str, str] = {}
+        """By placeholder the rule by which it was first found, of the latest `KNOWN_LIMIT` secrets."""
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
@@ -125,14 +127,21 @@ class Redactor:
             body=_content(self._got, response.body, response.headers),
         )
 
-    def _hide(self, secret: str) -> str:
+    def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, which is then known."""
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
         placeholder = self._placeholders.of(secret)
+        self._note(placeholder, rule)
         if is_sweepable(secret):
             self._known.add(secret, placeholder)
         return placeholder
+
+    def _note(self, placeholder: str, rule: str) -> None:
+        if placeholder not in self.rules:
+            if len(self.rules) >= KNOWN_LIMIT:
+                del self.rules[next(iter(self.rules))]
+            self.rules[placeholder] = rule
 
     def _learn_basic(self, headers: Headers) -> None:
         """Remember the password inside Basic credentials (RFC 7617), so that it is found elsewhere too."""
@@ -145,7 +154,7 @@ class Redactor:
             except (binascii.Error, ValueError):
                 continue
             if colon:
-                self._hide(password)
+                self._hide(password, "credentials")
 
 
 def unsearched_bodies(entry: Entry) -> dict[str, str]:

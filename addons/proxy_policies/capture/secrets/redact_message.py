@@ -15,6 +15,7 @@ from proxy_policies.capture.streams.frames import framing_of
 from proxy_policies.decoding import codings_of
 
 CREDENTIALS = ("authorization", "proxy-authorization")
+CREDENTIAL = "credentials"
 BINARY = ("image/", "video/", "audio/", "font/")
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
@@ -57,7 +58,7 @@ class MessageRedactor:
         if self.decider.is_kept(name):
             return value
         if lower in self.decider.rules.headers:
-            return self.decider.hide(value)
+            return self.decider.hide(value, f"header:{lower}")
         if lower in CREDENTIALS:
             return self._credentials(value)
         if lower in ("cookie", "set-cookie"):
@@ -69,7 +70,7 @@ class MessageRedactor:
     def _credentials(self, value: str) -> str:
         """Replace the credentials after the scheme of an Authorization field (RFC 9110 section 11.4)."""
         scheme, space, rest = value.strip().partition(" ")
-        return f"{scheme} {self.decider.hide(rest)}" if space else self.decider.hide(scheme)
+        return f"{scheme} {self.decider.hide(rest, CREDENTIAL)}" if space else self.decider.hide(scheme, CREDENTIAL)
 
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
@@ -105,9 +106,9 @@ class MessageRedactor:
     def _shapes(self, text: str) -> str:
         pattern = self.decider.rules.pattern
         if pattern is not None:
-            text = pattern.sub(lambda found: self.decider.hide(found[0]), text)
+            text = pattern.sub(lambda found: self.decider.hide(found[0], "regex:"), text)
         if may_have_shape(text):
-            text = SHAPE.sub(lambda found: self.decider.hide(found[0]), text)
+            text = SHAPE.sub(lambda found: self.decider.hide(found[0], "shape"), text)
         return text
 
     def _paths(self, text: str) -> str:
@@ -117,7 +118,7 @@ class MessageRedactor:
         try:
             return self._selected(text)
         except RecursionError:
-            return self.decider.hide(text)  # nested too deep to be looked through
+            return self.decider.hide(text, "json:")  # nested too deep to be looked through
 
     def _selected(self, text: str) -> str:
         try:
@@ -132,7 +133,7 @@ class MessageRedactor:
     def _secret_value(self, value: Any) -> Any:
         if value is None or isinstance(value, bool):
             return value
-        return self.decider.hide(value if isinstance(value, str) else json.dumps(value))
+        return self.decider.hide(value if isinstance(value, str) else json.dumps(value), "json:")
 
     def document(self, value: Any, name: str = "") -> Any:
         """Return a JSON document, such as a note of a policy or fields of a foreign HAR, without secrets."""

@@ -1,0 +1,70 @@
+"""What redaction took away from an entry: where, and what stands there now. Never the value."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from proxy_policies.capture import locations
+from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+
+SIDES = ("request", "response", "origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A secret: the message it was in, its location there (`json:$.password`, `body line 3`), and its placeholder."""
+
+    side: str
+    location: str
+    placeholder: str
+
+
+def findings(before: Entry, after: Entry) -> Iterator[Finding]:
+    """Yield what was taken from an entry, each placeholder once for each location."""
+    for side in SIDES:
+        old, new = getattr(before, side), getattr(after, side)
+        if old is not None and old != new:
+            found = dict.fromkeys(_in_message(new))
+            known = set(_in_message(old))
+            yield from (Finding(side, *place) for place in found if place not in known)
+    for number, (was, now) in enumerate(zip(before.messages, after.messages, strict=True), 1):
+        if was.data != now.data:
+            for placeholder in dict.fromkeys(PLACEHOLDER.findall(now.data.decode("latin-1"))):
+                yield Finding("client" if now.from_client else "server", f"message {number}", placeholder)
+    known = set(PLACEHOLDER.findall(_notes(before)))
+    for placeholder in dict.fromkeys(PLACEHOLDER.findall(_notes(after))):
+        if placeholder not in known:
+            yield Finding("notes", "beside the messages", placeholder)
+
+
+def _notes(entry: Entry) -> str:
+    """Return what an entry says beside its messages: remarks, errors, what policies noted, fields of other tools."""
+    notes = [entry.close_reason, entry.error, entry.comment, list(entry.trace), dict(entry.connection_info)]
+    return json.dumps([*notes, dict(entry.extra)], default=str)
+
+
+def _in_message(message: Request | Response) -> Iterator[tuple[str, str]]:
+    """Yield each location with a placeholder in it: where values are looked for by name, else a field or a line."""
+    if isinstance(message, Request):
+        values = locations.values_in_request(message)
+    else:
+        values = locations.values_in_response(message)
+    seen: set[str] = set()
+    for location in values:
+        for placeholder in PLACEHOLDER.findall(location.value):
+            seen.add(placeholder)
+            yield location.where, placeholder
+    for where, text in _texts(message):
+        yield from ((where, placeholder) for placeholder in PLACEHOLDER.findall(text) if placeholder not in seen)
+
+
+def _texts(message: Request | Response) -> Iterator[tuple[str, str]]:
+    if isinstance(message, Request):
+        yield "url", message.url
+    for name, value in (*message.headers, *message.trailers):
+        yield f"header:{name.lower()}", value
+    content = message.body.content
+    if b"secret_" in content:
+        for number, line in enumerate(content.decode("latin-1").splitlines(), 1):
+            yield f"body line {number}", line
