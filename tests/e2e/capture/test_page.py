@@ -92,6 +92,7 @@ def test_the_page_shows_what_changed(page_file: Path, browser_program: str) -> N
         assert "json:$.items[2].price" in page.inner_text(".changes")
         assert page.locator(".diff .w mark").first.inner_text() == "8"
         _filters(page)
+        _choices(page)
         _shapes(page)
         page.screenshot(path=page_file.with_name("light.png"))
         page.keyboard.press("t")
@@ -114,6 +115,23 @@ def _filters(page: Page) -> None:
     assert "entry 11" in page.inner_text("#detail")
     page.keyboard.press("k")
     assert "entry 8" in page.inner_text("#detail")
+
+
+def _choices(page: Page) -> None:
+    page.click("text=all 29")
+    page.fill("#path", "/api/*ducts")
+    assert page.locator("nav a").count() == 29
+    page.fill("#path", "/other")
+    assert page.locator("nav a").count() == 0
+    page.fill("#path", "")
+    page.select_option("#kind", "json")
+    assert page.locator("nav a").count() == 2
+    page.select_option("#kind", "")
+    assert page.locator("#host").is_hidden()
+    assert page.inner_text("#request").startswith("GET http://shop.test/api/products?page=")
+    page.click("text=Copy as curl")
+    page.locator("text=Copied").wait_for()
+    page.click("text=changed 2")
 
 
 def _shapes(page: Page) -> None:

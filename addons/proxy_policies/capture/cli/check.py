@@ -26,6 +26,7 @@ from proxy_policies.capture.cli.run import FAILED, proxy_settings
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.capture.report.junit import junit_xml
+from proxy_policies.capture.report.markdown import markdown
 from proxy_policies.capture.report.terminal import print_report
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
 from proxy_policies.capture.secrets import redact
@@ -97,7 +98,7 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse a report that cannot be written before anything is sent."""
-    for name in (arguments.html, arguments.junit, arguments.json):
+    for name in (arguments.html, arguments.junit, arguments.json, arguments.markdown):
         if name and not Path(name).absolute().parent.is_dir():
             raise FileNotFoundError(2, "no such folder", str(Path(name).parent))
 
@@ -170,6 +171,8 @@ def _finish(arguments: argparse.Namespace, report: Report, outcomes: list[Outcom
         _write(Path(arguments.json), json.dumps(report_json(report), indent=1, ensure_ascii=False).encode())
     if arguments.junit:
         _write(Path(arguments.junit), junit_xml(report))
+    if arguments.markdown:
+        _write(Path(arguments.markdown), markdown(report).encode("utf-8", "replace"))
     if arguments.html:
         _write(Path(arguments.html), page_html(report).encode("utf-8", "replace"))
     return report.exit_code

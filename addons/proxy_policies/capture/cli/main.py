@@ -37,6 +37,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
         (
             "capture check shop.har --target http://127.0.0.1:9000",
             "capture check shop.har --target http://127.0.0.1:9000 --html report.html --junit report.xml",
+            'capture check shop.har --target http://127.0.0.1:9000 --markdown "$GITHUB_STEP_SUMMARY"',
             "capture check shop.har --target http://127.0.0.1:9000 --accept 3 7",
             "capture check shop.har --target http://127.0.0.1:9000 --match '$.total=number±0.5'",
         ),
@@ -145,7 +146,7 @@ def _sent(command: argparse.ArgumentParser) -> None:
     command.add_argument("--show-links", action="store_true", help="print which values are carried over, as guessed")
     command.add_argument("--secret", action="append", default=[], metavar="NAME=env:VAR", help="a real value")
     command.add_argument("--secrets", action="append", default=[], metavar="FILE", help="real values, NAME=value lines")
-    for kind in ("html", "junit", "json"):
+    for kind in ("html", "junit", "json", "markdown"):
         command.add_argument(f"--{kind}", metavar="FILE", help=f"write the report as {kind} too")
     policies(command)
 

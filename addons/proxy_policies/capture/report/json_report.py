@@ -6,11 +6,14 @@ from typing import Any
 from proxy_policies.capture.check.diff import Change, lines_of
 from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
+from proxy_policies.capture.check.targets import Target
+from proxy_policies.capture.export.curl import curl_command
 from proxy_policies.capture.har.body import as_text
-from proxy_policies.capture.model import Response, header
+from proxy_policies.capture.model import Request, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.report.side_by_side import rows
 
+REQUEST_LIMIT = 20_000  # characters of a request in a page; there may be 2 000 of them
 BODY_LIMIT = 200_000  # characters of one body in a report
 
 
@@ -27,7 +30,10 @@ def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "noise": list(report.noise),
         "links": list(report.links),
-        "outcomes": [_outcome(outcome, bodies) for outcome in report.outcomes],
+        "outcomes": [
+            _outcome(outcome, bodies) | (_asked(outcome.request, report.new) if bodies else {})
+            for outcome in report.outcomes
+        ],
     }
 
 
@@ -49,6 +55,21 @@ def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
         fields["head"] = rows(_head(outcome.old), _head(outcome.new))
         fields["body"] = rows(body_lines(outcome.old), body_lines(outcome.new))
     return fields
+
+
+def _asked(request: Request, target: str) -> dict[str, Any]:
+    """Return the request to look at, and as a command that sends it to the target, if there is one target."""
+    head = [
+        f"{request.method} {request.url} {request.version}",
+        *(f"{name}: {value}" for name, value in request.headers),
+    ]
+    body = body_lines(Response(0, headers=request.headers, body=request.body)) if request.body.content else []
+    live = Target(request.origin, target).to_live(request) if "://" in target and "," not in target else request
+    command = curl_command(live)
+    return {
+        "request": "\n".join([*head, "", *body])[:REQUEST_LIMIT],
+        "curl": command if len(command) <= REQUEST_LIMIT else "",
+    }
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line
 
+NAMED = 10  # locations in the message of a failure
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
 
 
@@ -38,8 +39,22 @@ def _case(suite: ElementTree.Element, outcome: Outcome, capture: str) -> None:
         ElementTree.SubElement(case, "error", message=_clean(outcome.error))
     elif outcome.changes:
         lines = [change_line(change) for change in outcome.changes]
-        failure = ElementTree.SubElement(case, "failure", message=_clean(lines[0]))
+        failure = ElementTree.SubElement(
+            case, "failure", message=_clean(_message(outcome, lines)), type=_clean(_kinds(outcome))
+        )
         failure.text = _clean("\n".join(lines))
+
+
+def _message(outcome: Outcome, lines: list[str]) -> str:
+    """Return the one change, or the locations of all: what a list of failed tests shows."""
+    if len(lines) == 1:
+        return lines[0]
+    named = ", ".join(change.location for change in outcome.changes[:NAMED])
+    return f"{len(lines)} changes: {named}{', …' if len(lines) > NAMED else ''}"
+
+
+def _kinds(outcome: Outcome) -> str:
+    return " ".join(dict.fromkeys(change.location.partition(":")[0] for change in outcome.changes))
 
 
 def _clean(text: str) -> str:

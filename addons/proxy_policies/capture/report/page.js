@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const state = { show: data.counts.changed || data.counts.error ? "changed" : "all", text: "", at: 0, inline: false };
+const state = { show: data.counts.changed || data.counts.error ? "changed" : "all", text: "", host: "", kind: "", path: "", at: 0, inline: false };
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -23,7 +23,22 @@ const haystacks = data.outcomes.map((o) =>
 const fits = { all: () => true, changed: (o) => o.verdict === "changed" || o.verdict === "error",
   same: (o) => o.verdict === "same", skipped: (o) => o.verdict === "skipped" };
 const shown = () => data.outcomes.map((_, i) => i)
-  .filter((i) => fits[state.show](data.outcomes[i]) && haystacks[i].includes(state.text));
+  .filter((i) => fits[state.show](data.outcomes[i]) && haystacks[i].includes(state.text) && isChosen(data.outcomes[i]));
+
+const hostOf = (o) => { try { return new URL(o.url).host; } catch { return ""; } };
+const pathOf = (o) => { try { return new URL(o.url).pathname; } catch { return ""; } };
+const kindsOf = (o) => o.changes.map((c) => c.location.split(":")[0]);
+// `*` in a path is anything; a path without one is a beginning.
+const pathPattern = (text) => new RegExp("^" + text.split("*").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*"));
+const isChosen = (o) => (!state.host || hostOf(o) === state.host) && (!state.kind || kindsOf(o).includes(state.kind))
+  && (!state.path || pathPattern(state.path).test(pathOf(o)));
+
+function choices(id, all, values) {
+  const element = byId(id), sorted = [...new Set(values)].filter(Boolean).sort();
+  element.replaceChildren(...["", ...sorted].map((value) => make("option", { value }, value || all)));
+  element.hidden = sorted.length < 2 && id === "host";
+  element.addEventListener("change", () => { state[id] = element.value; refresh(); });
+}
 
 function header() {
   const { counts } = data, differ = (counts.changed || 0) + (counts.error || 0);
@@ -133,9 +148,23 @@ function detail() {
   if (o.changes.length) article.append(make("h3", {}, "Changes"), changes(o.changes, ""));
   for (const [part, title] of [["head", "Status and fields"], ["body", "Body"]])
     if (o[part]?.some(([tag]) => tag !== "=")) article.append(make("h3", {}, title), diff(o[part]));
+  if (o.request) article.append(make("h3", {}, "Request"), make("pre", { id: "request" }, o.request));
+  if (o.curl) article.append(make("button", { class: "copy", onclick: copy(o.curl) }, "Copy as curl"));
   if (o.ignored.length) article.append(make("details", {}, make("summary", {}, `${plural(o.ignored.length, "difference")} taken for noise`), changes(o.ignored, "ignored")));
   for (const [name, title] of [["noise", "Rules of noise in force"], ["links", "Values carried over"]])
     if (data[name].length) article.append(make("details", {}, make("summary", {}, `${title} (${data[name].length})`), make("ul", {}, ...data[name].map((t) => make("li", {}, t)))));
+}
+
+// Pages opened from a file may not use the clipboard's own interface everywhere.
+function copy(text) {
+  return async (event) => {
+    const button = event.target, area = make("textarea", {});
+    try { await navigator.clipboard.writeText(text); } catch {
+      area.value = text; document.body.append(area); area.select(); document.execCommand("copy"); area.remove();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy as curl"; }, 1500);
+  };
 }
 
 function open(number) {
@@ -157,10 +186,13 @@ function retheme() { document.documentElement.dataset.theme = isDark() ? "light"
 function refresh() { header(); list(); detail(); }
 
 byId("search").addEventListener("input", (event) => { state.text = event.target.value.toLowerCase(); refresh(); });
+byId("path").addEventListener("input", (event) => { state.path = event.target.value; refresh(); });
+choices("host", "All hosts", data.outcomes.map(hostOf));
+choices("kind", "All kinds", data.outcomes.flatMap(kindsOf));
 byId("shape").addEventListener("click", reshape);
 byId("theme").addEventListener("click", retheme);
 document.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "INPUT") { if (event.key === "Escape") event.target.blur(); return; }
+  if (["INPUT", "SELECT"].includes(event.target.tagName)) { if (event.key === "Escape") event.target.blur(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const keys = { j: () => move(1), k: () => move(-1), d: reshape, t: retheme, "/": () => byId("search").focus() };
   if (keys[event.key]) { event.preventDefault(); keys[event.key](); }

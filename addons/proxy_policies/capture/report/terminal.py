@@ -80,6 +80,11 @@ def _change_text(change: Change) -> Text:
     return text
 
 
+def summary_line(report: Report) -> str:
+    """Return how many requests were the same, changed, and so on."""
+    return _summary(report).plain
+
+
 def _summary(report: Report) -> Text:
     counts = report.counts
     total, ignored = len(report.outcomes), sum(len(outcome.ignored) for outcome in report.outcomes)

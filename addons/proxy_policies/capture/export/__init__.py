@@ -1,0 +1,1 @@
+"""Captures written as other programs' files: commands, scripts, tests, descriptions."""

@@ -1,0 +1,49 @@
+"""Requests as curl commands."""
+
+import base64
+import shlex
+from collections.abc import Iterable, Iterator
+
+from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.model import Entry, Request, header
+
+LEFT_OUT = ("content-length", "connection", "transfer-encoding")
+"""What curl sets by itself."""
+
+
+def curl_command(request: Request) -> str:
+    """Return a command for a POSIX shell that sends a request; a binary body comes from base64."""
+    arguments = ["curl", "--http1.0"] if request.version == "HTTP/1.0" else ["curl"]
+    if request.method == "HEAD":
+        arguments.append("--head")
+    elif request.method != ("POST" if request.body.content else "GET"):
+        arguments += ["--request", request.method]
+    arguments.append(request.url)
+    for name, value in fields_of(request):
+        arguments += ["--header", f"{name}: {value}" if value else f"{name};"]
+    text = as_text(request.body.content, header(request.headers, "content-type") or "")
+    if not request.body.content:
+        return _joined(arguments)
+    if text is not None and "\0" not in text:
+        return _joined([*arguments, "--data-raw", text])
+    packed = base64.b64encode(request.body.content).decode()
+    return f"printf %s {packed} | base64 -d | {_joined([*arguments, '--data-binary', '@-'])}"
+
+
+def fields_of(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield the fields that a client does not set by itself; Host only where the URL says another."""
+    host = request.url.partition("://")[2].partition("/")[0]
+    for name, value in request.headers:
+        if name.lower() not in LEFT_OUT and not name.startswith(":") and (name.lower(), value) != ("host", host):
+            yield name, value
+
+
+def _joined(arguments: Iterable[str]) -> str:
+    return " ".join(shlex.quote(argument) for argument in arguments)
+
+
+def curl_script(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield a shell script that sends all requests, piece by piece."""
+    yield "#!/bin/sh\n# Requests of a capture, in their order. secret_… stands for what was not recorded.\nset -e\n"
+    for number, entry in enumerate(entries, 1):
+        yield f"\n# {number}: {entry.response.status or 'no answer'}\n{curl_command(entry.request)}\n"
