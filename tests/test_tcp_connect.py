@@ -80,3 +80,13 @@ async def test_who_gives_up_leaves_no_socket_behind(silent: tuple[str, int]) -> 
     connecting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await connecting
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("local_addr", [None, ("127.0.0.1", 0)])
+async def test_a_body_waits_for_no_acknowledgement_of_its_head(host: str, local_addr: tuple[str, int] | None) -> None:
+    """By Nagle's algorithm it would, 40 ms a time: the bare socket says that it is not to be used."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with await tcp_connect.connect(host, port, local_addr=local_addr) as sock:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -15,6 +15,7 @@ from typing import Any
 from proxy_policies.addresses import is_address
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.name_lookup import AddressInfo, look_up
+from proxy_policies.relay.ends import send_at_once
 
 with lazy_imports():
     import aiohappyeyeballs
@@ -26,17 +27,23 @@ NEXT_ADDRESS = 0.25
 async def connect(
     host: str, port: int, *, timeout: float | None = None, local_addr: tuple[Any, ...] | None = None
 ) -> socket.socket:
-    """Connect a bare, non-blocking socket, from `local_addr` if given.
+    """Connect a bare, non-blocking socket that sends at once, from `local_addr` if given.
 
     `timeout` is in seconds, name look-up included. Raises OSError, TimeoutError among them, or UnicodeError for a name
     that cannot be.
     """
     async with asyncio.timeout(timeout):
-        if local_addr is None and "%" not in host and is_address(host):
-            return await _connect_to(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-        found = await look_up(host, port, timeout=timeout)
-        ours = await look_up(*local_addr[:2]) if local_addr else None
-        return await _race(found, ours)
+        sock = await _connect(host, port, timeout, local_addr)
+    send_at_once(sock)
+    return sock
+
+
+async def _connect(host: str, port: int, timeout: float | None, local_addr: tuple[Any, ...] | None) -> socket.socket:
+    if local_addr is None and "%" not in host and is_address(host):
+        return await _connect_to(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
+    found = await look_up(host, port, timeout=timeout)
+    ours = await look_up(*local_addr[:2]) if local_addr else None
+    return await _race(found, ours)
 
 
 async def _race(found: Sequence[AddressInfo], ours: Sequence[AddressInfo] | None) -> socket.socket:

@@ -31,6 +31,7 @@ async def test_every_connection_comes_here() -> None:
     await until(lambda: len(accepted) == 5)
     assert sorted(peer for _, peer in accepted) == sorted(client.getsockname() for client in clients)
     assert not any(sock.getblocking() for sock, _ in accepted)
+    assert all(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for sock, _ in accepted)
     for sock in (*clients, *(sock for sock, _ in accepted)):
         sock.close()
     server.close()

@@ -15,6 +15,8 @@ from weakref import WeakSet
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
+from proxy_policies.relay.ends import send_at_once
+
 logger = logging.getLogger(__name__)
 
 BACKLOG = 100
@@ -49,6 +51,7 @@ class Listener:
             for _ in range(BACKLOG):
                 sock, peername = double.accept()
                 sock.setblocking(False)
+                send_at_once(sock)
                 self._accepted(sock, peername)
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return

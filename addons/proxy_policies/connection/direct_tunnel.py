@@ -88,8 +88,6 @@ class DirectTunnel:
         shown = make_tunnel_flow(self._client, self._server, self._why)
         counts = Counts(tunnel=shown.tunnel)
         with self._stream.detach() as client, target:
-            for sock in (client, target):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
             await _trigger(TcpStartHook(shown.flow))
             try:
                 with contextlib.suppress(OSError):  # gone already

@@ -35,6 +35,16 @@ def reset_on_close(sock: Any, is_on: bool = True) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if is_on else _DEFAULT)
 
 
+def send_at_once(sock: socket.socket) -> None:
+    """Have a connection send what it is given at once (tcp(7), TCP_NODELAY).
+
+    Otherwise a body waits for its head to be acknowledged, which peers put off by some 40 ms. asyncio sees to it only
+    for its own transports, and only where a socket was made with IPPROTO_TCP.
+    """
+    with contextlib.suppress(OSError):  # closed already
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @dataclass(slots=True)
 class Broken:
     """Why a connection takes no more bytes, as the direction that sends to it has found.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timeout(120)
 
 SILENCE = 3 * 0.3  # seconds: three heartbeats of tests.support.tunnel
+WAIT = 20.0
 BACK = 10  # seconds within which a restarted tunnel is in service: the longest wait between two tries, and a handshake
 
 
@@ -144,3 +146,32 @@ def test_both_end_soon_when_asked_to(pair: Pair, session: Session) -> None:
     assert pair.works["office"].stop() == 0
     assert pair.home.stop() == 0
     assert "Traceback" not in pair.home.log() + pair.works["office"].log()
+
+
+@pytest.mark.parametrize("dies", ["home", "office"])
+def test_a_process_that_is_killed_is_no_end_of_file(pair: Pair, dies: str) -> None:
+    """Half a file is no whole one, neither to a client nor to the service; and the next session is served again."""
+    port = pair.client_listeners["ssh"]
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        service.settimeout(WAIT)
+        pair.works["office"].stop()
+        pair.start_work({"ssh": service.getsockname()[1]})
+        for speaks in (True, False):
+            with socket.create_connection(("127.0.0.1", port), WAIT) as client:
+                client.sendall(b"x")
+                served, _ = service.accept()
+                with served:
+                    served.settimeout(WAIT)
+                    assert served.recv(10) == b"x"
+                    if speaks:
+                        served.sendall(b"half of it")
+                        assert client.recv(100) == b"half of it"
+                    (pair.home if dies == "home" else pair.works["office"]).stop(signal.SIGKILL)
+                    for sock in (client, served):
+                        with pytest.raises(ConnectionResetError):
+                            sock.recv(1)
+            if dies == "home":
+                pair.start_home()
+            else:
+                pair.start_work({"ssh": service.getsockname()[1]})
+            wait_until(lambda: "offers ssh" in pair.home.log(), BACK, "work to be back")
