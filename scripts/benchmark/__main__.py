@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.benchmark import chart, report
+from scripts.benchmark import chart, report, tuning
 from scripts.benchmark import targets as known
 from scripts.benchmark.load import Done, Route
 from scripts.benchmark.processes import Processes, free_port
@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", action="store_true", help="also nginx, Squid, HAProxy, Varnish, tinyproxy, … if installed"
     )
+    parser.add_argument("--tuning", action="store_true", help="what each part of the tuning saves, instead")
     parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
     parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*'; stock is always there")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5, quick 2)")
@@ -157,6 +158,10 @@ def say(text: str) -> None:
 def main() -> None:
     """Measure and write."""
     asked = arguments()
+    if asked.tuning:
+        with origins() as ports:
+            print(tuning.as_markdown(tuning.measure(ports["http"], CORE, asked.rounds or 12, asked.seconds or 1)))
+        return
     base = QUICK if asked.quick else WHOLE
     plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)
     everybody = known.ours() + (known.reverse_tunnels() + known.peers() if asked.peers else [])

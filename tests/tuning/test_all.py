@@ -1,17 +1,31 @@
 """Every micro-optimisation is put in place, and taken out again."""
 
 import gc
+from pathlib import Path
 
+from proxy_policies.patches.patch import Replacement
+from proxy_policies.tuning import all as tuning
 from proxy_policies.tuning.all import TUNINGS, tune
+
+PLACES = [apply.__self__ for applied in TUNINGS.values() for apply in applied if hasattr(apply, "__self__")]
+
+
+def now() -> list[object]:
+    return [vars(place.owner).get(place.attribute) for place in PLACES if isinstance(place, Replacement)]
 
 
 def test_all_of_it_can_be_undone() -> None:
-    before = [vars(one.owner).get(one.attribute) for one in TUNINGS]
-    thresholds = gc.get_threshold()
+    before, thresholds = now(), gc.get_threshold()
     undo = tune()
-    assert [vars(one.owner).get(one.attribute) for one in TUNINGS] != before
+    assert not set(map(id, now())) & set(map(id, before))
     assert gc.get_threshold() != thresholds
     while undo:
         undo.pop()()
-    assert [vars(one.owner).get(one.attribute) for one in TUNINGS] == before
+    assert now() == before
     assert gc.get_threshold() == thresholds
+
+
+def test_each_module_is_there() -> None:
+    """By its name, which is what `scripts/bench --tuning` shows."""
+    modules = {path.stem for path in Path(tuning.__file__).parent.glob("*.py")}
+    assert modules - {"__init__", "all"} == set(TUNINGS)

@@ -57,7 +57,7 @@ logger = logging.getLogger(__name__)
 
 
 class Fastlane:
-    """Keeps the ways around mitmproxy's layers in place while `fast_lane` allows them."""
+    """Keeps the ways around mitmproxy's layers in place while `fast_lane` allows them, and makes hooks fast anyway."""
 
     name = "fastlane"
     fast_paths = NO_OBJECTION
@@ -70,6 +70,8 @@ class Fastlane:
     def __init__(self) -> None:
         self._takeover = TunnelTakeover(handler_of)
         self._undo: list[Callable[[], None]] = []
+        """Closes the ways, as long as they are open."""
+        self._undo_dispatch: list[Callable[[], None]] = []
         self._dispatch: Dispatch
         self._guards = {
             "tunnels": FastPathGuard("tunnels", _is_eager),
@@ -89,15 +91,16 @@ class Fastlane:
             self._learned = learned_responses.LearnedResponses()
         if self._learned:
             self._learned.forget()
+        if not self._undo_dispatch:
+            self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
+            self._undo_dispatch = [*tune(), self._dispatch.install()]
         if "fast_lane" in updated:
-            self.done()
+            self._close_ways()
             if self.fast_lane != "off":
-                self._start()
+                self._open_ways()
 
-    def _start(self) -> None:
-        self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))
-        self._undo = tune()
-        for begin in (self._takeover.patch.apply, self._dispatch.install, self._acceptor.start):
+    def _open_ways(self) -> None:
+        for begin in (self._takeover.patch.apply, self._acceptor.start):
             if undo := begin():
                 self._undo.append(undo)
         self._undo.append(handover.on_handover(self._handed_over))
@@ -109,6 +112,11 @@ class Fastlane:
 
     def done(self) -> None:
         """Leave mitmproxy as it was."""
+        self._close_ways()
+        while self._undo_dispatch:
+            self._undo_dispatch.pop()()
+
+    def _close_ways(self) -> None:
         while self._undo:
             self._undo.pop()()
         for connection in list(self._connections.values()):
@@ -251,7 +259,7 @@ class Fastlane:
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
-        return bool(self._undo) and self._dispatch.begin(hook)
+        return bool(self._undo_dispatch) and self._dispatch.begin(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook, and until a flow is resumed that was intercepted."""
@@ -274,8 +282,11 @@ class Fastlane:
 
     def _prepare(self, client: Client) -> None:
         handler = handler_of(client)
-        if self._undo and handler:
+        if handler is None:
+            return
+        if self._undo:
             self._takeover.watch(client, client)
+        if self._undo_dispatch:
             handler.layer = Inline(handler.layer, self.ask)  # type: ignore[assignment]
 
     def late_hooks(self) -> Hooks:

@@ -1,0 +1,9 @@
+"""A script for mitmdump, loaded before the policies: leaves one part of their tuning out, named by WITHOUT."""
+
+import os
+
+from proxy_policies.tuning import all as tuning
+
+tuning.TUNINGS = {name: applied for name, applied in tuning.TUNINGS.items() if name != os.environ["WITHOUT"]}
+
+addons: list[object] = []
