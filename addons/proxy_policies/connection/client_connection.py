@@ -94,7 +94,8 @@ class ClientConnection(ABC):
     @property
     def who(self) -> str:
         """Whom a request is from, where responses may differ by that."""
-        return f"{self.client.peername[0]} {self.client.proxy_mode.full_spec} {self.destination}"
+        client = self.client
+        return f"{client.peername[0]} {client.tls} {client.proxy_mode.full_spec} {self.destination}"
 
     @property
     def address(self) -> str:

@@ -103,12 +103,12 @@ def test_one_that_dribbles_a_head(proxy: Mitmdump, when: str) -> None:
 
 SMALL_BUFFERS = """
 import socket
-from proxy_policies.connection.client_connection import ClientConnection
-begun = ClientConnection.__init__
+from proxy_policies.connection.accepted_client import AcceptedClient
+begun = AcceptedClient.__init__
 def begin(self, responders, instance, sock, peername):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     begun(self, responders, instance, sock, peername)
-ClientConnection.__init__ = begin
+AcceptedClient.__init__ = begin
 """
 
 
