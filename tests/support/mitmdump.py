@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy_policies.control import socket_files
+from proxy_policies.control.client import ask
+from proxy_policies.control.messages import Question
 from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
@@ -141,6 +144,13 @@ class Mitmdump(Running):
     def ca(self) -> Path:
         """The CA certificate that clients of inspected hosts must trust."""
         return self.confdir / "mitmproxy-ca-cert.pem"
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many took which way around mitmproxy's layers, as `proxy-policies stats` has it."""
+        path = socket_files.folder_of(self.confdir) / f"{self.pid}.sock"
+        wait_until(path.exists, 20, "the control socket")
+        counted: Mapping[str, int] = ask(path, Question("stats"))["policies"]["fastlane"]
+        return counted
 
 
 LANES = ("off", "on")

@@ -107,13 +107,12 @@ class AcceptedClient(ClientConnection):
 
     def hand_over(self) -> None:
         """Let mitmproxy have the connection, and what was not responded to."""
-        self._is_over = True
-        self._responders.closed(self)
-        self.origins.close()
         if self.stream.error is not None or (self.stream.is_at_end and not self.stream.received):
-            self._is_over = False
             self.leave()
             return
+        self._is_over = True
+        self._responders.handed_over(self)
+        self.origins.close()
         if self._is_shown:
             handover.continue_client(self._instance, self.client, self.stream)
         else:

@@ -185,6 +185,14 @@ class Fastlane:
             if isinstance(connection, LayeredClient):
                 limits.watch(connection.client)
 
+    def handed_over(self, connection: ClientConnection) -> None:
+        """Take note that a connection is mitmproxy's from now on."""
+        self._count("handed over")
+        self.closed(connection)
+
+    def _count(self, name: str) -> None:
+        self.counts[name] += 1
+
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
         protocol = ctx.master.addons.get("proxy-protocol")
@@ -227,8 +235,8 @@ class Fastlane:
         why = direct_tunnel.untouched(hosts, asked) if asked else ""
         if not asked or not why:
             return None
-        self.counts["tunnels"] += 1
-        return direct_tunnel.DirectTunnel(connection.client, connection.stream, asked, why).run()
+        opened = functools.partial(self._count, "tunnels")
+        return direct_tunnel.DirectTunnel(connection.client, connection.stream, asked, why, opened).run()
 
     def _hosts(self) -> Hosts | None:
         """Return what says which tunnels stay untouched."""
@@ -245,7 +253,7 @@ class Fastlane:
             return None
         if is_tunnel_name(destination.host):
             return None
-        self.counts["exchanges"] += 1
+        self._count("exchanges")
         exchange = Exchange(connection, request, destination)
         exchange.is_recorded = self._learned is not None
         return exchange
@@ -275,7 +283,6 @@ class Fastlane:
         self._prepare(client)
 
     def _handed_over(self, client: Client) -> None:
-        self.counts["handed over"] += 1
         self._prepare(client)
         if limits := ctx.master.addons.get("limits"):
             limits.watch(client)

@@ -70,7 +70,10 @@ class Responders(Protocol):
         """Take note of an exchange that has ended."""
 
     def closed(self, connection: ClientConnection) -> None:
-        """Take note that a connection is not ours any more."""
+        """Take note that a connection has ended."""
+
+    def handed_over(self, connection: ClientConnection) -> None:
+        """Take note that a connection is mitmproxy's from now on."""
 
 
 class ClientConnection(ABC):

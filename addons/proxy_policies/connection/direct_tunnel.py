@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitmproxy import ctx, hooks
@@ -57,8 +58,11 @@ class Counts(link.ByteCounts):
 class DirectTunnel:
     """The tunnel that a client asked for, `why` it stays untouched, and what addons see of its two connections."""
 
-    def __init__(self, client: Client, stream: SocketStream, asked: Connect, why: str) -> None:
+    def __init__(
+        self, client: Client, stream: SocketStream, asked: Connect, why: str, opened: Callable[[], None]
+    ) -> None:
         self._client, self._stream, self._asked, self._why = client, stream, asked, why
+        self._opened = opened
         self._server = Server(address=(asked.host, asked.port))
 
     async def run(self) -> bool:
@@ -66,6 +70,7 @@ class DirectTunnel:
         self._stream.stop_reading()
         if (target := await self._dial()) is None:
             return False
+        self._opened()
         await self._relay(target)
         return True
 

@@ -80,6 +80,7 @@ class LayeredClient(ClientConnection):
             self.leave()
             return
         self._end()
+        self._responders.handed_over(self)
         rest = stream.take()
         self._borrowed.give_back()
         self._finish(rest)
@@ -90,7 +91,6 @@ class LayeredClient(ClientConnection):
 
     def _end(self) -> None:
         self._is_over = True
-        self._responders.closed(self)
         if self._connected is not None and self.origins.forget(self._connected):
             self._connected.give_back()
         self.origins.close()

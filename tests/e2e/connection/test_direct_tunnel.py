@@ -11,7 +11,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import FAST, NOTE_TUNNELS, Start, echo, exchange, many, script
+from tests.support.fast_lane import Start, echo, exchange, many, script, tunnels
 from tests.support.mitmdump import ADDONS
 from tests.support.tunnels import connect, drink, serving
 from tests.support.waiting import wait_until
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.timeout(100)
 
 
 async def test_hundreds_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     await many(proxy.port, 200, 200_000)
     await asyncio.to_thread(wait_until, lambda: proxy.log().count("client disconnect") == 200)
-    assert proxy.log().count(FAST) == 200
+    assert tunnels(proxy) == 200
     assert "rror" not in proxy.log()
     assert "kill connection" not in proxy.log()
 
@@ -54,10 +54,10 @@ HOOKS = [
 @pytest.mark.parametrize("hook", HOOKS)
 async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook: str) -> None:
     watcher = f"class Watcher:\n    def {hook}(self, data): pass\naddons = [Watcher()]\n"
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + watcher))
+    proxy = mitmdump(*script(tmp_path, watcher))
     async with serving(echo) as port:
         await exchange(proxy.port, port)
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ async def test_another_addon_that_looks_on(mitmdump: Start, tmp_path: Path, hook
     ids=lambda arguments: arguments[1],
 )
 async def test_an_option_with_a_say(mitmdump: Start, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), *arguments)
+    proxy = mitmdump(*arguments)
     async with serving(echo) as port:
         await exchange(proxy.port, port)
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 async def test_proxyauth(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--proxyauth", "me:secret")
+    proxy = mitmdump("--proxyauth", "me:secret")
     async with serving(echo) as port:
         with pytest.raises(AssertionError, match="407"):
             await exchange(proxy.port, port)
         credentials = base64.b64encode(b"me:secret").decode()
         await exchange(proxy.port, port, f"Proxy-Authorization: Basic {credentials}\r\n")
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 @pytest.mark.parametrize("when", ["before ours", "after ours"])
@@ -95,29 +95,29 @@ async def test_a_refusal_recorded_on_the_client(mitmdump: Start, tmp_path: Path,
     if when == "before ours":
         proxy = mitmdump("-s", str(tmp_path / "extra.py"), *late_policy(tmp_path, refuse), script=None)
     else:
-        proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + refuse))
+        proxy = mitmdump(*script(tmp_path, refuse))
     async with serving(echo) as port:
         with pytest.raises((OSError, EOFError)):
             await exchange(proxy.port, port)
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 def late_policy(folder: Path, text: str) -> tuple[str, ...]:
     """Load a script before policy.py."""
-    script(folder, NOTE_TUNNELS + text)
+    script(folder, text)
     return "-s", str(ADDONS / "policy.py")
 
 
 async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
     far = mitmdump()
-    near = mitmdump(*script(tmp_path, NOTE_TUNNELS), mode=f"upstream:{far.url}")
+    near = mitmdump(mode=f"upstream:{far.url}")
     async with serving(echo) as port:
         await exchange(near.port, port)
-    assert FAST not in near.log()
+    assert tunnels(near) == 0
 
 
 async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     context = ssl.create_default_context(cafile=str(proxy.ca))
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
@@ -126,25 +126,25 @@ async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
         writer.close()
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 @pytest.mark.parametrize("name", ["box.internal", "no-such-host.invalid"])
 async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name: str) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     async with asyncio.timeout(20):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(f"CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 502")
         writer.close()
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 async def test_the_proxy_itself_is_no_target(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     with pytest.raises(AssertionError, match="502"):
         await exchange(proxy.port, proxy.port)
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 @pytest.mark.parametrize("size", [1, 7, 20])
@@ -176,31 +176,31 @@ async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes
 
 
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
+        assert tunnels(proxy) == 1
         assert await asyncio.to_thread(proxy.stop) == 0
         with pytest.raises(ConnectionResetError):  # what is cut off is no end of file
             await drink(reader)
         writer.close()
-    proxy.wait_log(FAST)
     assert "rror" not in proxy.log()
 
 
 async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
+    proxy = mitmdump("--set", "tcp_timeout=1")
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
         assert await drink(reader) == b"ping"
         writer.close()
-    await asyncio.to_thread(proxy.wait_log, FAST)
+    await asyncio.to_thread(wait_until, lambda: tunnels(proxy))
 
 
 async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), "--set", "tcp_timeout=1")
+    proxy = mitmdump("--set", "tcp_timeout=1")
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await connect(proxy.port, port)
         for _ in range(6):
@@ -208,19 +208,19 @@ async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> No
             writer.write(b"ping")
             assert await reader.readexactly(4) == b"ping"
         writer.close()
-    await asyncio.to_thread(proxy.wait_log, FAST)
+    await asyncio.to_thread(wait_until, lambda: tunnels(proxy))
     assert "inactivity" not in proxy.log()
 
 
 async def test_one_that_says_nothing_for_a_while(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS))
+    proxy = mitmdump()
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(proxy.wait_log, "client connect")
         writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
         writer.close()
-    assert FAST in proxy.log()
+    assert tunnels(proxy)
 
 
 PROTECT = """
@@ -233,14 +233,14 @@ addons = [Protect()]
 
 
 async def test_credentials_are_wanted_since_a_client_came_in(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + PROTECT))
+    proxy = mitmdump(*script(tmp_path, PROTECT))
     async with serving(echo) as port, asyncio.timeout(15):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(switch, proxy.port, "none")
         writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 407")
         writer.close()
-    assert FAST not in proxy.log()
+    assert tunnels(proxy) == 0
 
 
 SWITCH = """
@@ -254,7 +254,7 @@ addons = [Switch()]
 
 
 async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS + SWITCH))
+    proxy = mitmdump(*script(tmp_path, SWITCH))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         later = int(free.getsockname()[1])
@@ -267,7 +267,7 @@ async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: 
         await asyncio.to_thread(switch, later, f"regular@{proxy.port}")
         await asyncio.to_thread(wait_until, lambda: proxy.log().count(f"listening at 127.0.0.1:{proxy.port}") == 2)
         await exchange(proxy.port, port)
-    assert proxy.log().count(FAST) == 2
+    assert tunnels(proxy) == 2
 
 
 def switch(port: int, mode: str) -> None:
@@ -285,7 +285,7 @@ async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) ->
     policy = tmp_path / "mine.py"
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\nfrom policy import addons\n"
     policy.write_text(text)
-    proxy = mitmdump("-s", str(policy), *script(tmp_path, NOTE_TUNNELS), script=None)
+    proxy = mitmdump("-s", str(policy), script=None)
     async with serving(echo) as port:
         await exchange(proxy.port, port)
         policy.write_text(text + "# edited\n")

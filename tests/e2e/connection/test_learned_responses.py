@@ -5,6 +5,7 @@ A request that comes in two pieces takes the slow lane, whole it takes the fast 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import ssl
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import ALL, FRESH, HANDLED, HANDLERS, NOTE_HITS, YES, Connection, Start, script
+from tests.support.fast_lane import ALL, FRESH, Connection, Start, handed_over, hits, script
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
@@ -80,7 +81,7 @@ def test_both_lanes_answer_the_same(
 ) -> None:
     pages = origin_with_pages(origin)
     store = cache if cache == "memory" else f"disk:{tmp_path / 'store'}"
-    more = (*script(tmp_path, NOTE_HITS), *ALL, "--set", f"cache={store}")
+    more = (*ALL, "--set", f"cache={store}")
     proxy = mitmdump(*more, mode=f"reverse:{pages.url}" if mode == "reverse" else None)
     base = "" if mode == "reverse" else pages.url
     compared = 0
@@ -99,13 +100,13 @@ def test_both_lanes_answer_the_same(
             assert_same(fast, slow)
             compared += 1
     assert compared > 80
-    wait_until(lambda: proxy.log().count(YES) >= 80, what="hits in the fast lane")
+    wait_until(lambda: hits(proxy) >= 80, what="hits in the fast lane")
     assert "Traceback" not in proxy.log()
 
 
 def test_head(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
+    proxy = mitmdump(*ALL)
     connection = Connection(proxy.port)
     connection.ask(f"GET {pages.url}/tagged HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
     answers = []
@@ -113,12 +114,12 @@ def test_head(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) ->
         connection.socket.sendall(f"HEAD {pages.url}/tagged HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
         answers.append(connection.response(has_body=False))
     assert_same(answers[2], answers[0])
-    proxy.wait_log(YES)
+    wait_until(lambda: hits(proxy))
 
 
 def test_hits_are_printed_like_other_flows(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
+    proxy = mitmdump(*ALL)
     connection = Connection(proxy.port)
     for _ in range(5):
         connection.ask(f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode())
@@ -132,7 +133,7 @@ def test_hits_are_printed_like_other_flows(mitmdump: Start, origin: Callable[...
 
 def test_pipelined_with_a_miss_between(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
+    proxy = mitmdump(*ALL)
     connection = Connection(proxy.port)
 
     def request(path: str) -> bytes:
@@ -146,18 +147,18 @@ def test_pipelined_with_a_miss_between(mitmdump: Start, origin: Callable[..., Or
         connection.socket.sendall(b"".join(map(request, paths)))
         bodies = [connection.response(has_body=True).partition(b"\r\n\r\n")[2] for _ in paths]
         assert bodies == [b"x", b"", b"x", b"mine", b"x", b""]
-    wait_until(lambda: proxy.log().count(YES) >= 60, what="hits in the fast lane")
+    wait_until(lambda: hits(proxy) >= 60, what="hits in the fast lane")
 
 
 def test_what_expires_is_asked_for_again(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     pages = origin()
     pages.route("/", Answer(headers=[("Cache-Control", "max-age=1")], body=b"x"))
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
+    proxy = mitmdump(*ALL)
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
         connection.ask(request)
-    proxy.wait_log(YES)
+    wait_until(lambda: hits(proxy))
     time.sleep(1.1)  # the point of the test
     connection.ask(request)
     assert len(pages.requests) == 2
@@ -196,14 +197,14 @@ def test_left_to_the_slow_lane(
     mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS + text), *arguments)
+    proxy = mitmdump(*script(tmp_path, text), *arguments)
     connection = Connection(proxy.port)
     credentials = "Proxy-Authorization: Basic eDp5"
     for _ in range(4):
         connection.ask(
             f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n{credentials}\r\n\r\n".encode()
         )
-    assert YES not in proxy.log()
+    assert hits(proxy) == 0
 
 
 def test_credentials_are_asked_for_though_it_was_learnt(
@@ -212,12 +213,12 @@ def test_credentials_are_asked_for_though_it_was_learnt(
     """proxyauth set while the proxy runs: what was learnt before counts no more."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
     policies.write_text("fast_lane: 'on'\n")
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), "--set", f"policy_file={policies}")
+    proxy = mitmdump("--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
         assert connection.ask(request).startswith(b"HTTP/1.1 200")
-    proxy.wait_log(YES)
+    wait_until(lambda: hits(proxy))
     policies.write_text("fast_lane: 'on'\nproxyauth: 'me:secret'\n")
     deadline = time.monotonic() + 15
     while not (answer := Connection(proxy.port).ask(request)).startswith(b"HTTP/1.1 407"):
@@ -232,7 +233,7 @@ def test_a_connection_for_each_request(
 ) -> None:
     """What is answered whole by the fast lane needs no connection to the origin, and nothing of mitmproxy's."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS + HANDLERS), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*ALL, mode=f"reverse:{pages.url}")
     request = f"GET /small HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
 
     def ask() -> bytes:
@@ -245,12 +246,12 @@ def test_a_connection_for_each_request(
 
     slow = [ask() for _ in range(3)][-1]
     wait_until(lambda: proxy.log().count("client disconnect") == 3)
-    before = pages.connections, proxy.log().count(HANDLED), proxy.log().count(YES)
+    before = pages.connections, handed_over(proxy), hits(proxy)
     for _ in range(5):
         assert_same(ask(), slow)
     wait_until(lambda: proxy.log().count("client disconnect") == 8)
-    assert (pages.connections, proxy.log().count(HANDLED)) == before[:2]
-    assert proxy.log().count(YES) == before[2] + 5
+    assert (pages.connections, handed_over(proxy)) == before[:2]
+    assert hits(proxy) == before[2] + 5
     assert "kill" not in proxy.log()
     assert "rror" not in proxy.log()
 
@@ -260,7 +261,7 @@ def test_something_else_after_hits_on_a_new_connection(
 ) -> None:
     """The client goes on to mitmproxy; it is announced once, and its first answer needed no mitmproxy."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL)
+    proxy = mitmdump(*ALL)
     small = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     teacher = Connection(proxy.port)
     for _ in range(3):
@@ -289,27 +290,25 @@ def test_an_origin_that_speaks_tls(
     pages = origin(server_tls)
     pages.route("/small", Answer(headers=[FRESH], body=b"x"))
     trusting = ("--set", f"ssl_verify_upstream_trusted_ca={ca_file}")
-    proxy = mitmdump(
-        *script(tmp_path, NOTE_HITS + HANDLERS), *ALL, *trusting, mode=f"reverse:https://localhost:{pages.port}"
-    )
+    proxy = mitmdump(*ALL, *trusting, mode=f"reverse:https://localhost:{pages.port}")
     request = b"GET /small HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for _ in range(3):
         assert Connection(proxy.port).ask(request).endswith(b"x")
-    assert HANDLED not in proxy.log()
-    assert proxy.log().count(YES) == 1
+    assert handed_over(proxy) == 0
+    assert hits(proxy) == 1
     assert len(pages.requests) == 1
 
 
 def taught(proxy: Mitmdump, request: bytes) -> None:
     teacher = Connection(proxy.port)
-    while YES not in proxy.log():
+    while not hits(proxy):
         teacher.ask(request)
 
 
 def test_a_thousand_at_once_on_a_new_connection(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
     """More than is read at once: a request that is cut there goes on with what follows it, misses among it."""
     pages = origin_with_pages(origin)
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*ALL, mode=f"reverse:{pages.url}")
     small, miss, tagged = (
         f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in ("/small", "/private", "/tagged")
     )
@@ -321,7 +320,7 @@ def test_a_thousand_at_once_on_a_new_connection(mitmdump: Start, origin: Callabl
         expected = [b"x"] * first + [b"mine", HTML] + [b"x"] * 500 + [b"mine"]
         answers = [connection.response(has_body=True).partition(b"\r\n\r\n")[2] for _ in expected]
         assert answers == expected
-    assert proxy.log().count(YES) > 2000
+    assert hits(proxy) > 2000
 
 
 def test_who_is_refused_is_answered_nothing(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
@@ -335,16 +334,16 @@ def refuse(self, client):
         client.error = "no"
 block.Block.client_connected = refuse
 """
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS + refuse), *ALL, mode=f"reverse:{pages.url}")
+    proxy = mitmdump(*script(tmp_path, refuse), *ALL, mode=f"reverse:{pages.url}")
     request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
     taught(proxy, request)
-    wait_until(lambda: Connection(proxy.port).ask(request) and proxy.log().count(YES) > 1)
+    wait_until(lambda: Connection(proxy.port).ask(request) and hits(proxy) > 1)
     flag.touch()
-    before, connection = proxy.log().count(YES), Connection(proxy.port)
+    before, connection = hits(proxy), Connection(proxy.port)
     with pytest.raises((AssertionError, ConnectionError)):
         connection.ask(request)
     proxy.wait_log("client kill connection")
-    assert proxy.log().count(YES) == before
+    assert hits(proxy) == before
 
 
 def test_policies_that_are_loaded_again_know_of_no_hits(
@@ -355,14 +354,13 @@ def test_policies_that_are_loaded_again_know_of_no_hits(
     text = f"import sys\nsys.path.insert(0, {str(ADDONS)!r})\n" + (ADDONS / "policy.py").read_text()
     policy.write_text(text)
     policies.write_text("fast_lane: 'on'\n")
-    noting = script(tmp_path, NOTE_HITS)
-    more = ("-s", str(policy), *noting, "--set", f"policy_file={policies}", "--set", f"cache=disk:{tmp_path / 'store'}")
+    more = ("-s", str(policy), "--set", f"policy_file={policies}", "--set", f"cache=disk:{tmp_path / 'store'}")
     proxy = mitmdump(*more, mode=f"reverse:{pages.url}", script=None)
     request = b"GET /small HTTP/1.1\r\nHost: x\r\n\r\n"
     taught(proxy, request)
-    connection, before = Connection(proxy.port), proxy.log().count(YES)
+    connection, before = Connection(proxy.port), hits(proxy)
     connection.ask(request)
-    wait_until(lambda: proxy.log().count(YES) > before)
+    wait_until(lambda: hits(proxy) > before)
     policy.write_text(text + "# edited\n")
     wait_until(lambda: proxy.log().count(f"Loading script {policy}") == 2)
     policies.write_text("fast_lane: 'on'\nheader_rules: //X-New/1\n")
@@ -373,20 +371,20 @@ def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Or
     """Turned off while connections are open that were answered here."""
     pages, policies = origin_with_pages(origin), tmp_path / "policies.yaml"
     policies.write_text("fast_lane: 'on'\n")
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS), "--set", f"policy_file={policies}")
+    proxy = mitmdump("--set", f"policy_file={policies}")
     connection = Connection(proxy.port)
     request = f"GET {pages.url}/small HTTP/1.1\r\nHost: 127.0.0.1:{pages.port}\r\n\r\n".encode()
     for _ in range(4):
         connection.ask(request)
-    proxy.wait_log(YES)
+    wait_until(lambda: hits(proxy))
     policies.write_text("fast_lane: 'off'\n")
     deadline = time.monotonic() + 15
     while True:
-        before = proxy.log().count("fast lane")
+        before = hits(proxy)
         for _ in range(4):
             connection.ask(request)
         time.sleep(0.05)
-        if proxy.log().count("fast lane") == before:
+        if hits(proxy) == before:
             break
         assert time.monotonic() < deadline
     assert connection.ask(request).endswith(b"\r\n\r\nx")
@@ -397,7 +395,6 @@ def test_proxies_that_share_a_disk_store(mitmdump: Start, origin: Callable[..., 
     pages = origin()
     pages.route("/", lambda _: Answer(headers=[FRESH], body=b"version %d" % len(pages.requests)))
     more = (
-        *script(tmp_path, NOTE_HITS),
         *ALL,
         "--set",
         f"cache=disk:{tmp_path / 'store'}",
@@ -411,7 +408,7 @@ def test_proxies_that_share_a_disk_store(mitmdump: Start, origin: Callable[..., 
         for connection, proxy in ((here, one), (there, other)):
             for _ in range(5):
                 assert connection.ask(request % b"").endswith(b"version %d" % version)
-            proxy.wait_log(f"(?s)({YES}.*){{{version}}}")
+            wait_until(functools.partial(has_hits, proxy, version))
         if version == 1:
             purge = (request % b"Authorization: Bearer a-secret-of-sixteen-or-more\r\n").replace(b"GET", b"PURGE")
             assert b" 200 " in there.ask(purge).partition(b"\r\n")[0]
@@ -419,3 +416,7 @@ def test_proxies_that_share_a_disk_store(mitmdump: Start, origin: Callable[..., 
             there.ask(request % b"Cache-Control: no-cache\r\n")
             there.ask(request % b"")  # stored by now
     assert len(pages.requests) == 4
+
+
+def has_hits(proxy: Mitmdump, times: int) -> bool:
+    return hits(proxy) >= times

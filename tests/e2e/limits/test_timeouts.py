@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import ALL, FRESH, NOTE_HITS, YES, Connection, Start, script
+from tests.support.fast_lane import ALL, FRESH, Connection, Start, hits, script
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pipelining import read_responses
@@ -35,7 +35,7 @@ def pages(origin: Callable[..., Origin]) -> Origin:
 
 @pytest.fixture
 def proxy(mitmdump: Start, pages: Origin, tmp_path: Path) -> Mitmdump:
-    return mitmdump(*script(tmp_path, NOTE_HITS), *SHORT, *ALL, mode=f"reverse:{pages.url}")
+    return mitmdump(*SHORT, *ALL, mode=f"reverse:{pages.url}")
 
 
 def asking_for(path: str) -> bytes:
@@ -44,8 +44,8 @@ def asking_for(path: str) -> bytes:
 
 def taught(proxy: Mitmdump, path: str = "/small") -> Connection:
     """A connection whose last answer came by the fast lane."""
-    connection, before = Connection(proxy.port), proxy.log().count(YES)
-    while proxy.log().count(YES) == before:
+    connection, before = Connection(proxy.port), hits(proxy)
+    while hits(proxy) == before:
         connection.ask(asking_for(path))
     return connection
 
@@ -114,10 +114,10 @@ AcceptedClient.__init__ = begin
 
 @pytest.mark.parametrize("fields", ["", "Connection: close\r\n"], ids=["kept open", "closed"])
 def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_path: Path, fields: str) -> None:
-    limits = (*script(tmp_path, NOTE_HITS + SMALL_BUFFERS), *SHORT)
+    limits = (*script(tmp_path, SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
     request = f"GET /large HTTP/1.1\r\nHost: example.test\r\n{fields}\r\n".encode()
-    while YES not in proxy.log():
+    while not hits(proxy):
         Connection(proxy.port).ask(request)
         Connection(proxy.port).ask(request)
     with socket.socket() as sock:
@@ -127,7 +127,7 @@ def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_p
         proxy.wait_log("closing connection, for 1 s the client does not take its answer")
         proxy.wait_log(f"127.0.0.1:{sock.getsockname()[1]}.*client disconnect")
         assert len(ending(sock)) < len(LARGE)
-    assert proxy.log().count(YES) < 20, "answers pile up in memory for a client that takes none"
+    assert hits(proxy) < 20, "answers pile up in memory for a client that takes none"
 
 
 def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
@@ -147,7 +147,7 @@ def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
 
 
 def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
-    limits = (*script(tmp_path, NOTE_HITS + SMALL_BUFFERS), *SHORT)
+    limits = (*script(tmp_path, SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
     taught(proxy, "/large")
     connection = Connection(proxy.port, receives=4096)

@@ -8,19 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import (
-    ALL,
-    FAST,
-    HANDLED,
-    HANDLERS,
-    NOTE_HITS,
-    NOTE_TUNNELS,
-    YES,
-    Connection,
-    echo,
-    exchange,
-    script,
-)
+from tests.support.fast_lane import ALL, Connection, echo, exchange, handed_over, hits, tunnels
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
@@ -91,41 +79,41 @@ def introduced(proxy: Mitmdump, header: bytes) -> Connection:
 
 
 def answered(proxy: Mitmdump, times: int) -> bool:
-    return proxy.log().count(YES) >= times
+    return hits(proxy) >= times
 
 
 def test_hits_too(mitmdump: Start, origin: StartOrigin, tmp_path: Path) -> None:
     """Answered before mitmproxy has the client, but only to who is introduced."""
     server = origin()
     server.route("/", Answer(headers=[("Cache-Control", "max-age=600")], body=b"kept"))
-    proxy = mitmdump(*script(tmp_path, NOTE_HITS + HANDLERS), *BALANCER, *ALL, mode=f"reverse:{server.url}")
+    proxy = mitmdump(*BALANCER, *ALL, mode=f"reverse:{server.url}")
     request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
     for header in (*HEADERS.values(), write(None, None)):
         teacher = introduced(proxy, header)
         for _ in range(3):
             teacher.ask(request)
-        before, handled = proxy.log().count(YES), proxy.log().count(HANDLED)
+        before, handled = hits(proxy), handed_over(proxy)
         assert introduced(proxy, header).ask(request).endswith(b"kept")
         is_a_clients = header in HEADERS.values()  # else the balancer's own, which mitmproxy has
         wait_until(functools.partial(answered, proxy, before + is_a_clients))
-        assert proxy.log().count(HANDLED) == handled + (not is_a_clients)
+        assert handed_over(proxy) == handled + (not is_a_clients)
     proxy.wait_log(r"192\.0\.2\.7:50000: GET ")
     assert ask(proxy, b"", request) == b""
     assert len(server.requests) == 1
 
 
 async def test_tunnels_set_up_fast(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, NOTE_TUNNELS), *BALANCER)
+    proxy = mitmdump(*BALANCER)
     async with serving(echo) as port:
         for number, header in enumerate(HEADERS.values(), 1):
             connection = introduced(proxy, header)
             connection.socket.sendall(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n".encode())
             assert (await asyncio.to_thread(connection.response, has_body=False)).startswith(b"HTTP/1.1 200")
-            assert proxy.log().count(FAST) == number
+            assert tunnels(proxy) == number
         with pytest.raises((OSError, EOFError)):
             await exchange(proxy.port, port)
     proxy.wait_log(rf"tunnel 192\.0\.2\.7:50000 → 127\.0\.0\.1:{port} opened")
-    assert proxy.log().count(FAST) == len(HEADERS)
+    assert tunnels(proxy) == len(HEADERS)
 
 
 def test_nobody_else_is_asked_for_one(mitmdump: Start, origin: StartOrigin) -> None:
