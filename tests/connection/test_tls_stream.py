@@ -1,7 +1,9 @@
 """TLS over a socket, against Python's own."""
 
+import _ssl
 import asyncio
 import contextlib
+import ctypes
 import random
 import socket
 import ssl
@@ -50,18 +52,23 @@ async def handshake(below: SocketStream, tls: SSL.Connection) -> None:
             return
 
 
-@pytest.fixture
-async def pair(ca: trustme.CA) -> AsyncIterator[Pair]:
+async def accepted(ca: trustme.CA, sock: socket.socket) -> TlsStream:
+    """Set TLS up with a client."""
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     ca.issue_cert("localhost").configure_cert(context)
     tls = SSL.Connection(context)
     tls.set_accept_state()
-    ours, theirs = tcp_pair()
-    below = SocketStream(ours)
-    wrapping = asyncio.to_thread(trusting_anyone().wrap_socket, theirs, server_hostname="localhost")
-    peer, _ = await asyncio.gather(wrapping, handshake(below, tls))
+    below = SocketStream(sock)
+    await handshake(below, tls)
     below.stop_reading()
-    stream = TlsStream(below, tls)
+    return TlsStream(below, tls)
+
+
+@pytest.fixture
+async def pair(ca: trustme.CA) -> AsyncIterator[Pair]:
+    ours, theirs = tcp_pair()
+    wrapping = asyncio.to_thread(trusting_anyone().wrap_socket, theirs, server_hostname="localhost")
+    peer, stream = await asyncio.gather(wrapping, accepted(ca, ours))
     yield Pair(stream, peer)
     stream.fail_silently()
     peer.close()
@@ -130,6 +137,35 @@ async def test_what_is_no_record(pair: Pair) -> None:
     assert await pair.all_received() == b""
     assert isinstance(pair.stream.error, ConnectionError)
     raw.close()
+
+
+def renew_keys(sock: socket.socket, times: int) -> None:
+    """Set TLS up, and want new keys again and again (RFC 8446, section 4.6.3): no library of Python's does that."""
+    openssl = ctypes.CDLL(_ssl.__file__)
+    for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+        getattr(openssl, name).restype = ctypes.c_void_p
+    tls = ctypes.c_void_p(
+        openssl.SSL_new(ctypes.c_void_p(openssl.SSL_CTX_new(ctypes.c_void_p(openssl.TLS_client_method()))))
+    )
+    openssl.SSL_set_fd(tls, sock.fileno())
+    assert openssl.SSL_connect(tls) == 1
+    for _ in range(times):
+        assert openssl.SSL_key_update(tls, 1) == 1
+        if openssl.SSL_do_handshake(tls) != 1:
+            return
+
+
+async def test_new_keys_without_an_end(ca: trustme.CA) -> None:
+    """Each of them has to be answered, and who wants them need not read the answers."""
+    ours, peer = tcp_pair()
+    peer.settimeout(None)
+    renewing = asyncio.create_task(asyncio.to_thread(renew_keys, peer, 10_000))
+    stream = await accepted(ca, ours)
+    while await stream.wait():
+        pass
+    assert isinstance(stream.error, ConnectionError)
+    await renewing
+    peer.close()
 
 
 async def test_the_peer_is_told_of_the_end(pair: Pair) -> None:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.test import taddons
@@ -17,21 +18,24 @@ from proxy_policies.http1.origin import Destination, Origin, OriginError, Origin
 class Seen:
     """Notes hooks by name; refuses the connection if so asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: TlsConfig) -> None:
         self.names: list[str] = []
         self.refuses = False
+        self._config = config
 
     async def trigger(self, hook: StartHook) -> None:
         self.names.append(hook.name)
         if self.refuses and hook.name == "server_connect":
             hook.args()[0].server.error = "not this one"
+        if hook.name == "tls_start_server":
+            self._config.tls_start_server(*hook.args())
 
 
 @pytest.fixture
 async def seen() -> AsyncIterator[Seen]:
-    dialer = Dialer()
-    with taddons.context(dialer):
-        yield Seen()
+    dialer, config = Dialer(), TlsConfig()
+    with taddons.context(dialer, config):
+        yield Seen(config)
 
 
 @pytest.fixture
@@ -111,3 +115,26 @@ async def test_an_addon_refuses(seen: Seen, client: Client) -> None:
     with pytest.raises(OriginError, match="Connection killed: not this one"):
         await origin.connect()
     assert seen.names == ["server_connect", "server_connect_error"]
+
+
+@pytest.mark.parametrize("end", ["time", "its client has left"])
+async def test_one_that_says_nothing_of_tls(
+    seen: Seen, client: Client, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Its connection is closed."""
+    monkeypatch.setattr(Dialer, "connect_timeout", 0.3 if end == "time" else 60)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        origin = Origins(client, seen.trigger, None).new(Destination("https", *listening.getsockname()))
+        connecting = asyncio.create_task(origin.connect())
+        peer, _ = await asyncio.to_thread(listening.accept)
+    hello = await asyncio.to_thread(peer.recv, 65536)
+    assert hello[0] == 0x16
+    if end == "time":
+        with pytest.raises(OriginError, match="TLS handshake timed out"):
+            await connecting
+    else:
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+    assert await asyncio.to_thread(peer.recv, 1) == b""
+    peer.close()

@@ -14,6 +14,9 @@ RECORD = 16384
 """The most bytes that one record holds (RFC 8446, section 5.1)."""
 
 
+NOTHING_LIMIT = 65536
+"""Bytes of records that say nothing, one after the other: a few keys are renewed so, and tickets come. Each new key is
+answered, and a peer that does not read would have us keep all answers."""
 _NO_END = OSError()
 
 
@@ -27,6 +30,8 @@ class TlsStream(ByteStream):
     def __init__(self, below: ByteStream, tls: SSL.Connection, on_readable: Callable[[], None] = ignore) -> None:
         super().__init__(on_readable)
         self.below, self._tls = below, tls
+        self._bytes_of_nothing = 0
+        """Since something was said."""
         below.on_readable = self._came
 
     # Receiving
@@ -44,14 +49,20 @@ class TlsStream(ByteStream):
         if self.is_at_end:
             self.below.received.clear()
             return
-        before = self.total_received
+        before, records = self.total_received, len(self.below.received)
         end: OSError | None = _NO_END
         if self.below.received:
             end = self._decrypt(self.below.take())
         if end is _NO_END and self.below.is_at_end:
             end = self.below.error or Truncated("closed without TLS's closing alert")
         if self.total_received > before:
+            self._bytes_of_nothing = 0
             self.notify()
+        else:
+            self._bytes_of_nothing += records
+            if self._bytes_of_nothing > NOTHING_LIMIT:
+                self.below.fail_silently()
+                end = ConnectionError("TLS: records without an end that say nothing")
         if end is not _NO_END:
             self.is_at_end, self.error = True, end
             self.notify()

@@ -83,12 +83,15 @@ class Origin:
             if isinstance(error, asyncio.CancelledError):
                 raise
             raise OriginError(server.error) from error
-        await self._connected(sock)
+        try:
+            await self._connected(sock)
+        except BaseException:
+            self.close()
+            raise
 
     async def _dial(self) -> socket.socket:
         host, port = self.server.address or ("", 0)
-        timeout = ctx.master.addons.get("dial").connect_timeout
-        sock = await dial.connect(host, port, timeout=timeout, local_addr=self.server.sockname)
+        sock = await dial.connect(host, port, timeout=_timeout(), local_addr=self.server.sockname)
         self.server.peername, self.server.sockname = sock.getpeername(), sock.getsockname()
         return sock
 
@@ -106,13 +109,15 @@ class Origin:
             await self._secure(self.stream)
 
     async def _secure(self, below: ByteStream) -> None:
-        """Set TLS up; raises OriginError, and closes the connection, where that fails."""
         handshake = Handshake(self._data.client, self.server, below, self._trigger, self._log)
         try:
-            self.stream = await handshake.run()
+            async with asyncio.timeout(_timeout()):
+                self.stream = await handshake.run()
         except HandshakeError as error:
-            self.close()
             raise OriginError(str(error)) from error
+        except TimeoutError as error:
+            self.server.error = "TLS handshake timed out"
+            raise OriginError(self.server.error) from error
         self.stream.on_readable = self._on_readable
 
     def _on_readable(self) -> None:
@@ -188,6 +193,12 @@ class Origins:
         for origin in list(self._kept.values()):
             origin.close()
         self._kept.clear()
+
+
+def _timeout() -> float:
+    """Return the seconds that dialling may take, and TLS after it."""
+    seconds: float = ctx.master.addons.get("dial").connect_timeout
+    return seconds
 
 
 def _server(destination: Destination) -> Server:
