@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.secrets.shapes import SHAPE, may_have_shape
+from proxy_policies.capture.secrets.shapes import in_shapes
 
 RUN = "0123456789abcdefABCDEF0123456789abcdefABCDEF"
 SHAPES = {
@@ -32,15 +32,14 @@ SHAPES = {
 @pytest.mark.parametrize("secret", SHAPES.values(), ids=SHAPES)
 def test_a_shape_is_found_whole(secret: str) -> None:
     text = f"see '{secret}' there"
-    assert may_have_shape(text)
-    assert SHAPE.sub("#", text) == "see '#' there"
+    assert in_shapes(text, lambda _: "#") == "see '#' there"
 
 
 def test_what_stands_behind_a_known_place_is_found() -> None:
-    assert SHAPE.sub("#", f"https://hooks.slack.com/services/{RUN}") == "https://hooks.slack.com/services/#"
-    assert SHAPE.sub("#", f"https://api.test/bot123456:{RUN}/x") == "https://api.test/bot#/x"
+    assert in_shapes(f"https://hooks.slack.com/services/{RUN}", lambda _: "#") == "https://hooks.slack.com/services/#"
+    assert in_shapes(f"https://api.test/bot123456:{RUN}/x", lambda _: "#") == "https://api.test/bot#/x"
 
 
 @pytest.mark.parametrize("text", ["ghost", "sk-learn", "high-five", "npm_config", "eyJ", "AKIA", "my-sk-button-label"])
 def test_what_only_begins_alike_stays(text: str) -> None:
-    assert SHAPE.sub("#", text) == text
+    assert in_shapes(text, lambda _: "#") == text

@@ -61,26 +61,11 @@ POLICIES = ("www-authenticate", "proxy-authenticate", "authentication-info", "pr
 """Fields that only sound secret, with those that begin as follows."""
 POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 
-_STEMS = (
-    *(
-        "auth",
-        "cook",
-        "tok",
-        "sess",
-        "sid",
-        "key",
-        "jwt",
-        "csrf",
-        "xsrf",
-        "cred",
-        "bear",
-        "sig",
-        "pass",
-        "pw",
-        "secr",
-        "otp",
-    ),
-    *("pin", "cv", "ssn", "mnem", "dpop", "code", "tick", "assert", "saml", "iban", "card", "nonce", "state", "hmac"),
+_STEMS = tuple(
+    _words(
+        "auth cook tok sess sid key jwt csrf xsrf cred bear sig pass pw secr otp pin cv ssn mnem dpop code tick assert "
+        "saml iban card nonce state hmac"
+    )
 )
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -93,8 +78,7 @@ def words(name: str) -> list[str]:
 
 def may_be_named(text: str) -> bool:
     """Return False where no name that makes its value a secret can be, at little cost."""
-    lower = text.lower()
-    return any(stem in lower for stem in _STEMS)
+    return any(map(text.lower().__contains__, _STEMS))
 
 
 def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:

@@ -9,7 +9,7 @@ from proxy_policies.capture.model import Body, Headers, header
 from proxy_policies.capture.secrets import redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
-from proxy_policies.capture.secrets.shapes import SHAPE, may_have_shape
+from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
 from proxy_policies.capture.streams.frames import framing_of
 from proxy_policies.decoding import codings_of
@@ -107,9 +107,7 @@ class MessageRedactor:
         pattern = self.decider.rules.pattern
         if pattern is not None:
             text = pattern.sub(lambda found: self.decider.hide(found[0], "regex:"), text)
-        if may_have_shape(text):
-            text = SHAPE.sub(lambda found: self.decider.hide(found[0], "shape"), text)
-        return text
+        return in_shapes(text, lambda secret: self.decider.hide(secret, "shape"))
 
     def _paths(self, text: str) -> str:
         """Replace what the user's JSONPaths select; the document is written anew only when they select something."""

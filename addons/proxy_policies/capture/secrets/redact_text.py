@@ -11,7 +11,7 @@ from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
 
-_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{1,20}://)(?P<info>[^/?#@\s\"'<>]+)@", re.IGNORECASE)
+_USERINFO = re.compile(r"://(?<=[A-Za-z0-9+.-]://)(?P<info>[^/?#@\s\"'<>]+)@")
 _PARAMETER = re.compile(r"([?&#;])([^=&#?;\s\"'<>\\]{1,200})=([^&#;\s\"'<>\\]*)")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
@@ -20,16 +20,16 @@ _PATH_TOKEN = re.compile(
     r"(?P<token>[\w.~-]{12,})(?=[/?#\s\"'<>]|\Z)"
 )
 _ASSIGNED = re.compile(
-    r"""(?P<name>[A-Za-z_$][\w$-]{1,99})(?P<sign>\s*[:=]\s*)(?P<quote>\\*["'`])(?P<value>(?:(?!(?P=quote))[^\n])*)(?P=quote)"""
+    r"""(?<![\w$-])(?P<name>[\w$-]{2,200})(?P<sign>\s*[:=]\s*)(?P<quote>\\*["'`])(?P<value>(?:(?!(?P=quote))[^\n])*)(?P=quote)"""
 )
 _BARE = re.compile(r"(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})=(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])")
 _CREDENTIALS_LINE = re.compile(
-    r"(?i)(?P<before>\b(?:proxy-)?authorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
+    r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
     r"(?P<value>[^\s\"'\\<>,]+)"
 )
 _BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
 _COOKIE_LINE = re.compile(
-    r"(?i)(?P<before>\b(?P<set>set-)?cookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
+    r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
 )
 _FIELD_LINE = re.compile(r"(?m)(?P<before>^[ \t]*[<>*]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]+)(?P<value>\S[^\r\n]*)")
 _LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
@@ -59,7 +59,7 @@ def in_userinfo(text: str, decider: Decider) -> str:
     """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1)."""
     if "@" not in text or "://" not in text:
         return text
-    return _USERINFO.sub(lambda found: f"{found['scheme']}{_userinfo(found['info'], decider)}@", text)
+    return _USERINFO.sub(lambda found: f"://{_userinfo(found['info'], decider)}@", text)
 
 
 def _userinfo(text: str, decider: Decider) -> str:
@@ -153,12 +153,28 @@ def in_lines(text: str, decider: Decider) -> str:
     """Replace credentials in header lines that a body quotes: an error page, a log, a command of curl's."""
     lower = text.lower()
     if "authorization" in lower:
-        text = _CREDENTIALS_LINE.sub(lambda found: _credentials(found, decider), text)
+        text = _replace_at("authorization", _CREDENTIALS_LINE, text, lambda found: _credentials(found, decider))
     if "Bearer " in text or "Basic " in text:
         text = _BEARER.sub(lambda found: found["before"] + decider.replace("bearer", found["value"], Place.CODE), text)
     if "cookie" in lower:
-        text = _COOKIE_LINE.sub(lambda found: _cookie_line(found, decider), text)
+        text = _replace_at("cookie", _COOKIE_LINE, text, lambda found: _cookie_line(found, decider))
     return text
+
+
+def _replace_at(word: str, pattern: re.Pattern[str], text: str, replace: Callable[[re.Match[str]], str]) -> str:
+    """Replace what matches where a word stands, in any case: `re` is slow where case does not count."""
+    lower = text.lower()
+    if len(lower) != len(text):  # as of İ, which is two characters then
+        return pattern.sub(replace, text)
+    pieces: list[str] = []
+    done, at = 0, lower.find(word)
+    while at >= 0:
+        found = pattern.match(text, at)
+        if found is not None:
+            pieces += (text[done:at], replace(found))
+            done = found.end()
+        at = lower.find(word, max(done, at + 1))
+    return "".join((*pieces, text[done:]))
 
 
 def _credentials(found: re.Match[str], decider: Decider) -> str:
@@ -168,7 +184,7 @@ def _credentials(found: re.Match[str], decider: Decider) -> str:
 
 
 def _cookie_line(found: re.Match[str], decider: Decider) -> str:
-    replaced = (in_set_cookie if found["set"] else in_cookies)(found["value"], decider)
+    replaced = (in_set_cookie if found["set"] is not None else in_cookies)(found["value"], decider)
     return f"{found['before']}{replaced}"
 
 
