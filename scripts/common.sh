@@ -61,8 +61,7 @@ is_set_up() {
 
 install() {
     local extra=$1
-    printf '%s: installing into %s%s, once …\n' "${0##*/}" "${VENV##*/}" "${extra:+ with what \"$extra\" needs}" >&2
-    make_venv
+    make_venv "$extra"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$CONSTRAINTS" \
         --editable "$ROOT${extra:+[$extra]}" >"$VENV/.install.log" 2>&1 || { cat "$VENV/.install.log" >&2 && fail "could not install, see above"; }
     stamp >"$VENV/.installed"
@@ -70,14 +69,23 @@ install() {
     if [[ $extra == check ]]; then stamp >"$VENV/.installed-test"; fi # check brings test along
 }
 
+# Say what takes its time; not before it is known that there is a Python to do it with.
+announce() {
+    printf '%s: installing into %s%s, once …\n' "${0##*/}" "${VENV##*/}" "${1:+ with what \"$1\" needs}" >&2
+}
+
 # A venv that still runs where it is stays; packages of any extra are kept.
 make_venv() {
     local python made_for=
     [[ -f $VENV/.installed ]] && read -r made_for <"$VENV/.installed"
-    if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then return; fi
+    if [[ ${made_for:-$ROOT} == "$ROOT" ]] && is_suitable "$VENV/bin/python" pip; then
+        announce "$1"
+        return
+    fi
     [[ ! -L $VENV ]] || fail "${VENV##*/} is a link, and what it leads to does not fit: remove the link to get a .venv of its own"
     python=$(find_python) ||
         fail "needs Python 3.12 or newer with venv: install one, e.g. 'uv python install 3.13', 'pyenv install 3.13' or the packages python3.13 and python3.13-venv"
+    announce "$1"
     "$python" -m venv --clear "$VENV" || fail "$python could not make $VENV"
 }
 

@@ -1,11 +1,21 @@
 """`proxy-policies certs`: what it says and how it ends, where no client is asked."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.programs import need
 
 from proxy_policies.certificates import folders
-from proxy_policies.certificates.authority import KEY_FILE, read_authority
+from proxy_policies.certificates.authority import (
+    CERTIFICATE_FILE,
+    KEY_FILE,
+    make_authority,
+    read_authority,
+    write_authority,
+)
+from proxy_policies.certificates.cli import run
+from proxy_policies.certificates.stores import nss
 from proxy_policies.command.main import main
 from proxy_policies.reverse_tunnel.certificates import CERT, Pair, name_of
 
@@ -25,9 +35,9 @@ def test_a_ca_is_made_where_the_proxy_looks_for_it(folder: Path, capsys: pytest.
     assert (confdir / KEY_FILE).samefile(folder / KEY_FILE)
 
 
-@pytest.mark.parametrize("command", ["trust", "verify", "undo"])
+@pytest.mark.parametrize("command", ["env", "trust chromium", "untrust", "verify", "undo"])
 def test_without_a_ca_it_says_what_makes_one(folder: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["certs", command]) == 1
+    assert main(["certs", *command.split()]) == 1
     line = f"proxy-policies certs: no certificate authority in {folder}: proxy-policies certs make makes one\n"
     assert capsys.readouterr().err == line
 
@@ -56,3 +66,73 @@ def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, capsys: pytes
     folder.write_text("a file")
     assert main(["certs", "make"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def names_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["ours alone", "another in it"])
+def test_a_database_that_was_made_for_us_goes_with_us(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another: bool
+) -> None:
+    need("certutil")
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert main(["certs", "make"]) == main(["certs", "trust", "chromium"]) == 0
+    database = home / ".local/share/pki/nssdb"
+    assert main(["certs", "verify", "chromium"]) == 0
+    if another:
+        write_authority(tmp_path / "another", make_authority("another", datetime.now(UTC)))
+        assert run(nss(database, tmp_path / "another" / CERTIFICATE_FILE, "another").trust, False) == 0
+    assert main(["certs", "untrust", "chromium"]) == 0
+    assert database.exists() == another
+    assert main(["certs", "undo"]) == 0
+
+
+def test_undo_leaves_nothing_of_ours(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["certs", "make"]) == 0
+    confdir = folders.own_confdir()
+    assert confdir is not None
+    (confdir / "mitmproxy-dhparam.pem").touch()  # mitmproxy's
+    assert main(["certs", "undo"]) == 0
+    assert names_in(folder) == set()
+
+
+def test_variables_are_for_a_shell_to_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["certs", "make"])
+    capsys.readouterr()
+    assert main(["certs", "env"]) == main(["certs", "env", "fish"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"export SSL_CERT_FILE={folder}/bundle.pem" in lines
+    assert f"set -gx NODE_EXTRA_CA_CERTS {folder}/mitmproxy-ca-cert.pem" in lines
+
+
+@pytest.mark.parametrize("domain", ["example.com", "*.Example.com", "xn--bcher-kva.example"])
+def test_an_authority_may_be_limited_to_domains(folder: Path, domain: str) -> None:
+    assert main(["certs", "make", "--permit", domain, "--permit", "other.test"]) == 0
+    assert read_authority(folder).permitted == [domain.lower().removeprefix("*."), "other.test"]
+
+
+@pytest.mark.parametrize("domain", ["", ".", "exa mple.com", "https://example.com", "-x.com", "a..b", "bücher.example"])
+def test_what_is_no_domain_is_refused(folder: Path, domain: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["certs", "make", "--permit", domain])
+    assert ended.value.code == 2
+    assert not folder.exists()
+
+
+def test_a_store_of_roots_without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ValueError, match=r"^this store is root's, and there is no sudo: run it as root$"):
+        run([("true",)], as_root=True)
+
+
+def test_what_commands_print_is_shown_when_they_fail(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([("echo", "much")], as_root=False) == 0
+    assert capfd.readouterr().out == "+ echo much\n"
+    assert run([("sh", "-c", "echo why; exit 3"), ("echo", "never")], as_root=False) == 3
+    assert capfd.readouterr() == ("+ sh -c 'echo why; exit 3'\n", "why\n")

@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.programs import need
 
 from proxy_policies.certificates import client_checks
 from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
+from proxy_policies.certificates.cli import run
+from proxy_policies.certificates.client_checks import HOST
+from proxy_policies.certificates.stores import stores
 
 
 def folder_of(tmp_path: Path, name: str) -> Path:
@@ -21,10 +25,47 @@ def test_clients_take_what_our_authority_signs_and_nobody_elses(tmp_path: Path) 
     ours, other = folder_of(tmp_path, "ours"), folder_of(tmp_path, "other")
     with client_checks.proxy(ours) as port:
         for name, ask in client_checks.clients().items():
-            assert ask(port, ours / CERTIFICATE_FILE) == "", name
-            assert ask(port, other / CERTIFICATE_FILE), name
+            assert ask(port, ours / CERTIFICATE_FILE, HOST) == "", name
+            assert ask(port, other / CERTIFICATE_FILE, HOST), name
 
 
 def test_a_proxy_that_does_not_start_says_why() -> None:
     with pytest.raises(OSError, match="mitmdump did not start: no key"):
         client_checks._port([b"no key\n"])
+
+
+@pytest.mark.parametrize(
+    ("page", "log", "complaint"),
+    [
+        ("<p>ERR_CERT_AUTHORITY_INVALID</p>", "", "ERR_CERT_AUTHORITY_INVALID"),
+        ("", "handshake failed; net_error -202\n", "net_error -202"),
+        ("", "cannot start\n", "no page: cannot start"),
+    ],
+)
+def test_what_a_browser_complains_of(page: str, log: str, complaint: str) -> None:
+    assert client_checks.browser_complaint(page, log) == complaint
+    assert client_checks.is_about_trust(complaint) == ("no page" not in complaint)
+
+
+@pytest.mark.timeout(100)
+def test_an_authority_for_one_domain_is_believed_for_it_alone(tmp_path: Path) -> None:
+    """Name constraints, as curl, Python and Node take them."""
+    write_authority(tmp_path, make_authority("limited", datetime.now(UTC), ["example.com"]))
+    for host, is_permitted in (("mitm.it.example.com", True), ("mitm.it", False), ("notexample.com", False)):
+        with client_checks.proxy(tmp_path, host) as port:
+            for name, ask in client_checks.clients().items():
+                assert (ask(port, tmp_path / CERTIFICATE_FILE, host) == "") == is_permitted, (name, host)
+
+
+@pytest.mark.timeout(300)
+def test_chromium_believes_it_for_that_domain_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("chromium"), need("certutil")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_authority(tmp_path / "ca", make_authority("limited", datetime.now(UTC), ["example.com"]))
+    (store,) = stores(tmp_path, tmp_path / "ca" / CERTIFICATE_FILE, "limited")["chromium"]
+    assert run(store.trust, False) == 0
+    with client_checks.proxy(tmp_path / "ca", "mitm.it.example.com") as port:
+        tries = (client_checks.chromium(port, "mitm.it.example.com") for _ in range(3))  # on a machine that is busy
+        assert any(complaint == "" for complaint in tries)
+    with client_checks.proxy(tmp_path / "ca") as port:
+        assert client_checks.is_about_trust(client_checks.chromium(port))

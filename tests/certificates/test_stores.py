@@ -8,7 +8,7 @@ import pytest
 from tests.support.programs import find, need
 
 from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
-from proxy_policies.certificates.stores import DEBIAN_FOLDER, Command, debian, nss, stores
+from proxy_policies.certificates.stores import DEBIAN_FOLDER, Command, chromium_databases, debian, java, nss, stores
 
 
 @pytest.fixture
@@ -74,3 +74,34 @@ def test_each_firefox_profile_is_a_store(certificate: Path, tmp_path: Path) -> N
         f"sql:{tmp_path}/.mozilla/firefox/b.default-esr",
     ]
     assert len(found["chromium"]) == len(found["debian"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "looked_at"),
+    [
+        ((), [".local/share/pki/nssdb"]),
+        ((".local/share/pki/nssdb",), [".local/share/pki/nssdb"]),
+        ((".pki/nssdb", ".local/share/pki/nssdb"), [".pki/nssdb"]),
+        (("snap/chromium/current",), [".local/share/pki/nssdb", "snap/chromium/current/.pki/nssdb"]),
+    ],
+)
+def test_chromium_is_told_where_it_looks(tmp_path: Path, there: tuple[str, ...], looked_at: list[str]) -> None:
+    for folder in there:
+        (tmp_path / folder).mkdir(parents=True)
+    assert chromium_databases(tmp_path) == [tmp_path / folder for folder in looked_at]
+
+
+def test_java(certificate: Path, tmp_path: Path) -> None:
+    """The real keytool, on a store of its own."""
+    if find("keytool") is None:
+        pytest.skip("needs Java's keytool")
+
+    def moved(command: Command) -> Command:
+        aside = ("-keystore", str(tmp_path / "cacerts"), "-storetype", "PKCS12")
+        return tuple(part for word in command for part in (aside if word == "-cacerts" else (word,)))
+
+    store = java(certificate, "Ours")
+    assert run(moved(store.ask)) != 0
+    for doing, trusted in ((store.trust, True), (store.undo, False)):
+        assert run(*map(moved, doing)) == 0
+        assert (run(moved(store.ask)) == 0) == trusted

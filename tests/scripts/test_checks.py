@@ -68,3 +68,9 @@ def test_one_failing_check_fails_the_whole_after_the_others(telling: Clone) -> N
 
 def test_fix_formats_too(telling: Clone) -> None:
     assert telling.run("fix").stdout.splitlines() == ["ruff check --fix", "ruff format"]
+
+
+@pytest.mark.parametrize("script", ["check", "fix"])
+def test_what_takes_no_arguments_refuses_them(telling: Clone, script: str) -> None:
+    done = telling.run(script, "--frob")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{script}: takes no arguments; see --help\n")

@@ -69,17 +69,16 @@ def test_without_a_python_there_is_one_line_and_exit_code_1(fresh_clone: Clone, 
     arguments = ["verify"] if script == "certs" else []
     done = fresh_clone.run(script, *arguments, PATH=str(tools), PYENV_ROOT="/nonexistent")
     assert done.returncode == 1
-    *_, line = done.stderr.splitlines()
+    (line,) = done.stderr.splitlines()
     assert "Python 3.12 or newer" in line
     assert "uv python install" in line
-    assert len(done.stderr.splitlines()) == 2  # "installing …", and what is missing
 
 
 def test_a_moved_clone_does_not_use_the_other_ones_venv(clone: Clone) -> None:
     assert clone.run("proxy", "--version").returncode == 0
     clone.root = clone.root.rename(clone.root.with_name("moved"))
     done = clone.run("proxy", "--version", PATH="/usr/bin:/bin", PYENV_ROOT="/nonexistent", PIP_NO_INDEX="1")
-    assert "installing into .venv" in done.stderr
+    assert "needs Python 3.12 or newer" in done.stderr, "it looks for one anew"
 
 
 def test_an_environment_behind_a_link_is_not_emptied(fresh_clone: Clone, tmp_path: Path) -> None:
@@ -93,7 +92,7 @@ def test_an_environment_behind_a_link_is_not_emptied(fresh_clone: Clone, tmp_pat
     assert (elsewhere / "precious").exists()
 
 
-@pytest.mark.parametrize("script", ["proxy", "test", "check", "fix", "certs"])
+@pytest.mark.parametrize("script", ["proxy", "test", "check", "fix", "certs", "bench"])
 def test_help_installs_nothing(fresh_clone: Clone, script: str) -> None:
     done = fresh_clone.run(script, "--help")
     assert done.returncode == 0

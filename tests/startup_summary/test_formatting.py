@@ -1,10 +1,11 @@
 """What a start says."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from proxy_policies.startup_summary.formatting import forwards, summary_lines
+from proxy_policies.startup_summary.formatting import forwards, summary_lines, warning_of_end
 
 DEFAULTS: dict[str, Any] = {
     "mode": ["regular"],
@@ -86,3 +87,16 @@ def test_modes(modes: list[str], forwarding: bool) -> None:
 )
 def test_what_is_on_is_said(changed: dict[str, Any], said: str) -> None:
     assert said in say(**changed)[0]
+
+
+@pytest.mark.parametrize(
+    ("days", "line"),
+    [
+        (31, ""),
+        (29, "the authority ca.pem ends on 2026-01-30: proxy-policies certs make --force makes another"),
+        (-1, "the authority ca.pem ended on 2025-12-31: proxy-policies certs make --force makes another"),
+    ],
+)
+def test_an_authority_that_ends_soon_is_warned_of(days: int, line: str) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert warning_of_end(now + timedelta(days=days), now, "ca.pem") == line

@@ -11,9 +11,10 @@ it is found again in a trust store.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 from cryptography import x509
@@ -30,6 +31,7 @@ PUBLIC_FILES = (CERTIFICATE_FILE, "mitmproxy-ca-cert.cer", "mitmproxy-ca-cert.p1
 
 KEY_SIZE = 2048  # mitmproxy's: it signs every host's certificate, and serves with, this one key
 LIFETIME = timedelta(days=3650)  # mitmproxy's
+SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
 CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: clients whose clock is late
 
 
@@ -45,9 +47,25 @@ class Authority:
         """The common name."""
         return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
+    @property
+    def permitted(self) -> list[str]:
+        """The domains that it may sign for; none where it may for all."""
+        try:
+            constraints = self.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+        except x509.ExtensionNotFound:
+            return []
+        return [str(name.value) for name in constraints.permitted_subtrees or () if isinstance(name, x509.DNSName)]
 
-def make_authority(name: str, now: datetime) -> Authority:
-    """Make an authority that may sign servers' certificates, and nothing else (RFC 5280 4.2.1)."""
+    def ends_soon(self, now: datetime) -> bool:
+        """Return whether it is time to make another."""
+        return self.certificate.not_valid_after_utc - now < SOON
+
+
+def make_authority(name: str, now: datetime, permitted: Sequence[str] = ()) -> Authority:
+    """Make an authority that may sign servers' certificates, and nothing else (RFC 5280 4.2.1).
+
+    Where domains are permitted, it may for these and those below them alone, and for no IP address.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.ORGANIZATION_NAME, "proxy-policies")]
@@ -61,7 +79,15 @@ def make_authority(name: str, now: datetime) -> Authority:
         .add_extension(signing_only(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    if permitted:
+        builder = builder.add_extension(only_for(permitted), critical=True)
     return Authority(key, builder.sign(key, hashes.SHA256()))
+
+
+def only_for(domains: Sequence[str]) -> x509.NameConstraints:
+    """Return the constraint to some domains (RFC 5280 4.2.1.10); what is not of a kind named is not constrained."""
+    every_address = [x509.IPAddress(ip_network(network)) for network in ("0.0.0.0/0", "::/0")]
+    return x509.NameConstraints([x509.DNSName(domain) for domain in domains], every_address)
 
 
 def signing_only() -> x509.KeyUsage:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import functools
+import contextlib
 import os
+import re
 import shlex
 import shutil
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
@@ -18,36 +19,48 @@ from secrets import token_hex
 import certifi
 
 from proxy_policies.certificates import authority, client_checks, folders
-from proxy_policies.certificates.stores import Command, TrustStore, environment, stores
+from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore, environment, stores
 from proxy_policies.command import help_text
 from proxy_policies.reverse_tunnel import certificates
 
 DESCRIPTION = "Make the certificate authority (CA) that opens inspected hosts, have clients trust it, undo that."
 EXAMPLES = (
     "certs make                           a CA, with which the proxy signs from its next start",
-    'certs trust                          variables for a shell: eval "$(proxy-policies certs trust)"',
+    "certs make --permit example.com      … that clients believe for that domain alone",
+    'certs env                            variables for a shell: eval "$(proxy-policies certs env)"',
     "certs trust chromium firefox         add it to these stores",
     "certs verify                         try it with real clients through a real proxy",
+    "certs untrust chromium               take it out of a store again",
     "certs undo                           take it out of every store, and delete it",
     "certs tunnel home paris              a certificate for the reverse tunnel's home",
 )
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 BUNDLE_FILE = "bundle.pem"
-STORES = ("debian", "chromium", "firefox")
-PACKAGES = {"certutil": " (Debian package libnss3-tools)", "update-ca-certificates": " (this is not Debian?)"}
+STORES = ("debian", "chromium", "firefox", "java")
+SHELLS = {"sh": "export {}={}", "fish": "set -gx {} {}"}
+"""How a shell sets a variable."""
+PACKAGES = {
+    "certutil": " (Debian package libnss3-tools)",
+    "update-ca-certificates": " (this is not Debian?)",
+    "keytool": " (of Java)",
+}
 
 
-def make(folder: Path, force: bool) -> int:
+def make(folder: Path, given: argparse.Namespace) -> int:
     """Make an authority; one that is there already stays, unless forced."""
-    if (folder / authority.KEY_FILE).exists() and not force:
+    if (folder / authority.KEY_FILE).exists() and not given.force:
         raise ValueError(
             f"{folder} has an authority already; --force replaces it, and then every client must trust the new one"
         )
     now = datetime.now(UTC)
-    made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now)
+    made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now, given.permit)
     authority.write_authority(folder, made)
     write_bundle(folder)
     print(f"made {made.name!r} in {folder}: proxy-policies run signs with it from its next start")
+    if given.permit:
+        print(
+            f"clients believe it for {', '.join(given.permit)} and what is below: inspect_hosts should name no others"
+        )
     print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: proxy-policies certs trust --help says how")
     return 0
 
@@ -62,45 +75,83 @@ def write_bundle(folder: Path) -> Path:
     return bundle
 
 
-def trust(folder: Path, names: Sequence[str]) -> int:
-    """Add the authority to stores; without a name, print the variables by which a shell's programs trust it."""
+def env(folder: Path, given: argparse.Namespace) -> int:
+    """Print the variables by which a shell's programs trust the authority."""
     authority.read_authority(folder)
-    if names:
-        return max(run(store.trust, store.as_root) for name in names for store in needed_stores(folder, name))
     variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
-    print("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+    print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
-        print('# take them over: eval "$(proxy-policies certs trust)"')
+        print('# take them over: eval "$(proxy-policies certs env)"; in fish: proxy-policies certs env fish | source')
     return 0
 
 
-def undo(folder: Path, names: Sequence[str]) -> int:
-    """Take the authority out of stores; without a name, out of every store it is in, and delete it."""
-    holding = [store for name in names or STORES for store in stores_of(folder, name) if trusts(store)]
+def trust(folder: Path, given: argparse.Namespace) -> int:
+    """Add the authority to stores."""
+    authority.read_authority(folder)
+    return max(run(store.trust, store.as_root) for name in given.store for store in needed_stores(folder, name))
+
+
+def untrust(folder: Path, given: argparse.Namespace) -> int:
+    """Take the authority out of stores, or out of every store it is in."""
+    return take_out(folder, given.store or STORES)
+
+
+def take_out(folder: Path, names: Sequence[str]) -> int:
+    """Take the authority out of the stores of these names that it is in."""
+    holding = [store for name in names for store in stores_of(folder, name) if trusts(store)]
     code = max((run(store.undo, store.as_root) for store in holding), default=0)
-    if not names and code == 0:
+    for database in [store.database for store in holding if store.database is not None]:
+        remove_if_ours(database)
+    return code
+
+
+def remove_if_ours(database: Path) -> None:
+    """Remove an NSS database that was made for us, if nothing is in it any more."""
+    listed = subprocess.run(  # noqa: S603 - certutil
+        ["certutil", "-d", f"sql:{database}", "-L"],  # noqa: S607
+        capture_output=True,
+        text=True,
+    )
+    if not (database / MADE_BY_US).exists() or len(listed.stdout.strip().splitlines()) > 2:  # two are the table's head
+        return
+    for name in (MADE_BY_US, "cert9.db", "key4.db", "pkcs11.txt"):
+        (database / name).unlink(missing_ok=True)
+    for folder in (database, database.parent):
+        with contextlib.suppress(OSError):  # something else is in it
+            folder.rmdir()
+
+
+def undo(folder: Path, given: argparse.Namespace) -> int:
+    """Take the authority out of every store it is in, and delete it."""
+    code = take_out(folder, STORES)
+    if code == 0:
         authority.remove_authority(folder)
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
+        folders.remove_confdir(folder)
         variables = " ".join(environment(Path(), Path()))
         print(f"deleted the authority in {folder}; where a shell took its variables over: unset {variables}")
     return code
 
 
-def verify(folder: Path, names: Sequence[str]) -> int:
+def verify(folder: Path, given: argparse.Namespace) -> int:
     """Try the authority with the clients that are here, and say which stores (or: whether the ones named) trust it."""
     ours = authority.read_authority(folder)
-    faults = list(authority.problems(folder, ours, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    faults = list(authority.problems(folder, ours, now))
     for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}"]:
         say("authority", fault)
-    refused = [] if faults else try_clients(folder)
-    trusting = {name: ask_stores(folder, name) for name in names or STORES}
-    return 1 if faults or refused or (names and not all(trusting.values())) else 0
+    if not faults and ours.ends_soon(now):
+        say("authority", "ends soon: proxy-policies certs make --force makes another, which every client must trust")
+    refused = [] if faults else try_clients(folder, ours)
+    trusting = {name: ask_stores(folder, name) for name in given.store or STORES}
+    return 1 if faults or refused or (given.store and not all(trusting.values())) else 0
 
 
-def try_clients(folder: Path) -> list[str]:
+def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
     """Have each client open a host through a proxy; gives the names of those that refused."""
-    with client_checks.proxy(folder) as port:
-        asked = {name: ask(port, folder / authority.CERTIFICATE_FILE) for name, ask in client_checks.clients().items()}
+    host, certificate = client_checks.host_for(ours.permitted), folder / authority.CERTIFICATE_FILE
+    with client_checks.proxy(folder, host) as port:
+        asked = {name: ask(port, certificate, host) for name, ask in client_checks.clients().items()}
     for name, complaint in asked.items():
         say(name, f"refuses it: {complaint}" if complaint else "opens HTTPS through a proxy that signs with it")
     return [name for name, complaint in asked.items() if complaint]
@@ -108,8 +159,11 @@ def try_clients(folder: Path) -> list[str]:
 
 def ask_stores(folder: Path, name: str) -> bool:
     """Ask the stores of that name whether they trust the authority."""
-    trusted = [trusts(store) for store in stores_of(folder, name)]
-    trusting = bool(trusted) and all(trusted)
+    stores = stores_of(folder, name)
+    if not stores or shutil.which(stores[0].ask[0]) is None:
+        say(name, "has no profile here" if not stores else f"cannot be asked: {missing(stores[0].ask[0])}")
+        return False
+    trusting = all(map(trusts, stores))
     say(name, "trusts it" if trusting else f"does not trust it: proxy-policies certs trust {name}")
     return trusting
 
@@ -141,16 +195,27 @@ def trusts(store: TrustStore) -> bool:
 
 
 def run(commands: Sequence[Command], as_root: bool) -> int:
-    """Show and run commands until one fails; gives its exit code."""
+    """Show and run commands until one fails; gives its exit code. What they print is shown if they fail."""
     prefix = ("sudo",) if as_root and os.geteuid() else ()
     for command in commands:
         print(f"+ {shlex.join(prefix + command)}", flush=True)
-        if shutil.which(command[0]) is None:
-            raise ValueError(f"{command[0]} is missing{PACKAGES.get(command[0], '')}")
-        code = subprocess.run(prefix + command).returncode  # noqa: S603 - as above
-        if code:
-            return code
+        for program in (*prefix, command[0]):
+            if shutil.which(program) is None:
+                raise ValueError(missing(program))
+        done = subprocess.run(  # noqa: S603 - as above; sudo asks for the password at the terminal
+            prefix + command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        )
+        if done.returncode:
+            print(done.stdout, end="", file=sys.stderr)
+            return done.returncode
     return 0
+
+
+def missing(program: str) -> str:
+    """Return the line that says that a program is not there."""
+    if program == "sudo":
+        return "this store is root's, and there is no sudo: run it as root"
+    return f"{program} is missing{PACKAGES.get(program, '')}"
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -161,23 +226,42 @@ def describe(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
     made = commands.add_parser("make", help="make an authority, with which the proxy signs from its next start")
     made.add_argument("--force", action="store_true", help="replace the one there")
-    made.set_defaults(act=lambda folder, given: make(folder, given.force))
+    made.add_argument(
+        "--permit",
+        action="append",
+        default=[],
+        type=domain,
+        metavar="DOMAIN",
+        help="have clients believe it for this domain and those below alone (name constraints); repeat it",
+    )
+    made.set_defaults(act=make)
+    printed = commands.add_parser("env", help="print the variables by which a shell's programs trust it")
+    printed.add_argument(
+        "shell", nargs="?", default="sh", choices=SHELLS, help="default: sh, which is bash and zsh too"
+    )
+    printed.set_defaults(act=env)
+    added = commands.add_parser("trust", help="add it to stores; `env` is for a shell's programs")
+    added.add_argument("store", nargs="+", choices=STORES, metavar="STORE", help=", ".join(STORES))
+    added.set_defaults(act=trust)
     for name, act, help in (
-        ("trust", trust, "add it to stores; without a name, print the variables for a shell"),
+        ("untrust", untrust, "take it out of stores; without a name, out of all"),
         ("verify", verify, "try it with real clients, and say which stores trust it"),
-        ("undo", undo, "take it out of stores; without a name, out of all, and delete it"),
     ):
-        stores_command = commands.add_parser(name, help=help)
-        stores_command.add_argument("store", nargs="*", type=store_name, help=", ".join(STORES))
-        stores_command.set_defaults(act=functools.partial(_with_stores, act))
+        some = commands.add_parser(name, help=help)
+        some.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
+        some.set_defaults(act=act)
+    commands.add_parser("undo", help="take it out of every store, and delete it").set_defaults(act=undo)
     tunnel = commands.add_parser("tunnel", help="make a certificate for an end of the reverse tunnel")
     certificates.describe(tunnel)
     tunnel.set_defaults(act=certificates.run)
     parser.set_defaults(run_command=run_parsed)
 
 
-def _with_stores(act: Callable[[Path, Sequence[str]], int], folder: Path, given: argparse.Namespace) -> int:
-    return act(folder, given.store)
+def domain(text: str) -> str:
+    """Read a domain; argparse reports what is wrong with it."""
+    if not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", text.lower().removeprefix("*.")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a domain such as example.com")
+    return text.lower().removeprefix("*.")
 
 
 def store_name(text: str) -> str:

@@ -14,11 +14,12 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-URL = "https://mitm.it/"
+HOST = "mitm.it"
+"""Which mitmproxy answers by itself."""
 START_TIMEOUT = 60  # seconds that a start, or a client, may take
 
 BROWSER_TIMEOUT = 90  # seconds: a first start makes a profile
@@ -45,10 +46,13 @@ http.request({host: "127.0.0.1", port, method: "CONNECT", path: host + ":443"}).
 
 
 @contextmanager
-def proxy(confdir: Path) -> Iterator[int]:
-    """Run a mitmdump that signs with the authority in `confdir`; gives its port, or raises OSError."""
+def proxy(confdir: Path, host: str = HOST) -> Iterator[int]:
+    """Run a mitmdump that signs with the authority in `confdir`, and answers for `host`; gives its port.
+
+    Raises OSError.
+    """
     command = [str(Path(sys.executable).with_name("mitmdump")), "--listen-host", "127.0.0.1", "--listen-port", "0"]
-    for option in (f"confdir={confdir}", "connection_strategy=lazy", "upstream_cert=false"):
+    for option in (f"confdir={confdir}", f"onboarding_host={host}", "connection_strategy=lazy", "upstream_cert=false"):
         command += ["--set", option]
     process = subprocess.Popen(  # noqa: S603 - our own mitmdump
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -72,19 +76,24 @@ def _port(output: Iterable[bytes]) -> int:
     raise OSError(f"mitmdump did not start: {said.decode(errors='replace').strip()}")
 
 
-def curl(port: int, certificate: Path | None) -> str:
+def host_for(permitted: Sequence[str]) -> str:
+    """Return a host that an authority may sign for."""
+    return f"{HOST}.{permitted[0]}" if permitted else HOST
+
+
+def curl(port: int, certificate: Path | None, host: str = HOST) -> str:
     """Ask with curl; gives what it complains about. It trusts the certificate, or else what it does by itself."""
     trusting = ["--cacert", str(certificate)] if certificate else []
-    return _error(["curl", "-sS", "-o", os.devnull, "-x", f"http://127.0.0.1:{port}", *trusting, URL])
+    return _error(["curl", "-sS", "-o", os.devnull, "-x", f"http://127.0.0.1:{port}", *trusting, f"https://{host}/"])
 
 
-def node(port: int, certificate: Path | None) -> str:
+def node(port: int, certificate: Path | None, host: str = HOST) -> str:
     """Ask with Node."""
     trusting = {"NODE_EXTRA_CA_CERTS": str(certificate)} if certificate else {}
-    return _error(["node", "-e", _NODE, str(port), "mitm.it"], **trusting)
+    return _error(["node", "-e", _NODE, str(port), host], **trusting)
 
 
-def python(port: int, certificate: Path | None) -> str:
+def python(port: int, certificate: Path | None, host: str = HOST) -> str:
     """Ask with Python's own urllib and ssl, as strict as they are by default."""
     context = ssl.create_default_context(cafile=str(certificate) if certificate else None)
     handlers = (
@@ -92,15 +101,15 @@ def python(port: int, certificate: Path | None) -> str:
         urllib.request.HTTPSHandler(context=context),
     )
     try:
-        with urllib.request.build_opener(*handlers).open(URL, timeout=START_TIMEOUT):
+        with urllib.request.build_opener(*handlers).open(f"https://{host}/", timeout=START_TIMEOUT):
             return ""
     except (OSError, urllib.error.URLError) as error:
         return str(error)
 
 
-Client = Callable[[int, Path | None], str]
+Client = Callable[[int, Path | None, str], str]
 CLIENTS: dict[str, Client] = {"curl": curl, "python": python, "node": node}
-_ABOUT_TRUST = re.compile(r"certificate|ERR_CERT|self.signed|issuer", re.IGNORECASE)
+_ABOUT_TRUST = re.compile(r"certificate|ERR_CERT|net_error -20\d|self.signed|issuer", re.IGNORECASE)
 
 
 def clients() -> dict[str, Client]:
@@ -113,7 +122,7 @@ def find_chromium() -> str:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
 
-def chromium(port: int) -> str:
+def chromium(port: int, host: str = HOST) -> str:
     """Ask with Chromium, which trusts what the user's NSS database says."""
     with tempfile.TemporaryDirectory(prefix="proxy-policies-") as profile:
         command = [
@@ -121,7 +130,7 @@ def chromium(port: int) -> str:
             *_CHROMIUM,
             f"--user-data-dir={profile}",
             f"--proxy-server=http://127.0.0.1:{port}",
-            URL,
+            f"https://{host}/",
         ]
         kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
         try:
@@ -130,7 +139,14 @@ def chromium(port: int) -> str:
             )
         except subprocess.TimeoutExpired:
             return f"no page within {BROWSER_TIMEOUT} s"
-    return "" if "mitmproxy" in done.stdout else "ERR_CERT_AUTHORITY_INVALID"
+    return "" if "mitmproxy" in done.stdout else browser_complaint(done.stdout, done.stderr)
+
+
+def browser_complaint(page: str, log: str) -> str:
+    """Return what is wrong by the error page, or by the log that Chromium writes."""
+    if found := re.search(r"ERR_[A-Z_]+", page) or re.search(r"net_error -\d+", log):
+        return found[0]
+    return f"no page: {log.strip()[-200:]}"
 
 
 def is_about_trust(complaint: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -40,7 +41,7 @@ def mitmproxy_confdir() -> Path:
     return Path(os.path.expanduser("~/.mitmproxy"))
 
 
-def require_confdir(confdir: Path) -> None:
+def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
     """Make a folder, as mitmproxy does, which ends in a traceback where it cannot; raises ValueError instead."""
     key = confdir / authority.KEY_FILE
     try:
@@ -50,7 +51,7 @@ def require_confdir(confdir: Path) -> None:
         elif not os.access(confdir, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        line = f"confdir {confdir}: {error.strerror}; --set confdir=FOLDER names another folder for the CA"
+        line = f"confdir {confdir}: {error.strerror}; {how} names another folder for the CA"
         raise ValueError(line) from None
 
 
@@ -68,6 +69,18 @@ def link_confdir(certificates: Path, theirs: Path) -> None:
         link = confdir / source.name
         if not link.is_symlink() and not link.exists():
             link.symlink_to(source)
+
+
+def remove_confdir(certificates: Path) -> None:
+    """Remove the confdir, but for what somebody else has put there: the CA that its links lead to is gone."""
+    confdir = certificates / CONFDIR
+    remove_dangling(confdir)
+    for link in confdir.glob("*"):
+        if link.is_symlink() or link.name == authority.DH_FILE:
+            link.unlink()
+    for folder in (confdir / "control", confdir):
+        with contextlib.suppress(OSError):  # something is in it, or it is not there
+            folder.rmdir()
 
 
 def remove_dangling(confdir: Path) -> None:

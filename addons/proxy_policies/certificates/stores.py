@@ -34,8 +34,12 @@ class TrustStore:
     undo: tuple[Command, ...]
     ask: Command
     as_root: bool = False
+    database: Path | None = None
+    """Of NSS, that is removed again where it was made for us and nothing else is in it."""
 
 
+MADE_BY_US = "made-by-proxy-policies"
+"""A file in an NSS database that was not there before."""
 DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
 
 
@@ -53,12 +57,35 @@ def debian(certificate: Path) -> TrustStore:
 def nss(database: Path, certificate: Path, name: str) -> TrustStore:
     """Return a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
     at = ("certutil", "-d", f"sql:{database}")
-    made = (database / "cert9.db").exists()
-    make = () if made else (("mkdir", "-p", str(database)), (*at, "-N", "--empty-password"))
+    is_there = (database / "cert9.db").exists()
+    making = (("mkdir", "-p", str(database)), (*at, "-N", "--empty-password"), ("touch", str(database / MADE_BY_US)))
+    make = () if is_there else making
     return TrustStore(
         trust=(*make, (*at, "-A", "-t", "C,,", "-n", name, "-i", str(certificate))),
         undo=((*at, "-D", "-n", name),),
         ask=(*at, "-V", "-u", "L", "-n", name),
+        database=database,
+    )
+
+
+def chromium_databases(home: Path) -> list[Path]:
+    """Return where Chromium looks: since version 146 `~/.local/share/pki/nssdb`, unless the older one is there.
+
+    The snap has a home of its own.
+    """
+    old, new = home / ".pki/nssdb", home / ".local/share/pki/nssdb"
+    snap = home / "snap/chromium/current"
+    return [old if old.exists() else new, *([snap / ".pki/nssdb"] if snap.exists() else [])]
+
+
+def java(certificate: Path, name: str) -> TrustStore:
+    """Return the store of the Java that is on the PATH; its password is Java's default."""
+    keytool, of_ours = ("keytool", "-cacerts", "-storepass", "changeit"), ("-alias", name.lower())
+    return TrustStore(
+        trust=((*keytool, "-importcert", "-noprompt", *of_ours, "-file", str(certificate)),),
+        undo=((*keytool, "-delete", *of_ours),),
+        ask=(*keytool, "-list", *of_ours),
+        as_root=True,
     )
 
 
@@ -71,6 +98,7 @@ def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStor
     )
     return {
         "debian": [debian(certificate)],
-        "chromium": [nss(home / ".pki/nssdb", certificate, name)],
+        "chromium": [nss(database, certificate, name) for database in chromium_databases(home)],
         "firefox": [nss(profile, certificate, name) for profile in profiles],
+        "java": [java(certificate, name)],
     }

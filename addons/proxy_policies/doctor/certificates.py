@@ -11,9 +11,9 @@ from proxy_policies.doctor.finding import Finding, fail, ok, warn
 from proxy_policies.reverse_tunnel import certificates, identity
 
 HOW_TO_TRUST = {
-    "curl": "proxy-policies certs trust debian, or the variables that certs trust prints",
-    "python": "the variables that proxy-policies certs trust prints",
-    "node": "the variables that proxy-policies certs trust prints",
+    "curl": "proxy-policies certs trust debian, or the variables that certs env prints",
+    "python": "the variables that proxy-policies certs env prints",
+    "node": "the variables that proxy-policies certs env prints",
     "chromium": "proxy-policies certs trust chromium",
 }
 
@@ -48,11 +48,12 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
     if not (confdir / authority.KEY_FILE).exists():
         return
     try:
-        with client_checks.proxy(confdir) as port:
-            asked = {name: ask(port, None) for name, ask in client_checks.clients().items()}
+        host = client_checks.host_for(authority.read_authority(confdir).permitted)
+        with client_checks.proxy(confdir, host) as port:
+            asked = {name: ask(port, None, host) for name, ask in client_checks.clients().items()}
             if client_checks.find_chromium():
-                asked["chromium"] = client_checks.chromium(port)
-    except OSError as error:
+                asked["chromium"] = client_checks.chromium(port, host)
+    except (OSError, ValueError) as error:
         yield fail("trust", str(error))
         return
     for name, complaint in asked.items():

@@ -1,13 +1,15 @@
 """The startup summary: says once, in the log, what is on."""
 
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import ctx
 
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.settings import start_errors
-from proxy_policies.startup_summary.formatting import summary_lines
+from proxy_policies.startup_summary.formatting import summary_lines, warning_of_end
 
 logger = logging.getLogger(__name__)
 
@@ -26,3 +28,10 @@ class StartupSummary:
         certificate = Path(ctx.options.confdir).expanduser() / "mitmproxy-ca-cert.pem"
         for line in summary_lines(options, str(certificate)):
             logger.info(line)
+        tls: Any = ctx.master.addons.get("tlsconfig")
+        if tls is not None and tls.certstore is not None:
+            self._warn_of_end(tls.certstore.default_ca.notafter, certificate)
+
+    def _warn_of_end(self, end: datetime, certificate: Path) -> None:
+        if line := warning_of_end(end, datetime.now(UTC), str(certificate)):
+            logger.warning(line)

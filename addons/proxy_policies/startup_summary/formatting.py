@@ -1,12 +1,14 @@
 """What a start says, made from the options it was started with."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from proxy_policies.addresses import without_credentials
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
 """The modes in which a client's HTTPS is a tunnel to a host it chose, to be left untouched or opened."""
+SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
 OVERRIDING_OPTIONS = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 """mitmproxy's own options that decide before `inspect_hosts` does."""
 
@@ -24,6 +26,14 @@ def summary_lines(options: Mapping[str, Any], certificate: str) -> Iterator[str]
         and not any(options.get(name) for name in OVERRIDING_OPTIONS)
     ):
         yield inspection(options["inspect_hosts"], certificate)
+
+
+def warning_of_end(end: datetime, now: datetime, certificate: str) -> str:
+    """Return that the authority that signs for opened hosts ends soon, or has; "" when it does not."""
+    if end - now > SOON:
+        return ""
+    verb = "ended" if end <= now else "ends"
+    return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: proxy-policies certs make --force makes another"
 
 
 def forwards(modes: Sequence[str]) -> bool:

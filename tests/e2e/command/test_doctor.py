@@ -68,4 +68,4 @@ def test_chromium_is_asked_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with client_checks.proxy(tmp_path / "certs") as port:
         assert client_checks.is_about_trust(client_checks.chromium(port))
         assert run_commands(store.trust, False) == 0
-        assert client_checks.chromium(port) == ""
+        assert any(client_checks.chromium(port) == "" for _ in range(3))  # on a machine that is busy

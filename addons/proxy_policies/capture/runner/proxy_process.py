@@ -14,6 +14,7 @@ from typing import Self
 
 import proxy_policies
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.certificates import folders
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -72,6 +73,10 @@ class ProxyProcess:
         return self._log.read().decode("utf-8", "replace")
 
     def __enter__(self) -> Self:
+        try:
+            folders.require_confdir(self.confdir, "--confdir FOLDER")
+        except ValueError as error:
+            raise CaptureError(str(error)) from None
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(  # noqa: S603 - our own program and the user's own options
             self._command,
