@@ -1,13 +1,15 @@
-"""Reading captures of every kind: ours, foreign HARs, and mitmproxy's flow files."""
+"""Reading captures of every kind: ours, foreign HARs, packed or not, cassettes of vcrpy, mitmproxy's flow files."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har import packed
 from proxy_policies.capture.har.reader import Capture, framed_values, open_capture
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
+from proxy_policies.capture.vcr_cassettes import is_cassette, read_cassette
 
 
 def is_flow_file(path: Path) -> bool:
@@ -17,27 +19,38 @@ def is_flow_file(path: Path) -> bool:
     return bool(colon) and length.isdigit()
 
 
+def open_source(path: Path) -> Capture:
+    """Open a capture of any kind. Raises CaptureError and OSError."""
+    if is_flow_file(path):
+
+        def flows(_: list[str]) -> Iterator[Entry]:
+            from proxy_policies.capture.mitmproxy_flows import read_flow_file  # slow to import: only when needed
+
+            return read_flow_file(path)
+
+        return Capture(path, new_log(), framed=False, read=flows)
+    if is_cassette(path):
+        return Capture(path, new_log(), framed=False, read=lambda problems: read_cassette(path, problems))
+    return open_capture(path)
+
+
 def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, Any], Iterator[Entry]]:
     """Return the log object and the entries of a capture of any kind. Raises CaptureError and OSError.
 
     `problems` has what was wrong with its entries once all are read.
     """
-    if is_flow_file(path):
-        from proxy_policies.capture.mitmproxy_flows import (
-            read_flow_file,  # mitmproxy is slow to import: only when needed
-        )
-
-        return new_log(), read_flow_file(path)
-    capture: Capture = open_capture(path)
+    capture = open_source(path)
     return _with_format(capture.log), _read(capture, problems)
 
 
 def entry_values(path: Path) -> Iterator[Any] | None:
     """Return the entries of a capture of ours as the JSON that they are; None for any other file."""
-    if is_flow_file(path):
-        return None
-    capture = open_capture(path)
-    return framed_values(path) if capture.framed else None
+    return framed_values(path) if open_source(path).framed else None
+
+
+def is_har(path: Path) -> bool:
+    """Return whether a file is a HAR that is written anew as what it is."""
+    return open_source(path).read is None and not packed.is_packed(path)
 
 
 def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:

@@ -1,5 +1,6 @@
 """show, scrub, merge, export; and what mitmproxy itself makes of our files."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -170,7 +171,7 @@ def test_scrub_does_not_write_a_har_into_a_flow_file(shop: Path) -> None:
     assert (shop.parent / "shop.mitm").stat().st_mode & 0o777 == 0o600
     refused = capture(shop.parent, "scrub", "shop.mitm")
     assert refused.returncode == 2
-    assert "shop.mitm is a flow file, and what is written is a HAR: name it with -o shop.har" in refused.stderr
+    assert "shop.mitm is no plain HAR, and what is written is one: name it with -o shop.har" in refused.stderr
 
 
 def test_scrub_cleans_the_titles_of_pages(tmp_path: Path) -> None:
@@ -195,3 +196,34 @@ def test_show_stops_when_nobody_reads_on(shop: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, env=environment())
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+CASSETTE = """interactions:
+- request: {body: null, headers: {Accept: ['*/*']}, method: GET, uri: "http://shop.test/a"}
+  response:
+    body: {string: from the cassette}
+    headers: {Content-Type: [text/plain]}
+    status: {code: 200, message: OK}
+version: 1
+"""
+
+
+@pytest.mark.parametrize("name", ["cassette.yaml", "shop.mitm", "shop.har.gz"])
+def test_what_others_recorded_is_replayed(name: str, tmp_path: Path) -> None:
+    (tmp_path / "cassette.yaml").write_text(CASSETTE)
+    assert tools(tmp_path, "export", "cassette.yaml", "shop.har").returncode == 0
+    assert tools(tmp_path, "export", "cassette.yaml", "shop.mitm").returncode == 0
+    (tmp_path / "shop.har.gz").write_bytes(gzip.compress((tmp_path / "shop.har").read_bytes()))
+    done = capture(tmp_path, "replay", name, "--", "curl", "-s", "http://shop.test/a")
+    assert (done.returncode, done.stdout) == (0, "from the cassette"), done.stderr
+
+
+def test_an_export_is_what_its_ending_says(shop: Path) -> None:
+    assert tools(shop.parent, "export", "shop.har", "shop.sh").returncode == 0
+    assert "curl --request GET" not in (shop.parent / "shop.sh").read_text()
+    assert (shop.parent / "shop.sh").read_text().count("\ncurl ") == 3
+    assert tools(shop.parent, "export", "shop.har", "requests", "--as", "http").returncode == 0
+    assert (shop.parent / "requests").read_text().startswith("### 1: POST http://shop.test/login (200)\n")
+    refused = tools(shop.parent, "export", "shop.har", "shop.txt")
+    assert refused.returncode == 2
+    assert "shop.txt: what shall it be? its ending is none of .har, .mitm" in refused.stderr

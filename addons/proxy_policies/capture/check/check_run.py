@@ -15,8 +15,8 @@ from proxy_policies.capture.check.reply_file import ReplyFile
 from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, chronological, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.model import Request, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.redact import RedactionRules, Redactor
@@ -41,7 +41,7 @@ class CheckRun:
     problems: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        capture = open_capture(self.path)
+        capture = open_source(self.path)
         self.entries = EntryIndex(capture)
         self.problems = list(capture.problems)
         self.order = chronological(self.entries)

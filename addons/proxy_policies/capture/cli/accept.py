@@ -11,7 +11,7 @@ from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import is_flow_file, open_any
+from proxy_policies.capture.formats import is_har, open_any
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Response
 from proxy_policies.capture.report.json_report import body_lines
@@ -26,8 +26,8 @@ def refuse_unless_asked(arguments: argparse.Namespace, run: CheckRun) -> None:
         return
     if not arguments.yes and not sys.stdin.isatty():
         raise CaptureError("--accept asks before it writes, and here is nobody to ask: give --yes")
-    if is_flow_file(run.path):
-        raise CaptureError(f"{run.path} is a flow file: export it to a .har, and accept into that")
+    if not is_har(run.path):
+        raise CaptureError(f"{run.path} is no plain HAR: export it to one, and accept into that")
     beyond = [number for number in arguments.accept if number > len(run.entries)]
     if beyond:
         raise CaptureError(f"--accept {beyond[0]}: {run.path} has {len(run.entries)} entries")

@@ -19,6 +19,7 @@ with lazy_imports():  # what a command needs is imported for it: mitmproxy alone
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
+KINDS = ("har", "flows", "curl", "http")
 MATCHERS = "what a value may be: any, type, regex:PATTERN, iso-date, uuid, number±X; as $.total=number±0.5"
 DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
 COMPARED = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}
@@ -50,7 +51,14 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
         DONE,
     ),
     "merge": (("capture merge monday.har tuesday.har -o both.har",), DONE),
-    "export": (("capture export shop.har shop.mitm", "capture export shop.har plain.har"), DONE),
+    "export": (
+        (
+            "capture export shop.har shop.mitm",
+            "capture export cassette.yaml shop.har",
+            "capture export shop.har shop.sh",
+        ),
+        DONE,
+    ),
 }
 """By command: the examples of its help, and its exit codes."""
 
@@ -98,10 +106,11 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     merge.set_defaults(run=lambda arguments: tools.merge(arguments))
     merge.add_argument("captures", nargs="+", help="the captures to merge")
     merge.add_argument("-o", "--output", required=True, help="the capture to write")
-    export = commands.add_parser("export", help="write a capture as a flow file (.mitm) or as HAR")
+    export = commands.add_parser("export", help="write a capture as HAR, a flow file, curl commands or a .http file")
     export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture", help="the capture to export")
-    export.add_argument("output", help="the file to write; its ending says what: .mitm, .flow, .har")
+    export.add_argument("output", help="the file to write; its ending says what: .har, .mitm, .sh, .http")
+    export.add_argument("--as", dest="kind", choices=KINDS, help="what to write, whatever the ending")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     export.add_argument("--bodies-over", type=_size, metavar="SIZE", help="keep larger bodies beside the HAR, by hash")
 

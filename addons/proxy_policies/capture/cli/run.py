@@ -12,6 +12,7 @@ from typing import Any
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
@@ -60,7 +61,7 @@ def replay(arguments: argparse.Namespace) -> int:
     """Replay a capture to a command. Returns its exit code; 1 when it asked for what was not recorded."""
     path = Path(arguments.capture)
     if arguments.mode != "new":
-        open_capture(path)
+        open_source(path)
     with tempfile.TemporaryDirectory(prefix="capture-") as folder:
         report = Path(folder) / "report.json"
         settings = [f"replay_file={path.resolve()}", f"replay_mode={arguments.mode}", f"replay_report={report}"]

@@ -4,14 +4,16 @@ import argparse
 import heapq
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.formats import is_flow_file, merged_log, open_any, same_key
+from proxy_policies.capture.export.curl import curl_script
+from proxy_policies.capture.export.http_file import http_file
+from proxy_policies.capture.formats import is_har, merged_log, open_any, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
@@ -20,12 +22,16 @@ from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.log_lines import printable
 
+ENDINGS = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
+"""What is written by default, by the ending of the file."""
+TEXTS: dict[str, Callable[[Iterable[Entry]], Iterator[str]]] = {"curl": curl_script, "http": http_file}
+
 
 def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture anew without secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
-    if not arguments.output and not arguments.dry_run and is_flow_file(path):
-        raise CaptureError(f"{path} is a flow file, and what is written is a HAR: name it with -o {path.stem}.har")
+    if not arguments.output and not arguments.dry_run and not is_har(path):
+        raise CaptureError(f"{path} is no plain HAR, and what is written is one: name it with -o {path.stem}.har")
     placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
     redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
     log, entries = open_any(path)
@@ -105,19 +111,45 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write a capture as a mitmproxy flow file (`.mitm`, `.flow`), or as HAR, with large bodies beside it if asked."""
+    """Write a capture as another program's file: what the ending says, or `--as`."""
     source, target = Path(arguments.capture), Path(arguments.output)
     if target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
+    kind = arguments.kind or ENDINGS.get(target.suffix)
+    if kind is None:
+        raise CaptureError(f"{target}: what shall it be? its ending is none of {', '.join(ENDINGS)}; or give --as")
     problems: list[str] = []
     log, entries = open_any(source, problems)
-    if target.suffix in (".mitm", ".flow", ".flows"):
+    if kind == "flows":
         count = _export_flows(target, entries)
-    else:
+    elif kind == "har":
         count = writer.rewrite(target, log, entries, arguments.bodies_over)
+    else:
+        count = _export_text(target, TEXTS[kind], entries)
     say_problems(problems)
     say(f"exported {_entries(count)} to {target}")
     return 0
+
+
+def _export_text(target: Path, write: Callable[[Iterable[Entry]], Iterator[str]], entries: Iterator[Entry]) -> int:
+    """Write pieces of text, beside and then in place; a capture may hold what is only its owner's."""
+    count = 0
+
+    def counted() -> Iterator[Entry]:
+        nonlocal count
+        for entry in entries:
+            count += 1
+            yield entry
+
+    part = target.with_name(f".{target.name}.part")
+    try:
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8", errors="replace", newline="") as file:
+            file.writelines(write(counted()))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return count
 
 
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:

@@ -1,19 +1,17 @@
 """Opening a capture: HAR framed by lines (ours) a line at a time, any other HAR whole, each entry validated."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har import line_framing
+from proxy_policies.capture.har import line_framing, packed
 from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
 from proxy_policies.capture.model import Entry
-
-ZIP = b"PK\x03\x04"
 
 
 class TruncatedCapture(CaptureError):
@@ -29,6 +27,8 @@ class Capture:
     framed: bool
     problems: list[str] = field(default_factory=list, compare=False)
     """What was wrong with entries of a foreign file when it was last read to its end."""
+    read: Callable[[list[str]], Iterator[Entry]] | None = field(default=None, compare=False, repr=False)
+    """Yields the entries of a file of another format, and notes what was wrong with them."""
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in order. Raises CaptureError at the first of our own that is wrong.
@@ -36,13 +36,13 @@ class Capture:
         Those of others are read as far as they go, and left out where they are not of HTTP.
         """
         if not self.framed:
-            yield from self._foreign()
+            self.problems.clear()
+            yield from self.read(self.problems) if self.read else self._foreign()
             return
         for number, value in enumerate(framed_values(self.path), 1):
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
 
     def _foreign(self) -> Iterator[Entry]:
-        self.problems.clear()
         for number, value in enumerate(_whole(self.path), 1):
             try:
                 yield read_entry(value, f"entry {number}", self.fetch, self.problems)
@@ -56,7 +56,9 @@ class Capture:
         return str(own.get("key", "")) if isinstance(own, dict) else ""
 
     def fetch(self, name: str) -> bytes:
-        """Return a body kept beside the capture; never one from outside its folder."""
+        """Return a body kept beside the capture, or in its archive; never one from outside its folder."""
+        if packed.is_zip(self.path):
+            return packed.member(self.path, name)
         folder = self.path.parent.resolve()
         target = (folder / name).resolve()
         if not target.is_relative_to(folder):
@@ -92,9 +94,7 @@ def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    if data.startswith(ZIP):
-        raise CaptureError(f"{path}: a zip archive; unpack it and name the .har in it")
+    data = packed.read(path)
     try:
         value = json.loads(data)
     except UnicodeDecodeError:

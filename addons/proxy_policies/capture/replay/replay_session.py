@@ -10,8 +10,9 @@ from wsproto.utilities import generate_accept_token
 
 from proxy_policies.capture import mitmproxy_flows
 from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.entry_index import EntryIndex
-from proxy_policies.capture.har.reader import Capture, open_capture
+from proxy_policies.capture.har.reader import Capture
 from proxy_policies.capture.model import Entry, Request, Response, header, without
 from proxy_policies.capture.replay import dates, matching
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
@@ -49,7 +50,7 @@ def load(
     """Open a capture to be played. Raises OSError and CaptureError."""
     if mode is ReplayMode.NEW and not path.exists():
         return ReplaySession(Cassette(mode), (), redactor)
-    capture = open_capture(path)
+    capture = open_source(path)
     cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id, exact=exact)
     cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, redactor))
     return ReplaySession(cassette, EntryIndex(capture), redactor, capture.problems)

@@ -1,0 +1,33 @@
+"""Requests as a `.http` file, which editors send (JetBrains' HTTP Client, VS Code's REST Client)."""
+
+from collections.abc import Iterable, Iterator
+
+from proxy_policies.capture.export.curl import fields_of
+from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.model import Entry, Request, header
+
+
+def http_file(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the file, a request at a time, each with what was answered as a comment."""
+    for number, entry in enumerate(entries, 1):
+        request, status = entry.request, entry.response.status
+        title = f"{number}: {request.method} {_one_line(request.url)} ({status or 'no answer'})"
+        yield f"### {title}\n{_request(request)}\n"
+
+
+def _request(request: Request) -> str:
+    lines = [f"{request.method} {_one_line(request.url)}"]
+    lines += [f"{name}: {_one_line(value)}" for name, value in fields_of(request)]
+    text = as_text(request.body.content, header(request.headers, "content-type") or "")
+    if request.body.content and text is None:
+        return "\n".join([f"# its body, {len(request.body.content)} octets, is no text", *lines, ""])
+    return "\n".join([*lines, "", _body(text or ""), ""] if text else [*lines, ""])
+
+
+def _body(text: str) -> str:
+    """Return a body in which no line begins the next request, as one with ### would."""
+    return "\n".join(f" {line}" if line.startswith("###") else line for line in text.splitlines())
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,99 @@
+"""Cassettes of vcrpy and pytest-recording, in YAML or JSON, as entries.
+
+They have no times: entries are a second apart, in their order.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from proxy_policies.capture.content_coding import from_wire
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
+
+_BEGINNINGS = (b"interactions:", b"version:", b"---", b"#")
+SHOWN_ERROR = 120
+
+
+def is_cassette(path: Path) -> bool:
+    """Return whether it is a cassette: YAML of their first words, or JSON with `interactions`."""
+    with path.open("rb") as file:
+        head = file.read(4096).lstrip()
+    if head.startswith(b"{"):
+        return b'"interactions"' in head and b'"log"' not in head[: head.index(b'"interactions"')]
+    return head.startswith(_BEGINNINGS) or (path.suffix in (".yaml", ".yml") and b"interactions:" in head)
+
+
+def read_cassette(path: Path, problems: list[str]) -> Iterator[Entry]:
+    """Yield the interactions of a cassette; those that are wrong are named in `problems` and left out.
+
+    Raises OSError and CaptureError.
+    """
+    document = _document(path)
+    interactions = document.get("interactions") if isinstance(document, dict) else None
+    if not isinstance(interactions, list):
+        raise CaptureError(f"{path}: not a cassette of vcrpy: it has no list of interactions")
+    for number, interaction in enumerate(interactions, 1):
+        try:
+            yield _entry(number, interaction)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            problems.append(f"interaction {number}: {type(error).__name__}: {error}: left out")
+
+
+def _document(path: Path) -> Any:
+    from ruamel.yaml import YAML  # slow to import: only for cassettes
+    from ruamel.yaml.error import YAMLError
+
+    data = path.read_bytes()
+    try:
+        if data.lstrip().startswith(b"{"):
+            return json.loads(data)
+        return YAML(typ="safe", pure=True).load(data.decode())
+    except RecursionError:
+        raise CaptureError(f"{path}: not a cassette: nested too deeply") from None
+    except (ValueError, YAMLError) as error:
+        why = " ".join(str(error).split())[:SHOWN_ERROR]
+        raise CaptureError(f"{path}: not a cassette, or cut off: {why}") from None
+
+
+def _entry(number: int, interaction: dict[str, Any]) -> Entry:
+    asked, answered = interaction["request"], interaction["response"]
+    uri = str(asked["uri"])
+    if "://" not in uri:
+        raise ValueError(f"{uri[:80]!r} is no absolute URL")
+    request_headers, response_headers = _headers(asked.get("headers")), _headers(answered.get("headers"))
+    body = from_wire(_octets(asked.get("body")), request_headers)
+    status = answered["status"]
+    code, reason = (status["code"], status.get("message")) if isinstance(status, dict) else (status, "")
+    content = _response_body(answered, response_headers)
+    response = Response(int(code), str(reason or ""), response_headers, content)
+    return Entry(Request(str(asked["method"]), uri, request_headers, body), response, Times(float(number)))
+
+
+def _response_body(answered: dict[str, Any], headers: Headers) -> Body:
+    """Return the body; where vcrpy has undone its coding (decode_compressed_response) the field tells of one still."""
+    raw = _octets(answered.get("body"))
+    body = from_wire(raw, headers)
+    return Body(raw) if body.content == raw else body
+
+
+def _headers(value: Any) -> Headers:
+    fields = []
+    for name, values in (value or {}).items():
+        for text in values if isinstance(values, list) else [values]:
+            decoded = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+            fields.append((str(name), decoded))
+    return tuple(fields)
+
+
+def _octets(body: Any) -> bytes:
+    """Return the octets of a body: a text, octets, or an object with `string` or `base64_string`."""
+    if isinstance(body, dict):
+        if "base64_string" in body:
+            return base64.b64decode(body["base64_string"])
+        body = body.get("string")
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogateescape")
