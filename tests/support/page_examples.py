@@ -100,7 +100,7 @@ class Session:
             self._start([self._local(argument) for argument in arguments])
             self._shown = command.printed
         elif name == "cat":
-            (self._folder / arguments[0]).write_text("\n".join(command.printed) + "\n")
+            (self._folder / arguments[0]).write_text(self._local("\n".join(command.printed)) + "\n")
         else:
             if "the origin is stopped" in command.text:
                 self._origin.shutdown()

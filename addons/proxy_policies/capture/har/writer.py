@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_writer import FORMAT, ExternalBodies, write_entry
@@ -67,8 +68,9 @@ def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> W
 
 
 def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None) -> Writer:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, private_files.FILE)
     _lock(fd, path)
+    private_files.close_to_others(fd)
     _write_all(fd, line_framing.head_line(log))
     return Writer(path, 0, fd, external_bodies(path, bodies_over))
 
@@ -87,6 +89,7 @@ def resume(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> W
     except (OSError, CaptureError):
         os.close(fd)
         raise
+    private_files.close_to_others(fd)
     os.ftruncate(fd, end)
     os.lseek(fd, end, os.SEEK_SET)
     return Writer(path, count, fd, external_bodies(path, bodies_over))
@@ -136,13 +139,14 @@ def external_bodies(path: Path, over: int | None) -> ExternalBodies | None:
 
     def attach(content: bytes) -> str:
         name = hashlib.sha256(content).hexdigest()
-        folder.mkdir(exist_ok=True, mode=0o700)
+        private_files.make_folder(folder, is_ours=True)
         target = folder / name
         if not target.exists():
             part = folder / f".{name}.{os.getpid()}"
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, private_files.FILE), "wb") as file:
                 file.write(content)
             part.replace(target)
+        private_files.close_to_others(target)
         return f"{folder.name}/{name}"
 
     return ExternalBodies(over, attach)

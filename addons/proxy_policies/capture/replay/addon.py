@@ -27,7 +27,7 @@ from proxy_policies.settings import Setting
 from proxy_policies.streaming import must_buffer
 
 with lazy_imports():
-    from proxy_policies.capture import mitmproxy_flows, model
+    from proxy_policies.capture import mitmproxy_flows, model, private_files
     from proxy_policies.capture.replay import cassette, matching, replay_session, stream_source
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
     from proxy_policies.capture.websocket import replay as websocket_replay
@@ -259,4 +259,4 @@ class Replay:
             "misses": misses,
             "unused": unused,
         }
-        Path(report).write_text(json.dumps(outcome, indent=1))
+        private_files.write_text(Path(report), json.dumps(outcome, indent=1))

@@ -5,33 +5,51 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import open_capture
 from proxy_policies.capture.runner import client_environment
+from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
 
 CONFDIR = "~/.mitmproxy"
+CAPTURES = "captures"
+"""The folder of captures, where no other is named: nothing else is in it."""
 ANSWER_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a test wants of its capture. `record_mode` is auto, replay, new or record; `mode` is replay_mode's."""
+
+    path: str = ""
+    record_mode: str = "auto"
+    mode: str = "once"
+    ignore: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+    exact: bool = False
+    record_on_exception: bool = False
 
 
 class SessionProxy:
     """A proxy whose options are changed while it runs, by the requests it finds in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, claims: CaptureClaims) -> None:
         self._folder = folder
         self._requests = 0
         confdir = Path(os.environ.get("HTTP_CAPTURE_CONFDIR", CONFDIR)).expanduser()
         settings = ("inspect_hosts=*", "cache=off", f"capture_control={folder}")
         self._process = ProxyProcess(confdir, settings)
         self.bundle = folder / "ca-bundle.pem"
-        self.recorded: set[Path] = set()
-        """Captures that tests of this session have recorded."""
-        self._owners: dict[str, str] = {}
+        self.claims = claims
         self._path: Path | None = None
+        self._used_by = ""
         self._before = folder / "before.har"
         self._count = 0
 
@@ -54,30 +72,27 @@ class SessionProxy:
         """The CA certificate."""
         return self._process.ca
 
-    def begin(self, path: Path, mode: str, test: str, wanted: Mapping[str, Any]) -> Path:
+    def begin(self, path: Path, mode: str, test: str, wanted: Wanted) -> Path:
         """Record into this capture, or replay it, for a test; returns where the report will be. Raises CaptureError."""
+        if self._used_by:
+            raise CaptureError(f"the capture of {self._used_by} is not over: use one of the fixtures in a test")
         report = self._folder / f"report-{self._requests}.json"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_files.make_folder(path.parent, is_ours=path.parent.name == CAPTURES)
         recording, replaying = mode in ("record", "new"), mode != "record"
-        self._claim(path, test, is_named=bool(wanted.get("path")))
+        self.claims.claim(path, test, is_named=bool(wanted.path))
         if recording:
-            self._keep_for_failure(path, anew=mode == "record" and path not in self.recorded)
+            self._keep_for_failure(path, anew=mode == "record" and not self.claims.was_recorded(path))
         self._request({
             "replay_file": str(path.absolute()) if replaying else "",
             "capture_file": str(path.absolute()) if recording else "",
             "replay_mode": mode if replaying else "once",
-            "replay_ignore": list(wanted.get("ignore", ())),
-            "replay_exact": "on" if wanted.get("exact") else "off",
-            "capture_redact": list(wanted.get("redact", ())),
+            "replay_ignore": list(wanted.ignore),
+            "replay_exact": "on" if wanted.exact else "off",
+            "capture_redact": list(wanted.redact),
             "replay_report": str(report),
-        }, wanted.get("set", ()))  # fmt: skip
+        }, wanted.set)  # fmt: skip
+        self._used_by = test
         return report
-
-    def _claim(self, path: Path, test: str, is_named: bool) -> None:
-        """Refuse a capture that another test has by chance, where a file system takes two names for one."""
-        owner = self._owners.setdefault(str(path).casefold(), test)
-        if owner != test and not is_named:
-            raise CaptureError(f"{path.name} is the capture of {owner}, too: give one of them a path of its own")
 
     def _keep_for_failure(self, path: Path, anew: bool) -> None:
         """Put what was recorded aside, to be put back should the test fail."""
@@ -96,6 +111,7 @@ class SessionProxy:
         A recording that holds nothing, or that is not to be kept, is as it was before. Returns how many exchanges
         were recorded.
         """
+        self._used_by = ""
         empty = self._folder / "nothing.har"
         if not empty.exists():
             empty.write_text('{"log": {"version": "1.2", "entries": []}}')
@@ -107,7 +123,7 @@ class SessionProxy:
             return 0
         recorded = _count(path) - self._count
         if keep and recorded:
-            self.recorded.add(path)
+            self.claims.note_recorded(path)
         elif self._before.exists():
             shutil.move(self._before, path)
         else:

@@ -1,0 +1,54 @@
+"""Files and folders for their owner only, those that were there before, too."""
+
+import os
+from pathlib import Path
+
+from proxy_policies.capture import private_files
+from proxy_policies.capture.har import writer
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times
+
+ENTRY = Entry(Request("GET", "http://a.test/"), Response(200, "", (), Body(b"x" * 100)), Times(1))
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_folders(tmp_path: Path) -> None:
+    private_files.make_folder(tmp_path / "a" / "b" / "c")
+    assert [mode(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3
+    (tmp_path / "a").chmod(0o755)
+    private_files.make_folder(tmp_path / "a")
+    assert mode(tmp_path / "a") == 0o755, "it may hold other things"
+    private_files.make_folder(tmp_path / "a", is_ours=True)
+    assert mode(tmp_path / "a") == 0o700
+
+
+def test_a_file_that_was_there_is_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    for begin in (lambda: path.write_text(""), lambda: path.chmod(0o644)):  # an empty file, and one to go on with
+        begin()
+        path.chmod(0o664)
+        with writer.resume(path, writer.new_log(), bodies_over=10) as capture:
+            capture.write(ENTRY)
+        assert mode(path) == 0o600
+    bodies = tmp_path / "a.har.bodies"
+    assert mode(bodies) == 0o700
+    (kept,) = bodies.iterdir()
+    for part, wide in ((bodies, 0o755), (kept, 0o644)):
+        part.chmod(wide)
+    with writer.resume(path, writer.new_log(), bodies_over=10) as capture:
+        capture.write(ENTRY)
+    assert (mode(bodies), mode(kept)) == (0o700, 0o600)
+    kept.chmod(0o400)
+    private_files.close_to_others(kept)
+    assert mode(kept) == 0o400, "rights that it has not stay away"
+
+
+def test_a_text_is_there_whole_and_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("old")
+    path.chmod(0o644)
+    private_files.write_text(path, "new")
+    assert (path.read_text(), mode(path)) == ("new", 0o600)
+    assert os.listdir(tmp_path) == ["report.json"]
