@@ -124,8 +124,9 @@ class Session:
             assert self._proxy, "the block starts no proxy"
         if self._proxy and not self._proxy.port:
             self._proxy.port = int(self._proxy.wait_log(LISTENING, WAIT)[1])
-        text = re.sub(
-            r"^proxy-policies\b", f"{shlex.quote(sys.executable)} -m proxy_policies", self._local(command.text)
+        run = rf"{shlex.quote(sys.executable)} -m \1"
+        text = re.sub(r"^(proxy-policies|pytest)\b", run, self._local(command.text)).replace(
+            "-m proxy-policies", "-m proxy_policies", 1
         )
         done = subprocess.run(
             ["bash", "-c", text], capture_output=True, text=True, timeout=120,

@@ -41,7 +41,7 @@ def test_extra(http_capture):
 def run(folder: Path, url: str, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     env = environment(SHOP=url, HTTP_CAPTURE_CONFDIR=str(folder / "conf"), **extra)
-    return subprocess.run([*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=90)
+    return subprocess.run([*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
 
 
 def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_path: Path) -> None:

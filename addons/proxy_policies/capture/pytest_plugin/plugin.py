@@ -10,7 +10,6 @@ Clients are not patched: they find a real proxy in the environment, one process 
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Mapping
@@ -97,15 +96,22 @@ def http_capture_config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _http_capture_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionProxy]:
+def _http_capture_proxy(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SessionProxy]:
     folder = Path(tempfile.mkdtemp(prefix="http-capture-"))
     base = tmp_path_factory.getbasetemp()
-    claims = CaptureClaims((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "http-capture")
+    claims = CaptureClaims((base.parent if _is_worker(pytestconfig) else base) / "http-capture")
     try:
         with SessionProxy(folder, claims) as proxy:
             yield proxy
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Return whether this is one of several processes of pytest-xdist's, whose temporary folders have one parent."""
+    return hasattr(config, "workerinput")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -195,7 +201,7 @@ def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
         mode = _mode(want, path, proxy)
         if mode not in ("record", "new"):
             lock.close()
-        elif request.scope == "session" and "PYTEST_XDIST_WORKER" in os.environ:
+        elif request.scope == "session" and _is_worker(request.config):
             pytest.fail("the capture of a whole session is recorded by one process: without -n", pytrace=False)
         environ = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in client_environment.environment({}, proxy.url, proxy.bundle, proxy.ca).items():
