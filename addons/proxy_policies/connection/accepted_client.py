@@ -13,7 +13,8 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 
 from proxy_policies.connection import handover
-from proxy_policies.connection.client_connection import ClientConnection, Responders
+from proxy_policies.connection.client_connection import ClientConnection, Policy
+from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.socket_stream import SocketStream
 from proxy_policies.http1.origin import Destination
 from proxy_policies.lazy_imports import lazy_imports
@@ -30,7 +31,14 @@ class AcceptedClient(ClientConnection):
 
     stream: SocketStream
 
-    def __init__(self, responders: Responders, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        responders: Responders,
+        instance: Any,
+        sock: socket.socket,
+        peername: tuple[Any, ...],
+    ) -> None:
         mode = instance.mode
         client = Client(
             peername=peername,
@@ -40,7 +48,7 @@ class AcceptedClient(ClientConnection):
             state=ConnectionState.OPEN,
         )
         destination = Destination(mode.scheme, *mode.address) if isinstance(mode, ReverseMode) else None
-        super().__init__(responders, client, SocketStream(sock), destination)
+        super().__init__(policy, responders, client, SocketStream(sock), destination)
         self._instance = instance
         self._preamble = b""
         """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
@@ -51,7 +59,7 @@ class AcceptedClient(ClientConnection):
 
     async def start(self) -> None:
         """Show the client to the addons, and read what it says."""
-        if self._responders.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
+        if self._policy.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
             return
         self._is_busy = True
         self.log("client connect")
@@ -74,7 +82,7 @@ class AcceptedClient(ClientConnection):
             async with asyncio.timeout(PREAMBLE_TIMEOUT):
                 address = await self._read_preamble()
         self._is_busy = False
-        if address is None or self._responders.is_trusted_peer(address[0]):
+        if address is None or self._policy.is_trusted_peer(address[0]):
             self.hand_over()
             return False
         self.client.peername = address
@@ -111,7 +119,7 @@ class AcceptedClient(ClientConnection):
             self.leave()
             return
         self._is_over = True
-        self._responders.handed_over(self)
+        self._policy.handed_over(self)
         self.origins.close()
         if self._is_shown:
             handover.continue_client(self._instance, self.client, self.stream)

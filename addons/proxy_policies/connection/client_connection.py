@@ -19,6 +19,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
 from proxy_policies.connection.byte_stream import ByteStream
+from proxy_policies.connection.responders import Responders
 from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.heads import HEAD_END, could_begin_request
 from proxy_policies.http1.origin import Destination, Origins
@@ -45,8 +46,8 @@ LINGER_MOST = 30.0
 """Seconds after which it is cut off though it goes on sending: nginx's lingering_time."""
 
 
-class Responders(Protocol):
-    """Whoever responds to requests, and knows the addons."""
+class Policy(Protocol):
+    """The policy that has the connections, and triggers hooks."""
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
@@ -56,18 +57,6 @@ class Responders(Protocol):
 
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
-
-    def reply(self, connection: ClientConnection) -> bool:
-        """Reply to what can be replied to at once; False when that is nothing."""
-
-    def respond(self, connection: ClientConnection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
-        """Return what responds to a request; None when that is mitmproxy's to do.
-
-        A coroutine has the connection to itself; it returns False when it has done nothing.
-        """
-
-    def exchanged(self, connection: ClientConnection, exchange: Exchange, head: bytes) -> None:
-        """Take note of an exchange that has ended."""
 
     def closed(self, connection: ClientConnection) -> None:
         """Take note that a connection has ended."""
@@ -80,9 +69,14 @@ class ClientConnection(ABC):
     """One client, until it leaves or is handed over."""
 
     def __init__(
-        self, responders: Responders, client: Client, stream: ByteStream, destination: Destination | None
+        self,
+        policy: Policy,
+        responders: Responders,
+        client: Client,
+        stream: ByteStream,
+        destination: Destination | None,
     ) -> None:
-        self._responders, self.client = responders, client
+        self._policy, self._responders, self.client = policy, responders, client
         self.stream = stream
         stream.on_readable = self._readable
         self.destination = destination
@@ -240,16 +234,16 @@ class ClientConnection(ABC):
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
-        return self._responders.ask(hook)
+        return self._policy.ask(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook."""
-        await self._responders.finish_hook(hook)
+        await self._policy.finish_hook(hook)
 
     async def trigger(self, hook: StartHook) -> None:
         """Trigger a hook, and wait until every addon is through with it."""
-        if not self._responders.ask(hook):
-            await self._responders.finish_hook(hook)
+        if not self._policy.ask(hook):
+            await self._policy.finish_hook(hook)
 
     # Ending
 
@@ -272,7 +266,7 @@ class ClientConnection(ABC):
             return
         self._is_over = True
         self.stream.close()
-        self._responders.closed(self)
+        self._policy.closed(self)
         self._left()
 
     @abstractmethod

@@ -21,7 +21,11 @@ EVENTS: Mapping[str, Sequence[str]] = {
         *("http_connect", "http_connected", "http_connect_error", "next_layer"),
         *("tcp_start", "tcp_message", "tcp_end", "tcp_error"),
     ),
-    "exchanges": (*_CONNECTIONS, *_FLOWS, "next_layer"),
+    "exchanges": (
+        *_CONNECTIONS,
+        *_FLOWS,
+        *("next_layer", "tls_start_server", "tls_established_server", "tls_failed_server"),
+    ),
 }
 """Whoever has one of these hooks has a say."""
 _NOT_HTTP = ("ignore_hosts", "allow_hosts", "tcp_hosts")

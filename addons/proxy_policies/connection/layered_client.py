@@ -7,13 +7,19 @@ origin's that mitmproxy may have connected by then, until the client leaves or a
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 
-from mitmproxy.connection import Client, Server
+from mitmproxy.connection import Client, Connection, Server
+from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from OpenSSL import SSL
 
 from proxy_policies.connection.borrowed_socket import BorrowedSocket
-from proxy_policies.connection.client_connection import ClientConnection, Responders
+from proxy_policies.connection.client_connection import ClientConnection, Policy
+from proxy_policies.connection.http_layer import LayeredHttp
+from proxy_policies.connection.responders import Responders
+from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
 from proxy_policies.http1.origin import Destination, Origin
 
 
@@ -46,13 +52,14 @@ class LayeredClient(ClientConnection):
 
     def __init__(
         self,
+        policy: Policy,
         responders: Responders,
         client: Client,
         borrowed: BorrowedSocket,
         destination: Destination | None,
         end: Callable[[bytes | None], None],
     ) -> None:
-        super().__init__(responders, client, borrowed.stream, destination)
+        super().__init__(policy, responders, client, borrowed.stream, destination)
         self._borrowed, self._call_at_end = borrowed, end
         self._connected: ConnectedOrigin | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -80,7 +87,7 @@ class LayeredClient(ClientConnection):
             self.leave()
             return
         self._end()
-        self._responders.handed_over(self)
+        self._policy.handed_over(self)
         rest = stream.take()
         self._borrowed.give_back()
         self._finish(rest)
@@ -100,9 +107,50 @@ class LayeredClient(ClientConnection):
             self._call_at_end(rest)
             self.over.set_result(None)
 
-    def abandon(self) -> None:
+    def disconnected(self) -> None:
         """Take note that mitmproxy has closed the connection."""
         if self.exchange is not None:
             self.exchange.presence.left()
         self.stream.fail_silently()
         self.leave()
+
+
+def can_borrow(asked: LayeredHttp, takeover: TunnelTakeover) -> bool:
+    """Return whether the sockets can be had of the client, and of the origin if that is connected."""
+    client, server = asked.context.client, asked.context.server
+    sides = (client, server) if server.connected else (client,)
+    return all(takeover.watched(client, side) for side in sides)
+
+
+async def borrow(asked: LayeredHttp, takeover: TunnelTakeover, policy: Policy, responders: Responders) -> LayeredClient:
+    """Return the client, whose socket and whose origin's are borrowed from then on; OSError when they have gone."""
+    client, server, destination = asked.context.client, asked.context.server, asked.destination
+    of_client = _borrowed(takeover, client, client, asked.tls_of(ClientTLSLayer))
+    of_origin = None
+    if destination and server.connected:
+        of_origin = _borrowed(takeover, client, server, asked.tls_of(ServerTLSLayer))
+        await of_origin.flush()
+    await of_client.flush()
+    of_client.begin(bytes(asked.said))
+    connection = LayeredClient(policy, responders, client, of_client, destination, asked.end)
+    asked.feed = connection.feed
+    connection.origins.first = server
+    if destination and of_origin:
+        of_origin.begin()
+        origin = ConnectedOrigin(client, server, of_origin, functools.partial(_close, client, server))
+        connection.adopt(origin, destination)
+    return connection
+
+
+def _borrowed(takeover: TunnelTakeover, client: Client, side: Connection, tls: SSL.Connection | None) -> BorrowedSocket:
+    watched = takeover.watched(client, side)
+    if watched is None:
+        raise OSError("the connection has gone")
+    return BorrowedSocket(watched, tls)
+
+
+def _close(client: Client, server: Server) -> None:
+    """Have mitmproxy close a connection to an origin."""
+    handler = handler_of(client)
+    if handler is not None and server in handler.transports:
+        handler.close_connection(server)

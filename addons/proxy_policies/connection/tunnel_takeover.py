@@ -16,6 +16,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mitmproxy import ctx
 from mitmproxy.connection import Client, Connection, Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import TCPLayer
@@ -151,10 +152,7 @@ def _is_broken(error: BaseException | None) -> bool:
 
 
 class TunnelTakeover:
-    """Watches connections, finds tunnels, and switches them over. `find` gives the handler of a client's connection."""
-
-    def __init__(self, find: Callable[[Client], ConnectionHandler | None]) -> None:
-        self._find = find
+    """Watches connections, finds tunnels, and switches them over."""
 
     @property
     def patch(self) -> Replacement:
@@ -169,14 +167,14 @@ class TunnelTakeover:
 
     def watch(self, client: Client, connection: Connection) -> None:
         """Stand in for the connection's reader, if it is a stream that asyncio reads."""
-        handler = self._find(client)
+        handler = handler_of(client)
         io = handler.transports.get(connection) if handler else None
         if io and isinstance(io.reader, asyncio.StreamReader) and isinstance(io.writer, asyncio.StreamWriter):
             io.reader = TakeoverReader(io.reader, io.writer)  # type: ignore[assignment]
 
     def watched(self, client: Client, connection: Connection) -> TakeoverReader | None:
         """Return what stands in for the connection's reader."""
-        handler = self._find(client)
+        handler = handler_of(client)
         io = handler.transports.get(connection) if handler else None
         reader: object = io and io.reader
         return reader if isinstance(reader, TakeoverReader) else None
@@ -211,7 +209,7 @@ class TunnelTakeover:
 
     def _reporter(self, layer: TCPLayer) -> Relayed:
         """Tell mitmproxy's idle watchdog, and the layer if it wants to know (`relayed(from_client, size)`)."""
-        handler = self._find(layer.context.client)
+        handler = handler_of(layer.context.client)
         active: Callable[[], None] = handler.timeout_watchdog.register_activity if handler else lambda: None
         told: Relayed | None = getattr(layer, "relayed", None)
 
@@ -231,3 +229,9 @@ def is_untouched(layer: TCPLayer) -> bool:
     context: Any = layer.context
     plain = not context.client.tls and not context.server.tls and not context.server.via
     return plain and (layer.flow is None or bool(getattr(layer, "is_passthrough", False)))
+
+
+def handler_of(client: Client) -> ConnectionHandler | None:
+    """Return mitmproxy's handler of a client's connection; None where it has none."""
+    handler: ConnectionHandler | None = ctx.master.addons.get("proxyserver").connections.get(client.id)
+    return handler

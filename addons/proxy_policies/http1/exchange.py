@@ -55,6 +55,8 @@ class Connection(Protocol):
     client: Client
     stream: ByteStream
     origins: Origins
+    destination: Destination | None
+    """Where requests go that do not say it themselves."""
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""

@@ -1,0 +1,143 @@
+"""What responds to requests without mitmproxy's layers, and whether that may be: asked in order, with each head."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Coroutine
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
+
+from proxy_policies.addresses import is_tunnel_name
+from proxy_policies.connection import direct_tunnel
+from proxy_policies.connection.guard import FastPathGuard
+from proxy_policies.connection.modes import opens_tunnels, speaks_http
+from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.dispatch.table import Table
+from proxy_policies.http1.connect_request import read_connect
+from proxy_policies.http1.exchange import Connection, Exchange
+from proxy_policies.http1.heads import read_request
+from proxy_policies.http1.origin import Destination
+from proxy_policies.inspection.hosts import Hosts
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.patches.dialling import strategy_is_chosen
+from proxy_policies.patches.request_heads import address_of
+from proxy_policies.validity import Invalid
+
+with lazy_imports():
+    from proxy_policies.connection import learned_responses
+
+COUNTED = ("hits", "tunnels", "exchanges", "handed over")
+
+
+class Responders:
+    """Learned responses, tunnels and exchanges, as far as every addon has no objection."""
+
+    def __init__(self) -> None:
+        self._guards = {
+            "tunnels": FastPathGuard("tunnels", _is_eager),
+            "exchanges": FastPathGuard("exchanges", _is_strict),
+        }
+        self._learned: learned_responses.LearnedResponses | None = None
+        self.table: Table | None = None
+        """Which addons have which hooks; None while nobody is to be responded to here."""
+        self._counts = dict.fromkeys(COUNTED, 0)
+
+    def count(self, name: str) -> None:
+        """Count one of COUNTED."""
+        self._counts[name] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Return how many took which way around mitmproxy's layers, and how many clients were handed over to it."""
+        return {**self._counts, "hits": self._learned.count if self._learned else 0}
+
+    def reconsider(self, *, learns: bool) -> None:
+        """Look at everybody's objections again, and forget what was learned: options have changed."""
+        for guard in self._guards.values():
+            guard.forget()
+        if self._learned is None and learns:
+            self._learned = learned_responses.LearnedResponses()
+        if self._learned:
+            self._learned.forget()
+
+    def serves(self, mode: ProxyMode) -> bool:
+        """Return whether any client of a mode may be responded to."""
+        if self.table is None or not speaks_http(mode) or _dials_at_once(mode):
+            return False
+        return (
+            self.is_open("exchanges") or (opens_tunnels(mode) and self.is_open("tunnels")) or self._store() is not None
+        )
+
+    def is_open(self, path: str) -> bool:
+        """Return whether a way around mitmproxy's layers may be taken."""
+        return self.table is not None and self._guards[path].is_open(self.table)
+
+    def _store(self) -> Any:
+        return self._learned.store(self.table) if self.table is not None and self._learned else None
+
+    # In order
+
+    def reply(self, connection: Any) -> bool:
+        """Reply to requests whose responses were learned, up to a bound; False when the first is none of them."""
+        store = self._store()
+        if store is None or self._learned is None:
+            return False
+        respond = self._learned.respond
+        return bool(connection.reply(lambda head: respond(connection, head, store)))
+
+    def respond(self, connection: Connection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
+        """Return what responds to a request: a tunnel, an exchange, or None for mitmproxy."""
+        if head.startswith(b"CONNECT "):
+            return self._tunnel(connection)
+        return self._exchange(connection, head) if self.is_open("exchanges") else None
+
+    def _tunnel(self, connection: Connection) -> Coroutine[Any, Any, bool] | None:
+        client, stream, hosts = connection.client, connection.stream, _inspected_hosts()
+        if hosts is None or not opens_tunnels(client.proxy_mode) or not self.is_open("tunnels"):
+            return None
+        asked = read_connect(bytes(stream.received))
+        why = direct_tunnel.untouched(hosts, asked) if asked else ""
+        if not asked or not why or not isinstance(stream, SocketStream):
+            return None
+        return direct_tunnel.DirectTunnel(client, stream, asked, why, functools.partial(self.count, "tunnels")).run()
+
+    def _exchange(self, connection: Connection, head: bytes) -> Exchange | None:
+        request = read_request(head)
+        if request is None or bool(request.authority) is (connection.destination is not None):
+            return None
+        try:
+            destination = connection.destination or Destination("http", *address_of(request.authority, b"http"))
+        except Invalid:
+            return None
+        if is_tunnel_name(destination.host):
+            return None
+        self.count("exchanges")
+        exchange = Exchange(connection, request, destination)
+        exchange.is_recorded = self._learned is not None
+        return exchange
+
+    def exchanged(self, connection: Any, exchange: Exchange, head: bytes) -> None:
+        """Learn from an exchange that has ended."""
+        if self._learned and self.table is not None and exchange.is_learnable and exchange.writer.wire:
+            self._learned.learn(connection, head, exchange.flow, b"".join(exchange.writer.wire), self.table)
+
+
+def _inspected_hosts() -> Hosts | None:
+    """Return what says which tunnels stay untouched."""
+    inspection = ctx.master.addons.get("inspection")
+    return None if inspection is None else inspection.inspect_hosts
+
+
+def _is_eager() -> bool:
+    return bool(ctx.options.connection_strategy == "eager")
+
+
+def _dials_at_once(mode: ProxyMode) -> bool:
+    """Return whether the user wants the origin dialled before a request, which mitmproxy does."""
+    is_reverse = isinstance(mode, ReverseMode)
+    return is_reverse and strategy_is_chosen() and _is_eager()
+
+
+def _is_strict() -> bool:
+    return bool(ctx.options.validate_inbound_headers)
