@@ -19,7 +19,7 @@ with lazy_imports():  # what a command needs is imported for it: mitmproxy alone
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
-KINDS = ("har", "flows", "curl", "http")
+KINDS = ("har", "flows", "curl", "http", "pytest", "locust", "k6")
 MATCHERS = "what a value may be: any, type, regex:PATTERN, iso-date, uuid, number±X; as $.total=number±0.5"
 DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
 COMPARED = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}

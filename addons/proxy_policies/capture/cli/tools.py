@@ -13,6 +13,8 @@ from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.export.curl import curl_script
 from proxy_policies.capture.export.http_file import http_file
+from proxy_policies.capture.export.k6 import k6_script
+from proxy_policies.capture.export.python_scripts import locust_file, pytest_module
 from proxy_policies.capture.formats import is_har, merged_log, open_any, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
@@ -24,7 +26,10 @@ from proxy_policies.log_lines import printable
 
 ENDINGS = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
 """What is written by default, by the ending of the file."""
-TEXTS: dict[str, Callable[[Iterable[Entry]], Iterator[str]]] = {"curl": curl_script, "http": http_file}
+TEXTS: dict[str, Callable[[Iterable[Entry]], Iterator[str]]] = {
+    **{"curl": curl_script, "http": http_file, "k6": k6_script},
+    **{"pytest": pytest_module, "locust": locust_file},
+}
 
 
 def scrub(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,59 @@
+"""Captures as a load test for k6 (JavaScript)."""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+
+from proxy_policies.capture import json_path
+from proxy_policies.capture.export.steps import Step, pieces, script_of
+from proxy_policies.capture.model import Entry
+
+
+def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the script; k6 runs it as often as it is asked to."""
+    script = script_of(entries)
+    yield "// Requests of a capture, made by `proxy-policies capture export`.\n"
+    yield "// k6 run -e TARGET=http://127.0.0.1:9000 THIS_FILE\n"
+    yield 'import http from "k6/http";\nimport encoding from "k6/encoding";\nimport { check, sleep } from "k6";\n\n'
+    yield f"const target = __ENV.TARGET || {json.dumps(script.origin)};\n\nexport default function () {{\n"
+    yield from (f"  const {name} = __ENV[{json.dumps(name)}];\n" for name in script.secrets)
+    yield "  let answer;\n"
+    for step in script.steps:
+        yield from _step(step)
+    yield "  sleep(1);\n}\n"
+
+
+def _step(step: Step) -> Iterator[str]:
+    fields = ", ".join(f"{json.dumps(name)}: {_value(value)}" for name, value in step.headers)
+    url = _value(step.path) if "://" in step.path else f"target + {_value(step.path)}"
+    options = f"{{ redirects: 0, headers: {{ {fields} }} }}"
+    yield f"\n  // {step.number}\n"
+    yield f"  answer = http.request({json.dumps(step.method)}, {url}, {_body(step)}, {options});\n"
+    what = f"{step.number}: status is {step.status}"
+    yield f"  check(answer, {{ {json.dumps(what)}: (one) => one.status === {step.status} }});\n"
+    yield from (f"  const {name} = {_source(where)};\n" for name, where in step.takes)
+
+
+def _body(step: Step) -> str:
+    if not step.octets:
+        return "null"
+    if step.text is None:
+        return f"encoding.b64decode({json.dumps(base64.b64encode(step.octets).decode())})"
+    return _value(step.text)
+
+
+def _value(text: str) -> str:
+    return " + ".join(piece if is_name else json.dumps(piece) for piece, is_name in pieces(text))
+
+
+def _source(where: str) -> str:
+    """Return the expression for a value of the answer."""
+    kind, _, name = where.partition(":")
+    if kind == "json":
+        return "answer.json()" + "".join(f"[{json.dumps(step)}]" for step in json_path.read(name))
+    if kind == "cookie":
+        return f"answer.cookies[{json.dumps(name)}][0].value"
+    if kind == "input":
+        selector = json.dumps(f'[name="{name}"]')
+        return f'(answer.html({selector}).attr("value") || answer.html({selector}).attr("content"))'
+    return f"answer.headers[{json.dumps('-'.join(part.capitalize() for part in name.split('-')))}]"

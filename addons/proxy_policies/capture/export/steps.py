@@ -1,0 +1,127 @@
+"""A capture as steps of a script: requests in their order, with what is carried over from one answer to the next.
+
+What is carried is found as `check` finds it. A step has markers in its texts for what a run puts in: carried values,
+and secrets, which come from the environment.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from proxy_policies.capture import json_path, locations
+from proxy_policies.capture.check.correlate import find_links
+from proxy_policies.capture.export.curl import fields_of
+from proxy_policies.capture.har.body import as_text
+from proxy_policies.capture.model import Entry, Request, header
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.capture.websocket.transcript import is_conversation
+
+_MARKER = re.compile(r"\ue000([A-Za-z0-9_]+)\ue001|%EE%80%80([A-Za-z0-9_]+)%EE%80%81")
+_SOURCES = ("cookie:", "header:", "json:", "input:")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request, what came of it when it was recorded, and what is taken from its answer: variable and location."""
+
+    number: int
+    method: str
+    path: str
+    """Behind the origin that the script is for; a whole URL for another one."""
+    headers: tuple[tuple[str, str], ...]
+    text: str | None
+    octets: bytes
+    status: int
+    takes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The steps, the origin that they were recorded of, and the names of secrets that the environment has to give."""
+
+    origin: str
+    steps: tuple[Step, ...]
+    secrets: tuple[str, ...]
+
+
+def script_of(entries: Iterable[Entry]) -> Script:
+    """Return the script of a capture; what is no plain exchange (WebSocket, no answer) is left out."""
+    chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
+    chosen.sort(key=lambda entry: entry.times.request_start)
+    links = [link for link in find_links(enumerate(chosen)) if link.source.startswith(_SOURCES)]
+    variables: dict[tuple[int, str], str] = {}
+    for link in links:
+        variables.setdefault((link.source_entry, link.source), f"v{len(variables) + 1}")
+    origins = Counter(entry.request.origin for entry in chosen).most_common(1)
+    origin = origins[0][0] if origins else ""
+    secrets: dict[str, None] = {}
+    steps = []
+    for number, entry in enumerate(chosen):
+        puts = {link.target: variables[link.source_entry, link.source] for link in links if link.target_entry == number}
+        takes = tuple((name, where) for (source, where), name in variables.items() if source == number)
+        steps.append(_step(number + 1, entry, origin, puts, takes, secrets))
+    return Script(origin, tuple(steps), tuple(secrets))
+
+
+def _step(
+    number: int,
+    entry: Entry,
+    origin: str,
+    puts: dict[str, str],
+    takes: tuple[tuple[str, str], ...],
+    secrets: dict[str, None],
+) -> Step:
+    request = _marked(entry.request, puts)
+    for location in list(locations.values_in_request(request)):
+        if PLACEHOLDER.search(location.value):
+            name = re.sub(r"\W+", "_", location.name).strip("_").upper() or "SECRET"
+            secrets[name] = None
+            value = PLACEHOLDER.sub(_mark(name), location.value)
+            request = locations.set_values(request, {location.where: value})
+    text = as_text(request.body.content, header(request.headers, "content-type") or "")
+    return Step(
+        number,
+        request.method,
+        request.url.removeprefix(origin) if request.url.startswith(f"{origin}/") else request.url,
+        tuple(fields_of(replace(request, url=entry.request.url))),
+        text,
+        request.body.content,
+        entry.response.status,
+        takes,
+    )
+
+
+def _marked(request: Request, puts: dict[str, str]) -> Request:
+    """Return the request with a marker for each value that is carried over; for a number without its quotes."""
+    numbers = [where for where in puts if _is_number(request, where)]
+    marked = locations.set_values(request, {where: _mark(name) for where, name in puts.items()})
+    content = marked.body.content
+    for where in numbers:
+        mark = _mark(puts[where])
+        content = content.replace(f'"{mark}"'.encode(), mark.encode())
+    return marked if content == marked.body.content else replace(marked, body=replace(marked.body, content=content))
+
+
+def _is_number(request: Request, where: str) -> bool:
+    if not where.startswith("json:"):
+        return False
+    text = request.body.content.decode("utf-8", "replace")
+    steps = json_path.read(where[5:])
+    return bool(steps) and bool(re.search(rf'"{re.escape(str(steps[-1]))}"\s*:\s*-?\d', text))
+
+
+def _mark(name: str) -> str:
+    return f"\ue000{name}\ue001"
+
+
+def pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of a step's text: what stands there, and the names of what is put in (True)."""
+    done = 0
+    for found in _MARKER.finditer(text):
+        if found.start() > done:
+            yield text[done : found.start()], False
+        yield found[1] or found[2], True
+        done = found.end()
+    if done < len(text) or not done:
+        yield text[done:], False
