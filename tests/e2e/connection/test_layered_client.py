@@ -58,9 +58,14 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
     (folder / "counts.py").write_text(COUNTS)
     running = Mitmdump(("-s", str(folder / "counts.py"), *OPENED), confdir=folder)
     yield running
+    wait_until(lambda: clients(running, "connect") == clients(running, "disconnect"), 20, "the end of all clients")
     running.stop()
     assert "Traceback" not in running.log()
     assert "rror" not in running.log()
+
+
+def clients(proxy: Mitmdump, what: str) -> int:
+    return proxy.log().count(f"client {what}\n")
 
 
 class Inspected:
