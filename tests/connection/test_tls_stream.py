@@ -179,7 +179,7 @@ async def test_the_peer_is_not_told_of_an_end_that_is_none(pair: Pair) -> None:
     pair.stream.write(b"a part")
     assert await pair.by_peer(pair.peer.recv, 100) == b"a part"
     pair.stream.reset()
-    pair.peer.suppress_ragged_eofs = False
+    pair.peer.suppress_ragged_eofs = False  # type: ignore[attr-defined]
     with pytest.raises(OSError, match=r"EOF|reset"):
         await pair.by_peer(pair.peer.recv, 100)
 

@@ -109,7 +109,8 @@ class TlsStream(ByteStream):
         if data:
             try:
                 self._tls.sendall(data)
-            except SSL.Error:  # closed already
+            except SSL.Error:  # what cannot be sent must not be missing in the middle
+                self.reset()
                 return
             self._send_records()
 
