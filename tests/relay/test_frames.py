@@ -96,9 +96,23 @@ def test_heart_pings_after_an_interval_of_saying_nothing() -> None:
 
 def test_heart_gives_up_after_its_patience_of_hearing_nothing() -> None:
     h = heart()
-    assert h.beat(111.9, received=False, sent=True) is KeepaliveAction.REST
-    assert h.beat(112, received=False, sent=True) is KeepaliveAction.LOST
+    assert lost_at(h, range(101, 120)) == 112
     h = heart()
-    assert h.beat(112, received=True, sent=True) is KeepaliveAction.REST
-    assert h.beat(123, received=False, sent=True) is KeepaliveAction.REST
-    assert h.beat(124, received=False, sent=True) is KeepaliveAction.LOST
+    assert h.beat(103, received=True, sent=True) is KeepaliveAction.REST
+    assert lost_at(h, range(104, 120)) == 115
+
+
+@pytest.mark.parametrize("stood_still", [5, 60, 100_000])
+def test_a_heart_that_stood_still_itself_takes_that_for_nobody_s_silence(stood_still: int) -> None:
+    """A suspended machine, or a process that had no time: the peer may have waited likewise."""
+    h = heart()
+    assert lost_at(h, range(101, 105)) is None
+    woken = 104 + stood_still
+    assert lost_at(h, range(woken, woken + 20)) == woken + 4  # eight seconds of silence were counted, an interval in it
+
+
+def lost_at(h: Keepalive, moments: range) -> int | None:
+    for now in moments:
+        if h.beat(now, received=False, sent=True) is KeepaliveAction.LOST:
+            return now
+    return None

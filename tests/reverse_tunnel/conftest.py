@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.tunnel_in_process import Tunnel, close_clients
+from tests.support.tunnel_in_process import BEAT, Tunnel, close_clients
 
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.identity import Credentials
@@ -21,8 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def tunnel() -> AsyncIterator[Tunnel]:
-    made = Tunnel()
+def beat() -> float:
+    """Give the seconds between heartbeats."""
+    return BEAT
+
+
+@pytest.fixture
+async def tunnel(beat: float) -> AsyncIterator[Tunnel]:
+    made = Tunnel(beat)
     yield made
     close_clients()
     await made.close()

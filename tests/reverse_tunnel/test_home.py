@@ -114,7 +114,7 @@ async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest
             await writer.drain()
             if await _ended(reader, 0.05):
                 break
-    assert reader.at_eof()
+    assert reader.at_eof() or reader.exception()  # it was closed on bytes that nobody read
     writer.close()
 
 

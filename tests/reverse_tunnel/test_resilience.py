@@ -9,7 +9,7 @@ import resource
 from typing import Any
 
 import pytest
-from tests.support.tunnel_in_process import BEAT, Middle, Tunnel, ask, connect, echo, eventually
+from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.relay.frames import Kind, Parser
 from proxy_policies.reverse_tunnel import connections, home, limits
@@ -30,8 +30,13 @@ from proxy_policies.reverse_tunnel.messages import (
 
 pytestmark = pytest.mark.timeout(60)
 
-NOTICED = MISSES * BEAT + BEAT  # seconds within which a silent peer is given up, looks at the clock included
+NOTICED = (MISSES + 1) * QUICK_BEAT  # seconds within which a silent peer is given up, looks at the clock included
 MIB = 1 << 20
+
+
+@pytest.fixture
+def beat() -> float:
+    return QUICK_BEAT
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from proxy_policies.reverse_tunnel import certificates
 from tests.support.mitmdump import Mitmdump
 from tests.support.waiting import free_port
 
-BEAT = "300ms"
+BEAT = "2s"
 
 
 class Pair:

@@ -15,7 +15,8 @@ from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 from tests.support.waiting import free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-BEAT = 0.2  # seconds
+BEAT = 2.0  # seconds: three of them no loaded machine stands still for
+QUICK_BEAT = 0.2  # where heartbeats are what is tested
 _clients: list[asyncio.StreamWriter] = []
 
 
@@ -39,9 +40,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 class Tunnel:
     """A home, any number of works, and services; every change through `apply`."""
 
-    def __init__(self) -> None:
+    def __init__(self, beat: float) -> None:
         self.home, self.trunk = Home(), ("127.0.0.1", free_port())
-        self.home_config = HomeConfig(self.trunk, heartbeat=BEAT)
+        self.home_config = HomeConfig(self.trunk, heartbeat=beat)
         self.works: list[Work] = []
         self.servers: list[asyncio.Server] = []
 
@@ -79,7 +80,11 @@ class Tunnel:
         work = Work()
         self.works.append(work)
         before = {w for w in self.home.works if w.name == name}
-        await work.apply(WorkConfig(HomeAt(self.trunk, home_name), name, services=services, heartbeat=BEAT, **config))
+        await work.apply(
+            WorkConfig(
+                HomeAt(self.trunk, home_name), name, services=services, heartbeat=self.home_config.heartbeat, **config
+            )
+        )
         if wait:
             await eventually(lambda: {w for w in self.home.works if w.name == name} - before and work.home)
         return work

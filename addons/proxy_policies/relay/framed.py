@@ -83,7 +83,7 @@ class Framed(TransportLayer):
     def start_keepalive(self, interval: float, timeout: float) -> None:
         """Ping after `interval` seconds of saying nothing; give up after `timeout` seconds of hearing nothing."""
         now = self._loop.time()
-        self._keepalive = Keepalive(interval, timeout, now, now)
+        self._keepalive = Keepalive(interval, timeout, now, now, now)
         self._schedule_keepalive(interval)
 
     def _check_keepalive(self) -> None:

@@ -15,6 +15,7 @@ ends without EOF was cut. Pure: no sockets, no clock.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -130,14 +131,19 @@ class Keepalive:
     timeout: float
     received: float
     sent: float
+    looked: float = math.inf
+    """When we looked last."""
 
     def beat(self, now: float, *, received: bool, sent: bool) -> KeepaliveAction:
         """Decide, by whether bytes came and went since the last beat.
 
         `received` is to be true while the caller does not read: that silence is its own. `sent` is to be true while
-        bytes of its own wait to be sent: a ping behind them would reach the peer no sooner.
+        bytes of its own wait to be sent: a ping behind them would reach the peer no sooner. Who has not looked for
+        longer than `interval` has stood still himself (a suspended machine, a process that had no time): that is no
+        silence of the peer's, who may have waited likewise.
         """
-        self.received = now if received else self.received
+        self.received = now if received else self.received + max(0.0, now - self.looked - self.interval)
+        self.looked = now
         self.sent = now if sent else self.sent
         if now - self.received >= self.timeout:
             return KeepaliveAction.LOST

@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
-SILENCE = 3 * 0.3  # seconds: three heartbeats of tests.support.tunnel
+SILENCE = 3 * 0.3  # seconds: three heartbeats
 WAIT = 20.0
 BACK = 10  # seconds within which a restarted tunnel is in service: the longest wait between two tries, and a handshake
 
@@ -32,7 +32,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture
 def pair(tmp_path: Path, sshd: Sshd) -> Iterator[Pair]:
-    started = Pair(tmp_path, clients=["ssh"])
+    started = Pair(tmp_path, clients=["ssh"], beat="300ms")
     started.start_work({"ssh": sshd.port})
     yield started
     started.close()
