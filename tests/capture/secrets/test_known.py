@@ -46,9 +46,9 @@ def test_the_longest_comes_first() -> None:
 
 
 def test_many_are_found_as_few_are() -> None:
-    secrets = [f"{number:04d}-a1B2c3D4" for number in range(FEW)]
+    secrets = [f"{number:04d}-a1B2c3D4" for number in range(FEW * 3)]
     text = "-".join(["x" * 70_000, *secrets])
-    assert {pair[1] for pair in known(*secrets).within([text])} == {f"<{number}>" for number in range(FEW)}
+    assert {pair[1] for pair in known(*secrets).within([text])} == {f"<{number}>" for number in range(FEW * 3)}
 
 
 def test_the_least_recently_seen_is_forgotten() -> None:
@@ -62,3 +62,11 @@ def test_the_least_recently_seen_is_forgotten() -> None:
 def test_nothing_is_within_what_has_none() -> None:
     assert known().within([SECRET]) == []
     assert known(SECRET).within(["nothing"]) == []
+
+
+@pytest.mark.parametrize("before", range(9))
+@pytest.mark.parametrize("length", [8, 9, 12])
+def test_a_secret_among_many_is_found_wherever_it_stands(before: int, length: int) -> None:
+    secrets = [f"{number:02d}x-Q9zT4mKp"[:length] for number in range(FEW + 2)]
+    for text in ("-" * before + secrets[3], "-" * before + secrets[3] + "-" * 9):
+        assert [pair[1] for pair in known(*secrets).within([text])] == ["<3>"]

@@ -4,16 +4,21 @@ import base64
 import html
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 KNOWN_LIMIT = 256
 """Secrets remembered; the least recently seen is forgotten. Each is looked for in all that comes: it takes time."""
-ANCHOR = 6  # characters of a spelling's beginning by which it is looked up
-FEW = 64  # spellings that are quicker to look for one by one
+STRIDE = 4
+"""Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
+ANCHOR = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
+FEW = 16  # secrets that are quicker to look for one by one
 PIECE = 1 << 16  # characters looked through at once
 BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
+
+type Pair = tuple[str, str]
+"""A spelling and the placeholder for it."""
 
 
 class KnownSecrets:
@@ -21,44 +26,52 @@ class KnownSecrets:
 
     def __init__(self) -> None:
         self._placeholders: OrderedDict[str, str] = OrderedDict()
-        self._index: dict[str, list[tuple[str, str]]] | None = None
+        self._index: dict[str, set[Pair]] = {}
 
     def add(self, secret: str, placeholder: str) -> None:
         """Remember a secret."""
         if secret not in self._placeholders:
             self._placeholders[secret] = placeholder
-            self._index = None
+            for pair in _pairs(secret, placeholder):
+                for anchor in _anchors(pair[0]):
+                    self._index.setdefault(anchor, set()).add(pair)
         self._placeholders.move_to_end(secret)
         while len(self._placeholders) > KNOWN_LIMIT:
-            self._placeholders.popitem(last=False)
+            self._forget(*self._placeholders.popitem(last=False))
 
-    def within(self, texts: Iterable[str]) -> list[tuple[str, str]]:
+    def _forget(self, secret: str, placeholder: str) -> None:
+        for pair in _pairs(secret, placeholder):
+            for anchor in _anchors(pair[0]):
+                self._index[anchor].discard(pair)
+                if not self._index[anchor]:
+                    del self._index[anchor]
+
+    def within(self, texts: Iterable[str]) -> list[Pair]:
         """Return each spelling that is in one of these texts, with its placeholder, the longest first."""
         if not self._placeholders:
             return []
-        index = self._indexed()
         whole = "\0".join(texts)
-        anchors = _anchors_in(whole, index.keys()) if len(index) > FEW else index.keys()
-        found = [pair for anchor in anchors for pair in index[anchor] if pair[0] in whole]
-        return sorted(found, key=lambda pair: -len(pair[0]))
+        found = {pair for pair in self._candidates(whole) if pair[0] in whole}
+        return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
-    def _indexed(self) -> dict[str, list[tuple[str, str]]]:
-        """Return the spellings by how they begin."""
-        if self._index is None:
-            self._index = {}
+    def _candidates(self, whole: str) -> Iterator[Pair]:
+        if len(self._placeholders) <= FEW:
             for secret, placeholder in self._placeholders.items():
-                for spelling in _spellings(secret):
-                    self._index.setdefault(spelling[:ANCHOR], []).append((spelling, placeholder))
-        return self._index
+                yield from _pairs(secret, placeholder)
+            return
+        for start in range(0, len(whole), PIECE):
+            piece = whole[start : start + PIECE + ANCHOR]
+            for anchor in self._index.keys() & {piece[at : at + ANCHOR] for at in range(0, len(piece), STRIDE)}:
+                yield from self._index[anchor]
 
 
-def _anchors_in(whole: str, anchors: Set[str]) -> set[str]:
-    """Return those of the anchors that are in a text, at a price that does not grow with their number."""
-    found: set[str] = set()
-    for start in range(0, len(whole), PIECE):
-        piece = whole[start : start + PIECE + ANCHOR]
-        found |= anchors & {piece[at : at + ANCHOR] for at in range(len(piece) - ANCHOR + 1)}
-    return found
+def _pairs(secret: str, placeholder: str) -> list[Pair]:
+    return [(spelling, placeholder) for spelling in _spellings(secret)]
+
+
+def _anchors(spelling: str) -> set[str]:
+    """Return the anchors of a spelling, of which one begins wherever a text is looked at; a short one's is shorter."""
+    return {spelling[at : at + ANCHOR] for at in range(STRIDE)}
 
 
 def sweep(text: str, found: Iterable[tuple[str, str]]) -> str:
