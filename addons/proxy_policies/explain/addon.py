@@ -86,7 +86,7 @@ class Explain:
     def conclude(self, flow: http.HTTPFlow) -> None:
         """Return what was decided, now that nothing more will be."""
         comment(flow)
-        self.recent.add(Decided(time.time(), _title(flow), _outcome(flow), trace.notes(flow)))
+        self.recent.add(Decided(time.time(), _asked(flow.request), _outcome(flow), trace.notes(flow)))
         if _is_detailed():
             self._ended.add(flow.id)
 
@@ -121,6 +121,15 @@ def _outcome(flow: http.HTTPFlow) -> str:
     if flow.response is not None:
         return str(flow.response.status_code)
     return flow.error.msg if flow.error else ""
+
+
+def _asked(request: http.Request) -> str:
+    """Return what a client asked for as it wrote it: of each flow, so nothing is parsed and put together again."""
+    data = request.data
+    host = request.headers.get("host", f"{data.host}:{data.port}")
+    authority = data.authority or host.encode("utf-8", "surrogateescape")
+    target = authority if data.method == b"CONNECT" else b"%s://%s%s" % (data.scheme, authority, data.path)
+    return (data.method + b" " + target).decode("utf-8", "replace")
 
 
 def _title(flow: Flow) -> str:
