@@ -3,6 +3,7 @@
 What counts is what reaches the origin, and in which order: no test measures seconds.
 """
 
+import itertools
 import os
 import re
 import socket
@@ -443,32 +444,51 @@ CONDITIONAL = {
 }
 
 
-@pytest.mark.parametrize("lane", ["off", "on"])
-@pytest.mark.parametrize("case", CONDITIONAL)
-def test_a_crowd_of_conditional_requests(case: str, lane: str, mitmdump: Start, origin: Origins) -> None:
-    """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all."""
-    control, tags, expected = CONDITIONAL[case]
-    server, proxy, leads, others = origin(), mitmdump("--set", f"fast_lane={lane}"), Gate(), Gate()
-    headers = [("Cache-Control", control), ("ETag", '"v1"')]
+class ConditionalCrowd:
+    """Twelve clients at once for a URL of their own, of whom one asks first; the origin holds all answers back."""
 
-    def answer(request: Received) -> Answer:
-        (leads if len(server.requests) == 1 else others)()
+    def __init__(self, proxy: Mitmdump, server: Origin, case: str) -> None:
+        control, self.tags, self.expected = CONDITIONAL[case]
+        self._headers = [("Cache-Control", control), ("ETag", '"v1"')]
+        self._proxy, self._url = proxy, f"{server.url}/{case.replace(' ', '-')}"
+        self.leads, self.others, self.asked = Gate(), Gate(), itertools.count()
+        server.route(f"/{case.replace(' ', '-')}", self._answer)
+        self.clients = [self._client(self.tags[0])]
+
+    def _client(self, tag: str) -> Client:
+        return Client(self._proxy, self._url, f"If-None-Match: {tag}")
+
+    def _answer(self, request: Received) -> Answer:
+        (self.others if next(self.asked) else self.leads)()
         is_known = request.get("if-none-match") == '"v1"'
-        return Answer(304, headers) if is_known else Answer(headers=headers, body=b"one")
+        return Answer(304, self._headers) if is_known else Answer(headers=self._headers, body=b"one")
 
-    server.route("/", answer)
-    clients = [Client(proxy, f"{server.url}/", f"If-None-Match: {tags[0]}")]
-    leads.reached(1)
-    clients += [Client(proxy, f"{server.url}/", f"If-None-Match: {tag}") for tag in tags[1:]]
+    def join(self) -> None:
+        """Have the others ask, too, now that the first is under way."""
+        self.leads.reached(1)
+        self.clients += [self._client(tag) for tag in self.tags[1:]]
+
+
+@pytest.mark.parametrize("lane", ["off", "on"])
+def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Origins) -> None:
+    """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all."""
+    server, proxy = origin(), mitmdump("--set", f"fast_lane={lane}")
+    crowds = [ConditionalCrowd(proxy, server, case) for case in CONDITIONAL]
+    for crowd in crowds:
+        crowd.join()
     settle()
-    leads.open()
-    others.reached(expected - 1)
+    for crowd in crowds:
+        crowd.leads.open()
+    for crowd in crowds:
+        crowd.others.reached(crowd.expected - 1)
     settle()
-    others.open()
-    for client, tag in zip(clients, tags, strict=True):
-        assert client.end().status == (304 if tag == '"v1"' else 200)
-        assert tag == '"v1"' or client.body == b"one"
-    assert len(server.requests) == expected
+    for crowd in crowds:
+        crowd.others.open()
+    for crowd in crowds:
+        for client, tag in zip(crowd.clients, crowd.tags, strict=True):
+            assert client.end().status == (304 if tag == '"v1"' else 200)
+            assert tag == '"v1"' or client.body == b"one"
+    assert [next(crowd.asked) for crowd in crowds] == [crowd.expected for crowd in crowds]
 
 
 def test_ranges_are_shared_by_those_of_the_same(mitmdump: Start, origin: Origins) -> None:
