@@ -1,8 +1,12 @@
 """What the origins of the tests listen with: a thread for each connection, over TCP or TLS."""
 
+import socket
 import socketserver
 import ssl
 from typing import Any
+
+_used: set[int] = set()
+"""Ports of this process's origins, those that are closed included."""
 
 
 class OriginServer(socketserver.ThreadingTCPServer):
@@ -14,6 +18,12 @@ class OriginServer(socketserver.ThreadingTCPServer):
 
     def __init__(self, handler: type[socketserver.BaseRequestHandler], tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), handler)
+        while self.server_address[1] in _used:  # a cache that outlives a test must not take one origin for another
+            self.socket.close()
+            self.socket = socket.socket(self.address_family, self.socket_type)
+            self.server_bind()
+            self.server_activate()
+        _used.add(int(self.server_address[1]))
         self.socket.settimeout(5)  # a connection that is gone before it is accepted would hold everything up for ever
         self.tls = tls
         self.accepted = 0

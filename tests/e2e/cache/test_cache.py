@@ -66,9 +66,9 @@ def test_inside_inspected_https(
 
 
 def test_what_is_stale_is_validated_and_a_304_answered_from_the_store(
-    mitmdump: Start, origin: Origins, curl: Any
+    cache_proxy: Mitmdump, origin: Origins, curl: Any
 ) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+    server, proxy = origin(), cache_proxy
 
     def answer(request: Received) -> Answer:
         headers = [("ETag", '"v1"'), ("Cache-Control", "no-cache"), ("X-Seen", str(len(server.requests)))]
@@ -95,8 +95,10 @@ def test_what_is_stale_is_validated_and_a_304_answered_from_the_store(
         ("If-Modified-Since: Fri, 01 Jan 2021 00:00:00 GMT", 304),
     ],
 )
-def test_conditions_of_clients(request_header: str, expected: int, mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_conditions_of_clients(
+    request_header: str, expected: int, cache_proxy: Mitmdump, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), cache_proxy
     validators = [("ETag", '"v1"'), ("Last-Modified", "Wed, 01 Jan 2020 00:00:00 GMT")]
     server.route("/", Answer(headers=[*FRESH, *validators], body=b"one"))
     curl("-x", proxy.url, f"{server.url}/")
@@ -106,8 +108,8 @@ def test_conditions_of_clients(request_header: str, expected: int, mitmdump: Sta
     assert len(server.requests) == 1
 
 
-def test_head_is_answered_from_a_stored_get(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_head_is_answered_from_a_stored_get(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", Answer(headers=FRESH, body=b"one"))
     curl("-x", proxy.url, f"{server.url}/")
     result = curl("-x", proxy.url, "--head", f"{server.url}/")
@@ -116,8 +118,8 @@ def test_head_is_answered_from_a_stored_get(mitmdump: Start, origin: Origins, cu
     assert len(server.requests) == 1
 
 
-def test_vary_keeps_variants_apart(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_vary_keeps_variants_apart(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", lambda r: Answer(headers=[*FRESH, ("Vary", "Foo")], body=(r.get("foo") or "-").encode()))
     for value in ("1", "2", "1", "2"):
         assert curl("-x", proxy.url, "-H", f"Foo: {value}", f"{server.url}/").body == value.encode()
@@ -128,8 +130,8 @@ def test_vary_keeps_variants_apart(mitmdump: Start, origin: Origins, curl: Any) 
     ("name", "value"),
     [("Cache-Control", "no-store"), ("Cache-Control", "private, max-age=60"), ("Vary", "*"), ("X-None", "1")],
 )
-def test_what_is_not_stored(name: str, value: str, mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_what_is_not_stored(name: str, value: str, cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", Answer(headers=[(name, value)], body=b"one"))
     for _ in range(2):
         result = curl("-x", proxy.url, f"{server.url}/")
@@ -137,16 +139,16 @@ def test_what_is_not_stored(name: str, value: str, mitmdump: Start, origin: Orig
     assert len(server.requests) == 2
 
 
-def test_authorization_is_not_shared(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_authorization_is_not_shared(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", Answer(headers=FRESH, body=b"mine"))
     curl("-x", proxy.url, "-u", "a:b", f"{server.url}/")
     curl("-x", proxy.url, f"{server.url}/")
     assert len(server.requests) == 2
 
 
-def test_a_post_invalidates(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_a_post_invalidates(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", lambda r: Answer(headers=FRESH if r.method == "GET" else [], body=b"x"))
     curl("-x", proxy.url, f"{server.url}/")
     curl("-x", proxy.url, "-d", "a=b", f"{server.url}/")
@@ -154,8 +156,8 @@ def test_a_post_invalidates(mitmdump: Start, origin: Origins, curl: Any) -> None
     assert [request.method for request in server.requests] == ["GET", "POST", "GET"]
 
 
-def test_only_if_cached(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_only_if_cached(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", Answer(headers=FRESH, body=b"one"))
     asking = ("-x", proxy.url, "-H", "Cache-Control: only-if-cached", f"{server.url}/")
     assert curl(*asking).status == 504
@@ -222,8 +224,10 @@ def test_server_replay_leaves_the_cache_idle(mitmdump: Start, origin: Origins, c
         assert "hit" not in status(result)
 
 
-def test_stale_while_revalidate_answers_first_and_asks_behind(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_stale_while_revalidate_answers_first_and_asks_behind(
+    cache_proxy: Mitmdump, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), cache_proxy
     headers = [("Cache-Control", "max-age=0, stale-while-revalidate=60"), ("ETag", '"x"')]
     server.route("/", lambda _: Answer(headers=headers, body=b"%d" % len(server.requests)))
     assert curl("-x", proxy.url, f"{server.url}/").body == b"1"
@@ -236,8 +240,8 @@ def test_stale_while_revalidate_answers_first_and_asks_behind(mitmdump: Start, o
         assert time.monotonic() < deadline
 
 
-def test_a_5xx_is_replaced_by_what_is_stale(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_a_5xx_is_replaced_by_what_is_stale(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     answers = [
         Answer(
             headers=[("Cache-Control", "max-age=0, stale-if-error=60"), ("Content-Type", "text/plain")], body=b"good"

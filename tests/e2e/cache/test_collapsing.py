@@ -187,8 +187,10 @@ NOT_SHARED = {
 
 
 @pytest.mark.parametrize("case", NOT_SHARED)
-def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(case: str, mitmdump: Start, origin: Origins) -> None:
-    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(
+    case: str, policy_proxy: Mitmdump, origin: Origins
+) -> None:
+    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
     headers, differ = NOT_SHARED[case]
 
     def answer(request: Received) -> Answer:
@@ -206,8 +208,8 @@ def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(case: str, mitmd
         assert client.end().body == (f"user={number}".encode() if differ else b"")
 
 
-def test_equal_variants_are_shared_among_equals(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, gate = origin(), mitmdump(), Gate()
+def test_equal_variants_are_shared_among_equals(policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, gate = origin(), policy_proxy, Gate()
 
     def answer(request: Received) -> Answer:
         gate()
@@ -235,9 +237,9 @@ VALIDATED = [
 
 @pytest.mark.parametrize("headers", VALIDATED, ids=lambda headers: headers[0][1])
 def test_validations_are_shared_by_who_asked_before_they_began(
-    headers: list[tuple[str, str]], mitmdump: Start, origin: Origins
+    headers: list[tuple[str, str]], policy_proxy: Mitmdump, origin: Origins
 ) -> None:
-    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
 
     def answer(request: Received) -> Answer:
         (leads if len(server.requests) == 1 else others)()
@@ -258,8 +260,8 @@ def test_validations_are_shared_by_who_asked_before_they_began(
     assert (late.body, len(server.requests)) == (b"one", 3)
 
 
-def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, first, second = origin(), mitmdump(), Gate(), Gate()
+def test_who_asks_while_a_validation_is_under_way_does_not_wait_for_it(policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, first, second = origin(), policy_proxy, Gate(), Gate()
     headers = [("Cache-Control", "max-age=0"), ("ETag", '"v1"')]
 
     def answer(request: Received) -> Answer:
@@ -336,8 +338,8 @@ def test_a_leader_that_resets_its_connection_takes_nothing_away(lane: str, mitmd
     assert len(server.requests) == 1
 
 
-def test_a_leader_that_breaks_off_breaks_its_followers_off(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, gate = origin(), mitmdump(), Gate()
+def test_a_leader_that_breaks_off_breaks_its_followers_off(policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, gate = origin(), policy_proxy, Gate()
 
     def raw() -> Iterator[bytes]:
         yield b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -355,8 +357,8 @@ def test_a_leader_that_breaks_off_breaks_its_followers_off(mitmdump: Start, orig
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, mitmdump: Start, origin: Origins) -> None:
-    server, proxy, leads, others = origin(), mitmdump(), Gate(), Gate()
+def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, leads, others = origin(), policy_proxy, Gate(), Gate()
 
     def answer(_: Received) -> Answer:
         is_first = len(server.requests) == 1
@@ -419,8 +421,8 @@ def test_a_slow_leader_holds_up_no_follower(mitmdump: Start, origin: Origins) ->
     assert len(server.requests) == 1
 
 
-def test_head_and_conditional_requests_among_gets(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, gate = origin(), mitmdump(), Gate()
+def test_head_and_conditional_requests_among_gets(policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, gate = origin(), policy_proxy, Gate()
     headers = [*FRESH, ("ETag", '"v1"')]
     server.route("/", lambda _: gate.answer(headers=headers, body=b"one"))
     get = Client(proxy, f"{server.url}/")
@@ -491,9 +493,9 @@ def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Orig
     assert [next(crowd.asked) for crowd in crowds] == [crowd.expected for crowd in crowds]
 
 
-def test_ranges_are_shared_by_those_of_the_same(mitmdump: Start, origin: Origins) -> None:
+def test_ranges_are_shared_by_those_of_the_same(policy_proxy: Mitmdump, origin: Origins) -> None:
     """As they come, too."""
-    server, proxy, gate = origin(), mitmdump(), Gate()
+    server, proxy, gate = origin(), policy_proxy, Gate()
     body = os.urandom(6_000_000)
 
     def answer(request: Received) -> Answer:
@@ -563,8 +565,8 @@ def test_ranges_of_a_whole_that_is_coming(lane: str, mitmdump: Start, origin: Or
     assert len(server.requests) == 2
 
 
-def test_what_is_purged_is_followed_by_nobody_who_comes_after(mitmdump: Start, origin: Origins) -> None:
-    server, proxy, gate = origin(), mitmdump(), Gate()
+def test_what_is_purged_is_followed_by_nobody_who_comes_after(policy_proxy: Mitmdump, origin: Origins) -> None:
+    server, proxy, gate = origin(), policy_proxy, Gate()
 
     def answer(request: Received) -> Answer:
         if request.method == "POST":

@@ -33,25 +33,33 @@ def crowd(curl: Any, count: int, *arguments: str) -> list[Any]:
         return list(pool.map(lambda _: curl(*arguments), range(count)))
 
 
-def test_a_crowd_makes_one_request(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy, gate = origin(), mitmdump(script="cache.py"), threading.Event()
+def test_a_crowd_makes_one_request(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy, gate = origin(), cache_proxy, threading.Event()
 
     def answer(_: Received) -> Answer:
         gate.wait(60)
         return Answer(headers=FRESH, body=b"one")
 
     server.route("/", answer)
-    threading.Timer(1.5, gate.set).start()
+    before = proxy.log().count("client connect")
+
+    def open_the_gate() -> None:
+        wait_until(lambda: proxy.log().count("client connect") >= before + 12, 60)
+        time.sleep(1)
+        gate.set()
+
+    threading.Thread(target=open_the_gate).start()
     results = crowd(curl, 12, "-x", proxy.url, f"{server.url}/")
     assert {result.body for result in results} == {b"one"}
     assert len(server.requests) == 1
     said = sorted(re.sub(r"ttl=\d+", "ttl", status(result)) for result in results)
     assert said[0] == "proxy-policies; fwd=uri-miss; fwd-status=200; stored"
-    assert said[1:] == ["proxy-policies; fwd=uri-miss; ttl; collapsed"] * 11
+    late = "proxy-policies; hit; ttl"  # on a loaded machine
+    assert {*said[1:]} - {late} == {"proxy-policies; fwd=uri-miss; ttl; collapsed"}
 
 
-def test_what_is_not_storable_holds_nobody_up_in_a_queue(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_what_is_not_storable_holds_nobody_up_in_a_queue(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
 
     everybody = threading.Barrier(8)
 
@@ -71,8 +79,8 @@ def test_what_is_not_storable_holds_nobody_up_in_a_queue(mitmdump: Start, origin
     assert len(server.requests) == 8
 
 
-def test_a_failed_leader_does_not_fail_the_crowd_one_by_one(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_a_failed_leader_does_not_fail_the_crowd_one_by_one(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
 
     def answer(_: Received) -> Answer:
         time.sleep(1)
@@ -99,9 +107,9 @@ def test_clients_that_leave_one_by_one_cost_no_request_each(
     server.route("/", answer)
     target = (version, "-x", proxy.url, "--cacert", str(proxy.ca), f"{server.url}/")
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        leader = pool.submit(curl, "--max-time", "2", *target)
+        leader = pool.submit(curl, "--max-time", "5", *target)
         wait_until(lambda: server.requests)
-        hasty = [pool.submit(curl, "--max-time", str(3 + turn / 2), *target) for turn in range(3)]
+        hasty = [pool.submit(curl, "--max-time", str(7 + turn / 2), *target) for turn in range(3)]
         patient = [pool.submit(curl, *target) for _ in range(2)]
         assert {leaver.result().code for leaver in (leader, *hasty)} == {28}
         gate.set()
@@ -110,8 +118,10 @@ def test_clients_that_leave_one_by_one_cost_no_request_each(
     assert "hit" in status(curl(*target))
 
 
-def test_what_a_client_that_left_had_got_is_kept_and_continued(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_what_a_client_that_left_had_got_is_kept_and_continued(
+    cache_proxy: Mitmdump, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), cache_proxy
     body, gate = os.urandom(3_000_000), threading.Event()
     headers = [*FRESH, ("ETag", '"v1"')]
 
@@ -158,8 +168,8 @@ def test_stale_while_the_origin_is_down(
         assert "fwd=stale; ttl=" in status(result)
 
 
-def test_an_origin_that_breaks_off_is_stood_in_for(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_an_origin_that_breaks_off_is_stood_in_for(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     good = Answer(headers=[("Cache-Control", "max-age=0, stale-if-error=60")], body=b"good")
     torn = Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", close=True)
     server.route("/", lambda _: good if len(server.requests) == 1 else torn)
@@ -195,8 +205,8 @@ def test_purge_by_method(mitmdump: Start, origin: Origins, curl: Any) -> None:
     assert SECRET not in proxy.log()
 
 
-def test_purge_is_the_origins_method_unless_asked_for(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_purge_is_the_origins_method_unless_asked_for(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     assert curl("-x", proxy.url, "-X", "PURGE", f"{server.url}/").status == 200
     assert server.requests[0].method == "PURGE"
 
@@ -237,8 +247,10 @@ UNKEYED = ["X-Forwarded-Host: evil.test", "X-Original-URL: /evil", "X-Rewrite-UR
 
 
 @pytest.mark.parametrize("field", UNKEYED)
-def test_what_is_not_in_the_key_selects_no_answer(field: str, mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_what_is_not_in_the_key_selects_no_answer(
+    field: str, cache_proxy: Mitmdump, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", Answer(headers=FRESH, body=b"true"))
     server.route("/evil", Answer(headers=FRESH, body=b"evil"))
     curl("-x", proxy.url, f"{server.url}/")
@@ -246,18 +258,18 @@ def test_what_is_not_in_the_key_selects_no_answer(field: str, mitmdump: Start, o
     assert (result.body, "hit" in status(result)) == (b"true", True)
 
 
-def test_a_lying_host_fills_nobody_elses_entry(mitmdump: Start, origin: Origins, curl: Any) -> None:
+def test_a_lying_host_fills_nobody_elses_entry(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
     attacker, victim = origin(), origin()
     attacker.route("/", Answer(headers=FRESH, body=b"evil"))
     victim.route("/", Answer(headers=FRESH, body=b"true"))
-    proxy = mitmdump(script="cache.py")
+    proxy = cache_proxy
     lie = f"GET {attacker.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{victim.port}\r\nConnection: close\r\n\r\n"
     exchange_raw(proxy.port, lie.encode())
     assert curl("-x", proxy.url, f"{victim.url}/").body == b"true"
 
 
-def test_a_get_with_a_body_is_neither_stored_nor_answered(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_a_get_with_a_body_is_neither_stored_nor_answered(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/", lambda r: Answer(headers=FRESH, body=r.body or b"plain"))
     fat = ("-x", proxy.url, "-X", "GET", "-d", "param=evil", f"{server.url}/")
     curl(*fat)
@@ -265,8 +277,8 @@ def test_a_get_with_a_body_is_neither_stored_nor_answered(mitmdump: Start, origi
     assert curl(*fat).body == b"param=evil"
 
 
-def test_a_private_page_is_not_kept_whatever_it_is_called(mitmdump: Start, origin: Origins, curl: Any) -> None:
-    server, proxy = origin(), mitmdump(script="cache.py")
+def test_a_private_page_is_not_kept_whatever_it_is_called(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
+    server, proxy = origin(), cache_proxy
     server.route("/account/x.css", Answer(headers=[("Cache-Control", "private, no-cache")], body=b"mine"))
     for _ in range(2):
         assert "hit" not in status(curl("-x", proxy.url, "-b", "session=1", f"{server.url}/account/x.css"))
