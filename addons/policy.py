@@ -12,6 +12,7 @@ from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
 from proxy_policies.limits.addon import Limits
+from proxy_policies.mirror.addon import Mirror
 from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
@@ -31,6 +32,7 @@ addons = build_addons(
     RequestRules(),
     Replay(),
     Capture(),
+    Mirror(),
     EntityTags(),
     Cache(),
     Home(),

@@ -78,8 +78,9 @@ def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
 class Connection:
     """A connection to the proxy that is opened when needed. One request at a time."""
 
-    def __init__(self, port: int, timeout: float) -> None:
+    def __init__(self, port: int, timeout: float, limit: int = BODY_LIMIT) -> None:
         self.port = port
+        self._limit = limit
         self._timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -88,7 +89,7 @@ class Connection:
 
         A stream that breaks off, or does not end in time, is what has come of it.
         """
-        began, answer = time.perf_counter(), Answer(request.method, frames)
+        began, answer = time.perf_counter(), Answer(request.method, frames, self._limit)
         try:
             async with asyncio.timeout(self._timeout):
                 await self._exchange(request, answer)
@@ -158,6 +159,7 @@ class Answer:
 
     method: str
     frames: int | None = None
+    limit: int = BODY_LIMIT
     head: Response | None = None
     cut: str = ""
     is_over: bool = False
@@ -181,8 +183,8 @@ class Answer:
 
     def feed(self, data: bytes) -> None:
         """Take a part of the body. Raises OSError when it is too large."""
-        if len(self._body) + len(data) > BODY_LIMIT:
-            raise OSError(f"its body is larger than {BODY_LIMIT >> 20} MiB")
+        if len(self._body) + len(data) > self.limit:
+            raise OSError(f"its body is larger than {self.limit / (1 << 20):g} MiB")
         self._body += data
         if self._counter is not None and self._decoder is not None and self.frames is not None:
             self._look(self._counter.feed(self._decoder.feed(data)))
@@ -202,7 +204,7 @@ class Answer:
         raw = bytes(self._body)
         body = from_wire(raw, self.head.headers)
         if self.cut and _coding(self.head) is not None:
-            body = Body(decode_partly(raw, _coding(self.head), BODY_LIMIT), wire=raw)
+            body = Body(decode_partly(raw, _coding(self.head), self.limit), wire=raw)
         return replace(self.head, body=replace(body, cut=self.cut), trailers=self._trailers)
 
 

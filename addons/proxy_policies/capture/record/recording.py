@@ -68,6 +68,14 @@ def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
     return replace(entry, connection_info={**entry.connection_info, "answered_by": "policy"})
 
 
+def origin_entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
+    """Return the exchange with what the origin sent as its response, bodies as they were sent."""
+    head, state = recording.request, flow_state.state_of(flow)
+    request = replace(head, body=_body(recording.sent, ""))
+    response = _changed_origin(flow, recording, Response(0), "") if state.origin else None
+    return mitmproxy_flows.entry_of(flow, request, response or Response(0))
+
+
 def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Response, by: str) -> Response | None:
     """Return what the origin sent, or None when the client got just that."""
     head = flow_state.state_of(flow).origin

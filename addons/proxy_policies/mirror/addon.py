@@ -1,0 +1,177 @@
+"""The mirror policy: copies a share of live requests to a candidate build, and reports what it answers otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx, http
+
+from proxy_policies import dial, flow_state, rules, settings, subrequest
+from proxy_policies.body import Stage
+from proxy_policies.capture.options import REDACT
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.settings import Setting
+
+with lazy_imports():
+    from proxy_policies.capture import private_files
+    from proxy_policies.capture.check import noise, outcome
+    from proxy_policies.capture.record import recording
+    from proxy_policies.capture.secrets import keyfile, placeholders, redact
+    from proxy_policies.mirror import candidates, copies, reporting, sending
+
+logger = logging.getLogger(__name__)
+
+REPORT_SECONDS = 2.0
+"""Between two writes of the report."""
+
+
+def parse_target(text: str) -> str:
+    """Read `mirror_to`; raises ValueError."""
+    return candidates.parse_target(text)
+
+
+def parse_share(text: str) -> float:
+    """Read `mirror_share`; raises ValueError."""
+    return candidates.parse_share(text)
+
+
+def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    """Read `mirror_methods`: none are the safe ones."""
+    return tuple(method.strip().upper() for method in methods) or candidates.SAFE
+
+
+def parse_noise(text: str) -> noise.Noise:
+    """Read the rules of a file; raises ValueError."""
+    if not text:
+        return noise.Noise()
+    path = Path(text).expanduser()
+    try:
+        return noise.Noise(noise.parse_rules(path.read_text(encoding="utf-8"), path.name))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+
+
+class Mirror:
+    """Sends copies while real answers go their way."""
+
+    name = "mirror"
+    fast_paths = NO_OBJECTION
+
+    mirror_to = Setting("", parse_target, "Copy live requests to the build at this URL, and compare what it answers.")
+    mirror_share = Setting("1", parse_share, "The share of requests that is copied, 0 to 1.")
+    mirror_filter = Setting("", rules.parse_filter, "Copy only requests of exchanges that match this flow filter.")
+    mirror_methods = Setting((), parse_methods, "Methods that are copied; none given: GET, HEAD and OPTIONS.")
+    mirror_credentials = Setting(
+        "off", settings.parse_switch, "Copy credentials, cookies and other secrets, too: they go to the other host."
+    )
+    mirror_max_body = Setting("1m", settings.parse_size, "Copy no request, and compare no answer, larger than this.")
+    mirror_noise = Setting("", parse_noise, "Rules of what differs by itself, as capture check --learn writes them.")
+    mirror_report = Setting(
+        "",
+        settings.as_text,
+        "Write what changed into this file: .html, or JSON.",
+        single_process="one process writes a file; mirror without --workers",
+    )
+    capture_redact = REDACT
+
+    def __init__(self) -> None:
+        self._copies: copies.Copies | None = None
+        self._share: candidates.Share | None = None
+        self._begun: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
+        self._report = ""
+        self._next_write: asyncio.TimerHandle | None = None
+        self._started = 0.0
+
+    def configure(self, updated: set[str]) -> None:
+        """Begin anew when an option changes."""
+        if any(name.startswith("mirror_") for name in updated) or (self.mirror_to and "capture_redact" in updated):
+            self._end()
+            if self.mirror_to:
+                self._begin()
+
+    def _begin(self) -> None:
+        key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
+        redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
+        compared = outcome.CompareOptions(self.mirror_noise)
+        self._share = candidates.Share(self.mirror_share)
+        self._copies = copies.Copies(
+            self.mirror_to,
+            sending.sender(self.mirror_to, dial.open, self.mirror_max_body),
+            redactor,
+            compared,
+            self.mirror_max_body,
+            self.mirror_credentials,
+            self._write_later,
+        )
+        self._report, self._started = self.mirror_report, time.time()
+
+    def _end(self) -> None:
+        if self._copies is not None:
+            self._copies.close()
+            self._write()
+            logger.info(self._copies.summary())
+        self._copies = None
+        self._begun.clear()
+
+    @only_if("_copies")
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Begin to keep what is to be copied, before any policy touches it."""
+        if self._copies is None or flow.is_replay or subrequest.purpose(flow):
+            return
+        begun = recording.begin(flow, self.mirror_max_body)
+        if candidates.is_copied(begun.request.method, begun.request.headers, self.mirror_methods):
+            self._begun[flow] = begun
+            flow_state.state_of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
+
+    @only_if("_copies")
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Keep what the origin answers; what did not come from there is none of our business."""
+        begun = self._begun.get(flow)
+        if begun is not None and flow_state.state_of(flow).origin is not None:
+            flow_state.state_of(flow).response_body.tap(Stage.ORIGIN, begun.origin)
+
+    @only_if("_copies")
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Copy the request, if it is its turn."""
+        begun, state = self._begun.pop(flow, None), flow_state.state_of(flow)
+        if begun is None or self._copies is None or self._share is None or state.origin is None or flow.websocket:
+            return
+        if not self.mirror_filter(flow) or not self._share.takes():
+            return
+        if begun.sent.dropped or begun.origin.dropped:
+            self._copies.drop("body too large")
+        else:
+            self._copies.offer(recording.origin_entry_of(flow, begun))
+
+    @only_if("_copies")
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Forget an exchange that broke off: there is nothing to compare with."""
+        self._begun.pop(flow, None)
+
+    def done(self) -> None:
+        """Report."""
+        self._end()
+
+    def _write_later(self) -> None:
+        if self._report and self._next_write is None:
+            self._next_write = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._write)
+
+    def _write(self) -> None:
+        if self._next_write is not None:
+            self._next_write.cancel()
+            self._next_write = None
+        if self._copies is None or not self._report:
+            return
+        text = reporting.text(self._copies, self._report, self._started, time.time())
+        try:
+            private_files.write_text(Path(self._report).expanduser(), text)
+        except OSError as error:
+            logger.error(f"option mirror_report: {self._report}: {error.strerror or error}")
+            self._report = ""

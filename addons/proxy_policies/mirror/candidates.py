@@ -1,0 +1,85 @@
+"""Which live requests are copied, and what of them: a share of the safe ones, without credentials. Pure."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from proxy_policies.capture.model import Headers, Request, header
+from proxy_policies.capture.secrets.redact import Redactor
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""RFC 9110, section 9.2.1; TRACE shows what it is sent, and is of no use to anybody else."""
+MARK = "X-Mirrored-By"
+"""The field of a copy: one that comes back to us is not copied again, and the candidate knows what it has."""
+CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
+_CONDITIONS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
+
+
+@dataclass(slots=True)
+class Share:
+    """Chooses a share of what is asked for, evenly: of 0.25 every fourth."""
+
+    share: float
+    _due: float = 0.0
+
+    def takes(self) -> bool:
+        """Return whether the next one is chosen."""
+        self._due += self.share
+        if self._due < 1 - 1e-9:
+            return False
+        self._due -= 1
+        return True
+
+
+def is_copied(method: str, headers: Headers, methods: Collection[str]) -> bool:
+    """Return whether a request may be copied at all."""
+    return method in methods and header(headers, MARK) is None and header(headers, "upgrade") is None
+
+
+def without_credentials(request: Request, redactor: Redactor) -> Request | None:
+    """Return a request without the fields that hold secrets; None when its URL or its body holds one.
+
+    Conditions are left out, too: what the client has of the origin means nothing to another build.
+    """
+    clean = redactor.request(request)
+    if (clean.url, clean.target, clean.body) != (request.url, request.target, request.body):
+        return None
+    pairs = zip(request.headers, clean.headers, strict=True)
+    return replace(
+        request, headers=tuple(pair for pair, shown in pairs if pair == shown and not _is_credential(pair[0]))
+    )
+
+
+def _is_credential(name: str) -> bool:
+    return name.lower() in CREDENTIALS
+
+
+def as_copy(request: Request, pseudonym: str) -> Request:
+    """Return a request as it is copied: marked, and without conditions of its client's cache."""
+    kept = tuple(pair for pair in request.headers if pair[0].lower() not in _CONDITIONS)
+    return replace(request, headers=(*kept, (MARK, pseudonym)))
+
+
+def parse_share(text: str) -> float:
+    """Read a share, 0 to 1. Raises ValueError."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ValueError("write a share from 0 to 1, such as 0.1")
+    return share
+
+
+def parse_target(text: str) -> str:
+    """Read the candidate's URL, without a slash at its end. Raises ValueError."""
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    try:
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("write a URL such as http://127.0.0.1:9001")
+    return text.rstrip("/")
