@@ -13,6 +13,7 @@ from mitmproxy import ctx, http
 
 from proxy_policies import dial, flow_state, rules, settings, subrequest
 from proxy_policies.body import Stage
+from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
@@ -47,6 +48,13 @@ def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(method.strip().upper() for method in methods) or candidates.SAFE
 
 
+def parse_report(text: str) -> str:
+    """Read `mirror_report`: a file in a folder that is there; raises ValueError."""
+    if text and not Path(text).expanduser().absolute().parent.is_dir():
+        raise ValueError(f"{Path(text).parent}: no such folder")
+    return text
+
+
 def parse_noise(text: str) -> noise.Noise:
     """Read the rules of a file; raises ValueError."""
     if not text:
@@ -75,7 +83,7 @@ class Mirror:
     mirror_noise = Setting("", parse_noise, "Rules of what differs by itself, as capture check --learn writes them.")
     mirror_report = Setting(
         "",
-        settings.as_text,
+        parse_report,
         "Write what changed into this file: .html, or JSON.",
         single_process="one process writes a file; mirror without --workers",
     )
@@ -97,7 +105,11 @@ class Mirror:
                 self._begin()
 
     def _begin(self) -> None:
-        key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
+        try:
+            key = keyfile.load_key(Path(ctx.options.confdir).expanduser())
+        except CaptureError as error:
+            settings.reject(f"option mirror_to: {error}")
+            return
         redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
         compared = outcome.CompareOptions(self.mirror_noise)
         self._share = candidates.Share(self.mirror_share)

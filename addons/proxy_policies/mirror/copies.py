@@ -1,6 +1,7 @@
 """Copies under way to the candidate: queued, sent, compared; bounded, and nobody waits for them."""
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from proxy_policies.capture.content_coding import decode_bodies
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.mirror.candidates import as_copy, without_credentials
+
+logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 8
 """Copies that are sent at the same time; nginx's mirror has no bound, and slows its clients down for it."""
@@ -70,7 +73,11 @@ class Copies:
 
     async def _work(self) -> None:
         while self._queue:
-            await self._copy(self._queue.popleft())
+            try:
+                await self._copy(self._queue.popleft())
+            except Exception:  # a copy is nobody's exchange: the next one goes on
+                logger.exception("a copy could not be compared")
+                self.drop("failed to compare")
 
     async def _copy(self, entry: Entry) -> None:
         loop = asyncio.get_running_loop()

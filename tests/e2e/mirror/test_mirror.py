@@ -81,7 +81,7 @@ def test_a_candidate_is_compared_and_no_client_notices(
     assert "12 copied, 10 the same, 2 changed, 1 not copied: body too large" in proxy.log()
 
 
-WRONG = {"mirror_to": "shop", "mirror_share": "2", "mirror_noise": "nowhere.noise"}
+WRONG = {"mirror_to": "shop", "mirror_share": "2", "mirror_noise": "nowhere.noise", "mirror_report": "no/where.json"}
 
 
 @pytest.mark.parametrize("name", WRONG)
