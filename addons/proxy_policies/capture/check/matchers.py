@@ -39,7 +39,7 @@ def parse_match(text: str) -> tuple[str, str]:
     """Read `PATH=MATCHER` and return the location and the matcher. Raises ValueError."""
     found = _SPEC.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r}: write PATH=MATCHER, as $.total=number±0.5 or header:etag=any")
+        raise ValueError(f"{text.removeprefix(PREFIX)!r}: write PATH=MATCHER, as $.total=number±0.5 or header:etag=any")
     where = found["where"].strip()
     location = f"json:{where}" if where.startswith("$") else where
     if location.startswith("json:"):

@@ -56,6 +56,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
             "capture export shop.har shop.mitm",
             "capture export cassette.yaml shop.har",
             "capture export shop.har shop.sh",
+            "capture export shop.har test_shop.py --as pytest",
         ),
         DONE,
     ),
