@@ -2,9 +2,12 @@
 
 import argparse
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
+from tests.support.mitmdump import environment
 
 from proxy_policies.command import commands, main
 
@@ -30,7 +33,7 @@ def test_the_exit_code_is_the_sub_commands(monkeypatch: pytest.MonkeyPatch) -> N
     [
         (ValueError("too many"), "too many"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/x: No such file or directory"),
-        (OSError(errno.EPIPE, "Broken pipe"), "Broken pipe"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (OSError("odd"), "odd"),
         (ValueError("a\x1b[31mb"), r"a\x1b[31mb"),
     ],
@@ -53,3 +56,9 @@ def test_without_a_word_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
         main.main([])
     assert ended.value.code == 0
     assert "examples:" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    script = f"set -o pipefail; {sys.executable} -m proxy_policies path --json | (exec 0<&-; sleep 1); echo $?"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
+    assert (done.stderr, done.stdout) in (("", "141\n"), ("", "0\n"))  # it may have printed all before

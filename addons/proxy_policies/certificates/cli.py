@@ -11,6 +11,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ EXAMPLES = (
 )
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 BUNDLE_FILE = "bundle.pem"
+PATIENCE = 120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
+SHOWN = 4096  # characters of what a command that failed printed
 STORES = ("debian", "chromium", "firefox", "java")
 SHELLS = {"sh": "export {}={}", "fish": "set -gx {} {}"}
 """How a shell sets a variable."""
@@ -202,13 +205,25 @@ def run(commands: Sequence[Command], as_root: bool) -> int:
         for program in (*prefix, command[0]):
             if shutil.which(program) is None:
                 raise ValueError(missing(program))
-        done = subprocess.run(  # noqa: S603 - as above; sudo asks for the password at the terminal
-            prefix + command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
-        if done.returncode:
-            print(done.stdout, end="", file=sys.stderr)
-            return done.returncode
+        code = _run_one(prefix + command)
+        if code:
+            return code
     return 0
+
+
+def _run_one(command: Command) -> int:
+    """Run a command, which has nobody to ask: sudo asks for its password at the terminal itself."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        try:
+            code = subprocess.run(  # noqa: S603 - as above
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"{shlex.join(command)} did not end within {PATIENCE:.0f} s") from None
+        if code:
+            output.seek(0)
+            print(output.read(SHOWN), end="", file=sys.stderr)
+    return code
 
 
 def missing(program: str) -> str:

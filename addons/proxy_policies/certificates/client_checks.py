@@ -109,6 +109,7 @@ def python(port: int, certificate: Path | None, host: str = HOST) -> str:
 
 Client = Callable[[int, Path | None, str], str]
 CLIENTS: dict[str, Client] = {"curl": curl, "python": python, "node": node}
+_PAGE = "<title>mitmproxy</title>"  # of mitmproxy's own page; an error page may have the authority's name in it
 _ABOUT_TRUST = re.compile(r"certificate|ERR_CERT|net_error -20\d|self.signed|issuer", re.IGNORECASE)
 
 
@@ -139,7 +140,7 @@ def chromium(port: int, host: str = HOST) -> str:
             )
         except subprocess.TimeoutExpired:
             return f"no page within {BROWSER_TIMEOUT} s"
-    return "" if "mitmproxy" in done.stdout else browser_complaint(done.stdout, done.stderr)
+    return "" if _PAGE in done.stdout else browser_complaint(done.stdout, done.stderr)
 
 
 def browser_complaint(page: str, log: str) -> str:

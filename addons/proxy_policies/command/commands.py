@@ -47,6 +47,7 @@ COMMANDS = (
     _here("cache", "list, show and purge what a running proxy has stored"),
     _here("tunnel", "print or close what goes through a running home"),
     _here("doctor", "look over everything, and say what to do"),
+    _here("units", "print or write systemd units that leave it running"),
     _here("path", "print the path of a script for mitmproxy's -s"),
     _here("completion", "print what makes a shell complete this command"),
     _here("version", "print the versions that are in use"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from proxy_policies.command import commands, help_text
 from proxy_policies.log_lines import printable
 
-FAILED, INTERRUPTED = 1, 130
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = commands.parse(words or ["--help"])
         return int(given.run_command(given))
+    except BrokenPipeError:  # who reads has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        return PIPE_CLOSED
     except (ValueError, OSError) as error:
         say(words[0], in_words(error))
         return FAILED

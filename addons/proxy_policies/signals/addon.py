@@ -14,9 +14,11 @@ from mitmproxy import ctx, exceptions
 
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.patches.connection_handlers import started
+from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration
 from proxy_policies.signals import flows
-from proxy_policies.workers import subprocesses
+from proxy_policies.workers import identity, subprocesses
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,13 @@ class Signals:
         """Add the handlers."""
         self._add_handler("SIGTERM", self.stop)
         self._add_handler("SIGHUP", self.hang_up)
+        spawn(self._ready())
+
+    async def _ready(self) -> None:
+        """Say so once clients are served; of several workers the supervisor does."""
+        await started()
+        if not identity.worker_number():
+            sd_notify.notify(sd_notify.READY)
 
     def done(self) -> None:
         """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is ignored until we are back."""
@@ -61,6 +70,7 @@ class Signals:
             ctx.master.shutdown()
             return
         self._is_stopping = True
+        sd_notify.notify(sd_notify.STOPPING)
         spawn(self._drain())
 
     async def _drain(self) -> None:
@@ -80,10 +90,12 @@ class Signals:
         if subprocesses.is_terminal_gone():
             self.stop()
             return
+        sd_notify.notify(sd_notify.reloading())
         policy_file = ctx.master.addons.get("policy_file")
         if policy_file is not None:
             policy_file.read_again()
         read_certificates_again()
+        sd_notify.notify(sd_notify.READY)
 
 
 def is_busy() -> bool:

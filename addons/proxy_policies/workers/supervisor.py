@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from proxy_policies.service import sd_notify
 from proxy_policies.workers import identity, subprocesses
 from proxy_policies.workers.subprocesses import Command
 
@@ -57,6 +58,7 @@ class Supervisor:
         others = [asyncio.ensure_future(self._keep(number)) for number in rest]
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
         refused = 0 if self._children.stopping.is_set() else first.result()
+        sd_notify.notify(sd_notify.STOPPING)
         await self._children.end(self._grace + LATE)
         await asyncio.gather(first, *others)
         self._children.close()
@@ -75,6 +77,8 @@ class Supervisor:
         graces = os.read(self._heard, 4096).split()
         self._grace = max(self._grace, *map(float, graces))
         self._children.works(*map(_name, range(1, self._count + 1)))
+        if not self._one_works.is_set():
+            sd_notify.notify(sd_notify.READY)
         self._one_works.set()
 
     async def _keep(self, number: int) -> int:

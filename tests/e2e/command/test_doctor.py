@@ -61,11 +61,11 @@ def test_our_own_proxy_may_have_the_port(asked: Any, capsys: pytest.CaptureFixtu
 def test_chromium_is_asked_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("chromium"), need("certutil")
     monkeypatch.setenv("HOME", str(tmp_path))
-    made = authority.make_authority("ours", datetime.now(UTC))
+    made = authority.make_authority("mitmproxy", datetime.now(UTC))  # a name that the error page has in it
     authority.write_authority(tmp_path / "certs", made)
     certificate = tmp_path / "certs" / authority.CERTIFICATE_FILE
-    (store,) = stores.stores(tmp_path, certificate, made.name)["chromium"]
     with client_checks.proxy(tmp_path / "certs") as port:
         assert client_checks.is_about_trust(client_checks.chromium(port))
+        (store,) = stores.stores(tmp_path, certificate, made.name)["chromium"]  # Chromium may have made its database
         assert run_commands(store.trust, False) == 0
         assert any(client_checks.chromium(port) == "" for _ in range(3))  # on a machine that is busy

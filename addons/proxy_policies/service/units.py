@@ -1,0 +1,93 @@
+"""The units: one text, and what differs between the services. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
+
+OPEN_FILES = 65536
+"""A client has a descriptor, and so has its origin: some 30 000 clients. HAProxy's unit leaves it to `maxconn`."""
+STOPS_WITHIN = 30
+"""Seconds: the grace period of 10 s, and some. After that systemd kills."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What differs: what it is, and the arguments of `proxy-policies`."""
+
+    description: str
+    arguments: str
+
+
+SERVICES: Mapping[str, Service] = {
+    "proxy-policies": Service("HTTP proxy with policies", "run"),
+    "proxy-policies-workers": Service("HTTP proxy with policies, several processes", "run --workers 4"),
+    "proxy-policies-home": Service("reverse tunnel, where clients are", "home"),
+    "proxy-policies-work": Service("reverse tunnel, behind the firewall", "work"),
+}
+
+_UNIT = Template("""\
+# Made by `proxy-policies units`. Arguments of your own: ARGUMENTS=--set policy_file=/etc/proxy-policies/policies.yaml
+# in /etc/default/$name; anything else: systemctl edit $name.
+[Unit]
+Description=$description
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+Type=notify
+ExecStart=$command $arguments --set confdir=%S/$name $$ARGUMENTS
+ExecReload=/bin/kill -HUP $$MAINPID
+EnvironmentFile=-/etc/default/$name
+Environment=HOME=%S/$name XDG_DATA_HOME=%S/$name PYTHONDONTWRITEBYTECODE=1
+Restart=on-failure
+RestartSec=1
+KillMode=mixed
+TimeoutStopSec=$stops_within
+LimitNOFILE=$open_files
+
+DynamicUser=yes
+StateDirectory=$name
+StateDirectoryMode=0700
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+PrivateTmp=yes
+PrivateDevices=yes
+DevicePolicy=closed
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+""")
+
+
+def unit(name: str, command: str) -> str:
+    """Return the unit of a service; `command` is the path of `proxy-policies`."""
+    service = SERVICES[name]
+    return _UNIT.substitute(
+        name=name,
+        command=command.replace("%", "%%"),  # systemd's own specifiers
+        description=f"proxy-policies: {service.description}",
+        arguments=service.arguments,
+        open_files=OPEN_FILES,
+        stops_within=STOPS_WITHIN,
+    )
