@@ -21,6 +21,7 @@ class OriginServer(socketserver.ThreadingTCPServer):
         while self.server_address[1] in _used:  # a cache that outlives a test must not take one origin for another
             self.socket.close()
             self.socket = socket.socket(self.address_family, self.socket_type)
+            self.server_address = ("127.0.0.1", 0)  # else the same again, which is free now
             self.server_bind()
             self.server_activate()
         _used.add(int(self.server_address[1]))
