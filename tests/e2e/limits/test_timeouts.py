@@ -105,9 +105,9 @@ SMALL_BUFFERS = """
 import socket
 from proxy_policies.connection.accepted_client import AcceptedClient
 begun = AcceptedClient.__init__
-def begin(self, responders, instance, sock, peername):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-    begun(self, responders, instance, sock, peername)
+def begin(self, *arguments):
+    begun(self, *arguments)
+    self.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 AcceptedClient.__init__ = begin
 """
 
