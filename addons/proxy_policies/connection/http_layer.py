@@ -85,10 +85,10 @@ class PolicyHttpLayer(Layer):
         if self._is_passed_on and not self._paused:
             return self._http.handle_event(event)
         if self._paused and isinstance(event, events.DataReceived) and event.connection == self.context.client:
-            return self._said(event.data)
+            return self._take(event.data)
         return super().handle_event(event)
 
-    def _said(self, data: bytes) -> CommandGenerator[None]:
+    def _take(self, data: bytes) -> CommandGenerator[None]:
         if self._asked.feed is not None:
             self._asked.feed(data)
         else:
