@@ -181,7 +181,6 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
-        assert tunnels(proxy) == 1
         assert await asyncio.to_thread(proxy.stop) == 0
         with pytest.raises(ConnectionResetError):  # what is cut off is no end of file
             await drink(reader)
