@@ -16,7 +16,6 @@ CAPTURE_LATER = {
     "check": "check_run noise outcome sender targets",
     "cli": "check main messages run tools",
     "": "content_coding dynamic_values errors formats json_path locations mitmproxy_flows model options",
-    "pytest_plugin": "plugin",
     "har": "body entry_index entry_reader json_cursor line_framing writer",
     "record": "recorder recording",
     "replay": "addon dates matching",

@@ -13,8 +13,15 @@ from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tcp import TCPLayer
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
+from mitmproxy.proxy.mode_specs import ProxyMode
 
-from proxy_policies.connection.http_layer import HttpConnectionHook, LayeredHttp, PolicyHttpLayer, put_before_http
+from proxy_policies.connection.http_layer import (
+    HttpConnectionHook,
+    LayeredHttp,
+    PolicyHttpLayer,
+    has_layers_around,
+    put_before_http,
+)
 from proxy_policies.http1.origin import Destination
 
 
@@ -60,6 +67,22 @@ def test_where_it_is_put_in_tls(context: Context, kinds: tuple[type[Any], ...]) 
         above.child_layer = below
     assert put_before_http(layers[0], yes) is layers[0]
     assert isinstance(layers[-1].child_layer, PolicyHttpLayer)
+
+
+@pytest.mark.parametrize(
+    ("mode", "transport", "around", "expected"),
+    [
+        ("regular", "tcp", 1, False),
+        ("regular", "tcp", 3, True),
+        ("socks5", "tcp", 1, True),
+        ("regular", "udp", 3, False),
+    ],
+)
+def test_what_is_around(context: Context, mode: str, transport: Any, around: int, expected: bool) -> None:
+    context.client.proxy_mode, context.client.transport_protocol = ProxyMode.parse(mode), transport
+    for _ in range(around):
+        TCPLayer(context)
+    assert has_layers_around(context, HttpLayer(context, HTTPMode.transparent)) is expected
 
 
 def test_other_protocols_are_left_alone(context: Context) -> None:

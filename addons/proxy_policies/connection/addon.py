@@ -12,7 +12,6 @@ from mitmproxy import command, ctx, flow, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies.around_scripts import Hooks
@@ -21,7 +20,7 @@ from proxy_policies.connection import handover, layered_client
 from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
 from proxy_policies.connection.client_connection import ClientConnection
-from proxy_policies.connection.http_layer import LayeredHttp, put_before_http
+from proxy_policies.connection.http_layer import LayeredHttp, has_layers_around, put_before_http
 from proxy_policies.connection.modes import speaks_http
 from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
@@ -75,7 +74,7 @@ class Fastlane:
         for begin in (self._takeover.patch.apply, self._acceptor.start):
             if undo := begin():
                 self._close_ways.append(undo)
-        self._close_ways.append(handover.on_handover(self._handed_over))
+        self._close_ways.append(handover.on_handover(self._continued))
 
     def _close(self) -> None:
         self._responders.table = None
@@ -183,7 +182,8 @@ class Fastlane:
         """Watch a connection that mitmproxy has for a tunnel to come, and have its hooks triggered inline."""
         self._prepare(client)
 
-    def _handed_over(self, client: Client) -> None:
+    def _continued(self, client: Client) -> None:
+        """Take note that mitmproxy has a handler now of a client that the addons know already."""
         self._prepare(client)
         if limits := ctx.master.addons.get("limits"):
             limits.watch(client)
@@ -203,10 +203,8 @@ class Fastlane:
 
     def _layers_chosen(self, nextlayer: NextLayer) -> None:
         """Stand before HTTP, unless nothing is around it: such connections were handed over, and are mitmproxy's."""
-        context, made = nextlayer.context, nextlayer.layer
-        is_bare = isinstance(made, HttpLayer) and len(context.layers) == 2 and speaks_http(context.client.proxy_mode)
-        if made is not None and not is_bare and context.client.transport_protocol == "tcp":
-            nextlayer.layer = put_before_http(made, self._is_wanted)
+        if nextlayer.layer is not None and has_layers_around(nextlayer.context, nextlayer.layer):
+            nextlayer.layer = put_before_http(nextlayer.layer, self._is_wanted)
 
     def _is_wanted(self, asked: LayeredHttp) -> bool:
         """Return whether HTTP inside of layers can be responded to without them."""

@@ -13,6 +13,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from OpenSSL import SSL
 
+from proxy_policies.connection.modes import speaks_http
 from proxy_policies.http1.origin import Destination
 
 ALPN_OF_HTTP1 = (None, b"", b"http/1.1")
@@ -112,6 +113,12 @@ class PolicyHttpLayer(Layer):
         yield from self._http.handle_event(event)
         if asked.said:
             yield from self._http.handle_event(events.DataReceived(self.context.client, bytes(asked.said)))
+
+
+def has_layers_around(context: Context, made: Layer) -> bool:
+    """Return whether what mitmproxy has made stands inside of a tunnel, TLS or SOCKS over TCP, or begins TLS itself."""
+    is_bare = isinstance(made, HttpLayer) and len(context.layers) == 2 and speaks_http(context.client.proxy_mode)
+    return not is_bare and context.client.transport_protocol == "tcp"
 
 
 def put_before_http(made: Layer, is_wanted: Callable[[LayeredHttp], bool]) -> Layer:

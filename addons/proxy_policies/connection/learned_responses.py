@@ -26,7 +26,6 @@ from proxy_policies.dispatch.table import Table
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a response that is learned
-AT_ONCE = 65536  # bytes of responses that are given in one turn of the event loop
 LONGEST_HEAD = 8192  # bytes of a request that is learned
 
 

@@ -41,7 +41,6 @@ from proxy_policies.patches.messages import VERSION
 from proxy_policies.patches.streamed_later import take_back
 from proxy_policies.streaming import BUFFER_LIMIT, PAUSE, Stream, declared_length
 
-CONTINUE = 100
 _RAW_VERSION = VERSION.encode()
 
 

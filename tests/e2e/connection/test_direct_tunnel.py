@@ -178,7 +178,12 @@ async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump()
     async with serving(echo) as port, asyncio.timeout(15):
-        reader, writer = await connect(proxy.port, port)
+        opened = []
+        while not tunnels(proxy):  # where a dial takes its time, mitmproxy opens the tunnel
+            opened.append(await connect(proxy.port, port))
+        for _, writer in opened[:-1]:
+            writer.close()
+        reader, writer = opened[-1]
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
         assert await asyncio.to_thread(proxy.stop) == 0
