@@ -28,8 +28,8 @@ def test_neither_size_nor_duration(text: str) -> None:
 
 
 def test_a_switch_takes_mitmproxys_words_too() -> None:
-    assert [parse_switch(word) for word in ("on", "true", "off", "false")] == [True, True, False, False]
-    with pytest.raises(ValueError, match="choose one of"):
+    assert [parse_switch(word) for word in ("on", "true", True, "off", "false", False)] == [True] * 3 + [False] * 3
+    with pytest.raises(ValueError, match="choose one of off, on"):
         parse_switch("maybe")
 
 
@@ -37,6 +37,7 @@ def test_one_of_a_few_words() -> None:
     assert one_of("on", "all")("all") == "all"
     with pytest.raises(ValueError, match="choose one of on, all"):
         one_of("on", "all")("off")
+    assert one_of("on", "all").choices == ("on", "all")
 
 
 def test_any_text() -> None:

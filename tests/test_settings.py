@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from mitmproxy import exceptions
+from mitmproxy import exceptions, optmanager
 from mitmproxy.test import taddons
 
 from proxy_policies.addon_chain import build_addons
@@ -13,7 +13,9 @@ from proxy_policies.settings import (
     coerce,
     one_of,
     parse_size,
+    parse_switch,
     scalar_text,
+    set_specs,
 )
 
 
@@ -25,6 +27,12 @@ class Paint:
     name = "paint"
     paint_size = Setting("1k", parse_size, "How much.")
     paint_colours = Setting(("red",), parse_colours, "Which.")
+
+
+class Brush:
+    name = "brush"
+    brush_dry = Setting("off", parse_switch, "Without paint.")
+    brush_form = Setting("flat", one_of("flat", "round"), "Its form.")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,28 @@ async def test_a_bad_value_is_refused_and_nothing_of_the_change_applies() -> Non
             context.options.update(paint_colours=["red"], paint_size="lots")
         assert (paint.paint_size, paint.paint_colours) == (2048, ("green",))
         assert context.options.paint_size == "2k"
+
+
+async def test_switches_and_words_are_what_mitmweb_has_check_boxes_and_lists_for() -> None:
+    brush = Brush()
+    with taddons.context(Settings([brush])) as context:
+        shown = optmanager.dump_dicts(context.options)
+        assert [shown["brush_dry"][key] for key in ("type", "value", "choices")] == ["bool", False, None]
+        assert [shown["brush_form"][key] for key in ("type", "value", "choices")] == ["str", "flat", ("flat", "round")]
+        context.options.update(brush_dry=True)
+        assert brush.brush_dry is True
+        set_specs(context.options, ["brush_dry=off", "brush_form=round"])
+        assert (brush.brush_dry, brush.brush_form) == (False, "round")
+        set_specs(context.options, ["brush_dry=on"])
+        assert brush.brush_dry is True
+
+
+@pytest.mark.parametrize("written", [["on"], ["true"]])
+async def test_a_switch_may_be_written_both_ways(written: list[str]) -> None:
+    assert Brush.brush_dry.fit(written) is True
+    assert [Brush.brush_dry.fit(None, raw) for raw in (True, "on", "true")] == [True] * 3
+    with pytest.raises(ValueError, match="choose one of off, on"):
+        Brush.brush_dry.fit(["maybe"])
 
 
 async def test_two_chains_with_the_same_policy_say_so() -> None:

@@ -1,7 +1,7 @@
 """Parsers of options that several policies share. Each raises ValueError with what would be right."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
@@ -24,20 +24,30 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2].lower()]
 
 
-def parse_switch(text: str) -> bool:
-    """Read `on` or `off` (`true` and `false` too, as mitmproxy's own options have them)."""
-    return one_of("off", "false", "on", "true")(text) in ("on", "true")
+def parse_switch(value: str | bool) -> bool:
+    """Read `on` or `off`; what mitmproxy has for its own options is taken, too: `true`, `false`, and the booleans."""
+    switch = {True: True, False: False, "on": True, "true": True, "off": False, "false": False}.get(value)
+    if switch is None:
+        raise ValueError("choose one of off, on")
+    return switch
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Make a parser for one of a few words."""
+@dataclass(frozen=True)
+class OneOf:
+    """The parser of one of a few words."""
 
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"choose one of {', '.join(words)}")
+    choices: tuple[str, ...]
+
+    def __call__(self, text: str) -> str:
+        """Return the word; raises ValueError for any other."""
+        if text not in self.choices:
+            raise ValueError(f"choose one of {', '.join(self.choices)}")
         return text
 
-    return parse
+
+def one_of(*words: str) -> OneOf:
+    """Make a parser for one of a few words, which mitmweb and the console offer as a list."""
+    return OneOf(words)
 
 
 def as_text(text: str) -> str:

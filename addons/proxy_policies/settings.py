@@ -24,7 +24,7 @@ from mitmproxy.optmanager import OptManager
 
 from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
-from proxy_policies.option_parsers import as_text, one_of, parse_duration, parse_size, parse_switch
+from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
 from proxy_policies.workers import identity
 
 __all__ = [  # the parsers, too: a policy finds all that it declares options with here
@@ -44,6 +44,7 @@ __all__ = [  # the parsers, too: a policy finds all that it declares options wit
     "parse_switch",
     "reject",
     "scalar_text",
+    "set_specs",
     "settings_of",
     "start_errors",
 ]
@@ -54,8 +55,8 @@ logger = logging.getLogger(__name__)
 class Setting[T]:
     """One option: its default as text, its parser, its help.
 
-    The option's type is `Sequence[str]` when the default is a tuple, else `str`. `single_process` says why only one
-    process may have it, where it is not for several workers on one port.
+    The option's type is `Sequence[str]` when the default is a tuple, `bool` when it is parsed as a switch, else `str`.
+    `single_process` says why only one process may have it, where it is not for several workers on one port.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Setting[T]:
         value: T = vars(policy).setdefault(self.name, self.parse(self.default))
         return value
 
-    def parse_override(self, text: str | Sequence[str]) -> dict[str, T]:
+    def parse_override(self, text: bool | str | Sequence[str]) -> dict[str, T]:
         """Parse a value into the attribute it makes; none for the default, which is parsed when it is first read.
 
         What a policy needs for an option that nobody set need not even be imported. Raises ValueError.
@@ -101,14 +102,29 @@ class Setting[T]:
         return isinstance(self.default, tuple)
 
     @property
-    def default_value(self) -> str | list[str]:
+    def is_switch(self) -> bool:
+        """Return whether the option is on or off: a check box in mitmweb."""
+        return self.parse is parse_switch
+
+    @property
+    def choices(self) -> Sequence[str] | None:
+        """The words of which the option is one; None when it is no such option."""
+        return self.parse.choices if isinstance(self.parse, OneOf) else None
+
+    @property
+    def default_value(self) -> bool | str | list[str]:
         """The default as mitmproxy wants it."""
-        return self.default if isinstance(self.default, str) else list(self.default)
+        return self.fit([self.default] if isinstance(self.default, str) else list(self.default))
 
     @property
     def typespec(self) -> Any:
         """The option's type as mitmproxy wants it."""
-        return Sequence[str] if self.is_list else str
+        return Sequence[str] if self.is_list else bool if self.is_switch else str
+
+    def fit(self, strings: list[str] | None, raw: Any = None) -> bool | str | list[str]:
+        """Return a value as mitmproxy wants it: see `coerce`. Raises ValueError."""
+        value = coerce(strings, raw, self.is_list)
+        return parse_switch(value) if self.is_switch and isinstance(value, str) else value
 
 
 def _without_computed(policy: object) -> list[str]:
@@ -190,7 +206,7 @@ class Settings:
         self._fit_deferred()
         with batched_updates(ctx.options):
             for name, setting in self._settings.items():
-                loader.add_option(name, setting.typespec, setting.default_value, setting.help)
+                loader.add_option(name, setting.typespec, setting.default_value, setting.help, setting.choices)
 
     def _fit_deferred(self) -> None:
         names = [name for name in self._settings if name in ctx.options.deferred]
@@ -204,9 +220,10 @@ class Settings:
             if strings is None:
                 strings = getattr(deferred, "val", None)
             try:
-                ctx.options.deferred[name] = coerce(strings, deferred, self._settings[name].is_list)
+                ctx.options.deferred[name] = self._settings[name].fit(strings, deferred)
             except ValueError as error:
-                logger.error(f"option {name}: {error}")
+                wrong = _quoted(name, strings[0]) if strings and len(strings) == 1 else ""
+                logger.error(f"option {name}{wrong}: {error}")
                 del ctx.options.deferred[name]
 
     def configure(self, updated: set[str]) -> None:
@@ -243,6 +260,18 @@ SECRET_MARKERS = ("secret", "auth", "pass", "token", "purge")
 def is_secret(name: str) -> bool:
     """Return whether an option's value must not be shown, by its name."""
     return any(part in name for part in SECRET_MARKERS)
+
+
+def set_specs(options: OptManager, specs: Iterable[str]) -> None:
+    """Set options as `--set` does, switches by `on` and `off`, too. Raises OptionsError."""
+    options.set(*(_as_mitmproxy_has_it(options, spec) for spec in specs))
+
+
+def _as_mitmproxy_has_it(options: OptManager, spec: str) -> str:
+    name, _, value = spec.partition("=")
+    option = dict(options.items()).get(name)
+    is_word = option is not None and option.typespec is bool and value in ("on", "off")
+    return f"{name}={str(value == 'on').lower()}" if is_word else spec
 
 
 def _quoted(name: str, text: str | Sequence[str]) -> str:

@@ -52,7 +52,7 @@ async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: 
     policy, context = cache
     await filled(policy)
     before = policy.engine
-    context.configure(policy, cache_max_object="1m", cache_strict="on")
+    context.configure(policy, cache_max_object="1m", cache_strict=True)
     assert policy.engine is before
     assert before is not None
     assert (before.max_object, before.strict) == (1 << 20, True)

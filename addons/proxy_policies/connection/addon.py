@@ -28,7 +28,7 @@ from proxy_policies.dispatch.dispatcher import Dispatch
 from proxy_policies.dispatch.inline_hooks import Inline
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches.connection_handlers import started
-from proxy_policies.settings import Setting, is_starting, one_of
+from proxy_policies.settings import Setting, is_starting, parse_switch
 from proxy_policies.tuning.all import tune
 from proxy_policies.workers import identity
 
@@ -42,7 +42,7 @@ class Fastlane:
     fast_paths = NO_OBJECTION
     fast_lane = Setting(
         "on",
-        one_of("off", "on"),
+        parse_switch,
         "Ways around mitmproxy's layers: on for tunnels, plain exchanges and fresh cache hits.",
     )
 
@@ -59,7 +59,7 @@ class Fastlane:
 
     def configure(self, updated: set[str]) -> None:
         """Put the ways in place, or take them out; what was learned under other options holds no more."""
-        is_on = self.fast_lane != "off"
+        is_on = self.fast_lane
         self._responders.reconsider(learns=is_on and getattr(ctx.options, "cache", "off") != "off")
         if not self._undo_dispatch:
             self._dispatch = Dispatch(ctx.master.addons, getattr(ctx.master, "_legacy_log_events", None))

@@ -93,7 +93,7 @@ class PolicyFile:
     def _reapply_command_line(self, names: Collection[str]) -> None:
         """Let the command line win over config.yaml in what the file speaks of."""
         try:
-            ctx.options.set(*self._explicit.specs_of([name for name in names if name in ctx.options]))
+            settings.set_specs(ctx.options, self._explicit.specs_of([name for name in names if name in ctx.options]))
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 

@@ -24,12 +24,13 @@ def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any
         meant = nearest(entry.name, options.keys())
         hint = f"; did you mean {meant}?" if meant else ""
         raise ValueError(f"line {entry.line}, option {entry.name}: no such option{hint}")
+    setting = settings.get(entry.name)
     try:
-        value = to_type(entry.value, option.typespec)
+        value = setting.fit(None, entry.value) if setting else to_type(entry.value, option.typespec)
         if option.choices and value not in option.choices:
             raise ValueError(f"choose one of {', '.join(option.choices)}")
-        if entry.name in settings:
-            settings[entry.name].parse(value)
+        if setting:
+            setting.parse(value)
     except ValueError as error:
         raise entry.refusal(error, quoted=not is_secret(entry.name)) from error
     return value

@@ -52,11 +52,18 @@ class Web:
         self.page.locator(".dropdown-menu li").get_by_text("policy", exact=True).click()
         return self.page.locator(".flow-detail pre")
 
-    def set(self, name: str, value: str) -> None:
-        """Write into an option's field."""
+    def open_options(self) -> None:
         self.page.locator("header").get_by_text("Options", exact=True).click()
         self.page.get_by_text("Edit Options").click()
-        self.page.locator(f".modal-content [name={name}]").fill(value)
+
+    def option(self, name: str, kind: str = "") -> Locator:
+        """Give an option's field."""
+        return self.page.locator(f".modal-content {kind}[name={name}]")
+
+    def set(self, name: str, value: str) -> None:
+        """Write into an option's field."""
+        self.open_options()
+        self.option(name).fill(value)
 
     def close_options(self) -> None:
         self.page.locator(".modal-header button").click()
@@ -126,6 +133,20 @@ def test_an_option_edited_live_takes_effect_and_a_bad_one_is_refused(web: Web) -
     web.close_options()
     assert web.get("/still", "--compressed").get("content-encoding") == "zstd"
     assert "Traceback" not in web.proxy.log()
+
+
+def test_options_have_fields_of_their_kinds(web: Web) -> None:
+    web.open_options()
+    for name in ("cache_strict", "inspect_fail_open", "fast_lane", "replay_exact"):
+        expect(web.option(name, "input[type=checkbox]")).to_have_count(1)
+    expect(web.option("replay_mode", "select").locator("option")).to_have_text(["once", "loop", "new", "strict"])
+    expect(web.option("encode", "textarea")).to_have_value("zstd\nbr\ngzip")
+    web.option("forwarded_headers", "select").select_option("x-forwarded")
+    web.option("cache_strict").check()
+    web.close_options()
+    web.origin.route("/", Answer(headers=[FRESH, ("Set-Cookie", "a=b")]))
+    assert "fwd=uri-miss; fwd-status=200; detail=" in (web.get("/cookie").get("cache-status") or "")
+    assert web.origin.requests[-1].get("x-forwarded-for") == "127.0.0.1"
 
 
 def test_intercept_holds_an_answer_whole_until_it_is_resumed(web: Web) -> None:

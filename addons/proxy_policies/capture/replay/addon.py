@@ -36,17 +36,14 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 FASTEST = 1_000_000.0
+MODES = settings.one_of("once", "loop", "new", "strict")
+"""Those of `cassette.ReplayMode`, which need not be imported for it."""
 MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
 
 
 def parse_matching(specs: Sequence[str]) -> matching.Matching:
     """Read `replay_ignore`; raises ValueError."""
     return replay_session.parse_replay_ignore(specs)
-
-
-def parse_mode(text: str) -> str:
-    """Read `replay_mode`; raises ValueError."""
-    return settings.one_of(*cassette.ReplayMode)(text)
 
 
 def parse_speed(text: str) -> float:
@@ -72,7 +69,7 @@ class Replay:
         "Answer every request from this capture; no connection leaves.",
         single_process="each would play every recording; replay without --workers",
     )
-    replay_mode = Setting("once", parse_mode, "How recordings are used up: once, loop, new or strict.")
+    replay_mode = Setting("once", MODES, "How recordings are used up: once, loop, new or strict.")
     replay_ignore = Setting(
         (),
         parse_matching,

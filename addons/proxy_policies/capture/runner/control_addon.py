@@ -71,7 +71,7 @@ def _set(specs: list[str]) -> Callable[[], None]:
     """Set options as `--set` does, and return what sets them back. Raises OptionsError."""
     names = dict.fromkeys(spec.partition("=")[0] for spec in specs)
     before = {name: getattr(ctx.options, name) for name in names if name in ctx.options}
-    ctx.options.set(*specs)
+    settings.set_specs(ctx.options, specs)
     return lambda: ctx.options.update(**before)
 
 

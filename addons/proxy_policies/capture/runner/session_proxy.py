@@ -87,7 +87,7 @@ class SessionProxy:
             "capture_file": str(path.absolute()) if recording else "",
             "replay_mode": mode if replaying else "once",
             "replay_ignore": list(wanted.ignore),
-            "replay_exact": "on" if wanted.exact else "off",
+            "replay_exact": wanted.exact,
             "capture_redact": list(wanted.redact),
             "replay_report": str(report),
         }, wanted.set)  # fmt: skip
