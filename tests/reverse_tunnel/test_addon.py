@@ -7,9 +7,11 @@ from mitmproxy.addons.block import Block
 from mitmproxy.addons.proxyauth import ProxyAuth
 from mitmproxy.test import taddons
 
+from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.addon import Home
 from proxy_policies.settings import Settings
 
+NO_BALANCER = "proxy_protocol names none"
 OPEN = {"listen_host": "", "home_listen": "9000", "home_tls": "none"}
 
 
@@ -38,3 +40,22 @@ def test_a_proxy_that_anybody_may_ask_is_warned_of(changes: dict[str, object], l
         doubts = list(home.doubts())
     assert len(doubts) == bool(listening)
     assert not listening or f"the proxy listens on {listening} too, without proxyauth" in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_doubtful"),
+    [
+        ({"home_listen": "9000,proxy"}, True),
+        ({"home_clients": ["9001=ssh,proxy"]}, True),
+        ({"home_listen": "9000,proxy", "proxy_protocol": ["127.0.0.1"]}, False),
+        ({"proxy_protocol": ["127.0.0.1"]}, False),
+        ({}, False),
+    ],
+    ids=repr,
+)
+def test_a_load_balancer_that_is_not_named_is_warned_of(changes: dict[str, object], is_doubtful: bool) -> None:
+    home, protocol = Home(), ProxyProtocol()
+    with taddons.context(Block(), ProxyAuth(), Settings([protocol, home]), protocol, home) as context:
+        context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
+        doubts = list(home.doubts())
+    assert any(NO_BALANCER in line for line in doubts) is is_doubtful

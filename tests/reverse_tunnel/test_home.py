@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 from tests.support.tunnel_in_process import BEAT, Tunnel, ask, connect, echo, eventually
 
+from proxy_policies.addresses import parse_networks
+from proxy_policies.proxy_protocol import header
+from proxy_policies.proxy_protocol.header import write
 from proxy_policies.relay.frames import Kind, Parser, frame, head
 from proxy_policies.reverse_tunnel import certificates, home, identity
 from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, new_token
+from proxy_policies.reverse_tunnel.limits import PER_NETWORK
 from proxy_policies.reverse_tunnel.messages import (
     Claim,
     Hello,
@@ -29,6 +33,8 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
+from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.services import CommandListener, Service
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -412,3 +418,96 @@ async def test_modes_do_not_mix(tunnel: Tunnel, folders: dict[str, Path]) -> Non
     await tunnel.start_home(credentials=identity.NO_CREDENTIALS)
     for credentials in (load("work", folders["office"]), identity.load("work", "secret", SECRET)):
         assert await trouble(tunnel, credentials)
+
+
+# Behind a load balancer
+
+WHO = ("192.0.2.7", 50000)
+INTRODUCTIONS = {
+    "v1": b"PROXY TCP4 192.0.2.7 198.51.100.2 50000 443\r\n",
+    "v2": write(WHO, ("198.51.100.2", 443)),
+    "IPv6": b"PROXY TCP6 2001:db8::7 2001:db8::1 50000 443\r\n",
+    "a health check": write(None, None),
+}
+BALANCER = parse_networks(["127.0.0.1"])
+
+
+async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: Address, header: bytes) -> None:
+    """Do as a load balancer: introduce the client, in pieces, and pass its bytes to and fro."""
+    host_reader, host_writer = await asyncio.open_connection(*to)
+    for octet in header:
+        host_writer.write(bytes([octet]))
+        await asyncio.sleep(0)
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(1 << 16):
+                target.write(data)
+        target.close()
+
+    await asyncio.gather(copy(reader, host_writer), copy(host_reader, writer))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("kind", INTRODUCTIONS)
+async def test_a_load_balancer_says_who_a_work_is(
+    tunnel: Tunnel, folders: dict[str, Path], caplog: pytest.LogCaptureFixture, kind: str, tls: bool
+) -> None:
+    caplog.set_level("INFO")
+    credentials = identity.load("home", str(folders["paris"]), "") if tls else identity.NO_CREDENTIALS
+    address = tunnel.trunk
+    listen = CommandListener(address, proxy=True)
+    await tunnel.start_home(listen=listen, credentials=credentials, balancers=BALANCER)
+    client_listener = await tunnel.client_listener("echo")
+    tunnel.trunk = await tunnel.serve(lambda r, w: passed_on(r, w, address, INTRODUCTIONS[kind]))
+    credentials = identity.load("work", str(folders["office"]), "") if tls else identity.NO_CREDENTIALS
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=credentials)
+    assert await ask(client_listener, b"hello") == b"hello"
+    who = {"IPv6": "2001:db8::7", "a health check": "127.0.0.1"}.get(kind, WHO[0])
+    assert f"home: work office connected from {who}, offers echo" in caplog.text
+
+
+async def test_a_load_balancer_says_who_a_client_is(tunnel: Tunnel, caplog: pytest.LogCaptureFixture) -> None:
+    """The service may be told of it in turn."""
+    caplog.set_level("INFO")
+    await tunnel.start_home(balancers=BALANCER)
+    client_listener = await tunnel.client_listener("echo", proxy=True)
+    service = Service("echo", await tunnel.serve(echo), proxy=True)
+    await tunnel.start_work(services={"echo": service})
+    came = await ask(client_listener, INTRODUCTIONS["v1"] + b"hello")
+    address, rest = header.parse(came) or (None, b"")
+    assert (address, rest) == (WHO, b"hello")
+    await eventually(lambda: "home: 192.0.2.7:50000 left echo" in caplog.text)
+
+
+@pytest.mark.parametrize("said", [b"hello, it is me\r\n", b"PROXY nonsense\r\n", INTRODUCTIONS["v1"][:20]])
+async def test_who_is_not_introduced_is_not_served(
+    tunnel: Tunnel, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    await tunnel.start_home(balancers=BALANCER)
+    client_listener = await tunnel.client_listener("echo", proxy=True)
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    with contextlib.suppress(ConnectionError):
+        assert await ask(client_listener, said) == b""
+    await eventually(lambda: "home: echo: 127.0.0.1:" in caplog.text and " rejected: " in caplog.text)
+
+
+async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) -> None:
+    """A header of his is only bytes, for the service; and where no balancers are, nobody is one."""
+    await tunnel.start_home(balancers=parse_networks(["192.0.2.0/24"]))
+    elsewhere, plain = await tunnel.client_listener("echo", proxy=True), await tunnel.client_listener("echo")
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    said = INTRODUCTIONS["v1"] + b"hello"
+    assert await ask(elsewhere, said) == said
+    await tunnel.start_home(balancers=BALANCER)
+    assert await ask(plain, said) == said
+    assert await ask(elsewhere, said) == b"hello"
+
+
+async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
+    """Behind one load balancer they have one address, and would push each other out."""
+    await tunnel.start_home(listen=CommandListener(tunnel.trunk, proxy=True), balancers=BALANCER)
+    for number in range(2 * PER_NETWORK):
+        _, writer = await connect(tunnel.trunk)
+        writer.write(write((f"198.51.100.{number}", 1), ("192.0.2.1", 2)))
+    await eventually(lambda: len(tunnel.home._gate) == 2 * PER_NETWORK)

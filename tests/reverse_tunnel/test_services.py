@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import services as grammar
-from proxy_policies.reverse_tunnel.services import ClientListener, Service
+from proxy_policies.reverse_tunnel.services import ClientListener, CommandListener, Service
 
 GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "port": (grammar.parse_address, "9000", ("127.0.0.1", 9000)),
@@ -22,6 +22,8 @@ GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "other letters": (grammar.parse_address, "b\u00fccher.example:9000", ("b\u00fccher.example", 9000)),
     "ipv6": (grammar.parse_address, "[::1]:22", ("::1", 22)),
     "nowhere": (grammar.parse_listen, "", None),
+    "for works": (grammar.parse_listen, "*:9000", CommandListener(("*", 9000))),
+    "behind a load balancer": (grammar.parse_listen, "9000, proxy", CommandListener(("127.0.0.1", 9000), True)),
     "no home": (grammar.parse_home, " ", None),
     "home": (grammar.parse_home, "home.example:9000", grammar.HomeAt(("home.example", 9000))),
     "home by name": (grammar.parse_home, "paris@[::1]:9000", grammar.HomeAt(("::1", 9000), "paris")),
@@ -32,6 +34,11 @@ GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
         grammar.parse_clients,
         ["0.0.0.0:9002=wiki@office"],
         {("0.0.0.0", 9002): ClientListener(("0.0.0.0", 9002), "wiki", "office")},
+    ),
+    "client behind a load balancer": (
+        grammar.parse_clients,
+        ["9001=ssh@lab,proxy"],
+        {("127.0.0.1", 9001): ClientListener(("127.0.0.1", 9001), "ssh", "lab", True)},
     ),
 }
 
@@ -67,6 +74,9 @@ BAD: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "client without service": (grammar.parse_clients, ["9001"], "SERVICE"),
     "client with bad work": (grammar.parse_clients, ["9001=ssh@"], "not a valid name"),
     "client twice": (grammar.parse_clients, ["9001=a", "127.0.0.1:9001=b"], "twice"),
+    "client with an unknown flag": (grammar.parse_clients, ["9001=ssh,prox"], ",proxy"),
+    "works with an unknown flag": (grammar.parse_listen, "9000,proxies", "HOST:PORT,proxy"),
+    "works at nothing but a flag": (grammar.parse_listen, ",proxy", "no port"),
     "allow without work": (grammar.parse_allow, ["=ssh"], "WORK=SERVICE"),
     "allow without service": (grammar.parse_allow, ["office"], "WORK=SERVICE"),
     "allow with a hole": (grammar.parse_allow, ["office=a,,b"], "WORK=SERVICE"),

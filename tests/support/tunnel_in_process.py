@@ -10,7 +10,7 @@ from typing import Any
 
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.services import ClientListener, HomeAt, Service
+from proxy_policies.reverse_tunnel.services import ClientListener, CommandListener, HomeAt, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 from tests.support.waiting import free_port
 
@@ -42,7 +42,7 @@ class Tunnel:
 
     def __init__(self, beat: float) -> None:
         self.home, self.trunk = Home(), ("127.0.0.1", free_port())
-        self.home_config = HomeConfig(self.trunk, heartbeat=beat)
+        self.home_config = HomeConfig(CommandListener(self.trunk), heartbeat=beat)
         self.works: list[Work] = []
         self.servers: list[asyncio.Server] = []
 
@@ -65,9 +65,9 @@ class Tunnel:
         self.home_config = replace(self.home_config, **changes)
         await self.home.apply(self.home_config)
 
-    async def client_listener(self, service: str, work: str = "") -> Address:
+    async def client_listener(self, service: str, work: str = "", proxy: bool = False) -> Address:
         """Open an entrance at home; returns its address."""
-        client_listener = ClientListener(("127.0.0.1", free_port()), service, work)
+        client_listener = ClientListener(("127.0.0.1", free_port()), service, work, proxy)
         await self.start_home(
             client_listeners={**self.home_config.client_listeners, client_listener.address: client_listener}
         )

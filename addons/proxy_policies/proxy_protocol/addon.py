@@ -52,21 +52,10 @@ class ProxyProtocol:
             return
         try:
             async with asyncio.timeout(HEADER_TIMEOUT):
-                address = await _read(handler.transports[client].reader)
+                address = await header.read(handler.transports[client].reader.readexactly)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
             logger.warning(f"{format_target(*client.peername[:2])} rejected: {why}")
             client.error = why
         else:
             client.peername = address or client.peername
-
-
-async def _read(reader: asyncio.StreamReader) -> header.Address | None:
-    start = await reader.readexactly(len(header.SIGNATURE))
-    if not header.is_v1(start):
-        head = await reader.readexactly(4)
-        return header.read_v2(head, await reader.readexactly(header.length_v2(head)))
-    line = bytearray(start)
-    while not line.endswith(b"\n") and len(line) <= header.LONGEST_V1:
-        line += await reader.readexactly(1)
-    return header.read_v1(bytes(line))

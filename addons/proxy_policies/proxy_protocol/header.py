@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Awaitable, Callable
 
 type IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Address = tuple[str, int]
@@ -65,6 +66,21 @@ def parse(data: bytes) -> tuple[Address | None, bytes] | None:
     if len(head) < 4 or len(rest) < (length := length_v2(head)):
         return None
     return read_v2(head, rest[:length]), rest[length:]
+
+
+async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
+    """Read a header and not an octet more, with a function that reads so many: the client, or None as in `read_v2`.
+
+    Raises HeaderError, and whatever the function does.
+    """
+    start = await exactly(len(SIGNATURE))
+    if not is_v1(start):
+        head = await exactly(4)
+        return read_v2(head, await exactly(length_v2(head)))
+    line = bytearray(start)
+    while not line.endswith(b"\n") and len(line) <= LONGEST_V1:
+        line += await exactly(1)
+    return read_v1(bytes(line))
 
 
 def is_v1(start: bytes) -> bool:

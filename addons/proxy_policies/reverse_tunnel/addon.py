@@ -17,7 +17,7 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import dial
-from proxy_policies.addresses import format_target
+from proxy_policies.addresses import Network, format_target
 from proxy_policies.background import in_background
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
@@ -66,7 +66,10 @@ class _TunnelAddon(ABC):
             self.warn_if_plaintext()
             if self.credentials.is_guessable:
                 logger.warning(f"{self.kind}_secret can be guessed; a random one: openssl rand -hex 16")
-        if any(name.startswith((f"{self.kind}_", "tunnel_")) for name in updated) and self._is_wanted():
+        if (
+            any(name.startswith((f"{self.kind}_", "tunnel_", "proxy_protocol")) for name in updated)
+            and self._is_wanted()
+        ):
             self._tasks.spawn(self._apply())
 
     def _load(self) -> None:
@@ -193,6 +196,13 @@ def _open_proxies() -> str:
     return ", ".join(format_target(host or "*", port) for host, port in addresses if not services.is_loopback(host))
 
 
+def _balancers() -> Sequence[Network]:
+    """Return the networks of load balancers that say by PROXY protocol whom a connection is from."""
+    protocol = ctx.master.addons.get("proxy-protocol")
+    networks: Sequence[Network] = protocol.proxy_protocol if protocol else ()
+    return networks
+
+
 class Home(_TunnelAddon):
     """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
 
@@ -201,11 +211,11 @@ class Home(_TunnelAddon):
     home_listen = Setting(
         "",
         services.parse_listen,
-        "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT.",
+        "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT; ,proxy behind a balancer.",
         single_process=ONE_END,
     )
     home_clients = Setting(
-        (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK]; repeat it."
+        (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK][,proxy]; repeat it."
     )
     home_tls = Setting(
         "certs/home", as_text, "Reverse tunnel: home's certificate folder, secret (needs home_secret), or none (plain)."
@@ -236,7 +246,7 @@ class Home(_TunnelAddon):
 
     def plaintext_address(self) -> Address | None:
         """Return where works dial in."""
-        return self.home_listen
+        return self.home_listen.address if self.home_listen else None
 
     async def apply(self) -> None:
         """Do what the options say."""
@@ -247,6 +257,7 @@ class Home(_TunnelAddon):
             self.home_clients,
             self.home_allow,
             self.home_limits,
+            _balancers(),
         )
         await self._home.apply(config)
 
@@ -270,11 +281,17 @@ class Home(_TunnelAddon):
         """Warn that no clients can connect, or that too many can."""
         if self.home_clients and not self.is_on():
             yield "home_clients is set and home_listen is not: nothing listens"
+        if self._is_behind_balancer and not _balancers():
+            yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
         if self.is_on() and (listening := _open_proxies()):
             yield (
                 f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
                 "every work; --listen-host 127.0.0.1 keeps it to this machine, -n starts none"
             )
+
+    @property
+    def _is_behind_balancer(self) -> bool:
+        return any(listener.proxy for listener in (self.home_listen, *self.home_clients.values()) if listener)
 
     async def end(self) -> None:
         """End everything."""

@@ -13,6 +13,7 @@ from typing import Any
 from proxy_policies import tcp_connect
 from proxy_policies.log_lines import Throttle
 from proxy_policies.name_lookup import look_up
+from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.tls import Tls
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
 BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
+HEADER_WITHIN = 5.0  # seconds that a load balancer has for its PROXY header; it sends it at once
 ACCEPT_AGAIN = 0.1  # seconds until the next try to accept when that failed: mostly for want of descriptors
 
 Accept = Callable[[socket.socket, Address], None]
@@ -94,19 +96,44 @@ async def accept_bare(sock: socket.socket) -> Any:
     return transport
 
 
+async def introduced(sock: socket.socket, balancer: Address) -> Address:
+    """Return whom a load balancer's connection is from: whom its PROXY header names, or the balancer's own.
+
+    Raises HeaderError, EOFError, OSError.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def exactly(size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = await loop.sock_recv(sock, size - len(data))
+            if not more:
+                raise EOFError("it ends in its PROXY header")
+            data += more
+        return data
+
+    async with asyncio.timeout(HEADER_WITHIN):
+        return await header.read(exactly) or balancer
+
+
 async def receive(framed: Framed) -> Message:
     """Wait for the next message. Raises ConnectionError, ProtocolError."""
     return decode(*await framed.receive())
 
 
 class Listener:
-    """Accepts connections at one address until it is closed; where somebody else listens it waits its turn."""
+    """Accepts connections at one address until it is closed; where somebody else listens it waits its turn.
 
-    def __init__(self, address: Address, what: str, accept: Accept) -> None:
+    A connection from where `is_balancer` says so is from whom its PROXY header names.
+    """
+
+    def __init__(
+        self, address: Address, what: str, accept: Accept, is_balancer: Callable[[str], bool] = lambda _: False
+    ) -> None:
         self.address = address
-        self._what, self._accept = what, accept
+        self._what, self._accept, self._is_balancer = what, accept, is_balancer
         self._sockets: list[socket.socket] = []
-        self._tasks, self._throttle = Tasks(), Throttle(60.0)
+        self._tasks, self._throttle, self._refusals = Tasks(), Throttle(60.0), Throttle(60.0)
 
     async def open(self) -> None:
         """Start to listen, at once if that is possible."""
@@ -145,7 +172,25 @@ class Listener:
                 self._tell_of_failure(error)
                 await asyncio.sleep(ACCEPT_AGAIN)
                 continue
-            self._accept(sock, address[:2])
+            if self._is_balancer(address[0]):
+                self._tasks.spawn(self._introduce(sock, address[:2]), eager=True)
+            else:
+                self._accept(sock, address[:2])
+
+    async def _introduce(self, sock: socket.socket, balancer: Address) -> None:
+        try:
+            client = await introduced(sock, balancer)
+        except (header.HeaderError, EOFError, OSError) as error:
+            sock.close()
+            why = "no PROXY header came" if isinstance(error, TimeoutError) else str(error)
+            line = f"{self._what}: {show_address(balancer)} rejected: {why}"
+            if said := self._refusals.admit(line, asyncio.get_running_loop().time()):
+                logger.warning(said)
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            self._accept(sock, client)
 
     def _tell_of_failure(self, error: OSError) -> None:
         why = tcp_connect.reason(error, None)

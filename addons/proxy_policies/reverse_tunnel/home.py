@@ -7,10 +7,11 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy_policies import tcp_connect
+from proxy_policies.addresses import Network, in_networks
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.transports import Pace, relay_transports
 from proxy_policies.reverse_tunnel import connections
@@ -40,7 +41,7 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
-from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener
+from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener, CommandListener
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.tasks import Tasks
 
@@ -53,15 +54,16 @@ TEND = 1.0  # seconds
 class HomeConfig:
     """What the options say. `listen` None: no home."""
 
-    listen: Address | None = None
+    listen: CommandListener | None = None
     credentials: Credentials = NO_CREDENTIALS
     heartbeat: float = 4.0
     client_listeners: Mapping[Address, ClientListener] = field(default_factory=dict)
     allowance: Allowance = EVERYBODY
     limits: Limits = NO_LIMITS
+    balancers: Sequence[Network] = ()
 
     @property
-    def command_listener(self) -> tuple[Address | None, Credentials, float]:
+    def command_listener(self) -> tuple[CommandListener | None, Credentials, float]:
         """What works see of it: when this changes, they have to come anew."""
         return self.listen, self.credentials, self.heartbeat
 
@@ -107,7 +109,8 @@ class Home:
             await self._commands.cancel()
             self._command_listener = None
         if config.listen is not None:
-            self._command_listener = Listener(config.listen, "home", self._on_connection)
+            is_balancer = self._balancers_at(config.listen)
+            self._command_listener = Listener(config.listen.address, "home", self._on_connection, is_balancer)
             await self._command_listener.open()
             self._commands.spawn(self._maintain())
 
@@ -124,9 +127,14 @@ class Home:
         def come_in(sock: socket.socket, client: Address) -> None:
             self._clients.spawn(self._serve(sock, client, client_listener), eager=True)
 
-        listener = Listener(client_listener.address, f"home: {client_listener}", come_in)
+        is_balancer = self._balancers_at(client_listener)
+        listener = Listener(client_listener.address, f"home: {client_listener}", come_in, is_balancer)
         await listener.open()
         return listener
+
+    def _balancers_at(self, listener: CommandListener | ClientListener) -> Callable[[str], bool]:
+        """Return what says whose connections there begin with a PROXY header."""
+        return lambda address: listener.proxy and in_networks(address, self._config.balancers)
 
     def _review(self, allowance: Allowance) -> None:
         for work in self.works:

@@ -3,7 +3,8 @@
     home       [NAME@]ADDRESS                        NAME: what home's certificate must say
     address    PORT | HOST:PORT | [IPv6]:PORT        a bare PORT is on 127.0.0.1; *:PORT listens everywhere
     service    NAME=ADDRESS[,proxy]                  proxy: say the client's address by PROXY protocol v2
-    client     ADDRESS=SERVICE[@WORK]
+    listen     ADDRESS[,proxy]                       proxy: load balancers say by PROXY protocol whom it is from
+    client     ADDRESS=SERVICE[@WORK][,proxy]        proxy: likewise
     allow      WORK=SERVICE[,SERVICE…]               both may be globs; office=* lets office offer anything
 
 Every parser raises ValueError with what would be right.
@@ -40,12 +41,21 @@ class HomeAt:
 
 
 @dataclass(frozen=True)
+class CommandListener:
+    """Where home listens for works; `proxy` when a load balancer's connections begin with a PROXY header there."""
+
+    address: Address
+    proxy: bool = False
+
+
+@dataclass(frozen=True)
 class ClientListener:
-    """Where home listens for clients, and for which service; `work` is "" when any work will do."""
+    """Where home listens for clients, and for which service; `work` is "" when any work will do. `proxy` as above."""
 
     address: Address
     service: str
     work: str = ""
+    proxy: bool = False
 
     def __str__(self) -> str:
         """Write it as the option has it."""
@@ -102,9 +112,18 @@ def parse_target(text: str) -> Address:
     return address
 
 
-def parse_listen(text: str) -> Address | None:
-    """Read an address to listen on; nothing means nowhere."""
-    return parse_address(text) if text.strip() else None
+def parse_listen(text: str) -> CommandListener | None:
+    """Read where to listen for works, `*:9000`, `9000,proxy`; nothing means nowhere."""
+    address, is_proxy = _split_flag(text, "HOST:PORT")
+    return CommandListener(parse_address(address), is_proxy) if text.strip() else None
+
+
+def _split_flag(text: str, form: str) -> tuple[str, bool]:
+    """Take `,proxy` off; `form` says how the rest is written."""
+    rest, comma, flag = text.partition(",")
+    if comma and flag.strip() != "proxy":
+        raise ValueError(f"{text!r} is not {form} or {form},proxy")
+    return rest, bool(comma)
 
 
 def parse_home(text: str) -> HomeAt | None:
@@ -130,29 +149,32 @@ def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
     """Read `ssh=student00:22`, `wiki=10.0.0.5:80,proxy`."""
     services: dict[str, Service] = {}
     for spec in specs:
-        name, equals, rest = spec.partition("=")
-        target, comma, flag = rest.partition(",")
-        if not equals or (comma and flag.strip() != "proxy"):
+        pair, is_proxy = _split_flag(spec, "NAME=HOST:PORT")
+        name, equals, target = pair.partition("=")
+        if not equals:
             raise ValueError(f"{spec!r} is not NAME=HOST:PORT or NAME=HOST:PORT,proxy")
         name = parse_name(name.strip())
         if name in services:
             raise ValueError(f"service {name} is there twice")
-        services[name] = Service(name, parse_target(target), bool(comma))
+        services[name] = Service(name, parse_target(target), is_proxy)
     return services
 
 
 def parse_clients(specs: Iterable[str]) -> Mapping[Address, ClientListener]:
-    """Read `9001=ssh`, `127.0.0.1:9002=wiki@office`."""
+    """Read `9001=ssh`, `127.0.0.1:9002=wiki@office`, `*:443=wiki,proxy`."""
     client_listeners: dict[Address, ClientListener] = {}
     for spec in specs:
-        listen, equals, target = spec.partition("=")
+        pair, is_proxy = _split_flag(spec, "HOST:PORT=SERVICE@WORK")
+        listen, equals, target = pair.partition("=")
         if not equals:
             raise ValueError(f"{spec!r} is not PORT=SERVICE or HOST:PORT=SERVICE@WORK")
         service, at, work = target.strip().partition("@")
         address = parse_address(listen)
         if address in client_listeners and address[1]:
             raise ValueError(f"{show_address(address)} is there twice")
-        client_listeners[address] = ClientListener(address, parse_name(service), parse_name(work) if at else "")
+        client_listeners[address] = ClientListener(
+            address, parse_name(service), parse_name(work) if at else "", is_proxy
+        )
     return client_listeners
 
 

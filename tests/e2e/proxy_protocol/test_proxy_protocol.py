@@ -13,7 +13,7 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
 from tests.support.tunnels import serving
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 
 from proxy_policies.proxy_protocol.header import write
 
@@ -121,3 +121,14 @@ def test_nobody_else_is_asked_for_one(mitmdump: Start, origin: StartOrigin) -> N
     proxy = mitmdump("--set", "proxy_protocol=192.0.2.0/24", mode=f"reverse:{server.url}")
     assert ask(proxy, b"").endswith(b"hello from the origin\n")
     assert ask(proxy, HEADERS["v1"]).startswith(b"HTTP/1.1 400 "), "a stranger says nothing about anybody"
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_home_alone_learns_of_its_clients(mitmdump: Start, header: bytes) -> None:
+    port = free_port()
+    listening = ("--set", "home_listen=0,proxy", "--set", "home_tls=none", "--set", f"home_clients={port}=ssh,proxy")
+    home = mitmdump("-n", *BALANCER, *listening, script="home.py")
+    home.wait_log("home: ssh: listening on")
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+        sock.sendall(header)
+        home.wait_log(r"home: refused 192\.0\.2\.7:50000 to ssh: ")
