@@ -8,13 +8,14 @@ import errno
 import functools
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
 from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
+from proxy_policies.background import spawn
 from proxy_policies.relay.ends import send_at_once
 
 logger = logging.getLogger(__name__)
@@ -86,17 +87,26 @@ class Acceptor:
         if proxyserver is None:  # a master that serves nobody
             return lambda: None
         proxyserver.servers.changed.connect(self._update)
-        self._listen(proxyserver.servers)
+        self._listen_to_all(proxyserver.servers)
         return lambda: proxyserver.servers.changed.disconnect(self._update)
 
     async def _update(self) -> None:
-        self._listen(ctx.master.addons.get("proxyserver").servers)
+        self._listen_to_all(ctx.master.addons.get("proxyserver").servers)
 
-    def _listen(self, instances: Iterable[Any]) -> None:
-        for instance in instances:
-            servers = getattr(instance, "_servers", ()) if self._is_wanted(instance.mode) else ()
-            for server in servers:
-                # mitmproxy's servers for datagrams are of another kind
-                if hasattr(server, "sockets") and server not in self._known:
-                    self._known.add(server)
-                    Listener(server, functools.partial(self._accepted, instance))  # kept by the event loop
+    def _listen_to_all(self, servers: Any) -> None:
+        for instance in servers:
+            if self._is_wanted(instance.mode):
+                spawn(self._listen(instance, servers))
+
+    async def _listen(self, instance: Any, servers: Any) -> None:
+        """Listen in the turn of the event loop in which mitmproxy's server has begun to.
+
+        It says so to the log first, and tells its addons some turns later: a client of that instant would be its own.
+        """
+        while instance in servers and not (instance.is_running or instance.last_exception):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for server in getattr(instance, "_servers", ()):
+            # mitmproxy's servers for datagrams are of another kind
+            if hasattr(server, "sockets") and server not in self._known:
+                self._known.add(server)
+                Listener(server, functools.partial(self._accepted, instance))  # kept by the event loop

@@ -59,6 +59,24 @@ addons = [Clumsy()]
 """
 
 
+AT_THE_WORD = """
+import logging, re, socket
+
+clients = []
+
+class AtTheWord(logging.Handler):
+    \"\"\"Connects and asks in the instant in which mitmproxy says that it listens.\"\"\"
+
+    def emit(self, record):
+        if listening := re.search(r"listening at \\S*?:(\\d+)", record.getMessage()):
+            client = socket.create_connection(("127.0.0.1", int(listening[1])))
+            client.sendall(b"GET / HTTP/1.1\\r\\nHost: a.test\\r\\n\\r\\n")
+            clients.append(client)
+
+logging.getLogger("mitmproxy.proxy.mode_servers").addHandler(AtTheWord())
+"""
+
+
 @pytest.fixture
 def late(tmp_path: Path) -> str:
     """Write a script whose `running` takes its time."""
@@ -213,3 +231,16 @@ def test_a_replay_of_the_first_instant(
     assert proxy.wait_exit(60) == 0
     assert " << 200 " in proxy.log()
     assert "asked too early" not in proxy.log()
+
+
+def test_who_asks_at_the_word_takes_the_direct_path(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """mitmproxy says that it listens some turns of its event loop before it tells its addons so."""
+    script = tmp_path / "at_the_word.py"
+    script.write_text(AT_THE_WORD)
+    server = origin()
+    proxy = mitmdump("-s", str(script), "--set", f"mode=reverse:{server.url}")
+    wait_until(lambda: server.requests, 20, "the request")
+    assert proxy.counts()["exchanges"] == 1
+    assert proxy.counts()["handed over"] == 0
