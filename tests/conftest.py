@@ -26,8 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how long property tests search."""
+    """Choose how long property tests search, and how mitmdump starts."""
     settings.load_profile("deep" if config.getoption("--deep") else "fast")
+    Mitmdump.is_forked = Mitmdump.is_forked and not config.getoption("--deep")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

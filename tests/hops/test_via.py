@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.fields import TOKEN, Fields
-from proxy_policies.hops.via import INSTANCE, lists, parse_name, with_via
+from proxy_policies.hops.via import instance_name, lists, parse_name, with_via
 
 
 @pytest.mark.parametrize("name", ["", "proxy.example", "proxy.example:8080", "my_proxy", "Ours"])
@@ -14,8 +14,8 @@ def test_parse_name(name: str) -> None:
 
 
 def test_auto_is_this_instance() -> None:
-    assert parse_name("auto") == INSTANCE
-    assert parse_name(INSTANCE) == INSTANCE
+    assert parse_name("auto") == instance_name()
+    assert parse_name(instance_name()) == instance_name()
 
 
 @pytest.mark.parametrize("name", ["my proxy", "a,b", "a:b", "[::1]", "é", "a:8080:1", "x\r\ny", "(x)"])

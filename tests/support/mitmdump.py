@@ -13,11 +13,15 @@ from pathlib import Path
 from proxy_policies.control import socket_files
 from proxy_policies.control.client import ask
 from proxy_policies.control.messages import Question
+from tests.support import fork_server
+from tests.support.fork_server import ForkedProcess
 from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
 LISTENING = re.compile(r"listening at (?:http://)?\S*?:(\d+)")
 PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -30,7 +34,14 @@ class Running:
     """A process, and what it prints."""
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-        self.process = subprocess.Popen(
+        self.process = self._start(command, env, cwd)
+        self.port = 0
+        self._text = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -39,10 +50,6 @@ class Running:
             cwd=cwd,
             start_new_session=True,
         )
-        self.port = 0
-        self._text = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -119,6 +126,9 @@ class Running:
 class Mitmdump(Running):
     """A running mitmdump; `port` is the first it listens on, 0 with `-n`."""
 
+    is_forked = sys.platform == "linux"
+    """It is started by the fork server, which elsewhere may hang: some libraries of theirs do not survive a fork."""
+
     def __init__(
         self,
         arguments: Sequence[str],
@@ -139,6 +149,11 @@ class Mitmdump(Running):
         self.confdir = confdir
         if wait:
             self.wait_listening("-n" in arguments)
+
+    def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
+        if self.is_forked and not env and Path(command[0]).name == "mitmdump":
+            return fork_server.start(command, environment(), cwd)
+        return super()._start(command, env, cwd)
 
     @property
     def ca(self) -> Path:

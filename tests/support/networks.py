@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mitmdump import Mitmdump
 from tests.support.programs import need
 
 USER = "nobody"
@@ -30,7 +31,9 @@ def own_network() -> Iterator[None]:
         pytest.skip(f"needs a network namespace: {error}")
     try:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Mitmdump, "is_forked", False)  # the fork server is outside
+            yield
     finally:
         os.setns(outside, os.CLONE_NEWNET)
         os.close(outside)

@@ -46,8 +46,6 @@ from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.streaming import declared_length
 
-_ids = random.Random()  # noqa: S311 - seeded by the system; an id is unique, and no secret
-
 STORING = 5.0
 """Seconds within which an answer that has come whole is encoded and stored, or it is not."""
 
@@ -67,7 +65,7 @@ async def handle_response(
         asked_at=transaction.asked_at,
         overrides_for=transaction.effects.overrides_for,
         max_object=engine.max_object,
-        id=f"{_ids.getrandbits(128):032x}",
+        id=f"{random.getrandbits(128):032x}",
         strict=engine.strict,
         sent_elsewhere=upstream_target_of(flow.request) != transaction.sent
         and key_of(target_of(flow)) != transaction.target,

@@ -1,21 +1,26 @@
 """The Via field: who passed a message on (RFC 9110, section 7.6.3)."""
 
+import functools
 import re
 import secrets
 
 from proxy_policies.fields import TOKEN, Fields, split_list
 
 AUTO = "auto"
-INSTANCE = f"proxy-policies-{secrets.token_hex(4)}"
-"""The name of this running instance: a second one must not take our messages for its own."""
 
 _RECEIVED_BY = re.compile(rf"{TOKEN.pattern}(:\d{{1,5}})?")
+
+
+@functools.cache
+def instance_name() -> str:
+    """Return the name of this running instance: a second one must not take our messages for its own."""
+    return f"proxy-policies-{secrets.token_hex(4)}"
 
 
 def parse_name(text: str) -> str:
     """Read `via_name`: a name or host:port, `auto` for one unique to this instance, "" for none."""
     if text == AUTO:
-        return INSTANCE
+        return instance_name()
     if text and not _RECEIVED_BY.fullmatch(text):
         raise ValueError(f"write a name such as proxy.example or proxy.example:8080, {AUTO}, or nothing for no Via")
     return text

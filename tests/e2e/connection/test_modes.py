@@ -17,7 +17,7 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, exchange_raw
 from tests.support.waiting import free_port, wait_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("modes")]  # everything is said once
 
 MODES = ("regular", "reverse:http", "reverse:https", "reverse:tcp", "reverse:tls", "upstream:http", "socks5")
 SPEAK_HTTP = ("regular", "reverse:http", "reverse:https", "upstream:http")
