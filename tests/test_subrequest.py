@@ -30,11 +30,13 @@ def replaying(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[http.HTTP
 
 async def test_it_is_like_the_one_it_was_made_of_with_other_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     sent, like = replaying(monkeypatch, 0), tflow.tflow()
+    like.request.method = "HEAD"
     with taddons.context():
         flow = await subrequest.send(like, FIELDS, "refresh")
     assert sent == [flow]
     assert flow is not None
-    assert (flow.request.url, flow.request.headers.fields) == (like.request.url, FIELDS.raw)
+    assert (flow.request.method, flow.request.url) == ("GET", like.request.url)
+    assert flow.request.headers.fields == FIELDS.raw
     assert (flow.is_replay, subrequest.purpose(flow), subrequest.template(flow)) == ("request", "refresh", like)
     assert (subrequest.purpose(like), subrequest.template(like)) == ("", None)
 

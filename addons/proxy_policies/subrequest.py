@@ -34,7 +34,7 @@ def template(flow: Flow) -> http.HTTPFlow | None:
 
 
 async def send(template: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
-    """Send a request like another's, with other fields, and give its flow once it is answered or has failed.
+    """Send a GET like another's request, with other fields, and give its flow once it is answered or has failed.
 
     None when it could not be sent or took longer than `timeout` seconds.
     """
@@ -64,6 +64,7 @@ def _handler_type() -> type | None:
 def _copy(template: http.HTTPFlow, fields: Fields) -> http.HTTPFlow:
     flow = http.HTTPFlow(template.client_conn, template.server_conn.copy(), True)
     flow.request = template.request.copy()
+    flow.request.method = "GET"  # what is stale may have been asked for by HEAD
     flow.request.headers = http.Headers(fields.raw)
     flow.request.stream = False
     flow.is_replay = "request"

@@ -41,6 +41,17 @@ async def test_nothing_is_kept_of_a_body_over_the_limit(limit: int) -> None:
     assert len(ended) == 1
 
 
+@pytest.mark.parametrize(("size", "kept"), [(9, False), (10, True), (11, False)])
+async def test_a_part_that_ends_with_its_connection_is_kept_if_it_has_come_whole(size: int, kept: bool) -> None:
+    part = stored('ETag: "a"', "Content-Range: bytes 0-9/20", status=206)
+    store, ended = MemoryStore(1 << 20), Ended()
+    storing = StoreTap(store.write(part, NOW), part, 100, ended.append, is_delimited=False)
+    storing.feed(b"x" * size)
+    storing.finish()
+    assert [entry.span for entry in await store.lookup(KEY)] == ([Span(0, 9, 20)] if kept else [])
+    assert len(ended) == 1
+
+
 @pytest.mark.parametrize(("length", "span"), [(None, None), (10, Span(0, 3, 10)), (4, None)])
 async def test_a_beginning_is_kept_where_its_rest_can_be_asked_for(length: int | None, span: Span | None) -> None:
     store = MemoryStore(1 << 20)

@@ -68,6 +68,36 @@ def test_no_value_raises(value: bytes) -> None:
         parse_request(Fields([(name, value)]))
 
 
+SEPARATORS = [";", "; ", " ", "\t", ";;", " ; ", "=x;", '="y";', "/"]
+
+
+@given(
+    st.permutations(["private", "no-store", "no-cache", "must-revalidate", "public", "max-age=60"]),
+    st.lists(st.sampled_from([*SEPARATORS, ", "]), min_size=5, max_size=5),
+)
+def test_what_restricts_restricts_whatever_it_is_separated_by(names: list[str], separators: list[str]) -> None:
+    value = "".join(name + separator for name, separator in zip(names, [*separators, ""], strict=True))
+    said = parse_response(fields(f"Cache-Control: {value}"))
+    assert (said.private, said.no_store, said.no_cache, said.must_revalidate) == (ALL, True, ALL, True)
+
+
+@pytest.mark.parametrize(
+    "value", ["public; max-age=60", "max-age=60 public", "must-understand; x, no-store=", "x;public"]
+)
+def test_what_permits_is_heeded_only_if_it_is_written_rightly(value: str) -> None:
+    said = parse_response(fields(f"Cache-Control: {value}"))
+    assert (said.public, said.must_understand, said.max_age or 0) == (False, False, 0)
+
+
+@pytest.mark.parametrize("directive", ["private", "no-cache"])
+@pytest.mark.parametrize("name", ["Vary", "cache-control", "content-encoding", "Content-Type", "expires", "date"])
+def test_a_response_that_makes_no_sense_without_the_fields_it_names_is_meant_as_a_whole(
+    directive: str, name: str
+) -> None:
+    said = parse_response(fields(f'Cache-Control: max-age=60, {directive}="x-a, {name}"'))
+    assert ALL in (said.private, said.no_cache)
+
+
 @pytest.mark.parametrize(
     "value",
     ['private="a', "private=0", 'private="x y"', "private =a", "private= a", '"private', "private;x", "PRIVATE"],

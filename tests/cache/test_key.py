@@ -175,6 +175,10 @@ NAMES: list[tuple[tuple[str, ...], tuple[str, ...] | None]] = [
     (("Vary: , *",), None),
     (("Vary:", "Vary: *"), None),
     (("Vary: Foo, *",), None),
+    (("Vary: Foo; Bar",), None),
+    (("Vary: Foo Bar, Baz",), None),
+    (('Vary: "Foo"',), None),
+    (("Vary: Foo", "Vary: B\xe4r"), None),
 ]
 
 

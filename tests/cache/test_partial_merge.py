@@ -1,5 +1,6 @@
 """RFC 9111, section 3.4: parts that touch become one."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,17 @@ def test_a_206_never_turns_into_a_200_unless_it_is_whole() -> None:
     assert merged_entry(part, Span(0, 9)).status == 206
     whole = merged_entry(part, Span(0, 9, 10))
     assert (whole.status, whole.span, whole.fields.get("content-range")) == (200, None, None)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_parts_in_other_codings_stay_apart(coding: str, is_first: bool) -> None:
+    store, codings = MemoryStore(1 << 20), ("", f"Content-Encoding: {coding}")
+    for at in (0, 1):
+        lines = [line for line in ('ETag: "a"', codings[at == is_first]) if line]
+        entry = stored(*lines, status=206, span=Span(5 * at, 5 * at + 4, 10), id=str(at))
+        await keep(store, entry, b"12345")
+    assert await merge_parts(store, entry, 1 << 20) is None
 
 
 @given(st.integers(0, 19), st.integers(0, 19), st.integers(0, 19), st.integers(0, 19))

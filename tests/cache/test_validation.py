@@ -20,12 +20,20 @@ ENTRY = stored(
 
 
 def test_freshening_replaces_fields_and_keeps_the_rest() -> None:
-    update = fields("Cache-Control: max-age=9", "X-New: 1", "Content-Length: 0", "Connection: x-hop", "X-Hop: 1")
+    update = fields(
+        "Cache-Control: max-age=9", "Date: @-5", "X-New: 1", "Content-Length: 0", "Connection: x-hop", "X-Hop: 1"
+    )
     new = updated_by(ENTRY, update, NOW, NOW + 1)
     assert (new.fields.get("cache-control"), new.fields.get("x-new")) == ("max-age=9", "1")
     assert new.fields.get("content-type") == "text/plain"
     assert not {"content-length", "x-hop", "age"} & {name.lower() for name, _ in new.fields}
     assert new.age(NOW + 1) == pytest.approx(6)
+
+
+def test_an_update_without_a_date_is_as_old_as_its_receipt() -> None:
+    new = updated_by(ENTRY, fields("Cache-Control: max-age=9"), NOW + 100, NOW + 100)
+    assert new.age(NOW + 100) == 0
+    assert new.fields.get("date") == fields("Date: @100").get("date")
 
 
 TAGGED = {tag: stored(f'ETag: "{tag}"', id=tag) for tag in "ab"}

@@ -53,12 +53,17 @@ def test_lists_are_restored_whole(forms: list[tuple[EntityTag, str]]) -> None:
         ('"v1~gzip"', IDENTITY, '"v1~gzip~identity"'),
         ('W/"v1~gzip"', IDENTITY, 'W/"v1~gzip~w-identity"'),
         ('"v1~gzip"', "gzip", 'W/"v1~gzip~gzip"'),
-        ("v1", "gzip", "v1"),
-        ("", "gzip", ""),
     ],
 )
 def test_how_they_are_written(tag: str, coding: str, expected: str) -> None:
     assert with_tag(Fields.of(("ETag", tag)), coding).get("ETag") == expected
+
+
+@pytest.mark.parametrize("value", ["a", "W/a", '"a b"', '"a', '"a", "b"', "'a'", ""])
+def test_what_is_no_tag_is_that_of_the_plain_form_alone(value: str) -> None:
+    fields = Fields.of(("ETag", value))
+    assert with_tag(fields, IDENTITY) is fields
+    assert "etag" not in with_tag(fields, "gzip")
 
 
 @pytest.mark.parametrize(

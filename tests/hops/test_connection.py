@@ -84,6 +84,16 @@ RESPONSES = [
         [("Sec-WebSocket-Accept", "x"), ("Connection", "Upgrade"), ("Upgrade", "websocket")],
         101,
     ),
+    Response(
+        "what a response is understood by",
+        [
+            ("Vary", "A"),
+            ("Expires", "0"),
+            ("Content-Encoding", "br"),
+            ("Connection", "vary, expires, content-encoding"),
+        ],
+        [("Vary", "A"), ("Expires", "0"), ("Content-Encoding", "br")],
+    ),
     Response("offer of h2c", [("Upgrade", "h2,h2c"), ("Connection", "Upgrade")]),
     Response("upgrade required", [("Upgrade", "a")], [("Connection", "Upgrade"), ("Upgrade", "a")], 426),
     Response("an origin's challenge for us", [("Proxy-Authenticate", "Basic"), ("A", "b")], [("A", "b")], 407),

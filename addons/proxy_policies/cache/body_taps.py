@@ -14,7 +14,8 @@ class StoreTap:
     """The tap that stores a body as it passes; calls `ended` with the entry stored, or None.
 
     With a `length`, the bytes that the whole has, the beginning of a body that breaks off is stored as the part that
-    it is (RFC 9111, section 3.3).
+    it is (RFC 9111, section 3.3). One that is not delimited ends with its connection: whether it has come whole only
+    Content-Range can say.
     """
 
     def __init__(
@@ -24,12 +25,15 @@ class StoreTap:
         limit: int,
         ended: Callable[[StoredResponse | None], None],
         length: int | None = None,
+        *,
+        is_delimited: bool = True,
     ) -> None:
         self._writing: BodyWriter | None = writing
         self._entry = entry
         self._limit = limit
         self._ended = ended
         self._length = length
+        self._is_delimited = is_delimited
         self._size = 0
 
     def feed(self, data: bytes) -> None:
@@ -55,7 +59,8 @@ class StoreTap:
     def _complete(self) -> StoredResponse | None:
         if self._entry.status != 206:
             return self._entry.replace(size=self._size)
-        span = parse_content_range(self._entry.fields.get("content-range"), self._size)
+        said = self._entry.fields.get("content-range")
+        span = parse_content_range(said, self._size, is_exact=not self._is_delimited)
         return None if span is None else self._entry.replace(size=self._size, span=span)
 
     def abort(self) -> None:

@@ -20,10 +20,20 @@ MAX_DELTA = 2**31
 """Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""
 
 _NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_MEMBER = re.compile(rf'{_NAME.pattern}(?:=(?:{_NAME.pattern}|"(?:[^"\\]|\\.)*+"))?', re.ASCII | re.DOTALL)
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 """Lower-cased. Tokens may be more, but a number is no field that a response has."""
 ALL: frozenset[str] = frozenset()
 """The field names of an unqualified `no-cache` or `private`: none named, all meant."""
+PERMITTING = frozenset({"public", "must-understand"})
+"""Directives that allow to store what could not be stored without them."""
+INDISPENSABLE = frozenset(
+    {
+        "age", "cache-control", "cdn-cache-control", "content-encoding", "content-range", "content-type", "date",
+        "expires", "location", "vary",
+    }
+)  # fmt: skip
+"""Fields without which a response would be another one, or be reused otherwise."""
 
 
 def delta_seconds(text: str | None) -> int | None:
@@ -70,20 +80,18 @@ class RequestDirectives:
 
 
 def _members(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Read `name[=argument]`; what stands around the name or the equals sign makes the argument unreadable, not absent.
+    """Read `name[=argument]`; whatever a member holds that is written otherwise is there, with unreadable arguments.
 
-    So a `private` that is written wrongly is a `private` all the same.
+    So a `private` between semicolons, blanks or stray quotes is a `private` all the same; what permits something has
+    to be written rightly.
     """
-    for line in lines:
-        for member in split_list(line):
+    for member in (member for line in lines for member in split_list(line)):
+        if _MEMBER.fullmatch(member):
             name, equals, argument = member.partition("=")
-            found = _NAME.search(name)
-            if found is None:
-                continue
-            if found[0] != name or argument[:1].isspace():
-                yield found[0].lower(), ""
-            else:
-                yield name.lower(), unquote(argument) if equals else None
+            yield name.lower(), unquote(argument) if equals else None
+        else:
+            names = [name.lower() for name in _NAME.findall(member)]
+            yield from ((name, "") for name in names if name not in PERMITTING)
 
 
 def _lifetime(argument: str | None) -> int:
@@ -91,9 +99,13 @@ def _lifetime(argument: str | None) -> int:
 
 
 def _names(argument: str | None) -> frozenset[str]:
-    """Return the field names that a directive is limited to (section 5.2.2.7); ALL unless they are names."""
+    """Return the field names that a directive is limited to (section 5.2.2.7).
+
+    ALL unless they are names of fields that a response can do without.
+    """
     names = frozenset(tokens(argument)) if argument else ALL
-    return names if all(_FIELD_NAME.fullmatch(name) for name in names) else ALL
+    is_limited = INDISPENSABLE.isdisjoint(names) and all(_FIELD_NAME.fullmatch(name) for name in names)
+    return names if is_limited else ALL
 
 
 def _flag(argument: str | None) -> bool:

@@ -168,8 +168,11 @@ def _initial_age(fields: Fields, date: float, requested_at: float, received_at: 
 
 
 def current_age(freshness: Freshness, received_at: float, now: float) -> float:
-    """Compute `current_age` (section 4.2.3); a clock that went back adds nothing."""
-    return freshness.initial_age + max(0.0, now - received_at)
+    """Compute `current_age` (section 4.2.3).
+
+    A clock that went back adds as much: nobody knows how old it is, and it must not be fresh for that much longer.
+    """
+    return freshness.initial_age + abs(now - received_at)
 
 
 def may_be_stale(freshness: Freshness) -> bool:

@@ -5,7 +5,8 @@ from urllib.parse import urljoin
 from proxy_policies.cache.key import normal_url, origin_url_of, url_of
 from proxy_policies.fields import Fields
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "REPORT", "SEARCH"})
+"""Those of the IANA HTTP Method Registry, and CONNECT, which is about no resource."""
 
 
 def invalidated(method: str, key: str, status: int, response: Fields) -> list[str]:

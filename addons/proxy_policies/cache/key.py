@@ -159,9 +159,9 @@ def without_query(key: str, globs: Sequence[str]) -> str:
 
 
 def vary_names(response: Fields) -> tuple[str, ...] | None:
-    """Read Vary as lower-cased field names; None when it holds `*`, which nothing ever matches."""
+    """Read Vary as lower-cased field names; None when it holds `*`, which nothing ever matches, or what is no name."""
     names = [name for line in response.lines("vary") for name in tokens(line)]
-    return None if "*" in names else tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(names)) if all(name != "*" and TOKEN.fullmatch(name) for name in names) else None
 
 
 def vary_key(names: Sequence[str], request: Fields) -> VaryKey:

@@ -23,7 +23,8 @@ async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredR
 
 
 def _is_other(entry: StoredResponse, part: StoredResponse) -> bool:
-    return entry.id != part.id and entry.vary_key == part.vary_key
+    same_coding = entry.fields.get("content-encoding") == part.fields.get("content-encoding")
+    return entry.id != part.id and entry.vary_key == part.vary_key and same_coding
 
 
 def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:

@@ -31,12 +31,12 @@ def parse_range(value: str | None) -> RangeSpec | None:
     return None if first is not None and last is not None and last < first else RangeSpec(first, last)
 
 
-def parse_content_range(value: str | None, size: int) -> Span | None:
+def parse_content_range(value: str | None, size: int, *, is_exact: bool = False) -> Span | None:
     """Read Content-Range of a body of `size` bytes; None when it names no such part.
 
     The first position and the body are what can be relied on. Where the last position
     does not agree with the body, the body counts; a part that claims to reach the end
-    then ends the representation where the body ends.
+    then ends the representation where the body ends. `is_exact`: unless they agree it names none.
     """
     match = _CONTENT_RANGE.fullmatch(value) if value else None
     if match is None or size == 0:
@@ -46,6 +46,8 @@ def parse_content_range(value: str | None, size: int) -> Span | None:
     if claimed < first or (length is not None and claimed >= length):
         return None
     last = first + size - 1
+    if is_exact and last != claimed:
+        return None
     if last != claimed and claimed + 1 == length:
         length = last + 1
     return Span(first, last, length) if length is None or last < length else None

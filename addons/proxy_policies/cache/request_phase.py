@@ -33,6 +33,9 @@ from proxy_policies.cache.response import build_response, hit_status
 from proxy_policies.cache.rules import effects_for
 from proxy_policies.cache.status import CacheStatus
 
+NOT_REFRESHED = frozenset({*validation.CONDITIONALS, "range"})
+"""What a client wants of a response, and for itself alone."""
+
 
 async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
     """Answer a request from the store, or send it on with what the decision adds."""
@@ -112,14 +115,14 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
 
 
 def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:
-    """Refresh an entry in the background, once at a time."""
+    """Refresh an entry in the background, once at a time: the whole of it, whatever this client wants of it."""
     if hit.entry.id in engine.refreshing:
         return
     engine.refreshing.add(hit.entry.id)
 
     async def refresh() -> None:
         try:
-            await subrequest.send(flow, transaction.request.fields, REFRESH)
+            await subrequest.send(flow, transaction.request.fields.without(NOT_REFRESHED), REFRESH)
         finally:
             engine.refreshing.discard(hit.entry.id)
 

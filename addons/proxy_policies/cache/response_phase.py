@@ -49,6 +49,8 @@ from proxy_policies.streaming import declared_length
 STORING = 5.0
 """Seconds within which an answer that has come whole is encoded and stored, or it is not."""
 
+DELIMITING = frozenset({"content-length", "transfer-encoding"})
+
 
 async def handle_response(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response
@@ -154,7 +156,8 @@ def _start_storing(
             )
 
     state, writing = flow_state.state_of(flow), engine.store.write(entry, since)
-    keeping = StoreTap(writing, entry, engine.max_object, finish, _length_to_complete(entry, response))
+    length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
+    keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)
     if incoming := answered(engine, transaction, entry, declared_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
@@ -169,6 +172,12 @@ def _length_to_complete(entry: StoredResponse, response: http.Response) -> int |
     """Return the length of a whole of which the rest could be asked for, should it break off."""
     ranged = response.headers.get("accept-ranges", "").strip().lower() != "none"
     return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
+
+
+def _is_delimited(response: http.Response) -> bool:
+    """Return whether the end of a body is told from that of its connection (RFC 9112, section 6.3)."""
+    is_framed = not response.data.http_version.startswith(b"HTTP/1")
+    return is_framed or fields_of(response.headers).has_any(DELIMITING)
 
 
 def _set_cache_status(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.storability import end_to_end
-from proxy_policies.fields import Fields, parse_date, split_list, tokens
+from proxy_policies.fields import Fields, format_date, parse_date, split_list, tokens
 
 ORIGIN_ONLY = frozenset({"if-match", "if-unmodified-since"})
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
@@ -125,6 +125,8 @@ def updated_by(entry: StoredResponse, response: Fields, requested_at: float, rec
     if entry.span is not None or "content-range" not in entry.fields:
         kept.append("content-range")  # it says where the new part lies, not the stored one
     update = end_to_end(response).without(kept)
+    if "date" not in update:  # a recipient with a clock adds it (RFC 9110, section 6.6.1)
+        update = update.adding("Date", format_date(received_at))
     return entry.replace(
         fields=_updated(entry.fields, update),
         requested_at=requested_at,

@@ -80,14 +80,18 @@ def _if_range(fields: Fields) -> Fields:
 
 
 def with_tag(fields: Fields, coding: str) -> Fields:
-    """Return the fields of a response in `coding` with the tag that it bears."""
+    """Return the fields of a response in `coding` with the tag that it bears; none where its origin's cannot be marked.
+
+    What is no entity tag stays with the plain form alone (nginx, too, takes it away).
+    """
     value = fields.get("etag")
     if value is None or (coding == IDENTITY and "~" not in value):  # what looks marked has one
         return fields
     tag = parse_entity_tag(value)
-    if tag is None or (bears := marked(tag, coding)) == tag:
-        return fields
-    return fields.replacing("ETag", str(bears))
+    if tag is None:
+        return fields if coding == IDENTITY else fields.without(["ETag"])
+    bears = marked(tag, coding)
+    return fields if bears == tag else fields.replacing("ETag", str(bears))
 
 
 def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str, accepts: Accepts) -> Fields:

@@ -11,8 +11,14 @@ FOR_THIS_PROXY = HOP_BY_HOP | {"proxy-authorization"}
 """Of a request: its credentials for us, too."""
 FROM_THIS_PROXY = HOP_BY_HOP | {"proxy-authenticate", "proxy-authentication-info"}
 """Of a response: challenges that only a proxy may give, too."""
-END_TO_END = frozenset({"host", "content-length", "transfer-encoding", "cache-control"})
-"""Kept though Connection names them: framing, routing, and what section 7.6.1 says must not be named."""
+END_TO_END = frozenset(
+    {
+        "host", "content-length", "transfer-encoding", "age", "cache-control", "cdn-cache-control", "content-encoding",
+        "content-range", "content-type", "date", "expires", "vary",
+    }
+)  # fmt: skip
+"""Kept though Connection names them: framing, routing, and what section 7.6.1 says must not be named, as every
+recipient has to know it."""
 NOT_UPGRADES = ("h2c", "http/", "tls/")
 """Upgrades to what would be the proxy's own affair; it offers none of them."""
 

@@ -2,7 +2,6 @@
 
 import re
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
+from tests.support.waiting import wait_until
 
 Start = Callable[..., Mitmdump]
 Origins = Callable[..., Origin]
@@ -224,20 +224,39 @@ def test_server_replay_leaves_the_cache_idle(mitmdump: Start, origin: Origins, c
         assert "hit" not in status(result)
 
 
+def in_versions(request: Received, version: int) -> Answer:
+    """Answer as an origin does that knows of conditions and ranges."""
+    tag, body = f'"v{version}"', b"version %03d" % version
+    headers = [("Cache-Control", "max-age=0, stale-while-revalidate=6000"), ("ETag", tag)]
+    if tag in (request.get("if-none-match") or ""):
+        return Answer(304, headers=headers)
+    if request.get("range"):
+        return Answer(206, headers=[*headers, ("Content-Range", f"bytes 0-1/{len(body)}")], body=body[:2])
+    return Answer(headers=headers, body=body)
+
+
+ASKED = {
+    "plain": (),
+    "range": ("-r", "0-1"),
+    "head": ("-I",),
+    "conditional": ("-H", 'If-None-Match: "other"'),
+    "not modified": ("-H", 'If-None-Match: "v1"'),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
 def test_stale_while_revalidate_answers_first_and_asks_behind(
-    cache_proxy: Mitmdump, origin: Origins, curl: Any
+    asked: tuple[str, ...], cache_proxy: Mitmdump, origin: Origins, curl: Any
 ) -> None:
     server, proxy = origin(), cache_proxy
-    headers = [("Cache-Control", "max-age=0, stale-while-revalidate=60"), ("ETag", '"x"')]
-    server.route("/", lambda _: Answer(headers=headers, body=b"%d" % len(server.requests)))
-    assert curl("-x", proxy.url, f"{server.url}/").body == b"1"
-    second = curl("-x", proxy.url, f"{server.url}/")
-    assert second.body == b"1"
+    server.route("/", lambda request: in_versions(request, 2 if len(server.requests) > 1 else 1))
+    assert curl("-x", proxy.url, f"{server.url}/").body == b"version 001"
+    second = curl(*asked, "-x", proxy.url, f"{server.url}/")
+    assert second.get("etag") == '"v1"'
     assert "hit" in status(second)
     assert "stale-while-revalidate" in status(second)
-    deadline = time.monotonic() + 10
-    while curl("-x", proxy.url, f"{server.url}/").body == b"1":
-        assert time.monotonic() < deadline
+    wait_until(lambda: curl(*asked, "-x", proxy.url, f"{server.url}/").get("etag") == '"v2"', 20)
+    assert curl("-x", proxy.url, f"{server.url}/").body == b"version 002"
 
 
 def test_a_5xx_is_replaced_by_what_is_stale(cache_proxy: Mitmdump, origin: Origins, curl: Any) -> None:
