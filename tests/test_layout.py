@@ -16,7 +16,7 @@ CAPTURE_LATER = {
     "check": "check_run noise outcome sender targets",
     "cli": "check main messages run tools",
     "": "content_coding dynamic_values errors formats json_path locations mitmproxy_flows model options",
-    "har": "body entry_index entry_reader json_cursor line_framing writer",
+    "har": "body entry_index entry_reader writer",
     "record": "recorder recording",
     "replay": "addon dates matching",
     "report": "html_report json_report junit side_by_side terminal",

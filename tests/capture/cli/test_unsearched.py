@@ -1,8 +1,11 @@
 """What could not be searched for secrets is said."""
 
+from pathlib import Path
+
 import pytest
 
 from proxy_policies.capture.cli.unsearched import say_unsearched
+from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry, Request, Response, Times
 from proxy_policies.capture.secrets.redact import UNSEARCHED
 
@@ -11,14 +14,21 @@ def entry(**why: str) -> Entry:
     return Entry(Request("GET", "http://a.test/"), Response(200), Times(1.0), extra={UNSEARCHED: why} if why else {})
 
 
+def capture(folder: Path, *entries: Entry) -> Path:
+    path = folder / "a.har"
+    writer.rewrite(path, writer.new_log(), entries)
+    return path
+
+
 @pytest.mark.parametrize(
     ("strict", "outcome"), [(False, "--strict leaves such bodies out"), (True, "and were left out")]
 )
-def test_kinds_are_counted(strict: bool, outcome: str, capsys: pytest.CaptureFixture[str]) -> None:
-    say_unsearched([entry(), entry(request="cut", response="binary"), entry(response="binary")], strict)
+def test_kinds_are_counted(strict: bool, outcome: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = capture(tmp_path, entry(), entry(request="cut", response="binary"), entry(response="binary"))
+    say_unsearched(path, strict)
     assert capsys.readouterr().err == f"capture: could not be searched for secrets: 2 binary, 1 cut; {outcome}\n"
 
 
-def test_nothing_is_said_when_all_was_searched(capsys: pytest.CaptureFixture[str]) -> None:
-    say_unsearched([entry()], strict=False)
+def test_nothing_is_said_when_all_was_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    say_unsearched(capture(tmp_path, entry()), strict=False)
     assert capsys.readouterr().err == ""

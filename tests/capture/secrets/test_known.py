@@ -5,6 +5,8 @@ import json
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy_policies.capture.secrets.known import FEW, KNOWN_LIMIT, KnownSecrets, sweep
 
@@ -66,7 +68,31 @@ def test_nothing_is_within_what_has_none() -> None:
 
 @pytest.mark.parametrize("before", range(9))
 @pytest.mark.parametrize("length", [8, 9, 12])
-def test_a_secret_among_many_is_found_wherever_it_stands(before: int, length: int) -> None:
-    secrets = [f"{number:02d}x-Q9zT4mKp"[:length] for number in range(FEW + 2)]
+@pytest.mark.parametrize("end", ["x-Q9zT4mKp", "-xQyzTwmKp"], ids=["digit before a letter", "none"])
+def test_a_secret_among_many_is_found_wherever_it_stands(before: int, length: int, end: str) -> None:
+    secrets = [f"{number:02d}{end}"[:length] for number in range(FEW + 2)]
     for text in ("-" * before + secrets[3], "-" * before + secrets[3] + "-" * 9):
         assert [pair[1] for pair in known(*secrets).within([text])] == ["<3>"]
+
+
+@given(st.data())
+def test_what_is_known_is_found_in_any_text(data: st.DataObject) -> None:
+    any_text = st.text("ab19-Q/\n%", max_size=30)
+    secrets = data.draw(st.lists(st.text("ab19-Q/", min_size=8, max_size=30), unique=True, min_size=1, max_size=90))
+    there = data.draw(st.sampled_from(secrets))
+    text = data.draw(any_text) + there + data.draw(any_text)
+    names = {pair[1] for pair in known(*secrets).within([text])}
+    assert names >= {f"<{number}>" for number, secret in enumerate(secrets) if secret in text}
+
+
+@given(st.lists(st.text("ab19-Q", min_size=8, max_size=12), unique=True, min_size=1, max_size=20))
+def test_what_was_forgotten_is_known_again_when_it_comes_again(secrets: list[str]) -> None:
+    found = known(*secrets)
+    found.within([""])
+    others = [f"{number:03d}-zZ9{number:03d}z" for number in range(KNOWN_LIMIT)]
+    for other in others:
+        found.add(other, "<other>")
+    assert not [pair for pair in found.within(secrets) if pair[1] != "<other>"]
+    for number, secret in enumerate(secrets):
+        found.add(secret, f"<{number}>")
+    assert {pair[1] for pair in found.within(secrets)} >= {f"<{number}>" for number in range(len(secrets))}

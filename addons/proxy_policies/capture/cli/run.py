@@ -13,7 +13,7 @@ from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import open_source
-from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
 
@@ -39,21 +39,21 @@ def record(arguments: argparse.Namespace) -> int:
     settings = [f"capture_file={target.resolve()}", *proxy_settings(arguments)]
     settings += [f"capture_filter={arguments.filter}"] if arguments.filter else []
     settings += ["capture_strict=on"] if arguments.strict else []
-    before = _count(path) if arguments.append else 0
+    before = count_entries(path) if arguments.append else 0
     is_new = not target.exists()
     try:
         code, proxy = _through_proxy(arguments, settings)
     finally:
-        if is_new and not _count(target):
+        if is_new and not count_entries(target):
             target.unlink(missing_ok=True)  # so that the next try finds nothing in its way
     if arguments.overwrite and target.exists():
         target.replace(path)
-    added = _count(path) - before
+    added = count_entries(path) - before
     if not added:
         say(client_environment.HINT.format(port=proxy.port, proxy=proxy.url))
         return code or FAILED
     say(f"recorded {_exchanges(added)} into {path}")
-    say_unsearched(open_capture(path), arguments.strict)
+    say_unsearched(path, arguments.strict)
     return code
 
 
@@ -94,13 +94,6 @@ def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
 
 def _exchanges(count: int) -> str:
     return f"{count} exchange{'' if count == 1 else 's'}"
-
-
-def _count(path: Path) -> int:
-    try:
-        return sum(1 for _ in open_capture(path))
-    except (OSError, CaptureError):
-        return 0
 
 
 def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:

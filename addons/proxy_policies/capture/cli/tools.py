@@ -41,7 +41,7 @@ def scrub(arguments: argparse.Namespace) -> int:
     redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
     log, entries = open_any(path)
     for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
-        redactor.entry(entry)
+        redactor.learn(entry)
     if arguments.dry_run:
         return _dry_run(path, redactor, arguments.json)
     problems: list[str] = []
@@ -52,7 +52,7 @@ def scrub(arguments: argparse.Namespace) -> int:
     count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
     say_problems(problems)
     say(f"scrubbed {_entries(count)} into {target}")
-    say_unsearched(open_any(target)[1], arguments.strict)
+    say_unsearched(target, arguments.strict)
     return 0
 
 

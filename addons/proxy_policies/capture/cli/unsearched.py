@@ -1,16 +1,16 @@
 """What could not be searched for secrets, said at the end of `record` and `scrub`."""
 
 from collections import Counter
-from collections.abc import Iterable
+from pathlib import Path
 
 from proxy_policies.capture.cli.messages import say
-from proxy_policies.capture.model import Entry
+from proxy_policies.capture.har.reader import framed_values
 from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 
-def say_unsearched(entries: Iterable[Entry], strict: bool) -> None:
-    """Say which bodies could not be searched for secrets."""
-    found = Counter(why for entry in entries for why in dict(entry.extra.get(UNSEARCHED) or {}).values())
+def say_unsearched(path: Path, strict: bool) -> None:
+    """Say which bodies of a capture of ours could not be searched for secrets. Raises CaptureError and OSError."""
+    found = Counter(why for entry in framed_values(path) for why in dict(entry.get(UNSEARCHED) or {}).values())
     if found:
         kinds = ", ".join(f"{count} {why}" for why, count in sorted(found.items()))
         outcome = "and were left out" if strict else "--strict leaves such bodies out"

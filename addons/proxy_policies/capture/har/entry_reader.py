@@ -87,6 +87,11 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list
     )
 
 
+def read_request(value: Any, path: str, fetch: Fetch | None = None) -> Request:
+    """Return the request of a HAR entry object. Raises CaptureError."""
+    return _request(JsonCursor(value, path)["request"], fetch)
+
+
 def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
     """Return what a foreign entry says beyond our model, by the object that says it: timings, fields of tools."""
     timings = _mapping(mapping.get("timings"))

@@ -14,12 +14,25 @@ class JsonCursor:
     list for `problems` that text is appended to it instead, wherever there is a value to go on with.
     """
 
-    __slots__ = ("path", "problems", "value")
+    __slots__ = ("_name", "_parent", "problems", "value")
 
-    def __init__(self, value: Any, path: str, problems: list[str] | None = None) -> None:
+    def __init__(
+        self, value: Any, name: str | int, problems: list[str] | None = None, parent: "JsonCursor | None" = None
+    ) -> None:
         self.value = value
-        self.path = path
         self.problems = problems
+        self._name = name
+        self._parent = parent
+
+    @property
+    def path(self) -> str:
+        """Where it stands, as `entry 3, request.url`: only an error asks for it."""
+        if self._parent is None:
+            return str(self._name)
+        before = self._parent.path
+        if isinstance(self._name, int):
+            return f"{before}[{self._name}]"
+        return f"{before}{'.' if ',' in before else ', '}{self._name}"
 
     def wrong(self, text: str) -> CaptureError:
         """Return the error that says `text` about this place."""
@@ -33,16 +46,14 @@ class JsonCursor:
         return value
 
     def __getitem__(self, name: str) -> "JsonCursor":
-        join = "." if "," in self.path else ", "
-        value = self.mapping().get(name)
-        return JsonCursor(value, f"{self.path}{join}{name}", self.problems)
+        return JsonCursor(self.mapping().get(name), name, self.problems, self)
 
     def __iter__(self) -> Iterator["JsonCursor"]:
         if self.value is None:
             return
         items = self.value if isinstance(self.value, list) else self.mend(self._expected("a list"), [])
         for index, item in enumerate(items):
-            yield JsonCursor(item, f"{self.path}[{index}]", self.problems)
+            yield JsonCursor(item, index, self.problems, self)
 
     def _expected(self, kind: str) -> CaptureError:
         found = {type(None): "nothing", str: "text", dict: "an object", list: "a list", bool: "true or false"}

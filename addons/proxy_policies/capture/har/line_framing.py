@@ -87,6 +87,9 @@ def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     offset = 0
     for line in lines:
         offset += len(line)
+        if parts and line.startswith(b" "):  # nearly all of them; a torn one is the last
+            parts.append(line)
+            continue
         if not line.endswith(b"\n") or not _belongs(line, parts):
             return
         parts.append(line)
@@ -98,7 +101,7 @@ def entries(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 def _belongs(line: bytes, parts: list[bytes]) -> bool:
     """Return whether a line can follow those of the entry so far."""
     if parts:
-        return line.startswith((b" ", b"}"))
+        return line.startswith(b"}")
     return line.startswith((b"{", b",{"))
 
 

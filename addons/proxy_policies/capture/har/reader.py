@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing, packed
-from proxy_policies.capture.har.entry_reader import read_entry
+from proxy_policies.capture.har.entry_reader import read_entry, read_request
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
-from proxy_policies.capture.model import Entry
+from proxy_policies.capture.model import Entry, Request
 
 
 class TruncatedCapture(CaptureError):
@@ -41,6 +41,14 @@ class Capture:
             return
         for number, value in enumerate(framed_values(self.path), 1):
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
+
+    def requests(self) -> Iterator[Request]:
+        """Yield the requests in order; of a file of ours nothing else is read. Raises CaptureError."""
+        if not self.framed:
+            yield from (entry.request for entry in self)
+            return
+        for number, value in enumerate(framed_values(self.path), 1):
+            yield read_request(value, f"{self.path.name}: entry {number}", self.fetch)
 
     def _foreign(self) -> Iterator[Entry]:
         for number, value in enumerate(_whole(self.path), 1):
@@ -127,3 +135,16 @@ def framed_values(path: Path) -> Iterator[Any]:
         file.seek(end)
         if file.readline().rstrip() != line_framing.TAIL.rstrip():
             raise TruncatedCapture(f"{path}: damaged after its last whole entry")
+
+
+def count_entries(path: Path) -> int:
+    """Return how many entries a capture has; 0 for what cannot be read."""
+    try:
+        capture = open_capture(path)
+        if not capture.framed:
+            return sum(1 for _ in capture)
+        with path.open("rb") as file:
+            file.readline()
+            return sum(1 for _ in line_framing.entries(file))
+    except (OSError, CaptureError):
+        return 0

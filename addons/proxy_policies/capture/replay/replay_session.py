@@ -58,9 +58,10 @@ def load(
 
 def _redacted(capture: Capture, redactor: Redactor) -> Iterator[Request]:
     """Yield the recorded requests as live ones will be redacted: a browser's HAR holds secrets, live requests none."""
-    is_foreign = not capture.key_id
-    for entry in capture:
-        yield redactor.entry(entry).request if is_foreign else redactor.request_swept(entry.request)
+    if capture.key_id:
+        yield from map(redactor.request_swept, capture.requests())
+    else:
+        yield from (redactor.entry(entry).request for entry in capture)
 
 
 def with_body(head: Request, flow: http.HTTPFlow) -> Request:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
@@ -103,7 +103,7 @@ class SessionProxy:
             shutil.copy2(path, self._before)
         if anew:
             path.unlink(missing_ok=True)
-        self._count = _count(path)
+        self._count = count_entries(path)
 
     def end(self, keep: bool = True) -> int:
         """Close the capture: nothing is recorded and nothing leaves until the next test.
@@ -121,7 +121,7 @@ class SessionProxy:
         path, self._path = self._path, None
         if path is None:
             return 0
-        recorded = _count(path) - self._count
+        recorded = count_entries(path) - self._count
         if keep and recorded:
             self.claims.note_recorded(path)
         elif self._before.exists():
@@ -148,10 +148,3 @@ class SessionProxy:
         problem = answer.read_text()
         if problem:
             raise CaptureError(problem)
-
-
-def _count(path: Path) -> int:
-    try:
-        return sum(1 for _ in open_capture(path))
-    except (OSError, CaptureError):
-        return 0

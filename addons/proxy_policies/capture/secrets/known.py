@@ -3,9 +3,10 @@
 import base64
 import html
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 KNOWN_LIMIT = 256
@@ -13,65 +14,96 @@ KNOWN_LIMIT = 256
 STRIDE = 4
 """Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
 ANCHOR = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
-FEW = 16  # secrets that are quicker to look for one by one
+FEW = 64  # spellings that are quicker to look for one by one
 PIECE = 1 << 16  # characters looked through at once
 BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
+_BORDER = re.compile(r"([0-9][A-Za-z])(?=(.{3}))", re.DOTALL)
+"""A digit before a letter, which most of what is random has and few texts have often; with what comes behind it."""
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # which URLs, forms, JSON and HTML write as they are (RFC 3986)
 
 type Pair = tuple[str, str]
 """A spelling and the placeholder for it."""
+type Anchor = str | tuple[str | Any, ...]
+"""What a text is looked up by: a border of it, or what stands at every fourth place."""
 
 
 class KnownSecrets:
-    """Secrets with their placeholders, for one thread at a time."""
+    """Secrets with their placeholders, for one thread at a time.
+
+    A spelling is found by its first border, where a text has the same, or by anchors when it has none.
+    """
 
     def __init__(self) -> None:
         self._placeholders: OrderedDict[str, str] = OrderedDict()
-        self._index: dict[str, set[Pair]] = {}
+        self._pairs: dict[str, list[Pair]] = {}  # of those that were looked for since they came
+        self._by_border: dict[Anchor, set[Pair]] = {}
+        self._by_anchor: dict[Anchor, set[Pair]] = {}
+        self._without_border: set[Pair] = set()
 
     def add(self, secret: str, placeholder: str) -> None:
         """Remember a secret."""
-        if secret not in self._placeholders:
-            self._placeholders[secret] = placeholder
-            for pair in _pairs(secret, placeholder):
-                for anchor in _anchors(pair[0]):
-                    self._index.setdefault(anchor, set()).add(pair)
+        self._placeholders[secret] = placeholder
         self._placeholders.move_to_end(secret)
-        while len(self._placeholders) > KNOWN_LIMIT:
-            self._forget(*self._placeholders.popitem(last=False))
+        if len(self._placeholders) > KNOWN_LIMIT:
+            oldest, _ = self._placeholders.popitem(last=False)
+            for pair in self._pairs.pop(oldest, ()):
+                self._take(pair)
 
-    def _forget(self, secret: str, placeholder: str) -> None:
-        for pair in _pairs(secret, placeholder):
-            for anchor in _anchors(pair[0]):
-                self._index[anchor].discard(pair)
-                if not self._index[anchor]:
-                    del self._index[anchor]
+    def _spell_new(self) -> None:
+        if len(self._pairs) == len(self._placeholders):
+            return
+        for secret in self._placeholders.keys() - self._pairs.keys():
+            self._pairs[secret] = [(spelling, self._placeholders[secret]) for spelling in _spellings(secret)]
+            for pair in self._pairs[secret]:
+                self._put(pair)
+
+    def _put(self, pair: Pair) -> None:
+        if (border := _BORDER.search(pair[0])) is not None:
+            self._by_border.setdefault(border.groups(), set()).add(pair)
+            return
+        self._without_border.add(pair)
+        for anchor in _anchors(pair[0]):
+            self._by_anchor.setdefault(anchor, set()).add(pair)
+
+    def _take(self, pair: Pair) -> None:
+        if (border := _BORDER.search(pair[0])) is not None:
+            _discard(self._by_border, border.groups(), pair)
+            return
+        self._without_border.discard(pair)
+        for anchor in _anchors(pair[0]):
+            _discard(self._by_anchor, anchor, pair)
 
     def within(self, texts: Iterable[str]) -> list[Pair]:
         """Return each spelling that is in one of these texts, with its placeholder, the longest first."""
         if not self._placeholders:
             return []
+        self._spell_new()
         whole = "\0".join(texts)
         found = {pair for pair in self._candidates(whole) if pair[0] in whole}
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def _candidates(self, whole: str) -> Iterator[Pair]:
-        if len(self._placeholders) <= FEW:
-            for secret, placeholder in self._placeholders.items():
-                yield from _pairs(secret, placeholder)
+        for border in self._by_border.keys() & set(_BORDER.findall(whole)):
+            yield from self._by_border[border]
+        if len(self._without_border) <= FEW:
+            yield from self._without_border
             return
         for start in range(0, len(whole), PIECE):
             piece = whole[start : start + PIECE + ANCHOR]
-            for anchor in self._index.keys() & {piece[at : at + ANCHOR] for at in range(0, len(piece), STRIDE)}:
-                yield from self._index[anchor]
+            for anchor in self._by_anchor.keys() & {piece[at : at + ANCHOR] for at in range(0, len(piece), STRIDE)}:
+                yield from self._by_anchor[anchor]
 
 
-def _pairs(secret: str, placeholder: str) -> list[Pair]:
-    return [(spelling, placeholder) for spelling in _spellings(secret)]
-
-
-def _anchors(spelling: str) -> set[str]:
+def _anchors(spelling: str) -> set[Anchor]:
     """Return the anchors of a spelling, of which one begins wherever a text is looked at; a short one's is shorter."""
     return {spelling[at : at + ANCHOR] for at in range(STRIDE)}
+
+
+def _discard(index: dict[Anchor, set[Pair]], anchor: Anchor, pair: Pair) -> None:
+    pairs = index.get(anchor, set())
+    pairs.discard(pair)
+    if not pairs:
+        index.pop(anchor, None)
 
 
 def sweep(text: str, found: Iterable[tuple[str, str]]) -> str:
@@ -82,9 +114,10 @@ def sweep(text: str, found: Iterable[tuple[str, str]]) -> str:
     return text
 
 
-@lru_cache(KNOWN_LIMIT)
 def _spellings(secret: str) -> frozenset[str]:
     """Return a secret as it is, and as URLs, forms, JSON, HTML and base64 write it."""
+    if _UNRESERVED.fullmatch(secret):
+        return frozenset((secret, *_base64(secret.encode())))
     plain = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     percent = quote(plain, safe="")
     escaped = [json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]]

@@ -61,26 +61,27 @@ class Redactor:
         entry = self._redacted(replace(entry, extra=extra))
         return replace(entry, extra={**entry.extra, UNSEARCHED: why}) if why else entry
 
+    def learn(self, entry: Entry) -> None:
+        """Remember the secrets of an entry, so that they are found in those before it too."""
+        self._placed(entry)
+
     def _redacted(self, entry: Entry) -> Entry:
-        request, response = self.request(entry.request), self._response(entry.response)
-        origin = self._response(entry.origin) if entry.origin else None
-        messages = tuple(self._message(message) for message in entry.messages)
-        rest = [list(entry.trace), entry.connection_info, self._got.document(entry.extra)]
-        texts = [self._got.text(text) for text in (entry.close_reason, entry.error, entry.comment)]
-        found = self._known.within(_texts([request, response, origin], messages, [*rest, *texts]))
-        reason, error, comment = (sweep(text, found) for text in texts)
+        entry = self._placed(entry)
+        found = self._known.within(_texts_of(entry))
+        return _sweep_entry(entry, found) if found else entry
+
+    def _placed(self, entry: Entry) -> Entry:
+        """Return the entry without the secrets found at their places."""
         return replace(
             entry,
-            request=_sweep_request(request, found),
-            response=_sweep_response(response, found),
-            origin=_sweep_response(origin, found) if origin else None,
-            messages=tuple(_sweep_message(message, found) for message in messages),
-            close_reason=reason,
-            error=error,
-            comment=comment,
-            trace=tuple(_sweep_document(rest[0], found)),
-            connection_info=_sweep_document(rest[1], found),
-            extra=_sweep_document(rest[2], found),
+            request=self.request(entry.request),
+            response=self._response(entry.response),
+            origin=self._response(entry.origin) if entry.origin else None,
+            messages=tuple(self._message(message) for message in entry.messages),
+            close_reason=self._got.text(entry.close_reason),
+            error=self._got.text(entry.error),
+            comment=self._got.text(entry.comment),
+            extra=self._got.document(entry.extra),
         )
 
     def request(self, request: Request) -> Request:
@@ -98,7 +99,7 @@ class Redactor:
     def request_swept(self, request: Request) -> Request:
         """Return the request without any secret: at their places, and wherever a known one appears."""
         clean = self.request(request)
-        return _sweep_request(clean, self._known.within(_texts([clean], (), ())))
+        return _sweep_request(clean, self._known.within(_texts(clean)))
 
     def message(self, message: WebSocketMessage) -> WebSocketMessage:
         """Return a WebSocket message without secrets."""
@@ -185,31 +186,32 @@ def _content(side: MessageRedactor, body: Body, headers: Headers) -> Body:
 
 
 def _decoded(content: bytes) -> str:
-    return content.decode(_codec(content))
+    return _decode(content)[0]
 
 
-def _codec(content: bytes) -> str:
-    """Return utf-8 for what is text, else what reads and writes any octets quickly."""
+def _decode(content: bytes) -> tuple[str, str]:
+    """Return the text of octets and its codec: utf-8 where it fits, else what reads and writes any octets."""
     try:
-        content.decode()
+        return content.decode(), "utf-8"
     except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+        return content.decode("latin-1"), "latin-1"
 
 
-def _texts(
-    messages: Iterable[Request | Response | None], frames: Iterable[WebSocketMessage], rest: Iterable[Any]
-) -> Iterator[str]:
+def _texts_of(entry: Entry) -> Iterator[str]:
     """Yield every text of an entry in which a secret may stand."""
-    for message in messages:
-        if message is None:
-            continue
-        yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
-        yield from (value for _, value in (*message.headers, *message.trailers))
+    for message in (entry.request, entry.response, entry.origin):
+        yield from _texts(message) if message is not None else ()
+    yield from (_decoded(frame.data) for frame in entry.messages)
+    yield from (entry.close_reason, entry.error, entry.comment)
+    yield from _strings([list(entry.trace), entry.connection_info, entry.extra])
+
+
+def _texts(message: Request | Response) -> Iterator[str]:
+    yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
+    yield from (value for _, value in (*message.headers, *message.trailers))
+    if message.body.content:
         texts = binary_texts(message.body.content, header(message.headers, "content-type") or "")
         yield _decoded(message.body.content) if texts is None else "\0".join(texts)
-    yield from (_decoded(frame.data) for frame in frames)
-    yield from _strings(list(rest))
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -221,6 +223,22 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _strings(item)
+
+
+def _sweep_entry(entry: Entry, found: Found) -> Entry:
+    return replace(
+        entry,
+        request=_sweep_request(entry.request, found),
+        response=_sweep_response(entry.response, found),
+        origin=_sweep_response(entry.origin, found) if entry.origin else None,
+        messages=tuple(_sweep_message(message, found) for message in entry.messages),
+        close_reason=sweep(entry.close_reason, found),
+        error=sweep(entry.error, found),
+        comment=sweep(entry.comment, found),
+        trace=tuple(_sweep_document(entry.trace, found)),
+        connection_info=_sweep_document(entry.connection_info, found),
+        extra=_sweep_document(entry.extra, found),
+    )
 
 
 def _sweep_url(url: str, found: Found) -> str:
@@ -243,8 +261,8 @@ def _sweep_body(body: Body, headers: Headers, found: Found) -> Body:
 
 
 def _swept(content: bytes, found: Found) -> bytes:
-    name = _codec(content)
-    return sweep(content.decode(name), found).encode(name)
+    text, name = _decode(content)
+    return sweep(text, found).encode(name)
 
 
 def _sweep_request(request: Request, found: Found) -> Request:

@@ -5,11 +5,12 @@ Every other character stays as it was. A document that is cut is read as far as 
 
 import json
 import re
+from collections.abc import Iterator
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
-_NAME = r'(?P<name>(?:[^"\\\n]|\\u[0-9a-fA-F]{4}){1,200}'
+_NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
 _MEMBER = re.compile(rf'"{_NAME}(?P<slashes>))"\s*:\s*')
 _ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\*)"{_NAME})(?P=slashes)"\s*:\s*')
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
@@ -44,20 +45,26 @@ def _value_first(found: re.Match[str], decider: Decider) -> str:
 def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
     """Replace the value after each match of a name."""
     pieces: list[str] = []
-    harmless: set[str] = set()  # the same few names come again and again
     done = 0
-    for found in pattern.finditer(text):
-        source = found["name"]
-        if source in harmless or found.start() < done:
-            continue
-        name = _plain(source, 0)
-        if decider.is_kept(name) or decider.grade(name, place) is Grade.NONE:
-            harmless.add(source)
-            continue
-        value, end = _value(text, found.end(), found["slashes"], name, decider, place)
-        pieces += (text[done : found.end()], *value)
-        done = end
+    for found in _telling(text, pattern, decider, place):
+        if found.start() >= done:
+            name = _plain(found["name"], 0)
+            value, end = _value(text, found.end(), found["slashes"], name, decider, place)
+            pieces += (text[done : found.end()], *value)
+            done = end
     return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _telling(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> Iterator[re.Match[str]]:
+    """Yield the matches of a name that may make its value a secret; the same few names come again and again."""
+    at = pattern.groupindex["name"] - 1
+    names = {groups[at] for groups in set(pattern.findall(text))}
+    wanted = {source for source in names if _is_telling(_plain(source, 0), decider, place)}
+    yield from (found for found in pattern.finditer(text) if found["name"] in wanted) if wanted else ()
+
+
+def _is_telling(name: str, decider: Decider, place: Place) -> bool:
+    return not decider.is_kept(name) and decider.grade(name, place) is not Grade.NONE
 
 
 def _value(text: str, at: int, slashes: str, name: str, decider: Decider, place: Place) -> tuple[list[str], int]:

@@ -4,7 +4,7 @@ Every function leaves every other character of the text as it was.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decide import Decider, Place
@@ -19,9 +19,8 @@ _PATH_TOKEN = re.compile(
     rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
     r"(?P<token>[\w.~-]{12,})(?=[/?#\s\"'<>]|\Z)"
 )
-_ASSIGNED = re.compile(
-    r"""(?<![\w$-])(?P<name>[\w$-]{2,200})(?P<sign>\s*[:=]\s*)(?P<quote>\\*["'`])(?P<value>(?:(?!(?P=quote))[^\n])*)(?P=quote)"""
-)
+_SIGN = re.compile(r"[:=]\s*+(?P<quote>\\*+[\"'`])")
+_LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE = re.compile(r"(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})=(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])")
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
@@ -74,8 +73,7 @@ def _userinfo(text: str, decider: Decider) -> str:
 
 def in_paths(text: str, decider: Decider) -> str:
     """Replace what is random behind a segment such as `reset-password`, in a URL or in a text of links."""
-    lower = text.lower()
-    if not any(word in lower for word in _PATH_WORDS):
+    if _LONG_SEGMENT.search(text) is None or not any(map(text.lower().__contains__, _PATH_WORDS)):
         return text
     return _PATH_TOKEN.sub(lambda found: found["before"] + decider.replace("token", found["token"], Place.CODE), text)
 
@@ -194,11 +192,43 @@ def in_assignments(text: str, decider: Decider, place: Place) -> str:
     if not any(quote in text for quote in (("'", '\\"') if is_json else ("'", '"', "`"))):
         return text
 
-    def replace(found: re.Match[str]) -> str:
-        replaced = decider.replace(found["name"], found["value"], place)
-        return f"{found['name']}{found['sign']}{found['quote']}{replaced}{found['quote']}"
+    pieces: list[str] = []
+    done = 0
+    for name, begin, end in _assigned(text):
+        replaced = decider.replace(name, text[begin:end], place)
+        if replaced != text[begin:end]:
+            pieces += (text[done:begin], replaced)
+            done = end
+    return "".join((*pieces, text[done:])) if pieces else text
 
-    return _ASSIGNED.sub(replace, text)
+
+def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each name that a quoted text of one line is assigned to, and where that begins and ends.
+
+    It looks for the sign, which is rarer than names are.
+    """
+    done = line_end = 0
+    for sign in _SIGN.finditer(text):
+        begin = sign.end()
+        if sign.start() < done:
+            continue
+        name = _last_name(text[done : sign.start()])
+        if begin > line_end:
+            line_end = text.find("\n", begin) % (len(text) + 1)
+        end = text.find(sign["quote"], begin, line_end) if 2 <= len(name) <= 200 else -1
+        done = begin
+        if end >= 0:
+            yield name, begin, end
+            done = end + len(sign["quote"])
+
+
+def _last_name(text: str) -> str:
+    """Return the name at the end of a text, spaces apart; empty when there is none."""
+    text = text.rstrip()
+    start = len(text)
+    while start and (text[start - 1].isalnum() or text[start - 1] in "_$-"):
+        start -= 1
+    return text[start:]
 
 
 def in_plain_text(text: str, decider: Decider) -> str:

@@ -110,6 +110,7 @@ _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u201
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+[^\W\d_]+){2,}[ .:!?…]*")
 _LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
+_SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
 _JWT = re.compile(r"(eyJ[\w-]+)\.[\w-]+\.[\w-]*", re.ASCII)
@@ -175,7 +176,7 @@ def is_label(value: str) -> bool:
 
 
 def _has_space(text: str) -> bool:
-    return any(character.isspace() for character in text)
+    return _SPACE.search(text) is not None
 
 
 def is_random(value: str) -> bool:
