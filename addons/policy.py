@@ -1,5 +1,6 @@
 """Every policy, in the order a request meets them: `mitmdump -s addons/policy.py`."""
 
+from proxy_policies.access_log.addon import AccessLog
 from proxy_policies.addon_chain import build_addons
 from proxy_policies.cache.addon import Cache
 from proxy_policies.capture.record.addon import Capture
@@ -41,6 +42,7 @@ addons = build_addons(
     ResponseRules(),
     Explain(),
     Fastlane(),
+    AccessLog(),
     Signals(),
     Control(),
     StartupSummary(),

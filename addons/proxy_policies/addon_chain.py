@@ -4,6 +4,7 @@ from mitmproxy import ctx
 
 from proxy_policies.around_scripts import AroundScripts
 from proxy_policies.dial import Dialer
+from proxy_policies.finished_flows import FinishedFlows
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.patches.addon import Patches
 from proxy_policies.patches.script_reload import is_leaving
@@ -25,7 +26,7 @@ def build_addons(*policies: Policy) -> list[Policy]:
         return []
     dial = [] if _is_loaded(Dialer) else [Dialer()]
     settings = Settings((*dial, *policies))
-    ours = (StartCheck(), settings, Patches(), ProxyCredentials(), FlowStateAddon())
+    ours = (StartCheck(), settings, Patches(), ProxyCredentials(), FlowStateAddon(), FinishedFlows())
     in_order: list[Policy] = [*ours, *dial, *policies, Streaming()]
     loaded = [policy for policy in in_order if not _is_loaded(policy)]
     return [*loaded, AroundScripts(loaded)]

@@ -88,6 +88,8 @@ class FlowState:
     """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     content: bytes | None = None
     """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
+    user: str = ""
+    """Of a stream: who opened the tunnel in which it runs."""
     source: Source | None = None
     """Where the response's body comes from, when it is too large to be put into the response."""
 

@@ -18,6 +18,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
+from proxy_policies import finished, finished_flows
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.http1.exchange import Exchange
@@ -275,6 +276,8 @@ class ClientConnection(ABC):
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is none."""
+        if finished.SUBSCRIBERS:
+            finished.report(finished_flows.of_refusal(self.client, status, why))
         response = error_response(status, why)
         response.headers["Connection"] = "close"
         lines = b"".join([b"%s: %s\r\n" % line for line in response.headers.fields])

@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from typing import IO, Any, Protocol
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Client
 from mitmproxy.utils import human
 
-from proxy_policies import flow_state
+from proxy_policies import finished, flow_state
 from proxy_policies.cache.flows import transaction_of
 from proxy_policies.cache.response import lookup_now
 from proxy_policies.cache.store import SyncView
 from proxy_policies.connection.guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
 from proxy_policies.dispatch.table import Table
+from proxy_policies.http1.exchange import Exchange
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a response that is learned
@@ -36,6 +38,8 @@ class LearnedResponse:
     template: ResponseTemplate
     line: str
     """What mitmdump prints of it; the client's address is NUL, its length in spaces SOH."""
+    report: finished.Finished | None
+    """Of the exchange that it was learned from, where anybody wanted to know."""
     rendered: RenderedResponse | None = None
 
 
@@ -53,6 +57,8 @@ class Peer(Protocol):
     @property
     def address(self) -> str:
         """As mitmdump prints it."""
+
+    client: Client
 
 
 class LearnedResponses:
@@ -93,10 +99,13 @@ class LearnedResponses:
         self.count += 1
         if learned.line:
             self._print(peer, learned.line)
+        if learned.report is not None:
+            finished.report_again(learned.report, peer.client.peername, now)
         return rendered.head, body, learned.template.closes
 
-    def learn(self, peer: Peer, head: bytes, flow: http.HTTPFlow, wire: bytes, table: Table) -> None:
+    def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:
         """Learn from an exchange that the cache answered, if the same can be done here; a miss teaches nothing."""
+        flow, wire = exchange.flow, b"".join(exchange.writer.wire or ())
         state, store = flow_state.state_of(flow), self.store(table)
         transaction = transaction_of(flow) if state.hit else None
         if transaction is None or store is None or len(wire) >= MAX_WIRE or len(head) > LONGEST_HEAD:
@@ -104,7 +113,7 @@ class LearnedResponses:
         ready = lookup_now(store, transaction.request, time.time())
         template = learn(transaction.request, wire, ready, _held(store)) if ready else None
         if template:
-            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow))
+            self._learned[peer.who, head] = LearnedResponse(template, line_of(flow), exchange.report)
             while len(self._learned) > MAX_LEARNED:
                 self._learned.popitem(last=False)
 

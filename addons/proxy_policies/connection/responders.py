@@ -120,7 +120,7 @@ class Responders:
     def exchanged(self, connection: Any, exchange: Exchange, head: bytes) -> None:
         """Learn from an exchange that has ended."""
         if self._learned and self.table is not None and exchange.is_learnable and exchange.writer.wire:
-            self._learned.learn(connection, head, exchange.flow, b"".join(exchange.writer.wire), self.table)
+            self._learned.learn(connection, head, exchange, self.table)
 
 
 def _inspected_hosts() -> Hosts | None:

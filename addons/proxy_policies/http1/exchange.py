@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import flow_state, trace
+from proxy_policies import finished, finished_flows, flow_state, trace
 from proxy_policies.body import Pipeline
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.http1.body_readers import incomplete
@@ -76,6 +76,8 @@ class Exchange:
         self.flow = _begin(connection, head, destination)
         self.is_recorded = False
         """What is sent of a response from the cache is kept in `writer.wire`."""
+        self.report: finished.Finished | None = None
+        """Of how it ended, where anybody wants to know."""
         self._is_answered = False
         """The `response` hook was triggered: `error` is not, whatever happens."""
         self.presence = ClientPresence(self.flow, self.writer)
@@ -99,7 +101,17 @@ class Exchange:
         finally:
             self.flow.live = False
             self._upstream.close()
+            if finished.SUBSCRIBERS:
+                self._report()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
+
+    def _report(self) -> None:
+        head, writer = self._head, self.writer
+        target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
+        asked = finished.asked(head.method, target, _RAW_VERSION, head.fields)
+        received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
+        made = finished_flows.of_request(self.flow, asked, writer.status, writer.body_sent, received)
+        self.report = finished.report(made)
 
     # The request
 

@@ -43,7 +43,9 @@ class ResponseWriter:
         """The connection goes on after it."""
         self.wire: list[bytes] | None = None
         """What was sent, for whoever wants to learn from it."""
-        self.bytes_sent = 0
+        self.bytes_sent = self.body_sent = 0
+        self.status = 0
+        """What was sent as the status; 0: nothing yet."""
         self._framing = Framing.NONE
         self._missing: int | None = None
         """Bytes that the body still lacks, where it was said how many it has."""
@@ -75,6 +77,7 @@ class ResponseWriter:
         self.is_begun, self.persists, self._framing = True, not closes, head.framing
         declared = fields.get("content-length") or ""
         self._missing = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
+        self.status = status
         self._send(_head(status, reason, fields.raw), self._framed(body))
 
     def _closes(self, fields: Fields, framing: Framing) -> bool:
@@ -93,15 +96,13 @@ class ResponseWriter:
             self._send(framed)
 
     def _framed(self, data: bytes) -> bytes:
-        match self._framing:
-            case Framing.CHUNKED:
-                return chunk(data)
-            case Framing.NONE:
-                return b""
-            case Framing.LENGTH if self._missing is not None:
-                data = data[: self._missing]
-                self._missing -= len(data)
-        return data
+        if self._framing is Framing.NONE:
+            return b""
+        if self._framing is Framing.LENGTH and self._missing is not None:
+            data = data[: self._missing]
+            self._missing -= len(data)
+        self.body_sent += len(data)
+        return chunk(data) if self._framing is Framing.CHUNKED else data
 
     def send_end(self, trailers: RawFields = ()) -> None:
         """Send the end of the body; a body shorter than was said makes the connection end."""

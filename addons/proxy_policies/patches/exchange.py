@@ -10,6 +10,7 @@ from proxy_policies.patches import (
     interim,
     leaving_clients,
     redialling,
+    reporting,
     retry,
     stored_bodies,
     streamed_later,
@@ -22,6 +23,7 @@ from proxy_policies.patches.patch import Patch
 
 
 class HttpExchange(
+    reporting.Reporting,
     leaving_clients.Outliving,
     flushing.Flushing,
     retry.Retrying,
@@ -51,6 +53,7 @@ PATCH = Patch(
     test=retry.SECTION.test,
     source_sha256={"12.2.1 to 12.3.1": "7a1f2f6e3b4f7a65d10bda7d1856dafc4c9053d7db8beca2f23c7664a47e87fc"},
     sections=(
+        reporting.SECTION,
         leaving_clients.SECTION,
         flushing.SECTION,
         retry.SECTION,

@@ -29,7 +29,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.utils import human
 
-from proxy_policies import validity
+from proxy_policies import finished, finished_flows, validity
 from proxy_policies.fields import Fields, fields_of, tokens
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
@@ -122,7 +122,10 @@ class Server(Lingering, Bodies, Http1Server):
         waited = self.waiting().wait
         if waited not in (Wait.HEAD, Wait.BODY):
             return
-        yield from self._refuse(Invalid(f"closing connection, {why}", 408))
+        error = Invalid(f"closing connection, {why}", 408)
+        if waited is Wait.HEAD:
+            self._report_refusal(error)
+        yield from self._refuse(error)
         if waited is Wait.BODY:
             yield from self._report(why)
 
@@ -148,7 +151,13 @@ class Server(Lingering, Bodies, Http1Server):
             elif self._is_last:
                 yield commands.CloseConnection(self.conn)
         except Invalid as error:
+            self._report_refusal(error)
             yield from self._refuse(error)
+
+    def _report_refusal(self, error: Invalid) -> None:
+        """Report what is no request, of which nobody has a flow."""
+        if finished.SUBSCRIBERS:
+            finished.report(finished_flows.of_refusal(self.context.client, error.status, str(error)))
 
     @property
     def _strict(self) -> bool:

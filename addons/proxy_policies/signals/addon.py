@@ -94,6 +94,9 @@ class Signals:
         policy_file = ctx.master.addons.get("policy_file")
         if policy_file is not None:
             policy_file.read_again()
+        access_log = ctx.master.addons.get("access_log")
+        if access_log is not None:
+            access_log.reopen()
         read_certificates_again()
         sd_notify.notify(sd_notify.READY)
 

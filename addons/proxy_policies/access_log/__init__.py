@@ -1,0 +1,1 @@
+"""A line for every request and tunnel."""

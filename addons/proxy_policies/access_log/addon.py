@@ -1,0 +1,109 @@
+"""The access-log policy: a line for each request and each tunnel, whichever way it took."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Mapping
+
+from mitmproxy import ctx
+
+from proxy_policies import finished
+from proxy_policies.background import in_background
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.finished import Address, Finished
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.settings import Setting, as_text, one_of, reject
+
+with lazy_imports():
+    from proxy_policies.access_log import formats, log_file, writer
+    from proxy_policies.capture.secrets import masking
+
+logger = logging.getLogger(__name__)
+
+CLOSING = 2.0
+"""Seconds that writing may take to end when mitmproxy does."""
+
+
+class AccessLog:
+    """Hands what has ended to a thread that writes."""
+
+    name = "access_log"
+    fast_paths = NO_OBJECTION
+    access_log = Setting(
+        "off", as_text, "File to which a line is appended for each request and tunnel; - for standard output; off."
+    )
+    access_log_format = Setting(
+        "json", one_of("json", "combined"), "Format of the access log: json, or combined as Apache's and nginx's."
+    )
+
+    def __init__(self) -> None:
+        self._writer: writer.Writer[formats.Item] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def configure(self, updated: set[str]) -> None:
+        """Write where, and as, was chosen."""
+        if not updated & {"access_log", "access_log_format"}:
+            return
+        opened = None
+        if self.access_log != "off":
+            try:
+                opened = self._open()
+            except OSError as error:
+                reject(f"option access_log={self.access_log!r}: {error.strerror}")
+                return
+        self._stop(0.0)
+        if opened is not None:
+            self._start(opened)
+
+    def _open(self) -> int:
+        if self.access_log == log_file.STANDARD_OUTPUT and type(ctx.master).__name__ == "ConsoleMaster":
+            raise OSError(0, "the console has the terminal; name a file")
+        return log_file.open_log(self.access_log)
+
+    def _start(self, opened: int) -> None:
+        written = formats.FORMATS[self.access_log_format](masking.mask_url)
+        loop = asyncio.get_running_loop()
+
+        def say(text: str) -> None:
+            loop.call_soon_threadsafe(logger.warning, f"access log: {text}")
+
+        self._writer = writer.Writer(opened, functools.partial(formats.lines, written), say)
+        self._writer.start()
+        self._unsubscribe = finished.subscribe(self)
+
+    def _stop(self, seconds: float) -> None:
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        ended, self._writer = self._writer, None
+        if ended is not None:
+            ended.close(seconds)
+
+    @in_background
+    async def done(self) -> None:
+        """Write what waits, and no more."""
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        ended, self._writer = self._writer, None
+        if ended is not None:
+            await asyncio.to_thread(ended.close, CLOSING)
+
+    def reopen(self) -> None:
+        """Go on in a new file, where somebody has moved the old one away: SIGHUP says so."""
+        if self._writer is not None:
+            self._writer.reopen(self._open)
+
+    def finished(self, what: Finished) -> None:
+        """Have a line written."""
+        if self._writer is not None:
+            self._writer.put(what)
+
+    def answered_again(self, what: Finished, client: Address, now: float) -> None:
+        """Have a line written of a response that was learned."""
+        if self._writer is not None:
+            self._writer.put((what, client, now))
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how many lines were written, and how many could not be."""
+        return {"lines": self._writer.written, "lost": self._writer.lost} if self._writer is not None else {}

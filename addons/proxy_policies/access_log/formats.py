@@ -1,0 +1,169 @@
+"""What is written of each request and tunnel: a JSON object, or the combined format of Apache and nginx. Pure.
+
+Nothing that a client said can begin a line, end one, or be obeyed by the terminal that shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Protocol
+
+from proxy_policies.addresses import format_target
+from proxy_policies.finished import Address, Finished
+from proxy_policies.log_lines import printable
+
+Mask = Callable[[str], str]
+"""Returns a text of a client's without the secrets in it."""
+REMEMBERED = 4096
+"""Lines of learned responses, and texts, that are kept to be written again."""
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+Item = Finished | tuple[Finished, Address, float]
+"""What has ended; or what was answered again, to whom, and when."""
+
+
+class Format(Protocol):
+    """Writes lines."""
+
+    def line(self, what: Finished) -> str:
+        """Return the line of what has ended."""
+
+    def again(self, what: Finished, client: Address, now: float) -> str:
+        """Return the line of what was answered at once, and with as much, as before."""
+
+
+def lines(format: Format, items: Iterable[Item]) -> str:
+    """Return the lines of several items."""
+    line, again = format.line, format.again
+    return "".join([again(*item) if type(item) is tuple else line(item) for item in items])  # type: ignore[arg-type]
+
+
+class _Remembered:
+    """What is written again and again, kept: texts without secrets and without what a terminal obeys, and lines."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self.text = lru_cache(REMEMBERED)(self._text)
+        self._lines: dict[Finished, str] = {}
+
+    def _text(self, data: bytes | str) -> str:
+        text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
+        return printable(self._mask(text))
+
+    def request(self, what: Finished) -> str:
+        """Return the request line; "" for what was no request."""
+        method, target, version, *_ = what.asked
+        return " ".join([self.text(part) for part in (method, target, version) if part])
+
+    def line(self, what: Finished, write: Callable[[Finished], str]) -> str:
+        """Return what is the same in each line of a response that is answered again."""
+        line = self._lines.get(what)
+        if line is None:
+            while len(self._lines) >= REMEMBERED:
+                del self._lines[next(iter(self._lines))]
+            line = self._lines[what] = write(what)
+        return line
+
+
+class JsonFormat:
+    """A JSON object a line (https://jsonlines.org), its time in UTC (RFC 3339)."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._remembered = _Remembered(mask)
+        self._quoted = lru_cache(REMEMBERED)(lambda text: _quoted(self._remembered.text(text)))
+
+    def line(self, what: Finished) -> str:
+        """Return the line of what has ended."""
+        return _begun(int((what.started + what.seconds) * 1000)) + _address(what.client) + self._rest(what)
+
+    def again(self, what: Finished, client: Address, now: float) -> str:
+        """Return the line of what was answered again."""
+        return _begun(int(now * 1000)) + _address(client) + self._remembered.line(what, self._rest_of_again)
+
+    def _rest_of_again(self, what: Finished) -> str:
+        return self._rest(replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None))
+
+    def _rest(self, what: Finished) -> str:
+        quoted, asked = self._quoted, what.asked
+        return (
+            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted(what.user)},'
+            f'"request":{_quoted(self._remembered.request(what))},"host":{quoted(asked.host)},'
+            f'"status":{what.status},"bytes":{_number(what.sent)},"bytes_received":{_number(what.received)},'
+            f'"seconds":{_seconds(what.seconds)},"connect_seconds":{_seconds(what.connect_seconds)},'
+            f'"upstream_seconds":{_seconds(what.upstream_seconds)},"cache":{quoted(what.cache)},'
+            f'"encoding":{quoted(what.encoding)},"upstream":{_address(what.upstream)},'
+            f'"referer":{quoted(asked.referer)},"user_agent":{quoted(asked.user_agent)},'
+            f'"error":{quoted(what.error)}}}\n'
+        )
+
+
+@lru_cache(4)
+def _begun(milliseconds: int) -> str:
+    """Return the beginning of each line of a millisecond: they come by the dozen."""
+    second, rest = divmod(milliseconds, 1000)
+    return f'{{"time":"{time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))}.{rest:03d}Z","client":'
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text) if text else "null"
+
+
+def _number(number: int | None) -> str:
+    return "null" if number is None else str(number)
+
+
+def _seconds(seconds: float | None) -> str:
+    return "null" if seconds is None else f"{max(0.0, seconds):.6f}"
+
+
+@lru_cache(REMEMBERED)
+def _address(address: Address | None) -> str:
+    return _quoted(printable(format_target(str(address[0]), address[1]))) if address else "null"
+
+
+class CombinedFormat:
+    """The line that Apache and nginx call combined, which every analyser of logs reads; its time is local."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._remembered = _Remembered(mask)
+
+    def line(self, what: Finished) -> str:
+        """Return the line of what has ended."""
+        return self._begun(what.started + what.seconds, what, what.client) + self._rest(what)
+
+    def again(self, what: Finished, client: Address, now: float) -> str:
+        """Return the line of what was answered again."""
+        return self._begun(now, what, client) + self._remembered.line(what, self._rest)
+
+    def _begun(self, now: float, what: Finished, client: Address | None) -> str:
+        user = _escaped(self._remembered.text(what.user)).replace(" ", "\\x20") if what.user else "-"
+        return f"{client[0] if client else '-'} - {user} [{_local(int(now))}] "
+
+    def _rest(self, what: Finished) -> str:
+        asked, text = what.asked, self._remembered.text
+        request, referer, agent = self._remembered.request(what), text(asked.referer), text(asked.user_agent)
+        texts = f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}"'
+        return f'"{_escaped(request) or "-"}" {what.status:03d} {what.sent or 0} {texts}\n'
+
+
+@lru_cache(2)
+def _local(second: int) -> str:
+    """Write a time as Apache does, in English wherever we are."""
+    at = time.localtime(second)
+    return f"{at.tm_mday:02d}/{_MONTHS[at.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S %z', at)}"
+
+
+FORMATS: dict[str, Callable[[Mask], Format]] = {"json": JsonFormat, "combined": CombinedFormat}
+
+
+def _escaped(text: str) -> str:
+    r"""Write what would end a quoted text, and what is not ASCII, as nginx does: `\x22`."""
+    if text.isascii() and '"' not in text and "\\" not in text:
+        return text
+    octets = text.encode("utf-8", "surrogatepass")
+    return "".join(chr(code) if 0x20 <= code < 0x7F and code not in b'"\\' else f"\\x{code:02X}" for code in octets)

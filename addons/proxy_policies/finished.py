@@ -1,0 +1,111 @@
+"""What has ended: every request and every tunnel is reported here once, whichever way it took. Pure.
+
+Mitmproxy's hooks do not see all of them: hits that were learned have no flow, and a head that is no request has none
+either. So whoever ends one reports it, and whoever wants to know of them subscribes, as the access log does. While
+nobody has, nothing is put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+LONGEST_TEXT = 2048
+"""Bytes that are kept of each text of a client's: what was long for a URL once, and bounds what waits to be written."""
+CLIENT_CLOSED = 499
+"""The status of a request whose client left before it was sent anything: nginx's."""
+
+Address = tuple[Any, ...]
+"""A host and a port, as sockets have them."""
+
+
+class Asked(NamedTuple):
+    """What a client asked for, as it wrote it."""
+
+    method: bytes = b""
+    """Empty where what came was no request."""
+    target: bytes = b""
+    """In the form in which it came: absolute to a proxy, else a path (RFC 9112, section 3.2); of a tunnel host:port."""
+    version: bytes = b""
+    """Empty where nobody asked in HTTP."""
+    host: bytes = b""
+    referer: bytes = b""
+    user_agent: bytes = b""
+
+
+def asked(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Asked:
+    """Return what was asked for, and what is of interest of the fields; long texts are cut."""
+    found = {name.lower(): value[:LONGEST_TEXT] for name, value in fields if len(name) in (4, 7, 10)}
+    return Asked(
+        method[:LONGEST_TEXT],
+        target[:LONGEST_TEXT],
+        version,
+        found.get(b"host", b""),
+        found.get(b"referer", b""),
+        found.get(b"user-agent", b""),
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Finished:
+    """One request with its response, or one tunnel."""
+
+    asked: Asked
+    client: Address | None
+    started: float
+    """POSIX time in seconds."""
+    seconds: float
+    """Until the last of the response was given to the client's connection, or the tunnel was closed."""
+    status: int
+    """What the client was sent; 0: nothing."""
+    sent: int | None = None
+    """Bytes of the body that the client was sent, of a tunnel all; None where nobody counts."""
+    received: int | None = None
+    """Likewise that it sent."""
+    is_tunnel: bool = False
+    user: str = ""
+    cache: str = ""
+    """What Cache-Status says (RFC 9211): `hit`, or why it was forwarded; empty where the cache was not asked."""
+    encoding: str = ""
+    """The content codings of what was sent."""
+    upstream: Address | None = None
+    """Whom the response came from."""
+    connect_seconds: float | None = None
+    """That the connection to there took, where it was made for this."""
+    upstream_seconds: float | None = None
+    """From the end of the request to the head of the response."""
+    error: str = ""
+
+
+class Subscriber(Protocol):
+    """Whoever wants to know. It is called in the event loop: it may not wait, and raises nothing."""
+
+    def finished(self, what: Finished) -> None:
+        """Take note of what has ended."""
+
+    def answered_again(self, what: Finished, client: Address, now: float) -> None:
+        """Take note that what was answered before was answered again, at once and with as much."""
+
+
+SUBSCRIBERS: list[Subscriber] = []
+"""Those there are now. Look here before anything is put together for them."""
+
+
+def subscribe(subscriber: Subscriber) -> Callable[[], None]:
+    """Call a subscriber from now on, and return the function that ends it."""
+    SUBSCRIBERS.append(subscriber)
+    return lambda: SUBSCRIBERS.remove(subscriber)
+
+
+def report(what: Finished) -> Finished:
+    """Tell everybody that something has ended, and return it."""
+    for subscriber in SUBSCRIBERS:
+        subscriber.finished(what)
+    return what
+
+
+def report_again(what: Finished, client: Address, now: float) -> None:
+    """Tell everybody that what was answered before was answered again; `now` is POSIX time in seconds."""
+    for subscriber in SUBSCRIBERS:
+        subscriber.answered_again(what, client, now)

@@ -1,0 +1,188 @@
+"""Makes reports of flows that have ended (`finished`), and reports tunnels, which only hooks see."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from mitmproxy import flow as flows
+from mitmproxy import http, tcp, udp
+from mitmproxy.connection import Client
+
+from proxy_policies import finished, flow_state, trace
+from proxy_policies.addresses import format_target
+from proxy_policies.cache.status import NAME
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.fields import fields_of
+from proxy_policies.finished import CLIENT_CLOSED, Address, Asked, Finished
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.passthrough.layer import tunnel_of
+
+_STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
+"""Our member of Cache-Status."""
+STREAMS = (tcp.TCPFlow, udp.UDPFlow)
+
+
+def asked_of(request: http.Request) -> Asked:
+    """Return what a client asked for, while nobody has changed it."""
+    data = request.data
+    target = data.path
+    if data.method == b"CONNECT":
+        target = data.authority or format_target(data.host, data.port).encode("utf-8", "surrogateescape")
+    elif data.authority:
+        target = b"%s://%s%s" % (data.scheme, data.authority, data.path)
+    made = finished.asked(data.method, target, data.http_version, data.headers.fields)
+    return made if made.host else made._replace(host=data.authority[: finished.LONGEST_TEXT])
+
+
+def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None, received: int | None) -> Finished:
+    """Make the report of a request that has ended just now."""
+    now, started = time.time(), flow.request.timestamp_start
+    state, response = flow_state.state_of(flow), flow.response
+    error = flow.error.msg if flow.error else ""
+    what = Finished(asked, flow.client_conn.peername, started, now - started, status, sent, received)
+    what.user = _user(flow)
+    what.cache = _cache(flow, state)
+    if response is not None:
+        what.encoding = (fields_of(response.headers).get("content-encoding") or "")[: finished.LONGEST_TEXT]
+    if state.origin is not None or error:
+        _add_upstream(what, flow)
+    what.error = error[: finished.LONGEST_TEXT]
+    if not status and state.client_left:
+        what.status = CLIENT_CLOSED
+    return what
+
+
+def of_refusal(client: Client, status: int, why: str) -> Finished:
+    """Make the report of what came in place of a request, and was refused just now."""
+    return Finished(Asked(), client.peername, time.time(), 0.0, status, error=why[: finished.LONGEST_TEXT])
+
+
+def _user(flow: flows.Flow) -> str:
+    """Return who asked, as mitmproxy's proxyauth knows it, or who opened the tunnel."""
+    known = flow.metadata.get("proxyauth")
+    return str(known[0]) if known else flow_state.state_of(flow).user
+
+
+def _cache(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
+    """Return the word of Cache-Status; where a rule has taken the field away, that of the note about it."""
+    if state.cache_transaction is None:
+        return ""
+    fields = state.error_fields if flow.response is None else fields_of(flow.response.headers)
+    if found := _STATUS.findall(fields.get("cache-status") or ""):
+        return "".join(found[-1])
+    noted = next((note["fwd"] for note in reversed(trace.notes(flow)) if "fwd" in note), "")
+    return "hit" if state.hit else str(noted)
+
+
+def _add_upstream(what: Finished, flow: http.HTTPFlow) -> None:
+    server, request, response = flow.server_conn, flow.request, flow.response
+    what.upstream = server.peername or server.address
+    if what.upstream is None and not flow_state.state_of(flow).client_left:
+        what.upstream = (request.host, request.port)  # which could not be reached
+    begun, connected = server.timestamp_start, server.timestamp_tcp_setup
+    if begun and connected and begun >= request.timestamp_start:
+        what.connect_seconds = connected - begun
+    if response is not None and request.timestamp_end and response.timestamp_start:
+        what.upstream_seconds = max(0.0, response.timestamp_start - request.timestamp_end)
+
+
+class FinishedFlows:
+    """Reports tunnels: those that are untouched, and those that were opened for what is asked inside."""
+
+    name = "finished-flows"
+    fast_paths = NO_OBJECTION
+
+    def __init__(self) -> None:
+        self._connected: dict[str, list[http.HTTPFlow]] = {}
+        """CONNECTs that were answered, by the id of their client: nobody knows yet what they are for."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Return whether anybody wants to know."""
+        return bool(finished.SUBSCRIBERS or self._connected)
+
+    @only_if("is_wanted")
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        """Note a CONNECT."""
+        self._connected.setdefault(flow.client_conn.id, []).append(flow)
+
+    @only_if("is_wanted")
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        """Report a CONNECT that was refused."""
+        if flow.response is not None:
+            response = flow.response
+            what = of_request(flow, asked_of(flow.request), response.status_code, len(response.raw_content or b""), 0)
+            finished.report(what)
+
+    @only_if("is_wanted")
+    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+        """Let the stream inside of a CONNECT stand for it."""
+        if waiting := self._connected.get(flow.client_conn.id):
+            flow_state.state_of(flow).user = _user(waiting.pop())
+
+    @only_if("is_wanted")
+    def client_disconnected(self, client: Client) -> None:
+        """Report the CONNECTs of a client inside of which something was asked, or nothing."""
+        for flow in self._connected.pop(client.id, ()):
+            what = of_request(flow, asked_of(flow.request), 200, None, None)
+            what.is_tunnel, what.upstream = True, flow.server_conn.peername
+            finished.report(what)
+
+    @only_if("is_wanted")
+    def tcp_end(self, flow: tcp.TCPFlow) -> None:
+        """Report a stream."""
+        finished.report(of_stream(flow))
+
+    @only_if("is_wanted")
+    def tcp_error(self, flow: tcp.TCPFlow) -> None:
+        """Report a stream that broke off."""
+        finished.report(of_stream(flow))
+
+    @only_if("is_wanted")
+    def udp_end(self, flow: udp.UDPFlow) -> None:
+        """Report a stream of datagrams."""
+        finished.report(of_stream(flow))
+
+    @only_if("is_wanted")
+    def udp_error(self, flow: udp.UDPFlow) -> None:
+        """Report a stream of datagrams that broke off."""
+        finished.report(of_stream(flow))
+
+    @only_if("is_wanted")
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """Report a request that became a WebSocket connection."""
+        messages: Any = flow.websocket.messages if flow.websocket else ()
+        sizes = {side: sum(len(it.content) for it in messages if it.from_client is side) for side in (True, False)}
+        finished.report(of_request(flow, asked_of(flow.request), 101, sizes[False], sizes[True]))
+
+
+def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:
+    """Make the report of a tunnel, or of another stream, that has ended just now."""
+    now = time.time()
+    host, port, *_ = flow.server_conn.address or ("", 0)
+    target = format_target(str(host), int(port)).encode("utf-8", "surrogateescape")
+    up, down = _bytes(flow)
+    error = flow.error.msg if flow.error else ""
+    started, is_open = flow.timestamp_created, flow.server_conn.timestamp_tcp_setup is not None or not error
+    status = 200 if is_open else 502
+    what = Finished(Asked(b"CONNECT", target), flow.client_conn.peername, started, now - started, status, down, up)
+    what.is_tunnel, what.user, what.error = True, _user(flow), error[: finished.LONGEST_TEXT]
+    what.upstream = _peer(flow)
+    return what
+
+
+def _peer(flow: flows.Flow) -> Address | None:
+    return flow.server_conn.peername or flow.server_conn.address
+
+
+def _bytes(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
+    """Return how many bytes came from the client, and how many went there."""
+    if isinstance(flow, tcp.TCPFlow) and (tunnel := tunnel_of(flow)):
+        return tunnel.bytes_up, tunnel.bytes_down
+    for note in reversed(trace.notes(flow)):
+        if "up" in note and "down" in note:  # a session of the reverse tunnel
+            return note["up"], note["down"]
+    sizes = [(message.from_client, len(message.content)) for message in flow.messages]
+    return sum(size for is_up, size in sizes if is_up), sum(size for is_up, size in sizes if not is_up)

@@ -1,0 +1,84 @@
+"""Every request that mitmproxy's layers have is reported when it ends (`finished`), with what was sent of its response.
+
+Hooks know neither how much of a response its client was sent, nor that it ended: `response` comes before it is sent.
+"""
+
+from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import Command
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestHeaders,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+
+from proxy_policies import finished, finished_flows
+from proxy_policies.finished import Asked
+from proxy_policies.patches.patch import Section
+
+
+class Reporting(layers.HttpStream):
+    """A request and its response."""
+
+    _asked: Asked | None = None
+    """None while nobody wants to know of it, or once it was reported."""
+    _status = 0
+    """The status that the client was sent."""
+    _sent = 0
+    _received = 0
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        handling: CommandGenerator[None] = super()._handle_event(event)
+        return self._counting(event, handling) if finished.SUBSCRIBERS else handling
+
+    def _counting(self, event: events.Event, handling: CommandGenerator[None]) -> CommandGenerator[None]:
+        if isinstance(event, RequestData):
+            self._received += len(event.data)
+        elif isinstance(event, RequestHeaders) and event.replay_flow is None:
+            self._asked = finished_flows.asked_of(event.request)
+        reply = None
+        while True:
+            try:
+                command = handling.send(reply)
+            except StopIteration:
+                break
+            self._note_sent(command)
+            reply = yield command
+        if self._asked is not None and self._is_over:
+            self._report(self._asked)
+
+    def _note_sent(self, command: Command) -> None:
+        if not isinstance(command, layers.SendHttp) or command.connection is not self.context.client:
+            return
+        match command.event:
+            case ResponseData(data=data):
+                self._sent += len(data)
+            case ResponseHeaders(response=response):
+                self._status = response.status_code
+            case ResponseProtocolError(code=code) if not self._status:
+                self._status = code.http_status_code() or 0
+
+    @property
+    def _is_over(self) -> bool:
+        flow = getattr(self, "flow", None)
+        if flow is None or flow.live or flow.websocket:
+            return False
+        return flow.response is None or flow.request.method != "CONNECT"  # which a hook tells of
+
+    def _report(self, asked: Asked) -> None:
+        self._asked = None
+        sent = 0 if asked.method == b"HEAD" else self._sent
+        status = 0 if self._status < 200 and self._status != 101 else self._status
+        finished.report(finished_flows.of_request(self.flow, asked, status, sent, self._received))
+
+
+SECTION = Section(
+    mixin=Reporting,
+    why="nobody can tell how much of a response its client was sent, and when that was over",
+    upstream="not reported, a feature: `response` is triggered before a response is sent, and tells no size of it",
+    remove_when="mitmproxy triggers a hook once a response is sent, and says how much of it",
+    test="tests/e2e/access_log/test_layers.py::test_a_response_that_breaks_off_has_the_bytes_that_were_sent",
+)

@@ -1,0 +1,133 @@
+"""The thread that writes: nobody waits for it, what it cannot write is counted, and no line is torn."""
+
+import os
+import resource
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.waiting import wait_until
+
+from proxy_policies.access_log import writer as writers
+from proxy_policies.access_log.log_file import open_log
+from proxy_policies.access_log.writer import Writer
+
+Start = Callable[[int], Writer[int]]
+
+
+def written(numbers: list[int]) -> str:
+    return "".join(f"line {number}\n" for number in numbers)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def start(said: list[str]) -> Iterator[Start]:
+    started: list[Writer[int]] = []
+
+    def start(opened: int) -> Writer[int]:
+        made: Writer[int] = Writer(opened, written, said.append)
+        started.append(made)
+        made.start()
+        return made
+
+    yield start
+    for each in started:
+        each.close(60)
+
+
+def test_every_line_is_written_in_order(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    writer = start(open_log(str(path)))
+    for number in range(5000):
+        writer.put(number)
+    writer.close(60)
+    assert path.read_text().split("\n") == [*(f"line {number}" for number in range(5000)), ""]
+    assert (writer.written, writer.lost) == (5000, 0)
+
+
+def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Path, said: list[str]) -> None:
+    path, moved = tmp_path / "log", tmp_path / "log.1"
+    writer = start(open_log(str(path)))
+    writer.put(1)
+    wait_until(lambda: writer.written == 1)
+    path.rename(moved)
+    writer.reopen(lambda: open_log(str(path)))
+    wait_until(path.exists)
+    writer.put(2)
+    wait_until(lambda: writer.written == 2)
+    writer.reopen(lambda: open_log(str(tmp_path)))
+    wait_until(lambda: said)
+    writer.put(3)
+    writer.close(60)
+    assert (moved.read_text(), path.read_text()) == ("line 1\n", "line 2\nline 3\n")
+    assert said == ["goes on in the file that it was in: Is a directory"]
+
+
+def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
+    start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "QUEUED", 100)
+    reader, pipe = os.pipe()
+    os.set_blocking(pipe, False)
+    filled = 0
+    while True:
+        try:
+            filled += os.write(pipe, bytes(4096))
+        except BlockingIOError:
+            break
+    os.set_blocking(pipe, True)
+    writer = start(pipe)
+    for number in range(100 + writers.AT_ONCE + 50):
+        writer.put(number)
+    assert writer.lost >= 50
+    taken = b""
+
+    def take() -> None:
+        nonlocal taken
+        while piece := os.read(reader, 65536):
+            taken += piece
+
+    taking = threading.Thread(target=take)
+    taking.start()
+    writer.close(60)
+    taking.join(60)
+    os.close(reader)
+    lines = taken[filled:].decode().splitlines()
+    assert len(lines) == writer.written
+    assert writer.written + writer.lost == 100 + writers.AT_ONCE + 50
+    assert sum(int(text.split()[0]) for text in said) == writer.lost
+    assert all("lost: lines come faster than they can be written" in text for text in said)
+
+
+def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path) -> None:
+    """The file may have no more than some bytes, then again more: as on a disk on which there is room again."""
+    path = tmp_path / "log"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    writer = start(open_log(str(path)))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # Python ignores SIGXFSZ
+        for number in range(3):
+            writer.put(number)
+        wait_until(lambda: writer.lost == 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    writer.put(7)
+    writer.close(60)
+    assert path.read_text() == "line 0\nlin\nline 7\n"
+    assert (writer.written, writer.lost) == (2, 2)
+    assert said == ["2 lines lost: File too large"]
+
+
+def test_a_writer_that_hangs_does_not_keep_its_end_up() -> None:
+    reader, pipe = os.pipe()
+    made: Writer[int] = Writer(pipe, lambda numbers: "x" * 1_000_000, lambda text: None)
+    made.start()
+    made.put(1)
+    made.close(0.2)
+    os.read(reader, 65536)
+    os.close(reader)

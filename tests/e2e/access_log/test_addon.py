@@ -1,0 +1,86 @@
+"""The access log's options: where it goes, that it goes on in a new file, and who may read it."""
+
+import os
+import re
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.access_lines import AccessLines
+from tests.support.curl import curl
+from tests.support.h2_client import H2Client
+from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import wait_until
+
+from proxy_policies.control.client import instances
+
+Start = Callable[..., Mitmdump]
+
+
+def test_a_file_that_is_moved_away(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    path, moved, running = tmp_path / "log", tmp_path / "log.1", origin()
+    proxy = mitmdump("--set", f"access_log={path}")
+    before, after = AccessLines(path), AccessLines(path)
+    curl("-x", proxy.url, running.url + "/before")
+    assert before.one()["status"] == 200
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.rename(moved)
+    os.kill(proxy.pid, signal.SIGHUP)
+    wait_until(path.exists)
+    curl("-x", proxy.url, running.url + "/after")
+    assert after.one()["request"].split()[1].endswith("/after")
+    (one,) = instances([proxy.confdir])
+    assert one.ask("stats")["policies"]["access_log"] == {"lines": 2, "lost": 0}
+    curl("-x", proxy.url, running.url + "/last")
+    assert proxy.stop() == 0
+    assert len(path.read_text().splitlines()) == 2, "what waits is written when the proxy ends"
+    assert len(moved.read_text().splitlines()) == 1
+
+
+def test_combined_on_standard_output_with_the_user(mitmdump: Start, origin: Callable[..., Origin]) -> None:
+    running = origin()
+    running.route("/", Answer(headers=[("Cache-Control", "max-age=1000")], body=b"12345"))
+    options = ("access_log=-", "access_log_format=combined", "proxyauth=any", "flow_detail=0")
+    proxy = mitmdump(*(part for option in options for part in ("--set", option)))
+    for status in (200, 407):
+        user = ("-U", "ann:hunter22") if status == 200 else ()
+        assert curl("-x", proxy.url, *user, "-e", "http://from/", running.url + "/").status == status
+    asked, at = re.escape(f'"GET {running.url}/ HTTP/1.1" '), r" \[\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4}\] "
+    proxy.wait_log(rf'(?m)^127\.0\.0\.1 - ann{at}{asked}200 5 "http://from/" "curl/')
+    proxy.wait_log(rf"(?m)^127\.0\.0\.1 - -{at}{asked}407 ")
+    assert "hunter22" not in proxy.log()
+
+
+def test_the_script_alone_in_reverse_mode(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path) -> None:
+    running, path = origin(), tmp_path / "log"
+    proxy = mitmdump("--set", f"access_log={path}", script="access_log.py", mode=f"reverse:{running.url}")
+    curl(proxy.url + "/x")
+    lines = AccessLines(path)
+    line = lines.one()
+    assert (line["request"], line["host"]) == ("GET /x HTTP/1.1", f"127.0.0.1:{proxy.port}")
+    client = H2Client(proxy.port)
+    head = [(b":method", b"GET"), (b":path", b"/y"), (b":scheme", b"https"), (b":authority", b"name")]
+    assert client.ask(head).status == 200
+    line = lines.one()
+    client.close()
+    assert (line["request"], line["host"]) == ("GET https://name/y HTTP/2.0", "name")
+    assert (line["status"], line["bytes"]) == (200, len(b"hello from the origin\n"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("access_log={}/missing/log",), "option access_log='{}/missing/log': No such file or directory"),
+        (("access_log={}",), "option access_log='{}': Is a directory"),
+        (("access_log=-", "access_log_format=xml"), "option access_log_format='xml': choose one of json, combined"),
+    ],
+)
+def test_what_cannot_be(mitmdump: Start, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    arguments = [part for option in options for part in ("--set", option.format(tmp_path))]
+    proxy = mitmdump(*arguments, wait=False)
+    assert proxy.wait_exit() == 1
+    assert said.format(tmp_path) in proxy.log()
+    assert "Traceback" not in proxy.log()
