@@ -9,6 +9,7 @@ from proxy_policies.connection.addon import Fastlane
 from proxy_policies.control.addon import Control
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
+from proxy_policies.flow_list.addon import FlowList
 from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
@@ -41,6 +42,7 @@ addons = build_addons(
     Encoding(),
     ResponseRules(),
     Explain(),
+    FlowList(),
     Fastlane(),
     AccessLog(),
     Signals(),

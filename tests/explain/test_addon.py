@@ -10,8 +10,9 @@ from mitmproxy.addons import dumper, view
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies import trace
+from proxy_policies import flow_state, trace
 from proxy_policies.explain.addon import Explain
+from proxy_policies.fields import NO_FIELDS
 
 
 @pytest.fixture
@@ -53,10 +54,10 @@ def test_the_comment_is_the_verdict(explain: Explain) -> None:
     flow = tflow.tflow(resp=True)
     trace.note(flow, "cache", "miss")
     explain.conclude(flow)
-    assert flow.comment == "cache: miss"
+    assert flow.comment == "miss · cache: miss"
     trace.note(flow, "cache", "stored")
     explain.conclude(flow)
-    assert flow.comment == "cache: stored"
+    assert flow.comment == "miss · cache: stored"
 
 
 def test_a_users_comment_is_never_touched(explain: Explain) -> None:
@@ -77,7 +78,38 @@ def test_tunnels_are_commented_too(explain: Explain) -> None:
     tunnel = tflow.ttcpflow()
     trace.note(tunnel, "passthrough", "untouched")
     explain.tcp_start(tunnel)
-    assert tunnel.comment == "passthrough: untouched"
+    assert tunnel.comment == "untouched · passthrough: untouched"
+
+
+FAILURES = {
+    "the origin cannot be reached": (None, False, "failed"),
+    "the origin breaks off in its response": ("origin", False, "failed"),
+    "the client leaves": ("origin", True, "client left"),
+    "another addon answers": ("addon", False, ""),
+    "a stale response stands in": ("stale", False, ""),
+}
+
+
+@pytest.mark.parametrize(("response", "left", "verdict"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_explained(explain: Explain, response: str | None, left: bool, verdict: str) -> None:
+    flow = tflow.tflow(resp=response is not None, err=True)
+    state = flow_state.state_of(flow)
+    state.client_left = left
+    if response in ("origin", "stale"):
+        state.origin = flow_state.OriginHead(200, "OK", NO_FIELDS, "HTTP/1.1")
+    if response == "stale":
+        trace.note(flow, "cache", "stale", "the origin failed")
+    explain.error(flow)
+    assert [note["verdict"] for note in trace.notes(flow) if note["policy"] == "proxy"] == (
+        [verdict] if verdict else []
+    )
+
+
+def test_a_connect_that_is_refused_says_why(explain: Explain) -> None:
+    flow = tflow.tflow(resp=True)
+    flow.server_conn.error = "cannot connect to 192.0.2.1:443"
+    explain.http_connect_error(flow)
+    assert explain.explain([flow])[1] == "  proxy  refused: cannot connect to 192.0.2.1:443"
 
 
 async def test_the_command_tells_the_story() -> None:

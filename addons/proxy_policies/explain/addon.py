@@ -13,6 +13,7 @@ from proxy_policies.around_scripts import Hooks
 from proxy_policies.explain.recent import Decided, Recent
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flow_state import state_of
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 
@@ -38,6 +39,7 @@ class Explain:
 
     def load(self, loader: Loader) -> None:
         """Offer the content view and the command `policy.explain`."""
+        self._view.is_first = type(ctx.master).__name__ == "WebMaster"
         contentviews.add(self._view)
         loader.add_command("policy.explain", self.explain)
 
@@ -63,12 +65,16 @@ class Explain:
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Comment on a flow that broke off, with why, unless another policy has an answer to it."""
-        if flow.error is not None and flow.response is None:
-            trace.note(flow, "proxy", "failed", formatting.failure(flow.error.msg))
+        if flow.error is not None and not _is_answered(flow):
+            verdict = "client left" if state_of(flow).client_left else "failed"
+            trace.note(flow, "proxy", verdict, formatting.failure(flow.error.msg))
         self.conclude(flow)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
-        """Comment on a CONNECT that was refused."""
+        """Comment on a CONNECT that was refused, with why."""
+        if flow.response is not None:
+            error = flow.server_conn.error if flow.server_conn else None
+            trace.note(flow, "proxy", "refused", error or f"{flow.response.status_code} {flow.response.reason}")
         self.conclude(flow)
 
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
@@ -97,6 +103,12 @@ class Explain:
             if each.id in self._ended:
                 self._ended.discard(each.id)
                 _print(each)
+
+
+def _is_answered(flow: http.HTTPFlow) -> bool:
+    """Return whether a policy, or another addon, stood in for an origin that failed."""
+    has_stood_in = any(note["verdict"] == "stale" for note in trace.notes(flow))
+    return flow.response is not None and (has_stood_in or state_of(flow).origin is None)
 
 
 def comment(flow: Flow) -> None:

@@ -17,13 +17,26 @@ WIDTH = 76
 """Characters a line has beside the list of flows."""
 NOTHING = "No policy has decided anything about this flow."
 
+REFUSED = "refused"
+TELLING = ("proxy", "passthrough", "replay", "cache")
+"""The policies of whose verdicts one is the outcome, most telling first."""
+OUTCOMES: Mapping[tuple[str, str], str] = {
+    ("cache", "stored"): "miss",
+    ("cache", "not stored"): "miss",
+    ("cache", "updated"): "miss",
+    ("cache", "goes on"): "miss",
+    ("passthrough", "closed"): "untouched",
+}
+"""What came of a flow where that is not the verdict itself."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def summary(notes: Sequence[Note]) -> str:
-    """Return one short line with every verdict: `cache: hit · encoding: zstd`; "" when no policy decided anything.
+    """Return one short line with the outcome and every verdict: `miss · cache: stored · encoding: zstd`.
 
-    Where a policy decided more than once, its last word counts.
+    The outcome comes first, for a column is narrow: hit, stale, miss, refused, untouched, failed and their like. Where
+    a policy decided more than once, its last word counts. "" when no policy decided anything.
     """
     return _summary(tuple([(note["policy"], note["verdict"]) for note in notes]))
 
@@ -31,8 +44,17 @@ def summary(notes: Sequence[Note]) -> str:
 @lru_cache(maxsize=256)
 def _summary(verdicts: tuple[tuple[str, str], ...]) -> str:
     last = dict(verdicts)
-    line = printable(" · ".join(f"{policy}: {word}" for policy, word in last.items()))
+    told = [f"{policy}: {verdict}" for policy, verdict in last.items()]
+    line = printable(" · ".join(filter(None, [outcome(last), *told])))
     return line if len(line) <= VERDICT_LIMIT else line[: VERDICT_LIMIT - 1] + "…"
+
+
+def outcome(verdicts: Mapping[str, str]) -> str:
+    """Return what came of a flow in a word, from each policy's last verdict; "" where those say nothing of it."""
+    if REFUSED in verdicts.values():
+        return REFUSED
+    said = [(policy, verdicts[policy]) for policy in TELLING if policy in verdicts]
+    return OUTCOMES.get(said[0], said[0][1]) if said else ""
 
 
 def format_notes(notes: Sequence[Note]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import wsproto.extensions
 from mitmproxy import contentviews, ctx
 from mitmproxy.contentviews import ContentviewResult, Metadata
-from mitmproxy.contentviews._utils import get_data
+from mitmproxy.contentviews._utils import get_data, make_metadata
 from mitmproxy.contentviews._view_raw import raw
 from mitmproxy.net import encoding
 from mitmproxy.utils import strutils
@@ -31,8 +31,8 @@ CONTENT_MOST = 256 << 20
 """Octets that a decoded body has at most for a script: a buffered one takes twice that in memory."""
 VIEW_MOST = 1 << 20
 """Octets that a content view is given: beyond them bodies are streamed, and not shown whole either."""
-OF_NO_CONTENT = frozenset({"policy"})
-"""Views that look at the flow alone."""
+BOUNDED = frozenset({"policy"})
+"""Views that show no more than a bounded part of what they are given."""
 PRINT_MOST = 32 << 10
 """Octets that mitmdump prints of a body: it takes a kilobyte of memory to highlight each, for 512 lines."""
 MESSAGE_MOST = 100 << 20
@@ -112,11 +112,18 @@ def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., Contentv
         with _content.lowered(bound):
             data, how = get_data(message)
             is_shown = data is None or (len(data) <= bound and how != UNDECODABLE)
-            if data is None or is_shown or view_name.lower() in OF_NO_CONTENT:
+            if data is None or is_shown or _is_bounded(view_name, message, flow):
                 return original(message, flow, view_name, *rest, **named)
             return _beginning(data, bound, how)
 
     return prettify_message
+
+
+def _is_bounded(view_name: str, message: Any, flow: Any) -> bool:
+    """Return whether the view that shows a message, whatever its content is, bounds what it shows."""
+    if view_name.lower() == "auto":
+        view_name = contentviews.registry.get_view(b"", make_metadata(message, flow)).name
+    return view_name.lower() in BOUNDED
 
 
 def _view_bound() -> int:

@@ -99,6 +99,24 @@ def test_the_policy_view_tells_of_buffered_streamed_and_cached_answers(web: Web,
     web.page.screenshot(path=tmp_path / "policy-view.png")
 
 
+def test_the_list_says_what_was_decided_and_the_policy_view_comes_first(web: Web, tmp_path: Any) -> None:
+    web.origin.route("/data", Answer(headers=[("Content-Type", "application/json"), FRESH], body=b'{"words": [1, 2]}'))
+    web.get("/data")
+    web.get("/data")
+    web.get("/unknown", "-H", "Cache-Control: only-if-cached")
+    web._curl("-x", web.proxy.url, "http://127.0.0.1:1/")
+    expect(web.rows).to_have_count(4)
+    shown = web.page.locator(".flow-table td.col-comment")
+    for row, word in enumerate(("miss · ", "hit · ", "refused · ", "failed · ")):
+        expect(shown.nth(row)).to_contain_text(word)
+    web.rows.nth(1).click()
+    web.tab("Response")
+    text = web.page.locator(".flow-detail pre")
+    expect(text).to_contain_text("cache     hit: fresh for ")
+    expect(text).to_contain_text('"words": [')
+    web.page.screenshot(path=tmp_path / "list.png")
+
+
 def test_the_comment_has_the_verdict_where_no_view_is_called(web: Web) -> None:
     web.origin.route("/empty", Answer(204, headers=[FRESH], body=b""))
     web.get("/empty")

@@ -1,0 +1,1 @@
+"""The list of flows that mitmweb and the console show: its columns, and how long it may get."""

@@ -1,0 +1,85 @@
+"""The list of flows of mitmweb and of the console: says what was decided in a column, and forgets the oldest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import ctx
+
+from proxy_policies import settings
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flow_list.oldest import oldest, with_comments
+from proxy_policies.settings import Setting
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.25
+"""Seconds between looks at how long the list is."""
+AT_ONCE = 250
+"""Flows that are forgotten in one turn of the event loop, which takes some 10 ms with a browser that looks on."""
+ALL = "all"
+
+
+def parse_count(text: str) -> int | None:
+    """Read how many flows are kept; None for all of them. Raises ValueError."""
+    if text.strip() == ALL:
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ValueError(f"write a number of flows such as 5000, or {ALL}")
+    return int(text)
+
+
+class FlowList:
+    """Has nothing to do in mitmdump, which keeps no flows."""
+
+    name = "flow-list"
+    fast_paths = NO_OBJECTION
+    web_keep_flows = Setting(
+        "10000",  # what mitmproxy keeps of its own log
+        parse_count,
+        "Flows that mitmweb's and the console's list keeps, the oldest going first; marked ones stay. all keeps all.",
+    )
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+        self._restore: Callable[[], None] | None = None
+        self._has_said_so = False
+
+    def running(self) -> None:
+        """Show the column of comments, and watch how long the list gets."""
+        view: Any = ctx.master.addons.get("view")
+        if view is None:
+            return
+        if "web_columns" in ctx.options and ctx.options.web_columns == ctx.options.default("web_columns"):
+            self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
+        self._task = asyncio.create_task(self._watch(view))
+
+    def done(self) -> None:
+        """Put the columns back."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._restore is not None and not ctx.master.should_exit.is_set():
+            self._restore()
+
+    async def _watch(self, view: Any) -> None:
+        while True:
+            is_behind = self._forget(view) == AT_ONCE
+            await asyncio.sleep(0 if is_behind else LOOK_EVERY)
+
+    def _forget(self, view: Any) -> int:
+        """Forget the oldest flows that are too many, some at a time; returns how many those were."""
+        if self.web_keep_flows is None or (excess := view.store_count() - self.web_keep_flows) <= 0:
+            return 0
+        flows = oldest(view.resolve("@all"), min(excess, AT_ONCE))
+        for flow in flows:
+            view.remove([flow])  # one at a time: it logs how many those were that it is given together
+        if flows and not self._has_said_so:
+            self._has_said_so = True
+            logger.warning(
+                f"the list of flows is full: the oldest of more than {self.web_keep_flows} go, but for marked ones; "
+                f"--set web_keep_flows={ALL} keeps them"
+            )
+        return len(flows)
