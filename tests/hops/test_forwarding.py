@@ -82,7 +82,9 @@ def test_with_sender(case: Case) -> None:
     assert list(with_forwarded(Fields.of(*case.before), case.sender, case.style, trusted=case.trusted)) == case.after
 
 
-ALL_CLAIMS = sorted({*CLAIMS, "X-Forwarded-For", "X-Forwarded-Anything", "X-SSL-Client-DN", "SSL-Client-Verify"})
+ALL_CLAIMS = sorted(
+    {*CLAIMS, "X-Forwarded-For", "X-Forwarded-Anything", "X-SSL-Client-DN", "SSL-Client-Verify", "X-Remote-User"}
+)
 OTHERS = [("Cookie", "a=1"), ("X-Real", "2"), ("X-Forward", "3"), ("Real-IP", "4"), ("SSL", "5")]
 
 

@@ -110,6 +110,19 @@ def test_whatever_the_layers_refuse_is_left() -> None:
             read_by_layers(lines_of(data), strict=True)
 
 
+@pytest.mark.parametrize("field", [b"X: y\r\n", b"X: " + b"y" * 995 + b"\r\n", b"Transfer-Encoding: chunked\r\n"])
+def test_a_response_head_is_too_large_whoever_reads_it(field: bytes) -> None:
+    """And however it came: here it is there whole."""
+    begin, last = b"HTTP/1.1 200 OK\r\n" + field, b"X: %s\r\n\r\n"
+    room = response_heads.HEAD_LIMIT - len(begin + last) + 2
+    more = b"X: y\r\n" * (room // 12)
+    whole = begin + more + last % (b"y" * (room - len(more)))
+    assert len(whole) == response_heads.HEAD_LIMIT
+    for reader, form in ((read_response, bytes), (response_heads.read_response, lines_of)):
+        assert not isinstance(read(reader, form(whole), "GET"), str)
+        assert read(reader, form(whole.replace(b"OK", b"OKK")), "GET") == "the response head has over 262144 bytes"
+
+
 def test_a_large_body_is_left() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
     assert read_request(head % REQUEST_BODY_LIMIT)

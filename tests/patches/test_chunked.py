@@ -8,7 +8,7 @@ from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.patches.chunked import ChunkedReader
+from proxy_policies.patches.chunked import LIMIT, ChunkedReader
 from proxy_policies.validity import Invalid
 
 WHOLE = b'3\r\nabc\r\n0000A ; x="y"\r\n0123456789\r\n1\t\r\nz\r\n0;end\r\nX-Sum: 1\r\nHost: no\r\n\r\n'
@@ -50,3 +50,23 @@ def test_what_is_broken_is_refused(broken: bytes) -> None:
 def test_an_end_of_file_is_no_end() -> None:
     with pytest.raises(h11.RemoteProtocolError):
         ChunkedReader().read_eof()
+
+
+SLACK = 100
+TOO_LARGE = {
+    "an extension": b"1;%s\r\nx\r\n0\r\n\r\n",
+    "the last chunk's": b"0;%s\r\n\r\n",
+    "a trailer": b"0\r\nX: %s\r\n\r\n",
+    "many trailers": b"0\r\nX: %s\r\n" + b"X: y\r\n" * 20 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", TOO_LARGE)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_is_too_large_is_so_however_it_is_cut(kind: str, at_once: bool) -> None:
+    whole = TOO_LARGE[kind] % (b"x" * LIMIT)
+    pieces = [whole] if at_once else [whole[:LIMIT], whole[LIMIT:]]
+    with pytest.raises(h11.RemoteProtocolError, match="too long"):
+        read(pieces)
+    _, _, left = read([TOO_LARGE[kind] % (b"x" * (LIMIT - SLACK - 20 * 6))])
+    assert left == b""

@@ -27,8 +27,10 @@ class LayeredHttp:
     mode: HTTPMode
     said: bytearray = field(default_factory=bytearray)
     """What the client has said already, or what of it was not responded to."""
+    is_at_end: bool = False
+    """The client has said that nothing more comes."""
     feed: Callable[[bytes], None] | None = None
-    """Takes what the layers still say of the client, once the connection is borrowed."""
+    """Takes what the layers still say of the client, once the connection is borrowed; b"" is the end."""
     has_left: bool = False
 
     def end(self, rest: bytes | None) -> None:
@@ -85,16 +87,21 @@ class PolicyHttpLayer(Layer):
         """Handle an event; what a client says while it is responded to goes there."""
         if self._is_passed_on and not self._paused:
             return self._http.handle_event(event)
-        if self._paused and isinstance(event, events.DataReceived) and event.connection == self.context.client:
-            return self._take(event.data)
+        if self._paused and isinstance(event, events.ConnectionEvent) and event.connection == self.context.client:
+            if isinstance(event, events.DataReceived):
+                self._take(event.data)
+                return _nothing()
+            if isinstance(event, events.ConnectionClosed):  # which mitmproxy's layer will hear of, too
+                self._take(b"")
         return super().handle_event(event)
 
-    def _take(self, data: bytes) -> CommandGenerator[None]:
-        if self._asked.feed is not None:
-            self._asked.feed(data)
+    def _take(self, data: bytes) -> None:
+        asked = self._asked
+        asked.is_at_end = asked.is_at_end or not data
+        if asked.feed is not None:
+            asked.feed(data)
         else:
-            self._asked.said += data
-        yield from ()
+            asked.said += data
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._is_passed_on:  # what came meanwhile
@@ -113,6 +120,10 @@ class PolicyHttpLayer(Layer):
         yield from self._http.handle_event(event)
         if asked.said:
             yield from self._http.handle_event(events.DataReceived(self.context.client, bytes(asked.said)))
+
+
+def _nothing() -> CommandGenerator[None]:
+    yield from ()
 
 
 def has_layers_around(context: Context, made: Layer) -> bool:

@@ -20,6 +20,7 @@ from proxy_policies.connection.client_connection import ClientConnection, Policy
 from proxy_policies.connection.http_layer import LayeredHttp
 from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
+from proxy_policies.http1.heads import HEAD_END
 from proxy_policies.http1.origin import Destination, Origin
 
 
@@ -76,15 +77,18 @@ class LayeredClient(ClientConnection):
             self._readable()
 
     def feed(self, data: bytes) -> None:
-        """Take what mitmproxy's layers have decrypted already."""
-        self.stream.feed(data)
-        self._readable()
+        """Take what mitmproxy's layers have decrypted already; b"" is the end."""
+        if data:
+            self.stream.feed(data)
+        else:
+            self.stream.is_at_end = True
+        self.stream.notify()
 
     def hand_over(self) -> None:
         """Let mitmproxy have the connection back, and what was not responded to."""
         stream = self.stream
-        if stream.error is not None or (stream.is_at_end and not stream.received):
-            self.leave()
+        if stream.error is not None or (stream.is_at_end and HEAD_END.search(stream.received) is None):
+            self.leave()  # mitmproxy would not learn of an end that was read here, and wait for the rest
             return
         self._end()
         self._policy.handed_over(self)
@@ -133,6 +137,7 @@ async def borrow(asked: LayeredHttp, takeover: TunnelTakeover, policy: Policy, r
     await of_client.flush()
     of_client.begin(bytes(asked.said))
     connection = LayeredClient(policy, responders, client, of_client, destination, asked.end)
+    of_client.stream.is_at_end = of_client.stream.is_at_end or asked.is_at_end
     asked.feed = connection.feed
     connection.origins.first = server
     if destination and of_origin:

@@ -12,10 +12,14 @@ CLAIMS = frozenset(
     {
         # The client's address
         *("forwarded", "forwarded-for", "x-forwarded", "x-original-forwarded-for", "x-real-ip", "x-client-ip"),
-        *("client-ip", "x-remote-ip", "x-remote-addr", "remote-addr", "x-originating-ip", "x-cluster-client-ip"),
+        *("client-ip", "remote-addr", "x-originating-ip", "x-cluster-client-ip", "x-true-client-ip", "x-user-ip"),
         *("true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip"),
         *("x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "x-envoy-external-address"),
-        *("proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip"),
+        *("proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip", "http-client-ip", "x-http-client-ip"),
+        *("fly-client-ip", "do-connecting-ip", "incap-client-ip", "x-sucuri-clientip", "x-nf-client-connection-ip"),
+        *("cloudfront-viewer-address", "x-vercel-forwarded-for", "ali-cdn-real-ip"),
+        # Who its user is, as a proxy that asks for passwords says it
+        *("remote-user", "x-authenticated-user", "x-webauth-user"),
         # Its certificate (RFC 9440, section 4)
         *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert"),
         # The scheme it came by
@@ -23,10 +27,12 @@ CLAIMS = frozenset(
         # What it asked for, to be read in place of the target and Host
         *("x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url"),
         *("x-host", "x-http-host-override", "x-script-name"),
+        # Where a CGI program that asks others is to find a proxy (CVE-2016-5385)
+        "proxy",
     }
 )
 """What only the proxy in front may say of a request, and origins believe: nginx's, Apache's, IIS's and CDNs' names."""
-CLAIM_PREFIXES = ("x-forwarded-", "x-ssl-client-", "ssl-client-")
+CLAIM_PREFIXES = ("x-forwarded-", "x-remote-", "x-auth-request-", "x-ssl-client-", "ssl-client-")
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 """Frameworks obey them on a POST; on anything else they would only make an answer what its key does not say."""
 

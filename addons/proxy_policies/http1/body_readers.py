@@ -12,7 +12,6 @@ from h11._receivebuffer import ReceiveBuffer
 
 from proxy_policies.fields import RawFields
 from proxy_policies.patches.chunked import ChunkedReader
-from proxy_policies.patches.request_heads import HEAD_LIMIT
 from proxy_policies.validity import Invalid
 
 CHUNKED = None
@@ -118,8 +117,6 @@ class ChunkedBody:
         if part is not None:
             self.is_finished = True
             self.rest = bytes(self._buffer)
-        elif len(self._buffer) > HEAD_LIMIT:
-            raise Invalid("chunk size or trailer section too long")
         return b"".join(pieces)
 
     def end(self, was_cut: bool) -> None:

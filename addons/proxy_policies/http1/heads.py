@@ -79,6 +79,7 @@ def read_response(head: bytes, request: http.Request, strict: bool) -> tuple[htt
 
     Not `strict`, mitmproxy's own reader has its say alone.
     """
+    response_heads.check_size(len(head))
     plain = _read_plain_response(head, request.data.method)
     if plain is not None:
         return plain

@@ -19,7 +19,7 @@ from proxy_policies.http1.response_writer import ResponseWriter, has_persistent_
 from proxy_policies.patches.http1_client import as_http1
 from proxy_policies.patches.interim import for_client
 from proxy_policies.patches.messages import VERSION, Framing, InterimCount, chunk, frame_request, is_interim, last_chunk
-from proxy_policies.patches.response_heads import HEAD_LIMIT
+from proxy_policies.patches.response_heads import check_size
 from proxy_policies.patches.retry import IDEMPOTENT
 from proxy_policies.validity import Invalid
 
@@ -45,6 +45,8 @@ class Upstream:
         self._destination: Destination
         self._reader: BodyReader
         self._persists = False
+        self._received_before = 0
+        """Bytes that had come from the origin when the request was sent."""
 
     async def request(self) -> http.Response:
         """Send the flow's request and return the final response; on a stale connection, try a new one once."""
@@ -91,6 +93,7 @@ class Upstream:
         stream, (head, framing) = origin.stream, _request_head(self._flow.request)
         data = self._flow.request.data
         content = data.content or b""
+        self._received_before = stream.total_received
         if framing is Framing.CHUNKED:
             trailers = Fields(data.trailers.fields if data.trailers else ())
             stream.write(head, chunk(content), last_chunk(trailers))
@@ -106,8 +109,8 @@ class Upstream:
     async def _read_head(self, origin: Origin) -> tuple[http.Response, int | None]:
         interim = InterimCount()
         while True:
-            head = await self._next_head(origin)
             try:
+                head = await self._next_head(origin)
                 response, size = read_response(head, self._flow.request, _is_strict())
                 status = response.status_code
                 if not is_interim(status):
@@ -122,12 +125,11 @@ class Upstream:
     async def _next_head(self, origin: Origin) -> bytes:
         received = origin.stream.received
         while not (end := HEAD_END.search(received)):
-            if len(received) > HEAD_LIMIT:
-                raise OriginError(f"Cannot parse HTTP response: the response head has over {HEAD_LIMIT} bytes")
+            check_size(len(received))
             if not await self._presence.wait(origin.stream.wait()):
                 if received:
                     raise OriginError(f"unexpected server response: {bytes(received)!r}")
-                if origin.is_reused:
+                if origin.is_reused and origin.stream.total_received == self._received_before:
                     raise Stale
                 raise OriginError("server closed connection")
         head = bytes(received[: end.end()])

@@ -12,7 +12,6 @@ from mitmproxy.proxy.layers.http._http1 import Http1Connection, Http1Server
 from proxy_policies.fields import Fields, RawFields
 from proxy_policies.patches.chunked import ChunkedReader
 from proxy_policies.patches.messages import persists
-from proxy_policies.patches.request_heads import HEAD_LIMIT
 from proxy_policies.patches.resets import was_cut
 from proxy_policies.validity import Invalid
 
@@ -50,8 +49,6 @@ class Bodies(Http1Connection):
                 raise h11.RemoteProtocolError("the connection broke before the body's end")
             return self.body_reader.read_eof()
         part: h11.Data | h11.EndOfMessage | None = self.body_reader(self.buf)
-        if part is None and len(self.buf) > HEAD_LIMIT:
-            raise h11.RemoteProtocolError("chunk size or trailer section too long")
         return part
 
     def _end_body(self, trailers: RawFields) -> CommandGenerator[None]:

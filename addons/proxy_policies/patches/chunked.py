@@ -11,6 +11,8 @@ from h11._receivebuffer import ReceiveBuffer
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
 
+LIMIT = 64 * 1024
+"""The most bytes that a line before a chunk or a trailer section may have: those of a request's head."""
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]*+;[\t -~\x80-\xff]*+|[ \t]*+)\r\n")
 """A size of up to 64 bits, and extensions, which end here."""
 
@@ -26,6 +28,12 @@ class ChunkedReader:
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         """Return the next piece of the body that is in `buf`, its end, or None when more must come first."""
+        part = self._next(buf)
+        if part is None:
+            _check_size(len(buf))
+        return part
+
+    def _next(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         if self._left == 0 and not self._is_last and not self._begin_chunk(buf):
             return None
         if self._is_last:
@@ -53,6 +61,7 @@ class ChunkedReader:
         line = buf.maybe_extract_next_line()
         if line is None:
             return False
+        _check_size(len(line))
         match = _CHUNK_LINE.fullmatch(line)
         if match is None:
             raise h11.RemoteProtocolError(f"the line before a chunk is not valid: {validity.shown(bytes(line))}")
@@ -64,6 +73,12 @@ class ChunkedReader:
         lines = buf.maybe_extract_lines()
         if lines is None:
             return None
+        _check_size(sum(map(len, lines)))
         fields = validity.parse_fields(validity.unfolded(bytes(line) for line in lines))
         self.trailers = validity.without_forbidden_trailers(fields)
         return h11.EndOfMessage()
+
+
+def _check_size(size: int) -> None:
+    if size > LIMIT:
+        raise h11.RemoteProtocolError("chunk size or trailer section too long")

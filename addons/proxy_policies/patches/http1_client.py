@@ -34,7 +34,7 @@ from proxy_policies.patches.messages import (
     last_chunk,
     with_persistence,
 )
-from proxy_policies.patches.response_heads import HEAD_LIMIT, read_response
+from proxy_policies.patches.response_heads import check_size, read_response
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
@@ -49,6 +49,8 @@ class Client(Bodies, Http1Client):
     is_reused = False
     """The connection has carried a request before this one."""
     _used = False
+    _has_answered = False
+    """Something came since the request was sent."""
 
     # Sending
 
@@ -70,7 +72,7 @@ class Client(Bodies, Http1Client):
                 yield from super().send(event)
 
     def _send_head(self, event: RequestHeaders) -> CommandGenerator[None]:
-        self.is_reused, self._used = self._used, True
+        self.is_reused, self._used, self._has_answered = self._used, True, False
         self.stream_id, self._interim = event.stream_id, InterimCount()
         self.request = request = as_http1(event.request)
         body = event.request.raw_content
@@ -90,6 +92,7 @@ class Client(Bodies, Http1Client):
         if isinstance(event, events.ConnectionClosed) or self.request is None or self.stream_id is None:
             yield from super().read_headers(event)
             return
+        self._has_answered = True
         try:
             while (lines := self.buf.maybe_extract_lines()) is not None:
                 response, size = read_response([bytes(line) for line in lines], self.request, self._strict)
@@ -99,12 +102,16 @@ class Client(Bodies, Http1Client):
                 self._interim.add()
                 if response.status_code != CONTINUE:  # mitmproxy has asked for the body itself already
                     yield ReceiveHttp(ResponseHeaders(self.stream_id, response, end_stream=False))
-            if len(self.buf) > HEAD_LIMIT:
-                raise Invalid(f"the response head has over {HEAD_LIMIT} bytes")
+            check_size(len(self.buf))
         except Invalid as error:
             yield commands.CloseConnection(self.conn)
             message = f"Cannot parse HTTP response: {error}"
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
+
+    @property
+    def is_stale(self) -> bool:
+        """Return whether the connection, if it ends now, had died before the request came to it (RFC 9112, 9.3.1)."""
+        return self.is_reused and not self._has_answered
 
     @property
     def _strict(self) -> bool:

@@ -19,11 +19,18 @@ def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tu
 
     Not `strict`, mitmproxy's own reader has its say alone. Raises Invalid.
     """
+    check_size(sum(map(len, lines)) + 2 * len(lines) + 2)  # with their ends
     try:
         response = _read(lines, request) if strict else http1.read_response_head(lines)
         return response, http1.expected_http_body_size(request, response)
     except (ValueError, IndexError) as error:
         raise Invalid(str(error)) from error
+
+
+def check_size(size: int) -> None:
+    """Refuse a head of so many bytes, whole or not, where that is too much."""
+    if size > HEAD_LIMIT:
+        raise Invalid(f"the response head has over {HEAD_LIMIT} bytes")
 
 
 def _read(lines: list[bytes], request: http.Request) -> http.Response:

@@ -34,7 +34,7 @@ class NoticingClient(Client):
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         """Say so when a connection that had worked before ends without a byte."""
-        is_stale = isinstance(event, events.ConnectionClosed) and self.is_reused and not self.buf
+        is_stale = isinstance(event, events.ConnectionClosed) and self.is_stale
         for command in super().read_headers(event):
             if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
                 error = command.event

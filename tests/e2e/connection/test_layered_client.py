@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -329,3 +330,18 @@ async def test_hundreds_of_clients(proxy: Mitmdump, server: Origin) -> None:
         client.tls.close()
 
     await asyncio.gather(*(asyncio.to_thread(one, number) for number in range(100)))
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\nHost: loc", b"G"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_half_a_request_ends_with_its_half_of_tls(client: Inspected, said: bytes, first: int) -> None:
+    """The client says that nothing more comes (RFC 8446, section 6.1) but leaves its socket open."""
+    for _ in range(first):
+        assert client.get() == BODY
+    client.send(said)
+    client.tls.settimeout(0)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    with socket.socket(fileno=client.tls.detach()) as bare:
+        bare.settimeout(20)
+        read_all(bare)  # up to its end
