@@ -7,16 +7,14 @@ Whoever carries the bytes past this layer (the fast lane does) finds `untouched`
 on it, and reports the bytes by `relayed`.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from mitmproxy import ctx, tcp
 from mitmproxy import flow as flows
-from mitmproxy.connection import Client, Connection, Server
-from mitmproxy.proxy import commands, events
+from mitmproxy import tcp
+from mitmproxy.connection import Client, Server
+from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpStartHook
@@ -24,7 +22,6 @@ from mitmproxy.utils import human
 
 from proxy_policies.addresses import format_target
 from proxy_policies.passthrough.tunnel import Tunnel
-from proxy_policies.relay.ends import StreamEnd
 
 _tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
 
@@ -80,30 +77,7 @@ class TunnelLayer(TCPLayer):
         """Pass bytes and half-closes on."""
         if isinstance(event, events.DataReceived):
             self.relayed(event.connection == self.context.client, len(event.data))
-        if isinstance(event, events.ConnectionClosed) and self._is_broken(event.connection):
-            yield from self._break_off()
-        else:
-            yield from super().relay_messages(event)
+        yield from super().relay_messages(event)
         if self._handle_event == self.done and self.shown.live:
             self.shown.live = False
             yield TcpEndHook(self.shown)
-
-    def _is_broken(self, connection: Connection) -> bool:
-        """Return whether a connection was reset, or failed otherwise: mitmproxy takes that for an end."""
-        reader: Any = getattr(self._streams(connection), "reader", None)
-        exception = getattr(reader, "exception", None)  # asyncio's streams have it; others' resets stay unknown
-        return exception is not None and exception() is not None
-
-    def _break_off(self) -> CommandGenerator[None]:
-        """Close both connections by a reset: what was cut off is no end of file."""
-        self._handle_event = self.done  # type: ignore[method-assign]
-        for connection in (self.context.client, self.context.server):
-            streams = self._streams(connection)
-            if streams and isinstance(streams.writer, asyncio.StreamWriter):
-                StreamEnd(streams.reader, streams.writer).reset()
-            yield commands.CloseConnection(connection)
-
-    def _streams(self, connection: Connection) -> Any:
-        """Return mitmproxy's reader and writer of one of the two; None when it has gone."""
-        handler = ctx.master.addons.get("proxyserver").connections.get(self.context.client.id)
-        return handler.transports.get(connection) if handler else None

@@ -14,6 +14,7 @@ from proxy_policies.patches import (
     http1,
     http2,
     script_reload,
+    tcp_resets,
     terminal,
     turns,
 )
@@ -24,6 +25,7 @@ PATCHES: tuple[Patch, ...] = (
     *http2.PATCHES,
     exchange.PATCH,
     *connection_handlers.PATCHES,
+    tcp_resets.PATCH,
     dialling.PATCH,
     script_reload.PATCH,
     *bounded_decoding.PATCHES,

@@ -15,6 +15,7 @@ from proxy_policies.patches import (
     stored_bodies,
     streamed_later,
     upstream_connect,
+    websocket_ends,
     websocket_responder,
     websocket_turns,
 )
@@ -36,6 +37,7 @@ class HttpExchange(
     asked_host.Noting,
     redialling.Redialling,
     websocket_responder.PlayedWebSockets,
+    websocket_ends.Breaking,
     websocket_turns.TakingTurns,
     layers.HttpStream,
 ):
@@ -66,6 +68,7 @@ PATCH = Patch(
         asked_host.SECTION,
         redialling.SECTION,
         websocket_responder.SECTION,
+        websocket_ends.SECTION,
         websocket_turns.SECTION,
     ),
 )

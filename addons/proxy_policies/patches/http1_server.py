@@ -311,6 +311,11 @@ class Server(Lingering, Bodies, Http1Server):
         return data
 
     @property
+    def _is_web_socket(self) -> bool:
+        upgrade = self.response.headers.get("upgrade", "") if self.response and self.is_tunnel else ""
+        return upgrade.lower() == "websocket"
+
+    @property
     def is_tunnel(self) -> bool:
         """Return whether what goes to and fro is no HTTP (any more)."""
         return bool(self.state == self.passthrough)
@@ -332,6 +337,9 @@ class Server(Lingering, Bodies, Http1Server):
         if not self.conn.state & ConnectionState.CAN_WRITE:
             return
         status = event.code.http_status_code()
+        if self._is_web_socket and self.conn.state & ConnectionState.CAN_READ:
+            yield from self.linger()  # it was told why, and may still be sending
+            return
         if self.response or status is None:
             yield commands.CloseConnection(self.conn)
             return

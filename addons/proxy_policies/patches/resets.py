@@ -5,9 +5,11 @@ an end, and a body that ends with its connection (RFC 9112, section 8) looks who
 layers must be able to find it. In the other direction mitmproxy has no command for a reset.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
@@ -16,10 +18,12 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
 
-from proxy_policies.relay.ends import reset_on_close
+from proxy_policies.relay.ends import StreamEnd, reset_on_close
 
 _transports: dict[Connection, ConnectionIO] = {}
 """Of every connection that is being read; asyncio's readers keep the error that ended them."""
+_broken: WeakSet[Connection] = WeakSet()
+"""Those that were read to an error: the layers may hear of the end later, when a hook that they wait for is through."""
 
 
 @contextmanager
@@ -29,6 +33,8 @@ def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
     try:
         yield
     finally:
+        if _is_broken(connection):
+            _broken.add(connection)
         _transports.pop(connection, None)
 
 
@@ -41,6 +47,8 @@ def was_cut(connection: Connection, context: Context) -> bool:
 
 
 def _is_broken(connection: Connection) -> bool:
+    if connection in _broken:
+        return True
     transport = _transports.get(connection)
     error_of = getattr(transport and transport.reader, "exception", None)  # mitmproxy's readers of datagrams have none
     return error_of is not None and error_of() is not None
@@ -49,6 +57,14 @@ def _is_broken(connection: Connection) -> bool:
 def _has_close_notify(layer: ServerTLSLayer) -> bool:
     tls = layer.tls
     return tls is None or bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+
+
+def reset(connection: Connection) -> None:
+    """Break a connection off at once: its peer must not take what it got for the whole."""
+    transport = _transports.get(connection)
+    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others' streams cannot
+        reader: Any = transport.reader
+        StreamEnd(reader, transport.writer).reset()
 
 
 def cut(connection: Connection, is_on: bool = True) -> None:

@@ -122,6 +122,22 @@ def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.s
     assert found == {(breaks, moment): "end of file" if moment == "ends" else "reset" for breaks, moment in found}
 
 
+@pytest.mark.parametrize("mode", ["regular", "socks5", "reverse"])
+def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str) -> None:
+    """Where mitmproxy shows what is said."""
+    target = f"127.0.0.1:{listener.getsockname()[1]}"
+    proxy = mitmdump("--set", "tcp_hosts=.*", mode=f"reverse:tcp://{target}" if mode == "reverse" else mode)
+    for breaks in ("client", "server"):
+        client = OPENERS[mode](proxy.port, target) if mode in OPENERS else dial(proxy.port)
+        client.sendall(b"\x00first")
+        server = accept(listener)
+        assert server.recv(100) == b"\x00first"
+        talk(client, server)
+        broken, other = (client, server) if breaks == "client" else (server, client)
+        reset(broken)
+        assert (breaks, end_of(other)) == (breaks, "reset")
+
+
 @pytest.fixture
 def pair(tmp_path: Path, listener: socket.socket) -> Iterator[Pair]:
     started = Pair(tmp_path, clients=["it"], script="policy.py")

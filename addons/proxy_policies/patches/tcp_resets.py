@@ -1,0 +1,55 @@
+"""A reset that stays one where bytes are passed on: in TCP flows, tunnels, and protocols that HTTP was upgraded to.
+
+mitmproxy ends the other side properly, which takes what it got for the whole.
+"""
+
+import functools
+from collections.abc import Callable
+
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.tcp import TcpEndHook, TCPLayer
+
+from proxy_policies.patches import resets
+from proxy_policies.patches.patch import Patch
+
+MULTIPLEXED = (b"h2", b"h3")
+"""Of a client whose tunnel is one of several streams, the stream alone is reset."""
+
+Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
+
+
+def _mended(original: Relay) -> Relay:
+    @functools.wraps(original)
+    def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed) and resets.was_cut(event.connection, layer.context):
+            yield from _break_off(layer)
+        else:
+            yield from original(layer, event)
+
+    return relay_messages
+
+
+def _break_off(layer: TCPLayer) -> CommandGenerator[None]:
+    """Close both connections, by a reset where nothing else is said on them."""
+    layer._handle_event = layer.done
+    for connection in (layer.context.client, layer.context.server):
+        if connection.alpn not in MULTIPLEXED:
+            resets.reset(connection)
+        yield commands.CloseConnection(connection)
+    if layer.flow:
+        yield TcpEndHook(layer.flow)
+        layer.flow.live = False
+
+
+PATCH = Patch(
+    owner=TCPLayer,
+    attribute="relay_messages",
+    wrap=_mended,
+    seen_on="12.2.1 to 12.3.1",
+    why="what was cut off by a reset looks whole to the other side of a TCP flow",
+    upstream="not reported: `mitmdump --mode reverse:tcp://…` before a server that resets its connections",
+    remove_when="mitmproxy passes a reset on as one",
+    test="tests/e2e/passthrough/test_resets.py::test_flows_of_bytes",
+    source_sha256={"12.2.1 to 12.3.1": "3b3d49a9f63b7d4097fe86a26ee72020605693116c3a6a2874c62ed2422ce660"},
+)
