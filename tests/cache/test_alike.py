@@ -18,7 +18,7 @@ from proxy_policies.cache.store import Store
 from tests.support.cache_cases import NOW, stored
 from tests.support.cache_stores import LIMIT, content, keep
 
-KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z"]
+KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z", "http://x.test/a own=1"]
 keys = st.sampled_from(KEYS)
 bodies = st.binary(max_size=2000)
 
@@ -61,11 +61,12 @@ class Alike(RuleBasedStateMachine):
                 self.run(keep(store, entry, body, coding=coding))
         self.compare()
 
-    @rule(key=keys, reason=st.text(max_size=5))
-    def update(self, key: str, reason: str) -> None:
+    @rule(key=keys, reason=st.text(max_size=5), tag=st.booleans(), ago=st.integers(0, 3))
+    def update(self, key: str, reason: str, tag: bool, ago: int) -> None:
         for entry in self.found(0, key)[:1]:
+            new = entry.replace(reason=reason, tags=frozenset({"t"} if tag else ()), requested_at=self.now - ago)
             for store in self.stores:
-                self.run(store.update(entry, entry.replace(reason=reason)))
+                self.run(store.update(entry, new))
         self.compare()
 
     @rule(key=keys)

@@ -46,6 +46,19 @@ async def test_what_is_not_ours_under_our_names_is_removed(port: int) -> None:
     await store.close()
 
 
+async def test_a_tag_lists_a_key_once_and_not_for_longer_than_it_is_stored(port: int) -> None:
+    from redis.asyncio import Redis
+
+    store, client = RedisStore(f"redis://127.0.0.1:{port}/3"), Redis(port=port, db=3)
+    await client.zadd(f"{PREFIX}tagged:t", {"http://gone.test/": 1})
+    for number in range(20):
+        await keep(store, stored("Cache-Control: max-age=60", id=str(number)).replace(tags=frozenset({"t"})), b"body")
+        await store.lookup(KEY)
+    assert await client.zrange(f"{PREFIX}tagged:t", 0, -1) == [KEY.encode()]
+    await client.aclose()
+    await store.close()
+
+
 async def test_a_server_that_is_gone_is_an_error_and_told(tmp_path: Path) -> None:
     with redis_server(tmp_path) as port:
         store, told = RedisStore(f"redis://127.0.0.1:{port}/0"), list[Exception | None]()

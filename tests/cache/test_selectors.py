@@ -39,9 +39,9 @@ def test_what_a_user_names(text: str, meant: set[str]) -> None:
 
 
 LOCATIONS: list[tuple[str, str, str | None]] = [
-    ("relative", "b", "http://shop.test/b at 10.0.0.1:9000 own=0123"),
-    ("the client's URL", "HTTP://SHOP.test:80/b", "http://shop.test/b at 10.0.0.1:9000 own=0123"),
-    ("the origin's URL", "http://10.0.0.1:9000/b#c", "http://shop.test/b at 10.0.0.1:9000 own=0123"),
+    ("relative", "b", "http://shop.test/b at 10.0.0.1:9000"),
+    ("the client's URL", "HTTP://SHOP.test:80/b", "http://shop.test/b at 10.0.0.1:9000"),
+    ("the origin's URL", "http://10.0.0.1:9000/b#c", "http://shop.test/b at 10.0.0.1:9000"),
     ("another origin", "http://evil.test/b", None),
     ("another scheme", "https://shop.test/b", None),
     ("another port", "http://shop.test:81/b", None),
@@ -52,9 +52,10 @@ LOCATIONS: list[tuple[str, str, str | None]] = [
 @pytest.mark.parametrize(("location", "key"), [case[1:] for case in LOCATIONS], ids=[case[0] for case in LOCATIONS])
 @pytest.mark.parametrize("name", ["Location", "Content-Location"])
 def test_what_an_unsafe_request_invalidates(name: str, location: str, key: str | None) -> None:
+    asked = REVERSE.removesuffix(" own=0123")
     keys = invalidated("POST", REVERSE, 303, fields(f"{name}: {location}"))
-    assert keys == ([REVERSE, key] if key else [REVERSE])
-    assert invalidated("get", REVERSE, 200, fields()) == [REVERSE]  # a method that nobody knows
+    assert keys == ([asked, key] if key else [asked])
+    assert invalidated("get", REVERSE, 200, fields()) == [asked]  # a method that nobody knows
     assert invalidated("GET", REVERSE, 200, fields()) == []
 
 

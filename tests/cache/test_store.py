@@ -164,6 +164,38 @@ async def test_a_soft_purge_makes_stale(store: Store) -> None:
     assert await content(store, after) == b"1"
 
 
+async def test_a_soft_purge_beats_an_update_that_was_asked_for_before_it(store: Store) -> None:
+    await keep(store, entry(), b"1")
+    (before,) = await store.lookup("http://x.test/a")
+    await store.purge(Selector("key", before.key), NOW + 2, soft=True)
+    for asked_at, is_fresh in ((NOW + 1, False), (NOW + 3, True)):
+        await store.update(before, before.replace(requested_at=asked_at))
+        (after,) = await store.lookup("http://x.test/a")
+        assert (after.ttl(NOW) > 0) is is_fresh
+
+
+async def test_what_an_update_is_tagged_with_is_what_it_is_purged_by(store: Store) -> None:
+    await keep(store, entry("a", tags=frozenset({"old", "both"})), b"1")
+    (before,) = await store.lookup("http://x.test/a")
+    await store.update(before, before.replace(tags=frozenset({"new", "both"})))
+    for tag, count in (("old", 0), ("new", 1)):
+        assert await store.purge(parse_selector(f"tag:{tag}"), NOW + 1, soft=True) == count
+    assert await store.purge(parse_selector("tag:both"), NOW + 1) == 1
+
+
+async def test_a_key_is_purged_whatever_we_said_besides(store: Store) -> None:
+    keys = ["http://x.test/a", "http://x.test/a own=1", "http://x.test/a own=2"]
+    others = ["http://x.test/a at y", "http://x.test/a at y own=1", "http://x.test/ab own=1", "http://x.test/a x-t=1"]
+    for key in (*keys, *others):
+        await keep(store, stored("Cache-Control: max-age=9", key=key, id=key.encode().hex()), b"1")
+        await store.lookup(key)
+    await store.remove((await store.lookup(keys[1]))[0])
+    assert await store.purge(Selector("key", keys[0]), NOW + 1) == 2
+    assert sorted([one.key for one in await store.entries()]) == sorted(others)
+    await keep(store, stored("Cache-Control: max-age=9", key=keys[2], id="late"), b"1", since=NOW)
+    assert not await store.lookup(keys[2])
+
+
 async def test_many_at_once(store: Store) -> None:
     entries = [entry(str(number)) for number in range(50)]
     await asyncio.gather(*(keep(store, one, one.key.encode() * 1000) for one in entries))

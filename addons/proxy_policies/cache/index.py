@@ -17,6 +17,7 @@ from pathlib import Path
 from proxy_policies.cache import serialization
 from proxy_policies.cache.admission import Candidate, Sketch, Window, choose_victims
 from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.key import OWN
 from proxy_policies.cache.selectors import PURGE_LOG_TTL, Selector
 from proxy_policies.cache.store import VARIANTS_MOST, StoreStats, supersedes
 
@@ -175,7 +176,7 @@ class Index:
             self._window.put(entry.id, cost)
             row = (entry.id, entry.key, serialization.dump(entry), cost, now)
             self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
-            self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
+            self._tag(entry)
             removed += [self._remove(id) for (id,) in self._db.execute(BEYOND, (entry.key,)).fetchall()]
             return True, removed + self._evict()
 
@@ -189,8 +190,18 @@ class Index:
             return True, self._evict()
 
     def update(self, id: str, entry: StoredResponse) -> None:
-        """Put a new head to a body, if it is still there."""
-        self._db.execute("update entries set head = ? where id = ?", (serialization.dump(entry), id))
+        """Put a new head to a body, if it is still there; stale, if a purge beats it."""
+        with self._transaction():
+            self._put_head(id, entry.as_stale() if self._is_purged(entry, entry.requested_at) else entry)
+
+    def _put_head(self, id: str, entry: StoredResponse) -> None:
+        row = (serialization.dump(entry), id)
+        if self._db.execute("update entries set head = ? where id = ?", row).rowcount:
+            self._db.execute("delete from tags where id = ?", (id,))
+            self._tag(entry)
+
+    def _tag(self, entry: StoredResponse) -> None:
+        self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
 
     def remove(self, id: str) -> list[Evicted]:
         """Remove an entry."""
@@ -215,14 +226,15 @@ class Index:
             if not soft:
                 return [self._remove(entry.id) for entry in entries]
             for entry in entries:
-                self.update(entry.id, entry.as_stale())
+                self._put_head(entry.id, entry.as_stale())
             return []
 
     def _candidates(self, selector: Selector) -> list[StoredResponse]:
         match selector.kind:
             case "key":
-                query = "select head from entries where key = ?"
-                return read_heads(self._db.execute(query, (selector.value,)).fetchall())
+                query = "select head from entries where key = ? or key glob ?"
+                own = _quoted(selector.value + OWN) + "*"
+                return read_heads(self._db.execute(query, (selector.value, own)).fetchall())
             case "tag":
                 query = "select head from entries join tags using (id) where tag = ?"
                 return read_heads(self._db.execute(query, (selector.value,)).fetchall())

@@ -2,7 +2,7 @@
 
 from urllib.parse import urljoin
 
-from proxy_policies.cache.key import normal_url, origin_url_of, url_of
+from proxy_policies.cache.key import normal_url, origin_url_of, url_of, without_own
 from proxy_policies.fields import Fields
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "REPORT", "SEARCH"})
@@ -10,9 +10,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIN
 
 
 def invalidated(method: str, key: str, status: int, response: Fields) -> list[str]:
-    """List the keys a response to an unsafe (or unknown) method invalidates: its own, and same-origin locations."""
+    """List the keys a response to an unsafe (or unknown) method invalidates: its own, and same-origin locations.
+
+    As a `Selector` has them: a request that changes something may differ in what we say ourselves (`X-HTTP-Method`, a
+    rule's field) from those that read it.
+    """
     if method in SAFE_METHODS or not 200 <= status < 400:
         return []
+    key = without_own(key)
     url = url_of(key)
     asked = key[len(url) :]
     keys = [key]

@@ -135,6 +135,15 @@ def origin_url_of(key: str) -> str:
     return (origin if "://" in origin else f"{scheme}://{origin}") + path
 
 
+OWN = " own="
+"""What precedes, at the end of a key, the digest of what the proxy itself says in the request (`own_fields`)."""
+
+
+def without_own(key: str) -> str:
+    """Return a key without what the proxy itself said: the same resource, asked for by the same rules."""
+    return key.partition(OWN)[0]
+
+
 def normal_url(url: str) -> str | None:
     """Write a URL as `url_of` gives that of a key; None for what is no http or https URL. The fragment goes."""
     match = _URL.fullmatch(url.partition("#")[0])

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from proxy_policies.cache.admission import EvictionPolicy, TinyLfu
 from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.key import OWN, without_own
 from proxy_policies.cache.selectors import Purges, Selector
 from proxy_policies.cache.store import VARIANTS_MOST, BytesBody, StoreStats, supersedes
 from proxy_policies.fields import Fields
@@ -76,6 +77,8 @@ class MemoryStore:
     def __init__(self, limit: int, keeper: EvictionPolicy | None = None) -> None:
         self._keys: dict[str, tuple[_Record, ...]] = {}  # most hold one, and a tuple is half a list
         self._ids: dict[str, _Record] = {}
+        self._own: dict[str, set[str]] = {}
+        """The keys that differ from one without it in what the proxy itself said, by that one."""
         self._keeper = keeper or TinyLfu(limit)
         self._purges = Purges()
         self._uses = 0
@@ -126,6 +129,8 @@ class MemoryStore:
         self._uses += 1
         kept = _Record(*_compact(entry), body, used=self._uses)
         self._keys[entry.key] = (*self._keys.get(entry.key, ()), kept)
+        if OWN in entry.key:
+            self._own.setdefault(without_own(entry.key), set()).add(entry.key)
         self._ids[entry.id] = kept
         if len(self._keys[entry.key]) > VARIANTS_MOST:
             self._drop(min(self._keys[entry.key], key=lambda one: one.used))
@@ -149,14 +154,21 @@ class MemoryStore:
         siblings = tuple(one for one in self._keys.get(kept.entry.key, ()) if one is not kept)
         if siblings:
             self._keys[kept.entry.key] = siblings
-        else:
-            self._keys.pop(kept.entry.key, None)
+        elif self._keys.pop(kept.entry.key, None) and OWN in kept.entry.key:
+            self._forget_own(kept.entry.key)
+
+    def _forget_own(self, key: str) -> None:
+        keys = self._own[without_own(key)]
+        keys.discard(key)
+        if not keys:
+            del self._own[without_own(key)]
 
     async def update(self, old: StoredResponse, new: StoredResponse) -> None:
         """Put a new head to a body that stays."""
         kept = self._ids.get(old.id)
         if kept is not None:
-            kept.entry, kept.shared = _compact(new)
+            is_purged = self._purges.supersedes(new.key, new.tags, new.requested_at)
+            kept.entry, kept.shared = _compact(new.as_stale() if is_purged else new)
             self._evict(self._keeper.grown(old.id, kept.cost))
 
     async def remove(self, entry: StoredResponse) -> None:
@@ -167,7 +179,7 @@ class MemoryStore:
     async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
         self._purges.record(selector, now)
-        keys = [selector.value] if selector.kind == "key" else list(self._keys)
+        keys = [selector.value, *self._own.get(selector.value, ())] if selector.kind == "key" else list(self._keys)
         meant = [
             one for key in keys for one in self._keys.get(key, ()) if selector.matches(one.entry.key, one.entry.tags)
         ]

@@ -5,7 +5,8 @@ The server lets entries expire, a day after they stopped to be fresh, and bounds
 
     key:KEY      a hash of the responses under a cache key: id → head
     body:ID      a body; coded:ID:CODING an encoded form of it
-    tag:TAG      a set of "ID KEY"
+    tagged:TAG   a sorted set of the keys of what has a tag, by when the last of it is gone
+    own:KEY      the same of the keys that differ from KEY in what the proxy itself said
     used:KEY     a sorted set of the ids under a cache key, by when they were used last
     purges       a sorted set of the purges of late, by time
     probe        whether the server takes what is written
@@ -21,6 +22,7 @@ from typing import Any, cast
 
 from proxy_policies.cache import serialization
 from proxy_policies.cache.entry import StoredResponse
+from proxy_policies.cache.key import OWN, without_own
 from proxy_policies.cache.selectors import PURGE_LOG_TTL, Selector
 from proxy_policies.cache.store import (
     MAX_WHOLE,
@@ -34,6 +36,7 @@ from proxy_policies.cache.store import (
 )
 
 PREFIX = "proxy-policies:"
+KEY = f"{PREFIX}key:".encode()
 KEPT_STALE = 86400
 """Seconds that an entry is kept after it stopped to be fresh: to be validated, or to stand in for a failure."""
 TIMEOUT = 1.0
@@ -153,7 +156,7 @@ class RedisStore:
 
     async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
         types = {f"{PREFIX}purges": "zset", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
-        types |= {f"{PREFIX}tag:{tag}": "set" for tag in entry.tags}
+        types |= dict.fromkeys(_lists(entry), "zset")
         found = [(name, (await self._redis.type(name)).decode()) for name in types]
         return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
 
@@ -177,10 +180,7 @@ class RedisStore:
         pipe.hset(name, entry.id, serialization.dump(entry))
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
-        for tag in entry.tags:
-            pipe.sadd(f"{PREFIX}tag:{tag}", f"{entry.id} {entry.key}")
-            pipe.expire(f"{PREFIX}tag:{tag}", seconds, nx=True)
-            pipe.expire(f"{PREFIX}tag:{tag}", seconds, gt=True)
+        _list(pipe, entry, seconds)
         await pipe.execute()
 
     async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
@@ -194,10 +194,13 @@ class RedisStore:
         name, seconds = f"{PREFIX}key:{new.key}", _seconds(new)
         if not await self._redis.hexists(name, old.id):
             return
+        if await _is_purged(self._redis, new, new.requested_at):
+            new = new.as_stale()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(name, old.id, serialization.dump(new))
             pipe.expire(name, seconds, gt=True)
             pipe.expire(_body_name(old.id), seconds)
+            _list(pipe, new, seconds)
             await pipe.execute()
 
     async def remove(self, entry: StoredResponse) -> None:
@@ -223,16 +226,17 @@ class RedisStore:
 
     async def _candidates(self, selector: Selector) -> list[StoredResponse]:
         if selector.kind == "key":
-            return _heads(await self._redis.hvals(f"{PREFIX}key:{selector.value}"))
-        if selector.kind == "tag":
-            members = await self._redis.smembers(f"{PREFIX}tag:{selector.value}")
-            keys = {member.decode("utf-8", "surrogateescape").partition(" ")[2] for member in members}
-            found = [_heads(await self._redis.hvals(f"{PREFIX}key:{key}")) for key in keys]
-            return [entry for entries in found for entry in entries]
-        return await self._all()
+            keys = [selector.value.encode(), *await self._redis.zrange(f"{PREFIX}own:{selector.value}", 0, -1)]
+        elif selector.kind == "tag":
+            keys = await self._redis.zrange(f"{PREFIX}tagged:{selector.value}", 0, -1)
+        else:
+            return await self._all()
+        return await self._under([KEY + key for key in keys])
 
     async def _all(self) -> list[StoredResponse]:
-        names = [name async for name in self._redis.scan_iter(f"{PREFIX}key:*", count=1000)]
+        return await self._under([name async for name in self._redis.scan_iter(KEY + b"*", count=1000)])
+
+    async def _under(self, names: Sequence[bytes]) -> list[StoredResponse]:
         return [entry for name in names for entry in _heads(await self._redis.hvals(name))]
 
     async def entries(self) -> Sequence[StoredResponse]:
@@ -279,6 +283,22 @@ def _heads(records: Sequence[bytes]) -> list[StoredResponse]:
         except ValueError:
             continue  # another version's
     return found
+
+
+def _lists(entry: StoredResponse) -> list[str]:
+    """Name the sorted sets that an entry's key is in."""
+    own = [f"{PREFIX}own:{without_own(entry.key)}"] if OWN in entry.key else []
+    return [*(f"{PREFIX}tagged:{tag}" for tag in entry.tags), *own]
+
+
+def _list(pipe: Any, entry: StoredResponse, seconds: int) -> None:
+    """List an entry's key for as long as the entry is kept, and leave out what is gone."""
+    now = time.time()
+    for name in _lists(entry):
+        pipe.zadd(name, {entry.key: now + seconds}, gt=True)
+        pipe.zremrangebyscore(name, 0, now)
+        pipe.expire(name, seconds, nx=True)
+        pipe.expire(name, seconds, gt=True)
 
 
 def _body_name(id: str, coding: str = "") -> str:

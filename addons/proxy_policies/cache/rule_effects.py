@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.key import without_query
+from proxy_policies.cache.key import OWN, without_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,13 @@ class RuleEffects:
     def key(self, key: str, headers: Mapping[str, str], own_fields: str = "") -> str:
         """Compute the key under these rules; what a key-header holds is part of it, quoted so that nothing else is.
 
-        `own_fields` is the digest of what we say ourselves, which no rule leaves out.
+        `own_fields` is the digest of what we say ourselves, which no rule leaves out; it comes last.
         """
         if self.ignore_query:
             key = without_query(key, self.ignore_query)
-        if own_fields:
-            key += f" own={own_fields}"
         for name in self.key_headers:
             key += f" {name}={quote(headers.get(name, ''), safe='')}"
-        return key
+        return key + OWN + own_fields if own_fields else key
 
 
 NO_EFFECTS = RuleEffects()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from proxy_policies.cache.key import normal_authority, normal_url, origin_url_of, url_of
+from proxy_policies.cache.key import normal_authority, normal_url, origin_url_of, url_of, without_own
 from proxy_policies.fields import Fields, split_list
 
 PURGE_LOG_TTL = 3600.0
@@ -21,7 +21,8 @@ TAG = "tag:"
 class Selector:
     """Which stored responses are meant: one key, all variants of a URL, a glob of URLs, or a tag.
 
-    A URL is the client's; `origin` is about that by which an origin is asked, and a glob about either.
+    A key is meant whatever the proxy itself said besides (`without_own`). A URL is the client's; `origin` is about that
+    by which an origin is asked, and a glob about either.
     """
 
     kind: str
@@ -32,7 +33,7 @@ class Selector:
         """Return whether a stored response is meant."""
         match self.kind:
             case "key":
-                return key == self.value
+                return without_own(key) == self.value
             case "url":
                 return url_of(key) == self.value
             case "origin":

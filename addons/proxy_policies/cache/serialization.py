@@ -8,8 +8,8 @@ from proxy_policies.cache.entry import Span, StoredResponse
 from proxy_policies.cache.freshness import Overrides
 from proxy_policies.fields import Fields
 
-VERSION = 2
-"""1 had other keys for reverse mode, and kept cookies."""
+VERSION = 3
+"""1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk."""
 
 
 def dump(entry: StoredResponse) -> str:

@@ -85,7 +85,7 @@ class Store(Protocol):
         """Return whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
 
     async def update(self, old: StoredResponse, new: StoredResponse) -> None:
-        """Put a new head to a body that stays, if it is still there."""
+        """Put a new head to a body that stays, if it is still there; stale, if it was asked for before a purge."""
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
