@@ -42,8 +42,8 @@ class EncodedBody(Protocol):
 
     size: int
 
-    async def read(self) -> bytes:
-        """Return all of it."""
+    async def read(self) -> bytes | None:
+        """Return all of it; None when it cannot be read."""
 
     def source(self) -> Source:
         """Return a source that reads it in pieces."""

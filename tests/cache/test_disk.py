@@ -1,5 +1,6 @@
 """The disk store: killed at any moment, shared by processes, bounded, and what is wrong with its files."""
 
+import errno
 import hashlib
 import os
 import random
@@ -130,7 +131,7 @@ async def test_it_is_bounded_and_what_was_used_stays(tmp_path: Path) -> None:
         assert len(list((tmp_path / "bodies").iterdir())) == counts.entries
 
 
-@pytest.mark.parametrize("damage", ["gone", "short", "long"])
+@pytest.mark.parametrize("damage", ["gone", "short", "long", "changed"])
 async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")
     async with opened("disk", tmp_path) as store:
@@ -141,7 +142,8 @@ async def test_a_damaged_body_is_a_miss(damage: str, tmp_path: Path) -> None:
         if damage == "gone":
             file.unlink()
         else:
-            file.write_bytes(b"bod" if damage == "short" else b"body and more")
+            whole = file.read_bytes()
+            file.write_bytes({"short": whole[:-1], "long": whole + b"more", "changed": b"B" + whole[1:]}[damage])
         assert await store.body(found) is None
         assert not await store.lookup(entry.key)
 
@@ -155,8 +157,60 @@ async def test_a_large_body_that_shrinks_while_it_is_read_is_an_error(tmp_path: 
         body = await store.body(found)
         assert body is not None
         os.truncate(store.path("one"), 1_000_000)
-        with pytest.raises(OSError, match="shorter"):
+        with pytest.raises(OSError, match="damaged"):
             _ = [piece async for piece in body.chunks(0, body.size)]
+
+
+async def test_a_byte_that_changed_in_a_large_body_is_not_sent_and_the_body_fetched_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry, whole = stored("Cache-Control: max-age=60", id="one"), os.urandom(3_000_000)
+    async with opened("disk", tmp_path) as store:
+        assert isinstance(store, DiskStore)
+        await keep(store, entry, whole)
+        (found,) = await store.lookup(entry.key)
+        with store.path("one").open("r+b") as file:
+            file.seek(2_000_000)
+            file.write(bytes([whole[2_000_000] ^ 1]))
+        body = await store.body(found)
+        assert body is not None
+        assert b"".join([piece async for piece in body.chunks(2_100_000, 2_100_010)]) == whole[2_100_000:2_100_010]
+        before = b"".join([piece async for piece in body.chunks(10, 1_900_000)])
+        assert before == whole[10:1_900_000]
+        with pytest.raises(OSError, match="damaged"):
+            await anext(aiter(body.chunks(1_999_999, 2_000_001)))
+        assert not await store.lookup(entry.key)
+        assert "fetched anew" in caplog.text
+
+
+async def test_a_damaged_encoded_form_is_made_anew(tmp_path: Path) -> None:
+    entry = stored("Cache-Control: max-age=60", id="one")
+    async with opened("disk", tmp_path) as store:
+        assert isinstance(store, DiskStore)
+        await keep(store, entry, b"identity")
+        await keep(store, entry, b"squeezed", coding="gzip")
+        (found,) = await store.lookup(entry.key)
+        store.path("one", "gzip").write_bytes(b"squashed" + store.path("one", "gzip").read_bytes()[8:])
+        assert await content(store, found, "gzip") is None
+        await keep(store, found, b"squeezed", coding="gzip")
+        await store.lookup(entry.key)
+        assert (await content(store, found), await content(store, found, "gzip")) == (b"identity", b"squeezed")
+
+
+async def test_without_a_file_handle_left_nothing_is_taken_for_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with opened("disk", tmp_path) as store:
+        await keep(store, stored("Cache-Control: max-age=60"), b"body")
+        (found,) = await store.lookup(KEY)
+        with monkeypatch.context() as patched:
+            patched.setattr("proxy_policies.cache.disk.os.open", none_left)
+            with pytest.raises(OSError, match="Too many"):
+                await store.body(found)
+        assert await content(store, found) == b"body"
 
 
 async def test_a_full_disk_is_a_body_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

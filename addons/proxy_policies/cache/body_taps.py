@@ -128,9 +128,9 @@ class EncodedBody:
         self._body = body
         self.size = body.size
 
-    async def read(self) -> bytes:
-        """Return all of it."""
-        return await read_whole(self._body, self.size) or b""
+    async def read(self) -> bytes | None:
+        """Return all of it; None when it cannot be read."""
+        return await read_whole(self._body, self.size)
 
     def source(self) -> BodySource:
         """Return a source that reads it in pieces."""

@@ -8,6 +8,7 @@ killed in between leaves a file that nobody reads, swept away at the next start.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
@@ -19,11 +20,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from proxy_policies.cache import usage_marker
+from proxy_policies.cache.checksums import Checksums, DamagedBodyError, blocks_of, body_size, verified, verify
 from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.hot_bodies import HotBodies
 from proxy_policies.cache.index import DamagedError, Evicted, Index, is_damage
 from proxy_policies.cache.selectors import Selector
-from proxy_policies.cache.store import CHUNK, MAX_WHOLE, BodyWriter, BytesBody, OnWrite, StoreStats, unheard
+from proxy_policies.cache.store import MAX_WHOLE, BodyWriter, BytesBody, OnWrite, StoreStats, unheard
+from proxy_policies.log_lines import Throttle
 
 try:
     import resource
@@ -64,6 +67,7 @@ class DiskStore:
         """The last attempt to store failed."""
         self._index = self._open_index()
         self._thread = ThreadPoolExecutor(1, "cache")
+        self._damage = Throttle()
         self._used: dict[str, float] = {}
         self._noted = 0.0
         if usage_marker.acquire(folder):
@@ -130,7 +134,7 @@ class DiskStore:
         return await self._do(lambda: self._look_up(key))
 
     async def body(self, entry: StoredResponse, coding: str = "") -> "FileBody | BytesBody | None":
-        """Open a body; one whose size is not what the index says is not used, and its entry removed."""
+        """Open a body; one that is not what was written is not used, and its entry removed."""
         self._note_use(entry)
         opened = await asyncio.to_thread(self._open, entry, coding)
         if opened is None and not coding:
@@ -142,16 +146,34 @@ class DiskStore:
     def _open(self, entry: StoredResponse, coding: str) -> "FileBody | BytesBody | None":
         try:
             handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
-        except OSError:
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # it is there
             return None
-        size = os.fstat(handle).st_size
-        if not coding and size != entry.size:
-            os.close(handle)
+        try:
+            return self._read(handle, entry, coding)
+        except OSError as error:
+            self._tell_damage(entry, error)
             return None
-        if size > MAX_WHOLE:
-            return FileBody(handle, size)
+
+    def _read(self, handle: int, entry: StoredResponse, coding: str) -> "FileBody | BytesBody":
         with os.fdopen(handle, "rb") as file:
-            return BytesBody(file.read())
+            size = body_size(os.fstat(handle).st_size)
+            if not coding and size != entry.size:
+                raise DamagedBodyError(f"{size} bytes where {entry.size} were")
+            if size > MAX_WHOLE:
+                return FileBody(os.dup(handle), size, lambda error: self._damaged(entry, error))
+            return BytesBody(verified(file.read()))
+
+    def _damaged(self, entry: StoredResponse, error: Exception) -> None:
+        """Remove what turned out to be damaged while it was read."""
+        self._tell_damage(entry, error)
+        self._thread.submit(self.mended, lambda: self._delete(self._index.remove(entry.id)))
+
+    def _tell_damage(self, entry: StoredResponse, error: Exception) -> None:
+        line = self._damage.admit(f"cache: {self.path(entry.id)} is fetched anew: {error}", time.monotonic())
+        if line:
+            logger.warning(line)
 
     def _note_use(self, entry: StoredResponse) -> None:
         self._index.sketch.add(entry.key)
@@ -272,18 +294,28 @@ class FileBody:
 
     in_memory = None
 
-    def __init__(self, handle: int, size: int) -> None:
+    def __init__(self, handle: int, size: int, damaged: Callable[[OSError], None]) -> None:
         self._handle = handle
+        self._damaged = damaged
+        self._checksums = b""
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces in a thread; a file that ends too soon raises OSError."""
-        for at in range(start, stop, CHUNK):
-            count = min(CHUNK, stop - at)
-            piece = await asyncio.to_thread(os.pread, self._handle, count, at)
-            if len(piece) != count:
-                raise OSError("the body's file is shorter than it was")
-            yield piece
+        """Read pieces in a thread; raises OSError before a piece that is not what was written."""
+        for first, last in blocks_of(start, stop, self.size):
+            try:
+                block = await asyncio.to_thread(self._read, first, last)
+            except OSError as error:
+                self._damaged(error)
+                raise
+            yield block[max(start - first, 0) : stop - first]
+
+    def _read(self, first: int, last: int) -> bytes:
+        if not self._checksums:
+            self._checksums = os.pread(self._handle, self.size, self.size)  # all that follows the body
+        block = os.pread(self._handle, last - first, first)
+        verify(block, first, self._checksums)
+        return block
 
     def __del__(self) -> None:
         os.close(self._handle)
@@ -300,6 +332,7 @@ class _Writing:
         self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
         self._queue: deque[bytes] = deque()
         self._fed = self._written = 0
+        self._checksums = Checksums()
         self._handle: int | None = None
         self._error: Exception | None = None
         self._is_aborted = False
@@ -321,7 +354,9 @@ class _Writing:
         try:
             while self._queue and not self._failed:
                 pieces = [self._queue[at] for at in range(min(len(self._queue), TOGETHER))]
-                self._write(b"".join(pieces))
+                data = b"".join(pieces)
+                self._checksums.feed(data)
+                self._write(data)
                 for _ in pieces:
                     self._queue.popleft()
         except OSError as error:
@@ -349,7 +384,7 @@ class _Writing:
         self._drain()
         if not self._failed:
             try:
-                self._write(b"")  # an empty body is a file too
+                self._write(self._checksums.finish())  # an empty body is a file too
                 self._discard(keep=True)
                 self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
             except (OSError, sqlite3.Error) as error:

@@ -29,7 +29,7 @@ from proxy_policies.cache.flows import (
     offer_variants,
     set_response,
 )
-from proxy_policies.cache.response import build_response, hit_status
+from proxy_policies.cache.response import CachedResponse, build_response, hit_status
 from proxy_policies.cache.rules import effects_for
 from proxy_policies.cache.status import CacheStatus
 
@@ -99,10 +99,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
     made = build_response(transaction.request, hit.entry, now, status, hit.part)
     if transaction.incoming is not None or transaction.is_head_enough:
         await following.put_incoming(flow, made, transaction.incoming, transaction.length)
-    elif (body := await engine.store.body(hit.entry)) is not None:
-        await set_response(flow, made, body)
-        offer_variants(engine, flow, hit.entry, made)
-    else:
+    elif not await _answer_from_store(engine, flow, hit, made):
         transaction.decision = Miss(ForwardReason.URI_MISS, "gone meanwhile")
         return
     flow_state.state_of(flow).hit = True
@@ -112,6 +109,19 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
     )  # fmt: skip
     if hit.refresh:
         refresh_in_background(engine, flow, transaction, hit)
+
+
+async def _answer_from_store(engine: CacheEngine, flow: http.HTTPFlow, hit: Hit, made: CachedResponse) -> bool:
+    """Answer with a stored body; False when it is gone, or cannot be read."""
+    body = await engine.store.body(hit.entry)
+    if body is None:
+        return False
+    try:
+        await set_response(flow, made, body)
+    except OSError:
+        return False
+    offer_variants(engine, flow, hit.entry, made)
+    return True
 
 
 def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:

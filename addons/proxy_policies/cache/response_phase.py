@@ -175,7 +175,7 @@ def _length_to_complete(entry: StoredResponse, response: http.Response) -> int |
 
 
 def _is_delimited(response: http.Response) -> bool:
-    """Return whether the end of a body is told from that of its connection (RFC 9112, section 6.3)."""
+    """Return whether a body says itself where it ends, not its connection (RFC 9112, section 6.3)."""
     is_framed = not response.data.http_version.startswith(b"HTTP/1")
     return is_framed or fields_of(response.headers).has_any(DELIMITING)
 

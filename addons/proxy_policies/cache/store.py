@@ -137,12 +137,15 @@ class BytesBody:
 
 
 async def read_whole(body: Body, limit: int) -> bytes | None:
-    """Read a body into memory; None when it has more than `limit` bytes."""
+    """Read a body into memory; None when it has more than `limit` bytes, or cannot be read."""
     if body.size > limit:
         return None
     if body.in_memory is not None:
         return body.in_memory
-    return b"".join([piece async for piece in body.chunks(0, body.size)])
+    try:
+        return b"".join([piece async for piece in body.chunks(0, body.size)])
+    except OSError:
+        return None
 
 
 class BodySource:

@@ -120,8 +120,7 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decisi
     state, coding = flow_state.state_of(flow), decision.coding
     variants = state.variants if _is_as_stored(flow, response) else None
     kept = await variants.find(coding) if variants else None
-    if kept is not None:
-        await _send_kept(flow, response, kept)
+    if kept is not None and await _send_kept(flow, response, kept):
         return
     if flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
@@ -141,16 +140,25 @@ def _is_as_stored(flow: http.HTTPFlow, response: http.Response) -> bool:
     return is_sent_in_pieces(flow) or response.raw_content is state.content
 
 
-async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: flow_state.EncodedBody) -> None:
-    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole."""
-    state = flow_state.state_of(flow)
+async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: flow_state.EncodedBody) -> bool:
+    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole.
+
+    False when it cannot be read.
+    """
+    state, plain = flow_state.state_of(flow), response.headers.fields
     response.headers["Content-Length"] = str(kept.size)
     if flow.request.method == "HEAD":
-        return
+        return True
     if state.source is not None:
         await state.source.close()
         state.source = kept.source()
-    elif is_sent_in_pieces(flow):
-        state.response_body.add(Stage.ENCODER, Replace(await kept.read()))
+        return True
+    content = await kept.read()
+    if content is None:
+        response.headers.fields = plain
+        return False
+    if is_sent_in_pieces(flow):
+        state.response_body.add(Stage.ENCODER, Replace(content))
     else:
-        response.raw_content = await kept.read()
+        response.raw_content = content
+    return True

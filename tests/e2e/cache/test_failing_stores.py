@@ -185,6 +185,34 @@ def test_what_was_removed_is_made_again(what: str, mitmdump: Start, origin: Orig
     assert "Traceback" not in asking.proxy.log()
 
 
+def test_bodies_that_were_damaged_are_fetched_anew(mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path) -> None:
+    server, folder = origin(), tmp_path / "store"
+    bodies = {"/small": b"small page", "/part": os.urandom(3_000_000), "/large": os.urandom(3_000_000)}
+    for path, body in bodies.items():
+        server.route(path, Answer(headers=[("Cache-Control", "max-age=600"), ("ETag", f'"{path}"')], body=body))
+    proxy = mitmdump("--set", f"cache=disk:{folder}")
+
+    def ask(path: str, *more: str) -> Any:
+        return curl(*more, "-x", proxy.url, f"{server.url}{path}")
+
+    for path, body in bodies.items():
+        assert ask(path).body == body
+    for file in (folder / "bodies").iterdir():
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    assert ask("/small").body == bodies["/small"]
+    assert ask("/part", "-r", "1400000-1600000").body == bodies["/part"]  # from the origin, which knows no ranges
+    cut = ask("/large")
+    assert cut.body != bodies["/large"]
+    assert bodies["/large"].startswith(cut.body)
+    for path, body in bodies.items():
+        wait_until(lambda path=path, body=body: ask(path).body == body)  # type: ignore[misc]
+        assert "; hit" in ask(path).get("cache-status")
+    assert "fetched anew" in proxy.log()
+    assert "Traceback" not in proxy.log()
+
+
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     folder.mkdir()
