@@ -31,6 +31,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def test_pictures_are_there_small_and_for_both_colour_schemes() -> None:
+    shown = re.findall(r'\bsrc(?:set)?="([^"]+)"', (ROOT / "README.md").read_text())
+    assert len(shown) == 4
+    assert {target.rpartition("-")[2] for target in shown} == {"light.png", "dark.png"}
+    for target in shown:
+        assert 10_000 < (ROOT / target).stat().st_size < 150_000
+
+
 def test_the_map_names_what_is_there() -> None:
     page = (ROOT / "addons" / "README.md").read_text()
     named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", page))

@@ -13,11 +13,12 @@ from mitmproxy.tools.dump import DumpMaster
 from proxy_policies.settings import Setting, parse_size, settings_of
 from tests.support.mitmdump import Mitmdump
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
 def test_the_example_policy_works(mitmdump: Callable[..., Mitmdump], curl: Any, tmp_path: Path) -> None:
-    found = re.search(r"<!-- example -->\n```python\n(.*?)```", README.read_text(), re.DOTALL)
+    found = re.search(r"<!-- example -->\n```python\n(.*?)```", (ROOT / "addons" / "README.md").read_text(), re.DOTALL)
     assert found
     assert found[1].count("\n") <= 30
     script = tmp_path / "limit.py"

@@ -167,7 +167,7 @@ def main() -> None:
     everybody = known.ours() + (known.reverse_tunnels() + known.peers() if asked.peers else [])
     chosen = [target for target in everybody if target.name == "stock" or fnmatch.fnmatch(target.name, asked.targets)]
     if asked.quick and asked.targets == "*":
-        chosen = [target for target in chosen if target.is_peer or target.name in chart.COLOURS]
+        chosen = [target for target in chosen if target.is_peer or target.name in chart.NAMES]
     scenarios = [s for s in SCENARIOS if fnmatch.fnmatch(s.name, asked.only) and (s.is_quick or not asked.quick)]
     about, results = report.machine(), Results()
     with origins() as ports:

@@ -1,0 +1,148 @@
+"""The pictures of README.md, made with the product itself: mitmweb, and the page of a check. See scripts/pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+ORIGIN = 9000
+"""The port that README.md calls its origin's."""
+PROXY, WEB = 18080, 18081
+START = 60.0
+"""Seconds that mitmweb may take to start."""
+SIZES: dict[str, ViewportSize] = {"mitmweb": {"width": 1360, "height": 600}, "report": {"width": 1120, "height": 500}}
+CHROMIUM = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PRODUCTS = [{"id": number, "name": name, "price": 3.5 * number} for number, name in enumerate(("Tea", "Mug", "Pot"), 1)]
+
+
+class Shop(http.server.BaseHTTPRequestHandler):
+    """A little shop. `price` is what a pot costs in it."""
+
+    price = 10.5
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer with what the path names; prices may be stored, the cart may not."""
+        products = [{**product, "price": self.price} if product["name"] == "Pot" else product for product in PRODUCTS]
+        bodies = {"/products.json": products, "/cart.json": {"items": 2, "total": 2 * self.price}}
+        kind, body = "application/json", json.dumps(bodies.get(self.path, {}))
+        if self.path == "/":
+            kind, body = "text/html", "<!doctype html><title>Tea shop</title><p>Tea, mugs and pots.</p>" * 40
+        self.send_response(200 if self.path in ("/", *bodies) else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store" if self.path == "/cart.json" else "max-age=60")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def origin() -> Iterator[None]:
+    """Run the shop."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", ORIGIN), Shop)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def mitmweb(folder: Path) -> Iterator[str]:
+    """Run mitmweb with every policy; gives the address of its page."""
+    command = [str(Path(sys.executable).parent / "mitmweb"), "--no-web-open-browser", "--listen-host", "127.0.0.1"]
+    options = (f"confdir={folder}", f"web_port={WEB}", "web_password=pictures", "header_rules=|~u /cart|X-Shop|tea")
+    settings = [part for option in options for part in ("--set", option)]
+    command += ["-p", str(PROXY), "-s", str(ROOT / "addons" / "policy.py"), *settings]
+    log = folder / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+    try:
+        until = time.monotonic() + START
+        while "Web server listening" not in log.read_text():
+            if process.poll() is not None or time.monotonic() > until:
+                raise SystemExit(f"pictures: mitmweb did not start:\n{log.read_text()}")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{WEB}/?token=pictures"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def ask(*arguments: str) -> None:
+    """Ask the proxy as a client does."""
+    subprocess.run(["curl", "-s", "-o", "/dev/null", "-x", f"http://127.0.0.1:{PROXY}", "-m", "20", *arguments])
+
+
+def browse() -> None:
+    """Have something of each kind in the list."""
+    shop = f"http://127.0.0.1:{ORIGIN}"
+    for path in ("/", "/products.json", "/cart.json", "/products.json"):
+        ask("--compressed", shop + path)
+    ask("-k", f"https://localhost:{ORIGIN}/")  # is left untouched; that the shop has no TLS does not matter
+    ask("-H", "Cache-Control: only-if-cached", f"{shop}/offers.json")
+    ask("http://127.0.0.1:9/")  # where nobody listens
+
+
+def take(browser: Browser, url: str, folder: Path, name: str) -> None:
+    """Take a picture in each colour scheme."""
+    for scheme in SCHEMES:
+        page = browser.new_page(viewport=SIZES[name], color_scheme=scheme)
+        page.goto(url)
+        if name == "mitmweb":
+            rows = page.locator(".flow-table tbody tr:has(td)")
+            rows.filter(has_text="hit").first.click()
+            page.locator(".flow-detail nav a", has_text="Response").click()
+            page.locator(".flow-detail pre").get_by_text("cache").first.wait_for()
+        else:
+            page.locator("#detail mark").first.wait_for()
+        page.screenshot(path=folder / f"{name}-{scheme}.png", animations="disabled")
+        page.close()
+
+
+def check(folder: Path) -> str:
+    """Record the shop, raise a price, and check it; returns the address of the report's page."""
+    command = [sys.executable, "-m", "proxy_policies", "capture"]
+    capture, report = str(folder / "shop.har"), folder / "report.html"
+    urls = [f"http://127.0.0.1:{ORIGIN}/{path}" for path in ("", "products.json", "cart.json")]
+    confdir = ["--confdir", str(folder)]
+    subprocess.run([*command, "record", capture, *confdir, "--", "curl", "-s", *urls], check=True, capture_output=True)
+    Shop.price = 12.5
+    target = ["--target", f"http://127.0.0.1:{ORIGIN}"]
+    subprocess.run([*command, "check", capture, *target, *confdir, "--html", str(report)], capture_output=True)
+    return report.as_uri()
+
+
+def main(folder: Path) -> None:
+    """Make all pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, origin(), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+        with mitmweb(Path(scratch)) as url:
+            browse()
+            take(browser, url, folder, "mitmweb")
+        take(browser, check(Path(scratch)), folder, "report")
+        browser.close()
+    print(*(f"{path.name}: {path.stat().st_size // 1024} KiB" for path in sorted(folder.glob("*.png"))), sep="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
