@@ -14,6 +14,7 @@ from proxy_policies.headers.addon import RequestRules, ResponseRules
 from proxy_policies.hops.addon import Hops
 from proxy_policies.inspection.addon import Inspection
 from proxy_policies.limits.addon import Limits
+from proxy_policies.metrics.addon import Metrics
 from proxy_policies.mirror.addon import Mirror
 from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
@@ -45,6 +46,7 @@ addons = build_addons(
     FlowList(),
     Fastlane(),
     AccessLog(),
+    Metrics(),
     Signals(),
     Control(),
     StartupSummary(),

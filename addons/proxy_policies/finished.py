@@ -64,6 +64,8 @@ class Finished:
     received: int | None = None
     """Likewise that it sent."""
     is_tunnel: bool = False
+    plain: int | None = None
+    """Bytes of the body before we encoded it; None where we did not."""
     user: str = ""
     cache: str = ""
     """What Cache-Status says (RFC 9211): `hit`, or why it was forwarded; empty where the cache was not asked."""

@@ -21,7 +21,6 @@ from proxy_policies.passthrough.layer import tunnel_of
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
 """Our member of Cache-Status."""
-STREAMS = (tcp.TCPFlow, udp.UDPFlow)
 
 
 def asked_of(request: http.Request) -> Asked:
@@ -48,6 +47,7 @@ def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None,
         what.encoding = (fields_of(response.headers).get("content-encoding") or "")[: finished.LONGEST_TEXT]
     if state.origin is not None or error:
         _add_upstream(what, flow)
+    what.plain = state.plain
     what.error = error[: finished.LONGEST_TEXT]
     if not status and state.client_left:
         what.status = CLIENT_CLOSED
@@ -98,10 +98,13 @@ class FinishedFlows:
         self._connected: dict[str, list[http.HTTPFlow]] = {}
         """CONNECTs that were answered, by the id of their client: nobody knows yet what they are for."""
 
+        self.streams: dict[str, flows.Flow] = {}
+        """Tunnels and other streams that are open, by their ids."""
+
     @property
     def is_wanted(self) -> bool:
         """Return whether anybody wants to know."""
-        return bool(finished.SUBSCRIBERS or self._connected)
+        return bool(finished.SUBSCRIBERS or self._connected or self.streams)
 
     @only_if("is_wanted")
     def http_connected(self, flow: http.HTTPFlow) -> None:
@@ -118,7 +121,8 @@ class FinishedFlows:
 
     @only_if("is_wanted")
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
-        """Let the stream inside of a CONNECT stand for it."""
+        """Note a stream, which stands for the CONNECT in which it is."""
+        self.streams[flow.id] = flow
         if waiting := self._connected.get(flow.client_conn.id):
             flow_state.state_of(flow).user = _user(waiting.pop())
 
@@ -133,22 +137,32 @@ class FinishedFlows:
     @only_if("is_wanted")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
         """Report a stream."""
-        finished.report(of_stream(flow))
+        self._ended(flow)
 
     @only_if("is_wanted")
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
         """Report a stream that broke off."""
-        finished.report(of_stream(flow))
+        self._ended(flow)
+
+    @only_if("is_wanted")
+    def udp_start(self, flow: udp.UDPFlow) -> None:
+        """Note a stream of datagrams."""
+        self.streams[flow.id] = flow
 
     @only_if("is_wanted")
     def udp_end(self, flow: udp.UDPFlow) -> None:
         """Report a stream of datagrams."""
-        finished.report(of_stream(flow))
+        self._ended(flow)
 
     @only_if("is_wanted")
     def udp_error(self, flow: udp.UDPFlow) -> None:
         """Report a stream of datagrams that broke off."""
-        finished.report(of_stream(flow))
+        self._ended(flow)
+
+    def _ended(self, flow: tcp.TCPFlow | udp.UDPFlow) -> None:
+        self.streams.pop(flow.id, None)
+        if finished.SUBSCRIBERS:
+            finished.report(of_stream(flow))
 
     @only_if("is_wanted")
     def websocket_end(self, flow: http.HTTPFlow) -> None:

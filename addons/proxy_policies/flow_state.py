@@ -88,6 +88,8 @@ class FlowState:
     """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     content: bytes | None = None
     """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
+    plain: int | None = None
+    """Bytes of the response's body that were encoded, as far as it has come; None where it is not encoded here."""
     user: str = ""
     """Of a stream: who opened the tunnel in which it runs."""
     source: Source | None = None

@@ -32,6 +32,7 @@ MODULES = {
     "redis": "redis",
     "rich": "rich",
     "ruamel.yaml": "ruamel.yaml",
+    "tornado": "tornado",
     "werkzeug": "werkzeug",
     "zstandard": "zstandard",
 }

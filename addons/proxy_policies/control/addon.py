@@ -13,7 +13,7 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import requirements
+from proxy_policies import requirements, statistics
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
@@ -117,10 +117,7 @@ class Control:
 
     async def stats(self) -> dict[str, Any]:
         """Return that, and what every policy has counted."""
-        counting = {
-            name: addon.statistics for name, addon in ctx.master.addons.lookup.items() if hasattr(addon, "statistics")
-        }
-        return {**self.status(), "policies": {name: dict(await count()) for name, count in counting.items()}}
+        return {**self.status(), "policies": await statistics.of_policies()}
 
     def explain(self, text: str = "", last: str = "20") -> list[dict[str, Any]]:
         """Return what was decided about the last flows whose title has a text in it, oldest first."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from proxy_policies import flow_state, subrequest, trace
+from proxy_policies import finished, flow_state, subrequest, trace
 from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import Replace, Stage
 from proxy_policies.encoding.decision import NOT_MODIFIED, Decision, EncodingOptions, ResponseInfo, decide
@@ -115,6 +115,23 @@ def _confirming(flow: http.HTTPFlow, fields: Fields, options: EncodingOptions) -
     return with_confirmed_tag(fields, condition, choose(accepted, options.codings), _reads(accepted))
 
 
+class PlainSize:
+    """Counts a body before it is encoded."""
+
+    def __init__(self, state: flow_state.FlowState) -> None:
+        self._state = state
+
+    def feed(self, data: bytes) -> None:
+        """Count a chunk."""
+        self._state.plain = (self._state.plain or 0) + len(data)
+
+    def finish(self) -> None:
+        """Leave it as it is: the body is complete."""
+
+    def abort(self) -> None:
+        """Likewise: it was cut off."""
+
+
 async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
     """Take the encoded form that the cache keeps, or put the encoder in the body's way."""
     state, coding = flow_state.state_of(flow), decision.coding
@@ -127,6 +144,9 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decisi
         return
     if is_sent_in_pieces(flow):  # its head goes out before anybody knows how long it gets
         response.headers.pop("Content-Length", None)
+    if finished.SUBSCRIBERS:
+        state.plain = 0
+        state.response_body.tap(Stage.ENCODER, PlainSize(state))
     state.response_body.add(Stage.ENCODER, codecs.encoder(coding))
     if variants and (tap := variants.keep(coding)):
         state.response_body.tap(Stage.VARIANT, tap)
@@ -145,10 +165,11 @@ async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: flow_st
 
     False when it cannot be read.
     """
-    state, plain = flow_state.state_of(flow), response.headers.fields
+    state, plain, whole = flow_state.state_of(flow), response.headers.fields, length_of(flow, response)
     response.headers["Content-Length"] = str(kept.size)
     if flow.request.method == "HEAD":
         return True
+    state.plain = whole
     if state.source is not None:
         await state.source.close()
         state.source = kept.source()

@@ -1,0 +1,1 @@
+"""Counts of what the proxy does, for Prometheus."""

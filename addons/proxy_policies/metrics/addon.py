@@ -1,0 +1,97 @@
+"""The metrics policy: what the proxy has counted, for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mitmproxy import ctx
+
+from proxy_policies import finished, requirements, statistics
+from proxy_policies.background import in_background, spawn
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.settings import Setting, reject
+from proxy_policies.version import VERSION
+from proxy_policies.workers import identity
+
+with lazy_imports():
+    from proxy_policies.metrics import collector, families, server
+    from proxy_policies.reverse_tunnel import services
+
+PACKAGE = "prometheus-client"
+
+
+def parse_listen(text: str) -> tuple[str, int] | None:
+    """Read PORT or HOST:PORT; None for `off`. Raises ValueError."""
+    if text == "off":
+        return None
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise ValueError(f"needs the package {PACKAGE}: {requirements.install_command([PACKAGE])}")
+    host, port = services.parse_address(text)
+    return host, port + max(0, identity.worker_number() - 1)
+
+
+class Metrics:
+    """Counts, and listens, while `metrics` says where."""
+
+    name = "metrics"
+    fast_paths = NO_OBJECTION
+    metrics = Setting(
+        "off",
+        parse_listen,
+        "Serve /metrics to Prometheus: PORT of 127.0.0.1, HOST:PORT or *:PORT (worker N listens N-1 above); off.",
+    )
+
+    def __init__(self) -> None:
+        self._collector: collector.Collector | None = None
+        self._server: server.MetricsServer | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def configure(self, updated: set[str]) -> None:
+        """Listen where was chosen."""
+        if "metrics" not in updated:
+            return
+        sockets = None
+        ended = self._stop()
+        if self.metrics is not None:
+            try:
+                sockets = server.bind(*self.metrics)
+            except OSError as error:
+                reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
+        if ended is not None:
+            spawn(ended.close())
+        if sockets is not None:
+            self._start(sockets)
+
+    def _start(self, sockets: Any) -> None:
+        self._collector = collector.Collector()
+        self._unsubscribe = finished.subscribe(self._collector)
+        self._server = server.MetricsServer(sockets, self._render)
+        self._server.start()
+
+    def _stop(self) -> server.MetricsServer | None:
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        ended, self._server, self._collector = self._server, None, None
+        return ended
+
+    @in_background
+    async def done(self) -> None:
+        """Listen no more."""
+        if (ended := self._stop()) is not None:
+            await ended.close()
+
+    async def _render(self, accept: str) -> tuple[bytes, str]:
+        """Take the counts here, and write them in a thread."""
+        counted = await statistics.of_policies()
+        streams = ctx.master.addons.get("finished-flows").streams
+        versions = VERSION, requirements.mitmproxy_version()
+        made = list(families.families_of(self._collector or collector.Collector(), counted, len(streams), versions))
+        return await asyncio.to_thread(families.encode, made, accept)
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return the counts in short; nothing when it is off."""
+        return self._collector.totals() if self._collector is not None else {}

@@ -1,0 +1,126 @@
+"""The counts as Prometheus has them: conventional names and units, and labels with few values.
+
+Needs the package prometheus-client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from proxy_policies.metrics.collector import NONE, Collector
+from proxy_policies.metrics.histogram import Histogram
+
+PREFIX = "proxy_policies_"
+PATHS = ("hits", "tunnels", "exchanges", "handed over")
+Statistics = Mapping[str, Mapping[str, int]]
+"""What each policy has counted."""
+
+GAUGES = {
+    ("cache", "responses"): ("cache_responses", "Responses that are stored."),
+    ("cache", "bytes"): ("cache_bytes", "Bytes that the store holds."),
+    ("cache", "limit"): ("cache_limit_bytes", "Bytes that the store may hold."),
+    ("fastlane", "clients"): ("clients", "Clients that are connected."),
+    ("home", "works"): ("tunnel_works", "Works of the reverse tunnel that are connected."),
+    ("home", "sessions"): ("tunnel_sessions", "Sessions of the reverse tunnel that are open."),
+}
+COUNTERS = {
+    ("access_log", "lines"): ("access_log_lines", "Lines written to the access log."),
+    ("access_log", "lost"): ("access_log_lost_lines", "Lines that could not be written to the access log."),
+}
+"""What policies count by themselves."""
+
+
+class Snapshot:
+    """Families of one moment, as a registry wants them."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them."""
+        return self._families
+
+
+def encode(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
+    """Write them in the format that a scraper accepts; return that, and its media type."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    registry.register(Snapshot(families))
+    encoder, media_type = choose_encoder(accept)
+    return encoder(registry), media_type
+
+
+def families_of(
+    collector: Collector, statistics: Statistics, open_tunnels: int, versions: tuple[str, str]
+) -> Iterator[Metric]:
+    """Return what is counted; `versions` are ours and mitmproxy's."""
+    collector.fold()
+    yield from _requests(collector)
+    yield _counter(
+        "response_saved_bytes",
+        "Bytes that clients need not be sent, by coding.",
+        "encoding",
+        collector.saved,
+    )
+    yield _counter("tunnels", "Tunnels that have ended, by class of status.", "status", collector.tunnels)
+    yield _counter("tunnel_bytes", "Bytes through tunnels that have ended.", "direction", collector.tunnel_bytes)
+    yield _gauge("tunnels_open", "Tunnels that are open.", open_tunnels)
+    yield _counter(
+        "errors", "What went wrong.", "reason", {key.replace(" ", "_"): n for key, n in collector.errors.items()}
+    )
+    yield from _of_policies(statistics)
+    build = GaugeMetricFamily(PREFIX + "build_info", "The versions in use.", labels=("version", "mitmproxy"))
+    build.add_metric(versions, 1)
+    yield build
+
+
+def _requests(collector: Collector) -> Iterator[Metric]:
+    labels = ("method", "status", "cache")
+    requests = CounterMetricFamily(PREFIX + "requests", "Requests that have ended.", labels=labels)
+    for key, count in sorted(collector.requests.items()):
+        requests.add_metric(key, count)
+    yield requests
+    yield _counter("response_bytes", "Bytes of bodies sent to clients, by what the cache did.", "cache", collector.sent)
+    yield _counter("request_bytes", "Bytes of bodies that clients sent.", "", {"": collector.received})
+    took = HistogramMetricFamily(
+        PREFIX + "request_duration_seconds", "How long requests took, by what the cache did.", labels=("cache",)
+    )
+    for source in ("hit", "miss", NONE):
+        _observed(took, (source,), collector.seconds[source])
+    yield took
+    upstream = HistogramMetricFamily(
+        PREFIX + "upstream_duration_seconds", "From the end of a request to the head of its origin's response."
+    )
+    _observed(upstream, (), collector.upstream_seconds)
+    yield upstream
+
+
+def _observed(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
+    family.add_metric(labels, buckets=histogram.cumulative(), sum_value=histogram.total)
+
+
+def _counter(name: str, help: str, label: str, counts: Mapping[str, int]) -> Metric:
+    """Make a counter with a label, or with none where that is ""."""
+    family = CounterMetricFamily(PREFIX + name, help, labels=(label,) if label else ())
+    for value, count in sorted(counts.items()):
+        family.add_metric((value,) if label else (), count)
+    return family
+
+
+def _gauge(name: str, help: str, value: int) -> Metric:
+    return GaugeMetricFamily(PREFIX + name, help, value=value)
+
+
+def _of_policies(statistics: Statistics) -> Iterator[Metric]:
+    for (policy, count), (name, help) in GAUGES.items():
+        if (value := statistics.get(policy, {}).get(count)) is not None:
+            yield _gauge(name, help, value)
+    for (policy, count), (name, help) in COUNTERS.items():
+        if (value := statistics.get(policy, {}).get(count)) is not None:
+            yield CounterMetricFamily(PREFIX + name, help, value=value)
+    ways = {path.replace(" ", "_"): statistics.get("fastlane", {}).get(path, 0) for path in PATHS}
+    yield _counter("fast_path", "Ways around mitmproxy's layers, and clients handed over to them.", "path", ways)

@@ -1,0 +1,98 @@
+"""/metrics of a real mitmdump, which counts what no hook sees, and says the same as `proxy-policies stats`."""
+
+import contextlib
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.curl import curl
+from tests.support.mitmdump import ADDONS, Mitmdump
+from tests.support.origin import Answer, Origin
+from tests.support.waiting import free_port, wait_until
+from tests.support.workers import Workers
+
+from proxy_policies.command.main import main
+
+Start = Callable[..., Mitmdump]
+
+
+def samples(port: int) -> dict[str, float]:
+    answer = curl(f"http://127.0.0.1:{port}/metrics")
+    assert answer.status == 200, answer
+    return {
+        ",".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+
+
+def test_what_is_counted(mitmdump: Start, origin: Callable[..., Origin], capsys: pytest.CaptureFixture[str]) -> None:
+    running, port = origin(), free_port()
+    text = ("Content-Type", "text/plain")
+    running.route("/", Answer(headers=[("Cache-Control", "max-age=600"), text], body=b"the same words\n" * 500))
+    proxy = mitmdump("--set", f"metrics={port}")
+    for _ in range(5):
+        size = len(curl("-x", proxy.url, "-H", "Accept-Encoding: gzip", running.url + "/").body)
+    curl("-px", proxy.url, running.url + "/")
+    curl("-x", proxy.url, f"http://127.0.0.1:{free_port()}/")
+    wait_until(lambda: samples(port).get("proxy_policies_tunnels_total,status=2xx"))
+    found = samples(port)
+    assert found["proxy_policies_requests_total,cache=hit,method=GET,status=2xx"] == 4
+    assert found["proxy_policies_requests_total,cache=uri-miss,method=GET,status=2xx"] == 1
+    assert found["proxy_policies_response_bytes_total,cache=hit"] == 4 * size
+    assert found["proxy_policies_response_saved_bytes_total,encoding=gzip"] == 5 * (7500 - size)
+    assert found["proxy_policies_fast_path_total,path=hits"] >= 1
+    assert found["proxy_policies_errors_total,reason=origin"] == 1
+    assert found["proxy_policies_tunnels_open"] == 0
+    assert found["proxy_policies_cache_responses"] == 1
+    assert main(["stats", "--json", "--confdir", str(proxy.confdir)]) == 0
+    (stats,) = json.loads(capsys.readouterr().out)
+    counted = stats["policies"]["metrics"]
+    assert (counted["requests"], counted["cache: hit"], counted["errors"]) == (6, 4, 1)
+    assert counted["bytes saved by encoding"] == 5 * (7500 - size)
+
+
+def test_it_is_for_this_machine_and_says_little_of_itself(mitmdump: Start) -> None:
+    port = free_port()
+    mitmdump("--set", f"metrics={port}", script="metrics.py")
+    url = f"http://127.0.0.1:{port}"
+    assert curl("-H", "Host: attacker.test", url + "/metrics").status == 403
+    assert curl(url + "/").status == 404
+    assert curl("-X", "POST", url + "/metrics").status == 405
+    answer = curl(url + "/metrics")
+    assert (answer.get("server"), answer.get("cache-control")) == (None, "no-store")
+    assert curl("--head", url + "/metrics").status == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [("nowhere", "option metrics='nowhere': "), ("127.0.0.1:{}", "cannot listen: Address already in use")],
+)
+def test_where_it_cannot_listen(mitmdump: Start, value: str, said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        proxy = mitmdump("--set", f"metrics={value.format(taken.getsockname()[1])}", wait=False)
+        assert proxy.wait_exit() == 1
+        assert said in proxy.log()
+        assert "Traceback" not in proxy.log()
+
+
+def two_free_ports() -> int:
+    """Give the first of two ports, one after the other, that were free a moment ago."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as first:
+            port = int(first.getsockname()[1])
+            socket.create_server(("127.0.0.1", port + 1)).close()
+            return port
+
+
+def test_each_worker_has_a_port(tmp_path: Path) -> None:
+    port = two_free_ports()
+    workers = Workers(tmp_path, "2", "-s", str(ADDONS / "policy.py"), "-p", "0", "--set", f"metrics={port}")
+    try:
+        wait_until(lambda: curl(f"http://127.0.0.1:{port}/metrics").status == 200)
+        wait_until(lambda: curl(f"http://127.0.0.1:{port + 1}/metrics").status == 200)
+    finally:
+        workers.stop()
