@@ -46,7 +46,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peers", action="store_true", help="also nginx, Squid, HAProxy, Varnish, tinyproxy, … if installed"
     )
-    parser.add_argument("--tuning", action="store_true", help="what each part of the tuning saves, instead")
+    parser.add_argument(
+        "--tuning", action="store_true", help="what each part of the tuning saves, instead (needs valgrind)"
+    )
     parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
     parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*'; stock is always there")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (5, quick 2)")
@@ -160,7 +162,7 @@ def main() -> None:
     asked = arguments()
     if asked.tuning:
         with origins() as ports:
-            print(tuning.as_markdown(tuning.measure(ports["http"], CORE, asked.rounds or 12, asked.seconds or 1)))
+            print(tuning.as_markdown(tuning.measure(ports["http"], say)))
         return
     base = QUICK if asked.quick else WHOLE
     plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)

@@ -36,10 +36,12 @@ class Processes:
     """CPU seconds of those that were started before."""
 
     @classmethod
-    def start(cls, command: Sequence[str], port: int, folder: Path, cores: set[int] | None = None) -> Processes:
-        """Start a command and wait until its port takes connections."""
+    def start(
+        cls, command: Sequence[str], port: int, folder: Path, cores: set[int] | None = None, patience: float = 20
+    ) -> Processes:
+        """Start a command and wait until its port takes connections, up to `patience` seconds."""
         running = cls(command, port, folder, cores, _spawn(command, folder, cores))
-        running.await_port()
+        running.await_port(patience)
         return running
 
     def restart(self) -> float:
@@ -51,9 +53,9 @@ class Processes:
         self.await_port()
         return time.monotonic() - begin
 
-    def await_port(self) -> None:
+    def await_port(self, patience: float = 20) -> None:
         """Wait until the port takes connections."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + patience
         while not _listens(self.port):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
@@ -90,13 +92,13 @@ class Processes:
                 total += sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
         return total * 1024
 
-    def stop(self) -> None:
-        """End the whole session."""
+    def stop(self, patience: float = 5) -> None:
+        """End the whole session, by force after `patience` seconds."""
         for how in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, how)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)
+                self.process.wait(patience)
                 return
 
 

@@ -1,18 +1,20 @@
-"""What each part of the tuning saves of a plain request's CPU time: the proxy with all of it, and without each part.
+"""What each part of the tuning saves of a plain request's instructions: counted with all of it, and without each part.
 
-All run at once, on one core, and are asked in turn: whatever else the machine does, it does to all of them.
+Instructions are counted by Valgrind's callgrind: unlike time they are the same again on a loaded machine.
 """
 
 from __future__ import annotations
 
-import contextlib
+import http.client
+import itertools
 import os
-import statistics
+import re
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts.benchmark import load
-from scripts.benchmark.load import Route
 from scripts.benchmark.processes import Processes, free_port
 from scripts.benchmark.targets import BIN, HERE, ROOT
 
@@ -20,44 +22,67 @@ from proxy_policies.tuning.all import TUNINGS
 
 ALL = "nothing"
 """What is left out of the one that has all."""
-WARM_UP = 1
+WARM_UP, REQUESTS = 50, 200
+"""The first ones import modules and fill tables."""
+COUNTS = "callgrind"
+_numbers = itertools.count()
+_TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
 
 def command(folder: Path, port: int, origin: int) -> list[str]:
-    """Return the command of a proxy that leaves out what the environment says."""
+    """Return the command of a proxy that leaves out what the environment says, and counts its instructions."""
+    counting = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={folder / COUNTS}"]
     files = (HERE / "without_tuning.py", ROOT / "addons" / "policy.py")
     scripts = [part for file in files for part in ("-s", str(file))]
     where = ["--set", f"confdir={folder}", "--mode", f"reverse:http://127.0.0.1:{origin}@127.0.0.1:{port}"]
-    return [str(BIN / "mitmdump"), *scripts, *where]
+    return [*counting, "--instr-atstart=no", sys.executable, str(BIN / "mitmdump"), *scripts, *where]
 
 
-def measure(origin: int, core: set[int], rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Return the CPU seconds per request of each, round by round."""
-    cpus: dict[str, list[float]] = {name: [] for name in (ALL, *TUNINGS)}
-    with contextlib.ExitStack() as stack:
-        running: dict[str, Processes] = {}
-        for name in cpus:
-            folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), free_port()
-            os.environ["WITHOUT"] = name
-            running[name] = Processes.start(command(folder, port, origin), port, folder, core)
-            stack.callback(running[name].stop)
-        for turn in range(rounds + WARM_UP):
-            for name, processes in running.items():
-                before = processes.cpu()
-                done = load.requests(Route(processes.port, origin, False), "/miss/1024/x", seconds, distinct=True)
-                if turn >= WARM_UP:
-                    cpus[name].append((processes.cpu() - before) / done.units)
-    return cpus
+def measure(origin: int, report: Callable[[str], None]) -> dict[str, float]:
+    """Return the instructions per request of each, and report each when it is counted."""
+    per_request: dict[str, float] = {}
+    for name in (ALL, *TUNINGS):
+        os.environ["WITHOUT"] = name
+        per_request[name] = _count(origin) / REQUESTS
+        report(f"without {name}: {per_request[name] / 1000:.0f} thousand instructions a request")
+    return per_request
 
 
-def as_markdown(cpus: dict[str, list[float]]) -> str:
+def _count(origin: int) -> int:
+    """Return the instructions in which a proxy serves misses to one client, once it has served some."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        running = Processes.start(command(folder, port, origin), port, folder, patience=300)
+        try:
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+            _ask(client, WARM_UP)
+            _control(running, "--instr=on")
+            _ask(client, REQUESTS)
+            _control(running, "--dump")
+            client.close()
+        finally:
+            running.stop(patience=300)
+        found = _TOTAL.search((folder / f"{COUNTS}.1").read_text(errors="replace"))
+        if found is None:
+            raise RuntimeError("callgrind counted nothing")
+        return int(found[1])
+
+
+def _ask(client: http.client.HTTPConnection, requests: int) -> None:
+    for _ in range(requests):
+        client.request("GET", f"/miss/1024/{next(_numbers)}")
+        client.getresponse().read()
+
+
+def _control(running: Processes, what: str) -> None:
+    command = ["callgrind_control", what, str(running.process.pid)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def as_markdown(per_request: Mapping[str, float]) -> str:
     """Return a table of what each saves."""
-    lines = ["| part | saves of a miss's CPU time | ± |", "| --- | ---: | ---: |"]
-    for name in TUNINGS:
-        shares = [without / whole - 1 for without, whole in zip(cpus[name], cpus[ALL], strict=True)]
-        low, middle, high = statistics.quantiles(shares, n=4)
-        lines.append(f"| `{name}` | {middle:.1%} | {(high - low) / 2:.1%} |")
-    whole = statistics.median(cpus[ALL]) * 1e6
-    return "\n".join(
-        [*lines, "", f"With all of it a miss takes {whole:.0f} µs; quartiles of {len(cpus[ALL])} rounds.", ""]
-    )
+    whole = per_request[ALL]
+    saved = [(per_request[name] / whole - 1, name) for name in TUNINGS]
+    lines = [f"| `{name}` | {share:.1%} |" for share, name in sorted(saved, reverse=True)]
+    title = ["| part | more instructions without it |", "| --- | ---: |"]
+    return "\n".join([*title, *lines, "", f"A miss takes {whole / 1000:.0f} thousand with all of it.", ""])

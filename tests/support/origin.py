@@ -109,6 +109,8 @@ def _read_request(rfile: Any) -> Received | None:
     if not line:
         return None
     method, target, version = line.split(" ")
+    if not version.startswith("HTTP/"):  # a ClientHello may have a line of three words, by chance
+        return None
     headers = []
     while text := rfile.readline(65537).decode("latin-1").rstrip("\r\n"):
         name, _, value = text.partition(":")

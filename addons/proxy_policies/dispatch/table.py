@@ -5,7 +5,7 @@ spends on one. The table here is looked up instead, and made anew when an addon 
 `AddonHalt`, error reports and what an error skips are stock's: the rest of the addons that belong to the same member of
 the chain. One difference: a hook that an addon grows while it is loaded is not seen until the next change.
 
-Hooks of which it is known that they do nothing as things are (`idle`, `inert`) are stepped over: looked at, not called.
+Hooks that are known to do nothing as things are (`only_if`, `INERT`) are stepped over: looked at, not called.
 """
 
 from __future__ import annotations

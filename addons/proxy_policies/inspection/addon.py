@@ -17,6 +17,7 @@ from mitmproxy.tls import TlsData
 from proxy_policies import trace
 from proxy_policies.addresses import format_target
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.hook_conditions import only_if
 from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
 from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns, may_become_http
 from proxy_policies.passthrough.layer import TunnelLayer
@@ -107,6 +108,7 @@ class Inspection:
                 host, port, *_ = context.server.address or ("", 0)
                 logger.info(f"{format_target(host, port)} is left untouched: {decision.why}")
 
+    @only_if("_opened")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Note on a flow that it is visible because its host is listed."""
         if flow.client_conn.tls and (why := self._opened.get(flow.client_conn)):

@@ -20,6 +20,7 @@ from proxy_policies import dial
 from proxy_policies.addresses import Network, format_target
 from proxy_policies.background import in_background
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
 from proxy_policies.open_files import raise_open_file_limit
@@ -57,7 +58,7 @@ class _TunnelAddon(ABC):
 
     def configure(self, updated: set[str]) -> None:
         """Take changed options up; what is wrong with certificates or secrets is said at once."""
-        if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on():
+        if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on:
             try:
                 self._load()
             except ValueError as error:
@@ -93,7 +94,7 @@ class _TunnelAddon(ABC):
         """Take a certificate up that was renewed on disk, and say once a day that it ends soon."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if self.is_on() and self.credentials.mode is identity.Mode.CERTIFICATES:
+            if self.is_on and self.credentials.mode is identity.Mode.CERTIFICATES:
                 self._look_again()
 
     def _look_again(self) -> None:
@@ -113,7 +114,7 @@ class _TunnelAddon(ABC):
             self._tasks.spawn(self._apply())
 
     def _is_wanted(self) -> bool:
-        return self._is_running and (self._has_begun or self.is_on())
+        return self._is_running and (self._has_begun or self.is_on)
 
     @property
     def credentials(self) -> identity.Credentials:
@@ -127,7 +128,7 @@ class _TunnelAddon(ABC):
         self._tasks.spawn(self._follow_certificate())
         for line in self.doubts():
             logger.warning(f"{self.kind}: {line}")
-        if self.is_on():
+        if self.is_on:
             raise_open_file_limit()
         if self._is_wanted():
             await self._apply()
@@ -146,6 +147,7 @@ class _TunnelAddon(ABC):
         async with self._lock:
             await self.apply()
 
+    @property
     @abstractmethod
     def is_on(self) -> bool:
         """Return whether this end is wanted."""
@@ -236,6 +238,7 @@ class Home(_TunnelAddon):
         """The end itself."""
         return home.Home(session_flows.Flows(lambda: self.home_keep))
 
+    @property
     def is_on(self) -> bool:
         """Return whether works may dial in."""
         return self.home_listen is not None
@@ -279,11 +282,11 @@ class Home(_TunnelAddon):
 
     def doubts(self) -> Iterator[str]:
         """Warn that no clients can connect, or that too many can."""
-        if self.home_clients and not self.is_on():
+        if self.home_clients and not self.is_on:
             yield "home_clients is set and home_listen is not: nothing listens"
         if self._is_behind_balancer and not _balancers():
             yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
-        if self.is_on() and (listening := _open_proxies()):
+        if self.is_on and (listening := _open_proxies()):
             yield (
                 f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
                 "every work; --listen-host 127.0.0.1 keeps it to this machine, -n starts none"
@@ -300,7 +303,7 @@ class Home(_TunnelAddon):
     # SERVICE.WORK.internal
 
     def _route(self, host: str, port: int) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None:
-        names = services.parse_internal(host) if self.is_on() else None
+        names = services.parse_internal(host) if self.is_on else None
         return self._connect(*names) if names else None
 
     async def _connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -309,22 +312,25 @@ class Home(_TunnelAddon):
         except messages.Refusal as refusal:
             raise ConnectionRefusedError(str(refusal)) from None
 
+    @only_if("is_on")
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Ask no upstream proxy for an internal name."""
         if flow.server_conn.via is None:
             return
         address = flow.request.host, flow.request.port
-        if self.is_on() and services.parse_internal(address[0]):
+        if self.is_on and services.parse_internal(address[0]):
             flow.server_conn = Server(address=address)  # the old one is the way of this client's other requests
             flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
 
     http_connect = requestheaders
 
+    @only_if("is_on")
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse UDP: no service takes it, and the name must not reach the DNS."""
         if self._is_internal(data.server) and data.server.transport_protocol == "udp":
             data.server.error = "the reverse tunnel carries TCP only"
 
+    @only_if("is_on")
     def error(self, flow: http.HTTPFlow) -> None:
         """Let the next request on this connection try again: mitmproxy would not, and work may be back by then."""
         if self._is_internal(flow.server_conn):
@@ -332,7 +338,7 @@ class Home(_TunnelAddon):
 
     def _is_internal(self, server: Server) -> bool:
         address = server.address
-        return self.is_on() and address is not None and services.parse_internal(address[0]) is not None
+        return self.is_on and address is not None and services.parse_internal(address[0]) is not None
 
     # Commands
 
@@ -347,9 +353,7 @@ class Home(_TunnelAddon):
 
     async def statistics(self) -> Mapping[str, int]:
         """Return how many works are connected, and how many sessions live; nothing when home is not on."""
-        return (
-            {"works": len(list(self._home.works)), "sessions": len(list(self._home.sessions))} if self.is_on() else {}
-        )
+        return {"works": len(list(self._home.works)), "sessions": len(list(self._home.sessions))} if self.is_on else {}
 
     def close(self, which: str) -> str:
         """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
@@ -386,6 +390,7 @@ class Work(_TunnelAddon):
             return
         super().configure(updated)
 
+    @property
     def is_on(self) -> bool:
         """Return whether there is a home to dial."""
         return self.work_home is not None
@@ -416,7 +421,7 @@ class Work(_TunnelAddon):
 
     def doubts(self) -> Iterator[str]:
         """Warn that no service is offered."""
-        if self.work_services and not self.is_on():
+        if self.work_services and not self.is_on:
             yield "work_services is set and work_home is not: nothing is offered"
 
     async def end(self) -> None:

@@ -16,6 +16,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("timing")]
 
+TRIES = 5
+"""A loaded machine may hold up whoever waits; a client that has to wait for another has to each time."""
 FRESH = ("Cache-Control", "max-age=1000")
 
 
@@ -53,8 +55,12 @@ CROWDS: dict[str, tuple[list[bytes], Callable[[int], str]]] = {
 
 @pytest.mark.parametrize("kind", CROWDS)
 def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) -> None:
+    pipeline(proxy.port, CROWDS[kind][0][:8])
+    assert any(_is_fair_beside(proxy, kind) for _ in range(TRIES))
+
+
+def _is_fair_beside(proxy: Mitmdump, kind: str) -> bool:
     requests, expected = CROWDS[kind]
-    pipeline(proxy.port, requests[:8])
     crowds = 0
     with Bystander(proxy.port, get("/cached/other")) as beside:
         while beside.asked <= 3 and crowds < 100:  # a whole crowd may be through in a twentieth of a second
@@ -62,9 +68,13 @@ def test_pipelined_requests_leave_others_their_turn(proxy: Mitmdump, kind: str) 
             crowds += 1
             bodies = [response.partition(b"\r\n\r\n")[2].decode() for response in responses]
             assert bodies == [expected(number) for number in range(len(requests))]
-    print(f"{kind}: {crowds} of {took:.2f} s, beside them {beside.longest:.3f} s ({beside.asked})")
     assert beside.asked > 3
-    assert beside.longest < max(0.5, took / 4)
+    return is_fair(beside, took, f"{kind}: {crowds} of")
+
+
+def is_fair(beside: Bystander, took: float, what: str) -> bool:
+    print(f"{what} {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked})")
+    return beside.longest < max(0.5, took / 4)
 
 
 def test_no_more_is_read_than_can_be_worked_off(proxy: Mitmdump) -> None:
@@ -121,13 +131,19 @@ FRAMES = 12_000
 def test_tiny_websocket_frames_leave_others_their_turn(
     mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], lane: str, kind: str
 ) -> None:
-    server, listener = origin(), Listener()
+    server = origin()
     server.route("/cached", Answer(headers=[FRESH]))
     proxy = mitmdump("--set", f"fast_lane={lane}", "--set", "flow_detail=0")
     cached = f"GET {server.url}/cached HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode()
+    assert any(_are_frames_fair(proxy, cached, kind) for _ in range(TRIES))
+    assert proxy.log().count("\n") < 300
+
+
+def _are_frames_fair(proxy: Mitmdump, cached: bytes, kind: str) -> bool:
+    listener = Listener()
     with Bystander(proxy.port, cached) as beside:
         wait_until(lambda: beside.asked > 1)
-        beside.longest, before, begun = 0.0, beside.asked, time.monotonic()
+        beside.longest, begun = 0.0, time.monotonic()
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
             sock.sendall(UPGRADE % (listener.port, listener.port))
             assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
@@ -135,6 +151,4 @@ def test_tiny_websocket_frames_leave_others_their_turn(
             wait_until(lambda: listener.heard >= FRAMES * len(TINY[kind]), 40)
         took = time.monotonic() - begun
     listener.close()
-    print(f"{kind}: {took:.2f} s, beside it {beside.longest:.3f} s ({beside.asked - before})")
-    assert beside.longest < max(0.5, took / 4)
-    assert proxy.log().count("\n") < 300
+    return is_fair(beside, took, kind)

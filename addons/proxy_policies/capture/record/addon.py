@@ -85,6 +85,7 @@ class Capture:
         begun = self._recordings[flow] = recording.begin(flow, self.capture_max_body)
         flow_state.state_of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
 
+    @only_if("_recordings")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Watch the body at both ends of its pipeline: from the origin, and to the client."""
         begun = self._recordings.get(flow)
@@ -97,6 +98,7 @@ class Capture:
                 begun.watch(flow.response, begun.client)
             state.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
 
+    @only_if("_recordings")
     def response(self, flow: http.HTTPFlow) -> None:
         """Write an exchange whose body was streamed; a buffered one is written once it went through its pipeline."""
         begun = self._recordings.get(flow)
@@ -116,6 +118,7 @@ class Capture:
         """Write a WebSocket connection with all its messages."""
         self._write(flow)
 
+    @only_if("_recordings")
     def error(self, flow: http.HTTPFlow) -> None:
         """Write an exchange that broke off, with what there is of it."""
         self._write(flow)

@@ -128,6 +128,7 @@ class Replay:
         except OSError as error:
             settings.reject(f"option replay_file: {path}: {error.strerror or error}")
 
+    @only_if("_is_offline")
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse every connection, before the name is even looked up."""
         if self._is_offline:
@@ -223,6 +224,7 @@ class Replay:
         flow.response = http.Response.make(MISS_STATUS, f"replay: {asked}: {why}\n", fields)
         flow.response.reason = "Not Recorded"
 
+    @only_if("_is_offline")
     def error(self, flow: http.HTTPFlow) -> None:
         """Count a request that was refused before it came to us: a tunnel that nobody inspects."""
         if self._is_offline and flow.response is None and flow.error:
