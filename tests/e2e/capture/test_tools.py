@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,7 @@ def test_merge_is_by_time_and_takes_each_entry_once(shop: Path) -> None:
 
 
 def test_a_flow_file_and_back_loses_nothing_that_flows_have(shop: Path) -> None:
-    assert tools(shop.parent, "export", "shop.har", "shop.mitm").returncode == 0
+    assert tools(shop.parent, "export", "--raw", "shop.har", "shop.mitm").returncode == 0
     back = list(mitmproxy_flows.read_flow_file(shop.with_name("shop.mitm")))
     assert [entry.request for entry in back] == [entry.request for entry in ENTRIES]
     assert [entry.response for entry in back] == [entry.response for entry in ENTRIES]
@@ -91,10 +92,10 @@ def test_a_flow_file_and_back_loses_nothing_that_flows_have(shop: Path) -> None:
 
 
 def test_large_bodies_are_exported_beside(shop: Path) -> None:
-    assert tools(shop.parent, "export", "shop.har", "out.har", "--bodies-over", "10").returncode == 0
+    assert tools(shop.parent, "export", "--raw", "shop.har", "out.har", "--bodies-over", "10").returncode == 0
     assert list(open_capture(shop.with_name("out.har"))) == ENTRIES
     assert len(list(shop.with_name("out.har.bodies").iterdir())) == 2
-    assert "exists: --overwrite" in tools(shop.parent, "export", "shop.har", "out.har").stderr
+    assert "exists: --overwrite" in tools(shop.parent, "export", "--raw", "shop.har", "out.har").stderr
 
 
 def test_mitmproxy_reads_our_har(shop: Path, mitmdump: Callable[..., Mitmdump]) -> None:
@@ -126,7 +127,7 @@ def test_a_foreign_har_is_read_and_what_we_do_not_know_is_carried(extra: dict[st
     }
     log = {"version": "1.2", "creator": {"name": "x", "version": "1"}, "pages": [{"id": "page_1"}], "entries": [entry]}
     (tmp_path / "a.har").write_text(json.dumps({"log": log}, indent=2))
-    assert tools(tmp_path, "export", "a.har", "b.har").returncode == 0
+    assert tools(tmp_path, "export", "--raw", "a.har", "b.har").returncode == 0
     written = json.loads((tmp_path / "b.har").read_text())["log"]
     assert written["pages"] == [{"id": "page_1"}]
     assert {name: written["entries"][0][name] for name in extra} == extra
@@ -167,7 +168,7 @@ def test_show_prints_a_line_for_each_entry_and_nothing_that_a_terminal_obeys(tmp
 
 
 def test_scrub_does_not_write_a_har_into_a_flow_file(shop: Path) -> None:
-    assert tools(shop.parent, "export", "shop.har", "shop.mitm").returncode == 0
+    assert tools(shop.parent, "export", "--raw", "shop.har", "shop.mitm").returncode == 0
     assert (shop.parent / "shop.mitm").stat().st_mode & 0o777 == 0o600
     refused = capture(shop.parent, "scrub", "shop.mitm")
     assert refused.returncode == 2
@@ -211,19 +212,64 @@ version: 1
 @pytest.mark.parametrize("name", ["cassette.yaml", "shop.mitm", "shop.har.gz"])
 def test_what_others_recorded_is_replayed(name: str, tmp_path: Path) -> None:
     (tmp_path / "cassette.yaml").write_text(CASSETTE)
-    assert tools(tmp_path, "export", "cassette.yaml", "shop.har").returncode == 0
-    assert tools(tmp_path, "export", "cassette.yaml", "shop.mitm").returncode == 0
+    assert tools(tmp_path, "export", "--raw", "cassette.yaml", "shop.har").returncode == 0
+    assert tools(tmp_path, "export", "--raw", "cassette.yaml", "shop.mitm").returncode == 0
     (tmp_path / "shop.har.gz").write_bytes(gzip.compress((tmp_path / "shop.har").read_bytes()))
     done = capture(tmp_path, "replay", name, "--", "curl", "-s", "http://shop.test/a")
     assert (done.returncode, done.stdout) == (0, "from the cassette"), done.stderr
 
 
 def test_an_export_is_what_its_ending_says(shop: Path) -> None:
-    assert tools(shop.parent, "export", "shop.har", "shop.sh").returncode == 0
+    assert tools(shop.parent, "export", "--raw", "shop.har", "shop.sh").returncode == 0
     assert "curl --request GET" not in (shop.parent / "shop.sh").read_text()
     assert (shop.parent / "shop.sh").read_text().count("\ncurl ") == 3
-    assert tools(shop.parent, "export", "shop.har", "requests", "--as", "http").returncode == 0
+    assert tools(shop.parent, "export", "--raw", "shop.har", "requests", "--as", "http").returncode == 0
     assert (shop.parent / "requests").read_text().startswith("### 1: POST http://shop.test/login (200)\n")
-    refused = tools(shop.parent, "export", "shop.har", "shop.txt")
+    refused = tools(shop.parent, "export", "--raw", "shop.har", "shop.txt")
     assert refused.returncode == 2
     assert "shop.txt: what shall it be? its ending is none of .har, .mitm" in refused.stderr
+
+
+def test_traffic_becomes_an_openapi_document_that_it_is_held_to(tmp_path: Path) -> None:
+    response = Response(200, "OK", JSON, Body(b'{"id": 17, "token": "%s"}' % SECRET.encode()))
+    entries = [Entry(Request("GET", f"http://shop.test/orders/{number}"), response, Times(1.0)) for number in (17, 18)]
+    writer.rewrite(tmp_path / "shop.har", writer.new_log(), entries)
+    for name in ("api.yaml", "api.json"):
+        done = tools(tmp_path, "export", "--confdir", "conf", "shop.har", name, "--as", "openapi")
+        assert done.returncode == 0, done.stderr
+        assert SECRET not in (tmp_path / name).read_text()
+        assert "/orders/{orderId}" in (tmp_path / name).read_text()
+        same = tools(tmp_path, "check", "--confdir", "conf", "shop.har", "--openapi", name)
+        assert (same.returncode, same.stdout.splitlines()[-1].partition(": ")[2]) == (0, "2 the same"), same.stderr
+    changed = replace(response, body=Body(b'{"id": "17"}'))
+    writer.rewrite(tmp_path / "new.har", writer.new_log(), [replace(entries[0], response=changed)])
+    found = tools(tmp_path, "check", "--confdir", "conf", "new.har", "--openapi", "api.yaml", "--json", "r.json")
+    assert found.returncode == 1
+    changes = json.loads((tmp_path / "r.json").read_text())["outcomes"][0]["changes"]
+    assert [change["location"] for change in changes] == ["openapi:$.id", "openapi:$"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"swagger": "2.0"}', "a: [", None, '{"openapi": "3.1.0", "paths": {"/": {"$ref": "#/x"}}}']
+)
+def test_a_document_that_cannot_be_used_is_one_line(text: str | None, tmp_path: Path) -> None:
+    writer.rewrite(
+        tmp_path / "a.har", writer.new_log(), [Entry(Request("GET", "http://a.test/"), Response(200), Times(1.0))]
+    )
+    if text is not None:
+        (tmp_path / "api.json").write_text(text)
+    done = tools(tmp_path, "check", "--confdir", "conf", "a.har", "--openapi", "api.json")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "api.json" in done.stderr
+
+
+def test_a_foreign_file_is_exported_without_its_secrets(tmp_path: Path) -> None:
+    writer.rewrite(tmp_path / "chrome.har", {"version": "1.2"}, ENTRIES[:1])
+    for name in ("a.har", "a.mitm", "a.sh", "a.http"):
+        done = tools(tmp_path, "export", "--confdir", "conf", "chrome.har", name)
+        assert done.returncode == 0, done.stderr
+        assert SECRET.encode() not in (tmp_path / name).read_bytes()
+        assert "placeholders stand for 1 secret of chrome.har; --raw writes what is there" in done.stderr
+    done = tools(tmp_path, "export", "--raw", "chrome.har", "raw.har")
+    assert (done.returncode, "placeholders" in done.stderr) == (0, False)
+    assert SECRET in (tmp_path / "raw.har").read_text()

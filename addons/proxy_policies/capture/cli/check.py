@@ -13,16 +13,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
+from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
 from proxy_policies.capture.check.correlate import parse_carries
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
-from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report
+from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, drop_excess_bodies
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.cli import accept
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.run import FAILED, proxy_settings
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.openapi.references import read_document
+from proxy_policies.capture.openapi.response_checker import ResponseChecker, checker_of
 from proxy_policies.capture.report.html_report import page_html
 from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.capture.report.junit import junit_xml
@@ -39,7 +43,10 @@ Replies = Mapping[int, SendResult]
 
 def check(arguments: argparse.Namespace) -> int:
     """Send a run to a new build and compare with the run. Returns 0 the same, 1 changed, 2 not run."""
+    checker = checker_of(read_document(Path(arguments.openapi))) if arguments.openapi else None
     run = _open(arguments)
+    if checker and not (arguments.target or arguments.learn or arguments.accept is not None):
+        return _check_recorded(arguments, run, checker)
     targets = run.targets(arguments.target)
     if not targets:
         say("nothing to send to: give --target URL")
@@ -55,11 +62,25 @@ def check(arguments: argparse.Namespace) -> int:
     report.new = ", ".join(target.live for target in targets.values())
     rules = _rules(arguments, run, noise)
     outcomes = run.compare_with_recording(replies[0], rules)
-    code = _finish(arguments, report, outcomes, began)
+    told = list(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
+    code = _finish(arguments, report, told, began)
     if arguments.accept is None:
         return code
     accepted = accept.accept_changes(arguments, run, replies[0], outcomes, rules)
-    return int(any(outcome.verdict in ("changed", "error") for outcome in outcomes if outcome.number not in accepted))
+    pairs = zip(outcomes, told, strict=True)
+    left = [now for before, now in pairs if before.number not in accepted or now.changes != before.changes]
+    return int(any(outcome.verdict in ("changed", "error") for outcome in left))
+
+
+def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: ResponseChecker) -> int:
+    """Hold the recorded answers to the document, and send nothing."""
+    began = time.time()
+    entries = (run.entries[number] for number in range(len(run.entries)))
+    outcomes = list(drop_excess_bodies(recorded_outcomes(entries, checker)))
+    if all(outcome.skipped for outcome in outcomes):
+        raise CaptureError(f"{run.path} has no answer that could be held to {arguments.openapi}")
+    report = Report(run.path.name, "run", Path(arguments.openapi).name, started=began)
+    return _finish(arguments, report, outcomes, began)
 
 
 def compare(arguments: argparse.Namespace) -> int:

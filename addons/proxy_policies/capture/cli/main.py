@@ -19,7 +19,7 @@ with lazy_imports():  # what a command needs is imported for it: mitmproxy alone
 FAILED = 2
 CONFDIR = "~/.mitmproxy"
 STRICT = "leave out bodies that cannot be searched for secrets"
-KINDS = ("har", "flows", "curl", "http", "pytest", "locust", "k6")
+KINDS = ("har", "flows", "curl", "http", "pytest", "locust", "k6", "openapi")
 MATCHERS = "what a value may be: any, type, regex:PATTERN, iso-date, uuid, number±X; as $.total=number±0.5"
 DESCRIPTION = "Record real traffic, replay it offline, send it to a new build and see what changed."
 COMPARED = {0: "the same", 1: "differences", 2: "it could not be done, or the command line is wrong"}
@@ -41,6 +41,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
             'capture check shop.har --target http://127.0.0.1:9000 --markdown "$GITHUB_STEP_SUMMARY"',
             "capture check shop.har --target http://127.0.0.1:9000 --accept 3 7",
             "capture check shop.har --target http://127.0.0.1:9000 --match '$.total=number±0.5'",
+            "capture check shop.har --openapi shop.yaml",
         ),
         COMPARED,
     ),
@@ -57,6 +58,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
             "capture export cassette.yaml shop.har",
             "capture export shop.har shop.sh",
             "capture export shop.har test_shop.py --as pytest",
+            "capture export shop.har shop.yaml --as openapi",
         ),
         DONE,
     ),
@@ -107,11 +109,13 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     merge.set_defaults(run=lambda arguments: tools.merge(arguments))
     merge.add_argument("captures", nargs="+", help="the captures to merge")
     merge.add_argument("-o", "--output", required=True, help="the capture to write")
-    export = commands.add_parser("export", help="write a capture as HAR, a flow file, curl commands or a .http file")
+    export = commands.add_parser("export", help="write a capture as HAR, a flow file, a script or an OpenAPI document")
     export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture", help="the capture to export")
     export.add_argument("output", help="the file to write; its ending says what: .har, .mitm, .sh, .http")
     export.add_argument("--as", dest="kind", choices=KINDS, help="what to write, whatever the ending")
+    export.add_argument("--raw", action="store_true", help="leave the secrets of a foreign file in what is written")
+    export.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     export.add_argument("--bodies-over", type=_size, metavar="SIZE", help="keep larger bodies beside the HAR, by hash")
 
@@ -131,6 +135,8 @@ def _check(command: argparse.ArgumentParser) -> None:
     accepted = "make what changed the new baseline, of these entries or of all; it is shown before it is written"
     command.add_argument("--accept", nargs="*", type=_positive, metavar="N", help=accepted)
     command.add_argument("--yes", action="store_true", help="accept without being asked")
+    document = "answers must fit this OpenAPI document, JSON or YAML; without --target the recorded ones are looked at"
+    command.add_argument("--openapi", metavar="FILE", help=document)
     _sent(command)
 
 

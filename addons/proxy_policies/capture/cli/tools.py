@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
@@ -14,6 +15,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.export.curl import curl_script
 from proxy_policies.capture.export.http_file import http_file
 from proxy_policies.capture.export.k6 import k6_script
+from proxy_policies.capture.export.openapi_file import openapi_json, openapi_yaml
 from proxy_policies.capture.export.python_scripts import locust_file, pytest_module
 from proxy_policies.capture.formats import is_har, merged_log, open_any, same_key
 from proxy_policies.capture.har import writer
@@ -26,7 +28,9 @@ from proxy_policies.log_lines import printable
 
 ENDINGS = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
 """What is written by default, by the ending of the file."""
-TEXTS: dict[str, Callable[[Iterable[Entry]], Iterator[str]]] = {
+type TextWriter = Callable[[Iterable[Entry]], Iterator[str]]
+
+TEXTS: dict[str, TextWriter] = {
     **{"curl": curl_script, "http": http_file, "k6": k6_script},
     **{"pytest": pytest_module, "locust": locust_file},
 }
@@ -37,23 +41,35 @@ def scrub(arguments: argparse.Namespace) -> int:
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
     if not arguments.output and not arguments.dry_run and not is_har(path):
         raise CaptureError(f"{path} is no plain HAR, and what is written is one: name it with -o {path.stem}.har")
-    placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
-    redactor = redact.Redactor(redact.parse_rules(arguments.redact), placeholders, arguments.strict)
-    log, entries = open_any(path)
-    for entry in entries:  # once for what the secrets are, so that none is missed before it is first named
-        redactor.learn(entry)
+    redactor = _redactor(arguments.confdir, arguments.redact, arguments.strict)
+    problems: list[str] = []
+    log, entries = _cleaned(path, redactor, problems)
     if arguments.dry_run:
         return _dry_run(path, redactor, arguments.json)
-    problems: list[str] = []
-    _, entries = open_any(path, problems)
-    own = {**log["_capture"], "key": placeholders.key_id}
-    foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
-    log = {**redactor.document(foreign), "_capture": own}
-    count = writer.rewrite(target, log, (redactor.entry(entry) for entry in entries))
+    count = writer.rewrite(target, log, entries)
     say_problems(problems)
     say(f"scrubbed {_entries(count)} into {target}")
     say_unsearched(target, arguments.strict)
     return 0
+
+
+def _redactor(confdir: str, rules: Iterable[str] = (), strict: bool = False) -> redact.Redactor:
+    placeholders = Placeholders(load_key(Path(confdir).expanduser()))
+    return redact.Redactor(redact.parse_rules(rules), placeholders, strict)
+
+
+def _cleaned(path: Path, redactor: redact.Redactor, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
+    """Return the log object and the entries of a capture without secrets.
+
+    It is read once before, for what the secrets are, so that none is missed before it is first named.
+    """
+    log, entries = open_any(path)
+    for entry in entries:
+        redactor.learn(entry)
+    own = {**log["_capture"], "key": redactor.key_id}
+    foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
+    _, entries = open_any(path, problems)
+    return {**redactor.document(foreign), "_capture": own}, (redactor.entry(entry) for entry in entries)
 
 
 def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
@@ -125,18 +141,32 @@ def export(arguments: argparse.Namespace) -> int:
         raise CaptureError(f"{target}: what shall it be? its ending is none of {', '.join(ENDINGS)}; or give --as")
     problems: list[str] = []
     log, entries = open_any(source, problems)
+    redactor = None
+    if not log["_capture"].get("key") and (kind == "openapi" or not arguments.raw):  # somebody else's: it has secrets
+        redactor = _redactor(arguments.confdir)
+        log, entries = _cleaned(source, redactor, problems)
     if kind == "flows":
         count = _export_flows(target, entries)
     elif kind == "har":
         count = writer.rewrite(target, log, entries, arguments.bodies_over)
     else:
-        count = _export_text(target, TEXTS[kind], entries)
+        count = _export_text(target, _text_writer(kind, target), entries)
     say_problems(problems)
+    if redactor and redactor.rules and kind != "openapi":
+        number = f"{len(redactor.rules)} secret{'' if len(redactor.rules) == 1 else 's'}"
+        say(f"placeholders stand for {number} of {source}; --raw writes what is there")
     say(f"exported {_entries(count)} to {target}")
     return 0
 
 
-def _export_text(target: Path, write: Callable[[Iterable[Entry]], Iterator[str]], entries: Iterator[Entry]) -> int:
+def _text_writer(kind: str, target: Path) -> TextWriter:
+    """Return what writes a kind of text; an OpenAPI document is YAML where its file is called so."""
+    if kind == "openapi":
+        return openapi_yaml if target.suffix.lower() in (".yaml", ".yml") else openapi_json
+    return TEXTS[kind]
+
+
+def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> int:
     """Write pieces of text, beside and then in place; a capture may hold what is only its owner's."""
     count = 0
 

@@ -1,0 +1,52 @@
+"""Outcomes with what of the answers does not fit an OpenAPI document, as further changes: expected, and found."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from proxy_policies.capture.check.diff import Change
+from proxy_policies.capture.check.outcome import Outcome
+from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.model import Entry, Request, Response
+from proxy_policies.capture.openapi.response_checker import ResponseChecker
+from proxy_policies.capture.websocket.transcript import is_conversation
+
+
+def changes_of(checker: ResponseChecker, request: Request, response: Response) -> tuple[Change, ...]:
+    """Return what of an answer does not fit. Raises CaptureError for a document that is wrong."""
+    return tuple(Change(found.location, found.expected, found.found) for found in checker.problems(request, response))
+
+
+def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Iterator[Outcome]:
+    """Yield an outcome for each entry: its recorded answer held to the document."""
+    for number, entry in enumerate(entries):
+        request, response, seconds = entry.request, entry.response, entry.times.seconds
+        skipped = _why_not(response)
+        changes = () if skipped else changes_of(checker, request, response)
+        shown = response if changes else None
+        status = response.status
+        yield Outcome(
+            *(number, request, status, status, seconds, seconds),
+            changes=changes,
+            skipped=skipped,
+            old=shown,
+            new=shown,
+        )
+
+
+def _why_not(response: Response) -> str:
+    if is_conversation(response):
+        return "OpenAPI does not describe WebSocket connections"
+    return "no answer was recorded" if response.status < 200 else ""
+
+
+def with_conformance(
+    outcomes: Iterable[Outcome], replies: Mapping[int, SendResult], checker: ResponseChecker
+) -> Iterator[Outcome]:
+    """Yield the outcomes of a run that was sent, with what of the answers that came does not fit the document."""
+    for outcome in outcomes:
+        new = replies[outcome.number].response
+        if new is None or _why_not(new):
+            yield outcome
+            continue
+        changes = changes_of(checker, outcome.request, new)
+        yield replace(outcome, changes=(*outcome.changes, *changes)) if changes else outcome

@@ -1,0 +1,1 @@
+"""OpenAPI: a document made of what was captured, and answers held to a document."""

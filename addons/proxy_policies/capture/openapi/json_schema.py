@@ -1,0 +1,100 @@
+"""JSON held to the schemas of an OpenAPI document, by the library `jsonschema`, which is optional.
+
+A placeholder stands for a value that nobody knows any more: it fits every schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from proxy_policies.capture import json_path
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.openapi.references import Document
+from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+BASE = "urn:openapi"
+MOST_PROBLEMS = 20
+"""Problems told of one answer."""
+
+
+class Schemas:
+    """The schemas of a document. Raises CaptureError when `jsonschema` is missing."""
+
+    def __init__(self, document: Document) -> None:
+        try:
+            from jsonschema import Draft202012Validator
+            from referencing import Registry, Resource
+            from referencing.jsonschema import DRAFT202012
+        except ImportError:
+            raise CaptureError("--openapi needs a library: pip install 'proxy-policies[openapi]'") from None
+        is_old = str(document.root.get("openapi", "")).startswith("3.0")
+        content = _as_json_schema(document.root) if is_old else document.root
+        resource = Resource.from_contents(content, default_specification=DRAFT202012)
+        registry = Registry().with_resource(BASE, resource)
+        self._name = document.name
+        self._validator: Callable[[Mapping[str, Any]], Any] = lambda schema: Draft202012Validator(
+            schema, registry=registry
+        )
+
+    def problems(self, pointer: Sequence[str], value: Any) -> Iterator[tuple[str, Any, Any]]:
+        """Yield what of a JSON value does not fit the schema at this place: where, what is expected, what is there."""
+        parts = [part.replace("~", "~0").replace("/", "~1").replace("%", "%25") for part in pointer]
+        validator = self._validator({"$ref": f"{BASE}#/{'/'.join(parts)}"})
+        count = 0
+        try:
+            for error in validator.iter_errors(value):
+                if not _is_of_placeholder(error):
+                    yield _told(error)
+                    count += 1
+                if count >= MOST_PROBLEMS:
+                    return
+        except Exception as error:  # of many kinds: a reference to nowhere, a wrong pattern, a type that is none
+            text = str(error).partition("\n")[0][:200]
+            raise CaptureError(f"{self._name}: #/{'/'.join(pointer)}: {text}") from None
+
+
+def _told(error: ValidationError) -> tuple[str, Any, Any]:
+    steps = tuple(error.absolute_path)
+    where = f"openapi:{json_path.write(steps)}"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return where, f"the members {', '.join(map(repr, error.validator_value))}", f"without {missing[0]!r}"
+    expected = error.validator_value if not isinstance(error.validator_value, Mapping | list) else "it"
+    rule = f"{error.validator}: {expected}" if expected != "it" else f"what {error.validator} says"
+    if isinstance(error.validator_value, list) and error.validator in ("type", "enum"):
+        rule = f"{error.validator}: {', '.join(map(str, error.validator_value))}"
+    return where, rule, error.instance
+
+
+def _is_of_placeholder(error: ValidationError) -> bool:
+    """Return whether it is about a value that was taken for a secret."""
+    if isinstance(error.instance, str) and PLACEHOLDER.search(error.instance):
+        return True
+    branches: dict[Any, list[bool]] = {}
+    for inner in error.context or ():
+        branches.setdefault(next(iter(inner.relative_schema_path), None), []).append(_is_of_placeholder(inner))
+    return any(map(all, branches.values()))
+
+
+def _as_json_schema(value: Any) -> Any:
+    """Return a document of OpenAPI 3.0 whose schemas mean the same in JSON Schema 2020-12."""
+    if isinstance(value, list):
+        return [_as_json_schema(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    found = {name: _as_json_schema(item) for name, item in value.items()}
+    for name, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(found.get(name), bool):
+            exclusive = found.pop(name)
+            if exclusive and limit in found:
+                found[name] = found.pop(limit)
+    return _or_null(found) if found.pop("nullable", False) is True else found
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that null fits, too."""
+    return {"anyOf": [schema, {"type": "null"}]}

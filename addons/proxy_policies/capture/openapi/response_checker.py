@@ -1,0 +1,155 @@
+"""Answers held to an OpenAPI document, 3.0 or 3.1: path, method, status, media type and JSON schema."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from proxy_policies.capture import parsed_body
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.model import Request, Response, media_type
+from proxy_policies.capture.openapi.json_schema import Schemas
+from proxy_policies.capture.openapi.references import Document
+from proxy_policies.capture.parsed_body import BodyKind
+
+BODILESS = (204, 205, 304)
+"""Statuses of answers without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
+_PARAMETER = re.compile(r"\{[^/{}]+\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What of an answer does not fit: where, what the document says there, and what came."""
+
+    location: str
+    expected: Any
+    found: Any
+
+
+class ResponseChecker:
+    """Holds answers to one document. Raises CaptureError for a document that cannot be used."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._schemas = Schemas(document)
+        self._prefixes = sorted({*_prefixes(document.root.get("servers"))} or {""}, key=len, reverse=True)
+        paths = document.mapping("paths")
+        self._paths = [_Path(template, _pattern(template)) for template in sorted(paths, key=_concrete_first)]
+
+    def problems(self, request: Request, response: Response) -> Iterator[Problem]:
+        """Yield what does not fit of the answer to a request. Raises CaptureError for a wrong document."""
+        path = _normalized(urlsplit(request.url).path or "/")
+        found = next(self._candidates(path), None)
+        if found is None:
+            yield Problem("openapi:path", "a path of the document", path)
+            return
+        where = ["paths", found]
+        item = self._document.at(where)
+        method = request.method.lower()
+        if not isinstance(item.value, Mapping) or method not in item.value:
+            yield Problem("openapi:method", _methods(item.value), request.method)
+            return
+        responses = self._document.at([*item.pointer, method, "responses"])
+        name = _status_of(responses.value, response.status)
+        if name is None:
+            yield Problem("openapi:status", ", ".join(map(str, responses.value or {})), response.status)
+            return
+        answer = self._document.at([*responses.pointer, name])
+        yield from self._content_problems(request, response, answer.pointer, answer.value)
+
+    def _candidates(self, path: str) -> Iterator[str]:
+        """Yield the templates that a path fits, behind each of the servers' own paths, the concrete ones first."""
+        for prefix in self._prefixes:
+            if path.startswith(f"{prefix}/"):
+                rest = path.removeprefix(prefix)
+                yield from (known.template for known in self._paths if known.pattern.fullmatch(rest))
+
+    def _content_problems(
+        self, request: Request, response: Response, pointer: list[str], answer: Any
+    ) -> Iterator[Problem]:
+        content = (answer.get("content") if isinstance(answer, Mapping) else None) or {}
+        if request.method == "HEAD" or response.status in BODILESS or response.body.dropped:
+            return
+        parsed = parsed_body.parse(response.body, response.headers)
+        is_empty, mime = parsed.kind is BodyKind.EMPTY, media_type(response.headers)
+        if is_empty or not content:
+            if bool(content) == is_empty:
+                found = "no content" if is_empty else mime or "content of no media type"
+                yield Problem("openapi:content", ", ".join(content) or "no content", found)
+            return
+        name = _media_range(content, mime or "application/octet-stream")  # RFC 9110 section 8.3
+        if name is None:
+            yield Problem("openapi:content", ", ".join(content), mime or "no media type")
+        elif "json" in mime:
+            yield from self._json_problems([*pointer, "content", name], parsed)
+
+    def _json_problems(self, pointer: list[str], parsed: parsed_body.Parsed) -> Iterator[Problem]:
+        described = self._document.at(pointer)
+        if (
+            parsed.kind is BodyKind.STREAM
+            or not isinstance(described.value, Mapping)
+            or "schema" not in described.value
+        ):
+            return
+        if parsed.kind is not BodyKind.JSON:
+            yield Problem("openapi:content", "JSON", "no JSON")
+            return
+        for problem in self._schemas.problems([*described.pointer, "schema"], parsed.value):
+            yield Problem(*problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    template: str
+    pattern: re.Pattern[str]
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return a pattern of the paths that a template stands for: a parameter has no slash (OpenAPI 3.1, 4.8.8.2)."""
+    pieces = _PARAMETER.split(template)
+    return re.compile("[^/]+".join(re.escape(_normalized(piece)) for piece in pieces))
+
+
+def _normalized(path: str) -> str:
+    """Return the path with each character encoded in the one way (RFC 3986 section 6.2.2)."""
+    return "/".join(quote(unquote(segment), safe="!$&'()*+,;=:@~") for segment in path.split("/"))
+
+
+def _concrete_first(template: str) -> tuple[list[bool], str]:
+    return [bool(_PARAMETER.search(segment)) for segment in template.split("/")], template
+
+
+def _prefixes(servers: Any) -> Iterator[str]:
+    """Yield the path of each server's URL, without a slash at its end; variables have their defaults."""
+    for server in servers if isinstance(servers, list) else ():
+        url = str(server.get("url", "")) if isinstance(server, Mapping) else ""
+        for name, variable in dict(server.get("variables") or {}).items() if isinstance(server, Mapping) else ():
+            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+        yield _normalized(urlsplit(url).path.rstrip("/"))
+
+
+def _methods(item: Any) -> str:
+    known = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+    return ", ".join(name.upper() for name in known if isinstance(item, Mapping) and name in item) or "no method"
+
+
+def _status_of(responses: Any, status: int) -> str | None:
+    """Return the key for a status: itself, its class, or `default`."""
+    names = {str(name).upper(): str(name) for name in responses or {}}
+    return next((names[key] for key in (str(status), f"{status // 100}XX", "DEFAULT") if key in names), None)
+
+
+def _media_range(content: Iterable[str], mime: str) -> str | None:
+    """Return the most specific of the media types and ranges that a media type fits (RFC 9110 section 12.5.1)."""
+    ranges = {name.partition(";")[0].strip().lower(): name for name in content}
+    return next((ranges[key] for key in (mime, f"{mime.partition('/')[0]}/*", "*/*") if key in ranges), None)
+
+
+def checker_of(document: Document) -> ResponseChecker:
+    """Return the checker for a document. Raises CaptureError naming its version when that is none we know."""
+    version = str(document.root.get("openapi") or document.root.get("swagger") or "")
+    if not version.startswith(("3.0", "3.1")):
+        found = f"of version {version}" if version else "no OpenAPI document"
+        raise CaptureError(f"{document.name}: {found}; OpenAPI 3.0 and 3.1 are understood")
+    return ResponseChecker(document)
