@@ -39,11 +39,21 @@ def test_the_identity_has_what_selects_the_answer() -> None:
     assert names_in([stored("Vary: A, b"), stored("Vary: c")]) == {"a", "b", "c"}
 
 
+def test_a_head_leads_those_only_who_ask_for_a_head_as_well() -> None:
+    known, made = asked(), CollapsedForwarding()
+    head = known._replace(method="HEAD")
+    leader = made.lead(identity_of(head, ()), "c", NOW, conditions_of(head))
+    assert not made.is_led(identity_of(known, ()))
+    for request, found in ((known, None), (head, leader), (asked('If-None-Match: "a"', method="HEAD"), None)):
+        conditions = conditions_of(request)
+        assert made.find(identity_of(request, ()), 0, NOW, fresh=True, conditions=conditions) is found
+
+
 @pytest.mark.parametrize(
     ("request_", "leads", "follows"),
     [
         (asked(), True, True),
-        (asked(method="HEAD"), False, True),
+        (asked(method="HEAD"), True, True),
         (asked("Cache-Control: no-cache"), True, False),
         (asked("Cache-Control: max-age=0"), True, False),
         (asked("Cache-Control: no-store"), False, False),

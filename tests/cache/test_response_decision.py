@@ -22,9 +22,11 @@ from proxy_policies.cache.response_decision import (
     Store,
     decide_response,
     described_by_304,
+    described_by_head,
 )
 from proxy_policies.cache.storability import StorageContext as StoringExchange
 from proxy_policies.cache.storability import may_store
+from proxy_policies.cache.validation import not_modified
 from tests.support.cache_cases import NOW, asked, fields, stored
 
 OLD = stored("Cache-Control: max-age=1", 'ETag: "a"', "X-Old: 1", "Content-Type: text/plain", age=10, size=4)
@@ -275,3 +277,26 @@ def test_what_a_304_tells_others_of_the_whole(lines: tuple[str, ...], tag: str |
     described = described_by_304(asking, fields(*lines), NOW)
     assert (described.freshness.etag if described else None) == tag
     assert described is None or described.status == 200
+
+
+SINCE = "If-Modified-Since: @-500"
+
+
+@pytest.mark.parametrize("control", ["max-age=60", "max-age=0"])
+def test_an_undated_304_tells_that_nothing_has_changed_since_the_date_that_was_asked_with(control: str) -> None:
+    asking = exchange(request=asked(SINCE))
+    described = described_by_304(asking, fields(f"Cache-Control: {control}"), NOW)
+    assert described is not None
+    assert "last-modified" not in described.fields
+    assert not_modified(asking.request.fields, described, NOW)
+    assert described_by_304(asking, fields("Cache-Control: no-store"), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "control", "shared"),
+    [(200, "max-age=60", True), (404, "max-age=60", True), (200, "private", False), (429, "max-age=60", False)],
+)
+def test_what_a_head_tells_others(status: int, control: str, shared: bool) -> None:
+    head = ResponseHead(status, "OK", fields(f"Cache-Control: {control}", "Content-Length: 5"))
+    described = described_by_head(exchange(request=asked(method="HEAD")), head, NOW)
+    assert (described.status if described else None) == (status if shared else None)

@@ -8,7 +8,7 @@ the others are its *followers*, and wait for what is known of its answer, never 
 2.  its body, which followers get as it comes: all of it, or the range that they asked for, once that is there.
 
 A leader with conditions of its client's goes forward with them. Whoever asks with the same ones may have the same
-304; others go beside it, and have the whole asked for.
+304; others go beside it, and have the whole asked for. To want no more than the head is such a condition, too.
 
 May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,
 `max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began, unless it
@@ -51,6 +51,8 @@ ALWAYS_SELECTING = frozenset({"authorization", *RANGED})
 """Fields on which an answer depends whether Vary names them or not."""
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 """Conditions of a client's own: a 304 is an answer to the same ones only."""
+HEAD_ONLY = ("", "HEAD")
+"""Stands among the conditions of a HEAD."""
 
 Identity = tuple[str, VaryKey]
 """A cache key, and the values of the request's fields that select among its answers."""
@@ -80,7 +82,7 @@ def names_in(entries: Iterable[StoredResponse]) -> set[str]:
 
 def may_lead(request: Request, decision: Decision) -> bool:
     """Return whether others may follow a request."""
-    return request.method == "GET" and goes_forward(decision)
+    return request.method in ("GET", "HEAD") and goes_forward(decision)
 
 
 def may_follow(request: Request, decision: Decision, heads: Iterable[StoredResponse] = ()) -> bool:
@@ -93,7 +95,8 @@ def may_follow(request: Request, decision: Decision, heads: Iterable[StoredRespo
 
 def conditions_of(request: Request) -> VaryKey:
     """Return the client's own conditions, empty where it has none."""
-    return vary_key(sorted(name for name in CONDITIONS if name in request.fields), request.fields)
+    given = vary_key(sorted(name for name in CONDITIONS if name in request.fields), request.fields)
+    return (*given, HEAD_ONLY) if request.method == "HEAD" else given
 
 
 def part_of_whole(request: Request, leader: "Leader") -> bool:
@@ -172,7 +175,7 @@ class Leader:
         self.entry: StoredResponse | None = None
         """The head of its answer, once that is known and may be stored; `size` is what its body will have."""
         self.is_head_only = False
-        """Nothing but a 304 has come: there is no body for those whom it does not tell enough."""
+        """Nothing but a head has come, or a 304: there is no body for those whom it does not tell enough."""
         self.length: int | None = None
         """Bytes that the answer's body will have, if it says so."""
         self.body: IncomingBody | None = None
@@ -265,8 +268,8 @@ class CollapsedForwarding:
         return None
 
     def is_led(self, identity: Identity) -> bool:
-        """Return whether a request with this identity is under way."""
-        return identity in self._leaders
+        """Return whether a GET with this identity is under way."""
+        return any(HEAD_ONLY not in leader.conditions for leader in self._leaders.get(identity, ()))
 
     def is_unshared(self, identity: Identity, now: float, *, conditional: bool = False) -> bool:
         """Return whether waiting was in vain of late."""

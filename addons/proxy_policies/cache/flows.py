@@ -274,12 +274,17 @@ def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
     return entry.replace(size=length, span=span)
 
 
-def answered_by_304(engine: CacheEngine, transaction: Transaction, described: StoredResponse | None) -> None:
-    """Give followers the whole that a 304 to their leader's conditions describes; None: it is not for others."""
+def answered_by_head(
+    engine: CacheEngine, transaction: Transaction, described: StoredResponse | None, length: int | None = None
+) -> None:
+    """Give followers the whole that a head, or a 304 to their leader's conditions, describes.
+
+    None: it is not for others. `length` is what the head says of the body.
+    """
     leader = transaction.leader
     if leader is not None and leader.conditions and described is not None:
-        leader.is_head_only = True
-        engine.collapsed.answered(leader, described, time.time())
+        leader.is_head_only, leader.length = True, length
+        engine.collapsed.answered(leader, _as_it_will_be(described, length), time.time())
 
 
 def complete_flight(

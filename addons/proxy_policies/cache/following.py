@@ -110,17 +110,16 @@ async def _lead(
     if not collapsing.may_lead(request, decision):
         return decision
     beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
-    conditional = collapsing.conditions_of(request)
-    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, () if beside else conditional)
+    asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, collapsing.conditions_of(asks))
     transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
     leader.began = engine.collapsed.moment()
-    if beside and conditional:
-        transaction.unconditional = True
-        bare = request._replace(fields=request.fields.without(collapsing.CONDITIONS))
-        return decide(bare, await engine.store.lookup(request.key), now)
-    return decision
+    if asks.fields == request.fields:
+        return decision
+    transaction.unconditional = True
+    return decide(asks, await engine.store.lookup(request.key), now)
 
 
 async def put_incoming(

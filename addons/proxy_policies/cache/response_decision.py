@@ -157,12 +157,26 @@ def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: floa
 def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
     """Return the whole that a 304 to a client's own condition describes; None unless that could be stored.
 
-    It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one.
+    It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one,
+    and where it has no date it was not modified since the client's.
     """
-    tags = split_list(exchange.request.fields.get("if-none-match") or "")
+    asked = exchange.request.fields
+    tags, since = split_list(asked.get("if-none-match") or ""), asked.get("if-modified-since")
     if "etag" not in fields and len(tags) == 1:
         fields = fields.adding("ETag", tags[0])
-    decided = decide_storing(exchange, ResponseHead(200, "OK", fields), now)
+    is_undated = "last-modified" not in fields and since is not None
+    dated = fields.adding("Last-Modified", since) if is_undated and since else fields
+    decided = decide_storing(exchange, ResponseHead(200, "OK", dated), now)
+    if not isinstance(decided, Store):
+        return None
+    entry = decided.entry.replace(overrides=replace(decided.entry.overrides, undated_304=True))
+    return entry.replace(fields=entry.fields.without(["last-modified"])) if is_undated else entry
+
+
+def described_by_head(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
+    """Return what the answer to a HEAD describes; None unless that could be stored."""
+    as_get = exchange._replace(request=exchange.request._replace(method="GET"))
+    decided = decide_storing(as_get, head, now)
     return decided.entry if isinstance(decided, Store) else None
 
 

@@ -19,7 +19,7 @@ from proxy_policies.cache.flows import (
     CacheEngine,
     Transaction,
     answered,
-    answered_by_304,
+    answered_by_head,
     complete_flight,
     in_background,
     request_as_sent,
@@ -40,15 +40,19 @@ from proxy_policies.cache.response_decision import (
     decide_response,
     decide_storing,
     described_by_304,
+    described_by_head,
 )
 from proxy_policies.cache.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import fields_of, set_fields
+from proxy_policies.patches.messages import has_no_body
 from proxy_policies.streaming import declared_length
 
 STORING = 5.0
 """Seconds within which an answer that has come whole is encoded and stored, or it is not."""
 
+LENGTH_UNKNOWN = "stored if it ends within cache_max_object"
+"""What Cache-Status says where a head goes out before anybody knows how long its body gets."""
 DELIMITING = frozenset({"content-length", "transfer-encoding"})
 
 
@@ -84,7 +88,9 @@ async def handle_response(
     if isinstance(decided, DontStore) and decided.removes is not None:
         await engine.store.remove(decided.removes)
     if head.status == 304:
-        answered_by_304(engine, transaction, described_by_304(judged, head.fields, now))
+        answered_by_head(engine, transaction, described_by_304(judged, head.fields, now))
+    elif judged.request.method == "HEAD":
+        answered_by_head(engine, transaction, described_by_head(judged, head, now), declared_length(response))
     _pass_on(engine, flow, transaction, response, decided, now)
 
 
@@ -129,7 +135,7 @@ def _pass_on(
         _start_storing(engine, flow, transaction, response, decided.entry, now)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
-    # A 5xx says nothing of what the answer is otherwise; the head of a 304 may have been enough for followers.
+    # A 5xx says nothing of what the answer is otherwise; a head may have been enough for followers.
     says_little = response.status_code >= 500 or (transaction.leader is not None and transaction.leader.is_head_only)
     complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     _set_cache_status(engine, flow, transaction, response, decided)
@@ -189,12 +195,13 @@ def _set_cache_status(
 ) -> None:
     why, origin = forward_reason(transaction.decision).value, flow_state.state_of(flow).origin
     fields, is_stored = fields_of(response.headers), isinstance(decided, Store)
+    length = 0 if has_no_body(flow.request.method, response.status_code) else declared_length(response)
     status = CacheStatus(
         fwd=why,
         fwd_status=origin.status if origin else None,
-        stored=is_stored and engine.store.takes(declared_length(response)),
+        stored=is_stored and length is not None and engine.store.takes(length),
         collapsed=None if transaction.waited is None else False,
-        detail="" if is_stored else decided.why,
+        detail=(LENGTH_UNKNOWN if length is None else "") if is_stored else decided.why,
     )
     if "cache-status" in fields:
         before = fields.get("cache-status")

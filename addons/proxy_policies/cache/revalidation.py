@@ -97,6 +97,7 @@ async def freshen(
     else:
         await engine.store.update(decided.old, decided.new)
     if not decided.has_body:
+        complete_flight(engine, transaction, Outcome.STORED, decided.new)
         _answer_head(engine, flow, transaction, response, decided.shown, now)
     elif body is None:
         await refetch(engine, flow, transaction, response)

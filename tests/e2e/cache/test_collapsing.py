@@ -437,12 +437,23 @@ def test_head_and_conditional_requests_among_gets(policy_proxy: Mitmdump, origin
     assert len(server.requests) == 1
 
 
+KNOWN, OLD = 'If-None-Match: "v1"', 'If-None-Match: "v0"'
+SINCE = "If-Modified-Since: Fri, 01 Jan 2027 00:00:00 GMT"
+HEAD = "X-Head: yes"
+"""Asked with HEAD."""
+
 CONDITIONAL = {
-    "of one tag": ("max-age=60", ['"v1"'] * 12, 1),
-    "of two tags": ("max-age=60", ['"v1"', '"v0"'] * 6, 2),
-    "that may not be shared": ("no-store", ['"v1"'] * 12, 12),
-    "that is one client's": ("private, max-age=60", ['"v1"'] * 12, 12),
-    "that is validated each time": ("max-age=0", ['"v1"'] * 12, 2),
+    "of one tag": ("max-age=60", [KNOWN] * 12, 1),
+    "of two tags": ("max-age=60", [KNOWN, OLD] * 6, 2),
+    "that may not be shared": ("no-store", [KNOWN] * 12, 12),
+    "that is one client's": ("private, max-age=60", [KNOWN] * 12, 12),
+    "that is validated each time": ("max-age=0", [KNOWN] * 12, 2),
+    "of one date": ("max-age=60", [SINCE] * 12, 1),
+    "of one date that is validated each time": ("max-age=0", [SINCE] * 12, 2),
+    "of a date and a tag": ("max-age=60", [SINCE, OLD] * 6, 2),
+    "of heads": ("max-age=60", [HEAD] * 12, 1),
+    "of heads that may not be shared": ("no-store", [HEAD] * 12, 12),
+    "of heads and tags": ("max-age=60", [HEAD, KNOWN] * 6, 2),
 }
 
 
@@ -450,30 +461,36 @@ class ConditionalCrowd:
     """Twelve clients at once for a URL of their own, of whom one asks first; the origin holds all answers back."""
 
     def __init__(self, proxy: Mitmdump, server: Origin, case: str) -> None:
-        control, self.tags, self.expected = CONDITIONAL[case]
-        self._headers = [("Cache-Control", control), ("ETag", '"v1"')]
+        control, self.asks, self.expected = CONDITIONAL[case]
+        self._headers = [("Cache-Control", control)]
         self._proxy, self._url = proxy, f"{server.url}/{case.replace(' ', '-')}"
         self.leads, self.others, self.asked = Gate(), Gate(), itertools.count()
         server.route(f"/{case.replace(' ', '-')}", self._answer)
-        self.clients = [self._client(self.tags[0])]
+        self.clients = [self._client(self.asks[0])]
 
-    def _client(self, tag: str) -> Client:
-        return Client(self._proxy, self._url, f"If-None-Match: {tag}")
+    def _client(self, ask: str) -> Client:
+        return Client(self._proxy, self._url, ask, method="HEAD" if ask == HEAD else "GET")
 
     def _answer(self, request: Received) -> Answer:
         (self.others if next(self.asked) else self.leads)()
+        if request.get("if-modified-since"):
+            return Answer(304, self._headers)
+        tagged = [*self._headers, ("ETag", '"v1"')]
         is_known = request.get("if-none-match") == '"v1"'
-        return Answer(304, self._headers) if is_known else Answer(headers=self._headers, body=b"one")
+        return Answer(304, tagged) if is_known else Answer(headers=tagged, body=b"one")
 
     def join(self) -> None:
         """Have the others ask, too, now that the first is under way."""
         self.leads.reached(1)
-        self.clients += [self._client(tag) for tag in self.tags[1:]]
+        self.clients += [self._client(ask) for ask in self.asks[1:]]
 
 
 @pytest.mark.parametrize("lane", ["off", "on"])
 def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Origins) -> None:
-    """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all."""
+    """A 304 is for all who asked with the same conditions; others have the whole asked for, once for them all.
+
+    So is a head.
+    """
     server, proxy = origin(), mitmdump("--set", f"fast_lane={lane}")
     crowds = [ConditionalCrowd(proxy, server, case) for case in CONDITIONAL]
     for crowd in crowds:
@@ -487,9 +504,9 @@ def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Orig
     for crowd in crowds:
         crowd.others.open()
     for crowd in crowds:
-        for client, tag in zip(crowd.clients, crowd.tags, strict=True):
-            assert client.end().status == (304 if tag == '"v1"' else 200)
-            assert tag == '"v1"' or client.body == b"one"
+        for client, ask in zip(crowd.clients, crowd.asks, strict=True):
+            assert client.end().status == (304 if ask in (KNOWN, SINCE) else 200)
+            assert ask != OLD or client.body == b"one"
     assert [next(crowd.asked) for crowd in crowds] == [crowd.expected for crowd in crowds]
 
 
