@@ -35,11 +35,29 @@ def serving(ca: trustme.CA, talk: Callable[[list[str]], Iterable[str]]) -> Itera
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no more")
             yield text_message(said)
 
+    with _serving(ca, "Talk", handle) as address:
+        yield address
+
+
+@contextmanager
+def echoing(ca: trustme.CA) -> Iterator[str]:
+    """Serve `Echo`, which sends each message back as it comes, and give the server's address."""
+
+    def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        yield from messages
+        context.set_trailing_metadata((("told", "at the end"),))
+
+    with _serving(ca, "Echo", handle) as address:
+        yield address
+
+
+@contextmanager
+def _serving(ca: trustme.CA, name: str, handle: Callable[[Iterator[bytes], Any], Iterator[bytes]]) -> Iterator[str]:
     cert = ca.issue_cert("localhost")
     chain = b"".join(part.bytes() for part in cert.cert_chain_pems)
     server = grpc.server(ThreadPoolExecutor(4))
     method = grpc.stream_stream_rpc_method_handler(handle)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Talk": method}),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {name: method}),))
     credentials = grpc.ssl_server_credentials([(cert.private_key_pem.bytes(), chain)])
     port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()

@@ -39,7 +39,6 @@ class TakeoverReader:
         self.end = StreamEnd(reader, writer)
         self.tunnel: TunnelPair | None = None
         self.is_tunnel_to_be = False
-        self._is_first = True
         self._is_reading = False
         self._borrower: Callable[[bytes], None] | None = None
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
@@ -47,9 +46,6 @@ class TakeoverReader:
 
     async def read(self, limit: int) -> bytes:
         """Return the next chunk; once the tunnel is ours, carry it to its end and return b""."""
-        if self._is_first:
-            self._is_first = False
-            await asyncio.sleep(0)  # mitmproxy's tasks are eager: it is not ready for bytes before its task waits once
         if self.tunnel and self._inside is None:
             return await self.tunnel.relay_direction(self)
         data = await self._read(limit)

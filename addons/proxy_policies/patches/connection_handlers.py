@@ -28,22 +28,18 @@ POLL = 0.01
 """Seconds between looks at whether start-up is over: mitmproxy tells nobody."""
 
 
-async def started() -> bool:
-    """Wait until every `running` is through and mitmproxy watches for errors no more; return whether that took a wait.
+async def started() -> None:
+    """Wait until every `running` is through and mitmproxy watches for errors no more.
 
     mitmproxy listens first. A client of that instant would meet addons that are not ready (no certificate store, say),
     and an error that comes of it would end the process.
     """
-    was_starting = is_starting()
     while is_starting():  # noqa: ASYNC110
         await asyncio.sleep(POLL)
-    return was_starting
 
 
 class Handler(ConnectionHandler):
     """Serves a client."""
-
-    _was_held = False
 
     def log(self, message: str, *how: Any, **why: Any) -> None:
         """Log a line about the client, if there were not too many like it."""
@@ -52,7 +48,7 @@ class Handler(ConnectionHandler):
 
     async def handle_client(self) -> None:
         """Serve a client once start-up is over; meanwhile it waits, unread."""
-        self._was_held = await started()
+        await started()
         await super().handle_client()
 
     async def handle_connection(self, connection: Connection) -> None:
@@ -61,10 +57,9 @@ class Handler(ConnectionHandler):
         mitmproxy closes it in its last lines. Cancelled while it waits to tell the layers of an end of file, it never
         gets there: the socket stays open, and its peer hangs.
         """
-        if self._was_held:
-            # Of who left while he waited, mitmproxy would forget the client meanwhile: this task begins at once, and
-            # would have all it reads. `handle_client` then fails, and `client_disconnected` is never asked.
-            await asyncio.sleep(0)
+        # mitmproxy's tasks begin at once: where bytes, or the end, have come already, its layers would answer with the
+        # closing of a connection that it does not know yet, and `client_disconnected` would never be asked.
+        await asyncio.sleep(0)
         try:
             with resets.noting(connection, self.transports[connection]):
                 await super().handle_connection(connection)

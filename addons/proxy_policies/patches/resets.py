@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
@@ -22,8 +21,6 @@ from proxy_policies.relay.ends import StreamEnd, reset_on_close
 
 _transports: dict[Connection, ConnectionIO] = {}
 """Of every connection that is being read; asyncio's readers keep the error that ended them."""
-_broken: WeakSet[Connection] = WeakSet()
-"""Those that were read to an error: the layers may hear of the end later, when a hook that they wait for is through."""
 
 
 @contextmanager
@@ -33,8 +30,6 @@ def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
     try:
         yield
     finally:
-        if _is_broken(connection):
-            _broken.add(connection)
         _transports.pop(connection, None)
 
 
@@ -47,8 +42,6 @@ def was_cut(connection: Connection, context: Context) -> bool:
 
 
 def _is_broken(connection: Connection) -> bool:
-    if connection in _broken:
-        return True
     transport = _transports.get(connection)
     error_of = getattr(transport and transport.reader, "exception", None)  # mitmproxy's readers of datagrams have none
     return error_of is not None and error_of() is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from mitmproxy import ctx
 from mitmproxy.connection import Client
@@ -12,6 +13,7 @@ from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import Throttle
 from proxy_policies.settings import Setting
 
 with lazy_imports():
@@ -35,6 +37,9 @@ class ProxyProtocol:
         "Networks of load balancers whose connections begin with a PROXY header (v1 or v2) that names the client.",
     )
 
+    def __init__(self) -> None:
+        self._rejections = Throttle(every=1.0)
+
     def is_trusted_peer(self, host: str) -> bool:
         """Return whether an address is a load balancer's, whose connections begin with a header."""
         return bool(self.proxy_protocol) and in_networks(host, self.proxy_protocol)
@@ -55,7 +60,9 @@ class ProxyProtocol:
                 address = await header.read(handler.transports[client].reader.readexactly)
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
-            logger.warning(f"{format_target(*client.peername[:2])} rejected: {why}")
+            line = f"{format_target(*client.peername[:2])} rejected: {why}"
+            if admitted := self._rejections.admit(line, time.monotonic()):
+                logger.warning(admitted)
             client.error = why
         else:
             client.peername = address or client.peername

@@ -103,7 +103,8 @@ def read_v1(line: bytes) -> Address | None:
         _, family, client, server, port, *rest = (word.decode("ascii") for word in words)
         version = {"TCP4": 4, "TCP6": 6}[family]
         addresses = ipaddress.ip_address(client), ipaddress.ip_address(server)
-        if {address.version for address in addresses} == {version} and len(rest) == 1:
+        has_zone = "%" in client + server  # which means something to one machine only, and may hold anything
+        if not has_zone and {address.version for address in addresses} == {version} and len(rest) == 1:
             return str(addresses[0]), _port(port)
     except (ValueError, KeyError):
         pass

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,11 +123,24 @@ def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.s
     assert found == {(breaks, moment): "end of file" if moment == "ends" else "reset" for breaks, moment in found}
 
 
+BUSY = """
+import asyncio
+
+class Busy:
+    async def tcp_message(self, flow):
+        await asyncio.sleep(0.3)
+
+addons = [Busy()]
+"""
+
+
 @pytest.mark.parametrize("mode", ["regular", "socks5", "reverse"])
-def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str) -> None:
-    """Where mitmproxy shows what is said."""
+def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str, tmp_path: Path) -> None:
+    """Where mitmproxy shows what is said: the layer may hear of a reset when the connection has gone for long."""
+    (tmp_path / "busy.py").write_text(BUSY)
     target = f"127.0.0.1:{listener.getsockname()[1]}"
-    proxy = mitmdump("--set", "tcp_hosts=.*", mode=f"reverse:tcp://{target}" if mode == "reverse" else mode)
+    options = ("--set", "tcp_hosts=.*", "-s", str(tmp_path / "busy.py"))
+    proxy = mitmdump(*options, mode=f"reverse:tcp://{target}" if mode == "reverse" else mode)
     for breaks in ("client", "server"):
         client = OPENERS[mode](proxy.port, target) if mode in OPENERS else dial(proxy.port)
         client.sendall(b"\x00first")
@@ -134,6 +148,8 @@ def test_flows_of_bytes(mitmdump: Callable[..., Mitmdump], listener: socket.sock
         assert server.recv(100) == b"\x00first"
         talk(client, server)
         broken, other = (client, server) if breaks == "client" else (server, client)
+        broken.sendall(b"last words")
+        time.sleep(0.1)  # in which they are read
         reset(broken)
         assert (breaks, end_of(other)) == (breaks, "reset")
 

@@ -60,7 +60,10 @@ def test_tunnels_too(mitmdump: Start, origin: StartOrigin) -> None:
     proxy.wait_log(rf"tunnel 192\.0\.2\.7:50000 → {target} opened")
 
 
-@pytest.mark.parametrize("start", [b"", b"PROXY nonsense\r\n", HEADERS["v2"][:12] + b"\x31\x11\0\0"])
+@pytest.mark.parametrize(
+    "start",
+    [b"", b"PROXY nonsense\r\n", b"PROXY TCP6 fe80::1%\x1b[2J ::1 1 2\r\n", HEADERS["v2"][:12] + b"\x31\x11\0\0"],
+)
 def test_without_the_word_there_is_no_connection(mitmdump: Start, origin: StartOrigin, start: bytes) -> None:
     server = origin()
     proxy = mitmdump(*BALANCER, mode=f"reverse:{server.url}")
@@ -132,3 +135,13 @@ def test_home_alone_learns_of_its_clients(mitmdump: Start, header: bytes) -> Non
     with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
         sock.sendall(header)
         home.wait_log(r"home: refused 192\.0\.2\.7:50000 to ssh: ")
+
+
+def test_rejections_are_counted_not_listed(mitmdump: Start) -> None:
+    proxy = mitmdump(*BALANCER)
+    for _ in range(60):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n")
+            assert sock.recv(100) == b""
+    proxy.stop()
+    assert proxy.log().count("rejected: ") < 30

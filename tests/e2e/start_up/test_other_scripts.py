@@ -232,3 +232,29 @@ def first(flow):
         except ConnectionResetError:
             replies.append(b"")
     assert sum(reply.startswith(b"HTTP/1.1 200") for reply in replies) >= 7
+
+
+SLOW_TO_GREET = """
+import asyncio
+
+class Slow:
+    fast_paths = {"hits", "exchanges", "tunnels"}
+    async def client_connected(self, client):
+        await asyncio.sleep(0.3)
+
+addons = [Slow()]
+"""
+
+
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
+def test_what_came_while_a_script_was_busy_with_the_client(mitmdump: Start, tmp_path: Path, fast_lane: str) -> None:
+    """mitmproxy's task for the connection finds it there at once, and an answer that closes the connection."""
+    (tmp_path / "slow.py").write_text(SLOW_TO_GREET)
+    proxy = mitmdump("-s", str(tmp_path / "slow.py"), "--set", f"fast_lane={fast_lane}", mode="socks5")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(b"GET / no SOCKS at all\r\n\r\n")
+        while sock.recv(65536):
+            pass
+    proxy.wait_log("client disconnect")
+    proxy.stop()
+    assert "crashed" not in proxy.log()
