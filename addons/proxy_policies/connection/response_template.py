@@ -98,8 +98,11 @@ def valid_for(entry: StoredResponse, now: float) -> float:
     """Return the seconds for which nothing that is said or decided of an entry changes.
 
     All of it turns on whole seconds: of its age, as Age and max-age do, or of the time that it stays fresh, as ttl,
-    min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). At such a moment itself it is none.
+    min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). At such a moment itself it is none,
+    and before it came there is none: the clock went back, and ages go down as it goes on.
     """
+    if now < entry.received_at:
+        return 0.0
     age, left = entry.age(now), entry.ttl(now)
     return max(0.0, min(1 - age % 1, left % 1) - MICROSECOND) if age % 1 else 0.0
 
