@@ -4,8 +4,8 @@ mitmproxy can only join a client to a server. Where an addon answered the handsh
 plays the server, the client talks to that player; messages show and hooks fire as ever.
 """
 
+import math
 import time
-from collections.abc import Iterable
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -28,13 +28,18 @@ REASON_LIMIT = 123
 
 CloseFrame = tuple[int, str]
 """The code and the reason of a close frame."""
+PendingMessage = tuple[float, bool, bytes]
+"""A message of the server's: seconds after the one before it, whether it is text, and its bytes."""
 
 
 class WebSocketResponder(Protocol):
-    """Plays a server's part. Messages are (is it text, its bytes)."""
+    """Plays a server's part."""
 
-    def pending(self) -> Iterable[tuple[bool, bytes]]:
-        """Return what the server says now, before the client goes on."""
+    def pending(self) -> PendingMessage | None:
+        """Return what the server says next, before the client goes on; None when that is nothing."""
+
+    def said(self) -> None:
+        """Learn that what was pending is said."""
 
     def on_message(self, text: bool, data: bytes) -> CloseFrame | None:
         """Take what the client says; a close_frame, if that is not to be borne."""
@@ -62,12 +67,16 @@ class PlayedWebSocket(layer.Layer):
         self.flow, self._player = flow, player
         self._client = layers.WebsocketConnection(ConnectionType.SERVER, [], conn=context.client)
         self._heard = b""
+        self._wake: commands.RequestWakeup | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Let the player begin, then hear the client; what somebody injects for a server finds none."""
         if isinstance(event, events.Start):
             yield WebsocketStartHook(self.flow)
             yield from self._speak()
+        elif isinstance(event, events.Wakeup):
+            if event.command is self._wake and self._is_open():
+                yield from self._speak(due=1)
         elif isinstance(event, events.ConnectionEvent) and event.connection is self.context.client:
             yield from self._converse(event.data if isinstance(event, events.DataReceived) else None)
 
@@ -94,6 +103,9 @@ class PlayedWebSocket(layer.Layer):
 
     def _hear(self, text: bool) -> layer.CommandGenerator[None]:
         data, self._heard = self._heard, b""
+        yield from self._speak(due=math.inf)  # what came before this was recorded before it
+        if not self._is_open():
+            return
         message = yield from self._shown(True, text, data)
         close_frame = None if message.dropped else self._player.on_message(text, message.content)
         if close_frame:
@@ -101,15 +113,27 @@ class PlayedWebSocket(layer.Layer):
         else:
             yield from self._speak()
 
-    def _speak(self) -> layer.CommandGenerator[None]:
-        for text, data in self._player.pending():
-            message = yield from self._shown(False, text, data)
-            if not message.dropped:
-                content = message.content
-                said = ws.TextMessage(content.decode(errors="replace")) if text else ws.BytesMessage(bytearray(content))
-                yield self._client.send2(said)
+    def _speak(self, due: float = 0) -> layer.CommandGenerator[None]:
+        """Say so many messages, which are due, and those that need not wait."""
+        self._wake = None
+        while (pending := self._player.pending()) is not None:
+            seconds, text, data = pending
+            if seconds and due < 1:
+                self._wake = commands.RequestWakeup(seconds)
+                yield self._wake
+                return
+            due -= 1
+            self._player.said()
+            yield from self._say(text, data)
         if close_frame := self._player.close_frame():
             yield from self._end(close_frame, by_client=False)
+
+    def _say(self, text: bool, data: bytes) -> layer.CommandGenerator[None]:
+        message = yield from self._shown(False, text, data)
+        if not message.dropped:
+            content = message.content
+            said = ws.TextMessage(content.decode(errors="replace")) if text else ws.BytesMessage(bytearray(content))
+            yield self._client.send2(said)
 
     def _shown(self, from_client: bool, text: bool, data: bytes) -> layer.CommandGenerator[websocket.WebSocketMessage]:
         kind = Opcode.TEXT if text else Opcode.BINARY

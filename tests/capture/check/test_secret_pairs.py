@@ -110,3 +110,17 @@ def test_what_one_generator_draws_is_of_one_kind(one: str, other: str) -> None:
 
 def test_a_long_hash_is_no_token() -> None:
     assert not SecretPairs().same(KEY.of("0f" * 32), KEY.of("0g" * 32))
+
+
+KINDS = {
+    "hex, then a token": ("9f86d081884c7d659f86d081884c7d65", RAW, False),
+    "a token, then hex": (RAW, "9f86d081884c7d659f86d081884c7d65", False),
+    "short hex may be a token": ("9f86d081884c7d65", "Wz-zbpjD-jM", True),
+    "short hex and a longer token": ("9f86d081884c7d65", RAW, True),
+    "hex of digits alone": ("9f86d081884c7d659f86d081884c7d65", "72819364501283747281936450128374", True),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "same"), KINDS.values(), ids=KINDS)
+def test_kinds_that_no_chance_makes_alike_are_told_apart(old: str, new: str, same: bool) -> None:
+    assert SecretPairs().same(KEY.of(old), KEY.of(new)) is same

@@ -13,6 +13,17 @@ from proxy_policies.capture.websocket.replay import MISSED, WebSocketReplay
 Make = Callable[..., WebSocketReplay]
 said = partial(WebSocketMessage, True, True, time=0)
 answered = partial(WebSocketMessage, False, True, time=0)
+
+
+def says(playing: WebSocketReplay) -> list[bytes]:
+    """Return what the server says until it is the client's turn, and take it for said."""
+    found = []
+    while (pending := playing.pending()) is not None:
+        found.append(pending[2])
+        playing.said()
+    return found
+
+
 MESSAGES = (answered(b"welcome"), said(b'{"a": 1, "id": 7}'), answered(b"one"), answered(b"two"), said(b"bye"))
 
 
@@ -35,12 +46,12 @@ def make(misses: list[str]) -> Make:
 
 def test_the_order_is_the_recordings(make: Make) -> None:
     playing = make(*MESSAGES)
-    assert [data for _, data in playing.pending()] == [b"welcome"]
-    assert list(playing.pending()) == []
+    assert says(playing) == [b"welcome"]
+    assert says(playing) == []
     assert playing.on_message(True, b'{"id": 7, "a": 1}') is None, "JSON is compared by what it says"
-    assert [data for _, data in playing.pending()] == [b"one", b"two"]
+    assert says(playing) == [b"one", b"two"]
     assert playing.on_message(True, b"bye") is None
-    assert list(playing.pending()) == []
+    assert says(playing) == []
     assert playing.close_frame() is None
 
 
@@ -64,7 +75,7 @@ WRONG = [
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.id)
 def test_what_was_not_recorded_ends_it(make: Make, misses: list[str], wrong: Wrong) -> None:
     playing = make(*MESSAGES)
-    list(playing.pending())
+    says(playing)
     farewell = playing.on_message(wrong.text, wrong.data)
     assert farewell is not None
     assert farewell[0] == MISSED
@@ -102,5 +113,25 @@ def test_dynamic_values_and_what_is_ignored_do_not_count(make: Make, misses: lis
 def test_the_server_closes_if_it_did(make: Make, how: dict[str, object], expected: tuple[int, str] | None) -> None:
     playing = make(answered(b"a"), **how)
     assert playing.close_frame() is None, "not before all is said"
-    assert list(playing.pending()) == [(True, b"a")]
+    assert says(playing) == [b"a"]
     assert playing.close_frame() == expected
+
+
+@pytest.mark.parametrize(("speed", "gaps"), [(0.0, [0.0, 0.0]), (1.0, [0.5, 3.0]), (2.0, [0.25, 1.5])])
+def test_messages_come_as_they_came(speed: float, gaps: list[float]) -> None:
+    messages = (WebSocketMessage(False, True, b"a", 10.5), WebSocketMessage(False, True, b"b", 13.5))
+    entry = Entry(Request("GET", "http://chat.test/"), Response(101), Times(9, 9, 10, 10), messages=messages)
+    playing = WebSocketReplay(entry, Matching(), lambda message: message, print, speed=speed)
+    found = []
+    while (pending := playing.pending()) is not None:
+        found.append(pending[0])
+        playing.said()
+    assert found == gaps
+
+
+def test_without_times_nothing_waits() -> None:
+    message = WebSocketMessage(False, True, b"a", 0)
+    for start in (0.0, 5.0):
+        entry = Entry(Request("GET", "http://chat.test/"), Response(101), Times(start), messages=(message,))
+        pending = WebSocketReplay(entry, Matching(), lambda one: one, print, speed=1).pending()
+        assert pending == (0.0, True, b"a")

@@ -10,7 +10,9 @@ import websockets.sync.server
 from tests.support.capture_commands import capture
 from tests.support.websocket_server import Chat, serving
 
+from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.model import Entry, Request, Response, Times, WebSocketMessage
 
 CLIENT = """
 import json, ssl, sys, websockets.sync.client
@@ -140,3 +142,42 @@ def test_a_secret_that_the_client_said_is_carried_over_or_asked_for(tmp_path: Pa
         done = capture(tmp_path, "check", "chat.har", *target, "--secrets", str(tmp_path / "secrets"))
         assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(str(chat.heard[0])) == {"token": "hunter2-Q9xZ"}
+
+
+TIMED = """
+import sys, time, websockets.sync.client
+with websockets.sync.client.connect(sys.argv[1]) as client:
+    began = time.monotonic()
+    client.recv(timeout=60)
+    if sys.argv[2:]:
+        client.send("hurry")
+    said = [client.recv(timeout=60), client.recv(timeout=60)]
+    print(said[0], said[1], time.monotonic() - began > 2)
+"""
+
+
+def said(text: bytes, when: float, from_client: bool = False) -> WebSocketMessage:
+    return WebSocketMessage(from_client, True, text, when)
+
+
+HOURS = 9999.0  # which nobody waits for
+TALKS = {
+    "as it came": ("1", (), True, (said(b"a", 10), said(b"b", 10.5), said(b"c", 13))),
+    "at once": ("0", (), False, (said(b"a", 10), said(b"b", 10), said(b"c", HOURS))),
+    "a client that does not wait": (
+        *("1", ("hurry",), False),
+        (said(b"a", 10), said(b"b", HOURS), said(b"hurry", HOURS, from_client=True), said(b"c", HOURS)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("speed", "says", "is_slow", "messages"), TALKS.values(), ids=TALKS)
+def test_messages_are_sent_as_they_came(
+    speed: str, says: tuple[str, ...], is_slow: bool, messages: tuple[WebSocketMessage, ...], tmp_path: Path
+) -> None:
+    handshake = Response(101, "Switching Protocols", (("Upgrade", "websocket"), ("Connection", "Upgrade")))
+    entry = Entry(Request("GET", "http://chat.test/"), handshake, Times(10, 10, 10, 10), messages=messages)
+    writer.rewrite(tmp_path / "chat.har", writer.new_log(), [entry])
+    client = ("--", sys.executable, "-c", TIMED, "ws://chat.test/", *says)
+    done = capture(tmp_path, "replay", "--set", f"replay_speed={speed}", "chat.har", *client, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ["b", "c", str(is_slow)]), done.stderr

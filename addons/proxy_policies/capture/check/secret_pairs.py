@@ -19,7 +19,7 @@ Pair = tuple[str, str]
 _OPAQUE = frozenset(["hex", "token", "text", "word"])
 """Kinds that a generator's values are of by chance: one in a hundred of token_urlsafe(16) has letters only."""
 _DIGITS = frozenset(["hex", "number"])  # of token_hex(4) one in forty has no letter
-_CERTAIN_LENGTH = 64  # more than 32 characters drawn of 32 or more are all hexadecimal once in 2^33
+_CERTAIN_LENGTH = 32  # more than 16 characters drawn of 64 are all hexadecimal once in 2^33, drawn of 36 once in 2^20
 _VARYING = _OPAQUE - {"hex"} | {"jwt"}  # kinds whose length differs a little from one to the next
 
 
@@ -113,8 +113,8 @@ def _alike(old: str, new: str) -> bool:
     one, other = kind(old), kind(new)
     kinds, lengths = {one[:-3], other[:-3]}, [int(one[-3:]), int(other[-3:])]
     if len(kinds) > 1 and not kinds <= _DIGITS:
-        is_certain = "hex" in kinds and max(lengths) >= _CERTAIN_LENGTH
-        if is_certain or not kinds <= _OPAQUE:
+        hexadecimal = max(int(found[-3:]) for found in (one, other) if found[:-3] == "hex") if "hex" in kinds else 0
+        if hexadecimal >= _CERTAIN_LENGTH or not kinds <= _OPAQUE:
             return False
     return abs(_class(lengths[0]) - _class(lengths[1])) <= bool(kinds & _VARYING)
 

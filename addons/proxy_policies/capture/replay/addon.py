@@ -82,7 +82,7 @@ class Replay:
     replay_speed = Setting(
         "0",
         parse_speed,
-        "How fast the frames of recorded streams are sent: 1 as they came, 2 twice as fast, 0 all at once.",
+        "How fast frames of streams and WebSocket messages are sent: 1 as they came, 2 twice as fast, 0 at once.",
     )
     replay_report = Setting("", settings.as_text, "Write what was played, missed and left over into this JSON file.")
     capture_redact = REDACT
@@ -211,7 +211,7 @@ class Replay:
         any_secret = self._session.cassette.any_secret
         clean = self._session.redactor.message
         player = websocket_replay.WebSocketReplay(
-            entry, self.replay_ignore, clean, missed, any_secret, exact=self.replay_exact
+            *(entry, self.replay_ignore, clean, missed, any_secret), exact=self.replay_exact, speed=self.replay_speed
         )
         websocket_responder.play(flow, player)
 

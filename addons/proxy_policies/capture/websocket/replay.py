@@ -4,7 +4,7 @@ The order is the recording's: what the server said after the client's third mess
 client's messages must be those recorded, but for dynamic values and for what is ignored, as with requests.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy_policies.capture.model import Body, Entry, Request, WebSocketMessage
@@ -25,13 +25,30 @@ class WebSocketReplay:
     missed: Callable[[str], None]
     any_secret: bool = False
     exact: bool = False
+    speed: float = 0.0
+    """How fast the server speaks: 1 as recorded, 2 twice as fast, 0 at once."""
     position: int = 0
 
-    def pending(self) -> Iterator[tuple[bool, bytes]]:
-        """Return what the server says now."""
-        while (message := self._next()) and not message.from_client:
-            self.position += 1
-            yield message.text, message.data
+    def pending(self) -> tuple[float, bool, bytes] | None:
+        """Return what the server says next; None when it is the client's turn, or all is said.
+
+        That is in how many seconds, whether it is text, and its octets.
+        """
+        message = self._next()
+        if message is None or message.from_client:
+            return None
+        return self._gap(message), message.text, message.data
+
+    def said(self) -> None:
+        """Go on: what was pending is said."""
+        self.position += 1
+
+    def _gap(self, message: WebSocketMessage) -> float:
+        """Return the seconds after which a message comes behind the one before it, or behind the handshake."""
+        times = self.entry.times
+        shaken = times.response_end or times.response_start or times.request_start
+        before = self.entry.messages[self.position - 1].time if self.position else shaken
+        return max(0.0, message.time - before) / self.speed if self.speed and before else 0.0
 
     def on_message(self, text: bool, data: bytes) -> tuple[int, str] | None:
         """Take the client's next message; a close code and the reason, when it is not the recorded one."""
