@@ -81,17 +81,19 @@ class ForkedProcess:
 
 def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None) -> ForkedProcess:
     """Start a console script of mitmproxy's, in an environment in which the interpreter would be as it is."""
-    return ForkedProcess(_server(), command, environment, cwd)
+    return ForkedProcess(_server()[0], command, environment, cwd)
 
 
 @functools.cache
-def _server() -> socket.socket:
-    """Start the server; it ends with our process, whose socket it reads."""
+def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the server; it ends with our process, whose socket it reads. Who drops a Popen that runs is warned."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         command = [sys.executable, "-um", "tests.support.fork_server", str(its.fileno())]
-        subprocess.Popen(command, pass_fds=[its.fileno()], cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True)
-    return ours
+        process = subprocess.Popen(
+            command, pass_fds=[its.fileno()], cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    return ours, process
 
 
 def _import_all() -> None:
