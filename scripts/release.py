@@ -75,6 +75,14 @@ def look_over(tag: str) -> None:
         raise NotReadyError(f"the tag {tag} is there already")
 
 
+def committer(name: str) -> str:
+    """Return what git knows of who commits; raises NotReadyError."""
+    try:
+        return git("config", name)
+    except NotReadyError:
+        raise NotReadyError(f"git does not know who makes the release: git config {name} …") from None
+
+
 def build(clone: Path) -> list[Path]:
     """Build the source archive and the wheel and have twine look them over; raises NotReadyError."""
     _run(clone, "-m", "build", "--outdir", "dist")
@@ -96,8 +104,9 @@ def prepare(clone: Path, version: str, tag: str) -> list[Path]:
     changelog.write_text(cut(changelog.read_text(), version, date))
     version_file.write_text(_VERSION.sub(f'VERSION = "{version}"', version_file.read_text()))
     made = build(clone)
-    if strange := [path.name for path in made if f"-{version}" not in path.name] or len(made) != 2:
-        raise NotReadyError(f"built something else than one archive and one wheel of {version}: {strange or made}")
+    names = [path.name for path in made if f"-{version}" in path.name]
+    if len(names) != 2 or len(made) != 2:
+        raise NotReadyError(f"built something else than one archive and one wheel of {version}: {made}")
     git("add", str(CHANGELOG), str(VERSION_FILE), at=clone)
     git("commit", "-q", "-m", f"Release {version}", at=clone)
     git("tag", "-a", tag, "-m", f"proxy-policies {version}", at=clone)
@@ -118,11 +127,12 @@ def release(version: str, is_dry: bool) -> None:
     parsed(version, current_version((ROOT / VERSION_FILE).read_text()))
     tag = f"v{version}"
     look_over(tag)
+    who = {name: committer(name) for name in ("user.name", "user.email")}
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         git("clone", "-q", str(ROOT), str(clone))
-        for name in ("user.name", "user.email"):
-            git("config", name, git("config", name), at=clone)
+        for name, value in who.items():
+            git("config", name, value, at=clone)
         made = prepare(clone, version, tag)
         print(*(f"built and checked {path.name}" for path in made), sep="\n")
         if is_dry:

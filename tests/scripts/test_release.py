@@ -66,6 +66,9 @@ def test_it_refuses_what_is_not_ready_and_changes_nothing(clone: Clone) -> None:
     git(clone, "tag", "v1.0.0")
     assert clone.run("release", "1.0.0").stderr == "release: the tag v1.0.0 is there already\n"
     git(clone, "tag", "-d", "v1.0.0")
+    git(clone, "config", "--unset", "user.email")
+    unknown = clone.run("release", "1.0.0", GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_SYSTEM="/dev/null")
+    assert unknown.stderr == "release: git does not know who makes the release: git config user.email …\n"
     git(clone, "switch", "-q", "-c", "other")
     assert clone.run("release", "1.0.0").stderr == "release: a release is made on main; this is other\n"
     assert git(clone, "status", "--porcelain") == ""
