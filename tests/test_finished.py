@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from proxy_policies import finished
-from proxy_policies.finished import Address, Asked, Finished
+from proxy_policies.finished import Again, Asked, Finished
 
 
 class Told:
@@ -15,8 +15,8 @@ class Told:
     def finished(self, what: Finished) -> None:
         self.whats.append(what)
 
-    def answered_again(self, what: Finished, client: Address, now: float) -> None:
-        self.whats.append((what, client, now))
+    def answered_again(self, again: Again) -> None:
+        self.whats.append(again)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def told() -> Iterator[Told]:
 def test_subscribers_are_told(told: Told) -> None:
     what = Finished(Asked(), None, 0, 0, 200)
     assert finished.report(what) is what
-    finished.report_again(what, ("::1", 1), 2.5)
+    finished.report_again((what, ("::1", 1), 2.5))
     assert told.whats == [what, (what, ("::1", 1), 2.5)]
 
 

@@ -20,7 +20,7 @@ def reports() -> Iterator[list[Finished]]:
         def finished(self, what: Finished) -> None:
             made.append(what)
 
-        def answered_again(self, what: Finished, client: Any, now: float) -> None:
+        def answered_again(self, again: Any) -> None:
             raise AssertionError
 
     made: list[Finished] = []

@@ -80,14 +80,20 @@ class Finished:
     error: str = ""
 
 
+Again = tuple[Finished, Address, float]
+"""What was answered before and was answered again, at once and with as much; to whom, and when (POSIX time)."""
+
+
 class Subscriber(Protocol):
     """Whoever wants to know. It is called in the event loop: it may not wait, and raises nothing."""
 
-    def finished(self, what: Finished) -> None:
-        """Take note of what has ended."""
+    @property
+    def finished(self) -> Callable[[Finished], None]:
+        """Called with what has ended."""
 
-    def answered_again(self, what: Finished, client: Address, now: float) -> None:
-        """Take note that what was answered before was answered again, at once and with as much."""
+    @property
+    def answered_again(self) -> Callable[[Again], None]:
+        """Called with what was answered again."""
 
 
 SUBSCRIBERS: list[Subscriber] = []
@@ -107,7 +113,7 @@ def report(what: Finished) -> Finished:
     return what
 
 
-def report_again(what: Finished, client: Address, now: float) -> None:
-    """Tell everybody that what was answered before was answered again; `now` is POSIX time in seconds."""
+def report_again(again: Again) -> None:
+    """Call everybody with what was answered again."""
     for subscriber in SUBSCRIBERS:
-        subscriber.answered_again(what, client, now)
+        subscriber.answered_again(again)

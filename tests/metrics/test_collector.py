@@ -22,7 +22,7 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatc
     collector, what = Collector(), a_request(cache="hit", encoding="br", plain=400)
     collector.finished(what)
     for _ in range(9):
-        collector.answered_again(what, ("::1", 1), 0.0)
+        collector.answered_again((what, ("::1", 1), 0.0))
     totals = collector.totals()
     assert collector.totals() == totals
     assert totals["requests"] == totals["cache: hit"] == 10
@@ -31,7 +31,7 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatc
     assert collector.seconds["hit"].total == 0.5
     monkeypatch.setattr(collectors, "MOST_AGAIN", 5)
     for _ in range(7):
-        collector.answered_again(a_request(cache="hit"), ("::1", 1), 0.0)
+        collector.answered_again((a_request(cache="hit"), ("::1", 1), 0.0))
     collector.finished(a_request())
     assert collector.requests.total() == 18, "they were added up"
 

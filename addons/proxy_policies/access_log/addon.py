@@ -12,7 +12,6 @@ from mitmproxy import ctx
 from proxy_policies import finished
 from proxy_policies.background import in_background
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.finished import Address, Finished
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, as_text, one_of, reject
 
@@ -24,6 +23,13 @@ logger = logging.getLogger(__name__)
 
 CLOSING = 2.0
 """Seconds that writing may take to end when mitmproxy does."""
+
+
+class _Subscriber:
+    """Hands on what has ended as it is: of hits there may be thousands in a second."""
+
+    def __init__(self, put: Callable[[formats.Item], None]) -> None:
+        self.finished = self.answered_again = put
 
 
 class AccessLog:
@@ -53,7 +59,8 @@ class AccessLog:
             except OSError as error:
                 reject(f"option access_log={self.access_log!r}: {error.strerror}")
                 return
-        self._stop(0.0)
+        if (before := self._stop()) is not None:
+            before.close(0.0)
         if opened is not None:
             self._start(opened)
 
@@ -71,38 +78,25 @@ class AccessLog:
 
         self._writer = writer.Writer(opened, functools.partial(formats.lines, written), say)
         self._writer.start()
-        self._unsubscribe = finished.subscribe(self)
+        self._unsubscribe = finished.subscribe(_Subscriber(self._writer.put))
 
-    def _stop(self, seconds: float) -> None:
+    def _stop(self) -> writer.Writer[formats.Item] | None:
+        """Give nobody's lines to the writer any more, and return it."""
         self._unsubscribe()
         self._unsubscribe = lambda: None
         ended, self._writer = self._writer, None
-        if ended is not None:
-            ended.close(seconds)
+        return ended
 
     @in_background
     async def done(self) -> None:
         """Write what waits, and no more."""
-        self._unsubscribe()
-        self._unsubscribe = lambda: None
-        ended, self._writer = self._writer, None
-        if ended is not None:
+        if (ended := self._stop()) is not None:
             await asyncio.to_thread(ended.close, CLOSING)
 
     def reopen(self) -> None:
         """Go on in a new file, where somebody has moved the old one away: SIGHUP says so."""
         if self._writer is not None:
             self._writer.reopen(self._open)
-
-    def finished(self, what: Finished) -> None:
-        """Have a line written."""
-        if self._writer is not None:
-            self._writer.put(what)
-
-    def answered_again(self, what: Finished, client: Address, now: float) -> None:
-        """Have a line written of a response that was learned."""
-        if self._writer is not None:
-            self._writer.put((what, client, now))
 
     async def statistics(self) -> Mapping[str, int]:
         """Return how many lines were written, and how many could not be."""

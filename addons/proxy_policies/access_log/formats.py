@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
-from proxy_policies.finished import Address, Finished
+from proxy_policies.finished import Address, Again, Finished
 from proxy_policies.log_lines import printable
 
 Mask = Callable[[str], str]
@@ -23,8 +23,8 @@ REMEMBERED = 4096
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-Item = Finished | tuple[Finished, Address, float]
-"""What has ended; or what was answered again, to whom, and when."""
+Item = Finished | Again
+"""What has ended, or was answered again."""
 
 
 class Format(Protocol):
@@ -49,7 +49,8 @@ class _Remembered:
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self.text = lru_cache(REMEMBERED)(self._text)
-        self._lines: dict[Finished, str] = {}
+        self.again: dict[Finished, str] = {}
+        """What is the same in each line of a response that is answered again: look here before `keep`."""
 
     def _text(self, data: bytes | str) -> str:
         text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
@@ -60,13 +61,11 @@ class _Remembered:
         method, target, version, *_ = what.asked
         return " ".join([self.text(part) for part in (method, target, version) if part])
 
-    def line(self, what: Finished, write: Callable[[Finished], str]) -> str:
-        """Return what is the same in each line of a response that is answered again."""
-        line = self._lines.get(what)
-        if line is None:
-            while len(self._lines) >= REMEMBERED:
-                del self._lines[next(iter(self._lines))]
-            line = self._lines[what] = write(what)
+    def keep(self, what: Finished, line: str) -> str:
+        """Keep that, and return it."""
+        while len(self.again) >= REMEMBERED:
+            del self.again[next(iter(self.again))]
+        self.again[what] = line
         return line
 
 
@@ -83,10 +82,11 @@ class JsonFormat:
 
     def again(self, what: Finished, client: Address, now: float) -> str:
         """Return the line of what was answered again."""
-        return _begun(int(now * 1000)) + _address(client) + self._remembered.line(what, self._rest_of_again)
-
-    def _rest_of_again(self, what: Finished) -> str:
-        return self._rest(replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None))
+        rest = self._remembered.again.get(what)
+        if rest is None:
+            at_once = replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None)
+            rest = self._remembered.keep(what, self._rest(at_once))
+        return _begun(int(now * 1000)) + _address(client) + rest
 
     def _rest(self, what: Finished) -> str:
         quoted, asked = self._quoted, what.asked
@@ -138,7 +138,8 @@ class CombinedFormat:
 
     def again(self, what: Finished, client: Address, now: float) -> str:
         """Return the line of what was answered again."""
-        return self._begun(now, what, client) + self._remembered.line(what, self._rest)
+        rest = self._remembered.again.get(what) or self._remembered.keep(what, self._rest(what))
+        return self._begun(now, what, client) + rest
 
     def _begun(self, now: float, what: Finished, client: Address | None) -> str:
         user = _escaped(self._remembered.text(what.user)).replace(" ", "\\x20") if what.user else "-"

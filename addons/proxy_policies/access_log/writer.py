@@ -13,7 +13,7 @@ from proxy_policies.log_lines import Throttle
 
 QUEUED = 32768
 """Lines that wait to be written at most: more than one process answers in a second."""
-EVERY = 0.05
+EVERY = 0.1
 """Seconds for which lines are gathered: a system call for each would cost more than the line."""
 AT_ONCE = 512
 """Lines that are written by one system call."""

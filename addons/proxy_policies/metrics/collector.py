@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from proxy_policies.finished import CLIENT_CLOSED, Address, Finished
+from proxy_policies.finished import CLIENT_CLOSED, Again, Finished
 from proxy_policies.metrics.histogram import Histogram
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
@@ -56,9 +56,9 @@ class Collector:
         if len(self._again) > MOST_AGAIN:
             self.fold()
 
-    def answered_again(self, what: Finished, client: Address, now: float) -> None:
+    def answered_again(self, again: Again) -> None:
         """Count a response that was learned: thousands may come in a second, so it is added up later."""
-        self._again[what] += 1
+        self._again[again[0]] += 1
 
     def fold(self) -> None:
         """Add up what was answered again."""
