@@ -79,7 +79,7 @@ def _cache(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
 def _add_upstream(what: Finished, flow: http.HTTPFlow) -> None:
     server, request, response = flow.server_conn, flow.request, flow.response
     what.upstream = server.peername or server.address
-    if what.upstream is None and not flow_state.state_of(flow).client_left:
+    if what.upstream is None and what.status >= 500:
         what.upstream = (request.host, request.port)  # which could not be reached
     begun, connected = server.timestamp_start, server.timestamp_tcp_setup
     if begun and connected and begun >= request.timestamp_start:
@@ -169,7 +169,8 @@ class FinishedFlows:
         """Report a request that became a WebSocket connection."""
         messages: Any = flow.websocket.messages if flow.websocket else ()
         sizes = {side: sum(len(it.content) for it in messages if it.from_client is side) for side in (True, False)}
-        finished.report(of_request(flow, asked_of(flow.request), 101, sizes[False], sizes[True]))
+        asked = flow_state.state_of(flow).asked or asked_of(flow.request)
+        finished.report(of_request(flow, asked, 101, sizes[False], sizes[True]))
 
 
 def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:

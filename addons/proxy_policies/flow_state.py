@@ -16,6 +16,7 @@ from proxy_policies import trace
 from proxy_policies.body import Pipeline, Tap
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of
+from proxy_policies.finished import Asked
 
 
 class OriginHead(NamedTuple):
@@ -88,6 +89,8 @@ class FlowState:
     """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
     content: bytes | None = None
     """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
+    asked: Asked | None = None
+    """What was asked for, of a request that became a WebSocket connection."""
     plain: int | None = None
     """Bytes of the response's body that were encoded, as far as it has come; None where it is not encoded here."""
     user: str = ""

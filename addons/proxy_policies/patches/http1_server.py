@@ -74,6 +74,8 @@ class Server(Lingering, Bodies, Http1Server):
     """We said 100 (Continue)."""
     _received = 0
     """Bytes that came from the client."""
+    refused = 0
+    """The status with which the last request was refused here, by its head or its body; 0: it was not."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -189,6 +191,7 @@ class Server(Lingering, Bodies, Http1Server):
         return any(isinstance(layer, HttpLayer) and layer.mode is HTTPMode.transparent for layer in self.context.layers)
 
     def _refuse(self, error: Invalid) -> CommandGenerator[None]:
+        self.refused = error.status
         yield from log_refusal(self.conn, error)
         response = error_response(error.status, str(error))
         response.headers["Connection"] = "close"

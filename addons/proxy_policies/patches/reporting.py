@@ -3,6 +3,7 @@
 Hooks know neither how much of a response its client was sent, nor that it ended: `response` comes before it is sent.
 """
 
+from mitmproxy import http
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
@@ -15,8 +16,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from proxy_policies import finished, finished_flows
+from proxy_policies import finished, finished_flows, flow_state
 from proxy_policies.finished import Asked
+from proxy_policies.patches import client_sides
 from proxy_policies.patches.patch import Section
 
 
@@ -47,8 +49,11 @@ class Reporting(layers.HttpStream):
                 break
             self._note_sent(command)
             reply = yield command
-        if self._asked is not None and self._is_over:
-            self._report(self._asked)
+        if self._asked is not None and (flow := getattr(self, "flow", None)) is not None:
+            if flow.websocket:
+                flow_state.state_of(flow).asked, self._asked = self._asked, None  # which a hook tells the end of
+            elif self._is_over(flow):
+                self._report(self._asked)
 
     def _note_sent(self, command: Command) -> None:
         if not isinstance(command, layers.SendHttp) or command.connection is not self.context.client:
@@ -61,17 +66,15 @@ class Reporting(layers.HttpStream):
             case ResponseProtocolError(code=code) if not self._status:
                 self._status = code.http_status_code() or 0
 
-    @property
-    def _is_over(self) -> bool:
-        flow = getattr(self, "flow", None)
-        if flow is None or flow.live or flow.websocket:
-            return False
-        return flow.response is None or flow.request.method != "CONNECT"  # which a hook tells of
+    def _is_over(self, flow: http.HTTPFlow) -> bool:
+        return not flow.live and (flow.response is None or flow.request.method != "CONNECT")  # which a hook tells of
 
     def _report(self, asked: Asked) -> None:
         self._asked = None
         sent = 0 if asked.method == b"HEAD" else self._sent
         status = 0 if self._status < 200 and self._status != 101 else self._status
+        if not status:  # what its body was answered with, which is none
+            status = getattr(client_sides.side_of(self.context.client), "refused", 0)
         finished.report(finished_flows.of_request(self.flow, asked, status, sent, self._received))
 
 

@@ -14,6 +14,8 @@ from tests.support.fast_lane import echo
 from tests.support.origin import exchange_raw
 from tests.support.tunnels import connect, serving
 from tests.support.waiting import free_port
+from tests.support.websocket_server import Chat
+from tests.support.websocket_server import serving as websocket_serving
 
 
 def ask(logged: Logged, path: str, *arguments: str) -> tuple[dict[str, Any], bytes]:
@@ -95,6 +97,33 @@ def test_what_is_no_request(logged: Logged, said: bytes) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert (line["request"], line["status"]) == (None, 400)
     assert line["error"]
+
+
+def test_a_body_that_is_none(logged: Logged) -> None:
+    head = f"POST {logged.origin.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{logged.origin.port}\r\nTransfer-Encoding: chunked"
+    answer = exchange_raw(logged.proxy.port, head.encode() + b"\r\n\r\nzz\r\n", eof=True)
+    line = logged.lines.one()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert (line["request"], line["status"]) == (f"POST {logged.origin.url}/ HTTP/1.1", 400)
+
+
+def test_a_websocket_connection_is_a_line_when_it_ends(logged: Logged) -> None:
+    with websocket_serving(Chat()) as url:
+        address = url.partition("://")[2].partition("/")[0]
+        fields = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        head = "\r\n".join([f"GET http://{address}/ HTTP/1.1", f"Host: {address}", *fields, key, "", ""])
+        with socket.create_connection(("127.0.0.1", logged.proxy.port)) as client:
+            client.sendall(head.encode())
+            assert client.recv(20).startswith(b"HTTP/1.1 101 ")
+            client.sendall(b"\x81\x82\0\0\0\0hi")
+            received = b""
+            while b"heard" not in received:
+                received += client.recv(1000)
+        line = logged.lines.one()
+        assert (line["request"], line["status"]) == (f"GET http://{address}/ HTTP/1.1", 101)
+        assert (line["bytes_received"], line["type"]) == (2, "request")
+        assert line["bytes"] > 0
 
 
 def test_nothing_forges_a_line_or_gets_a_secret_into_one(logged: Logged) -> None:
