@@ -1,12 +1,13 @@
 """Requests sent again over HTTP/1.1, and the streams that come of them."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from proxy_policies.capture.check.http_client import Connection, SendError, head_and_body
+from proxy_policies.capture.check.http_client import EVENTS_PER_TURN, Answer, Connection, SendError, head_and_body
 from proxy_policies.capture.model import Body, Request
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -67,3 +68,45 @@ def test_a_request_is_written_as_it_was_recorded() -> None:
     assert head_and_body(REQUEST) == b"GET http://a.test/x HTTP/1.1\r\nX-A: 1\r\n\r\n"
     posted = Request("POST", "http://a.test/", (("content-LENGTH", "9"),), Body(b"1234"))
     assert head_and_body(posted) == b"POST http://a.test/ HTTP/1.1\r\ncontent-LENGTH: 4\r\n\r\n1234"
+
+
+async def test_interim_responses_are_bounded() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    whole = PLAIN.replace(b"20", b"4")
+    async with answering(interim * 200 + whole) as port:
+        connection = Connection(port, 20)
+        assert (await connection.send(REQUEST)).response.status == 200
+        await connection.close()
+    async with answering(interim * 300 + whole) as port:
+        with pytest.raises(SendError, match="over 256 interim responses"):
+            await Connection(port, 20).send(REQUEST)
+
+
+async def test_others_have_their_turn_while_thousands_of_chunks_come() -> None:
+    """`mirror` does this beside clients that wait."""
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    chunks, reader, answer = 3000, asyncio.StreamReader(), Answer("GET")
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    reader.feed_data(head + chunk(b"x") * chunks + b"0\r\n\r\n")  # all of it is there
+    other = asyncio.ensure_future(take_turns())
+    await Connection(0, 20)._receive(reader, REQUEST, answer)
+    other.cancel()
+    assert len(answer.response().body.content) == chunks
+    assert turns >= chunks // EVENTS_PER_TURN
+
+
+async def test_what_unpacks_to_too_much_is_not_kept() -> None:
+    packed = gzip.compress(bytes(2 << 20))
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    async with answering(head + packed) as port:
+        connection = Connection(port, 20, limit=1 << 20)
+        body = (await connection.send(REQUEST)).response.body
+        await connection.close()
+    assert (body.content, body.dropped) == (b"", len(packed))

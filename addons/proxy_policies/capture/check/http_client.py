@@ -5,16 +5,19 @@ fields stay as recorded. One connection serves a worker until the other side clo
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 import h11
 
-from proxy_policies.capture.content_coding import from_wire, to_wire
+from proxy_policies.capture.content_coding import MAX_CONTENT, from_wire, to_wire
 from proxy_policies.capture.model import Body, Headers, Request, Response, header, without
 from proxy_policies.capture.streams.arrivals import StreamDecoder, decode_partly
 from proxy_policies.capture.streams.frames import FrameCounter, declared_framing
+from proxy_policies.patches.messages import InterimCount
+from proxy_policies.validity import Invalid
 
 DROPPED = (
     "connection",
@@ -27,6 +30,9 @@ DROPPED = (
     "http2-settings",
 )
 READ = 65536
+EVENTS_PER_TURN = 32
+"""Chunks, interim responses and reads after which others have their turn: some milliseconds. `mirror` sends copies in
+the event loop that serves clients."""
 BODY_LIMIT = 256 << 20  # octets of one response; more is an error, not memory
 
 
@@ -126,18 +132,16 @@ class Connection:
 
     async def _receive(self, reader: asyncio.StreamReader, request: Request, answer: "Answer") -> None:
         parser = _parser_for(request.method)
-        while not answer.is_over:
+        for count in itertools.count(1):
             event = parser.next_event()
             if event is h11.NEED_DATA:
                 parser.receive_data(await reader.read(READ))
-            elif isinstance(event, h11.Response):
-                answer.begin(_response(event))
-            elif isinstance(event, h11.Data):
-                answer.feed(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                answer.end(_headers(event.headers))
-            elif isinstance(event, h11.ConnectionClosed):
-                raise ConnectionResetError("the connection was closed")
+            else:
+                answer.take(event)
+            if answer.is_over:
+                break
+            if count % EVENTS_PER_TURN == 0:
+                await asyncio.sleep(0)
         if parser.our_state is h11.MUST_CLOSE or parser.their_state is not h11.DONE:
             await self.close()
 
@@ -167,6 +171,27 @@ class Answer:
     _trailers: Headers = ()
     _decoder: StreamDecoder | None = None
     _counter: FrameCounter | None = None
+    _interim: InterimCount = field(default_factory=InterimCount)
+
+    def take(self, event: object) -> None:
+        """Take what came next. Raises OSError when it is too much, or the end before its time."""
+        match event:
+            case h11.Response():
+                self.begin(_response(event))
+            case h11.Data():
+                self.feed(event.data)
+            case h11.EndOfMessage():
+                self.end(_headers(event.headers))
+            case h11.InformationalResponse():
+                self._count_interim()
+            case h11.ConnectionClosed():
+                raise ConnectionResetError("the connection was closed")
+
+    def _count_interim(self) -> None:
+        try:
+            self._interim.add()
+        except Invalid as error:
+            raise OSError(str(error)) from None
 
     @property
     def is_stream(self) -> bool:
@@ -202,7 +227,7 @@ class Answer:
         if self.head is None:
             raise ConnectionResetError("the connection was closed")
         raw = bytes(self._body)
-        body = from_wire(raw, self.head.headers)
+        body = from_wire(raw, self.head.headers, min(self.limit, MAX_CONTENT))
         if self.cut and _coding(self.head) is not None:
             body = Body(decode_partly(raw, _coding(self.head), self.limit), wire=raw)
         return replace(self.head, body=replace(body, cut=self.cut), trailers=self._trailers)
