@@ -34,6 +34,16 @@ RESPONSES: list[tuple[str, tuple[str, ...], dict[str, object]]] = [
     ("targeted, other case", ("Cache-Control: max-age=1", "CDN-Cache-Control: Max-Age=5"), {"max_age": 1}),
     ("targeted, wrong type", ("Cache-Control: no-store", 'CDN-Cache-Control: max-age="5"'), {"no_store": True}),
     ("targeted, broken", ("Cache-Control: no-store", "CDN-Cache-Control: max-age=5, &&"), {"no_store": True}),
+    (
+        "targeted, as parameters",
+        ("CDN-Cache-Control: max-age=5; private; no-store",),
+        {"max_age": 5, "private": ALL, "no_store": True, "targeted": True},
+    ),
+    (
+        "targeted, permitting as a parameter",
+        ("CDN-Cache-Control: no-store; public; max-age=5",),
+        {"public": False, "no_store": True, "max_age": 0, "targeted": True},
+    ),
     ("targeted, empty", ("Cache-Control: max-age=1", "CDN-Cache-Control:"), {"max_age": 1}),
 ]
 

@@ -198,7 +198,9 @@ def parse_targeted(lines: list[str]) -> ResponseDirectives | None:
     except ValueError:
         return None
     found: dict[str, object] = {"targeted": True}
-    for name, (value, _) in dictionary.items():
+    for name, (value, parameters) in dictionary.items():
+        # What a semicolon makes a parameter restricts all the same, as in Cache-Control.
+        found |= _collect(((parameter, "") for parameter in parameters if parameter not in PERMITTING), _RESPONSE)
         reader = _RESPONSE.get(name)
         if reader is None:
             continue
