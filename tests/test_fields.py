@@ -268,12 +268,16 @@ def test_dates_round_trip(second: int) -> None:
 
 
 def test_parse_directives() -> None:
-    assert parse_directives('Max-Age=60, private="a, b", no-store, max-age = "5", x=') == [
-        ("max-age", "60"),
-        ("private", "a, b"),
-        ("no-store", None),
-        ("max-age", "5"),
-        ("x", ""),
+    assert parse_directives('Max-Age=60, private="a, b", no-store, max-age = "5", x=, "y;z=w') == [
+        ("max-age", "60", True),
+        ("private", "a, b", True),
+        ("no-store", None, True),
+        ("max-age", "", False),
+        ("5", "", False),
+        ("x", "", False),
+        ("y", "", False),
+        ("z", "", False),
+        ("w", "", False),
     ]
     assert parse_directives(None) == []
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache, wraps
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 RawFields = tuple[tuple[bytes, bytes], ...]
 """Field lines as they came: (name, value), in order, repeats and case kept."""
@@ -270,12 +270,33 @@ def format_date(timestamp: float) -> str:
 # RFC 9111, section 5.2: directives
 
 
-def parse_directives(value: str | None) -> list[tuple[str, str | None]]:
-    """Read `Cache-Control` and its like as (lower-cased name, argument unquoted or None), order and repeats kept."""
+_DIRECTIVE = re.compile(rf'{TOKEN.pattern}(?:=(?:{TOKEN.pattern}|"(?:[^"\\]|\\.)*+"))?', re.DOTALL)
+
+
+class Directive(NamedTuple):
+    """One directive of `Cache-Control` or its like."""
+
+    name: str
+    """Lower-cased."""
+    argument: str | None
+    """Unquoted; None where there is none."""
+    is_valid: bool = True
+    """False: it was found in a member of the list that is not written by the grammar; its argument is unreadable."""
+
+
+def parse_directives(value: str | None) -> list[Directive]:
+    """Read `Cache-Control` and its like, order and repeats kept.
+
+    Whatever a member holds that is not `name[=argument]` is there, too: `private` between semicolons, blanks or stray
+    quotes is a `private` all the same.
+    """
     directives = []
     for member in split_list(value or ""):
-        name, equals, argument = member.partition("=")
-        directives.append((name.strip().lower(), unquote(argument.strip()) if equals else None))
+        if _DIRECTIVE.fullmatch(member):
+            name, equals, argument = member.partition("=")
+            directives.append(Directive(name.lower(), unquote(argument) if equals else None))
+        else:
+            directives += [Directive(name.lower(), "", False) for name in TOKEN.findall(member)]
     return directives
 
 

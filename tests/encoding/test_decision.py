@@ -46,6 +46,9 @@ CASES = [
     Case("svg", "gzip", True, response=(("Content-Type", "Image/SVG+xml"),)),
     Case("no type", "identity", False, response=()),
     Case("the origin forbids", "identity", False, response=(*HTML, ("Cache-Control", "public, No-Transform"))),
+    Case("forbidden after a semicolon", "identity", False, response=(*HTML, ("Cache-Control", "public; no-transform"))),
+    Case("forbidden after a blank", "identity", False, response=(*HTML, ("Cache-Control", "max-age=5 No-Transform"))),
+    Case("forbidden as a text", "gzip", True, response=(*HTML, ("Cache-Control", 'x="no-transform"'))),
     Case(
         "the client forbids",
         "identity",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from proxy_policies.fields import Fields, split_list, tokens, unquote
+from proxy_policies.fields import Fields, parse_directives, tokens
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():
@@ -19,8 +19,6 @@ with lazy_imports():
 MAX_DELTA = 2**31
 """Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""
 
-_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-_MEMBER = re.compile(rf'{_NAME.pattern}(?:=(?:{_NAME.pattern}|"(?:[^"\\]|\\.)*+"))?', re.ASCII | re.DOTALL)
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 """Lower-cased. Tokens may be more, but a number is no field that a response has."""
 ALL: frozenset[str] = frozenset()
@@ -80,18 +78,10 @@ class RequestDirectives:
 
 
 def _members(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Read `name[=argument]`; whatever a member holds that is written otherwise is there, with unreadable arguments.
-
-    So a `private` between semicolons, blanks or stray quotes is a `private` all the same; what permits something has
-    to be written rightly.
-    """
-    for member in (member for line in lines for member in split_list(line)):
-        if _MEMBER.fullmatch(member):
-            name, equals, argument = member.partition("=")
-            yield name.lower(), unquote(argument) if equals else None
-        else:
-            names = [name.lower() for name in _NAME.findall(member)]
-            yield from ((name, "") for name in names if name not in PERMITTING)
+    """Read directives as (name, argument); what permits something has to be written by the grammar."""
+    for directive in (directive for line in lines for directive in parse_directives(line)):
+        if directive.is_valid or directive.name not in PERMITTING:
+            yield directive.name, directive.argument
 
 
 def _lifetime(argument: str | None) -> int:

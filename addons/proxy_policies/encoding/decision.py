@@ -83,4 +83,4 @@ def _forbids(fields: Fields) -> bool:
     said = fields.get("Cache-Control")
     if said is None or "no-transform" not in said.lower():
         return False
-    return any(name == "no-transform" for name, _ in parse_directives(said))
+    return any(directive.name == "no-transform" for directive in parse_directives(said))
