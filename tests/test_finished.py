@@ -40,4 +40,10 @@ def test_texts_are_cut_and_fields_are_found_in_any_case() -> None:
     fields = [(b"HOST", b"h"), (b"Referer", long), (b"user-agent", b"x"), (b"other", b"y"), (b"cookie", b"z")]
     asked = finished.asked(b"GET", long, b"HTTP/1.1", fields)
     assert (asked.host, asked.user_agent) == (b"h", b"x")
-    assert len(asked.target) == len(asked.referer) == finished.LONGEST_TEXT
+    assert len(asked.target) <= finished.LONGEST_TEXT
+
+
+def test_no_half_of_a_token_is_kept() -> None:
+    for begun in (b"/?token=", b"/a/", b"/?a=b&c;d="):
+        asked = finished.asked(b"GET", begun + b"x" * 3000, b"HTTP/1.1", [])
+        assert asked.target == begun + b"..."

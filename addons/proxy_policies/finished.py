@@ -7,12 +7,18 @@ nobody has, nothing is put together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+from weakref import WeakSet
 
 LONGEST_TEXT = 2048
 """Bytes that are kept of each text of a client's: what was long for a URL once, and bounds what waits to be written."""
+_PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
+"""What may be the beginning of a token, which would not be known for one any more."""
+PROXY_ENDED = "the proxy has ended"
+"""The error of what was under way then."""
 CLIENT_CLOSED = 499
 """The status of a request whose client left before it was sent anything: nginx's."""
 
@@ -34,12 +40,17 @@ class Asked(NamedTuple):
     user_agent: bytes = b""
 
 
+def _cut(value: bytes) -> bytes:
+    """Return a text that is not too long, and ends between two words if it was."""
+    return value if len(value) <= LONGEST_TEXT else _PARTIAL.sub(b"...", value[:LONGEST_TEXT], count=1)
+
+
 def asked(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Asked:
     """Return what was asked for, and what is of interest of the fields; long texts are cut."""
-    found = {name.lower(): value[:LONGEST_TEXT] for name, value in fields if len(name) in (4, 7, 10)}
+    found = {name.lower(): _cut(value) for name, value in fields if len(name) in (4, 7, 10)}
     return Asked(
-        method[:LONGEST_TEXT],
-        target[:LONGEST_TEXT],
+        _cut(method),
+        _cut(target),
         version,
         found.get(b"host", b""),
         found.get(b"referer", b""),
@@ -96,6 +107,15 @@ class Subscriber(Protocol):
         """Called with what was answered again."""
 
 
+class UnderWay(Protocol):
+    """A request that has not ended."""
+
+    def report_now(self, error: str) -> None:
+        """Report it as it is, with why it ends here; it is not reported again."""
+
+
+UNDER_WAY: WeakSet[UnderWay] = WeakSet()
+"""Those that began while somebody wanted to know."""
 SUBSCRIBERS: list[Subscriber] = []
 """Those there are now. Look here before anything is put together for them."""
 

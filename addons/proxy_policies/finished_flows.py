@@ -98,7 +98,7 @@ class FinishedFlows:
         self._connected: dict[str, list[http.HTTPFlow]] = {}
         """CONNECTs that were answered, by the id of their client: nobody knows yet what they are for."""
 
-        self.streams: dict[str, flows.Flow] = {}
+        self.streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = {}
         """Tunnels and other streams that are open, by their ids."""
 
     @property
@@ -132,7 +132,15 @@ class FinishedFlows:
         for flow in self._connected.pop(client.id, ()):
             what = of_request(flow, asked_of(flow.request), 200, None, None)
             what.is_tunnel, what.upstream = True, flow.server_conn.peername
+            what.error = what.error or client.error or ""
             finished.report(what)
+
+    def done(self) -> None:
+        """Report what is still under way: nobody will be there when it ends."""
+        for request in list(finished.UNDER_WAY):
+            request.report_now(finished.PROXY_ENDED)
+        for stream in list(self.streams.values()):
+            self._ended(stream, finished.PROXY_ENDED)
 
     @only_if("is_wanted")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
@@ -159,10 +167,12 @@ class FinishedFlows:
         """Report a stream of datagrams that broke off."""
         self._ended(flow)
 
-    def _ended(self, flow: tcp.TCPFlow | udp.UDPFlow) -> None:
+    def _ended(self, flow: tcp.TCPFlow | udp.UDPFlow, error: str = "") -> None:
         self.streams.pop(flow.id, None)
         if finished.SUBSCRIBERS:
-            finished.report(of_stream(flow))
+            what = of_stream(flow)
+            what.error = error or what.error
+            finished.report(what)
 
     @only_if("is_wanted")
     def websocket_end(self, flow: http.HTTPFlow) -> None:

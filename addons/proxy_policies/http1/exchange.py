@@ -91,6 +91,8 @@ class Exchange:
 
     async def run(self) -> bool:
         """Carry the exchange to its end; True if the client's connection may go on."""
+        if finished.SUBSCRIBERS:
+            finished.UNDER_WAY.add(self)
         try:
             await self._receive()
         except Killed:
@@ -102,15 +104,20 @@ class Exchange:
             self.flow.live = False
             self._upstream.close()
             if finished.SUBSCRIBERS:
-                self._report()
+                self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
 
-    def _report(self) -> None:
+    def report_now(self, error: str = "") -> None:
+        """Report the exchange as it is, once, with what went wrong besides."""
+        finished.UNDER_WAY.discard(self)
+        if self.report is not None:
+            return
         head, writer = self._head, self.writer
         target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
         asked = finished.asked(head.method, target, _RAW_VERSION, head.fields)
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
         made = finished_flows.of_request(self.flow, asked, writer.status, writer.body_sent, received)
+        made.error = error or made.error
         self.report = finished.report(made)
 
     # The request

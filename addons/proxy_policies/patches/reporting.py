@@ -37,10 +37,7 @@ class Reporting(layers.HttpStream):
         return self._counting(event, handling) if finished.SUBSCRIBERS else handling
 
     def _counting(self, event: events.Event, handling: CommandGenerator[None]) -> CommandGenerator[None]:
-        if isinstance(event, RequestData):
-            self._received += len(event.data)
-        elif isinstance(event, RequestHeaders) and event.replay_flow is None:
-            self._asked = finished_flows.asked_of(event.request)
+        self._note_received(event)
         reply = None
         while True:
             try:
@@ -50,10 +47,22 @@ class Reporting(layers.HttpStream):
             self._note_sent(command)
             reply = yield command
         if self._asked is not None and (flow := getattr(self, "flow", None)) is not None:
-            if flow.websocket:
-                flow_state.state_of(flow).asked, self._asked = self._asked, None  # which a hook tells the end of
-            elif self._is_over(flow):
-                self._report(self._asked)
+            self._report_if_over(flow, self._asked)
+
+    def _report_if_over(self, flow: http.HTTPFlow, asked: Asked) -> None:
+        if flow.websocket:  # a hook tells of its end
+            flow_state.state_of(flow).asked, self._asked = asked, None
+            finished.UNDER_WAY.discard(self)
+        elif self._is_over(flow):
+            self.report_now()
+
+    def _note_received(self, event: events.Event) -> None:
+        if isinstance(event, RequestData):
+            self._received += len(event.data)
+        elif isinstance(event, RequestHeaders) and event.replay_flow is None:
+            self._asked = finished_flows.asked_of(event.request)
+            if self._asked.method != b"CONNECT":
+                finished.UNDER_WAY.add(self)
 
     def _note_sent(self, command: Command) -> None:
         if not isinstance(command, layers.SendHttp) or command.connection is not self.context.client:
@@ -69,13 +78,19 @@ class Reporting(layers.HttpStream):
     def _is_over(self, flow: http.HTTPFlow) -> bool:
         return not flow.live and (flow.response is None or flow.request.method != "CONNECT")  # which a hook tells of
 
-    def _report(self, asked: Asked) -> None:
-        self._asked = None
+    def report_now(self, error: str = "") -> None:
+        """Report the request as it is, once, with what went wrong besides."""
+        asked, self._asked = self._asked, None
+        finished.UNDER_WAY.discard(self)
+        if asked is None or getattr(self, "flow", None) is None:
+            return
         sent = 0 if asked.method == b"HEAD" else self._sent
         status = 0 if self._status < 200 and self._status != 101 else self._status
         if not status:  # what its body was answered with, which is none
             status = getattr(client_sides.side_of(self.context.client), "refused", 0)
-        finished.report(finished_flows.of_request(self.flow, asked, status, sent, self._received))
+        made = finished_flows.of_request(self.flow, asked, status, sent, self._received)
+        made.error = error or made.error
+        finished.report(made)
 
 
 SECTION = Section(

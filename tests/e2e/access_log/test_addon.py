@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+import socket
 import stat
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,38 @@ def test_the_script_alone_in_reverse_mode(mitmdump: Start, origin: Callable[...,
     client.close()
     assert (line["request"], line["host"]) == ("GET https://name/y HTTP/2.0", "name")
     assert (line["status"], line["bytes"]) == (200, len(b"hello from the origin\n"))
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_what_is_under_way_when_the_proxy_ends(
+    mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, lane: str
+) -> None:
+    running, path = origin(), tmp_path / "log"
+    go_on = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield b"begun"
+        go_on.wait(60)
+
+    running.route("/slow", lambda _: Answer(headers=[("Content-Type", "text/event-stream")], body=body()))
+    proxy = mitmdump("--set", f"access_log={path}", "--set", "grace_period=100ms", "--set", f"fast_lane={lane}")
+    with (
+        socket.create_connection(("127.0.0.1", proxy.port)) as tunnel,
+        socket.create_connection(("127.0.0.1", proxy.port)) as client,
+    ):
+        tunnel.sendall(f"CONNECT 127.0.0.1:{running.port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert tunnel.recv(100).startswith(b"HTTP/1.1 200 ")
+        for side, target in ((tunnel, "/in-tunnel"), (client, f"{running.url}/slow")):
+            side.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\n\r\n".encode())
+            received = b""
+            while not received.endswith((b"begun\r\n", b"origin\n")):
+                received += side.recv(1000)
+        assert proxy.stop() == 0
+    go_on.set()
+    request, stream = sorted(AccessLines(path).take(2), key=lambda line: str(line["type"]))
+    assert (request["status"], request["bytes"], request["error"]) == (200, 5, "the proxy has ended")
+    assert (stream["request"].split()[0], stream["error"]) == ("CONNECT", "the proxy has ended")
+    assert stream["bytes"] > 0
 
 
 @pytest.mark.parametrize(
