@@ -41,7 +41,7 @@ HANDED_OUT = {
 def test_a_value_that_was_handed_out_is_carried_over(out: tuple[Headers, bytes], back: Request, expected: str) -> None:
     fields, body = out
     recording = [entry(get("/first"), *fields, body=body), entry(back)]
-    links = find_links(enumerate(recording))
+    links = find_links(range(len(recording)), recording)
     assert len(links) == 1
     carrier = Correlator(links)
     old = links[0].value.encode()
@@ -61,7 +61,7 @@ def test_a_link_does_not_depend_on_what_redaction_found(hidden: str) -> None:
     value = "Wz-zbpjD-jMLZkbxrVhyYQ"
     source, target = (KEY.of(value) if hidden in (side, "both") else value for side in ("source", "target"))
     recording = [entry(get("/"), JSON, body=b'{"ref": "%s"}' % source.encode()), entry(get("/", ("X-Ref", target)))]
-    assert [str(link) for link in find_links(enumerate(recording), KEY.of)] == [
+    assert [str(link) for link in find_links(range(len(recording)), recording, KEY.of)] == [
         "entry 1 json:$.ref → entry 2 header:x-ref"
     ]
 
@@ -75,7 +75,17 @@ UNLINKED = {
 
 @pytest.mark.parametrize(("body", "back"), UNLINKED.values(), ids=UNLINKED)
 def test_what_is_equal_by_chance_is_not_carried(body: bytes, back: Request) -> None:
-    assert find_links(enumerate([entry(get("/"), JSON, body=body), entry(back)])) == []
+    assert find_links(range(2), [entry(get("/"), JSON, body=body), entry(back)]) == []
+
+
+def test_a_value_comes_from_the_latest_that_handed_it_out() -> None:
+    out = [entry(get(f"/{name}"), JSON, body=b'{"id": 17, "other_id": 17}') for name in ("a", "b")]
+    recording = [*out, entry(get("/orders/17?id=17")), out[0], entry(get("/orders/17"))]
+    assert [str(link) for link in find_links([1, 0, 2, 3, 4], recording)] == [
+        "entry 1 json:$.id → entry 3 path:1",
+        "entry 1 json:$.id → entry 3 query:id",
+        "entry 4 json:$.id → entry 5 path:1",
+    ]
 
 
 def test_writing_the_spots_of_a_request_as_they_are_changes_nothing() -> None:

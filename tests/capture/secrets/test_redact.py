@@ -347,3 +347,15 @@ def test_a_body_that_cannot_be_searched_is_named_and_left_out_when_strict(
     left = Redactor(parse_rules(()), KEY, strict=True).entry(entry)
     assert (left.response.body.content, left.response.body.dropped) == (b"", len(body.content) + body.dropped)
     assert left.extra["_unsearched"] == {"response": why}
+
+
+@pytest.mark.parametrize("mime", ["application/json", "image/png"])
+def test_what_the_origin_sent_is_redacted_as_what_it_is(mime: str) -> None:
+    body = Body(b'{"password": "hunter2"}')
+    sent = Response(200, "OK", (("Content-Type", mime),), body)
+    origin = Response(200, "OK", (("Content-Type", "application/json"), ("X-Api-Key", "Wz-zbpjD-jMLZkbxrVhyYQ")), body)
+    redactor = Redactor(parse_rules([]), Placeholders(b"k" * 32))
+    found = redactor.entry(Entry(Request("GET", "http://a.test/"), sent, Times(1.0), origin=origin)).origin
+    assert found is not None
+    assert b"hunter2" not in found.body.content
+    assert "Wz-" not in str(found.headers)

@@ -11,6 +11,7 @@ from proxy_policies.capture import locations
 from proxy_policies.capture.check.correlate import CarryRule, Correlator, Link, find_links
 from proxy_policies.capture.check.learning import Learned, learn_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
+from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.reply_file import ReplyFile
 from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, chronological, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
@@ -45,7 +46,7 @@ class CheckRun:
         self.entries = EntryIndex(capture)
         self.problems = list(capture.problems)
         self.order = chronological(self.entries)
-        self.links = find_links(((number, self.entries[number]) for number in self.order), self.placeholders.of)
+        self.links = find_links(self.order, self.entries, self.placeholders.of)
 
     def targets(self, specs: Sequence[str]) -> dict[str, Target]:
         """Return what each origin of the capture is replaced by. Raises CaptureError."""
@@ -87,20 +88,20 @@ class CheckRun:
         asyncio.run(sender.run(port, self.order, options, done))
         return replies
 
-    def compare_with_recording(self, replies: Mapping[int, SendResult], rules: CompareOptions) -> list[Outcome]:
+    def compare_with_recording(self, replies: Mapping[int, SendResult], rules: CompareOptions) -> Sequence[Outcome]:
         """Compare what came with what was recorded."""
         outcomes = (
             evaluate(number, entry.request, comparable_response(entry), entry.times.seconds, replies[number], rules)
             for number in self.order
             if (entry := self.entries[number])
         )
-        return list(drop_excess_bodies(outcomes))
+        return PickledItems(drop_excess_bodies(outcomes))
 
     def compare_builds(
         self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], rules: CompareOptions
-    ) -> list[Outcome]:
+    ) -> Sequence[Outcome]:
         """Compare what came from one build with what came from another."""
-        return list(drop_excess_bodies(self._evaluated(old, new, rules)))
+        return PickledItems(drop_excess_bodies(self._evaluated(old, new, rules)))
 
     def _evaluated(
         self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], rules: CompareOptions

@@ -6,8 +6,9 @@ places. When the recording is sent again, the live response's value at the same 
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from proxy_policies.capture import dynamic_values, locations
 from proxy_policies.capture.locations import Location
@@ -16,6 +17,16 @@ from proxy_policies.capture.secrets.names import is_secret_name, words
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity
 from proxy_policies.capture.secrets.values import is_random
 from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
+
+Place = tuple[int, int]
+"""Where a value is handed back: which entry of the order, and which of its locations."""
+
+
+class Entries(Protocol):
+    """Entries by number."""
+
+    def __getitem__(self, number: int, /) -> Entry: ...
+
 
 _ID_WORDS = frozenset(
     ["id", "ids", "uuid", "guid", "key", "slug", "number", "no", "ref", "code", "handle", "cursor", "etag"]
@@ -56,25 +67,30 @@ def parse_carries(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     return tuple(carries)
 
 
-def find_links(entries: Iterable[tuple[int, Entry]], hide: Callable[[str], str] = str) -> list[Link]:
-    """Return the guessed links of numbered entries, each from the latest response that handed the value out.
+def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str] = str) -> list[Link]:
+    """Return the guessed links of entries in this order, each from the latest response that handed the value out.
 
     `hide(value)` returns the placeholder of a value: one place may have the value, another what stands for it.
+    The last entry is looked at first: what no later request hands back need not be remembered.
     """
-    handed_out: dict[str, tuple[int, Location]] = {}
-    links = []
-    for number, entry in entries:
-        for location in _handed_back(entry):
-            source = handed_out.get(identity(hide(location.value)))
-            if source is not None and _fit(source[1], location):
-                links.append(Link(source[0], source[1].where, number, location.where, location.value))
-        for location in locations.values_in_response(comparable_response(entry)):
-            if _is_correlatable(location):
-                name = identity(hide(location.value))
-                known = handed_out.get(name)
-                if known is None or known[0] != number:  # the first location of a response is as good as its others
-                    handed_out[name] = (number, location)
-    return links
+    handed_back: dict[str, list[tuple[Place, Location]]] = {}
+    links: list[tuple[Place, Link]] = []
+    for at in reversed(range(len(order))):
+        entry = entries[order[at]]
+        for source in locations.values_in_response(comparable_response(entry)) if handed_back else ():
+            if _is_correlatable(source):
+                for place, target in handed_back.pop(identity(hide(source.value)), ()):
+                    if _fit(source, target):
+                        link = Link(order[at], source.where, order[place[0]], target.where, target.value)
+                        links.append((place, link))
+        for index, target in enumerate(_handed_back(entry)):
+            if _may_be_carried(target):
+                handed_back.setdefault(identity(hide(target.value)), []).append(((at, index), target))
+    return [link for _, link in sorted(links, key=lambda found: found[0])]
+
+
+def _may_be_carried(target: Location) -> bool:
+    return _is_id(target.name) or target.where.startswith("path:") or _is_telling(target.value)
 
 
 def _handed_back(entry: Entry) -> Iterator[Location]:

@@ -18,6 +18,7 @@ from proxy_policies.capture.check.correlate import parse_carries
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, drop_excess_bodies
+from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
 from proxy_policies.capture.check.targets import Target
@@ -62,7 +63,7 @@ def check(arguments: argparse.Namespace) -> int:
     report.new = ", ".join(target.live for target in targets.values())
     rules = _rules(arguments, run, noise)
     outcomes = run.compare_with_recording(replies[0], rules)
-    told = list(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
+    told = PickledItems(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
     code = _finish(arguments, report, told, began)
     if arguments.accept is None:
         return code
@@ -76,7 +77,7 @@ def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: Respo
     """Hold the recorded answers to the document, and send nothing."""
     began = time.time()
     entries = (run.entries[number] for number in range(len(run.entries)))
-    outcomes = list(drop_excess_bodies(recorded_outcomes(entries, checker)))
+    outcomes = PickledItems(drop_excess_bodies(recorded_outcomes(entries, checker)))
     if all(outcome.skipped for outcome in outcomes):
         raise CaptureError(f"{run.path} has no answer that could be held to {arguments.openapi}")
     report = Report(run.path.name, "run", Path(arguments.openapi).name, started=began)
@@ -183,7 +184,7 @@ def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: f
     return Report(run.path.name, "run", "", noise=rules, links=links, started=began)
 
 
-def _finish(arguments: argparse.Namespace, report: Report, outcomes: list[Outcome], began: float) -> int:
+def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], began: float) -> int:
     report.finish(outcomes, time.time() - began)
     for link in report.links if arguments.show_links else ():
         print(f"carried over: {link}")

@@ -49,7 +49,7 @@ def script_of(entries: Iterable[Entry]) -> Script:
     """Return the script of a capture; what is no plain exchange (WebSocket, no answer) is left out."""
     chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
     chosen.sort(key=lambda entry: entry.times.request_start)
-    links = [link for link in find_links(enumerate(chosen)) if link.source.startswith(_SOURCES)]
+    links = [link for link in find_links(range(len(chosen)), chosen) if link.source.startswith(_SOURCES)]
     variables: dict[tuple[int, str], str] = {}
     for link in links:
         variables.setdefault((link.source_entry, link.source), f"v{len(variables) + 1}")

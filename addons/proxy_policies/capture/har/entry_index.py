@@ -1,6 +1,7 @@
 """A capture's entries by number, without holding them all in memory."""
 
 import json
+from array import array
 from pathlib import Path
 
 from proxy_policies.capture.har import line_framing
@@ -14,28 +15,25 @@ class EntryIndex:
 
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
-        self._spans = _spans(capture.path) if capture.framed else []
+        self._ends = _ends(capture.path) if capture.framed else array("Q", [0])
         self._kept = [] if capture.framed else list(capture)
 
     def __len__(self) -> int:
-        return len(self._spans) or len(self._kept)
+        return len(self._ends) - 1 or len(self._kept)
 
     def __getitem__(self, number: int) -> Entry:
         """Return one entry. Raises OSError and CaptureError when the file has changed meanwhile."""
         if self._kept:
             return self._kept[number]
-        start, end = self._spans[number]
+        start, end = self._ends[number], self._ends[number + 1]
         with self._capture.path.open("rb") as file:
             file.seek(start)
             text = file.read(end - start)
         return read_entry(json.loads(text.removeprefix(b",")), f"entry {number + 1}", self._capture.fetch)
 
 
-def _spans(path: Path) -> list[tuple[int, int]]:
+def _ends(path: Path) -> array[int]:
+    """Return where the head of a file ends, and each entry."""
     with path.open("rb") as file:
-        start = base = len(file.readline())
-        spans = []
-        for _, after in line_framing.entries(file):
-            spans.append((start, base + after))
-            start = base + after
-        return spans
+        head = len(file.readline())
+        return array("Q", [head, *(head + after for _, after in line_framing.entries(file))])

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header
+from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header, media_type
 from proxy_policies.capture.secrets.decide import Decider, is_sweepable
 from proxy_policies.capture.secrets.known import KNOWN_LIMIT, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
@@ -72,11 +72,12 @@ class Redactor:
 
     def _placed(self, entry: Entry) -> Entry:
         """Return the entry without the secrets found at their places."""
+        request, response = self.request(entry.request), self._response(entry.response)
         return replace(
             entry,
-            request=self.request(entry.request),
-            response=self._response(entry.response),
-            origin=self._response(entry.origin) if entry.origin else None,
+            request=request,
+            response=response,
+            origin=self._origin(entry.origin, entry.response, response) if entry.origin else None,
             messages=tuple(self._message(message) for message in entry.messages),
             close_reason=self._got.text(entry.close_reason),
             error=self._got.text(entry.error),
@@ -121,12 +122,16 @@ class Redactor:
         return replace(message, data=side.content(message.data, ""))
 
     def _response(self, response: Response) -> Response:
-        return replace(
-            response,
-            headers=self._got.headers(response.headers),
-            trailers=self._got.headers(response.trailers),
-            body=_content(self._got, response.body, response.headers),
-        )
+        return self._with_body(response, _content(self._got, response.body, response.headers))
+
+    def _origin(self, origin: Response, sent: Response, clean: Response) -> Response:
+        """Return what the origin sent; a body that was sent on as it is was looked through already."""
+        is_same = origin.body == sent.body and media_type(origin.headers) == media_type(sent.headers)
+        return self._with_body(origin, clean.body) if is_same else self._response(origin)
+
+    def _with_body(self, response: Response, body: Body) -> Response:
+        headers, trailers = self._got.headers(response.headers), self._got.headers(response.trailers)
+        return replace(response, headers=headers, trailers=trailers, body=body)
 
     def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, which is then known."""
@@ -199,7 +204,10 @@ def _decode(content: bytes) -> tuple[str, str]:
 
 def _texts_of(entry: Entry) -> Iterator[str]:
     """Yield every text of an entry in which a secret may stand."""
-    for message in (entry.request, entry.response, entry.origin):
+    origin = entry.origin
+    if origin is not None and origin.body is entry.response.body:  # it is looked at once
+        origin = replace(origin, body=Body())
+    for message in (entry.request, entry.response, origin):
         yield from _texts(message) if message is not None else ()
     yield from (_decoded(frame.data) for frame in entry.messages)
     yield from (entry.close_reason, entry.error, entry.comment)

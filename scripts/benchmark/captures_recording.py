@@ -1,0 +1,83 @@
+"""What recording costs: `.venv/bin/python -m scripts.benchmark.captures_recording`.
+
+The same requests go through a proxy that records and through one that does not, by turns; printed are the CPU seconds
+of both proxies for each round, of all their processes, and the ratio of their smallest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from scripts.benchmark.processes import Processes, free_port
+
+ROOT = Path(__file__).parents[2]
+ORIGIN = f"""import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+runpy.run_module('scripts.benchmark.origin', None, '__main__')"""
+FIELDS = {"Cookie": "sid=Wz-zbpjD-jMLZkbxrVhyYQ; theme=dark", "Accept": "*/*"}
+
+
+def start(folder: Path, name: str, *arguments: str) -> Processes:
+    """Start a program of ours that listens on a free port."""
+    (folder / name).mkdir()
+    port = free_port()
+    filled = [argument.format(port=port) for argument in arguments]
+    return Processes.start([sys.executable, *filled], port, folder / name, patience=60)
+
+
+def proxy(folder: Path, name: str, origin: int, *options: str) -> Processes:
+    """Start a reverse proxy in front of the origin."""
+    script = str(ROOT / "addons" / "policy.py")
+    modes = ("--mode", f"reverse:http://127.0.0.1:{origin}", "--listen-host", "127.0.0.1", "-p", "{port}", "-q")
+    sets = [part for option in (f"confdir={folder / 'conf'}", "cache=off", *options) for part in ("--set", option)]
+    return start(
+        folder, name, "-c", "from mitmproxy.tools.main import mitmdump; mitmdump()", *modes, "-s", script, *sets
+    )
+
+
+def cpu_of(target: Processes, count: int, path: str) -> float:
+    """Send requests on one connection, and return the CPU seconds that the target took for them."""
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
+    before = target.cpu()
+    for number in range(count):
+        connection.request("GET", f"{path}{number}?page={number % 50}", headers=FIELDS)
+        connection.getresponse().read()
+    connection.close()
+    return target.cpu() - before
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.benchmark.captures_recording", description=__doc__)
+    parser.add_argument("--requests", type=int, default=1500, metavar="N", help="requests of a round (1500)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
+    parser.add_argument("--path", default="/html/6000/", help="what is asked for, /html/SIZE/ or /miss/SIZE/")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of both proxies")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        origin = start(folder, "origin", "-c", ORIGIN, "http", "{port}")
+        stack.callback(origin.stop)
+        plain = proxy(folder, "plain", origin.port, *wanted.set)
+        stack.callback(plain.stop)
+        recording = proxy(folder, "recording", origin.port, f"capture_file={folder / 'shop.har'}", *wanted.set)
+        stack.callback(recording.stop)
+        rounds = []
+        for number in range(wanted.rounds + 1):
+            taken = [cpu_of(target, wanted.requests, wanted.path) for target in (plain, recording)]
+            if number:  # the first one warms up
+                rounds.append(taken)
+                load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+                print(f"plain {taken[0]:6.2f} s, recording {taken[1]:6.2f} s of CPU: {taken[1] / taken[0]:.2f}; {load}")
+        least = [min(column) for column in zip(*rounds, strict=True)]
+        print(f"smallest of both: {least[1] / least[0]:.2f}, {least[0] / wanted.requests * 1e6:.0f} us a plain request")
+
+
+if __name__ == "__main__":
+    main()
