@@ -144,8 +144,15 @@ async def test_who_has_other_conditions_does_not_follow() -> None:
     assert table.find(SAME, moment, NOW, fresh=True, conditions=other) is None
     assert table.find(SAME, moment, NOW, fresh=True) is None
     table.end(leader, Outcome.UNSHARED, NOW)
-    assert table.is_unshared(SAME, NOW, conditional=True)
-    assert not table.is_unshared(SAME, NOW)  # what a 304 keeps for one client a 200 may not
+    assert table.is_unshared(SAME, NOW, other)
+    head = conditions_of(asked(method="HEAD"))
+    for conditions in ((), head):  # what a 304 keeps for one client a 200 may not, nor a head
+        assert not table.is_unshared(SAME, NOW, conditions)
+    table.end(table.lead(SAME, "c", NOW, head), Outcome.UNSHARED, NOW)
+    assert table.is_unshared(SAME, NOW, head)
+    assert not table.is_unshared(SAME, NOW)
+    table.end(table.lead(SAME, "c", NOW), Outcome.UNSHARED, NOW)
+    assert table.is_unshared(SAME, NOW)
 
 
 async def test_a_range_is_found_in_a_whole_that_has_come_so_far() -> None:

@@ -58,6 +58,15 @@ Identity = tuple[str, VaryKey]
 """A cache key, and the values of the request's fields that select among its answers."""
 
 
+Question = tuple[Identity, tuple[str, ...]]
+"""What is asked for, and the names of the conditions with which."""
+
+
+def question_of(identity: Identity, conditions: VaryKey) -> Question:
+    """Return what is asked for, whatever the conditions' values are."""
+    return identity, tuple(name for name, _ in conditions)
+
+
 class Outcome(Enum):
     """What became of a leader's answer."""
 
@@ -185,9 +194,9 @@ class Leader:
         """Set at the next change; there once somebody waits for that."""
 
     @property
-    def unshared_as(self) -> tuple[Identity, bool]:
+    def unshared_as(self) -> "Question":
         """Return the name under which it is remembered that its answer was of no use to others."""
-        return self.identity, bool(self.conditions)
+        return question_of(self.identity, self.conditions)
 
     def changed(self) -> None:
         """Wake all followers: something has changed."""
@@ -235,8 +244,7 @@ class CollapsedForwarding:
     def __init__(self) -> None:
         self._leaders: dict[Identity, list[Leader]] = {}
         self._by_client: dict[str, list[Leader]] = {}
-        self._unshared: OrderedDict[tuple[Identity, bool], float] = OrderedDict()
-        """By identity, and whether it is the answers to clients' own conditions that are of no use to others."""
+        self._unshared: OrderedDict[Question, float] = OrderedDict()
         self._moments = itertools.count()
 
     def moment(self) -> int:
@@ -271,10 +279,10 @@ class CollapsedForwarding:
         """Return whether a GET with this identity is under way."""
         return any(HEAD_ONLY not in leader.conditions for leader in self._leaders.get(identity, ()))
 
-    def is_unshared(self, identity: Identity, now: float, *, conditional: bool = False) -> bool:
-        """Return whether waiting was in vain of late."""
-        until = self._unshared.get((identity, False), 0.0)
-        return until > now or (conditional and self._unshared.get((identity, True), 0.0) > now)
+    def is_unshared(self, identity: Identity, now: float, conditions: VaryKey = ()) -> bool:
+        """Return whether waiting was in vain of late, for the whole or for what is asked with such conditions."""
+        questions = question_of(identity, ()), question_of(identity, conditions)
+        return any(self._unshared.get(question, 0.0) > now for question in questions)
 
     def lead(self, identity: Identity, client: str, now: float, conditions: VaryKey = ()) -> Leader:
         """Begin to lead."""

@@ -46,8 +46,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
 
 
 def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> bool:
-    conditional = bool(collapsing.conditions_of(request))
-    return engine.collapsed.is_unshared(identity, time.time(), conditional=conditional)
+    return engine.collapsed.is_unshared(identity, time.time(), collapsing.conditions_of(request))
 
 
 def _leader_for(
