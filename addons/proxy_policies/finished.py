@@ -110,6 +110,10 @@ class Subscriber(Protocol):
 class UnderWay(Protocol):
     """A request that has not ended."""
 
+    @property
+    def client_id(self) -> str:
+        """The id of whose it is."""
+
     def report_now(self, error: str) -> None:
         """Report it as it is, with why it ends here; it is not reported again."""
 

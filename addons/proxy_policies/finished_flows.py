@@ -6,9 +6,11 @@ import re
 import time
 from typing import Any
 
+from mitmproxy import ctx, http, tcp, udp
 from mitmproxy import flow as flows
-from mitmproxy import http, tcp, udp
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Server
+from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import finished, flow_state, trace
 from proxy_policies.addresses import format_target
@@ -21,6 +23,8 @@ from proxy_policies.passthrough.layer import tunnel_of
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
 """Our member of Cache-Status."""
+ASKED_FIRST = (RegularMode, UpstreamMode)
+"""Modes in which a client says in HTTP where it wants to go."""
 
 
 def asked_of(request: http.Request) -> Asked:
@@ -120,6 +124,17 @@ class FinishedFlows:
             finished.report(what)
 
     @only_if("is_wanted")
+    def server_connect_error(self, data: ServerConnectionHookData) -> None:
+        """Report a tunnel that could not be opened before anything was asked in it: nobody has a flow of it.
+
+        As with SOCKS and in transparent mode; where something is asked first, that fails, and is reported.
+        """
+        if ctx.options.connection_strategy != "eager" or isinstance(data.client.proxy_mode, ASKED_FIRST):
+            return
+        if not any(request.client_id == data.client.id for request in finished.UNDER_WAY):
+            finished.report(of_failed_tunnel(data))
+
+    @only_if("is_wanted")
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
         """Note a stream, which stands for the CONNECT in which it is."""
         self.streams[flow.id] = flow
@@ -186,16 +201,30 @@ class FinishedFlows:
 def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:
     """Make the report of a tunnel, or of another stream, that has ended just now."""
     now = time.time()
-    host, port, *_ = flow.server_conn.address or ("", 0)
-    target = format_target(str(host), int(port)).encode("utf-8", "surrogateescape")
     up, down = _bytes(flow)
     error = flow.error.msg if flow.error else ""
     started, is_open = flow.timestamp_created, flow.server_conn.timestamp_tcp_setup is not None or not error
     status = 200 if is_open else 502
-    what = Finished(Asked(b"CONNECT", target), flow.client_conn.peername, started, now - started, status, down, up)
+    asked, client = Asked(b"CONNECT", _target(flow.server_conn)), flow.client_conn
+    what = Finished(asked, client.peername, started, now - started, status, down, up)
     what.is_tunnel, what.user, what.error = True, _user(flow), error[: finished.LONGEST_TEXT]
     what.upstream = _peer(flow)
     return what
+
+
+def of_failed_tunnel(data: ServerConnectionHookData) -> Finished:
+    """Make the report of a tunnel that could not be opened just now."""
+    now, server = time.time(), data.server
+    started = server.timestamp_start or now
+    what = Finished(Asked(b"CONNECT", _target(server)), data.client.peername, started, now - started, 502, 0, 0)
+    what.is_tunnel, what.upstream = True, server.address
+    what.error = (server.error or "")[: finished.LONGEST_TEXT]
+    return what
+
+
+def _target(server: Server) -> bytes:
+    host, port, *_ = server.address or ("", 0)
+    return format_target(str(host), int(port)).encode("utf-8", "surrogateescape")
 
 
 def _peer(flow: flows.Flow) -> Address | None:

@@ -107,6 +107,11 @@ class Exchange:
                 self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
 
+    @property
+    def client_id(self) -> str:
+        """The id of whose it is."""
+        return self._connection.client.id
+
     def report_now(self, error: str = "") -> None:
         """Report the exchange as it is, once, with what went wrong besides."""
         finished.UNDER_WAY.discard(self)

@@ -78,6 +78,11 @@ class Reporting(layers.HttpStream):
     def _is_over(self, flow: http.HTTPFlow) -> bool:
         return not flow.live and (flow.response is None or flow.request.method != "CONNECT")  # which a hook tells of
 
+    @property
+    def client_id(self) -> str:
+        """The id of whose it is."""
+        return self.context.client.id
+
     def report_now(self, error: str = "") -> None:
         """Report the request as it is, once, with what went wrong besides."""
         asked, self._asked = self._asked, None

@@ -15,7 +15,7 @@ from tests.support.curl import curl
 from tests.support.h2_client import H2Client
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 
 from proxy_policies.control.client import instances
 
@@ -70,6 +70,21 @@ def test_the_script_alone_in_reverse_mode(mitmdump: Start, origin: Callable[...,
     client.close()
     assert (line["request"], line["host"]) == ("GET https://name/y HTTP/2.0", "name")
     assert (line["status"], line["bytes"]) == (200, len(b"hello from the origin\n"))
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_behind_socks(mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path, lane: str) -> None:
+    running, path, gone = origin(), tmp_path / "log", free_port()
+    options = ("--set", "inspect_hosts=*", "--set", f"access_log={path}", "--set", f"fast_lane={lane}")
+    proxy = mitmdump(*options, mode="socks5")
+    lines = AccessLines(path)
+    assert curl("--socks5", f"127.0.0.1:{proxy.port}", f"http://127.0.0.1:{gone}/").code == 97
+    line = lines.one()
+    assert (line["type"], line["request"], line["status"]) == ("tunnel", f"CONNECT 127.0.0.1:{gone}", 502)
+    assert "refused" in line["error"]
+    assert curl("--socks5", f"127.0.0.1:{proxy.port}", running.url + "/x").status == 200
+    line = lines.one()
+    assert (line["type"], line["status"], line["host"]) == ("request", 200, f"127.0.0.1:{running.port}")
 
 
 @pytest.mark.parametrize("lane", ["on", "off"])
