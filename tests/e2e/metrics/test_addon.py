@@ -67,6 +67,12 @@ def test_it_is_for_this_machine_and_says_little_of_itself(mitmdump: Start) -> No
     assert curl("--head", url + "/metrics").status == 200
 
 
+def test_everywhere(mitmdump: Start) -> None:
+    port = free_port()
+    mitmdump("--set", f"metrics=*:{port}", script="metrics.py")
+    assert curl("-H", "Host: proxy.example", f"http://127.0.0.1:{port}/metrics").status == 200
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [("nowhere", "option metrics='nowhere': "), ("127.0.0.1:{}", "cannot listen: Address already in use")],
