@@ -37,7 +37,7 @@ class HttpExchange(
     asked_host.Noting,
     redialling.Redialling,
     websocket_responder.PlayedWebSockets,
-    websocket_ends.Breaking,
+    websocket_ends.Ending,
     websocket_turns.TakingTurns,
     layers.HttpStream,
 ):

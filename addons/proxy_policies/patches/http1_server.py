@@ -35,7 +35,7 @@ from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.bodies import Bodies
-from proxy_policies.patches.lingering import Lingering
+from proxy_policies.patches.lingering import LeaveTaking, Lingering
 from proxy_policies.patches.messages import (
     VERSION,
     Framing,
@@ -314,11 +314,6 @@ class Server(Lingering, Bodies, Http1Server):
         return data
 
     @property
-    def _is_web_socket(self) -> bool:
-        upgrade = self.response.headers.get("upgrade", "") if self.response and self.is_tunnel else ""
-        return upgrade.lower() == "websocket"
-
-    @property
     def is_tunnel(self) -> bool:
         """Return whether what goes to and fro is no HTTP (any more)."""
         return bool(self.state == self.passthrough)
@@ -340,8 +335,8 @@ class Server(Lingering, Bodies, Http1Server):
         if not self.conn.state & ConnectionState.CAN_WRITE:
             return
         status = event.code.http_status_code()
-        if self._is_web_socket and self.conn.state & ConnectionState.CAN_READ:
-            yield from self.linger()  # it was told why, and may still be sending
+        if isinstance(event, LeaveTaking) and self.conn.state & ConnectionState.CAN_READ:
+            yield from self.linger()
             return
         if self.response or status is None:
             yield commands.CloseConnection(self.conn)

@@ -7,6 +7,12 @@ reset that answers it destroys what the client has not read yet.
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpConnection, HttpEvent
+from mitmproxy.proxy.layers.http._events import ResponseProtocolError
+
+
+class LeaveTaking(ResponseProtocolError):
+    """Ends what HTTP was upgraded to; its client was told why, and may still be sending."""
+
 
 PATIENCE = 5.0
 """Seconds without a byte after which a client that we take leave of is cut off: nginx's lingering_timeout."""

@@ -175,7 +175,9 @@ def test_websockets_after_requests(mitmdump: Start, server_tls: ssl.SSLContext) 
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
             connect(sock, target)
             trusting = trusting_anyone()
-            with websockets.sync.client.connect(url, sock=sock, ssl=trusting, server_hostname="localhost") as chat:
+            with websockets.sync.client.connect(
+                url, sock=sock, ssl=trusting, server_hostname="localhost", open_timeout=60
+            ) as chat:
                 assert json.loads(chat.recv()) == {"say": "welcome"}
                 chat.send("hello")
                 assert json.loads(chat.recv()) == {"heard": "hello"}
