@@ -7,6 +7,7 @@ environment, folder and output. All it spares is what every start does alike. `-
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import functools
 import gc
@@ -86,14 +87,20 @@ def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | No
 
 @functools.cache
 def _server() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Start the server; it ends with our process, whose socket it reads. Who drops a Popen that runs is warned."""
+    """Start the server; it ends with our process, whose socket it reads."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with its:
         command = [sys.executable, "-um", "tests.support.fork_server", str(its.fileno())]
         process = subprocess.Popen(
             command, pass_fds=[its.fileno()], cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True
         )
+    atexit.register(_end, ours, process)
     return ours, process
+
+
+def _end(ours: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    ours.close()
+    process.wait()
 
 
 def _import_all() -> None:

@@ -91,7 +91,7 @@ class PolicyHttpLayer(Layer):
             if isinstance(event, events.DataReceived):
                 self._take(event.data)
                 return _nothing()
-            if isinstance(event, events.ConnectionClosed):  # which mitmproxy's layer will hear of, too
+            if isinstance(event, events.ConnectionClosed):  # which the layer below is given, too
                 self._take(b"")
         return super().handle_event(event)
 

@@ -7,6 +7,7 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 
 from proxy_policies.inspection.hosts import Protocol, detect_http
+from proxy_policies.patches.ask_early import is_at_end
 
 
 def is_dns(nextlayer: layer.NextLayer) -> bool:
@@ -42,6 +43,16 @@ def is_decided_by_mitmproxy(nextlayer: layer.NextLayer) -> bool:
 
 def detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
     """Return what has come over a new connection, and the SNI if it is TLS. Raises NeedsMoreData."""
+    try:
+        seen, sni = _detect(nextlayer)
+    except NeedsMoreData:
+        if not is_at_end(nextlayer):
+            raise
+        seen, sni = Protocol.NOTHING, None
+    return (Protocol.OTHER if seen is Protocol.NOTHING and is_at_end(nextlayer) else seen), sni
+
+
+def _detect(nextlayer: layer.NextLayer) -> tuple[Protocol, str | None]:
     data = nextlayer.data_client()
     if nextlayer.data_server():
         return Protocol.SERVER, None

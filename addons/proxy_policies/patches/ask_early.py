@@ -1,12 +1,13 @@
-"""Asking what becomes of a tunnel before its client has said anything.
+"""Asking what becomes of a tunnel before its client has said anything, and when it has said all.
 
 mitmproxy asks when the first byte has come; a tunnel that stays untouched whatever
-comes need not wait for it, and shows as open from its beginning.
+comes need not wait for it, and shows as open from its beginning. Of a client that ends before it
+has said enough, mitmproxy closes the connection and passes nothing on.
 """
 
 from collections.abc import Callable
 
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
@@ -27,15 +28,32 @@ def is_tunnel(context: Context) -> bool:
     return isinstance(last, modes.Socks5Proxy | modes.TransparentProxy)
 
 
+def is_at_end(next_layer: layer.NextLayer) -> bool:
+    """Return whether the client has said all that it will."""
+    client = next_layer.context.client
+    return any(isinstance(one, events.ConnectionClosed) and one.connection is client for one in next_layer.events)
+
+
 def _asking(
     original: Callable[..., layer.CommandGenerator[None]],
 ) -> Callable[..., layer.CommandGenerator[None]]:
     def _handle_event(next_layer: layer.NextLayer, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Start) and next_layer.context.layers:
-            next_layer._ask_on_start = next_layer._ask_on_start or is_tunnel(next_layer.context)
+        context = next_layer.context
+        if isinstance(event, events.ConnectionClosed) and event.connection is context.client and is_tunnel(context):
+            yield from _ask_at_end(next_layer, event)
+            return
+        if isinstance(event, events.Start) and context.layers:
+            next_layer._ask_on_start = next_layer._ask_on_start or is_tunnel(context)
         yield from original(next_layer, event)
 
     return _handle_event
+
+
+def _ask_at_end(next_layer: layer.NextLayer, event: events.ConnectionClosed) -> layer.CommandGenerator[None]:
+    next_layer.events.append(event)
+    yield from next_layer._ask()
+    if next_layer.layer is None:
+        yield commands.CloseConnection(next_layer.context.client)
 
 
 PATCH = Patch(
@@ -44,10 +62,10 @@ PATCH = Patch(
     wrap=_asking,
     kind=Kind.SEAM,
     seen_on="12.2.1 to 12.3.1",
-    why="an untouched tunnel shows only after its first byte",
-    upstream="not reported, a feature: `NextLayer` asks on start only where its maker says so",
-    remove_when="`NextLayer` asks on start everywhere, or lets addons say that it shall",
+    why="an untouched tunnel shows only after its first byte, and what a client says that ends at once is lost",
+    upstream="not reported, a feature: `NextLayer` asks on start only where its maker says so, and never at an end",
+    remove_when="`NextLayer` asks on start and at an end, or lets addons say that it shall",
     test="tests/e2e/passthrough/test_connect.py::test_an_open_tunnel_is_shown_before_its_first_byte",
     source_sha256={"12.2.1 to 12.3.1": "fe74a435f2970e5927c2ee0c5b12b9ec72681887cc0a74b58f362a19fde273f8"},
 )
-"""Applied by inspection, which alone knows an answer without a byte."""
+"""Applied by inspection, which alone knows an answer without a byte, or with too few."""

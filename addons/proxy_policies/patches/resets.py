@@ -33,12 +33,20 @@ def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
         _transports.pop(connection, None)
 
 
+def was_reset(connection: Connection, context: Context) -> bool:
+    """Return True if a connection that has ended was reset."""
+    return any(map(_is_broken, (connection, *(layer.tunnel_connection for layer in _below(connection, context)))))
+
+
 def was_cut(connection: Connection, context: Context) -> bool:
     """Return True if a connection that has ended was reset, or its TLS had no closing alert (RFC 9112, section 9.8)."""
-    below = [layer for layer in context.layers if isinstance(layer, TunnelLayer) and layer.conn is connection]
-    if any(map(_is_broken, (connection, *(layer.tunnel_connection for layer in below)))):
-        return True
-    return any(isinstance(layer, ServerTLSLayer) and not _has_close_notify(layer) for layer in below)
+    layers = _below(connection, context)
+    has_no_alert = any(isinstance(layer, ServerTLSLayer) and not _has_close_notify(layer) for layer in layers)
+    return has_no_alert or was_reset(connection, context)
+
+
+def _below(connection: Connection, context: Context) -> list[TunnelLayer]:
+    return [layer for layer in context.layers if isinstance(layer, TunnelLayer) and layer.conn is connection]
 
 
 def _is_broken(connection: Connection) -> bool:

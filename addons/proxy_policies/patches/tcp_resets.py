@@ -22,7 +22,7 @@ Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 def _mended(original: Relay) -> Relay:
     @functools.wraps(original)
     def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.ConnectionClosed) and resets.was_cut(event.connection, layer.context):
+        if isinstance(event, events.ConnectionClosed) and resets.was_reset(event.connection, layer.context):
             yield from _break_off(layer)
         else:
             yield from original(layer, event)

@@ -159,3 +159,19 @@ def test_plain_http_in_a_tunnel_is_opened_for_listed_hosts(
         sock.sendall(REQUEST)
         assert b"hello from the origin" in read_all(sock)
     assert (server.requests[0].get("via") is not None) is has_via
+
+
+@pytest.mark.parametrize("said", [b"", b"hi", b"GET", b"\x16", b"\x16\x03\x01"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_client_that_ends_before_it_said_enough(proxy: Mitmdump, host: str, said: bytes) -> None:
+    """What nobody can tell the protocol of is passed on with its end, and the server has its say."""
+    way = ("127.0.0.1", proxy.port)
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(way, timeout=20) as client:
+        connect(client, f"{host}:{server.getsockname()[1]}")
+        accepted, _ = server.accept()
+        with accepted:
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(accepted) == said
+            accepted.sendall(b"noted")
+        assert read_all(client) == b"noted"
