@@ -249,7 +249,9 @@ class Replay:
         report, self._report = self._report, self.replay_report
         if session is None or not report:
             return
-        requests = ((number + 1, session.entries[number].request) for number in session.cassette.unused())
+        # Only `strict` minds what was not asked for, and finding it reads the capture once more.
+        unplayed = session.cassette.unused() if session.cassette.mode is cassette.ReplayMode.STRICT else []
+        requests = ((number + 1, session.entries[number].request) for number in unplayed)
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
         outcome = {
             "played": len(session.cassette.used),
