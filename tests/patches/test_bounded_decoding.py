@@ -153,6 +153,21 @@ def test_a_message_that_unpacks_to_much_ends_the_connection(fragments: int, monk
     assert MESSAGE_MOST > MIB
 
 
+def test_a_message_that_never_ends_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", 10_000)
+    sender, receiver = Connection(ConnectionType.CLIENT), Connection(ConnectionType.SERVER)
+    kept = 0
+    for _ in range(100):
+        receiver.receive_data(sender.send(Message(bytes(1000), message_finished=False)))
+        for event in receiver.events():
+            if isinstance(event, CloseConnection):
+                assert (event.code, kept) == (CloseReason.MESSAGE_TOO_BIG, 10_000)
+                return
+            assert isinstance(event, Message)
+            kept += len(event.data)
+    raise AssertionError("it goes on")
+
+
 def test_messages_are_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", MIB)
     sender, receiver = websocket(ConnectionType.CLIENT), websocket(ConnectionType.SERVER)

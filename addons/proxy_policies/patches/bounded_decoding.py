@@ -20,8 +20,9 @@ from mitmproxy.contentviews._utils import get_data, make_metadata
 from mitmproxy.contentviews._view_raw import raw
 from mitmproxy.net import encoding
 from mitmproxy.utils import strutils
+from wsproto import frame_protocol
 from wsproto.extensions import PerMessageDeflate
-from wsproto.frame_protocol import CloseReason
+from wsproto.frame_protocol import CloseReason, Frame, MessageDecoder, ParseFailed
 
 from proxy_policies import decoding
 from proxy_policies.patches.generators import in_place_of
@@ -36,7 +37,7 @@ BOUNDED = frozenset({"policy"})
 PRINT_MOST = 32 << 10
 """Octets that mitmdump prints of a body: it takes a kilobyte of memory to highlight each, for 512 lines."""
 MESSAGE_MOST = 100 << 20
-"""Octets that a compressed WebSocket message has at most: what the widespread library `ws` allows."""
+"""Octets that a WebSocket message has at most, compressed or not: what the widespread library `ws` allows."""
 EITHER = 32 + zlib.MAX_WBITS
 """Window bits by which zlib takes gzip and its own format alike, as mitmproxy does."""
 UNDECODABLE = "[cannot decode]"
@@ -175,6 +176,23 @@ class BoundedDeflate(PerMessageDeflate):
         return super().frame_inbound_complete(proto, fin)
 
 
+class BoundedMessages(MessageDecoder):
+    """Puts messages together from frames (RFC 6455, section 5.4), none of more octets than the bound."""
+
+    _taken = 0
+    """Octets of the message under way so far."""
+
+    def process_frame(self, frame: Frame) -> Frame:
+        """Return a part of a message. Raises ParseFailed."""
+        self._taken += len(frame.payload)
+        if self._taken > MESSAGE_MOST:
+            raise ParseFailed(f"over {MESSAGE_MOST} octets", CloseReason.MESSAGE_TOO_BIG)
+        part = super().process_frame(frame)
+        if part.message_finished:
+            self._taken = 0
+        return part
+
+
 PATCHES = (
     Patch(
         owner=encoding,
@@ -222,6 +240,20 @@ PATCHES = (
         source_sha256={
             "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
             "12.3.1": "782c726c5f53112ae4a60b97d5ed9b7e2d02daaeb0fdd948d43200ec93b7a47c",
+        },
+    ),
+    Patch(
+        owner=frame_protocol,
+        attribute="MessageDecoder",
+        wrap=in_place_of(BoundedMessages),
+        seen_on="12.2.1 to 12.3.1",
+        why="a WebSocket message that never ends takes all memory: mitmproxy keeps it until it is whole",
+        upstream="not reported: WebSocket frames without FIN, without an end",
+        remove_when="wsproto, or mitmproxy's use of it, bounds messages",
+        test="tests/patches/test_bounded_decoding.py::test_a_message_that_never_ends_ends_the_connection",
+        source_sha256={
+            "12.2.1": "7c3aa60fec7bf131de0db9d63aa6e4507dd405700dd6ae718bc1de708d8e4d70",
+            "12.3.1": "038365303d22c0a034089960be033e568b807031bde62941d2638e003b99ee57",
         },
     ),
 )
