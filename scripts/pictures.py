@@ -18,6 +18,7 @@ from typing import Literal
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "addons" / "proxy_policies"
 ORIGIN = 9000
 """The port that README.md calls its origin's."""
 PROXY, WEB = 18080, 18081
@@ -103,7 +104,7 @@ def browse() -> None:
 
 
 def take(browser: Browser, url: str, folder: Path, name: str) -> None:
-    """Take a picture in each colour scheme."""
+    """Take a picture in each colour scheme, and say how large it is."""
     for scheme in SCHEMES:
         page = browser.new_page(viewport=SIZES[name], color_scheme=scheme)
         page.goto(url)
@@ -114,8 +115,10 @@ def take(browser: Browser, url: str, folder: Path, name: str) -> None:
             page.locator(".flow-detail pre").get_by_text("cache").first.wait_for()
         else:
             page.locator("#detail mark").first.wait_for()
-        page.screenshot(path=folder / f"{name}-{scheme}.png", animations="disabled")
+        path = folder / f"{name}-{scheme}.png"
+        page.screenshot(path=path, animations="disabled")
         page.close()
+        print(f"{path.name}: {path.stat().st_size // 1024} KiB")
 
 
 def check(folder: Path) -> str:
@@ -131,18 +134,18 @@ def check(folder: Path) -> str:
     return report.as_uri()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path | None) -> None:
     """Make all pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, origin(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
         with mitmweb(Path(scratch)) as url:
             browse()
-            take(browser, url, folder, "mitmweb")
-        take(browser, check(Path(scratch)), folder, "report")
+            take(browser, url, folder or PACKAGE / "flow_list", "mitmweb")
+        take(browser, check(Path(scratch)), folder or PACKAGE / "capture", "report")
         browser.close()
-    print(*(f"{path.name}: {path.stat().st_size // 1024} KiB" for path in sorted(folder.glob("*.png"))), sep="\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)

@@ -5,6 +5,7 @@ nothing but options and hooks, may have a folder of tests/e2e instead.
 """
 
 import ast
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +73,14 @@ def test_no_folder_of_tests_is_for_nothing() -> None:
     others = {"conformance", "e2e", "scripts", "support"}
     folders = {path.name for path in TESTS.iterdir() if any(path.glob("**/*.py"))} - others
     assert not [name for name in folders if not (PACKAGE / name).is_dir()]
+
+
+TOP = "README.md CHANGELOG.md CONTRIBUTING.md LICENSE pyproject.toml constraints.txt constraints-lowest.txt"
+FOLDERS = "addons certs scripts tests"
+
+
+def test_the_top_level_is_what_it_was() -> None:
+    """Dotfiles apart; what is new has a place in one of the folders."""
+    listed = subprocess.run(["git", "ls-files"], cwd=TESTS.parent, capture_output=True, text=True, check=True).stdout
+    top = {line.partition("/")[0] for line in listed.splitlines()}
+    assert {name for name in top if not name.startswith(".")} == {*TOP.split(), *FOLDERS.split()}

@@ -19,6 +19,5 @@ def test_it_refuses_what_it_does_not_know(words: tuple[str, ...]) -> None:
 def test_it_takes_them_all(tmp_path: Path) -> None:
     need("chromium")
     subprocess.run([SCRIPT, tmp_path], check=True, timeout=300)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        path.name for path in (SCRIPT.parents[1] / "pictures").iterdir()
-    }
+    shown = (SCRIPT.parents[1] / "addons" / "proxy_policies").rglob("*.png")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in shown}
