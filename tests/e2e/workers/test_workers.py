@@ -22,6 +22,8 @@ from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND, Workers
 
+from proxy_policies.cache.checksums import verified
+
 pytestmark = pytest.mark.timeout(150)
 POLICY = str(ADDONS / "policy.py")
 
@@ -253,4 +255,4 @@ def stored(folder: Path) -> set[bytes]:
     assert index.execute("pragma integrity_check").fetchone() == ("ok",)
     ids = [id for (id,) in index.execute("select id from entries")]
     index.close()
-    return {(folder / "bodies" / id).read_bytes() for id in ids}
+    return {verified((folder / "bodies" / id).read_bytes()) for id in ids}
