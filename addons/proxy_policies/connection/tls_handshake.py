@@ -57,7 +57,7 @@ class Handshake:
         below, layer = self._below, self._layer
         await self._handle(events.Start())
         while layer.tunnel_state is TunnelState.ESTABLISHING and not self._server.error:
-            came = await below.wait()
+            came = bool(below.received) or await below.wait()  # while a hook was waited for, more may have come
             await self._handle(
                 events.DataReceived(self._server, below.take()) if came else events.ConnectionClosed(self._server)
             )

@@ -171,6 +171,8 @@ class Upstream:
         if self._origin is None:
             raise OriginError("server closed connection")
         stream = self._origin.stream
+        if stream.received:  # it came while the client took what it was sent, and may be the last
+            return self._feed(stream.take())
         came = await self._presence.wait(stream.wait(seconds))
         if came is None:
             return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,29 @@ def test_an_origin_that_says_too_much(proxy: Mitmdump, server: Origin) -> None:
     server.route("/more", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 200 OK\r\n\r\nforged"))
     assert post(proxy, "/more").endswith(b"\r\n\r\n1")
     assert post(proxy, "/").endswith(b"body.")
+
+
+SIZES = [(2 << 20) + (number << 15) for number in range(128)]
+"""Bytes of bodies, of which some end while the client's share of what is kept for it is full."""
+
+
+def test_the_last_of_a_body_comes_while_a_client_takes_its_time(mitmdump: Start, server: Origin) -> None:
+    server.route("/size/", lambda received: Answer(body=bytes(int(received.target.rpartition("/")[2]))))
+    proxy = mitmdump(mode=f"reverse:{server.url}")
+
+    def fetch(size: int) -> int:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(60)
+            sock.connect(("127.0.0.1", proxy.port))
+            sock.sendall(f"GET /size/{size} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            time.sleep(0.3)
+            head, _, body = sock.recv(1000).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            taken = len(body)
+            while taken < size and (data := sock.recv(1 << 20)):
+                taken += len(data)
+            return taken
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(fetch, SIZES)) == SIZES
