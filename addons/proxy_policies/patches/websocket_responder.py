@@ -38,8 +38,8 @@ class WebSocketResponder(Protocol):
     def pending(self) -> PendingMessage | None:
         """Return what the server says next, before the client goes on; None when that is nothing."""
 
-    def said(self) -> None:
-        """Learn that what was pending is said."""
+    def sent(self) -> None:
+        """Take note that what was pending has been sent."""
 
     def on_message(self, text: bool, data: bytes) -> CloseFrame | None:
         """Take what the client says; a close_frame, if that is not to be borne."""
@@ -123,7 +123,7 @@ class PlayedWebSocket(layer.Layer):
                 yield self._wake
                 return
             due -= 1
-            self._player.said()
+            self._player.sent()
             yield from self._say(text, data)
         if close_frame := self._player.close_frame():
             yield from self._end(close_frame, by_client=False)

@@ -20,7 +20,7 @@ def says(playing: WebSocketReplay) -> list[bytes]:
     found = []
     while (pending := playing.pending()) is not None:
         found.append(pending[2])
-        playing.said()
+        playing.sent()
     return found
 
 
@@ -125,7 +125,7 @@ def test_messages_come_as_they_came(speed: float, gaps: list[float]) -> None:
     found = []
     while (pending := playing.pending()) is not None:
         found.append(pending[0])
-        playing.said()
+        playing.sent()
     assert found == gaps
 
 

@@ -48,7 +48,7 @@ class Schemas:
         try:
             for error in validator.iter_errors(value):
                 if not _is_of_placeholder(error):
-                    yield _told(error)
+                    yield _as_problem(error)
                     count += 1
                 if count >= MOST_PROBLEMS:
                     return
@@ -57,7 +57,7 @@ class Schemas:
             raise CaptureError(f"{self._name}: #/{'/'.join(pointer)}: {text}") from None
 
 
-def _told(error: ValidationError) -> tuple[str, Any, Any]:
+def _as_problem(error: ValidationError) -> tuple[str, Any, Any]:
     steps = tuple(error.absolute_path)
     where = f"openapi:{json_path.write(steps)}"
     if error.validator == "required":

@@ -39,8 +39,8 @@ class WebSocketReplay:
             return None
         return self._gap(message), message.text, message.data
 
-    def said(self) -> None:
-        """Go on: what was pending is said."""
+    def sent(self) -> None:
+        """Go on: what was pending has been sent."""
         self.position += 1
 
     def _gap(self, message: WebSocketMessage) -> float:
