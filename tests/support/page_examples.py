@@ -59,9 +59,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def _origin(folder: Path) -> Iterator[http.server.ThreadingHTTPServer]:
-    page = folder / "index.html"
-    page.write_text(PAGE)
-    os.utime(page, (time.time() - 86400,) * 2)  # what was changed just now is not guessed to be fresh for a while
+    for page in (folder / "index.html", folder / "README.md"):
+        page.write_text(PAGE)
+        os.utime(page, (time.time() - 86400,) * 2)  # what was changed just now is not guessed to be fresh for a while
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *arguments: _Quiet(*arguments, directory=str(folder))
     )
