@@ -35,7 +35,7 @@ def test_a_default_start_loads_the_policies(by_default: set[str], module: str) -
 
 LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playwright", "asyncssh"]
 OURS = [
-    *("cache.disk", "cache.redis_store", "encoding.codecs", "explain.words", "policy_file.document"),
+    *("cache.stores.disk", "cache.stores.redis_store", "encoding.codecs", "explain.words", "policy_file.document"),
     *("capture.flows", "capture.matching", "capture.model", "capture.redact", "capture.sink", "capture.cassette"),
     *("headers.rule", "proxy_protocol.header"),
     *("reverse_tunnel.home", "reverse_tunnel.identity", "reverse_tunnel.messages", "reverse_tunnel.work"),

@@ -13,11 +13,11 @@ import random
 import time
 import tracemalloc
 
-from proxy_policies.cache.admission import EvictionPolicy, Lru, TinyLfu
-from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import StoredResponse
-from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.response import lookup_now
+from proxy_policies.cache.rfc9111.decision import Request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.admission import EvictionPolicy, Lru, TinyLfu
+from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.fields import Fields
 
 NOW = 1_800_000_000.0

@@ -8,7 +8,7 @@ from mitmproxy import exceptions, http
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.cache.addon import Cache
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 from tests.support.cache_cases import stored

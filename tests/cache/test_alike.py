@@ -10,11 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from proxy_policies.cache.disk import DiskStore
-from proxy_policies.cache.entry import Span, StoredResponse
-from proxy_policies.cache.memory import MemoryStore
-from proxy_policies.cache.selectors import parse_selector
-from proxy_policies.cache.store import Store
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.selectors import parse_selector
+from proxy_policies.cache.stores.disk import DiskStore
+from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.store import Store
 from tests.support.cache_cases import NOW, stored
 from tests.support.cache_stores import LIMIT, content, keep
 

@@ -3,8 +3,8 @@
 import pytest
 
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, PrependBody, StoreTap
-from proxy_policies.cache.entry import Span, StoredResponse
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.stores.memory import MemoryStore
 from tests.support.cache_cases import KEY, NOW, stored
 from tests.support.cache_stores import content, keep
 

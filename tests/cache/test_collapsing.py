@@ -20,9 +20,9 @@ from proxy_policies.cache.collapsing import (
     names_in,
     served_by,
 )
-from proxy_policies.cache.decision import ForwardReason, Miss, Validate, decide
 from proxy_policies.cache.incoming import IncomingBody, Room
-from proxy_policies.cache.selectors import Selector, parse_selector
+from proxy_policies.cache.rfc9111.decision import ForwardReason, Miss, Validate, decide
+from proxy_policies.cache.rfc9111.selectors import Selector, parse_selector
 from tests.support.cache_cases import KEY, NOW, asked, stored
 
 SAME: Identity = (KEY, ())

@@ -6,7 +6,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
 from proxy_policies.cache.flows import target_of
-from proxy_policies.cache.key import key_of
+from proxy_policies.cache.rfc9111.key import key_of
 
 NAMES: list[tuple[str, str | None, str | None, tuple[str, int] | None, str]] = [
     ("the client's", None, "evil.test", ("shop.test", 443), "https://shop.test/path sni=evil.test"),

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.entry import Span
-from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.partial_merge import merge_parts, merged_entry
+from proxy_policies.cache.rfc9111.entry import Span
+from proxy_policies.cache.stores.memory import MemoryStore
 from tests.support.cache_cases import stored
 from tests.support.cache_stores import content, keep
 

@@ -1,6 +1,6 @@
 """What the rules that match a flow add up to."""
 
-from proxy_policies.cache.freshness import Overrides
+from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.cache.rule_effects import NO_EFFECTS
 from proxy_policies.cache.rules import effects_for, parse_cache_rule
 from proxy_policies.rules import parse_rule

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.cache_cases import KEY, NOW, asked, stored
 
-from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import StoredResponse
-from proxy_policies.cache.memory import MemoryStore
 from proxy_policies.cache.response import lookup_now
-from proxy_policies.cache.selectors import Selector
+from proxy_policies.cache.rfc9111.decision import Request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.connection.response_template import HEAD_END, ResponseTemplate, changing_fields, learn, valid_for
 from proxy_policies.fields import Fields
 

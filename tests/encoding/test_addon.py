@@ -9,7 +9,7 @@ from mitmproxy.test import tflow
 from proxy_policies import flow_state, trace
 from proxy_policies.body import Tap
 from proxy_policies.cache.body_taps import EncodedBody
-from proxy_policies.cache.store import BytesBody
+from proxy_policies.cache.stores.store import BytesBody
 from proxy_policies.encoding.addon import Encoding
 
 PAGE = b"<p>All work and no play makes a dull page.</p>\n" * 100

@@ -1,9 +1,9 @@
 """What the cache's tests share: stored responses and requests, made from a few words."""
 
-from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import Span, StoredResponse
-from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.key import vary_key, vary_names
+from proxy_policies.cache.rfc9111.decision import Request
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
+from proxy_policies.cache.rfc9111.key import vary_key, vary_names
 from proxy_policies.fields import Fields, format_date
 
 NOW = 1_800_000_000.0

@@ -5,7 +5,7 @@ from mitmproxy.test import tflow
 
 from proxy_policies import flow_state
 from proxy_policies.cache.flows import CacheEngine
-from proxy_policies.cache.memory import MemoryStore
+from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.flow_state import FlowStateAddon
 
 KEY = "http://example.test/"

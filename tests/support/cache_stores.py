@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from proxy_policies.cache.disk import DiskStore
-from proxy_policies.cache.entry import StoredResponse
-from proxy_policies.cache.memory import MemoryStore
-from proxy_policies.cache.redis_store import RedisStore
-from proxy_policies.cache.store import Store
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.disk import DiskStore
+from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.redis_store import RedisStore
+from proxy_policies.cache.stores.store import Store
 from tests.support.waiting import free_port, wait_until
 
 LIMIT = 1 << 30

@@ -1,1 +1,1 @@
-"""A shared HTTP cache as RFC 9111 has it; files are named for its sections."""
+"""A shared HTTP cache: what RFC 9111 says (rfc9111/), where responses are kept (stores/), and how flows meet both."""

@@ -15,11 +15,11 @@ from proxy_policies import flow_state
 from proxy_policies.addresses import without_credentials
 from proxy_policies.background import in_background
 from proxy_policies.cache import admin, following, request_phase, response_phase, revalidation
-from proxy_policies.cache.backends import SYNTAX, BackendSpec, open_store, parse_backend
 from proxy_policies.cache.flows import CacheEngine, transaction_of
+from proxy_policies.cache.rfc9111.selectors import parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
-from proxy_policies.cache.selectors import parse_selector
-from proxy_policies.cache.store import Store
+from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store, parse_backend
+from proxy_policies.cache.stores.store import Store
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.patches.stored_bodies import Wanted, provide

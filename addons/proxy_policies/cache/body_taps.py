@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from proxy_policies.cache.entry import Span, StoredResponse
-from proxy_policies.cache.ranges import parse_content_range
-from proxy_policies.cache.store import Body, BodySource, BodyWriter, Store, read_whole
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.ranges import parse_content_range
+from proxy_policies.cache.stores.store import Body, BodySource, BodyWriter, Store, read_whole
 
 COMPLETED_MOST = 8 * 1024 * 1024
 """Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""

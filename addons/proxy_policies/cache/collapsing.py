@@ -24,14 +24,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
-from proxy_policies.cache.decision import Decision, Hit, Miss, Request, Validate, decide, fallback, goes_forward
-from proxy_policies.cache.directives import parse_request
-from proxy_policies.cache.entry import StoredResponse
-from proxy_policies.cache.freshness import is_shared
 from proxy_policies.cache.incoming import IncomingBody
-from proxy_policies.cache.key import VaryKey, vary_key
-from proxy_policies.cache.ranges import parse_range, within
-from proxy_policies.cache.selectors import Selector
+from proxy_policies.cache.rfc9111.decision import Decision, Hit, Miss, Request, Validate, decide, fallback, goes_forward
+from proxy_policies.cache.rfc9111.directives import parse_request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.freshness import is_shared
+from proxy_policies.cache.rfc9111.key import VaryKey, vary_key
+from proxy_policies.cache.rfc9111.ranges import parse_range, within
+from proxy_policies.cache.rfc9111.selectors import Selector
 
 LEADER_AGE = 60.0
 """Seconds without an answer after which newcomers do not follow a leader any more (nginx's proxy_read_timeout)."""

@@ -15,17 +15,17 @@ from proxy_policies.addresses import normalize_address
 from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.body_taps import EncodedVariants
 from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, Outcome
-from proxy_policies.cache.decision import Decision, ForwardReason, Miss, Request
-from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.incoming import IncomingBody, IncomingReader, Room
-from proxy_policies.cache.key import Target, key_of, normal_authority
 from proxy_policies.cache.own_fields import Client, own_fields
-from proxy_policies.cache.ranges import parse_content_range
 from proxy_policies.cache.response import CachedResponse
+from proxy_policies.cache.rfc9111.decision import Decision, ForwardReason, Miss, Request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
+from proxy_policies.cache.rfc9111.ranges import parse_content_range
+from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
-from proxy_policies.cache.selectors import Selector
-from proxy_policies.cache.store import MAX_WHOLE, Body, BodySource, Store
+from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
 from proxy_policies.patches.asked_host import asked_host
 

@@ -10,11 +10,11 @@ from mitmproxy import ctx, http
 from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
-from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.flows import CacheEngine, Transaction, put_bytes
 from proxy_policies.cache.incoming import HELD_MOST, IncomingPart, IncomingReader
 from proxy_policies.cache.response import CachedResponse, build_response
+from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
+from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.status import CacheStatus
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from proxy_policies.cache.key import normal_authority
+from proxy_policies.cache.rfc9111.key import normal_authority
 from proxy_policies.fields import RawFields, split_list, unquote
 
 URI_FIELDS = frozenset(

@@ -2,9 +2,9 @@
 
 import uuid
 
-from proxy_policies.cache import ranges
-from proxy_policies.cache.entry import Span, StoredResponse
-from proxy_policies.cache.store import Body, Store
+from proxy_policies.cache.rfc9111 import ranges
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.stores.store import Body, Store
 
 
 async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredResponse | None:

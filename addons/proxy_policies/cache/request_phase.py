@@ -5,20 +5,8 @@ import time
 from mitmproxy import ctx, http
 
 from proxy_policies import flow_state, subrequest, trace
-from proxy_policies.cache import following, validation
+from proxy_policies.cache import following
 from proxy_policies.cache.collapsing import CONDITIONS
-from proxy_policies.cache.decision import (
-    Bypass,
-    CompletePartial,
-    Decision,
-    ForwardReason,
-    Hit,
-    Miss,
-    OnlyIfCached504,
-    Request,
-    Validate,
-    decide,
-)
 from proxy_policies.cache.flows import (
     REFETCH,
     REFRESH,
@@ -30,6 +18,19 @@ from proxy_policies.cache.flows import (
     set_response,
 )
 from proxy_policies.cache.response import CachedResponse, build_response, hit_status
+from proxy_policies.cache.rfc9111 import validation
+from proxy_policies.cache.rfc9111.decision import (
+    Bypass,
+    CompletePartial,
+    Decision,
+    ForwardReason,
+    Hit,
+    Miss,
+    OnlyIfCached504,
+    Request,
+    Validate,
+    decide,
+)
 from proxy_policies.cache.rules import effects_for
 from proxy_policies.cache.status import CacheStatus
 

@@ -10,11 +10,9 @@ from mitmproxy import http
 
 from proxy_policies import flow_state, trace
 from proxy_policies.body import Stage
-from proxy_policies.cache import invalidation, partial_merge, revalidation
+from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, StoreTap
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.decision import forward_reason
-from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.flows import (
     CacheEngine,
     Transaction,
@@ -26,9 +24,12 @@ from proxy_policies.cache.flows import (
     target_of,
     upstream_target_of,
 )
-from proxy_policies.cache.key import key_of, without_query
-from proxy_policies.cache.ranges import strong_validator
-from proxy_policies.cache.response_decision import (
+from proxy_policies.cache.rfc9111 import invalidation
+from proxy_policies.cache.rfc9111.decision import forward_reason
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import key_of, without_query
+from proxy_policies.cache.rfc9111.ranges import strong_validator
+from proxy_policies.cache.rfc9111.response_decision import (
     DontStore,
     Exchange,
     Freshen,
@@ -42,7 +43,7 @@ from proxy_policies.cache.response_decision import (
     described_by_304,
     described_by_head,
 )
-from proxy_policies.cache.selectors import Selector
+from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.patches.messages import has_no_body

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from proxy_policies.cache.freshness import NO_OVERRIDES, Overrides
-from proxy_policies.cache.key import OWN, without_query
+from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides
+from proxy_policies.cache.rfc9111.key import OWN, without_query
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from proxy_policies.cache.rfc9111.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects, Ttl
-from proxy_policies.cache.storability import DATED_BY_RULES_STATUS, NEVER_STORED_STATUS
 from proxy_policies.fields import TOKEN
 from proxy_policies.option_parsers import parse_duration
 

@@ -20,7 +20,7 @@ from mitmproxy.utils import human
 from proxy_policies import finished, flow_state
 from proxy_policies.cache.flows import transaction_of
 from proxy_policies.cache.response import lookup_now
-from proxy_policies.cache.store import SyncView
+from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.connection.guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
 from proxy_policies.dispatch.table import Table

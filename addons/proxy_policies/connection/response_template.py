@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from proxy_policies.cache.decision import Request
-from proxy_policies.cache.entry import StoredResponse
 from proxy_policies.cache.response import CachedResponse, MemoryHit, lookup_now
-from proxy_policies.cache.store import SyncView
+from proxy_policies.cache.rfc9111.decision import Request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.fields import Fields
 
 HEAD_END = b"\r\n\r\n"

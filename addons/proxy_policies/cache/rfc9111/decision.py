@@ -1,0 +1,242 @@
+"""What to do with a request, given what is stored: the one function that decides (RFC 9111, section 4).
+
+    decide(request, candidates, now) -> Hit | Validate | Complete | Miss | Pass | Refuse
+
+Pure: `candidates` are the stored responses under the request's key, `now` is epoch seconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from proxy_policies.cache.rfc9111 import freshness, ranges, validation
+from proxy_policies.cache.rfc9111.directives import RequestDirectives, parse_request
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import matches
+from proxy_policies.fields import Fields
+
+
+class ForwardReason(StrEnum):
+    """Why a request goes on to the origin, in the words of RFC 9211, section 2.2."""
+
+    BYPASS = "bypass"
+    METHOD = "method"
+    URI_MISS = "uri-miss"
+    VARY_MISS = "vary-miss"
+    REQUEST = "request"
+    STALE = "stale"
+    PARTIAL = "partial"
+
+
+class Request(NamedTuple):
+    """A request as the cache sees it; `key` is what `key.key_of` made of its target."""
+
+    method: str
+    key: str
+    fields: Fields
+    has_body: bool = False
+
+
+class Hit(NamedTuple):
+    """Answer from the store."""
+
+    entry: StoredResponse
+    age: float
+    part: tuple[int, int] | None = None
+    """Positions (start, stop) within the stored body; None sends all of it."""
+    refresh: bool = False
+    """Stale within stale-while-revalidate: answer now, refresh behind (RFC 5861)."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """Ask the origin whether what is stored still holds (section 4.3.1); the first entry is the one that fits."""
+
+    entries: tuple[StoredResponse, ...]
+    fields: Fields
+    """The request's fields with our validators."""
+    why: ForwardReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletePartial:
+    """Ask the origin for the rest of a stored beginning (section 3.4)."""
+
+    entry: StoredResponse
+    fields: Fields
+
+
+class Miss(NamedTuple):
+    """Ask the origin; `fallback` is what may replace a failure."""
+
+    why: ForwardReason
+    detail: str = ""
+    fallback: StoredResponse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Not the cache's business: neither look up nor store."""
+
+    why: ForwardReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyIfCached504:
+    """Answer 504: only-if-cached, and nothing suitable is (section 5.2.1.7)."""
+
+    detail: str
+
+
+Decision = Hit | Validate | CompletePartial | Miss | Bypass | OnlyIfCached504
+
+
+def decide(request: Request, candidates: Iterable[StoredResponse], now: float) -> Decision:
+    """Decide what to do with a request; the numbers are those of section 4's conditions, where it has them."""
+    passed = _uncacheable(request)
+    if passed is not None:
+        return passed
+    asked = parse_request(request.fields)
+    if asked.no_store:
+        return Bypass(ForwardReason.REQUEST, "no-store")
+    decision = _from_stored(request, asked, tuple(candidates), now)
+    if asked.only_if_cached and not isinstance(decision, Hit):
+        return OnlyIfCached504("only-if-cached")
+    return decision
+
+
+def _uncacheable(request: Request) -> Bypass | None:
+    if request.method not in ("GET", "HEAD"):
+        return Bypass(ForwardReason.METHOD)
+    if request.has_body:
+        return Bypass(ForwardReason.REQUEST, "the request has a body")
+    if request.fields.has_any(validation.ORIGIN_ONLY):
+        name = next(name for name in sorted(validation.ORIGIN_ONLY) if name in request.fields)
+        return Bypass(ForwardReason.REQUEST, f"{name} is for the origin")
+    return None
+
+
+def _from_stored(
+    request: Request, asked: RequestDirectives, candidates: Sequence[StoredResponse], now: float
+) -> Decision:
+    # 1. The URI matches: that is what the store was asked for.
+    if not candidates:
+        return Miss(ForwardReason.URI_MISS)
+    # 2. The method fits: entries are responses to GET, which answer HEAD too.
+    # 3. The request selects the response by Vary.
+    suitable = [entry for entry in candidates if matches(entry.vary_key, entry.fields, request.fields)]
+    if not suitable:
+        return _other_variants(request, candidates)
+    # The most recent of several is used.
+    if len(suitable) > 1:
+        suitable.sort(key=lambda entry: entry.freshness.date, reverse=True)
+    return _whole(request, asked, suitable, now) or _parts(request, asked, suitable, now)
+
+
+def _other_variants(request: Request, candidates: Sequence[StoredResponse]) -> Decision:
+    """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1)."""
+    tagged = tuple(entry for entry in candidates if entry.freshness.etag and entry.span is None)
+    if not tagged or request.method != "GET" or "if-none-match" in request.fields:
+        return Miss(ForwardReason.VARY_MISS)
+    return Validate(tagged, validation.with_tags(request.fields, tagged), ForwardReason.VARY_MISS)
+
+
+def _whole(
+    request: Request, asked: RequestDirectives, suitable: Sequence[StoredResponse], now: float
+) -> Decision | None:
+    entry = next((entry for entry in suitable if entry.span is None), None)
+    return None if entry is None else _reuse(request, asked, entry, None, now)
+
+
+def _parts(request: Request, asked: RequestDirectives, suitable: Sequence[StoredResponse], now: float) -> Decision:
+    """Use stored parts: for a range within one of them, or as the beginning of a whole (sections 3.3, 3.4)."""
+    if request.method != "GET":
+        return Miss(ForwardReason.PARTIAL)
+    wanted = ranges.parse_range(request.fields.get("range"))
+    for entry in suitable:
+        part = ranges.within_span(wanted, entry.span) if wanted and entry.span else None
+        if part is not None and ranges.if_range_matches(request.fields, entry, now):
+            return _reuse(request, asked, entry, part, now)
+    if "range" not in request.fields:
+        return _completion(request, asked, suitable, now)
+    return Miss(ForwardReason.PARTIAL)
+
+
+def _completion(request: Request, asked: RequestDirectives, suitable: Sequence[StoredResponse], now: float) -> Decision:
+    for entry in suitable:
+        rest = ranges.remaining(entry.span) if entry.span else None
+        if rest and not any(name in request.fields for name in validation.CONDITIONALS):
+            return _complete_or_miss(request, asked, entry, rest, now)
+    return Miss(ForwardReason.PARTIAL)
+
+
+def _complete_or_miss(
+    request: Request, asked: RequestDirectives, entry: StoredResponse, rest: str, now: float
+) -> CompletePartial | Miss:
+    tag = ranges.strong_validator(entry)
+    if tag is not None:
+        return CompletePartial(entry, request.fields.replacing("Range", rest).replacing("If-Range", tag))
+    fresh = not _blocker(entry, asked, entry.age(now))
+    return CompletePartial(entry, request.fields.replacing("Range", rest)) if fresh else Miss(ForwardReason.PARTIAL)
+
+
+def _reuse(
+    request: Request, asked: RequestDirectives, entry: StoredResponse, part: tuple[int, int] | None, now: float
+) -> Decision:
+    age = entry.age(now)
+    # 4. No no-cache, in the response or the request, unless validated; 5. fresh, …
+    obstacle = _blocker(entry, asked, age)
+    if obstacle is None:
+        return Hit(entry, age, part)
+    # … or allowed to be stale (section 4.2.4), …
+    why, detail = obstacle
+    staleness = age - entry.freshness.lifetime
+    if why is ForwardReason.STALE:
+        if asked.max_stale is not None and staleness <= asked.max_stale and freshness.may_be_stale(entry.freshness):
+            return Hit(entry, age, part, detail="max-stale")
+        if freshness.stale_while_revalidating(entry.freshness, staleness):
+            return Hit(entry, age, part, refresh=True, detail="stale-while-revalidate")
+    # … or successfully validated.
+    if request.method == "HEAD" or not validation.has_validator(entry):
+        return Miss(why, detail, fallback=entry)
+    return Validate((entry,), validation.conditional(request.fields, [entry]), why, detail)
+
+
+def _blocker(entry: StoredResponse, asked: RequestDirectives, age: float) -> tuple[ForwardReason, str] | None:
+    """Return what stands in the way of using it as it is; None when nothing does."""
+    facts = entry.freshness
+    if facts.requires_validation:
+        return ForwardReason.REQUEST, "the response says no-cache"
+    if asked.no_cache:
+        return ForwardReason.REQUEST, "no-cache"
+    if asked.max_age is not None and age > asked.max_age:
+        return ForwardReason.REQUEST, f"older than max-age={asked.max_age}"
+    left = facts.lifetime - age
+    if asked.min_fresh is not None and left < asked.min_fresh:
+        return ForwardReason.REQUEST, f"not fresh for min-fresh={asked.min_fresh}"
+    return None if left > 0 else (ForwardReason.STALE, "")
+
+
+def goes_forward(decision: Decision) -> bool:
+    """Return whether the cache sends a request to its origin, and may learn from the answer."""
+    return isinstance(decision, (Miss, Validate, CompletePartial))
+
+
+def forward_reason(decision: Decision) -> ForwardReason:
+    """Return why a request goes forward; a Complete does for want of the rest."""
+    return decision.why if isinstance(decision, (Miss, Validate, Bypass)) else ForwardReason.PARTIAL
+
+
+def fallback(decision: Decision) -> StoredResponse | None:
+    """Return the stored response that may stand in when the origin fails."""
+    match decision:
+        case Miss(fallback=StoredResponse(status=status) as entry) if status < 500:
+            return entry
+        case Validate(entries=(StoredResponse(status=status) as entry, *_), why=why) if status < 500:
+            return None if why is ForwardReason.VARY_MISS else entry
+        case _:
+            return None

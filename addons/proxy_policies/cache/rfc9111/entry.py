@@ -1,0 +1,74 @@
+"""A stored response: everything but its body (RFC 9111, section 3)."""
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Freshness, Overrides, current_age, evaluate
+from proxy_policies.cache.rfc9111.key import VaryKey
+from proxy_policies.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes `first` to `last`, both included, of a representation of `length` bytes (RFC 9110, section 14.4)."""
+
+    first: int
+    last: int
+    length: int | None = None
+    """None when the origin does not know it."""
+
+    @property
+    def size(self) -> int:
+        """Count its bytes."""
+        return self.last - self.first + 1
+
+    @property
+    def content_range(self) -> str:
+        """Write it as a Content-Range value."""
+        return f"bytes {self.first}-{self.last}/{'*' if self.length is None else self.length}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """The head of a stored response and what is known of its storing. Times are epoch seconds."""
+
+    key: str
+    status: int
+    reason: str
+    fields: Fields
+    """The origin's fields, without those that section 3.1 keeps out."""
+    vary_key: VaryKey
+    requested_at: float
+    received_at: float
+    size: int
+    """Bytes of body held."""
+    id: str
+    """Names the body in its store."""
+    span: Span | None = None
+    """The part of the representation held, when it is not the whole (section 3.3)."""
+    tags: frozenset[str] = frozenset()
+    overrides: Overrides = NO_OVERRIDES
+    personal: bool = False
+    """It set a cookie or was asked for with one, and nothing says that it is for everybody."""
+    freshness: Freshness = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        fields = Fields(self.fields.raw)  # a copy: what Fields remembers of its lines would double an entry's memory
+        freshness = evaluate(self.status, fields, self.requested_at, self.received_at, self.overrides, self.personal)
+        object.__setattr__(self, "freshness", freshness)
+
+    def age(self, now: float) -> float:
+        """Return its current age in seconds."""
+        return current_age(self.freshness, self.received_at, now)
+
+    def ttl(self, now: float) -> float:
+        """Return the seconds it stays fresh; negative once it is stale."""
+        return self.freshness.lifetime - self.age(now)
+
+    def as_stale(self) -> Self:
+        """Copy it as no longer fresh, whatever it says itself."""
+        return self.replace(overrides=replace(self.overrides, ttl=0.0))
+
+    def replace(self, **changes: object) -> Self:
+        """Copy it with some attributes changed, its facts read anew."""
+        return replace(self, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,203 @@
+"""How long a response is fresh, and how old it is (RFC 9111, section 4.2; RFC 5861).
+
+All times are seconds since the epoch; `now` is always an argument.
+"""
+
+from dataclasses import dataclass
+
+from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, delta_seconds, parse_response
+from proxy_policies.fields import Fields, parse_date, split_list
+
+HEURISTIC_STATUS = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
+"""Cacheable by default (RFC 9110, section 15.1)."""
+HEURISTIC_FRACTION = 0.1
+"""Of the time since Last-Modified: the value section 4.2.2 calls typical."""
+HEURISTIC_LIMIT = 86400.0
+"""Beyond a day section 4.2.2's predecessor asked for a warning."""
+STALE_WHEN_DISCONNECTED = 86400.0
+"""How far past its freshness a response may be sent when the origin fails and has set no window (section 4.2.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a rule of the user's puts in place of the origin's word; None leaves it."""
+
+    ttl: float | None = None
+    stale_while_revalidate: float | None = None
+    stale_if_error: float | None = None
+    force: bool = False
+    """Store and reuse although the response says no-store, private or no-cache."""
+    share_cookies: bool = False
+    """Take what sets a cookie, or was asked for with one, for everybody's, as `public` in the response does."""
+    undated_304: bool = False
+    """Take a response without Last-Modified for unmodified since any date a client names."""
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What reuse depends on, read once when a response is stored."""
+
+    directives: ResponseDirectives
+    lifetime: float
+    """Seconds from the response's birth that it is fresh; negative when it was born stale."""
+    heuristic: bool
+    initial_age: float
+    """`corrected_initial_age`: how old it was when it was received (section 4.2.3)."""
+    date: float
+    last_modified: float | None
+    etag: str | None
+    overrides: Overrides = NO_OVERRIDES
+    personal: bool = False
+    """It set a cookie or was asked for with one, and nothing says that it is for everybody: see `is_shared`."""
+
+    @property
+    def requires_validation(self) -> bool:
+        """Return whether no reuse is allowed without asking the origin (section 5.2.2.4)."""
+        return self.directives.no_cache == frozenset() and not self.overrides.force
+
+    @property
+    def forbids_stale(self) -> bool:
+        """Return whether the origin forbids stale answers outright (section 4.2.4)."""
+        said = self.directives
+        return said.must_revalidate or said.proxy_revalidate or self.requires_validation
+
+    @property
+    def stale_while_revalidate(self) -> float:
+        """Seconds past freshness that an answer may be sent while it is refreshed (RFC 5861, section 3)."""
+        rule = self.overrides.stale_while_revalidate
+        return rule if rule is not None else float(self.directives.stale_while_revalidate or 0)
+
+    @property
+    def stale_if_error(self) -> float | None:
+        """Seconds past freshness that an answer may be sent in place of an error; None when not said."""
+        rule, said = self.overrides.stale_if_error, self.directives.stale_if_error
+        return rule if rule is not None else None if said is None else float(said)
+
+
+def is_shared(said: ResponseDirectives, overrides: Overrides) -> bool:
+    """Return whether what carries cookies is said to be for everybody: by `public` (section 5.2.2.9) or a rule."""
+    return said.public or overrides.share_cookies
+
+
+def evaluate(
+    status: int,
+    fields: Fields,
+    requested_at: float,
+    received_at: float,
+    overrides: Overrides = NO_OVERRIDES,
+    personal: bool = False,
+) -> Freshness:
+    """Read a response's facts; the times are when it was asked for and when its head came."""
+    directives = parse_response(fields)
+    date = _date(fields, received_at)
+    last_modified = _parse(fields, "last-modified", received_at)
+    lifetime, heuristic = _lifetime(status, fields, directives, date, last_modified, received_at, overrides)
+    if heuristic and personal:
+        lifetime = 0.0  # no guess at what may be one client's (section 7.3)
+    return Freshness(
+        directives,
+        lifetime,
+        heuristic,
+        _initial_age(fields, date, requested_at, received_at),
+        date,
+        last_modified,
+        next(iter(fields.lines("etag")), None),
+        overrides,
+        personal,
+    )
+
+
+def _parse(fields: Fields, name: str, now: float) -> float | None:
+    value = fields.get(name)
+    return None if value is None else parse_date(value, now)
+
+
+def _date(fields: Fields, received_at: float) -> float:
+    """Read Date; one that is missing or unreadable counts as the time of receipt (RFC 9110, section 6.6.1)."""
+    parsed = _parse(fields, "date", received_at)
+    return received_at if parsed is None else parsed
+
+
+def _lifetime(
+    status: int,
+    fields: Fields,
+    said: ResponseDirectives,
+    date: float,
+    last_modified: float | None,
+    received_at: float,
+    overrides: Overrides,
+) -> tuple[float, bool]:
+    """Compute `freshness_lifetime` (section 4.2.1), and whether it is a guess."""
+    # 0. The user's rule.
+    if overrides.ttl is not None:
+        return overrides.ttl, False
+    # 1. s-maxage, as this cache is shared.  2. max-age.
+    for seconds in (said.s_maxage, said.max_age):
+        if seconds is not None:
+            return float(seconds), False
+    # 3. Expires less Date; one that is unreadable, `0` above all, is in the past (section 5.3).
+    if "expires" in fields and not said.targeted:
+        expires = _parse(fields, "expires", received_at)
+        return (0.0 if expires is None else expires - date), False
+    # 4. A guess (section 4.2.2).
+    if status in HEURISTIC_STATUS or said.public:
+        return _heuristic(date, last_modified), True
+    return 0.0, False
+
+
+def _heuristic(date: float, last_modified: float | None) -> float:
+    if last_modified is None:
+        return 0.0
+    return max(0.0, min((date - last_modified) * HEURISTIC_FRACTION, HEURISTIC_LIMIT))
+
+
+def _age_value(fields: Fields) -> int:
+    """Read Age: its first member, and nothing if that is no delta-seconds (section 5.1)."""
+    said = fields.get("age")
+    members = split_list(said) if said else ()
+    return (delta_seconds(members[0]) or 0) if members else 0
+
+
+def _initial_age(fields: Fields, date: float, requested_at: float, received_at: float) -> float:
+    apparent = max(0.0, received_at - date) if received_at - date >= 1 else 0.0  # Date has whole seconds
+    corrected = _age_value(fields) + max(0.0, received_at - requested_at)
+    return max(apparent, corrected)
+
+
+def current_age(freshness: Freshness, received_at: float, now: float) -> float:
+    """Compute `current_age` (section 4.2.3).
+
+    A clock that went back adds as much: nobody knows how old it is, and it must not be fresh for that much longer.
+    """
+    return freshness.initial_age + abs(now - received_at)
+
+
+def may_be_stale(freshness: Freshness) -> bool:
+    """Return whether staleness may be accepted at all: by a request's max-stale, or when the origin is out of reach.
+
+    s-maxage forbids it as proxy-revalidate does (section 5.2.2.10); and nobody guesses at what may be one client's.
+    """
+    return not (freshness.forbids_stale or freshness.personal) and freshness.directives.s_maxage is None
+
+
+def stale_while_revalidating(freshness: Freshness, staleness: float) -> bool:
+    """Return whether an answer this stale may go out while a refresh is under way.
+
+    An origin that writes a window beside s-maxage means the window, as every CDN has it,
+    though section 5.2.2.10 read alone would void it.
+    """
+    return not freshness.forbids_stale and 0 < freshness.stale_while_revalidate >= staleness
+
+
+def stale_on_error(freshness: Freshness, staleness: float, request: RequestDirectives) -> bool:
+    """Return whether an answer this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
+    if freshness.forbids_stale or request.no_cache:
+        return False
+    asked = None if freshness.personal else request.stale_if_error
+    windows = [window for window in (freshness.stale_if_error, asked) if window is not None]
+    if windows:
+        return staleness <= max(windows)
+    return may_be_stale(freshness) and staleness <= STALE_WHEN_DISCONNECTED

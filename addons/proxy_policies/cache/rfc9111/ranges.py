@@ -1,0 +1,127 @@
+"""Byte ranges (RFC 9110, section 14; RFC 9111, sections 3.3 and 3.4)."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.fields import Fields, parse_date, parse_entity_tag
+
+_RANGE = re.compile(r"bytes[ \t]*=[ \t]*(?P<first>\d{0,18})-(?P<last>\d{0,18})[ \t]*", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(
+    r"bytes[ \t]+(?P<first>\d{1,18})-(?P<last>\d{1,18})/(?P<length>\d{1,18}|\*)[ \t]*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSpec:
+    """One range as asked for: `first` to `last`, or the last `last` bytes when `first` is None."""
+
+    first: int | None
+    last: int | None
+
+
+def parse_range(value: str | None) -> RangeSpec | None:
+    """Read a Range field of one byte range; None for anything else, which may be ignored (section 14.2)."""
+    match = _RANGE.fullmatch(value) if value else None
+    if match is None or match["first"] == match["last"] == "":
+        return None
+    first = int(match["first"]) if match["first"] else None
+    last = int(match["last"]) if match["last"] else None
+    return None if first is not None and last is not None and last < first else RangeSpec(first, last)
+
+
+def parse_content_range(value: str | None, size: int, *, is_exact: bool = False) -> Span | None:
+    """Read Content-Range of a body of `size` bytes; None when it names no such part.
+
+    The first position and the body are what can be relied on. Where the last position
+    does not agree with the body, the body counts; a part that claims to reach the end
+    then ends the representation where the body ends. `is_exact`: unless they agree it names none.
+    """
+    match = _CONTENT_RANGE.fullmatch(value) if value else None
+    if match is None or size == 0:
+        return None
+    first, claimed = int(match["first"]), int(match["last"])
+    length = None if match["length"] == "*" else int(match["length"])
+    if claimed < first or (length is not None and claimed >= length):
+        return None
+    last = first + size - 1
+    if is_exact and last != claimed:
+        return None
+    if last != claimed and claimed + 1 == length:
+        length = last + 1
+    return Span(first, last, length) if length is None or last < length else None
+
+
+def within(wanted: RangeSpec, length: int) -> tuple[int, int] | None:
+    """Resolve a range against `length` bytes as (start, stop); None when it is not satisfiable."""
+    if wanted.first is None:
+        count = min(wanted.last or 0, length)
+        return (length - count, length) if count else None
+    if wanted.first >= length:
+        return None
+    return wanted.first, length if wanted.last is None else min(wanted.last + 1, length)
+
+
+def within_span(wanted: RangeSpec, span: Span) -> tuple[int, int] | None:
+    """Resolve a range to (start, stop) positions of a stored part's body; None unless it lies wholly within."""
+    if span.length is not None:
+        resolved = within(wanted, span.length)
+    elif wanted.first is not None and wanted.last is not None:
+        resolved = (wanted.first, wanted.last + 1)
+    else:
+        resolved = None
+    if resolved is None or resolved[0] < span.first or resolved[1] > span.last + 1:
+        return None
+    return resolved[0] - span.first, resolved[1] - span.first
+
+
+def if_range_matches(request: Fields, entry: StoredResponse, now: float) -> bool:
+    """Evaluate If-Range: a range of another version of the representation is not served (RFC 9110, section 13.1.5)."""
+    value = request.get("if-range")
+    if value is None:
+        return True
+    tag = parse_entity_tag(value)
+    if tag is not None:
+        held = parse_entity_tag(entry.freshness.etag)
+        return held is not None and held.matches_strongly(tag)
+    date = parse_date(value, now)
+    modified = entry.freshness.last_modified
+    # As a strong validator a date must be exact, and well before the response (RFC 9110, section 8.8.2.2).
+    return date is not None and modified == date and entry.freshness.date - date >= 60
+
+
+# RFC 9111, section 3.4: combining partial content
+
+
+def strong_validator(entry: StoredResponse) -> str | None:
+    """Return the entity tag by which two parts can be known to be of one whole; None when there is none."""
+    tag = parse_entity_tag(entry.freshness.etag)
+    return None if tag is None or tag.weak else str(tag)
+
+
+def adjoining(entries: Sequence[StoredResponse], part: StoredResponse) -> StoredResponse | None:
+    """Find a stored part that a new one continues, precedes or overlaps, of the same whole for certain."""
+    span, tag = part.span, strong_validator(part)
+    if span is None or tag is None:
+        return None
+    return next((old for old in entries if strong_validator(old) == tag and _touches(old.span, span)), None)
+
+
+def _touches(old: Span | None, new: Span) -> bool:
+    if old is None or (None not in (old.length, new.length) and old.length != new.length):
+        return False
+    return old.first <= new.last + 1 and new.first <= old.last + 1
+
+
+def joined(old: Span, new: Span) -> Span:
+    """Return the span of two parts that touch."""
+    length = new.length if new.length is not None else old.length
+    return Span(min(old.first, new.first), max(old.last, new.last), length)
+
+
+def remaining(span: Span) -> str | None:
+    """Write the Range that completes a stored beginning; None when it is no beginning or lacks nothing."""
+    if span.first != 0 or span.length is None or span.last + 1 >= span.length:
+        return None
+    return f"bytes={span.last + 1}-"

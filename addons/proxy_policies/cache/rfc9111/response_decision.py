@@ -1,0 +1,314 @@
+"""What to do with an answer of the origin's: the one function that decides, for every answer (RFC 9111, 3 and 4.3).
+
+    decide_response(exchange, head, now) -> ServeStale | Freshen | Join | Refetch | Store | DontStore
+
+Pure: what was stored is in the decision that sent the request on, `now` is epoch seconds. What a 304, a HEAD or the
+rest of a stored beginning says is put together with what is stored, and judged as a fresh answer would be.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from proxy_policies.cache.rfc9111 import freshness, ranges, storability, validation
+from proxy_policies.cache.rfc9111.decision import Bypass, CompletePartial, Decision, Request, Validate, fallback
+from proxy_policies.cache.rfc9111.directives import parse_request, parse_response
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.freshness import Overrides
+from proxy_policies.cache.rfc9111.key import url_of, vary_key, vary_names
+from proxy_policies.cache.rfc9111.selectors import tags_of
+from proxy_policies.cache.rfc9111.storability import may_store, stored_fields
+from proxy_policies.fields import Fields, format_date, split_list
+
+FAILURES = frozenset({500, 502, 503, 504})
+"""What RFC 5861, section 4, counts as an error."""
+
+
+class ResponseHead(NamedTuple):
+    """The head of an origin's final response."""
+
+    status: int
+    reason: str
+    fields: Fields
+
+
+class Exchange(NamedTuple):
+    """What an answer is judged by, besides itself."""
+
+    request: Request
+    """As the client asked, before any validator of ours."""
+    decision: Decision
+    """Why, and with what stored, the request went on."""
+    asked_at: float
+    overrides_for: Callable[[int], Overrides]
+    """What the user's rules say of an answer of a status."""
+    max_object: int
+    """Bytes of the largest body stored."""
+    id: str
+    """For an entry that is stored."""
+    strict: bool = False
+    sent_elsewhere: bool = False
+    """Another addon sent it to where its key does not lead."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeStale:
+    """Send a stale response in place of a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
+
+    entry: StoredResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Freshen:
+    """Update a stored response, and answer from it (sections 4.3.4 and 4.3.5)."""
+
+    old: StoredResponse
+    new: StoredResponse | None
+    """What is stored from now on; None: the update may not be stored, so the entry goes."""
+    shown: StoredResponse
+    """What this client is answered with: what the update holds for nobody else is in it."""
+    why: str
+    has_body: bool = True
+    """False: a HEAD is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Send a stored beginning ahead of the rest that came (section 3.4)."""
+
+    entry: StoredResponse
+    head: ResponseHead
+    """Of the whole."""
+    then: "Store | DontStore"
+
+
+@dataclass(frozen=True, slots=True)
+class Refetch:
+    """Ask again, without our conditions: what came answers them, and fits nothing that is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Pass it on, and store it; its size is known at its end."""
+
+    entry: StoredResponse
+    why: str
+
+
+class DontStore(NamedTuple):
+    """Pass it on."""
+
+    why: str
+    removes: StoredResponse | None = None
+    """What is stored and no longer so: the answer describes another."""
+
+
+ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
+
+
+def decide_response(exchange: Exchange, head: ResponseHead, now: float) -> ResponseDecision:
+    """Decide what to do with a final response."""
+    stale = _stale_in_place(exchange, head, now)
+    if stale is not None:
+        return ServeStale(stale)
+    return _after_question(exchange, head, now) or decide_storing(exchange, head, now)
+
+
+def _after_question(exchange: Exchange, head: ResponseHead, now: float) -> ResponseDecision | None:
+    """Decide of an answer to a question about what is stored; None for any other."""
+    match exchange.decision:
+        case Validate() if head.status == 304:
+            return _after_304(exchange, exchange.decision, head.fields, now)
+        case CompletePartial(entry=entry) if head.status in (206, 416):
+            return _after_rest(exchange, entry, head, now)
+        case _ if exchange.request.method == "HEAD" and head.status == 200:
+            return _after_head(exchange, fallback(exchange.decision), head.fields, now)
+        case _:
+            return None
+
+
+# A failing origin
+
+
+def stale_on_failure(request: Request, decision: Decision, now: float) -> StoredResponse | None:
+    """Return the stored response that may be sent in place of a failure; None when there is none."""
+    entry = fallback(decision)
+    if entry is None or not freshness.stale_on_error(entry.freshness, -entry.ttl(now), parse_request(request.fields)):
+        return None
+    return entry
+
+
+def _stale_in_place(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
+    return stale_on_failure(exchange.request, exchange.decision, now) if head.status in FAILURES else None
+
+
+# Section 4.3.3: handling a validation response
+
+
+def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
+    """Update what a 304 is about; None when it is about the client's own copy, which gets it."""
+    own_tags = exchange.request.fields.get("if-none-match")
+    entry = validation.select_for_304(decision.entries, fields, own_tags)
+    if entry is None:
+        return Refetch() if own_tags is None else None
+    return Refetch() if exchange.sent_elsewhere else _freshen(exchange, entry, fields, now)
+
+
+def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
+    """Return the whole that a 304 to a client's own condition describes; None unless that could be stored.
+
+    It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one,
+    and where it has no date it was not modified since the client's.
+    """
+    asked = exchange.request.fields
+    tags, since = split_list(asked.get("if-none-match") or ""), asked.get("if-modified-since")
+    if "etag" not in fields and len(tags) == 1:
+        fields = fields.adding("ETag", tags[0])
+    is_undated = "last-modified" not in fields and since is not None
+    dated = fields.adding("Last-Modified", since) if is_undated and since else fields
+    decided = decide_storing(exchange, ResponseHead(200, "OK", dated), now)
+    if not isinstance(decided, Store):
+        return None
+    entry = decided.entry.replace(overrides=replace(decided.entry.overrides, undated_304=True))
+    return entry.replace(fields=entry.fields.without(["last-modified"])) if is_undated else entry
+
+
+def described_by_head(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
+    """Return what the answer to a HEAD describes; None unless that could be stored."""
+    as_get = exchange._replace(request=exchange.request._replace(method="GET"))
+    decided = decide_storing(as_get, head, now)
+    return decided.entry if isinstance(decided, Store) else None
+
+
+def _after_head(
+    exchange: Exchange, entry: StoredResponse | None, fields: Fields, now: float
+) -> Freshen | DontStore | None:
+    """Update by a 200 to HEAD what it describes still (section 4.3.5); what it does not, or not for all, goes."""
+    if entry is None or exchange.sent_elsewhere:
+        return None
+    if not validation.head_agrees(entry, fields):
+        return DontStore("HEAD describes another response", removes=entry)
+    freshen = _freshen(exchange, entry, fields, now)
+    return DontStore(freshen.why, removes=entry) if freshen.new is None else replace(freshen, has_body=False)
+
+
+def _freshen(exchange: Exchange, old: StoredResponse, fields: Fields, now: float) -> Freshen:
+    """Put an update together with what is stored, and judge the whole as a fresh answer."""
+    shown = validation.updated_by(old, fields, exchange.asked_at, now)
+    status = 200 if old.span else old.status  # a part may be stored if the whole may
+    shown = shown.replace(overrides=exchange.overrides_for(status))
+    new = _renewed(exchange, shown)
+    verdict = may_store(_storing_exchange(exchange, status, "GET"), status, shown.fields, lambda: new.freshness)
+    return Freshen(old, new if verdict else None, shown, verdict.why)
+
+
+def _renewed(exchange: Exchange, shown: StoredResponse) -> StoredResponse:
+    """Return what is stored of an update; Vary and tags are read anew.
+
+    While Vary names the same fields, their values stay: the answer may be to another variant's request.
+    """
+    said, names = parse_response(shown.fields), vary_names(shown.fields) or ()
+    context = _storing_exchange(exchange, shown.status, "GET")
+    is_same = names == tuple(name for name, _ in shown.vary_key)
+    return shown.replace(
+        fields=stored_fields(shown.fields, said, shown.overrides),
+        vary_key=shown.vary_key if is_same else vary_key(names, exchange.request.fields),
+        tags=tags_of(shown.fields),
+        personal=context.is_personal(shown.fields, said)
+        or (shown.personal and not freshness.is_shared(said, shown.overrides)),
+    )
+
+
+# Section 3.4: combining partial content
+
+
+def _after_rest(exchange: Exchange, entry: StoredResponse, head: ResponseHead, now: float) -> Join | Refetch:
+    """Join a beginning and its rest, if they are of one whole for certain."""
+    whole = _continued(entry, head.fields)
+    if whole is None or exchange.sent_elsewhere:
+        return Refetch()
+    shown = validation.updated_by(entry, head.fields, exchange.asked_at, now)
+    fields = shown.fields.without(["content-range"]).replacing("Content-Length", str(whole.size))
+    joined = ResponseHead(200, "OK", fields)
+    then = decide_storing(exchange, joined, now)
+    if isinstance(then, Store) and entry.personal and not freshness.is_shared(parse_response(fields), entry.overrides):
+        then = replace(then, entry=then.entry.replace(personal=True))
+    return Join(entry, joined, then)
+
+
+def _continued(entry: StoredResponse, fields: Fields) -> Span | None:
+    """Return the whole that a stored beginning and a response make; None unless they are of one whole for certain."""
+    tag, held = ranges.strong_validator(entry), entry.span
+    rest = ranges.parse_content_range(fields.get("content-range"), _declared_length(fields) or 0)
+    if held is None or rest is None or tag is None or fields.get("etag") != tag or validation.recodes(entry, fields):
+        return None
+    ends = rest.first == held.last + 1 and rest.last + 1 == rest.length == held.length
+    return Span(0, rest.last, rest.length) if ends else None
+
+
+def _declared_length(fields: Fields) -> int | None:
+    length = fields.get("content-length") or ""
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
+# Section 3: storing
+
+
+def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store | DontStore:
+    """Decide whether an answer that is passed on is stored."""
+    refused = _refusal(exchange, head.fields)
+    if refused:
+        return DontStore(refused)
+    status, fields = head.status, head.fields
+    context = _storing_exchange(exchange, status, exchange.request.method)
+    personal = context.is_personal(fields, parse_response(fields))
+    verdict = may_store(
+        context,
+        status,
+        fields,
+        lambda: freshness.evaluate(status, fields, exchange.asked_at, now, context.overrides, personal),
+    )
+    if not verdict:
+        return DontStore(verdict.why)
+    return Store(_entry(exchange, head, context.overrides, personal, now), verdict.why)
+
+
+def _refusal(exchange: Exchange, fields: Fields) -> str:
+    """Return what keeps a response out that section 3 does not know of."""
+    if isinstance(exchange.decision, Bypass) and exchange.request.method != "POST":
+        return exchange.decision.detail or exchange.decision.why
+    if exchange.sent_elsewhere:
+        return "it was sent elsewhere than its URL says"
+    return "larger than cache_max_object" if (_declared_length(fields) or 0) > exchange.max_object else ""
+
+
+def _storing_exchange(exchange: Exchange, status: int, method: str) -> storability.StorageContext:
+    request = exchange.request
+    return storability.StorageContext(
+        method,
+        url_of(request.key),
+        request.fields,
+        parse_request(request.fields),
+        exchange.strict,
+        exchange.overrides_for(status),
+    )
+
+
+def _entry(exchange: Exchange, head: ResponseHead, overrides: Overrides, personal: bool, now: float) -> StoredResponse:
+    fields, request = head.fields, exchange.request
+    kept = stored_fields(fields, parse_response(fields), overrides)
+    return StoredResponse(
+        key=request.key,
+        status=head.status,
+        reason=head.reason,
+        # A recipient with a clock adds the Date that is missing (RFC 9110, section 6.6.1).
+        fields=kept if "date" in kept else kept.adding("Date", format_date(now)),
+        vary_key=vary_key(vary_names(fields) or (), request.fields),
+        requested_at=exchange.asked_at,
+        received_at=now,
+        size=0,
+        id=exchange.id,
+        tags=tags_of(fields),
+        overrides=overrides,
+        personal=personal,
+    )

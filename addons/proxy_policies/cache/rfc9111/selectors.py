@@ -1,0 +1,115 @@
+"""What a purge or an invalidation is about, and which stores in flight it beats."""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from proxy_policies.cache.rfc9111.key import normal_authority, normal_url, origin_url_of, url_of, without_own
+from proxy_policies.fields import Fields, split_list
+
+PURGE_LOG_TTL = 3600.0
+"""Seconds that a purge is remembered for: longer than any exchange that may still be under way."""
+REMEMBERED_MOST = 4096
+"""Purges remembered one by one; beyond, the oldest counts as a purge of everything."""
+
+TAG = "tag:"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which stored responses are meant: one key, all variants of a URL, a glob of URLs, or a tag.
+
+    A key is meant whatever the proxy itself said besides (`without_own`). A URL is the client's; `origin` is about that
+    by which an origin is asked, and a glob about either.
+    """
+
+    kind: str
+    """`key`, `url`, `origin`, `glob` or `tag`."""
+    value: str
+
+    def matches(self, key: str, tags: Iterable[str]) -> bool:
+        """Return whether a stored response is meant."""
+        match self.kind:
+            case "key":
+                return without_own(key) == self.value
+            case "url":
+                return url_of(key) == self.value
+            case "origin":
+                return url_of(key) != origin_url_of(key) == self.value
+            case "glob":
+                pattern = _glob(self.value)
+                return bool(pattern.fullmatch(url_of(key)) or pattern.fullmatch(origin_url_of(key)))
+            case _:
+                return self.value in tags
+
+
+@lru_cache(maxsize=64)
+def _glob(text: str) -> re.Pattern[str]:
+    """Read a glob of `*` and `?`; brackets are those of IPv6."""
+    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text), re.DOTALL)
+
+
+def parse_selector(text: str) -> Selector:
+    """Read `tag:NAME`, a URL, or a glob of URLs (`*` and `?` in a URL's path count as glob only with a `*`).
+
+    Raises ValueError for anything that is neither.
+    """
+    text = text.strip()
+    if text.startswith(TAG):
+        if not text[len(TAG) :].strip():
+            raise ValueError("write tag:NAME")
+        return Selector("tag", text[len(TAG) :].strip())
+    if "*" in text:
+        return Selector("glob", _normal_glob(text))
+    url = normal_url(text)
+    if url is None:
+        raise ValueError(f"{text!r} is no URL; write http://host/path, a glob such as *://host/*, or tag:NAME")
+    return Selector("url", url)
+
+
+def _normal_glob(text: str) -> str:
+    """Write scheme and authority of a glob as they are in URLs of keys."""
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return text
+    authority, slash, path = rest.partition("/")
+    named = authority if "*" in authority else normal_authority(scheme.lower(), authority.encode())
+    return f"{scheme.lower()}://{named.lower()}{slash}{path}"
+
+
+def selectors_of(text: str) -> tuple[Selector, ...]:
+    """Read what a user names: a URL may be the client's or, in reverse mode, the origin's. Raises ValueError."""
+    selector = parse_selector(text)
+    return (selector, Selector("origin", selector.value)) if selector.kind == "url" else (selector,)
+
+
+def tags_of(response: Fields) -> frozenset[str]:
+    """Read the origin's tags: Cache-Tag (a list) and Surrogate-Key (words)."""
+    listed = (tag for line in response.lines("cache-tag") for tag in split_list(line))
+    words = (tag for line in response.lines("surrogate-key") for tag in line.split())
+    return frozenset((*listed, *words))
+
+
+class Purges:
+    """The purges of late: a response asked for before one must not be stored after it."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, Selector]] = deque()
+        self._everything_until = 0.0
+
+    def record(self, selector: Selector, now: float) -> None:
+        """Note a purge."""
+        while self._recent and self._recent[0][0] < now - PURGE_LOG_TTL:
+            self._recent.popleft()
+        if len(self._recent) >= REMEMBERED_MOST:
+            self._everything_until = max(self._everything_until, self._recent.popleft()[0])
+        self._recent.append((now, selector))
+
+    def supersedes(self, key: str, tags: Iterable[str], since: float) -> bool:
+        """Return whether a response asked for at `since` was purged meanwhile."""
+        if since <= self._everything_until:
+            return True
+        tags = frozenset(tags)
+        return any(at >= since and selector.matches(key, tags) for at, selector in reversed(self._recent))

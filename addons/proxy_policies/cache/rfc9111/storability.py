@@ -1,0 +1,169 @@
+"""Whether a response may be stored, and which of its fields (RFC 9111, section 3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, parse_response
+from proxy_policies.cache.rfc9111.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Freshness, Overrides, is_shared
+from proxy_policies.cache.rfc9111.key import vary_names
+from proxy_policies.fields import Fields, tokens
+
+UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 415, 422, 451, 500, 502, 503, 504}
+"""Statuses whose caching requirements are implemented (what must-understand asks for, section 5.2.2.3)."""
+
+NEVER_STORED_STATUS = frozenset(
+    {
+        304,  # updates what is stored
+        412, 416, 417,  # one request's condition, range or expectation
+        407, 408, 421, 425, 426,  # the connection it came on: credentials, time, host, early data, protocol
+        428, 429, 431, 511,  # one client (RFC 6585, sections 3 to 6: "MUST NOT be stored by a cache")
+    }
+)  # fmt: skip
+"""Statuses that answer one request, or are about one connection or client: no representation of what the URL names."""
+
+DATED_BY_RULES_STATUS = frozenset({200, 203, 301, 302, 308, 404, 410})
+"""What a rule's ttl= is for unless its status= says otherwise: else one client's broken request, answered with an
+error, would be everybody's. nginx's proxy_cache_valid is for 200, 301, 302; Varnish's default_ttl also for 300, 307."""
+
+COOKIE_FIELDS = ("set-cookie", "set-cookie2")
+
+NOT_STORED = frozenset(
+    {
+        "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "trailer",
+        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
+    }
+)  # fmt: skip
+"""Fields of one connection or one hop (section 3.1). Via stays: it says which way the response came."""
+
+
+class StorageContext(NamedTuple):
+    """What storing depends on besides the response: the request it answers, and the user's rules for it."""
+
+    method: str
+    url: str
+    request: Fields
+    asked: RequestDirectives
+    strict: bool = False
+    overrides: Overrides = NO_OVERRIDES
+
+    def is_personal(self, response: Fields, said: ResponseDirectives) -> bool:
+        """Return whether a response carries cookies, or was asked for with one, and is not said to be for everybody."""
+        return ("cookie" in self.request or _sets_cookie(response)) and not is_shared(said, self.overrides)
+
+
+def _sets_cookie(response: Fields) -> bool:
+    return "set-cookie" in response or "set-cookie2" in response
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether to store, and why; false is a refusal."""
+
+    store: bool
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.store
+
+
+def may_store(exchange: StorageContext, status: int, response: Fields, read: Callable[[], Freshness]) -> Verdict:
+    """Decide whether a complete final response may be stored; numbered as section 3 lists its conditions.
+
+    `read` reads the response's facts: its dates are of no account where its directives forbid to store it.
+    """
+    said = parse_response(response)
+    refusal = (
+        _method(exchange, response, read)
+        or _status(status, response, said)
+        or _directives(exchange, said)
+        or _authorization(exchange, said)
+        or (_caution(exchange, response, said) if exchange.strict else "")
+        or ("Vary: *" if vary_names(response) is None else "")
+    )
+    if refusal:
+        return Verdict(False, refusal)
+    facts = read()
+    useless = _never_reusable(facts)
+    return Verdict(False, useless) if useless else Verdict(True, _because(facts))
+
+
+def _method(exchange: StorageContext, response: Fields, read: Callable[[], Freshness]) -> str:
+    """1. The method is understood: GET, and POST where RFC 9110, section 9.3.3, allows it."""
+    if exchange.method == "GET":
+        return ""
+    location = response.get("content-location") if exchange.method == "POST" else None
+    if location is not None and _is_explicit(read()) and urljoin(exchange.url, location) == exchange.url:
+        return ""
+    return f"{exchange.method} is not stored"
+
+
+def _is_explicit(facts: Freshness) -> bool:
+    return not facts.heuristic and facts.lifetime > 0
+
+
+def _status(status: int, response: Fields, said: ResponseDirectives) -> str:
+    """2. The status is final; 3. and understood where that matters."""
+    if status < 200 or status in NEVER_STORED_STATUS:
+        return f"status {status} is not stored"
+    understood = status in UNDERSTOOD_STATUS
+    if said.must_understand and not understood:
+        return f"must-understand, and status {status} is not"
+    if status == 206 and "content-range" not in response:
+        return "206 without Content-Range"
+    return ""
+
+
+def _directives(exchange: StorageContext, said: ResponseDirectives) -> str:
+    """4. no-store is absent (must-understand voids it); 5. private is absent, or names fields only."""
+    if exchange.asked.no_store:
+        return "the request says no-store"
+    if exchange.overrides.force:
+        return ""
+    if said.no_store and not said.must_understand:
+        return "no-store"
+    return "private" if said.private == frozenset() else ""
+
+
+def _authorization(exchange: StorageContext, said: ResponseDirectives) -> str:
+    """6. A response to an authenticated request needs leave to be shared (section 3.5)."""
+    leave = said.public or said.must_revalidate or said.s_maxage is not None or exchange.overrides.force
+    return "" if leave or "authorization" not in exchange.request else "the request had Authorization"
+
+
+def _caution(exchange: StorageContext, response: Fields, said: ResponseDirectives) -> str:
+    """Apply `cache_strict`: what carries cookies is not stored at all unless it is said to be for everybody."""
+    if not exchange.is_personal(response, said):
+        return ""
+    which = "the response sets a cookie" if _sets_cookie(response) else "the request had a cookie"
+    return f"cache_strict: {which}"
+
+
+def _never_reusable(facts: Freshness) -> str:
+    """7. It can be reused at all: it says how long, may be guessed at, or has a validator."""
+    windows = facts.stale_while_revalidate or facts.stale_if_error
+    reusable = facts.lifetime > 0 or windows or facts.etag or facts.last_modified is not None
+    return "" if reusable else "neither freshness nor a validator"
+
+
+def _because(facts: Freshness) -> str:
+    kind = "guessed to be fresh" if facts.heuristic else "fresh"
+    return f"{kind} for {facts.lifetime:.0f} s" if facts.lifetime > 0 else "to be validated"
+
+
+def end_to_end(response: Fields) -> Fields:
+    """Leave out hop-by-hop fields (section 3.1)."""
+    listed = {name for line in response.lines("connection") for name in tokens(line)}
+    return response.without(NOT_STORED | listed)
+
+
+def stored_fields(response: Fields, said: ResponseDirectives, overrides: Overrides = NO_OVERRIDES) -> Fields:
+    """Leave out what must not be stored: hop-by-hop fields, those that no-cache or private name, and cookies.
+
+    Cookies stay where the response says `public`, or a rule that they are everybody's. Squid takes them out of hits
+    always; nginx, Varnish and Fastly do not store what sets one.
+    """
+    named = (said.no_cache or frozenset()) | (said.private or frozenset())
+    cookies = () if is_shared(said, overrides) else COOKIE_FIELDS
+    return end_to_end(response).without(named.union(cookies))

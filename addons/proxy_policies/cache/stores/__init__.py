@@ -1,0 +1,1 @@
+"""Where stored responses are kept: in memory, on disk, in Redis."""

@@ -1,0 +1,63 @@
+"""Which store `cache=` names."""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from proxy_policies.cache.stores.failsafe_store import FailSafeStore
+from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.store import Store
+from proxy_policies.lazy_imports import lazy_imports
+
+with lazy_imports():
+    from proxy_policies.cache.stores import disk, redis_store
+
+SYNTAX = "off, memory, disk:FOLDER or redis://HOST:PORT/DB"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """A kind of store, and where it is."""
+
+    kind: str
+    place: str = ""
+
+
+def parse_backend(text: str) -> BackendSpec:
+    """Read `cache`; raises ValueError for what is none of its forms, or lacks what it needs."""
+    kind, _, place = text.partition(":")
+    if text in ("off", "memory"):
+        return BackendSpec(text)
+    if kind == "disk" and place.strip():
+        return BackendSpec("disk", str(Path(place).expanduser()))
+    if kind in ("redis", "rediss", "valkey") and place.startswith("//"):
+        return _redis(text)
+    raise ValueError(f"choose {SYNTAX}")
+
+
+def _redis(text: str) -> BackendSpec:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 -- raises ValueError for a port that is none
+    except ValueError as error:
+        raise ValueError(f"choose {SYNTAX}: {error}") from None
+    if not parts.hostname or not (parts.path.strip("/") or "0").isdigit():
+        raise ValueError(f"choose {SYNTAX}")
+    if importlib.util.find_spec("redis") is None:
+        raise ValueError(f"needs the package redis: {sys.executable} -m pip install redis")
+    return BackendSpec("redis", text.replace("valkey://", "redis://", 1))
+
+
+def open_store(choice: BackendSpec, limit: int) -> Store | None:
+    """Open the store that was chosen, None for off; raises OSError when its folder cannot be used."""
+    match choice.kind:
+        case "memory":
+            return MemoryStore(limit)
+        case "disk":
+            return FailSafeStore(disk.DiskStore(Path(choice.place), limit), choice.place)
+        case "redis":
+            return FailSafeStore(redis_store.RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
+        case _:
+            return None

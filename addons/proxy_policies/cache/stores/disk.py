@@ -1,0 +1,408 @@
+"""Stored responses on disk: an index in SQLite and one file per body, shared by the processes of one machine.
+
+Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others. (What is
+`sync_view` is asked for in the event loop, in microseconds.)
+A body is written to a file of its own, renamed when it is complete, and only then named in the index: whoever is
+killed in between leaves a file that nobody reads, swept away at the next start.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import sqlite3
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores import usage_marker
+from proxy_policies.cache.stores.checksums import Checksums, DamagedBodyError, blocks_of, body_size, verified, verify
+from proxy_policies.cache.stores.hot_bodies import HotBodies
+from proxy_policies.cache.stores.index import DamagedError, Evicted, Index, is_damage
+from proxy_policies.cache.stores.store import MAX_WHOLE, BodyWriter, BytesBody, OnWrite, StoreStats, unheard
+from proxy_policies.log_lines import Throttle
+
+try:
+    import resource
+except ImportError:  # pragma: no cover -- Windows
+    resource = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+QUEUED_MOST = 32 * 1024 * 1024
+"""Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
+TOGETHER = 64
+"""Chunks written at once, 4 MiB."""
+NOTED_EVERY = 1.0
+"""Seconds between notes in the index of what was used: writers of all processes wait for each other there."""
+PURGED_TOGETHER = 32
+"""Entries purged in one transaction: others wait no longer than for that."""
+LEFT_LEAST = 1024 * 1024
+"""Bytes of room without which nothing is expected to be stored: the index and its log grow, too."""
+ABANDONED = 3600.0
+"""Seconds after which a file that no index names is nobody's."""
+
+
+class DiskStore:
+    """Keeps responses in a folder, up to `limit` bytes; which go when there are more is the index's to say.
+
+    What is damaged is thrown away and begun anew, what was removed is made again: it is a cache.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.bodies = folder / "bodies"
+        self.on_write: OnWrite = unheard
+        self._limit = limit
+        self._hot_bodies: HotBodies | None = None
+        self._room = sys.maxsize
+        """Bytes that can be written."""
+        self._is_failing = False
+        """The last attempt to store failed."""
+        self._index = self._open_index()
+        self._thread = ThreadPoolExecutor(1, "cache")
+        self._damage = Throttle()
+        self._used: dict[str, float] = {}
+        self._noted = 0.0
+        if usage_marker.acquire(folder):
+            logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
+            self._delete(self._index.clear())
+        self._thread.submit(self._sweep)
+
+    @property
+    def sync_view(self) -> HotBodies:
+        """Bodies read from now on, while there is room for them in memory."""
+        if self._hot_bodies is None:
+            self._hot_bodies = HotBodies(self.folder / "index.sqlite", self._limit, self._note_use)
+        return self._hot_bodies
+
+    def path(self, id: str, coding: str = "") -> Path:
+        """Name the file of a body."""
+        return self.bodies / (f"{id}.{coding}" if coding else id)
+
+    # In the thread: what is broken is made whole
+
+    def _open_index(self) -> Index:
+        self.bodies.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        path = self.folder / "index.sqlite"
+        try:
+            return Index(path, self._limit)
+        except DamagedError as error:
+            logger.warning(f"cache: {path} is damaged, the cache begins anew: {error}")
+            for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+                file.unlink(missing_ok=True)
+            self._delete([Evicted(file.name) for file in self.bodies.iterdir()])
+            return Index(path, self._limit)
+
+    def _renew(self) -> None:
+        hot_bodies, self._hot_bodies = self._hot_bodies, None
+        for part in (hot_bodies, self._index):
+            if part is not None:
+                part.close()
+        self._index = self._open_index()
+        usage_marker.acquire(self.folder)
+
+    def mended[T](self, work: Callable[[], T]) -> T:
+        """Do something with the index, which is made again first if it was removed, and once more if it is damaged."""
+        if not (self._index.is_there and self.bodies.is_dir()):
+            logger.warning(f"cache: {self.folder} was removed, and is made again")
+            self._renew()
+        try:
+            return work()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._renew()
+            return work()
+
+    async def _do[T](self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.mended, work)
+
+    def _look_up(self, key: str) -> Sequence[StoredResponse]:
+        self._room = room_in(self.bodies)
+        return self._index.lookup(key)
+
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key; one thread works in order, so commits under way are seen."""
+        return await self._do(lambda: self._look_up(key))
+
+    async def body(self, entry: StoredResponse, coding: str = "") -> "FileBody | BytesBody | None":
+        """Open a body; one that is not what was written is not used, and its entry removed."""
+        self._note_use(entry)
+        opened = await asyncio.to_thread(self._open, entry, coding)
+        if opened is None and not coding:
+            await self.remove(entry)
+        if self._hot_bodies is not None and isinstance(opened, BytesBody) and opened.in_memory is not None:
+            self._hot_bodies.keep(entry, coding, opened.in_memory)
+        return opened
+
+    def _open(self, entry: StoredResponse, coding: str) -> "FileBody | BytesBody | None":
+        try:
+            handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # it is there
+            return None
+        try:
+            return self._read(handle, entry, coding)
+        except OSError as error:
+            self._tell_damage(entry, error)
+            return None
+
+    def _read(self, handle: int, entry: StoredResponse, coding: str) -> "FileBody | BytesBody":
+        with os.fdopen(handle, "rb") as file:
+            size = body_size(os.fstat(handle).st_size)
+            if not coding and size != entry.size:
+                raise DamagedBodyError(f"{size} bytes where {entry.size} were")
+            if size > MAX_WHOLE:
+                return FileBody(os.dup(handle), size, lambda error: self._damaged(entry, error))
+            return BytesBody(verified(file.read()))
+
+    def _damaged(self, entry: StoredResponse, error: Exception) -> None:
+        """Remove what turned out to be damaged while it was read."""
+        self._tell_damage(entry, error)
+        self._thread.submit(self.mended, lambda: self._delete(self._index.remove(entry.id)))
+
+    def _tell_damage(self, entry: StoredResponse, error: Exception) -> None:
+        line = self._damage.admit(f"cache: {self.path(entry.id)} is fetched anew: {error}", time.monotonic())
+        if line:
+            logger.warning(line)
+
+    def _note_use(self, entry: StoredResponse) -> None:
+        self._index.sketch.add(entry.key)
+        self._used[entry.id] = now = time.time()
+        if not 0 <= now - self._noted < NOTED_EVERY:
+            self._noted = now
+            self._thread.submit(self._flush_uses)
+
+    def _flush_uses(self) -> None:
+        uses, self._used = self._used, {}
+        with contextlib.suppress(sqlite3.Error, OSError):  # the next look-up reports it
+            self.mended(lambda: self._index.used(list(uses.items())))
+
+    def takes(self, size: int | None) -> bool:
+        """Return whether there is room, and nothing else stood in the way the last time."""
+        return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
+
+    def ended(self, error: Exception | None) -> None:
+        """Report the outcome of an attempt to store."""
+        self._is_failing = error is not None
+        self.on_write(error)
+
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
+        """Begin to store."""
+        return _Writing(self, self._thread, since, coding)
+
+    def commits(self, key: str, commit: Future[None]) -> None:
+        """Note a commit under way."""
+        if self._hot_bodies is not None:
+            self._hot_bodies.commits(key, commit)
+
+    def finish(self, temporary: Path, entry: StoredResponse, since: float, coding: str) -> None:
+        """Make a complete body visible; runs in the thread."""
+        path = self.path(entry.id, coding)
+        os.replace(temporary, path)
+        kept, gone = False, list[Evicted]()
+        try:
+            if coding:
+                size = path.stat().st_size
+                kept, gone = self._index.put_coded(entry.id, coding, size)
+            else:
+                kept, gone = self._index.put(entry, since, time.time())
+        finally:
+            self._delete(gone)
+            if not kept:
+                path.unlink(missing_ok=True)
+
+    def _delete(self, gone: Sequence[Evicted]) -> None:
+        for one in gone:
+            for coding in ("", *one.codings):
+                self.path(one.id, coding).unlink(missing_ok=True)
+
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+        """Put a new head to a body that stays."""
+        await self._do(lambda: self._index.update(old.id, new))
+
+    async def remove(self, entry: StoredResponse) -> None:
+        """Remove one response."""
+        await self._do(lambda: self._delete(self._index.remove(entry.id)))
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Remove what is meant, or make it stale."""
+        meant = await self._do(lambda: self._index.begin_purge(selector, now))
+        for at in range(0, len(meant), PURGED_TOGETHER):  # in between it is the turn of others
+            some = meant[at : at + PURGED_TOGETHER]
+            await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
+        return len(meant)
+
+    async def entries(self) -> Sequence[StoredResponse]:
+        """List what is stored."""
+        return await self._do(self._index.entries)
+
+    async def counts(self) -> StoreStats:
+        """Return how much is stored."""
+        return await self._do(self._index.counts)
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self._index.is_there:
+            self._flush_uses()
+        self._index.close()
+        if self._hot_bodies is not None:
+            self._hot_bodies.close()
+        usage_marker.release(self.folder)
+
+    def _sweep(self) -> None:
+        """Delete the files that nobody will ever name: left by processes that were killed."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._sweep_bodies(self.mended(lambda: self._index.known_ids()), time.time())
+
+    def _sweep_bodies(self, known: set[str], now: float) -> None:
+        for file in self.bodies.iterdir():
+            with contextlib.suppress(OSError):
+                id, _, rest = file.name.partition(".")
+                is_dead = rest.startswith("part-") and not usage_marker.is_alive(rest.removeprefix("part-"))
+                is_orphan = id not in known and now - file.stat().st_mtime > ABANDONED
+                if is_dead or is_orphan:
+                    file.unlink()
+
+
+def room_in(folder: Path) -> int:
+    """Return the bytes that a file in a folder may get, by what its file system has left and this process may write."""
+    try:
+        free = os.statvfs(folder)
+    except OSError:
+        return 0
+    left = 0 if free.f_flag & os.ST_RDONLY else free.f_bavail * free.f_frsize
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[0] if resource is not None else -1
+    return min(left, allowed) if allowed >= 0 else left
+
+
+class FileBody:
+    """A body in a file that is open: readable even when it is deleted meanwhile."""
+
+    in_memory = None
+
+    def __init__(self, handle: int, size: int, damaged: Callable[[OSError], None]) -> None:
+        self._handle = handle
+        self._damaged = damaged
+        self._checksums = b""
+        self.size = size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read pieces in a thread; raises OSError before a piece that is not what was written."""
+        for first, last in blocks_of(start, stop, self.size):
+            try:
+                block = await asyncio.to_thread(self._read, first, last)
+            except OSError as error:
+                self._damaged(error)
+                raise
+            yield block[max(start - first, 0) : stop - first]
+
+    def _read(self, first: int, last: int) -> bytes:
+        if not self._checksums:
+            self._checksums = os.pread(self._handle, self.size, self.size)  # all that follows the body
+        block = os.pread(self._handle, last - first, first)
+        verify(block, first, self._checksums)
+        return block
+
+    def __del__(self) -> None:
+        os.close(self._handle)
+
+
+class _Writing:
+    """A body on its way to the disk, in a file of its own.
+
+    The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
+    """
+
+    def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: float, coding: str) -> None:
+        self._store, self._thread, self._since, self._coding = store, thread, since, coding
+        self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
+        self._queue: deque[bytes] = deque()
+        self._fed = self._written = 0
+        self._checksums = Checksums()
+        self._handle: int | None = None
+        self._error: Exception | None = None
+        self._is_aborted = False
+
+    @property
+    def _failed(self) -> bool:
+        return self._is_aborted or self._error is not None
+
+    def feed(self, data: bytes) -> None:
+        self._fed += len(data)
+        if self._fed - self._written > QUEUED_MOST:
+            self._error = OSError("slower than the origin")
+        elif not self._failed:
+            self._queue.append(data)
+            if len(self._queue) == 1:
+                self._thread.submit(self._drain)
+
+    def _drain(self) -> None:
+        try:
+            while self._queue and not self._failed:
+                pieces = [self._queue[at] for at in range(min(len(self._queue), TOGETHER))]
+                data = b"".join(pieces)
+                self._checksums.feed(data)
+                self._write(data)
+                for _ in pieces:
+                    self._queue.popleft()
+        except OSError as error:
+            self._error = error
+
+    def _write(self, data: bytes) -> None:
+        if self._handle is None:
+            self._handle = self._create()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self._written += len(data)
+
+    def _create(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            return self._store.mended(lambda: os.open(self._path, flags, 0o600))
+
+    def commit(self, entry: StoredResponse) -> None:
+        self._store.commits(entry.key, self._thread.submit(self._finish, entry))
+
+    def _finish(self, entry: StoredResponse) -> None:
+        self._drain()
+        if not self._failed:
+            try:
+                self._write(self._checksums.finish())  # an empty body is a file too
+                self._discard(keep=True)
+                self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
+            except (OSError, sqlite3.Error) as error:
+                self._error = error
+        if self._failed:
+            self._discard()
+        if not self._is_aborted:
+            self._store.ended(self._error)
+
+    def abort(self) -> None:
+        self._is_aborted = True
+        self._thread.submit(self._discard)
+
+    def _discard(self, keep: bool = False) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if not keep:
+            self._queue.clear()
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)

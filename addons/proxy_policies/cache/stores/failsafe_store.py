@@ -1,0 +1,162 @@
+"""A store that may fail: its failures are misses and one log line, never a client's errors."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores.store import Body, BodyWriter, OnWrite, Store, StoreStats, SyncView
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 2.0
+"""Seconds for which a store that failed is left alone."""
+TOLD_EVERY = 600.0
+"""Seconds between lines about a failure that lasts."""
+MISSED_MOST = 1000
+"""Purges that wait for a store to come back; beyond, everything in it is purged."""
+
+
+class OutsideStore(Store, Protocol):
+    """A store that reports the outcome of every write."""
+
+    on_write: OnWrite
+
+
+class Failures:
+    """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over."""
+
+    def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
+        self._what, self._meaning, self._clock = what, meaning, clock
+        self._count = 0
+        self._told_at = 0.0
+
+    def failed(self, error: Exception) -> None:
+        """Count a failure."""
+        self._count += 1
+        if self._count == 1 or self._clock() - self._told_at >= TOLD_EVERY:
+            self._told_at = self._clock()
+            times = f" ({self._count} times by now)" if self._count > 1 else ""
+            logger.warning(f"cache: {self._what}, {self._meaning}{times}: {error or type(error).__name__}")
+
+    def over(self, how: str) -> None:
+        """Note a success; log it if there were failures before."""
+        count, self._count = self._count, 0
+        if count:
+            logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")
+
+
+class _Nowhere:
+    """What goes to a store that is left alone."""
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def commit(self, entry: StoredResponse) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+NOWHERE = _Nowhere()
+
+
+class FailSafeStore:
+    """Stands before a store that is outside of this process."""
+
+    def __init__(self, store: OutsideStore, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._name = name
+        self._clock = clock
+        self._away_until = 0.0
+        self._missed: list[tuple[Selector, float, bool]] = []
+        self._reading = Failures(f"{name} is unavailable", "treating every request as a miss", clock)
+        self._writing = Failures(f"{name} takes nothing", "nothing is stored", clock)
+        store.on_write = self._written
+
+    @property
+    def _is_away(self) -> bool:
+        return self._clock() < self._away_until
+
+    async def _try[T](self, work: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        if self._is_away:
+            return otherwise
+        try:
+            result = await work()
+        except Exception as error:
+            self._away_until = self._clock() + RETRY_AFTER
+            self._reading.failed(error)
+            return otherwise
+        self._reading.over(f"{self._name} is back")
+        return result
+
+    def _written(self, error: Exception | None) -> None:
+        if error is None:
+            self._writing.over(f"{self._name} stores again")
+        elif not self._is_away:  # while it is, that has been logged
+            self._writing.failed(error)
+
+    def takes(self, size: int | None) -> bool:
+        """Return whether a body will be stored, as far as is known."""
+        return not (self._is_away or self._missed) and self._store.takes(size)
+
+    @property
+    def sync_view(self) -> SyncView | None:
+        """Nothing while the store is left alone, or has to learn first what was purged."""
+        return None if self._missed or self._is_away else self._store.sync_view
+
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Look up; a store that was away first learns what was purged meanwhile."""
+        await self._catch_up()
+        return () if self._missed else await self._try(lambda: self._store.lookup(key), ())
+
+    async def _catch_up(self) -> None:
+        for missed in list(self._missed):
+            if await self._try(partial(self._store.purge, *missed), -1) < 0:
+                return
+            if missed in self._missed:
+                self._missed.remove(missed)
+
+    async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
+        """Open a body."""
+        return await self._try(lambda: self._store.body(entry, coding), None)
+
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
+        """Begin to store; to a store that is left alone nothing is written."""
+        return NOWHERE if self._is_away else self._store.write(entry, since, coding)
+
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+        """Put a new head to a body that stays."""
+        await self._try(lambda: self._store.update(old, new), None)
+
+    async def remove(self, entry: StoredResponse) -> None:
+        """Remove one response."""
+        await self._try(lambda: self._store.remove(entry), None)
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Purge, now or as soon as the store is back."""
+        count = await self._try(lambda: self._store.purge(selector, now, soft), -1)
+        if count < 0:
+            self._missed.append((selector, now, soft))
+            if len(self._missed) > MISSED_MOST:
+                self._missed = [(Selector("glob", "*"), now, False)]
+        return max(count, 0)
+
+    async def entries(self) -> Sequence[StoredResponse]:
+        """List what is stored."""
+        return await self._try(self._store.entries, ())
+
+    async def counts(self) -> StoreStats:
+        """Return how much is stored."""
+        return await self._try(self._store.counts, StoreStats(0, 0, 0))
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        try:
+            await self._store.close()
+        except Exception as error:
+            self._reading.failed(error)

@@ -1,0 +1,300 @@
+"""The index of a disk store: which responses there are, in SQLite. Every method blocks; one thread uses it at a time.
+
+The database is in WAL mode, so that several processes may share it and a killed one leaves it whole. An entry's row is
+written after its body file is complete, and deleted before that file is.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import OWN
+from proxy_policies.cache.rfc9111.selectors import PURGE_LOG_TTL, Selector
+from proxy_policies.cache.stores import serialization
+from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
+from proxy_policies.cache.stores.store import VARIANTS_MOST, StoreStats, supersedes
+
+BUSY_TIMEOUT = 10.0
+"""Seconds to wait for another process's transaction."""
+OVERHEAD = 4096
+"""Bytes an entry costs besides its body: its row, and the rest of the last block of its file."""
+
+_SCHEMA = """
+create table if not exists entries (
+    id text primary key, key text not null, head text not null, cost integer not null, used real not null
+) without rowid;
+create index if not exists by_key on entries (key);
+create index if not exists by_use on entries (used, id, cost);
+create table if not exists tags (tag text not null, id text not null, primary key (tag, id)) without rowid;
+create index if not exists tags_of on tags (id);
+create table if not exists coded (
+    id text not null, coding text not null, size integer not null, primary key (id, coding)
+) without rowid;
+create table if not exists purges (at real not null, kind text not null, value text not null);
+create table if not exists totals (one integer primary key check (one = 1), entries integer, bytes integer);
+insert or ignore into totals values (1, 0, 0);
+create trigger if not exists added after insert on entries begin
+    update totals set entries = entries + 1, bytes = bytes + new.cost;
+end;
+create trigger if not exists changed after update of cost on entries begin
+    update totals set bytes = bytes + new.cost - old.cost;
+end;
+create trigger if not exists removed after delete on entries begin
+    update totals set entries = entries - 1, bytes = bytes - old.cost;
+    delete from tags where id = old.id;
+    delete from coded where id = old.id;
+end;
+"""
+
+
+HEADS = f"select head from entries where key = ? limit {VARIANTS_MOST}"  # noqa: S608 -- a number of ours
+"""The heads under a key. There are no more, but in what was stored before they were bounded."""
+BEYOND = f"select id from entries where key = ? order by used desc limit -1 offset {VARIANTS_MOST}"  # noqa: S608
+"""The ids of those beyond the bound, that were not used for longest."""
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""Errors of a database that is damaged, none, or another program's: our own statements are right."""
+
+Rows = Sequence[tuple[str]]
+"""Heads as they are written in the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """Entries whose files are to be deleted: id and codings."""
+
+    id: str
+    codings: tuple[str, ...] = ()
+
+
+class DamagedError(Exception):
+    """The index cannot be read; what it named is lost."""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error comes from the database itself, not from what is around it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open the database, made if need be; raises DamagedError, or OSError when it cannot be used."""
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        _use_wal(db)
+        db.execute("pragma synchronous = normal")
+        db.executescript(_SCHEMA)
+        db.execute("select id, key, head, cost, used from entries limit 1").fetchall()
+    except sqlite3.Error as error:
+        db.close()
+        raise (DamagedError(str(error)) if is_damage(error) else OSError(f"{path}: {error}")) from error
+    return db
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to WAL; of two processes that do so at once SQLite refuses one, however long that would have waited."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            db.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+class Index:
+    """Knows the entries of one folder."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.limit = limit
+        self.sketch = Sketch()
+        """How often keys were asked for of late, in this process."""
+        self._window = Window(limit)
+        self._path = path
+        try:
+            self._db = _open(path)
+        except sqlite3.Error as error:
+            raise OSError(f"{path}: {error}") from error
+        self._made = path.stat()
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether its file is the one that was opened."""
+        try:
+            return os.path.samestat(self._path.stat(), self._made)
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("begin immediate")
+        try:
+            yield
+            self._db.execute("commit")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("rollback")
+            raise
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    def lookup(self, key: str) -> list[StoredResponse]:
+        """Return all responses under a key."""
+        return read_heads(self._db.execute(HEADS, (key,)).fetchall())
+
+    def entries(self) -> list[StoredResponse]:
+        """Return all responses."""
+        return read_heads(self._db.execute("select head from entries").fetchall())
+
+    def codings(self, id: str) -> list[tuple[str, int]]:
+        """Return the encoded forms kept of an entry, with their sizes."""
+        return self._db.execute("select coding, size from coded where id = ?", (id,)).fetchall()
+
+    def used(self, ids: Sequence[tuple[str, float]]) -> None:
+        """Note when entries were last used."""
+        with self._transaction():
+            self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
+
+    def put(self, entry: StoredResponse, since: float, now: float) -> tuple[bool, list[Evicted]]:
+        """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
+        with self._transaction():
+            if self._is_purged(entry, since):
+                return False, []
+            gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
+            removed = [self._remove(old.id) for old in gone]
+            cost = entry.size + OVERHEAD + len(entry.key)
+            self.sketch.add(entry.key)
+            self._window.put(entry.id, cost)
+            row = (entry.id, entry.key, serialization.dump(entry), cost, now)
+            self._db.execute("insert or replace into entries values (?, ?, ?, ?, ?)", row)
+            self._tag(entry)
+            removed += [self._remove(id) for (id,) in self._db.execute(BEYOND, (entry.key,)).fetchall()]
+            return True, removed + self._evict()
+
+    def put_coded(self, id: str, coding: str, size: int) -> tuple[bool, list[Evicted]]:
+        """Add an encoded form, if its entry is still there."""
+        with self._transaction():
+            grown = self._db.execute("update entries set cost = cost + ? where id = ?", (size, id))
+            if grown.rowcount == 0:
+                return False, []
+            self._db.execute("insert or replace into coded values (?, ?, ?)", (id, coding, size))
+            return True, self._evict()
+
+    def update(self, id: str, entry: StoredResponse) -> None:
+        """Put a new head to a body, if it is still there; stale, if a purge beats it."""
+        with self._transaction():
+            self._put_head(id, entry.as_stale() if self._is_purged(entry, entry.requested_at) else entry)
+
+    def _put_head(self, id: str, entry: StoredResponse) -> None:
+        row = (serialization.dump(entry), id)
+        if self._db.execute("update entries set head = ? where id = ?", row).rowcount:
+            self._db.execute("delete from tags where id = ?", (id,))
+            self._tag(entry)
+
+    def _tag(self, entry: StoredResponse) -> None:
+        self._db.executemany("insert or ignore into tags values (?, ?)", [(tag, entry.id) for tag in entry.tags])
+
+    def remove(self, id: str) -> list[Evicted]:
+        """Remove an entry."""
+        with self._transaction():
+            return [self._remove(id)]
+
+    def clear(self) -> list[Evicted]:
+        """Remove everything."""
+        with self._transaction():
+            return [self._remove(id) for id in self.known_ids()]
+
+    def begin_purge(self, selector: Selector, now: float) -> list[StoredResponse]:
+        """Note a purge, so that nothing asked for before it is stored any more, and give what it is about."""
+        with self._transaction():
+            self._db.execute("delete from purges where at < ?", (now - PURGE_LOG_TTL,))
+            self._db.execute("insert into purges values (?, ?, ?)", (now, selector.kind, selector.value))
+            return [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
+
+    def purge(self, entries: Sequence[StoredResponse], soft: bool) -> list[Evicted]:
+        """Remove entries, or make them stale."""
+        with self._transaction():
+            if not soft:
+                return [self._remove(entry.id) for entry in entries]
+            for entry in entries:
+                self._put_head(entry.id, entry.as_stale())
+            return []
+
+    def _candidates(self, selector: Selector) -> list[StoredResponse]:
+        match selector.kind:
+            case "key":
+                query = "select head from entries where key = ? or key glob ?"
+                own = _quoted(selector.value + OWN) + "*"
+                return read_heads(self._db.execute(query, (selector.value, own)).fetchall())
+            case "tag":
+                query = "select head from entries join tags using (id) where tag = ?"
+                return read_heads(self._db.execute(query, (selector.value,)).fetchall())
+            case "url":
+                query = "select head from entries where key = ? or key glob ?"
+                return read_heads(self._db.execute(query, (selector.value, _quoted(selector.value) + " *")).fetchall())
+            case _:
+                return self.entries()
+
+    def _is_purged(self, entry: StoredResponse, since: float) -> bool:
+        rows = self._db.execute("select kind, value from purges where at >= ?", (since,)).fetchall()
+        return any(Selector(kind, value).matches(entry.key, entry.tags) for kind, value in rows)
+
+    def _remove(self, id: str) -> Evicted:
+        codings = tuple(coding for coding, _ in self.codings(id))
+        self._db.execute("delete from entries where id = ?", (id,))
+        self._window.drop(id)
+        return Evicted(id, codings)
+
+    def _evict(self) -> list[Evicted]:
+        """Let newcomers leave the window; while the whole is too large, they compete with what was there.
+
+        What was not used for longest is first at stake, what is in our window last.
+        """
+        candidates = dict(self._window.leave())
+        excess = self.counts().bytes - self.limit
+        if excess <= 0:
+            return []
+        oldest = self._rivals("select id, key, cost from entries order by used")
+        victims = (rival for rival in oldest if rival.id not in candidates and rival.id not in self._window)
+        losers = choose_victims(self._named(candidates), chain(victims, self._named(self._window)), excess)
+        return [self._remove(id) for id in losers]
+
+    def _named(self, ids: Iterable[str]) -> Iterator[Candidate]:
+        return (rival for id in ids for rival in self._rivals("select id, key, cost from entries where id = ?", id))
+
+    def _rivals(self, query: str, *values: str) -> Iterator[Candidate]:
+        for id, key, cost in self._db.execute(query, values):
+            yield Candidate(id, cost, self.sketch.count(key))
+
+    def counts(self) -> StoreStats:
+        """Return how much is stored."""
+        entries, size = self._db.execute("select entries, bytes from totals").fetchone()
+        return StoreStats(entries, size, self.limit)
+
+    def known_ids(self) -> set[str]:
+        """Return the ids of all entries."""
+        return {id for (id,) in self._db.execute("select id from entries")}
+
+
+def read_heads(rows: Rows) -> list[StoredResponse]:
+    """Read the heads in rows of the index."""
+    found = []
+    for (text,) in rows:
+        try:
+            found.append(serialization.load(text))
+        except (ValueError, json.JSONDecodeError):
+            continue  # another version's: it is as good as absent, and goes with time
+    return found
+
+
+def _quoted(value: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in value)

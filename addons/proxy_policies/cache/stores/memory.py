@@ -1,0 +1,223 @@
+"""Stored responses in this process's memory, bounded in bytes."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.key import OWN, without_own
+from proxy_policies.cache.rfc9111.selectors import Purges, Selector
+from proxy_policies.cache.stores.admission import EvictionPolicy, TinyLfu
+from proxy_policies.cache.stores.store import VARIANTS_MOST, BytesBody, StoreStats, supersedes
+from proxy_policies.fields import Fields
+
+OVERHEAD = 1100
+"""Bytes of bookkeeping an entry costs besides what is counted exactly.
+
+Measured: its objects, and its share of dictionaries that have just grown.
+"""
+LINE_COST = 113
+"""Bytes that a field line costs besides its value's text."""
+SLOT_COST = 8
+"""Bytes that a line shared with others costs."""
+SHARED_LONGEST = 40
+"""Bytes of a value that is looked for among the common ones."""
+NO_TAGS: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, eq=False)
+class _Record:
+    entry: StoredResponse
+    shared: int
+    """Bytes of its head that others have paid for."""
+    body: bytes
+    coded: dict[str, bytes] | None = None
+    used: int = 0
+    """When it was used last, in uses of the store."""
+
+    @property
+    def cost(self) -> int:
+        coded = sum(len(body) + 2 * LINE_COST for body in self.coded.values()) if self.coded else 0
+        return cost_of(self.entry) - self.shared + len(self.body) + coded
+
+
+def cost_of(entry: StoredResponse) -> int:
+    """Count the bytes a stored head takes when it shares nothing but names."""
+    fields = sum(len(value) + LINE_COST for _, value in entry.fields.raw)
+    selecting = sum(len(name) + len(value) + 2 * LINE_COST for name, value in entry.vary_key)
+    return OVERHEAD + fields + selecting + len(entry.key) + LINE_COST + sum(len(tag) + LINE_COST for tag in entry.tags)
+
+
+def _compact(entry: StoredResponse) -> tuple[StoredResponse, int]:
+    """Copy an entry so that it shares with others what is the same in most; gives the bytes that this saves, too."""
+    given = entry.fields.raw
+    lines = tuple(
+        _shared_line(line) if len(line[1]) <= SHARED_LONGEST else (_shared_name(line[0]), line[1]) for line in given
+    )
+    values = ((own, common) for (_, own), (_, common) in zip(given, lines, strict=True))
+    saved = sum(LINE_COST - SLOT_COST + len(own) for own, common in values if common is not own)
+    fields = Fields(lines)
+    return entry.replace(fields=fields, reason=sys.intern(entry.reason), tags=entry.tags or NO_TAGS), saved
+
+
+@lru_cache(maxsize=4096)
+def _shared_line(line: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    return _shared_name(line[0]), line[1]
+
+
+@lru_cache(maxsize=4096)
+def _shared_name(name: bytes) -> bytes:
+    return name
+
+
+class MemoryStore:
+    """Keeps responses up to `limit` bytes; which go when there are more is the keeper's to say."""
+
+    def __init__(self, limit: int, keeper: EvictionPolicy | None = None) -> None:
+        self._keys: dict[str, tuple[_Record, ...]] = {}  # most hold one, and a tuple is half a list
+        self._ids: dict[str, _Record] = {}
+        self._own: dict[str, set[str]] = {}
+        """The keys that differ from one without it in what the proxy itself said, by that one."""
+        self._keeper = keeper or TinyLfu(limit)
+        self._purges = Purges()
+        self._uses = 0
+        self.limit = limit
+
+    @property
+    def sync_view(self) -> "MemoryStore":
+        """All of it is."""
+        return self
+
+    def get_all(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key."""
+        kept = self._keys.get(key)
+        return [one.entry for one in kept] if kept else ()
+
+    async def lookup(self, key: str) -> Sequence[StoredResponse]:
+        """Return all responses stored under a key."""
+        return self.get_all(key)
+
+    def get_body(self, entry: StoredResponse, coding: str = "") -> bytes | None:
+        """Return a body, and count the use."""
+        kept = self._ids.get(entry.id)
+        if kept is None:
+            return None
+        self._keeper.used(entry.id)
+        self._uses = kept.used = self._uses + 1
+        return (kept.coded or {}).get(coding) if coding else kept.body
+
+    async def body(self, entry: StoredResponse, coding: str = "") -> BytesBody | None:
+        """Open a response's body."""
+        data = self.get_body(entry, coding)
+        return None if data is None else BytesBody(data)
+
+    def write(self, entry: StoredResponse, since: float, coding: str = "") -> "_Writing":
+        """Begin to store."""
+        return _Writing(self, since, coding)
+
+    def takes(self, size: int | None) -> bool:
+        """Return whether there can be room."""
+        return size is None or size + OVERHEAD <= self.limit
+
+    def put(self, entry: StoredResponse, body: bytes, since: float) -> None:
+        """Store at once, unless it was purged meanwhile."""
+        if self._purges.supersedes(entry.key, entry.tags, since):
+            return
+        for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
+            self._drop(old)
+        self._uses += 1
+        kept = _Record(*_compact(entry), body, used=self._uses)
+        self._keys[entry.key] = (*self._keys.get(entry.key, ()), kept)
+        if OWN in entry.key:
+            self._own.setdefault(without_own(entry.key), set()).add(entry.key)
+        self._ids[entry.id] = kept
+        if len(self._keys[entry.key]) > VARIANTS_MOST:
+            self._drop(min(self._keys[entry.key], key=lambda one: one.used))
+        self._evict(self._keeper.add(entry.id, entry.key, kept.cost))
+
+    def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
+        """Keep an encoded form beside an entry that is still there."""
+        kept = self._ids.get(entry.id)
+        if kept is not None:
+            kept.coded = {**(kept.coded or {}), coding: body}
+            self._evict(self._keeper.grown(entry.id, kept.cost))
+
+    def _evict(self, ids: Sequence[str]) -> None:
+        for gone in ids:
+            if (kept := self._ids.get(gone)) is not None:
+                self._drop(kept)
+
+    def _drop(self, kept: _Record) -> None:
+        self._ids.pop(kept.entry.id, None)
+        self._keeper.gone(kept.entry.id)
+        siblings = tuple(one for one in self._keys.get(kept.entry.key, ()) if one is not kept)
+        if siblings:
+            self._keys[kept.entry.key] = siblings
+        elif self._keys.pop(kept.entry.key, None) and OWN in kept.entry.key:
+            self._forget_own(kept.entry.key)
+
+    def _forget_own(self, key: str) -> None:
+        keys = self._own[without_own(key)]
+        keys.discard(key)
+        if not keys:
+            del self._own[without_own(key)]
+
+    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+        """Put a new head to a body that stays."""
+        kept = self._ids.get(old.id)
+        if kept is not None:
+            is_purged = self._purges.supersedes(new.key, new.tags, new.requested_at)
+            kept.entry, kept.shared = _compact(new.as_stale() if is_purged else new)
+            self._evict(self._keeper.grown(old.id, kept.cost))
+
+    async def remove(self, entry: StoredResponse) -> None:
+        """Remove one response."""
+        if (kept := self._ids.get(entry.id)) is not None:
+            self._drop(kept)
+
+    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+        """Remove what is meant, or make it stale."""
+        self._purges.record(selector, now)
+        keys = [selector.value, *self._own.get(selector.value, ())] if selector.kind == "key" else list(self._keys)
+        meant = [
+            one for key in keys for one in self._keys.get(key, ()) if selector.matches(one.entry.key, one.entry.tags)
+        ]
+        for one in meant:
+            if soft:
+                one.entry = one.entry.as_stale()
+            else:
+                self._drop(one)
+        return len(meant)
+
+    async def entries(self) -> Sequence[StoredResponse]:
+        """List what is stored."""
+        return [kept.entry for kept in self._ids.values()]
+
+    async def counts(self) -> StoreStats:
+        """Return how much is stored."""
+        return StoreStats(len(self._ids), self._keeper.total, self.limit)
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+class _Writing:
+    __slots__ = ("_coding", "_data", "_since", "_store")
+
+    def __init__(self, store: MemoryStore, since: float, coding: str) -> None:
+        self._store, self._since, self._coding = store, since, coding
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        self._data.append(data)
+
+    def commit(self, entry: StoredResponse) -> None:
+        body, self._data = b"".join(self._data), []
+        if self._coding:
+            self._store.put_coded(entry, self._coding, body)
+        else:
+            self._store.put(entry, body, self._since)
+
+    def abort(self) -> None:
+        self._data = []

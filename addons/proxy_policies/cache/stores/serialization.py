@@ -1,0 +1,59 @@
+"""Stored heads as text, for stores outside of this process. A record of another version is not read."""
+
+import json
+from dataclasses import asdict
+from functools import lru_cache
+
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.freshness import Overrides
+from proxy_policies.fields import Fields
+
+VERSION = 3
+"""1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk."""
+
+
+def dump(entry: StoredResponse) -> str:
+    """Write a stored head; any byte in a field survives."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "key": entry.key,
+            "status": entry.status,
+            "reason": entry.reason,
+            "fields": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in entry.fields.raw],
+            "selecting": entry.vary_key,
+            "requested_at": entry.requested_at,
+            "received_at": entry.received_at,
+            "size": entry.size,
+            "id": entry.id,
+            "span": asdict(entry.span) if entry.span else None,
+            "tags": sorted(entry.tags),
+            "overrides": asdict(entry.overrides),
+            "personal": entry.personal,
+        }
+    )
+
+
+@lru_cache(maxsize=2048)
+def load(text: str | bytes) -> StoredResponse:
+    """Read a stored head; raises ValueError when it is none of this version.
+
+    Remembers the last ones: a key with many variants is looked up as fast as any.
+    """
+    try:
+        record = json.loads(text)
+        if record.pop("version") != VERSION:
+            raise ValueError("another version's record")
+        fields = Fields((name.encode("latin-1"), value.encode("latin-1")) for name, value in record.pop("fields"))
+        selecting = tuple((str(name), str(value)) for name, value in record.pop("selecting"))
+        span = record.pop("span")
+        return StoredResponse(
+            fields=fields,
+            vary_key=selecting,
+            span=Span(**span) if span else None,
+            tags=frozenset(record.pop("tags")),
+            overrides=Overrides(**record.pop("overrides")),
+            **record,
+        )
+    except (KeyError, TypeError, AttributeError, UnicodeError) as error:
+        raise ValueError(f"no stored head: {error}") from error

@@ -1,0 +1,116 @@
+"""RFC 9111, section 5.2: reading Cache-Control; RFC 9213: CDN-Cache-Control."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.cache_cases import fields
+
+from proxy_policies.cache.rfc9111.directives import ALL, MAX_DELTA, parse_request, parse_response
+from proxy_policies.fields import Fields
+
+RESPONSES: list[tuple[str, tuple[str, ...], dict[str, object]]] = [
+    ("max-age", ("Cache-Control: max-age=60",), {"max_age": 60}),
+    ("case", ("Cache-Control: MaX-aGe=60, No-StOrE",), {"max_age": 60, "no_store": True}),
+    ("quoted", ('Cache-Control: max-age="60"',), {"max_age": 60}),
+    ("leading zeros", ("Cache-Control: max-age=0060",), {"max_age": 60}),
+    ("huge", ("Cache-Control: max-age=99999999999",), {"max_age": MAX_DELTA}),
+    ("absurd", (f"Cache-Control: max-age={'9' * 5000}",), {"max_age": MAX_DELTA}),
+    ("negative is stale", ("Cache-Control: max-age=-60",), {"max_age": 0}),
+    ("fraction is stale", ("Cache-Control: max-age=60.5",), {"max_age": 0}),
+    ("letters are stale", ("Cache-Control: max-age=60a",), {"max_age": 0}),
+    ("single quotes are stale", ("Cache-Control: max-age='60'",), {"max_age": 0}),
+    ("space before =", ("Cache-Control: max-age =60",), {"max_age": 0}),
+    ("space after =", ("Cache-Control: max-age= 60",), {"max_age": 0}),
+    ("first of two", ("Cache-Control: max-age=1, max-age=60",), {"max_age": 1}),
+    ("first of two lines", ("Cache-Control: max-age=60", "Cache-Control: max-age=1"), {"max_age": 60}),
+    ("inside quotes", ('Cache-Control: x="max-age=60", max-age=1',), {"max_age": 1}),
+    ("no-cache", ("Cache-Control: no-cache",), {"no_cache": ALL}),
+    ("no-cache fields", ('Cache-Control: no-cache="A, b"',), {"no_cache": frozenset({"a", "b"})}),
+    ("no-cache both ways", ('Cache-Control: no-cache="a", no-cache',), {"no_cache": ALL}),
+    ("private fields", ('Cache-Control: private="a", private="b"',), {"private": frozenset({"a", "b"})}),
+    ("private with a space", ("Cache-Control: private = x",), {"private": ALL}),
+    ("targeted", ("Cache-Control: no-store", "CDN-Cache-Control: max-age=5"), {"max_age": 5, "targeted": True}),
+    ("targeted private", ("CDN-Cache-Control: private",), {"private": ALL, "targeted": True}),
+    ("targeted, other case", ("Cache-Control: max-age=1", "CDN-Cache-Control: Max-Age=5"), {"max_age": 1}),
+    ("targeted, wrong type", ("Cache-Control: no-store", 'CDN-Cache-Control: max-age="5"'), {"no_store": True}),
+    ("targeted, broken", ("Cache-Control: no-store", "CDN-Cache-Control: max-age=5, &&"), {"no_store": True}),
+    (
+        "targeted, as parameters",
+        ("CDN-Cache-Control: max-age=5; private; no-store",),
+        {"max_age": 5, "private": ALL, "no_store": True, "targeted": True},
+    ),
+    (
+        "targeted, permitting as a parameter",
+        ("CDN-Cache-Control: no-store; public; max-age=5",),
+        {"public": False, "no_store": True, "max_age": 0, "targeted": True},
+    ),
+    ("targeted, empty", ("Cache-Control: max-age=1", "CDN-Cache-Control:"), {"max_age": 1}),
+]
+
+
+@pytest.mark.parametrize(("lines", "expected"), [case[1:] for case in RESPONSES], ids=[case[0] for case in RESPONSES])
+def test_response_directives(lines: tuple[str, ...], expected: dict[str, object]) -> None:
+    said = parse_response(fields(*lines))
+    assert {name: getattr(said, name) for name in expected} == expected
+    assert said.targeted == expected.get("targeted", False)
+
+
+REQUESTS: list[tuple[str, dict[str, object]]] = [
+    ("max-age=0", {"max_age": 0}),
+    ("max-stale", {"max_stale": MAX_DELTA}),
+    ("max-stale=5", {"max_stale": 5}),
+    ("max-stale=x", {"max_stale": 0}),
+    ("min-fresh=9, only-if-cached, no-cache, no-store", {"min_fresh": 9, "only_if_cached": True, "no_store": True}),
+    ("unknown", {"max_age": None}),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), REQUESTS, ids=[case[0] for case in REQUESTS])
+def test_request_directives(value: str, expected: dict[str, object]) -> None:
+    asked = parse_request(fields(f"Cache-Control: {value}"))
+    assert {name: getattr(asked, name) for name in expected} == expected
+
+
+@given(st.binary(max_size=60))
+def test_no_value_raises(value: bytes) -> None:
+    for name in (b"Cache-Control", b"CDN-Cache-Control"):
+        parse_response(Fields([(name, value)]))
+        parse_request(Fields([(name, value)]))
+
+
+SEPARATORS = [";", "; ", " ", "\t", ";;", " ; ", "=x;", '="y";', "/"]
+
+
+@given(
+    st.permutations(["private", "no-store", "no-cache", "must-revalidate", "public", "max-age=60"]),
+    st.lists(st.sampled_from([*SEPARATORS, ", "]), min_size=5, max_size=5),
+)
+def test_what_restricts_restricts_whatever_it_is_separated_by(names: list[str], separators: list[str]) -> None:
+    value = "".join(name + separator for name, separator in zip(names, [*separators, ""], strict=True))
+    said = parse_response(fields(f"Cache-Control: {value}"))
+    assert (said.private, said.no_store, said.no_cache, said.must_revalidate) == (ALL, True, ALL, True)
+
+
+@pytest.mark.parametrize(
+    "value", ["public; max-age=60", "max-age=60 public", "must-understand; x, no-store=", "x;public"]
+)
+def test_what_permits_is_heeded_only_if_it_is_written_rightly(value: str) -> None:
+    said = parse_response(fields(f"Cache-Control: {value}"))
+    assert (said.public, said.must_understand, said.max_age or 0) == (False, False, 0)
+
+
+@pytest.mark.parametrize("directive", ["private", "no-cache"])
+@pytest.mark.parametrize("name", ["Vary", "cache-control", "content-encoding", "Content-Type", "expires", "date"])
+def test_a_response_that_makes_no_sense_without_the_fields_it_names_is_meant_as_a_whole(
+    directive: str, name: str
+) -> None:
+    said = parse_response(fields(f'Cache-Control: max-age=60, {directive}="x-a, {name}"'))
+    assert ALL in (said.private, said.no_cache)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['private="a', "private=0", 'private="x y"', "private =a", "private= a", '"private', "private;x", "PRIVATE"],
+)
+def test_a_private_that_is_written_wrongly_is_private(value: str) -> None:
+    assert parse_response(fields(f"Cache-Control: max-age=60, {value}")).private == ALL

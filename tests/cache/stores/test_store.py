@@ -1,0 +1,231 @@
+"""What every store does, whatever it is made of."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.support.cache_cases import NOW, stored
+from tests.support.cache_stores import REDIS, content, keep, opened, redis_server
+
+from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
+from proxy_policies.cache.rfc9111.selectors import Selector, parse_selector
+from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
+
+
+@pytest.fixture(scope="module")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    if REDIS is None:
+        pytest.skip("needs redis-server")
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
+
+
+@pytest_asyncio.fixture(params=["memory", "disk", "redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    port = request.getfixturevalue("redis_port") if request.param == "redis" else 0
+    async with opened(request.param, tmp_path, port) as made:
+        if request.param == "redis":
+            await made._redis.flushall()  # type: ignore[attr-defined]
+        yield made
+
+
+def entry(name: str = "a", *lines: str, **more: object) -> StoredResponse:
+    made = stored("Cache-Control: max-age=60", *lines, key=f"http://x.test/{name}", id=os.urandom(8).hex())
+    return made.replace(**more)
+
+
+async def test_what_is_stored_comes_out_as_it_was(store: Store) -> None:
+    first = entry("a", "X-Odd: caf\udce9", "x-odd: again", 'ETag: "é"', tags=frozenset({"t 1", "é"}))
+    body = os.urandom(200_000)
+    await keep(store, first, body)
+    (found,) = await store.lookup(first.key)
+    assert found == first.replace(size=len(body))
+    assert found.fields.raw == first.fields.raw
+    assert await content(store, found) == body
+    assert await store.lookup("http://x.test/other") in ((), [])
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_536, 1_048_576, 3_000_001])
+async def test_bodies_of_any_size(store: Store, size: int) -> None:
+    first, body = entry(), os.urandom(size)
+    await keep(store, first, body)
+    (found,) = await store.lookup(first.key)
+    opened_body = await store.body(found)
+    assert opened_body is not None
+    assert opened_body.size == size
+    assert await content(store, found) == body
+    middle = b"".join([piece async for piece in opened_body.chunks(size // 3, size // 2)])
+    assert middle == body[size // 3 : size // 2]
+
+
+async def test_nothing_is_visible_before_its_commit_nor_after_an_abort(store: Store) -> None:
+    first = entry()
+    writing = store.write(first, NOW)
+    writing.feed(b"half")
+    assert not await store.lookup(first.key)
+    writing.abort()
+    assert not await store.lookup(first.key)
+
+
+async def test_the_same_variant_is_replaced_and_another_kept(store: Store) -> None:
+    for value, body in (("1", b"old"), ("2", b"other"), ("1", b"new")):
+        await keep(store, entry("a", "Vary: Foo", vary_key=(("foo", f"={value}"),)), body)
+    found = await store.lookup("http://x.test/a")
+    assert sorted([await content(store, one) or b"" for one in found]) == [b"new", b"other"]
+
+
+async def test_a_whole_replaces_its_parts_and_a_part_a_smaller_one(store: Store) -> None:
+    for span, body in ((Span(0, 1, 9), b"01"), (Span(4, 5, 9), b"45"), (Span(0, 3, 9), b"0123")):
+        await keep(store, entry(status=206, span=span), body)
+    assert sorted(one.size for one in await store.lookup("http://x.test/a")) == [2, 4]
+    await keep(store, entry(), b"012345678")
+    assert [one.span for one in await store.lookup("http://x.test/a")] == [None]
+
+
+async def test_encoded_forms_come_and_go_with_their_entry(store: Store) -> None:
+    first = entry()
+    await keep(store, first, b"identity")
+    await keep(store, first, b"squeezed", coding="gzip")
+    (found,) = await store.lookup(first.key)
+    assert await content(store, found, "gzip") == b"squeezed"
+    assert await content(store, found, "br") is None
+    await store.update(found, found.replace(reason="Fresh"))
+    (fresh,) = await store.lookup(first.key)
+    assert (fresh.reason, await content(store, fresh, "gzip")) == ("Fresh", b"squeezed")
+    await store.remove(fresh)
+    assert not await store.lookup(first.key)
+    await keep(store, first, b"late", coding="gzip")
+    assert not await store.lookup(first.key)
+
+
+async def test_an_encoded_form_that_is_there_as_soon_as_its_entry_is_kept(store: Store) -> None:
+    for number in range(50):
+        first = entry(str(number))
+        await keep(store, first, b"identity" * 1000)
+        await keep(store, first, b"squeezed", coding="gzip")
+        (found,) = await store.lookup(first.key)
+        assert await content(store, found, "gzip") == b"squeezed"
+
+
+SELECTORS = [
+    ("http://x.test/a", {"b", "c?d"}),
+    ("HTTP://X.test/a", {"b", "c?d"}),
+    ("http://x.test/*", set()),
+    ("*?d", {"a", "b"}),
+    ("tag:even", {"a", "c?d"}),
+    ("tag:none", {"a", "b", "c?d"}),
+]
+
+
+@pytest.mark.parametrize(("what", "left"), SELECTORS)
+async def test_purging(store: Store, what: str, left: set[str]) -> None:
+    for name in ("a", "b", "c?d"):
+        tags = frozenset({"even"} if name == "b" else ())
+        await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=1"),), tags=tags), b"1")
+        await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=2"),), tags=tags), b"2")
+    assert len(await _listed(store)) == 6
+    assert await store.purge(parse_selector(what), NOW + 1) == 6 - 2 * len(left)
+    assert {one.key.removeprefix("http://x.test/") for one in await store.entries()} == left
+
+
+async def _listed(store: Store) -> list[StoredResponse]:
+    await store.lookup("http://x.test/c?d")  # waits for the commit
+    return list(await store.entries())
+
+
+async def test_a_purge_takes_what_was_dialled_elsewhere_too(store: Store) -> None:
+    await keep(store, stored("Cache-Control: max-age=9", key="http://x.test/a via 10.0.0.1", id="q"), b"1")
+    await store.lookup("http://x.test/a via 10.0.0.1")
+    assert await store.purge(parse_selector("http://x.test/a"), NOW + 1) == 1
+
+
+@pytest.mark.parametrize("what", ["http://x.test/a", "*", "tag:t"])
+async def test_a_purge_beats_a_store_in_flight(store: Store, what: str) -> None:
+    first = entry("a", tags=frozenset({"t"}))
+    writing = store.write(first, NOW)
+    writing.feed(b"asked before the purge")
+    await store.purge(parse_selector(what), NOW + 1)
+    writing.commit(first.replace(size=22))
+    assert not await store.lookup(first.key)
+    await keep(store, first, b"asked after it", since=NOW + 2)
+    assert len(await store.lookup(first.key)) == 1
+
+
+async def test_a_soft_purge_makes_stale(store: Store) -> None:
+    await keep(store, entry(), b"1")
+    (before,) = await store.lookup("http://x.test/a")
+    assert before.ttl(NOW) > 0
+    assert await store.purge(Selector("key", before.key), NOW + 1, soft=True) == 1
+    (after,) = await store.lookup("http://x.test/a")
+    assert after.ttl(NOW) <= 0
+    assert await content(store, after) == b"1"
+
+
+async def test_a_soft_purge_beats_an_update_that_was_asked_for_before_it(store: Store) -> None:
+    await keep(store, entry(), b"1")
+    (before,) = await store.lookup("http://x.test/a")
+    await store.purge(Selector("key", before.key), NOW + 2, soft=True)
+    for asked_at, is_fresh in ((NOW + 1, False), (NOW + 3, True)):
+        await store.update(before, before.replace(requested_at=asked_at))
+        (after,) = await store.lookup("http://x.test/a")
+        assert (after.ttl(NOW) > 0) is is_fresh
+
+
+async def test_what_an_update_is_tagged_with_is_what_it_is_purged_by(store: Store) -> None:
+    await keep(store, entry("a", tags=frozenset({"old", "both"})), b"1")
+    (before,) = await store.lookup("http://x.test/a")
+    await store.update(before, before.replace(tags=frozenset({"new", "both"})))
+    for tag, count in (("old", 0), ("new", 1)):
+        assert await store.purge(parse_selector(f"tag:{tag}"), NOW + 1, soft=True) == count
+    assert await store.purge(parse_selector("tag:both"), NOW + 1) == 1
+
+
+async def test_a_key_is_purged_whatever_we_said_besides(store: Store) -> None:
+    keys = ["http://x.test/a", "http://x.test/a own=1", "http://x.test/a own=2"]
+    others = ["http://x.test/a at y", "http://x.test/a at y own=1", "http://x.test/ab own=1", "http://x.test/a x-t=1"]
+    for key in (*keys, *others):
+        await keep(store, stored("Cache-Control: max-age=9", key=key, id=key.encode().hex()), b"1")
+        await store.lookup(key)
+    await store.remove((await store.lookup(keys[1]))[0])
+    assert await store.purge(Selector("key", keys[0]), NOW + 1) == 2
+    assert sorted([one.key for one in await store.entries()]) == sorted(others)
+    await keep(store, stored("Cache-Control: max-age=9", key=keys[2], id="late"), b"1", since=NOW)
+    assert not await store.lookup(keys[2])
+
+
+async def test_many_at_once(store: Store) -> None:
+    entries = [entry(str(number)) for number in range(50)]
+    await asyncio.gather(*(keep(store, one, one.key.encode() * 1000) for one in entries))
+    for one in entries:
+        (found,) = await store.lookup(one.key)
+        assert await content(store, found) == one.key.encode() * 1000
+    counts = await store.counts()
+    assert counts.entries == 50
+    assert counts.bytes > 50_000
+
+
+async def test_variants_are_bounded_and_those_in_use_stay(store: Store) -> None:
+    def variant(number: int) -> StoredResponse:
+        return entry("a", "Vary: User-Agent", vary_key=(("user-agent", f"={number}"),))
+
+    await keep(store, variant(0), b"0")
+    for number in range(1, 100):
+        await keep(store, variant(number), b"x")
+        found = await store.lookup("http://x.test/a")
+        (first,) = [one for one in found if one.vary_key[0][1] == "=0"]
+        assert await content(store, first) == b"0"
+        if number % 10 == 0:
+            await asyncio.sleep(1.1)  # uses are noted once a second
+    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
+    assert (await store.counts()).entries == VARIANTS_MOST
+
+
+async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> None:
+    for number in range(300):
+        await keep(store, entry("a", "Vary: Cookie", vary_key=(("cookie", f"={number}"),)), b"x")
+        if number % 30 == 0:
+            await store.lookup("http://x.test/a")
+    assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
