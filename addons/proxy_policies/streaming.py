@@ -22,7 +22,7 @@ from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
-from proxy_policies.patches.messages import has_no_body
+from proxy_policies.http1.framing import has_no_body
 from proxy_policies.settings import Settings
 
 logger = logging.getLogger(__name__)

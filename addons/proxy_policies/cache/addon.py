@@ -22,7 +22,7 @@ from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
-from proxy_policies.patches.stored_bodies import Wanted, provide
+from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
 

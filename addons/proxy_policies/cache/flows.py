@@ -27,7 +27,7 @@ from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
 from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
-from proxy_policies.patches.asked_host import asked_host
+from proxy_policies.patches.http_stream.asked_host import asked_host
 
 logger = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ from proxy_policies.cache.rfc9111.response_decision import (
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.fields import fields_of, set_fields
-from proxy_policies.patches.messages import has_no_body
+from proxy_policies.http1.framing import has_no_body
 from proxy_policies.streaming import declared_length
 
 STORING = 5.0

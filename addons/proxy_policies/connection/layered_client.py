@@ -20,8 +20,8 @@ from proxy_policies.connection.client_connection import ClientConnection, Policy
 from proxy_policies.connection.http_layer import LayeredHttp
 from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
-from proxy_policies.http1.heads import HEAD_END
 from proxy_policies.http1.origin import Destination, Origin
+from proxy_policies.http1.request_heads import HEAD_END
 
 
 class ConnectedOrigin(Origin):

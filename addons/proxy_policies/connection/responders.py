@@ -17,12 +17,11 @@ from proxy_policies.connection.socket_stream import SocketStream
 from proxy_policies.dispatch.table import Table
 from proxy_policies.http1.connect_request import read_connect
 from proxy_policies.http1.exchange import Connection, Exchange
-from proxy_policies.http1.heads import read_request
 from proxy_policies.http1.origin import Destination
+from proxy_policies.http1.request_heads import address_of, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.dialling import strategy_is_chosen
-from proxy_policies.patches.request_heads import address_of
 from proxy_policies.validity import Invalid
 
 with lazy_imports():
@@ -103,7 +102,7 @@ class Responders:
         return direct_tunnel.DirectTunnel(client, stream, asked, why, functools.partial(self.count, "tunnels")).run()
 
     def _exchange(self, connection: Connection, head: bytes) -> Exchange | None:
-        request = read_request(head)
+        request = read_plain_request(head)
         if request is None or bool(request.authority) is (connection.destination is not None):
             return None
         try:

@@ -14,7 +14,7 @@ from proxy_policies.hops import connection, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
-from proxy_policies.patches.asked_host import asked_host
+from proxy_policies.patches.http_stream.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
 
 STYLES = {

@@ -1,1 +1,1 @@
-"""HTTP/1.1 over bare sockets: heads, bodies and exchanges (RFC 9112)."""
+"""HTTP/1.1 (RFC 9112): the codec, for mitmproxy's layers too (heads, framing, chunks), and exchanges over sockets."""

@@ -11,7 +11,7 @@ import h11
 from h11._receivebuffer import ReceiveBuffer
 
 from proxy_policies.fields import RawFields
-from proxy_policies.patches.chunked import ChunkedReader
+from proxy_policies.http1.chunked import ChunkedReader
 from proxy_policies.validity import Invalid
 
 CHUNKED = None

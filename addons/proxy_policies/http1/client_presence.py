@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from proxy_policies import flow_state, trace
 from proxy_policies.http1.response_writer import ResponseWriter
-from proxy_policies.patches.http1_server import HALF_CLOSED
+from proxy_policies.patches.http1.server import HALF_CLOSED
 from proxy_policies.streaming import is_endless
 
 CLIENT_LEFT = "Client disconnected."

@@ -30,15 +30,15 @@ from proxy_policies.body import Pipeline
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.http1.body_readers import incomplete
 from proxy_policies.http1.client_presence import ClientLeft, ClientPresence
-from proxy_policies.http1.heads import RequestHead
+from proxy_policies.http1.framing import VERSION
 from proxy_policies.http1.origin import Destination, OriginError, Origins
+from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.response_writer import ResponseWriter, SplitError
 from proxy_policies.http1.upstream import Upstream
-from proxy_policies.patches import asked_host
-from proxy_policies.patches.flushing import BUFFERED_FOR
-from proxy_policies.patches.http1_server import error_response
-from proxy_policies.patches.messages import VERSION
-from proxy_policies.patches.streamed_later import take_back
+from proxy_policies.patches.http1.server import error_response
+from proxy_policies.patches.http_stream import asked_host
+from proxy_policies.patches.http_stream.flushing import BUFFERED_FOR
+from proxy_policies.patches.http_stream.streamed_later import take_back
 from proxy_policies.streaming import BUFFER_LIMIT, PAUSE, Stream, declared_length
 
 _RAW_VERSION = VERSION.encode()

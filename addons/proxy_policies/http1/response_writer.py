@@ -8,8 +8,7 @@ from mitmproxy.net.http import status_codes
 from proxy_policies import validity
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.fields import Fields, RawFields, fields_of, tokens
-from proxy_policies.http1.heads import RequestHead
-from proxy_policies.patches.messages import (
+from proxy_policies.http1.framing import (
     VERSION,
     Framing,
     chunk,
@@ -18,6 +17,7 @@ from proxy_policies.patches.messages import (
     persists,
     with_persistence,
 )
+from proxy_policies.http1.request_heads import RequestHead
 
 DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""

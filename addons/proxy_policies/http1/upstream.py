@@ -13,14 +13,14 @@ from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.http1.body_readers import UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.http1.client_presence import ClientPresence
-from proxy_policies.http1.heads import HEAD_END, read_response
+from proxy_policies.http1.framing import VERSION, Framing, InterimCount, chunk, frame_request, is_interim, last_chunk
 from proxy_policies.http1.origin import Destination, Origin, OriginError, Origins
+from proxy_policies.http1.request_heads import HEAD_END
+from proxy_policies.http1.response_heads import check_size, read_response_head
 from proxy_policies.http1.response_writer import ResponseWriter, has_persistent_origin
-from proxy_policies.patches.http1_client import as_http1
-from proxy_policies.patches.interim import for_client
-from proxy_policies.patches.messages import VERSION, Framing, InterimCount, chunk, frame_request, is_interim, last_chunk
-from proxy_policies.patches.response_heads import check_size
-from proxy_policies.patches.retry import IDEMPOTENT
+from proxy_policies.patches.http1.client import as_http1
+from proxy_policies.patches.http_stream.interim import for_client
+from proxy_policies.patches.http_stream.retry import IDEMPOTENT
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
@@ -111,7 +111,7 @@ class Upstream:
         while True:
             try:
                 head = await self._next_head(origin)
-                response, size = read_response(head, self._flow.request, _is_strict())
+                response, size = read_response_head(head, self._flow.request, _is_strict())
                 status = response.status_code
                 if not is_interim(status):
                     self._check(response)

@@ -1,1 +1,1 @@
-"""The mitmproxy bugs we mend, one module each, guarded and dated."""
+"""What is changed of mitmproxy, by a `Patch` each."""

@@ -10,20 +10,20 @@ from proxy_policies.patches import (
     bounded_decoding,
     connection_handlers,
     dialling,
-    exchange,
-    http1,
-    http2,
     script_reload,
     tcp_resets,
     terminal,
     turns,
 )
+from proxy_policies.patches.http1 import sides as http1_sides
+from proxy_policies.patches.http2 import sides as http2_sides
+from proxy_policies.patches.http_stream import stream
 from proxy_policies.patches.patch import Patch
 
 PATCHES: tuple[Patch, ...] = (
-    *http1.PATCHES,
-    *http2.PATCHES,
-    exchange.PATCH,
+    *http1_sides.PATCHES,
+    *http2_sides.PATCHES,
+    stream.PATCH,
     *connection_handlers.PATCHES,
     tcp_resets.PATCH,
     dialling.PATCH,

@@ -19,8 +19,8 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches import resets, turns
-from proxy_policies.patches.flushing import Timer
 from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.http_stream.flushing import Timer
 from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import is_starting
 

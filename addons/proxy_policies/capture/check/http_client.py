@@ -16,7 +16,7 @@ from proxy_policies.capture.content_coding import MAX_CONTENT, from_wire, to_wir
 from proxy_policies.capture.model import Body, Headers, Request, Response, header, without
 from proxy_policies.capture.streams.arrivals import StreamDecoder, decode_partly
 from proxy_policies.capture.streams.frames import FrameCounter, declared_framing
-from proxy_policies.patches.messages import InterimCount
+from proxy_policies.http1.framing import InterimCount
 from proxy_policies.validity import Invalid
 
 DROPPED = (

@@ -22,7 +22,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.patches import websocket_responder
+from proxy_policies.patches.http_stream import websocket_responder
 from proxy_policies.settings import Setting
 from proxy_policies.streaming import must_buffer
 

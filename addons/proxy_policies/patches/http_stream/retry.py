@@ -18,7 +18,7 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import trace
-from proxy_policies.patches.http1_client import Client
+from proxy_policies.patches.http1.client import Client
 from proxy_policies.patches.patch import Section
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))

@@ -1,5 +1,11 @@
-"""Reads HTTP/1 response heads as mitmproxy's responses, holding them to what is valid (`proxy_policies.validity`)."""
+"""Reading response heads (RFC 9112, sections 4 to 6), held to what is valid (`proxy_policies.validity`).
 
+A response that is plain is read by one expression; every other line by line. Pure, but for the time that it carries.
+"""
+
+from __future__ import annotations
+
+import re
 import time
 
 from mitmproxy import http
@@ -7,11 +13,48 @@ from mitmproxy.net.http import http1
 
 from proxy_policies import validity
 from proxy_policies.fields import Fields, tokens
+from proxy_policies.http1.framing import has_no_body
+from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 256 * 1024
 """The most bytes a response head may have: Chromium's limit, the most generous of the browsers'."""
 SWITCHING_PROTOCOLS = 101
+
+
+_RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~][ -~]*+)\r\n" + FIELD_LINES)
+
+
+def read_response_head(head: bytes, request: http.Request, strict: bool) -> tuple[http.Response, int | None]:
+    """Read a response's head, its end included, and the size of its body as h11's readers take it. Raises Invalid.
+
+    Not `strict`, mitmproxy's own reader has its say alone.
+    """
+    check_size(len(head))
+    plain = _read_plain_response(head, request.data.method)
+    if plain is not None:
+        return plain
+    lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return read_response(lines, request, strict)
+
+
+def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int] | None:
+    match = _RESPONSE.fullmatch(head)
+    fields = read_fields(match[3]) if match else None
+    if match is None or fields is None:
+        return None
+    names = [name.lower() for name, _ in fields]
+    if b"transfer-encoding" in names:
+        return None
+    status = int(match[1])
+    is_bare = has_no_body(method.decode("latin-1").upper(), status)
+    size = content_length(names, fields, 0 if is_bare else None)
+    if size is None:
+        return None
+    headers = http.Headers(fields)
+    return http.Response(b"HTTP/1.1", status, match[2], headers, None, None, time.time(), None), 0 if is_bare else size
 
 
 def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tuple[http.Response, int | None]:

@@ -22,9 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Client
 
 from proxy_policies.fields import Fields, fields_of
-from proxy_policies.patches.bodies import Bodies
-from proxy_policies.patches.http1_server import kept_request
-from proxy_policies.patches.messages import (
+from proxy_policies.http1.framing import (
     VERSION,
     Framing,
     InterimCount,
@@ -34,7 +32,9 @@ from proxy_policies.patches.messages import (
     last_chunk,
     with_persistence,
 )
-from proxy_policies.patches.response_heads import check_size, read_response
+from proxy_policies.http1.response_heads import check_size, read_response
+from proxy_policies.patches.http1.bodies import Bodies
+from proxy_policies.patches.http1.server import kept_request
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100

@@ -1,4 +1,4 @@
-"""Heads: what is read is read as mitmproxy's layers with our patches read it; anything else is left."""
+"""Plain heads: what one expression reads is what reading line by line reads; anything else is left."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from mitmproxy import http
 
 from proxy_policies.fields import Fields
-from proxy_policies.http1.heads import REQUEST_BODY_LIMIT, could_begin_request, read_request, read_response
-from proxy_policies.patches import response_heads
-from proxy_policies.patches.messages import persists
-from proxy_policies.patches.request_heads import read_request as read_by_layers
+from proxy_policies.http1.framing import persists
+from proxy_policies.http1.request_heads import (
+    REQUEST_BODY_LIMIT,
+    could_begin_request,
+    read_plain_request,
+    read_request,
+)
+from proxy_policies.http1.response_heads import read_response, read_response_head
 from proxy_policies.validity import Invalid
 
 PIECES = st.sampled_from(
@@ -66,11 +70,11 @@ ASKED = {method: http.Request.make(method, "http://a.test/") for method in ("GET
 
 
 @given(HEADS)
-def test_what_is_read_of_a_request_is_what_the_layers_read(data: bytes) -> None:
-    head = read_request(data)
+def test_a_plain_request_is_read_as_line_by_line(data: bytes) -> None:
+    head = read_plain_request(data)
     if head is None:
         return
-    request, size = read_by_layers(lines_of(data), strict=True)
+    request, size = read_request(lines_of(data), strict=True)
     assert (head.method, head.authority, head.path) == (request.data.method, request.data.authority, request.data.path)
     assert (head.fields, head.length) == (request.headers.fields, size)
     assert head.persists is persists("HTTP/1.1", Fields(head.fields))
@@ -87,14 +91,14 @@ def read(reader: Callable[..., Any], data: Any, method: str) -> Any:
 
 
 @given(HEADS, st.sampled_from(list(ASKED)))
-def test_what_is_read_of_a_response_is_what_the_layers_read(data: bytes, method: str) -> None:
-    assert read(read_response, data, method) == read(response_heads.read_response, lines_of(data), method)
+def test_a_response_is_read_as_line_by_line(data: bytes, method: str) -> None:
+    assert read(read_response_head, data, method) == read(read_response, lines_of(data), method)
 
 
 @pytest.mark.parametrize("cut", range(1, 47))
 def test_a_part_of_a_head_is_not_read(cut: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
-    assert read_request(head[:cut]) is None
+    assert read_plain_request(head[:cut]) is None
     assert could_begin_request(head[:cut])
 
 
@@ -103,27 +107,14 @@ def test_what_is_no_request(data: bytes) -> None:
     assert not could_begin_request(data)
 
 
-def test_whatever_the_layers_refuse_is_left() -> None:
+def test_what_is_not_valid_is_left() -> None:
     for data in (b"GET / HTTP/1.1\r\nA: 1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"):
-        assert read_request(data) is None
+        assert read_plain_request(data) is None
         with pytest.raises(Invalid):
-            read_by_layers(lines_of(data), strict=True)
-
-
-@pytest.mark.parametrize("field", [b"X: y\r\n", b"X: " + b"y" * 995 + b"\r\n", b"Transfer-Encoding: chunked\r\n"])
-def test_a_response_head_is_too_large_whoever_reads_it(field: bytes) -> None:
-    """And however it came: here it is there whole."""
-    begin, last = b"HTTP/1.1 200 OK\r\n" + field, b"X: %s\r\n\r\n"
-    room = response_heads.HEAD_LIMIT - len(begin + last) + 2
-    more = b"X: y\r\n" * (room // 12)
-    whole = begin + more + last % (b"y" * (room - len(more)))
-    assert len(whole) == response_heads.HEAD_LIMIT
-    for reader, form in ((read_response, bytes), (response_heads.read_response, lines_of)):
-        assert not isinstance(read(reader, form(whole), "GET"), str)
-        assert read(reader, form(whole.replace(b"OK", b"OKK")), "GET") == "the response head has over 262144 bytes"
+            read_request(lines_of(data), strict=True)
 
 
 def test_a_large_body_is_left() -> None:
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
-    assert read_request(head % REQUEST_BODY_LIMIT)
-    assert read_request(head % (REQUEST_BODY_LIMIT + 1)) is None
+    assert read_plain_request(head % REQUEST_BODY_LIMIT)
+    assert read_plain_request(head % (REQUEST_BODY_LIMIT + 1)) is None

@@ -22,13 +22,13 @@ from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Server, StreamS
 
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
+from proxy_policies.http1.framing import InterimCount, is_interim
+from proxy_policies.http1.request_heads import name_of
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http1_server import SPLITS, error_response, log_refusal
-from proxy_policies.patches.http2_limits import Limited
-from proxy_policies.patches.http2_stream_errors import PerStreamConnection
-from proxy_policies.patches.messages import InterimCount, is_interim
+from proxy_policies.patches.http1.server import SPLITS, error_response, log_refusal
+from proxy_policies.patches.http2.limits import Limited
+from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.patch import Patch
-from proxy_policies.patches.request_heads import name_of
 from proxy_policies.validity import Invalid
 
 CONTINUE, SWITCHING_PROTOCOLS = 100, 101

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.fields import Fields
-from proxy_policies.patches.messages import (
+from proxy_policies.http1.framing import (
     Framing,
     Head,
     chunk,

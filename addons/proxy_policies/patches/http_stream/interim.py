@@ -11,7 +11,7 @@ from mitmproxy.proxy.layers.http._events import ResponseHeaders
 
 from proxy_policies.fields import Fields, RawFields
 from proxy_policies.hops.connection import response_for_next_hop
-from proxy_policies.patches.messages import is_interim
+from proxy_policies.http1.framing import is_interim
 from proxy_policies.patches.patch import Section
 
 

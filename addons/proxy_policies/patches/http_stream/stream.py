@@ -2,7 +2,8 @@
 
 from mitmproxy.proxy.layers import http as layers
 
-from proxy_policies.patches import (
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.http_stream import (
     answers,
     asked_host,
     flushing,
@@ -19,7 +20,6 @@ from proxy_policies.patches import (
     websocket_responder,
     websocket_turns,
 )
-from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Patch
 
 

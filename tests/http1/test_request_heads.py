@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from mitmproxy import http
 
-from proxy_policies.patches.request_heads import HEAD_LIMIT, host_of_target, read_request
+from proxy_policies.http1.request_heads import HEAD_LIMIT, host_of_target, read_request
 from proxy_policies.validity import Invalid
 
 LINE = st.one_of(

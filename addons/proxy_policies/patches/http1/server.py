@@ -31,12 +31,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows, validity
 from proxy_policies.fields import Fields, fields_of, tokens
-from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
-from proxy_policies.log_lines import Throttle
-from proxy_policies.patches import client_sides, resets
-from proxy_policies.patches.bodies import Bodies
-from proxy_policies.patches.lingering import LeaveTaking, Lingering
-from proxy_policies.patches.messages import (
+from proxy_policies.http1.framing import (
     VERSION,
     Framing,
     chunk,
@@ -46,7 +41,12 @@ from proxy_policies.patches.messages import (
     persists,
     with_persistence,
 )
-from proxy_policies.patches.request_heads import HEAD_LIMIT, host_of_target, read_request
+from proxy_policies.http1.request_heads import HEAD_LIMIT, host_of_target, read_request
+from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
+from proxy_policies.log_lines import Throttle
+from proxy_policies.patches import client_sides, resets
+from proxy_policies.patches.http1.bodies import Bodies
+from proxy_policies.patches.lingering import LeaveTaking, Lingering
 from proxy_policies.patches.turns import take_turn
 from proxy_policies.streaming import is_endless
 from proxy_policies.validity import Invalid

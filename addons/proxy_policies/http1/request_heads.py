@@ -1,0 +1,157 @@
+"""Reading request heads (RFC 9112, sections 2 to 6), held to what is valid (`proxy_policies.validity`).
+
+A request is plain if every reader of HTTP/1.1 reads it alike: one expression reads it. What is not is read line by line
+inside of mitmproxy's layers, and refused there if it is not valid.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import NamedTuple
+
+from mitmproxy import http
+from mitmproxy.net.http import http1
+
+from proxy_policies import validity
+from proxy_policies.fields import RawFields
+from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_fields
+from proxy_policies.validity import Invalid
+
+HEAD_LIMIT = 64 * 1024
+"""The most bytes a head may have: 64 KiB is what Squid takes; nginx and Apache take less."""
+
+
+REQUEST_BODY_LIMIT = 1024 * 1024
+"""Bytes of a request's body up to which it is not streamed."""
+HEAD_END = re.compile(rb"\n\r?\n")
+"""Where a head ends, for a reader that takes a bare line feed for a line end, as mitmproxy does."""
+
+# Possessive, so that no head takes more than one pass.
+_TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!\"$-~]*+)"
+_REQUEST = re.compile(rb"([A-Z]{1,20}+) " + _TARGET + rb" HTTP/1\.1\r\n" + FIELD_LINES)
+_BEGINNING = re.compile(rb"[A-Z]{1,20}+(?: [!\"$-~]*+(?: [^\n]*+(?:\n.*+)?)?)?", re.DOTALL)
+_DISQUALIFYING = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"http2-settings"})
+"""Request fields after which something else than a plain exchange may follow."""
+
+
+class RequestHead(NamedTuple):
+    """The head of a plain request."""
+
+    method: bytes
+    authority: bytes
+    """Of a target in absolute form, else empty (RFC 9112, section 3.2)."""
+    path: bytes
+    fields: RawFields
+    length: int
+    """Bytes of the body."""
+    persists: bool
+    """The connection goes on after it, as far as the client is concerned."""
+
+
+def could_begin_request(data: bytes | bytearray) -> bool:
+    """Return whether what a client said first may become a request of HTTP/1."""
+    return _BEGINNING.fullmatch(data) is not None
+
+
+def read_plain_request(head: bytes) -> RequestHead | None:
+    """Read the head of a plain request, its end included; None for every other."""
+    match = _REQUEST.fullmatch(head)
+    if match is None or len(head) > HEAD_LIMIT:
+        return None
+    method, authority, path, block = match.groups(b"")
+    fields = read_fields(block)
+    if fields is None or method in (b"CONNECT", b"TRACE"):
+        return None
+    names = [name.lower() for name, _ in fields]
+    if names.count(b"host") != 1 or not _DISQUALIFYING.isdisjoint(names):
+        return None
+    persists, length, host = _persists(names, fields), content_length(names, fields, 0), fields[names.index(b"host")][1]
+    if persists is None or length is None or length > REQUEST_BODY_LIMIT:
+        return None
+    if (host != authority) if authority else not validity.is_host(host):
+        return None
+    return RequestHead(method, authority, path, fields, length, persists)
+
+
+def _persists(names: list[bytes], fields: RawFields) -> bool | None:
+    """Return whether the connection goes on (RFC 9112, section 9.3); None when more is said of it."""
+    match names.count(b"connection"):
+        case 0:
+            return True
+        case 1:
+            option = fields[names.index(b"connection")][1].lower()
+            return True if option == b"keep-alive" else False if option == b"close" else None
+        case _:
+            return None
+
+
+def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | None]:
+    """Read a request head, given as lines without their ends, and the size of its body as h11's readers take it.
+
+    Not `strict`, mitmproxy's own reader has its say alone. Raises Invalid.
+    """
+    if sum(map(len, lines)) > HEAD_LIMIT:
+        raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
+    request = _read(lines) if strict else _read_as_mitmproxy(lines)
+    try:
+        return request, http1.expected_http_body_size(request)
+    except ValueError as error:
+        raise Invalid(str(error)) from error
+
+
+def _read(lines: list[bytes]) -> http.Request:
+    line = validity.parse_request_line(lines[0])
+    fields = validity.parse_fields(lines[1:])
+    names_host = bool(line.authority)
+    validity.check_host(
+        fields, condition=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"
+    )
+    host, port = address_of(line.authority, line.scheme)
+    return http.Request(
+        host=host,
+        port=port,
+        method=line.method,
+        scheme=line.scheme,
+        authority=line.authority,
+        path=line.path,
+        http_version=line.version,
+        headers=http.Headers(fields),
+        content=None,
+        trailers=None,
+        timestamp_start=time.time(),
+        timestamp_end=None,
+    )
+
+
+def address_of(authority: bytes, scheme: bytes) -> tuple[str, int]:
+    """Return the host and port that a target names, as mitmproxy has them; "" and 0 where it names none."""
+    if not authority:
+        return "", 0
+    host, port = validity.parse_address(authority)
+    return name_of(host), port or validity.DEFAULT_PORTS[scheme]
+
+
+def name_of(host: bytes) -> str:
+    """Return a host as mitmproxy shows it and dials it: in Unicode, where its IDNA can be read and written again."""
+    try:
+        return host.decode("idna")
+    except UnicodeError:  # IDNA 2008, say, which Python does not know
+        return host.decode("ascii")
+
+
+def _read_as_mitmproxy(lines: list[bytes]) -> http.Request:
+    try:
+        request = http1.read_request_head(lines)
+    except (ValueError, IndexError) as error:
+        raise Invalid(str(error)) from error
+    if request.data.http_version[:7] != b"HTTP/1.":
+        raise Invalid(f"{request.http_version} is not spoken here, HTTP/1.1 is.", 505)
+    if request.method == "CONNECT" and not request.host:
+        raise Invalid("CONNECT names no host and port.")
+    return request
+
+
+def host_of_target(request: http.Request) -> bytes | None:
+    """Return what Host must say by an absolute-form target, which overrules it (RFC 9112, section 3.2.2)."""
+    return request.data.authority if request.first_line_format == "absolute" else None
