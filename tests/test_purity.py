@@ -116,3 +116,9 @@ def test_what_rfc_9111_says_knows_no_store_no_loop_and_no_clock() -> None:
         and (name.startswith("proxy_policies.") or name.split(".")[0] in {"asyncio", "socket", "threading", "time"})
     }
     assert not foreign
+
+
+def test_what_speaks_http_1_knows_nothing_of_the_patches() -> None:
+    """They use its codec; it would come to them for nothing."""
+    ours = {module: names for module, names in IMPORTS.items() if module.startswith("proxy_policies.http1.")}
+    assert not [name for names in ours.values() for name in names if name.startswith("proxy_policies.patches")]

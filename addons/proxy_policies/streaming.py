@@ -289,6 +289,12 @@ def _reason_to_stream_response(response: http.Response) -> str:
     return "its length is not known" if length is None else "over 1 MiB"
 
 
+def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
+    """Make the pipeline the stream of a message that somebody has asked to be streamed."""
+    if message is not None and message.stream and not isinstance(message.stream, Stream):
+        attach(message, pipeline)
+
+
 def attach(message: http.Message, pipeline: Pipeline) -> None:
     """Make a pipeline the message's stream. A script's stream callable, if there is one, is a part of it."""
     is_saved = bool(ctx.options.save_stream_file or ctx.options.hardump)
@@ -362,3 +368,8 @@ def _is_truncated_replay(flow: http.HTTPFlow) -> bool:
     """Return whether a flow that is sent again lacks a part of its body; one that the user has edited does not."""
     content = flow.request.raw_content
     return flow.is_replay == "request" and content is not None and len(content) == flow.metadata.get(TRUNCATED)
+
+
+BUFFERED_FOR = 10.0
+"""Seconds after which a body of unknown length is streamed though somebody wants it whole, if less than 1 MiB of it has
+come: it trickles, and may never end. Far longer than a page takes, and half of what makes people give up."""

@@ -12,6 +12,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies import flow_state, subrequest
 from proxy_policies.addresses import normalize_address
+from proxy_policies.asked_host import asked_host
 from proxy_policies.body import Replace, Stage
 from proxy_policies.cache.body_taps import EncodedVariants
 from proxy_policies.cache.collapsing import CollapsedForwarding, Leader, Outcome
@@ -27,7 +28,6 @@ from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
 from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
-from proxy_policies.patches.http_stream.asked_host import asked_host
 
 logger = logging.getLogger(__name__)
 

@@ -25,10 +25,10 @@ from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.origin import Destination, Origins
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.response_writer import JOINED
+from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import Stopwatch, Wait, Waiting
 from proxy_policies.log_lines import admit_client_line
-from proxy_policies.patches.http1.server import error_response
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""

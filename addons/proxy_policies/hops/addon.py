@@ -8,13 +8,13 @@ from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import in_networks, parse_networks
+from proxy_policies.asked_host import asked_host
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.hops import connection, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
-from proxy_policies.patches.http_stream.asked_host import asked_host
 from proxy_policies.settings import Setting, one_of
 
 STYLES = {

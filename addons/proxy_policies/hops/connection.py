@@ -4,7 +4,7 @@ Framing is not touched here: Content-Length and Transfer-Encoding, and whether
 a connection persists, are settled where messages are written.
 """
 
-from proxy_policies.fields import Fields, tokens
+from proxy_policies.fields import Fields, RawFields, tokens
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade"})
 FOR_THIS_PROXY = HOP_BY_HOP | {"proxy-authorization"}
@@ -66,3 +66,9 @@ def _upgrades(fields: Fields) -> str | None:
     if not wanted or "upgrade" not in tokens(fields.get("Connection")):
         return None
     return None if any(protocol.startswith(NOT_UPGRADES) for protocol in tokens(wanted)) else wanted
+
+
+def interim_for_next_hop(fields: RawFields, status: int) -> RawFields:
+    """Return the fields of an interim response that are for the client: none of framing, or for one hop only."""
+    passed = Fields(fields).without(("content-length", "transfer-encoding", "trailer"))
+    return response_for_next_hop(passed, status, from_proxy=False).raw

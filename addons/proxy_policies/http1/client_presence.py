@@ -9,9 +9,10 @@ from mitmproxy import http
 
 from proxy_policies import flow_state, trace
 from proxy_policies.http1.response_writer import ResponseWriter
-from proxy_policies.patches.http1.server import HALF_CLOSED
 from proxy_policies.streaming import is_endless
 
+HALF_CLOSED = 60.0
+"""Seconds without a byte of the answer after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
 CLIENT_LEFT = "Client disconnected."
 """mitmproxy's words."""
 

@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import finished, finished_flows, flow_state, trace
+from proxy_policies import asked_host, finished, finished_flows, flow_state, trace
 from proxy_policies.body import Pipeline
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.http1.body_readers import incomplete
@@ -34,12 +34,9 @@ from proxy_policies.http1.framing import VERSION
 from proxy_policies.http1.origin import Destination, OriginError, Origins
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.response_writer import ResponseWriter, SplitError
+from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.http1.upstream import Upstream
-from proxy_policies.patches.http1.server import error_response
-from proxy_policies.patches.http_stream import asked_host
-from proxy_policies.patches.http_stream.flushing import BUFFERED_FOR
-from proxy_policies.patches.http_stream.streamed_later import take_back
-from proxy_policies.streaming import BUFFER_LIMIT, PAUSE, Stream, declared_length
+from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, PAUSE, Stream, declared_length, take_back
 
 _RAW_VERSION = VERSION.encode()
 

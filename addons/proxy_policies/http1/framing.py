@@ -13,6 +13,8 @@ VERSION = "HTTP/1.1"
 """The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
 INTERIM_LIMIT = 256
 """Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go takes 5."""
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+"""Methods of requests that may be sent again (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1)."""
 OPTIONS_OF_OURS = ("close", "keep-alive")
 """The connection options that say whether the connection goes on: each sender's own affair."""
 

@@ -11,16 +11,24 @@ from mitmproxy.net.http.validate import validate_headers
 from proxy_policies import trace
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.fields import Fields, fields_of
+from proxy_policies.hops.connection import interim_for_next_hop
 from proxy_policies.http1.body_readers import UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.http1.client_presence import ClientPresence
-from proxy_policies.http1.framing import VERSION, Framing, InterimCount, chunk, frame_request, is_interim, last_chunk
+from proxy_policies.http1.framing import (
+    IDEMPOTENT,
+    VERSION,
+    Framing,
+    InterimCount,
+    chunk,
+    frame_request,
+    is_interim,
+    last_chunk,
+)
 from proxy_policies.http1.origin import Destination, Origin, OriginError, Origins
 from proxy_policies.http1.request_heads import HEAD_END
 from proxy_policies.http1.response_heads import check_size, read_response_head
 from proxy_policies.http1.response_writer import ResponseWriter, has_persistent_origin
-from proxy_policies.patches.http1.client import as_http1
-from proxy_policies.patches.http_stream.interim import for_client
-from proxy_policies.patches.http_stream.retry import IDEMPOTENT
+from proxy_policies.http1.sent_heads import as_http1
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
@@ -120,7 +128,9 @@ class Upstream:
             except Invalid as error:
                 raise OriginError(f"Cannot parse HTTP response: {error}") from error
             if status != CONTINUE and self._presence.is_response_wanted:
-                self._writer.send_interim(status, for_client(response.headers.fields, status), response.data.reason)
+                self._writer.send_interim(
+                    status, interim_for_next_hop(response.headers.fields, status), response.data.reason
+                )
 
     async def _next_head(self, origin: Origin) -> bytes:
         received = origin.stream.received

@@ -6,7 +6,7 @@ really sent and received counts.
 """
 
 from mitmproxy import http
-from mitmproxy.net.http import http1, url
+from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
@@ -23,18 +23,16 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client
 
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.http1.framing import (
-    VERSION,
     Framing,
     InterimCount,
     chunk,
     frame_request,
     is_interim,
     last_chunk,
-    with_persistence,
 )
 from proxy_policies.http1.response_heads import check_size, read_response
+from proxy_policies.http1.sent_heads import as_http1
 from proxy_policies.patches.http1.bodies import Bodies
-from proxy_policies.patches.http1.server import kept_request
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
@@ -138,39 +136,3 @@ class Client(Bodies, Http1Client):
             timestamp_start=data.timestamp_start,
             timestamp_end=None,
         )
-
-
-def as_http1(request: http.Request) -> http.Request:
-    """Copy a request's head as HTTP/1.1 in our name."""
-    sent = kept_request(request)
-    sent.http_version = VERSION
-    if request.is_http2 or request.is_http3:
-        _translate(sent)
-    if "host" not in sent.headers and sent.method != "CONNECT":
-        sent.headers.insert(0, "Host", request.data.authority or _authority_of(request))
-    if sent.data.authority and sent.data.path == b"*":
-        sent.data.path = b""  # to a proxy: OPTIONS for the server as a whole (RFC 9112, section 3.2.4)
-    return sent
-
-
-def _authority_of(request: http.Request) -> bytes:
-    """Write host and port of a request that says neither itself, as they are dialled."""
-    try:
-        host = request.host.encode("idna").decode()
-    except UnicodeError:
-        host = request.host
-    return url.hostport(request.scheme, host, request.port).encode("utf-8", "surrogateescape")
-
-
-def _translate(sent: http.Request) -> None:
-    """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3).
-
-    mitmproxy uses a connection for one request of a multiplexed client only; the origin is told so.
-    """
-    authority, sent.data.authority = sent.data.authority, b""
-    if "host" not in sent.headers and authority:
-        sent.headers.insert(0, "Host", authority)
-    cookies = sent.headers.get_all("cookie")
-    if len(cookies) > 1:
-        sent.headers["Cookie"] = "; ".join(cookies)
-    sent.headers = http.Headers(with_persistence(fields_of(sent.headers), VERSION, closes=True).raw)

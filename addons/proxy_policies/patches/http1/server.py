@@ -16,7 +16,7 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
-from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp, format_error
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestHeaders,
@@ -31,6 +31,7 @@ from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows, validity
 from proxy_policies.fields import Fields, fields_of, tokens
+from proxy_policies.http1.client_presence import HALF_CLOSED
 from proxy_policies.http1.framing import (
     VERSION,
     Framing,
@@ -42,6 +43,7 @@ from proxy_policies.http1.framing import (
     with_persistence,
 )
 from proxy_policies.http1.request_heads import HEAD_LIMIT, host_of_target, read_request
+from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kept_request, kept_response
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
@@ -51,9 +53,6 @@ from proxy_policies.patches.turns import take_turn
 from proxy_policies.streaming import is_endless
 from proxy_policies.validity import Invalid
 
-HALF_CLOSED = 60.0
-"""Seconds without a byte of the answer after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
-SPLITS = "the answer that an addon made has a line end or NUL in its head"
 _refused = Throttle()
 DRAIN_LIMIT = 64 * 1024
 """The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
@@ -355,51 +354,3 @@ def log_refusal(peer: Connection, error: Invalid) -> CommandGenerator[None]:
     line = f"{human.format_address(peer.peername)}: {error}"
     if admitted := _refused.admit(line, time.monotonic()):
         yield commands.Log(admitted)
-
-
-def kept_request(request: http.Request) -> http.Request:
-    """Copy of a request's head what no addon shall edit."""
-    data = request.data
-    return http.Request(
-        host=data.host,
-        port=data.port,
-        method=data.method,
-        scheme=data.scheme,
-        authority=data.authority,
-        path=data.path,
-        http_version=data.http_version,
-        headers=http.Headers(data.headers.fields),
-        content=None,
-        trailers=None,
-        timestamp_start=data.timestamp_start,
-        timestamp_end=None,
-    )
-
-
-def kept_response(response: http.Response, fields: Fields) -> http.Response:
-    """Copy a response's head as it is sent in our version."""
-    data = response.data
-    reason = data.reason
-    if not reason and not response.http_version.startswith("HTTP/1"):  # HTTP/2 has no reason phrases
-        reason = status_codes.RESPONSES.get(data.status_code, "").encode()
-    return http.Response(
-        http_version=VERSION.encode(),
-        status_code=data.status_code,
-        reason=reason,
-        headers=http.Headers(fields.raw),
-        content=None,
-        trailers=None,
-        timestamp_start=data.timestamp_start,
-        timestamp_end=None,
-    )
-
-
-def head_of(response: http.Response) -> bytes:
-    """Write a response head."""
-    data = response.data
-    return b"%s %d %s\r\n%s\r\n" % (VERSION.encode(), data.status_code, data.reason, bytes(data.headers))
-
-
-def error_response(status: int, message: str) -> http.Response:
-    """Make the response to what went wrong."""
-    return http.Response.make(status, format_error(status, message), {"Content-Type": "text/html; charset=utf-8"})

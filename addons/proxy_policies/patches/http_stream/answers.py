@@ -24,8 +24,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeaders
 
 from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
+from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patches.generators import run_until
-from proxy_policies.patches.http1.server import error_response
 from proxy_policies.patches.patch import Section
 
 

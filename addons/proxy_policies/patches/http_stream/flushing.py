@@ -22,11 +22,7 @@ from mitmproxy.proxy.layers.http._events import (
 
 from proxy_policies import flow_state, trace
 from proxy_policies.patches.patch import Section
-from proxy_policies.streaming import BUFFER_LIMIT, Stream, declared_length
-
-BUFFERED_FOR = 10.0
-"""Seconds after which a body of unknown length is streamed though somebody wants it whole, if less than 1 MiB of it has
-come: it trickles, and may never end. Far longer than a page takes, and half of what makes people give up."""
+from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length
 
 type ResponsePart = ResponseData | ResponseTrailers | ResponseEndOfMessage
 

@@ -1,7 +1,7 @@
 """Interim responses: 102 (Processing) and 103 (Early Hints) go on to the client, and the final one is waited for.
 
 mitmproxy takes any head for the final one (mitmproxy#2229): the client gets a 103 without an
-end, and hangs. `http1_client` and `http2` go on reading after one; a 100 is swallowed there:
+end, and hangs. `http1/client.py` and `http2/sides.py` go on reading after one; a 100 is swallowed there:
 mitmproxy has asked for the body itself already.
 """
 
@@ -9,16 +9,9 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import ResponseHeaders
 
-from proxy_policies.fields import Fields, RawFields
-from proxy_policies.hops.connection import response_for_next_hop
+from proxy_policies.hops.connection import interim_for_next_hop
 from proxy_policies.http1.framing import is_interim
 from proxy_policies.patches.patch import Section
-
-
-def for_client(fields: RawFields, status: int) -> RawFields:
-    """Return the fields of an interim response that are for the client: none of framing, or for one hop only."""
-    passed = Fields(fields).without(("content-length", "transfer-encoding", "trailer"))
-    return response_for_next_hop(passed, status, from_proxy=False).raw
 
 
 class PassingOn(HttpStream):
@@ -28,7 +21,7 @@ class PassingOn(HttpStream):
         """Pass an interim response on, and go on waiting for the final one."""
         response = event.response
         if is_interim(response.status_code):
-            response.headers.fields = for_client(response.headers.fields, response.status_code)
+            response.headers.fields = interim_for_next_hop(response.headers.fields, response.status_code)
             yield SendHttp(event, self.context.client)
         else:
             yield from super().state_wait_for_response_headers(event)

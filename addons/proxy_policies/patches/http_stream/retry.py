@@ -18,11 +18,9 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import trace
+from proxy_policies.http1.framing import IDEMPOTENT
 from proxy_policies.patches.http1.client import Client
 from proxy_policies.patches.patch import Section
-
-IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
-"""RFC 9110, section 9.2.2."""
 
 
 class WentStale(ResponseProtocolError):

@@ -3,20 +3,12 @@
 `stream_large_bodies` decides when too much of a body has come, and addons behind all scripts may.
 """
 
-from mitmproxy import http
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpStream
 
 from proxy_policies import flow_state
-from proxy_policies.body import Pipeline
 from proxy_policies.patches.patch import Section
-from proxy_policies.streaming import Stream, attach
-
-
-def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
-    """Make the pipeline the stream of a message that somebody has asked to be streamed."""
-    if message is not None and message.stream and not isinstance(message.stream, Stream):
-        attach(message, pipeline)
+from proxy_policies.streaming import take_back
 
 
 class StreamedLater(HttpStream):
