@@ -1,8 +1,12 @@
 """Tasks that are done even if nobody waits for them."""
 
+import ast
 import asyncio
 import gc
 import inspect
+from pathlib import Path
+
+import pytest
 
 from proxy_policies import background
 
@@ -37,3 +41,52 @@ async def test_a_task_that_nobody_holds_is_not_collected() -> None:
     gc.collect()
     async with asyncio.timeout(10):
         await over.wait()
+
+
+async def test_one_that_fails_says_so_and_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    tasks, done = background.Tasks("home"), list[str]()
+
+    async def fails() -> None:
+        raise RuntimeError("a bug")
+
+    async def works() -> None:
+        await asyncio.sleep(0)
+        done.append("worked")
+
+    failing, working = tasks.spawn(fails()), tasks.spawn(works())
+    await asyncio.wait([failing, working])
+    await asyncio.sleep(0)
+    assert "home: a task failed" in caplog.text
+    assert "a bug" in caplog.text
+    assert done == ["worked"]
+
+
+async def test_they_end_with_their_owner() -> None:
+    tasks, ended = background.Tasks("home"), list[str]()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    tasks.spawn(endless(), eager=True)
+    tasks.spawn(endless(), eager=True)
+    await tasks.cancel()
+    assert ended == ["ended", "ended"]
+
+
+MAKERS = {"create_task", "Task", "TaskGroup"}
+
+
+def test_nobody_else_makes_tasks() -> None:
+    """asyncio holds them weakly, and forgets what they raise."""
+    package = Path(background.__file__).parent
+    found = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in package.rglob("*.py")
+        if path.name != "background.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in MAKERS
+    ]
+    assert not found

@@ -1,14 +1,36 @@
-"""Hooks that take their time, of which mitmproxy calls some where it cannot wait: when a script is loaded again."""
+"""The one way to begin something that is done even if nobody waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-_tasks: set[asyncio.Future[None]] = set()
+logger = logging.getLogger(__name__)
+_tasks: set[asyncio.Task[Any]] = set()
 """asyncio itself holds tasks weakly."""
+
+
+def spawn[T](work: Coroutine[Any, Any, T], *, eager: bool = False, failure: str = "") -> asyncio.Task[T]:
+    """Begin some work, and return its task.
+
+    `eager`, it has begun by then, and releases what it holds even if it is cancelled at once. `failure` is what the log
+    says if it raises; without, whoever waits for the task is told.
+    """
+    task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=eager)
+    if failure:
+        task.add_done_callback(functools.partial(_report, failure))
+    if not task.done():
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+    return task
+
+
+def _report(failure: str, task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error(failure, exc_info=error)
 
 
 def in_background[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable[[P], asyncio.Future[None]]:
@@ -25,9 +47,23 @@ def in_background[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable
     return begun
 
 
-def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
-    """Begin something that is done even if nobody waits for it."""
-    under_way = asyncio.ensure_future(work)
-    _tasks.add(under_way)
-    under_way.add_done_callback(_tasks.discard)
-    return under_way
+class Tasks:
+    """The tasks of one owner, which end with it. One that fails is logged, and harms no other."""
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, Any], *, eager: bool = False) -> asyncio.Task[Any]:
+        """Begin some work, as `spawn` does."""
+        task = spawn(work, eager=eager, failure=f"{self._owner}: a task failed")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def cancel(self) -> None:
+        """End them all but the one that asks, and wait until they have."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,6 +1,6 @@
 """Imports that wait until they are needed: what an option brings is imported once that option is set.
 
-    with later():
+    with lazy_imports():
         from proxy_policies.reverse_tunnel import home
 
 `home` is a module as any other, for type checkers, too; its code runs when something of it is first asked for. So

@@ -11,6 +11,7 @@ from typing import Any
 from mitmproxy import http
 
 from proxy_policies import trace
+from proxy_policies.background import spawn
 from proxy_policies.cache.flows import CacheEngine, key_of_flow, target_of
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import url_of, without_query
@@ -98,10 +99,9 @@ def _urls(engine: CacheEngine | None, flow: http.HTTPFlow) -> Sequence[str]:
 
 def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
     """Do what a command asks for; what cannot be done at once is done behind it, and logged."""
-    task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+    task = spawn(work, eager=True)
     if task.done():
         return task.result()
-    _behind.add(task)
     task.add_done_callback(_report)
     return UnderWay(task)
 
@@ -114,11 +114,7 @@ class UnderWay(list[str]):
         self.task = task
 
 
-_behind: set[asyncio.Task[list[str]]] = set()
-
-
 def _report(task: asyncio.Task[list[str]]) -> None:
-    _behind.discard(task)
     if task.cancelled():
         return
     error = task.exception()

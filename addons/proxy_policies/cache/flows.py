@@ -1,11 +1,9 @@
 """From mitmproxy's flows to the cache's values, and back."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.proxy.mode_specs import ReverseMode
@@ -235,23 +233,6 @@ def offer_variants(engine: CacheEngine, flow: http.HTTPFlow, entry: StoredRespon
         state.content = flow.response.raw_content
     if made.status == 200:
         state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=True)
-
-
-_behind: set[asyncio.Task[None]] = set()
-
-
-def in_background(work: Coroutine[Any, Any, object], what: str) -> None:
-    """Do something that no client waits for; a failure is logged."""
-
-    async def guarded() -> None:
-        try:
-            await work
-        except Exception:
-            logger.exception(f"cache: could not {what}")
-
-    task = asyncio.get_running_loop().create_task(guarded())
-    _behind.add(task)
-    task.add_done_callback(_behind.discard)
 
 
 def answered(

@@ -5,6 +5,7 @@ import time
 from mitmproxy import ctx, http
 
 from proxy_policies import flow_state, subrequest, trace
+from proxy_policies.background import spawn
 from proxy_policies.cache import following
 from proxy_policies.cache.collapsing import CONDITIONS
 from proxy_policies.cache.flows import (
@@ -13,7 +14,6 @@ from proxy_policies.cache.flows import (
     CacheEngine,
     Transaction,
     begin_transaction,
-    in_background,
     offer_variants,
     set_response,
 )
@@ -137,7 +137,7 @@ def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction:
         finally:
             engine.refreshing.discard(hit.entry.id)
 
-    in_background(refresh(), f"refresh {hit.entry.key}")
+    spawn(refresh(), failure=f"cache: could not refresh {hit.entry.key}")
 
 
 def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> Transaction | None:

@@ -9,6 +9,7 @@ from typing import assert_never
 from mitmproxy import http
 
 from proxy_policies import flow_state, trace
+from proxy_policies.background import spawn
 from proxy_policies.body import Stage
 from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, StoreTap
@@ -19,7 +20,6 @@ from proxy_policies.cache.flows import (
     answered,
     answered_by_head,
     complete_flight,
-    in_background,
     request_as_sent,
     target_of,
     upstream_target_of,
@@ -158,9 +158,8 @@ def _start_storing(
         if stored is None:
             complete_flight(engine, transaction, Outcome.FAILED)
         elif stored.span is not None:
-            in_background(
-                partial_merge.merge_parts(engine.store, stored, engine.max_object), f"join the parts of {stored.key}"
-            )
+            joining = partial_merge.merge_parts(engine.store, stored, engine.max_object)
+            spawn(joining, failure=f"cache: could not join the parts of {stored.key}")
 
     state, writing = flow_state.state_of(flow), engine.store.write(entry, since)
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)

@@ -19,6 +19,7 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows
+from proxy_policies.background import spawn
 from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.http1.exchange import Exchange
@@ -192,7 +193,7 @@ class ClientConnection(ABC):
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that has the connection to itself."""
         self._is_busy = True
-        self._task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        self._task = spawn(work, eager=True)
 
     async def _run(self, response: Coroutine[Any, Any, bool]) -> None:
         if await response:

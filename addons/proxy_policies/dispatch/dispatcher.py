@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -13,6 +12,7 @@ from typing import Any
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
 
+from proxy_policies.background import spawn
 from proxy_policies.dispatch.table import HookEntry, Table
 
 STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
@@ -131,7 +131,7 @@ def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, 
     for awaited in asking:
         if not inspect.iscoroutine(awaited):
             return _rest(awaited, asking)
-        task = asyncio.Task(awaited, eager_start=True, loop=asyncio.get_running_loop())
+        task = spawn(awaited, eager=True)
         if not task.done() or task.cancelled() or task.exception():
             return _rest(task, asking)
     return None

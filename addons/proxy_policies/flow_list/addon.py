@@ -10,6 +10,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from proxy_policies import settings
+from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.flow_list.oldest import oldest, with_comments
 from proxy_policies.settings import Setting
@@ -55,7 +56,7 @@ class FlowList:
             return
         if "web_columns" in ctx.options and ctx.options.web_columns == ctx.options.default("web_columns"):
             self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
-        self._task = asyncio.create_task(self._watch(view))
+        self._task = spawn(self._watch(view))
 
     def done(self) -> None:
         """Put the columns back."""

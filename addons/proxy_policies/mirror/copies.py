@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
+from proxy_policies.background import spawn
 from proxy_policies.capture.check.http_client import SendError
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, evaluate
 from proxy_policies.capture.check.sender import SendResult
@@ -55,7 +56,7 @@ class Copies:
             return
         self._queue.append(entry)
         if len(self._running) < IN_FLIGHT:
-            task = asyncio.get_running_loop().create_task(self._work())
+            task = spawn(self._work())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 

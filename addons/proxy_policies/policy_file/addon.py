@@ -17,6 +17,7 @@ from typing import Any
 from mitmproxy import ctx, exceptions
 
 from proxy_policies import cli_options, settings
+from proxy_policies.background import spawn
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, settings_of
 
@@ -66,7 +67,7 @@ class PolicyFile:
         """Apply what the file has for scripts that were loaded after us; from now on, watch it."""
         if self._path:
             self._apply_for_all(self._path)
-        self._task = asyncio.create_task(self._follow())
+        self._task = spawn(self._follow())
 
     def done(self) -> None:
         """Stop watching; put back what the file had changed, unless mitmproxy ends anyway."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -18,15 +16,14 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import dial
 from proxy_policies.addresses import Network, format_target
-from proxy_policies.background import in_background
+from proxy_policies.background import Tasks, in_background
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.log_lines import Throttle
 from proxy_policies.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options, services
+from proxy_policies.reverse_tunnel.followed_credentials import FollowedCredentials
 from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.tasks import Tasks
 from proxy_policies.settings import Setting, as_text, parse_size, reject
 
 with lazy_imports():
@@ -47,12 +44,9 @@ class _TunnelAddon(ABC):
     kind = ""
 
     def __init__(self) -> None:
-        self._known: identity.Credentials | None = None
-        self._tasks = Tasks()
+        self._credentials = FollowedCredentials(self.kind, self.renew)
+        self._tasks = Tasks(self.kind)
         self._lock = asyncio.Lock()
-        self._loaded: object = None  # the options and the certificate's files as they were then
-        self._throttle = Throttle(3600.0)
-        self._warned_on: datetime.date | None = None
         self._is_running = False
         self._has_begun = False
 
@@ -60,7 +54,7 @@ class _TunnelAddon(ABC):
         """Take changed options up; what is wrong with certificates or secrets is said at once."""
         if updated & {f"{self.kind}_{name}" for name in ("tls", "secret", "home", "listen")} and self.is_on:
             try:
-                self._load()
+                self._credentials.load(*self.credentials_options())
             except ValueError as error:
                 reject(str(error))
                 return
@@ -73,45 +67,11 @@ class _TunnelAddon(ABC):
         ):
             self._tasks.spawn(self._apply())
 
-    def _load(self) -> None:
-        """Read who we are, if that changed; a certificate of the same name ends no connection. Raises ValueError."""
-        how, seen = self.credentials_options(), identity.look_at(self.credentials_options()[0])
-        if seen and (how, seen) == self._loaded:
-            return
-        before, self._known = self._known, identity.load(self.kind, *how)
-        self._loaded = how, seen
-        self._warn_of_end()
-        if before is not None and before.name == self._known.name is not None:
-            self.renew(self._known)
-
-    def _warn_of_end(self) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        if now.date() != self._warned_on and (warning := identity.warning_of_end(self.kind, self.credentials, now)):
-            self._warned_on = now.date()
-            logger.warning(warning)
-
     async def _follow_certificate(self) -> None:
-        """Take a certificate up that was renewed on disk, and say once a day that it ends soon."""
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if self.is_on and self.credentials.mode is identity.Mode.CERTIFICATES:
-                self._look_again()
-
-    def _look_again(self) -> None:
-        before = self.credentials
-        try:
-            self._load()
-        except ValueError as error:  # half of it is written, or it is gone: the old one is good still
-            line = f"{self.kind}: the certificate has changed on disk and is not taken up: {error}"
-            if said := self._throttle.admit(line, time.monotonic()):
-                logger.warning(said)
-            return
-        if self.credentials is before:
-            self._warn_of_end()
-            return
-        logger.info(f"{self.kind}: the certificate of {self.credentials.name} is taken up as it is on disk now")
-        if self.credentials.name != before.name:
-            self._tasks.spawn(self._apply())
+            if self.is_on and self._credentials.look_again(*self.credentials_options()):
+                self._tasks.spawn(self._apply())
 
     def _is_wanted(self) -> bool:
         return self._is_running and (self._has_begun or self.is_on)
@@ -119,7 +79,7 @@ class _TunnelAddon(ABC):
     @property
     def credentials(self) -> identity.Credentials:
         """Who we are, once this end has been on."""
-        return self._known or identity.NO_CREDENTIALS
+        return self._credentials.current
 
     @in_background
     async def running(self) -> None:

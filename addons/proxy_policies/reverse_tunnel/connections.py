@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy_policies import tcp_connect
+from proxy_policies.background import Tasks
 from proxy_policies.log_lines import Throttle
 from proxy_policies.name_lookup import look_up
 from proxy_policies.proxy_protocol import header
@@ -22,7 +23,6 @@ from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT
 from proxy_policies.reverse_tunnel.messages import Message, decode
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import show_address
-from proxy_policies.reverse_tunnel.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Listener:
         self.address = address
         self._what, self._accept, self._is_balancer = what, accept, is_balancer
         self._sockets: list[socket.socket] = []
-        self._tasks, self._throttle, self._refusals = Tasks(), Throttle(60.0), Throttle(60.0)
+        self._tasks, self._throttle, self._refusals = Tasks("tunnel"), Throttle(60.0), Throttle(60.0)
 
     async def open(self) -> None:
         """Start to listen, at once if that is possible."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy_policies import tcp_connect
 from proxy_policies.addresses import Network, in_networks
+from proxy_policies.background import Tasks
 from proxy_policies.relay.framed import Framed, open_streams
 from proxy_policies.relay.transports import Pace, relay_transports
 from proxy_policies.reverse_tunnel import connections
@@ -43,7 +44,6 @@ from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
 from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener, CommandListener
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
-from proxy_policies.reverse_tunnel.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Home:
         self._strangers: dict[int, asyncio.Task[None]] = {}
         self._command_listener: Listener | None = None
         self._client_listeners: dict[Address, tuple[ClientListener, Listener]] = {}
-        self._commands, self._clients = Tasks(), Tasks()
+        self._commands, self._clients = Tasks("home"), Tasks("home")
 
     async def apply(self, config: HomeConfig) -> None:
         """Become what the options say; live sessions live on."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy_policies import tcp_connect
+from proxy_policies.background import Tasks
 from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.framed import Framed
 from proxy_policies.relay.transports import relay_transports
@@ -40,7 +41,6 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
-from proxy_policies.reverse_tunnel.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Work:
     def __init__(self) -> None:
         self._config = WorkConfig()
         self._command: Command | None = None
-        self._connecting, self._data = Tasks(), Tasks()
+        self._connecting, self._data = Tasks("work"), Tasks("work")
         self._trouble = ""
         self._throttles = Throttles()
         self._instance = secrets.token_hex(8)

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, cast
 
+from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.rfc9111.selectors import PURGE_LOG_TTL, Selector
@@ -126,7 +127,7 @@ class RedisStore:
             async with self._turns:
                 await work
 
-        task = asyncio.get_running_loop().create_task(commit())
+        task = spawn(commit())
         self._pending.setdefault(key, set()).add(task)
         task.add_done_callback(lambda done: self._done(key, done))
 

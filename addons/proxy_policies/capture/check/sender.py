@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from proxy_policies.background import spawn
 from proxy_policies.capture.check import http2_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
@@ -96,7 +97,7 @@ class Sender:
                 if options.rate:
                     await asyncio.sleep(max(0.0, began + started / options.rate - time.monotonic()))
                 started += 1
-                task = asyncio.create_task(self._one(number, entry, connection, options, free, done))
+                task = spawn(self._one(number, entry, connection, options, free, done))
                 running[number] = task
                 if entry.request.method not in SAFE:
                     await task

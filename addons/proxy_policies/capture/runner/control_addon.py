@@ -16,6 +16,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from proxy_policies import settings
+from proxy_policies.background import spawn
 from proxy_policies.capture.runner.proxy_process import READY
 
 
@@ -33,7 +34,7 @@ class ControlAddon:
 
     def running(self) -> None:
         """Wait for the end of the start in a task: this hook is a part of it."""
-        self._task = asyncio.get_running_loop().create_task(self._say())
+        self._task = spawn(self._say())
 
     async def _say(self) -> None:
         while settings.is_starting():  # noqa: ASYNC110 - mitmproxy has no event for it

@@ -1,0 +1,70 @@
+"""Who an end of the tunnel is: as its options say, and anew when its certificate is renewed on disk."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable
+
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import Throttle
+
+with lazy_imports():
+    from proxy_policies.reverse_tunnel import identity
+
+logger = logging.getLogger(__name__)
+
+
+class FollowedCredentials:
+    """The credentials of one end; `renewed` is called with new ones of the same name, which end no connection."""
+
+    def __init__(self, kind: str, renewed: Callable[[identity.Credentials], None]) -> None:
+        self._kind, self._renewed = kind, renewed
+        self._known: identity.Credentials | None = None
+        self._loaded: object = None  # the options and the certificate's files as they were then
+        self._throttle = Throttle(3600.0)
+        self._warned_on: datetime.date | None = None
+
+    @property
+    def current(self) -> identity.Credentials:
+        """Who we are, once this end has been on."""
+        return self._known or identity.NO_CREDENTIALS
+
+    def load(self, tls: str, secret: str) -> None:
+        """Read who we are, if that changed. Raises ValueError."""
+        seen = identity.look_at(tls)
+        if seen and (tls, secret, seen) == self._loaded:
+            return
+        before, self._known = self._known, identity.load(self._kind, tls, secret)
+        self._loaded = tls, secret, seen
+        self._warn_of_end()
+        if before is not None and before.name == self._known.name is not None:
+            self._renewed(self._known)
+
+    def look_again(self, tls: str, secret: str) -> bool:
+        """Take a certificate up that was renewed on disk, warn once a day that it ends soon; True if we are another.
+
+        One that cannot be used, being half written or gone, is not taken up: the old one is good still.
+        """
+        if self.current.mode is not identity.Mode.CERTIFICATES:
+            return False
+        before = self.current
+        try:
+            self.load(tls, secret)
+        except ValueError as error:
+            line = f"{self._kind}: the certificate has changed on disk and is not taken up: {error}"
+            if admitted := self._throttle.admit(line, time.monotonic()):
+                logger.warning(admitted)
+            return False
+        if self.current is before:
+            self._warn_of_end()
+            return False
+        logger.info(f"{self._kind}: the certificate of {self.current.name} is taken up as it is on disk now")
+        return self.current.name != before.name
+
+    def _warn_of_end(self) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        if now.date() != self._warned_on and (warning := identity.warning_of_end(self._kind, self.current, now)):
+            self._warned_on = now.date()
+            logger.warning(warning)
