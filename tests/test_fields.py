@@ -269,15 +269,15 @@ def test_dates_round_trip(second: int) -> None:
 
 def test_parse_directives() -> None:
     assert parse_directives('Max-Age=60, private="a, b", no-store, max-age = "5", x=, "y;z=w') == [
-        ("max-age", "60", True),
-        ("private", "a, b", True),
-        ("no-store", None, True),
-        ("max-age", "", False),
-        ("5", "", False),
-        ("x", "", False),
-        ("y", "", False),
-        ("z", "", False),
-        ("w", "", False),
+        ("max-age", "60", True, False),
+        ("private", "a, b", True, True),
+        ("no-store", None, True, False),
+        ("max-age", "", False, False),
+        ("5", "", False, False),
+        ("x", "", False, False),
+        ("y", "", False, False),
+        ("z", "", False, False),
+        ("w", "", False, False),
     ]
     assert parse_directives(None) == []
 

@@ -282,6 +282,8 @@ class Directive(NamedTuple):
     """Unquoted; None where there is none."""
     is_valid: bool = True
     """False: it was found in a member of the list that is not written by the grammar; its argument is unreadable."""
+    is_quoted: bool = False
+    """Its argument was a quoted-string."""
 
 
 def parse_directives(value: str | None) -> list[Directive]:
@@ -294,7 +296,8 @@ def parse_directives(value: str | None) -> list[Directive]:
     for member in split_list(value or ""):
         if _DIRECTIVE.fullmatch(member):
             name, equals, argument = member.partition("=")
-            directives.append(Directive(name.lower(), unquote(argument) if equals else None))
+            is_quoted = argument.startswith('"')
+            directives.append(Directive(name.lower(), unquote(argument) if equals else None, is_quoted=is_quoted))
         else:
             directives += [Directive(name.lower(), "", False) for name in TOKEN.findall(member)]
     return directives

@@ -108,9 +108,54 @@ def test_a_response_that_makes_no_sense_without_the_fields_it_names_is_meant_as_
     assert ALL in (said.private, said.no_cache)
 
 
+WRONG_FIELD_NAMES = [
+    *("{}=true", "{}=1", "{}=0", "{}=set-cookie", "{}=x-a", '{}=""', "{}=,", "{}=, x-a", '{}="', '{}="x-a', '{}=x-a"'),
+    *('{}="true"', '{}="Yes"', '{}="1"', '{}="*"', '{}="x y"', "{}='x-a'", "{}=(x-a)", '{}="x-a" x', '{}= "x-a"'),
+    *('{} ="x-a"', "{} = x-a", "{};x", '"{}', '"{}"', '{}="x-a", {}', '{}, {}="x-a"', '{}="x-a", {}=x-b'),
+]
+
+
+@pytest.mark.parametrize("text", WRONG_FIELD_NAMES)
+@pytest.mark.parametrize("name", ["private", "no-cache", "PRIVATE", "No-Cache"])
+def test_what_names_no_field_rightly_is_about_the_whole(name: str, text: str) -> None:
+    value = text.format(*[name] * 2)
+    for lines in (f"max-age=60, {value}", f"{value}, max-age=60", f'x="a, b", {value}, y="\\", \\"z"'):
+        said = parse_response(fields(f"Cache-Control: {lines}"))
+        assert (said.no_cache if name.lower() == "no-cache" else said.private) == ALL
+
+
 @pytest.mark.parametrize(
     "value",
-    ['private="a', "private=0", 'private="x y"', "private =a", "private= a", '"private', "private;x", "PRIVATE"],
+    [
+        *(
+            "private=1",
+            "private=?0",
+            "private=set-cookie",
+            "PRIVATE",
+            "private, &",
+            "private;",
+        ),
+        *('max-age=60, "private"', 'max-age=60;private, private="x-a"', "max-age=5.5, private"),
+    ],
 )
-def test_a_private_that_is_written_wrongly_is_private(value: str) -> None:
-    assert parse_response(fields(f"Cache-Control: max-age=60, {value}")).private == ALL
+def test_a_targeted_field_that_is_invalid_forbids_what_it_seems_to_forbid(value: str) -> None:
+    said = parse_response(fields("Cache-Control: max-age=60", f"CDN-Cache-Control: {value}"))
+    assert said.private == ALL
+
+
+PERMITS_NOT = ["public=1", "public=true", 'public="x"', "public=", "public;", "x public", '"public', "publi c"]
+
+
+@pytest.mark.parametrize(
+    "value", [*PERMITS_NOT, "must-revalidate=0", '"must-revalidate', "s-maxage", "s-maxage=x", "s-maxage=-1"]
+)
+def test_leave_to_share_what_had_authorization_is_given_by_the_grammar_only(value: str) -> None:
+    said = parse_response(fields(f"Cache-Control: max-age=60, {value}"))
+    assert (said.public, said.allows_authorization) == (False, False)
+
+
+@pytest.mark.parametrize("value", ["public", "must-revalidate", "s-maxage=0", 'S-MaxAge="5"', "x, Public"])
+@pytest.mark.parametrize("name", ["Cache-Control", "CDN-Cache-Control"])
+def test_leave_to_share_what_had_authorization(name: str, value: str) -> None:
+    is_structured = name == "Cache-Control" or (value.islower() and '"' not in value)
+    assert parse_response(fields(f"{name}: max-age=60, {value}")).allows_authorization == is_structured

@@ -1,7 +1,8 @@
 """Cache directives of requests and responses (RFC 9111, section 5.2; RFC 5861; RFC 8246; RFC 9213).
 
 Parsers are lenient in what they ignore and strict in what they trust: an argument
-that cannot be read makes a lifetime zero, never longer.
+that cannot be read makes a lifetime zero, never longer; what restricts does so however
+it is written, what permits has to be written by the grammar.
 """
 
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from proxy_policies.fields import Fields, parse_directives, tokens
+from proxy_policies.fields import Directive, Fields, parse_directives, tokens
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():
@@ -23,8 +24,14 @@ _FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 """Lower-cased. Tokens may be more, but a number is no field that a response has."""
 ALL: frozenset[str] = frozenset()
 """The field names of an unqualified `no-cache` or `private`: none named, all meant."""
+ANSWERS = frozenset({"false", "no", "none", "null", "off", "on", "true", "yes"})
+"""What stands where field names belong when somebody takes a directive for a switch: names of no field."""
+LIMITED_BY_FIELDS = frozenset({"no-cache", "private"})
+"""Directives whose argument, a quoted-string, names the fields that they are about (sections 5.2.2.4 and 5.2.2.7)."""
 PERMITTING = frozenset({"public", "must-understand"})
-"""Directives that allow to store what could not be stored without them."""
+"""Directives that allow to store what could not be stored without them. They have no argument."""
+RESTRICTING = frozenset({"must-revalidate", "no-cache", "no-store", "no-transform", "private", "proxy-revalidate"})
+"""Directives that only forbid: heeded also in a field that is invalid as a whole."""
 INDISPENSABLE = frozenset(
     {
         "age", "cache-control", "cdn-cache-control", "content-encoding", "content-range", "content-type", "date",
@@ -59,6 +66,8 @@ class ResponseDirectives:
     proxy_revalidate: bool = False
     must_understand: bool = False
     no_transform: bool = False
+    allows_authorization: bool = False
+    """What was asked for with Authorization may be shared (section 3.5)."""
     targeted: bool = False
     """Read from CDN-Cache-Control, which makes Cache-Control and Expires of no account (RFC 9213, section 2.1)."""
 
@@ -77,11 +86,37 @@ class RequestDirectives:
     stale_if_error: int | None = None
 
 
-def _members(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-    """Read directives as (name, argument); what permits something has to be written by the grammar."""
-    for directive in (directive for line in lines for directive in parse_directives(line)):
-        if directive.is_valid or directive.name not in PERMITTING:
+Member = tuple[str, str | None]
+"""A directive's name and its argument."""
+
+
+def _directives(lines: Iterable[str]) -> list[Directive]:
+    return [directive for line in lines for directive in parse_directives(line)]
+
+
+def _members(directives: Iterable[Directive]) -> Iterator[Member]:
+    """Choose what to heed: what permits only as the grammar has it, field names only where they are quoted.
+
+    An unquoted argument of `private` or `no-cache` is none that a sender should write; Squid, too, takes the directive
+    for one without it.
+    """
+    for directive in directives:
+        is_plain = directive.is_valid and directive.argument is None
+        if directive.name in LIMITED_BY_FIELDS and not directive.is_quoted:
+            yield directive.name, None
+        elif is_plain or directive.name not in PERMITTING:
             yield directive.name, directive.argument
+
+
+def _allows_authorization(directive: Directive) -> bool:
+    """Return whether a directive, by the grammar, is one of those that section 3.5 names."""
+    match directive:
+        case Directive("public" | "must-revalidate", None, True):
+            return True
+        case Directive("s-maxage", argument, True):
+            return delta_seconds(argument) is not None
+        case _:
+            return False
 
 
 def _lifetime(argument: str | None) -> int:
@@ -94,7 +129,7 @@ def _names(argument: str | None) -> frozenset[str]:
     ALL unless they are names of fields that a response can do without.
     """
     names = frozenset(tokens(argument)) if argument else ALL
-    is_limited = INDISPENSABLE.isdisjoint(names) and all(_FIELD_NAME.fullmatch(name) for name in names)
+    is_limited = names.isdisjoint(INDISPENSABLE | ANSWERS) and all(_FIELD_NAME.fullmatch(name) for name in names)
     return names if is_limited else ALL
 
 
@@ -134,7 +169,7 @@ _REQUEST: dict[str, DirectiveParser] = {
 }
 
 
-def _collect(members: Iterable[tuple[str, str | None]], readers: dict[str, DirectiveParser]) -> dict[str, object]:
+def _collect(members: Iterable[Member], readers: dict[str, DirectiveParser]) -> dict[str, object]:
     """Keep the first of repeated directives (section 4.2.1), but the widest of repeated field lists."""
     found: dict[str, object] = {}
     for name, argument in members:
@@ -154,13 +189,18 @@ def _union(one: object, other: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1024)
-def _parse_response(lines: tuple[str, ...]) -> ResponseDirectives:
-    return ResponseDirectives(**_collect(_members(lines), _RESPONSE))  # type: ignore[arg-type]
+def _parse_response(lines: tuple[str, ...], unread: tuple[str, ...] = ()) -> ResponseDirectives:
+    """Read Cache-Control, and of a targeted field that is invalid what it forbids."""
+    directives = _directives(lines)
+    forbidding = [member for member in _members(_directives(unread)) if member[0] in RESTRICTING]
+    found = _collect((*_members(directives), *forbidding), _RESPONSE)
+    found["allows_authorization"] = any(map(_allows_authorization, directives))
+    return ResponseDirectives(**found)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1024)
 def _parse_request(lines: tuple[str, ...]) -> RequestDirectives:
-    return RequestDirectives(**_collect(_members(lines), _REQUEST))  # type: ignore[arg-type]
+    return RequestDirectives(**_collect(_members(_directives(lines)), _REQUEST))  # type: ignore[arg-type]
 
 
 NO_REQUEST_DIRECTIVES = RequestDirectives()
@@ -174,23 +214,22 @@ def parse_request(fields: Fields) -> RequestDirectives:
 
 def parse_response(fields: Fields) -> ResponseDirectives:
     """Read what a response says to a shared cache: CDN-Cache-Control where it is valid, else Cache-Control."""
-    if "cdn-cache-control" in fields:
-        targeted = parse_targeted(fields.lines("cdn-cache-control"))
-        if targeted is not None:
-            return targeted
-    return _parse_response(tuple(fields.lines("cache-control")))
+    targeted = tuple(fields.lines("cdn-cache-control"))
+    said = parse_targeted(targeted) if targeted else None
+    return said or _parse_response(tuple(fields.lines("cache-control")), targeted)
 
 
-def parse_targeted(lines: list[str]) -> ResponseDirectives | None:
+def parse_targeted(lines: Iterable[str]) -> ResponseDirectives | None:
     """Read a targeted field (RFC 9213), a Structured Fields dictionary; None when empty or invalid as a whole."""
     try:
         dictionary: Any = http_sf.parse(", ".join(lines).encode("utf-8", "surrogateescape"), tltype="dictionary")
     except ValueError:
         return None
     found: dict[str, object] = {"targeted": True}
+    forbidden: dict[str, object] = {}
     for name, (value, parameters) in dictionary.items():
         # What a semicolon makes a parameter restricts all the same, as in Cache-Control.
-        found |= _collect(((parameter, "") for parameter in parameters if parameter not in PERMITTING), _RESPONSE)
+        forbidden |= _collect(((parameter, "") for parameter in parameters if parameter not in PERMITTING), _RESPONSE)
         reader = _RESPONSE.get(name)
         if reader is None:
             continue
@@ -198,7 +237,8 @@ def parse_targeted(lines: list[str]) -> ResponseDirectives | None:
         if read is None:
             return None
         found[name.replace("-", "_")] = read
-    return ResponseDirectives(**found) if dictionary else None  # type: ignore[arg-type]
+    found["allows_authorization"] = bool(found.get("public") or found.get("must_revalidate") or "s_maxage" in found)
+    return ResponseDirectives(**found | forbidden) if dictionary else None  # type: ignore[arg-type]
 
 
 def _targeted_value(reader: DirectiveParser, value: object) -> object | None:

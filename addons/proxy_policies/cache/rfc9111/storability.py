@@ -128,7 +128,7 @@ def _directives(exchange: StorageContext, said: ResponseDirectives) -> str:
 
 def _authorization(exchange: StorageContext, said: ResponseDirectives) -> str:
     """6. A response to an authenticated request needs leave to be shared (section 3.5)."""
-    leave = said.public or said.must_revalidate or said.s_maxage is not None or exchange.overrides.force
+    leave = said.allows_authorization or exchange.overrides.force
     return "" if leave or "authorization" not in exchange.request else "the request had Authorization"
 
 
