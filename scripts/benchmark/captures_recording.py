@@ -11,6 +11,7 @@ import http.client
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -41,11 +42,11 @@ def proxy(folder: Path, name: str, origin: int, *options: str) -> Processes:
     )
 
 
-def cpu_of(target: Processes, count: int, path: str) -> float:
+def cpu_of(target: Processes, paths: Iterable[str]) -> float:
     """Send requests on one connection, and return the CPU seconds that the target took for them."""
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
     before = target.cpu()
-    for number in range(count):
+    for number, path in enumerate(paths):
         connection.request("GET", f"{path}{number}?page={number % 50}", headers=FIELDS)
         connection.getresponse().read()
     connection.close()
@@ -57,7 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.benchmark.captures_recording", description=__doc__)
     parser.add_argument("--requests", type=int, default=1500, metavar="N", help="requests of a round (1500)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
-    parser.add_argument("--path", default="/html/6000/", help="what is asked for, /html/SIZE/ or /miss/SIZE/")
+    parser.add_argument("--kind", default="html", choices=["html", "miss"], help="pages, or octets (html)")
+    parser.add_argument("--size", type=int, default=6000, metavar="N", help="octets of an answer (6000)")
+    parser.add_argument("--distinct", action="store_true", help="let no answer come twice: each is an octet longer")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="an option of both proxies")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
@@ -70,7 +73,10 @@ def main() -> None:
         stack.callback(recording.stop)
         rounds = []
         for number in range(wanted.rounds + 1):
-            taken = [cpu_of(target, wanted.requests, wanted.path) for target in (plain, recording)]
+            longer = range(number * wanted.requests, (number + 1) * wanted.requests)
+            sizes = [wanted.size + (more if wanted.distinct else 0) for more in longer]
+            paths = [f"/{wanted.kind}/{size}/" for size in sizes]
+            taken = [cpu_of(target, paths) for target in (plain, recording)]
             if number:  # the first one warms up
                 rounds.append(taken)
                 load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

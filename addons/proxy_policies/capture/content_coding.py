@@ -70,6 +70,8 @@ def is_encoded(message: Request | Response) -> bool:
 
 def decode_bodies(entry: Entry, limit: int) -> Entry:
     """Return an entry with the content of its bodies, which are as they were sent."""
+    if not any(is_encoded(message) for message in (entry.request, entry.response, entry.origin) if message is not None):
+        return entry
     origin = _decode_body(entry.origin, limit) if entry.origin is not None else None
     request, response = _decode_body(entry.request, limit), _decode_body(entry.response, limit)
     return replace(entry, request=request, response=response, origin=origin)

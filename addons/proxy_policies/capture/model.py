@@ -15,7 +15,8 @@ type Headers = tuple[tuple[str, str], ...]
 
 def header(headers: Headers, name: str) -> str | None:
     """Return the value of a field, its lines joined with a comma, or None."""
-    lines = [value for key, value in headers if key.lower() == name.lower()]
+    name, length = name.lower(), len(name)
+    lines = [value for key, value in headers if len(key) == length and key.lower() == name]
     return ", ".join(lines) if lines else None
 
 

@@ -48,3 +48,12 @@ def test_the_head_is_the_log_without_its_entries(log: dict[str, Any]) -> None:
 @pytest.mark.parametrize("line", [b"", b"{}", b'{"log": 3, "entries": [', b'{"log": {"a": "entries": ['])
 def test_another_first_line_is_no_head(line: bytes) -> None:
     assert line_framing.read_head(line) is None
+
+
+@pytest.mark.parametrize("value", ["v", 'a"b\u2028', 1, True, None, ["x"], {"y": 1}])
+def test_a_pair_is_written_as_what_it_is(value: Any) -> None:
+    entry = {"a": {"headers": [{"name": "n", "value": value}, {"value": value, "name": "n"}]}}
+    for _ in range(2):  # what is remembered of the first does not change the second
+        [(text, _)] = found(line_framing.entry_lines(entry, first=True))
+        assert json.loads(text) == entry
+        assert list(json.loads(text)["a"]["headers"][1]) == ["value", "name"]

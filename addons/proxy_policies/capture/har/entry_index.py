@@ -2,12 +2,16 @@
 
 import json
 from array import array
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing
-from proxy_policies.capture.har.entry_reader import read_entry
-from proxy_policies.capture.har.reader import Capture
-from proxy_policies.capture.model import Entry
+from proxy_policies.capture.har.entry_reader import read_entry, read_request
+from proxy_policies.capture.har.reader import Capture, require_tail
+from proxy_policies.capture.model import Entry, Request
 
 
 class EntryIndex:
@@ -21,6 +25,17 @@ class EntryIndex:
     def __len__(self) -> int:
         return len(self._ends) - 1 or len(self._kept)
 
+    def requests(self) -> Iterator[Request]:
+        """Yield the requests in order; of a file of ours nothing else is made of what is read. Raises CaptureError."""
+        if self._kept:
+            yield from (entry.request for entry in self._kept)
+            return
+        with self._capture.path.open("rb") as file:
+            file.seek(self._ends[0])
+            for number, (start, end) in enumerate(pairwise(self._ends), 1):
+                value = self._parsed(file.read(end - start), number)
+                yield read_request(value, self._name(number), self._capture.fetch)
+
     def __getitem__(self, number: int) -> Entry:
         """Return one entry. Raises OSError and CaptureError when the file has changed meanwhile."""
         if self._kept:
@@ -29,11 +44,22 @@ class EntryIndex:
         with self._capture.path.open("rb") as file:
             file.seek(start)
             text = file.read(end - start)
-        return read_entry(json.loads(text.removeprefix(b",")), f"entry {number + 1}", self._capture.fetch)
+        return read_entry(self._parsed(text, number + 1), self._name(number + 1), self._capture.fetch)
+
+    def _parsed(self, text: bytes, number: int) -> Any:
+        try:
+            return json.loads(text.removeprefix(b","))
+        except ValueError as error:
+            raise CaptureError(f"{self._name(number)}: not JSON: {error}") from None
+
+    def _name(self, number: int) -> str:
+        return f"{self._capture.path.name}: entry {number}"
 
 
 def _ends(path: Path) -> array[int]:
-    """Return where the head of a file ends, and each entry."""
+    """Return where the head of a file ends, and each entry. Raises CaptureError when something else is behind them."""
     with path.open("rb") as file:
         head = len(file.readline())
-        return array("Q", [head, *(head + after for _, after in line_framing.entries(file))])
+        ends = array("Q", [head, *(head + after for _, after in line_framing.entries(file))])
+        require_tail(path, file, ends[-1])
+    return ends

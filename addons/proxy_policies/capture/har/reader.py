@@ -8,10 +8,10 @@ from typing import Any, BinaryIO
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing, packed
-from proxy_policies.capture.har.entry_reader import read_entry, read_request
+from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
-from proxy_policies.capture.model import Entry, Request
+from proxy_policies.capture.model import Entry
 
 
 class TruncatedCapture(CaptureError):
@@ -41,14 +41,6 @@ class Capture:
             return
         for number, value in enumerate(framed_values(self.path), 1):
             yield read_entry(value, f"{self.path.name}: entry {number}", self.fetch)
-
-    def requests(self) -> Iterator[Request]:
-        """Yield the requests in order; of a file of ours nothing else is read. Raises CaptureError."""
-        if not self.framed:
-            yield from (entry.request for entry in self)
-            return
-        for number, value in enumerate(framed_values(self.path), 1):
-            yield read_request(value, f"{self.path.name}: entry {number}", self.fetch)
 
     def _foreign(self) -> Iterator[Entry]:
         for number, value in enumerate(_whole(self.path), 1):
@@ -132,9 +124,14 @@ def framed_values(path: Path) -> Iterator[Any]:
                 yield json.loads(text)
             except ValueError as error:
                 raise CaptureError(f"{path.name}: entry {number}: not JSON: {error}") from None
-        file.seek(end)
-        if file.readline().rstrip() != line_framing.TAIL.rstrip():
-            raise TruncatedCapture(f"{path}: damaged after its last whole entry")
+        require_tail(path, file, end)
+
+
+def require_tail(path: Path, file: BinaryIO, end: int) -> None:
+    """Raise TruncatedCapture when what comes after the last whole entry, which ends there, is not the tail."""
+    file.seek(end)
+    if file.readline().rstrip() != line_framing.TAIL.rstrip():
+        raise TruncatedCapture(f"{path}: damaged after its last whole entry")
 
 
 def count_entries(path: Path) -> int:

@@ -1,5 +1,7 @@
 """Collects a body as it passes, up to a bound: what is beyond is counted and hashed, not kept."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 
@@ -14,7 +16,7 @@ class BoundedBody:
     def __init__(self, limit: int) -> None:
         self._kept = bytearray()
         self._limit = limit
-        self._hash = hashlib.sha256()
+        self._hash: hashlib._Hash | None = None
         self._clock: Callable[[], float] | None = None
         self.arrivals: list[Arrival] = []
         self.dropped = 0
@@ -38,8 +40,8 @@ class BoundedBody:
             self._kept += data
 
     def _overflow(self, data: bytes, room: int) -> None:
-        if not self.dropped:
-            self._hash.update(self._kept)
+        if self._hash is None:
+            self._hash = hashlib.sha256(self._kept)
         self._hash.update(data)
         self._kept += data[:room]
         self.dropped += len(data) - min(room, len(data))
@@ -59,4 +61,4 @@ class BoundedBody:
     @property
     def sha256(self) -> str:
         """The hash of the whole body when not all of it was kept, else empty."""
-        return self._hash.hexdigest() if self.dropped else ""
+        return self._hash.hexdigest() if self._hash is not None else ""

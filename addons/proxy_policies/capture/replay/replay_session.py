@@ -52,14 +52,15 @@ def load(
         return ReplaySession(Cassette(mode), (), redactor)
     capture = open_source(path)
     cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id, exact=exact)
-    cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, redactor))
-    return ReplaySession(cassette, EntryIndex(capture), redactor, capture.problems)
+    entries = EntryIndex(capture)
+    cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, entries, redactor))
+    return ReplaySession(cassette, entries, redactor, capture.problems)
 
 
-def _redacted(capture: Capture, redactor: Redactor) -> Iterator[Request]:
+def _redacted(capture: Capture, entries: EntryIndex, redactor: Redactor) -> Iterator[Request]:
     """Yield the recorded requests as live ones will be redacted: a browser's HAR holds secrets, live requests none."""
     if capture.key_id:
-        yield from map(redactor.request_swept, capture.requests())
+        yield from map(redactor.request_swept, entries.requests())
     else:
         yield from (redactor.entry(entry).request for entry in capture)
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -15,6 +16,7 @@ STRIDE = 4
 """Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
 ANCHOR = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
 FEW = 64  # spellings that are quicker to look for one by one
+FEW_SECRETS = FEW // 8  # each has seven spellings, or a few more
 PIECE = 1 << 16  # characters looked through at once
 BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
 _BORDER = re.compile(r"([0-9][A-Za-z])(?=(.{3}))", re.DOTALL)
@@ -82,7 +84,14 @@ class KnownSecrets:
         found = {pair for pair in self._candidates(whole) if pair[0] in whole}
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
+    def placeholder_of(self, secret: str) -> str:
+        """Return the placeholder of a secret that is known; empty for any other."""
+        return self._placeholders.get(secret, "")
+
     def _candidates(self, whole: str) -> Iterator[Pair]:
+        if len(self._pairs) <= FEW_SECRETS:
+            yield from chain.from_iterable(self._pairs.values())
+            return
         for border in self._by_border.keys() & set(_BORDER.findall(whole)):
             yield from self._by_border[border]
         if len(self._without_border) <= FEW:

@@ -57,8 +57,9 @@ class Redactor:
         why = unsearched_bodies(entry)
         if why and self._strict:
             entry = _without_bodies(entry, why)
-        extra = {name: value for name, value in entry.extra.items() if name != UNSEARCHED}
-        entry = self._redacted(replace(entry, extra=extra))
+        if UNSEARCHED in entry.extra:
+            entry = replace(entry, extra={name: item for name, item in entry.extra.items() if name != UNSEARCHED})
+        entry = self._redacted(entry)
         return replace(entry, extra={**entry.extra, UNSEARCHED: why}) if why else entry
 
     def learn(self, entry: Entry) -> None:
@@ -137,7 +138,7 @@ class Redactor:
         """Return the placeholder of a secret, which is then known."""
         if not secret or PLACEHOLDER.fullmatch(secret):
             return secret
-        placeholder = self._placeholders.of(secret)
+        placeholder = self._known.placeholder_of(secret) or self._placeholders.of(secret)
         self._note(placeholder, rule)
         if is_sweepable(secret):
             self._known.add(secret, placeholder)

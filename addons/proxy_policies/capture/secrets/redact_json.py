@@ -17,6 +17,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _VALUE_NAMES = ("value", "values", "val", "content", "data")
+_VALUE_STEMS = ('"val', '"content"', '"data"')
 _PAIR = re.compile(
     rf'"(?:name|key|field|header)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*"(?:{"|".join(_VALUE_NAMES)})"\s*:\s*',
     re.IGNORECASE,
@@ -32,8 +33,9 @@ def in_json(text: str, decider: Decider) -> str:
     """Replace secrets in JSON members, and in pairs such as `{"name": "password", "value": "…"}`."""
     if '"' not in text:
         return text
-    text = _replace_after(text, _PAIR, decider, Place.FIELD)
-    text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
+    if any(map(text.lower().__contains__, _VALUE_STEMS)):
+        text = _replace_after(text, _PAIR, decider, Place.FIELD)
+        text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
     return _replace_after(text, _ESCAPED_MEMBER if '\\"' in text else _MEMBER, decider, Place.MEMBER)
 
 

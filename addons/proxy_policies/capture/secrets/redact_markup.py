@@ -4,7 +4,7 @@ import html
 import re
 
 from proxy_policies.capture.secrets.decide import Decider, Place
-from proxy_policies.capture.secrets.names import may_be_named
+from proxy_policies.capture.secrets.names import Grade, may_be_named
 
 _ELEMENT = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*"
@@ -13,7 +13,8 @@ _ELEMENT = re.compile(
 _KEY_VALUE = re.compile(
     r"(<key>(?P<name>[^<>]+)</key>\s*<(?P<tag>string|value|integer)>)(?P<value>[^<>]+)(?=</)", re.IGNORECASE
 )
-_TAG = re.compile(r"<[A-Za-z][\w:.-]*(?:\s+[^<>]*)?(?:>|\Z)")
+_OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
+_TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
     r"""(?P<name>[\w:.-]+)(?P<equals>\s*=\s*)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
 )
@@ -26,7 +27,8 @@ def in_markup(text: str, decider: Decider) -> str:
     """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"], found["value"], decider), text)
     text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
-    return _ELEMENT.sub(lambda found: _element(found, decider), text)
+    is_telling = any(_telling_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
+    return _ELEMENT.sub(lambda found: _element(found, decider), text) if is_telling else text
 
 
 def _may_hold(tag: str, decider: Decider) -> bool:
@@ -35,10 +37,17 @@ def _may_hold(tag: str, decider: Decider) -> bool:
     return "=" in tag and (is_named or not tag.endswith(">"))
 
 
+def _telling_names(name: str, attributes: str, decider: Decider) -> list[str]:
+    """Return what an element is called, by its tag and its attributes, where that may make its text a secret."""
+    names = [name, _name_of(attributes) if _may_hold(f"{attributes}>", decider) else ""]
+    return [name for name in names if decider.grade(name, Place.MEMBER) is not Grade.NONE]
+
+
 def _element(found: re.Match[str], decider: Decider) -> str:
     """Replace the text of an element that is called as a secret is, or whose attributes name one."""
-    attributes = found["attributes"] or ""
-    names = [found["name"], _name_of(attributes) if _may_hold(f"{attributes}>", decider) else ""]
+    names = _telling_names(found["name"], found["attributes"] or "", decider)
+    if not names:
+        return found[0]
     value = found["value"]
     text = value if found["open"] or "&" not in value else html.unescape(value)
     for name in names:

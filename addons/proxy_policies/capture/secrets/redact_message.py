@@ -1,13 +1,14 @@
 """The secrets of one message: its URL, its fields and its content, each looked through as what it is."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, header
 from proxy_policies.capture.secrets import redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
+from proxy_policies.capture.secrets.clean_texts import CleanTexts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
@@ -44,6 +45,8 @@ class MessageRedactor:
     """Replaces what is secret by its name, its place or its shape, in messages of one direction."""
 
     decider: Decider
+    _fields: CleanTexts[str] = field(default_factory=CleanTexts, init=False, repr=False)
+    _contents: CleanTexts[bytes] = field(default_factory=CleanTexts, init=False, repr=False)
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
@@ -51,7 +54,7 @@ class MessageRedactor:
 
     def headers(self, headers: Headers) -> Headers:
         """Return fields without secrets."""
-        return tuple((name, self._field(name, value)) for name, value in headers)
+        return tuple([(name, self._fields.through(name, value, self._field)) for name, value in headers])
 
     def _field(self, name: str, value: str) -> str:
         lower = name.lower()
@@ -74,6 +77,9 @@ class MessageRedactor:
 
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
+        return self._contents.through(mime, content, self._content)
+
+    def _content(self, mime: str, content: bytes) -> bytes:
         if mime.lower().startswith("multipart/"):
             return redact_multipart.in_multipart(content, mime, self.decider, self.content)
         if (framing := framing_of(content, mime)) is not None:
@@ -90,6 +96,8 @@ class MessageRedactor:
 
     def text(self, text: str, mime: str = "") -> str:
         """Return a text without secrets, as a body of this media type is looked through."""
+        if not text:
+            return text
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
             return self._shapes(redact_json.in_json(texts.in_form(text, self.decider), self.decider))

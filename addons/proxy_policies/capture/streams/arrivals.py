@@ -48,6 +48,8 @@ def decoded_arrivals(wire: bytes, content_encoding: str | None, arrivals: Sequen
 
 def with_frame_times(entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> Entry:
     """Return an entry with the times of its frames, its bodies decoded: by when what was sent came, by message."""
+    if not arrivals:
+        return entry
     timed = {name: _timed(getattr(entry, name), marks) for name, marks in arrivals.items()}
     return replace(entry, **timed)
 
