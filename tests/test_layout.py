@@ -84,3 +84,10 @@ def test_the_top_level_is_what_it_was() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=TESTS.parent, capture_output=True, text=True, check=True).stdout
     top = {line.partition("/")[0] for line in listed.splitlines()}
     assert {name for name in top if not name.startswith(".")} == {*TOP.split(), *FOLDERS.split()}
+
+
+def test_every_script_is_on_their_page() -> None:
+    scripts = TESTS.parent / "scripts"
+    names = [path.name for path in scripts.iterdir() if path.is_file() and not path.suffix]
+    page = (scripts / "README.md").read_text()
+    assert not [name for name in names if f"| `{name}" not in page]

@@ -92,8 +92,6 @@ PROSE = {
     r"told": "called with, notified, sent",
 }
 """Pattern of a phrase in docstrings and comments → what to say instead."""
-LATER = {"capture", "patches"}
-"""Folders whose prose still speaks so."""
 
 
 def prose(text: str) -> Iterator[tuple[int, str]]:
@@ -106,11 +104,7 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in modules() if path.relative_to(PACKAGE).parts[0] not in LATER],
-    ids=lambda path: str(path.relative_to(PACKAGE)),
-)
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_prose_has_a_phrase_that_was_replaced(path: Path) -> None:
     found = [
         f"line {line}: {match[0]!r}; say {instead}"

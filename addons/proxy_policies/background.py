@@ -17,7 +17,7 @@ def spawn[T](work: Coroutine[Any, Any, T], *, eager: bool = False, failure: str 
     """Begin some work, and return its task.
 
     `eager`, it has begun by then, and releases what it holds even if it is cancelled at once. `failure` is what the log
-    says if it raises; without, whoever waits for the task is told.
+    says if it raises; without, it is raised to whoever waits for the task.
     """
     task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=eager)
     if failure:

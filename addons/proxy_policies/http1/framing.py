@@ -20,7 +20,7 @@ OPTIONS_OF_OURS = ("close", "keep-alive")
 
 
 class Framing(Enum):
-    """How the end of a body is told."""
+    """How the end of a body is known."""
 
     NONE = auto()
     """There is no body."""

@@ -83,7 +83,7 @@ def _authority_of(request: http.Request) -> bytes:
 def _translate(sent: http.Request) -> None:
     """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3).
 
-    mitmproxy uses a connection for one request of a multiplexed client only; the origin is told so.
+    mitmproxy uses a connection for one request of a multiplexed client only; the origin is sent `close`.
     """
     authority, sent.data.authority = sent.data.authority, b""
     if "host" not in sent.headers and authority:

@@ -25,7 +25,7 @@ from proxy_policies.patches.patch import Patch
 from proxy_policies.settings import is_starting
 
 POLL = 0.01
-"""Seconds between looks at whether start-up is over: mitmproxy tells nobody."""
+"""Seconds between looks at whether start-up is over: mitmproxy has no event for it."""
 
 
 async def started() -> None:

@@ -11,7 +11,7 @@ from mitmproxy.proxy.layers.http._events import ResponseProtocolError
 
 
 class LeaveTaking(ResponseProtocolError):
-    """Ends what HTTP was upgraded to; its client was told why, and may still be sending."""
+    """Ends what HTTP was upgraded to; its client was sent the reason, and may still be sending."""
 
 
 PATIENCE = 5.0

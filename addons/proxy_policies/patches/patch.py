@@ -1,7 +1,7 @@
 """How mitmproxy is changed: one attribute replaced, and put back when the addons go.
 
-A `Patch` has a passport, which says what goes wrong without it, who was told, and when it may go. A test holds each one
-to it: the source that it replaces is one that was read, and without it the test it names fails.
+A `Patch` has a passport, which says what goes wrong without it, where it was reported, and when it may go. A test holds
+each one to it: the source that it replaces is one that was read, and without it the test it names fails.
 """
 
 from __future__ import annotations

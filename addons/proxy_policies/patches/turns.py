@@ -66,7 +66,7 @@ async def worked_off(handler: ConnectionHandler) -> None:
     """Wait until nothing is left to do of what a connection's peers have said."""
     while _waiting and (waiting := _waiting.get(handler.client.id)):
         await next(iter(waiting)).wait()
-    while _reads_a_client_ahead(handler):  # noqa: ASYNC110 -- mitmproxy tells nobody when a request is over
+    while _reads_a_client_ahead(handler):  # noqa: ASYNC110 -- mitmproxy has no event for the end of a request
         await asyncio.sleep(POLL)
 
 

@@ -82,7 +82,7 @@ class Sender:
     async def run(
         self, port: int, order: Iterable[int], options: SendOptions, done: Callable[[int, SendResult], None]
     ) -> None:
-        """Send the entries in this order; `done` is told of each as it ends. Nothing is left running."""
+        """Send the entries in this order; `done` is called with each as it ends. Nothing is left running."""
         free: asyncio.Queue[Connection] = asyncio.Queue()
         connections = [Connection(port, options.timeout) for _ in range(options.jobs)]
         for connection in connections:

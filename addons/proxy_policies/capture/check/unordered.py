@@ -16,7 +16,7 @@ from proxy_policies.capture.json_path import Step
 
 PREFIX = "unordered:"
 KEYS = ("id", "uuid", "guid", "key", "slug", "code", "name", "sku", "href", "url")
-"""Members by which items are told apart, the first that all items have and no two share."""
+"""Members by which items are distinguished, the first that all items have and no two share."""
 _SPEC = re.compile(r"unordered:(?P<path>\$.*?)(?:\[key=(?P<key>[^\]]+)\])?\Z")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BASE = "urn:openapi"
 MOST_PROBLEMS = 20
-"""Problems told of one answer."""
+"""Problems listed of one answer."""
 
 
 class Schemas:

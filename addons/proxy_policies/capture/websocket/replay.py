@@ -17,7 +17,7 @@ _SHOWN = 80
 
 @dataclass(slots=True)
 class WebSocketReplay:
-    """Plays the server's part of an entry. `clean` takes secrets out of a live message, `missed` is told of a miss."""
+    """Plays the server's part of an entry. `clean` takes secrets out of a live message, `missed` takes a miss."""
 
     entry: Entry
     matching: Matching

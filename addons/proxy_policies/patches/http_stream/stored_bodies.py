@@ -32,7 +32,7 @@ from proxy_policies.streaming import PAUSE
 UNSENT_LIMIT = 256 * 1024
 """Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""
 POLL = 0.02
-"""Seconds between looks at such a window: mitmproxy tells nobody when it opens."""
+"""Seconds between looks at such a window: mitmproxy has no event for its opening."""
 
 
 @dataclass

@@ -29,7 +29,7 @@ class Ending(HttpStream):
 
     @property
     def _is_closed_by_us(self) -> bool:
-        """Return whether both sides were told so, and neither has said it."""
+        """Return whether both sides were sent a closing frame, and neither has sent one."""
         layer = self.child_layer
         if not isinstance(layer, WebsocketLayer):
             return False
@@ -52,7 +52,7 @@ def _is_said(command: commands.Command) -> bool:
 SECTION = Section(
     mixin=Ending,
     why="a WebSocket connection that broke looks closed normally to the other side; why one is closed is not read",
-    upstream="not reported: kill a WebSocket server: its client is told 1000 (normal closure)",
+    upstream="not reported: kill a WebSocket server: its client is sent 1000 (normal closure)",
     remove_when="mitmproxy sends no closing frame where none came",
     test="tests/e2e/messages/test_upgrades.py::test_a_websocket_that_broke_was_not_closed",
 )

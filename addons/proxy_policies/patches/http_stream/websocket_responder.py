@@ -70,7 +70,7 @@ class PlayedWebSocket(layer.Layer):
         self._wake: commands.RequestWakeup | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Let the player begin, then hear the client; what somebody injects for a server finds none."""
+        """Let the player begin, then take what the client sends; what somebody injects for a server finds none."""
         if isinstance(event, events.Start):
             yield WebsocketStartHook(self.flow)
             yield from self._speak()
@@ -147,7 +147,7 @@ class PlayedWebSocket(layer.Layer):
         shown = self._socket
         shown.timestamp_end, shown.closed_by_client = time.time(), by_client
         shown.close_code, shown.close_reason = code, reason
-        if code != CloseReason.ABNORMAL_CLOSURE:  # which means that nobody said good-bye
+        if code != CloseReason.ABNORMAL_CLOSURE:  # which means that no closing frame came
             cut = reason.encode()[:REASON_LIMIT].decode(errors="ignore")
             yield self._client.send2(ws.CloseConnection(code, cut or None))
         yield commands.CloseConnection(self.context.client)
