@@ -145,6 +145,51 @@ async def test_mail_is_bounded(make_pair: MakePair) -> None:
     assert got < 1000
 
 
+@pytest.mark.parametrize("pieces", [70, 3000])
+async def test_a_stream_that_begins_in_small_pieces_waits_for_its_protocol(make_pair: MakePair, pieces: int) -> None:
+    """However many there are, before somebody takes the stream: they are bytes, and no messages."""
+    a, b = await make_pair()
+    said = [bytes((number % 251,)) for number in range(pieces)]
+    a.send(frame(20, b"ready"), *(frame(Kind.DATA, piece) for piece in said))
+    assert await b.receive() == (20, b"ready")
+    await asyncio.sleep(0.1)
+    reader, writer = open_streams(b)
+    a.send(frame(Kind.EOF))
+    async with asyncio.timeout(10):
+        assert await reader.read() == b"".join(said)
+    writer.close()
+
+
+async def test_a_stream_that_nobody_takes_is_not_taken_in(make_pair: MakePair) -> None:
+    a, b = await make_pair()
+    _, writer = open_streams(a)
+    a.send(frame(20, b"ready"))
+    assert await b.receive() == (20, b"ready")
+    for _ in range(60):
+        writer.write(bytes(MIB))
+    await asyncio.sleep(0.3)
+    assert a.get_write_buffer_size() > 40 * MIB
+    assert not b.is_closing()
+    writer.transport.abort()
+
+
+async def test_who_asks_late_is_told_at_once_that_it_is_lost(make_pair: MakePair) -> None:
+    for is_late in (False, True):
+        a, b = await make_pair()
+        told: list[Framed] = []
+        a.send(frame(20, b"last words"))
+        if not is_late:
+            b.when_lost(told.append)
+        await asyncio.sleep(0.05)
+        a.abort()
+        assert await b.receive() == (20, b"last words")
+        with pytest.raises(ConnectionResetError):
+            await b.receive()
+        if is_late:
+            b.when_lost(told.append)
+        assert told == [b]
+
+
 async def test_a_connection_lost_before_it_became_a_stream(make_pair: MakePair) -> None:
     a, b = await make_pair()
     a.abort()
@@ -167,9 +212,8 @@ async def test_a_silent_peer_is_given_up_and_a_pinging_one_is_not(make_pair: Mak
             await a.receive()
 
 
-async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other side goes on talking; its bytes are dropped, and at last it is cut off."""
-    monkeypatch.setattr(framed_module, "LINGER", 0.3)
+async def test_who_goes_on_talking_after_the_other_has_closed_is_reset(make_pair: MakePair) -> None:
+    """As TCP does (RFC 9293 section 3.10.7.1): a service that streams for ever would not learn of it."""
     a, b = await make_pair()
     _, a_writer = open_streams(a)
     b_reader, b_writer = open_streams(b)
@@ -183,6 +227,21 @@ async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monk
                 b_writer.write(bytes(1000))
                 await b_writer.drain()
                 await asyncio.sleep(0.01)
+    with pytest.raises(ConnectionResetError):
+        await b_reader.read()
+
+
+async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other side neither talks nor ends; at last it is cut off."""
+    monkeypatch.setattr(framed_module, "LINGER", 0.3)
+    a, b = await make_pair()
+    (_, a_writer), (b_reader, _b_writer) = open_streams(a), open_streams(b)
+    a_writer.write(b"last words")
+    a_writer.close()
+    assert await b_reader.read() == b"last words"
+    async with asyncio.timeout(10):
+        while not b.is_closing():  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
 
 
 async def bare_pair() -> tuple[Any, socket.socket]:

@@ -14,6 +14,7 @@ from tests.support.tunnel_in_process import Handler, Tunnel, ask, connect, echo,
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
+from proxy_policies.relay.framed import Framed
 from proxy_policies.reverse_tunnel import connections
 from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.limits import Limits
@@ -262,3 +263,47 @@ async def test_a_stream_pair_for_this_process(tunnel: Tunnel) -> None:
     with pytest.raises(Refusal):
         await tunnel.home.connect("mail", "office")
     assert not list(tunnel.home.sessions)
+
+
+async def test_a_stream_that_is_lost_before_it_is_handed_over_counts_no_more(
+    tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tunnel.start_home(limits=Limits(service=1))
+    await tunnel.start_work(services={"echo": await tunnel.serve(echo)})
+    opened = tunnel.home.open
+
+    async def open_and_lose(call: OpenRequest, work: str = "") -> Framed:
+        data = await opened(call, work)
+        data.abort()
+        await asyncio.sleep(0.05)
+        return data
+
+    monkeypatch.setattr(tunnel.home, "open", open_and_lose)
+    for _ in range(3):
+        reader, _writer = await tunnel.home.connect("echo", "office")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+    assert not list(tunnel.home.sessions)
+
+
+async def test_a_service_that_goes_on_for_ever_is_told_that_its_client_has_left(tunnel: Tunnel) -> None:
+    """It reads no end of file; but what it sends is refused, as over TCP."""
+    over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                writer.write(b"an event\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        except OSError as error:
+            over.set_result(type(error).__name__)
+
+    await tunnel.start_home()
+    await tunnel.start_work(services={"events": await tunnel.serve(stream)})
+    reader, writer = await tunnel.home.connect("events", "office")
+    assert await reader.readline() == b"an event\n"
+    writer.close()
+    async with asyncio.timeout(10):
+        assert await over in ("ConnectionResetError", "BrokenPipeError")
+    await eventually(lambda: not list(tunnel.home.sessions))

@@ -47,7 +47,7 @@ class Framed(TransportLayer):
     def __init__(self) -> None:
         super().__init__()
         self.reason = ""  # why it ended, when it was not a clean end
-        self.on_lost: Callable[[Framed], None] = lambda framed: None
+        self._on_lost: Callable[[Framed], object] = lambda framed: None
         self._loop = asyncio.get_running_loop()
         self._parser = Parser()
         self._inbox: deque[Frame] = deque()
@@ -76,9 +76,15 @@ class Framed(TransportLayer):
             self._mail_came = self._loop.create_future()
             await self._mail_came
         mail = self._inbox.popleft()
-        if len(self._inbox) < MAX_INBOX and not self._lost:
+        if not self._is_inbox_full():
             self.resume_reading()
         return mail
+
+    def when_lost(self, callback: Callable[[Framed], object]) -> None:
+        """Have this function called at the end, in place of any before; at once, if the end has come."""
+        self._on_lost = callback
+        if self._lost:
+            callback(self)
 
     def start_keepalive(self, interval: float, timeout: float) -> None:
         """Ping after `interval` seconds of saying nothing; give up after `timeout` seconds of hearing nothing."""
@@ -133,7 +139,7 @@ class Framed(TransportLayer):
         if not clean and not self.reason:
             self.reason = tcp_connect.reason(exc, None) if exc else "the connection was cut"
         self._wake()
-        self.on_lost(self)
+        self._on_lost(self)
         if self._protocol is not None:
             self._protocol.connection_lost(None if clean else ConnectionResetError(self.reason))
 
@@ -152,9 +158,10 @@ class Framed(TransportLayer):
             return
         if self._protocol is None:
             self._enqueue(kind, bytes(payload))
+        elif kind == Kind.DATA and self._closing:
+            self.reset("closed while bytes came")  # as TCP does; a sender that reads no end of file learns of it
         elif kind == Kind.DATA and not self._ended_in:
-            if not self._closing:
-                self._protocol.data_received(payload)
+            self._protocol.data_received(payload)
         elif kind == Kind.EOF and not self._ended_in:
             self._end_in()
         elif kind == Kind.RST:
@@ -166,12 +173,22 @@ class Framed(TransportLayer):
             raise FrameError(f"frame of type {kind} has no place here")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
-        if len(self._inbox) > 2 * MAX_INBOX:
+        """Keep what comes; a stream that has begun waits outside for its protocol, whatever pieces it comes in."""
+        if kind == Kind.DATA and self._has_stream_begun():
+            self._inbox[-1] = kind, bytes(self._inbox[-1][1]) + payload
+        elif len(self._inbox) > 2 * MAX_INBOX:
             raise FrameError("more frames than anybody asked for")
-        self._inbox.append((kind, payload))
-        if len(self._inbox) >= MAX_INBOX:
+        else:
+            self._inbox.append((kind, payload))
+        if self._is_inbox_full():
             self.lower.pause_reading()
         self._wake()
+
+    def _has_stream_begun(self) -> bool:
+        return bool(self._inbox) and self._inbox[-1][0] == Kind.DATA
+
+    def _is_inbox_full(self) -> bool:
+        return len(self._inbox) >= MAX_INBOX or self._has_stream_begun()
 
     def _wake(self) -> None:
         if self._mail_came is not None and not self._mail_came.done():
@@ -201,6 +218,7 @@ class Framed(TransportLayer):
         if self._lost:
             self._loop.call_soon(self._protocol.connection_lost, ConnectionResetError(self.reason))
             return
+        self.resume_reading()  # what is in the inbox may have stopped it; the protocol may stop it again
         try:
             while self._inbox:
                 self._take(*self._inbox.popleft())
@@ -245,7 +263,7 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def close(self) -> None:
-        """End the stream, and the connection as soon as the peer has everything. What it still says is dropped."""
+        """End the stream, and the connection as soon as the peer has everything. More of its stream breaks it off."""
         if self.is_closing():
             return
         if self._protocol is None:

@@ -95,8 +95,8 @@ class ConnectedWork:
         ticket = self.session.claim(token, time.monotonic())
         data.start_keepalive(self.peer.heartbeat, self.peer.patience)
         if ticket.call is None:
-            data.on_lost = self._forget
             self.spares.append(data)
+            data.when_lost(self._forget)
             return
         answer = self._waiting.get(token)
         if answer is None or answer.done():

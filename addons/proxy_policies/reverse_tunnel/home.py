@@ -279,7 +279,7 @@ class Home:
                 self._warn((session.target, error.reason), f"home: refused this proxy to {session.target}: {error}")
             raise
         session.close = data.abort
-        data.on_lost = lambda _: self.sessions.leave(session)
+        data.when_lost(lambda _: self.sessions.leave(session))
         pace = self._pace()
         return open_streams(RateLimitedTransport(data, pace) if pace else data)
 
