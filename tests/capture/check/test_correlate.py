@@ -1,16 +1,10 @@
-"""Values handed out and handed back, targets, and real values for placeholders."""
-
-from pathlib import Path
+"""Values handed out and handed back."""
 
 import pytest
 
-from proxy_policies.capture import locations
 from proxy_policies.capture.check.correlate import Correlator, find_links, parse_carries
-from proxy_policies.capture.check.targets import parse_targets
-from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
-from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets, unresolved
 
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
@@ -88,14 +82,6 @@ def test_a_value_comes_from_the_latest_that_handed_it_out() -> None:
     ]
 
 
-def test_writing_the_spots_of_a_request_as_they_are_changes_nothing() -> None:
-    request = get(
-        "/a%20b/17?x=%C3%BC&y=1", ("Cookie", "a=b; c=d"), ("X-T", "v"), FORM, method="POST", body=b"k=v+w&z=1"
-    )
-    again = locations.set_values(request, {spot.where: spot.value for spot in locations.values_in_request(request)})
-    assert again == request
-
-
 def test_an_explicit_rule_carries_the_latest_value() -> None:
     carrier = Correlator([], parse_carries(["json:$.csrf=header:x-csrf"]))
     for value in ("one", "two"):
@@ -104,46 +90,3 @@ def test_an_explicit_rule_carries_the_latest_value() -> None:
     assert carrier.apply(5, get("/")).headers == ()
     with pytest.raises(ValueError, match="write where it comes from"):
         parse_carries(["csrf"])
-
-
-def test_a_target_stands_for_the_recorded_origin_both_ways() -> None:
-    target = parse_targets(["http://127.0.0.1:9000/"], ["http://shop.test"])["http://shop.test"]
-    request = get("/a?b=1", ("Host", "shop.test"), ("Origin", "http://shop.test"), ("Referer", "http://shop.test/x"))
-    live = target.to_live(request)
-    assert live.url == "http://127.0.0.1:9000/a?b=1"
-    assert [value for _, value in live.headers] == ["127.0.0.1:9000", target.live, f"{target.live}/x"]
-    came = Response(302, "Found", (("Location", "http://127.0.0.1:9000/y"),), Body(b"see 127.0.0.1:9000/y"))
-    back = target.to_recorded(came)
-    assert back.headers == (("Location", "http://shop.test/y"),)
-    assert back.body.content == b"see shop.test/y"
-
-
-def test_several_origins_want_a_target_each() -> None:
-    with pytest.raises(CaptureError, match="write --target RECORDED="):
-        parse_targets(["http://x"], ["http://a", "http://b"])
-    both = parse_targets(["http://a=http://x", "http://b=http://y"], ["http://a", "http://b"])
-    assert [target.live for target in both.values()] == ["http://x", "http://y"]
-
-
-KEY = Placeholders(b"k" * 32)
-HOLDER = KEY.of("real-value")
-
-
-def test_placeholders_are_filled_by_name_and_by_value() -> None:
-    body = f'{{"p": "{HOLDER}"}}'.encode()
-    request = get(f"/?token={HOLDER}", ("Authorization", f"Bearer {HOLDER}"), JSON, method="POST", body=body)
-    by_value = SecretValues({"anything": "real-value"}, KEY).substitute(request)
-    assert "secret_" not in str(by_value)
-    by_name = SecretValues({"header:authorization": "other"}, KEY).substitute(request)
-    assert by_name.headers[0] == ("Authorization", "Bearer other")
-    assert [text.partition(" ")[2] for text in unresolved(by_name)] == ["(json:$.p)"]
-    assert unresolved(by_value) == []
-
-
-def test_secrets_come_from_the_environment_or_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "secrets"
-    file.write_text("# mine\na = 1\n\nb=2=3\n")
-    assert parse_secrets(["c=env:C"], [str(file)], {"C": "4"}) == {"a": "1", "b": "2=3", "c": "4"}
-    file.write_text("nonsense")
-    with pytest.raises(CaptureError, match="line 1: write NAME=value"):
-        parse_secrets([], [str(file)], {})

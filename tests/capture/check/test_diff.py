@@ -1,4 +1,4 @@
-"""What changed, and what is noise."""
+"""What changed."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture import json_path
 from proxy_policies.capture.check.diff import Change, compare, json_changes, slower, text_changes
-from proxy_policies.capture.check.noise import Noise, learn, parse_rules, request_pattern
-from proxy_policies.capture.model import Body, Request, Response
+from proxy_policies.capture.model import Body, Response
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
@@ -120,49 +119,3 @@ def test_slower_wants_a_factor_and_a_tenth_of_a_second() -> None:
     assert [change.location for change in slower(0.1, 0.4, 3)] == ["time"]
     assert slower(0.001, 0.01, 3) == []
     assert slower(0.1, 9.0, 0) == []
-
-
-ORDER = Request("GET", "http://shop.test/orders/17")
-OTHER = Request("GET", "http://shop.test/users/17")
-
-
-lines = st.lists(st.sampled_from("ab1 -"), max_size=9).map("".join)
-
-
-@given(lines, lines)
-def test_what_was_learned_is_noise_from_then_on(one: str, other: str) -> None:
-    changes = [*text_changes(one, other), *json_changes({"a": [one]}, {"a": [other]})]
-    noise = Noise(parse_rules(Noise(learn(ORDER, changes)).text()))
-    assert noise.split(ORDER, changes) == ([], changes)
-
-
-def test_a_value_is_learned_whole_not_by_what_two_of_them_share() -> None:
-    page = "<p>Rendered at {} by node {}, visit <b>{}</b></p>"
-    changes = list(text_changes(page.format("10:59:58", "a17", 20), page.format("10:59:59", "a18", 21), True))
-    noise = Noise(learn(ORDER, changes))
-    later = list(text_changes(page.format("10:59:58", "a17", 20), page.format("11:00:02", "b09", 7), True))
-    assert noise.split(ORDER, later) == ([], later)
-    other = list(
-        text_changes(page.format("10:59:58", "a17", 20), page.replace("Rendered", "Made").format(1, 2, 3), True)
-    )
-    assert noise.split(ORDER, other)[0]
-
-
-def test_noise_is_for_requests_like_the_one_it_was_learned_from() -> None:
-    change = Change("json:$.items[0].at", "a", "b")
-    noise = Noise(learn(ORDER, [change]))
-    assert [str(rule) for rule in noise.rules] == ["GET /orders/* json:$.items[*].at"]
-    assert noise.split(OTHER, [change]) == ([change], [])
-    assert noise.split(ORDER, [Change("json:$.items[7].at", "x", "y")])[0] == []
-    assert noise.split(ORDER, [Change("json:$.items[7].atom", "x", "y")])[1] == []
-
-
-def test_a_shape_stands_for_ids_in_a_path() -> None:
-    assert request_pattern(Request("PUT", "http://a/x/17/9f86d081884c7d65/y")) == ("PUT", "/x/*/*/y")
-    assert request_pattern(Request("GET", "http://a")) == ("GET", "/")
-
-
-@pytest.mark.parametrize("text", ["GET /x", "GET /x nowhere:1", "GET /x text:("])
-def test_a_wrong_rule_of_noise_names_its_line(text: str) -> None:
-    with pytest.raises(ValueError, match="noise, line 2"):
-        parse_rules(f"# comment\n{text}")

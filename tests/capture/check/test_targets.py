@@ -1,6 +1,9 @@
 """Requests are sent to the origin that stands for the recorded one, and its name is put back in answers."""
 
-from proxy_policies.capture.check.targets import Target
+import pytest
+
+from proxy_policies.capture.check.targets import Target, parse_targets
+from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.model import Body, Request, Response
 
 TARGET = Target("http://shop.test", "http://127.0.0.1:9000")
@@ -28,3 +31,10 @@ def test_an_answer_names_the_recorded_origin() -> None:
     found = TARGET.to_recorded(Response(302, "", fields, body))
     assert found.headers[0] == ("Location", "http://shop.test/x")
     assert found.body.content == b'<a href="http://shop.test/y">127.0.0.1:90001</a>'
+
+
+def test_several_origins_want_a_target_each() -> None:
+    with pytest.raises(CaptureError, match="write --target RECORDED="):
+        parse_targets(["http://x"], ["http://a", "http://b"])
+    both = parse_targets(["http://a=http://x/", "http://b=http://y"], ["http://a", "http://b"])
+    assert [target.live for target in both.values()] == ["http://x", "http://y"]

@@ -1,13 +1,16 @@
-"""Files of other tools: read as far as they go, what is wrong named, and nothing of theirs lost."""
+"""Captures are opened, ours and other tools': what is wrong with them is named, and nothing of theirs is lost."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.capture_entries import an_entry
 
-from proxy_policies.capture.formats import merged_log, open_any
-from proxy_policies.capture.har import writer
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.formats import open_any
+from proxy_policies.capture.har import reader, writer
+from proxy_policies.capture.har.entry_writer import write_entry
 from proxy_policies.capture.har.reader import open_capture
 
 GOOD: dict[str, Any] = {
@@ -103,8 +106,62 @@ def test_nothing_of_a_foreign_file_is_lost_when_it_is_written_again(tmp_path: Pa
     assert again["response"]["cookies"] == [{"name": "a", "value": "1", **attributes}]
 
 
-def test_pages_of_two_files_are_both_kept_when_they_are_merged() -> None:
-    one, other = {"pages": [{"id": "p", "title": "one"}]}, {"pages": [{"id": "p", "title": "two"}, {"id": "q"}]}
-    log, renamed = merged_log([one, other], {"version": "1.2"})
-    assert log["pages"] == [{"id": "p", "title": "one"}, {"id": "p-2", "title": "two"}, {"id": "q"}]
-    assert renamed == [{}, {"p": "p-2"}]
+def test_a_capture_is_plain_json_and_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    with writer.create(path, writer.new_log("k1")) as out:
+        for number in range(3):
+            out.write(an_entry(number))
+    capture = reader.open_capture(path)
+    assert capture.framed
+    assert capture.key_id == "k1"
+    assert list(capture) == [an_entry(number) for number in range(3)]
+    whole = json.loads(path.read_bytes())
+    path.write_text(json.dumps(whole, indent=4))
+    again = reader.open_capture(path)
+    assert not again.framed
+    assert list(again) == list(an_entry(number) for number in range(3))
+
+
+def test_a_body_outside_the_captures_folder_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("no")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    fields = write_entry(an_entry())
+    fields["response"]["content"]["_file"] = "../secret"
+    (folder / "a.har").write_text(json.dumps({"log": {"entries": [fields]}}))
+    capture = reader.open_capture(folder / "a.har")
+    assert list(capture) == []
+    assert "outside the capture's folder: left out" in capture.problems[0]
+
+
+BAD_FILES = {
+    "binary": (b"\x89PNG\r\n", "not a HAR file: not text"),
+    "truncated": (b'{"log": {"entries": [{"a"', "not a HAR file, or cut off"),
+    "a list": (b"[]", "expected an object, found a list"),
+    "no log": (b"{}", "expected an object, found nothing"),
+    "newer": (b'{"log": {"_capture": {"format": 99}, "entries": []}}', "made by a newer proxy-policies"),
+    "deep": (b"[" * 100_000, "nested too deeply|cut off"),
+}
+
+
+@pytest.mark.parametrize(("data", "text"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_refused_in_one_line(tmp_path: Path, data: bytes, text: str) -> None:
+    path = tmp_path / "bad.har"
+    path.write_bytes(data)
+    with pytest.raises(CaptureError, match=text) as error:
+        reader.open_capture(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_entry_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    with writer.create(path, writer.new_log()) as out:
+        for number in range(3):
+            out.write(an_entry(number))
+    path.write_bytes(path.read_bytes().replace(b' "time": ', b' "time" ', 1))
+    with pytest.raises(CaptureError, match="entry 1: not JSON"):
+        list(reader.open_capture(path))
+    path.write_bytes(path.read_bytes().replace(b"\n}\n,{", b"\nx}\n,{", 1))
+    with pytest.raises(CaptureError, match="damaged after its last whole entry"):
+        list(reader.open_capture(path))

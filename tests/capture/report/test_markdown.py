@@ -4,7 +4,6 @@ from proxy_policies.capture.check.noise import Noise
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Body, Request, Response
-from proxy_policies.capture.report.junit import junit_xml
 from proxy_policies.capture.report.markdown import SHOWN_ENTRIES, escape, markdown
 
 JSON = (("Content-Type", "application/json"),)
@@ -40,11 +39,3 @@ def test_a_long_list_is_cut() -> None:
 
 def test_what_was_captured_is_no_markup() -> None:
     assert escape("*a* `b`\n# c [d](e) & @f") == "\\*a\\* \\`b\\` \\# c \\[d\\](e) &amp; @\u200bf"
-
-
-def test_junit_names_what_changed() -> None:
-    text = junit_xml(
-        report(outcome(1, '{"n": 1}', '{"n": 2}', status=500), outcome(2, '{"n": 1}', '{"n": 2}'))
-    ).decode()
-    assert 'message="2 changes: status, json:$.n" type="status json"' in text
-    assert 'message="json:$.n: 1 → 2" type="json"' in text

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.keyfile import load_key
-from proxy_policies.capture.secrets.names import is_secret_name
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.secrets.values import is_plain
@@ -27,29 +26,6 @@ HOLDER = KEY.of(SECRET)
 
 def redactor(*specs: str) -> Redactor:
     return Redactor(parse_rules(specs), KEY)
-
-
-SECRET_NAMES = [
-    "Authorization",
-    "Cookie",
-    "access_token",
-    "accessToken",
-    "X-Api-Key",
-    "API_KEY",
-    "PHPSESSID",
-    "csrf-token",
-]
-PLAIN_NAMES = ["author", "keyboard", "Content-Type", "monkey", "key", "assessment", "max", "page", "tokenizer"]
-
-
-@pytest.mark.parametrize("name", SECRET_NAMES)
-def test_a_name_that_carries_secrets_is_known(name: str) -> None:
-    assert is_secret_name(name)
-
-
-@pytest.mark.parametrize("name", PLAIN_NAMES)
-def test_a_name_that_only_looks_alike_is_left(name: str) -> None:
-    assert not is_secret_name(name)
 
 
 @dataclass(frozen=True)
