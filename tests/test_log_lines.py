@@ -41,6 +41,12 @@ def test_one_line_in_a_while_with_a_count_of_the_others() -> None:
     assert throttle.admit("refused", 30) == "refused"
 
 
+def test_a_few_lines_at_once() -> None:
+    throttle = Throttle(every=10, at_once=2)
+    assert [throttle.admit("came", now) for now in (0, 1, 2, 9)] == ["came", "came", None, None]
+    assert [throttle.admit("came", now) for now in (10, 11, 12)] == ["came (and 2 more like this)", "came", None]
+
+
 def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
     """Kinds do not share their second; what is not known to be frequent is always logged."""
     slow, failed = "closing connection, for 1 s no request came", "Client TLS handshake failed. Why"

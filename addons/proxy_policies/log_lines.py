@@ -24,20 +24,22 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 class Throttle:
-    """Lets one line of a kind through in a while, and counts those that it leaves out."""
+    """Lets a line of a kind through in a while, or `at_once` of them, and counts those that it leaves out."""
 
-    def __init__(self, every: float = EVERY) -> None:
-        self._every = every
+    def __init__(self, every: float = EVERY, at_once: int = 1) -> None:
+        self._every, self._at_once = every, at_once
         self._next = float("-inf")
-        self._left_out = 0
+        self._admitted = self._left_out = 0
 
     def admit(self, line: str, now: float) -> str | None:
         """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
-        if now < self._next:
+        if now >= self._next:
+            self._next, self._admitted = now + self._every, 0
+        elif self._admitted >= self._at_once:
             self._left_out += 1
             return None
+        self._admitted += 1
         left_out, self._left_out = self._left_out, 0
-        self._next = now + self._every
         return f"{line} (and {left_out} more like this)" if left_out else line
 
 

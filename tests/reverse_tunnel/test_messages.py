@@ -30,6 +30,8 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
+from proxy_policies.reverse_tunnel.options import MAX_SPARES
+from proxy_policies.reverse_tunnel.services import MAX_SERVICES
 
 TOKEN, NONCE = "t" * 43, "ab" * 32
 
@@ -67,6 +69,11 @@ def test_byte_by_byte(message: Message) -> None:
     parser, wire = Parser(), encode(message) * 2
     frames = [f for i in range(len(wire)) for f in parser.feed(wire[i : i + 1])]
     assert [decode(*f) for f in frames] == [message, message]
+
+
+def test_all_that_a_work_may_offer_is_one_message() -> None:
+    offer = Offer(tuple(f"{number:063d}" for number in range(MAX_SERVICES)), MAX_SPARES)
+    assert [decode(*f) for f in Parser().feed(encode(offer))] == [offer]
 
 
 def test_a_field_of_a_later_version_is_passed_over() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import resource
 from typing import Any
@@ -14,7 +15,9 @@ from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, con
 from proxy_policies.relay.frames import Kind, Parser
 from proxy_policies.reverse_tunnel import connections, home, limits
 from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
+from proxy_policies.reverse_tunnel.connected import ConnectedWork
 from proxy_policies.reverse_tunnel.handshake import MISSES
+from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
     Claim,
@@ -240,6 +243,30 @@ async def test_nothing_ends_the_way_back_home(tunnel: Tunnel, monkeypatch: pytes
     await tunnel.start_home()
     work = await tunnel.start_work(wait=False)
     await eventually(lambda: work.home, 20)
+
+
+async def test_a_home_that_sends_everybody_away_is_not_stormed(
+    tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it says welcome first: neither it nor the log."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(limits, "RESTART", 1.0)
+    came: list[float] = []
+
+    async def listen(work: ConnectedWork) -> None:
+        came.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(0.01)
+        raise ConnectionResetError("no more of you")
+
+    monkeypatch.setattr(ConnectedWork, "listen", listen)
+    await tunnel.start_home()
+    await tunnel.start_work(wait=False)
+    await asyncio.sleep(8)
+    gaps = [after - before for before, after in itertools.pairwise(came)]
+    assert max(gaps) > 1
+    assert len(came) < 12
+    lines = [record.getMessage() for record in caplog.records if "onnect" in record.getMessage()]
+    assert len(lines) <= 4 * LINES_AT_ONCE
 
 
 class BadWork:

@@ -70,6 +70,7 @@ BAD: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "service without name": (grammar.parse_services, ["h:22"], "NAME=HOST:PORT"),
     "service with bad name": (grammar.parse_services, ["S_H=h:22"], "not a valid name"),
     "service twice": (grammar.parse_services, ["a=h:1", "a=h:2"], "twice"),
+    "too many services": (grammar.parse_services, [f"s{number}=h:1" for number in range(241)], "write 240 at most"),
     "unknown flag": (grammar.parse_services, ["a=h:1,prox"], "NAME=HOST:PORT,proxy"),
     "client without service": (grammar.parse_clients, ["9001"], "SERVICE"),
     "client with bad work": (grammar.parse_clients, ["9001=ssh@"], "not a valid name"),

@@ -14,6 +14,7 @@ from proxy_policies.relay.framed import Framed
 from proxy_policies.reverse_tunnel.command_protocol import HomeProtocol, OpenRequest
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer
+from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
 from proxy_policies.reverse_tunnel.messages import (
     Claim,
     ProtocolError,
@@ -25,6 +26,7 @@ from proxy_policies.reverse_tunnel.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.services import Allowance
+from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class ConnectedWork:
     peer: Peer
     command: Framed
     session: HomeProtocol
+    log: ThrottledLog
     address: str = ""
     spares: deque[Framed] = field(default_factory=deque)
     _waiting: dict[str, asyncio.Future[Framed]] = field(default_factory=dict)
@@ -123,7 +126,7 @@ class ConnectedWork:
         while True:
             refused = self.session.receive(await receive(self.command))
             if refused is None:
-                logger.info(f"home: work {self.name} now offers {describe(self)}")
+                self.log.info(("offers", self.name), f"home: work {self.name} now offers {describe(self)}")
                 self.refill()
             elif (answer := self._waiting.get(refused.token)) and not answer.done():
                 answer.set_exception(Refusal(refused.reason, refused.text))
@@ -170,6 +173,7 @@ class WorkRegistry:
     """All works that are connected, those first that clients are to be sent to first: the longest connected."""
 
     def __init__(self) -> None:
+        self.log = ThrottledLog(logger, LINES_AT_ONCE)
         self._by_name: dict[str, ConnectedWork] = {}
         self._replaced: dict[str, deque[str]] = {}  # instances that had the place of the one that has it now
 
@@ -183,7 +187,8 @@ class WorkRegistry:
         self._by_name[work.name] = work
         if old is None:
             return
-        logger.info(f"home: work {work.name} replaces its earlier command connection, from {old.address}")
+        line = f"home: work {work.name} replaces its earlier command connection, from {old.address}"
+        self.log.info(("replaces", work.name), line)
         if old.peer.instance and old.peer.instance != work.peer.instance:
             self._replaced.setdefault(work.name, deque(maxlen=INSTANCES)).append(old.peer.instance)
         old.leave(Refuse(Reason.REPLACED, f"by a newer command connection of the same name, from {work.address}"))

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from proxy_policies import tcp_connect
@@ -28,7 +28,6 @@ from proxy_policies.reverse_tunnel.limits import (
     HandshakeLimiter,
     Limits,
     RateLimiter,
-    Throttles,
     network_of,
 )
 from proxy_policies.reverse_tunnel.messages import (
@@ -44,6 +43,7 @@ from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
 from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener, CommandListener
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
+from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Home:
         self.sessions = SessionTable()
         self._watcher = watcher or NullObserver()
         self._config = HomeConfig()
-        self._gate, self._guesses, self._throttles = HandshakeLimiter(), Guesses(), Throttles()
+        self._gate, self._guesses, self._log = HandshakeLimiter(), Guesses(), ThrottledLog(logger)
         self._strangers: dict[int, asyncio.Task[None]] = {}
         self._command_listener: Listener | None = None
         self._client_listeners: dict[Address, tuple[ClientListener, Listener]] = {}
@@ -166,20 +166,15 @@ class Home:
                 work = await self._identify(framed, address[0])
         except Refusal as refusal:
             kind = refusal.reason, network_of(address[0])
-            self._warn(kind, f"home: refused {address[0]}: {refusal}")
+            self._log.warning(kind, f"home: refused {address[0]}: {refusal}")
         except Exception as error:  # whatever an unauthenticated peer causes
             why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
-            self._warn("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
+            self._log.warning("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
             self._gate.leave(number)
             self._strangers.pop(number, None)
         if work is not None:
             await self._serve_command(work, address)
-
-    def _warn(self, kind: Hashable, line: str) -> None:
-        """Log what a peer brings about, of each kind a line in a while."""
-        if said := self._throttles.admit(kind, line, asyncio.get_running_loop().time()):
-            logger.warning(said)
 
     async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
         """Read the first frame; a data connection is accepted here. Raises OSError, ProtocolError, Refusal."""
@@ -235,13 +230,14 @@ class Home:
         self.works.check_twin(peer, address)
         session = HomeProtocol(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
         session.receive(await receive(framed))
-        return ConnectedWork(peer, framed, session, address)
+        return ConnectedWork(peer, framed, session, self.works.log, address)
 
     async def _serve_command(self, work: ConnectedWork, address: Address) -> None:
         """Keep a command connection until it ends."""
         work.command.start_keepalive(work.peer.heartbeat, work.peer.patience)
         self.works.add(work)
-        logger.info(f"home: work {work.name} connected from {address[0]}, offers {describe(work)}")
+        line = f"home: work {work.name} connected from {address[0]}, offers {describe(work)}"
+        self.works.log.info(("connected", work.name), line)
         work.refill()
         reason = "home ends"
         try:
@@ -250,7 +246,7 @@ class Home:
             reason = tcp_connect.reason(error, None)
         finally:
             if self.works.remove(work):
-                logger.info(f"home: work {work.name} disconnected: {reason}")
+                self.works.log.info(("disconnected", work.name), f"home: work {work.name} disconnected: {reason}")
 
     # Clients
 
@@ -263,7 +259,8 @@ class Home:
             try:
                 return await _open_within(FAIL_OVER, candidate, call)
             except Refusal as refusal:
-                logger.info(f"home: work {candidate.name} has no {call.service}, the next is tried: {refusal}")
+                line = f"home: work {candidate.name} has no {call.service}, the next is tried: {refusal}"
+                self._log.info((candidate.name, call.service), line)
                 self.works.put_last(candidate)
         return await _open_within(max(FAIL_OVER, OPEN_TIMEOUT + began - loop.time()), last, call)
 
@@ -276,7 +273,9 @@ class Home:
         except BaseException as error:
             self.sessions.leave(session)
             if isinstance(error, Refusal):
-                self._warn((session.target, error.reason), f"home: refused this proxy to {session.target}: {error}")
+                self._log.warning(
+                    (session.target, error.reason), f"home: refused this proxy to {session.target}: {error}"
+                )
             raise
         session.close = data.abort
         data.when_lost(lambda _: self.sessions.leave(session))
@@ -297,7 +296,7 @@ class Home:
         except Refusal as refusal:
             session.counts.error = str(refusal)
             kind = session.target, refusal.reason
-            self._warn(kind, f"home: refused {session.source} to {session.target}: {refusal}")
+            self._log.warning(kind, f"home: refused {session.source} to {session.target}: {refusal}")
         except asyncio.CancelledError:
             session.counts.error = "closed by this proxy"
             logger.info(f"home: closed {session.source} to {session.target}: {session.account()}")

@@ -20,6 +20,10 @@ HANDSHAKE_TIMEOUT = 5.0  # seconds a peer has for all of TLS and handshake
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
 RESTART = 60.0  # seconds that a home which was there may take to start again
 RETRY_RESTART = 1.0  # seconds at most between two tries in that time
+STABLE_AFTER = 10.0  # seconds; a connection that stood longer ended for a reason of its own
+SHORT_LIVES = 3  # connections in a row that may end sooner, and home counts as there for all that
+
+LINES_AT_ONCE = 10  # lines a minute that one work's coming and going may take
 
 FORGET_GUESS = 60.0  # seconds
 FIRST_GUESS, LAST_GUESS = 0.1, 1.0  # seconds that the answer takes after a wrong secret; sshd's is some 2 s
@@ -100,13 +104,13 @@ class RateLimiter:
 class Throttles:
     """A throttle for each kind of line, of those used last."""
 
-    def __init__(self, every: float = 60.0, most: int = 256) -> None:
-        self._every, self._most = every, most
+    def __init__(self, every: float = 60.0, most: int = 256, at_once: int = 1) -> None:
+        self._every, self._most, self._at_once = every, most, at_once
         self._throttles: OrderedDict[Hashable, Throttle] = OrderedDict()
 
     def admit(self, kind: Hashable, line: str, now: float) -> str | None:
         """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
-        throttle = self._throttles.setdefault(kind, Throttle(self._every))
+        throttle = self._throttles.setdefault(kind, Throttle(self._every, self._at_once))
         self._throttles.move_to_end(kind)
         if len(self._throttles) > self._most:
             self._throttles.popitem(last=False)

@@ -21,6 +21,7 @@ from fnmatch import fnmatchcase
 from proxy_policies.reverse_tunnel.names import Address, is_name
 
 LOOPBACK = "127.0.0.1"
+MAX_SERVICES = 240  # of one work: with names of whatever length they fit one message, of 16 KiB at most
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,8 @@ def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
         if name in services:
             raise ValueError(f"service {name} is there twice")
         services[name] = Service(name, parse_target(target), is_proxy)
+    if len(services) > MAX_SERVICES:
+        raise ValueError(f"{len(services)} services are too many for one work; write {MAX_SERVICES} at most")
     return services
 
 

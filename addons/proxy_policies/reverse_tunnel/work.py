@@ -11,7 +11,7 @@ import math
 import random
 import secrets
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,13 @@ from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, WorkProt
 from proxy_policies.reverse_tunnel.connections import receive
 from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
-from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT, Throttles, retry_delay
+from proxy_policies.reverse_tunnel.limits import (
+    HANDSHAKE_TIMEOUT,
+    LINES_AT_ONCE,
+    SHORT_LIVES,
+    STABLE_AFTER,
+    retry_delay,
+)
 from proxy_policies.reverse_tunnel.messages import (
     Begin,
     Claim,
@@ -41,6 +47,7 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
+from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +88,12 @@ class Work:
         self._config = WorkConfig()
         self._command: Command | None = None
         self._connecting, self._data = Tasks("work"), Tasks("work")
-        self._trouble = ""
-        self._throttles = Throttles()
+        self._trouble = ""  # why there is no command connection
+        self._logged: str | None = None  # what the log says of that
+        self._log, self._changes = ThrottledLog(logger), ThrottledLog(logger, LINES_AT_ONCE)
         self._instance = secrets.token_hex(8)
         self._stood = -math.inf  # when a command connection stood last, in seconds of the loop's clock
+        self._short_lives = 0  # how many in a row have ended soon
 
     async def apply(self, config: WorkConfig) -> None:
         """Become what the options say; live sessions live on."""
@@ -128,11 +137,19 @@ class Work:
             await asyncio.sleep(retry_delay(failures, random.random(), loop.time() - self._stood))  # noqa: S311
 
     def _log_failure(self, home: Address, error: Exception) -> None:
-        """Log a change for the worse, once."""
-        trouble = in_words(error, connections.CONNECT_WITHIN)
-        if trouble != self._trouble:
-            logger.warning(f"work: no connection to home {show_address(home)}: {trouble}; trying again")
-        self._trouble = trouble
+        """Log a change for the worse."""
+        self._trouble = trouble = in_words(error, connections.CONNECT_WITHIN)
+        line = f"work: no connection to home {show_address(home)}: {trouble}; trying again"
+        if self._logged != trouble and self._changes.warning("no connection", line):
+            self._logged = trouble
+
+    def _log_connected(self, home: Address, command: Command) -> None:
+        """Log a change for the better."""
+        self._trouble = ""
+        offered = ", ".join(command.session.services) or "nothing"
+        line = f"work: connected to home {command.peer.name} at {show_address(home)}, offers {offered}"
+        if self._logged != "" and self._changes.info("connected", line):
+            self._logged = ""
 
     async def _connect(self, home: HomeAt) -> None:
         """Connect, and serve home's requests until the connection ends. Raises OSError, Refusal, ProtocolError."""
@@ -145,19 +162,28 @@ class Work:
                     raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
             framed.start_keepalive(command.peer.heartbeat, command.peer.patience)
             framed.send(encode(command.session.offer()))
-            self._command, self._trouble = command, ""
-            offered = ", ".join(command.session.services) or "nothing"
-            logger.info(
-                f"work: connected to home {command.peer.name} at {show_address(home.address)}, offers {offered}"
-            )
-            while True:
-                request = command.session.receive(await receive(framed))
-                self._data.spawn(self._answer(home.address, command, request))
+            await self._serve_home(home.address, command)
         finally:
-            if self._command is not None:
-                self._stood = asyncio.get_running_loop().time()
-            self._command = None
             framed.close()
+
+    async def _serve_home(self, home: Address, command: Command) -> None:
+        began = asyncio.get_running_loop().time()
+        self._command = command
+        self._log_connected(home, command)
+        try:
+            while True:
+                request = command.session.receive(await receive(command.framed))
+                self._data.spawn(self._answer(home, command, request))
+        finally:
+            self._command = None
+            self._take_note_of_end(began)
+
+    def _take_note_of_end(self, began: float) -> None:
+        """Take note that a command connection stood; one soon ended after the other is as if none had."""
+        now = asyncio.get_running_loop().time()
+        self._short_lives = 0 if now - began >= STABLE_AFTER else self._short_lives + 1
+        if self._short_lives <= SHORT_LIVES:
+            self._stood = now
 
     async def _shake_hands(self, framed: Framed, wanted: str) -> Command:
         credentials, config = self._config.credentials, self._config
@@ -217,18 +243,13 @@ class Work:
         try:
             transport = await self._open_service(call)
         except Refusal as refusal:
-            self._warn((call.service, refusal.reason), f"work: {call.service}: {refusal}")
+            self._log.warning((call.service, refusal.reason), f"work: {call.service}: {refusal}")
             framed.send(encode(Refuse(refusal.reason, refusal.text[:500])))
             return
         framed.send(encode(Ready()))
         began = time.monotonic()
         counts = await relay_transports(framed, transport)
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")
-
-    def _warn(self, kind: Hashable, line: str) -> None:
-        """Log what a peer brings about, of each kind a line in a while."""
-        if said := self._throttles.admit(kind, line, time.monotonic()):
-            logger.warning(said)
 
     async def _open_service(self, call: OpenRequest) -> Any:
         service = WorkProtocol(self._config.services, 0).service(call.service)
