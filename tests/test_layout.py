@@ -16,8 +16,7 @@ LATER = {"patches"}
 CAPTURE_LATER = {
     "check": "check_run outcome sender",
     "cli": "main messages",
-    "": "content_coding errors formats mitmproxy_flows model options",
-    "har": "entry_index",
+    "": "formats mitmproxy_flows model options",
     "record": "recorder recording",
     "report": "json_report junit side_by_side terminal",
     "runner": "client_environment control_addon proxy_process session_proxy",

@@ -53,14 +53,23 @@ def encode(content: bytes, content_encoding: str | None) -> bytes | None:
 
 
 def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
-    """Return the body that was sent as `raw` with these fields; content of more than `limit` octets is not kept."""
+    """Return the body that was sent as `raw` with these fields; content of more than `limit` octets is not kept.
+
+    What is no such coding is content and wire in one, and so sent again as it came.
+    """
     try:
         content = decoding.undo(raw, header(headers, "content-encoding"), limit)
     except decoding.TooLarge:
         return Body(dropped=len(raw), sha256=hashlib.sha256(raw).hexdigest())
     except ValueError:
-        return Body(raw)
+        return _undecoded(raw, headers)
     return Body(raw) if content == raw else Body(content, wire=raw)
+
+
+def _undecoded(raw: bytes, headers: Headers) -> Body:
+    """Return a body whose codings cannot be undone; where we know none of that name, nothing would be applied again."""
+    names = codings_of(header(headers, "content-encoding"))
+    return Body(raw, wire=raw if ENCODERS.keys() >= set(names) else None)
 
 
 def is_encoded(message: Request | Response) -> bool:
@@ -72,27 +81,28 @@ def decode_bodies(entry: Entry, limit: int) -> Entry:
     """Return an entry with the content of its bodies, which are as they were sent."""
     if not any(is_encoded(message) for message in (entry.request, entry.response, entry.origin) if message is not None):
         return entry
-    origin = _decode_body(entry.origin, limit) if entry.origin is not None else None
-    request, response = _decode_body(entry.request, limit), _decode_body(entry.response, limit)
+    origin = decode_body(entry.origin, limit) if entry.origin is not None else None
+    request, response = decode_body(entry.request, limit), decode_body(entry.response, limit)
     return replace(entry, request=request, response=response, origin=origin)
 
 
-def _decode_body[Head: (Request, Response)](message: Head, limit: int) -> Head:
+def decode_body[Head: (Request, Response)](message: Head, limit: int) -> Head:
+    """Return a message with the content of its body, which is as it was sent; of one that was cut what can be read."""
     body = message.body
     if body.dropped or not is_encoded(message):
         return message
     decoded = from_wire(body.content, message.headers, limit)
-    if body.cut and decoded.wire is None and not decoded.dropped:
-        decoded = _begun(body.content, header(message.headers, "content-encoding"), limit)
+    if body.cut and decoded.content == body.content:
+        decoded = _begun(decoded, header(message.headers, "content-encoding"), limit)
     return replace(message, body=replace(decoded, cut=body.cut))
 
 
-def _begun(raw: bytes, content_encoding: str | None, limit: int) -> Body:
+def _begun(undecoded: Body, content_encoding: str | None, limit: int) -> Body:
     """Return what can be read of a body that was cut."""
     try:
-        return Body(decode_partly(raw, content_encoding, limit), wire=raw)
+        return Body(decode_partly(undecoded.content, content_encoding, limit), wire=undecoded.content)
     except ValueError:
-        return Body(raw)
+        return undecoded
 
 
 def to_wire(body: Body, headers: Headers) -> bytes:

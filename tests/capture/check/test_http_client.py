@@ -55,6 +55,13 @@ async def test_a_stream_that_breaks_off_or_does_not_end_is_what_has_come() -> No
         assert (await connection.send(REQUEST)).response.body.cut == "not over within 0.3 s"
 
 
+async def test_a_stream_of_a_coding_that_nobody_knows_is_what_has_come() -> None:
+    coded = HEAD.replace(b"Transfer-", b"Content-Encoding: x-odd\r\nTransfer-")
+    async with answering(coded + ONE) as port:
+        body = (await Connection(port, 20).send(REQUEST)).response.body
+    assert (body.cut, body.content) == ("server", b": alive\n\ndata: 1\n\n")
+
+
 async def test_anything_else_must_come_whole() -> None:
     async with answering(PLAIN) as port:
         with pytest.raises(SendError, match="no whole answer"):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.capture.content_coding import decode_bodies
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.keyfile import load_key
@@ -303,6 +304,14 @@ def test_the_authority_of_a_url_is_never_swept() -> None:
     request = Request("GET", "http://a1b2c3d4e5f6a7b8.test/x", (("X-Api-Key", "a1b2c3d4e5f6a7b8"),))
     done = redactor().entry(Entry(request, Response(200), Times(1.0)))
     assert done.request.url == request.url
+
+
+@pytest.mark.parametrize("cut", ["", "client"])
+def test_a_secret_that_is_not_packed_as_its_field_says_goes_from_the_wire_too(cut: str) -> None:
+    fields = (("Content-Encoding", "gzip"), ("Content-Type", "application/json"))
+    response = Response(200, "OK", fields, Body(b'{"password": "%s"}' % SECRET.encode(), cut=cut))
+    entry = decode_bodies(Entry(Request("GET", "http://a.test/"), response, Times(1.0)), 1 << 20)
+    assert SECRET not in str(redactor().entry(entry).response.body)
 
 
 UNSEARCHED = {

@@ -74,6 +74,7 @@ WHY: dict[str, tuple[Body, Headers, str]] = {
     "text": (Body(b"{}"), JSON, ""),
     "undone": (Body(b"{}", wire=PACKED), (*JSON, ("Content-Encoding", "gzip")), ""),
     "cut": (Body(b"{", dropped=1), JSON, "cut"),
+    "mislabelled": (Body(b"{}", wire=b"{}"), (*JSON, ("Content-Encoding", "gzip")), "coding"),
     "packed": (Body(PACKED), (("Content-Encoding", "x-odd"),), "coding"),
     "binary": (Body(b"a\0b"), (), "binary"),
     "picture": (Body(b"abc"), (("Content-Type", "image/png"),), "binary"),

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import h11
 
-from proxy_policies.capture.content_coding import MAX_CONTENT, from_wire, to_wire
+from proxy_policies.capture.content_coding import MAX_CONTENT, decode_body, to_wire
 from proxy_policies.capture.model import Body, Headers, Request, Response, header, without
-from proxy_policies.capture.streams.arrivals import StreamDecoder, decode_partly
+from proxy_policies.capture.streams.arrivals import StreamDecoder
 from proxy_policies.capture.streams.frames import FrameCounter, declared_framing
 from proxy_policies.http1.framing import InterimCount
 from proxy_policies.validity import Invalid
@@ -203,7 +203,10 @@ class Answer:
         self.head = head
         framing = declared_framing(header(head.headers, "content-type") or "")
         if framing is not None and self.method != "HEAD":
-            self._counter, self._decoder = FrameCounter(framing), StreamDecoder(_coding(head))
+            self._counter, self._decoder = (
+                FrameCounter(framing),
+                StreamDecoder(header(head.headers, "content-encoding")),
+            )
             self._look(0)
 
     def feed(self, data: bytes) -> None:
@@ -226,15 +229,8 @@ class Answer:
         """Return what has come. Raises ConnectionResetError when nothing has."""
         if self.head is None:
             raise ConnectionResetError("the connection was closed")
-        raw = bytes(self._body)
-        body = from_wire(raw, self.head.headers, min(self.limit, MAX_CONTENT))
-        if self.cut and _coding(self.head) is not None:
-            body = Body(decode_partly(raw, _coding(self.head), self.limit), wire=raw)
-        return replace(self.head, body=replace(body, cut=self.cut), trailers=self._trailers)
-
-
-def _coding(head: Response) -> str | None:
-    return header(head.headers, "content-encoding")
+        sent = replace(self.head, body=Body(bytes(self._body), cut=self.cut), trailers=self._trailers)
+        return decode_body(sent, min(self.limit, MAX_CONTENT))
 
 
 async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Response, bytes]:

@@ -152,7 +152,7 @@ def _octets(text: str) -> str:
     try:
         text.encode("latin-1")
     except UnicodeError:
-        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+        return har_body.octets(text).decode("latin-1")
     return text
 
 
@@ -228,7 +228,7 @@ def _message(cursor: JsonCursor) -> WebSocketMessage:
     return WebSocketMessage(
         from_client=cursor["type"].text() == "send",
         text=text,
-        data=data.encode("utf-8", "surrogateescape") if text else har_body.from_base64(cursor["data"]),
+        data=har_body.octets(data) if text else har_body.from_base64(cursor["data"]),
         time=cursor["time"].number(0),
     )
 

@@ -76,10 +76,10 @@ class JsonCursor:
         return self.value
 
     def number(self, default: float | None = None) -> float:
-        """Return the number here; the default, when one is given, for null or nothing."""
+        """Return the number here, a finite one; the default, when one is given, for null or nothing."""
         if self.value is None and default is not None:
             return default
-        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float) or not _is_finite(self.value):
             return self.mend(self._expected("a number"), _number(self.value) or default or 0)
         return self.value
 
@@ -94,10 +94,18 @@ class JsonCursor:
         return bool(self.value)
 
 
+def _is_finite(number: float) -> bool:
+    """Return whether a float holds it: Python reads NaN, 1e400 and integers of any length, too."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 def _number(value: Any) -> float:
     """Return the number that a text stands for; 0 when it is none."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
     return number if math.isfinite(number) else 0

@@ -33,7 +33,7 @@ def unsearched(body: Body, headers: Headers) -> str:
         return "cut"
     if not body.content:
         return ""
-    if body.wire is None and codings_of(header(headers, "content-encoding")) not in ([], ["identity"]):
+    if body.wire in (None, body.content) and codings_of(header(headers, "content-encoding")) not in ([], ["identity"]):
         return "coding"
     mime = header(headers, "content-type") or ""
     is_mixed = mime.lower().startswith("multipart/")

@@ -72,25 +72,30 @@ class StreamDecoder:
         names = codings_of(content_encoding)
         self._steps = [DECODERS[name]() for name in reversed(names) if name in DECODERS]
         self.is_known = all(name in DECODERS or name == "identity" for name in names)
-        self._is_broken = False
+        self.is_broken = False
 
     def feed(self, data: bytes) -> bytes:
         """Take octets from the wire, return what can be read by now."""
         try:
-            for step in self._steps if not self._is_broken else ():
+            for step in self._steps if not self.is_broken else ():
                 data = step(data)
         except (zlib.error, brotli.error, zstandard.ZstdError):
-            self._is_broken = True
-        return b"" if self._is_broken else data
+            self.is_broken = True
+        return b"" if self.is_broken else data
 
 
 def decode_partly(wire: bytes, content_encoding: str | None, limit: int) -> bytes:
-    """Return what can be read of a body that was cut, at most about `limit` octets of it. Raises ValueError."""
+    """Return what can be read of a body that was cut, at most about `limit` octets of it.
+
+    Raises ValueError when a coding is unknown, or the octets do not fit it.
+    """
     decoder, made = StreamDecoder(content_encoding), bytearray()
     if not decoder.is_known:
         raise ValueError(f"unknown coding in {content_encoding!r}")
     for at in range(0, len(wire), PIECE):
         made += decoder.feed(wire[at : at + PIECE])
+        if decoder.is_broken:
+            raise ValueError(f"no {content_encoding}")
         if len(made) > limit:
             break
     return bytes(made[:limit])
