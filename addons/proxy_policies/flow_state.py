@@ -74,6 +74,8 @@ class FlowState:
     """The cache answered."""
     replayed: bool = False
     """A capture answered: nothing of it is to be recorded again."""
+    early_request: Tap | None = None
+    """Sees the request's body as it comes, where it is answered before it is whole: then no hook sees any of it."""
     needs_full_body: bool = False
     """A policy needs the request's body whole before it can answer: it is not to be streamed."""
     has_followers: bool = False

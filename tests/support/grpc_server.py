@@ -40,6 +40,18 @@ def serving(ca: trustme.CA, talk: Callable[[list[str]], Iterable[str]]) -> Itera
 
 
 @contextmanager
+def taking_turns(ca: trustme.CA, talk: Callable[[Iterator[str]], Iterable[str]]) -> Iterator[str]:
+    """Serve `Turns`, which answers texts while they come, and give the server's address."""
+
+    def handle(messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
+        yield from map(text_message, talk(map(text_of, messages)))
+        context.set_trailing_metadata((("told", "at the end"),))
+
+    with _serving(ca, "Turns", handle) as address:
+        yield address
+
+
+@contextmanager
 def echoing(ca: trustme.CA) -> Iterator[str]:
     """Serve `Echo`, which sends each message back as it comes, and give the server's address."""
 

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trustme
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
 from tests.support.h2_origin import TrailingOrigin
 
 from proxy_policies.capture.check import http2_client
@@ -73,3 +76,35 @@ async def test_what_cannot_be_sent_says_why(url: Callable[[int], str], answer: b
     async with tunnels(answer) as port:
         with pytest.raises(SendError, match=why):
             await http2_client.send(port, request(url(port)), 20)
+
+
+async def test_each_message_waits_for_as_much_of_the_answer_as_it_did(ca: trustme.CA) -> None:
+    heard: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer a message with another when it comes, and note how many have come by then."""
+        h2 = H2Connection(H2Configuration(client_side=False))
+        h2.initiate_connection()
+        received = answered = 0
+        while answered < 3:
+            writer.write(h2.data_to_send())
+            for event in h2.receive_data(await reader.read(65536)):
+                if isinstance(event, DataReceived):
+                    received += len(event.data or b"") // len(MESSAGES[0])
+            if received > answered:
+                h2.send_headers(1, [(":status", "200"), *HEADERS[:1]]) if not answered else None
+                h2.send_data(1, MESSAGES[0] * (received - answered))
+                answered = received
+                heard.append(received)
+        h2.send_headers(1, [("grpc-status", "0")], end_stream=True)
+        writer.write(h2.data_to_send())
+        writer.close()
+
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.set_alpn_protocols(["h2"])
+    ca.issue_cert("127.0.0.1").configure_cert(tls)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server, tunnels() as port:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reply = await http2_client.send(port, request(url, MESSAGES[0] * 3), 20, waits=[0, 2, 3, 4])
+    assert heard == [1, 2, 3]
+    assert reply.response.body.content == MESSAGES[0] * 3

@@ -6,7 +6,8 @@ mitmproxy takes HTTP/2 over TLS only. The proxy is our own, and its certificate 
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import h2.config
@@ -17,18 +18,24 @@ import h2.exceptions
 from proxy_policies.capture.check.http_client import DROPPED, READ, Answer, Reply, SendError
 from proxy_policies.capture.content_coding import to_wire
 from proxy_policies.capture.model import Headers, Request, Response, without
+from proxy_policies.capture.streams.frames import Framing, split
 
 _NOT_SENT = (*DROPPED, "te", "host", "content-length", "transfer-encoding")
 
 
-async def send(port: int, request: Request, timeout: float, frames: int | None = None) -> Reply:
-    """Send a request and return its response; so many messages of it, if given. Raises SendError."""
-    began, answer = time.perf_counter(), Answer(request.method, frames)
+async def send(
+    port: int, request: Request, timeout: float, frames: int | None = None, waits: Sequence[int] = ()
+) -> Reply:
+    """Send a request and return its response; so many messages of it, if given. Raises SendError.
+
+    `waits` say of each message, and of the end, how much of the answer is to come before: its head, and messages.
+    """
+    began, answer = time.perf_counter(), Answer(request.method, frames, counts=bool(waits))
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await _open_tunnel(port, request)
-            await _Exchange(reader, writer, answer).run(request)
+            await _Exchange(reader, writer, answer).run(request, waits)
     except TimeoutError:
         if not answer.is_stream:
             raise SendError(f"no answer within {timeout:g} s") from None
@@ -77,13 +84,14 @@ class _Exchange:
         self._reader, self._writer, self._answer = reader, writer, answer
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
 
-    async def run(self, request: Request) -> None:
+    async def run(self, request: Request, waits: Sequence[int]) -> None:
         """Send the request, and take its response. Raises OSError and h2's ProtocolError."""
         self._h2.initiate_connection()
         body = to_wire(request.body, request.headers)
-        self._h2.send_headers(1, list(_fields(request)), end_stream=not body)
+        parts = deque(_parts(body, waits))
+        self._h2.send_headers(1, list(_fields(request)), end_stream=not parts)
         while not self._answer.is_over:
-            body = self._send(body)
+            self._send_due(parts)
             self._writer.write(self._h2.data_to_send())
             await self._writer.drain()
             data = await self._reader.read(READ)
@@ -92,12 +100,17 @@ class _Exchange:
             for event in self._h2.receive_data(data):
                 self._take(event)
 
-    def _send(self, body: bytes) -> bytes:
-        """Send what the window lets through of the body; return the rest."""
-        while body and (room := min(self._h2.local_flow_control_window(1), self._h2.max_outbound_frame_size)) > 0:
-            self._h2.send_data(1, body[:room], end_stream=len(body) <= room)
-            body = body[room:]
-        return body
+    def _send_due(self, parts: deque[tuple[bytes, int]]) -> None:
+        """Send what waits for no more of the answer, and what the window lets through of it."""
+        while parts and self._answer.count >= parts[0][1]:
+            data, wait = parts.popleft()
+            room = min(self._h2.local_flow_control_window(1), self._h2.max_outbound_frame_size)
+            if data and room <= 0:
+                parts.appendleft((data, wait))
+                return
+            if len(data) > room:
+                parts.appendleft((data[room:], wait))
+            self._h2.send_data(1, data[:room], end_stream=not parts)
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ResponseReceived):
@@ -112,6 +125,15 @@ class _Exchange:
             self._answer.end(())
         elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
             raise ConnectionResetError(f"the stream was reset: {event.error_code}")
+
+
+def _parts(body: bytes, waits: Sequence[int]) -> Iterator[tuple[bytes, int]]:
+    """Yield the messages of a body, and its end, each with what it waits for; or all at once, when nothing waits."""
+    if not waits:
+        yield from ((body, 0),) if body else ()
+        return
+    messages, rest = split(body, Framing.MESSAGES)
+    yield from zip([*messages, rest], [*waits[: len(messages)], waits[-1]], strict=True)
 
 
 def _fields(request: Request) -> Iterator[tuple[str, str]]:

@@ -159,11 +159,16 @@ class Connection:
 
 @dataclass(slots=True)
 class Answer:
-    """A response as it comes: over at its end, or, of a stream, when so many `frames` have come."""
+    """A response as it comes: over at its end, or, of a stream, when so many `frames` have come.
+
+    With `counts`, `count` says how much has come: the head, and the frames of a stream.
+    """
 
     method: str
     frames: int | None = None
     limit: int = BODY_LIMIT
+    counts: bool = False
+    count: int = 0
     head: Response | None = None
     cut: str = ""
     is_over: bool = False
@@ -200,7 +205,7 @@ class Answer:
 
     def begin(self, head: Response) -> None:
         """Take the head."""
-        self.head = head
+        self.head, self.count = head, 1
         framing = declared_framing(header(head.headers, "content-type") or "")
         if framing is not None and self.method != "HEAD":
             self._counter, self._decoder = (
@@ -214,10 +219,11 @@ class Answer:
         if len(self._body) + len(data) > self.limit:
             raise OSError(f"its body is larger than {self.limit / (1 << 20):g} MiB")
         self._body += data
-        if self._counter is not None and self._decoder is not None and self.frames is not None:
+        if self._counter is not None and self._decoder is not None and (self.counts or self.frames is not None):
             self._look(self._counter.feed(self._decoder.feed(data)))
 
     def _look(self, count: int) -> None:
+        self.count = 1 + count
         if self.frames is not None and count >= self.frames:
             self.is_over, self.cut = True, "client"
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,7 +28,7 @@ from proxy_policies.streaming import must_buffer
 
 with lazy_imports():
     from proxy_policies.capture import mitmproxy_flows, model, private_files
-    from proxy_policies.capture.replay import cassette, matching, replay_session, stream_source
+    from proxy_policies.capture.replay import cassette, interleaved, matching, replay_session, stream_source
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
     from proxy_policies.capture.websocket import replay as websocket_replay
     from proxy_policies.capture.websocket import transcript
@@ -135,15 +135,65 @@ class Replay:
             data.server.error = "connections are blocked during replay"
 
     @only_if("_session")
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered."""
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered.
+
+        But for a gRPC call whose client may wait for an answer first.
+        """
         if self._session is None:
-            return
+            return None
         state = flow_state.state_of(flow)
         state.needs_full_body = True
         flow.request.stream = False
         received = state.received.raw if state.received else flow.request.headers.fields
-        self._heads[flow] = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
+        head = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
+        self._heads[flow] = head
+        clean = self._session.redactor.request_swept(head)
+        return self._answer_call(flow, clean) if self._session.calls.has(clean) else None
+
+    async def _answer_call(self, flow: http.HTTPFlow, head: model.Request) -> None:
+        """Answer a gRPC call by turns, once its client has said so much that the server spoke."""
+        session, state = self._session, flow_state.state_of(flow)
+        if session is None or must_buffer("response"):
+            return
+        state.early_request = client = interleaved.ClientSteps()
+        numbers = session.calls.numbers(head)
+        turns = session.calls.turns(head, session.cassette.free(numbers))
+        asked = f"{head.method} {head.url}"
+        if not turns.candidates:
+            if self._is_offline:
+                self._refuse(flow, asked, cassette.Miss(len(numbers)).explain())
+            return
+        source = interleaved.InterleavedSource(
+            *(turns, client, self._over, self.replay_speed),
+            ended=lambda begun, why: self._call_ended(flow, asked, turns, begun, why),
+        )
+        try:
+            number = await source.begin()
+        except interleaved.NotRecorded as error:
+            if self._is_offline:
+                self._refuse(flow, asked, str(error))
+        except OSError as error:
+            logger.debug(f"replay: {asked}: {error}")
+        else:
+            session.cassette.used.add(number)
+            self._answer(flow, session.entries[number], number + 1, source)
+
+    def _call_ended(self, flow: http.HTTPFlow, asked: str, turns: interleaved.Turns, begun: int, why: str) -> None:
+        """Take note of a call that is over: which recording it was in the end, or `why` it was none."""
+        session = self._session
+        if session is None or flow.response is None:
+            return
+        if why:
+            self._misses.append({"url": asked, "why": why})
+            logger.warning(f"replay: {asked}: {why}")
+            return
+        session.cassette.used.discard(begun)
+        session.cassette.used.add(turns.number)
+        flow.response.trailers = mitmproxy_flows.from_headers(session.entries[turns.number].response.trailers)
+        if turns.differences:
+            why = "; ".join(turns.differences)
+            self._alike.append({"url": asked, "entry": turns.number + 1, "why": why})
 
     @only_if("_session")
     def request(self, flow: http.HTTPFlow) -> None:
@@ -162,7 +212,9 @@ class Replay:
         elif self._is_offline:
             self._refuse(flow, f"{parts.method} {parts.origin}{parts.path}", found.explain())
 
-    def _answer(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
+    def _answer(
+        self, flow: http.HTTPFlow, entry: model.Entry, number: int, source: flow_state.Source | None = None
+    ) -> None:
         problem = replay_session.cannot_replay(entry) or replay_session.needs_websocket(entry, flow.request)
         if problem:
             self._refuse(flow, entry.request.url, f"entry {number}: {problem}")
@@ -171,7 +223,7 @@ class Replay:
         shift = time.time() - started if started and self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
         flow.response = replay_session.to_answer(recorded, shift)
-        self._stream(flow, recorded, entry.times)
+        self._send_from(flow, source or self._scheduled(flow, recorded, entry.times))
         if transcript.is_conversation(recorded):
             self._replay_conversation(flow, entry, number)
         state = flow_state.state_of(flow)
@@ -181,17 +233,23 @@ class Replay:
             state.origin = flow_state.OriginHead(recorded.status, recorded.reason, fields, flow.response.http_version)
         trace.note(flow, self.name, "played", entry=number)
 
-    def _stream(self, flow: http.HTTPFlow, recorded: model.Response, times: model.Times) -> None:
-        """Have a stream sent as it came, and break off what was broken off."""
+    def _scheduled(
+        self, flow: http.HTTPFlow, recorded: model.Response, times: model.Times
+    ) -> stream_source.StreamSource | None:
+        """Return what sends a stream as it came, and breaks off what was broken off; None for any other answer."""
         scheduled = stream_source.schedule(recorded, times, self.replay_speed)
-        if scheduled is None or flow.response is None or flow.request.method == "HEAD" or must_buffer("response"):
-            return
+        if scheduled is None or flow.request.method == "HEAD" or must_buffer("response"):
+            return None
         state = flow_state.state_of(flow)
-        flow.response.raw_content = b""
-        flow.response.headers.pop("content-length", None)
-        state.source = stream_source.StreamSource(
+        return stream_source.StreamSource(
             scheduled, self._over, lambda: flow.client_conn.connected and not state.client_left
         )
+
+    def _send_from(self, flow: http.HTTPFlow, source: flow_state.Source | None) -> None:
+        if source is not None and flow.response is not None:
+            flow.response.raw_content = b""
+            flow.response.headers.pop("content-length", None)
+            flow_state.state_of(flow).source = source
 
     def _replay_conversation(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
         """Shake hands anew, and play the server of the WebSocket connection that follows."""

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -107,12 +107,14 @@ class Cassette:
     def _differences(self, number: int, parts: RequestKey) -> tuple[Difference, ...]:
         return tuple(differences(self._parts[number], parts))
 
-    def _next(self, numbers: list[int]) -> int | None:
-        unused = next((number for number in numbers if number not in self.used), None)
-        if unused is None and numbers and self.mode is ReplayMode.LOOP:
+    def free(self, numbers: Sequence[int]) -> Iterator[int]:
+        """Yield those of these recordings that can be played now: the unused, or all again where they loop."""
+        if self.mode is ReplayMode.LOOP and self.used.issuperset(numbers):
             self.used.difference_update(numbers)
-            return numbers[0]
-        return unused
+        return (number for number in numbers if number not in self.used)
+
+    def _next(self, numbers: list[int]) -> int | None:
+        return next(self.free(numbers), None)
 
     def _miss(self, parts: RequestKey, recorded: int) -> Miss:
         if not self._parts:

@@ -170,6 +170,11 @@ def similarity(one: RequestKey, other: RequestKey) -> int:
     return sum(weights[name] for name in same) + min(5, len(segments))
 
 
-def equal_but_dynamic(one: str, other: str) -> bool:
-    """Return whether two canonical texts differ by dynamic values only."""
-    return dynamic_values.mask(one) == dynamic_values.mask(other)
+def stands_for(recorded: str, got: str, exact: bool = False, any_secret: bool = False) -> bool:
+    """Return whether one canonical text is as good as the recorded one: but for dynamic values, unless `exact`.
+
+    `any_secret`: a recorded placeholder stands for any value.
+    """
+    pattern = pattern_of(recorded) if any_secret else None
+    is_alike = recorded == got if exact else dynamic_values.mask(recorded) == dynamic_values.mask(got)
+    return is_alike or (pattern is not None and pattern.fullmatch(got) is not None)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from mitmproxy import http
 from wsproto.utilities import generate_accept_token
@@ -15,6 +14,7 @@ from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import Capture
 from proxy_policies.capture.model import Entry, Request, Response, header, without
 from proxy_policies.capture.replay import dates, matching
+from proxy_policies.capture.replay.call_index import CallIndex, Entries
 from proxy_policies.capture.replay.cassette import Cassette, ReplayMode
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.websocket.transcript import is_conversation
@@ -27,12 +27,6 @@ def parse_replay_ignore(specs: Iterable[str]) -> matching.Matching:
     return matching.parse_matching([spec for spec in specs if not spec.startswith("match:")], headers)
 
 
-class Entries(Protocol):
-    """Entries by number."""
-
-    def __getitem__(self, number: int, /) -> Entry: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ReplaySession:
     """An open capture being played."""
@@ -40,6 +34,7 @@ class ReplaySession:
     cassette: Cassette
     entries: Entries
     redactor: Redactor
+    calls: CallIndex
     problems: Sequence[str] = ()
     """What was wrong with entries of the file."""
 
@@ -49,12 +44,15 @@ def load(
 ) -> ReplaySession:
     """Open a capture to be played. Raises OSError and CaptureError."""
     if mode is ReplayMode.NEW and not path.exists():
-        return ReplaySession(Cassette(mode), (), redactor)
+        return ReplaySession(Cassette(mode), (), redactor, CallIndex((), redactor, wanted))
     capture = open_source(path)
-    cassette = Cassette(mode, any_secret=capture.key_id != redactor.key_id, exact=exact)
-    entries = EntryIndex(capture)
-    cassette.extend(matching.request_key(request, wanted) for request in _redacted(capture, entries, redactor))
-    return ReplaySession(cassette, entries, redactor, capture.problems)
+    any_secret = capture.key_id != redactor.key_id
+    cassette, entries = Cassette(mode, any_secret, exact), EntryIndex(capture)
+    calls = CallIndex(entries, redactor, wanted, exact, any_secret)
+    for number, request in enumerate(_redacted(capture, entries, redactor)):
+        cassette.add(matching.request_key(request, wanted))
+        calls.add(number, request)
+    return ReplaySession(cassette, entries, redactor, calls, capture.problems)
 
 
 def _redacted(capture: Capture, entries: EntryIndex, redactor: Redactor) -> Iterator[Request]:

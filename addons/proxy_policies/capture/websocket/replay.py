@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy_policies.capture.model import Body, Entry, Request, WebSocketMessage
-from proxy_policies.capture.replay.matching import Matching, equal_but_dynamic, pattern_of, request_key
+from proxy_policies.capture.replay.matching import Matching, request_key, stands_for
 
 MISSED = 4599
 """Close code of a connection whose client says what was not recorded: of the private range, as 599 is for requests."""
@@ -76,10 +76,7 @@ class WebSocketReplay:
     def _same(self, recorded: WebSocketMessage, got: WebSocketMessage) -> bool:
         if recorded.text != got.text:
             return False
-        one, other = self._canonical(recorded), self._canonical(got)
-        pattern = pattern_of(one) if self.any_secret else None
-        alike = one == other if self.exact else equal_but_dynamic(one, other)
-        return alike or (pattern is not None and pattern.fullmatch(other) is not None)
+        return stands_for(self._canonical(recorded), self._canonical(got), self.exact, self.any_secret)
 
     def _canonical(self, message: WebSocketMessage) -> str:
         return request_key(Request("", "", body=Body(message.data)), self.matching).canonical()

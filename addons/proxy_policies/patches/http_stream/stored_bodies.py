@@ -17,6 +17,8 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
     RequestProtocolError,
     ResponseData,
     ResponseHeaders,
@@ -99,10 +101,9 @@ class StoredBodies(HttpStream):
     """A request and its response, whose body may be stored."""
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Note that the client has left while a piece is waited for: until it comes, no event is handled."""
-        if isinstance(event, RequestProtocolError) and (flow := getattr(self, "flow", None)) is not None:
-            state = flow_state.state_of(flow)
-            state.client_left = state.client_left or state.source is not None
+        """Note what the client does while a piece is waited for: until it comes, no event is handled."""
+        if isinstance(event, _CLIENT_EVENTS) and (flow := getattr(self, "flow", None)) is not None:
+            _note(event, flow_state.state_of(flow))
         handling: CommandGenerator[None] = super().handle_event(event)
         return handling
 
@@ -113,6 +114,22 @@ class StoredBodies(HttpStream):
             sending: CommandGenerator[None] = super().send_response(already_streamed)
             return sending
         return _send_stored(self, response, source)
+
+
+_CLIENT_EVENTS = (RequestData, RequestEndOfMessage, RequestProtocolError)
+
+
+def _note(event: events.Event, state: flow_state.FlowState) -> None:
+    """Pass on what comes of a request to what answers it before it is whole, and that its client has left."""
+    tap = state.early_request
+    if isinstance(event, RequestProtocolError):
+        state.client_left = state.client_left or state.source is not None
+        if tap is not None:
+            tap.abort()
+    elif tap is not None and isinstance(event, RequestData):
+        tap.feed(event.data)
+    elif tap is not None:
+        tap.finish()
 
 
 def _send_stored(stream: HttpStream, response: http.Response, source: flow_state.Source) -> CommandGenerator[None]:
