@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.requirements import LOWEST, MODULES, NEWEST, missing, numbers, untried
+from proxy_policies import requirements
+from proxy_policies.requirements import LOWEST, MODULES, NEWEST, install_command, missing, numbers, untried
 from tests.support.mitmdump import ADDONS, Mitmdump, environment
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,15 @@ for module in {absent}:
 find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in {absent} else find_spec(name, package)
 sys.argv[0] = "{program}"
+from mitmproxy.addons import script
 from mitmproxy.tools import main
+load_script = script.load_script
+def swallowing(path):  # 11.1.3 and 12.1.2 on Python 3.12
+    try:
+        return load_script(path)
+    except SystemExit:
+        return None
+script.load_script = swallowing
 main.{program}()
 """
 
@@ -108,3 +117,15 @@ def test_the_project_says_the_same() -> None:
 )
 def test_versions_are_compared_by_their_numbers(version: str, parts: tuple[int, ...]) -> None:
     assert numbers(version) == parts
+
+
+def test_the_command_that_mends_it_is_one_that_this_environment_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert install_command(["a", "b>=2"]) == f"{sys.executable} -m pip install a 'b>=2'"
+    monkeypatch.setattr(requirements, "_is_there", lambda module: module != "pip")
+    assert install_command(["a"]) == f"uv pip install --python {sys.executable} a"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "mitmproxy"))
+    (tmp_path / "mitmproxy").mkdir()
+    (tmp_path / "mitmproxy/pipx_metadata.json").touch()
+    assert install_command(["a"]) == "pipx runpip mitmproxy install a"

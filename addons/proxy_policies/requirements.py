@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -43,9 +44,19 @@ def check() -> None:
     """Go on only if everything is there: else end a mitmproxy that starts, and raise ImportError for everybody else."""
     if not (line := missing()):
         return
-    if _mitmproxy_starts() or _is_our_command():
+    if _mitmproxy_starts():
+        _end_at_once(line)
+    if _is_our_command():
         sys.exit(line)
     raise ImportError(line)
+
+
+def _end_at_once(line: str) -> None:
+    """End the process: a mitmproxy before 12.2 goes on to listen, without us, where a script raises SystemExit."""
+    print(line, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def _mitmproxy_starts() -> bool:
@@ -118,5 +129,12 @@ def _line(what: str, packages: list[str]) -> str:
 
 
 def install_command(packages: list[str]) -> str:
-    """Return the command by which this Python gets packages."""
-    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
+    """Return the command by which this Python gets packages; pipx and uv make environments without pip."""
+    environment = Path(sys.prefix)
+    if (environment / "pipx_metadata.json").exists():
+        command = ["pipx", "runpip", environment.name, "install"]
+    elif not _is_there("pip"):
+        command = ["uv", "pip", "install", "--python", sys.executable]
+    else:
+        command = [sys.executable, "-m", "pip", "install"]
+    return shlex.join([*command, *packages])

@@ -51,9 +51,10 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().err == "\n"
 
 
-def test_without_a_word_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("words", [[], *([group] for group in commands.GROUPS)], ids=" ".join)
+def test_without_a_word_more_it_helps(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main.main([])
+        main.main(words)
     assert ended.value.code == 0
     assert "examples:" in capsys.readouterr().out
 

@@ -52,6 +52,8 @@ COMMANDS = (
     _here("completion", "print what makes a shell complete this command"),
     _here("version", "print the versions that are in use"),
 )
+GROUPS = ("capture", "certs", "cache", "tunnel")
+"""What has commands of its own, and does nothing without one."""
 DESCRIPTION = "The policy layer for mitmproxy: a cache, compression, header rules, tunnels, captures."
 EXAMPLES = (
     "run                                  the proxy, on 127.0.0.1:8080",
@@ -92,6 +94,8 @@ def make_parser(
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """Return what a command line says; arguments that are mitmproxy's are `mitmproxy_arguments`. Exits as argparse."""
+    if not words or (len(words) == 1 and words[0] in GROUPS):
+        words = [*words, "--help"]
     given, rest = make_parser(words).parse_known_args(words)
     if rest and not getattr(given, "takes_mitmproxy_arguments", False):
         given.parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         completion.complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        given = commands.parse(words or ["--help"])
+        given = commands.parse(words)
         return int(given.run_command(given))
     except BrokenPipeError:  # who reads has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends

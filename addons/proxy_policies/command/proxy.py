@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from proxy_policies.certificates import folders
-from proxy_policies.command import help_text, mitmproxy_arguments
+from proxy_policies.command import help_text, mitmproxy_arguments, mitmproxy_program
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.script_paths import scripts
 
@@ -115,9 +114,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     )
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
-    sys.argv = [f"{help_text.PROGRAM} {given.subcommand}", *arguments]  # which the policies read, too
-    getattr(mitmproxy, program)(arguments)
-    return 0
+    return mitmproxy_program.run(getattr(mitmproxy, program), f"{help_text.PROGRAM} {given.subcommand}", arguments)
 
 
 def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) -> list[str]:

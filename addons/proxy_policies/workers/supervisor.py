@@ -118,6 +118,7 @@ def work() -> None:
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
+    from proxy_policies.command import help_text, mitmproxy_program
     from proxy_policies.option_parsers import parse_duration
     from proxy_policies.workers import single_process
 
@@ -136,7 +137,7 @@ def work() -> None:
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
-    mitmdump(sys.argv[1:])
+    sys.exit(mitmproxy_program.run(mitmdump, f"{help_text.PROGRAM} run", sys.argv[1:]))
 
 
 def main(arguments: Sequence[str]) -> int:

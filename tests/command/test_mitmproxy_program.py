@@ -1,0 +1,26 @@
+"""The exit codes of mitmproxy's programs."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.support.mitmdump import environment
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "--frob"], 2, "proxy-policies run: error: unrecognized arguments: --frob"),
+        (["web", "-p", "x"], 2, "proxy-policies web: error: argument --listen-port/-p: invalid int value: 'x'"),
+        (["run", "--workers", "2", "--frob"], 2, "proxy-policies run: error: unrecognized arguments: --frob"),
+        (["run", "--set", "cache=nowhere"], 1, "option cache='nowhere': choose off"),
+        (["run", "--version"], 0, "Mitmproxy: "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_has_an_exit_code_of_its_own(words: list[str], code: int, said: str) -> None:
+    command = [sys.executable, "-m", "proxy_policies", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment())
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
