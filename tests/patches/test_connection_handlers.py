@@ -1,11 +1,17 @@
-"""Who waits for start-up to be over, and gives up meanwhile, is in nobody's way."""
+"""Who waits for start-up to be over, and whose connection is closed in its first instant."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import MagicMock
 
+import pytest
 from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.test import taddons
 
-from proxy_policies.patches.connection_handlers import started
+from proxy_policies.patches.connection_handlers import PATCHES, started
 
 
 async def test_those_who_wait_go_on_when_it_is_over() -> None:
@@ -24,3 +30,27 @@ async def test_those_who_wait_go_on_when_it_is_over() -> None:
         check.finish()
         await asyncio.wait(waiting)
         assert served == ["one", "three"]
+
+
+@pytest.fixture
+def patched() -> Iterator[None]:
+    with contextlib.ExitStack() as undoing:
+        for patch in PATCHES:
+            undoing.callback(patch.apply() or (lambda: None))
+        yield
+
+
+@pytest.mark.usefixtures("patched")
+async def test_a_connection_that_ends_in_its_first_instant_is_closed() -> None:
+    """Its task is cancelled before it has read anything: `tcp_timeout` is over at once."""
+    with taddons.context() as context:
+        context.options.tcp_timeout = 0
+        instance: ServerInstance[Any] = ServerInstance.make("regular@127.0.0.1:0", MagicMock())
+        await instance.start()
+        try:
+            reader, writer = await asyncio.open_connection(*instance.listen_addrs[0][:2])
+            async with asyncio.timeout(20):
+                assert await reader.read() == b""
+            writer.close()
+        finally:
+            await instance.stop()

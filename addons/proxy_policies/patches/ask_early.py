@@ -20,7 +20,7 @@ def is_tunnel(context: Context) -> bool:
 
     So it is behind CONNECT, SOCKS and a redirected connection; not behind TLS that ends here.
     """
-    last = context.layers[-1]
+    last = context.layers[-1] if context.layers else None
     if isinstance(last, HttpUpstreamProxy):
         return any(isinstance(above, http.HttpStream) for above in context.layers)
     if isinstance(last, http.HttpStream):
@@ -42,7 +42,7 @@ def _asking(
         if isinstance(event, events.ConnectionClosed) and event.connection is context.client and is_tunnel(context):
             yield from _ask_at_end(next_layer, event)
             return
-        if isinstance(event, events.Start) and context.layers:
+        if isinstance(event, events.Start):
             next_layer._ask_on_start = next_layer._ask_on_start or is_tunnel(context)
         yield from original(next_layer, event)
 

@@ -57,10 +57,10 @@ class Handler(ConnectionHandler):
         mitmproxy closes it in its last lines. Cancelled while it waits to tell the layers of an end of file, it never
         gets there: the socket stays open, and its peer hangs.
         """
-        # mitmproxy's tasks begin at once: where bytes, or the end, have come already, its layers would answer with the
-        # closing of a connection that it does not know yet, and `client_disconnected` would never be asked.
-        await asyncio.sleep(0)
         try:
+            # mitmproxy's tasks begin at once: where bytes, or the end, have come already, its layers would answer with
+            # the closing of a connection that it does not know yet, and `client_disconnected` would never be asked.
+            await asyncio.sleep(0)
             with resets.noting(connection, self.transports[connection]):
                 await super().handle_connection(connection)
         finally:
