@@ -47,15 +47,18 @@ def _cut(value: bytes) -> bytes:
 
 def asked(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Asked:
     """Return what was asked for, and what is of interest of the fields; long texts are cut."""
-    found = {name.lower(): _cut(value) for name, value in fields if len(name) in (4, 7, 10)}
-    return Asked(
-        _cut(method),
-        _cut(target),
-        version,
-        found.get(b"host", b""),
-        found.get(b"referer", b""),
-        found.get(b"user-agent", b""),
-    )
+    host = referer = user_agent = b""
+    for name, value in fields:
+        match len(name):
+            case 4 if name.lower() == b"host":
+                host = value
+            case 7 if name.lower() == b"referer":
+                referer = value
+            case 10 if name.lower() == b"user-agent":
+                user_agent = value
+    if len(method) + len(target) + len(host) + len(referer) + len(user_agent) > LONGEST_TEXT:
+        method, target, host, referer, user_agent = map(_cut, (method, target, host, referer, user_agent))
+    return Asked(method, target, version, host, referer, user_agent)
 
 
 @dataclass(slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 from mitmproxy import ctx, http, tcp, udp
@@ -41,14 +42,15 @@ def asked_of(request: http.Request) -> Asked:
 
 def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None, received: int | None) -> Finished:
     """Make the report of a request that has ended just now."""
-    now, started = time.time(), flow.request.timestamp_start
+    now, started = time.time(), flow.request.data.timestamp_start
     state, response = flow_state.state_of(flow), flow.response
     error = flow.error.msg if flow.error else ""
     what = Finished(asked, flow.client_conn.peername, started, now - started, status, sent, received)
-    what.user = _user(flow)
-    what.cache = _cache(flow, state)
+    what.user = _user(flow, state)
+    if state.cache_transaction is not None:
+        what.cache = _cache(flow, state)
     if response is not None:
-        what.encoding = (fields_of(response.headers).get("content-encoding") or "")[: finished.LONGEST_TEXT]
+        what.encoding = (fields_of(response.data.headers).get("content-encoding") or "")[: finished.LONGEST_TEXT]
     if state.origin is not None or error:
         _add_upstream(what, flow)
     what.plain = state.plain
@@ -63,33 +65,38 @@ def of_refusal(client: Client, status: int, why: str) -> Finished:
     return Finished(Asked(), client.peername, time.time(), 0.0, status, error=why[: finished.LONGEST_TEXT])
 
 
-def _user(flow: flows.Flow) -> str:
+def _user(flow: flows.Flow, state: flow_state.FlowState) -> str:
     """Return who asked, as mitmproxy's proxyauth knows it, or who opened the tunnel."""
     known = flow.metadata.get("proxyauth")
-    return str(known[0]) if known else flow_state.state_of(flow).user
+    return str(known[0]) if known else state.user
 
 
 def _cache(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
     """Return the word of Cache-Status; where a rule has taken the field away, that of the note about it."""
-    if state.cache_transaction is None:
-        return ""
-    fields = state.error_fields if flow.response is None else fields_of(flow.response.headers)
-    if found := _STATUS.findall(fields.get("cache-status") or ""):
-        return "".join(found[-1])
+    fields = state.error_fields if flow.response is None else fields_of(flow.response.data.headers)
+    if found := _word(fields.get("cache-status") or ""):
+        return found
     noted = next((note["fwd"] for note in reversed(trace.notes(flow)) if "fwd" in note), "")
     return "hit" if state.hit else str(noted)
 
 
+@lru_cache(256)
+def _word(status: str) -> str:
+    """Return what the last of our members of a Cache-Status says; "" where there is none."""
+    found = _STATUS.findall(status)
+    return "".join(found[-1]) if found else ""
+
+
 def _add_upstream(what: Finished, flow: http.HTTPFlow) -> None:
-    server, request, response = flow.server_conn, flow.request, flow.response
+    server, request, response = flow.server_conn, flow.request.data, flow.response
     what.upstream = server.peername or server.address
     if what.upstream is None and what.status >= 500:
         what.upstream = (request.host, request.port)  # which could not be reached
     begun, connected = server.timestamp_start, server.timestamp_tcp_setup
     if begun and connected and begun >= request.timestamp_start:
         what.connect_seconds = connected - begun
-    if response is not None and request.timestamp_end and response.timestamp_start:
-        what.upstream_seconds = max(0.0, response.timestamp_start - request.timestamp_end)
+    if response is not None and request.timestamp_end and (answered := response.data.timestamp_start):
+        what.upstream_seconds = max(0.0, answered - request.timestamp_end)
 
 
 class FinishedFlows:
@@ -139,7 +146,7 @@ class FinishedFlows:
         """Note a stream, which stands for the CONNECT in which it is."""
         self.streams[flow.id] = flow
         if waiting := self._connected.get(flow.client_conn.id):
-            flow_state.state_of(flow).user = _user(waiting.pop())
+            flow_state.state_of(flow).user = _user(connect := waiting.pop(), flow_state.state_of(connect))
 
     @only_if("is_wanted")
     def client_disconnected(self, client: Client) -> None:
@@ -207,7 +214,7 @@ def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:
     status = 200 if is_open else 502
     asked, client = Asked(b"CONNECT", _target(flow.server_conn)), flow.client_conn
     what = Finished(asked, client.peername, started, now - started, status, down, up)
-    what.is_tunnel, what.user, what.error = True, _user(flow), error[: finished.LONGEST_TEXT]
+    what.is_tunnel, what.user, what.error = True, _user(flow, flow_state.state_of(flow)), error[: finished.LONGEST_TEXT]
     what.upstream = _peer(flow)
     return what
 

@@ -15,6 +15,8 @@ _EXCEPT_LINES = re.compile("(?![\t\n])" + _UNPRINTABLE.pattern)
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""Write what a terminal might obey as `\x1b`; with `lines`, line ends and tabs stay as they are."""
+    if text.isascii() and text.isprintable():
+        return text
     return (_EXCEPT_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
 
 

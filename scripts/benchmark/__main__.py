@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.benchmark import chart, report, tuning
+from scripts.benchmark import chart, report, tuning, watching
 from scripts.benchmark import targets as known
 from scripts.benchmark.load import Done, Route
 from scripts.benchmark.processes import Processes, free_port
@@ -48,6 +48,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--tuning", action="store_true", help="what each part of the tuning saves, instead (needs valgrind)"
+    )
+    parser.add_argument(
+        "--watching", action="store_true", help="what the access log and its like cost, instead (needs valgrind)"
     )
     parser.add_argument("--only", default="*", metavar="GLOB", help="scenarios, e.g. 'tunnel*'")
     parser.add_argument("--targets", default="*", metavar="GLOB", help="targets, e.g. 'ours*'; stock is always there")
@@ -163,6 +166,10 @@ def main() -> None:
     if asked.tuning:
         with origins() as ports:
             print(tuning.as_markdown(tuning.measure(ports["http"], say)))
+        return
+    if asked.watching:
+        with origins() as ports:
+            print(watching.as_markdown(watching.measure(ports["http"], say)))
         return
     base = QUICK if asked.quick else WHOLE
     plan = Plan(asked.seconds or base.seconds, asked.rounds or base.rounds, base.scale)

@@ -5,15 +5,15 @@ Nothing that a client said can begin a line, end one, or be obeyed by the termin
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
-from proxy_policies.finished import Address, Again, Finished
+from proxy_policies.finished import Address, Again, Asked, Finished
 from proxy_policies.log_lines import printable
 
 Mask = Callable[[str], str]
@@ -56,10 +56,12 @@ class _Remembered:
         text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
         return printable(self._mask(text))
 
-    def request(self, what: Finished) -> str:
+    def request(self, asked: Asked) -> str:
         """Return the request line; "" for what was no request."""
-        method, target, version, *_ = what.asked
-        return " ".join([self.text(part) for part in (method, target, version) if part])
+        method, target, version, text = asked.method, asked.target, asked.version, self.text
+        if method and target and version:
+            return f"{text(method)} {text(target)} {text(version)}"
+        return " ".join([text(part) for part in (method, target, version) if part])
 
     def keep(self, what: Finished, line: str) -> str:
         """Keep that, and return it."""
@@ -75,10 +77,11 @@ class JsonFormat:
     def __init__(self, mask: Mask) -> None:
         self._remembered = _Remembered(mask)
         self._quoted = lru_cache(REMEMBERED)(lambda text: _quoted(self._remembered.text(text)))
+        self._ended = lru_cache(REMEMBERED)(self._end)
 
     def line(self, what: Finished) -> str:
         """Return the line of what has ended."""
-        return _begun(int((what.started + what.seconds) * 1000)) + _address(what.client) + self._rest(what)
+        return f"{_begun(int((what.started + what.seconds) * 1000))}{_address(what.client)}{self._rest(what)}"
 
     def again(self, what: Finished, client: Address, now: float) -> str:
         """Return the line of what was answered again."""
@@ -86,39 +89,52 @@ class JsonFormat:
         if rest is None:
             at_once = replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None)
             rest = self._remembered.keep(what, self._rest(at_once))
-        return _begun(int(now * 1000)) + _address(client) + rest
+        return f"{_begun(int(now * 1000))}{_address(client)}{rest}"
 
     def _rest(self, what: Finished) -> str:
-        quoted, asked = self._quoted, what.asked
+        quoted, asked, sent, received = self._quoted, what.asked, what.sent, what.received
+        kind = "tunnel" if what.is_tunnel else "request"
+        end = self._ended(what.cache, what.encoding, what.upstream, asked.referer, asked.user_agent, what.error)
         return (
-            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted(what.user)},'
-            f'"request":{_quoted(self._remembered.request(what))},"host":{quoted(asked.host)},'
-            f'"status":{what.status},"bytes":{_number(what.sent)},"bytes_received":{_number(what.received)},'
+            f',"type":"{kind}","user":{quoted(what.user)},"request":{self._request(asked)},"host":{quoted(asked.host)},'
+            f'"status":{what.status},"bytes":{"null" if sent is None else sent},'
+            f'"bytes_received":{"null" if received is None else received},'
             f'"seconds":{_seconds(what.seconds)},"connect_seconds":{_seconds(what.connect_seconds)},'
-            f'"upstream_seconds":{_seconds(what.upstream_seconds)},"cache":{quoted(what.cache)},'
-            f'"encoding":{quoted(what.encoding)},"upstream":{_address(what.upstream)},'
-            f'"referer":{quoted(asked.referer)},"user_agent":{quoted(asked.user_agent)},'
-            f'"error":{quoted(what.error)}}}\n'
+            f'"upstream_seconds":{_seconds(what.upstream_seconds)},{end}'
         )
+
+    def _end(
+        self, cache: str, encoding: str, upstream: Address | None, referer: bytes, user_agent: bytes, error: str
+    ) -> str:
+        """Return what many lines end with."""
+        quoted = self._quoted
+        return (
+            f'"cache":{quoted(cache)},"encoding":{quoted(encoding)},"upstream":{_address(upstream)},'
+            f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
+        )
+
+    def _request(self, asked: Asked) -> str:
+        return _quoted(self._remembered.request(asked))
 
 
 @lru_cache(4)
 def _begun(milliseconds: int) -> str:
-    """Return the beginning of each line of a millisecond: they come by the dozen."""
+    """Return the beginning of each line of a millisecond, up to its client: hits come by the dozen."""
     second, rest = divmod(milliseconds, 1000)
-    return f'{{"time":"{time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))}.{rest:03d}Z","client":'
+    return f'{_in_utc(second)}{rest:03d}Z","client":'
+
+
+@lru_cache(4)
+def _in_utc(second: int) -> str:
+    return time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second))
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text) if text else "null"
-
-
-def _number(number: int | None) -> str:
-    return "null" if number is None else str(number)
+    return encode_basestring_ascii(text) if text else "null"
 
 
 def _seconds(seconds: float | None) -> str:
-    return "null" if seconds is None else f"{max(0.0, seconds):.6f}"
+    return "null" if seconds is None else "%.6f" % (seconds if seconds > 0.0 else 0.0)
 
 
 @lru_cache(REMEMBERED)
@@ -147,7 +163,7 @@ class CombinedFormat:
 
     def _rest(self, what: Finished) -> str:
         asked, text = what.asked, self._remembered.text
-        request, referer, agent = self._remembered.request(what), text(asked.referer), text(asked.user_agent)
+        request, referer, agent = self._remembered.request(asked), text(asked.referer), text(asked.user_agent)
         texts = f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}"'
         return f'"{_escaped(request) or "-"}" {what.status:03d} {what.sent or 0} {texts}\n'
 

@@ -15,8 +15,8 @@ QUEUED = 32768
 """Lines that wait to be written at most: more than one process answers in a second."""
 EVERY = 0.1
 """Seconds for which lines are gathered: a system call for each would cost more than the line."""
-AT_ONCE = 512
-"""Lines that are written by one system call."""
+AT_ONCE = 128
+"""Lines that are written by one system call: their text stays below 128 KiB, from which on malloc asks the kernel."""
 TOO_SLOW = "lines come faster than they can be written"
 
 
@@ -105,9 +105,11 @@ class Writer[Item]:
         """Write lines; what follows a line that was written in part begins a new one."""
         data = (("\n" if self._is_torn else "") + self._lines(items)).encode("utf-8", "backslashreplace")
         length, why = write_all(self._opened, data)
-        whole = data.count(b"\n", 0, length) - bool(self._is_torn and length)
-        if length:
-            self._is_torn = not data.endswith(b"\n", 0, length)
+        if length == len(data):
+            whole, self._is_torn = len(items), False
+        else:
+            whole = data.count(b"\n", 0, length) - bool(self._is_torn and length)
+            self._is_torn = not data.endswith(b"\n", 0, length) if length else self._is_torn
         self.written += whole
         self._unwritten += len(items) - whole
         self._why = why or TOO_SLOW

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from functools import lru_cache
 
 from proxy_policies.finished import CLIENT_CLOSED, Again, Finished
 from proxy_policies.metrics.histogram import Histogram
@@ -67,8 +68,8 @@ class Collector:
             self._count_request(what, 0.0, times)
 
     def _count_request(self, what: Finished, seconds: float, times: int) -> None:
-        source = source_of(what)
-        self.requests[method_of(what), status_of(what), cache_of(what)] += times
+        source, labels = source_of(what.cache), labels_of(what.asked.method, what.status, what.cache)
+        self.requests[labels] += times
         self.seconds[source].observe(seconds, times)
         self.sent[source] += (what.sent or 0) * times
         self.received += (what.received or 0) * times
@@ -79,7 +80,7 @@ class Collector:
             self.errors[why] += times
 
     def _count_tunnel(self, what: Finished) -> None:
-        self.tunnels[status_of(what)] += 1
+        self.tunnels[status_of(what.status)] += 1
         self.tunnel_bytes["sent"] += what.sent or 0
         self.tunnel_bytes["received"] += what.received or 0
         if what.error:
@@ -103,25 +104,22 @@ class Collector:
         }
 
 
-def method_of(what: Finished) -> str:
-    """Return the method, or a word for one that is not known."""
-    method = what.asked.method.decode("latin-1")
-    return method if method in METHODS else OTHER if method else NONE
+@lru_cache(512)
+def labels_of(method: bytes, status: int, cache: str) -> tuple[str, str, str]:
+    """Return the words for a method, a status, and what Cache-Status says, that are counted under."""
+    known = method.decode("latin-1")
+    named = known if known in METHODS else OTHER if method else NONE
+    return named, status_of(status), cache if cache in CACHE_WORDS else OTHER if cache else NONE
 
 
-def status_of(what: Finished) -> str:
-    """Return the class of the status: `2xx`; `none` where nothing was sent."""
-    return f"{what.status // 100}xx" if 100 <= what.status < 600 else NONE
+def status_of(status: int) -> str:
+    """Return the class of a status: `2xx`; `none` where nothing was sent."""
+    return f"{status // 100}xx" if 100 <= status < 600 else NONE
 
 
-def cache_of(what: Finished) -> str:
-    """Return what Cache-Status says."""
-    return what.cache if what.cache in CACHE_WORDS else OTHER if what.cache else NONE
-
-
-def source_of(what: Finished) -> str:
+def source_of(cache: str) -> str:
     """Return where a response came from: `hit`, `miss`, or `none` where the cache was not asked."""
-    return "hit" if what.cache == "hit" else "miss" if what.cache else NONE
+    return "hit" if cache == "hit" else "miss" if cache else NONE
 
 
 def saved_by(what: Finished) -> int:

@@ -6,6 +6,7 @@ finds the few places there are as quickly as `str.find` does. One pattern for al
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 _BEHIND = {  # what is behind a known place: the place, and what comes there
     "hooks.slack.com/services/": r"[\w/]{20,}",
@@ -35,6 +36,10 @@ _WORDS = {  # what begins a word, and what comes then
     "dop_v1_": r"[0-9a-f]{64}",  # DigitalOcean
     "hvs.": r"[\w-]{24,}",  # Vault
 }
+_SIGNS = "_-."
+"""What few texts have all of: a shape that has one of them need not be looked for where that is not."""
+_FOLLOWED = {"eyJ": ".", "gh": "_", "gl": "-", "xox": "-", "shp": "_"}
+"""Those that come after a mark that has none of them itself."""
 _SHORTEST = 13  # characters: a JSON Web Token with nothing in its later parts
 _PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 
@@ -51,9 +56,18 @@ SHAPES = tuple(_patterns())
 """Each shape with a text that all of its kind have."""
 
 
+@lru_cache
+def _possible(*has_sign: bool) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return the shapes that can be in a text that has these of the signs."""
+    missing = {sign for sign, is_there in zip(_SIGNS, has_sign, strict=True) if not is_there}
+    return tuple((mark, pattern) for mark, pattern in SHAPES if missing.isdisjoint(mark + _FOLLOWED.get(mark, "")))
+
+
 def in_shapes(text: str, hide: Callable[[str], str]) -> str:
     """Replace what has the shape of a secret by what `hide(secret)` returns."""
-    for mark, pattern in SHAPES if len(text) >= _SHORTEST else ():
+    if len(text) < _SHORTEST:
+        return text
+    for mark, pattern in _possible("_" in text, "-" in text, "." in text):
         if mark in text:
             text = pattern.sub(lambda found: hide(found[0]), text)
     return text

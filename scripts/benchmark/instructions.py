@@ -1,0 +1,116 @@
+"""Counts the instructions that a request takes: unlike time they are the same again on a loaded machine.
+
+Valgrind's callgrind counts them, those of other threads than the event loop's, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.benchmark.processes import Processes, free_port
+from scripts.benchmark.targets import BIN, ROOT
+
+CLIENTS = 16
+"""Whose requests come together, as they do where there is load."""
+WARM_UP = 4
+"""Requests of each client before any is counted: the first ones import modules and fill tables."""
+PATIENCE = 600
+"""Seconds: it counts at a fiftieth of the speed."""
+COUNTS = "callgrind"
+_TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request."""
+
+    name: str
+    path: Callable[[], str]
+    """Makes the path of the next."""
+    rounds: int
+    """Requests of each client that are counted."""
+
+
+HITS = Kind("hit", lambda: "/hit/1024/0", 100)
+MISSES = Kind("miss", lambda: f"/miss/1024/{next(_numbers)}", 15)
+
+
+def per_request(
+    origin: int, kind: Kind, scripts: Sequence[Path] = (), options: Sequence[str] = (), wait: float = 0.0
+) -> float:
+    """Return the instructions in which a proxy before an origin serves a request, and what follows in `wait` seconds.
+
+    Scripts are loaded before ours.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        command = _command(folder, port, origin, [*scripts, ROOT / "addons" / "policy.py"], options)
+        running = Processes.start(command, port, folder, patience=PATIENCE)
+        try:
+            with _connect(port) as early:  # while it starts, mitmproxy's layers have who connects
+                _ask([early], kind, 1)
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(_connect(port)) for _ in range(CLIENTS)]
+                _ask(clients, kind, WARM_UP)
+                time.sleep(wait)
+                _control(running, "--instr=on")
+                _ask(clients, kind, kind.rounds)
+                time.sleep(wait)
+                _control(running, "--dump")
+        finally:
+            running.stop(PATIENCE)
+        found = _TOTAL.search((folder / f"{COUNTS}.1").read_text(errors="replace"))
+        if found is None:
+            raise RuntimeError("callgrind counted nothing")
+        return int(found[1]) / (kind.rounds * CLIENTS)
+
+
+def _command(folder: Path, port: int, origin: int, scripts: Sequence[Path], options: Sequence[str]) -> list[str]:
+    counting = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={folder / COUNTS}", "--instr-atstart=no"]
+    where = ["--mode", f"reverse:http://127.0.0.1:{origin}@127.0.0.1:{port}"]
+    loaded = [part for script in scripts for part in ("-s", str(script))]
+    settings = [part for option in (f"confdir={folder}", *options) for part in ("--set", option)]
+    return [*counting, sys.executable, str(BIN / "mitmdump"), *loaded, *where, *settings]
+
+
+def _connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+
+def _ask(clients: Sequence[socket.socket], kind: Kind, rounds: int) -> None:
+    for _ in range(rounds):
+        for client in clients:
+            client.sendall(f"GET {kind.path()} HTTP/1.1\r\nHost: origin.example\r\n\r\n".encode())
+        for client in clients:
+            _read_response(client)
+
+
+def _read_response(client: socket.socket) -> None:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += client.recv(1 << 16) or _ended()
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    missing = int(length[1] if length else 0) - len(body)
+    while missing > 0:
+        missing -= len(client.recv(missing) or _ended())
+
+
+def _ended() -> bytes:
+    raise RuntimeError("the proxy ended a connection")
+
+
+def _control(running: Processes, what: str) -> None:
+    command = ["callgrind_control", what, str(running.process.pid)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
