@@ -1,5 +1,7 @@
 """Waiting for a condition, bounded."""
 
+import contextlib
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -18,7 +20,13 @@ def wait_until[T](condition: Callable[[], T], timeout: float = 10, what: str = "
 
 
 def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a TCP port of 127.0.0.1 that was free a moment ago, and that no outgoing connection takes meanwhile.
+
+    Systems give those ports from 32768 (Linux) or 49152 on: a client that tries again and again to reach such a port
+    before anybody listens there is connected to itself, once in some ten thousand tries.
+    """
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -14,7 +14,7 @@ import pytest
 from tests.support.fast_lane import Start, echo, exchange, many, script, tunnels
 from tests.support.mitmdump import ADDONS
 from tests.support.tunnels import connect, drink, serving
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 
 pytestmark = pytest.mark.timeout(100)
 
@@ -259,9 +259,7 @@ addons = [Switch()]
 
 async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(*script(tmp_path, SWITCH))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        later = int(free.getsockname()[1])
+    later = free_port()
     async with serving(echo) as port:
         await asyncio.to_thread(switch, proxy.port, f"regular@{later}")
         await asyncio.to_thread(proxy.wait_log, f"listening at 127.0.0.1:{later}")
