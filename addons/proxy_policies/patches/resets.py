@@ -35,7 +35,7 @@ def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
 
 def was_reset(connection: Connection, context: Context) -> bool:
     """Return True if a connection that has ended was reset."""
-    return any(map(_is_broken, (connection, *(layer.tunnel_connection for layer in _below(connection, context)))))
+    return any(map(_is_broken, _carriers(connection, context)))
 
 
 def was_cut(connection: Connection, context: Context) -> bool:
@@ -43,6 +43,11 @@ def was_cut(connection: Connection, context: Context) -> bool:
     layers = _below(connection, context)
     has_no_alert = any(isinstance(layer, ServerTLSLayer) and not _has_close_notify(layer) for layer in layers)
     return has_no_alert or was_reset(connection, context)
+
+
+def _carriers(connection: Connection, context: Context) -> list[Connection]:
+    """Return a connection and those that carry it, an upstream proxy's: one of them has the socket."""
+    return [connection, *(layer.tunnel_connection for layer in _below(connection, context))]
 
 
 def _below(connection: Connection, context: Context) -> list[TunnelLayer]:
@@ -60,12 +65,12 @@ def _has_close_notify(layer: ServerTLSLayer) -> bool:
     return tls is None or bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 
 
-def reset(connection: Connection) -> None:
+def reset(connection: Connection, context: Context) -> None:
     """Break a connection off at once: its peer must not take what it got for the whole."""
-    transport = _transports.get(connection)
-    if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others' streams cannot
-        reader: Any = transport.reader
-        StreamEnd(reader, transport.writer).reset()
+    for transport in map(_transports.get, _carriers(connection, context)):
+        if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others' streams cannot
+            reader: Any = transport.reader
+            StreamEnd(reader, transport.writer).reset()
 
 
 def cut(connection: Connection, is_on: bool = True) -> None:

@@ -35,7 +35,7 @@ def _break_off(layer: TCPLayer) -> CommandGenerator[None]:
     layer._handle_event = layer.done
     for connection in (layer.context.client, layer.context.server):
         if connection.alpn not in MULTIPLEXED:
-            resets.reset(connection)
+            resets.reset(connection, layer.context)
         yield commands.CloseConnection(connection)
     if layer.flow:
         yield TcpEndHook(layer.flow)

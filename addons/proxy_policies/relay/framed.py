@@ -173,7 +173,7 @@ class Framed(TransportLayer):
             raise FrameError(f"frame of type {kind} has no place here")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
-        """Keep what comes; a stream that has begun waits outside for its protocol, whatever pieces it comes in."""
+        """Keep what comes; a stream that has begun waits outside for its protocol, however it is cut."""
         if kind == Kind.DATA and self._has_stream_begun():
             self._inbox[-1] = kind, bytes(self._inbox[-1][1]) + payload
         elif len(self._inbox) > 2 * MAX_INBOX:

@@ -80,13 +80,14 @@ def end_of(sock: socket.socket) -> str:
     return "end of file"
 
 
-OPENERS = {"regular": by_connect, "socks5": by_socks}
+OPENERS = {"regular": by_connect, "socks5": by_socks, "upstream": by_connect}
+WAYS = [("regular", "on"), ("regular", "off"), ("socks5", "on"), ("socks5", "off"), ("upstream", "on")]
 
 
-@pytest.mark.parametrize("lane", ["on", "off"])
-@pytest.mark.parametrize("mode", OPENERS)
+@pytest.mark.parametrize(("mode", "lane"), WAYS)
 def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.socket, mode: str, lane: str) -> None:
-    proxy = mitmdump("--set", f"fast_lane={lane}", mode=mode)
+    by_way_of = f":{mitmdump().url}" if mode == "upstream" else ""
+    proxy = mitmdump("--set", f"fast_lane={lane}", mode=mode + by_way_of)
 
     def opened() -> Opened:
         client = OPENERS[mode](proxy.port, f"127.0.0.1:{listener.getsockname()[1]}")
