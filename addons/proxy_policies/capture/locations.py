@@ -205,8 +205,17 @@ def _write_json(text: str, values: Mapping[str, str]) -> str:
     hit = [where for where in values if where in leaves]
     for where in hit:
         steps, old = leaves[where]
-        new: Any = int(values[where]) if isinstance(old, int) and values[where].isdigit() else values[where]
+        new: Any = _integer(values[where]) if isinstance(old, int) else values[where]
         if not steps:
             return json.dumps(new)
         json_path.put(document, steps, new)
     return json.dumps(document, ensure_ascii=False) if hit else text
+
+
+def _integer(text: str) -> int | str:
+    """Return the integer that a text is the JSON of; the text itself where it is none, as `007`."""
+    try:
+        number = int(text)
+    except ValueError:
+        return text
+    return number if str(number) == text else text

@@ -34,12 +34,12 @@ def version_of(text: str) -> str:
 
 def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
     """Return mitmproxy's request with the fields and body that the client sent."""
-    url = _octets(request.url)
+    url = _url_of(request)
     parts = urlsplit(url)
     derived = parts.path + (f"?{parts.query}" if parts.query else "")
     target = _octets(request.path)
     return Request(
-        method=_octets(request.method),
+        method=request.data.method.decode("latin-1"),  # its property writes it in capitals
         url=url,
         headers=headers,
         body=body,
@@ -49,15 +49,30 @@ def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
     )
 
 
+def _url_of(request: http.Request) -> str:
+    """Return the URL with an IPv6 address in brackets (RFC 3986 section 3.2.2), which mitmproxy leaves out."""
+    url, host = _octets(request.url), request.host
+    return url.replace(f"://{host}", f"://[{host}]", 1) if ":" in host else url
+
+
 def _octets(text: str) -> str:
+    """Return a text of mitmproxy's, which reads octets as UTF-8, as ours: a character for each octet."""
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _from_octets(text: str) -> bytes:
+    """Return the octets of a text of ours; one of a foreign HAR may have characters that stand for none."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def response_of(response: http.Response, body: Body) -> Response:
     """Return mitmproxy's response with the body that was sent."""
     return Response(
         status=response.status_code,
-        reason=_octets(response.reason),
+        reason=response.reason,
         headers=to_headers(response.headers.fields),
         body=body,
         version=version_of(response.http_version),
@@ -170,12 +185,14 @@ def to_flow(entry: Entry) -> http.HTTPFlow:
 
 def to_request(request: Request, times: Times | None = None) -> http.Request:
     """Return our request as mitmproxy's."""
-    made = http.Request.make(request.method, request.url, b"", from_headers(request.headers))
+    parts = urlsplit(request.url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    made = http.Request.make("", origin)  # of a path it takes ASCII only
+    made.data.method = _from_octets(request.method)
+    made.data.path = _from_octets(request.target or request.url[len(origin) :] or "/")
     made.headers = from_headers(request.headers)
     made.data.http_version = request.version.encode()
     made.raw_content = to_wire(request.body, request.headers)
-    if request.target:
-        made.data.path = request.target.encode("latin-1")
     if request.trailers:
         made.trailers = from_headers(request.trailers)
     if times is not None:

@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy_policies.capture.model import Body, Request
-from proxy_policies.capture.replay.matching import RequestKey, differences, parse_matching, request_key
+from proxy_policies.capture.replay.matching import (
+    RequestKey,
+    differences,
+    parse_matching,
+    pattern_of,
+    request_key,
+    similarity,
+    stands_for,
+)
+from proxy_policies.capture.secrets.placeholders import Placeholders
 
 JSON = (("Content-Type", "application/json"),)
 FORM = (("Content-Type", "application/x-www-form-urlencoded"),)
@@ -60,3 +71,70 @@ def test_a_field_of_a_multipart_body_is_ignored() -> None:
     bodies = [f'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\n{text}\r\n--b--'.encode() for text in "ab"]
     one, other = (parts("/", body, fields, "form:t") for body in bodies)
     assert one.canonical() == other.canonical()
+
+
+def test_the_fields_that_are_named_must_be_equal() -> None:
+    wanted = parse_matching(["header:x-b"], ["X-A", "x-b"])
+    one, other, none = (
+        request_key(Request("GET", "http://a.test/", (("x-a", value), ("X-B", value))), wanted)
+        for value in ("1", "2", "")
+    )
+    assert [str(found) for found in differences(one, other)] == ['headers: recorded [["x-a", "1"]], got [["x-a", "2"]]']
+    assert one.canonical() != none.canonical()
+
+
+SELECTED = {
+    "$.a": {"a": None, "b": [{"c": 1}, {"c": 2}]},
+    "$.b[*].c": {"a": {"x": 1}, "b": [{"c": None}, {"c": None}]},
+    "$..*": {"a": None, "b": None},
+    "$": None,
+    "$.no": {"a": {"x": 1}, "b": [{"c": 1}, {"c": 2}]},
+}
+
+
+@pytest.mark.parametrize(("path", "left"), SELECTED.items(), ids=SELECTED)
+def test_what_an_ignored_path_selects_is_blank(path: str, left: object) -> None:
+    key = parts("/", b'{"a": {"x": 1}, "b": [{"c": 1}, {"c": 2}]}', JSON, f"json:{path}")
+    assert key.body == ["json", left]
+
+
+HOLDER = Placeholders(b"k" * 32).of("hunter2-Q9xZ")
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters='"')))
+def test_a_placeholder_of_another_key_matches_any_value_in_its_place(value: str) -> None:
+    recorded = parts("/", b'{"token": "%s", "n": 1}' % HOLDER.encode(), JSON).canonical()
+    pattern = pattern_of(recorded)
+    assert pattern is not None
+    assert pattern.fullmatch(recorded.replace(HOLDER[:23], value))
+    assert not pattern.fullmatch(recorded.replace('"n": 1', '"n": 2'))
+    assert pattern_of(recorded.replace(HOLDER[:23], "none")) is None
+
+
+def test_the_nearest_is_of_the_same_path() -> None:
+    asked = parts("/cart/items?n=1")
+    near = [parts("/cart/items?n=2"), parts("/cart/items", b"x"), parts("/cart/total?n=1"), parts("/other?n=1")]
+    assert sorted(near, key=lambda key: similarity(asked, key), reverse=True) == near
+
+
+def test_a_long_difference_is_shown_from_where_it_begins() -> None:
+    one, other = parts("/", b"x" * 500 + b"one" + b"y" * 500), parts("/", b"x" * 500 + b"two" + b"y" * 500)
+    (found,) = map(str, differences(one, other))
+    assert "recorded …xxx" in found
+    assert "xone" in found
+    assert "xtwo" in found
+    assert len(found) < 300
+
+
+def test_times_differ_each_time_and_paths_do_not() -> None:
+    old, new = (parts(f"/?at={year}-01-01T00:00:00Z").canonical() for year in (2026, 2027))
+    assert stands_for(old, new)
+    assert stands_for(old, old, exact=True)
+    assert not stands_for(old, new, exact=True)
+    assert not stands_for(old, parts("/x?at=2027-01-01T00:00:00Z").canonical())
+
+
+def test_of_another_key_any_secret_stands_for_the_recorded_one() -> None:
+    recorded, got = (parts(f"/?token={value}").canonical() for value in (HOLDER, "plain"))
+    assert stands_for(recorded, got, any_secret=True)
+    assert not stands_for(recorded, got)

@@ -68,6 +68,7 @@ _STEMS = tuple(
     )
 )
 
+_PLACE_IN_LIST = re.compile(rf"(?:{'|'.join(sorted(PAGING))})+tokens?")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -121,7 +122,7 @@ def field_grade(name: str, names: tuple[str, ...] = ()) -> Grade:
 def _is_harmless(parts: list[str]) -> bool:
     is_place_in_list = len(parts) > 1 and parts[-1] in ("token", "tokens") and parts[-2] in PAGING
     return (
-        is_place_in_list or (len(parts) > 1 and parts[-1] in HARMLESS) or "".join(parts) in ("pagetoken", "nexttoken")
+        is_place_in_list or (len(parts) > 1 and parts[-1] in HARMLESS) or bool(_PLACE_IN_LIST.fullmatch("".join(parts)))
     )
 
 

@@ -98,8 +98,9 @@ def _in_nested(text: str, decider: Decider) -> str:
 
 
 def in_form(text: str, decider: Decider) -> str:
-    """Replace secrets in an application/x-www-form-urlencoded body."""
-    return "&".join(_form_pair(pair, decider) for pair in text.split("&"))
+    """Replace secrets in an application/x-www-form-urlencoded body; a line feed at its end is no value's."""
+    pairs = text.rstrip()
+    return "&".join(_form_pair(pair, decider) for pair in pairs.split("&")) + text[len(pairs) :]
 
 
 def _form_pair(pair: str, decider: Decider) -> str:

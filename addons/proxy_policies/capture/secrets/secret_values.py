@@ -1,15 +1,21 @@
 """Real values for placeholders, when a redacted recording is sent again."""
 
+import html
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from proxy_policies.capture import locations
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.model import Body, Request, header
+from proxy_policies.capture.model import Body, Headers, Request, header, media_type
+from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders, identity
 from proxy_policies.capture.streams.events import rewrite_binary
+
+type Written = Callable[[str], str]
 
 _OCTETS = re.compile(PLACEHOLDER.pattern.encode())
 
@@ -64,9 +70,9 @@ class SecretValues:
         request = locations.set_values(request, dict(self._by_name(request)))
         return replace(
             request,
-            url=self._fill(request.url),
+            url=self._fill(request.url, _percent_encoded),
             headers=tuple((name, self._fill(value)) for name, value in request.headers),
-            body=self._fill_body(request.body, header(request.headers, "content-type") or ""),
+            body=self._fill_body(request.body, request.headers),
         )
 
     def _by_name(self, request: Request) -> Iterator[tuple[str, str]]:
@@ -75,14 +81,43 @@ class SecretValues:
             if value is not None and PLACEHOLDER.search(location.value):
                 yield location.where, PLACEHOLDER.sub(lambda _: value, location.value)  # noqa: B023 - used at once
 
-    def _fill(self, text: str) -> str:
-        return PLACEHOLDER.sub(lambda found: self._by_placeholder.get(identity(found[0]), found[0]), text)
+    def _fill(self, text: str, written: Written = str) -> str:
+        """Replace the placeholders that we have values for, these written as the text has them."""
 
-    def _fill_body(self, body: Body, mime: str) -> Body:
-        content = rewrite_binary(body.content, mime, self._fill)
+        def value(found: re.Match[str]) -> str:
+            known = self._by_placeholder.get(identity(found[0]))
+            return found[0] if known is None else written(known)
+
+        return PLACEHOLDER.sub(value, text)
+
+    def _fill_body(self, body: Body, headers: Headers) -> Body:
+        if _OCTETS.search(body.content) is None:
+            return body
+        content = rewrite_binary(body.content, header(headers, "content-type") or "", self._fill)
         if content is None:
-            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii")).encode(), body.content)
+            written = _written_in(body, headers)
+            content = _OCTETS.sub(lambda found: self._fill(found[0].decode("ascii"), written).encode(), body.content)
         return body if content == body.content else replace(body, content=content, wire=None)
+
+
+def _percent_encoded(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _in_json(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+_WRITTEN: Mapping[BodyKind, Written] = {
+    **{BodyKind.FORM: _percent_encoded, BodyKind.JSON: _in_json, BodyKind.STREAM: _in_json}
+}
+
+
+def _written_in(body: Body, headers: Headers) -> Written:
+    """Return how a text is written in a body, which redaction has read it from."""
+    if media_type(headers).endswith("xml"):
+        return html.escape
+    return _WRITTEN.get(parse(body, headers).kind, str)
 
 
 def unresolved(request: Request) -> list[str]:
