@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.programs import need
 
-from proxy_policies.certificates import folders
+from proxy_policies.certificates import cli, folders
 from proxy_policies.certificates.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -14,7 +14,7 @@ from proxy_policies.certificates.authority import (
     read_authority,
     write_authority,
 )
-from proxy_policies.certificates.cli import run
+from proxy_policies.certificates.store_commands import run
 from proxy_policies.certificates.stores import nss
 from proxy_policies.command.main import main
 from proxy_policies.reverse_tunnel.certificates import CERT, Pair, name_of
@@ -124,15 +124,27 @@ def test_what_is_no_domain_is_refused(folder: Path, domain: str) -> None:
     assert not folder.exists()
 
 
-def test_a_store_of_roots_without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+@pytest.mark.parametrize(
+    ("system", "trust", "undo"),
+    [
+        ("macos", "security add-trusted-cert", "security delete-certificate"),
+        ("windows", "certutil -user -addstore Root", "certutil -user -delstore Root"),
+    ],
+)
+def test_what_to_type_on_other_systems_is_printed(
+    folder: Path, system: str, trust: str, undo: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["certs", "make"]) == main(["certs", "trust", system]) == main(["certs", "untrust", system]) == 0
+    printed = capsys.readouterr().out
+    assert str(folder / CERTIFICATE_FILE) in printed
+    assert printed.index(trust) < printed.index(undo) < printed.rindex(read_authority(folder).name)
+
+
+def test_a_store_that_is_not_of_this_system_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["certs", "make"])
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ValueError, match=r"^this store is root's, and there is no sudo: run it as root$"):
-        run([("true",)], as_root=True)
-
-
-def test_what_commands_print_is_shown_when_they_fail(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run([("echo", "much")], as_root=False) == 0
-    assert capfd.readouterr().out == "+ echo much\n"
-    assert run([("sh", "-c", "echo why; exit 3"), ("echo", "never")], as_root=False) == 3
-    assert capfd.readouterr() == ("+ sh -c 'echo why; exit 3'\n", "why\n")
+    monkeypatch.setattr(cli, "try_clients", lambda *_: [])
+    assert main(["certs", "verify", "fedora"]) == 1
+    assert "fedora     cannot be asked: openssl is missing\n" in capsys.readouterr().out

@@ -8,8 +8,8 @@ from tests.support.programs import need
 
 from proxy_policies.certificates import client_checks
 from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
-from proxy_policies.certificates.cli import run
 from proxy_policies.certificates.client_checks import HOST
+from proxy_policies.certificates.store_commands import run
 from proxy_policies.certificates.stores import stores
 
 

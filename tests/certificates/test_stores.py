@@ -1,5 +1,6 @@
 """The commands for each trust store, run on stores of the test's own."""
 
+import shlex
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,24 @@ import pytest
 from tests.support.programs import find, need
 
 from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
-from proxy_policies.certificates.stores import DEBIAN_FOLDER, Command, chromium_databases, debian, java, nss, stores
+from proxy_policies.certificates.stores import (
+    DEBIAN_FOLDER,
+    FEDORA_BUNDLE,
+    FEDORA_FOLDER,
+    STORES,
+    Command,
+    chromium_databases,
+    debian,
+    fedora,
+    java,
+    nss,
+    stores,
+)
+
+FEDORAS_UPDATE = """#!/bin/sh
+exec trust extract --format=pem-bundle --filter=ca-anchors --overwrite --comment --purpose server-auth {bundle}
+"""
+"""What Fedora's `update-ca-trust extract` does for the bundle of TLS servers' authorities."""
 
 
 @pytest.fixture
@@ -61,6 +79,38 @@ def test_debian(certificate: Path, tmp_path: Path) -> None:
     assert run(moved(store.ask)) != 0
     assert certificate.read_text() not in (etc / "ca-certificates.crt").read_text()
     assert not [path for path in etc.iterdir() if not path.exists()]
+
+
+def test_fedora(certificate: Path, tmp_path: Path) -> None:
+    """The real p11-kit, in a mount namespace where Debian's place for authorities looks as Fedora's."""
+    need("trust")
+    anchors = Path("/etc/ssl/certs/ca-certificates.crt/anchors")
+    bundle, update = tmp_path / "tls-ca-bundle.pem", tmp_path / "update-ca-trust"
+    update.write_text(FEDORAS_UPDATE.format(bundle=bundle))
+    update.chmod(0o755)
+    store = fedora(certificate)
+
+    def moved(*commands: Command) -> str:
+        line = " && ".join(map(shlex.join, commands))
+        line = line.replace(str(FEDORA_FOLDER), str(anchors)).replace(str(FEDORA_BUNDLE), str(bundle))
+        return line.replace("update-ca-trust ", f"{update} ")
+
+    script = f"""set -e
+        mount -t tmpfs none /etc/ssl/certs
+        mkdir -p {anchors}
+        {moved(*store.trust)}
+        {moved(store.ask)}
+        {moved(*store.undo)}
+        ! {moved(store.ask)}
+        ls {anchors}"""
+    done = subprocess.run(
+        [need("unshare"), "--mount", "--map-root-user", "sh", "-c", script], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, f"{certificate}: OK\n"), done.stdout + done.stderr
+
+
+def test_every_store_has_a_name(certificate: Path, tmp_path: Path) -> None:
+    assert tuple(stores(tmp_path, certificate, "ours")) == STORES
 
 
 def test_each_firefox_profile_is_a_store(certificate: Path, tmp_path: Path) -> None:

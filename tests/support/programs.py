@@ -25,6 +25,7 @@ PACKAGES = {
     "ssh": "openssh-client",
     "sshd": "openssh-server",
     "strace": "strace",
+    "trust": "p11-kit",
     "unshare": "util-linux",
     "zsh": "zsh",
 }

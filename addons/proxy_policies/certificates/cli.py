@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
+import asyncio
 import re
 import shlex
-import shutil
 import ssl
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +15,16 @@ from secrets import token_hex
 
 import certifi
 
-from proxy_policies.certificates import authority, client_checks, folders
-from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore, environment, stores
+from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
+from proxy_policies.certificates.store_commands import run, trusts
+from proxy_policies.certificates.stores import (
+    OTHER_SYSTEMS,
+    STORES,
+    TrustStore,
+    environment,
+    other_systems,
+    stores,
+)
 from proxy_policies.command import help_text
 from proxy_policies.reverse_tunnel import certificates
 
@@ -30,23 +34,19 @@ EXAMPLES = (
     "certs make --permit example.com      … that clients believe for that domain alone",
     'certs env                            variables for a shell: eval "$(proxy-policies certs env)"',
     "certs trust chromium firefox         add it to these stores",
+    "certs trust macos                    what to type on a Mac, or on Windows",
     "certs verify                         try it with real clients through a real proxy",
+    "certs serve --listen-host 0.0.0.0     a page with a QR code, for phones and other machines",
     "certs untrust chromium               take it out of a store again",
     "certs undo                           take it out of every store, and delete it",
     "certs tunnel home paris              a certificate for the reverse tunnel's home",
 )
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
 BUNDLE_FILE = "bundle.pem"
-PATIENCE = 120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
-SHOWN = 4096  # characters of what a command that failed printed
-STORES = ("debian", "chromium", "firefox", "java")
+DEVICE_PORT = 8083  # after mitmproxy's own 8080 and mitmweb's 8081
+OTHER_NAMES = {"macos": "the Mac", "windows": "Windows"}
 SHELLS = {"sh": "export {}={}", "fish": "set -gx {} {}"}
 """How a shell sets a variable."""
-PACKAGES = {
-    "certutil": " (Debian package libnss3-tools)",
-    "update-ca-certificates": " (this is not Debian?)",
-    "keytool": " (of Java)",
-}
 
 
 def make(folder: Path, given: argparse.Namespace) -> int:
@@ -89,39 +89,56 @@ def env(folder: Path, given: argparse.Namespace) -> int:
 
 
 def trust(folder: Path, given: argparse.Namespace) -> int:
-    """Add the authority to stores."""
-    authority.read_authority(folder)
-    return max(run(store.trust, store.as_root) for name in given.store for store in needed_stores(folder, name))
+    """Add the authority to stores; say how on other systems."""
+    ours = authority.read_authority(folder)
+    code = 0
+    for name in given.store:
+        if name in OTHER_SYSTEMS:
+            show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours.name)[name].trust)
+        else:
+            code = max(code, *(run(store.trust, store.as_root) for store in needed_stores(folder, name)))
+    return code
 
 
 def untrust(folder: Path, given: argparse.Namespace) -> int:
-    """Take the authority out of stores, or out of every store it is in."""
-    return take_out(folder, given.store or STORES)
+    """Take the authority out of stores, or out of every store it is in; say how on other systems."""
+    ours = authority.read_authority(folder)
+    for name in [name for name in given.store if name in OTHER_SYSTEMS]:
+        show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours.name)[name].undo)
+    return take_out(folder, [name for name in given.store or STORES if name in STORES])
+
+
+def show_commands(folder: Path, system: str, commands: Sequence[str]) -> None:
+    """Print what to type on another system."""
+    print(f"# on {OTHER_NAMES[system]}, beside a copy of {folder / authority.CERTIFICATE_FILE}:")
+    print("\n".join(commands))
 
 
 def take_out(folder: Path, names: Sequence[str]) -> int:
     """Take the authority out of the stores of these names that it is in."""
-    holding = [store for name in names for store in stores_of(folder, name) if trusts(store)]
-    code = max((run(store.undo, store.as_root) for store in holding), default=0)
-    for database in [store.database for store in holding if store.database is not None]:
-        remove_if_ours(database)
-    return code
+    return store_commands.take_out([store for name in names for store in stores_of(folder, name) if trusts(store)])
 
 
-def remove_if_ours(database: Path) -> None:
-    """Remove an NSS database that was made for us, if nothing is in it any more."""
-    listed = subprocess.run(  # noqa: S603 - certutil
-        ["certutil", "-d", f"sql:{database}", "-L"],  # noqa: S607
-        capture_output=True,
-        text=True,
-    )
-    if not (database / MADE_BY_US).exists() or len(listed.stdout.strip().splitlines()) > 2:  # two are the table's head
-        return
-    for name in (MADE_BY_US, "cert9.db", "key4.db", "pkcs11.txt"):
-        (database / name).unlink(missing_ok=True)
-    for folder in (database, database.parent):
-        with contextlib.suppress(OSError):  # something else is in it
-            folder.rmdir()
+def serve(folder: Path, given: argparse.Namespace) -> int:
+    """Serve the certificate, with a page that says how to trust it, until interrupted."""
+    ours = authority.read_authority(folder)
+    sockets = device_server.bind(given.listen_host, given.port)
+    url = device_server.url_of(sockets)
+    try:
+        svg, blocks = device_server.qr_code(url)
+    except ValueError as without:
+        svg, blocks = "", f"{without}\n"
+    certificate = (folder / authority.CERTIFICATE_FILE).read_bytes()
+    files = {
+        "/": device_server.File("text/html; charset=utf-8", device_page.page(ours, url, svg).encode()),
+        f"/{device_page.FILE}": device_server.File(device_page.MEDIA_TYPE, certificate),
+    }
+    print(f"{blocks}{url}   {ours.name}\nSHA-256 {device_page.fingerprint(ours)}")
+    if device_server.is_local(url):
+        print("this machine alone can open it; --listen-host 0.0.0.0 is for others that are near")
+    print("Ctrl-C ends it", flush=True)
+    asyncio.run(device_server.serve(sockets, files))
+    return 0
 
 
 def undo(folder: Path, given: argparse.Namespace) -> int:
@@ -163,8 +180,11 @@ def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
 def ask_stores(folder: Path, name: str) -> bool:
     """Ask the stores of that name whether they trust the authority."""
     stores = stores_of(folder, name)
-    if not stores or shutil.which(stores[0].ask[0]) is None:
-        say(name, "has no profile here" if not stores else f"cannot be asked: {missing(stores[0].ask[0])}")
+    if not stores:
+        say(name, "has no profile here")
+        return False
+    if line := store_commands.missing([stores[0].ask, *stores[0].trust]):
+        say(name, f"cannot be asked: {line}")
         return False
     trusting = all(map(trusts, stores))
     say(name, "trusts it" if trusting else f"does not trust it: proxy-policies certs trust {name}")
@@ -190,49 +210,6 @@ def needed_stores(folder: Path, name: str) -> list[TrustStore]:
     return found
 
 
-def trusts(store: TrustStore) -> bool:
-    """Ask a store."""
-    if shutil.which(store.ask[0]) is None:
-        return False
-    return subprocess.run(store.ask, capture_output=True).returncode == 0  # noqa: S603 - the commands are stores.py's own
-
-
-def run(commands: Sequence[Command], as_root: bool) -> int:
-    """Show and run commands until one fails; gives its exit code. What they print is shown if they fail."""
-    prefix = ("sudo",) if as_root and os.geteuid() else ()
-    for command in commands:
-        print(f"+ {shlex.join(prefix + command)}", flush=True)
-        for program in (*prefix, command[0]):
-            if shutil.which(program) is None:
-                raise ValueError(missing(program))
-        code = _run_one(prefix + command)
-        if code:
-            return code
-    return 0
-
-
-def _run_one(command: Command) -> int:
-    """Run a command, which has nobody to ask: sudo asks for its password at the terminal itself."""
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        try:
-            code = subprocess.run(  # noqa: S603 - as above
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"{shlex.join(command)} did not end within {PATIENCE:.0f} s") from None
-        if code:
-            output.seek(0)
-            print(output.read(SHOWN), end="", file=sys.stderr)
-    return code
-
-
-def missing(program: str) -> str:
-    """Return the line that says that a program is not there."""
-    if program == "sudo":
-        return "this store is root's, and there is no sudo: run it as root"
-    return f"{program} is missing{PACKAGES.get(program, '')}"
-
-
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their arguments."""
     help_text.describe(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
@@ -256,20 +233,34 @@ def describe(parser: argparse.ArgumentParser) -> None:
     )
     printed.set_defaults(act=env)
     added = commands.add_parser("trust", help="add it to stores; `env` is for a shell's programs")
-    added.add_argument("store", nargs="+", choices=STORES, metavar="STORE", help=", ".join(STORES))
+    added.add_argument(
+        "store", nargs="+", type=store_or_system, metavar="STORE", help=", ".join(STORES + OTHER_SYSTEMS)
+    )
     added.set_defaults(act=trust)
-    for name, act, help in (
-        ("untrust", untrust, "take it out of stores; without a name, out of all"),
-        ("verify", verify, "try it with real clients, and say which stores trust it"),
-    ):
-        some = commands.add_parser(name, help=help)
-        some.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
-        some.set_defaults(act=act)
+    removed = commands.add_parser("untrust", help="take it out of stores; without a name, out of all")
+    removed.add_argument(
+        "store", nargs="*", type=store_or_system, metavar="STORE", help=", ".join(STORES + OTHER_SYSTEMS)
+    )
+    removed.set_defaults(act=untrust)
+    tried = commands.add_parser("verify", help="try it with real clients, and say which stores trust it")
+    tried.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
+    tried.set_defaults(act=verify)
+    served = commands.add_parser("serve", help="serve it to phones and other machines: a page with a QR code")
+    served.add_argument("--port", type=port, default=DEVICE_PORT, help=f"default: {DEVICE_PORT}; 0 is one that is free")
+    served.add_argument("--listen-host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
+    served.set_defaults(act=serve)
     commands.add_parser("undo", help="take it out of every store, and delete it").set_defaults(act=undo)
     tunnel = commands.add_parser("tunnel", help="make a certificate for an end of the reverse tunnel")
     certificates.describe(tunnel)
     tunnel.set_defaults(act=certificates.run)
     parser.set_defaults(run_command=run_parsed)
+
+
+def port(text: str) -> int:
+    """Read a port; argparse reports what is wrong with it."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
+    return int(text)
 
 
 def domain(text: str) -> str:
@@ -279,11 +270,16 @@ def domain(text: str) -> str:
     return text.lower().removeprefix("*.")
 
 
-def store_name(text: str) -> str:
+def store_name(text: str, known: Sequence[str] = STORES) -> str:
     """Read a store's name; argparse reports what is wrong with it."""
-    if text not in STORES:
-        raise argparse.ArgumentTypeError(f"no store {text!r}; choose from {', '.join(STORES)}")
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"no store {text!r}; choose from {', '.join(known)}")
     return text
+
+
+def store_or_system(text: str) -> str:
+    """Read the name of a store, or of a system where somebody types the commands."""
+    return store_name(text, STORES + OTHER_SYSTEMS)
 
 
 def run_parsed(given: argparse.Namespace) -> int:

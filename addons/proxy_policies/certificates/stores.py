@@ -3,11 +3,14 @@
 Nothing here runs a command: each store says which would.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 Command = tuple[str, ...]
+
+STORES = ("debian", "fedora", "chromium", "firefox", "java")
+"""What the user calls them."""
 
 # A variable left over from elsewhere wins over one that is not set, so all are set. Node adds to its own
 # authorities; the others replace theirs, hence the bundle.
@@ -22,7 +25,7 @@ EXTRA_VARIABLE = "NODE_EXTRA_CA_CERTS"
 
 
 def environment(certificate: Path, bundle: Path) -> dict[str, str]:
-    """Return the variables by which curl, Python, git, pip and Node trust a certificate."""
+    """Return the variables by which curl, Python, git, pip, Node and npm trust a certificate."""
     return dict.fromkeys(BUNDLE_VARIABLES, str(bundle)) | {EXTRA_VARIABLE: str(certificate)}
 
 
@@ -41,6 +44,8 @@ class TrustStore:
 MADE_BY_US = "made-by-proxy-policies"
 """A file in an NSS database that was not there before."""
 DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
+FEDORA_FOLDER = Path("/etc/pki/ca-trust/source/anchors")
+FEDORA_BUNDLE = Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")
 
 
 def debian(certificate: Path) -> TrustStore:
@@ -50,6 +55,17 @@ def debian(certificate: Path) -> TrustStore:
         trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-certificates",)),
         undo=(("rm", "-f", copy), ("update-ca-certificates", "--fresh")),
         ask=("openssl", "verify", "-CApath", "/etc/ssl/certs", str(certificate)),
+        as_root=True,
+    )
+
+
+def fedora(certificate: Path) -> TrustStore:
+    """Return the system's store of Fedora and its kin (RHEL, CentOS, Rocky, Alma)."""
+    copy = str(FEDORA_FOLDER / "proxy-policies.pem")
+    return TrustStore(
+        trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-trust", "extract")),
+        undo=(("rm", "-f", copy), ("update-ca-trust", "extract")),
+        ask=("openssl", "verify", "-CAfile", str(FEDORA_BUNDLE), str(certificate)),
         as_root=True,
     )
 
@@ -98,7 +114,37 @@ def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStor
     )
     return {
         "debian": [debian(certificate)],
+        "fedora": [fedora(certificate)],
         "chromium": [nss(database, certificate, name) for database in chromium_databases(home)],
         "firefox": [nss(profile, certificate, name) for profile in profiles],
         "java": [java(certificate, name)],
     }
+
+
+@dataclass(frozen=True)
+class OtherSystem:
+    """Where somebody types the commands: how to trust a certificate there, and how to undo that."""
+
+    trust: Sequence[str]
+    undo: Sequence[str]
+
+
+def other_systems(file: str, name: str) -> dict[str, OtherSystem]:
+    """Return what to type on systems whose stores nothing here reaches, beside a copy of the certificate."""
+    keychain = "/Library/Keychains/System.keychain"
+    return {
+        "macos": OtherSystem(
+            trust=(f"sudo security add-trusted-cert -d -r trustRoot -k {keychain} {file}",),
+            undo=(
+                f"sudo security remove-trusted-cert -d {file}",
+                f'sudo security delete-certificate -c "{name}" {keychain}',
+            ),
+        ),
+        "windows": OtherSystem(
+            trust=(f"certutil -user -addstore Root {file}",),
+            undo=(f'certutil -user -delstore Root "{name}"',),
+        ),
+    }
+
+
+OTHER_SYSTEMS = tuple(other_systems("", ""))

@@ -11,7 +11,7 @@ from tests.support.programs import find, need
 from tests.support.waiting import free_port
 
 from proxy_policies.certificates import authority, client_checks, stores
-from proxy_policies.certificates.cli import run as run_commands
+from proxy_policies.certificates.store_commands import run as run_commands
 from proxy_policies.command.main import main
 
 Found = dict[str, dict[str, str]]

@@ -1,0 +1,104 @@
+"""The page that hands the certificate to phones and other machines: how to trust it there, and how to undo that."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from cryptography.hazmat.primitives import hashes
+
+from proxy_policies.certificates.authority import Authority
+from proxy_policies.certificates.stores import Command, TrustStore, debian, fedora, other_systems
+
+FILE = "proxy-policies.crt"
+"""What the certificate is called where it is downloaded; Android asks for `.crt`."""
+MEDIA_TYPE = "application/x-x509-ca-cert"
+"""By which phones and browsers know a certificate that is to be trusted."""
+
+_TEMPLATE = Path(__file__).with_name("device_page.html")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do, and what to type, if anything."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A kind of device: how the authority comes to be trusted there, and how that is undone."""
+
+    name: str
+    trust: Sequence[Step]
+    undo: Sequence[Step]
+
+
+def devices(name: str) -> list[Device]:
+    """Return the devices, phones first."""
+    settings = "Settings, Security, Encryption & credentials"
+    other = {
+        system: [[Step("", line) for line in lines] for lines in (commands.trust, commands.undo)]
+        for system, commands in other_systems(FILE, name).items()
+    }
+    return [
+        Device(
+            "iPhone, iPad",
+            (
+                Step("Open the certificate in Safari, and allow the profile."),
+                Step("Settings, Profile Downloaded: Install."),
+                Step("Settings, General, About, Certificate Trust Settings: switch it on."),
+            ),
+            (Step("Settings, General, VPN & Device Management: remove the profile."),),
+        ),
+        Device(
+            "Android",
+            (
+                Step("Download the certificate."),
+                Step(f"{settings}, Install a certificate, CA certificate: choose the file."),
+                Step("Browsers trust it then; an app does if its maker lets it."),
+            ),
+            (Step(f"{settings}, Trusted credentials, User: remove it."),),
+        ),
+        Device("macOS", (Step("Download the certificate."), *other["macos"][0]), other["macos"][1]),
+        Device("Windows", (Step("Download the certificate."), *other["windows"][0]), other["windows"][1]),
+        Device("Debian, Ubuntu", *map(_of_store, _steps(debian(Path(FILE))))),
+        Device("Fedora and its kin", *map(_of_store, _steps(fedora(Path(FILE))))),
+        Device(
+            "Chromium and Firefox on Linux",
+            (Step("Settings, Certificates, Authorities: import it, for websites."),),
+            (Step("Settings, Certificates, Authorities: delete it."),),
+        ),
+    ]
+
+
+def _steps(store: TrustStore) -> tuple[Sequence[Command], Sequence[Command]]:
+    return store.trust, store.undo
+
+
+def _of_store(commands: Sequence[Command]) -> list[Step]:
+    return [Step("", f"sudo {shlex.join(command)}") for command in commands]
+
+
+def fingerprint(ours: Authority) -> str:
+    """Return the SHA-256 fingerprint as devices show it."""
+    return ours.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def page(ours: Authority, url: str, qr_code: str = "") -> str:
+    """Return the page as HTML; `qr_code` is an SVG of its URL."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        name=ours.name,
+        file=FILE,
+        fingerprint=fingerprint(ours),
+        ends=ours.certificate.not_valid_after_utc,
+        permitted=ours.permitted,
+        devices=devices(ours.name),
+        url=url,
+        qr_code=qr_code,
+    )

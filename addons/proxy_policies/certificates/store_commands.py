@@ -1,0 +1,94 @@
+"""Runs the commands of trust stores: shows each, and begins with none where a program is not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore
+
+PATIENCE = 120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
+SHOWN = 4096  # characters of what a command that failed printed
+PACKAGES = {
+    "certutil": " (Debian package libnss3-tools)",
+    "update-ca-certificates": " (this is not Debian?)",
+    "update-ca-trust": " (this is not Fedora?)",
+    "keytool": " (of Java)",
+}
+
+
+def trusts(store: TrustStore) -> bool:
+    """Ask a store."""
+    if shutil.which(store.ask[0]) is None:
+        return False
+    return subprocess.run(store.ask, capture_output=True).returncode == 0  # noqa: S603 - the commands are stores.py's own
+
+
+def missing(commands: Iterable[Command]) -> str:
+    """Return the line that says which program of some commands is not there; "" where all are."""
+    absent = next((command[0] for command in commands if shutil.which(command[0]) is None), "")
+    if absent == "sudo":
+        return "this store is root's, and there is no sudo: run it as root"
+    return f"{absent} is missing{PACKAGES.get(absent, '')}" if absent else ""
+
+
+def run(commands: Sequence[Command], as_root: bool) -> int:
+    """Show and run commands until one fails; gives its exit code. What they print is shown if they fail.
+
+    Raises ValueError, before any is run, where a program is not there.
+    """
+    prefix = ("sudo",) if as_root and os.geteuid() else ()
+    if line := missing([*([prefix] if prefix else []), *commands]):
+        raise ValueError(line)
+    for command in commands:
+        print(f"+ {shlex.join(prefix + command)}", flush=True)
+        code = _run_one(prefix + command)
+        if code:
+            return code
+    return 0
+
+
+def _run_one(command: Command) -> int:
+    """Run a command, which has nobody to ask: sudo asks for its password at the terminal itself."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        try:
+            code = subprocess.run(  # noqa: S603 - as above
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"{shlex.join(command)} did not end within {PATIENCE:.0f} s") from None
+        if code:
+            output.seek(0)
+            print(output.read(SHOWN), end="", file=sys.stderr)
+    return code
+
+
+def take_out(holding: Sequence[TrustStore]) -> int:
+    """Take the authority out of stores that it is in; gives the highest exit code."""
+    code = max((run(store.undo, store.as_root) for store in holding), default=0)
+    for database in [store.database for store in holding if store.database is not None]:
+        remove_if_ours(database)
+    return code
+
+
+def remove_if_ours(database: Path) -> None:
+    """Remove an NSS database that was made for us, if nothing is in it any more."""
+    listed = subprocess.run(  # noqa: S603 - certutil
+        ["certutil", "-d", f"sql:{database}", "-L"],  # noqa: S607
+        capture_output=True,
+        text=True,
+    )
+    if not (database / MADE_BY_US).exists() or len(listed.stdout.strip().splitlines()) > 2:  # two are the table's head
+        return
+    for name in (MADE_BY_US, "cert9.db", "key4.db", "pkcs11.txt"):
+        (database / name).unlink(missing_ok=True)
+    for folder in (database, database.parent):
+        with contextlib.suppress(OSError):  # something else is in it
+            folder.rmdir()
