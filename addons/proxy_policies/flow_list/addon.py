@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mitmproxy import ctx
@@ -12,8 +13,14 @@ from mitmproxy import ctx
 from proxy_policies import settings
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.flow_list import slow_browsers
 from proxy_policies.flow_list.oldest import oldest, with_comments
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import Throttle
 from proxy_policies.settings import Setting
+
+with lazy_imports():
+    from mitmproxy.tools.web import app as web_app
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +29,7 @@ LOOK_EVERY = 0.25
 AT_ONCE = 250
 """Flows that are forgotten in one turn of the event loop, which takes some 10 ms with a browser that looks on."""
 ALL = "all"
+SLOW = "a browser does not keep up with mitmweb: it is told to ask for the list of flows again"
 
 
 def parse_count(text: str) -> int | None:
@@ -48,6 +56,9 @@ class FlowList:
         self._task: asyncio.Task[None] | None = None
         self._restore: Callable[[], None] | None = None
         self._has_said_so = False
+        self._browsers: Collection[Any] = ()
+        """mitmweb's connections to them."""
+        self._throttle = Throttle()
 
     def running(self) -> None:
         """Show the column of comments, and watch how long the list gets."""
@@ -56,6 +67,8 @@ class FlowList:
             return
         if "web_columns" in ctx.options and ctx.options.web_columns == ctx.options.default("web_columns"):
             self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
+        if type(ctx.master).__name__ == "WebMaster":
+            self._browsers = web_app.ClientConnection.connections
         self._task = spawn(self._watch(view))
 
     def done(self) -> None:
@@ -68,6 +81,9 @@ class FlowList:
     async def _watch(self, view: Any) -> None:
         while True:
             is_behind = self._forget(view) == AT_ONCE
+            slow = slow_browsers.relieve(self._browsers)
+            if slow and (line := self._throttle.admit(SLOW, time.monotonic())):
+                logger.info(line)
             await asyncio.sleep(0 if is_behind else LOOK_EVERY)
 
     def _forget(self, view: Any) -> int:

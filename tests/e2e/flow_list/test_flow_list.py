@@ -1,6 +1,8 @@
 """mitmweb's list of flows is bounded: the oldest go, but for those that are marked or under way."""
 
+import http.client
 import json
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -66,3 +68,43 @@ def test_the_oldest_go_and_marked_ones_and_those_under_way_stay(
     wait_until(lambda: "/slow" not in api.paths() and len(api.paths()) == KEPT, 20, "the slow one to go")
     assert (api.paths()[0], api.paths()[-1]) == ("/marked", "/after")
     assert proxy.log().count("the list of flows is full") == 1
+
+
+def test_what_a_browser_does_not_read_is_bounded_and_asked_for_anew(
+    mitmdump: Callable[..., Mitmdump], origin: Callable[..., Origin], free_port: Callable[[], int]
+) -> None:
+    server, port = origin(), free_port()
+    options = (f"web_port={port}", "web_password=word")
+    settings = [part for option in options for part in ("--set", option)]
+    proxy = mitmdump("--no-web-open-browser", *settings, program="mitmweb")
+    proxy.wait_log("Web server listening")
+    browser = stalled_browser(port)
+    fields = {f"X-{number}": "x" * 8000 for number in range(7)}
+    proxied = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
+    for number in range(300):  # of each flow it is told thrice: 50 MB
+        proxied.request("GET", f"{server.url}/{number}", headers=fields)
+        proxied.getresponse().read()
+    proxy.wait_log("a browser does not keep up with mitmweb")
+    received, said = 0, b""
+    while b'{"type": "flows/reset"}' not in said:
+        piece = browser.recv(1 << 20)
+        assert piece
+        received, said = received + len(piece), said[-100:] + piece
+    assert received < 30 << 20
+    browser.close()
+
+
+def stalled_browser(port: int) -> socket.socket:
+    """Connect to mitmweb as its page does, and read nothing more than that one has."""
+    browser = socket.create_connection(("127.0.0.1", port), timeout=60)
+    fields = (
+        f"Host: 127.0.0.1:{port}",
+        "Authorization: Bearer word",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    browser.sendall("\r\n".join(("GET /updates HTTP/1.1", *fields, "", "")).encode())
+    assert browser.recv(12) == b"HTTP/1.1 101"
+    return browser
