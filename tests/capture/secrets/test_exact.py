@@ -3,6 +3,7 @@
 Each structure writes pairs of names and values; what is expected is what it writes with placeholders for the secrets.
 """
 
+import base64
 import html
 import json
 import string
@@ -128,6 +129,49 @@ def multipart(pairs: Pairs) -> str:
     return "".join(f"--bBb\r\n{part}\r\n" for part in parts) + "--bBb--\r\n"
 
 
+def in_base64(pairs: Pairs) -> str:
+    return json.dumps({"cursor": 7, "data": base64.b64encode(json_text(pairs).encode()).decode()})
+
+
+def in_attribute(pairs: Pairs) -> str:
+    return f'<div id="app" data-page="{html.escape(json_text(pairs))}">a &amp; b</div>'
+
+
+def patch(pairs: Pairs) -> str:
+    return json.dumps([{"op": "replace", "path": f"/user/{name}", "value": value} for name, value in pairs])
+
+
+def fields(pairs: Pairs) -> str:
+    return json.dumps([{"name": name, "type": "text", "required": True, "value": value} for name, value in pairs])
+
+
+def xml_rpc(pairs: Pairs) -> str:
+    inner = "".join(
+        f"<member><name>{n}</name><value><string>{html.escape(v)}</string></value></member>" for n, v in pairs
+    )
+    return f"<methodCall><params><struct>{inner}</struct></params></methodCall>"
+
+
+def xml_values(pairs: Pairs) -> str:
+    inner = "".join(f"<{name}><!-- a --><value>{html.escape(value)}</value></{name}>" for name, value in pairs)
+    return f"<a>{inner}</a>"
+
+
+def table(pairs: Pairs) -> str:
+    rows = [["city", *(name for name, _ in pairs)], ["Berlin", *(value for _, value in pairs)], ["Bonn, am Rhein"]]
+    return "".join(",".join(map(cell, row)) + "\r\n" for row in rows)
+
+
+def cell(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if set(text) & set(',;"\t ') else text
+
+
+def wide(pairs: Pairs) -> str:
+    """Return JSON in UTF-16, each octet as a character that `octets` makes it of again."""
+    return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
+
+
 @dataclass(frozen=True)
 class Structure:
     write: Callable[[Pairs], str]
@@ -148,6 +192,14 @@ STRUCTURES = {
     "xml": Structure(xml, "application/soap+xml"),
     "inputs": Structure(inputs, "text/html"),
     "multipart": Structure(multipart, "multipart/form-data; boundary=bBb"),
+    "base64": Structure(in_base64, "application/json"),
+    "attribute": Structure(in_attribute, "text/html"),
+    "JSON patch": Structure(patch, "application/json-patch+json"),
+    "fields": Structure(fields, "application/json"),
+    "XML-RPC": Structure(xml_rpc, "text/xml"),
+    "XML values": Structure(xml_values, "application/xml"),
+    "table": Structure(table, "text/csv"),
+    "UTF-16": Structure(wide, "application/json"),
 }
 structures = st.sampled_from(sorted(STRUCTURES))
 secrets = st.tuples(st.sampled_from(SECRET_NAMES), SECRETS)

@@ -16,6 +16,10 @@ def redactor(*rules: str) -> MessageRedactor:
     return MessageRedactor(Decider(parse_rules(rules), lambda *_: "~", is_answer=False))
 
 
+def answers() -> MessageRedactor:
+    return MessageRedactor(Decider(parse_rules(()), lambda *_: "~", is_answer=True))
+
+
 FIELDS = {
     "scheme stays": ("Authorization", "Bearer S", "Bearer ~"),
     "no scheme": ("Authorization", "S", "~"),
@@ -89,3 +93,75 @@ def test_it_is_said_why_a_body_cannot_be_searched(body: Body, fields: Headers, w
 
 def test_a_drawing_in_xml_is_text() -> None:
     assert not is_binary(b"<svg>", "image/svg+xml")
+
+
+GRAPHQL = "application/graphql"
+GONE = {
+    "a quoted name of Python": ("{'password': 'Zq7hunter2Q9xZab'}", "text/plain"),
+    "a quoted name, called JSON": ("{'password': 'Zq7hunter2Q9xZab'}", "application/json"),
+    "spaces around the sign": ("[db]\npassword = Zq7hunter2Q9xZab\n", "text/plain"),
+    "a word in YAML": ("db:\n  - password: Zq7hunter2Q9xZab # it\n", "application/yaml"),
+    "a list": ('{"passwords": ["Zq7hunter2Q9xZab"]}', "application/json"),
+    "a card": ('{"cardNumber": "Zq7hunter2Q9xZab", "iban": "Zq7hunter2Q9xZab"}', "application/json"),
+    "SAML": ("a=1&SAMLResponse=Zq7hunter2Q9xZab", "application/x-www-form-urlencoded"),
+    "a name in RFC 5987's way": (
+        "--B\r\nContent-Disposition: form-data; name*=utf-8''password\r\n\r\nZq7hunter2Q9xZab\r\n--B--",
+        "multipart/form-data; boundary=B",
+    ),
+    "a name after others": ('[{"name": "password", "type": "text", "value": "Zq7hunter2Q9xZab"}]', "application/json"),
+    "an element in an element": ("<credentials> <value>Zq7hunter2Q9xZab</value></credentials>", "text/xml"),
+    "a string of GraphQL": ('mutation { login(password: "Zq7hunter2Q9xZab") { id } }', GRAPHQL),
+}
+
+
+@pytest.mark.parametrize("kind", GONE)
+def test_it_is_gone(kind: str) -> None:
+    text, mime = GONE[kind]
+    assert b"Zq7hunter2" not in redactor().content(text.encode(), mime)
+
+
+STAYS = {
+    "tokens of a language model": (
+        '{"token": " world", "tokens": ["The", " quick", "information", "\u0120it"]}',
+        "json",
+    ),
+    "numbers of tokens": ('{"completion_tokens": 3456789, "max_tokens": 128000}', "json"),
+    "messages of Rails": ('{"password": ["is too short (minimum is 8 characters)"], "token": ["has expired"]}', "json"),
+    "code": ('f(a);auth={type:"basic",token:"token"};x?token=t:password=r;b=c&session=d.e', "text/javascript"),
+    "comparisons": ("if token == x and secret == y", "text/plain"),
+    "keys of YAML": ("token:\n  type: apiKey\npassword: |\n  a\nsecret: *x\nsession: {a: 1}\n", "application/yaml"),
+    "tables": ("name,token_type\njoe,bearer\n", "text/csv"),
+    "places of JSON patch": ('[{"op": "replace", "path": "/title", "value": "password"}]', "application/json"),
+    "JSON in base64": ('{"cursor": "eyJwYWdlIjogMiwgImlkIjogMTd9"}', "application/json"),
+    "JSON in attributes": ('<div data-page="{&quot;token_type&quot;:&quot;bearer&quot;}">', "text/html"),
+}
+
+
+@pytest.mark.parametrize("kind", STAYS)
+def test_it_stays(kind: str) -> None:
+    text, mime = STAYS[kind]
+    assert answers().content(text.encode(), mime) == text.encode()
+
+
+@pytest.mark.parametrize("last", ["graphql-transport-ws", "v10.stomp", "mqtt"])
+def test_of_websocket_subprotocols_what_is_random_goes(last: str) -> None:
+    token = "v8Kd0-Tq2LmXw9_eR5yUi"
+    [(_, value)] = redactor().headers((("Sec-WebSocket-Protocol", f"base64url.bearer.k8s.io.{token}, {last}"),))
+    assert value == f"base64url.bearer.k8s.io.~, {last}"
+
+
+@pytest.mark.parametrize(
+    ("codec", "mark"), [("utf-16-le", True), ("utf-16-be", True), ("utf-16-le", False), ("utf-32-le", False)]
+)
+def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
+    """A mark of octet order says what it is, or else the media type."""
+    mime = "application/json" if mark else f"application/json; charset={codec}"
+    text = "\ufeff" * mark + '{"password": "~"}'
+    assert redactor().content(text.replace("~", S).encode(codec), mime) == text.encode(codec)
+    assert unsearched(Body(text.encode(codec)), (("Content-Type", mime),)) == ""
+
+
+@pytest.mark.parametrize("mime", ["application/msgpack", "application/cbor", "application/octet-stream"])
+def test_what_is_in_a_format_of_octets_is_not_searched(mime: str) -> None:
+    assert unsearched(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
+    assert unsearched(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""

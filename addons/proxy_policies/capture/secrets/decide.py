@@ -7,7 +7,14 @@ from enum import Enum
 from proxy_policies.capture.secrets.names import Grade, field_grade, grade
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.rules import RedactionRules
-from proxy_policies.capture.secrets.values import NUMBER_LENGTH, is_label, is_plain, is_random, is_word_or_count
+from proxy_policies.capture.secrets.values import (
+    NUMBER_LENGTH,
+    is_label,
+    is_plain,
+    is_random,
+    is_word,
+    is_word_or_count,
+)
 
 
 class Place(Enum):
@@ -68,8 +75,9 @@ class Decider:
         if place is Place.CODE:
             return found > Grade.NONE and is_random(value)
         if found >= Grade.TOKEN:
-            is_said = self.is_answer and is_label(value)
-            return not (is_said or (found is Grade.TOKEN and is_word_or_count(value)))
+            if self.is_answer and (is_label(value) or (found is Grade.TOKEN and is_word(value))):
+                return False
+            return not (found is Grade.TOKEN and is_word_or_count(value))
         return (found is Grade.PERHAPS or place is Place.COOKIE) and is_random(value)
 
 

@@ -26,19 +26,18 @@ def _words(text: str) -> frozenset[str]:
 
 
 PASSWORDS = _words(
-    "password passwd passwort pwd passphrase passcode pass pw secret secrets otp totp pin cvv cvc ssn mnemonic"
+    "password passwords passwd passwort pwd passphrase passphrases passcode passcodes pass pw secret secrets otp totp "
+    "pin cvv cvc ssn mnemonic"
 )
 TOKENS = _words(
     "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "
-    "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop"
+    "xsrf csrfmiddlewaretoken credential credentials bearer signature sig dpop cardnumber creditcardnumber iban"
 )
 ENDINGS = {  # of names that are joined, as HTTP/2 and databases write them: accesstoken, newpassword, clientsecret
     Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret"),
     Grade.TOKEN: ("token", "tokens", "apikey", "accesskey", "secretkey", "privatekey", "sessionid", "sessid", "jwt"),
 }
-PERHAPS = _words(
-    "code codeverifier ticket assertion samlresponse samlrequest iban cardnumber nonce relaystate state hmac"
-)
+PERHAPS = _words("code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac")
 KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account master application")
 FIELD_KEYS = _words("idempotency surrogate cache websocket public partition sort routing foreign primary")
 """What comes before `key` in fields and parameters that hold none."""
@@ -95,10 +94,10 @@ def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
         return Grade.PASSWORD
     while len(parts) > 1 and parts[-1].isdigit():
         parts.pop()
-    if not parts or _is_harmless(parts):
-        return Grade.NONE
     if "".join(parts) in PERHAPS:
         return Grade.PERHAPS
+    if not parts or _is_harmless(parts):
+        return Grade.NONE
     found = _ending(parts)
     while not found and len(parts) > 1 and (parts[-1] in NEUTRAL or parts[-1].isdigit()):
         parts.pop()

@@ -18,12 +18,18 @@ _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _VALUE_NAMES = ("value", "values", "val", "content", "data")
 _VALUE_STEMS = ('"val', '"content"', '"data"')
+_VALUES = "|".join(_VALUE_NAMES)
+_MEMBERS_BETWEEN = (
+    rf'(?:(?!"(?:{_VALUES})")"[^"\\]{{1,40}}"\s*:\s*(?:"[^"\\\n]{{0,200}}"|[\w.+-]{{1,40}})\s*,\s*){{0,3}}+'
+)
+"""What stands between a name and its value: `"type": "text",`"""
 _PAIR = re.compile(
-    rf'"(?:name|key|field|header)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*"(?:{"|".join(_VALUE_NAMES)})"\s*:\s*',
+    rf'"(?:name|key|field|header|path)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*{_MEMBERS_BETWEEN}'
+    rf'"(?:{_VALUES})"\s*:\s*',
     re.IGNORECASE,
 )
 _VALUE_FIRST = re.compile(
-    rf'(?P<value>"(?:{"|".join(_VALUE_NAMES)})"\s*:\s*")(?P<plain>[^"\\\n]*)"\s*,\s*'
+    rf'(?P<value>"(?:{_VALUES})"\s*:\s*")(?P<plain>[^"\\\n]*)"\s*,\s*'
     rf'"(?:name|key|field|header)"\s*:\s*"{_NAME})"',
     re.IGNORECASE,
 )

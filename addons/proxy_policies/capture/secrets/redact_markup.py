@@ -2,22 +2,35 @@
 
 import html
 import re
+from collections.abc import Callable
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade, may_be_named
+from proxy_policies.capture.secrets.redact_json import in_json
 
 _ELEMENT = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*"
-    r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|\Z))"
+    r"(?:<!--(?:(?!-->)[\s\S])*+-->\s*)*+(?:<(?:[\w.-]+:)?(?:value|string|text)(?:\s[^<>]*)?>\s*)?"
+    r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
-    r"(<key>(?P<name>[^<>]+)</key>\s*<(?P<tag>string|value|integer)>)(?P<value>[^<>]+)(?=</)", re.IGNORECASE
+    r"(<(?:key|name)>(?P<name>[^<>]+)</(?:key|name)>\s*<(?:string|value|integer)>(?:\s*<(?:string|int|i4)>)?)"
+    r"(?P<value>[^<>]+)(?=</|<?\Z)",
+    re.IGNORECASE,
 )
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
     r"""(?P<name>[\w:.-]+)(?P<equals>\s*=\s*)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
 )
+_ESCAPES: tuple[Callable[[str], str], ...] = (
+    html.escape,
+    lambda text: html.escape(text).replace("&#x27;", "&#39;"),
+    lambda text: html.escape(text).replace("&#x27;", "&#039;"),
+    lambda text: html.escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    lambda text: html.escape(text, quote=False).replace('"', "&quot;"),
+)
+"""How Python, Django, PHP, MarkupSafe and others write a text into an attribute."""
 _NAMING = ("name", "id", "key", "property")
 _VALUED = ("value", "content")
 _NO_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
@@ -70,6 +83,8 @@ def _tag(tag: str, decider: Decider) -> str:
     def attribute(part: re.Match[str]) -> str:
         value = _text_of(part)
         own = part["name"].lower()
+        if value[:1] in ("{", "[") and (inner := in_json(value, decider)) != value:
+            return part[0].replace(_source_of(part), _as_spelled(inner, value, _source_of(part)))
         if own in _VALUED and (name or is_cut):
             replaced = decider.replace(name, value, Place.COOKIE if is_cut else Place.MEMBER)
         elif own in (*_NAMING, *_VALUED, "type", "class", "for", "autocomplete"):
@@ -79,6 +94,11 @@ def _tag(tag: str, decider: Decider) -> str:
         return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
 
     return _ATTRIBUTE.sub(attribute, tag)
+
+
+def _as_spelled(text: str, old: str, source: str) -> str:
+    """Return a text as HTML has it, escaped as `source` is what `old` was escaped to."""
+    return next((escape(text) for escape in _ESCAPES if escape(old) == source), html.escape(text))
 
 
 def _source_of(part: re.Match[str]) -> str:

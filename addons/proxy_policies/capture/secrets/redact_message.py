@@ -1,15 +1,17 @@
 """The secrets of one message: its URL, its fields and its content, each looked through as what it is."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, header
-from proxy_policies.capture.secrets import redact_json, redact_markup, redact_multipart
+from proxy_policies.capture.secrets import redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.clean_texts import CleanTexts
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
 from proxy_policies.capture.streams.frames import framing_of
@@ -21,10 +23,31 @@ BINARY = ("image/", "video/", "audio/", "font/")
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
 
+_JSON = re.compile(r'\s*(?:\{|\[\s*(?:[\[{"\]\d-]|true|false|null))')
+_FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
+"""Formats of octets, in which texts may stand that are found by their shape only."""
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+"""What content in UTF-16 begins with (RFC 2781 section 3.2), whatever else says what it is."""
+
+
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text in it that could be looked through."""
     kind = mime.lower()
-    return (kind.startswith(BINARY) and "svg" not in kind) or b"\0" in content[:4096]
+    return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_wide(content, mime))
+
+
+def _is_wide(content: bytes, mime: str) -> bool:
+    """Return whether content is a text whose characters take two octets, or four."""
+    name = _codec(content, mime)
+    return name.startswith(("utf-16", "utf-32")) and as_text(content, f"; charset={name}") is not None
+
+
+def _codec(content: bytes, mime: str) -> str:
+    """Return what reads and writes a text as it is: its mark of octet order stays, and none is added."""
+    name = _UTF16.get(content[:2], charset(mime)).lower().replace("_", "-")
+    if name in ("utf-16", "utf16"):
+        return "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    return name
 
 
 def unsearched(body: Body, headers: Headers) -> str:
@@ -37,7 +60,12 @@ def unsearched(body: Body, headers: Headers) -> str:
         return "coding"
     mime = header(headers, "content-type") or ""
     is_mixed = mime.lower().startswith("multipart/")
-    return "binary" if is_binary(body.content, mime) and not is_mixed else ""
+    return "binary" if not is_mixed and _has_octets(body.content, mime) else ""
+
+
+def _has_octets(content: bytes, mime: str) -> bool:
+    is_format = any(name in mime.lower() for name in _FORMATS) and rewrite_binary(content, mime, str) is None
+    return is_binary(content, mime) or (is_format and not content.isascii())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +95,15 @@ class MessageRedactor:
         if lower in ("cookie", "set-cookie"):
             inner = texts.in_cookies if lower == "cookie" else texts.in_set_cookie
             return self._shapes(inner(value, self.decider))
+        if lower == "sec-websocket-protocol":
+            value = self._protocols(value)
         replaced = self.decider.replace(name, value, Place.FIELD)
         return replaced if replaced != value else self._shapes(texts.in_url(value, self.decider))
+
+    def _protocols(self, value: str) -> str:
+        """Replace what is random among WebSocket subprotocols: browsers can send credentials nowhere else."""
+        pieces = re.split(r"([,\s]+|\.(?=[^.,\s]*(?:[,\s]|\Z)))", value)
+        return "".join([self.decider.replace("", piece, Place.COOKIE) for piece in pieces])
 
     def _credentials(self, value: str) -> str:
         """Replace the credentials after the scheme of an Authorization field (RFC 9110 section 11.4)."""
@@ -88,7 +123,8 @@ class MessageRedactor:
             return rewritten
         if is_binary(content, mime):
             return content
-        text, name = as_text(content, mime), charset(mime)
+        name = _codec(content, mime)
+        text = as_text(content, f"; charset={name}")
         if text is None:
             text, name = content.decode("utf-8", "surrogateescape"), "utf-8"
         replaced = self.text(text, mime)
@@ -101,21 +137,27 @@ class MessageRedactor:
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
             return self._shapes(redact_json.in_json(texts.in_form(text, self.decider), self.decider))
+        if "csv" in kind or "tab-separated" in kind:
+            text = redact_csv.in_table(text, self.decider)
         text = redact_json.in_json(self._paths(text), self.decider)
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
         is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"
         text = texts.in_assignments(text, self.decider, Place.CODE if is_code else Place.MEMBER)
-        if not is_code and not _is_structured(kind) and text.lstrip()[:1] not in ("{", "["):
-            text = texts.in_plain_text(text, self.decider)
+        if not is_code and not _is_structured(kind) and _JSON.match(text) is None:
+            text = texts.in_plain_text(text, self.decider, Place.MEMBER if "yaml" in kind else Place.CODE)
         text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
-        return self._shapes(texts.in_parameters(text, self.decider))
+        is_script = is_code and "html" not in kind and "<" not in text[:1]
+        return self._shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
 
     def _shapes(self, text: str) -> str:
         pattern = self.decider.rules.pattern
         if pattern is not None:
             text = pattern.sub(lambda found: self.decider.hide(found[0], "regex:"), text)
-        return in_shapes(text, lambda secret: self.decider.hide(secret, "shape"))
+        return in_base64(in_shapes(text, lambda secret: self.decider.hide(secret, "shape")), self._document_text)
+
+    def _document_text(self, text: str) -> str:
+        return self.text(text, "application/json")
 
     def _paths(self, text: str) -> str:
         """Replace what the user's JSONPaths select; the document is written anew only when they select something."""

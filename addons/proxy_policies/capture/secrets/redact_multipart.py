@@ -8,7 +8,10 @@ from proxy_policies.capture.secrets.decide import Decider
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _FIRST_LINE = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_NAME = re.compile(rb'content-disposition\s*:[^\r\n]*?\bname\s*=\s*(?:"([^"\r\n]*)"|([^\s;"]+))', re.IGNORECASE)
+_NAME = re.compile(
+    rb'content-disposition\s*:[^\r\n]*?\bname\s*(?:=\s*|\*\s*=\s*utf-8\'[\w-]*\')(?:"([^"\r\n]*)"|([^\s;"]+))',
+    re.IGNORECASE,
+)
 _TYPE = re.compile(rb"content-type\s*:\s*([^\r\n]+)", re.IGNORECASE)
 
 type Content = Callable[[bytes, str], bytes]

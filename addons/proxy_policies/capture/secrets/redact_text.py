@@ -21,7 +21,10 @@ _PATH_TOKEN = re.compile(
 )
 _SIGN = re.compile(r"[:=]\s*+(?P<quote>\\*+[\"'`])")
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
-_BARE = re.compile(r"(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})=(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])")
+_BARE = re.compile(
+    r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})[ \t]?=(?!=)[ \t]?)"
+    r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
+)
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
     r"(?P<value>[^\s\"'\\<>,]+)"
@@ -30,7 +33,9 @@ _BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9.
 _COOKIE_LINE = re.compile(
     r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
 )
-_FIELD_LINE = re.compile(r"(?m)(?P<before>^[ \t]*[<>*]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]+)(?P<value>\S[^\r\n]*)")
+_FIELD_LINE = re.compile(
+    r"(?m)(?P<before>^[ \t]*[<>*-]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]+)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
+)
 _LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
 _FORM = re.compile(r"[\w.\[\]%+~-]+=[^\s\"'<>{}]*(?:&[^\s\"'<>{}=]*=[^\s\"'<>{}]*)*\s*")
 
@@ -83,6 +88,17 @@ def in_parameters(text: str, decider: Decider) -> str:
     if "=" in text:
         text = _PARAMETER.sub(lambda found: f"{found[1]}{found[2]}={_parameter(found[2], found[3], decider)}", text)
     return _in_nested(text, decider)
+
+
+def in_links(text: str, decider: Decider) -> str:
+    """Replace random secrets in what looks like parameters, in code: `a;token=b` is an assignment there."""
+
+    def parameter(found: re.Match[str]) -> str:
+        value = unquote_plus(found[3])
+        replaced = decider.replace(unquote_plus(found[2]), value, Place.CODE)
+        return found[0] if replaced == value else f"{found[1]}{found[2]}={replaced}"
+
+    return _in_nested(_PARAMETER.sub(parameter, text) if "=" in text else text, decider)
 
 
 def _in_nested(text: str, decider: Decider) -> str:
@@ -225,23 +241,23 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
 
 def _last_name(text: str) -> str:
     """Return the name at the end of a text, spaces apart; empty when there is none."""
-    text = text.rstrip()
+    text = text.rstrip().removesuffix("'")
     start = len(text)
     while start and (text[start - 1].isalnum() or text[start - 1] in "_$-"):
         start -= 1
     return text[start:]
 
 
-def in_plain_text(text: str, decider: Decider) -> str:
-    """Replace secrets in `password=…` and in `X-Api-Key: …` lines of a plain text."""
+def in_plain_text(text: str, decider: Decider, place: Place = Place.CODE) -> str:
+    """Replace secrets in `password=…` and in `X-Api-Key: …` lines of a plain text; such lines are at this place."""
     if "=" in text:
-        text = _BARE.sub(lambda found: f"{found['name']}={decider.replace(found['name'], found['value'])}", text)
+        text = _BARE.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
     if ":" not in text:
         return text
 
     def field(found: re.Match[str]) -> str:
         if found["name"].lower() in _LINES:
             return found[0]
-        return found["before"] + decider.replace(found["name"], found["value"], Place.CODE)
+        return found["before"] + decider.replace(found["name"], found["value"], place)
 
     return _FIELD_LINE.sub(field, text)

@@ -108,7 +108,7 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+(?:[eE][+-]?\d+)?)?")  # 12e4567890123456
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?")
 _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u2019,:!?/-]+[^\W\d_]+)+[ .:!?…]*")
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
-_PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+[^\W\d_]+){2,}[ .:!?…]*")
+_PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+(?:[^\W\d_]+|\d+)){2,}[ .:!?…)]*")
 _LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
 _SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
@@ -171,8 +171,21 @@ def is_label(value: str) -> bool:
     if value.lower() in PLAIN_WORDS or _SHORT_LABEL.fullmatch(value):
         return True
     is_foreign = value.isalpha() and not value.isascii()
-    is_text = _has_space(value) and bool(_LABEL.fullmatch(value) or _PROSE.fullmatch(value))
+    is_text = _has_space(value) and bool(_LABEL.fullmatch(value) or _PROSE.fullmatch(value) or _are_words(value))
     return is_foreign or (is_text and not is_random(value))
+
+
+def _are_words(value: str) -> bool:
+    return all(map(word_model.is_word, value.split()))
+
+
+def is_word(value: str) -> bool:
+    """Return whether it is a word, or a piece of a text, as models of languages take their tokens to be.
+
+    No generator makes tokens of so few characters.
+    """
+    text = value.strip(" \n.,:;!?'\"()\u0120\u2581")
+    return len(text) < 6 or (text.isalpha() and (len(text) < 8 or word_model.is_word(text)))
 
 
 def _has_space(text: str) -> bool:

@@ -35,6 +35,11 @@ def _model() -> tuple[list[list[float]], dict[str, float]]:
     return letters, {word: math.log2(rank) + _RANK for rank, word in enumerate(words, 1)}
 
 
+def is_word(text: str) -> bool:
+    """Return whether it is one of the known words, however it is written."""
+    return text.lower() in _model()[1]
+
+
 def bits(text: str) -> float:
     """Return the bits that a text takes; infinite for one with a character that such texts do not have."""
     costs = [math.inf] * (len(text) + 1)

@@ -85,3 +85,45 @@ def test_what_cannot_be_accepted_is_said_before_anything_is_sent(
     assert done.returncode == 2
     assert text in done.stderr
     assert (origin.requests, recorded.read_bytes()) == ([], before)
+
+
+def document(**price: object) -> str:
+    """Return an OpenAPI document that says this of the price."""
+    schema = {
+        "required": ["price", "at"],
+        "properties": {"price": {"type": "integer", **price}, "token": {"minLength": 9}},
+    }
+    answer = {"description": "a price", "content": {"application/json": {"schema": schema}}}
+    number = {"name": "n", "in": "path", "required": True, "schema": {"type": "integer"}}
+    paths = {"/{n}": {"parameters": [number], "get": {"responses": {"200": answer}}}}
+    return json.dumps({"openapi": "3.1.0", "info": {"title": "shop", "version": "1"}, "paths": paths})
+
+
+def found_in(report: Path) -> list[list[str]]:
+    """Return the locations of each outcome's changes."""
+    outcomes = json.loads(report.read_text())["outcomes"]
+    return [[change["location"] for change in outcome["changes"]] for outcome in outcomes]
+
+
+def test_what_comes_is_held_to_an_openapi_document_and_accepted_all_the_same(recorded: Path, origin: Origin) -> None:
+    (recorded.parent / "api.json").write_text(document(maximum=25))
+    options = ("--target", build(origin), "--openapi", "api.json", "--json", "r.json")
+    recording = capture(recorded.parent, "check", "shop.har", "--openapi", "api.json")
+    assert (recording.returncode, "3 the same" in recording.stdout) == (0, True), recording.stdout
+    came = capture(recorded.parent, "check", "shop.har", *options)
+    assert came.returncode == 1, came.stderr
+    assert "openapi:$.price  maximum: 25 → 30" in came.stdout
+    changed = ["json:$.price", "json:$.token"]
+    assert found_in(recorded.parent / "r.json") == [[], changed, [*changed, "openapi:$.price"]]
+    taken = capture(recorded.parent, "check", "shop.har", *options, "--accept", "--yes")
+    assert taken.returncode == 1, "what does not fit the document is no baseline's to settle"
+    assert "accepted 2 answers into shop.har" in taken.stderr
+    assert [body["price"] for body in bodies(recorded)] == [1, 20, 30]
+    again = capture(recorded.parent, "check", "shop.har", *options)
+    assert again.returncode == 1
+    assert found_in(recorded.parent / "r.json") == [[], [], ["openapi:$.price"]]
+    one = capture(recorded.parent, "check", "shop.har", *options, "--accept", "3", "--yes")
+    assert (one.returncode, "nothing to accept" in one.stderr) == (1, True), one.stderr
+    (recorded.parent / "api.json").write_text(document())
+    fits = capture(recorded.parent, "check", "shop.har", *options)
+    assert (fits.returncode, "3 the same" in fits.stdout) == (0, True), fits.stdout

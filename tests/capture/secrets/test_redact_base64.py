@@ -1,0 +1,48 @@
+"""Secrets in JSON that is written in base64."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+
+from proxy_policies.capture.secrets.redact_base64 import in_base64
+
+type Encode = Callable[[bytes], bytes]
+
+
+def look(text: str) -> str:
+    return text.replace("hunter2", "x")
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("rest", ["", "?", "??", "ÿ~?>"])
+@pytest.mark.parametrize("padding", ["=", "%3D", ""])
+def test_it_is_written_as_it_was(encode: Encode, indent: int | None, rest: str, padding: str) -> None:
+    def written(password: str) -> str:
+        document = json.dumps({"a": rest, "password": password}, indent=indent, ensure_ascii=False)
+        return encode(document.encode()).decode().replace("=", padding)
+
+    assert in_base64(f"state={written('hunter2')}&n=1", look) == f"state={written('x')}&n=1"
+    assert in_base64(f'["{written("plain")}"]', look) == f'["{written("plain")}"]'
+
+
+def test_what_is_cut_is_looked_through_as_far_as_it_goes() -> None:
+    whole = base64.b64encode(b'{"password": "hunter2 and more"}').decode()
+    for length in range(32, len(whole)):
+        done = in_base64(f"data={whole[:length]}", look).removeprefix("data=")
+        assert b"hunter2" not in base64.b64decode(done.rstrip("=") + "=" * (-len(done.rstrip("=")) % 4))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln",  # a JSON Web Token has a shape of its own
+        "they said: keyJob",
+        base64.b64encode(b'{"hunter2" is no JSON}').decode() + " and more",
+        "eyJ" + "A" * 40 + " hunter2",
+    ],
+)
+def test_anything_else_stays(text: str) -> None:
+    assert in_base64(text, look) == text
