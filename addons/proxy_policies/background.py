@@ -13,8 +13,10 @@ _tasks: set[asyncio.Task[Any]] = set()
 """asyncio itself holds tasks weakly."""
 
 
-def spawn[T](work: Coroutine[Any, Any, T], *, eager: bool = False, failure: str = "") -> asyncio.Task[T]:
-    """Begin some work, and return its task.
+def spawn[T](
+    work: Coroutine[Any, Any, T], *, eager: bool = False, is_held: bool = False, failure: str = ""
+) -> asyncio.Task[T]:
+    """Begin some work, and return its task, which the caller need not hold; `is_held`, it does.
 
     `eager`, it has begun by then, and releases what it holds even if it is cancelled at once. `failure` is what the log
     says if it raises; without, it is raised to whoever waits for the task.
@@ -22,7 +24,7 @@ def spawn[T](work: Coroutine[Any, Any, T], *, eager: bool = False, failure: str 
     task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=eager)
     if failure:
         task.add_done_callback(functools.partial(_report, failure))
-    if not task.done():
+    if not is_held and not task.done():
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
     return task

@@ -193,7 +193,7 @@ class ClientConnection(ABC):
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that has the connection to itself."""
         self._is_busy = True
-        self._task = spawn(work, eager=True)
+        self._task = spawn(work, eager=True, is_held=True)
 
     async def _run(self, response: Coroutine[Any, Any, bool]) -> None:
         if await response:

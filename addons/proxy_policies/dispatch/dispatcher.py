@@ -131,7 +131,7 @@ def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, 
     for awaited in asking:
         if not inspect.iscoroutine(awaited):
             return _rest(awaited, asking)
-        task = spawn(awaited, eager=True)
+        task = spawn(awaited, eager=True, is_held=True)
         if not task.done() or task.cancelled() or task.exception():
             return _rest(task, asking)
     return None
