@@ -26,7 +26,9 @@ class Fed(ByteStream):
 
     def end_sending(self) -> None: ...
 
-    close = reset = fail_silently = end_sending
+    def close(self, *, says_end: bool = True) -> None: ...
+
+    reset = fail_silently = end_sending
 
 
 async def test_nobody_waits() -> None:

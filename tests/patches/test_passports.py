@@ -40,7 +40,7 @@ def test_passports_are_complete(passport: Patch | Section) -> None:
 
 
 def test_there_are_few() -> None:
-    assert len([patch for patch in ALL if patch.kind == "bug"]) <= 17
+    assert len([patch for patch in ALL if patch.kind == "bug"]) <= 19
     assert len([patch for patch in ALL if patch.kind == "seam"]) <= 6
 
 

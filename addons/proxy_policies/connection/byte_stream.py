@@ -121,8 +121,8 @@ class ByteStream(ABC):
         """Send the end of our half, once everything is sent; what the peer still says can be read."""
 
     @abstractmethod
-    def close(self) -> None:
-        """Close the connection, once everything is sent."""
+    def close(self, *, says_end: bool = True) -> None:
+        """Close the connection, once everything is sent; not `says_end` in the middle of a message."""
 
     @abstractmethod
     def reset(self) -> None:

@@ -208,7 +208,7 @@ class ClientConnection(ABC):
             self._responders.exchanged(self, exchange, head)
         except Exception:
             logger.exception("an exchange failed", extra={"client": self.client.peername})
-            self.stream.close()
+            exchange.cut_client()
         finally:
             self.exchange = None
             self._is_busy = False

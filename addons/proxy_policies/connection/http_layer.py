@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
@@ -81,7 +82,7 @@ class PolicyHttpLayer(Layer):
         self.context.layers.remove(self)  # others look for HTTP where mitmproxy has it
         self._http, self._is_wanted = http, is_wanted
         self._asked = LayeredHttp(http.context, http.mode)
-        self._is_passed_on = False
+        self._is_passed_on = self._is_end_queued = False
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
         """Handle an event; what a client says while it is responded to goes there."""
@@ -92,6 +93,7 @@ class PolicyHttpLayer(Layer):
                 self._take(event.data)
                 return _nothing()
             if isinstance(event, events.ConnectionClosed):  # which the layer below is given, too
+                self._is_end_queued = True
                 self._take(b"")
         return super().handle_event(event)
 
@@ -111,7 +113,8 @@ class PolicyHttpLayer(Layer):
 
     def _start(self, event: events.Start) -> CommandGenerator[None]:
         asked = self._asked
-        if asked.is_plain and self._is_wanted(asked):
+        is_asked = asked.is_plain and self._is_wanted(asked)
+        if is_asked:
             yield HttpConnectionHook(asked)
         if asked.has_left:
             yield commands.CloseConnection(self.context.client)
@@ -120,6 +123,14 @@ class PolicyHttpLayer(Layer):
         yield from self._http.handle_event(event)
         if asked.said:
             yield from self._http.handle_event(events.DataReceived(self.context.client, bytes(asked.said)))
+        if is_asked and self._has_ended_meanwhile():
+            self.context.client.state &= ~ConnectionState.CAN_READ
+            yield from self._http.handle_event(events.ConnectionClosed(self.context.client))
+
+    def _has_ended_meanwhile(self) -> bool:
+        """Return whether the client's closing alert was read without the layers, which will not see it any more."""
+        tls = self._asked.tls_of(ClientTLSLayer)
+        return tls is not None and bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN) and not self._is_end_queued
 
 
 def _nothing() -> CommandGenerator[None]:

@@ -22,6 +22,7 @@ from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
 from proxy_policies.http1.origin import Destination, Origin
 from proxy_policies.http1.request_heads import HEAD_END
+from proxy_policies.patches import resets
 
 
 class ConnectedOrigin(Origin):
@@ -98,6 +99,7 @@ class LayeredClient(ClientConnection):
 
     def _left(self) -> None:
         self._end()
+        resets.withhold_alert(self.client)  # where the end was to be said, it was
         self._finish(None)
 
     def _end(self) -> None:

@@ -144,7 +144,7 @@ class SocketStream(ByteStream):
             with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
 
-    def close(self) -> None:
+    def close(self, *, says_end: bool = True) -> None:
         """Close the connection, once everything is sent."""
         self.stop_reading()
         self._is_closing = True

@@ -134,9 +134,10 @@ class TlsStream(ByteStream):
         self._send_closing_alert()
         self.below.end_sending()
 
-    def close(self) -> None:
-        """Close the connection, once everything is sent."""
-        self._send_closing_alert()
+    def close(self, *, says_end: bool = True) -> None:
+        """Close the connection, once everything is sent; without a closing alert in the middle of a message."""
+        if says_end:
+            self._send_closing_alert()
         self.is_at_end = True
         self.below.close()
 

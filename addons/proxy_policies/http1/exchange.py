@@ -94,7 +94,7 @@ class Exchange:
             await self._receive()
         except Killed:
             self._upstream.close()
-            self._cut_client()
+            self.cut_client()
         except ClientLeft as error:
             await self._end_without_client(str(error))
         finally:
@@ -314,7 +314,7 @@ class Exchange:
         except OSError:
             for part in pipeline.flush():  # what came before is the client's
                 self.writer.send(part)
-            self._cut_client()
+            self.cut_client()
         finally:
             pipeline.abort()  # which does nothing when the body came whole
             if reading is not None:
@@ -345,7 +345,7 @@ class Exchange:
                 return
         await self._check_killed(is_told=False)
         if self.writer.is_begun:
-            self._cut_client()
+            self.cut_client()
         else:
             self._send_error(message, status)
 
@@ -370,15 +370,15 @@ class Exchange:
             self.flow.error = self.flow.error or flows.Error(why)
             await self._trigger(HttpErrorHook(self.flow))
         if not self._is_timed_out:  # else it may still be sending, and has an answer to read
-            self._cut_client()
+            self.cut_client()
 
-    def _cut_client(self) -> None:
+    def cut_client(self) -> None:
         """Close the client's connection in the middle of a response."""
         self.writer.persists = False
         if self.writer.must_be_cut:
             self._client.reset()
         else:
-            self._client.close()
+            self._client.close(says_end=False)
 
     # Waiting
 

@@ -135,12 +135,15 @@ class Origin:
         self.is_idle = True
         self.stream.start_reading()
 
-    def close(self) -> None:
-        """Close the connection; the hook about it follows."""
+    def close(self, *, is_done: bool = False) -> None:
+        """Close the connection; the hook about it follows. If nothing more is under way it `is_done`, and says so."""
         if self.server.state is ConnectionState.CLOSED:
             return
+        if is_done or self.is_idle:
+            self.stream.close()
+        if self.stream.unsent or not self.stream.is_closed:
+            self.stream.fail_silently()
         self.is_idle = False
-        self.stream.fail_silently()
         self._closed()
 
     def _closed(self) -> None:

@@ -211,7 +211,7 @@ class Upstream:
         if self._persists and not self._reader.rest and not origin.stream.is_at_end:
             self._origins.keep(origin, self._destination)
         else:
-            origin.close()
+            origin.close(is_done=True)
 
     def close(self) -> None:
         """Close the connection, if there is one still: nobody wants its response."""

@@ -19,7 +19,13 @@ from proxy_policies.addresses import format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.inspection.hosts import Action, Decision, PinnedHosts, decide, parse_hosts
-from proxy_policies.inspection.protocol_detection import detect, is_decided_by_mitmproxy, is_dns, may_become_http
+from proxy_policies.inspection.protocol_detection import (
+    detect,
+    is_decided_by_mitmproxy,
+    is_dns,
+    may_become_http,
+    may_become_tls,
+)
 from proxy_policies.passthrough.layer import TunnelLayer
 from proxy_policies.patches import ask_early
 from proxy_policies.settings import Setting, parse_duration, parse_switch
@@ -62,7 +68,7 @@ class Inspection:
         context = nextlayer.context
         if nextlayer.layer is not None or not context.layers:
             return
-        if may_become_http(nextlayer):
+        if may_become_http(nextlayer) or may_become_tls(nextlayer):
             raise exceptions.AddonHalt
         if not ask_early.is_tunnel(context):
             return

@@ -16,6 +16,16 @@ def is_dns(nextlayer: layer.NextLayer) -> bool:
     return nextlayer.context.client.transport_protocol == "udp" and address is not None and address[1] in (53, 5353)
 
 
+def may_become_tls(nextlayer: layer.NextLayer) -> bool:
+    """Return whether too little has come of a client to say that it is no TLS, which is set up with the proxy itself.
+
+    mitmproxy takes a first byte or two, which may come alone, for plain HTTP, and waits for the rest for ever.
+    """
+    is_first = len(nextlayer.context.layers) == 1 and nextlayer.context.client.transport_protocol == "tcp"
+    data = nextlayer.data_client()
+    return is_first and data[:1] == b"\x16" and len(data) < 3
+
+
 def may_become_http(nextlayer: layer.NextLayer) -> bool:
     """Return whether too little has come inside of TLS to say that it is no HTTP.
 

@@ -8,6 +8,7 @@ from mitmproxy.connection import Client
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches import (
     bounded_decoding,
+    closing_alerts,
     connection_handlers,
     dialling,
     script_reload,
@@ -26,6 +27,7 @@ PATCHES: tuple[Patch, ...] = (
     stream.PATCH,
     *connection_handlers.PATCHES,
     tcp_resets.PATCH,
+    *closing_alerts.PATCHES,
     dialling.PATCH,
     script_reload.PATCH,
     *bounded_decoding.PATCHES,

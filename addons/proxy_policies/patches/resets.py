@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.tls import ServerTLSLayer
+from mitmproxy.proxy.layers.tls import TLSLayer
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
@@ -21,6 +22,8 @@ from proxy_policies.relay.ends import StreamEnd, reset_on_close
 
 _transports: dict[Connection, ConnectionIO] = {}
 """Of every connection that is being read; asyncio's readers keep the error that ended them."""
+_cut: WeakSet[Connection] = WeakSet()
+"""Those that end in the middle of a message."""
 
 
 @contextmanager
@@ -40,9 +43,8 @@ def was_reset(connection: Connection, context: Context) -> bool:
 
 def was_cut(connection: Connection, context: Context) -> bool:
     """Return True if a connection that has ended was reset, or its TLS had no closing alert (RFC 9112, section 9.8)."""
-    layers = _below(connection, context)
-    has_no_alert = any(isinstance(layer, ServerTLSLayer) and not _has_close_notify(layer) for layer in layers)
-    return has_no_alert or was_reset(connection, context)
+    tls = [layer for layer in _below(connection, context) if isinstance(layer, TLSLayer)]  # the last is innermost
+    return bool(tls and not _has_close_notify(tls[-1])) or was_reset(connection, context)
 
 
 def _carriers(connection: Connection, context: Context) -> list[Connection]:
@@ -60,7 +62,7 @@ def _is_broken(connection: Connection) -> bool:
     return error_of is not None and error_of() is not None
 
 
-def _has_close_notify(layer: ServerTLSLayer) -> bool:
+def _has_close_notify(layer: TLSLayer) -> bool:
     tls = layer.tls
     return tls is None or bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
 
@@ -73,9 +75,23 @@ def reset(connection: Connection, context: Context) -> None:
             StreamEnd(reader, transport.writer).reset()
 
 
-def cut(connection: Connection, is_on: bool = True) -> None:
+def cut(connection: Connection, context: Context, is_on: bool = True) -> None:
     """Have a connection end with a reset when it is closed: its peer must not take what it got for the whole."""
-    transport = _transports.get(connection)
-    writer: Any = transport and transport.writer
-    if writer is not None and (sock := writer.get_extra_info("socket")) is not None:
-        reset_on_close(sock, is_on)
+    if is_on:
+        withhold_alert(connection)
+    else:
+        _cut.discard(connection)
+    for transport in map(_transports.get, _carriers(connection, context)):
+        writer: Any = transport and transport.writer
+        if writer is not None and (sock := writer.get_extra_info("socket")) is not None:
+            reset_on_close(sock, is_on)
+
+
+def withhold_alert(connection: Connection) -> None:
+    """Have TLS end without its closing alert: a message is not whole, which its framing tells, too."""
+    _cut.add(connection)
+
+
+def is_cut(connection: Connection) -> bool:
+    """Return True if a connection is to end in the middle of a message."""
+    return connection in _cut

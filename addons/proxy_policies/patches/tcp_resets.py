@@ -1,4 +1,4 @@
-"""A reset that stays one where bytes are passed on: in TCP flows, tunnels, and protocols that HTTP was upgraded to.
+"""What was cut stays cut where bytes are passed on: in TCP flows, tunnels, and protocols that HTTP was upgraded to.
 
 mitmproxy ends the other side properly, which takes what it got for the whole.
 """
@@ -6,7 +6,9 @@ mitmproxy ends the other side properly, which takes what it got for the whole.
 import functools
 from collections.abc import Callable
 
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TCPLayer
 
@@ -22,20 +24,33 @@ Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 def _mended(original: Relay) -> Relay:
     @functools.wraps(original)
     def relay_messages(layer: TCPLayer, event: events.Event) -> CommandGenerator[None]:
-        if isinstance(event, events.ConnectionClosed) and resets.was_reset(event.connection, layer.context):
-            yield from _break_off(layer)
+        if isinstance(event, events.ConnectionClosed) and resets.was_cut(event.connection, layer.context):
+            yield from _cut_off(layer, event, original)
         else:
             yield from original(layer, event)
 
     return relay_messages
 
 
-def _break_off(layer: TCPLayer) -> CommandGenerator[None]:
+def _cut_off(layer: TCPLayer, event: events.ConnectionClosed, original: Relay) -> CommandGenerator[None]:
+    """Pass on that what one side has said is not all: by a reset, or, as it may have been, by TLS without an alert."""
+    client, server = layer.context.client, layer.context.server
+    other = server if event.connection is client else client
+    if resets.was_reset(event.connection, layer.context):
+        yield from _break_off(layer, resets.reset)
+    elif other.tls:
+        resets.withhold_alert(other)
+        yield from original(layer, event)
+    else:
+        yield from _break_off(layer, resets.cut)
+
+
+def _break_off(layer: TCPLayer, break_connection: Callable[[Connection, Context], None]) -> CommandGenerator[None]:
     """Close both connections, by a reset where nothing else is said on them."""
     layer._handle_event = layer.done
     for connection in (layer.context.client, layer.context.server):
         if connection.alpn not in MULTIPLEXED:
-            resets.reset(connection, layer.context)
+            break_connection(connection, layer.context)
         yield commands.CloseConnection(connection)
     if layer.flow:
         yield TcpEndHook(layer.flow)
@@ -47,9 +62,9 @@ PATCH = Patch(
     attribute="relay_messages",
     wrap=_mended,
     seen_on="12.2.1 to 12.3.1",
-    why="what was cut off by a reset looks whole to the other side of a TCP flow",
+    why="what was cut off, by a reset or without TLS's closing alert, looks whole to the other side of a TCP flow",
     upstream="not reported: `mitmdump --mode reverse:tcp://…` before a server that resets its connections",
-    remove_when="mitmproxy passes a reset on as one",
+    remove_when="mitmproxy passes a reset on as one, and TLS without its closing alert",
     test="tests/e2e/passthrough/test_resets.py::test_flows_of_bytes",
     source_sha256={"12.2.1 to 12.3.1": "3b3d49a9f63b7d4097fe86a26ee72020605693116c3a6a2874c62ed2422ce660"},
 )

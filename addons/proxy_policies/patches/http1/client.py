@@ -32,6 +32,7 @@ from proxy_policies.http1.framing import (
 )
 from proxy_policies.http1.response_heads import check_size, read_response
 from proxy_policies.http1.sent_heads import as_http1
+from proxy_policies.patches import resets
 from proxy_policies.patches.http1.bodies import Bodies
 from proxy_policies.validity import Invalid
 
@@ -67,6 +68,8 @@ class Client(Bodies, Http1Client):
                     yield commands.SendData(self.conn, last_chunk(self._trailers))
                 yield from self.mark_done(request=True)
             case _:
+                if not self.request_done:
+                    resets.withhold_alert(self.conn)  # the request is not whole
                 yield from super().send(event)
 
     def _send_head(self, event: RequestHeaders) -> CommandGenerator[None]:

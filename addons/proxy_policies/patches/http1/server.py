@@ -219,10 +219,10 @@ class Server(Lingering, Bodies, Http1Server):
     def _is_half_closed(self) -> bool:
         """True if the client may still read.
 
-        One whose TLS has ended or whose connection was reset has left, and so has one that was watching an endless
-        stream: browsers and curl just close, which on an idle stream nothing else would ever tell.
+        One whose connection was reset, or ended without TLS's closing alert, has left, and so has one that was watching
+        an endless stream: browsers and curl just close, which on an idle stream nothing else would ever tell.
         """
-        if self.conn.state is not ConnectionState.CAN_WRITE or self.conn.tls or resets.was_cut(self.conn, self.context):
+        if self.conn.state is not ConnectionState.CAN_WRITE or resets.was_cut(self.conn, self.context):
             return False
         return self.response is None or not is_endless(self.response)
 
@@ -279,7 +279,8 @@ class Server(Lingering, Bodies, Http1Server):
         declared = fields.get("content-length") or ""
         self._left = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
         if head.framing is Framing.CLOSE:
-            resets.cut(self.conn)  # until it has ended: whatever ends this process meanwhile is no end to the client
+            # until it has ended: whatever ends this process meanwhile is no end to the client
+            resets.cut(self.conn, self.context)
         yield commands.SendData(self.conn, head_of(self.response))
 
     def _closes(self, fields: Fields, framing: Framing) -> bool:
@@ -321,7 +322,7 @@ class Server(Lingering, Bodies, Http1Server):
         if self._framing is Framing.CHUNKED:
             yield commands.SendData(self.conn, last_chunk(self._trailers))
         if self._framing is Framing.CLOSE:
-            resets.cut(self.conn, is_on=False)
+            resets.cut(self.conn, self.context, is_on=False)
         if self._left and self.response:  # the body was shorter than its Content-Length: only a close can tell
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
@@ -338,6 +339,8 @@ class Server(Lingering, Bodies, Http1Server):
             yield from self.linger()
             return
         if self.response or status is None:
+            if not self.is_tunnel:
+                resets.withhold_alert(self.conn)
             yield commands.CloseConnection(self.conn)
             return
         response = error_response(status, event.message)

@@ -1,0 +1,78 @@
+"""The closing alert, by which TLS says that nothing more comes (RFC 8446, section 6.1; RFC 9112, section 9.8).
+
+mitmproxy never sends it: whoever gets a body that ends with its connection cannot tell a whole one from a cut one.
+"""
+
+import functools
+from collections.abc import Callable
+
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers.tls import TLSLayer
+from OpenSSL import SSL
+
+from proxy_policies.patches import resets
+from proxy_policies.patches.patch import Patch
+
+Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
+
+
+def _with_alert(original: Close) -> Close:
+    @functools.wraps(original)
+    def send_close(layer: TLSLayer, command: commands.CloseConnection) -> CommandGenerator[None]:
+        yield from _say_end(layer)
+        yield from original(layer, command)
+
+    return send_close
+
+
+def _noticing(original: Callable[[TLSLayer], CommandGenerator[None]]) -> Callable[[TLSLayer], CommandGenerator[None]]:
+    @functools.wraps(original)
+    def receive_close(layer: TLSLayer) -> CommandGenerator[None]:
+        # mitmproxy closes connections to origins when their client has left: no layer asks for it
+        if layer.conn.state is ConnectionState.CLOSED and layer.conn is not layer.context.client:
+            yield from _say_end(layer)
+        yield from original(layer)
+
+    return receive_close
+
+
+def _say_end(layer: TLSLayer) -> CommandGenerator[None]:
+    if layer.tls is None or resets.is_cut(layer.conn):
+        return
+    try:
+        layer.tls.shutdown()
+    except SSL.Error:  # the handshake is not over, the connection has failed, or it was said before
+        return
+    yield from layer.tls_interact()
+
+
+_SEND_CLOSE = Patch(
+    owner=TLSLayer,
+    attribute="send_close",
+    wrap=_with_alert,
+    seen_on="12.2.1 to 12.3.1",
+    why="TLS ends without its closing alert: no client can tell a whole body that ends with its connection from a cut "
+    "one, and what is half-closed is none that its peer trusts",
+    upstream=(
+        'not reported, but known to `TLSLayer.send_close` ("We should probably shutdown the TLS connection properly '
+        'here"): `curl --http1.0 -kx` to an HTTPS server that sends no Content-Length: "unexpected eof while reading"'
+    ),
+    remove_when="`TLSLayer` sends a closing alert, but where a message was cut",
+    test="tests/e2e/messages/test_ends.py::test_a_whole_answer_has_an_end",
+    source_sha256={"12.2.1 to 12.3.1": "d9b1161f42db999295477ac867c64d5fb489bff6f0a167cab48c948d2d018d7a"},
+)
+
+_RECEIVE_CLOSE = Patch(
+    owner=TLSLayer,
+    attribute="receive_close",
+    wrap=_noticing,
+    seen_on="12.2.1 to 12.3.1",
+    why="the same where a connection to an origin is closed because its client has left",
+    upstream="not reported: as for `TLSLayer.send_close`",
+    remove_when="as for `TLSLayer.send_close`",
+    test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",
+    source_sha256={"12.2.1 to 12.3.1": "244aa237c481fc55ecb5dcb2cc0f41020ce85190074d53d381507ccf8bf03379"},
+)
+PATCHES = (_SEND_CLOSE, _RECEIVE_CLOSE)
