@@ -14,12 +14,14 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import parse_selector
 from proxy_policies.cache.stores.disk import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.cache.stores.store import Store
-from tests.support.cache_cases import NOW, stored
-from tests.support.cache_stores import LIMIT, content, keep
+from proxy_policies.cache.stores.store import Checkpoint, Store
+from tests.support.cache_cases import stored
+from tests.support.cache_stores import LIMIT, checkpoint, content, keep
 
 KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z", "http://x.test/a own=1"]
 keys = st.sampled_from(KEYS)
+variants, spans = st.sampled_from("12"), st.none() | st.integers(0, 3)
+agos = st.integers(1, 3)
 bodies = st.binary(max_size=2000)
 
 
@@ -32,25 +34,24 @@ class Alike(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.stores: list[Store] = [MemoryStore(LIMIT), DiskStore(Path(self.folder.name), LIMIT)]
         self.number = 0
-        self.now = NOW
+        self.checkpoints: list[list[Checkpoint]] = []
+        self.tick()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
 
-    def tick(self) -> float:
-        self.now += 1
-        return self.now
+    def tick(self) -> None:
+        self.checkpoints.append([self.run(checkpoint(store)) for store in self.stores])
 
-    @rule(key=keys, body=bodies, variant=st.sampled_from("12"), span=st.none() | st.integers(0, 3), tag=st.booleans())
-    def store(self, key: str, body: bytes, variant: str, span: int | None, tag: bool) -> None:
+    @rule(key=keys, body=bodies, variant=variants, span=spans, tag=st.booleans(), ago=agos)
+    def store(self, key: str, body: bytes, variant: str, span: int | None, tag: bool, ago: int) -> None:
         self.number += 1
         entry = stored("Cache-Control: max-age=60", key=key, id=str(self.number)).replace(
             vary_key=(("foo", variant),),
             span=None if span is None else Span(span, span + len(body), 5000),
             tags=frozenset({"t"} if tag else ()),
         )
-        since = self.tick()
-        for store in self.stores:
+        for store, since in zip(self.stores, self.checkpoints[-ago:][0], strict=True):
             self.run(keep(store, entry, body, since=since))
         self.compare()
 
@@ -61,12 +62,12 @@ class Alike(RuleBasedStateMachine):
                 self.run(keep(store, entry, body, coding=coding))
         self.compare()
 
-    @rule(key=keys, reason=st.text(max_size=5), tag=st.booleans(), ago=st.integers(0, 3))
+    @rule(key=keys, reason=st.text(max_size=5), tag=st.booleans(), ago=agos)
     def update(self, key: str, reason: str, tag: bool, ago: int) -> None:
         for entry in self.found(0, key)[:1]:
-            new = entry.replace(reason=reason, tags=frozenset({"t"} if tag else ()), requested_at=self.now - ago)
-            for store in self.stores:
-                self.run(store.update(entry, new))
+            new = entry.replace(reason=reason, tags=frozenset({"t"} if tag else ()))
+            for store, since in zip(self.stores, self.checkpoints[-ago:][0], strict=True):
+                self.run(store.update(entry, new, since))
         self.compare()
 
     @rule(key=keys)
@@ -78,8 +79,8 @@ class Alike(RuleBasedStateMachine):
 
     @rule(what=st.sampled_from([*KEYS[:2], "http://y.test/a", "*x.test*", "tag:t"]), soft=st.booleans())
     def purge(self, what: str, soft: bool) -> None:
-        at = self.tick()
-        counts = [self.run(store.purge(parse_selector(what), at, soft)) for store in self.stores]
+        counts = [self.run(store.purge(parse_selector(what), soft)) for store in self.stores]
+        self.tick()
         assert counts[0] == counts[1]
         self.compare()
 

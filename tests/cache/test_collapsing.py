@@ -22,7 +22,6 @@ from proxy_policies.cache.collapsing import (
 )
 from proxy_policies.cache.incoming import IncomingBody, Room
 from proxy_policies.cache.rfc9111.decision import ForwardReason, Miss, Validate, decide
-from proxy_policies.cache.rfc9111.selectors import Selector, parse_selector
 from tests.support.cache_cases import KEY, NOW, asked, stored
 
 SAME: Identity = (KEY, ())
@@ -189,17 +188,6 @@ async def test_what_was_not_shared_is_remembered_within_bounds_and_until_it_is()
     assert table.is_unshared(("1", ()), NOW)
     table.answered(table.lead(("1", ()), "c", NOW), stored(), NOW)
     assert not table.is_unshared(("1", ()), NOW)
-
-
-@pytest.mark.parametrize("what", ["key", "url", "tag"])
-async def test_what_is_purged_gets_no_new_followers(what: str) -> None:
-    table = CollapsedForwarding()
-    leader, other = table.lead(SAME, "c", NOW), table.lead(("http://other.test/", ()), "c", NOW)
-    table.answered(leader, stored(key=KEY).replace(tags=frozenset({"t"})), NOW)
-    table.answered(other, stored(), NOW)
-    table.purge(Selector("key", KEY) if what == "key" else parse_selector({"url": KEY, "tag": "tag:t"}[what]))
-    assert table.find(SAME, table.moment(), NOW, fresh=True) is None
-    assert table.find(other.identity, table.moment(), NOW, fresh=True) is other
 
 
 async def test_a_leader_is_needed_while_its_body_is_read() -> None:

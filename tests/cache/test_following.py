@@ -9,7 +9,8 @@ from mitmproxy.test import taddons
 
 from proxy_policies.cache import following, request_phase, response_phase
 from proxy_policies.cache.flows import CacheEngine, transaction_of
-from tests.support.cache_flows import body_of, engine, request, respond
+from proxy_policies.cache.rfc9111.selectors import Selector
+from tests.support.cache_flows import KEY, body_of, engine, request, respond
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,22 @@ async def test_a_client_that_leaves_waits_for_those_who_follow_it() -> None:
     led = made.collapsed.led_by(first.client_conn.id)
     assert len(led) == 1
     await asyncio.wait_for(following.finish_for_followers(led), 10)  # nobody follows
+
+
+PURGES = [(Selector("key", KEY), True), (Selector("tag", "t"), True), (Selector("key", f"{KEY}other"), False)]
+
+
+@pytest.mark.parametrize(("selector", "is_meant"), PURGES)
+async def test_nobody_who_asks_after_a_purge_follows_what_it_is_about(selector: Selector, is_meant: bool) -> None:
+    made = engine()
+    first, early, late = await lead(made), request(), request()
+    waiting = [asyncio.create_task(request_phase.handle_request(made, early))]
+    await asyncio.sleep(0.01)
+    await made.store.purge(selector)  # by whichever process
+    waiting.append(asyncio.create_task(request_phase.handle_request(made, late)))
+    await asyncio.sleep(0.01)
+    assert waiting[1].done() is is_meant
+    await answer(made, first, "max-age=60")
+    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    assert (early.response is None, late.response is None) == (False, is_meant)
+    assert len(await made.store.lookup(KEY)) == (selector.value != KEY)

@@ -22,7 +22,7 @@ GZIPPED = b"gzipped"
 
 def store_with(entry: StoredResponse) -> MemoryStore:
     store = MemoryStore(1 << 20)
-    store.put(entry, BODY, NOW)
+    store.put(entry, BODY, store.checkpoint)
     store.put_coded(entry, "gzip", GZIPPED)
     return store
 
@@ -124,7 +124,7 @@ def test_stands_no_more_when_something_else_is_stored(change: Change) -> None:
     standing = memo.render(store, NOW + 0.1)
     assert standing
     assert standing.holds(store, NOW + 0.2)
-    store.put(replace(change.entry, id="new"), BODY, NOW)
+    store.put(replace(change.entry, id="new"), BODY, store.checkpoint)
     assert not standing.holds(store, NOW + 0.2)
 
 
@@ -134,7 +134,7 @@ def test_stands_no_more_once_purged(soft: bool) -> None:
     memo = taught(store, asked(), NOW)
     standing = memo.render(store, NOW + 0.1)
     assert standing
-    asyncio.run(store.purge(Selector("key", KEY), NOW + 0.1, soft))
+    asyncio.run(store.purge(Selector("key", KEY), soft))
     assert not standing.holds(store, NOW + 0.2)
     assert memo.render(store, NOW + 0.2) is None
 

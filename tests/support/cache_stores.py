@@ -12,7 +12,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.stores.disk import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.stores.redis_store import RedisStore
-from proxy_policies.cache.stores.store import Store
+from proxy_policies.cache.stores.store import Checkpoint, Store
 from tests.support.waiting import free_port, wait_until
 
 LIMIT = 1 << 30
@@ -49,9 +49,17 @@ async def opened(kind: str, folder: Path, port: int = 0, limit: int = LIMIT) -> 
     await store.close()
 
 
-async def keep(store: Store, entry: StoredResponse, body: bytes, since: float | None = None, coding: str = "") -> None:
+async def checkpoint(store: Store) -> Checkpoint:
+    """Return how far the purges of a store have come by now."""
+    await store.lookup("")
+    return store.checkpoint
+
+
+async def keep(
+    store: Store, entry: StoredResponse, body: bytes, since: Checkpoint | None = None, coding: str = ""
+) -> None:
     """Store a body in pieces."""
-    writing = store.write(entry, entry.requested_at if since is None else since, coding)
+    writing = store.write(entry, await checkpoint(store) if since is None else since, coding)
     for at in range(0, len(body), 50_000):
         writing.feed(body[at : at + 50_000])
     writing.commit(entry.replace(size=len(body)) if not coding else entry)
@@ -71,4 +79,4 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-__all__ = ["LIMIT", "REDIS", "content", "keep", "opened", "redis_server", "until", "wait_until"]
+__all__ = ["LIMIT", "REDIS", "checkpoint", "content", "keep", "opened", "redis_server", "until", "wait_until"]

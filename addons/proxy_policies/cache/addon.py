@@ -208,4 +208,4 @@ class Cache:
             parse_selector(what)
         except ValueError as error:
             raise exceptions.CommandError(str(error)) from None
-        return admin.run_command(admin.purge(self._engine(), what, soft, time.time()))
+        return admin.run_command(admin.purge(self._store(), what, soft))

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import logging
-import time
 from collections.abc import Coroutine, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -81,7 +80,7 @@ async def _purged(engine: CacheEngine | None, flow: http.HTTPFlow) -> http.Respo
     tags = tags_of(Fields(headers.fields))
     meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url) for url in _urls(engine, flow)]
     soft = headers.get("soft-purge", "") == "1"
-    count = sum([await engine.purge(selector, time.time(), soft) for selector in meant]) if engine else 0
+    count = sum([await engine.store.purge(selector, soft) for selector in meant]) if engine else 0
     fields = {"Content-Type": "text/plain", "Cache-Status": str(CacheStatus(detail=f"purged {count}"))}
     trace.note(flow, "cache", "purged", ", ".join(selector.value for selector in meant), count=count)
     return http.Response.make(200, f"purged {count}\n".encode(), fields)
@@ -165,7 +164,7 @@ async def show_entry(store: Store, key: str, now: float) -> list[str]:
     return lines or [f"nothing is stored under {key}"]
 
 
-async def purge(engine: CacheEngine, what: str, soft: bool, now: float) -> list[str]:
+async def purge(store: Store, what: str, soft: bool) -> list[str]:
     """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
-    count = sum([await engine.purge(selector, now, soft) for selector in selectors_of(what)])
+    count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
     return [f"{'made stale' if soft else 'purged'}: {count}"]

@@ -31,7 +31,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.freshness import is_shared
 from proxy_policies.cache.rfc9111.key import VaryKey, vary_key
 from proxy_policies.cache.rfc9111.ranges import parse_range, within
-from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores.store import Checkpoint
 
 LEADER_AGE = 60.0
 """Seconds without an answer after which newcomers do not follow a leader any more (nginx's proxy_read_timeout)."""
@@ -170,7 +170,9 @@ def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *
 class Leader:
     """A request under way that others may follow. `began` is the moment it was sent, None while it gathers others."""
 
-    def __init__(self, identity: Identity, client: str, since: float, conditions: VaryKey) -> None:
+    def __init__(
+        self, identity: Identity, client: str, since: float, conditions: VaryKey, checkpoint: Checkpoint = None
+    ) -> None:
         self.identity = identity
         self.client = client
         """The id of the connection that it came by."""
@@ -178,6 +180,8 @@ class Leader:
         """The time of the last word of it."""
         self.conditions = conditions
         """Those of its client's that it goes forward with."""
+        self.checkpoint = checkpoint
+        """How far the purges had come of which none is about it."""
         self.shareable = True
         """Whether newcomers may follow."""
         self.began: int | None = None
@@ -284,9 +288,11 @@ class CollapsedForwarding:
         questions = question_of(identity, ()), question_of(identity, conditions)
         return any(self._unshared.get(question, 0.0) > now for question in questions)
 
-    def lead(self, identity: Identity, client: str, now: float, conditions: VaryKey = ()) -> Leader:
+    def lead(
+        self, identity: Identity, client: str, now: float, conditions: VaryKey = (), checkpoint: Checkpoint = None
+    ) -> Leader:
         """Begin to lead."""
-        leader = Leader(identity, client, now, conditions)
+        leader = Leader(identity, client, now, conditions, checkpoint)
         self._leaders.setdefault(identity, []).append(leader)
         self._by_client.setdefault(client, []).append(leader)
         return leader
@@ -313,13 +319,6 @@ class CollapsedForwarding:
             if len(self._unshared) > UNSHARED_MOST:
                 self._unshared.popitem(last=False)
         leader.changed()
-
-    def purge(self, selector: Selector) -> None:
-        """Let nobody follow any more whose answer a purge beats; who does already had asked before it."""
-        for leader in [leader for leaders in self._leaders.values() for leader in leaders]:
-            key, entry = leader.identity[0], leader.entry
-            if (selector.kind == "tag" and entry is None) or selector.matches(key, entry.tags if entry else ()):
-                leader.shareable = False
 
     def _forget(self, leader: Leader) -> None:
         _take_out(self._leaders, leader.identity, leader)

@@ -21,10 +21,9 @@ from proxy_policies.cache.rfc9111.decision import Decision, ForwardReason, Miss,
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
-from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
 from proxy_policies.cache.rules import CacheRule
-from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Store
+from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Checkpoint, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
 
 logger = logging.getLogger(__name__)
@@ -48,11 +47,6 @@ class CacheEngine:
     room: Room = field(default_factory=Room)
     refreshing: set[str] = field(default_factory=set)
     """Ids of entries that a refresh is under way for."""
-
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
-        """Purge what is stored, and what is about to be."""
-        self.collapsed.purge(selector)
-        return await self.store.purge(selector, now, soft)
 
 
 class UpstreamTarget(NamedTuple):
@@ -94,6 +88,8 @@ class Transaction:
     unconditional: bool = False
     """It goes forward without the client's own conditions, so that others may have the answer."""
     stored: bool = False
+    since: Checkpoint = None
+    """How far the store's purges had come when it went forward: one after that beats its answer."""
 
 
 def transaction_of(flow: http.HTTPFlow) -> Transaction | None:

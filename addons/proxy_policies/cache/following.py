@@ -37,6 +37,9 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         leader = _leader_for(engine, transaction.request, names, asked, fresh, tried)
         if leader is None:
             break
+        if await _is_purged(engine, leader):
+            leader.shareable = False
+            continue
         tried.append(leader)
         waits += leader.entry is None
         transaction.waited = transaction.waited or forward_reason(decision)
@@ -58,6 +61,18 @@ def _leader_for(
     if found is None and "range" in request.fields:
         found = engine.collapsed.find_whole(request, names, now)
     return None if found in tried else found
+
+
+async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
+    """Return whether a purge that we know of is about what a leader brings, or may be; by whichever process it came."""
+    known = engine.store.checkpoint
+    if leader.checkpoint == known:
+        return False
+    tags = leader.entry.tags if leader.entry else None
+    if await engine.store.is_purged(leader.identity[0], tags, leader.checkpoint):
+        return True
+    leader.checkpoint = known
+    return False
 
 
 async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
@@ -110,7 +125,8 @@ async def _lead(
         return decision
     beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
     asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
-    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, collapsing.conditions_of(asks))
+    conditions, known = collapsing.conditions_of(asks), engine.store.checkpoint
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, conditions, known)
     transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))

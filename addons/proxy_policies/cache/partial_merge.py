@@ -4,11 +4,12 @@ import uuid
 
 from proxy_policies.cache.rfc9111 import ranges
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
-from proxy_policies.cache.stores.store import Body, Store
+from proxy_policies.cache.stores.store import Body, Checkpoint, Store
 
 
 async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredResponse | None:
     """Join a part that was just stored with one that it touches; gives the entry that has both, None for none."""
+    since = store.checkpoint
     others = [entry for entry in await store.lookup(part.key) if _is_other(entry, part)]
     old = ranges.adjoining(others, part)
     if old is None or old.span is None or part.span is None:
@@ -18,7 +19,7 @@ async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredR
     bodies = await store.body(first), await store.body(second)
     if joined.size > limit or bodies[0] is None or bodies[1] is None:
         return None
-    await _write(store, joined, bodies[0], bodies[1], min(old.requested_at, part.requested_at))
+    await _write(store, joined, bodies[0], bodies[1], since)
     return joined
 
 
@@ -40,7 +41,7 @@ def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:
     )
 
 
-async def _write(store: Store, joined: StoredResponse, first: Body, second: Body, since: float) -> None:
+async def _write(store: Store, joined: StoredResponse, first: Body, second: Body, since: Checkpoint) -> None:
     writing = store.write(joined, since)
     try:
         async for piece in first.chunks(0, first.size):

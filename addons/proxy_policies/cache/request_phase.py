@@ -45,7 +45,7 @@ async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
     state = flow_state.state_of(flow)
     state.cache_transaction, state.has_followers = transaction, transaction.purpose == REFETCH
     transaction.decision = _bypass_reason(flow, transaction) or await _decide(engine, flow, transaction)
-    transaction.asked_at = time.time()
+    transaction.asked_at, transaction.since = time.time(), engine.store.checkpoint
     await _execute(engine, flow, transaction)
 
 
@@ -149,7 +149,7 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
         return None
     effects, now = effects_for(engine.rules, lambda rule: rule.matches(flow)), time.time()
     transaction = begin_transaction(flow, effects, now)
-    transaction.decision = decide(transaction.request, (), now)
+    transaction.decision, transaction.since = decide(transaction.request, (), now), engine.store.checkpoint
     flow_state.state_of(flow).cache_transaction = transaction
     return transaction
 

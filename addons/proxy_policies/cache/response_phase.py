@@ -1,7 +1,6 @@
 """The response side: what an origin's response head leads to."""
 
 import asyncio
-import math
 import random
 import time
 from typing import assert_never
@@ -65,7 +64,7 @@ async def handle_response(
         return
     now = time.time()
     if transaction.request.method not in invalidation.SAFE_METHODS:
-        await _invalidate(engine, transaction, response, now)
+        await _invalidate(engine, transaction, response)
     judged = Exchange(
         request=request_as_sent(flow, transaction),
         decision=transaction.decision,
@@ -92,7 +91,7 @@ async def handle_response(
         answered_by_head(engine, transaction, described_by_304(judged, head.fields, now))
     elif judged.request.method == "HEAD":
         answered_by_head(engine, transaction, described_by_head(judged, head, now), declared_length(response))
-    _pass_on(engine, flow, transaction, response, decided, now)
+    _pass_on(engine, flow, transaction, response, decided)
 
 
 async def _carry_out(
@@ -112,15 +111,15 @@ async def _carry_out(
             await revalidation.refetch(engine, flow, transaction, response)
         case Join():
             if await revalidation.join(engine, flow, transaction, response, decided):
-                _pass_on(engine, flow, transaction, response, decided.then, now)
+                _pass_on(engine, flow, transaction, response, decided.then)
         case _:
             assert_never(decided)
 
 
-async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response, now: float) -> None:
+async def _invalidate(engine: CacheEngine, transaction: Transaction, response: http.Response) -> None:
     fields, request = fields_of(response.headers), transaction.request
     for key in invalidation.invalidated(request.method, request.key, response.status_code, fields):
-        await engine.purge(Selector("key", without_query(key, transaction.effects.ignore_query)), now)
+        await engine.store.purge(Selector("key", without_query(key, transaction.effects.ignore_query)))
 
 
 def _pass_on(
@@ -129,11 +128,10 @@ def _pass_on(
     transaction: Transaction,
     response: http.Response,
     decided: Store | DontStore,
-    now: float,
 ) -> None:
     """Let an answer go to the client, into the store or past it, and say in Cache-Status how it went."""
     if isinstance(decided, Store):
-        _start_storing(engine, flow, transaction, response, decided.entry, now)
+        _start_storing(engine, flow, transaction, response, decided.entry)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
     # A 5xx says nothing of what the answer is otherwise; a head may have been enough for followers.
@@ -148,11 +146,10 @@ def _start_storing(
     transaction: Transaction,
     response: http.Response,
     entry: StoredResponse,
-    now: float,
 ) -> None:
     """Put the tap that stores into the body's way."""
     # A POST that is stored has just invalidated what it stores.
-    since = math.nextafter(now, math.inf) if transaction.request.method == "POST" else transaction.asked_at
+    since = engine.store.checkpoint if transaction.request.method == "POST" else transaction.since
 
     def finish(stored: StoredResponse | None) -> None:
         if stored is None:

@@ -95,7 +95,7 @@ async def freshen(
     if decided.new is None:
         await engine.store.remove(decided.old)
     else:
-        await engine.store.update(decided.old, decided.new)
+        await engine.store.update(decided.old, decided.new, transaction.since)
     if not decided.has_body:
         complete_flight(engine, transaction, Outcome.STORED, decided.new)
         _answer_head(engine, flow, transaction, response, decided.shown, now)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.cache_cases import KEY, NOW, stored
+from tests.support.cache_cases import KEY, stored
 from tests.support.cache_stores import content, keep, opened
 
 from proxy_policies.cache.stores.disk import DiskStore
@@ -36,7 +36,7 @@ async def main(folder, count):
         body = os.urandom(random.choice([10, 5000, 200_000, 1_500_000]))
         fields = Fields.of(("Cache-Control", "max-age=60"), ("X-Sum", hashlib.sha256(body).hexdigest()))
         entry = StoredResponse(key, 200, "OK", fields, (), time.time(), time.time(), len(body), os.urandom(8).hex())
-        writing = store.write(entry, time.time())
+        writing = store.write(entry, store.checkpoint)
         for at in range(0, len(body), 65536):
             writing.feed(body[at : at + 65536])
         writing.commit(entry)
@@ -105,14 +105,14 @@ async def test_several_processes_share_it(tmp_path: Path) -> None:
 async def test_what_one_process_purges_the_other_does_not_store(tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")
     async with opened("disk", tmp_path) as one, opened("disk", tmp_path) as other:
-        writing = one.write(entry, NOW)
+        writing = one.write(entry, one.checkpoint)
         writing.feed(b"old")
         from proxy_policies.cache.rfc9111.selectors import parse_selector
 
-        await other.purge(parse_selector(entry.key), NOW + 1)
+        await other.purge(parse_selector(entry.key))
         writing.commit(entry.replace(size=3))
         assert not await one.lookup(entry.key)
-        await keep(one, entry, b"new", since=NOW + 2)
+        await keep(one, entry, b"new")
         await one.lookup(entry.key)
         assert len(await other.lookup(entry.key)) == 1
 

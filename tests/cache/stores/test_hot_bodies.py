@@ -64,7 +64,7 @@ async def test_what_was_not_read_is_not(store: DiskStore) -> None:
 @pytest.mark.parametrize("soft", [True, False], ids=["soft", "hard"])
 async def test_a_purge_counts_at_once(store: DiskStore, other: DiskStore, whose: str, soft: bool) -> None:
     await sync_view(store)
-    await (store if whose == "ours" else other).purge(Selector("key", KEY), NOW + 1, soft)
+    await (store if whose == "ours" else other).purge(Selector("key", KEY), soft)
     found = list(store.sync_view.get_all(KEY))
     assert [one.ttl(NOW) > 0 for one in found] == ([False] if soft else [])
 
@@ -72,7 +72,7 @@ async def test_a_purge_counts_at_once(store: DiskStore, other: DiskStore, whose:
 async def test_anothers_update_counts_at_once(store: DiskStore, other: DiskStore) -> None:
     entry = await sync_view(store)
     new = entry.replace(received_at=entry.received_at + 50)
-    await other.update(entry, new)
+    await other.update(entry, new, other.checkpoint)
     assert store.sync_view.get_all(KEY) == [new]
     assert store.sync_view.get_body(new) == BODY
 

@@ -20,7 +20,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 def test_what_is_put_is_found_and_counted(index: Index) -> None:
     entry = stored("X: y", size=100)
-    assert index.put(entry, NOW, NOW) == (True, [])
+    assert index.put(entry, index.checkpoint(), NOW) == (True, [])
     assert index.lookup(KEY) == index.entries() == [entry]
     counts = index.counts()
     assert (counts.entries, counts.bytes) == (1, 100 + OVERHEAD + len(KEY))
@@ -32,23 +32,34 @@ def test_what_is_put_is_found_and_counted(index: Index) -> None:
 
 
 def test_a_purge_beats_what_was_asked_for_before_it(index: Index) -> None:
-    assert index.begin_purge(Selector("key", KEY), NOW) == []
-    assert index.put(stored("X: y"), NOW - 1, NOW)[0] is False
-    assert index.put(stored("X: y"), NOW + 1, NOW + 2)[0] is True
-    meant = index.begin_purge(Selector("key", KEY), NOW + 3)
+    before = index.checkpoint()
+    assert index.begin_purge(Selector("key", KEY)) == []
+    assert index.put(stored("X: y"), before, NOW)[0] is False
+    assert index.put(stored("X: y"), index.checkpoint(), NOW)[0] is True
+    meant = index.begin_purge(Selector("key", KEY))
     assert index.purge(meant, soft=True) == []
     assert index.lookup(KEY)[0].ttl(NOW) <= 0
 
 
+def test_an_index_that_was_lost_with_its_purges_stores_nothing_that_was_asked_for_before(tmp_path: Path) -> None:
+    checkpoints: set[int] = set()
+    for number in range(3):
+        index = Index(tmp_path / str(number), 1 << 20)
+        for before in checkpoints:
+            assert index.put(stored("X: y"), before, NOW)[0] is False
+        checkpoints.add(index.checkpoint())
+        index.close()
+
+
 def test_the_limit_holds(index: Index) -> None:
     for number in range(30):
-        index.put(stored("X: y", key=f"{KEY}{number}", id=str(number), size=1000), NOW, NOW + number)
+        index.put(stored("X: y", key=f"{KEY}{number}", id=str(number), size=1000), index.checkpoint(), NOW + number)
         assert index.counts().bytes <= index.limit
 
 
 def test_it_is_shared_by_processes(index: Index, tmp_path: Path) -> None:
     other = Index(tmp_path / "index", index.limit)
-    index.put(stored("X: y"), NOW, NOW)
+    index.put(stored("X: y"), other.checkpoint(), NOW)
     assert len(other.lookup(KEY)) == 1
     other.close()
 

@@ -42,7 +42,7 @@ def test_what_is_counted_is_what_it_takes(shape: tuple[str, ...]) -> None:
         entry = StoredResponse(
             key, 200, "".join(("O", "K")), lines, (), *times, 1000, secrets.token_hex(16), tags=tags_of(lines)
         )
-        store.put(entry, secrets.token_bytes(1000), NOW)
+        store.put(entry, secrets.token_bytes(1000), store.checkpoint)
 
     tracemalloc.start()
     try:

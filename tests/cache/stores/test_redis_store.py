@@ -1,15 +1,18 @@
 """What is particular to a store on a Redis server; what holds for every store is in test_store."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.cache_cases import KEY, NOW, stored
-from tests.support.cache_stores import REDIS, keep, redis_server, until
+from tests.support.cache_cases import KEY, stored
+from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, until
 
+from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.redis_store import PREFIX, RedisStore
 from proxy_policies.cache.stores.store import Store
+from proxy_policies.fields import format_date
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
 
@@ -66,6 +69,49 @@ async def test_a_server_that_is_gone_is_an_error_and_told(tmp_path: Path) -> Non
         assert list(await store.lookup(KEY)) == []
     with pytest.raises(Exception, match=r"[Cc]onnect|refused|closed"):
         await store.lookup(KEY)
-    await keep(store, stored("X: y"), b"body", since=NOW)
+    await keep(store, stored("X: y"), b"body", since=b"0-1")
     await until(lambda: any(told))
     await store.close()
+
+
+async def test_machines_whose_clocks_differ(port: int) -> None:
+    """What counts as fresh, purged or gone is the same on all of them."""
+    hour = 3600
+    entry = stored("Cache-Control: max-age=60", f"Date: {format_date(time.time())}").replace(tags=frozenset({"t"}))
+    for late, early in ((-hour, 0), (0, hour), (-hour, hour), (90000, -90000)):
+        one, other = (
+            RedisStore(f"redis://127.0.0.1:{port}/4", lambda ahead=ahead: time.time() + ahead)  # type: ignore[misc]
+            for ahead in (late, early)
+        )
+        await one._redis.flushdb()
+        before = await checkpoint(other), await checkpoint(one)
+        now = time.time()
+        for store, ahead in ((one, late), (other, early)):
+            mine = entry.replace(id=str(ahead), requested_at=now + ahead, received_at=now + ahead)
+            await keep(store, mine, b"body")
+            await store.lookup(KEY)
+            for reader, difference in ((one, late), (other, early)):
+                (found,) = await reader.lookup(KEY)
+                assert (found.id, round(found.received_at - now - difference)) == (str(ahead), 0)
+            await keep(store, mine.replace(key=f"{KEY}{ahead}", id="x", tags=frozenset({str(ahead)})), b"body")
+        assert await one.purge(Selector("tag", "t")) == 1
+        await keep(other, entry, b"body", since=before[0])
+        await keep(one, entry, b"body", since=before[1])
+        assert not await other.lookup(KEY)
+        assert not await one.lookup(KEY)
+        await one.close()
+        await other.close()
+
+
+async def test_a_log_of_purges_that_is_lost_is_as_good_as_a_purge(port: int) -> None:
+    one, other = (RedisStore(f"redis://127.0.0.1:{port}/5") for _ in range(2))
+    entry, before = stored("Cache-Control: max-age=60"), await checkpoint(one)
+    await other.purge(Selector("key", KEY))
+    await other._redis.flushdb()  # as when the server starts again
+    await other.lookup(KEY)
+    await keep(one, entry, b"old", since=before)
+    assert not await one.lookup(KEY)
+    await keep(one, entry, b"new")
+    assert len(await one.lookup(KEY)) == 1
+    await one.close()
+    await other.close()

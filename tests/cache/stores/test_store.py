@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.support.cache_cases import NOW, stored
-from tests.support.cache_stores import REDIS, content, keep, opened, redis_server
+from tests.support.cache_stores import REDIS, checkpoint, content, keep, opened, redis_server
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
-from proxy_policies.cache.rfc9111.selectors import Selector, parse_selector
+from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector, parse_selector, selectors_of, tags_of
+from proxy_policies.cache.stores import index
+from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.redis_store import PURGES, RedisStore
 from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
+from proxy_policies.fields import Fields
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ async def test_bodies_of_any_size(store: Store, size: int) -> None:
 
 async def test_nothing_is_visible_before_its_commit_nor_after_an_abort(store: Store) -> None:
     first = entry()
-    writing = store.write(first, NOW)
+    writing = store.write(first, await checkpoint(store))
     writing.feed(b"half")
     assert not await store.lookup(first.key)
     writing.abort()
@@ -92,7 +96,7 @@ async def test_encoded_forms_come_and_go_with_their_entry(store: Store) -> None:
     (found,) = await store.lookup(first.key)
     assert await content(store, found, "gzip") == b"squeezed"
     assert await content(store, found, "br") is None
-    await store.update(found, found.replace(reason="Fresh"))
+    await store.update(found, found.replace(reason="Fresh"), store.checkpoint)
     (fresh,) = await store.lookup(first.key)
     assert (fresh.reason, await content(store, fresh, "gzip")) == ("Fresh", b"squeezed")
     await store.remove(fresh)
@@ -127,7 +131,7 @@ async def test_purging(store: Store, what: str, left: set[str]) -> None:
         await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=1"),), tags=tags), b"1")
         await keep(store, entry(name, "Vary: Foo", vary_key=(("foo", "=2"),), tags=tags), b"2")
     assert len(await _listed(store)) == 6
-    assert await store.purge(parse_selector(what), NOW + 1) == 6 - 2 * len(left)
+    assert await store.purge(parse_selector(what)) == 6 - 2 * len(left)
     assert {one.key.removeprefix("http://x.test/") for one in await store.entries()} == left
 
 
@@ -139,18 +143,22 @@ async def _listed(store: Store) -> list[StoredResponse]:
 async def test_a_purge_takes_what_was_dialled_elsewhere_too(store: Store) -> None:
     await keep(store, stored("Cache-Control: max-age=9", key="http://x.test/a via 10.0.0.1", id="q"), b"1")
     await store.lookup("http://x.test/a via 10.0.0.1")
-    assert await store.purge(parse_selector("http://x.test/a"), NOW + 1) == 1
+    assert await store.purge(parse_selector("http://x.test/a")) == 1
 
 
 @pytest.mark.parametrize("what", ["http://x.test/a", "*", "tag:t"])
 async def test_a_purge_beats_a_store_in_flight(store: Store, what: str) -> None:
     first = entry("a", tags=frozenset({"t"}))
-    writing = store.write(first, NOW)
+    before = await checkpoint(store)
+    writing = store.write(first, before)
     writing.feed(b"asked before the purge")
-    await store.purge(parse_selector(what), NOW + 1)
+    assert not await store.is_purged(first.key, first.tags, before)
+    await store.purge(parse_selector(what))
+    for tags, is_meant in ((first.tags, True), (None, True), (set(), what != "tag:t")):
+        assert await store.is_purged(first.key, tags, before) is is_meant
     writing.commit(first.replace(size=22))
     assert not await store.lookup(first.key)
-    await keep(store, first, b"asked after it", since=NOW + 2)
+    await keep(store, first, b"asked after it")
     assert len(await store.lookup(first.key)) == 1
 
 
@@ -158,7 +166,7 @@ async def test_a_soft_purge_makes_stale(store: Store) -> None:
     await keep(store, entry(), b"1")
     (before,) = await store.lookup("http://x.test/a")
     assert before.ttl(NOW) > 0
-    assert await store.purge(Selector("key", before.key), NOW + 1, soft=True) == 1
+    assert await store.purge(Selector("key", before.key), soft=True) == 1
     (after,) = await store.lookup("http://x.test/a")
     assert after.ttl(NOW) <= 0
     assert await content(store, after) == b"1"
@@ -167,9 +175,10 @@ async def test_a_soft_purge_makes_stale(store: Store) -> None:
 async def test_a_soft_purge_beats_an_update_that_was_asked_for_before_it(store: Store) -> None:
     await keep(store, entry(), b"1")
     (before,) = await store.lookup("http://x.test/a")
-    await store.purge(Selector("key", before.key), NOW + 2, soft=True)
-    for asked_at, is_fresh in ((NOW + 1, False), (NOW + 3, True)):
-        await store.update(before, before.replace(requested_at=asked_at))
+    since = store.checkpoint
+    await store.purge(Selector("key", before.key), soft=True)
+    for asked_at, is_fresh in ((since, False), (await checkpoint(store), True)):
+        await store.update(before, before, asked_at)
         (after,) = await store.lookup("http://x.test/a")
         assert (after.ttl(NOW) > 0) is is_fresh
 
@@ -177,10 +186,10 @@ async def test_a_soft_purge_beats_an_update_that_was_asked_for_before_it(store: 
 async def test_what_an_update_is_tagged_with_is_what_it_is_purged_by(store: Store) -> None:
     await keep(store, entry("a", tags=frozenset({"old", "both"})), b"1")
     (before,) = await store.lookup("http://x.test/a")
-    await store.update(before, before.replace(tags=frozenset({"new", "both"})))
+    await store.update(before, before.replace(tags=frozenset({"new", "both"})), store.checkpoint)
     for tag, count in (("old", 0), ("new", 1)):
-        assert await store.purge(parse_selector(f"tag:{tag}"), NOW + 1, soft=True) == count
-    assert await store.purge(parse_selector("tag:both"), NOW + 1) == 1
+        assert await store.purge(parse_selector(f"tag:{tag}"), soft=True) == count
+    assert await store.purge(parse_selector("tag:both")) == 1
 
 
 async def test_a_key_is_purged_whatever_we_said_besides(store: Store) -> None:
@@ -190,9 +199,10 @@ async def test_a_key_is_purged_whatever_we_said_besides(store: Store) -> None:
         await keep(store, stored("Cache-Control: max-age=9", key=key, id=key.encode().hex()), b"1")
         await store.lookup(key)
     await store.remove((await store.lookup(keys[1]))[0])
-    assert await store.purge(Selector("key", keys[0]), NOW + 1) == 2
+    before = await checkpoint(store)
+    assert await store.purge(Selector("key", keys[0])) == 2
     assert sorted([one.key for one in await store.entries()]) == sorted(others)
-    await keep(store, stored("Cache-Control: max-age=9", key=keys[2], id="late"), b"1", since=NOW)
+    await keep(store, stored("Cache-Control: max-age=9", key=keys[2], id="late"), b"1", since=before)
     assert not await store.lookup(keys[2])
 
 
@@ -229,3 +239,47 @@ async def test_variants_by_the_thousand_do_not_slow_a_lookup(store: Store) -> No
         if number % 30 == 0:
             await store.lookup("http://x.test/a")
     assert len(await store.lookup("http://x.test/a")) == VARIANTS_MOST
+
+
+@pytest.mark.parametrize("soft", [False, True])
+async def test_what_is_made_of_what_a_purge_is_about_while_it_is_under_way_is_not_stored(
+    store: Store, soft: bool
+) -> None:
+    """A purge of many takes a while, and the look-ups in between find what it has not come to."""
+    for number in range(200):
+        await keep(store, entry(str(number)), b"1")
+        await store.lookup(f"http://x.test/{number}")
+    purge = asyncio.ensure_future(store.purge(parse_selector("http://x.test/*"), soft))
+    seen = set()
+    while not purge.done():
+        seen.add(await checkpoint(store))
+        await asyncio.sleep(0)
+    assert await purge == 200
+    for before in seen - {await checkpoint(store)}:
+        await keep(store, entry("late"), b"1", since=before)
+    assert not await store.lookup("http://x.test/late")
+
+
+async def test_a_log_of_purges_that_does_not_go_back_far_enough_is_as_good_as_a_purge(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "REMEMBERED_MOST", 9)
+    before, first = await checkpoint(store), entry()
+    for number in range(10 if not isinstance(store, MemoryStore) else REMEMBERED_MOST + 1):
+        await store.purge(Selector("key", str(number)))
+    if isinstance(store, RedisStore):  # which trims a hundred at a time
+        await store._redis.xtrim(PURGES, maxlen=9, approximate=False)
+    assert await store.is_purged(first.key, (), before)
+    assert not await store.is_purged(first.key, (), await checkpoint(store))
+    assert await store.is_purged(first.key, (), None)
+    await keep(store, first, b"1", since=before)
+    assert not await store.lookup(first.key)
+
+
+@pytest.mark.parametrize("tag", [b"\xe9", b"caf\xe9", "é".encode(), b"a b", b"\xed\xa0\x80", b"*", b"\x00"])
+async def test_tags_of_any_bytes(store: Store, tag: bytes) -> None:
+    tags = tags_of(Fields([(b"Cache-Tag", tag)]))
+    await keep(store, entry(tags=tags), b"1")
+    assert len(await store.lookup("http://x.test/a")) == 1
+    (selector,) = selectors_of(f"tag:{next(iter(tags))}")
+    assert await store.purge(selector) == 1

@@ -2,17 +2,16 @@
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from proxy_policies.cache.rfc9111.key import normal_authority, normal_url, origin_url_of, url_of, without_own
 from proxy_policies.fields import Fields, split_list
 
-PURGE_LOG_TTL = 3600.0
-"""Seconds that a purge is remembered for: longer than any exchange that may still be under way."""
 REMEMBERED_MOST = 4096
-"""Purges remembered one by one; beyond, the oldest counts as a purge of everything."""
+"""Purges remembered one by one; what is older counts as a purge of everything."""
 
 TAG = "tag:"
 
@@ -29,8 +28,8 @@ class Selector:
     """`key`, `url`, `origin`, `glob` or `tag`."""
     value: str
 
-    def matches(self, key: str, tags: Iterable[str]) -> bool:
-        """Return whether a stored response is meant."""
+    def matches(self, key: str, tags: Collection[str] | None) -> bool:
+        """Return whether a stored response is meant; it may be while its tags are unknown (None)."""
         match self.kind:
             case "key":
                 return without_own(key) == self.value
@@ -42,7 +41,7 @@ class Selector:
                 pattern = _glob(self.value)
                 return bool(pattern.fullmatch(url_of(key)) or pattern.fullmatch(origin_url_of(key)))
             case _:
-                return self.value in tags
+                return tags is None or self.value in tags
 
 
 @lru_cache(maxsize=64)
@@ -60,7 +59,7 @@ def parse_selector(text: str) -> Selector:
     if text.startswith(TAG):
         if not text[len(TAG) :].strip():
             raise ValueError("write tag:NAME")
-        return Selector("tag", text[len(TAG) :].strip())
+        return Selector("tag", _readable(text[len(TAG) :].strip()))
     if "*" in text:
         return Selector("glob", _normal_glob(text))
     url = normal_url(text)
@@ -89,27 +88,30 @@ def tags_of(response: Fields) -> frozenset[str]:
     """Read the origin's tags: Cache-Tag (a list) and Surrogate-Key (words)."""
     listed = (tag for line in response.lines("cache-tag") for tag in split_list(line))
     words = (tag for line in response.lines("surrogate-key") for tag in line.split())
-    return frozenset((*listed, *words))
+    return frozenset(map(_readable, (*listed, *words)))
+
+
+def _readable(tag: str) -> str:
+    """Write a tag as every store can: what is no UTF-8 is the same as any other that is none, and purged with it."""
+    return tag if tag.isascii() else tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Purges:
-    """The purges of late: a response asked for before one must not be stored after it."""
+    """The purges of late, numbered: a response asked for before one must not be stored after it."""
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[float, Selector]] = deque()
-        self._everything_until = 0.0
+        self._recent: deque[Selector] = deque(maxlen=REMEMBERED_MOST)
+        self.count = 0
+        """All that there ever were."""
 
-    def record(self, selector: Selector, now: float) -> None:
+    def record(self, selector: Selector) -> None:
         """Note a purge."""
-        while self._recent and self._recent[0][0] < now - PURGE_LOG_TTL:
-            self._recent.popleft()
-        if len(self._recent) >= REMEMBERED_MOST:
-            self._everything_until = max(self._everything_until, self._recent.popleft()[0])
-        self._recent.append((now, selector))
+        self._recent.append(selector)
+        self.count += 1
 
-    def supersedes(self, key: str, tags: Iterable[str], since: float) -> bool:
-        """Return whether a response asked for at `since` was purged meanwhile."""
-        if since <= self._everything_until:
-            return True
-        tags = frozenset(tags)
-        return any(at >= since and selector.matches(key, tags) for at, selector in reversed(self._recent))
+    def supersedes(self, key: str, tags: Collection[str] | None, since: int) -> bool:
+        """Return whether a response asked for when there had been `since` purges was purged meanwhile."""
+        later = self.count - since
+        return later > len(self._recent) or any(
+            selector.matches(key, tags) for selector in islice(reversed(self._recent), later)
+        )

@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from proxy_policies.cache.stores import usage_marker
 from proxy_policies.cache.stores.checksums import Checksums, DamagedBodyError, blocks_of, body_size, verified, verify
 from proxy_policies.cache.stores.hot_bodies import HotBodies
 from proxy_policies.cache.stores.index import DamagedError, Evicted, Index, is_damage
-from proxy_policies.cache.stores.store import MAX_WHOLE, BodyWriter, BytesBody, OnWrite, StoreStats, unheard
+from proxy_policies.cache.stores.store import MAX_WHOLE, BodyWriter, BytesBody, Checkpoint, OnWrite, StoreStats, unheard
 from proxy_policies.log_lines import Throttle
 
 try:
@@ -66,6 +66,7 @@ class DiskStore:
         self._is_failing = False
         """The last attempt to store failed."""
         self._index = self._open_index()
+        self._checkpoint = self._index.checkpoint()
         self._thread = ThreadPoolExecutor(1, "cache")
         self._damage = Throttle()
         self._used: dict[str, float] = {}
@@ -127,6 +128,7 @@ class DiskStore:
 
     def _look_up(self, key: str) -> Sequence[StoredResponse]:
         self._room = room_in(self.bodies)
+        self._checkpoint = self._index.checkpoint()
         return self._index.lookup(key)
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
@@ -196,7 +198,16 @@ class DiskStore:
         self._is_failing = error is not None
         self.on_write(error)
 
-    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
+    @property
+    def checkpoint(self) -> int:
+        """The number of the last purge that was known at the last look-up."""
+        return self._checkpoint
+
+    async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be."""
+        return await self._do(lambda: self._index.is_purged(key, tags, since))
+
+    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, self._thread, since, coding)
 
@@ -205,7 +216,7 @@ class DiskStore:
         if self._hot_bodies is not None:
             self._hot_bodies.commits(key, commit)
 
-    def finish(self, temporary: Path, entry: StoredResponse, since: float, coding: str) -> None:
+    def finish(self, temporary: Path, entry: StoredResponse, since: Checkpoint, coding: str) -> None:
         """Make a complete body visible; runs in the thread."""
         path = self.path(entry.id, coding)
         os.replace(temporary, path)
@@ -226,21 +237,27 @@ class DiskStore:
             for coding in ("", *one.codings):
                 self.path(one.id, coding).unlink(missing_ok=True)
 
-    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""
-        await self._do(lambda: self._index.update(old.id, new))
+        await self._do(lambda: self._index.update(old.id, new, since))
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
         await self._do(lambda: self._delete(self._index.remove(entry.id)))
 
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+    async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
-        meant = await self._do(lambda: self._index.begin_purge(selector, now))
+        meant = await self._do(lambda: self._index.begin_purge(selector))
         for at in range(0, len(meant), PURGED_TOGETHER):  # in between it is the turn of others
             some = meant[at : at + PURGED_TOGETHER]
             await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
+        await self._do(lambda: self._end_purge(selector))
         return len(meant)
+
+    def _end_purge(self, selector: Selector) -> None:
+        """Note it once more: in between, something may have been made of what was still there."""
+        self._index.note_purge(selector)
+        self._checkpoint = self._index.checkpoint()
 
     async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
@@ -327,7 +344,7 @@ class _Writing:
     The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
     """
 
-    def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: float, coding: str) -> None:
+    def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: Checkpoint, coding: str) -> None:
         self._store, self._thread, self._since, self._coding = store, thread, since, coding
         self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
         self._queue: deque[bytes] = deque()

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores.store import Body, BodyWriter, OnWrite, Store, StoreStats, SyncView
+from proxy_policies.cache.stores.store import Body, BodyWriter, Checkpoint, OnWrite, Store, StoreStats, SyncView
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,16 @@ class _Nowhere:
 NOWHERE = _Nowhere()
 
 
+class _Checkpoint(NamedTuple):
+    missed: int
+    """Purges that the store did not hear of at once."""
+    of_store: Checkpoint
+
+
+def _of_store(checkpoint: Checkpoint) -> Checkpoint:
+    return checkpoint.of_store if isinstance(checkpoint, _Checkpoint) else None
+
+
 class FailSafeStore:
     """Stands before a store that is outside of this process."""
 
@@ -73,7 +83,8 @@ class FailSafeStore:
         self._name = name
         self._clock = clock
         self._away_until = 0.0
-        self._missed: list[tuple[Selector, float, bool]] = []
+        self._missed: list[tuple[Selector, bool]] = []
+        self._missed_ever = 0
         self._reading = Failures(f"{name} is unavailable", "treating every request as a miss", clock)
         self._writing = Failures(f"{name} takes nothing", "nothing is stored", clock)
         store.on_write = self._written
@@ -125,25 +136,39 @@ class FailSafeStore:
         """Open a body."""
         return await self._try(lambda: self._store.body(entry, coding), None)
 
-    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
-        """Begin to store; to a store that is left alone nothing is written."""
-        return NOWHERE if self._is_away else self._store.write(entry, since, coding)
+    @property
+    def checkpoint(self) -> "_Checkpoint":
+        """How far the purges had come, those that the store has missed included."""
+        return _Checkpoint(self._missed_ever, self._store.checkpoint)
 
-    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+    async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be."""
+        if any(selector.matches(key, tags) for selector, _ in self._missed):
+            return True
+        if _of_store(since) == self._store.checkpoint:
+            return False
+        return await self._try(lambda: self._store.is_purged(key, tags, _of_store(since)), True)
+
+    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+        """Begin to store; to a store that is left alone nothing is written."""
+        return NOWHERE if self._is_away else self._store.write(entry, _of_store(since), coding)
+
+    async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""
-        await self._try(lambda: self._store.update(old, new), None)
+        await self._try(lambda: self._store.update(old, new, _of_store(since)), None)
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
         await self._try(lambda: self._store.remove(entry), None)
 
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+    async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Purge, now or as soon as the store is back."""
-        count = await self._try(lambda: self._store.purge(selector, now, soft), -1)
+        count = await self._try(lambda: self._store.purge(selector, soft), -1)
         if count < 0:
-            self._missed.append((selector, now, soft))
+            self._missed_ever += 1
+            self._missed.append((selector, soft))
             if len(self._missed) > MISSED_MOST:
-                self._missed = [(Selector("glob", "*"), now, False)]
+                self._missed = [(Selector("glob", "*"), False)]
         return max(count, 0)
 
     async def entries(self) -> Sequence[StoredResponse]:

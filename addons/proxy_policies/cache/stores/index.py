@@ -9,17 +9,17 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN
-from proxy_policies.cache.rfc9111.selectors import PURGE_LOG_TTL, Selector
+from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.admission import Candidate, Sketch, Window, choose_victims
-from proxy_policies.cache.stores.store import VARIANTS_MOST, StoreStats, supersedes
+from proxy_policies.cache.stores.store import VARIANTS_MOST, Checkpoint, StoreStats, supersedes
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process's transaction."""
@@ -37,7 +37,8 @@ create index if not exists tags_of on tags (id);
 create table if not exists coded (
     id text not null, coding text not null, size integer not null, primary key (id, coding)
 ) without rowid;
-create table if not exists purges (at real not null, kind text not null, value text not null);
+create table if not exists purge_log (number integer primary key, kind text not null, value text not null);
+insert into purge_log select abs(random() % 1000000000000), '', '' where not exists (select 1 from purge_log);
 create table if not exists totals (one integer primary key check (one = 1), entries integer, bytes integer);
 insert or ignore into totals values (1, 0, 0);
 create trigger if not exists added after insert on entries begin
@@ -164,10 +165,10 @@ class Index:
         with self._transaction():
             self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
 
-    def put(self, entry: StoredResponse, since: float, now: float) -> tuple[bool, list[Evicted]]:
+    def put(self, entry: StoredResponse, since: Checkpoint, now: float) -> tuple[bool, list[Evicted]]:
         """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
         with self._transaction():
-            if self._is_purged(entry, since):
+            if self.is_purged(entry.key, entry.tags, since):
                 return False, []
             gone = [old for old in self.lookup(entry.key) if supersedes(entry, old)]
             removed = [self._remove(old.id) for old in gone]
@@ -189,10 +190,10 @@ class Index:
             self._db.execute("insert or replace into coded values (?, ?, ?)", (id, coding, size))
             return True, self._evict()
 
-    def update(self, id: str, entry: StoredResponse) -> None:
+    def update(self, id: str, entry: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body, if it is still there; stale, if a purge beats it."""
         with self._transaction():
-            self._put_head(id, entry.as_stale() if self._is_purged(entry, entry.requested_at) else entry)
+            self._put_head(id, entry.as_stale() if self.is_purged(entry.key, entry.tags, since) else entry)
 
     def _put_head(self, id: str, entry: StoredResponse) -> None:
         row = (serialization.dump(entry), id)
@@ -213,11 +214,27 @@ class Index:
         with self._transaction():
             return [self._remove(id) for id in self.known_ids()]
 
-    def begin_purge(self, selector: Selector, now: float) -> list[StoredResponse]:
-        """Note a purge, so that nothing asked for before it is stored any more, and give what it is about."""
+    def checkpoint(self) -> int:
+        """Return the number of the last purge. The first of a new index is one at random, and none."""
+        number: int = self._db.execute("select max(number) from purge_log").fetchone()[0]
+        return number
+
+    def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be: the log does not go back that far."""
+        query = "select number, kind, value from purge_log where number >= ? order by number"
+        rows = self._db.execute(query, (since,)).fetchall()
+        is_known = bool(rows) and rows[0][0] == since
+        return not is_known or any(Selector(kind, value).matches(key, tags) for _, kind, value in rows[1:])
+
+    def note_purge(self, selector: Selector) -> None:
+        """Note a purge, so that nothing asked for before it is stored any more."""
+        self._db.execute("insert into purge_log (kind, value) values (?, ?)", (selector.kind, selector.value))
+        self._db.execute("delete from purge_log where number < ?", (self.checkpoint() - REMEMBERED_MOST,))
+
+    def begin_purge(self, selector: Selector) -> list[StoredResponse]:
+        """Note a purge, and give what it is about."""
         with self._transaction():
-            self._db.execute("delete from purges where at < ?", (now - PURGE_LOG_TTL,))
-            self._db.execute("insert into purges values (?, ?, ?)", (now, selector.kind, selector.value))
+            self.note_purge(selector)
             return [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
 
     def purge(self, entries: Sequence[StoredResponse], soft: bool) -> list[Evicted]:
@@ -243,10 +260,6 @@ class Index:
                 return read_heads(self._db.execute(query, (selector.value, _quoted(selector.value) + " *")).fetchall())
             case _:
                 return self.entries()
-
-    def _is_purged(self, entry: StoredResponse, since: float) -> bool:
-        rows = self._db.execute("select kind, value from purges where at >= ?", (since,)).fetchall()
-        return any(Selector(kind, value).matches(entry.key, entry.tags) for kind, value in rows)
 
     def _remove(self, id: str) -> Evicted:
         codings = tuple(coding for coding, _ in self.codings(id))

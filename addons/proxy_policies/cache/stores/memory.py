@@ -1,7 +1,7 @@
 """Stored responses in this process's memory, bounded in bytes."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.rfc9111.selectors import Purges, Selector
 from proxy_policies.cache.stores.admission import EvictionPolicy, TinyLfu
-from proxy_policies.cache.stores.store import VARIANTS_MOST, BytesBody, StoreStats, supersedes
+from proxy_policies.cache.stores.store import VARIANTS_MOST, BytesBody, Checkpoint, StoreStats, supersedes
 from proxy_policies.fields import Fields
 
 OVERHEAD = 1100
@@ -112,7 +112,19 @@ class MemoryStore:
         data = self.get_body(entry, coding)
         return None if data is None else BytesBody(data)
 
-    def write(self, entry: StoredResponse, since: float, coding: str = "") -> "_Writing":
+    @property
+    def checkpoint(self) -> int:
+        """How many purges there were."""
+        return self._purges.count
+
+    def _is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        return not isinstance(since, int) or self._purges.supersedes(key, tags, since)
+
+    async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be."""
+        return self._is_purged(key, tags, since)
+
+    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> "_Writing":
         """Begin to store."""
         return _Writing(self, since, coding)
 
@@ -120,9 +132,9 @@ class MemoryStore:
         """Return whether there can be room."""
         return size is None or size + OVERHEAD <= self.limit
 
-    def put(self, entry: StoredResponse, body: bytes, since: float) -> None:
+    def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
         """Store at once, unless it was purged meanwhile."""
-        if self._purges.supersedes(entry.key, entry.tags, since):
+        if self._is_purged(entry.key, entry.tags, since):
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
             self._drop(old)
@@ -163,11 +175,11 @@ class MemoryStore:
         if not keys:
             del self._own[without_own(key)]
 
-    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""
         kept = self._ids.get(old.id)
         if kept is not None:
-            is_purged = self._purges.supersedes(new.key, new.tags, new.requested_at)
+            is_purged = self._is_purged(new.key, new.tags, since)
             kept.entry, kept.shared = _compact(new.as_stale() if is_purged else new)
             self._evict(self._keeper.grown(old.id, kept.cost))
 
@@ -176,9 +188,9 @@ class MemoryStore:
         if (kept := self._ids.get(entry.id)) is not None:
             self._drop(kept)
 
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+    async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
-        self._purges.record(selector, now)
+        self._purges.record(selector)
         keys = [selector.value, *self._own.get(selector.value, ())] if selector.kind == "key" else list(self._keys)
         meant = [
             one for key in keys for one in self._keys.get(key, ()) if selector.matches(one.entry.key, one.entry.tags)
@@ -205,7 +217,7 @@ class MemoryStore:
 class _Writing:
     __slots__ = ("_coding", "_data", "_since", "_store")
 
-    def __init__(self, store: MemoryStore, since: float, coding: str) -> None:
+    def __init__(self, store: MemoryStore, since: Checkpoint, coding: str) -> None:
         self._store, self._since, self._coding = store, since, coding
         self._data: list[bytes] = []
 

@@ -8,28 +8,29 @@ The server lets entries expire, a day after they stopped to be fresh, and bounds
     tagged:TAG   a sorted set of the keys of what has a tag, by when the last of it is gone
     own:KEY      the same of the keys that differ from KEY in what the proxy itself said
     used:KEY     a sorted set of the ids under a cache key, by when they were used last
-    purges       a sorted set of the purges of late, by time
+    purge-log    a stream of the purges of late; its ids, the server's, order what is purged and what is stored
     probe        whether the server takes what is written
 
-What has another type than it should under these names is not ours, and is removed.
+All times are by the server's clock: those of machines may differ. What has another type than it should under these
+names is not ours, and is removed.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, cast
 
 from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
-from proxy_policies.cache.rfc9111.selectors import PURGE_LOG_TTL, Selector
+from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector
 from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.store import (
     MAX_WHOLE,
     VARIANTS_MOST,
     BodyWriter,
     BytesBody,
+    Checkpoint,
     OnWrite,
     StoreStats,
     supersedes,
@@ -38,6 +39,9 @@ from proxy_policies.cache.stores.store import (
 
 PREFIX = "proxy-policies:"
 KEY = f"{PREFIX}key:".encode()
+PURGES = f"{PREFIX}purge-log"
+CLOCKS_AGREE = 1.0
+"""Seconds by which two clocks may differ without being said to: Age and Date have whole ones."""
 KEPT_STALE = 86400
 """Seconds that an entry is kept after it stopped to be fresh: to be validated, or to stand in for a failure."""
 TIMEOUT = 1.0
@@ -53,7 +57,7 @@ MAX_ATTEMPTS = 5
 class RedisStore:
     """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         from redis.asyncio import Redis  # only who chooses this store waits for its import
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
@@ -61,6 +65,10 @@ class RedisStore:
         self.on_write: OnWrite = unheard
         self._is_writable = False
         self._turns = asyncio.Semaphore(COMMITS_MOST)
+        self._clock = clock
+        self._ahead = 0.0
+        """Seconds by which the server's clock is ahead of ours, as far as is known for certain."""
+        self._checkpoint: bytes | None = None
 
     @property
     def sync_view(self) -> None:
@@ -70,15 +78,48 @@ class RedisStore:
         """Return all responses stored under a key."""
         if self._pending.get(key):
             await asyncio.wait(self._pending[key], timeout=TIMEOUT)
+        sent = self._clock()
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
+            pipe.xrevrange(PURGES, count=1)
+            pipe.time()
             pipe.set(f"{PREFIX}probe", b"", ex=60)
-            heads, probed = await pipe.execute(raise_on_error=False)
+            heads, purges, clock, probed = await pipe.execute(raise_on_error=False)
+        self._compare_clocks(sent, clock)
+        self._probed(probed if isinstance(probed, Exception) else None)
+        await self._note_checkpoint(purges)
         if isinstance(heads, Exception):
             await self._mend(heads, f"{PREFIX}key:{key}")
             return ()
-        self._probed(probed if isinstance(probed, Exception) else None)
-        return _heads(heads)[:VARIANTS_MOST]
+        return self._entries(heads)[:VARIANTS_MOST]
+
+    def _compare_clocks(self, sent: float, clock: tuple[int, int] | Exception) -> None:
+        if isinstance(clock, Exception):
+            return
+        theirs = clock[0] + clock[1] / 1e6
+        ahead = max(theirs - self._clock(), min(theirs - sent, 0.0))
+        self._ahead = ahead if abs(ahead) > CLOCKS_AGREE else 0.0
+
+    def _now(self) -> float:
+        """Return the time by the server's clock."""
+        return self._clock() + self._ahead
+
+    def _entries(self, records: Sequence[bytes]) -> list[StoredResponse]:
+        """Read heads, their times by our clock."""
+        return [_later(entry, -self._ahead) for entry in _heads(records)]
+
+    def _dump(self, entry: StoredResponse) -> str:
+        """Write a head, its times by the server's clock."""
+        return serialization.dump(_later(entry, self._ahead))
+
+    async def _note_checkpoint(self, last: Sequence[tuple[bytes, object]] | Exception) -> None:
+        """Note the last purge. A log that is lost begins anew: what was asked for before is not stored any more."""
+        if isinstance(last, Exception):
+            await self._mend(last, PURGES)
+        if self._is_writable and (isinstance(last, Exception) or not last):
+            self._checkpoint = await self._redis.xadd(PURGES, {"kind": "", "value": ""})
+        elif not isinstance(last, Exception):
+            self._checkpoint = last[0][0] if last else None
 
     def _probed(self, error: Exception | None) -> None:
         """Note whether the server accepts writes: no response shall claim `stored` when it was not."""
@@ -101,7 +142,7 @@ class RedisStore:
         name = _body_name(entry.id, coding)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.strlen(name)
-            pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: time.time()}, xx=True)
+            pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._now()}, xx=True)
             size, _ = await pipe.execute(raise_on_error=False)
         if isinstance(size, Exception):
             await self._mend(size, name)
@@ -113,7 +154,16 @@ class RedisStore:
         data = await self._redis.get(name)
         return None if data is None else BytesBody(data)
 
-    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
+    @property
+    def checkpoint(self) -> bytes | None:
+        """The last entry of the log of purges at the last look-up."""
+        return self._checkpoint
+
+    async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be."""
+        return await _is_purged(self._redis, key, tags, since)
+
+    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, since, coding)
 
@@ -141,14 +191,19 @@ class RedisStore:
             self._is_writable = error is None
             self.on_write(error if isinstance(error, Exception) else None)
 
-    async def put(self, entry: StoredResponse, body: bytes, since: float) -> None:
+    async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
         """Store, unless it was purged meanwhile."""
+        await self._watching(entry, lambda pipe: self._try_put(pipe, entry, body, since))
+
+    async def _watching(self, entry: StoredResponse, work: Callable[[Any], Awaitable[None]]) -> None:
+        """Do something in a transaction that nobody has come in between of, by a purge or under the same key."""
         from redis.exceptions import ResponseError, WatchError
 
         for _ in range(MAX_ATTEMPTS):
             async with self._redis.pipeline() as pipe:
                 try:
-                    await self._try_put(pipe, entry, body, since)
+                    await pipe.watch(PURGES, f"{PREFIX}key:{entry.key}")
+                    await work(pipe)
                     return
                 except WatchError:
                     continue
@@ -156,15 +211,14 @@ class RedisStore:
                     await self._mend(error, *await self._of_wrong_types(entry))
 
     async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
-        types = {f"{PREFIX}purges": "zset", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
+        types = {PURGES: "stream", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
         types |= dict.fromkeys(_lists(entry), "zset")
         found = [(name, (await self._redis.type(name)).decode()) for name in types]
         return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
 
-    async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: float) -> None:
+    async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
         name = f"{PREFIX}key:{entry.key}"
-        await pipe.watch(f"{PREFIX}purges", name)
-        if await _is_purged(pipe, entry, since):
+        if await _is_purged(pipe, entry.key, entry.tags, since):
             return
         heads, used = _heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
         olds = _to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
@@ -174,14 +228,14 @@ class RedisStore:
             pipe.hdel(name, id)
             pipe.zrem(used, id)
             pipe.delete(_body_name(id))
-        pipe.zadd(used, {entry.id: time.time()})
+        pipe.zadd(used, {entry.id: self._now()})
         pipe.expire(used, seconds, nx=True)
         pipe.expire(used, seconds, gt=True)
         pipe.set(_body_name(entry.id), body, ex=seconds)
-        pipe.hset(name, entry.id, serialization.dump(entry))
+        pipe.hset(name, entry.id, self._dump(entry))
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
-        _list(pipe, entry, seconds)
+        _list(pipe, entry, seconds, self._now())
         await pipe.execute()
 
     async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
@@ -190,19 +244,26 @@ class RedisStore:
         if left > 0:
             await self._redis.set(_body_name(entry.id, coding), body, ex=left)
 
-    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
+    async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""
-        name, seconds = f"{PREFIX}key:{new.key}", _seconds(new)
-        if not await self._redis.hexists(name, old.id):
+
+        async def update(pipe: Any) -> None:
+            is_purged = await _is_purged(pipe, new.key, new.tags, since)
+            await self._put_head(pipe, old.id, new.as_stale() if is_purged else new)
+
+        await self._watching(new, update)
+
+    async def _put_head(self, pipe: Any, id: str, entry: StoredResponse) -> None:
+        """Put a new head to a body, if it is still there."""
+        name, seconds = f"{PREFIX}key:{entry.key}", _seconds(entry)
+        if not await pipe.hexists(name, id):
             return
-        if await _is_purged(self._redis, new, new.requested_at):
-            new = new.as_stale()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(name, old.id, serialization.dump(new))
-            pipe.expire(name, seconds, gt=True)
-            pipe.expire(_body_name(old.id), seconds)
-            _list(pipe, new, seconds)
-            await pipe.execute()
+        pipe.multi()
+        pipe.hset(name, id, self._dump(entry))
+        pipe.expire(name, seconds, gt=True)
+        pipe.expire(_body_name(id), seconds)
+        _list(pipe, entry, seconds, self._now())
+        await pipe.execute()
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
@@ -212,18 +273,22 @@ class RedisStore:
             pipe.delete(_body_name(entry.id))
             await pipe.execute()
 
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+    async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
-        member = json.dumps([now, selector.kind, selector.value])
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zremrangebyscore(f"{PREFIX}purges", 0, now - PURGE_LOG_TTL)
-            pipe.zadd(f"{PREFIX}purges", {member: now})
-            pipe.expire(f"{PREFIX}purges", int(PURGE_LOG_TTL))
-            await pipe.execute()
+        await self._note_purge(selector)
         meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
-            await (self.update(entry, entry.as_stale()) if soft else self.remove(entry))
+            await (self._make_stale(entry) if soft else self.remove(entry))
+        # Once more: in between, something may have been made of what was still there.
+        self._checkpoint = await self._note_purge(selector)
         return len(meant)
+
+    async def _note_purge(self, selector: Selector) -> bytes:
+        said = {"kind": selector.kind, "value": selector.value}
+        return cast(bytes, await self._redis.xadd(PURGES, said, maxlen=REMEMBERED_MOST))
+
+    async def _make_stale(self, entry: StoredResponse) -> None:
+        await self._watching(entry, lambda pipe: self._put_head(pipe, entry.id, entry.as_stale()))
 
     async def _candidates(self, selector: Selector) -> list[StoredResponse]:
         if selector.kind == "key":
@@ -238,7 +303,7 @@ class RedisStore:
         return await self._under([name async for name in self._redis.scan_iter(KEY + b"*", count=1000)])
 
     async def _under(self, names: Sequence[bytes]) -> list[StoredResponse]:
-        return [entry for name in names for entry in _heads(await self._redis.hvals(name))]
+        return [entry for name in names for entry in self._entries(await self._redis.hvals(name))]
 
     async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
@@ -268,12 +333,22 @@ def _to_go(entry: StoredResponse, heads: Sequence[StoredResponse], used: Sequenc
     return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
 
 
-async def _is_purged(pipe: Any, entry: StoredResponse, since: float) -> bool:
-    for member in await pipe.zrangebyscore(f"{PREFIX}purges", since, "+inf"):
-        _, kind, value = json.loads(member)
-        if Selector(kind, value).matches(entry.key, entry.tags):
-            return True
-    return False
+async def _is_purged(pipe: Any, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+    """Return whether a purge after `since` is about a response, or may be: the log does not go back that far."""
+    rows: Sequence[tuple[bytes, dict[bytes, bytes]]] = await pipe.xrange(PURGES, min=since) if since else ()
+    is_known = bool(rows) and rows[0][0] == since
+    return not is_known or any(_selector(said).matches(key, tags) for _, said in rows[1:])
+
+
+def _selector(said: dict[bytes, bytes]) -> Selector:
+    return Selector(said[b"kind"].decode(), said[b"value"].decode())
+
+
+def _later(entry: StoredResponse, seconds: float) -> StoredResponse:
+    """Return an entry as a clock has it that is ahead by so many seconds."""
+    if not seconds:
+        return entry
+    return entry.replace(requested_at=entry.requested_at + seconds, received_at=entry.received_at + seconds)
 
 
 def _heads(records: Sequence[bytes]) -> list[StoredResponse]:
@@ -292,9 +367,8 @@ def _lists(entry: StoredResponse) -> list[str]:
     return [*(f"{PREFIX}tagged:{tag}" for tag in entry.tags), *own]
 
 
-def _list(pipe: Any, entry: StoredResponse, seconds: int) -> None:
+def _list(pipe: Any, entry: StoredResponse, seconds: int, now: float) -> None:
     """List an entry's key for as long as the entry is kept, and leave out what is gone."""
-    now = time.time()
     for name in _lists(entry):
         pipe.zadd(name, {entry.key: now + seconds}, gt=True)
         pipe.zremrangebyscore(name, 0, now)
@@ -338,7 +412,7 @@ class RemoteBody:
 class _Writing:
     """A body on its way to the server, which gets it whole."""
 
-    def __init__(self, store: RedisStore, since: float, coding: str) -> None:
+    def __init__(self, store: RedisStore, since: Checkpoint, coding: str) -> None:
         self._store, self._since, self._coding = store, since, coding
         self._data: list[bytes] = []
 

@@ -8,8 +8,9 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.fields import Fields
 
-VERSION = 3
-"""1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk."""
+VERSION = 4
+"""1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk;
+3 times in Redis by the clock of whoever wrote them."""
 
 
 def dump(entry: StoredResponse) -> str:

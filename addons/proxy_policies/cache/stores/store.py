@@ -1,6 +1,6 @@
 """What keeps stored responses: one protocol for memory, disk and Redis."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,11 @@ MAX_WHOLE = 1024 * 1024
 """Bodies up to this many bytes are read whole; larger ones piece by piece as they are sent."""
 
 
+Checkpoint = Hashable
+"""How far the purges of a store had come at a moment: a place in its log of them, which no clock has a part in.
+
+Only that two are equal means anything to others. None: that is not known, and nothing is stored.
+"""
 VARIANTS_MOST = 32
 """Responses kept under one key: beyond, Vary names something that never repeats, and those used longest ago go."""
 
@@ -75,22 +80,29 @@ class Store(Protocol):
     async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
         """Open a response's body, or the form of it in a content coding; None when it is gone."""
 
-    def write(self, entry: StoredResponse, since: float, coding: str = "") -> BodyWriter:
-        """Begin to store. `since`: when it was asked for; a purge after that beats it.
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """How far its purges had come at a look-up that is over: none of those is about what is asked for from now."""
 
-        With a `coding`, an encoded form of an entry already stored.
+    async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
+        """Return whether a purge after `since` is about a response, or may be: tags are None where nobody knows."""
+
+    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+        """Begin to store. `since`: the checkpoint when it was asked for; a purge after that beats it.
+
+        With a `coding`, an encoded form of an entry already stored, for which it is of no account.
         """
 
     def takes(self, size: int | None) -> bool:
         """Return whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
 
-    async def update(self, old: StoredResponse, new: StoredResponse) -> None:
-        """Put a new head to a body that stays, if it is still there; stale, if it was asked for before a purge."""
+    async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
+        """Put a new head to a body that stays, if it is still there; stale, if a purge after `since` is about it."""
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
 
-    async def purge(self, selector: Selector, now: float, soft: bool = False) -> int:
+    async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove what is meant (soft: make it stale) and give how many it was."""
 
     async def entries(self) -> Sequence[StoredResponse]:
