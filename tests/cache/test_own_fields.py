@@ -62,6 +62,24 @@ def test_a_clients_own_fields_count_where_an_origin_takes_the_uri_from_them() ->
     assert own("X-Forwarded-For: 10.0.0.1", received=received) == behind_a_balancer  # we say so in a forward proxy
 
 
+STATING = [
+    *("X-Forwarded-Prefix", "x_forwarded_prefix", "X.Forwarded.Host", "X-Forwarded-Protocol", "X-Forwarded-Uri"),
+    *("X-Forwarded-User", "X-Auth-Request-Email", "X-Remote-User", "X-SSL-Client-S-DN", "Client-Cert", "X-Script-Name"),
+    *("X-Original-Uri", "X-HTTP-Host-Override", "X-Scheme", "CF-Visitor"),
+]
+
+
+@pytest.mark.parametrize("name", STATING)
+def test_what_a_balancer_says_of_the_uri_or_the_user_is_told_apart(name: str) -> None:
+    values = [own(received=(*RECEIVED, f"{name}: {value}"), states_uri=True) for value in ("a", "b")]
+    assert len({"", *values}) == 3
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "X_Forwarded_For", "X-Remote-Addr", "X-Remote-IP"])
+def test_what_a_balancer_says_of_the_address_is_not(name: str) -> None:
+    assert own(received=(*RECEIVED, f"{name}: 10.0.0.9"), states_uri=True) == ""
+
+
 def test_clients_share_though_a_rule_says_their_address() -> None:
     other = CLIENT._replace(address="10.0.0.2")
     assert own("X-Real-IP: 10.0.0.1", "X-Says: from 10.0.0.1!") == own(

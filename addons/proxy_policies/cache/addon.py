@@ -25,9 +25,15 @@ from proxy_policies.hook_conditions import only_if
 from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
+from proxy_policies.workers.identity import worker_number
 
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""
+
+PURGE_OF_ONE = (
+    "option cache_purge: with several workers a PURGE would reach the memory of one of them; "
+    "set cache=disk:FOLDER, or purge by `proxy-policies cache purge`, which asks all of them"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +93,8 @@ class Cache:
 
     def configure(self, updated: set[str]) -> None:
         """Open the store that was chosen."""
+        if self.cache_purge and self.cache.kind == "memory" and worker_number():
+            reject(PURGE_OF_ONE)
         if updated & {"cache", "cache_size"}:
             self._open()
         if self.engine is not None:

@@ -23,10 +23,16 @@ URI_FIELDS = frozenset(
         b"forwarded", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-scheme",
         b"x-forwarded-ssl", b"x-forwarded-prefix", b"x-forwarded-server", b"x-host", b"x-original-host",
         b"x-original-url", b"x-rewrite-url", b"x-url-scheme", b"front-end-https", b"x-http-method",
-        b"x-http-method-override", b"x-method-override",
+        b"x-http-method-override", b"x-method-override", b"x-http-host-override", b"x-original-uri",
+        b"x-original-method", b"x-script-name", b"x-scheme", b"x-arr-ssl", b"cf-visitor", b"client-cert",
+        b"client-cert-chain", b"remote-user", b"x-authenticated-user", b"x-webauth-user",
     }
 )  # fmt: skip
-"""By what frameworks take a request to be for another URI, or method, than it is (Django, Rails, Symfony, IIS …)."""
+"""By what origins take a request to be for another URI or method than it is (Django, Rails, Symfony, IIS …), or to be
+a user's whom the proxy in front of them has let in."""
+URI_PREFIXES = (b"x-forwarded-", b"x-auth-request-", b"x-remote-", b"x-ssl-client-", b"ssl-client-")
+ADDRESSES = frozenset({b"x-forwarded-for", b"x-remote-addr", b"x-remote-ip", b"x-remote-host"})
+"""What begins so and is about a client's address."""
 
 NOT_KEYED = frozenset(
     {
@@ -36,6 +42,9 @@ NOT_KEYED = frozenset(
     }
 )  # fmt: skip
 """In the key already, about one hop or the way here, or a condition that the cache evaluates."""
+
+
+_FOLDED = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256)).lower()
 
 
 class Client(NamedTuple):
@@ -51,12 +60,12 @@ class Client(NamedTuple):
 def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_uri: bool) -> str:
     """Return a digest of what the proxy says by itself in the fields it sends; empty where that is nothing new.
 
-    `states_uri`: the origin goes by what URI_FIELDS say, as in reverse mode.
+    `states_uri`: the origin goes by what URI_FIELDS and their like say, as in reverse mode.
     """
     ours = _added(received, sent)
     if states_uri or any(name in (b"x-forwarded-for", b"forwarded") for name, _ in ours):
-        ours = [line for line in ours if line[0] not in URI_FIELDS]
-        ours += [(name, value) for given, value in sent if (name := _folded(given)) in URI_FIELDS]
+        ours = [line for line in ours if not _states_uri(line[0])]
+        ours += [(name, value) for given, value in sent if _states_uri(name := _folded(given))]
     keyed = tuple([line for line in ours if line[0] not in NOT_KEYED])
     return _digest(keyed, client) if keyed else ""
 
@@ -75,9 +84,13 @@ def _added(received: RawFields, sent: RawFields) -> list[tuple[bytes, bytes]]:
     return ours
 
 
+def _states_uri(name: bytes) -> bool:
+    return name in URI_FIELDS or (name.startswith(URI_PREFIXES) and name not in ADDRESSES)
+
+
 def _folded(name: bytes) -> bytes:
-    """Write a field name as CGI has it: `X_Forwarded_Host` is X-Forwarded-Host there."""
-    return name.lower().replace(b"_", b"-")
+    """Write a field name as CGI has it: `X_Forwarded_Host`, and `X.Forwarded.Host`, is X-Forwarded-Host there."""
+    return name.translate(_FOLDED)
 
 
 @lru_cache(maxsize=256)
@@ -96,7 +109,7 @@ def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
             return b""
         case b"forwarded":
             value = _forwarded(value, client)
-        case _ if name not in URI_FIELDS and client.address:
+        case _ if client.address and not _states_uri(name):
             value = value.replace(client.address.encode(), b"{client_ip}")
     return b"%s:%s" % (name, value) if value else b""
 

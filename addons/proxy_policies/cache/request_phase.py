@@ -149,7 +149,8 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
         return None
     effects, now = effects_for(engine.rules, lambda rule: rule.matches(flow)), time.time()
     transaction = begin_transaction(flow, effects, now)
-    transaction.decision, transaction.since = decide(transaction.request, (), now), engine.store.checkpoint
+    transaction.decision = _bypass_reason(flow, transaction) or decide(transaction.request, (), now)
+    transaction.since = engine.store.checkpoint
     flow_state.state_of(flow).cache_transaction = transaction
     return transaction
 

@@ -132,6 +132,15 @@ def test_all_variants_tags_are_offered() -> None:
     assert fallback(decision) is None
 
 
+def test_one_clients_variants_are_not_offered_for_another() -> None:
+    mine = stored("Vary: Cookie", 'ETag: "a"', request=("Cookie: alice",)).replace(personal=True)
+    others = stored("Vary: Cookie", 'ETag: "b"', "Cache-Control: public", request=("Cookie: x",))
+    assert decide(asked("Cookie: bob"), [mine], NOW) == Miss(ForwardReason.VARY_MISS)
+    decision = decide(asked("Cookie: bob"), [mine, others], NOW)
+    assert isinstance(decision, Validate)
+    assert decision.fields.get("if-none-match") == '"b"'
+
+
 def test_stale_while_revalidate_answers_and_refreshes() -> None:
     entry = stored("Cache-Control: max-age=5, stale-while-revalidate=10", age=10)
     decision = decide(asked(), [entry], NOW)

@@ -167,6 +167,12 @@ def test_ignored_query_arguments(key: str, globs: tuple[str, ...], expected: str
     assert without_query(key, globs) == expected
 
 
+@pytest.mark.parametrize("divider", [";", "?", "#", "%26", "%3b", "%3B", "%3f", "%23"])
+def test_no_query_argument_hides_another(divider: str) -> None:
+    key = f"http://a.test/?id=1&utm_source=x{divider}id=2"
+    assert without_query(key, ["utm_*"]) == key
+
+
 NAMES: list[tuple[tuple[str, ...], tuple[str, ...] | None]] = [
     ((), ()),
     (("Vary: Foo, BAR, foo",), ("foo", "bar")),

@@ -240,6 +240,46 @@ def test_any_other_answer(case: Plain) -> None:
         assert decided.entry.id == "new"
 
 
+OWN_URL = ("Cache-Control: max-age=60", "Content-Location: http://example.test/")
+PASSED_BY = [
+    (ForwardReason.METHOD, True),
+    (ForwardReason.BYPASS, False),  # a rule, or an upgrade
+    (ForwardReason.REQUEST, False),
+]
+
+
+@pytest.mark.parametrize(("why", "is_stored"), PASSED_BY)
+def test_a_post_that_passed_the_store_by_for_more_than_its_method_is_not_stored(
+    why: ForwardReason, is_stored: bool
+) -> None:
+    decided = decide(Bypass(why), 200, *OWN_URL, request=asked(method="POST", has_body=True))
+    assert isinstance(decided, Store) is is_stored
+
+
+COOKIE = "Set-Cookie: sid=alice"
+DATED = [
+    ("no cookie", (), Overrides(ttl=60), 60),
+    ("a cookie", (COOKIE, 'ETag: "a"'), Overrides(ttl=60), 0),
+    ("a cookie, a guess", (COOKIE, "Last-Modified: @-9999"), Overrides(ttl=60), 0),
+    ("a cookie, the origin's time", (COOKIE, "Cache-Control: max-age=30"), Overrides(ttl=60), 30),
+    ("a cookie, less than the origin's time", (COOKIE, "Cache-Control: max-age=90"), Overrides(ttl=60), 60),
+    ("everybody's cookie", (COOKIE, "Cache-Control: public"), Overrides(ttl=60), 60),
+    ("a rule", (COOKIE, 'ETag: "a"'), Overrides(ttl=60, share_cookies=True), 60),
+    ("force", (COOKIE, 'ETag: "a"'), Overrides(ttl=60, force=True), 60),
+]
+
+
+@pytest.mark.parametrize(("lines", "overrides", "lifetime"), [case[1:] for case in DATED], ids=[c[0] for c in DATED])
+@pytest.mark.parametrize("status", [200, 304])
+def test_a_rules_time_is_not_for_what_sets_a_cookie(
+    status: int, lines: tuple[str, ...], overrides: Overrides, lifetime: int
+) -> None:
+    decided = decide(MISS if status == 200 else validating(stored(*lines)), status, *lines, overrides=overrides)
+    entry = decided.entry if isinstance(decided, Store) else decided.new if isinstance(decided, Freshen) else None
+    assert entry
+    assert entry.freshness.lifetime == lifetime
+
+
 lines = st.lists(
     st.sampled_from(
         ["Cache-Control: max-age=60", "Cache-Control: private", "Cache-Control: no-store", "Cache-Control: public",

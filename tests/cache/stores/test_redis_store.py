@@ -10,7 +10,8 @@ from tests.support.cache_cases import KEY, stored
 from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, until
 
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores.redis_store import PREFIX, RedisStore
+from proxy_policies.cache.stores.redis_purges import PREFIX, PURGES
+from proxy_policies.cache.stores.redis_store import RedisStore
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.fields import format_date
 
@@ -115,3 +116,46 @@ async def test_a_log_of_purges_that_is_lost_is_as_good_as_a_purge(port: int) -> 
     assert len(await one.lookup(KEY)) == 1
     await one.close()
     await other.close()
+
+
+async def test_a_tag_finds_what_it_is_on_though_the_server_has_evicted_its_list(port: int) -> None:
+    store = RedisStore(f"redis://127.0.0.1:{port}/6")
+    client = store._redis
+    try:
+        await client.config_set("maxmemory-policy", "allkeys-lru")
+        await client.config_set("maxmemory", (await client.info("memory"))["used_memory"] + 1_000_000)
+        for number in range(20):
+            await client.set(f"filler:{number}", bytes(100_000))
+        assert (await client.info("stats"))["evicted_keys"] > 0
+        for number in range(120):
+            entry = stored("Cache-Control: max-age=60", key=f"{KEY}{number}", id=str(number))
+            await keep(store, entry.replace(tags=frozenset({"t" if number % 2 else "other"})), b"body")
+            await store.lookup(entry.key)
+        await client.unlink(f"{PREFIX}tagged:t")
+        assert await store.purge(Selector("tag", "t")) == 60
+    finally:
+        await client.config_set("maxmemory", 0)
+        await store.close()
+
+
+@pytest.mark.parametrize("path", ["a*b", "a?b", "[x]", "^-\\", "plain", "\xe9"])
+async def test_a_url_is_found_whatever_it_holds(port: int, path: str) -> None:
+    store = RedisStore(f"redis://127.0.0.1:{port}/7")
+    for key in (f"{KEY}{path}", f"{KEY}{path} via 10.0.0.1", f"{KEY}{path}/more", f"{KEY}x{path}"):
+        await keep(store, stored("Cache-Control: max-age=60", key=key, id=key), b"body")
+        await store.lookup(key)
+    assert await store.purge(Selector("url", f"{KEY}{path}")) == 2
+    await store._redis.flushdb()
+    await store.close()
+
+
+async def test_no_purge_fails_for_what_is_not_ours(port: int) -> None:
+    store = RedisStore(f"redis://127.0.0.1:{port}/8")
+    await keep(store, stored("Cache-Control: max-age=60").replace(tags=frozenset({"t"})), b"body")
+    await store.lookup(KEY)
+    for selector in (Selector("tag", "t2"), Selector("key", f"{KEY}2"), Selector("url", f"{KEY}2")):
+        for name in (PURGES, f"{PREFIX}tagged:t2", f"{PREFIX}own:{KEY}2", f"{PREFIX}key:{KEY}2"):
+            await store._redis.set(name, "somebody else's")
+        assert await store.purge(selector) == 0
+    assert await store.purge(Selector("tag", "t")) == 1
+    await store.close()

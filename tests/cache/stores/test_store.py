@@ -14,7 +14,8 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector, parse_selector, selectors_of, tags_of
 from proxy_policies.cache.stores import index
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.cache.stores.redis_store import PURGES, RedisStore
+from proxy_policies.cache.stores.redis_purges import PURGES
+from proxy_policies.cache.stores.redis_store import RedisStore
 from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
 from proxy_policies.fields import Fields
 

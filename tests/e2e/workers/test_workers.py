@@ -85,6 +85,14 @@ def test_wrong_arguments_end_it(tmp_path: Path, started: list[Workers]) -> None:
     assert workers.text.count("choose one of off, on") == 1
 
 
+def test_a_purge_that_would_reach_one_memory_of_several_is_refused(tmp_path: Path, started: list[Workers]) -> None:
+    workers = Workers(tmp_path, "2", *COMMAND, "--set", "cache_purge=0123456789abcdef")
+    started.append(workers)
+    assert workers.process.wait(30) == 1
+    workers.reader.join(5)
+    assert workers.text.count("would reach the memory of one of them") == 1
+
+
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
 
 

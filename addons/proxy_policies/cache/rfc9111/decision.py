@@ -138,8 +138,11 @@ def _from_stored(
 
 
 def _other_variants(request: Request, candidates: Sequence[StoredResponse]) -> Decision:
-    """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1)."""
-    tagged = tuple(entry for entry in candidates if entry.freshness.etag and entry.span is None)
+    """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1).
+
+    Not with those of one client's: an origin that has the same tag for everybody's would say so of all of them.
+    """
+    tagged = tuple(entry for entry in candidates if entry.freshness.etag and entry.span is None and not entry.personal)
     if not tagged or request.method != "GET" or "if-none-match" in request.fields:
         return Miss(ForwardReason.VARY_MISS)
     return Validate(tagged, validation.with_tags(request.fields, tagged), ForwardReason.VARY_MISS)

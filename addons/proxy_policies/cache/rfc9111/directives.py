@@ -31,7 +31,7 @@ LIMITED_BY_FIELDS = frozenset({"no-cache", "private"})
 PERMITTING = frozenset({"public", "must-understand"})
 """Directives that allow to store what could not be stored without them. They have no argument."""
 RESTRICTING = frozenset({"must-revalidate", "no-cache", "no-store", "no-transform", "private", "proxy-revalidate"})
-"""Directives that only forbid: heeded also in a field that is invalid as a whole."""
+"""Directives that only forbid: they count also in a field that is invalid as a whole."""
 INDISPENSABLE = frozenset(
     {
         "age", "cache-control", "cdn-cache-control", "content-encoding", "content-range", "content-type", "date",
@@ -95,7 +95,7 @@ def _directives(lines: Iterable[str]) -> list[Directive]:
 
 
 def _members(directives: Iterable[Directive]) -> Iterator[Member]:
-    """Choose what to heed: what permits only as the grammar has it, field names only where they are quoted.
+    """Choose what counts: what permits only as the grammar has it, field names only where they are quoted.
 
     An unquoted argument of `private` or `no-cache` is none that a sender should write; Squid, too, takes the directive
     for one without it.

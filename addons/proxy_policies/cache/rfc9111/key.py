@@ -45,6 +45,8 @@ _ESCAPE = "\N{SYMBOL FOR ESCAPE}"
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z!$&'()*+;=._~%-]+)(?::([0-9]{0,5}))?")
 """A host, perhaps with a port (RFC 3986, section 3.2); what is none is kept as it came."""
 _UNUSUAL = re.compile(r"[^0-9A-Za-z!$&'()*+;=._~%:\[\]-]")
+_ANOTHER_ARGUMENT = re.compile("[;?#]|%(?:26|3b|3f|23)", re.IGNORECASE)
+"""In a query argument: what divides arguments besides `&` (W3C HTML 4, B.2.2), or would once decoded twice."""
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -155,13 +157,21 @@ def normal_url(url: str) -> str | None:
 
 
 def without_query(key: str, globs: Sequence[str]) -> str:
-    """Leave out of a key the query arguments whose name matches one of `globs` (`utm_*`)."""
+    """Leave out of a key the query arguments whose name matches one of `globs` (`utm_*`).
+
+    One that holds what some origins take for the next argument (`utm_source=x;id=2`) stays.
+    """
     url, space, rest = key.partition(" ")
     head, mark, query = url.partition("?")
     if not mark:
         return key
-    kept = [arg for arg in query.split("&") if not any(fnmatchcase(arg.partition("=")[0], glob) for glob in globs)]
+    kept = [arg for arg in query.split("&") if not _is_ignored(arg, globs)]
     return head + (f"?{'&'.join(kept)}" if kept else "") + space + rest
+
+
+def _is_ignored(argument: str, globs: Sequence[str]) -> bool:
+    name = argument.partition("=")[0]
+    return not _ANOTHER_ARGUMENT.search(argument) and any(fnmatchcase(name, glob) for glob in globs)
 
 
 # Section 4.1: Vary

@@ -11,13 +11,22 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from proxy_policies.cache.rfc9111 import freshness, ranges, storability, validation
-from proxy_policies.cache.rfc9111.decision import Bypass, CompletePartial, Decision, Request, Validate, fallback
+from proxy_policies.cache.rfc9111.decision import (
+    Bypass,
+    CompletePartial,
+    Decision,
+    ForwardReason,
+    Request,
+    Validate,
+    fallback,
+    forward_reason,
+)
 from proxy_policies.cache.rfc9111.directives import parse_request, parse_response
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.cache.rfc9111.key import url_of, vary_key, vary_names
 from proxy_policies.cache.rfc9111.selectors import tags_of
-from proxy_policies.cache.rfc9111.storability import may_store, stored_fields
+from proxy_policies.cache.rfc9111.storability import may_store, sets_cookie, stored_fields
 from proxy_policies.fields import Fields, format_date, split_list
 
 FAILURES = frozenset({500, 502, 503, 504})
@@ -196,23 +205,23 @@ def _freshen(exchange: Exchange, old: StoredResponse, fields: Fields, now: float
     """Put an update together with what is stored, and judge the whole as a fresh answer."""
     shown = validation.updated_by(old, fields, exchange.asked_at, now)
     status = 200 if old.span else old.status  # a part may be stored if the whole may
-    shown = shown.replace(overrides=exchange.overrides_for(status))
-    new = _renewed(exchange, shown)
-    verdict = may_store(_storing_exchange(exchange, status, "GET"), status, shown.fields, lambda: new.freshness)
+    shown = shown.replace(overrides=_overrides(exchange, status, shown.fields, now))
+    context = _storing_exchange(exchange, "GET", shown.overrides)
+    new = _renewed(context, shown)
+    verdict = may_store(context, status, shown.fields, lambda: new.freshness)
     return Freshen(old, new if verdict else None, shown, verdict.why)
 
 
-def _renewed(exchange: Exchange, shown: StoredResponse) -> StoredResponse:
+def _renewed(context: storability.StorageContext, shown: StoredResponse) -> StoredResponse:
     """Return what is stored of an update; Vary and tags are read anew.
 
     While Vary names the same fields, their values stay: the answer may be to another variant's request.
     """
     said, names = parse_response(shown.fields), vary_names(shown.fields) or ()
-    context = _storing_exchange(exchange, shown.status, "GET")
     is_same = names == tuple(name for name, _ in shown.vary_key)
     return shown.replace(
         fields=stored_fields(shown.fields, said, shown.overrides),
-        vary_key=shown.vary_key if is_same else vary_key(names, exchange.request.fields),
+        vary_key=shown.vary_key if is_same else vary_key(names, context.request),
         tags=tags_of(shown.fields),
         personal=context.is_personal(shown.fields, said)
         or (shown.personal and not freshness.is_shared(said, shown.overrides)),
@@ -260,7 +269,7 @@ def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store 
     if refused:
         return DontStore(refused)
     status, fields = head.status, head.fields
-    context = _storing_exchange(exchange, status, exchange.request.method)
+    context = _storing_exchange(exchange, exchange.request.method, _overrides(exchange, status, fields, now))
     personal = context.is_personal(fields, parse_response(fields))
     verdict = may_store(
         context,
@@ -275,23 +284,35 @@ def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store 
 
 def _refusal(exchange: Exchange, fields: Fields) -> str:
     """Return what keeps a response out that section 3 does not know of."""
-    if isinstance(exchange.decision, Bypass) and exchange.request.method != "POST":
+    if isinstance(exchange.decision, Bypass) and not _is_post(exchange):
         return exchange.decision.detail or exchange.decision.why
     if exchange.sent_elsewhere:
         return "it was sent elsewhere than its URL says"
     return "larger than cache_max_object" if (_declared_length(fields) or 0) > exchange.max_object else ""
 
 
-def _storing_exchange(exchange: Exchange, status: int, method: str) -> storability.StorageContext:
+def _is_post(exchange: Exchange) -> bool:
+    """Return whether it passed the store by for its method alone, the answers to which may be stored."""
+    return exchange.request.method == "POST" and forward_reason(exchange.decision) is ForwardReason.METHOD
+
+
+def _storing_exchange(exchange: Exchange, method: str, overrides: Overrides) -> storability.StorageContext:
     request = exchange.request
-    return storability.StorageContext(
-        method,
-        url_of(request.key),
-        request.fields,
-        parse_request(request.fields),
-        exchange.strict,
-        exchange.overrides_for(status),
-    )
+    asked = parse_request(request.fields)
+    return storability.StorageContext(method, url_of(request.key), request.fields, asked, exchange.strict, overrides)
+
+
+def _overrides(exchange: Exchange, status: int, fields: Fields, now: float) -> Overrides:
+    """Return what the user's rules say of an answer.
+
+    What sets a cookie has no more time by `ttl=` than by its origin's word: nginx's proxy_cache_valid leaves it out.
+    """
+    overrides = exchange.overrides_for(status)
+    is_dated = overrides.ttl is not None and not overrides.force and sets_cookie(fields)
+    if not is_dated or freshness.is_shared(parse_response(fields), overrides):
+        return overrides
+    said = freshness.evaluate(status, fields, exchange.asked_at, now, replace(overrides, ttl=None), personal=True)
+    return replace(overrides, ttl=min(overrides.ttl or 0.0, said.lifetime))
 
 
 def _entry(exchange: Exchange, head: ResponseHead, overrides: Overrides, personal: bool, now: float) -> StoredResponse:

@@ -50,10 +50,11 @@ class StorageContext(NamedTuple):
 
     def is_personal(self, response: Fields, said: ResponseDirectives) -> bool:
         """Return whether a response carries cookies, or was asked for with one, and is not said to be for everybody."""
-        return ("cookie" in self.request or _sets_cookie(response)) and not is_shared(said, self.overrides)
+        return ("cookie" in self.request or sets_cookie(response)) and not is_shared(said, self.overrides)
 
 
-def _sets_cookie(response: Fields) -> bool:
+def sets_cookie(response: Fields) -> bool:
+    """Return whether a response sets a cookie."""
     return "set-cookie" in response or "set-cookie2" in response
 
 
@@ -136,7 +137,7 @@ def _caution(exchange: StorageContext, response: Fields, said: ResponseDirective
     """Apply `cache_strict`: what carries cookies is not stored at all unless it is said to be for everybody."""
     if not exchange.is_personal(response, said):
         return ""
-    which = "the response sets a cookie" if _sets_cookie(response) else "the request had a cookie"
+    which = "the response sets a cookie" if sets_cookie(response) else "the request had a cookie"
     return f"cache_strict: {which}"
 
 

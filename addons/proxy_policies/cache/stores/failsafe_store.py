@@ -67,7 +67,7 @@ NOWHERE = _Nowhere()
 
 class _Checkpoint(NamedTuple):
     missed: int
-    """Purges that the store did not hear of at once."""
+    """Purges that did not reach the store at once."""
     of_store: Checkpoint
 
 

@@ -23,8 +23,9 @@ from typing import Any, cast
 from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
-from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector
+from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
+from proxy_policies.cache.stores.redis_purges import PREFIX, PURGES, PurgeLog, mend, mended
 from proxy_policies.cache.stores.store import (
     MAX_WHOLE,
     VARIANTS_MOST,
@@ -37,9 +38,7 @@ from proxy_policies.cache.stores.store import (
     unheard,
 )
 
-PREFIX = "proxy-policies:"
 KEY = f"{PREFIX}key:".encode()
-PURGES = f"{PREFIX}purge-log"
 CLOCKS_AGREE = 1.0
 """Seconds by which two clocks may differ without being said to: Age and Date have whole ones."""
 KEPT_STALE = 86400
@@ -50,6 +49,8 @@ PIECE = 256 * 1024
 """Bytes read at once of a large body."""
 COMMITS_MOST = 8
 """Commits at once: each takes a connection, and all of them together must not be too slow for PATIENCE."""
+READ_TOGETHER = 50
+"""Keys read at once in looking through everything: a millisecond's work, and others have their turn."""
 MAX_ATTEMPTS = 5
 """How often a commit is tried that other commits get in the way of."""
 
@@ -61,6 +62,7 @@ class RedisStore:
         from redis.asyncio import Redis  # only who chooses this store waits for its import
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        self._purges = PurgeLog(self._redis)
         self._pending: dict[str, set[asyncio.Task[None]]] = {}
         self.on_write: OnWrite = unheard
         self._is_writable = False
@@ -68,7 +70,6 @@ class RedisStore:
         self._clock = clock
         self._ahead = 0.0
         """Seconds by which the server's clock is ahead of ours, as far as is known for certain."""
-        self._checkpoint: bytes | None = None
 
     @property
     def sync_view(self) -> None:
@@ -87,9 +88,9 @@ class RedisStore:
             heads, purges, clock, probed = await pipe.execute(raise_on_error=False)
         self._compare_clocks(sent, clock)
         self._probed(probed if isinstance(probed, Exception) else None)
-        await self._note_checkpoint(purges)
+        await self._purges.note_last(purges, may_begin=self._is_writable)
         if isinstance(heads, Exception):
-            await self._mend(heads, f"{PREFIX}key:{key}")
+            await mend(self._redis, heads, f"{PREFIX}key:{key}")
             return ()
         return self._entries(heads)[:VARIANTS_MOST]
 
@@ -112,26 +113,11 @@ class RedisStore:
         """Write a head, its times by the server's clock."""
         return serialization.dump(_later(entry, self._ahead))
 
-    async def _note_checkpoint(self, last: Sequence[tuple[bytes, object]] | Exception) -> None:
-        """Note the last purge. A log that is lost begins anew: what was asked for before is not stored any more."""
-        if isinstance(last, Exception):
-            await self._mend(last, PURGES)
-        if self._is_writable and (isinstance(last, Exception) or not last):
-            self._checkpoint = await self._redis.xadd(PURGES, {"kind": "", "value": ""})
-        elif not isinstance(last, Exception):
-            self._checkpoint = last[0][0] if last else None
-
     def _probed(self, error: Exception | None) -> None:
         """Note whether the server accepts writes: no response shall claim `stored` when it was not."""
         if error is not None or not self._is_writable:
             self.on_write(error)
         self._is_writable = error is None
-
-    async def _mend(self, error: Exception, *names: str) -> None:
-        """Remove what has the wrong type under names of ours; raises any other error again."""
-        if "WRONGTYPE" not in str(error):
-            raise error
-        await self._redis.unlink(*names)
 
     def takes(self, size: int | None) -> bool:
         """Return whether the server took what was written last."""
@@ -143,9 +129,11 @@ class RedisStore:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.strlen(name)
             pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._now()}, xx=True)
-            size, _ = await pipe.execute(raise_on_error=False)
+            if lists := _lists(entry):
+                pipe.touch(*lists)  # so that the server does not evict them before what they list
+            size, *_ = await pipe.execute(raise_on_error=False)
         if isinstance(size, Exception):
-            await self._mend(size, name)
+            await mend(self._redis, size, name)
             return None
         if not coding and size != entry.size:
             return None
@@ -157,11 +145,11 @@ class RedisStore:
     @property
     def checkpoint(self) -> bytes | None:
         """The last entry of the log of purges at the last look-up."""
-        return self._checkpoint
+        return self._purges.checkpoint
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be."""
-        return await _is_purged(self._redis, key, tags, since)
+        return await self._purges.is_purged(self._redis, key, tags, since)
 
     def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
@@ -208,7 +196,7 @@ class RedisStore:
                 except WatchError:
                     continue
                 except ResponseError as error:
-                    await self._mend(error, *await self._of_wrong_types(entry))
+                    await mend(self._redis, error, *await self._of_wrong_types(entry))
 
     async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
         types = {PURGES: "stream", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
@@ -218,7 +206,7 @@ class RedisStore:
 
     async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
         name = f"{PREFIX}key:{entry.key}"
-        if await _is_purged(pipe, entry.key, entry.tags, since):
+        if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
             return
         heads, used = _heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
         olds = _to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
@@ -248,7 +236,7 @@ class RedisStore:
         """Put a new head to a body that stays."""
 
         async def update(pipe: Any) -> None:
-            is_purged = await _is_purged(pipe, new.key, new.tags, since)
+            is_purged = await self._purges.is_purged(pipe, new.key, new.tags, since)
             await self._put_head(pipe, old.id, new.as_stale() if is_purged else new)
 
         await self._watching(new, update)
@@ -275,35 +263,50 @@ class RedisStore:
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
         """Remove what is meant, or make it stale."""
-        await self._note_purge(selector)
+        await self._purges.note(selector)
         meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
             await (self._make_stale(entry) if soft else self.remove(entry))
         # Once more: in between, something may have been made of what was still there.
-        self._checkpoint = await self._note_purge(selector)
+        await self._purges.note(selector)
         return len(meant)
-
-    async def _note_purge(self, selector: Selector) -> bytes:
-        said = {"kind": selector.kind, "value": selector.value}
-        return cast(bytes, await self._redis.xadd(PURGES, said, maxlen=REMEMBERED_MOST))
 
     async def _make_stale(self, entry: StoredResponse) -> None:
         await self._watching(entry, lambda pipe: self._put_head(pipe, entry.id, entry.as_stale()))
 
     async def _candidates(self, selector: Selector) -> list[StoredResponse]:
         if selector.kind == "key":
-            keys = [selector.value.encode(), *await self._redis.zrange(f"{PREFIX}own:{selector.value}", 0, -1)]
-        elif selector.kind == "tag":
-            keys = await self._redis.zrange(f"{PREFIX}tagged:{selector.value}", 0, -1)
+            keys = [selector.value.encode(), *await self._listed(f"{PREFIX}own:{selector.value}")]
+        elif selector.kind == "tag" and not await self._has_evicted():
+            keys = await self._listed(f"{PREFIX}tagged:{selector.value}")
         else:
-            return await self._all()
+            return await self._all(selector.value if selector.kind == "url" else "")
         return await self._under([KEY + key for key in keys])
 
-    async def _all(self) -> list[StoredResponse]:
-        return await self._under([name async for name in self._redis.scan_iter(KEY + b"*", count=1000)])
+    async def _listed(self, name: str) -> list[bytes]:
+        return await mended(self._redis, name, lambda: self._redis.zrange(name, 0, -1))
+
+    async def _has_evicted(self) -> bool:
+        """Return whether the server has evicted anything: what is listed may be there still, and the list not."""
+        return int((await self._redis.info("stats"))["evicted_keys"]) > 0
+
+    async def _all(self, beginning: str = "") -> list[StoredResponse]:
+        """Read everything, or what is under keys that begin so."""
+        pattern = KEY + _quoted(beginning).encode() + b"*"
+        return await self._under([name async for name in self._redis.scan_iter(pattern, count=1000)])
 
     async def _under(self, names: Sequence[bytes]) -> list[StoredResponse]:
-        return [entry for name in names for entry in self._entries(await self._redis.hvals(name))]
+        found = list[StoredResponse]()
+        for at in range(0, len(names), READ_TOGETHER):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names[at : at + READ_TOGETHER]:
+                    pipe.hvals(name)
+                for name, records in zip(names[at:], await pipe.execute(raise_on_error=False), strict=False):
+                    if isinstance(records, Exception):
+                        await mend(self._redis, records, name)
+                    else:
+                        found += self._entries(records)
+        return found
 
     async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored."""
@@ -331,17 +334,6 @@ def _to_go(entry: StoredResponse, heads: Sequence[StoredResponse], used: Sequenc
     order = {id: at for at, id in enumerate(used)}
     staying = sorted({old.id for old in heads}.difference(superseded), key=lambda id: order.get(id, -1))
     return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
-
-
-async def _is_purged(pipe: Any, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-    """Return whether a purge after `since` is about a response, or may be: the log does not go back that far."""
-    rows: Sequence[tuple[bytes, dict[bytes, bytes]]] = await pipe.xrange(PURGES, min=since) if since else ()
-    is_known = bool(rows) and rows[0][0] == since
-    return not is_known or any(_selector(said).matches(key, tags) for _, said in rows[1:])
-
-
-def _selector(said: dict[bytes, bytes]) -> Selector:
-    return Selector(said[b"kind"].decode(), said[b"value"].decode())
 
 
 def _later(entry: StoredResponse, seconds: float) -> StoredResponse:
@@ -374,6 +366,11 @@ def _list(pipe: Any, entry: StoredResponse, seconds: int, now: float) -> None:
         pipe.zremrangebyscore(name, 0, now)
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
+
+
+def _quoted(text: str) -> str:
+    """Write text as a pattern that it alone matches (Redis' KEYS)."""
+    return "".join(f"\\{char}" if char in "*?[]^-\\" else char for char in text)
 
 
 def _body_name(id: str, coding: str = "") -> str:
