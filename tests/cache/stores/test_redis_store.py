@@ -10,6 +10,7 @@ from tests.support.cache_cases import KEY, stored
 from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, until
 
 from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores import redis_store
 from proxy_policies.cache.stores.redis_purges import PREFIX, PURGES
 from proxy_policies.cache.stores.redis_store import RedisStore
 from proxy_policies.cache.stores.store import Store
@@ -109,6 +110,7 @@ async def test_a_log_of_purges_that_is_lost_is_as_good_as_a_purge(port: int) -> 
     entry, before = stored("Cache-Control: max-age=60"), await checkpoint(one)
     await other.purge(Selector("key", KEY))
     await other._redis.flushdb()  # as when the server starts again
+    await asyncio.sleep(0.01)  # ids begin with milliseconds
     await other.lookup(KEY)
     await keep(one, entry, b"old", since=before)
     assert not await one.lookup(KEY)
@@ -159,3 +161,20 @@ async def test_no_purge_fails_for_what_is_not_ours(port: int) -> None:
         assert await store.purge(selector) == 0
     assert await store.purge(Selector("tag", "t")) == 1
     await store.close()
+
+
+async def test_what_is_not_stored_in_time_leaves_no_connection_behind(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from redis.asyncio import Redis
+
+    async with Redis(port=port) as client:
+        before = len(await client.client_list())
+        store = RedisStore(f"redis://127.0.0.1:{port}/9")
+        await store.lookup(KEY)
+        for number in range(200):
+            await keep(store, stored("Cache-Control: max-age=60", id=str(number)), bytes(100_000), since=b"0-1")
+        monkeypatch.setattr(redis_store, "TIMEOUT", 0.001)
+        await store.close()
+        await asyncio.sleep(0.5)
+        assert len(await client.client_list()) == before

@@ -63,7 +63,7 @@ class RedisStore:
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         self._purges = PurgeLog(self._redis)
-        self._pending: dict[str, set[asyncio.Task[None]]] = {}
+        self._pending: dict[str, set[asyncio.Task[bool]]] = {}
         self.on_write: OnWrite = unheard
         self._is_writable = False
         self._turns = asyncio.Semaphore(COMMITS_MOST)
@@ -155,35 +155,35 @@ class RedisStore:
         """Begin to store."""
         return _Writing(self, since, coding)
 
-    def keep(self, key: str, work: Awaitable[None]) -> None:
+    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
         """Do a commit behind the response, after those before it; whoever looks the key up waits for it."""
         before = tuple(self._pending.get(key, ()))
 
-        async def commit() -> None:
+        async def commit() -> bool:
             if before:  # an encoded form is not kept without its entry
                 await asyncio.wait(before)
             async with self._turns:
-                await work
+                return await work()
 
         task = spawn(commit())
         self._pending.setdefault(key, set()).add(task)
         task.add_done_callback(lambda done: self._done(key, done))
 
-    def _done(self, key: str, task: asyncio.Task[None]) -> None:
+    def _done(self, key: str, task: asyncio.Task[bool]) -> None:
         tasks = self._pending.get(key, set())
         tasks.discard(task)
         if not tasks:
             self._pending.pop(key, None)
-        if not task.cancelled():
-            error = task.exception()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) or (not task.cancelled() and task.result()):
             self._is_writable = error is None
             self.on_write(error if isinstance(error, Exception) else None)
 
-    async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
-        """Store, unless it was purged meanwhile."""
-        await self._watching(entry, lambda pipe: self._try_put(pipe, entry, body, since))
+    async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
+        """Store, unless it was purged meanwhile; says whether it is."""
+        return await self._watching(entry, lambda pipe: self._try_put(pipe, entry, body, since))
 
-    async def _watching(self, entry: StoredResponse, work: Callable[[Any], Awaitable[None]]) -> None:
+    async def _watching(self, entry: StoredResponse, work: Callable[[Any], Awaitable[bool]]) -> bool:
         """Do something in a transaction that nobody has come in between of, by a purge or under the same key."""
         from redis.exceptions import ResponseError, WatchError
 
@@ -191,12 +191,12 @@ class RedisStore:
             async with self._redis.pipeline() as pipe:
                 try:
                     await pipe.watch(PURGES, f"{PREFIX}key:{entry.key}")
-                    await work(pipe)
-                    return
+                    return await work(pipe)
                 except WatchError:
                     continue
                 except ResponseError as error:
                     await mend(self._redis, error, *await self._of_wrong_types(entry))
+        return False
 
     async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
         types = {PURGES: "stream", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
@@ -204,10 +204,10 @@ class RedisStore:
         found = [(name, (await self._redis.type(name)).decode()) for name in types]
         return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
 
-    async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
+    async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
         name = f"{PREFIX}key:{entry.key}"
         if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
-            return
+            return False
         heads, used = _heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
         olds = _to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
         seconds = _seconds(entry)
@@ -225,33 +225,36 @@ class RedisStore:
         pipe.expire(name, seconds, gt=True)
         _list(pipe, entry, seconds, self._now())
         await pipe.execute()
+        return True
 
-    async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
-        """Keep an encoded form beside an entry that is still there."""
+    async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
+        """Keep an encoded form beside an entry that is still there; says whether it is kept."""
         left = await self._redis.ttl(_body_name(entry.id))
         if left > 0:
             await self._redis.set(_body_name(entry.id, coding), body, ex=left)
+        return bool(left > 0)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""
 
-        async def update(pipe: Any) -> None:
+        async def update(pipe: Any) -> bool:
             is_purged = await self._purges.is_purged(pipe, new.key, new.tags, since)
-            await self._put_head(pipe, old.id, new.as_stale() if is_purged else new)
+            return await self._put_head(pipe, old.id, new.as_stale() if is_purged else new)
 
         await self._watching(new, update)
 
-    async def _put_head(self, pipe: Any, id: str, entry: StoredResponse) -> None:
-        """Put a new head to a body, if it is still there."""
+    async def _put_head(self, pipe: Any, id: str, entry: StoredResponse) -> bool:
+        """Put a new head to a body, if it is still there; says whether it was."""
         name, seconds = f"{PREFIX}key:{entry.key}", _seconds(entry)
         if not await pipe.hexists(name, id):
-            return
+            return False
         pipe.multi()
         pipe.hset(name, id, self._dump(entry))
         pipe.expire(name, seconds, gt=True)
         pipe.expire(_body_name(id), seconds)
         _list(pipe, entry, seconds, self._now())
         await pipe.execute()
+        return True
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
@@ -321,7 +324,10 @@ class RedisStore:
         """Finish what is under way."""
         tasks = [task for tasks in self._pending.values() for task in tasks]
         if tasks:
-            await asyncio.wait(tasks, timeout=TIMEOUT)
+            _, late = await asyncio.wait(tasks, timeout=TIMEOUT)
+            for task in late:
+                task.cancel()  # else it would connect anew
+            await asyncio.gather(*late, return_exceptions=True)
         await self._redis.aclose()
 
 
@@ -419,9 +425,9 @@ class _Writing:
     def commit(self, entry: StoredResponse) -> None:
         body, self._data = b"".join(self._data), []
         if self._coding:
-            self._store.keep(entry.key, self._store.put_coded(entry, self._coding, body))
+            self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))
         else:
-            self._store.keep(entry.key, self._store.put(entry, body, self._since))
+            self._store.keep(entry.key, lambda: self._store.put(entry, body, self._since))
 
     def abort(self) -> None:
         self._data = []
