@@ -307,3 +307,18 @@ async def test_a_service_that_goes_on_for_ever_is_told_that_its_client_has_left(
     async with asyncio.timeout(10):
         assert await over in ("ConnectionResetError", "BrokenPipeError")
     await eventually(lambda: not list(tunnel.home.sessions))
+
+
+async def test_a_work_that_may_offer_nothing_is_never_said_to_be_connected(
+    tunnel: Tunnel, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await tunnel.start_home()
+    office = await tunnel.start_work()
+    caplog.clear()
+    await tunnel.start_home(allowance=parse_allow(["lab=*"]))
+    await eventually(lambda: "home_allow does not list work office" in office._trouble)
+    await asyncio.sleep(1)
+    lines = [record.getMessage() for record in caplog.records]
+    assert "home: work office disconnected: rejected by home_allow" in lines
+    assert [line for line in lines if "work: connected" in line] == []

@@ -15,8 +15,16 @@ BEAT = "2s"
 class Pair:
     """One home, and works by name."""
 
-    def __init__(self, folder: Path, *, clients: Sequence[str] = (), script: str = "home.py", beat: str = BEAT) -> None:
-        self.folder, self.trunk, self.beat = folder, free_port(), beat
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clients: Sequence[str] = (),
+        script: str = "home.py",
+        beat: str = BEAT,
+        grace: str = "0s",
+    ) -> None:
+        self.folder, self.trunk, self.beat, self.grace = folder, free_port(), beat, grace
         self.client_listeners = {service: free_port() for service in clients}
         self.works: dict[str, Mitmdump] = {}
         self._script = script
@@ -46,8 +54,11 @@ class Pair:
             work.wait_log("work: connected to home paris")
         return work
 
-    def _start(self, script: str, settings: list[str], arguments: Sequence[str], name: str, **options: Any) -> Mitmdump:
-        flags = [part for value in (*settings, f"tunnel_heartbeat={self.beat}") for part in ("--set", value)]
+    def _start(
+        self, script: str, settings: Sequence[str], arguments: Sequence[str], name: str, **options: Any
+    ) -> Mitmdump:
+        settings = [*settings, f"tunnel_heartbeat={self.beat}", f"grace_period={self.grace}"]
+        flags = [part for value in settings for part in ("--set", value)]
         return Mitmdump([*flags, *arguments], confdir=self.folder / f"conf-{name}", script=script, **options)
 
     def close(self) -> None:

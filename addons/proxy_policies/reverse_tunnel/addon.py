@@ -102,6 +102,11 @@ class _TunnelAddon(ABC):
             async with asyncio.timeout(END_WITHIN):
                 await self.end()
 
+    async def drain(self) -> None:
+        """Begin no session any more; those that live go on."""
+        async with self._lock:
+            await self.stop_beginning()
+
     async def _apply(self) -> None:
         self._has_begun = True
         async with self._lock:
@@ -138,6 +143,14 @@ class _TunnelAddon(ABC):
     @abstractmethod
     def renew(self, credentials: identity.Credentials) -> None:
         """Show another certificate of the same name."""
+
+    @abstractmethod
+    async def stop_beginning(self) -> None:
+        """Let no client in any more."""
+
+    @abstractmethod
+    def is_serving(self) -> bool:
+        """Return whether a session lives."""
 
     @abstractmethod
     async def end(self) -> None:
@@ -255,6 +268,14 @@ class Home(_TunnelAddon):
     @property
     def _is_behind_balancer(self) -> bool:
         return any(listener.proxy for listener in (self.home_listen, *self.home_clients.values()) if listener)
+
+    async def stop_beginning(self) -> None:
+        """Close the clients' ports. Works stay: what the proxy has begun may want a service yet."""
+        await self._home.close_client_listeners()
+
+    def is_serving(self) -> bool:
+        """Return whether a client's session lives; the proxy's own are seen by their clients."""
+        return any(session.client for session in self._home.sessions)
 
     async def end(self) -> None:
         """End everything."""
@@ -383,6 +404,14 @@ class Work(_TunnelAddon):
         """Warn that no service is offered."""
         if self.work_services and not self.is_on:
             yield "work_services is set and work_home is not: nothing is offered"
+
+    async def stop_beginning(self) -> None:
+        """Leave home, which sends clients elsewhere then."""
+        await self._work.leave()
+
+    def is_serving(self) -> bool:
+        """Return whether a session with a service lives."""
+        return self._work.is_serving
 
     async def end(self) -> None:
         """End everything."""

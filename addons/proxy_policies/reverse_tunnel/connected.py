@@ -52,6 +52,7 @@ class ConnectedWork:
     spares: deque[Framed] = field(default_factory=deque)
     _waiting: dict[str, asyncio.Future[Framed]] = field(default_factory=dict)
     since: float = field(default_factory=time.time)
+    dismissed: str = ""  # why home has sent it away
 
     @property
     def name(self) -> str:
@@ -134,6 +135,7 @@ class ConnectedWork:
     def leave(self, reason: Refuse | None = None) -> None:
         """Let go of work. Its live sessions go on; clients that still wait are refused."""
         if reason is not None:
+            self.dismissed = reason.text or reason.reason
             self.command.send(encode(reason))
         self.command.close()
         for answer in self._waiting.values():

@@ -33,6 +33,7 @@ from proxy_policies.reverse_tunnel.limits import (
 from proxy_policies.reverse_tunnel.messages import (
     Claim,
     Hello,
+    Message,
     ProtocolError,
     Reason,
     Refusal,
@@ -94,6 +95,10 @@ class Home:
     def renew(self, credentials: Credentials) -> None:
         """Show another certificate of the same name from now on; connections that stand live on."""
         self._config = replace(self._config, credentials=credentials)
+
+    async def close_client_listeners(self) -> None:
+        """Let no client in any more; live sessions live on, and works stay."""
+        await self._open_client_listeners({})
 
     async def close(self) -> None:
         """End everything."""
@@ -209,10 +214,23 @@ class Home:
         framed.send(encode(handshake.receive(hello)))
         while handshake.peer is None:
             said = await receive(framed)
-            with self._slow_to_guessers(address):
-                await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
-                framed.send(encode(handshake.receive(said)))
+            framed.send(encode(await self._reply(handshake, said, address)))
         return await self._receive_offer(framed, handshake.peer, address)
+
+    async def _reply(self, handshake: HomeHandshake, said: Message, address: str) -> Message:
+        """Return the answer to what a work said, which is welcome if it may offer anything. Raises Refusal."""
+        with self._slow_to_guessers(address):
+            await asyncio.sleep(self._guesses.delay(address, asyncio.get_running_loop().time()))
+            answer = handshake.receive(said)
+        if handshake.peer is not None:
+            self._check_admission(handshake.peer, address)
+        return answer
+
+    def _check_admission(self, peer: Peer, address: str) -> None:
+        """Refuse a work before it is welcome. Raises Refusal."""
+        if not self._config.allowance.knows(peer.name):
+            raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
+        self.works.check_twin(peer, address)
 
     @contextlib.contextmanager
     def _slow_to_guessers(self, address: str) -> Iterator[None]:
@@ -224,10 +242,6 @@ class Home:
             raise
 
     async def _receive_offer(self, framed: Framed, peer: Peer, address: str) -> ConnectedWork:
-        allowance = self._config.allowance
-        if not allowance.knows(peer.name):
-            raise Refusal(Reason.NOT_ALLOWED, f"home_allow does not list work {peer.name}")
-        self.works.check_twin(peer, address)
         session = HomeProtocol(peer.name, lambda service: self._config.allowance.permits(peer.name, service))
         session.receive(await receive(framed))
         return ConnectedWork(peer, framed, session, self.works.log, address)
@@ -243,7 +257,7 @@ class Home:
         try:
             await work.listen()
         except (OSError, ProtocolError) as error:
-            reason = tcp_connect.reason(error, None)
+            reason = work.dismissed or tcp_connect.reason(error, None)
         finally:
             if self.works.remove(work):
                 self.works.log.info(("disconnected", work.name), f"home: work {work.name} disconnected: {reason}")

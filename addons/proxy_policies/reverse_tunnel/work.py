@@ -94,6 +94,7 @@ class Work:
         self._instance = secrets.token_hex(8)
         self._stood = -math.inf  # when a command connection stood last, in seconds of the loop's clock
         self._short_lives = 0  # how many in a row have ended soon
+        self._sessions = 0  # that live
 
     async def apply(self, config: WorkConfig) -> None:
         """Become what the options say; live sessions live on."""
@@ -109,6 +110,15 @@ class Work:
     def renew(self, credentials: Credentials) -> None:
         """Show another certificate of the same name from now on; connections that stand live on."""
         self._config = replace(self._config, credentials=credentials)
+
+    async def leave(self) -> None:
+        """Leave home, which sends no client any more; live sessions live on."""
+        await self._connecting.cancel()
+
+    @property
+    def is_serving(self) -> bool:
+        """Return whether a session lives."""
+        return self._sessions > 0
 
     async def close(self) -> None:
         """End everything."""
@@ -248,7 +258,11 @@ class Work:
             return
         framed.send(encode(Ready()))
         began = time.monotonic()
-        counts = await relay_transports(framed, transport)
+        self._sessions += 1
+        try:
+            counts = await relay_transports(framed, transport)
+        finally:
+            self._sessions -= 1
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")
 
     async def _open_service(self, call: OpenRequest) -> Any:

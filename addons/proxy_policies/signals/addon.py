@@ -23,6 +23,8 @@ from proxy_policies.workers import identity, subprocesses
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.05  # seconds between two looks at who is still at work
+TUNNEL_ENDS = ("home", "work")
+"""The reverse tunnel's addons, whose clients are none of mitmproxy's."""
 FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trusted_ca", "home_tls", "work_tls"})
 """Options that name files with certificates and keys, which are read again when they are reported as changed."""
 
@@ -77,6 +79,8 @@ class Signals:
         until = time.monotonic() + self.grace_period
         await asyncio.sleep(0)  # who has been waiting to be accepted is
         ctx.options.update(server=False)
+        for end in filter(None, map(ctx.master.addons.get, TUNNEL_ENDS)):
+            await end.drain()
         if is_busy():
             logger.info(f"stopping: answers in flight have {self.grace_period:g} s to finish")
         while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for an answer that has left
@@ -103,8 +107,8 @@ class Signals:
 
 def is_busy() -> bool:
     """Return whether anybody is being served; who is not, and has been, is sent away."""
-    fastlane: Any = ctx.master.addons.get("fastlane")
-    busy = fastlane is not None and fastlane.is_serving()
+    addons = filter(None, map(ctx.master.addons.get, ("fastlane", *TUNNEL_ENDS)))
+    busy = any([addon.is_serving() for addon in addons])  # all are asked
     for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
         if flows.is_at_work(handler):
             busy = True
