@@ -14,11 +14,7 @@ PACKAGE = TESTS.parent / "addons" / "proxy_policies"
 LATER = {"patches"}
 """Folders that do not mirror the package. Each patch is tested by what it mends."""
 CAPTURE_LATER = {
-    "check": "check_run outcome sender",
-    "cli": "main messages",
-    "record": "recorder recording",
-    "report": "json_report junit side_by_side terminal",
-    "runner": "client_environment control_addon proxy_process session_proxy",
+    "runner": "control_addon proxy_process session_proxy",
     "websocket": "client",
 }
 """Modules of capture/ that are tested by others' tests; this list only shrinks."""

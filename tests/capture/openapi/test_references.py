@@ -50,4 +50,5 @@ def test_a_wrong_reference_is_named(reference: str, problem: str) -> None:
 
 def test_what_is_not_there_is_nothing() -> None:
     assert document(a=[1]).at(["a", "7", "b"]).value is None
+    assert document(a=[1, 2, 3]).at(["a", "²"]).value is None
     assert document(a=[1]).mapping("a") == {}

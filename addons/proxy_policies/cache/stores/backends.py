@@ -43,7 +43,7 @@ def _redis(text: str) -> BackendSpec:
         parts.port  # noqa: B018 -- raises ValueError for a port that is none
     except ValueError as error:
         raise ValueError(f"choose {SYNTAX}: {error}") from None
-    if not parts.hostname or not (parts.path.strip("/") or "0").isdigit():
+    if not parts.hostname or not (parts.path.strip("/") or "0").isdecimal():
         raise ValueError(f"choose {SYNTAX}")
     if importlib.util.find_spec("redis") is None:
         raise ValueError(f"needs the package redis: {sys.executable} -m pip install redis")

@@ -59,7 +59,7 @@ class Document:
 
 def _member(value: Any, name: str) -> Any:
     if isinstance(value, list):
-        return value[int(name)] if name.isdigit() and int(name) < len(value) else None
+        return value[int(name)] if name.isdecimal() and int(name) < len(value) else None
     return value.get(name) if isinstance(value, Mapping) else None
 
 

@@ -1,0 +1,87 @@
+"""Entries reach the file in the order in which they ended, without secrets, whoever writes them."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.support.capture_entries import an_entry
+
+from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.model import Body, Entry, Request, Response, Times
+from proxy_policies.capture.record.recorder import MAX_INLINE, MAX_QUEUED, CaptureRecorder
+from proxy_policies.capture.secrets.placeholders import Placeholders
+from proxy_policies.capture.secrets.redact import Redactor, parse_rules
+
+KEY = Placeholders(b"k" * 32)
+
+
+def a_recorder(path: Path, max_body: int = 1 << 24) -> CaptureRecorder:
+    return CaptureRecorder(path, Redactor(parse_rules(()), KEY), max_body, failed)
+
+
+def failed(error: OSError) -> None:
+    raise AssertionError("writing failed") from error
+
+
+def sized(number: int, size: int) -> Entry:
+    return replace(an_entry(number), response=Response(200, "OK", (), Body(b"x" * size)))
+
+
+def coded(number: int, content: bytes) -> Entry:
+    fields = (("Content-Encoding", "gzip"), ("Content-Type", "application/json"))
+    return replace(an_entry(number), response=Response(200, "OK", fields, Body(gzip.compress(content))))
+
+
+async def test_large_coded_and_small_entries_keep_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    made = a_recorder(path)
+    for number in range(0, MAX_QUEUED * 3, 3):
+        for entry in (sized(number, MAX_INLINE + 1), coded(number + 1, b"{}"), an_entry(number + 2)):
+            made.write(entry)
+    made.close()
+    assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MAX_QUEUED * 3)]
+
+
+async def test_what_is_written_is_decoded_and_has_no_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    made = a_recorder(path)
+    made.write(coded(1, b'{"password": "hunter2-Q9xZ"}'))
+    made.close()
+    capture = open_capture(path)
+    (entry,) = capture
+    assert entry.response.body.content == b'{"password": "%s"}' % KEY.of("hunter2-Q9xZ").encode()
+    assert capture.key_id == KEY.key_id
+
+
+async def test_a_body_that_unpacks_to_more_than_is_kept_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    made = a_recorder(path, max_body=1000)
+    made.write(coded(1, b"x" * 2000))
+    made.close()
+    (entry,) = open_capture(path)
+    assert (entry.response.body.content, entry.response.body.dropped > 0) == (b"", True)
+
+
+async def test_frames_have_the_times_at_which_they_came(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    frames = [b"data: one\n\n", b"data: two\n\n"]
+    response = Response(200, "OK", (("Content-Type", "text/event-stream"),), Body(b"".join(frames)))
+    made = a_recorder(path)
+    made.write(Entry(Request("GET", "http://a.test/"), response, Times(1.0)), {"response": [(11, 5.0), (22, 7.5)]})
+    made.close()
+    (entry,) = open_capture(path)
+    assert entry.response.body.frame_times == (5.0, 7.5)
+
+
+async def test_it_goes_on_with_a_capture_and_leaves_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    for number in range(2):
+        made = a_recorder(path)
+        made.write(an_entry(number))
+        made.close()
+    assert len(list(open_capture(path))) == 2
+    (tmp_path / "theirs.har").write_text("{}")
+    with pytest.raises(CaptureError, match="nothing is added"):
+        a_recorder(tmp_path / "theirs.har")

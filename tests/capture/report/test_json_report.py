@@ -1,0 +1,50 @@
+"""The report for programs, and what the page is made from."""
+
+import json
+from dataclasses import replace
+
+from tests.support.capture_reports import JSON, a_report, an_outcome
+
+from proxy_policies.capture.check.outcome import Outcome
+from proxy_policies.capture.model import Body, Request, Response
+from proxy_policies.capture.report.json_report import BODY_LIMIT, REQUEST_LIMIT, body_lines, report_json
+
+CHANGED = an_outcome(1, '{"n": 1, "a": "x"}', '{"n": 2, "a": "x"}', url="/{}?page=2")
+
+
+def test_it_says_what_came_of_each_entry() -> None:
+    refused = Outcome(4, CHANGED.request, 200, 0, 0.5, 0, error="refused")
+    found = json.loads(json.dumps(report_json(a_report(CHANGED, refused))))
+    assert (found["exit_code"], found["counts"]) == (1, {"same": 0, "changed": 1, "error": 1, "skipped": 0})
+    first, second = found["outcomes"]
+    assert first == {
+        **{"entry": 2, "title": "GET /1?page=2", "method": "GET", "url": "http://shop.test/1?page=2"},
+        **{"verdict": "changed", "status": [200, 200], "ms": [100.0, 100.0], "ignored": []},
+        "changes": [{"location": "json:$.n", "kind": "changed", "old": 1, "new": 2, "match": "json:$.n=number±1"}],
+    }
+    assert (second["verdict"], second["why"], second["ms"]) == ("error", "refused", [500.0, 0])
+
+
+def test_a_page_has_both_answers_side_by_side_and_the_request_to_send() -> None:
+    request = Request("POST", "http://shop.test/1", JSON, Body(b'{"b": 1, "a": 2}'))
+    (found,) = report_json(a_report(replace(CHANGED, request=request)), bodies=True)["outcomes"]
+    assert found["body"] == [
+        *[("=", "{", "{"), ("=", '  "a": "x",', '  "a": "x",'), ("!", '  "n": 1', '  "n": 2'), ("=", "}", "}")]
+    ]
+    assert found["head"][0] == ("=", "200 ", "200 ")
+    assert found["request"].splitlines()[0] == "POST http://shop.test/1 HTTP/1.1"
+    assert found["request"].endswith('{\n  "a": 2,\n  "b": 1\n}')
+    assert "http://127.0.0.1:9000/1" in found["curl"]
+
+
+def test_what_a_page_cannot_hold_is_cut() -> None:
+    request = Request("POST", "http://shop.test/1", JSON, Body(b'"%s"' % (b"x" * REQUEST_LIMIT)))
+    (found,) = report_json(a_report(replace(CHANGED, request=request)), bodies=True)["outcomes"]
+    assert len(found["request"]) == REQUEST_LIMIT
+    assert found["curl"] == ""
+    assert len(body_lines(Response(200, "", (), Body(b"x" * (BODY_LIMIT + 1))))[0]) == BODY_LIMIT
+
+
+def test_octets_are_summed_up() -> None:
+    (line,) = body_lines(Response(200, "", (("Content-Type", "image/png"),), Body(b"\xff\x00")))
+    assert line.startswith("2 octets, sha256 ")
