@@ -28,8 +28,7 @@ def quick_lines(original: Echo) -> Echo:
             original(dumper, flow)
             return
         address = human.format_address(flow.client_conn.peername)
-        print(_request_line(flow, address), file=dumper.outfp)
-        print(_response_line(flow.response, address), file=dumper.outfp)
+        dumper.outfp.write(f"{_request_line(flow, address)}\n{_response_line(flow.response, address)}\n")
         dumper.outfp.flush()
 
     return echo_flow
