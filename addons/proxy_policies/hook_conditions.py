@@ -4,7 +4,7 @@
         @only_if("header_rules")
         def requestheaders(self, flow): ...
 
-It is a promise, not a guard: mitmproxy's own dispatch asks the hook all the same. `fastlane` looks at the attribute
+It is a promise, not a guard: mitmproxy's own dispatch asks the hook all the same. `dispatch` looks at the attribute
 each time the hook's turn comes, so a change needs no notification.
 """
 
