@@ -153,6 +153,20 @@ def test_a_message_that_unpacks_to_much_ends_the_connection(fragments: int, monk
     assert MESSAGE_MOST > MIB
 
 
+def test_no_more_of_a_message_is_unpacked_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is in one frame: what is made of it counts, not what is kept."""
+    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", MIB)
+    frame = websocket(ConnectionType.CLIENT).send(Message(bytes(64 * MIB)))
+    receiver = websocket(ConnectionType.SERVER)
+    tracemalloc.start()
+    try:
+        receiver.receive_data(frame)
+        assert any(isinstance(event, CloseConnection) for event in receiver.events())
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_message_that_never_ends_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", 10_000)
     sender, receiver = Connection(ConnectionType.CLIENT), Connection(ConnectionType.SERVER)

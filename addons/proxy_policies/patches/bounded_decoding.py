@@ -236,7 +236,7 @@ PATCHES = (
         why="a WebSocket message of little that unpacks to much takes all memory, and the event loop for seconds",
         upstream="not reported: a WebSocket message of 1 GiB of zeros, compressed to 1 MiB",
         remove_when="wsproto, or mitmproxy's use of it, bounds messages",
-        test="tests/patches/test_bounded_decoding.py::test_a_message_that_unpacks_to_much_ends_the_connection",
+        test="tests/patches/test_bounded_decoding.py::test_no_more_of_a_message_is_unpacked_than_the_bound",
         source_sha256={
             "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
             "12.3.1": "782c726c5f53112ae4a60b97d5ed9b7e2d02daaeb0fdd948d43200ec93b7a47c",

@@ -156,7 +156,8 @@ def test_an_origin_that_answers_an_upload_early_is_heard(
     assert (result.status, result.body) == (413, b"big\n")
 
 
-def test_a_dead_kept_alive_connection_is_tried_once_more(mitmdump: Callable[..., Mitmdump]) -> None:
+@pytest.mark.parametrize("fast_lane", ["on", "off"])
+def test_a_dead_kept_alive_connection_is_tried_once_more(mitmdump: Callable[..., Mitmdump], fast_lane: str) -> None:
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -175,7 +176,8 @@ def test_a_dead_kept_alive_connection_is_tried_once_more(mitmdump: Callable[...,
                 return
 
         threading.Thread(target=accept, daemon=True).start()
-        proxy = mitmdump(mode=f"reverse:http://127.0.0.1:{server.getsockname()[1]}")
+        options = ("--set", f"fast_lane={fast_lane}")
+        proxy = mitmdump(*options, mode=f"reverse:http://127.0.0.1:{server.getsockname()[1]}")
         get, post = (b"%s / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" % m for m in (b"GET", b"POST"))
         answers = exchange_raw(proxy.port, get + get + get + post, timeout=3)
     assert answers.count(b"HTTP/1.1 200 OK") == 3

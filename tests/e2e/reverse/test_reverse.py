@@ -106,9 +106,12 @@ def test_persistence_follows_the_request_alone(shared: Mitmdump, case: Persisten
             assert stream.readline().startswith(b"HTTP/1.1 ")
 
 
-def test_a_dead_origin_is_502_until_it_is_back(mitmdump: Callable[..., Mitmdump], free_port: Callable[[], int]) -> None:
+@pytest.mark.parametrize("fast_lane", ["on", "off"])
+def test_a_dead_origin_is_502_until_it_is_back(
+    mitmdump: Callable[..., Mitmdump], free_port: Callable[[], int], fast_lane: str
+) -> None:
     port = free_port()
-    proxy = mitmdump(mode=f"reverse:http://127.0.0.1:{port}")
+    proxy = mitmdump("--set", f"fast_lane={fast_lane}", mode=f"reverse:http://127.0.0.1:{port}")
     get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
         stream = sock.makefile("rb")
