@@ -231,6 +231,18 @@ async def test_who_goes_on_talking_after_the_other_has_closed_is_reset(make_pair
         await b_reader.read()
 
 
+async def test_what_was_under_way_at_a_close_breaks_nothing_off(make_pair: MakePair) -> None:
+    """TLS in the stream, for one, says that it closes, before its end of file."""
+    a, b = await make_pair()
+    (_, a_writer), (b_reader, b_writer) = open_streams(a), open_streams(b)
+    a_writer.close()
+    assert await b_reader.read() == b""
+    b_writer.write(b"close_notify")
+    b_writer.close()
+    await asyncio.gather(a_writer.wait_closed(), b_writer.wait_closed())
+    assert (a.reason, b.reason) == ("", "")
+
+
 async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other side neither talks nor ends; at last it is cut off."""
     monkeypatch.setattr(framed_module, "LINGER", 0.3)

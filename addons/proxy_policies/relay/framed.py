@@ -38,6 +38,7 @@ MAX_INBOX = 64  # frames that may wait to be received
 CHECKS_PER_INTERVAL = 4  # looks at the clock per heartbeat interval: how late a loss may be noticed
 REASON = 512  # bytes in which a peer may say why it breaks a stream off
 FLUSH = 3.0  # seconds a closing connection has to send its last frame
+UNDER_WAY = 1.0  # seconds after a close in which what comes was sent before the peer could know: a round trip, amply
 LINGER = 60.0  # seconds a stream that was closed here may go on there: Linux's tcp_fin_timeout
 
 
@@ -55,6 +56,7 @@ class Framed(TransportLayer):
         self._protocol: Any = None
         self._ended_in = self._ended_out = self._said_bye = False
         self._closing = self._lost = False
+        self._closed_at = 0.0  # seconds of the loop's clock
         self._received = self._sent = False
         self._keepalive: Keepalive | None = None
         self._next_beat: asyncio.TimerHandle | None = None
@@ -159,7 +161,7 @@ class Framed(TransportLayer):
         if self._protocol is None:
             self._enqueue(kind, bytes(payload))
         elif kind == Kind.DATA and self._closing:
-            self.reset("closed while bytes came")  # as TCP does; a sender that reads no end of file learns of it
+            self._refuse_late_data()
         elif kind == Kind.DATA and not self._ended_in:
             self._protocol.data_received(payload)
         elif kind == Kind.EOF and not self._ended_in:
@@ -171,6 +173,11 @@ class Framed(TransportLayer):
             self._close_soon()
         else:
             raise FrameError(f"frame of type {kind} has no place here")
+
+    def _refuse_late_data(self) -> None:
+        """Break off a stream that goes on after we have closed, as TCP does: not every sender reads an end of file."""
+        if self._loop.time() > self._closed_at + UNDER_WAY:
+            self.reset("closed while bytes came")
 
     def _enqueue(self, kind: int, payload: bytes) -> None:
         """Keep what comes; a stream that has begun waits outside for its protocol, however it is cut."""
@@ -263,7 +270,7 @@ class Framed(TransportLayer):
         self._maybe_close()
 
     def close(self) -> None:
-        """End the stream, and the connection as soon as the peer has everything. More of its stream breaks it off."""
+        """End the stream, and the connection as soon as the peer has everything. What it still says is dropped."""
         if self.is_closing():
             return
         if self._protocol is None:
@@ -271,7 +278,7 @@ class Framed(TransportLayer):
             return
         self.write_eof()
         self.resume_reading()
-        self._closing = True
+        self._closing, self._closed_at = True, self._loop.time()
         if not self._ended_in:
             self._deadline = self._loop.call_later(LINGER, self.lower.abort)
 
