@@ -50,11 +50,31 @@ def test_exactly_what_is_dynamic_is_masked(parts: list[tuple[str, str]], end: st
     plain = {kind: f"<{kind}>" for kind in KINDS}
     made = text(**KINDS)
     assert dynamic_values.mask(made) == text(**plain)
-    assert dynamic_values.mask_plain(made) == text(**plain | {"secret": KINDS["secret"]})
-    assert dynamic_values.mask_kinds(made) == text(**plain | {"secret": "<secrethex016>"})
+    forms = plain | {"time": "<time 0000-00-00T00:00:00+00:00>", "epoch": "<epoch 0000000000000>", "hex": "<hex 16>"}
+    assert dynamic_values.mask_plain(made) == text(**forms | {"secret": KINDS["secret"]})
+    assert dynamic_values.mask_kinds(made) == text(**forms | {"secret": "<secrethex016>"})
     assert [made[start:end] for start, end in dynamic_values.spans(made)] == [KINDS[kind] for _, kind in parts]
 
 
 def test_secrets_are_not_alike_because_they_are_secrets() -> None:
     assert not dynamic_values.are_alike(KINDS["secret"], KINDS["secret"])
-    assert dynamic_values.are_alike(KINDS["time"], "2027-01-01 00:00")
+
+
+ALIKE = [
+    ("2026-11-28T10:00:00.123+01:00", "2027-01-01T00:00:00+02:00", True),  # of a second what there is of it
+    ("2026-11-28T10:00:00Z", "2026-11-28 10:00:00", False),
+    ("2026-11-28T10:00:00Z", "2026-11-28T10:00:00+00:00", False),
+    ("1760000000", "1770000001", True),
+    ("1760000000", "1760000000000", False),
+    (KINDS["uuid"], KINDS["uuid"].replace("a", "d"), True),
+    (KINDS["uuid"], "00000000-0000-0000-0000-000000000000", False),
+    ("9f86d081884c7d65", "9f86d081884c7d659f86d081884c7d65", False),
+    (KINDS["token"], KINDS["token"][::-1], True),
+    (KINDS["token"], KINDS["token"] * 6, False),
+]
+
+
+@pytest.mark.parametrize(("one", "other", "are_alike"), ALIKE)
+def test_values_are_alike_that_are_written_in_one_way(one: str, other: str, are_alike: bool) -> None:
+    assert dynamic_values.are_alike(one, other) is are_alike
+    assert dynamic_values.are_alike(other, one) is are_alike

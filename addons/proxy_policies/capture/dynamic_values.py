@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, kind
-from proxy_policies.capture.secrets.values import is_random
+from proxy_policies.capture.secrets.values import LENGTHS, is_random, length_class
 
 _KINDS = {
     "secret": PLACEHOLDER.pattern,
@@ -16,6 +16,9 @@ _KINDS = {
 }
 _ANY = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _KINDS.items()))
 _LONG = re.compile(r"(?<![\w<-])[\w-]{20,512}(?![\w>-])")
+_DIGIT = re.compile(r"\d")
+_FRACTION = re.compile(r"[.,]\d+")
+"""Of a second: Go, Java and Python leave its last zeros out."""
 _HEX = re.compile(r"[0-9a-f]{16,128}|[0-9A-F]{16,128}")
 
 
@@ -31,9 +34,26 @@ def are_alike(one: str, other: str) -> bool:
     """Return whether both values are of one kind that differs each time, secrets apart."""
     kinds = {kind_of(one), kind_of(other)}
     if len(kinds) == 1:
-        return not kinds & {"", "secret"}
+        (name,) = kinds
+        return name not in ("", "secret") and _are_written_alike(name, one, other)
     both_hex = all(_HEX.fullmatch(value) for value in (one, other))
     return "hex" in kinds and both_hex and len(one) == len(other)  # of 2 000 of token_hex(8) one is digits alone
+
+
+def _are_written_alike(name: str, one: str, other: str) -> bool:
+    """Return whether two values of a kind are written in one way: milliseconds are no seconds, MD5 is no SHA-256."""
+    if name == "token":
+        return abs(LENGTHS.index(length_class(one)) - LENGTHS.index(length_class(other))) <= 1
+    return _form(name, one) == _form(name, other)
+
+
+def _form(name: str, value: str) -> str:
+    """Return how a value is written, without what it says."""
+    if name == "uuid":
+        return "" if value.strip("0-") else "nil"
+    if name == "hex":
+        return str(len(value))
+    return _DIGIT.sub("0", _FRACTION.sub("", value)) if name in ("time", "epoch") else ""
 
 
 def spans(text: str) -> list[tuple[int, int]]:
@@ -50,12 +70,17 @@ def mask(text: str) -> str:
 
 def mask_plain(text: str) -> str:
     """Return the text with each dynamic value but secrets replaced by its kind."""
-    return _masked(text, lambda found: found[0] if found.lastgroup == "secret" else f"<{found.lastgroup}>")
+    return _masked(text, lambda found: found[0] if found.lastgroup == "secret" else _named(found))
 
 
 def mask_kinds(text: str) -> str:
     """Return the text with each dynamic value replaced by its kind, and each secret by what it is said to be."""
-    return _masked(text, lambda found: f"<{found.lastgroup}{kind(found[0]) if found.lastgroup == 'secret' else ''}>")
+    return _masked(text, lambda found: f"<secret{kind(found[0])}>" if found.lastgroup == "secret" else _named(found))
+
+
+def _named(found: re.Match[str]) -> str:
+    name = found.lastgroup or ""
+    return f"<{name} {_form(name, found[0])}>".replace(" >", ">")
 
 
 def _masked(text: str, replace: Callable[[re.Match[str]], str]) -> str:

@@ -39,8 +39,8 @@ def test_every_leaf_is_found_at_its_path(document: Any) -> None:
 
 
 @given(texts, texts)
-def test_texts_differ_where_their_lines_do(old: str, new: str) -> None:
-    assert bool(list(text_changes(old, new))) is (old.splitlines() != new.splitlines())
+def test_no_difference_of_texts_is_passed_over(old: str, new: str) -> None:
+    assert bool(list(text_changes(old, new))) is (old != new)
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,43 @@ RESPONSES = {
     "another's hit": (response(200), response(200, b"", ("Cache-Status", "cdn; hit")), []),
     "binary": (response(200, b"\xff\x01"), response(200, b"\xff\x02"), ["body"]),
     "kind": (response(200, b"{}"), response(200, b"text"), ["body"]),
+    "a cookie for two paths": (
+        response(200, b"", ("Set-Cookie", "a=x; Path=/"), ("Set-Cookie", "a=x; Path=/b")),
+        response(200, b"", ("Set-Cookie", "a=x; Path=/b")),
+        ["cookie:a"],
+    ),
+    "a cookie that ends another day": (
+        response(200, b"", ("Set-Cookie", "a=x; Expires=Sat, 28 Nov 2026 10:00:00 GMT")),
+        response(200, b"", ("Set-Cookie", "a=x; Expires=Sun, 29 Nov 2026 10:00:00 GMT")),
+        [],
+    ),
+    "a cookie taken back": (
+        response(200, b"", ("Set-Cookie", "a=x; Expires=Sat, 28 Nov 2026 10:00:00 GMT")),
+        response(200, b"", ("Set-Cookie", "a=x; Expires=Thu, 01 Jan 1970 00:00:00 GMT")),
+        ["cookie:a"],
+    ),
+    "a cookie of the session": (
+        response(200, b"", ("Set-Cookie", "a=x; Expires=Sat, 28 Nov 2026 10:00:00 GMT")),
+        response(200, b"", ("Set-Cookie", "a=x")),
+        ["cookie:a"],
+    ),
+    "a member twice": (response(200, b'{"a": 1, "a": 2}'), response(200, b'{"a": 2}'), ["body"]),
+    "the order of members": (response(200, b'{"a": 1, "b": 2}'), response(200, b'{"b":2,"a":1}'), []),
+    "1 and 1.0": (response(200, b'{"a": 1}'), response(200, b'{"a": 1.0}'), ["json:$.a"]),
+    "null and nothing": (response(200, b'{"a": null}'), response(200, b"{}"), ["json:$.a"]),
+    "spaces at an end": (response(200, b"a\nb"), response(200, b"a \nb"), ["text:1"]),
+    "ends of lines": (response(200, b"a\r\nb\r\n"), response(200, b"a\nb\n"), ["text:1"]),
+    "the last end": (response(200, b"a\nb\n"), response(200, b"a\nb"), ["text:1"]),
+    "fields in two lines": (
+        response(200, b"", ("Vary", "a"), ("Vary", "b")),
+        response(200, b"", ("Vary", "a, b")),
+        [],
+    ),
+    "a field in another order": (
+        response(200, b"", ("Vary", "a"), ("Vary", "b")),
+        response(200, b"", ("Vary", "b"), ("Vary", "a")),
+        ["header:vary"],
+    ),
     "html": (response(200, b"<p>a</p><p>b</p>", ("Content-Type", "text/html")),
              response(200, b"<p>a</p><p>c</p>", ("Content-Type", "text/html")), ["text:2"]),
 }  # fmt: skip
@@ -106,6 +143,9 @@ DYNAMIC = {
     "epochs": (Change("json:$.at", 1760000000.5, 1761111111.25), True),
     "kinds differ": (Change("json:$.at", 1760000000, "2026-01-03T03:04:05Z"), False),
     "plain": (Change("json:$.n", 1, 2), False),
+    "one number, written otherwise": (Change("json:$.n", 1, 1.0), True),
+    "a number is no text": (Change("json:$.at", 1760000000, "1770000000"), False),
+    "seconds are no milliseconds": (Change("json:$.at", 1760000000, 1760000000000), False),
     "line": (Change("text:1", "at 2026-01-02T03:04:05Z", "at 2026-01-03T03:04:05Z"), True),
 }
 

@@ -6,6 +6,7 @@ Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:P
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ IGNORED_HEADERS = frozenset(
         *("x-cache", "x-cache-hits", "cache-status", "alt-svc", "nel", "report-to", "set-cookie"),
     ]
 )
+_LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
 TEXT_LINES = 4000  # beyond this many lines a text is compared as a whole: difflib is quadratic
 LIST_ITEMS = 2000  # beyond this many items lists are compared index by index
 
@@ -56,9 +59,12 @@ class Change:
     def is_dynamic(self) -> bool:
         """Return whether both values are of the same kind that differs each time: two UUIDs, two timestamps.
 
+        1 and 1.0 are one number in JSON (RFC 8259 section 6), though not to every client.
         Secrets that a comparison found to differ do so in what is compared of them.
         """
-        if not isinstance(self.old, str | int | float) or not isinstance(self.new, str | int | float):
+        if _same_number(self.old, self.new):
+            return True
+        if not isinstance(self.old, str | int | float) or isinstance(self.old, str) is not isinstance(self.new, str):
             return False
         if self.location.startswith("text:"):
             return dynamic_values.mask_kinds(str(self.old)) == dynamic_values.mask_kinds(str(self.new))
@@ -137,14 +143,23 @@ def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Cha
 
 
 def _cookie_jar(headers: Headers) -> dict[str, str]:
-    jar = {}
+    """Return each cookie as it is compared; of one that is set several times, for other paths, all of them."""
+    jar: dict[str, list[str]] = {}
     for value in _grouped(headers).get("set-cookie", []):
         pair, _, attributes = value.partition(";")
         name, _, text = pair.partition("=")
-        kept = [part.strip() for part in attributes.split(";") if not part.strip().lower().startswith("expires=")]
+        kept = [_without_date(part.strip()) for part in attributes.split(";")]
         value = "<number>" if text.strip().isdigit() else text.strip()
-        jar[name.strip()] = "; ".join([f"{name.strip()}={value}", *sorted(filter(None, kept))])
-    return jar
+        jar.setdefault(name.strip(), []).append("; ".join([f"{name.strip()}={value}", *sorted(filter(None, kept))]))
+    return {name: ", ".join(sorted(values)) for name, values in jar.items()}
+
+
+def _without_date(attribute: str) -> str:
+    """Return an attribute without a date that differs each time; one of 1970 or so takes the cookie back."""
+    name, equals, date = attribute.partition("=")
+    if not equals or name.lower() != "expires":
+        return attribute
+    return f"{name}=<{'long ago' if _LONG_AGO.search(date) else 'date'}>"
 
 
 def _mask_secrets(text: str) -> str:
@@ -159,12 +174,36 @@ def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Seque
         yield Change("body", _summary(before), _summary(after))
     elif before.is_document:
         yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
+        yield from _repetitions(old, new)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
     elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
         return
     elif not _same_canonical(before.canonical(), after.canonical(), secrets):
         yield Change("body", _summary(before), _summary(after))
+
+
+def _repetitions(old: Response, new: Response) -> Iterator[Change]:
+    """Compare which members objects have twice: of them parsers take the first, or the last, or none."""
+    before, after = (repeated_members(message.body.content) for message in (old, new))
+    if before != after:
+        yield Change("body", *(f"repeated members: {', '.join(names) or 'none'}" for names in (before, after)))
+
+
+def repeated_members(content: bytes) -> list[str]:
+    """Return the names that a JSON object has more than once."""
+    found: set[str] = set()
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            (found if name in seen else seen).add(name)
+
+    try:
+        json.loads(content, object_pairs_hook=note)
+    except (ValueError, RecursionError):
+        return []
+    return sorted(found)
 
 
 def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
@@ -193,7 +232,7 @@ def json_changes(
             yield from _member(old, new, name, steps, secrets)
     elif isinstance(old, list) and isinstance(new, list):
         yield from _list_changes(old, new, steps, secrets)
-    elif not _same_text(old, new, secrets) and not _same_number(old, new):
+    elif not _same_text(old, new, secrets):
         yield Change(f"json:{json_path.write(steps)}", old, new)
 
 
@@ -209,7 +248,7 @@ def _same_text(old: Any, new: Any, secrets: SecretPairs) -> bool:
 
 
 def _same_number(old: Any, new: Any) -> bool:
-    """Return whether both are numbers of the same value: 1 and 1.0 are one number in JSON (RFC 8259 section 6)."""
+    """Return whether both are numbers of the same value, however they are written."""
     both = (int, float)
     return type(old) in both and type(new) in both and old == new
 
@@ -253,14 +292,27 @@ def _side_by_side(
 
 def lines_of(text: str, is_html: bool) -> list[str]:
     """Return a text's lines; HTML without line ends is broken between its tags."""
-    if is_html:
-        text = text.replace("><", ">\n<")
-    return [line.rstrip() for line in text.splitlines()]
+    if not is_html:
+        return text.splitlines()
+    return [line.rstrip() for line in text.replace("><", ">\n<").splitlines()]
+
+
+def _shown_ends(ends: Sequence[str]) -> str:
+    """Return how many lines of a text end with what."""
+    counts = [f"{ends.count(end)} that end with {json.dumps(end)}" for end in sorted(set(ends))]
+    return f"lines: {', '.join(counts) or 'none that ends'}"
 
 
 def text_changes(old: str, new: str, is_html: bool = False, secrets: SecretPairs | None = None) -> Iterator[Change]:
     """Yield each run of lines that differs; `text:LINE` counts from 1 in the old text."""
-    secrets = secrets or SecretPairs()
+    changes = list(_line_changes(old, new, is_html, secrets or SecretPairs()))
+    yield from changes
+    ends, now = _LINE_END.findall(old), _LINE_END.findall(new)
+    if not is_html and ends != now and (not changes or set(ends) != set(now)):
+        yield Change("text:1", _shown_ends(ends), _shown_ends(now))
+
+
+def _line_changes(old: str, new: str, is_html: bool, secrets: SecretPairs) -> Iterator[Change]:
     before, after = lines_of(old, is_html), lines_of(new, is_html)
     if max(len(before), len(after)) > TEXT_LINES:
         if not secrets.same(old, new):
