@@ -1,5 +1,6 @@
 """What ends a start."""
 
+import contextlib
 import logging
 
 import pytest
@@ -29,12 +30,21 @@ def test_nothing_is_checked_when_a_script_is_loaded_again(monkeypatch: pytest.Mo
         assert context.options is not None
 
 
-@pytest.mark.parametrize("starts_badly", [True, False])
-def test_what_ends_does_not_say_that_it_listens(monkeypatch: pytest.MonkeyPatch, starts_badly: bool) -> None:
-    monkeypatch.setattr(settings, "start_errors", lambda: ["wrong"] * starts_badly)
-    for level in (logging.INFO, logging.ERROR):
-        record = logging.LogRecord("x", level, "x", 1, "listening", (), None)
-        assert start_check.is_worth_saying(record) == (level == logging.ERROR or not starts_badly)
+@pytest.mark.parametrize("errors", [[], ["wrong"]], ids=["good", "bad"])
+def test_what_ends_does_not_say_that_it_listens(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, errors: list[str]
+) -> None:
+    caplog.set_level(logging.INFO, start_check.SERVERS.name)
+    with taddons.context(ErrorCheck()):
+        monkeypatch.setattr(settings, "start_errors", lambda: errors)
+        start_check.SERVERS.addFilter(start_check.hold_back)
+        start_check.SERVERS.info("listening")
+        start_check.SERVERS.error("port in use")
+        assert caplog.messages == ["port in use"]
+        with contextlib.suppress(SystemExit):
+            start_check.check()
+        assert caplog.messages == ["port in use", *["listening"] * (not errors)]
+        start_check.say_what_was_held_back()
 
 
 def test_what_was_wrong_before_our_script_is_said_again() -> None:

@@ -1,8 +1,16 @@
-"""Where the scripts for mitmproxy are: beside the package in a clone, inside it when it is installed."""
+"""Where the scripts for mitmproxy are: beside the package in a clone, inside it when it is installed.
 
+And what our command is.
+"""
+
+import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+PROGRAM = "proxy-policies"
 
 
 def scripts() -> dict[str, Path]:
@@ -10,3 +18,18 @@ def scripts() -> dict[str, Path]:
     shipped = PACKAGE / "scripts"
     folder = shipped if shipped.is_dir() else PACKAGE.parent
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def own_command() -> str:
+    """Return what a shell in this working directory finds our command by: messages say what can be typed as it is."""
+    clone = PACKAGE.parents[1]
+    script = clone / "scripts" / PROGRAM
+    on_path = shutil.which(PROGRAM)
+    if not script.exists():
+        return PROGRAM if on_path else shlex.quote(str(Path(sys.executable).with_name(PROGRAM)))
+    if on_path and Path(on_path).is_relative_to(clone):
+        return PROGRAM
+    near = os.path.relpath(script)
+    if near.startswith(os.pardir):
+        return shlex.quote(str(script))
+    return shlex.quote(near if os.sep in near else os.path.join(os.curdir, near))

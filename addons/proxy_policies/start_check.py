@@ -25,18 +25,31 @@ class StartCheck:
         if line := requirements.untried():
             logger.warning(line)
         if settings.is_starting():
-            SERVERS.addFilter(is_worth_saying)
+            SERVERS.addFilter(hold_back)
             had_errors = bool(settings.start_errors())
             asyncio.get_running_loop().call_soon(check, had_errors)
 
     def done(self) -> None:
         """Let everything be said again."""
-        SERVERS.removeFilter(is_worth_saying)
+        SERVERS.removeFilter(hold_back)
 
 
-def is_worth_saying(record: logging.LogRecord) -> bool:
-    """Return whether mitmproxy may say what it is about to: not that it listens, when it ends for an error."""
-    return record.levelno > logging.INFO or not settings.start_errors()
+_held: list[logging.LogRecord] = []
+
+
+def hold_back(record: logging.LogRecord) -> bool:
+    """Return whether mitmproxy may say this before it is checked: errors, but not yet that it listens."""
+    if record.levelno <= logging.INFO:
+        _held.append(record)
+    return record.levelno > logging.INFO
+
+
+def say_what_was_held_back() -> None:
+    """Let everything be said again, and what was held back first."""
+    SERVERS.removeFilter(hold_back)
+    for record in _held:
+        SERVERS.handle(record)
+    _held.clear()
 
 
 def check(had_errors: bool = False) -> None:
@@ -53,6 +66,7 @@ def check(had_errors: bool = False) -> None:
         logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))
     if errors := settings.start_errors():
         end(errors, had_errors)
+    say_what_was_held_back()
 
 
 def end(errors: list[str], say_again: bool = False) -> None:

@@ -18,6 +18,7 @@ from proxy_policies.certificates.store_commands import run
 from proxy_policies.certificates.stores import nss
 from proxy_policies.command.main import main
 from proxy_policies.reverse_tunnel.certificates import CERT, Pair, name_of
+from proxy_policies.script_paths import own_command
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_ca_is_made_where_the_proxy_looks_for_it(folder: Path, capsys: pytest.
 @pytest.mark.parametrize("command", ["env", "trust chromium", "untrust", "verify", "undo"])
 def test_without_a_ca_it_says_what_makes_one(folder: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["certs", *command.split()]) == 1
-    line = f"proxy-policies certs: no certificate authority in {folder}: proxy-policies certs make makes one\n"
+    line = f"proxy-policies certs: no certificate authority in {folder}: {own_command()} certs make makes one\n"
     assert capsys.readouterr().err == line
 
 

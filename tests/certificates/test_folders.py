@@ -48,6 +48,16 @@ def test_the_confdir_has_our_ca_and_all_else_that_they_keep(tmp_path: Path) -> N
     assert [path.name for path in confdir.iterdir()] == ["mitmproxy-ca.pem"]
 
 
+def test_control_sockets_are_of_one_confdir(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "certs", tmp_path / "theirs"
+    (ours / "confdir").mkdir(parents=True)
+    (theirs / "control").mkdir(parents=True)
+    for _ in range(2):
+        link_confdir(ours, theirs)
+        assert not (ours / "confdir/control").exists()
+        (ours / "confdir/control").symlink_to(theirs / "control")
+
+
 def test_a_home_that_is_not_there_is_none_to_link(tmp_path: Path) -> None:
     (tmp_path / "mitmproxy-ca.pem").touch()
     link_confdir(tmp_path, tmp_path / "nowhere")

@@ -11,7 +11,7 @@ import pytest
 from tests.support.mitmdump import environment
 
 from proxy_policies.command.commands import COMMANDS, make_parser, parse
-from proxy_policies.command.help_text import PROGRAM
+from proxy_policies.script_paths import own_command
 
 NAMES = [command.name for command in COMMANDS]
 HEAVY = ("mitmproxy.http", "cryptography", "asyncio", "rich", "werkzeug", "jinja2")
@@ -36,7 +36,7 @@ def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 def examples(parser: argparse.ArgumentParser) -> list[str]:
     """Give the examples of a parser's help, without the program's name and what explains them."""
     text = (parser.epilog or "").partition("examples:\n")[2].partition("\n\n")[0]
-    return [re.split(r"\s{2,}", line.strip())[0].removeprefix(f"{PROGRAM} ") for line in text.splitlines()]
+    return [re.split(r"\s{2,}", line.strip())[0].removeprefix(f"{own_command()} ") for line in text.splitlines()]
 
 
 EVERY = {parser.prog: parser for parser in nested(make_parser(NAMES))}

@@ -13,7 +13,7 @@ from proxy_policies.reverse_tunnel.identity import Mode
 
 def test_missing_certificates_say_how_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"no certificate in .*nowhere; make one with: proxy-policies certs tunnel home NAME"
+        ValueError, match=r"no certificate in .*nowhere; make one with: .*proxy-policies certs tunnel home NAME"
     ):
         identity.load("home", str(tmp_path / "nowhere"), "")
 

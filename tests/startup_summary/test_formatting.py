@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from proxy_policies.script_paths import own_command
 from proxy_policies.startup_summary.formatting import forwards, summary_lines, warning_of_end
 
 DEFAULTS: dict[str, Any] = {
@@ -93,8 +94,8 @@ def test_what_is_on_is_said(changed: dict[str, Any], said: str) -> None:
     ("days", "line"),
     [
         (31, ""),
-        (29, "the authority ca.pem ends on 2026-01-30: proxy-policies certs make --force makes another"),
-        (-1, "the authority ca.pem ended on 2025-12-31: proxy-policies certs make --force makes another"),
+        (29, f"the authority ca.pem ends on 2026-01-30: {own_command()} certs make --force makes another"),
+        (-1, f"the authority ca.pem ended on 2025-12-31: {own_command()} certs make --force makes another"),
     ],
 )
 def test_an_authority_that_ends_soon_is_warned_of(days: int, line: str) -> None:

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy_policies.script_paths import own_command
+
 KEY_FILE = "mitmproxy-ca.pem"
 CERTIFICATE_FILE = "mitmproxy-ca-cert.pem"
 SECRET_FILES = (KEY_FILE, "mitmproxy-ca.p12")
@@ -142,7 +144,7 @@ def read_authority(folder: Path) -> Authority:
     try:
         content = (folder / KEY_FILE).read_bytes()
     except OSError as error:
-        why = "proxy-policies certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
+        why = f"{own_command()} certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
         raise ValueError(f"no certificate authority in {folder}: {why}") from None
     try:
         key = serialization.load_pem_private_key(content, None)

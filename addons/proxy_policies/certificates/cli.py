@@ -27,12 +27,13 @@ from proxy_policies.certificates.stores import (
 )
 from proxy_policies.command import help_text
 from proxy_policies.reverse_tunnel import certificates
+from proxy_policies.script_paths import own_command
 
 DESCRIPTION = "Make the certificate authority (CA) that opens inspected hosts, have clients trust it, undo that."
 EXAMPLES = (
     "certs make                           a CA, with which the proxy signs from its next start",
     "certs make --permit example.com      … that clients believe for that domain alone",
-    'certs env                            variables for a shell: eval "$(proxy-policies certs env)"',
+    "certs env                            variables for a shell, to be read by eval",
     "certs trust chromium firefox         add it to these stores",
     "certs trust macos                    what to type on a Mac, or on Windows",
     "certs verify                         try it with real clients through a real proxy",
@@ -59,12 +60,12 @@ def make(folder: Path, given: argparse.Namespace) -> int:
     made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now, given.permit)
     authority.write_authority(folder, made)
     write_bundle(folder)
-    print(f"made {made.name!r} in {folder}: proxy-policies run signs with it from its next start")
+    print(f"made {made.name!r} in {folder}: {own_command()} run signs with it from its next start")
     if given.permit:
         print(
             f"clients believe it for {', '.join(given.permit)} and what is below: inspect_hosts should name no others"
         )
-    print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: proxy-policies certs trust --help says how")
+    print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: {own_command()} certs trust --help says how")
     return 0
 
 
@@ -84,7 +85,8 @@ def env(folder: Path, given: argparse.Namespace) -> int:
     variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
-        print('# take them over: eval "$(proxy-policies certs env)"; in fish: proxy-policies certs env fish | source')
+        command = f"{own_command()} certs env"
+        print(f'# take them over: eval "$({command})"; in fish: {command} fish | source')
     return 0
 
 
@@ -161,7 +163,7 @@ def verify(folder: Path, given: argparse.Namespace) -> int:
     for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}"]:
         say("authority", fault)
     if not faults and ours.ends_soon(now):
-        say("authority", "ends soon: proxy-policies certs make --force makes another, which every client must trust")
+        say("authority", f"ends soon: {own_command()} certs make --force makes another, which every client must trust")
     refused = [] if faults else try_clients(folder, ours)
     trusting = {name: ask_stores(folder, name) for name in given.store or STORES}
     return 1 if faults or refused or (given.store and not all(trusting.values())) else 0
@@ -187,7 +189,7 @@ def ask_stores(folder: Path, name: str) -> bool:
         say(name, f"cannot be asked: {line}")
         return False
     trusting = all(map(trusts, stores))
-    say(name, "trusts it" if trusting else f"does not trust it: proxy-policies certs trust {name}")
+    say(name, "trusts it" if trusting else f"does not trust it: {own_command()} certs trust {name}")
     return trusting
 
 

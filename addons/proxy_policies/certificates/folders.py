@@ -7,6 +7,7 @@ import errno
 import os
 from pathlib import Path
 
+from proxy_policies.control import socket_files
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.script_paths import PACKAGE
 
@@ -59,12 +60,16 @@ def link_confdir(certificates: Path, theirs: Path) -> None:
     """Make a confdir with our CA, and with all else that the user keeps in mitmproxy's (config.yaml first of all).
 
     mitmproxy knows one folder for both. Links, so that changes there count here; those that lead nowhere are removed.
+    Control sockets are of one confdir: a proxy that runs would be found in both.
     """
     confdir = certificates / CONFDIR
     confdir.mkdir(mode=0o700, exist_ok=True)
     remove_dangling(confdir)
+    sockets = socket_files.folder_of(confdir)
+    if sockets.is_symlink():  # as versions before 1.0 made it
+        sockets.unlink()
     ours = certificates.glob(f"{PREFIX}*")
-    others = (path for path in theirs.glob("*") if not path.name.startswith(PREFIX))
+    others = (path for path in theirs.glob("*") if not path.name.startswith(PREFIX) and path.name != sockets.name)
     for source in (*ours, *others):
         link = confdir / source.name
         if not link.is_symlink() and not link.exists():
@@ -78,7 +83,7 @@ def remove_confdir(certificates: Path) -> None:
     for link in confdir.glob("*"):
         if link.is_symlink() or link.name == authority.DH_FILE:
             link.unlink()
-    for folder in (confdir / "control", confdir):
+    for folder in (socket_files.folder_of(confdir), confdir):
         with contextlib.suppress(OSError):  # something is in it, or it is not there
             folder.rmdir()
 

@@ -3,7 +3,10 @@
 import argparse
 from collections.abc import Mapping, Sequence
 
-PROGRAM = "proxy-policies"
+from proxy_policies.script_paths import PROGRAM, own_command
+
+__all__ = ["PROGRAM", "WRONG_USAGE", "describe"]
+
 WRONG_USAGE = 2
 """The exit code of argparse."""
 
@@ -18,6 +21,11 @@ def describe(
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = description
     codes = {**exit_codes, WRONG_USAGE: exit_codes.get(WRONG_USAGE, "the command line is wrong")}
-    lines = ["examples:", *(f"  {PROGRAM} {example}" for example in examples)]
+    lines = ["examples:", *(f"  {own_command()} {_typed(example)}" for example in examples)]
     lines += ["", "exit codes:", *(f"  {code:<3} {text}" for code, text in sorted(codes.items()))]
     parser.epilog = "\n".join(lines)
+
+
+def _typed(example: str) -> str:
+    """Return an example with our command, where it is named within, as it is to be typed here."""
+    return example.replace(f"{PROGRAM} ", f"{own_command()} ")

@@ -18,6 +18,7 @@ from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.connection_handlers import started
+from proxy_policies.script_paths import own_command
 from proxy_policies.settings import Setting, parse_switch
 from proxy_policies.version import VERSION
 from proxy_policies.workers import identity
@@ -69,7 +70,7 @@ class Control:
         try:
             listening = self._listen()
         except OSError as error:
-            logger.warning(f"control: no socket in confdir: {error.strerror}; proxy-policies stats cannot ask us")
+            logger.warning(f"control: no socket in confdir: {error.strerror}; {own_command()} stats cannot ask us")
             return
         self._server = server.ControlServer(self.answer)
         await self._server.start(listening)

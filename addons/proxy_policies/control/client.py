@@ -50,7 +50,8 @@ def ask(path: Path, question: Question) -> Any:
 def instances(confdirs: Iterable[Path]) -> list[Instance]:
     """Return who runs with any of these confdirs; the sockets of the dead are removed."""
     found = []
-    for confdir in dict.fromkeys(path.expanduser().absolute() for path in confdirs):
+    where = {socket_files.folder_of(path.expanduser()).resolve(): path.expanduser().absolute() for path in confdirs}
+    for confdir in where.values():
         socket_files.remove_stale(confdir)
         for path in socket_files.sockets(confdir):
             try:

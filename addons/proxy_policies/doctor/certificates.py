@@ -9,12 +9,13 @@ from pathlib import Path
 from proxy_policies.certificates import authority, client_checks, folders
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
 from proxy_policies.reverse_tunnel import certificates, identity
+from proxy_policies.script_paths import own_command
 
 HOW_TO_TRUST = {
-    "curl": "proxy-policies certs trust debian, or the variables that certs env prints",
-    "python": "the variables that proxy-policies certs env prints",
-    "node": "the variables that proxy-policies certs env prints",
-    "chromium": "proxy-policies certs trust chromium",
+    "curl": "{command} certs trust debian, or the variables that certs env prints",
+    "python": "the variables that {command} certs env prints",
+    "node": "the variables that {command} certs env prints",
+    "chromium": "{command} certs trust chromium",
 }
 
 
@@ -26,7 +27,7 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
     try:
         ours = authority.read_authority(confdir)
     except ValueError as error:
-        yield fail("authority", str(error), "proxy-policies certs make --force makes another")
+        yield fail("authority", str(error), f"{own_command()} certs make --force makes another")
         return
     now = datetime.now(UTC)
     found = list(authority.problems(confdir, ours, now))
@@ -39,7 +40,7 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
 def _validity(subject: str, name: str, end: datetime, now: datetime, renewing: str) -> Finding:
     text = f"{name}, until {end:%Y-%m-%d}"
     return (
-        warn(subject, text, f"proxy-policies {renewing} renews it") if end - now < identity.SOON else ok(subject, text)
+        warn(subject, text, f"{own_command()} {renewing} renews it") if end - now < identity.SOON else ok(subject, text)
     )
 
 
@@ -60,7 +61,9 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
         if not complaint:
             yield ok(f"trust, {name}", "opens a host that the proxy signs for")
         elif client_checks.is_about_trust(complaint):
-            yield warn(f"trust, {name}", "does not trust the authority", HOW_TO_TRUST[name])
+            yield warn(
+                f"trust, {name}", "does not trust the authority", HOW_TO_TRUST[name].format(command=own_command())
+            )
         else:
             yield fail(f"trust, {name}", complaint)
 

@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxy_policies.certificates.authority import signing_only
 from proxy_policies.reverse_tunnel.services import parse_name
+from proxy_policies.script_paths import own_command
 
 KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CLIENT_AUTH}
 CA, CERT, KEY = "ca.pem", "cert.pem", "key.pem"
@@ -133,7 +134,7 @@ def make(kind: str, name: str, folder: Path) -> Path:
         raise ValueError(f"{kind!r} is neither home nor work")
     parse_name(name)
     if (folder / CERT).exists() and (owner := name_of(Pair.load(folder).certificate)) != name:
-        other = f"name another folder for {name}: proxy-policies certs tunnel {kind} {name} FOLDER"
+        other = f"name another folder for {name}: {own_command()} certs tunnel {kind} {name} FOLDER"
         raise ValueError(f"{folder} holds the certificate of {owner}; {other}")
     root = folder.parent / AUTHORITY
     if not (root / KEY).exists():

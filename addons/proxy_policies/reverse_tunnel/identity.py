@@ -26,10 +26,11 @@ from proxy_policies.certificates import folders
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.messages import PROTOCOL
 from proxy_policies.reverse_tunnel.names import is_name
+from proxy_policies.script_paths import own_command
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess
 HINTS = {
-    "home": "make one with: proxy-policies certs tunnel home {name}",
+    "home": "make one with: {command} certs tunnel home {name}",
     "work": "make one at home with: proxy-policies certs tunnel work {name}, and copy its folder here",
 }
 """Where the authority's key is, which makes certificates."""
@@ -98,7 +99,7 @@ def warning_of_end(kind: str, credentials: Credentials, now: datetime.datetime) 
     """Return that a certificate ends soon, and how to renew it; "" when it does not."""
     if credentials.ends is None or credentials.ends - now > SOON:
         return ""
-    hint = HINTS[kind].format(name=credentials.name)
+    hint = HINTS[kind].format(name=credentials.name, command=own_command())
     return f"{kind}: the certificate of {credentials.name} ends on {credentials.ends:%Y-%m-%d}; {hint}"
 
 
@@ -163,7 +164,7 @@ def _with_secret(kind: str, secret: str) -> Credentials:
 
 def _with_certificates(kind: str, folder: Path) -> Credentials:
     files = [folder / name for name in (certificates.CA, certificates.CERT, certificates.KEY)]
-    hint = HINTS[kind].format(name="NAME")
+    hint = HINTS[kind].format(name="NAME", command=own_command())
     if not all(file.exists() for file in files):
         raise ValueError(f"no certificate in {folder}; {hint}")
     context = _context(kind)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from proxy_policies.addresses import without_credentials
+from proxy_policies.script_paths import own_command
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
 """The modes in which a client's HTTPS is a tunnel to a host it chose, to be left untouched or opened."""
@@ -33,7 +34,7 @@ def warning_of_end(end: datetime, now: datetime, certificate: str) -> str:
     if end - now > SOON:
         return ""
     verb = "ended" if end <= now else "ends"
-    return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: proxy-policies certs make --force makes another"
+    return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: {own_command()} certs make --force makes another"
 
 
 def forwards(modes: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
 from proxy_policies.capture.model import Entry
+from proxy_policies.script_paths import own_command
 
 
 class TruncatedCapture(CaptureError):
@@ -81,7 +82,7 @@ def _require_complete(path: Path, file: BinaryIO) -> None:
     file.seek(max(0, size - len(line_framing.TAIL)))
     if not file.read().rstrip().endswith(line_framing.TAIL.rstrip()):
         raise TruncatedCapture(
-            f"{path}: the recording was cut off; mend it with: proxy-policies capture show --repair {path}"
+            f"{path}: the recording was cut off; mend it with: {own_command()} capture show --repair {path}"
         )
 
 

@@ -18,6 +18,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing
 from proxy_policies.capture.har.entry_writer import FORMAT, ExternalBodies, write_entry
 from proxy_policies.capture.model import Entry
+from proxy_policies.script_paths import own_command
 
 
 def new_log(key_id: str = "") -> dict[str, Any]:
@@ -101,7 +102,7 @@ def _whole_part(path: Path) -> tuple[int, int]:
         head = file.readline(1 << 20)
         if line_framing.read_head(head) is None:
             raise CaptureError(
-                f"{path}: not a capture of ours, so nothing is added to it; proxy-policies capture merge makes one"
+                f"{path}: not a capture of ours, so nothing is added to it; {own_command()} capture merge makes one"
             )
         offsets = [after for _, after in line_framing.entries(file)]
         return len(offsets), len(head) + (offsets[-1] if offsets else 0)
