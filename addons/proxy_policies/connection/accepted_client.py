@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
 from typing import Any
@@ -76,12 +75,24 @@ class AcceptedClient(ClientConnection):
 
     async def _is_introduced(self) -> bool:
         """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
+        peer, address, in_time = self.client.peername, None, True
+        if not self._policy.expect_header(peer):
+            self.leave()
+            return False
         self._is_busy = True
-        address = None
-        with contextlib.suppress(header.HeaderError, TimeoutError):
+        try:
             async with asyncio.timeout(PREAMBLE_TIMEOUT):
                 address = await self._read_preamble()
+        except header.HeaderError:
+            pass
+        except TimeoutError:
+            in_time = False
+        finally:
+            self._policy.header_came(peer, in_time=in_time)
         self._is_busy = False
+        if not in_time:
+            self.leave()
+            return False
         if address is None or self._policy.is_trusted_peer(address[0]):
             self.hand_over()
             return False

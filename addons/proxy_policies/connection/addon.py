@@ -28,6 +28,7 @@ from proxy_policies.dispatch.dispatcher import Dispatch
 from proxy_policies.dispatch.inline_hooks import Inline
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches.connection_handlers import started
+from proxy_policies.proxy_protocol.addon import NO_HEADER
 from proxy_policies.settings import Setting, is_starting, parse_switch
 from proxy_policies.tuning.all import tune
 from proxy_policies.workers import identity
@@ -148,6 +149,14 @@ class Fastlane:
         """Return whether connections from an address begin with a PROXY header."""
         protocol = ctx.master.addons.get("proxy-protocol")
         return protocol is not None and protocol.is_trusted_peer(address)
+
+    def expect_header(self, peer: tuple[Any, ...]) -> bool:
+        """Count a connection in that begins with one; False where there are too many."""
+        return bool(ctx.master.addons.get("proxy-protocol").expect_header(peer))
+
+    def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
+        """Count it out."""
+        ctx.master.addons.get("proxy-protocol").header_came(peer, "" if in_time else NO_HEADER)
 
     def find(self, client_id: str) -> ClientConnection | None:
         """Return a client's connection, if it is ours."""

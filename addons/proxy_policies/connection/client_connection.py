@@ -59,6 +59,12 @@ class Policy(Protocol):
     def is_trusted_peer(self, address: str) -> bool:
         """Return whether connections from an address begin with a PROXY header."""
 
+    def expect_header(self, peer: tuple[Any, ...]) -> bool:
+        """Count a connection in that begins with one; False where there are too many."""
+
+    def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
+        """Count it out."""
+
     def closed(self, connection: ClientConnection) -> None:
         """Take note that a connection has ended."""
 

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
+from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.tls import TlsData
 
 from proxy_policies.background import spawn
@@ -106,6 +107,11 @@ class Limits:
         """Look at a client that has set TLS up, and may say nothing inside."""
         if watched := self._connections.get(data.context.client.id):
             watched.expect_request(data.context)
+
+    def next_layer(self, nextlayer: NextLayer) -> None:
+        """Look at what a client begins to say, of which nobody knows yet what it is."""
+        if watched := self._connections.get(nextlayer.context.client.id):
+            watched.undecided = nextlayer
 
     def unwatch(self, client: Client) -> None:
         """Look at a connection of mitmproxy's no more, until it is watched again."""

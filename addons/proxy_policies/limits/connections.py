@@ -7,7 +7,7 @@ from typing import Any
 
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers import modes
+from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server import ConnectionHandler
@@ -17,6 +17,8 @@ from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import NOT_WAITING, Stopwatch, Wait, Waiting
 from proxy_policies.patches import client_sides
 
+TLS_HANDSHAKE = 0x16
+"""The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
 _HTTP_MODES = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.ReverseProxy)
 
 
@@ -30,6 +32,8 @@ class ClientConnection:
         self._is_ending = False
         self._inside: ClientTLSLayer | None = None
         """The TLS that its client has set up last."""
+        self.undecided: NextLayer | None = None
+        """Where what its client says was last asked about."""
 
     def expect_request(self, context: Context) -> None:
         """Take note that the client has set TLS up: a request is to follow."""
@@ -64,18 +68,17 @@ class ClientConnection:
             return NOT_WAITING
         if client.tls and not client.tls_established:
             return Waiting(Wait.HANDSHAKE)
-        if (first := self._first_request()) is not None:
-            return first
+        for first in (_first_words(self.undecided), self._first_request()):
+            if first is not None:
+                return first
         return side.waiting() if side is not None else _before_http(self._handler)
 
     def _first_request(self) -> Waiting | None:
-        """Return the wait for the first request inside of TLS; None where it has come."""
+        """Return the wait for the first request inside of TLS; None where it has begun."""
         layer = self._inside.child_layer if self._inside is not None else None
         if not isinstance(layer, NextLayer) or layer.layer is not None:
             return None
-        if layer._paused:  # an addon is asked what it is
-            return NOT_WAITING
-        return Waiting(Wait.HEAD if layer.data_client() else Wait.REQUEST)
+        return Waiting(Wait.REQUEST)
 
     def _is_origin_slow(self) -> bool:
         """Return whether an origin does not take what it is sent: then nothing is read from the client."""
@@ -86,6 +89,8 @@ class ClientConnection:
         """Close the connection, and say why."""
         self._is_ending = True
         why = f"for {waited:.0f} s {wait.value}"
+        if wait is Wait.HEAD and self.undecided is not None and self.undecided.layer is None:
+            _take_for_http(self.undecided)
         side = client_sides.side_of(self._handler.client)
         if wait in (Wait.HEAD, Wait.BODY) and side is not None and not side.is_tunnel:
             spawn(self._handler.server_event(client_sides.time_out(side, why)))
@@ -107,6 +112,23 @@ def _unsent_bytes(writer: Any) -> int:
     with contextlib.suppress(AttributeError):  # of another kind: datagrams
         return int(writer.transport.get_write_buffer_size())
     return 0
+
+
+def _first_words(undecided: NextLayer | None) -> Waiting | None:
+    """Return the wait for more of what was begun; None where nothing was, or it is known what it is."""
+    if undecided is None or undecided.layer is not None or not (said := undecided.data_client()):
+        return None
+    if undecided._paused:  # an addon is asked what it is
+        return NOT_WAITING
+    return Waiting(Wait.HANDSHAKE if said[0] == TLS_HANDSHAKE else Wait.HEAD)
+
+
+def _take_for_http(undecided: NextLayer) -> None:
+    """Have what was said so far be the beginning of a request."""
+    side = http.Http1Server(undecided.context)  # type: ignore[attr-defined]  # ours, which is put there
+    side.buf += undecided.data_client()
+    side.state = side.read_headers
+    undecided.layer, undecided._handle = side, side.handle_event
 
 
 def _before_http(handler: ConnectionHandler) -> Waiting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import Any
 
 from mitmproxy import ctx
 from mitmproxy.connection import Client
@@ -13,6 +14,7 @@ from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.limits.shares import Shares
 from proxy_policies.log_lines import Throttle
 from proxy_policies.settings import Setting
 
@@ -24,6 +26,10 @@ logger = logging.getLogger(__name__)
 HEADER_TIMEOUT = 5.0
 """Seconds that a load balancer has to say it; it says it at once."""
 NO_HEADER = "no PROXY header came"
+TOO_MANY = "too many of its connections have not said whom they are from"
+MOST_WAITING = 1024
+"""Connections of one balancer whose header has not come: it comes at once. nginx's worker_connections; sshd, which
+bounds those who have not said who they are in the same way, has 100."""
 
 
 class ProxyProtocol:
@@ -39,10 +45,28 @@ class ProxyProtocol:
 
     def __init__(self) -> None:
         self._rejections = Throttle(every=1.0)
+        self._waiting = Shares()
 
     def is_trusted_peer(self, host: str) -> bool:
         """Return whether an address is a load balancer's, whose connections begin with a header."""
         return bool(self.proxy_protocol) and in_networks(host, self.proxy_protocol)
+
+    def expect_header(self, peer: tuple[Any, ...]) -> bool:
+        """Count a connection in that begins with a header; False, and it is to be closed, where there are too many."""
+        if self._waiting.enter(peer[0], peer, MOST_WAITING):
+            return True
+        self._reject(peer, TOO_MANY)
+        return False
+
+    def header_came(self, peer: tuple[Any, ...], why_not: str = "") -> None:
+        """Count it out; or tell `why_not`."""
+        self._waiting.leave(peer[0], peer)
+        if why_not:
+            self._reject(peer, why_not)
+
+    def _reject(self, peer: tuple[Any, ...], why: str) -> None:
+        if admitted := self._rejections.admit(f"{format_target(*peer[:2])} rejected: {why}", time.monotonic()):
+            logger.warning(admitted)
 
     @only_if("proxy_protocol")
     async def client_connected(self, client: Client) -> None:
@@ -55,14 +79,14 @@ class ProxyProtocol:
         if handler is None:  # it is served before mitmproxy has it, where a balancer's own connections never are
             client.error = NO_HEADER
             return
+        peer, why = client.peername, ""
+        if not self.expect_header(peer):
+            client.error = TOO_MANY
+            return
         try:
             async with asyncio.timeout(HEADER_TIMEOUT):
-                address = await header.read(handler.transports[client].reader.readexactly)
+                client.peername = await header.read(handler.transports[client].reader.readexactly) or peer
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
-            why = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
-            line = f"{format_target(*client.peername[:2])} rejected: {why}"
-            if admitted := self._rejections.admit(line, time.monotonic()):
-                logger.warning(admitted)
-            client.error = why
-        else:
-            client.peername = address or client.peername
+            why = client.error = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
+        finally:
+            self.header_came(peer, why)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.support.fast_lane import ALL, FRESH, Connection, Start, hits, script
 from tests.support.mitmdump import Mitmdump
+from tests.support.openings import connect, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pipelining import read_responses
 
@@ -320,3 +321,24 @@ def dribbled(sock: socket.socket, piece: bytes) -> bytes:
             return sock.recv(65536)
         sock.sendall(piece)
     raise AssertionError("the client may dribble as long as it likes")
+
+
+@pytest.fixture(scope="module", params=LANES)
+def tunnels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
+    """A proxy that looks into every tunnel."""
+    arguments = (*SHORT, "--set", "inspect_hosts=*", "--set", f"fast_lane={request.param}")
+    arguments = (*arguments, "--set", "connection_strategy=lazy")  # there is no server
+    running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"))
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_a_first_line_that_dribbles_in_a_tunnel(tunnels: Mitmdump, secure: bool) -> None:
+    """Of which nobody knows yet that it is a request's."""
+    sock = opened(tunnels.port)
+    connect(sock, "localhost:9")
+    if secure:
+        sock = trusting_anyone().wrap_socket(sock, server_hostname="localhost")
+    sock.sendall(b"G")
+    assert dribbled(sock, b"E").startswith(b"HTTP/1.1 408 ")

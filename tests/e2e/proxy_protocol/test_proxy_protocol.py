@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import ALL, Connection, echo, exchange, handed_over, hits, tunnels
+from tests.support.fast_lane import ALL, Connection, echo, exchange, handed_over, hits, script, tunnels
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
@@ -145,3 +145,32 @@ def test_rejections_are_counted_not_listed(mitmdump: Start) -> None:
             assert sock.recv(100) == b""
     proxy.stop()
     assert proxy.log().count("rejected: ") < 30
+
+
+FEW = """
+from proxy_policies.connection import accepted_client
+from proxy_policies.proxy_protocol import addon
+addon.MOST_WAITING, addon.HEADER_TIMEOUT, accepted_client.PREAMBLE_TIMEOUT = 10, 600, 600
+"""
+
+
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
+def test_those_that_are_not_introduced_are_few(
+    mitmdump: Start, origin: StartOrigin, tmp_path: Path, fast_lane: str
+) -> None:
+    few = script(tmp_path, FEW)
+    proxy = mitmdump(*BALANCER, *few, "--set", f"fast_lane={fast_lane}", mode=f"reverse:{origin().url}")
+    silent = [socket.create_connection(("127.0.0.1", proxy.port), timeout=20) for _ in range(10)]
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as one_more:
+        assert read_all(one_more) == b""
+    proxy.wait_log("rejected: too many of its connections have not said whom they are from")
+    for sock in silent:
+        sock.close()
+    wait_until(lambda: has_answer(proxy))
+
+
+def has_answer(proxy: Mitmdump) -> bool:
+    try:
+        return ask(proxy, HEADERS["v1"]).endswith(b"hello from the origin\n")
+    except ConnectionError:  # closed before it was read
+        return False
