@@ -1,13 +1,16 @@
 """The tunnel's connections, dialled and accepted."""
 
 import asyncio
+import errno
 import socket
+from typing import Any
 
 import pytest
 from tests.support.relay_peers import tcp_pair
 from tests.support.tunnel_in_process import close_clients, connect, eventually
 from tests.support.waiting import free_port
 
+from proxy_policies.name_lookup import AddressInfo
 from proxy_policies.reverse_tunnel import connections, identity
 from proxy_policies.reverse_tunnel.connections import Listener, accept_bare, accept_framed, dial_framed, receive
 from proxy_policies.reverse_tunnel.messages import Ready, encode
@@ -52,6 +55,46 @@ async def test_a_listener_waits_its_turn_where_somebody_else_listens(
     await listener.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*listener.address)
+
+
+HERE, ELSEWHERE = "127.0.0.1", "203.0.113.1"  # the latter is for documentation (RFC 5737)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "listens"), [((ELSEWHERE, HERE), True), ((HERE, ELSEWHERE), True), ((ELSEWHERE,), False)]
+)
+async def test_of_a_name_s_addresses_it_listens_on_those_that_this_machine_has(
+    addresses: tuple[str, ...], listens: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As localhost has one of IPv6 where there is none: in most containers."""
+
+    async def look_up(host: str, port: int, **how: object) -> list[AddressInfo]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(connections, "look_up", look_up)
+    listener = Listener(("localhost", free_port()), "clients", lambda sock, _: sock.close())
+    await listener.open()
+    assert ("cannot listen" in caplog.text) is not listens
+    if listens:
+        await connect((HERE, listener.address[1]))
+    close_clients()
+    await listener.close()
+
+
+async def test_a_family_that_the_kernel_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    genuine = socket.socket
+
+    def make(family: int = socket.AF_INET, *arguments: Any, **how: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return genuine(family, *arguments, **how)
+
+    monkeypatch.setattr(socket, "socket", make)
+    listener = Listener(("*", free_port()), "home", lambda sock, _: sock.close())
+    await listener.open()
+    await connect((HERE, listener.address[1]))
+    close_clients()
+    await listener.close()
 
 
 async def test_a_bare_connection_is_not_read_until_it_is_linked() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 from dataclasses import replace
@@ -322,3 +323,21 @@ async def test_a_work_that_may_offer_nothing_is_never_said_to_be_connected(
     lines = [record.getMessage() for record in caplog.records]
     assert "home: work office disconnected: rejected by home_allow" in lines
     assert [line for line in lines if "work: connected" in line] == []
+
+
+async def test_a_client_that_is_gone_at_once_is_nothing_to_log(
+    tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """macOS says EINVAL of whatever is asked of a socket that was reset."""
+
+    async def accept_bare(sock: socket.socket) -> Any:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    await tunnel.start_home()
+    client_listener = await tunnel.client_listener("echo")
+    monkeypatch.setattr(connections, "accept_bare", accept_bare)
+    reader, _ = await connect(client_listener)
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert not list(tunnel.home.sessions)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 CONNECT_WITHIN = 8.0  # seconds; less than home waits for the whole of it
 BIND_AGAIN = 1.0  # seconds until the next try to listen where somebody else does
 HEADER_WITHIN = 5.0  # seconds that a load balancer has for its PROXY header; it sends it at once
+NOT_HERE = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # of an address: as asyncio has it, bpo-30945
 ACCEPT_AGAIN = 0.1  # seconds until the next try to accept when that failed: mostly for want of descriptors
 
 Accept = Callable[[socket.socket, Address], None]
@@ -47,10 +48,11 @@ class Bare(asyncio.Protocol):
 
 def keep_alive(sock: Any) -> None:
     """Let the kernel notice a dead path, for connections that have no heartbeat of ours."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    with contextlib.suppress(OSError):  # gone already, which macOS says here
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def dial_framed(address: Address, credentials: Credentials) -> Framed:
@@ -202,21 +204,37 @@ class Listener:
 
 
 async def _bind(address: Address) -> list[socket.socket]:
-    """Listen on every address that the host stands for."""
+    """Listen on every address that the host stands for and this machine has: `localhost` where there is no IPv6."""
     found = await look_up(*address, timeout=CONNECT_WITHIN, flags=socket.AI_PASSIVE)
     sockets: list[socket.socket] = []
+    missing: OSError | None = None
     try:
-        for family, kind, protocol, _, where in found:
-            sock = socket.socket(family, kind, protocol)
-            sockets.append(sock)
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a crash leaves nothing that is in the way
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(where)
-            sock.listen(1024)
+        for family, _, _, _, where in found:
+            try:
+                sockets.append(_listening_socket(family, where))
+            except OSError as error:
+                if error.errno not in NOT_HERE:
+                    raise
+                missing = error
+        if missing is not None and not sockets:
+            raise missing
     except OSError:
         for sock in sockets:
             sock.close()
         raise
     return sockets
+
+
+def _listening_socket(family: int, where: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a crash leaves nothing that is in the way
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+        sock.listen(1024)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -42,7 +42,13 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.names import Address
 from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
-from proxy_policies.reverse_tunnel.services import EVERYBODY, Allowance, ClientListener, CommandListener
+from proxy_policies.reverse_tunnel.services import (
+    EVERYBODY,
+    Allowance,
+    ClientListener,
+    CommandListener,
+    show_address,
+)
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 
@@ -298,8 +304,13 @@ class Home:
 
     async def _serve(self, sock: socket.socket, client: Address, client_listener: ClientListener) -> None:
         """Serve one client: links 2, 3 and 6."""
-        call = OpenRequest(client_listener.service, client, sock.getsockname()[:2])
-        transport = await connections.accept_bare(sock)
+        try:
+            call = OpenRequest(client_listener.service, client, sock.getsockname()[:2])
+            transport = await connections.accept_bare(sock)
+        except OSError as error:
+            sock.close()
+            logger.debug(f"home: {show_address(client)} was gone at once: {error}")
+            return
         session = Session(client_listener.service, client_listener.work, client, call.server, cancel_current())
         await self._watcher.opened(session)
         try:
