@@ -7,6 +7,7 @@ from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
 from proxy_policies.connection.addon import Fastlane
 from proxy_policies.control.addon import Control
+from proxy_policies.dashboard.addon import Dashboard
 from proxy_policies.encoding.addon import Encoding, EntityTags
 from proxy_policies.explain.addon import Explain
 from proxy_policies.flow_list.addon import FlowList
@@ -47,6 +48,7 @@ addons = build_addons(
     Fastlane(),
     AccessLog(),
     Metrics(),
+    Dashboard(),
     Signals(),
     Control(),
     StartupSummary(),

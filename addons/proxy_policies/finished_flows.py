@@ -208,7 +208,7 @@ class FinishedFlows:
 def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:
     """Make the report of a tunnel, or of another stream, that has ended just now."""
     now = time.time()
-    up, down = _bytes(flow)
+    up, down = bytes_of(flow)
     error = flow.error.msg if flow.error else ""
     started, is_open = flow.timestamp_created, flow.server_conn.timestamp_tcp_setup is not None or not error
     status = 200 if is_open else 502
@@ -238,7 +238,7 @@ def _peer(flow: flows.Flow) -> Address | None:
     return flow.server_conn.peername or flow.server_conn.address
 
 
-def _bytes(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
+def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
     """Return how many bytes came from the client, and how many went there."""
     if isinstance(flow, tcp.TCPFlow) and (tunnel := tunnel_of(flow)):
         return tunnel.bytes_up, tunnel.bytes_down

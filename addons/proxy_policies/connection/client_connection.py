@@ -202,10 +202,20 @@ class ClientConnection(ABC):
         self._task = spawn(work, eager=True, is_held=True)
 
     async def _run(self, response: Coroutine[Any, Any, bool]) -> None:
-        if await response:
+        try:
+            is_answered = await response
+        except asyncio.CancelledError:
+            self.leave()
+            raise
+        if is_answered:
             self.leave()
         else:
             self.hand_over()
+
+    def end(self) -> None:
+        """End what is under way, a tunnel say, and the connection with it."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def _run_exchange(self, exchange: Exchange, head: bytes) -> None:
         goes_on = False

@@ -1,0 +1,1 @@
+"""A page that shows what the proxy does, as it does it."""

@@ -1,0 +1,222 @@
+"""The dashboard policy: a page that shows what the proxy does, as it does it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from hashlib import blake2s
+from secrets import token_bytes
+from typing import Any
+
+from mitmproxy import ctx
+
+from proxy_policies import finished, statistics
+from proxy_policies.addresses import format_target
+from proxy_policies.background import in_background, spawn
+from proxy_policies.cache.rfc9111.key import url_of
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import printable
+from proxy_policies.settings import Setting, reject
+from proxy_policies.workers import identity
+
+with lazy_imports():
+    from proxy_policies.capture.secrets import masking
+    from proxy_policies.control import messages
+    from proxy_policies.dashboard import access, activity, flows, server
+    from proxy_policies.reverse_tunnel import services
+
+logger = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds that a point of the charts stands for."""
+ROWS = 200
+"""Rows of a table at most: what a page shows without being slow."""
+
+
+def parse_listen(text: str) -> tuple[str, int] | None:
+    """Read PORT or HOST:PORT, whose host is "" for every address; None for `off`. Raises ValueError."""
+    if text == "off":
+        return None
+    host, port = services.parse_address(text)
+    return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)
+
+
+def parse_password(text: str) -> str:
+    """Read a password; "" for none. Raises ValueError."""
+    if text and (len(text) < access.LEAST or not text.isprintable()):
+        raise ValueError(f"write at least {access.LEAST} characters, or nothing for a token that is printed")
+    return text
+
+
+class Dashboard:
+    """Counts, and serves the page, while `dashboard` says where."""
+
+    name = "dashboard"
+    fast_paths = NO_OBJECTION
+    dashboard = Setting(
+        "off",
+        parse_listen,
+        "Serve a live page of what goes on: PORT of 127.0.0.1, HOST:PORT or *:PORT (worker N listens N-1 above); off.",
+    )
+    dashboard_password = Setting(
+        "", parse_password, "Password of the live page; without one a token is printed. Needed beyond this machine."
+    )
+
+    def __init__(self) -> None:
+        self._activity: activity.Activity | None = None
+        self._series: activity.Series | None = None
+        self._server: server.DashboardServer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._secret = token_bytes(16)
+
+    def configure(self, updated: set[str]) -> None:
+        """Listen where was chosen."""
+        if not updated & {"dashboard", "dashboard_password"}:
+            return
+        if self.dashboard is not None and not self._is_local and not self.dashboard_password:
+            reject(f"option dashboard={ctx.options.dashboard!r}: set dashboard_password, or listen on 127.0.0.1")
+            return
+        if (ended := self._stop()) is not None:
+            spawn(ended.close())
+        if self.dashboard is not None:
+            try:
+                sockets = server.bind(*self.dashboard)
+            except OSError as error:
+                reject(f"option dashboard={ctx.options.dashboard!r}: cannot listen: {error.strerror or error}")
+            else:
+                self._start(sockets)
+
+    @property
+    def _is_local(self) -> bool:
+        return self.dashboard is not None and access.is_loopback(self.dashboard[0])
+
+    def _start(self, sockets: Any) -> None:
+        visitors = access.Access(self.dashboard_password)
+        self._activity, self._series = activity.Activity(), activity.Series()
+        self._unsubscribe = finished.subscribe(self._activity)
+        self._task = spawn(self._sample(self._activity, self._series))
+        ask: dict[str, server.Ask] = {
+            "get now": self.now,
+            "get entries": self.entries,
+            "get tunnels": self.tunnels,
+            "get flows": self.flows,
+            "post purge": self.purge,
+            "post close": self.close,
+        }
+        self._server = server.DashboardServer(sockets, visitors, self._is_local, ask)
+        self._server.start()
+        host, port, *_ = sockets[0].getsockname()
+        token = f"?token={visitors.token}" if visitors.token else ""
+        logger.info(f"dashboard: http://{format_target(host, port)}/{token}")
+
+    def _stop(self) -> server.DashboardServer | None:
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        if self._task is not None:
+            self._task.cancel()
+        ended, self._server, self._activity, self._series, self._task = self._server, None, None, None, None
+        return ended
+
+    @in_background
+    async def done(self) -> None:
+        """Listen no more."""
+        if (ended := self._stop()) is not None:
+            await ended.close()
+
+    async def _sample(self, counted: activity.Activity, series: activity.Series) -> None:
+        while True:
+            series.add(round(time.time(), 3), counted.totals(), counted.times)
+            await asyncio.sleep(EVERY)
+
+    # What the page asks for
+
+    async def now(self, since: str = "0") -> dict[str, Any]:
+        """Return the points after a time, and what else is to be seen at once."""
+        if self._activity is None or self._series is None:
+            raise ValueError("the dashboard is off")
+        return {
+            "points": self._series.since(float(since)),
+            "totals": dict(self._activity.totals()),
+            "percentiles": self._series.percentiles(),
+            "hosts": [[_shown(host), *counts] for host, *counts in self._activity.top_hosts()],
+            "slowest": [_slow(what) for what in self._activity.slowest()],
+            "status": await _control("status"),
+            "policies": await statistics.of_policies(),
+        }
+
+    async def entries(self, text: str = "") -> dict[str, Any]:
+        """Return what is stored."""
+        lines: Any = await _control("cache.list", text)
+        return {"all": len(lines), "rows": [self._entry(line) for line in lines[:ROWS]]}
+
+    def _entry(self, line: str) -> dict[str, str]:
+        key, _, state = line.rpartition("  ")
+        return {"id": self._id(key), "shown": _shown(key), "state": printable(state)}
+
+    def _id(self, key: str) -> str:
+        """Return what stands for a key, which may have a secret in it, on the page."""
+        return blake2s(key.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=12).hexdigest()
+
+    async def tunnels(self) -> dict[str, Any]:
+        """Return the streams that are open, and what the reverse tunnel has."""
+        try:
+            home: Any = await _control("tunnel.status")
+        except ValueError:  # there is none
+            home = []
+        return {"streams": flows.rows(time.time()), "home": [printable(line) for line in home][:ROWS]}
+
+    async def flows(self, text: str = "") -> list[dict[str, Any]]:
+        """Return what was decided about the last flows, the last one first."""
+        found: Any = await _control("explain", text, "50")
+        return [
+            {
+                "ended": one["ended"],
+                "flow": _shown(one["flow"]),
+                "outcome": one["outcome"],
+                "lines": [_shown(line) for line in one["lines"]],
+            }
+            for one in reversed(found)
+        ]
+
+    async def purge(self, entry: str) -> object:
+        """Remove what is stored under the URL of an entry, with all its variants."""
+        lines: Any = await _control("cache.list", "")
+        found = (key for line in lines if self._id(key := line.rpartition("  ")[0]) == entry)
+        key = next(found, None)
+        if key is None:
+            raise ValueError("it is stored no more")
+        return await _control("cache.purge", url_of(key))
+
+    async def close(self, stream: str = "", session: str = "") -> object:
+        """Close a stream by its id, or a session of the reverse tunnel by its number."""
+        return flows.close(stream) if stream else await _control("tunnel.close", session)
+
+
+async def _control(command: str, *arguments: str) -> object:
+    """Return what `proxy-policies` would be answered; raises ValueError."""
+    control: Any = ctx.master.addons.get("control")
+    if control is None:
+        raise ValueError("the control policy is not loaded")
+    return await control.answer(messages.Question(command, arguments))
+
+
+def _shown(text: bytes | str) -> str:
+    """Return a text of a client's without secrets, and without what changes how others are seen."""
+    decoded = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
+    return printable(masking.mask_url(decoded))
+
+
+def _slow(what: finished.Finished) -> dict[str, Any]:
+    asked = what.asked
+    return {
+        "request": _shown(b" ".join((asked.method, asked.target))),
+        "host": _shown(asked.host),
+        "status": what.status,
+        "seconds": round(what.seconds, 4),
+        "cache": printable(what.cache),
+        "at": round(what.started + what.seconds, 3),
+    }

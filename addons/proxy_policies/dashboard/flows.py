@@ -1,0 +1,60 @@
+"""The tunnels and other streams that are open: what the page shows of them, and how they are closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import ctx, tcp, udp
+
+from proxy_policies.addresses import format_target
+from proxy_policies.finished_flows import bytes_of
+from proxy_policies.log_lines import printable
+
+MOST = 500
+"""Streams that are shown: the last ones."""
+
+
+def open_streams() -> dict[str, tcp.TCPFlow | udp.UDPFlow]:
+    """Return those there are, by their ids."""
+    streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = ctx.master.addons.get("finished-flows").streams
+    return streams
+
+
+def rows(now: float) -> list[dict[str, Any]]:
+    """Return what is shown of each, the last ones first: how much went through, and for how long."""
+    return [_row(flow, now) for flow in list(open_streams().values())[: -MOST - 1 : -1]]
+
+
+def _row(flow: tcp.TCPFlow | udp.UDPFlow, now: float) -> dict[str, Any]:
+    up, down = bytes_of(flow)
+    return {
+        "id": flow.id,
+        "client": _text(flow.client_conn.peername),
+        "target": _text(flow.server_conn.address),
+        "up": up,
+        "down": down,
+        "seconds": round(max(0.0, now - flow.timestamp_created), 1),
+    }
+
+
+def _text(address: Any) -> str:
+    return printable(format_target(str(address[0]), address[1])) if address else "?"
+
+
+def close(stream: str) -> str:
+    """Close one by its id; raises ValueError where there is none."""
+    flow = open_streams().get(stream)
+    if flow is None:
+        raise ValueError("it is closed already")
+    _end(flow.client_conn.id)
+    return "closed"
+
+
+def _end(client_id: str) -> None:
+    fast_lane: Any = ctx.master.addons.get("fastlane")
+    if fast_lane is not None and (connection := fast_lane.find(client_id)) is not None:
+        connection.end()
+    elif handler := ctx.master.addons.get("proxyserver").connections.get(client_id):
+        io = handler.transports.get(handler.client)
+        if io is not None and io.handler is not None:
+            io.handler.cancel("closed on the dashboard")

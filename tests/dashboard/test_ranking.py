@@ -1,0 +1,45 @@
+"""What stands out is found, and no client can make what is remembered grow."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_policies.dashboard.ranking import MOST_HOSTS, SLOWEST, SPAN, SPANS, Hosts, Recent, Slowest, longest, top
+
+
+def test_hosts_that_are_asked_most_come_first_however_many_others_there_are() -> None:
+    hosts = Hosts()
+    for number in range(5 * MOST_HOSTS):
+        hosts.add(b"%d.example" % number, 1, 10)
+        hosts.add(b"busy.example", 2, 100)
+    assert len(list(hosts.items())) <= MOST_HOSTS
+    assert top([hosts])[0] == (b"busy.example", 10 * MOST_HOSTS, 500 * MOST_HOSTS)
+
+
+def test_spans_are_added_up() -> None:
+    first, second = Hosts(), Hosts()
+    first.add(b"a", 1, 10)
+    second.add(b"a", 2, 20)
+    second.add(b"b", 1, 1)
+    assert top([first, second]) == [(b"a", 3, 30), (b"b", 1, 1)]
+    assert top([first, second], most=1) == [(b"a", 3, 30)]
+
+
+def test_what_is_older_than_all_spans_is_forgotten() -> None:
+    recent: Recent[list[int]] = Recent(list)
+    for number in range(3 * SPANS):
+        recent.at(number * SPAN).append(number)
+    now = (3 * SPANS - 1) * SPAN
+    assert recent.all(now) == [[number] for number in range(2 * SPANS, 3 * SPANS)]
+    assert recent.all(now + SPAN) == [[number] for number in range(2 * SPANS + 1, 3 * SPANS)]
+    assert recent.all(now + 100 * SPAN) == []
+    recent.at(now - 50 * SPAN).append(-1)
+    assert recent.all(now)[-1] == [3 * SPANS - 1, -1], "the clock went back"
+
+
+@given(st.lists(st.floats(0, 100), max_size=60))
+def test_what_took_longest(took: list[float]) -> None:
+    spans = [Slowest(), Slowest()]
+    for at, seconds in enumerate(took):
+        spans[at % 2].add(seconds, seconds)
+    assert longest(spans) == sorted(took, reverse=True)[:SLOWEST]
+    assert all(len(span.items()) <= SLOWEST for span in spans)

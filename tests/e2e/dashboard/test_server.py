@@ -1,0 +1,72 @@
+"""Nobody who has not the token sees the page, or changes anything: not from another page, nor by another name."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.support.curl import Result, curl
+from tests.support.mitmdump import Mitmdump
+from tests.support.waiting import free_port
+
+Start = Callable[..., Mitmdump]
+
+
+class Site:
+    def __init__(self, proxy: Mitmdump) -> None:
+        self.url, self.token = proxy.wait_log(r"dashboard: (http://[^/]+)/\?token=(\w+)").groups()
+        self.entered = ("-H", f"Authorization: Bearer {self.token}")
+
+    def get(self, path: str, *arguments: str) -> Result:
+        return curl(self.url + path, *arguments)
+
+    def post(self, name: str, asked: Any, *arguments: str) -> Result:
+        return curl(f"{self.url}/ask/{name}", "--json", json.dumps(asked), *arguments)
+
+
+@pytest.fixture
+def site(mitmdump: Start) -> Site:
+    return Site(mitmdump("--set", f"dashboard={free_port()}", "--set", "cache=memory"))
+
+
+def test_who_may_see_it_and_who_may_change_anything(site: Site) -> None:
+    for path in ("/ask/now", "/ask/entries", "/ask/nothing", "/elsewhere", "/page/index.html", "/../addon.py"):
+        assert site.get(path, "--path-as-is").status == 401, path
+        assert site.get(path, "-H", "Authorization: Bearer wrong").status == 401, path
+        assert site.get(path, "-b", f"proxy-policies-{site.url.rpartition(':')[2]}=wrong").status == 401, path
+    page = site.get("/")
+    assert (page.status, b"dashboard.js" in page.body) == (401, False)
+    assert site.get("/?token=wrong").status == 401
+    entered = site.get(f"/?token={site.token}")
+    cookie = entered.get("set-cookie") or ""
+    assert (entered.status, entered.get("location")) == (303, "/"), "the token is in no address for long"
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+    assert site.token not in cookie
+    page = site.get("/", "-b", cookie.partition(";")[0])
+    assert page.status == 200
+    word = ("-H", "X-Word: " + re.findall(r'name="word" content="([^"]+)"', page.body.decode())[0])
+    assert site.get("/", *site.entered, "-H", "Host: attacker.test").status == 403
+    assert site.get("/ask/now", *site.entered, "-H", "Host: attacker.test").status == 403
+    what = {"stream": "x"}
+    assert site.post("close", what, *site.entered).status == 403, "not our page"
+    assert site.post("close", what, *word).status == 401
+    assert site.post("close", what, *site.entered, *word, "-H", "Origin: http://attacker.test").status == 403
+    assert site.post("close", what, *site.entered, *word, "-H", f"Origin: {site.url}").status == 400
+    for wrong, said in (([], b"400"), ({"entry": 1}, b"400"), ({"other": "x"}, b"error"), ({"entry": "x"}, b"error")):
+        answer = site.post("purge", wrong, *site.entered, *word)
+        assert (answer.status, said in answer.body) == (400, True), wrong
+    assert b"it is closed already" in site.post("close", what, *site.entered, *word).body
+    assert site.get("/ask/now?since=x", *site.entered).status == 400
+    assert site.get("/ask/purge?what=x", *site.entered).status == 404, "a GET changes nothing"
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_is_kept(site: Site) -> None:
+    for path in ("/", "/dashboard.js", "/dashboard.css", "/ask/now"):
+        answer = site.get(path, *site.entered)
+        assert answer.status == 200
+        policy = answer.get("content-security-policy") or ""
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert (answer.get("cache-control"), answer.get("server")) == ("no-store", None)
+        assert re.findall(rb"https?://(?!www\.w3\.org/)", answer.body) == [] or path == "/ask/now"
