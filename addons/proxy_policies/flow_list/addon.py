@@ -6,15 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
-from mitmproxy import ctx
+from mitmproxy import ctx, optmanager
 
 from proxy_policies import settings
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.flow_list import slow_browsers
 from proxy_policies.flow_list.oldest import oldest, with_comments
+from proxy_policies.flow_list.option_errors import OptionErrors
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import Throttle
 from proxy_policies.settings import Setting
@@ -59,6 +60,8 @@ class FlowList:
         self._browsers: Collection[Any] = ()
         """mitmweb's connections to them."""
         self._throttle = Throttle()
+        self._errors: OptionErrors | None = None
+        """To which mitmproxy's signals have weak references."""
 
     def running(self) -> None:
         """Show the column of comments, and watch how long the list gets."""
@@ -69,7 +72,17 @@ class FlowList:
             self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
         if type(ctx.master).__name__ == "WebMaster":
             self._browsers = web_app.ClientConnection.connections
+            self._say_what_is_refused()
         self._task = spawn(self._watch(view))
+
+    def _say_what_is_refused(self) -> None:
+        options, broadcast = ctx.options, cast(Any, web_app.ClientConnection.broadcast)
+        self._errors = OptionErrors(
+            lambda names: optmanager.dump_dicts(options, names),
+            lambda described: broadcast(type="options/update", payload=described),
+        )
+        options.errored.connect(self._errors.refused)
+        options.changed.connect(self._errors.changed)  # after mitmweb, which tells its page of the old value
 
     def done(self) -> None:
         """Put the columns back."""

@@ -146,8 +146,12 @@ def test_an_option_edited_live_takes_effect_and_a_bad_one_is_refused(web: Web) -
     web.close_options()
     assert web.get("/now", "--compressed").get("content-encoding") == "zstd"
     web.set("encode_min_size", "lots")
-    web.proxy.wait_log("option encode_min_size='lots': write a size such as 512, 64k, 10m or 1g")
+    why = "option encode_min_size='lots': write a size such as 512, 64k, 10m or 1g"
+    web.proxy.wait_log(why)
+    expect(web.page.locator(".modal-content .text-danger")).to_have_text(why)
     expect(web.page.locator(".modal-content .has-error [name=encode_min_size]")).to_have_count(1)
+    web.option("encode_min_size").fill("20")
+    expect(web.page.locator(".modal-content .text-danger")).to_have_count(0)
     web.close_options()
     assert web.get("/still", "--compressed").get("content-encoding") == "zstd"
     assert "Traceback" not in web.proxy.log()
