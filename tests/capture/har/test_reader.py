@@ -12,6 +12,7 @@ from proxy_policies.capture.formats import open_any
 from proxy_policies.capture.har import reader, writer
 from proxy_policies.capture.har.entry_writer import write_entry
 from proxy_policies.capture.har.reader import open_capture
+from proxy_policies.capture.mitmproxy_flows import to_flow
 
 GOOD: dict[str, Any] = {
     "startedDateTime": "2026-11-28T10:00:00Z",
@@ -37,11 +38,16 @@ def har(path: Path, *entries: Any, **log: Any) -> Path:
 READ = {
     "base64 without text": (entry(response={"content": {"encoding": "base64"}}), b"", ""),
     "base64 in lines": (entry(response={"content": {"encoding": "base64", "text": "YWJj\nZGVm"}}), b"abcdef", ""),
+    "base64 without padding": (entry(response={"content": {"encoding": "base64", "text": "-_8"}}), b"\xfb\xff", ""),
+    "a field without a name": (entry(response={"headers": [{"value": "x"}]}), b"", "headers[0].name: not the name"),
+    "no name of a field": (entry(response={"headers": [{"name": "a: b", "value": ""}]}), b"", "a field: 'a: b'"),
+    "Chrome's errors": (entry(_webSocketMessages=[{"type": "error"}, None]), b"", "not a WebSocket message"),
     "no base64": (entry(response={"content": {"encoding": "base64", "text": "!"}}), b"", "content.text: not base64"),
     "no date": (entry(startedDateTime=None), b"", "startedDateTime: not a date and time"),
     "odd date": (entry(startedDateTime="yesterday"), b"", "startedDateTime: not a date and time: 'yesterday'"),
     "status as text": (entry(response={"status": "200"}), b"", "response.status: expected a number"),
     "missing file": (entry(response={"content": {"_file": "gone.bin"}}), b"", "cannot read gone.bin"),
+    "no reason": (entry(response={"statusText": "\u78ba\u5b9a\r\nX: y"}), b"", ""),
     "headers null": (entry(response={"headers": None}), b"", ""),
     "headers an object": (entry(response={"headers": {"a": "b"}}), b"", "response.headers: expected a list"),
     "size text": (entry(time="fast"), b"", "time: expected a number"),
@@ -54,6 +60,7 @@ def test_an_imperfect_entry_is_read_as_far_as_it_goes(value: Any, content: bytes
     first, second = capture
     assert (first.response.status, first.response.body.content) == (200, content)
     assert second.response.status == 200
+    assert to_flow(first).response is not None
     assert (problem in " ".join(capture.problems)) if problem else not capture.problems
 
 
@@ -61,8 +68,10 @@ LEFT_OUT = {
     "data": (entry(request={"url": "data:text/plain,a"}), "not a URL of HTTP: 'data:text/plain,a'"),
     "blob": (entry(request={"url": "blob:http://a.test/1"}), "not a URL of HTTP"),
     "about": (entry(request={"url": "about:blank"}), "not a URL of HTTP"),
+    "a port that is none": (entry(request={"url": "http://a.test:99999/"}), "not a URL: 'http://a.test:99999/'"),
     "relative": (entry(request={"url": "/x"}), "not an absolute URL: '/x'"),
     "no URL": (entry(request={"url": None}), "request.url: expected text"),
+    "a method that is none": (entry(request={"method": "GE\x1bT"}), "request.method: not a method: 'GE"),
     "no request": (entry(request="x"), "entry 2, request"),
     "no entry": ("text", "entry 2"),
 }
@@ -74,6 +83,21 @@ def test_an_entry_that_is_not_of_http_is_left_out_by_name(value: Any, problem: s
     assert len(list(capture)) == 2
     assert problem in capture.problems[-1]
     assert capture.problems[-1].endswith(": left out")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://a.test/\r\nX: y", "http://a.test/X:%20y"),
+        (" http://a.test/a b?c=d e#f ", "http://a.test/a%20b?c=d%20e#f"),
+        ("http://münchen.test:81/ü?q=ß", "http://xn--mnchen-3ya.test:81/%C3%BC?q=%C3%9F"),
+        ("http://a.test/\u0000", "http://a.test/%00"),
+        ("http://a.test/%C3%BC?a[]=1&b={}|", "http://a.test/%C3%BC?a[]=1&b={}|"),
+    ],
+)
+def test_a_url_is_one_that_can_be_asked_for(url: str, expected: str, tmp_path: Path) -> None:
+    (found,) = open_capture(har(tmp_path / "a.har", entry(request={"url": url})))
+    assert found.request.url == expected
 
 
 def test_fields_that_an_exporter_joined_are_fields_again(tmp_path: Path) -> None:

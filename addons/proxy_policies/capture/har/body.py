@@ -17,6 +17,7 @@ from proxy_policies.capture.model import Body
 Attach = Callable[[bytes], str]  # keeps content beside the capture and returns its file name
 Fetch = Callable[[str], bytes]  # the reverse; raises OSError
 
+_URL_SAFE = str.maketrans("-_", "+/")  # RFC 4648 section 5
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
 
 
@@ -125,8 +126,9 @@ def as_base64(data: bytes) -> str:
 
 
 def from_base64(cursor: JsonCursor) -> bytes:
-    """Return the octets of the base64 at a cursor, in lines or in one. Raises CaptureError."""
+    """Return the octets of the base64 at a cursor, in lines or in one, padded or not. Raises CaptureError."""
     try:
-        return base64.b64decode("".join(cursor.text("").split()), validate=True)
+        text = "".join(cursor.text("").split()).rstrip("=").translate(_URL_SAFE)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return cursor.mend(cursor.wrong("not base64"), b"")

@@ -1,10 +1,12 @@
 """A HAR entry object, ours or a foreign one, as an entry. A wrong field raises CaptureError with its path."""
 
+import re
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Fetch
@@ -27,6 +29,10 @@ VERSIONS = {  # how Chrome, Firefox, Safari and mitmproxy spell the versions
 BODILESS = frozenset({204, 304})
 """Statuses without content (RFC 9110 section 6.4.1). Under 304 Firefox writes what its cache had."""
 CLOSED_BY = {"client": True, "server": False}
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_NO_REASON = dict.fromkeys(range(32), " ")  # RFC 9112 section 4
+_NO_VALUE = {0: " ", 13: " "}
+_NOT_IN_URLS = dict.fromkeys(map(ord, "\t\r\n"))  # which browsers leave out of a URL
 SCHEMES = ("http", "https", "ws", "wss")
 _READ = {
     *("startedDateTime", "time", "request", "response", "cache", "timings", "comment", "serverIPAddress"),
@@ -75,7 +81,7 @@ def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list
         times=_times(cursor),
         id=cursor["_id"].text(""),
         origin=_origin(cursor["_origin"], response, fetch),
-        messages=tuple(_message(item) for item in cursor["_webSocketMessages"]),
+        messages=tuple(_messages(cursor["_webSocketMessages"])),
         close_code=None if mapping.get("_closeCode") is None else int(cursor["_closeCode"].number()),
         close_reason=cursor["_closeReason"].text(""),
         closed_by_client=CLOSED_BY.get(cursor["_closedBy"].text("")),
@@ -135,13 +141,17 @@ def _pairs(cursor: JsonCursor) -> Headers:
 def _fields(cursor: JsonCursor) -> Iterator[tuple[str, str]]:
     """Yield a field; of a foreign entry several where an exporter has joined them with line feeds, as Chrome does.
 
-    A character that no octet stands for is kept as its UTF-8 octets, and none ends a line (RFC 9110 section 5.5).
+    A character that no octet stands for is kept as its UTF-8 octets, and none ends a line (RFC 9110 section 5.5). What
+    is no name (section 5.1) is left out.
     """
-    name, value = _pair(cursor)
-    if cursor.problems is None or not any(end in name + value for end in "\r\n"):
-        yield name, value
-    elif "\n" not in name and "\r" not in name:
-        yield from ((name, line.strip("\r").replace("\r", " ")) for line in value.split("\n"))
+    if cursor.problems is None:
+        yield _pair(cursor)
+        return
+    name, value = _octets(cursor["name"].text("")), _octets(cursor["value"].text(""))
+    if not _TOKEN.fullmatch(name.removeprefix(":")):
+        cursor.mend(cursor["name"].wrong(f"not the name of a field: {name[:40]!r}"), None)
+        return
+    yield from ((name, line.strip("\r").translate(_NO_VALUE)) for line in value.split("\n"))
 
 
 def _pair(cursor: JsonCursor) -> tuple[str, str]:
@@ -163,10 +173,12 @@ def _version(cursor: JsonCursor) -> str:
 
 def _request(cursor: JsonCursor, fetch: Fetch | None) -> Request:
     url = cursor["url"].text()
+    if cursor.problems is not None:
+        url = _as_uri(url)
     _require_http(cursor["url"], url)
     body = cursor["postData"]
     return Request(
-        method=cursor["method"].text(),
+        method=_method(cursor["method"]),
         url=url,
         headers=_without_pseudo(_pairs(cursor["headers"])),
         body=_read_post(body, fetch) if body.value is not None else Body(),
@@ -176,9 +188,30 @@ def _request(cursor: JsonCursor, fetch: Fetch | None) -> Request:
     )
 
 
+def _method(cursor: JsonCursor) -> str:
+    method = cursor.text()
+    if cursor.problems is not None and not _TOKEN.fullmatch(method):
+        raise cursor.wrong(f"not a method: {method[:40]!r}")
+    return method
+
+
+def _as_uri(text: str) -> str:
+    """Return what a request can ask for (RFC 3987 section 3.1): its host in ASCII, other characters percent-encoded."""
+    text = text.strip().translate(_NOT_IN_URLS)
+    if text.isascii() and text.isprintable() and " " not in text:
+        return text
+    try:
+        host = urlsplit(text).hostname or ""
+        text = text if host.isascii() else text.replace(host, host.encode("idna").decode(), 1)
+    except ValueError:  # which the next look at it says, too
+        pass
+    return quote(text, safe=string.punctuation, errors="surrogatepass")
+
+
 def _require_http(cursor: JsonCursor, url: str) -> None:
     try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        parts = urlsplit(url)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError:
         raise cursor.wrong(f"not a URL: {url[:80]!r}") from None
     if not scheme:
@@ -206,12 +239,17 @@ def _response(cursor: JsonCursor, fetch: Fetch | None) -> Response:
     content = cursor["content"]
     return Response(
         status=int(cursor["status"].number(0)),
-        reason=cursor["statusText"].text(""),
+        reason=_reason(cursor["statusText"]),
         headers=_without_pseudo(_pairs(cursor["headers"])),
         body=har_body.read_body(content, fetch) if content.value is not None else Body(),
         version=_version(cursor["httpVersion"]),
         trailers=_pairs(cursor["_trailers"]),
     )
+
+
+def _reason(cursor: JsonCursor) -> str:
+    text = cursor.text("")
+    return text if cursor.problems is None else _octets(text).translate(_NO_REASON)
 
 
 def _origin(cursor: JsonCursor, response: Response, fetch: Fetch | None) -> Response | None:
@@ -220,6 +258,15 @@ def _origin(cursor: JsonCursor, response: Response, fetch: Fetch | None) -> Resp
     origin = _response(cursor, fetch)
     content = cursor["content"]
     return replace(origin, body=response.body) if content.value and content["_same"].flag() else origin
+
+
+def _messages(cursor: JsonCursor) -> Iterator[WebSocketMessage]:
+    """Yield the messages; of a foreign entry without what Chrome says among them of errors."""
+    for item in cursor:
+        if item.problems is not None and item["type"].value not in ("send", "receive"):
+            item.mend(item.wrong("not a WebSocket message"), None)
+        else:
+            yield _message(item)
 
 
 def _message(cursor: JsonCursor) -> WebSocketMessage:

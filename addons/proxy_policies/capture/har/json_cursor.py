@@ -42,7 +42,8 @@ class JsonCursor:
         """Return the value to go on with, or raise the error when nobody collects problems."""
         if self.problems is None:
             raise error
-        self.problems.append(str(error))
+        if str(error) not in self.problems[-1:]:  # what is not there is asked for again and again
+            self.problems.append(str(error))
         return value
 
     def __getitem__(self, name: str) -> "JsonCursor":

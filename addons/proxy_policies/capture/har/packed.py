@@ -63,7 +63,7 @@ def _har_in(path: Path) -> bytes:
     """Return the one HAR file of an archive."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".har")]
+            names = [name for name in archive.namelist() if name.lower().endswith(".har")]
             if len(names) != 1:
                 raise CaptureError(f"{path}: a zip archive with {len(names)} .har files in it; there must be one")
             return _bounded(archive, names[0])

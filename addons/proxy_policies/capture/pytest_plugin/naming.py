@@ -15,7 +15,8 @@ def capture_path(folder: Path, file: Path, nodeid: str, named: str = "") -> Path
     """
     if named:
         return folder / named
-    name = ".".join([file.stem if nodeid else "session", *nodeid.split("::")[1:]])
+    test, bracket, parameters = nodeid.partition("[")  # which may have colons of their own
+    name = ".".join([file.stem if nodeid else "session", *test.split("::")[1:]]) + bracket + parameters
     plain = re.sub(r"[^A-Za-z0-9_.\[\]-]+", "_", name)
     if plain != name or len(plain) > LONGEST_NAME:
         plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"

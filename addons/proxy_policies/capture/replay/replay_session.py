@@ -73,6 +73,8 @@ def cannot_replay(entry: Entry) -> str:
     """Return why an entry has no answer to give; empty when it has."""
     if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
+    if entry.response.status > 999:
+        return f"{entry.response.status} is no status"
     if entry.response.body.dropped:
         return f"not all of its body was recorded ({entry.response.body.dropped} octets are missing)"
     return ""
