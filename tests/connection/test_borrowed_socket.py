@@ -71,3 +71,25 @@ async def test_a_connection_that_has_gone() -> None:
     with pytest.raises(OSError, match="plain socket"):
         BorrowedSocket(reader, None).begin()
     peer.close()
+
+
+async def test_more_than_a_reader_keeps_is_on_its_way() -> None:
+    """Then the reader has stopped its transport, and would start it again while we read the same socket."""
+    reader, peer = await watched()
+    reading = asyncio.create_task(reader.read(65536))
+    await asyncio.sleep(0)
+    reader.end.reader.feed_data(b"1" * 200_000)  # as the transport does, in a turn before the task's
+    borrowed = BorrowedSocket(reader, None)
+    stream = borrowed.begin()
+    stream.start_reading()
+    for _ in range(10):  # turns
+        await asyncio.sleep(0)
+    assert len(stream.received) == 200_000
+    assert not reader.end.transport.is_reading()
+    peer.sendall(b"2")
+    while stream.received[-1:] != b"2":
+        assert await stream.wait(5)
+    borrowed.give_back()
+    reading.cancel()
+    reader.end.writer.close()
+    peer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from proxy_policies.connection.http_layer import (
     put_before_http,
 )
 from proxy_policies.http1.origin import Destination
+from proxy_policies.patches import resets
 
 
 @pytest.fixture
@@ -103,7 +105,7 @@ def test_what_mitmproxy_gets(context: Context, wanted: Any) -> None:
         (hook,) = asked
         assert isinstance(hook, HttpConnectionHook)
         assert not list(layer.handle_event(received(context, b"one")))
-        given: list[bytes] = []
+        given: list[bytes | None] = []
         hook.data.feed = given.append
         assert not list(layer.handle_event(received(context, b"two")))
         assert (bytes(hook.data.said), given) == (b"one", [b"two"])
@@ -128,6 +130,20 @@ def test_a_client_that_has_left(context: Context) -> None:
     assert isinstance(closing, commands.CloseConnection)
     assert not list(layer.handle_event(events.ConnectionClosed(context.client)))
     assert http.seen == []
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["ended", "reset"])
+def test_an_end_of_a_client(context: Context, error: Exception | None) -> None:
+    """What broke may be told from what has ended."""
+    layer = PolicyHttpLayer(Http(context), yes)
+    (hook,) = layer.handle_event(events.Start())
+    assert isinstance(hook, HttpConnectionHook)
+    given: list[bytes | None] = []
+    hook.data.feed = given.append
+    transport: Any = SimpleNamespace(reader=SimpleNamespace(exception=lambda: error))
+    with resets.noting(context.client, transport):
+        list(layer.handle_event(events.ConnectionClosed(context.client)))
+    assert given == [b"" if error is None else None]
 
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], HTTPMode, bool]] = {

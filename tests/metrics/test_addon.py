@@ -35,3 +35,5 @@ def test_a_missing_package_is_named_with_the_command_that_brings_it(monkeypatch:
         parse_listen("9090")
     assert f"{sys.executable} -m pip install prometheus-client" in str(raised.value)
     assert parse_listen("off") is None
+    with pytest.raises(ValueError, match="no port"):  # what is wrong anyway is said first
+        parse_listen("abc")

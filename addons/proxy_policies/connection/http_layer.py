@@ -16,6 +16,7 @@ from OpenSSL import SSL
 
 from proxy_policies.connection.modes import speaks_http
 from proxy_policies.http1.origin import Destination
+from proxy_policies.patches import resets
 
 ALPN_OF_HTTP1 = (None, b"", b"http/1.1")
 
@@ -30,8 +31,10 @@ class LayeredHttp:
     """What the client has said already, or what of it was not responded to."""
     is_at_end: bool = False
     """The client has said that nothing more comes."""
-    feed: Callable[[bytes], None] | None = None
-    """Takes what the layers still say of the client, once the connection is borrowed; b"" is the end."""
+    is_cut: bool = False
+    """The client's connection broke."""
+    feed: Callable[[bytes | None], None] | None = None
+    """Takes what the layers still say of the client, once the connection is borrowed; b"" is the end, None a cut."""
     has_left: bool = False
 
     def end(self, rest: bytes | None) -> None:
@@ -94,15 +97,16 @@ class PolicyHttpLayer(Layer):
                 return _nothing()
             if isinstance(event, events.ConnectionClosed):  # which the layer below is given, too
                 self._is_end_queued = True
-                self._take(b"")
+                self._take(None if resets.was_cut(event.connection, self.context) else b"")
         return super().handle_event(event)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | None) -> None:
         asked = self._asked
+        asked.is_cut = asked.is_cut or data is None
         asked.is_at_end = asked.is_at_end or not data
         if asked.feed is not None:
             asked.feed(data)
-        else:
+        elif data:
             asked.said += data
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:

@@ -77,13 +77,16 @@ class LayeredClient(ClientConnection):
         if self.stream.received or self.stream.is_at_end:
             self._readable()
 
-    def feed(self, data: bytes) -> None:
-        """Take what mitmproxy's layers have decrypted already; b"" is the end."""
+    def feed(self, data: bytes | None) -> None:
+        """Take what mitmproxy's layers have decrypted already; b"" is the end, None that the connection was cut."""
+        stream = self.stream
         if data:
-            self.stream.feed(data)
+            stream.feed(data)
         else:
-            self.stream.is_at_end = True
-        self.stream.notify()
+            stream.is_at_end = True
+        if data is None:
+            stream.error = stream.error or ConnectionResetError()
+        stream.notify()
 
     def hand_over(self) -> None:
         """Let mitmproxy have the connection back, and what was not responded to."""
@@ -131,6 +134,8 @@ def can_borrow(asked: LayeredHttp, takeover: TunnelTakeover) -> bool:
 async def borrow(asked: LayeredHttp, takeover: TunnelTakeover, policy: Policy, responders: Responders) -> LayeredClient:
     """Return the client, whose socket and whose origin's are borrowed from then on; OSError when they have gone."""
     client, server, destination = asked.context.client, asked.context.server, asked.destination
+    if asked.is_cut:
+        raise ConnectionResetError
     of_client = _borrowed(takeover, client, client, asked.tls_of(ClientTLSLayer))
     of_origin = None
     if destination and server.connected:

@@ -51,6 +51,7 @@ class TakeoverReader:
         data = await self._read(limit)
         while data and self._borrower is not None:
             self._borrower(data)
+            self._pause()  # a reader that had stopped its transport, for it had too much, has started it again
             data = await self._read(limit)
         if data:
             self._inside = data
@@ -69,10 +70,13 @@ class TakeoverReader:
         """Stop reading until `give_back`, and return what was read already; what is on its way goes to the borrower."""
         self._borrower, self.is_tunnel_to_be = borrower, False
         if self._is_reading:  # whoever reads has been given all that was there
-            with contextlib.suppress(RuntimeError):  # closed, or at its end of file
-                self.end.transport.pause_reading()
+            self._pause()
             return b""
         return self.end.take_buffered()
+
+    def _pause(self) -> None:
+        with contextlib.suppress(RuntimeError):  # closed, or at its end of file
+            self.end.transport.pause_reading()
 
     def give_back(self) -> None:
         """Read on."""

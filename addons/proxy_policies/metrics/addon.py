@@ -28,9 +28,9 @@ def parse_listen(text: str) -> tuple[str, int] | None:
     """Read PORT or HOST:PORT, whose host is "" for every address; None for `off`. Raises ValueError."""
     if text == "off":
         return None
+    host, port = services.parse_address(text)
     if importlib.util.find_spec("prometheus_client") is None:
         raise ValueError(f"needs the package {PACKAGE}: {requirements.install_command([PACKAGE])}")
-    host, port = services.parse_address(text)
     return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)
 
 

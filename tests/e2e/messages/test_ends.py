@@ -86,7 +86,8 @@ def read_head(end: End) -> bytes:
 def read_until(end: End, data: bytes, until: bytes) -> bytes:
     while until not in data:
         piece = end.recv(65536)
-        assert piece, data
+        if not piece:
+            raise ConnectionError(data)
         data += piece
     return data
 
