@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pty
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.waiting import wait_until
@@ -75,6 +77,33 @@ async def test_who_worked_is_started_again_after_growing_pauses(
     assert capfd.readouterr().out == "it: here\n" * 2
 
 
+async def test_who_cannot_be_started_again_is_tried_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocesses, "restart_delay", lambda short_lives: 0.01)
+    genuine, refused = asyncio.create_subprocess_exec, iter((True, True))
+
+    async def create(*arguments: str, **how: Any) -> asyncio.subprocess.Process:
+        if next(refused, False):
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        return await genuine(*arguments, **how)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", create)
+    said: list[str] = []
+    kept = subprocesses.ChildProcesses(said.append)
+    kept.works("it")
+    keeping = asyncio.ensure_future(kept.keep(Command("it", (sys.executable, "-c", "import time; time.sleep(60)"))))
+    await asyncio.to_thread(wait_until, lambda: len(said) == 4, 20)
+    await kept.end()
+    await keeping
+    kept.close()
+    refusal = "it cannot be started: Resource temporarily unavailable"
+    assert said == [refusal, "it died (exit code 1), starting it again in 0.01 s"] * 2
+
+
+@pytest.mark.parametrize(("code", "said"), [(3, "exit code 3"), (-9, "SIGKILL"), (-36, "signal 36")])
+def test_how_a_process_ended(code: int, said: str) -> None:
+    assert subprocesses.how(code) == said
+
+
 SUPERVISOR = """
 import asyncio, sys
 from proxy_policies.workers.subprocesses import ChildProcesses, Command
@@ -121,3 +150,30 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+TALKING = """
+import asyncio, sys
+from proxy_policies.workers.subprocesses import ChildProcesses, Command
+
+async def main():
+    talk = "import time\\nwhile True: print('a word', flush=True); time.sleep(0.01)"
+    kept = ChildProcesses(print)
+    keeping = asyncio.ensure_future(kept.keep(Command("it", (sys.executable, "-c", talk))))
+    await kept.stopping.wait()
+    await kept.end()
+    await keeping
+
+asyncio.run(main())
+"""
+
+
+def test_it_ends_when_nobody_reads_what_it_prints() -> None:
+    command = (sys.executable, "-c", TALKING)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout
+        assert supervisor.stderr
+        assert supervisor.stdout.readline() == b"a word\n"
+        supervisor.stdout.close()
+        assert supervisor.stderr.read() == b""
+        assert supervisor.wait(20) == 0

@@ -16,6 +16,7 @@ from functools import cached_property
 
 TERMINATE_TIMEOUT = 6.0  # seconds that a process has to end when it is asked to
 STABLE_AFTER = 10.0  # seconds; who lived longer died of something new
+CANNOT_START = 1  # the exit code of a process that there never was
 MAX_RESTART_DELAY = 60.0  # seconds between two starts; Kubernetes waits up to 300, runit 1
 
 _GUARD = """
@@ -136,31 +137,52 @@ class ChildProcesses:
         self._guard.close()
 
     async def _run(self, command: Command) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *command.arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **command.environment, "PYTHONUNBUFFERED": "1"},
-            pass_fds=command.descriptors,
-            start_new_session=True,  # Ctrl-C and a terminal that is closed are for us to pass on
-        )
+        try:
+            process = await _start(command)
+        except OSError as error:  # no more processes or no memory, for now
+            self._say(f"{command.name} cannot be started: {error.strerror}")
+            return CANNOT_START
         self._running[command.name], self._stop_signals[command.name] = process, command.stop_signal
         self._guard.watch(one.pid for one in self._running.values())
         if self.stopping.is_set():  # meanwhile
             process.terminate()
         async for line in lines(process):
-            sys.stdout.buffer.write(command.prefix.encode() + line)
-            sys.stdout.buffer.flush()
+            self._print(command.prefix.encode() + line)
         code = await process.wait()
         del self._running[command.name]
         self._guard.watch(one.pid for one in self._running.values())
         return code
 
+    def _print(self, line: bytes) -> None:
+        """Print a line; when nobody is there to read it any more, stop, as `mitmdump | head` does."""
+        try:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as Python's `signal` says of SIGPIPE
+            self.stopping.set()
+
+
+async def _start(command: Command) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command.arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **command.environment, "PYTHONUNBUFFERED": "1"},
+        pass_fds=command.descriptors,
+        start_new_session=True,  # Ctrl-C and a terminal that is closed are for us to pass on
+    )
+
 
 def how(code: int) -> str:
     """Return how a process ended, by its exit code or the signal that killed it."""
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # one of the real-time signals
+        return f"signal {-code}"
 
 
 async def lines(process: asyncio.subprocess.Process) -> AsyncIterator[bytes]:
