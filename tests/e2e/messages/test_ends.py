@@ -23,6 +23,12 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 BODY = b"x" * 5000
 LENGTH = b"Content-Length: 5000\r\n\r\n"
 FRAMES = {b"late": LENGTH, b"kept": LENGTH, b"cut-chunk": b"Transfer-Encoding: chunked\r\n\r\n1400\r\n"}
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # and its answer: RFC 6455, section 1.3
+UPGRADE = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x04half"
+)
 End = socket.socket | TlsEnd
 
 
@@ -55,7 +61,7 @@ class EndingOrigin(SocketServer):
         path = target.rpartition(b"/")[2]
         if path == b"late":
             time.sleep(0.3)  # the point of the test: the end of the client's half has come before
-        end.sendall(HEAD + FRAMES.get(path, b"\r\n") + BODY)
+        end.sendall(SWITCHING if b"chat" in path else HEAD + FRAMES.get(path, b"\r\n") + BODY)
         if path == b"kept":
             self._heard.append((target, read_to_end(end)[1]))
         elif b"cut" in path:
@@ -169,11 +175,11 @@ WAYS: dict[str, Callable[[Stage], End]] = {
 SECURE = ["regular, CONNECT, TLS", "socks5, TLS", "upstream, CONNECT, TLS"]
 
 
-def ask(stage: Stage, way: str, path: str, version: str = "1.0") -> End:
+def ask(stage: Stage, way: str, path: str, version: str = "1.0", fields: str = "") -> End:
     end = WAYS[way](stage)
     is_absolute = way in ("regular", "upstream", "regular, to the proxy over TLS")
     target = f"http://localhost:{stage.plain}{path}" if is_absolute else path
-    end.sendall(f"GET {target} HTTP/{version}\r\nHost: localhost:{stage.plain}\r\n\r\n".encode())
+    end.sendall(f"GET {target} HTTP/{version}\r\nHost: localhost:{stage.plain}\r\n{fields}\r\n".encode())
     return end
 
 
@@ -248,6 +254,17 @@ def test_a_connection_of_no_more_use_has_an_end(stage: Stage) -> None:
         return wait_until(lambda: [has_end for asked, has_end in stage.heard if asked == path.encode()]) == [True]
 
     assert not wrong(check, [*SECURE, "reverse to TLS", "reverse to TLS, over TLS"])
+
+
+@pytest.mark.parametrize("path", ["/chat-cut", "/chat"])
+def test_a_websocket_that_broke_has_none(stage: Stage, path: str) -> None:
+    """Whether by a reset or by an end without a closing frame."""
+
+    def check(way: str) -> object:
+        data, has_end = read_to_end(ask(stage, way, path, "1.1", UPGRADE))
+        return (data.endswith(b"half") and not has_end) or (data, has_end)
+
+    assert not wrong(check, SECURE)
 
 
 BINARY = b"*\x01\x02 another protocol\r\n\r\n"

@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers.websocket import WebsocketLayer
 from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import CloseReason
 
+from proxy_policies.patches import resets
 from proxy_policies.patches.lingering import LeaveTaking
 from proxy_policies.patches.patch import Section
 
@@ -24,7 +25,11 @@ class Ending(HttpStream):
         for command in super().passthrough(event):
             if _is_end(command) and self._is_closed_by_us:
                 yield SendHttp(LeaveTaking(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
-            elif not (_is_said(command) and self._is_broken):
+            elif not self._is_broken:
+                yield command
+            elif not _is_said(command):
+                if isinstance(command, SendHttp):
+                    resets.withhold_alert(command.connection)
                 yield command
 
     @property
