@@ -110,6 +110,16 @@ GONE = {
     ),
     "a name after others": ('[{"name": "password", "type": "text", "value": "Zq7hunter2Q9xZab"}]', "application/json"),
     "an element in an element": ("<credentials> <value>Zq7hunter2Q9xZab</value></credentials>", "text/xml"),
+    "semicolons in a form": ("a=1;password=Zq7hunter2Q9xZab", "application/x-www-form-urlencoded"),
+    "lines in a form": ("a=1\r\npassword=Zq7hunter2Q9xZab\r\n", "application/x-www-form-urlencoded"),
+    "a NUL in JSON": ('{"a": "\0", "password": "Zq7hunter2Q9xZab"}', "application/json"),
+    "an escaped ampersand": (r'{"url": "/x?a=1\u0026token=Zq7hunter2Q9xZab"}', "application/json"),
+    "an escaped sign": (r'{"url": "/x?token\u003dZq7hunter2Q9xZab"}', "application/json"),
+    "another language": (
+        '{"motDePasse": "Zq7hunter2Q9xZab", "contrase\u00f1a": "Zq7hunter2Q9xZac"}',
+        "application/json",
+    ),
+    "a frame of STOMP": ("CONNECT\npasscode:Zq7hunter2Q9xZab\n\n\0", "text/plain"),
     "a string of GraphQL": ('mutation { login(password: "Zq7hunter2Q9xZab") { id } }', GRAPHQL),
 }
 

@@ -25,6 +25,7 @@ SHAPES = {
     "shopify": f"shpat_{RUN[:16] * 2}",
     "databricks": f"dapi{'0123456789abcdef' * 2}",
     "vault": f"hvs.{RUN}",
+    "PGP": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----\nMIIE\n-----END PGP PRIVATE " + "KEY BLOCK-----",
     "private key": "-----BEGIN PRIVATE " + "KEY-----\nMIIE\n-----END PRIVATE " + "KEY-----",
 }
 
@@ -37,6 +38,11 @@ def test_a_shape_is_found_whole(secret: str) -> None:
 
 def test_what_stands_behind_a_known_place_is_found() -> None:
     assert in_shapes(f"https://hooks.slack.com/services/{RUN}", lambda _: "#") == "https://hooks.slack.com/services/#"
+    discord = "https://discord.test/api/webhooks/123456789012345678/"
+    assert in_shapes(f"{discord}{RUN}", lambda _: "#") == "https://discord.test/api/webhooks/#"
+    assert (
+        in_shapes(f"https://x.test/webhookb2/{RUN}@{RUN}/In/{RUN}?a", lambda _: "#") == "https://x.test/webhookb2/#?a"
+    )
     assert in_shapes(f"https://api.test/bot123456:{RUN}/x", lambda _: "#") == "https://api.test/bot#/x"
 
 

@@ -27,7 +27,7 @@ def _words(text: str) -> frozenset[str]:
 
 PASSWORDS = _words(
     "password passwords passwd passwort pwd passphrase passphrases passcode passcodes pass pw secret secrets otp totp "
-    "pin cvv cvc ssn mnemonic"
+    "pin cvv cvc ssn mnemonic kennwort passe contraseña contrasena senha wachtwoord"
 )
 TOKENS = _words(
     "authorization auth cookie cookies token tokens session sessionid sid sessid phpsessid jsessionid apikey jwt csrf "
@@ -37,7 +37,9 @@ ENDINGS = {  # of names that are joined, as HTTP/2 and databases write them: acc
     Grade.PASSWORD: ("password", "passwd", "passphrase", "passcode", "secret"),
     Grade.TOKEN: ("token", "tokens", "apikey", "accesskey", "secretkey", "privatekey", "sessionid", "sessid", "jwt"),
 }
-PERHAPS = _words("code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac")
+PERHAPS = _words(
+    "code codeverifier ticket assertion samlresponse samlrequest nonce relaystate state hmac authentication"
+)
 KEY_OWNERS = _words("api access private secret session auth signing encryption subscription account master application")
 FIELD_KEYS = _words("idempotency surrogate cache websocket public partition sort routing foreign primary")
 """What comes before `key` in fields and parameters that hold none."""
@@ -63,12 +65,12 @@ POLICY_PREFIXES = ("access-control-", "sec-", "content-security-policy")
 _STEMS = tuple(
     _words(
         "auth cook tok sess sid key jwt csrf xsrf cred bear sig pass pw secr otp pin cv ssn mnem dpop code tick assert "
-        "saml iban card nonce state hmac"
+        "saml iban card nonce state hmac kenn contras senha wacht"
     )
 )
 
 _PLACE_IN_LIST = re.compile(rf"(?:{'|'.join(sorted(PAGING))})+tokens?")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"[A-ZÀ-Þ]+(?![a-zß-ÿ])|[A-ZÀ-Þ]?[a-zß-ÿ]+|\d+")
 
 
 def words(name: str) -> list[str]:

@@ -120,7 +120,7 @@ class Redactor:
 
     def _message(self, message: WebSocketMessage) -> WebSocketMessage:
         side = self._sent if message.from_client else self._got
-        return replace(message, data=side.content(message.data, ""))
+        return replace(message, data=side.content(message.data, "text/plain" if message.text else ""))
 
     def _response(self, response: Response) -> Response:
         return self._with_body(response, _content(self._got, response.body, response.headers))

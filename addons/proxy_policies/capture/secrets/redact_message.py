@@ -26,6 +26,7 @@ _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 _JSON = re.compile(r'\s*(?:\{|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
 """Formats of octets, in which texts may stand that are found by their shape only."""
+_TEXTS = ("text/", "json", "xml", "javascript", "form-urlencoded")
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 """What content in UTF-16 begins with (RFC 2781 section 3.2), whatever else says what it is."""
 
@@ -33,13 +34,14 @@ _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 def is_binary(content: bytes, mime: str) -> bool:
     """Return whether content has no text in it that could be looked through."""
     kind = mime.lower()
-    return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_wide(content, mime))
+    return (kind.startswith(BINARY) and "svg" not in kind) or (b"\0" in content[:4096] and not _is_text(content, mime))
 
 
-def _is_wide(content: bytes, mime: str) -> bool:
-    """Return whether content is a text whose characters take two octets, or four."""
+def _is_text(content: bytes, mime: str) -> bool:
+    """Return whether content with a NUL in it is a text: it is said to be one, or each character has 2 octets, or 4."""
     name = _codec(content, mime)
-    return name.startswith(("utf-16", "utf-32")) and as_text(content, f"; charset={name}") is not None
+    is_said = name.startswith(("utf-16", "utf-32")) or any(part in mime.lower() for part in _TEXTS)
+    return is_said and as_text(content, f"; charset={name}") is not None
 
 
 def _codec(content: bytes, mime: str) -> str:

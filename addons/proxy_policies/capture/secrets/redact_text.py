@@ -12,7 +12,9 @@ from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
 
 _USERINFO = re.compile(r"://(?<=[A-Za-z0-9+.-]://)(?P<info>[^/?#@\s\"'<>]+)@")
-_PARAMETER = re.compile(r"([?&#;])([^=&#?;\s\"'<>\\]{1,200})=([^&#;\s\"'<>\\]*)")
+_PARAMETER = re.compile(r"([?&#;]|\\u0026)([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)")
+"""In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`."""
+_PAIR_END = re.compile(r"(&|[;\r\n]+(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
 _PATH_TOKEN = re.compile(
@@ -22,7 +24,7 @@ _PATH_TOKEN = re.compile(
 _SIGN = re.compile(r"[:=]\s*+(?P<quote>\\*+[\"'`])")
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE = re.compile(
-    r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})[ \t]?=(?!=)[ \t]?)"
+    r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?))"
     r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
 )
 _CREDENTIALS_LINE = re.compile(
@@ -34,7 +36,7 @@ _COOKIE_LINE = re.compile(
     r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
 )
 _FIELD_LINE = re.compile(
-    r"(?m)(?P<before>^[ \t]*[<>*-]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]+)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
+    r"(?m)(?P<before>^[ \t]*[<>*-]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]*)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
 )
 _LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
 _FORM = re.compile(r"[\w.\[\]%+~-]+=[^\s\"'<>{}]*(?:&[^\s\"'<>{}=]*=[^\s\"'<>{}]*)*\s*")
@@ -85,20 +87,26 @@ def in_paths(text: str, decider: Decider) -> str:
 
 def in_parameters(text: str, decider: Decider) -> str:
     """Replace secrets in `?name=value&…` wherever a text holds it: a URL in a header, a link in a page."""
-    if "=" in text:
-        text = _PARAMETER.sub(lambda found: f"{found[1]}{found[2]}={_parameter(found[2], found[3], decider)}", text)
+    if _may_have_parameters(text):
+        text = _PARAMETER.sub(
+            lambda found: f"{found[1]}{found[2]}{found[3]}{_parameter(found[2], found[4], decider)}", text
+        )
     return _in_nested(text, decider)
+
+
+def _may_have_parameters(text: str) -> bool:
+    return "=" in text or "\\u003" in text
 
 
 def in_links(text: str, decider: Decider) -> str:
     """Replace random secrets in what looks like parameters, in code: `a;token=b` is an assignment there."""
 
     def parameter(found: re.Match[str]) -> str:
-        value = unquote_plus(found[3])
+        value = unquote_plus(found[4])
         replaced = decider.replace(unquote_plus(found[2]), value, Place.CODE)
-        return found[0] if replaced == value else f"{found[1]}{found[2]}={replaced}"
+        return found[0] if replaced == value else f"{found[1]}{found[2]}{found[3]}{replaced}"
 
-    return _in_nested(_PARAMETER.sub(parameter, text) if "=" in text else text, decider)
+    return _in_nested(_PARAMETER.sub(parameter, text) if _may_have_parameters(text) else text, decider)
 
 
 def _in_nested(text: str, decider: Decider) -> str:
@@ -116,7 +124,7 @@ def _in_nested(text: str, decider: Decider) -> str:
 def in_form(text: str, decider: Decider) -> str:
     """Replace secrets in an application/x-www-form-urlencoded body; a line feed at its end is no value's."""
     pairs = text.rstrip()
-    return "&".join(_form_pair(pair, decider) for pair in pairs.split("&")) + text[len(pairs) :]
+    return "".join([_form_pair(piece, decider) for piece in _PAIR_END.split(pairs)]) + text[len(pairs) :]
 
 
 def _form_pair(pair: str, decider: Decider) -> str:

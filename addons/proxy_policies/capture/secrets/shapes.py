@@ -10,6 +10,8 @@ from functools import lru_cache
 
 _BEHIND = {  # what is behind a known place: the place, and what comes there
     "hooks.slack.com/services/": r"[\w/]{20,}",
+    "/api/webhooks/": r"\d{10,}/[\w-]{40,}",  # Discord
+    "/webhookb2/": r"[\w@-]{20,}(?:/[\w-]+)*",  # Teams
     "/bot": r"\d{6,}:[\w-]{30,}",  # Telegram
 }
 _WORDS = {  # what begins a word, and what comes then
@@ -41,7 +43,9 @@ _SIGNS = "_-."
 _FOLLOWED = {"eyJ": ".", "gh": "_", "gl": "-", "xox": "-", "shp": "_"}
 """Those that come after a mark that has none of them itself."""
 _SHORTEST = 13  # characters: a JSON Web Token with nothing in its later parts
-_PRIVATE_KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+_PRIVATE_KEY = (
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+)
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str]]]:
