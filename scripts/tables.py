@@ -94,6 +94,8 @@ def patches() -> str:
 def _rows_of(patch: Any) -> Iterator[Sequence[str]]:
     versions = ", ".join(patch.source_sha256)
     yield (f"`{short(patch.place)}`", str(patch.kind), cell(patch.why), *_told(patch), versions)
+    for companion in patch.companions:
+        yield (f"… `{short(companion.place)}`", "", cell(companion.why), "", "", ", ".join(companion.source_sha256))
     for section in patch.sections:
         yield (f"… `{section.mixin.__name__}`", "", cell(section.why), *_told(section), "")
 

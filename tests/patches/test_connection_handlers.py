@@ -1,7 +1,6 @@
 """Who waits for start-up to be over, and whose connection is closed in its first instant."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock
@@ -11,7 +10,7 @@ from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.test import taddons
 
-from proxy_policies.patches.connection_handlers import PATCHES, started
+from proxy_policies.patches.connection_handlers import PATCH, started
 
 
 async def test_those_who_wait_go_on_when_it_is_over() -> None:
@@ -34,10 +33,10 @@ async def test_those_who_wait_go_on_when_it_is_over() -> None:
 
 @pytest.fixture
 def patched() -> Iterator[None]:
-    with contextlib.ExitStack() as undoing:
-        for patch in PATCHES:
-            undoing.callback(patch.apply() or (lambda: None))
-        yield
+    undo = PATCH.apply()
+    yield
+    if undo:
+        undo()
 
 
 @pytest.mark.usefixtures("patched")

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.patches.everywhere import ALL, SECTIONS
-from proxy_policies.patches.patch import Patch, Section
+from proxy_policies.patches.everywhere import PLACES, SECTIONS
+from proxy_policies.patches.patch import Companion, Patch, Section
 
 ROOT = Path(__file__).parents[2]
 LEAVES_OUT = ROOT / "tests" / "support" / "without_patch"
 FAILED = 1
 """What pytest exits with when it ran and a test failed."""
-PASSPORTS = [*[patch for patch in ALL if not patch.sections], *SECTIONS]
+PASSPORTS = [*(one for one in PLACES if isinstance(one, Companion) or not one.sections), *SECTIONS]
 pytestmark = [pytest.mark.deep, pytest.mark.timeout(600)]
 
 
-def name_of(passport: Patch | Section) -> str:
+def name_of(passport: Patch | Companion | Section) -> str:
     """Give a patch's place, or a section's class."""
-    return passport.place if isinstance(passport, Patch) else passport.mixin.__name__
+    return passport.place if not isinstance(passport, Section) else passport.mixin.__name__
 
 
-def run(passport: Patch | Section, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(passport: Patch | Companion | Section, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the test that a passport names."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", passport.test]
     return subprocess.run(
@@ -32,7 +32,7 @@ def run(passport: Patch | Section, **environment: str) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("passport", PASSPORTS, ids=name_of)
-def test_its_test_fails_without(passport: Patch | Section) -> None:
+def test_its_test_fails_without(passport: Patch | Companion | Section) -> None:
     left_out = run(passport, PYTHONPATH=str(LEAVES_OUT), WITHOUT_PATCH=name_of(passport))
     assert left_out.returncode == FAILED, f"nothing fails without it, or the test did not run:\n{left_out.stdout}"
     whole = run(passport)

@@ -26,7 +26,7 @@ from wsproto.frame_protocol import CloseReason, Frame, MessageDecoder, ParseFail
 
 from proxy_policies import decoding
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Companion, Patch
 
 CONTENT_MOST = 256 << 20
 """Octets that a decoded body has at most for a script: a buffered one takes twice that in memory."""
@@ -205,28 +205,26 @@ PATCHES = (
         test="tests/patches/test_bounded_decoding.py::test_a_script_gets_no_bomb",
         source_sha256={"12.2.1 to 12.3.1": "dbdd0b6fc0c0d2ed43e189de0d7329847ddaa07859b27dd06cebe5f2274e7c37"},
         replaced=(encoding.decode,),
-    ),
-    Patch(
-        owner=contentviews,
-        attribute="prettify_message",
-        wrap=_shown,
-        seen_on="12.2.1 to 12.3.1",
-        why="a body of little that unpacks to much takes all memory, and the event loop for seconds, where it is shown",
-        upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
-        remove_when="content views are given a bounded part of a body",
-        test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
-        source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
-    ),
-    Patch(
-        owner=contentviews,
-        attribute="reencode_message",
-        wrap=_edited,
-        seen_on="12.2.1 to 12.3.1",
-        why="who edits a body of which only the beginning is shown throws its rest away",
-        upstream=("not reported, for mitmproxy shows bodies whole: what `prettify_message` cuts must not be edited"),
-        remove_when="`prettify_message` is not patched any more",
-        test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
-        source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
+        companions=(
+            Companion(
+                owner=contentviews,
+                attribute="prettify_message",
+                wrap=_shown,
+                seen_on="12.2.1 to 12.3.1",
+                why="the same where a body is shown",
+                test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
+                source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
+            ),
+            Companion(
+                owner=contentviews,
+                attribute="reencode_message",
+                wrap=_edited,
+                seen_on="12.2.1 to 12.3.1",
+                why="who edits a body of which only the beginning is shown throws its rest away",
+                test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
+                source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
+            ),
+        ),
     ),
     Patch(
         owner=wsproto.extensions,
@@ -241,19 +239,19 @@ PATCHES = (
             "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
             "12.3.1": "782c726c5f53112ae4a60b97d5ed9b7e2d02daaeb0fdd948d43200ec93b7a47c",
         },
-    ),
-    Patch(
-        owner=frame_protocol,
-        attribute="MessageDecoder",
-        wrap=in_place_of(BoundedMessages),
-        seen_on="12.2.1 to 12.3.1",
-        why="a WebSocket message that never ends takes all memory: mitmproxy keeps it until it is whole",
-        upstream="not reported: WebSocket frames without FIN, without an end",
-        remove_when="wsproto, or mitmproxy's use of it, bounds messages",
-        test="tests/patches/test_bounded_decoding.py::test_a_message_that_never_ends_ends_the_connection",
-        source_sha256={
-            "12.2.1": "7c3aa60fec7bf131de0db9d63aa6e4507dd405700dd6ae718bc1de708d8e4d70",
-            "12.3.1": "038365303d22c0a034089960be033e568b807031bde62941d2638e003b99ee57",
-        },
+        companions=(
+            Companion(
+                owner=frame_protocol,
+                attribute="MessageDecoder",
+                wrap=in_place_of(BoundedMessages),
+                seen_on="12.2.1 to 12.3.1",
+                why="a WebSocket message that never ends takes all memory: mitmproxy keeps it until it is whole",
+                test="tests/patches/test_bounded_decoding.py::test_a_message_that_never_ends_ends_the_connection",
+                source_sha256={
+                    "12.2.1": "7c3aa60fec7bf131de0db9d63aa6e4507dd405700dd6ae718bc1de708d8e4d70",
+                    "12.3.1": "038365303d22c0a034089960be033e568b807031bde62941d2638e003b99ee57",
+                },
+            ),
+        ),
     ),
 )

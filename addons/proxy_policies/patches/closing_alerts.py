@@ -13,7 +13,7 @@ from mitmproxy.proxy.layers.tls import TLSLayer
 from OpenSSL import SSL
 
 from proxy_policies.patches import resets
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Companion, Patch
 
 Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
 
@@ -48,7 +48,7 @@ def _say_end(layer: TLSLayer) -> CommandGenerator[None]:
     yield from layer.tls_interact()
 
 
-_SEND_CLOSE = Patch(
+PATCH = Patch(
     owner=TLSLayer,
     attribute="send_close",
     wrap=_with_alert,
@@ -62,17 +62,15 @@ _SEND_CLOSE = Patch(
     remove_when="`TLSLayer` sends a closing alert, but where a message was cut",
     test="tests/e2e/messages/test_ends.py::test_a_whole_answer_has_an_end",
     source_sha256={"12.2.1 to 12.3.1": "d9b1161f42db999295477ac867c64d5fb489bff6f0a167cab48c948d2d018d7a"},
+    companions=(
+        Companion(
+            owner=TLSLayer,
+            attribute="receive_close",
+            wrap=_noticing,
+            seen_on="12.2.1 to 12.3.1",
+            why="the same where a connection to an origin is closed because its client has left",
+            test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",
+            source_sha256={"12.2.1 to 12.3.1": "244aa237c481fc55ecb5dcb2cc0f41020ce85190074d53d381507ccf8bf03379"},
+        ),
+    ),
 )
-
-_RECEIVE_CLOSE = Patch(
-    owner=TLSLayer,
-    attribute="receive_close",
-    wrap=_noticing,
-    seen_on="12.2.1 to 12.3.1",
-    why="the same where a connection to an origin is closed because its client has left",
-    upstream="not reported: as for `TLSLayer.send_close`",
-    remove_when="as for `TLSLayer.send_close`",
-    test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",
-    source_sha256={"12.2.1 to 12.3.1": "244aa237c481fc55ecb5dcb2cc0f41020ce85190074d53d381507ccf8bf03379"},
-)
-PATCHES = (_SEND_CLOSE, _RECEIVE_CLOSE)

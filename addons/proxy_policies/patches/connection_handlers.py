@@ -18,10 +18,10 @@ from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
-from proxy_policies.patches import resets, turns
+from proxy_policies.patches import resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http_stream.flushing import Timer
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Companion, Patch
 from proxy_policies.settings import is_starting
 
 POLL = 0.01
@@ -92,37 +92,33 @@ class Replay(Handler, clientplayback.ReplayHandler):
         await super().replay()
 
 
-PATCHES = (
-    Patch(
-        owner=mode_servers,
-        attribute="ProxyConnectionHandler",
-        wrap=in_place_of(Handler),
-        seen_on="12.2.1 to 12.3.1",
-        why="clients are served while addons are not running yet, and an error that comes of it ends the process; "
-        "sockets stay open; one client that sends many small things holds the event loop",
-        upstream=(
-            "not reported: an origin that resets its connection in the middle of a body without a length: the "
-            "client gets a whole answer"
-        ),
-        remove_when=(
-            "mitmproxy tells layers of a reset, serves nobody before `running`, closes sockets in a `finally`, "
-            "bounds what it does in a turn"
-        ),
-        test="tests/e2e/messages/test_cut_answers.py::test_a_cut_answer_is_cut_and_not_stored",
-        source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},
+PATCH = Patch(
+    owner=mode_servers,
+    attribute="ProxyConnectionHandler",
+    wrap=in_place_of(Handler),
+    seen_on="12.2.1 to 12.3.1",
+    why="clients are served while addons are not running yet, and an error that comes of it ends the process; "
+    "sockets stay open; one client that sends many small things holds the event loop",
+    upstream=(
+        "not reported: an origin that resets its connection in the middle of a body without a length: the "
+        "client gets a whole answer"
     ),
-    Patch(
-        owner=clientplayback,
-        attribute="ReplayHandler",
-        wrap=in_place_of(Replay),
-        seen_on="12.2.1 to 12.3.1",
-        why="the same where a flow is sent again",
-        upstream=(
-            "not reported: `mitmdump -C FLOWS` with an addon whose `running` takes a second: its `request` is "
-            "called before"
+    remove_when=(
+        "mitmproxy tells layers of a reset, serves nobody before `running`, closes sockets in a `finally`, "
+        "bounds what it does in a turn"
+    ),
+    test="tests/e2e/messages/test_cut_answers.py::test_a_cut_answer_is_cut_and_not_stored",
+    source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},
+    companions=(
+        tcp_resets.COMPANION,
+        Companion(
+            owner=clientplayback,
+            attribute="ReplayHandler",
+            wrap=in_place_of(Replay),
+            seen_on="12.2.1 to 12.3.1",
+            why="the same where a flow is sent again",
+            test="tests/e2e/start_up/test_first_instant.py::test_a_replay_of_the_first_instant",
+            source_sha256={"12.2.1 to 12.3.1": "0447db7a7fd323f02f6dcb6b1874f9ef9787fd029b7c219f27065cfa989fe186"},
         ),
-        remove_when="as for `ProxyConnectionHandler`",
-        test="tests/e2e/start_up/test_first_instant.py::test_a_replay_of_the_first_instant",
-        source_sha256={"12.2.1 to 12.3.1": "0447db7a7fd323f02f6dcb6b1874f9ef9787fd029b7c219f27065cfa989fe186"},
     ),
 )

@@ -83,8 +83,18 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Companion(Replacement):
+    """Another place that is replaced for the same bug."""
+
+    test: str
+    """As a section's."""
+    source_sha256: Mapping[str, str]
+    """As a patch's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Patch(Replacement):
-    """A replacement with a passport; where it has sections, theirs say more."""
+    """A replacement with a passport; where it has sections or companions, theirs say more."""
 
     kind: Kind = Kind.BUG
     upstream: str
@@ -94,10 +104,21 @@ class Patch(Replacement):
     test: str
     """As a section's."""
     sections: tuple[Section, ...] = ()
+    companions: tuple[Companion, ...] = ()
     source_sha256: Mapping[str, str]
     """Of the source that is replaced, by the mitmproxy version in which it was read."""
     replaced: tuple[Any, ...] = ()
     """The functions and classes whose source that is, where it is not the attribute itself."""
+
+    def apply(self) -> Callable[[], None] | None:
+        """Put it in place with its companions, and return the function that takes them out again."""
+        undos = [undo for undo in (super().apply(), *(one.apply() for one in self.companions)) if undo]
+
+        def undo() -> None:
+            for one in reversed(undos):
+                one()
+
+        return undo if undos else None
 
 
 def source_sha256(*replaced: Any) -> str:

@@ -13,7 +13,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TCPLayer
 
 from proxy_policies.patches import resets
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Companion
 
 MULTIPLEXED = (b"h2", b"h3")
 """Of a client whose tunnel is one of several streams, the stream alone is reset."""
@@ -57,14 +57,12 @@ def _break_off(layer: TCPLayer, break_connection: Callable[[Connection, Context]
         layer.flow.live = False
 
 
-PATCH = Patch(
+COMPANION = Companion(
     owner=TCPLayer,
     attribute="relay_messages",
     wrap=_mended,
     seen_on="12.2.1 to 12.3.1",
     why="what was cut off, by a reset or without TLS's closing alert, looks whole to the other side of a TCP flow",
-    upstream="not reported: `mitmdump --mode reverse:tcp://…` before a server that resets its connections",
-    remove_when="mitmproxy passes a reset on as one, and TLS without its closing alert",
     test="tests/e2e/passthrough/test_resets.py::test_flows_of_bytes",
     source_sha256={"12.2.1 to 12.3.1": "3b3d49a9f63b7d4097fe86a26ee72020605693116c3a6a2874c62ed2422ce660"},
 )

@@ -18,7 +18,7 @@ from mitmproxy.addons import dumper
 from mitmproxy.utils import strutils
 
 from proxy_policies.log_lines import printable
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.patch import Companion, Patch
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 """What mitmdump colours its lines with (ECMA-48, section 8.3.117)."""
@@ -74,19 +74,19 @@ PATCHES = (
         remove_when="`Dumper` escapes all that it prints",
         test="tests/patches/test_terminal.py::test_the_reason_for_closing_a_websocket_is_text",
         source_sha256={"12.2.1 to 12.3.1": "0b843c828ea391a6db1ad767badd779b37389ae0c4d9ac75ec7b5e9599ad85e8"},
-    ),
-    Patch(
-        owner=strutils,
-        attribute="escape_control_characters",
-        wrap=_everywhere,
-        seen_on="12.2.1 to 12.3.1",
-        why="a peer can have the terminal obey what is printed of it, by a reason phrase, say",
-        upstream="not reported: an origin whose reason phrase has U+202E or U+009B in it",
-        remove_when="`strutils.escape_control_characters` escapes C1 and bidi controls",
-        test="tests/e2e/explain/test_printed.py::test_nothing_printed_is_obeyed",
-        source_sha256={
-            "12.2.1": "97ffbfab9eb1e08ea099433d97ffa0775a3f19313f67956cc6df6ae9f2aaa7ad",
-            "12.3.1": "6e89b0629e49021a23a2f1879029a6fb6f4109896b2e19a953b1e1db99a55ddd",
-        },
+        companions=(
+            Companion(
+                owner=strutils,
+                attribute="escape_control_characters",
+                wrap=_everywhere,
+                seen_on="12.2.1 to 12.3.1",
+                why="a peer can have the terminal obey what is printed of it, by a reason phrase, say",
+                test="tests/e2e/explain/test_printed.py::test_nothing_printed_is_obeyed",
+                source_sha256={
+                    "12.2.1": "97ffbfab9eb1e08ea099433d97ffa0775a3f19313f67956cc6df6ae9f2aaa7ad",
+                    "12.3.1": "6e89b0629e49021a23a2f1879029a6fb6f4109896b2e19a953b1e1db99a55ddd",
+                },
+            ),
+        ),
     ),
 )

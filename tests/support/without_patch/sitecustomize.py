@@ -6,7 +6,7 @@ Python imports this module at its start. A patch is named by its place, a sectio
 import os
 from collections.abc import Callable
 
-from proxy_policies.patches.patch import Patch, Section
+from proxy_policies.patches.patch import Companion, Patch, Replacement, Section
 
 LEFT_OUT = os.environ["WITHOUT_PATCH"]
 _apply = Patch.apply
@@ -30,3 +30,11 @@ def empty(section: Section) -> None:
 
 
 Patch.apply = apply  # type: ignore[method-assign, assignment]
+
+
+def apply_companion(companion: Companion) -> Callable[[], None] | None:
+    """Apply a companion, but for the one that is left out."""
+    return None if companion.place == LEFT_OUT else Replacement.apply(companion)
+
+
+Companion.apply = apply_companion  # type: ignore[method-assign, assignment]
