@@ -52,6 +52,7 @@ async def opened(kind: str, folder: Path, port: int = 0, limit: int = LIMIT) -> 
 async def checkpoint(store: Store) -> Checkpoint:
     """Return how far the purges of a store have come by now."""
     await store.lookup("")
+    await store.read_checkpoint()
     return store.checkpoint
 
 

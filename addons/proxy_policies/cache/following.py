@@ -27,6 +27,7 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
         decision = decide(transaction.request, stored, now)
         if not goes_forward(decision):
             return decision
+        await engine.store.read_checkpoint()
         heads = [leader.entry for leader in tried if leader.entry]
         names = collapsing.names_in((*stored, *heads))
         identity = collapsing.identity_of(transaction.request, names)

@@ -13,6 +13,7 @@ from proxy_policies.cache.rfc9111.key import (
     key_of,
     matches,
     normal_url,
+    normalise,
     origin_url_of,
     url_of,
     vary_key,
@@ -230,3 +231,10 @@ SELECTED: list[tuple[str, str, tuple[str, ...], tuple[str, ...], bool]] = [
 def test_selecting(name: str, first: tuple[str, ...], second: tuple[str, ...], expected: bool) -> None:
     response = fields(f"Vary: {name}", "Content-Language: de")
     assert matches(vary_key((name,), fields(*first)), response, fields(*second)) is expected
+
+
+@pytest.mark.parametrize("name", ["Cookie", "User-Agent", "Authorization", "Referer", "Origin"])
+def test_a_blank_in_what_is_no_list_is_part_of_it(name: str) -> None:
+    values = [normalise(name.lower(), fields(f"{name}: {value}")) for value in ("a, b", "a,b", "a ,b")]
+    assert len(set(values)) == 3
+    assert len({normalise("x-list", fields(f"X-List: {value}")) for value in ("a, b", "a,b", "a ,b")}) == 1

@@ -144,6 +144,39 @@ def test_another_variants_question_leaves_what_selects_the_response() -> None:
     assert decided.new.vary_key == (("foo", "=1"),)
 
 
+VARIANT = stored(
+    "Cache-Control: max-age=1", 'ETag: "a"', "Vary: Origin", "Access-Control-Allow-Origin: a", "X-A: 1", "Cache-Tag: t",
+    request=("Origin: a",), age=10, size=4,
+).replace(tags=frozenset({"t"}))  # fmt: skip
+OTHERS = ('ETag: "a"', "Access-Control-Allow-Origin: b", "X-A: 2", "X-B: 2", "Cache-Tag: u")
+
+
+def test_a_304_to_anothers_request_leaves_to_a_variant_what_is_its_own() -> None:
+    lines = (*OTHERS, "Cache-Control: max-age=60", "Vary: Origin")
+    decided = decide(validating(VARIANT, ForwardReason.VARY_MISS), 304, *lines, request=asked("Origin: b"))
+    assert isinstance(decided, Freshen)
+    assert decided.new is not None
+    shown, kept = decided.shown.fields, decided.new.fields
+    for name, others, own in (("access-control-allow-origin", "b", "a"), ("x-a", "2", "1"), ("x-b", "2", None)):
+        assert (shown.get(name), kept.get(name)) == (others, own)
+    assert (decided.new.ttl(NOW) > 0, decided.new.vary_key, decided.new.tags) == (True, VARIANT.vary_key, VARIANT.tags)
+
+
+@pytest.mark.parametrize("says", ["Vary: Origin, Cookie", "Vary: Cookie", "Cache-Control: private", "Vary: *"])
+def test_a_variant_that_a_304_to_anothers_request_puts_in_doubt_goes(says: str) -> None:
+    decided = decide(validating(VARIANT, ForwardReason.VARY_MISS), 304, *OTHERS, says, request=asked("Origin: b"))
+    assert isinstance(decided, Freshen)
+    assert decided.new is None
+
+
+def test_what_anothers_304_says_is_one_clients_is_not_kept() -> None:
+    lines = (*OTHERS, "Vary: Origin", 'Cache-Control: max-age=60, private="x-a"')
+    decided = decide(validating(VARIANT, ForwardReason.VARY_MISS), 304, *lines, request=asked("Origin: b"))
+    assert isinstance(decided, Freshen)
+    assert decided.new is not None
+    assert "x-a" not in decided.new.fields
+
+
 def test_an_update_by_a_client_with_a_cookie_ends_guesses() -> None:
     entry = stored('ETag: "a"', "Last-Modified: @-999999", age=500_000)
     for request, lifetime in ((asked(), True), (asked("Cookie: a=b"), False)):

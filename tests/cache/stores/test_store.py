@@ -209,7 +209,8 @@ async def test_a_key_is_purged_whatever_we_said_besides(store: Store) -> None:
 
 async def test_many_at_once(store: Store) -> None:
     entries = [entry(str(number)) for number in range(50)]
-    await asyncio.gather(*(keep(store, one, one.key.encode() * 1000) for one in entries))
+    since = await checkpoint(store)
+    await asyncio.gather(*(keep(store, one, one.key.encode() * 1000, since) for one in entries))
     for one in entries:
         (found,) = await store.lookup(one.key)
         assert await content(store, found) == one.key.encode() * 1000

@@ -227,7 +227,14 @@ def _accept_language(value: str) -> str:
     return _weighted(value, {})
 
 
+def _as_text(value: str) -> str:
+    return value.strip(" \t")
+
+
+_NO_LISTS = ("authorization", "cookie", "host", "origin", "referer", "user-agent")
+"""Fields that are no lists: a blank beside a comma is part of their value."""
 _NORMALISERS: dict[str, Callable[[str], str]] = {
+    **dict.fromkeys(_NO_LISTS, _as_text),
     "accept-encoding": _accept_encoding,
     "accept-language": _accept_language,
 }

@@ -160,7 +160,25 @@ def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: floa
     entry = validation.select_for_304(decision.entries, fields, own_tags)
     if entry is None:
         return Refetch() if own_tags is None else None
-    return Refetch() if exchange.sent_elsewhere else _freshen(exchange, entry, fields, now)
+    if exchange.sent_elsewhere:
+        return Refetch()
+    freshen = _freshen(exchange, entry, fields, now)
+    return _of_variant(freshen) if decision.why is ForwardReason.VARY_MISS else freshen
+
+
+def _of_variant(freshen: Freshen) -> Freshen:
+    """Update another request's variant, which a 304 is about, by what says how long it holds, and nothing else.
+
+    The rest, such as Access-Control-Allow-Origin, is as this request has it; where Vary has changed, nobody knows any
+    more for whom the stored response is.
+    """
+    old, shown, new = freshen.old, freshen.shown, freshen.new
+    if new is None or [name for name, _ in new.vary_key] != [name for name, _ in old.vary_key]:
+        return replace(freshen, new=None)
+    lines = [line for line in old.fields.raw if line[0].lower() not in validation.FRESHENING]
+    lines += [line for line in shown.fields.raw if line[0].lower() in validation.FRESHENING]
+    fields = stored_fields(Fields(lines), parse_response(shown.fields), new.overrides)
+    return replace(freshen, new=new.replace(fields=fields, tags=old.tags))
 
 
 def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:

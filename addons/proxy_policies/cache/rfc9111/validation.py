@@ -11,6 +11,11 @@ ORIGIN_ONLY = frozenset({"if-match", "if-unmodified-since"})
 
 CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range")
 
+FRESHENING = frozenset(
+    {b"age", b"cache-control", b"cdn-cache-control", b"date", b"etag", b"expires", b"last-modified", b"vary"}
+)
+"""What says of a response which it is, and for how long it holds: the same for all requests that it answers."""
+
 NOT_UPDATED = ("content-length",)
 """What an update never changes (section 3.2)."""
 

@@ -200,8 +200,11 @@ class DiskStore:
 
     @property
     def checkpoint(self) -> int:
-        """The number of the last purge that was known at the last look-up."""
+        """The number of the last purge at the last look-up."""
         return self._checkpoint
+
+    async def read_checkpoint(self) -> None:
+        """Rely on the look-up: every request has one right before."""
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be."""

@@ -141,6 +141,10 @@ class FailSafeStore:
         """How far the purges had come, those that the store has missed included."""
         return _Checkpoint(self._missed_ever, self._store.checkpoint)
 
+    async def read_checkpoint(self) -> None:
+        """Have `checkpoint` be of now, as far as can be."""
+        await self._try(self._store.read_checkpoint, None)
+
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be."""
         if any(selector.matches(key, tags) for selector, _ in self._missed):

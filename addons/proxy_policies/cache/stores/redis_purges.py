@@ -20,7 +20,7 @@ Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
 
 
 class PurgeLog:
-    """Knows the last entry of the log at the last look-up, and what came after another one."""
+    """Knows the last entry of the log when it was read last, and what came after another one."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis

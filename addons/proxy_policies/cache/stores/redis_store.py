@@ -79,16 +79,13 @@ class RedisStore:
         """Return all responses stored under a key."""
         if self._pending.get(key):
             await asyncio.wait(self._pending[key], timeout=TIMEOUT)
-        sent = self._clock()
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
-            pipe.xrevrange(PURGES, count=1)
-            pipe.time()
             pipe.set(f"{PREFIX}probe", b"", ex=60)
-            heads, purges, clock, probed = await pipe.execute(raise_on_error=False)
-        self._compare_clocks(sent, clock)
+            heads, probed = await pipe.execute(raise_on_error=False)
         self._probed(probed if isinstance(probed, Exception) else None)
-        await self._purges.note_last(purges, may_begin=self._is_writable)
+        if self.checkpoint is None:
+            await self.read_checkpoint()
         if isinstance(heads, Exception):
             await mend(self._redis, heads, f"{PREFIX}key:{key}")
             return ()
@@ -144,8 +141,18 @@ class RedisStore:
 
     @property
     def checkpoint(self) -> bytes | None:
-        """The last entry of the log of purges at the last look-up."""
+        """The last entry of the log of purges when it was read last."""
         return self._purges.checkpoint
+
+    async def read_checkpoint(self) -> None:
+        """Read the last entry of the log of purges, and the server's clock."""
+        sent = self._clock()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xrevrange(PURGES, count=1)
+            pipe.time()
+            last, clock = await pipe.execute(raise_on_error=False)
+        self._compare_clocks(sent, clock)
+        await self._purges.note_last(last, may_begin=self._is_writable)
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be."""

@@ -82,7 +82,10 @@ class Store(Protocol):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """How far its purges had come at a look-up that is over: none of those is about what is asked for from now."""
+        """How far its purges had come when that was read last: none of those is about what is asked for from now."""
+
+    async def read_checkpoint(self) -> None:
+        """Have `checkpoint` be of now, before a request goes forward."""
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be: tags are None where nobody knows."""
