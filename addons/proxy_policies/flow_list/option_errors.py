@@ -10,7 +10,7 @@ Described = Mapping[str, Mapping[str, Any]]
 
 
 class OptionErrors:
-    """Hears of a refusal, and of the old values' return right after it, which says whose it was."""
+    """Is told of a refusal, and right after it of the old values, which says whose it was."""
 
     def __init__(self, describe: Callable[[Collection[str]], Described], tell: Callable[[Described], None]) -> None:
         self._describe, self._tell = describe, tell

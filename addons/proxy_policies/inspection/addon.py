@@ -26,12 +26,15 @@ from proxy_policies.inspection.protocol_detection import (
     may_become_http,
     may_become_tls,
 )
+from proxy_policies.log_lines import Throttle
 from proxy_policies.passthrough.layer import TunnelLayer
 from proxy_policies.patches import ask_early
 from proxy_policies.settings import Setting, parse_duration, parse_switch
 
 logger = logging.getLogger(__name__)
 
+NOT_TRUSTED = "Certificate verify failed"
+"""What mitmproxy says of a server whose certificate it does not trust."""
 REFUSED = "trust the proxy's certificate"
 """What mitmproxy says, in one sentence or another, of a client that wants nothing of our certificate."""
 
@@ -53,6 +56,7 @@ class Inspection:
         self._refusals = PinnedHosts()
         self._opened: WeakKeyDictionary[Client, str] = WeakKeyDictionary()
         self._undo: Callable[[], None] | None = None
+        self._throttle = Throttle()
 
     def load(self, loader: Loader) -> None:
         """Install the patch that asks `next_layer` before any data."""
@@ -130,3 +134,11 @@ class Inspection:
             self._refusals.note(host, port, time.time(), self.inspect_fail_open_ttl)
             target, ttl = format_target(host, port), self.inspect_fail_open_ttl
             logger.warning(f"{target} is left untouched for {ttl:g} s: a client refused our certificate")
+
+    def tls_failed_server(self, data: TlsData) -> None:
+        """Say what makes us trust a server that has a CA of its own."""
+        if NOT_TRUSTED in (data.conn.error or ""):
+            line = f"{data.conn.sni or 'a server'} has a certificate that is not trusted; that of a private CA is with "
+            line += "--set ssl_verify_upstream_trusted_ca=FILE"
+            if said := self._throttle.admit(line, time.monotonic()):
+                logger.info(said)

@@ -259,6 +259,8 @@ class Home(_TunnelAddon):
             yield "home_clients is set and home_listen is not: nothing listens"
         if self._is_behind_balancer and not _balancers():
             yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
+        if not self.is_on and not self.home_clients and "work_home" not in ctx.options:  # home's script alone
+            yield "home_listen is not set: no work can dial in; home --listen '*:PORT' --client PORT=SERVICE"
         if self.is_on and (listening := _open_proxies()):
             yield (
                 f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
@@ -404,6 +406,8 @@ class Work(_TunnelAddon):
         """Warn that no service is offered."""
         if self.work_services and not self.is_on:
             yield "work_services is set and work_home is not: nothing is offered"
+        elif not self.is_on and "home_listen" not in ctx.options:  # work's script alone
+            yield "work_home is not set: nothing is offered; work --home HOST:PORT --service NAME=HOST:PORT"
 
     async def stop_beginning(self) -> None:
         """Leave home, which sends clients elsewhere then."""

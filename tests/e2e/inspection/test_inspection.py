@@ -191,3 +191,9 @@ def test_a_wrong_value_ends_the_start_with_one_line(mitmdump: Start, option: str
     assert len(said) == 1, proxy.log()
     assert "Traceback" not in proxy.log()
     assert complaint in said[0]
+
+
+def test_a_server_with_a_private_ca_is_told_of(mitmdump: Start, secure: Origin, curl: Any) -> None:
+    proxy = mitmdump("--set", "inspect_hosts=localhost")
+    assert curl("-x", proxy.url, "-k", f"https://localhost:{secure.port}/").status == 502
+    proxy.wait_log("localhost has a certificate that is not trusted; .*ssl_verify_upstream_trusted_ca=FILE")

@@ -300,6 +300,13 @@ def test_work_alone_takes_a_policy_file(mitmdump: Callable[..., Mitmdump], tmp_p
     work.wait_log("work: no connection to home 127.0.0.1:.*: connection refused; trying again")
 
 
+@pytest.mark.parametrize(("script", "says"), [("home.py", "no work can dial in"), ("work.py", "nothing is offered")])
+def test_an_end_that_is_told_nothing_says_what_it_needs(
+    mitmdump: Callable[..., Mitmdump], script: str, says: str
+) -> None:
+    mitmdump("-n", script=script, wait=False).wait_log(says)
+
+
 XSRF = "00" * 16
 
 MISTAKES = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from proxy_policies import requirements
 from proxy_policies.capture import json_path
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.openapi.references import Document
@@ -30,7 +31,8 @@ class Schemas:
             from referencing import Registry, Resource
             from referencing.jsonschema import DRAFT202012
         except ImportError:
-            raise CaptureError("--openapi needs a library: pip install 'proxy-policies[openapi]'") from None
+            command = requirements.install_command(["jsonschema"])
+            raise CaptureError(f"--openapi needs the package jsonschema: {command}") from None
         is_old = str(document.root.get("openapi", "")).startswith("3.0")
         content = _as_json_schema(document.root) if is_old else document.root
         resource = Resource.from_contents(content, default_specification=DRAFT202012)
