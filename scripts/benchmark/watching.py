@@ -18,6 +18,7 @@ def watchers() -> dict[str, list[str]]:
     one = {
         "access_log": ["access_log=/dev/null"],
         "metrics": [f"metrics={free_port()}"],
+        "dashboard": [f"dashboard={free_port()}"],
     }
     return {NOBODY: [], **one, "all": [option for options in one.values() for option in options]}
 

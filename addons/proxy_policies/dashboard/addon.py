@@ -119,6 +119,8 @@ class Dashboard:
         if self._task is not None:
             self._task.cancel()
         ended, self._server, self._activity, self._series, self._task = self._server, None, None, None, None
+        if ended is not None:
+            ended.stop()
         return ended
 
     @in_background

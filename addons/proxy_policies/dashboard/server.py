@@ -34,6 +34,7 @@ LARGEST = 64 * 1024
 Ask = Callable[..., Awaitable[object]]
 """Answers a question with what JSON can hold; raises ValueError with why it cannot."""
 
+logger = logging.getLogger(__name__)
 logging.getLogger("tornado.access").addFilter(lambda record: record.levelno > logging.WARNING)
 
 
@@ -155,11 +156,12 @@ class Question(Handler):
             raise web.HTTPError(404)
         self.set_header("Content-Type", "application/json")
         try:
-            answer = {"result": await ask(**asked)}
-        except (ValueError, TypeError) as error:
-            self.set_status(400)
-            answer = {"error": str(error)}
-        self.finish(json.dumps(answer))
+            answer = json.dumps({"result": await ask(**asked)})
+        except Exception as error:  # as on the control socket: nothing that is asked is raised where the proxy runs
+            logger.debug("dashboard: cannot answer", exc_info=True)
+            self.set_status(400 if isinstance(error, (ValueError, TypeError)) else 500)
+            answer = json.dumps({"error": str(error) or type(error).__name__})
+        self.finish(answer)
 
 
 class DashboardServer:
@@ -185,9 +187,13 @@ class DashboardServer:
         """Accept clients."""
         self._server.add_sockets(self._sockets)
 
-    async def close(self) -> None:
-        """Accept nobody any more, and end who is connected."""
+    def stop(self) -> None:
+        """Accept nobody any more: the port is free."""
         self._server.stop()
+
+    async def close(self) -> None:
+        """End who is connected."""
+        self.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.close_all_connections(), CLOSING)
 

@@ -3,10 +3,11 @@
 
 const EVERY = 1000;
 const SLOWER = 4; // the tables are asked for every so many times
+const FEW = 2000; // responses stored: the list of more is asked for on demand only, for it takes the proxy its time
 const KEPT = 300; // points of a chart, a second each
 const word = document.querySelector("meta[name=word]").content;
 const points = [];
-let since = 0, isPaused = false, turn = 0, before = new Map();
+let since = 0, isPaused = false, turn = 0, stored = 0, before = new Map();
 
 const $ = (id) => document.getElementById(id);
 
@@ -196,6 +197,7 @@ async function now() {
   points.splice(0, Math.max(0, points.length - KEPT));
   const { addresses, version, mitmproxy, worker, pid } = found.status;
   $("about").textContent = `${addresses.join(", ") || "no port"} · ${version} · mitmproxy ${mitmproxy} · process ${pid}${worker ? ` · worker ${worker}` : ""}`;
+  stored = found.policies.cache?.responses || 0;
   tiles(found);
   redraw.forEach((draw) => draw());
   rows("hosts", found.hosts, ([host, requests, sent]) => keyed(element("tr", {}, cell(host || "–"), cell(number(requests), true), cell(bytes(sent), true)), host), 3, "nobody has asked for anything of late");
@@ -207,7 +209,9 @@ async function go() {
     try {
       await now();
       await tunnels();
-      if (turn++ % SLOWER === 0) { await entries(); await flows(); }
+      if (turn % SLOWER === 0) await flows();
+      if (turn % SLOWER === 0 && (!turn || stored <= FEW)) await entries();
+      turn++;
       if ($("said").className === "wrong") say("");
     } catch (error) { say(`no answer: ${error.message}`, true); }
   }
