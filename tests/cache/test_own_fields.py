@@ -86,6 +86,8 @@ def test_clients_share_though_a_rule_says_their_address() -> None:
         "X-Real-IP: 10.0.0.2", "X-Says: from 10.0.0.2!", client=other
     )
     assert own("X-Real-IP: 10.0.0.1") != own("X-Real-IP: 10.0.0.3")
+    for name in ("X-Remote-Address", "X-Forwarded-Client"):
+        assert own(f"{name}: 10.0.0.1", states_uri=True) == own(f"{name}: 10.0.0.2", client=other, states_uri=True)
     assert own("X-Forwarded-Host: 10.0.0.1") != own("X-Forwarded-Host: 10.0.0.2", client=other)
 
 

@@ -109,7 +109,7 @@ def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
             return b""
         case b"forwarded":
             value = _forwarded(value, client)
-        case _ if client.address and not _states_uri(name):
+        case _ if name not in URI_FIELDS and client.address:
             value = value.replace(client.address.encode(), b"{client_ip}")
     return b"%s:%s" % (name, value) if value else b""
 
