@@ -1,4 +1,4 @@
-"""Why mitmweb refused a value: its page has a place for that under each option, and is never told. Pure."""
+"""Why mitmweb refused a value: its page has a place for that under each option, which mitmproxy leaves empty. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 Described = Mapping[str, Mapping[str, Any]]
-"""Options as mitmweb's page is told of them, by name."""
+"""Options by name, as mitmweb's page gets them."""
 
 
 class OptionErrors:
-    """Is told of a refusal, and right after it of the old values, which says whose it was."""
+    """Notes a refusal; the old values that come back right after it are of the options that it is about."""
 
-    def __init__(self, describe: Callable[[Collection[str]], Described], tell: Callable[[Described], None]) -> None:
-        self._describe, self._tell = describe, tell
+    def __init__(self, describe: Callable[[Collection[str]], Described], send: Callable[[Described], None]) -> None:
+        self._describe, self._send = describe, send
         self._why = ""
 
     def refused(self, exc: Exception) -> None:
@@ -21,7 +21,7 @@ class OptionErrors:
         self._why = str(exc)
 
     def changed(self, updated: Collection[str]) -> None:
-        """Tell the page why these have their old values again; it forgets that when they are changed."""
+        """Send the page why these have their old values again; it forgets that when they are changed."""
         if self._why:
             why, self._why = self._why, ""
-            self._tell({name: {**option, "error": why} for name, option in self._describe(updated).items()})
+            self._send({name: {**option, "error": why} for name, option in self._describe(updated).items()})
