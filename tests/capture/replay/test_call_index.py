@@ -29,6 +29,7 @@ def test_a_head_counts_when_one_of_its_calls_went_by_turns() -> None:
     assert index_of(AT_ONCE, TURNS).numbers(LIVE) == [0, 1]
     assert not index_of(AT_ONCE).has(LIVE)
     assert not index_of().has(LIVE)
+    assert not index_of(TURNS).may_have(replace(LIVE, headers=()))
     assert not index_of(TURNS).has(replace(LIVE, url="https://a.test/S/Other"))
     assert not index_of(TURNS).has(replace(LIVE, headers=()))
 

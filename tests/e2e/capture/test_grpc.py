@@ -79,6 +79,9 @@ def test_a_call_by_turns_is_recorded_replayed_and_checked(ca: trustme.CA, ca_fil
     assert replayed.returncode == 0, replayed.stderr
     assert json.loads(replayed.stdout) == ["heard one", "heard three", "bye", "OK: at the end"]
     assert "replayed 1 exchange, 0 not answered" in replayed.stderr
+    twice = f"import subprocess; [subprocess.run({list(called(address, 'one', 'two')[1:])!r}) for _ in range(2)]"
+    again = capture(tmp_path, "replay", "--mode", "loop", "a.har", "--", sys.executable, "-c", twice, timeout=120)
+    assert [json.loads(line) for line in again.stdout.splitlines()] == [heard, heard], again.stderr
     missed = capture(tmp_path, "replay", "a.har", *called(address, "one", "four"), timeout=120)
     assert missed.returncode == 1
     assert "message 2: recorded" in missed.stderr

@@ -148,6 +148,8 @@ class Replay:
         received = state.received.raw if state.received else flow.request.headers.fields
         head = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
         self._heads[flow] = head
+        if not self._session.calls.may_have(head):
+            return None
         clean = self._session.redactor.request_swept(head)
         return self._answer_call(flow, clean) if self._session.calls.has(clean) else None
 
@@ -158,7 +160,7 @@ class Replay:
             return
         state.early_request = client = interleaved.ClientSteps()
         numbers = session.calls.numbers(head)
-        turns = session.calls.turns(head, session.cassette.free(numbers))
+        turns = session.calls.turns(head, session.cassette.any_of(numbers))
         asked = f"{head.method} {head.url}"
         if not turns.candidates:
             if self._is_offline:

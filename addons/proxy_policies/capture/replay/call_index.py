@@ -44,9 +44,13 @@ class CallIndex:
             if head not in self._heads and is_interleaved(self.entries[number]):
                 self._heads.add(head)
 
+    def may_have(self, request: Request) -> bool:
+        """Return whether a request may be such a call, by its media type: redacting it is worth while."""
+        return bool(self._heads) and is_grpc(request)
+
     def has(self, request: Request) -> bool:
         """Return whether a request with this head, redacted, may be such a call."""
-        return bool(self._heads) and is_grpc(request) and self._head(request) in self._heads
+        return self.may_have(request) and self._head(request) in self._heads
 
     def numbers(self, request: Request) -> Sequence[int]:
         """Return the recordings that have the head of a request."""

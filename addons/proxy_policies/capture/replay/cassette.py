@@ -113,6 +113,12 @@ class Cassette:
             self.used.difference_update(numbers)
         return (number for number in numbers if number not in self.used)
 
+    def any_of(self, numbers: Sequence[int]) -> list[int]:
+        """Return those of these recordings that can be played, any of which may do; where they loop, used ones last."""
+        free = list(self.free(numbers))
+        again = [number for number in numbers if number in self.used] if self.mode is ReplayMode.LOOP else []
+        return [*free, *again]
+
     def _next(self, numbers: list[int]) -> int | None:
         return next(self.free(numbers), None)
 
