@@ -40,6 +40,8 @@ def test_in_a_clone_the_command_is_its_script(clone: Path, monkeypatch: pytest.M
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert script_paths.own_command() == f"'{clone}/scripts/proxy-policies'"
+    (tmp_path / "elsewhere").rmdir()
+    assert script_paths.own_command() == f"'{clone}/scripts/proxy-policies'"
 
 
 def test_what_is_on_the_path_is_ours_only_if_it_is_of_this_clone(

@@ -29,7 +29,10 @@ def own_command() -> str:
         return PROGRAM if on_path else shlex.quote(str(Path(sys.executable).with_name(PROGRAM)))
     if on_path and Path(on_path).is_relative_to(clone):
         return PROGRAM
-    near = os.path.relpath(script)
+    try:
+        near = os.path.relpath(script)
+    except OSError:  # the working directory is gone
+        near = os.pardir
     if near.startswith(os.pardir):
         return shlex.quote(str(script))
     return shlex.quote(near if os.sep in near else os.path.join(os.curdir, near))

@@ -65,3 +65,9 @@ def test_what_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str
         main(["certs", "serve", f"--port={port}"])
     assert ended.value.code == 2
     assert f"{port!r} is not a port" in capsys.readouterr().err
+
+
+def test_an_address_that_cannot_be_is_named() -> None:
+    (taken,) = device_server.bind("127.0.0.1", 0)
+    with taken, pytest.raises(ValueError, match=r"^127\.0\.0\.1, port \d+: Address already in use$"):
+        device_server.bind("127.0.0.1", taken.getsockname()[1])

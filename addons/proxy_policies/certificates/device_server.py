@@ -53,8 +53,11 @@ class _Handler(web.RequestHandler):
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; raises OSError."""
-    return netutil.bind_sockets(port, host)
+    """Listen on an address; raises ValueError where that cannot be."""
+    try:
+        return netutil.bind_sockets(port, host)
+    except OSError as error:
+        raise ValueError(f"{host}, port {port}: {error.strerror}") from None
 
 
 def url_of(sockets: list[socket.socket]) -> str:
