@@ -35,7 +35,7 @@ PIECES = [
     *("password", "token", "Authorization", "authorization: ", "Bearer ", "Basic ", "Cookie: ", "set-cookie: ", "İ"),
     *("=", ":", " = ", '"', "'", "\\", '\\"', "`", "&", ";", "; ", "?", "#", "%", "%26", "%3D", "%253D", "{", "}", "["),
     *("http://", "@", "/", "/reset-password/", "\n", "\r\n", "<", ">", ",", " ", "+", "ü", "a", "1", S, "hunter2-Q9xZ"),
-    *('{"token":"x1y2z3w4"}', "%7B%22token%22%3A%22x1y2z3w4%22%7D", "%7b%22pin%22:1234%7d"),
+    *('{"token":"x1y2z3w4"}', "%7B%22token%22%3A%22x1y2z3w4%22%7D", "%7b%22pin%22:%22x1y2%22%7d"),
 ]
 
 

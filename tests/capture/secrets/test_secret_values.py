@@ -47,7 +47,7 @@ secrets = st.builds(
 @given(secrets)
 def test_with_its_values_a_redacted_request_is_what_was_sent(secret: str) -> None:
     as_json = json.dumps({"password": secret}, ensure_ascii=False)
-    plain = re.sub(r"[^\w=/+-]", "u", secret, flags=re.ASCII)
+    plain = re.sub(r"[^\w/+-]", "u", secret, flags=re.ASCII)
     requests = [
         get(f"/a/{quote(secret, safe='')}?token={quote(secret, safe='')}&x=1"),
         get("/", ("Authorization", f"Bearer {plain}"), ("X-Api-Key", plain), ("Cookie", f"sid={plain}; a=b")),
