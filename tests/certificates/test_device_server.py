@@ -1,6 +1,7 @@
 """The page for devices, served."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,13 @@ def test_what_is_no_port_is_refused(port: str, capsys: pytest.CaptureFixture[str
     assert f"{port!r} is not a port" in capsys.readouterr().err
 
 
-def test_an_address_that_cannot_be_is_named() -> None:
-    (taken,) = device_server.bind("127.0.0.1", 0)
-    with taken, pytest.raises(ValueError, match=r"^127\.0\.0\.1, port \d+: Address already in use$"):
-        device_server.bind("127.0.0.1", taken.getsockname()[1])
+def test_an_address_that_cannot_be_is_named(tmp_path: Path) -> None:
+    """In a process of its own: tornado leaves a socket that it could not bind to the collector."""
+    folder = ("certs", "--folder", str(tmp_path / "certs"))
+    assert main([*folder, "make"]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "proxy_policies", *folder, "serve", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+    line = f"proxy-policies certs: 127.0.0.1, port {port}: Address already in use\n"
+    assert (done.returncode, done.stderr) == (1, line)
