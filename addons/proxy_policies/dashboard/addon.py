@@ -209,7 +209,7 @@ async def _control(command: str, *arguments: str) -> object:
 def _shown(text: bytes | str) -> str:
     """Return a text of a client's without secrets, and without what changes how others are seen."""
     decoded = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
-    return printable(masking.mask_url(decoded))
+    return printable(masking.mask_url(decoded))[: finished.LONGEST_TEXT]
 
 
 def _slow(what: finished.Finished) -> dict[str, Any]:
