@@ -285,3 +285,14 @@ async def test_tags_of_any_bytes(store: Store, tag: bytes) -> None:
     assert len(await store.lookup("http://x.test/a")) == 1
     (selector,) = selectors_of(f"tag:{next(iter(tags))}")
     assert await store.purge(selector) == 1
+
+
+@pytest.mark.parametrize("soft", [False, True])
+async def test_what_comes_after_its_own_purge_is_stored(store: Store, soft: bool) -> None:
+    """As the answer to a POST is, which has made invalid what was there."""
+    await keep(store, entry(), b"old")
+    await store.lookup("http://x.test/a")
+    await store.purge(Selector("key", "http://x.test/a"), soft)
+    await keep(store, entry(), b"new", since=store.checkpoint)
+    (found,) = await store.lookup("http://x.test/a")
+    assert await content(store, found) == b"new"

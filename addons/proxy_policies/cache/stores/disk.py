@@ -128,7 +128,7 @@ class DiskStore:
 
     def _look_up(self, key: str) -> Sequence[StoredResponse]:
         self._room = room_in(self.bodies)
-        self._checkpoint = self._index.checkpoint()
+        self._read_checkpoint()
         return self._index.lookup(key)
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
@@ -254,12 +254,12 @@ class DiskStore:
         for at in range(0, len(meant), PURGED_TOGETHER):  # in between it is the turn of others
             some = meant[at : at + PURGED_TOGETHER]
             await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
-        await self._do(lambda: self._end_purge(selector))
+        if meant:  # once more: in between, something may have been made of what was still there
+            await self._do(lambda: self._index.note_purge(selector))
+        await self._do(self._read_checkpoint)
         return len(meant)
 
-    def _end_purge(self, selector: Selector) -> None:
-        """Note it once more: in between, something may have been made of what was still there."""
-        self._index.note_purge(selector)
+    def _read_checkpoint(self) -> None:
         self._checkpoint = self._index.checkpoint()
 
     async def entries(self) -> Sequence[StoredResponse]:

@@ -277,8 +277,8 @@ class RedisStore:
         meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
             await (self._make_stale(entry) if soft else self.remove(entry))
-        # Once more: in between, something may have been made of what was still there.
-        await self._purges.note(selector)
+        if meant:  # once more: in between, something may have been made of what was still there
+            await self._purges.note(selector)
         return len(meant)
 
     async def _make_stale(self, entry: StoredResponse) -> None:
