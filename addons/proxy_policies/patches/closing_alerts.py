@@ -5,6 +5,7 @@ mitmproxy never sends it: whoever gets a body that ends with its connection cann
 
 import functools
 from collections.abc import Callable
+from weakref import WeakSet
 
 from mitmproxy.connection import ConnectionState
 from mitmproxy.proxy import commands
@@ -16,6 +17,9 @@ from proxy_policies.patches import resets
 from proxy_policies.patches.patch import Companion, Patch
 
 Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
+
+_said: WeakSet[TLSLayer] = WeakSet()
+"""Whose end was said."""
 
 
 def _with_alert(original: Close) -> Close:
@@ -39,12 +43,15 @@ def _noticing(original: Callable[[TLSLayer], CommandGenerator[None]]) -> Callabl
 
 
 def _say_end(layer: TLSLayer) -> CommandGenerator[None]:
-    if layer.tls is None or resets.is_cut(layer.conn):
+    if layer.tls is None or layer in _said or resets.is_cut(layer.conn):
         return
     try:
         layer.tls.shutdown()
-    except SSL.Error:  # the handshake is not over, the connection has failed, or it was said before
+    except SSL.Error:  # the handshake is not over, the connection has failed, or it was said without the layers
         return
+    _said.add(layer)
+    # Else what a layer says on a connection that it has closed would raise, and that is the end of its work.
+    layer.tls.set_shutdown(layer.tls.get_shutdown() & ~SSL.SENT_SHUTDOWN)
     yield from layer.tls_interact()
 
 
