@@ -52,9 +52,9 @@ def has_test(module: Path) -> bool:
 
 
 def has_passport(module: Path) -> bool:
-    """Tell whether a module has a patch, or a section of one: tested by what it mends, which the passport names."""
+    """Tell whether a module has a patch or a part of one: tested by what it mends, which its passport names."""
     calls = (node.func for node in ast.walk(ast.parse((PACKAGE / module).read_text())) if isinstance(node, ast.Call))
-    return any(isinstance(made, ast.Name) and made.id in ("Patch", "Section") for made in calls)
+    return any(isinstance(made, ast.Name) and made.id in ("Patch", "Companion", "Section") for made in calls)
 
 
 def is_put_in_place(module: Path) -> bool:
