@@ -7,7 +7,7 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from proxy_policies import flow_state
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
 from proxy_policies.http1.client_presence import CLIENT_LEFT, ClientLeft, ClientPresence
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.response_writer import ResponseWriter

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from mitmproxy import http
 
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.response_writer import DRAIN_LIMIT, ResponseWriter, SplitError, has_persistent_origin
 

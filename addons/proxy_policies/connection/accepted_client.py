@@ -14,7 +14,7 @@ from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnected
 from proxy_policies.connection import handover
 from proxy_policies.connection.client_connection import ClientConnection, Policy
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
 from proxy_policies.http1.origin import Destination
 from proxy_policies.lazy_imports import lazy_imports
 

@@ -20,8 +20,8 @@ from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows
 from proxy_policies.background import spawn
-from proxy_policies.connection.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
+from proxy_policies.connection.streams.byte_stream import ByteStream
 from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.origin import Destination, Origins
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request

@@ -15,10 +15,10 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from OpenSSL import SSL
 
-from proxy_policies.connection.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.client_connection import ClientConnection, Policy
 from proxy_policies.connection.http_layer import LayeredHttp
 from proxy_policies.connection.responders import Responders
+from proxy_policies.connection.streams.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
 from proxy_policies.http1.origin import Destination, Origin
 from proxy_policies.http1.request_heads import HEAD_END

@@ -13,7 +13,7 @@ from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.connection import direct_tunnel
 from proxy_policies.connection.guard import FastPathGuard
 from proxy_policies.connection.modes import opens_tunnels, speaks_http
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
 from proxy_policies.dispatch.table import Table
 from proxy_policies.http1.connect_request import read_connect
 from proxy_policies.http1.exchange import Connection, Exchange

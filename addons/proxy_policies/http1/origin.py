@@ -23,9 +23,9 @@ from mitmproxy.utils import human
 
 from proxy_policies import dial
 from proxy_policies.background import spawn
-from proxy_policies.connection.byte_stream import ByteStream
-from proxy_policies.connection.socket_stream import SocketStream
-from proxy_policies.connection.tls_handshake import Handshake, HandshakeError
+from proxy_policies.connection.streams.byte_stream import ByteStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.connection.streams.tls_handshake import Handshake, HandshakeError
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""

@@ -6,7 +6,7 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from proxy_policies import validity
-from proxy_policies.connection.byte_stream import ByteStream
+from proxy_policies.connection.streams.byte_stream import ByteStream
 from proxy_policies.fields import Fields, RawFields, fields_of, tokens
 from proxy_policies.http1.framing import (
     VERSION,

@@ -14,8 +14,8 @@ from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.tls import ServerTLSLayer
 from mitmproxy.proxy.tunnel import TunnelState
 
-from proxy_policies.connection.byte_stream import ByteStream
-from proxy_policies.connection.tls_stream import TlsStream
+from proxy_policies.connection.streams.byte_stream import ByteStream
+from proxy_policies.connection.streams.tls_stream import TlsStream
 
 HTTP2 = b"h2"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from proxy_policies.connection.byte_stream import ByteStream
-from proxy_policies.connection.socket_stream import SocketStream
-from proxy_policies.connection.tls_stream import TlsStream
+from proxy_policies.connection.streams.byte_stream import ByteStream
+from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.connection.streams.tls_stream import TlsStream
 from proxy_policies.connection.tunnel_takeover import TakeoverReader
 
 

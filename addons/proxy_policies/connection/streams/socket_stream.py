@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from proxy_policies.connection.byte_stream import HIGH_WATER, READ_SIZE, ByteStream, ignore
+from proxy_policies.connection.streams.byte_stream import HIGH_WATER, READ_SIZE, ByteStream, ignore
 from proxy_policies.relay.ends import reset_on_close
 
 

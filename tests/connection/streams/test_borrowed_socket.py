@@ -7,7 +7,7 @@ import socket
 import pytest
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.connection.borrowed_socket import BorrowedSocket
+from proxy_policies.connection.streams.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.tunnel_takeover import TakeoverReader
 
 

@@ -17,9 +17,9 @@ from OpenSSL import SSL
 from tests.support.openings import trusting_anyone
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.connection.byte_stream import HIGH_WATER, READ_AHEAD
-from proxy_policies.connection.socket_stream import SocketStream
-from proxy_policies.connection.tls_stream import TlsStream, Truncated
+from proxy_policies.connection.streams.byte_stream import HIGH_WATER, READ_AHEAD
+from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.connection.streams.tls_stream import TlsStream, Truncated
 
 
 @dataclass

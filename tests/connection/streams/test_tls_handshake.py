@@ -14,8 +14,8 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.test import taddons
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.connection.socket_stream import SocketStream
-from proxy_policies.connection.tls_handshake import Handshake, HandshakeError
+from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.connection.streams.tls_handshake import Handshake, HandshakeError
 
 Serve = Callable[[socket.socket], None]
 

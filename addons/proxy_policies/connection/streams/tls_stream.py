@@ -8,7 +8,7 @@ from typing import Any
 
 from OpenSSL import SSL
 
-from proxy_policies.connection.byte_stream import ByteStream, ignore
+from proxy_policies.connection.streams.byte_stream import ByteStream, ignore
 
 RECORD = 16384
 """The most bytes that one record holds (RFC 8446, section 5.1)."""

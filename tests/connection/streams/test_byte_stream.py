@@ -2,7 +2,7 @@
 
 import asyncio
 
-from proxy_policies.connection.byte_stream import READ_AHEAD, ByteStream
+from proxy_policies.connection.streams.byte_stream import READ_AHEAD, ByteStream
 
 
 class Fed(ByteStream):

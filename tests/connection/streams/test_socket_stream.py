@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.sockets import tcp_pair
 
-from proxy_policies.connection.byte_stream import HIGH_WATER, READ_AHEAD
-from proxy_policies.connection.socket_stream import SocketStream
+from proxy_policies.connection.streams.byte_stream import HIGH_WATER, READ_AHEAD
+from proxy_policies.connection.streams.socket_stream import SocketStream
 
 Pair = tuple[SocketStream, socket.socket]
 
