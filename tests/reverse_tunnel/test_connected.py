@@ -4,7 +4,7 @@ import pytest
 from tests.support.tunnel_in_process import Tunnel, echo
 
 from proxy_policies.reverse_tunnel.connected import WorkRegistry, describe
-from proxy_policies.reverse_tunnel.messages import Refusal
+from proxy_policies.reverse_tunnel.protocol.messages import Refusal
 
 
 async def test_who_is_asked_for_a_service(tunnel: Tunnel) -> None:

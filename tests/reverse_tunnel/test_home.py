@@ -17,11 +17,10 @@ from tests.support.tunnel_in_process import BEAT, Tunnel, ask, connect, echo, ev
 from proxy_policies.addresses import parse_networks
 from proxy_policies.proxy_protocol import header
 from proxy_policies.proxy_protocol.header import write
-from proxy_policies.relay.frames import Kind, Parser, frame, head
 from proxy_policies.reverse_tunnel import certificates, home, identity
-from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, new_token
 from proxy_policies.reverse_tunnel.limits import PER_NETWORK
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     Hello,
     Message,
@@ -33,8 +32,9 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import CommandListener, Service
+from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser, frame, head
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -17,7 +17,7 @@ from proxy_policies.reverse_tunnel.limits import (
     network_of,
     retry_delay,
 )
-from proxy_policies.reverse_tunnel.messages import Refusal
+from proxy_policies.reverse_tunnel.protocol.messages import Refusal
 
 
 @given(st.integers(0, 5000), st.floats(0, 1, exclude_max=True))

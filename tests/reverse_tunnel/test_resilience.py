@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
-from proxy_policies.relay.frames import Kind, Parser
-from proxy_policies.reverse_tunnel import connections, home, limits
-from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
+from proxy_policies.reverse_tunnel import home, limits
 from proxy_policies.reverse_tunnel.connected import ConnectedWork
-from proxy_policies.reverse_tunnel.handshake import MISSES
 from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
+from proxy_policies.reverse_tunnel.protocol.handshake import MISSES
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Claim,
     Hello,
@@ -30,6 +29,8 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
+from proxy_policies.reverse_tunnel.transport import connections
+from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser
 
 pytestmark = pytest.mark.timeout(60)
 

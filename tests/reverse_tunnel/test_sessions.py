@@ -3,7 +3,7 @@
 import pytest
 
 from proxy_policies.reverse_tunnel.limits import Limits
-from proxy_policies.reverse_tunnel.messages import Refusal
+from proxy_policies.reverse_tunnel.protocol.messages import Refusal
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionTable
 
 CLIENT = ("192.0.2.7", 5000)

@@ -15,12 +15,12 @@ from tests.support.tunnel_in_process import Handler, Tunnel, ask, connect, echo,
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
-from proxy_policies.relay.framed import Framed
-from proxy_policies.reverse_tunnel import connections
-from proxy_policies.reverse_tunnel.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.limits import Limits
-from proxy_policies.reverse_tunnel.messages import Reason, Refusal
+from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
+from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 from proxy_policies.reverse_tunnel.services import ClientListener, Service, parse_allow
+from proxy_policies.reverse_tunnel.transport import connections
+from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 
 pytestmark = pytest.mark.timeout(60)

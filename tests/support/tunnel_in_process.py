@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import ClientListener, CommandListener, HomeAt, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
 from tests.support.waiting import free_port

@@ -5,7 +5,7 @@
 open a **data** connection to home; (4) work's **service** connection; (5) work links service and data; (6) home links
 data and client.
 
-The wire (version 1; `relay/frames.py` has the frames, `messages.py` the messages, each a JSON object in a frame):
+The wire (version 1; `transport/frames.py` has the frames, `protocol/messages.py` the messages, JSON in them):
 
     command  work → HELLO name, nonce, version, heartbeat, capabilities
              home ← CHALLENGE nonce, version, heartbeat, capabilities

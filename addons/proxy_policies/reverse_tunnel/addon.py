@@ -23,11 +23,12 @@ from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.open_files import raise_open_file_limit
 from proxy_policies.reverse_tunnel import options, services
 from proxy_policies.reverse_tunnel.followed_credentials import FollowedCredentials
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.settings import Setting, as_text, parse_size, reject
 
 with lazy_imports():
-    from proxy_policies.reverse_tunnel import home, identity, messages, session_flows, status, work
+    from proxy_policies.reverse_tunnel import home, identity, session_flows, status, work
+    from proxy_policies.reverse_tunnel.protocol import messages
 
 logger = logging.getLogger(__name__)
 

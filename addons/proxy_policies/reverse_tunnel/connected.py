@@ -10,12 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from proxy_policies.relay.framed import Framed
-from proxy_policies.reverse_tunnel.command_protocol import HomeProtocol, OpenRequest
-from proxy_policies.reverse_tunnel.connections import receive
-from proxy_policies.reverse_tunnel.handshake import Peer
 from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol, OpenRequest
+from proxy_policies.reverse_tunnel.protocol.handshake import Peer
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     ProtocolError,
     Ready,
@@ -27,6 +25,8 @@ from proxy_policies.reverse_tunnel.messages import (
 )
 from proxy_policies.reverse_tunnel.services import Allowance
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
+from proxy_policies.reverse_tunnel.transport.connections import receive
+from proxy_policies.reverse_tunnel.transport.framed import Framed
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,7 @@ from dataclasses import dataclass, field, replace
 from proxy_policies import tcp_connect
 from proxy_policies.addresses import Network, in_networks
 from proxy_policies.background import Tasks
-from proxy_policies.relay.framed import Framed, open_streams
-from proxy_policies.relay.transports import Pace, relay_transports
-from proxy_policies.reverse_tunnel import connections
-from proxy_policies.reverse_tunnel.command_protocol import HomeProtocol, OpenRequest
 from proxy_policies.reverse_tunnel.connected import FAIL_OVER, OPEN_TIMEOUT, ConnectedWork, WorkRegistry, describe
-from proxy_policies.reverse_tunnel.connections import Listener, receive
-from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Peer, Terms
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
@@ -30,7 +24,9 @@ from proxy_policies.reverse_tunnel.limits import (
     RateLimiter,
     network_of,
 )
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol, OpenRequest
+from proxy_policies.reverse_tunnel.protocol.handshake import HomeHandshake, Peer, Terms
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     Hello,
     Message,
@@ -40,8 +36,7 @@ from proxy_policies.reverse_tunnel.messages import (
     Refuse,
     encode,
 )
-from proxy_policies.reverse_tunnel.names import Address
-from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import (
     EVERYBODY,
     Allowance,
@@ -51,6 +46,11 @@ from proxy_policies.reverse_tunnel.services import (
 )
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
+from proxy_policies.reverse_tunnel.transport import connections
+from proxy_policies.reverse_tunnel.transport.connections import Listener, receive
+from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
+from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
+from proxy_policies.reverse_tunnel.transport.transports import Pace, relay_transports
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import serialization
 from proxy_policies import tcp_connect
 from proxy_policies.certificates import folders
 from proxy_policies.reverse_tunnel import certificates
-from proxy_policies.reverse_tunnel.messages import PROTOCOL
-from proxy_policies.reverse_tunnel.names import is_name
+from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL
+from proxy_policies.reverse_tunnel.protocol.names import is_name
 from proxy_policies.script_paths import own_command
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess

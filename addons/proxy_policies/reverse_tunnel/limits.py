@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from proxy_policies.log_lines import Throttle
-from proxy_policies.reverse_tunnel.messages import Reason, Refusal
+from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 
 MAX_UNAUTHENTICATED = (
     128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS

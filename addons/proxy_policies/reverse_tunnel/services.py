@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from proxy_policies.reverse_tunnel.names import Address, is_name
+from proxy_policies.reverse_tunnel.protocol.names import Address, is_name
 
 LOOPBACK = "127.0.0.1"
 MAX_SERVICES = 240  # of one work: with names of whatever length they fit one message, of 16 KiB at most

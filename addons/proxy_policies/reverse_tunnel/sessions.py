@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy_policies.relay.link import ByteCounts
-from proxy_policies.relay.transports import Tap
 from proxy_policies.reverse_tunnel.limits import Limits, SessionLimiter
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import show_address
+from proxy_policies.reverse_tunnel.transport.transports import Tap
 
 _numbers = itertools.count(1)
 

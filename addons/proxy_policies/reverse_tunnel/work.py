@@ -18,12 +18,6 @@ from typing import Any
 from proxy_policies import tcp_connect
 from proxy_policies.background import Tasks
 from proxy_policies.proxy_protocol import header
-from proxy_policies.relay.framed import Framed
-from proxy_policies.relay.transports import relay_transports
-from proxy_policies.reverse_tunnel import connections
-from proxy_policies.reverse_tunnel.command_protocol import OpenRequest, WorkProtocol
-from proxy_policies.reverse_tunnel.connections import receive
-from proxy_policies.reverse_tunnel.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
@@ -32,7 +26,9 @@ from proxy_policies.reverse_tunnel.limits import (
     STABLE_AFTER,
     retry_delay,
 )
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, WorkProtocol
+from proxy_policies.reverse_tunnel.protocol.handshake import Peer, Terms, WorkHandshake
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Claim,
     Message,
@@ -45,9 +41,13 @@ from proxy_policies.reverse_tunnel.messages import (
     Use,
     encode,
 )
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
+from proxy_policies.reverse_tunnel.transport import connections
+from proxy_policies.reverse_tunnel.transport.connections import receive
+from proxy_policies.reverse_tunnel.transport.framed import Framed
+from proxy_policies.reverse_tunnel.transport.transports import relay_transports
 
 logger = logging.getLogger(__name__)
 

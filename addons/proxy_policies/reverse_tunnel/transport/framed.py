@@ -18,8 +18,8 @@ from typing import Any
 
 from proxy_policies import tcp_connect
 from proxy_policies.log_lines import printable
-from proxy_policies.relay import read_buffer
-from proxy_policies.relay.frames import (
+from proxy_policies.reverse_tunnel.transport import read_buffer
+from proxy_policies.reverse_tunnel.transport.frames import (
     LONGEST,
     Bytes,
     Frame,
@@ -31,7 +31,7 @@ from proxy_policies.relay.frames import (
     frame,
     head,
 )
-from proxy_policies.relay.transport_layer import TransportLayer
+from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
 
 MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what an unauthenticated peer can make us hold
 MAX_INBOX = 64  # frames that may wait to be received

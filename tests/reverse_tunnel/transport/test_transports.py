@@ -10,8 +10,8 @@ import pytest
 from tests.support.relay_peers import receive, reset, send, tcp_pair
 
 from proxy_policies.relay.link import ByteCounts
-from proxy_policies.relay.transports import Tap, relay_transports
-from proxy_policies.reverse_tunnel.connections import accept_bare
+from proxy_policies.reverse_tunnel.transport.connections import accept_bare
+from proxy_policies.reverse_tunnel.transport.transports import Tap, relay_transports
 
 
 class Joined:

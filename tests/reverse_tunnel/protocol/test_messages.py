@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.relay.frames import Kind, Parser, frame
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.options import MAX_SPARES
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Challenge,
     Claim,
@@ -30,8 +30,8 @@ from proxy_policies.reverse_tunnel.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.options import MAX_SPARES
 from proxy_policies.reverse_tunnel.services import MAX_SERVICES
+from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser, frame
 
 TOKEN, NONCE = "t" * 43, "ab" * 32
 

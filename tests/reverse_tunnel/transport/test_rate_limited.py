@@ -7,8 +7,8 @@ import pytest
 from tests.support.relay_peers import tcp_pair
 from tests.support.tunnel_in_process import eventually
 
-from proxy_policies.relay.framed import Framed
-from proxy_policies.reverse_tunnel.rate_limited import RateLimitedTransport
+from proxy_policies.reverse_tunnel.transport.framed import Framed
+from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
 
 Pair = tuple[Framed, Framed]
 

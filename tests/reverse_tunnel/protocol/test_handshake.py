@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.handshake import HomeHandshake, Terms, WorkHandshake
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.handshake import HomeHandshake, Terms, WorkHandshake
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Challenge,
     Claim,
     Hello,

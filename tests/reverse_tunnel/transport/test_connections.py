@@ -11,10 +11,17 @@ from tests.support.tunnel_in_process import close_clients, connect, eventually
 from tests.support.waiting import free_port
 
 from proxy_policies.name_lookup import AddressInfo
-from proxy_policies.reverse_tunnel import connections, identity
-from proxy_policies.reverse_tunnel.connections import Listener, accept_bare, accept_framed, dial_framed, receive
-from proxy_policies.reverse_tunnel.messages import Ready, encode
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel import identity
+from proxy_policies.reverse_tunnel.protocol.messages import Ready, encode
+from proxy_policies.reverse_tunnel.protocol.names import Address
+from proxy_policies.reverse_tunnel.transport import connections
+from proxy_policies.reverse_tunnel.transport.connections import (
+    Listener,
+    accept_bare,
+    accept_framed,
+    dial_framed,
+    receive,
+)
 
 
 async def test_a_framed_connection_carries_messages() -> None:

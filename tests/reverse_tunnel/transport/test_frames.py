@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.relay.frames import (
+from proxy_policies.reverse_tunnel.transport.frames import (
     LIMIT,
     LONGEST,
     FrameError,

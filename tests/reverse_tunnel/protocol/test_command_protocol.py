@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.command_protocol import (
+from proxy_policies.reverse_tunnel.protocol.command_protocol import (
     MAX_POOLED,
     TOKEN_LIFETIME,
     HomeProtocol,
@@ -17,7 +17,7 @@ from proxy_policies.reverse_tunnel.command_protocol import (
     WorkProtocol,
     new_token,
 )
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Message,
     Offer,

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, get_type_hints
 
 from proxy_policies.log_lines import printable
-from proxy_policies.relay.frames import Bytes, Kind, frame
-from proxy_policies.reverse_tunnel.names import Address, is_name
+from proxy_policies.reverse_tunnel.protocol.names import Address, is_name
+from proxy_policies.reverse_tunnel.transport.frames import Bytes, Kind, frame
 
 VERSION = 1
 PROTOCOL = "proxy-policies tunnel"

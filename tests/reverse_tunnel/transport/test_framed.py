@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import trustme
 
-from proxy_policies.relay import framed as framed_module
-from proxy_policies.relay import read_buffer
-from proxy_policies.relay.framed import Framed, open_streams
-from proxy_policies.relay.frames import Kind, frame
 from proxy_policies.relay.link import ByteCounts
-from proxy_policies.relay.tls import Tls
-from proxy_policies.relay.transports import relay_transports
+from proxy_policies.reverse_tunnel.transport import framed as framed_module
+from proxy_policies.reverse_tunnel.transport import read_buffer
+from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
+from proxy_policies.reverse_tunnel.transport.frames import Kind, frame
+from proxy_policies.reverse_tunnel.transport.tls import Tls
+from proxy_policies.reverse_tunnel.transport.transports import relay_transports
 
 pytestmark = pytest.mark.timeout(60)
 

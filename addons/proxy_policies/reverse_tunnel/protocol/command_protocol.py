@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from proxy_policies.reverse_tunnel.messages import (
+from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Message,
     Offer,
@@ -20,7 +20,7 @@ from proxy_policies.reverse_tunnel.messages import (
     Refuse,
     Spare,
 )
-from proxy_policies.reverse_tunnel.names import Address
+from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.services import Service
 
 TOKEN_LIFETIME = 10.0  # seconds

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
-from proxy_policies.relay.tls import Tls
+from proxy_policies.reverse_tunnel.transport.tls import Tls
 
 pytestmark = pytest.mark.timeout(60)
 

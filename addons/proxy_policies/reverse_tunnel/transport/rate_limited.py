@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from proxy_policies.relay.frames import Bytes
-from proxy_policies.relay.transport_layer import TransportLayer
-from proxy_policies.relay.transports import Pace
+from proxy_policies.reverse_tunnel.transport.frames import Bytes
+from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
+from proxy_policies.reverse_tunnel.transport.transports import Pace
 
 
 class RateLimitedTransport(TransportLayer):
