@@ -65,7 +65,7 @@ def test_every_policy_has_its_page(policy: str) -> None:
     assert text.index("## How it works") > len(text) / 3, "the user comes first"
 
 
-CODE = re.compile(r"^```(?:console|sh)?\n(.*?)^```$|((?:^    .*\n)+)", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"^```(?:console|sh)?\n(.*?)^```$|((?:^    [^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 LINE = re.compile(r"^(?:\w*\$ )?(scripts/\w+.*)", re.MULTILINE)
 CAPTURE = {"record", "replay", "check", "compare", "show", "scrub", "merge", "export"}
 
