@@ -58,7 +58,7 @@ def test_repair_mends_a_torn_capture(shop: Path) -> None:
     shop.write_bytes(shop.read_bytes()[:-40])
     refused = tools(shop.parent, "show", "shop.har")
     assert refused.returncode == 2
-    assert "mend it with: proxy-policies capture show --repair" in refused.stderr
+    assert "proxy-policies capture show --repair shop.har" in refused.stderr
     assert "is whole: 2 entries" in tools(shop.parent, "show", "--repair", "shop.har").stderr
     assert tools(shop.parent, "show", "shop.har").returncode == 0
 
