@@ -108,7 +108,8 @@ def prepare(clone: Path, version: str, tag: str) -> list[Path]:
     if len(names) != 2 or len(made) != 2:
         raise NotReadyError(f"built something else than one archive and one wheel of {version}: {made}")
     git("add", str(CHANGELOG), str(VERSION_FILE), at=clone)
-    git("commit", "-q", "-m", f"Release {version}", at=clone)
+    why = f"What is in it stands in CHANGELOG.md, under {version}."
+    git("commit", "-q", "-m", f"Release {version}", "-m", why, at=clone)
     git("tag", "-a", tag, "-m", f"proxy-policies {version}", at=clone)
     return made
 

@@ -7,7 +7,7 @@ from email import message_from_string
 from pathlib import Path
 
 import pytest
-from scripts.release import NotReadyError, cut, parsed
+from scripts.release import UNRELEASED, NotReadyError, cut, parsed
 from tests.support.clone import ROOT, Clone
 
 CHANGES = "# Changelog\n\n## Unreleased\n\n- New.\n  More of it.\n"
@@ -36,11 +36,12 @@ def test_no_versions(version: str) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """Give a repository of its own, on main, with the changelog that there is."""
+    """Give a repository of its own, on main, before its first release."""
     clone = Clone(tmp_path)
     clone.seem_set_up()
     (clone.root / ".venv/.installed-release").write_text(clone.stamp())
     (clone.root / "CHANGELOG.md").write_text(CHANGES)
+    (clone.root / "addons/proxy_policies/version.py").write_text('VERSION = "0.1.0"\n')
     git(clone, "init", "-q", "-b", "main")
     git(clone, "config", "user.name", "Somebody")
     git(clone, "config", "user.email", "somebody@example.test")
@@ -85,6 +86,7 @@ def test_a_release_is_built_checked_and_tagged(clone: Clone) -> None:
     assert "committed and tagged v1.0.0. To publish: git push --follow-tags" in made.stdout, made.stderr
     assert git(clone, "rev-parse", "HEAD") == git(clone, "rev-parse", "v1.0.0^{commit}")
     assert git(clone, "log", "--format=%s", f"{before}..") == "Release 1.0.0"
+    assert git(clone, "log", "-1", "--format=%b") == "What is in it stands in CHANGELOG.md, under 1.0.0."
     assert "\n## 1.0.0, 2" in (clone.root / "CHANGELOG.md").read_text()
     archive, wheel = (clone.root / "dist" / f"proxy_policies-1.0.0{end}" for end in (".tar.gz", "-py3-none-any.whl"))
     with zipfile.ZipFile(wheel) as opened:
@@ -100,5 +102,6 @@ def test_a_release_is_built_checked_and_tagged(clone: Clone) -> None:
 
 
 def test_the_projects_own_changelog_can_be_cut() -> None:
-    text = (ROOT / "CHANGELOG.md").read_text()
+    """As soon as something stands under Unreleased."""
+    text = (ROOT / "CHANGELOG.md").read_text().replace(UNRELEASED, f"{UNRELEASED}\n- New.\n", 1)
     assert cut(text, "1.0.0", "2026-12-01").count("\n## ") == text.count("\n## ") + 1
