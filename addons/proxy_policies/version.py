@@ -1,3 +1,3 @@
 """The version of this project; pyproject.toml takes it from here, and a bare clone knows it without being installed."""
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
