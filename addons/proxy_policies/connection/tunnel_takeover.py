@@ -51,7 +51,8 @@ class TakeoverReader:
         data = await self._read(limit)
         while data and self._borrower is not None:
             self._borrower(data)
-            self._pause()  # a reader that had stopped its transport, for it had too much, has started it again
+            if self._borrower is not None:  # else it was given back at that, to be read on
+                self._pause()  # a reader that had stopped its transport, for it had too much, has started it again
             data = await self._read(limit)
         if data:
             self._inside = data

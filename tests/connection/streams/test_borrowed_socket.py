@@ -93,3 +93,17 @@ async def test_more_than_a_reader_keeps_is_on_its_way() -> None:
     reading.cancel()
     reader.end.writer.close()
     peer.close()
+
+
+async def test_it_is_read_on_where_what_was_on_its_way_has_it_given_back() -> None:
+    """An upgrade, say, whose head is the last that asyncio had read: mitmproxy has the connection from then on."""
+    reader, peer = await watched()
+    reading = asyncio.ensure_future(reader.read(65536))
+    await asyncio.sleep(0)
+    reader.borrow(lambda _: reader.give_back())
+    reader.end.reader.feed_data(b"on its way")
+    await asyncio.sleep(0.01)
+    peer.sendall(b"what follows")
+    assert await asyncio.wait_for(reading, 20) == b"what follows"
+    reader.end.writer.close()
+    peer.close()
