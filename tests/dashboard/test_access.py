@@ -31,10 +31,10 @@ def test_cookies_and_bearers() -> None:
 
 def test_only_our_own_page_changes_anything() -> None:
     access = Access(PASSWORD)
-    assert access.may_change(access.word, "http://localhost:8082", "localhost:8082")
-    assert access.may_change(access.word, "", "localhost:8082")
+    assert access.may_change(access.csrf_token, "http://localhost:8082", "localhost:8082")
+    assert access.may_change(access.csrf_token, "", "localhost:8082")
     for origin in ("http://attacker.test", "null", "http://localhost:9999"):
-        assert not access.may_change(access.word, origin, "localhost:8082")
+        assert not access.may_change(access.csrf_token, origin, "localhost:8082")
     assert not access.may_change("", "http://localhost:8082", "localhost:8082")
 
 

@@ -2,7 +2,7 @@
 
 Whoever has the password, or the token that is printed where none is set, gets a cookie for it. A page of somebody
 else's that is open in the same browser cannot ask for anything: its name is not ours (DNS rebinding), its origin is not
-ours, and it has not got the word that each change must come with.
+ours, and it has not got the token that each change must come with (CSRF).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ LEAST = 16
 
 
 class Access:
-    """One password, which was set or was made up, and the words that stand for it."""
+    """One password, which was set or was made up, and the tokens that stand for it."""
 
     def __init__(self, password: str) -> None:
         self._password = password or secrets.token_hex(16)  # as long as mitmweb's
-        self._session, self.word = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self._session, self.csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.token = "" if password else self._password
         """What is printed: nothing of a password that was set."""
 
@@ -34,10 +34,10 @@ class Access:
         scheme, _, given = authorization.partition(" ")
         return _is_same(cookie, self._session) or (scheme.lower() == "bearer" and _is_same(given, self._password))
 
-    def may_change(self, word: str, origin: str, host: str) -> bool:
-        """Return whether a request to change something is from our own page: it has our word, and our origin if any."""
+    def may_change(self, csrf_token: str, origin: str, host: str) -> bool:
+        """Return whether a request to change something is from our own page: by its token, and its origin if any."""
         is_own = not origin or urlsplit(origin).netloc == host
-        return is_own and _is_same(word, self.word)
+        return is_own and _is_same(csrf_token, self.csrf_token)
 
 
 def _is_same(given: str, expected: str) -> bool:

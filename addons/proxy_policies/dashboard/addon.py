@@ -95,7 +95,7 @@ class Dashboard:
         return self.dashboard is not None and access.is_loopback(self.dashboard[0])
 
     def _start(self, sockets: Any) -> None:
-        visitors = access.Access(self.dashboard_password)
+        allowed = access.Access(self.dashboard_password)
         self._activity, self._series = activity.Activity(), activity.Series()
         self._unsubscribe = finished.subscribe(self._activity)
         self._task = spawn(self._sample(self._activity, self._series))
@@ -107,10 +107,10 @@ class Dashboard:
             "post purge": self.purge,
             "post close": self.close,
         }
-        self._server = server.DashboardServer(sockets, visitors, self._is_local, ask)
+        self._server = server.DashboardServer(sockets, allowed, self._is_local, ask)
         self._server.start()
         host, port, *_ = sockets[0].getsockname()
-        token = f"?token={visitors.token}" if visitors.token else ""
+        token = f"?token={allowed.token}" if allowed.token else ""
         logger.info(f"dashboard: http://{format_target(host, port)}/{token}")
 
     def _stop(self) -> server.DashboardServer | None:

@@ -18,12 +18,12 @@ from proxy_policies.metrics.server import is_own_name
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
-POLICY = (
+CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-WORD = "X-Word"
-"""The field in which our page says the word that it was given."""
+CSRF_FIELD = "X-CSRF-Token"
+"""The field in which our page sends back the token that it was given."""
 CLOSING = 2.0
 """Seconds that a request under way may take to end when mitmproxy does."""
 WRONG = 1.0
@@ -60,7 +60,7 @@ class Handler(web.RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", CSP)
 
     def prepare(self) -> None:
         """Refuse names that are not ours, and whoever has not entered."""
@@ -92,7 +92,7 @@ class Home(Handler):
         if token := self.get_query_argument("token", ""):
             await self._enter(token)
         elif self.is_known:
-            self._give("index.html", word=self._access.word)
+            self._give("index.html", csrf_token=self._access.csrf_token)
         else:
             self.set_status(401)
             self._give("login.html", wrong="")
@@ -140,7 +140,7 @@ class Question(Handler):
     async def post(self, name: str) -> None:
         """Change something, if our own page asks for it."""
         fields = self.request.headers
-        if not self._access.may_change(fields.get(WORD, ""), fields.get("Origin", ""), self.request.host):
+        if not self._access.may_change(fields.get(CSRF_FIELD, ""), fields.get("Origin", ""), self.request.host):
             raise web.HTTPError(403)
         try:
             asked = json.loads(self.request.body)

@@ -68,9 +68,9 @@ def test_it_is_shown_and_closed(
         (row,) = streams()
         assert row["client"] == f"127.0.0.1:{tunnel.getsockname()[1]}"
         assert row["target"] == f"127.0.0.1:{target}"
-        (word,) = re.findall(r'name="word" content="([^"]+)"', curl(f"{url}/", *entered).body.decode())
+        (token,) = re.findall(r'name="csrf-token" content="([^"]+)"', curl(f"{url}/", *entered).body.decode())
         answer = curl(
-            f"{url}/ask/close", *entered, "-H", f"X-Word: {word}", "--json", json.dumps({"stream": row["id"]})
+            f"{url}/ask/close", *entered, "-H", f"X-CSRF-Token: {token}", "--json", json.dumps({"stream": row["id"]})
         )
         assert json.loads(answer.body) == {"result": "closed"}
         with contextlib.suppress(ConnectionResetError):

@@ -45,18 +45,18 @@ def test_who_may_see_it_and_who_may_change_anything(site: Site) -> None:
     assert site.token not in cookie
     page = site.get("/", "-b", cookie.partition(";")[0])
     assert page.status == 200
-    word = ("-H", "X-Word: " + re.findall(r'name="word" content="([^"]+)"', page.body.decode())[0])
+    csrf = ("-H", "X-CSRF-Token: " + re.findall(r'name="csrf-token" content="([^"]+)"', page.body.decode())[0])
     assert site.get("/", *site.entered, "-H", "Host: attacker.test").status == 403
     assert site.get("/ask/now", *site.entered, "-H", "Host: attacker.test").status == 403
     what = {"stream": "x"}
     assert site.post("close", what, *site.entered).status == 403, "not our page"
-    assert site.post("close", what, *word).status == 401
-    assert site.post("close", what, *site.entered, *word, "-H", "Origin: http://attacker.test").status == 403
-    assert site.post("close", what, *site.entered, *word, "-H", f"Origin: {site.url}").status == 400
+    assert site.post("close", what, *csrf).status == 401
+    assert site.post("close", what, *site.entered, *csrf, "-H", "Origin: http://attacker.test").status == 403
+    assert site.post("close", what, *site.entered, *csrf, "-H", f"Origin: {site.url}").status == 400
     for wrong, said in (([], b"400"), ({"entry": 1}, b"400"), ({"other": "x"}, b"error"), ({"entry": "x"}, b"error")):
-        answer = site.post("purge", wrong, *site.entered, *word)
+        answer = site.post("purge", wrong, *site.entered, *csrf)
         assert (answer.status, said in answer.body) == (400, True), wrong
-    assert b"it is closed already" in site.post("close", what, *site.entered, *word).body
+    assert b"it is closed already" in site.post("close", what, *site.entered, *csrf).body
     assert site.get("/ask/now?since=x", *site.entered).status == 400
     assert site.get("/ask/purge?what=x", *site.entered).status == 404, "a GET changes nothing"
 

@@ -5,7 +5,7 @@ const EVERY = 1000;
 const SLOWER = 4; // the tables are asked for every so many times
 const FEW = 2000; // responses stored: the list of more is asked for on demand only, for it takes the proxy its time
 const KEPT = 300; // points of a chart, a second each
-const word = document.querySelector("meta[name=word]").content;
+const csrfToken = document.querySelector("meta[name=csrf-token]").content;
 const points = [];
 let since = 0, isPaused = false, turn = 0, stored = 0, before = new Map();
 
@@ -45,7 +45,7 @@ const share = (part, whole) => whole ? `${Math.round(100 * part / whole)} %` : "
 
 async function ask(name, asked, isChange = false) {
   const url = `ask/${name}` + (isChange ? "" : "?" + new URLSearchParams(asked));
-  const change = { method: "POST", headers: { "X-Word": word, "Content-Type": "application/json" }, body: JSON.stringify(asked) };
+  const change = { method: "POST", headers: { "X-CSRF-Token": csrfToken, "Content-Type": "application/json" }, body: JSON.stringify(asked) };
   const response = await fetch(url, isChange ? change : {});
   if (response.status === 401) { location.reload(); throw new Error("enter again"); }
   const answer = await response.json();
