@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.option_parsers import as_text, one_of, parse_duration, parse_size, parse_switch
+from proxy_policies.option_parsers import as_text, one_of, parse_duration, parse_page_address, parse_size, parse_switch
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,22 @@ def test_one_of_a_few_words() -> None:
 
 def test_any_text() -> None:
     assert as_text("any thing") == "any thing"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("off", None),
+        ("8082", ("127.0.0.1", 8082)),
+        ("[::1]:8082", ("::1", 8082)),
+        ("*:8082", ("", 8082)),
+    ],
+)
+def test_where_a_page_is_served(text: str, address: tuple[str, int] | None) -> None:
+    assert parse_page_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "lots", "on", ":8082", "host:port", "70000", "a b:1"])
+def test_where_no_page_can_be_served(text: str) -> None:
+    with pytest.raises(ValueError, match=r"write HOST:PORT, PORT, \*:PORT or off"):
+        parse_page_address(text)

@@ -3,6 +3,12 @@
 import re
 from dataclasses import dataclass
 
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.workers import identity
+
+with lazy_imports():
+    from proxy_policies.reverse_tunnel import services
+
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -53,3 +59,17 @@ def one_of(*words: str) -> OneOf:
 def as_text(text: str) -> str:
     """Take any text."""
     return text
+
+
+def parse_page_address(text: str) -> tuple[str, int] | None:
+    """Read where a page of ours is served, PORT, HOST:PORT or *:PORT; None for `off`. Raises ValueError.
+
+    The host is "" for every address. Of several workers the Nth listens N-1 ports above.
+    """
+    if text == "off":
+        return None
+    try:
+        host, port = services.parse_address(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, PORT, *:PORT or off") from None
+    return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)

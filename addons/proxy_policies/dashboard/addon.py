@@ -19,14 +19,13 @@ from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
+from proxy_policies.option_parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
-from proxy_policies.workers import identity
 
 with lazy_imports():
     from proxy_policies.capture.secrets import masking
     from proxy_policies.control import messages
     from proxy_policies.dashboard import access, activity, flows, server
-    from proxy_policies.reverse_tunnel import services
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +33,6 @@ EVERY = 1.0
 """Seconds that a point of the charts stands for."""
 ROWS = 200
 """Rows of a table at most: what a page shows without being slow."""
-
-
-def parse_listen(text: str) -> tuple[str, int] | None:
-    """Read PORT or HOST:PORT, whose host is "" for every address; None for `off`. Raises ValueError."""
-    if text == "off":
-        return None
-    host, port = services.parse_address(text)
-    return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)
 
 
 def parse_password(text: str) -> str:
@@ -58,7 +49,7 @@ class Dashboard:
     fast_paths = NO_OBJECTION
     dashboard = Setting(
         "off",
-        parse_listen,
+        parse_page_address,
         "Serve a live page of what goes on: PORT of 127.0.0.1, HOST:PORT or *:PORT (worker N listens N-1 above); off.",
     )
     dashboard_password = Setting(

@@ -13,25 +13,22 @@ from proxy_policies import finished, requirements, statistics
 from proxy_policies.background import in_background, spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
 from proxy_policies.version import VERSION
-from proxy_policies.workers import identity
 
 with lazy_imports():
     from proxy_policies.metrics import collector, families, server
-    from proxy_policies.reverse_tunnel import services
 
 PACKAGE = "prometheus-client"
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:
-    """Read PORT or HOST:PORT, whose host is "" for every address; None for `off`. Raises ValueError."""
-    if text == "off":
-        return None
-    host, port = services.parse_address(text)
-    if importlib.util.find_spec("prometheus_client") is None:
+    """Read where to listen, as `parse_page_address` does, if there is what it takes. Raises ValueError."""
+    address = parse_page_address(text)
+    if address and importlib.util.find_spec("prometheus_client") is None:
         raise ValueError(f"needs the package {PACKAGE}: {requirements.install_command([PACKAGE])}")
-    return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)
+    return address
 
 
 class Metrics:
