@@ -75,12 +75,13 @@ class EarlyClients:
             time.sleep(0.005)
 
     def _ask_once(self) -> None:
+        was_open = self._is_open  # another client may be the first while this one is being refused
         try:
             with socket.create_connection(self._address, timeout=40) as sock:
                 self._is_open = True
                 answer = self._request(sock)
         except (OSError, AssertionError) as error:
-            if self._is_open or not isinstance(error, ConnectionRefusedError):
+            if was_open or not isinstance(error, ConnectionRefusedError):
                 self.wrong.append(repr(error))
             return
         if answer.startswith(b"HTTP/1.1 200 "):
