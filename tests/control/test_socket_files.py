@@ -2,7 +2,10 @@
 
 import os
 import socket
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -52,6 +55,28 @@ def test_the_sockets_of_the_dead_are_removed(tmp_path: Path) -> None:
         remove_stale(tmp_path)
         assert [path.name for path in sockets(tmp_path)] == ["3.sock"]
     assert (folder_of(tmp_path) / "notes").exists()
+
+
+def test_one_that_is_being_made_is_not_taken_for_a_dead_ones(tmp_path: Path) -> None:
+    """Whoever starts beside it, or asks, looks at every socket of the confdir: at whatever moment, it stays."""
+
+    def look(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code is not listen.__code__:
+            return None
+        sys.settrace(None)
+        remove_stale(tmp_path)
+        sys.settrace(look)
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        server = listening_in(tmp_path, "1.sock")
+    finally:
+        sys.settrace(before)
+    with server:
+        connect(sockets(tmp_path)[0], 5).close()
+        assert [path.name for path in folder_of(tmp_path).iterdir()] == ["1.sock"]
 
 
 def test_no_folder_has_no_sockets(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.mitmdump import ADDONS, environment
+from tests.support.waiting import PATIENCE, wait_until
 
 COMMAND = ("-s", str(ADDONS / "policy.py"), "--listen-host", "127.0.0.1", "-p", "0")
 
@@ -25,6 +27,7 @@ class Workers:
             env=environment(PYTHONPATH=str(ADDONS)),
             start_new_session=True,
         )
+        self.confdir = confdir
         self.text = ""
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -49,8 +52,25 @@ class Workers:
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return set(map(int, listed.split()))
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(40)
-        self.reader.join(5)
+    def wait_until[T](self, condition: Callable[[], T], timeout: float = 40, what: str = "") -> T:
+        """Wait as `wait_until` does; a failure shows what they printed, and the files they have in their confdir."""
+        try:
+            return wait_until(condition, timeout, what)
+        except AssertionError as error:
+            files = "\n".join(sorted(str(path) for path in self.confdir.rglob("*")))
+            raise AssertionError(f"{error}\n{self.text}\n{files}") from None
+
+    def wait_listening(self, count: int) -> None:
+        """Wait until so many have said that they listen."""
+        self.wait_until(lambda: len(self.listening()) == count, what=f"{count} workers")
+
+    def wait_exit(self, timeout: float = 40) -> int:
+        """Wait until they end by themselves and give the exit code; what they printed is complete then."""
+        code = self.process.wait(timeout * PATIENCE)
+        self.reader.join(5 * PATIENCE)
         return code
+
+    def stop(self) -> int:
+        """End them and give the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait_exit()

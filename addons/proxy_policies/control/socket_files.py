@@ -28,17 +28,23 @@ def sockets(confdir: Path) -> list[Path]:
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen where only this user may connect: the folder is 0700, the socket 0600. Raises OSError."""
+    """Listen where only this user may connect: the folder is 0700, the socket 0600. Raises OSError.
+
+    The socket has its name once it listens. Whoever looks before, another worker that starts or somebody who asks,
+    would be refused by it, and remove it as one that was left behind.
+    """
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.parent.chmod(0o700)
-    path.unlink(missing_ok=True)
+    made = path.with_suffix(".new")
+    made.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX)
     try:
-        with _short(path) as address:
+        with _short(made) as address:
             server.bind(address)
-        path.chmod(0o600)
+        made.chmod(0o600)
         server.listen(BACKLOG)
         server.setblocking(False)
+        made.replace(path)
     except BaseException:
         server.close()
         raise

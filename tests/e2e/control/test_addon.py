@@ -52,7 +52,7 @@ def test_one_that_was_killed_is_not_in_the_way(mitmdump: Start) -> None:
 def test_workers_are_told_from_each_other(tmp_path: Path) -> None:
     workers = Workers(tmp_path, "2", "-s", str(ADDONS / "policy.py"), "-p", "0")
     try:
-        found = wait_until(lambda: len(both := instances([tmp_path])) == 2 and both)
+        found = workers.wait_until(lambda: len(both := instances([tmp_path])) == 2 and both)
         assert isinstance(found, list)
         assert {one.status["worker"] for one in choose(found, None)} == {1, 2}
     finally:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from tests.support.mitmdump import ADDONS, Mitmdump
-from tests.support.waiting import wait_until
 from tests.support.workers import Workers
 
 Start = Callable[..., Mitmdump]
@@ -128,10 +127,9 @@ def test_an_option_that_nobody_has_is_the_last_that_is_said(
 def test_workers_refuse_it_too(tmp_path: Path) -> None:
     workers = Workers(tmp_path, "2", *("-s", str(ADDONS / "policy.py"), "--set", "proxyaut=user:secret", "-p", "0"))
     try:
-        wait_until(lambda: "did you mean 'proxyauth'?" in workers.text, 60, "the refusal")
+        workers.wait_until(lambda: "did you mean 'proxyauth'?" in workers.text, what="the refusal")
     finally:
-        workers.process.terminate()
-        workers.process.wait(30)
+        workers.stop()
     assert "policies:" not in workers.text
 
 

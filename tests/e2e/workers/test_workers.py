@@ -19,7 +19,7 @@ from tests.support.curl import curl
 from tests.support.early_clients import EarlyClients, get
 from tests.support.mitmdump import ADDONS
 from tests.support.origin import Answer, Origin
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE
 from tests.support.workers import COMMAND, Workers
 
 from proxy_policies.cache.stores.checksums import verified
@@ -41,16 +41,17 @@ def test_they_share_a_port_and_come_back(tmp_path: Path, started: list[Workers])
     origin = Origin()
     workers = Workers(tmp_path, "3", *COMMAND, "--mode", f"reverse:{origin.url}")
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 3, 40, "three workers")
+    workers.wait_listening(3)
     (port,) = set(workers.listening())
     assert workers.text.count("each worker has a cache of its own") == 1
     for _ in range(30):
         assert curl(f"http://127.0.0.1:{port}/").status == 200
-    speakers = set(re.findall(r"(?m)^(\d) .*client connect", workers.text))
-    assert len(speakers) > 1
+    workers.wait_until(
+        lambda: len(set(re.findall(r"(?m)^(\d) .*client connect", workers.text))) > 1, what="two at work"
+    )
     victim = min(workers.children())
     os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: len(workers.listening()) == 4, 40, "one started again")
+    workers.wait_listening(4)
     assert "died (SIGKILL), starting it again" in workers.text
     for _ in range(10):
         assert curl(f"http://127.0.0.1:{port}/").status == 200
@@ -65,14 +66,14 @@ def test_they_share_a_port_and_come_back(tmp_path: Path, started: list[Workers])
 def test_quiet_ones_come_all_the_same(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "3", *COMMAND, "-q")
     started.append(workers)
-    wait_until(lambda: len(workers.children()) == 3, 40, "three workers")
+    workers.wait_until(lambda: len(workers.children()) == 3, 40, "three workers")
     assert workers.stop() == 0
 
 
 def test_stopped_before_they_listen_they_end(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "3", *COMMAND)
     started.append(workers)
-    wait_until(workers.children, 40, "a worker")
+    workers.wait_until(workers.children, 40, "a worker")
     assert workers.stop() == 0
     assert "Traceback" not in workers.text
 
@@ -80,16 +81,14 @@ def test_stopped_before_they_listen_they_end(tmp_path: Path, started: list[Worke
 def test_wrong_arguments_end_it(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND, "--set", "fast_lane=perhaps")
     started.append(workers)
-    assert workers.process.wait(30) == 1
-    workers.reader.join(5)
+    assert workers.wait_exit() == 1
     assert workers.text.count("choose one of off, on") == 1
 
 
 def test_a_purge_that_would_reach_one_memory_of_several_is_refused(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND, "--set", "cache_purge=0123456789abcdef")
     started.append(workers)
-    assert workers.process.wait(30) == 1
-    workers.reader.join(5)
+    assert workers.wait_exit() == 1
     assert workers.text.count("would reach the memory of one of them") == 1
 
 
@@ -117,7 +116,7 @@ def test_config_yaml_is_refused_as_well_and_the_command_line_wins(tmp_path: Path
     assert refused(tmp_path, started).startswith("1 option work_home='127.0.0.1:9': not with several workers")
     workers = Workers(tmp_path, "2", *COMMAND, "--set", "work_home=")
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 2, 40, "two workers")
+    workers.wait_listening(2)
 
 
 def test_a_policy_file_is_refused_as_well_and_the_command_line_wins(tmp_path: Path, started: list[Workers]) -> None:
@@ -130,15 +129,14 @@ def test_a_policy_file_is_refused_as_well_and_the_command_line_wins(tmp_path: Pa
     )
     workers = Workers(tmp_path, "2", *COMMAND, *given, "--set", "capture_file=")
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 2, 40, "two workers")
+    workers.wait_listening(2)
 
 
 def refused(tmp_path: Path, started: list[Workers], *arguments: str) -> str:
     """Start two workers that end before they listen, and give the one line they say."""
     workers = Workers(tmp_path, "2", *COMMAND, *arguments)
     started.append(workers)
-    assert workers.process.wait(30) == 1
-    workers.reader.join(5)
+    assert workers.wait_exit() == 1
     (line,) = workers.text.splitlines()
     return line
 
@@ -148,7 +146,7 @@ def test_one_worker_may_do_what_several_may_not(tmp_path: Path, started: list[Wo
     made = tmp_path / "made.har"
     workers = Workers(tmp_path, "1", *COMMAND, "--mode", f"reverse:{origin.url}", "--set", f"capture_file={made}")
     started.append(workers)
-    wait_until(workers.listening, 40, "a worker")
+    workers.wait_until(workers.listening, 40, "a worker")
     assert curl(f"http://127.0.0.1:{workers.port}/once").status == 200
     assert workers.stop() == 0
     assert len(json.loads(made.read_text())["log"]["entries"]) == 1
@@ -164,15 +162,15 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     command = ("-s", POLICY, "--listen-host", "127.0.0.1", "-p", str(port), "--set", f"policy_file={policies}")
     workers = Workers(tmp_path, "3", *command)
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 3, 60, "three workers")
+    workers.wait_listening(3)
     policies.write_text("cache: drum\n")
-    wait_until(lambda: workers.text.count("nothing of it applied") == 3, 30, "a refusal each")
+    workers.wait_until(lambda: workers.text.count("nothing of it applied") == 3, 30, "a refusal each")
     clients = EarlyClients(port, get(server.url))
     for victim in sorted(workers.children())[:2]:  # worker 1 and another
         os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: workers.text.count("starting it again in 2 s") == 2, 60, "a second try of both")
+    workers.wait_until(lambda: workers.text.count("starting it again in 2 s") == 2, 60, "a second try of both")
     policies.write_text("cache: off\n")
-    wait_until(lambda: len(workers.listening()) == 5, 60, "both")
+    workers.wait_listening(5)
     clients.stop()
     assert len(clients.wrong) <= 6, (
         clients.wrong
@@ -184,11 +182,11 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
 def test_they_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND)
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 2, 60, "two workers")
+    workers.wait_listening(2)
     children, port = workers.children(), workers.port
     workers.process.kill()
-    workers.process.wait(10)
-    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30, "the end of both")
+    workers.process.wait(10 * PATIENCE)
+    workers.wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30, "the end of both")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
 
@@ -209,7 +207,7 @@ class Clients:
     def _ask(self, number: int) -> None:
         paths = list(self._pages)
         while not self._stopping.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20 * PATIENCE)
             try:
                 for path in (*paths[number:], *paths[:number]):
                     self._check(connection, path)
@@ -228,7 +226,7 @@ class Clients:
     def stop(self) -> None:
         self._stopping.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(30 * PATIENCE)
 
 
 def test_a_worker_killed_under_load_comes_back_to_a_whole_cache(tmp_path: Path, started: list[Workers]) -> None:
@@ -238,14 +236,14 @@ def test_a_worker_killed_under_load_comes_back_to_a_whole_cache(tmp_path: Path, 
     folder = tmp_path / "cache"
     workers = Workers(tmp_path, "3", *COMMAND, "--mode", f"reverse:{origin.url}", "--set", f"cache=disk:{folder}")
     started.append(workers)
-    wait_until(lambda: len(workers.listening()) == 3, 40, "three workers")
+    workers.wait_listening(3)
     clients = Clients(workers.port, pages)
     for number, seen in enumerate((10, 500)):  # while they store, and while they read
-        wait_until(lambda seen=seen: clients.statuses.total() > seen, 30, "load")  # type: ignore[misc]
+        workers.wait_until(lambda seen=seen: clients.statuses.total() > seen, 30, "load")  # type: ignore[misc]
         os.kill(min(workers.children()), signal.SIGKILL)
-        wait_until(lambda count=4 + number: len(workers.listening()) == count, 30, "another")  # type: ignore[misc]
+        workers.wait_listening(4 + number)
     hits = clients.statuses["hit"]
-    wait_until(lambda: clients.statuses["hit"] > hits + 100, 30, "hits")
+    workers.wait_until(lambda: clients.statuses["hit"] > hits + 100, 30, "hits")
     clients.stop()
     assert clients.wrong == []
     assert clients.cut <= 2 * 8  # what the killed had open, and no more
