@@ -38,6 +38,20 @@ def fixed_port(arguments: Sequence[str], port: int) -> list[str]:
     return fixed
 
 
+def reserve_port() -> socket.socket:
+    """Return a socket that holds a free port, at every address of IPv4 and IPv6, for those who share it.
+
+    Workers listen wherever their arguments say: held at one address, the port might be somebody else's at another.
+    """
+    is_dual = socket.has_dualstack_ipv6()
+    held = socket.socket(socket.AF_INET6 if is_dual else socket.AF_INET)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if is_dual:
+        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    held.bind(("", 0))
+    return held
+
+
 class Supervisor:
     """Keeps workers running."""
 
@@ -148,10 +162,8 @@ def main(arguments: Sequence[str]) -> int:
     if not hasattr(socket, "SO_REUSEPORT"):
         say("this system cannot share a port between processes (SO_REUSEPORT)")
         return 1
-    with socket.socket() as reserved:
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserved.bind(("127.0.0.1", 0))
-        rest = fixed_port(arguments[1:], reserved.getsockname()[1])
+    with reserve_port() as held:
+        rest = fixed_port(arguments[1:], held.getsockname()[1])
         return asyncio.run(_supervise(int(arguments[0]), rest))
 
 
