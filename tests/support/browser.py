@@ -1,10 +1,12 @@
 """A real browser: Debian's Chromium, kept from calling out."""
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.programs import need
+from tests.support.waiting import PATIENCE
 
 FLAGS = [
     "--no-sandbox",
@@ -14,19 +16,30 @@ FLAGS = [
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 ]
-PATIENCE = 15_000
+TIMEOUT = 15_000 * PATIENCE
 """Milliseconds to wait for whatever a page is expected to show."""
 
 
 @contextlib.contextmanager
-def chromium(url: str) -> Iterator[Page]:
-    """Open a page in a browser of its own, which ends with it."""
+def browser() -> Iterator[Browser]:
+    """Start a browser, which ends with it; without one the test is skipped."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        running = playwright.chromium.launch(executable_path=need("chromium"), args=FLAGS, timeout=2 * TIMEOUT)
         try:
-            page = browser.new_page(viewport={"width": 1400, "height": 900})
-            page.set_default_timeout(PATIENCE)
-            page.goto(url)
-            yield page
+            yield running
         finally:
-            browser.close()
+            running.close()
+
+
+@contextlib.contextmanager
+def chromium(url: str) -> Iterator[Page]:
+    """Open a page in a browser of its own, which ends with it.
+
+    What a test does to a page may be shown, or have come to the proxy, a while later: it expects (`expect`), and does
+    not look at once.
+    """
+    with browser() as running:
+        page = running.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(TIMEOUT)
+        page.goto(url)
+        yield page

@@ -1,18 +1,17 @@
 """Captures and browsers: what a real Chromium recorded is ours to use, and it shows what we recorded."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-from tests.support.browser import FLAGS, PATIENCE
+from playwright.sync_api import Browser
+from tests.support.browser import TIMEOUT
+from tests.support.browser import browser as start_browser
 from tests.support.capture_commands import capture, tools
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
-from tests.support.programs import need
 from tests.support.waiting import wait_until
 
 from proxy_policies.capture.har.reader import open_capture
@@ -43,20 +42,17 @@ def shop(origin: Callable[..., Origin]) -> Origin:
     return server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    need("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    with start_browser() as running:
         yield running
-        running.close()
 
 
 def visit(browser: Browser, url: str, **options: Any) -> None:
     """Open the page, and wait until its script has had its answer."""
     context = browser.new_context(**options)
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     page.goto(url)
     page.wait_for_function("document.title === '3 in the cart'")
     context.close()
@@ -98,7 +94,7 @@ def test_a_browser_is_served_from_what_we_recorded(browser: Browser, shop: Origi
     context = browser.new_context()
     context.route_from_har(tmp_path / "shop.har", not_found="abort")
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     page.goto(f"{shop.url}/")
     page.wait_for_function("document.title === '3 in the cart'")
     assert page.evaluate("document.images[0].naturalWidth") == 1

@@ -188,12 +188,12 @@ import os, sys
 from playwright.sync_api import sync_playwright
 flags = [*sys.argv[3:], "--proxy-bypass-list=<-loopback>"]
 with sync_playwright() as playwright:
-    browser = playwright.chromium.launch(
-        executable_path=sys.argv[1], args=flags, proxy={"server": os.environ["http_proxy"], "bypass": "<-loopback>"}
-    )
+    through = {"server": os.environ["http_proxy"], "bypass": "<-loopback>"}
+    browser = playwright.chromium.launch(executable_path=sys.argv[1], args=flags, proxy=through, timeout=100_000)
     page = browser.new_page()
+    page.set_default_timeout(100_000)
     page.goto(sys.argv[2])
-    page.wait_for_function("document.title !== 'waiting'", timeout=60000)
+    page.wait_for_function("document.title !== 'waiting'")
     print(page.title())
     browser.close()
 """

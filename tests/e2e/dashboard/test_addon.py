@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, expect
-from tests.support.browser import PATIENCE, chromium
+from tests.support.browser import TIMEOUT, chromium
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import free_port
 
 Start = Callable[..., Mitmdump]
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Origin], curl: Any) -> None:
@@ -52,7 +52,11 @@ def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Or
 
         asked: list[str] = []
         page.on("dialog", lambda dialog: accept(dialog, asked))
-        page.locator("#streams button").click()
+        shown = page.locator("#streams tr td").nth(5).inner_text()
+        page.locator("#streams button").hover()
+        page.mouse.down()
+        expect(page.locator("#streams tr td").nth(5)).not_to_have_text(shown)  # drawn again while it is pressed
+        page.mouse.up()
         expect(page.locator("#streams")).to_have_text("no tunnel is open")
         with contextlib.suppress(ConnectionResetError):
             assert tunnel.recv(1) == b""

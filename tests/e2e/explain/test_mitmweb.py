@@ -4,19 +4,21 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from tests.support.browser import PATIENCE, chromium
+from tests.support.browser import TIMEOUT, chromium
 from tests.support.curl import Result
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
+from tests.support.waiting import PATIENCE, wait_until
 
 TEXT = ("Content-Type", "text/plain")
 FRESH = ("Cache-Control", "max-age=60")
 MIB = 1024 * 1024
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 @dataclass
@@ -38,6 +40,10 @@ class Web:
     @property
     def rows(self) -> Locator:
         return self.page.locator(".flow-table tbody tr:has(td)")
+
+    def ask(self, path: str) -> Any:
+        """Give what mitmweb itself has, where the page may be ahead of it."""
+        return self.page.request.get(urljoin(self.page.url, path)).json()
 
     def tab(self, name: str) -> Locator:
         """Choose a tab of the flow's detail and give the detail."""
@@ -65,7 +71,11 @@ class Web:
         self.open_options()
         self.option(name).fill(value)
 
-    def close_options(self) -> None:
+    def close_options(self, **wanted: Any) -> None:
+        """Close the options, once the proxy has those that were written: each is sent by itself, some time later."""
+        wait_until(
+            lambda: {name: self.ask("/options.json")[name]["value"] for name in wanted} == wanted, 20, f"{wanted}"
+        )
         self.page.locator(".modal-header button").click()
         expect(self.page.locator(".modal-content")).to_have_count(0)
 
@@ -133,6 +143,7 @@ def test_a_users_comment_stays(web: Web) -> None:
     comment.click()
     comment.fill("look at this")
     web.tab("Response")
+    wait_until(lambda: web.ask("/flows")[0]["comment"] == "look at this", 20, "the comment")
     web.page.locator("header").get_by_text("Flow", exact=True).click()
     web.page.get_by_text("Replay", exact=True).click()
     web.proxy.wait_log(r"(?s)(server connect.*){2}")
@@ -143,7 +154,7 @@ def test_an_option_edited_live_takes_effect_and_a_bad_one_is_refused(web: Web) -
     web.origin.route("/", Answer(headers=[TEXT], body=b"words " * 100))
     assert web.get("/small", "--compressed").get("content-encoding") is None
     web.set("encode_min_size", "10")
-    web.close_options()
+    web.close_options(encode_min_size="10")
     assert web.get("/now", "--compressed").get("content-encoding") == "zstd"
     web.set("encode_min_size", "lots")
     why = "option encode_min_size='lots': write a size such as 512, 64k, 10m or 1g"
@@ -152,7 +163,7 @@ def test_an_option_edited_live_takes_effect_and_a_bad_one_is_refused(web: Web) -
     expect(web.page.locator(".modal-content .has-error [name=encode_min_size]")).to_have_count(1)
     web.option("encode_min_size").fill("20")
     expect(web.page.locator(".modal-content .text-danger")).to_have_count(0)
-    web.close_options()
+    web.close_options(encode_min_size="20")
     assert web.get("/still", "--compressed").get("content-encoding") == "zstd"
     assert "Traceback" not in web.proxy.log()
 
@@ -164,8 +175,9 @@ def test_options_have_fields_of_their_kinds(web: Web) -> None:
     expect(web.option("replay_mode", "select").locator("option")).to_have_text(["once", "loop", "new", "strict"])
     expect(web.option("encode", "textarea")).to_have_value("zstd\nbr\ngzip")
     web.option("forwarded_headers", "select").select_option("x-forwarded")
-    web.option("cache_strict").check()
-    web.close_options()
+    web.option("cache_strict").click()  # not `check`: the box is as the proxy has it, and follows its answer
+    expect(web.option("cache_strict")).to_be_checked()
+    web.close_options(cache_strict=True, forwarded_headers="x-forwarded")
     web.origin.route("/", Answer(headers=[FRESH, ("Set-Cookie", "a=b")]))
     assert "fwd=uri-miss; fwd-status=200; detail=" in (web.get("/cookie").get("cache-status") or "")
     assert web.origin.requests[-1].get("x-forwarded-for") == "127.0.0.1"
@@ -174,7 +186,7 @@ def test_options_have_fields_of_their_kinds(web: Web) -> None:
 def test_intercept_holds_an_answer_whole_until_it_is_resumed(web: Web) -> None:
     web.origin.route("/", Answer(headers=[("Content-Type", "image/png")], body=b"x" * 3 * MIB))
     web.set("intercept", "~s")
-    web.close_options()
+    web.close_options(intercept="~s")
     results: list[Result] = []
     client = threading.Thread(target=lambda: results.append(web._curl("-x", web.proxy.url, f"{web.origin.url}/")))
     client.start()
@@ -182,5 +194,5 @@ def test_intercept_holds_an_answer_whole_until_it_is_resumed(web: Web) -> None:
     web.rows.nth(0).click()
     web.page.locator("header").get_by_text("Flow", exact=True).click()
     web.page.get_by_text("Resume", exact=True).click()
-    client.join(30)
+    client.join(30 * PATIENCE)
     assert [len(result.body) for result in results] == [3 * MIB]

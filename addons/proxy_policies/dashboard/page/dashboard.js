@@ -120,6 +120,14 @@ function tiles(now) {
   fill("tiles", Object.entries(shown), ([name, text]) => keyed(element("div", {}, element("dt", {}, name), element("dd", {}, text)), name));
 }
 
+// What has changed of a row is put in its place. The rest stays: a button made anew while it is pressed would not be clicked.
+function renew(row, made) {
+  const parts = [...made.childNodes];
+  if (parts.length !== row.childNodes.length) return made;
+  [...row.childNodes].forEach((part, at) => { if (part.textContent !== parts[at].textContent) part.replaceWith(parts[at]); });
+  return row;
+}
+
 // Rows keep their places, their focus, and whether they are open, by their keys: only what has changed is made anew.
 function fill(id, items, make) {
   const place = $(id), old = new Map(), made = items.map(make), seen = new Map();
@@ -129,9 +137,7 @@ function fill(id, items, make) {
     seen.set(key, times + 1);
     row.dataset.key = times ? `${key} ${times}` : key;
     const before = old.get(row.dataset.key);
-    if (before && before.textContent === row.textContent) return before;
-    if (before) row.open = before.open;
-    return row;
+    return before ? renew(before, row) : row;
   });
   const focused = place.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
   const kept = new Set(wanted);

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
-from tests.support.programs import need
+from playwright.sync_api import Page, expect
+from tests.support.browser import chromium
 
 from proxy_policies.capture.check.noise import Noise
 from proxy_policies.capture.check.outcome import (
@@ -54,12 +54,7 @@ def open_page(page: Page, path: Path) -> list[str]:
     return problems
 
 
-@pytest.fixture(scope="module")
-def browser_program() -> str:
-    return need("chromium")
-
-
-def test_a_capture_in_which_everything_changed_opens(tmp_path: Path, browser_program: str) -> None:
+def test_a_capture_in_which_everything_changed_opens(tmp_path: Path) -> None:
     """Of a hundred thousand entries the page shows those that differ, as many as a browser takes."""
     many = 100_000
     same = [an_outcome(n, "{}", "{}") for n in range(0, many, 2)]
@@ -70,22 +65,17 @@ def test_a_capture_in_which_everything_changed_opens(tmp_path: Path, browser_pro
     path = tmp_path / "report.html"
     path.write_text(page_html(report))
     assert path.stat().st_size < 4 << 20
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
-        page = browser.new_page()
+    with chromium("about:blank") as page:
         problems = open_page(page, path)
         assert page.inner_text("h1") == "50000 requests of 100000 differ"
         assert page.inner_text("#left-out").startswith("98000 more")
         assert page.locator("#list a").count() == MAX_DETAILED
         assert page.locator("#detail mark").count() > 0
         assert not problems
-        browser.close()
 
 
-def test_the_page_shows_what_changed(page_file: Path, browser_program: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1280, "height": 820})
+def test_the_page_shows_what_changed(page_file: Path) -> None:
+    with chromium("about:blank") as page:
         problems = open_page(page, page_file)
         assert page.inner_text("h1") == "2 requests of 29 differ"
         assert page.locator("nav a").count() == 2
@@ -100,7 +90,6 @@ def test_the_page_shows_what_changed(page_file: Path, browser_program: str) -> N
         page.screenshot(path=page_file.with_name("dark.png"))
         assert page.title() != "owned"
         assert problems == []
-        browser.close()
 
 
 def _filters(page: Page) -> None:
@@ -129,8 +118,12 @@ def _choices(page: Page) -> None:
     page.select_option("#kind", "")
     assert page.locator("#host").is_hidden()
     assert page.inner_text("#request").startswith("GET http://shop.test/api/products?page=")
+    page.clock.install()
+    page.clock.pause_at(2e9)  # it says so for a moment only
     page.click("text=Copy as curl")
-    page.locator("text=Copied").wait_for()
+    expect(page.locator(".copy")).to_have_text("Copied")
+    page.clock.run_for(1500)
+    expect(page.locator(".copy")).to_have_text("Copy as curl")
     page.click("text=changed 2")
 
 
