@@ -1,6 +1,8 @@
 """Waiting for a condition, bounded."""
 
 import contextlib
+import itertools
+import os
 import secrets
 import socket
 import time
@@ -19,14 +21,22 @@ def wait_until[T](condition: Callable[[], T], timeout: float = 10, what: str = "
     return value
 
 
-def free_port() -> int:
-    """Give a TCP port of 127.0.0.1 that was free a moment ago, and that no outgoing connection takes meanwhile.
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+PORTS = range(10_000 + 2700 * _PROCESS, 12_700 + 2700 * _PROCESS)
+"""Each of pytest's processes has its own: what one has found free, another does not find free as well."""
+_next_ports = itertools.islice(itertools.cycle(PORTS), secrets.randbelow(len(PORTS)), None)
 
-    Systems give those ports from 32768 (Linux) or 49152 on: a client that tries again and again to reach such a port
-    before anybody listens there is connected to itself, once in some ten thousand tries.
+
+def free_port(count: int = 1) -> int:
+    """Give a TCP port of 127.0.0.1 that is free, and that nobody else takes meanwhile; the first of `count` in a row.
+
+    Systems give ports to outgoing connections from 32768 (Linux) or 49152 on: a client that tries again and again to
+    reach such a port before anybody listens there is connected to itself, once in some ten thousand tries.
     """
     while True:
-        port = secrets.choice(range(10_000, 32_000))
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        ports = list(itertools.islice(_next_ports, count))
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in ports:
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            if ports[-1] - ports[0] == count - 1:  # not where they begin again
+                return ports[0]

@@ -1,6 +1,5 @@
 """/metrics of a real mitmdump, which counts what no hook sees, and says the same as `proxy-policies stats`."""
 
-import contextlib
 import json
 import socket
 from collections.abc import Callable
@@ -85,20 +84,11 @@ def test_where_it_cannot_listen(mitmdump: Start, value: str, said: str) -> None:
         assert "Traceback" not in proxy.log()
 
 
-def two_free_ports() -> int:
-    """Give the first of two ports, one after the other, that were free a moment ago."""
-    while True:
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as first:
-            port = int(first.getsockname()[1])
-            socket.create_server(("127.0.0.1", port + 1)).close()
-            return port
-
-
 def test_each_worker_has_a_port(tmp_path: Path) -> None:
-    port = two_free_ports()
+    port = free_port(2)
     workers = Workers(tmp_path, "2", "-s", str(ADDONS / "policy.py"), "-p", "0", "--set", f"metrics={port}")
     try:
-        wait_until(lambda: curl(f"http://127.0.0.1:{port}/metrics").status == 200)
-        wait_until(lambda: curl(f"http://127.0.0.1:{port + 1}/metrics").status == 200)
+        workers.wait_until(lambda: curl(f"http://127.0.0.1:{port}/metrics").status == 200)
+        workers.wait_until(lambda: curl(f"http://127.0.0.1:{port + 1}/metrics").status == 200)
     finally:
         workers.stop()
