@@ -1,13 +1,16 @@
-"""Ways around mitmproxy's layers are closed unless every addon with a say in them has no objection."""
+"""Ways around mitmproxy's layers are closed unless every addon with a say in them has no objection.
+
+Which modes' clients the fast ways may serve at all."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from mitmproxy import http
+from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons
 
-from proxy_policies.connection.guard import EVENTS, MITMPROXY_OPTIONS, FastPathGuard
+from proxy_policies.connection.guard import EVENTS, MITMPROXY_OPTIONS, FastPathGuard, opens_tunnels, speaks_http
 from proxy_policies.dispatch.table import Table
 from proxy_policies.fast_paths import PATHS
 
@@ -83,3 +86,28 @@ def test_it_looks_again_when_addons_change(context: taddons.context) -> None:
     assert guard.closed_by(table) == [later]
     context.master.addons.remove(later)
     assert guard.is_open(table)
+
+
+@pytest.mark.parametrize(
+    ("spec", "tunnels", "http"),
+    [
+        ("regular", True, True),
+        ("regular@8081", True, True),
+        ("reverse:http://a.test", False, True),
+        ("reverse:https://a.test", False, True),
+        ("reverse:tcp://a.test:1", False, False),
+        ("reverse:tls://a.test:1", False, False),
+        ("reverse:dns://a.test:1", False, False),
+        ("reverse:http3://a.test", False, False),
+        ("upstream:http://a.test", False, False),
+        ("socks5", False, False),
+        ("transparent", False, False),
+        ("dns", False, False),
+        ("wireguard", False, False),
+        ("local", False, False),
+        ("tun", False, False),
+    ],
+)
+def test_a_mode(spec: str, tunnels: bool, http: bool) -> None:
+    mode = ProxyMode.parse(spec)
+    assert (opens_tunnels(mode), speaks_http(mode)) == (tunnels, http)

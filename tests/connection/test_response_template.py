@@ -13,8 +13,9 @@ from proxy_policies.cache.rfc9111.decision import Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.connection.response_template import HEAD_END, ResponseTemplate, changing_fields, learn, valid_for
+from proxy_policies.connection.response_template import ResponseTemplate, changing_fields, learn, valid_for
 from proxy_policies.fields import Fields
+from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 
 BODY = b"0123456789" * 100
 GZIPPED = b"gzipped"
@@ -36,7 +37,7 @@ def on_the_wire(store: MemoryStore, request: Request, now: float, *lines: str, c
     head = [f"HTTP/1.1 {ready.head.status} OK".encode()]
     head += [name + b": " + value for name, value in ready.head.fields.raw if name != b"Content-Length"]
     head += [f"Content-Length: {len(body)}".encode(), *(line.encode() for line in lines)]
-    return b"\r\n".join(head) + HEAD_END + body
+    return b"\r\n".join(head) + CRLF_HEAD_END + body
 
 
 def taught(store: MemoryStore, request: Request, now: float, *lines: str, coding: str = "") -> ResponseTemplate:
@@ -78,7 +79,7 @@ def test_writes_the_encoded_form_that_is_kept() -> None:
     memo = taught(store, asked(), NOW, "Content-Encoding: gzip", coding="gzip")
     written = sent(memo, store, NOW + 3)
     assert written
-    assert written.endswith(HEAD_END + GZIPPED)
+    assert written.endswith(CRLF_HEAD_END + GZIPPED)
 
 
 @pytest.mark.parametrize("kept", [0, 1, len(BODY) - 1], ids=["no body", "one byte", "all but one byte"])

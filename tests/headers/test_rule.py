@@ -1,4 +1,6 @@
-"""Header rules."""
+"""Header rules.
+
+Values with something of the exchange in them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.fields import TOKEN, Fields
-from proxy_policies.headers.rule import FRAMING, Operation, read_rule
+from proxy_policies.headers.rule import FRAMING, PLACEHOLDERS, Operation, fill, is_sendable, placeholders, read_rule
 from proxy_policies.rules import parse_rule
 
 BEFORE = Fields.of(("Server", "one"), ("X-Y", "z"), ("server", "two"))
@@ -99,3 +101,33 @@ def test_any_action_is_a_rule_or_a_value_error(action: str) -> None:
         return
     after = rule.apply(BEFORE, {})
     assert not any(char in value for _, value in after for char in "\r\n\0")
+
+
+FACTS = {"client_ip": "192.0.2.1", "host": "example.test", "method": "GET", "status": "200", "cache": "hit"}
+
+
+@pytest.mark.parametrize(
+    ("value", "filled"),
+    [
+        ("", ""),
+        ("plain", "plain"),
+        ("{client_ip} {host} {method} {status} {cache}", "192.0.2.1 example.test GET 200 hit"),
+        ("{Host} {host_} { host } {} {{host}}", "{Host} {host_} { host } {} {example.test}"),
+        ('{"json": {"a": 1}}', '{"json": {"a": 1}}'),
+    ],
+)
+def test_fill(value: str, filled: str) -> None:
+    assert fill(value, FACTS) == filled
+
+
+def test_a_placeholder_without_a_fact_is_empty() -> None:
+    assert fill("<{status}>", {}) == "<>"
+
+
+def test_placeholders() -> None:
+    assert placeholders("{host}{status}{other}") == ["host", "status"]
+
+
+@given(st.text(), st.dictionaries(st.sampled_from(PLACEHOLDERS), st.text()))
+def test_what_is_filled_in_can_be_sent(value: str, facts: dict[str, str]) -> None:
+    assert is_sendable(fill(value, facts)) == is_sendable(value)

@@ -21,8 +21,7 @@ from proxy_policies.cache.rfc9111.decision import Decision, ForwardReason, Miss,
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import Target, key_of, normal_authority
 from proxy_policies.cache.rfc9111.ranges import parse_content_range
-from proxy_policies.cache.rule_effects import NO_EFFECTS, RuleEffects
-from proxy_policies.cache.rules import CacheRule
+from proxy_policies.cache.rules import NO_EFFECTS, CacheRule, RuleEffects
 from proxy_policies.cache.stores.store import MAX_WHOLE, Body, BodySource, Checkpoint, Store
 from proxy_policies.fields import Fields, RawFields, fields_of
 

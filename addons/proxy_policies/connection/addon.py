@@ -20,12 +20,11 @@ from proxy_policies.connection import handover, layered_client
 from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
 from proxy_policies.connection.client_connection import ClientConnection
+from proxy_policies.connection.guard import speaks_http
 from proxy_policies.connection.http_layer import LayeredHttp, has_layers_around, put_before_http
-from proxy_policies.connection.modes import speaks_http
 from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
-from proxy_policies.dispatch.dispatcher import Dispatch
-from proxy_policies.dispatch.inline_hooks import Inline
+from proxy_policies.dispatch.dispatcher import Dispatch, Inline
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches.connection_handlers import started
 from proxy_policies.proxy_protocol.addon import NO_HEADER

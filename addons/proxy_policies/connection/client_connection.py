@@ -24,6 +24,7 @@ from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.streams.byte_stream import ByteStream
 from proxy_policies.http1.exchange import Exchange
 from proxy_policies.http1.origin import Destination, Origins
+from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.response_writer import JOINED
 from proxy_policies.http1.sent_heads import error_response
@@ -38,7 +39,6 @@ NEW = 1.0
 """Seconds in which a client may have begun to ask without our having seen it."""
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
-CRLF_HEAD_END = b"\r\n\r\n"
 AT_ONCE = 65536
 """Bytes of responses that are given in one turn of the event loop."""
 LINGER = 5.0

@@ -1,10 +1,14 @@
-"""Whether a way around mitmproxy's layers may be taken: closed unless every addon with a say in it has no objection."""
+"""Whether a way around mitmproxy's layers may be taken: closed unless every addon with a say in it has no objection.
+
+What a client may have at all is for its mode to say: each way asks here, for each client.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 from mitmproxy import ctx
+from mitmproxy.proxy.mode_specs import ProxyMode, RegularMode, ReverseMode
 
 from proxy_policies.dispatch.table import Table
 from proxy_policies.fast_paths import objections
@@ -77,3 +81,17 @@ class FastPathGuard:
 
 def _are_set(options: Sequence[str]) -> bool:
     return any(getattr(ctx.options, name, None) for name in options)
+
+
+def opens_tunnels(mode: ProxyMode) -> bool:
+    """Return whether a mode's clients may have a tunnel to whatever target they name.
+
+    A gateway need not support CONNECT (RFC 9110, section 9.3.6), and mitmproxy's reverse proxy refuses it; upstream and
+    SOCKS proxies have rules of their own for it.
+    """
+    return type(mode) is RegularMode
+
+
+def speaks_http(mode: ProxyMode) -> bool:
+    """Return whether the requests of a mode's clients can be read without mitmproxy."""
+    return type(mode) is RegularMode or (isinstance(mode, ReverseMode) and mode.scheme in ("http", "https"))

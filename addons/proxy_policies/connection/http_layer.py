@@ -14,7 +14,7 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from OpenSSL import SSL
 
-from proxy_policies.connection.modes import speaks_http
+from proxy_policies.connection.guard import speaks_http
 from proxy_policies.http1.origin import Destination
 from proxy_policies.patches import resets
 

@@ -11,14 +11,12 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.connection import direct_tunnel
-from proxy_policies.connection.guard import FastPathGuard
-from proxy_policies.connection.modes import opens_tunnels, speaks_http
+from proxy_policies.connection.guard import FastPathGuard, opens_tunnels, speaks_http
 from proxy_policies.connection.streams.socket_stream import SocketStream
 from proxy_policies.dispatch.table import Table
-from proxy_policies.http1.connect_request import read_connect
 from proxy_policies.http1.exchange import Connection, Exchange
 from proxy_policies.http1.origin import Destination
-from proxy_policies.http1.request_heads import address_of, read_plain_request
+from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.dialling import strategy_is_chosen

@@ -15,8 +15,8 @@ from proxy_policies.cache.rfc9111.decision import Request
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.fields import Fields
+from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 
-HEAD_END = b"\r\n\r\n"
 CHANGING = (b"age", b"cache-status")
 """The fields of an answer that change with time."""
 MICROSECOND = 1e-6  # floats of epoch seconds are no finer
@@ -119,7 +119,7 @@ def changing_fields(answer: CachedResponse) -> dict[bytes, bytes]:
 
 def learn(request: Request, wire: bytes, ready: MemoryHit, held: Held) -> ResponseTemplate | None:
     """Learn from what was sent, given what the cache answers at this moment; None if there is a doubt."""
-    head, end, body = wire.partition(HEAD_END)
+    head, end, body = wire.partition(CRLF_HEAD_END)
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
     fields = Fields((name, value.strip()) for name, _, value in lines)
     values = changing_fields(ready.head)
@@ -171,4 +171,4 @@ def _cut(
             rest = b""
         else:
             rest += value
-    return (*template, rest + HEAD_END), tuple(name for name, _ in found)
+    return (*template, rest + CRLF_HEAD_END), tuple(name for name, _ in found)

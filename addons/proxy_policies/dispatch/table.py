@@ -6,6 +6,8 @@ spends on one. The table here is looked up instead, and made anew when an addon 
 the chain. One difference: a hook that an addon grows while it is loaded is not seen until the next change.
 
 Hooks that are known to do nothing as things are (`only_if`, `INERT`) are stepped over: looked at, not called.
+mitmproxy's own begin by looking at an attribute that only an option fills. Where the attribute is filled by other
+means, or the hook is replaced, it is asked: the attribute and the function are looked at each time.
 """
 
 from __future__ import annotations
@@ -13,12 +15,24 @@ from __future__ import annotations
 import contextlib
 import operator
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mitmproxy import addonmanager
+from mitmproxy.addons import (
+    blocklist,
+    maplocal,
+    mapremote,
+    modifybody,
+    modifyheaders,
+    proxyauth,
+    save,
+    serverplayback,
+    stickyauth,
+    stickycookie,
+    upstream_auth,
+)
 
-from proxy_policies.dispatch.stock_hook_conditions import INERT
 from proxy_policies.hook_conditions import Condition, condition_of
 
 Groups = list[list[object]]
@@ -94,3 +108,30 @@ def _entry(addon: object, name: str) -> HookEntry:
             condition(addon)
             return addon, function, condition
     return addon, function, None
+
+
+# The class, the attribute without which the hooks do nothing, and those hooks.
+_STOCK: tuple[tuple[type, str, tuple[str, ...]], ...] = (
+    (proxyauth.ProxyAuth, "validator", ("requestheaders",)),
+    (modifyheaders.ModifyHeaders, "replacements", ("requestheaders", "responseheaders")),
+    (upstream_auth.UpstreamAuth, "auth", ("requestheaders",)),
+    (blocklist.BlockList, "items", ("request",)),
+    (serverplayback.ServerPlayback, "flowmap", ("request",)),
+    (mapremote.MapRemote, "replacements", ("request",)),
+    (maplocal.MapLocal, "replacements", ("request",)),
+    (modifybody.ModifyBody, "replacements", ("request", "response")),
+    (stickyauth.StickyAuth, "flt", ("request",)),
+    (stickycookie.StickyCookie, "flt", ("request",)),
+    (save.Save, "stream", ("request", "response", "error")),
+)
+
+
+def _hooks() -> Iterator[tuple[Any, Condition]]:
+    for owner, attribute, names in _STOCK:
+        for name in names:
+            if hook := getattr(owner, name, None):
+                yield hook, operator.attrgetter(attribute)
+
+
+INERT: dict[Any, Condition] = dict(_hooks())
+"""For each such hook, as a function of its class, what says of an addon whether it is needed."""

@@ -1,5 +1,6 @@
-"""One of `header_rules`: `/flow-filter/[+|-]name[/value]`."""
+"""One of `header_rules`: `/flow-filter/[+|-]name[/value]`. A value may have `{client_ip}` and its like in it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -7,11 +8,17 @@ from enum import Enum
 from mitmproxy import flowfilter
 
 from proxy_policies.fields import TOKEN, Fields
-from proxy_policies.headers.template import UNKNOWN_IN_REQUESTS, fill, is_sendable, placeholders
 from proxy_policies.rules import Rule, walk_filter
 
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 """What says where a message ends: changing it would tear messages apart."""
+PLACEHOLDERS = ("client_ip", "host", "method", "status", "cache")
+"""What is replaced in braces. Other braces stay as they are."""
+UNKNOWN_IN_REQUESTS = ("status", "cache")
+
+_PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
+_UNSENDABLE = re.compile(r"[\r\n\0]")
+"""What would end the field line or be refused by its receiver (RFC 9110, section 5.5)."""
 
 
 class Operation(Enum):
@@ -67,3 +74,18 @@ def _problem(operation: Operation, name: str, value: str | None, on_requests: bo
         return "a value must not hold CR, LF or NUL"
     unknown = [found for found in placeholders(value) if on_requests and found in UNKNOWN_IN_REQUESTS]
     return f"{{{unknown[0]}}} is not known yet when a rule for requests acts" if unknown else ""
+
+
+def placeholders(value: str) -> list[str]:
+    """Return the names of the placeholders in a value."""
+    return _PLACEHOLDER.findall(value)
+
+
+def is_sendable(value: str) -> bool:
+    """Return whether a text can be a field's value."""
+    return not _UNSENDABLE.search(value)
+
+
+def fill(value: str, facts: Mapping[str, str]) -> str:
+    """Put facts in the place of placeholders; one that has none becomes empty."""
+    return _PLACEHOLDER.sub(lambda match: _UNSENDABLE.sub("", facts.get(match[1], "")), value)

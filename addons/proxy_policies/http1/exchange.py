@@ -28,7 +28,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 from proxy_policies import asked_host, finished, finished_flows, flow_state, trace
 from proxy_policies.body import Pipeline
 from proxy_policies.connection.streams.byte_stream import ByteStream
-from proxy_policies.http1.body_readers import incomplete
+from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.client_presence import ClientLeft, ClientPresence
 from proxy_policies.http1.framing import VERSION
 from proxy_policies.http1.origin import Destination, OriginError, Origins

@@ -6,6 +6,8 @@ import re
 
 from proxy_policies.fields import RawFields
 
+CRLF_HEAD_END = b"\r\n\r\n"
+"""Where a head ends whose lines end as they should."""
 FIELD_LINES = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)++)\r\n"
 """Matches the plain fields of a head and the empty line after them. Possessive: no head takes more than one pass."""
 _FIELD = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")

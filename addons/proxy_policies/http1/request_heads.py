@@ -1,13 +1,14 @@
 """Reading request heads (RFC 9112, sections 2 to 6), held to what is valid (`proxy_policies.validity`).
 
 A request is plain if every reader of HTTP/1.1 reads it alike: one expression reads it. What is not is read line by line
-inside of mitmproxy's layers, and refused there if it is not valid.
+inside of mitmproxy's layers, and refused there if it is not valid. So it is with CONNECT.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mitmproxy import http
@@ -15,13 +16,11 @@ from mitmproxy.net.http import http1
 
 from proxy_policies import validity
 from proxy_policies.fields import RawFields
-from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_fields
+from proxy_policies.http1.plain_fields import CRLF_HEAD_END, FIELD_LINES, content_length, read_fields
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 64 * 1024
 """The most bytes a head may have: 64 KiB is what Squid takes; nginx and Apache take less."""
-
-
 REQUEST_BODY_LIMIT = 1024 * 1024
 """Bytes of a request's body up to which it is not streamed."""
 HEAD_END = re.compile(rb"\n\r?\n")
@@ -155,3 +154,51 @@ def _read_as_mitmproxy(lines: list[bytes]) -> http.Request:
 def host_of_target(request: http.Request) -> bytes | None:
     """Return what Host must say by an absolute-form target, which overrules it (RFC 9112, section 3.2.2)."""
     return request.data.authority if request.first_line_format == "absolute" else None
+
+
+ANSWER = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+_REQUEST_LINE = re.compile(rb"CONNECT (?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5}) HTTP/1\.1")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*[\t\x20-\x7e\x80-\xff]*")
+
+SLOW = frozenset(
+    {
+        b"via",  # it may say that the request has been here before
+        b"proxy-authorization",  # somebody may want to look at it
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"upgrade",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Whom a client wants to talk to, and what it has said already."""
+
+    host: str
+    port: int
+    rest: bytes
+
+
+def read_connect(data: bytes) -> Connect | None:
+    """Read the first bytes of a connection; None when they are not a whole and plain CONNECT."""
+    head, end, rest = data.partition(CRLF_HEAD_END)
+    line, *fields = head.split(b"\r\n")
+    match = _REQUEST_LINE.fullmatch(line)
+    if not end or match is None or not all(map(_is_plain, fields)) or not _says_one_host(fields):
+        return None
+    host, port = (match[1] or match[2]).decode(), int(match[3])
+    # mitmproxy eats the empty lines that some clients send after CONNECT
+    return Connect(host, port, rest.lstrip(b"\r\n")) if 0 < port < 65536 else None
+
+
+def _says_one_host(fields: list[bytes]) -> bool:
+    values = [line[5:].strip(b" \t") for line in fields if line[:5].lower() == b"host:"]
+    return not values or (len(values) == 1 and validity.is_host(values[0]))
+
+
+def _is_plain(field: bytes) -> bool:
+    match = _FIELD.fullmatch(field)
+    return match is not None and match[1].lower() not in SLOW

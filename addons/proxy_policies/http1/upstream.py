@@ -12,7 +12,7 @@ from proxy_policies import trace
 from proxy_policies.addresses import is_tunnel_name
 from proxy_policies.fields import Fields, fields_of
 from proxy_policies.hops.connection import interim_for_next_hop
-from proxy_policies.http1.body_readers import UNTIL_CLOSE, BodyReader, body_reader
+from proxy_policies.http1.bodies import UNTIL_CLOSE, BodyReader, body_reader
 from proxy_policies.http1.client_presence import ClientPresence
 from proxy_policies.http1.framing import (
     IDEMPOTENT,

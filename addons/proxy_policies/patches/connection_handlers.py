@@ -20,7 +20,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches import resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.http_stream.flushing import Timer
+from proxy_policies.patches.http_stream.streaming import Timer
 from proxy_policies.patches.patch import Companion, Patch
 from proxy_policies.settings import is_starting
 

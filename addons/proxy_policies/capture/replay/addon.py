@@ -22,7 +22,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.patches.http_stream import websocket_responder
+from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
 from proxy_policies.streaming import must_buffer
 
@@ -273,7 +273,7 @@ class Replay:
         player = websocket_replay.WebSocketReplay(
             *(entry, self.replay_ignore, clean, missed, any_secret), exact=self.replay_exact, speed=self.replay_speed
         )
-        websocket_responder.play(flow, player)
+        websockets.play(flow, player)
 
     def _refuse(self, flow: http.HTTPFlow, asked: str, why: str) -> None:
         self._misses.append({"url": asked, "why": why})

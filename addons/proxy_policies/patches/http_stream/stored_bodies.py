@@ -191,13 +191,15 @@ def _unsent(stream: HttpStream) -> int:
     return sum(len(part.data) for part in waiting)
 
 
-SECTION = Section(
-    mixin=StoredBodies,
-    why="a response that an addon sets is sent whole, however large it is",
-    upstream=(
-        "not reported, a feature: set `flow.response` with 1 GiB in `request`: it is in memory twice, whatever "
-        "`stream` says"
+SECTIONS = (
+    Section(
+        mixin=StoredBodies,
+        why="a response that an addon sets is sent whole, however large it is",
+        upstream=(
+            "not reported, a feature: set `flow.response` with 1 GiB in `request`: it is in memory twice, whatever "
+            "`stream` says"
+        ),
+        remove_when="`response.stream` may be an asynchronous source for a response that an addon set",
+        test="tests/e2e/cache/test_bodies.py::test_a_large_hit_is_not_read_ahead_of_a_slow_client",
     ),
-    remove_when="`response.stream` may be an asynchronous source for a response that an addon set",
-    test="tests/e2e/cache/test_bodies.py::test_a_large_hit_is_not_read_ahead_of_a_slow_client",
 )

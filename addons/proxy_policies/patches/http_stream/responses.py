@@ -1,4 +1,4 @@
-"""Answers that mitmproxy has no way to give: to an upload that is still coming, and after an error.
+"""Responses that mitmproxy has no way to give: to an upload that is still coming, after an error, and interim ones.
 
 A response set in `requestheaders` waits there until the whole upload is in memory,
 or raises when the upload streams; a response set in `error` is ignored. Here the
@@ -12,6 +12,7 @@ from mitmproxy import http
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
@@ -24,6 +25,8 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeaders
 
 from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
+from proxy_policies.hops.connection import interim_for_next_hop
+from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patches.generators import run_until
 from proxy_policies.patches.patch import Section
@@ -141,10 +144,37 @@ class Answers(layers.HttpStream):
         self.client_state = self.state_errored
 
 
-SECTION = Section(
-    mixin=Answers,
-    why="refused uploads are buffered whole or hang; a response set in the error hook is ignored",
-    upstream="https://github.com/mitmproxy/mitmproxy/pull/7999",
-    remove_when="a response set in `requestheaders` is sent at once, and one set in `error` is sent at all",
-    test="tests/e2e/forward/test_refusals.py::test_a_response_set_on_error_is_what_the_client_gets",
+class PassingOn(HttpStream):
+    """A request whose interim responses go on to the client: 102 (Processing) and 103 (Early Hints).
+
+    mitmproxy takes any head for the final one (mitmproxy#2229): the client gets a 103 without an end, and hangs.
+    `http1/client.py` and `http2/sides.py` go on reading after one; a 100 is swallowed there: mitmproxy has asked for
+    the body itself already.
+    """
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> CommandGenerator[None]:
+        """Pass an interim response on, and go on waiting for the final one."""
+        response = event.response
+        if is_interim(response.status_code):
+            response.headers.fields = interim_for_next_hop(response.headers.fields, response.status_code)
+            yield SendHttp(event, self.context.client)
+        else:
+            yield from super().state_wait_for_response_headers(event)
+
+
+SECTIONS = (
+    Section(
+        mixin=Answers,
+        why="refused uploads are buffered whole or hang; a response set in the error hook is ignored",
+        upstream="https://github.com/mitmproxy/mitmproxy/pull/7999",
+        remove_when="a response set in `requestheaders` is sent at once, and one set in `error` is sent at all",
+        test="tests/e2e/forward/test_refusals.py::test_a_response_set_on_error_is_what_the_client_gets",
+    ),
+    Section(
+        mixin=PassingOn,
+        why="an interim response is taken for the final one, and the client hangs",
+        upstream="https://github.com/mitmproxy/mitmproxy/issues/2229",
+        remove_when="mitmproxy passes 1xx responses on, on every version (RFC 9110, section 15.2)",
+        test="tests/e2e/cache/test_interim.py::test_interim_responses",
+    ),
 )

@@ -1,4 +1,4 @@
-"""Every request that mitmproxy's layers have is reported when it ends (`finished`), with what was sent of its response.
+"""Clients: what each was sent is reported when its request ends (`finished`), and one may leave before the others.
 
 Hooks know neither how much of a response its client was sent, nor that it ended: `response` comes before it is sent.
 """
@@ -11,12 +11,13 @@ from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestHeaders,
+    RequestProtocolError,
     ResponseData,
     ResponseHeaders,
     ResponseProtocolError,
 )
 
-from proxy_policies import finished, finished_flows, flow_state
+from proxy_policies import finished, finished_flows, flow_state, trace
 from proxy_policies.finished import Asked
 from proxy_policies.patches import client_sides
 from proxy_policies.patches.patch import Section
@@ -98,10 +99,54 @@ class Reporting(layers.HttpStream):
         finished.report(made)
 
 
-SECTION = Section(
-    mixin=Reporting,
-    why="nobody can tell how much of a response its client was sent, and when that was over",
-    upstream="not reported, a feature: `response` is triggered before a response is sent, and tells no size of it",
-    remove_when="mitmproxy triggers a hook once a response is sent, and says how much of it",
-    test="tests/e2e/access_log/test_layers.py::test_a_response_that_breaks_off_has_the_bytes_that_were_sent",
+class Outliving(layers.HttpStream):
+    """An exchange that goes on without its client while others wait for its response (`flow_state`'s `wanted`).
+
+    mitmproxy ends an exchange, and the connection to its origin, with the client that asked.
+    """
+
+    _has_left = False
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Take no notice of a client that leaves, while its response is wanted."""
+        if isinstance(event, RequestProtocolError) and self._goes_on:
+            if not self._has_left:
+                trace.note(self.flow, "cache", "goes on", "the client left, and others wait for the response")
+            self._has_left = True
+            return
+        yield from super().handle_protocol_error(event)
+
+    def check_killed(self, emit_error_hook: bool) -> CommandGenerator[bool]:
+        """Likewise, where it left while a hook was at work."""
+        return _not_killed() if self._goes_on and not self.flow.error else super().check_killed(emit_error_hook)
+
+    @property
+    def _goes_on(self) -> bool:
+        wanted = flow_state.state_of(self.flow).wanted
+        return wanted is not None and self.client_state == self.state_done and wanted()
+
+
+def _not_killed() -> CommandGenerator[bool]:
+    yield from ()
+    return False
+
+
+SECTIONS = (
+    Section(
+        mixin=Reporting,
+        why="nobody can tell how much of a response its client was sent, and when that was over",
+        upstream="not reported, a feature: `response` is triggered before a response is sent, and tells no size of it",
+        remove_when="mitmproxy triggers a hook once a response is sent, and says how much of it",
+        test="tests/e2e/access_log/test_layers.py::test_a_response_that_breaks_off_has_the_bytes_that_were_sent",
+    ),
+    Section(
+        mixin=Outliving,
+        why="a client that leaves takes away the response that others wait for",
+        upstream=(
+            "not reported, a feature: without it the exchange that a crowd follows ends with the client that asked "
+            "first"
+        ),
+        remove_when="mitmproxy lets an addon keep an exchange going whose client has left",
+        test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_resets_its_connection_takes_nothing_away",
+    ),
 )

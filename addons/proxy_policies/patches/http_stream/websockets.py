@@ -1,4 +1,4 @@
-"""WebSocket connections whose server is not there: somebody plays its part (RFC 6455).
+"""WebSocket connections (RFC 6455): one whose server is not there, how they end, and whose turn it is.
 
 mitmproxy can only join a client to a server. Where an addon answered the handshake itself and named who
 plays the server, the client talks to that player; messages show and hooks fire as ever.
@@ -15,13 +15,23 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import websocket as layers
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
-from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage
-from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketMessageHook, WebsocketStartHook
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+)
+from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketLayer, WebsocketMessageHook, WebsocketStartHook
 from wsproto import ConnectionType
 from wsproto import events as ws
+from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import CloseReason, Opcode
 
+from proxy_policies.patches import resets
+from proxy_policies.patches.lingering import LeaveTaking
 from proxy_policies.patches.patch import Section
+from proxy_policies.patches.turns import take_turn
 
 REASON_LIMIT = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
@@ -162,7 +172,7 @@ class PlayedWebSocket(layer.Layer):
 
 
 class PlayedWebSockets(HttpStream):
-    """A request that may become a WebSocket connection."""
+    """A request that may become a WebSocket connection whose server somebody plays."""
 
     def flow_done(self) -> CommandGenerator[None]:
         """End the exchange; let the player begin, if there is one."""
@@ -176,10 +186,94 @@ class PlayedWebSockets(HttpStream):
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
 
-SECTION = Section(
-    mixin=PlayedWebSockets,
-    why="a WebSocket handshake that an addon answers leads to a server that is not there",
-    upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
-    remove_when="mitmproxy lets an addon be the server of a WebSocket connection",
-    test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
+class Ending(HttpStream):
+    """A request that may become a WebSocket connection, which ends as RFC 6455, section 7, has it.
+
+    mitmproxy tells the other side that one was closed normally (1000) where it broke without a closing frame. Where it
+    closes one itself, for a fault or a message too big, it closes the socket at once, on a client that still sends.
+    """
+
+    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
+        """Carry events in and commands out; once the connection has broken nothing is said any more."""
+        for command in super().passthrough(event):
+            if _is_end(command) and self._is_closed_by_us:
+                yield SendHttp(LeaveTaking(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
+            elif not self._is_broken:
+                yield command
+            elif not _is_said(command):
+                if isinstance(command, SendHttp):
+                    resets.withhold_alert(command.connection)
+                yield command
+
+    @property
+    def _is_closed_by_us(self) -> bool:
+        """Return whether both sides were sent a closing frame, and neither has sent one."""
+        layer = self.child_layer
+        if not isinstance(layer, WebsocketLayer):
+            return False
+        return all(side.state is ConnectionState.LOCAL_CLOSING for side in (layer.client_ws, layer.server_ws))
+
+    @property
+    def _is_broken(self) -> bool:
+        socket = self.flow.websocket
+        return socket is not None and socket.close_code == CloseReason.ABNORMAL_CLOSURE
+
+
+def _is_end(command: commands.Command) -> bool:
+    return isinstance(command, SendHttp) and isinstance(command.event, ResponseProtocolError)
+
+
+def _is_said(command: commands.Command) -> bool:
+    return isinstance(command, SendHttp) and isinstance(command.event, RequestData | ResponseData)
+
+
+PER_PORTION = 16
+"""Messages, pings and what is made of them in one turn of the event loop: some milliseconds."""
+
+
+class TakingTurns(HttpStream):
+    """A request that may become a WebSocket connection: thousands of tiny frames at once are worked off in portions."""
+
+    _passed = 0
+    """Events and commands of the WebSocket connection since its last turn."""
+
+    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
+        """Carry events in and commands out; after so many of them others go first."""
+        if not isinstance(self.child_layer, WebsocketLayer):
+            yield from super().passthrough(event)
+            return
+        yield from self._count()
+        for command in super().passthrough(event):
+            yield command
+            yield from self._count()
+
+    def _count(self) -> CommandGenerator[None]:
+        self._passed += 1
+        if self._passed >= PER_PORTION:
+            self._passed = 0
+            yield from take_turn(self.context.client)
+
+
+SECTIONS = (
+    Section(
+        mixin=PlayedWebSockets,
+        why="a WebSocket handshake that an addon answers leads to a server that is not there",
+        upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
+        remove_when="mitmproxy lets an addon be the server of a WebSocket connection",
+        test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
+    ),
+    Section(
+        mixin=Ending,
+        why="a WebSocket connection that broke looks closed normally to the other side; why one is closed is not read",
+        upstream="not reported: kill a WebSocket server: its client is sent 1000 (normal closure)",
+        remove_when="mitmproxy sends no closing frame where none came",
+        test="tests/e2e/messages/test_upgrades.py::test_a_websocket_that_broke_was_not_closed",
+    ),
+    Section(
+        mixin=TakingTurns,
+        why="thousands of tiny WebSocket frames that come at once keep everybody else waiting",
+        upstream="not reported: send 60 000 pings at once over a WebSocket connection, and ask for a page beside it",
+        remove_when="mitmproxy bounds what it does of a connection's bytes in one turn of the event loop",
+        test="tests/e2e/limits/test_fairness.py::test_tiny_websocket_frames_leave_others_their_turn",
+    ),
 )

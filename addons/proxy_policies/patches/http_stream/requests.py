@@ -1,0 +1,144 @@
+"""On the way to an origin: the host asked for is noted, a failed dial tried again, a request sent again."""
+
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import Command
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    RequestTrailers,
+    ResponseProtocolError,
+)
+
+from proxy_policies import trace
+from proxy_policies.asked_host import note
+from proxy_policies.http1.framing import IDEMPOTENT
+from proxy_policies.patches.generators import with_commands
+from proxy_policies.patches.http1.client import Client
+from proxy_policies.patches.patch import Section
+
+
+class Noting(HttpStream):
+    """A request, whose host is noted first."""
+
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
+        """Take the request's head."""
+        note(event.request)
+        yield from super().state_wait_for_request_headers(event)
+
+
+class NoFailedConnection(GetHttpConnection):
+    """Asks for a connection; for a new one where the last could not be opened, which mitmproxy takes for the answer."""
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        """Return whether a connection will do."""
+        has_failed = connection.error is not None and connection.state is ConnectionState.CLOSED
+        return not has_failed and super().connection_spec_matches(connection)
+
+
+class Redialling(HttpStream):
+    """A request and its response."""
+
+    def make_server_connection(self) -> CommandGenerator[bool]:
+        """Get a connection to the origin."""
+        is_there: bool = yield from with_commands(super().make_server_connection(), _not_a_failed_one)
+        return is_there
+
+
+def _not_a_failed_one(command: Command) -> Command:
+    if not isinstance(command, GetHttpConnection):
+        return command
+    return NoFailedConnection(command.address, command.tls, command.via, command.transport_protocol)
+
+
+class WentStale(ResponseProtocolError):
+    """A connection that was used before ended where a response should have begun."""
+
+
+class NoticingClient(Client):
+    """The side of the proxy that speaks with origins, telling a stale connection from a refusal."""
+
+    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Say so when a connection that had worked before ends without a byte."""
+        is_stale = isinstance(event, events.ConnectionClosed) and self.is_stale
+        for command in super().read_headers(event):
+            if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
+                error = command.event
+                command.event = WentStale(error.stream_id, error.message, error.code)
+            yield command
+
+
+class Retrying(layers.HttpStream):
+    """A request that is sent again when its kept-alive connection had died, unknown to us (RFC 9112, section 9.3.1).
+
+    An origin may close an idle connection at the very moment we use it; mitmproxy makes a 502 of that.
+    """
+
+    _was_retried = False
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
+        """Try a new connection once, if that can do no harm."""
+        if isinstance(event, WentStale) and self._may_be_retried:
+            self._was_retried = True
+            trace.note(self.flow, "retry", "sent again", "the kept-alive connection to the origin had died")
+            yield from self._send_again()
+        else:
+            yield from super().handle_protocol_error(event)
+
+    @property
+    def _may_be_retried(self) -> bool:
+        request = self.flow.request
+        is_untouched = (
+            self.client_state == self.state_done and self.server_state == self.state_wait_for_response_headers
+        )
+        is_kept = request.raw_content is not None and not request.stream
+        return is_untouched and is_kept and not self._was_retried and request.method.upper() in IDEMPOTENT
+
+    def _send_again(self) -> CommandGenerator[None]:
+        if not (yield from self.make_server_connection()):
+            return
+        request, to = self.flow.request, self.context.server
+        is_empty = not (request.raw_content or request.trailers)
+        yield SendHttp(RequestHeaders(self.stream_id, request, is_empty), to)
+        if request.raw_content:
+            yield SendHttp(RequestData(self.stream_id, request.raw_content), to)
+        if request.trailers:
+            yield SendHttp(RequestTrailers(self.stream_id, request.trailers), to)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), to)
+
+
+SECTIONS = (
+    Section(
+        mixin=Noting,
+        why="X-Forwarded-Host and Forwarded name the origin instead of the host the client asked for",
+        upstream=(
+            "not reported, a feature: in reverse mode `host_header` is the origin's in the first hook that sees the "
+            "request"
+        ),
+        remove_when="mitmproxy keeps the host that the client asked for, or overwrites it after `requestheaders`",
+        test="tests/e2e/hops/test_hops.py::test_a_reverse_proxy_tells_whom_a_request_is_from",
+    ),
+    Section(
+        mixin=Redialling,
+        why="a failed dial is never tried again on the same client connection",
+        upstream="not reported: two requests on one connection, the origin started in between: 502 twice",
+        remove_when="`HttpLayer.get_connection` dials again where a connection has failed",
+        test="tests/e2e/reverse/test_reverse.py::test_a_dead_origin_is_502_until_it_is_back",
+    ),
+    Section(
+        mixin=Retrying,
+        why="a kept-alive connection that died while idle gives 502",
+        upstream="https://github.com/mitmproxy/mitmproxy/issues/3038",
+        remove_when=(
+            "mitmproxy sends an idempotent request again whose reused connection ended without a byte (RFC 9112, "
+            "section 9.3.1)"
+        ),
+        test="tests/e2e/forward/test_refusals.py::test_a_dead_kept_alive_connection_is_tried_once_more",
+    ),
+)
