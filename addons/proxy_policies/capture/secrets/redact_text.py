@@ -72,7 +72,8 @@ def _userinfo(text: str, decider: Decider) -> str:
     """Replace the password, and a user that is a token by itself: `https://TOKEN@host`, `TOKEN:x-oauth-basic`."""
     user, colon, password = text.partition(":")
     plain = unquote(user)
-    user = decider.replace("token", plain, Place.CODE) if is_random(plain) else user
+    replaced = decider.replace("token", plain, Place.CODE) if is_random(plain) else plain
+    user = user if replaced == plain else replaced
     if not colon or (user != text.partition(":")[0] and not is_random(password)):
         return f"{user}{colon}{password}"
     return f"{user}:{_encoded('password', password, decider)}"

@@ -36,6 +36,9 @@ class HttpExchange(
     """A request and its response. The first is outermost."""
 
 
+_MODULES = (requests, responses, streaming, stored_bodies, tunnels, websockets, clients)
+_SECTIONS = {section.mixin: section for module in _MODULES for section in module.SECTIONS}
+
 PATCH = Patch(
     owner=layers,
     attribute="HttpStream",
@@ -44,15 +47,7 @@ PATCH = Patch(
     why="what happens between a request and its response is otherwise than it should be, or closed to addons",
     upstream="see its sections",
     remove_when="its last section goes",
-    test=requests.SECTIONS[-1].test,
+    test=_SECTIONS[requests.Retrying].test,
     source_sha256={"12.2.1 to 12.3.1": "7a1f2f6e3b4f7a65d10bda7d1856dafc4c9053d7db8beca2f23c7664a47e87fc"},
-    sections=(
-        *clients.SECTIONS,
-        *streaming.SECTIONS,
-        *requests.SECTIONS,
-        *tunnels.SECTIONS,
-        *responses.SECTIONS,
-        *stored_bodies.SECTIONS,
-        *websockets.SECTIONS,
-    ),
+    sections=tuple(_SECTIONS[kind] for kind in HttpExchange.__bases__ if kind in _SECTIONS),
 )
