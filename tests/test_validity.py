@@ -79,6 +79,16 @@ def test_request_lines_that_are_refused(line: bytes, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "scheme", "status"),
+    [(b"CONNECT", b"", 501), (b"CONNECT", b"https", 501), (b"Connect", b"https", 501), (b"GET", b"ftp", 400)],
+)
+def test_requests_of_a_stream_that_are_refused(method: bytes, scheme: bytes, status: int) -> None:
+    with pytest.raises(Invalid) as refusal:
+        validity.check_multiplexed(method, scheme, b"a:443", b"/", ())
+    assert refusal.value.status == status
+
+
+@pytest.mark.parametrize(
     ("authority", "host", "port"),
     [
         (b"a.test", b"a.test", None),

@@ -145,10 +145,12 @@ def check_path(method: bytes, path: bytes) -> None:
 
 
 def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: RawFields) -> None:
-    """Refuse the request of an HTTP/2 or HTTP/3 stream that is not valid (RFC 9113, section 8.3.1); not for CONNECT."""
+    """Refuse the request of an HTTP/2 or HTTP/3 stream that is not valid (RFC 9113, section 8.3.1), or is CONNECT."""
     check_method(method)
-    if method == b"CONNECT" or scheme not in DEFAULT_PORTS:
-        raise Invalid(f"The request is not valid: {shown(method)} with the scheme {shown(scheme)}")
+    if method == b"CONNECT":  # with a `:protocol`, too (RFC 8441), which no SETTINGS of ours offers
+        raise Invalid("CONNECT is not supported over HTTP/2. Use HTTP/1.1.", 501)
+    if scheme not in DEFAULT_PORTS:
+        raise Invalid(f"The scheme is not http or https: {shown(scheme)}")
     check_path(method, path)
     if authority and not parse_authority(authority).host:
         raise Invalid(f"The host is not valid: {shown(authority)}")

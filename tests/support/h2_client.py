@@ -25,13 +25,13 @@ class H2Answer:
 
 
 class H2Client:
-    """One connection over TLS to a port of 127.0.0.1, whose certificate is not looked at."""
+    """One connection over TLS to a port of 127.0.0.1, or inside of a tunnel; its certificate is not looked at."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tunnel: socket.socket | None = None) -> None:
         tls = ssl.create_default_context()
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
         tls.set_alpn_protocols(["h2"])
-        sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        sock = tunnel or socket.create_connection(("127.0.0.1", port), timeout=20)
         self._sock = tls.wrap_socket(sock, server_hostname="localhost")
         config = h2.config.H2Configuration(
             client_side=True,

@@ -12,6 +12,7 @@ import h2.exceptions
 import pytest
 from tests.support.h2_client import H2Client, Lines
 from tests.support.mitmdump import Mitmdump
+from tests.support.openings import connect, socks5
 from tests.support.raw_origin import RawOrigin
 from tests.support.socket_server import SocketServer
 
@@ -107,6 +108,35 @@ def test_trailers_are_held_to_what_fields_are(raw_origin: RawOrigin, client: H2C
     assert raw_origin.trailers[-1] == b"x-sum: 1\r\n"
     broken = client.ask(request(method=b"POST"), b"abc", [(b"x", b"a\x01")])
     assert broken.reset is not None or broken.status >= 400 or broken.is_connection_over
+
+
+CONNECT = {
+    "ordinary": [(b":method", b"CONNECT"), (b":authority", b"shop.test:443")],
+    "extended": [*request(method=b"CONNECT"), (b":protocol", b"websocket")],
+}
+
+
+@pytest.mark.parametrize("mode", ["reverse", "regular", "socks5"])
+def test_connect_is_not_implemented(
+    mode: str, reverse: Mitmdump, mitmdump: Callable[..., Mitmdump], server_tls: ssl.SSLContext
+) -> None:
+    server = H2Origin(server_tls)
+    server.head = [(b":status", b"200")]
+    if mode == "reverse":
+        client = H2Client(reverse.port)
+    else:
+        proxy = mitmdump("--set", "ssl_insecure=true", "--set", "inspect_hosts=*", mode=mode)
+        tunnel = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+        {"regular": connect, "socks5": socks5}[mode](tunnel, f"localhost:{server.port}")
+        client = H2Client(server.port, tunnel)
+    answers = {kind: client.ask(lines) for kind, lines in CONNECT.items()}
+    last = client.ask(request())
+    client.close()
+    server.close()
+    assert answers["extended"].status == 501
+    assert answers["ordinary"].status == 501 or answers["ordinary"].reset is not None  # hyper-h2 4.3 refuses it
+    assert b"CONNECT is not supported over HTTP/2" in answers["extended"].body
+    assert last.status == 200
 
 
 class H2Origin(SocketServer):
