@@ -23,6 +23,13 @@ RESPONSES: list[tuple[str, tuple[str, ...], dict[str, object]]] = [
     ("space after =", ("Cache-Control: max-age= 60",), {"max_age": 0}),
     ("first of two", ("Cache-Control: max-age=1, max-age=60",), {"max_age": 1}),
     ("first of two lines", ("Cache-Control: max-age=60", "Cache-Control: max-age=1"), {"max_age": 60}),
+    ("zero after another", ("Cache-Control: max-age=60, max-age=0",), {"max_age": 0}),
+    ("zero on another line", ("Cache-Control: s-maxage=60", "Cache-Control: s-maxage=0"), {"s_maxage": 0}),
+    ("unreadable after another", ("Cache-Control: max-age=60, max-age=x",), {"max_age": 0}),
+    ("without an argument after another", ("Cache-Control: max-age=60, max-age",), {"max_age": 0}),
+    ("outside of the grammar after another", ("Cache-Control: max-age=60, x max-age=60",), {"max_age": 0}),
+    ("windows, too", ("Cache-Control: stale-if-error=60, stale-if-error=0",), {"stale_if_error": 0}),
+    ("each by itself", ("Cache-Control: max-age=0, s-maxage=60",), {"max_age": 0, "s_maxage": 60}),
     ("inside quotes", ('Cache-Control: x="max-age=60", max-age=1',), {"max_age": 1}),
     ("no-cache", ("Cache-Control: no-cache",), {"no_cache": ALL}),
     ("no-cache fields", ('Cache-Control: no-cache="A, b"',), {"no_cache": frozenset({"a", "b"})}),
@@ -62,6 +69,8 @@ REQUESTS: list[tuple[str, dict[str, object]]] = [
     ("max-stale=x", {"max_stale": 0}),
     ("min-fresh=9, only-if-cached, no-cache, no-store", {"min_fresh": 9, "only_if_cached": True, "no_store": True}),
     ("unknown", {"max_age": None}),
+    ("max-age=60, max-age=0", {"max_age": 0}),
+    ("min-fresh=9, min-fresh=0", {"min_fresh": 9}),
 ]
 
 
@@ -69,6 +78,20 @@ REQUESTS: list[tuple[str, dict[str, object]]] = [
 def test_request_directives(value: str, expected: dict[str, object]) -> None:
     asked = parse_request(fields(f"Cache-Control: {value}"))
     assert {name: getattr(asked, name) for name in expected} == expected
+
+
+LIFETIMES = st.lists(st.sampled_from(["0", "1", "60", "x", "-1", "1.5", '"60"', ""]), min_size=1, max_size=4)
+
+
+@given(LIFETIMES, st.sampled_from([", ", "\n"]))
+def test_of_several_lifetimes_the_first_counts_unless_one_says_to_validate(
+    arguments: list[str], separator: str
+) -> None:
+    """RFC 9111, section 4.2.1, has either the first used or the response stale."""
+    members = separator.join(f"max-age={argument}" for argument in arguments)
+    said = parse_response(fields(*(f"Cache-Control: {line}" for line in members.split("\n"))))
+    alone = [parse_response(fields(f"Cache-Control: max-age={argument}")).max_age for argument in arguments]
+    assert said.max_age == (alone[0] if all(alone) else 0)
 
 
 @given(st.binary(max_size=60))

@@ -2,7 +2,7 @@
 
 Parsers are lenient in what they ignore and strict in what they trust: an argument
 that cannot be read makes a lifetime zero, never longer; what restricts does so however
-it is written, what permits has to be written by the grammar.
+it is written and wherever it stands, what permits has to be written by the grammar.
 """
 
 import re
@@ -123,6 +123,11 @@ def _lifetime(argument: str | None) -> int:
     return delta_seconds(argument) or 0
 
 
+def _min_fresh(argument: str | None) -> int:
+    """Read what a client demands, which zero does not restrict."""
+    return _lifetime(argument)
+
+
 def _names(argument: str | None) -> frozenset[str]:
     """Return the field names that a directive is limited to (section 5.2.2.7).
 
@@ -160,7 +165,7 @@ _RESPONSE: dict[str, DirectiveParser] = {
 
 _REQUEST: dict[str, DirectiveParser] = {
     "max-age": _lifetime,
-    "min-fresh": _lifetime,
+    "min-fresh": _min_fresh,
     "max-stale": _max_stale,
     "no-cache": _flag,
     "no-store": _flag,
@@ -170,14 +175,18 @@ _REQUEST: dict[str, DirectiveParser] = {
 
 
 def _collect(members: Iterable[Member], readers: dict[str, DirectiveParser]) -> dict[str, object]:
-    """Keep the first of repeated directives (section 4.2.1), but the widest of repeated field lists."""
+    """Keep the first of repeated directives, a lifetime of zero wherever it stands, the widest of repeated field lists.
+
+    Section 4.2.1 has the first lifetime used, as Squid, Varnish and Fastly do, or the response stale. Whoever wrote one
+    that is zero, or cannot be read, meant the latter: a framework behind a server, say, that adds a line of its own.
+    """
     found: dict[str, object] = {}
     for name, argument in members:
         reader = readers.get(name)
         if reader is None:
             continue
         key, value = name.replace("-", "_"), reader(argument)
-        if key not in found:
+        if key not in found or (reader is _lifetime and value == 0):
             found[key] = value
         elif isinstance(value, frozenset):
             found[key] = _union(found[key], value)
