@@ -13,13 +13,14 @@ type IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Address = tuple[str, int]
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-"""What version 2 begins with, and as many octets as any header has at least."""
+"""What version 2 begins with."""
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half
 TCP = {4: 0x11, 6: 0x21}
 LONGEST_V1 = 107  # octets of a line
 LONGEST_V2 = 2048  # octets after the length, fields of other software included
 
 _V1 = b"PROXY "
+_HEAD_V2 = len(SIGNATURE) + 4  # octets up to the length, which stands last
 _SIZES = {0x11: 4, 0x21: 16}  # octets of an address: of TCP over IPv4 and over IPv6
 
 
@@ -50,52 +51,50 @@ def _as_ipv6(address: IP) -> ipaddress.IPv6Address:
 
 
 def parse(data: bytes) -> tuple[Address | None, bytes] | None:
-    """Take the header off what a connection begins with: the client, or None as in `read_v2`, and what follows it.
+    """Take the header off what a connection begins with: the client, or None as in `_read_v2`, and what follows it.
 
-    None while the header is not there whole. Raises HeaderError.
+    None while the header is not there whole. Raises HeaderError as soon as it is certain that none comes.
     """
-    start = data[: len(SIGNATURE)]
-    if len(start) < len(SIGNATURE):
+    size = _size(data)
+    if len(data) < size:
         return None
-    if is_v1(start):
-        end = data.find(b"\n", 0, LONGEST_V1 + 1) + 1
-        if not end and len(data) <= LONGEST_V1:
-            return None
-        return read_v1(data[:end]), data[end:]
-    head, rest = data[len(start) : len(start) + 4], data[len(start) + 4 :]
-    if len(head) < 4 or len(rest) < (length := length_v2(head)):
-        return None
-    return read_v2(head, rest[:length]), rest[length:]
+    header = data[:size]
+    return _read_v1(header) if header.startswith(_V1) else _read_v2(header), data[size:]
 
 
 async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
-    """Read a header and not an octet more, with a function that reads so many: the client, or None as in `read_v2`.
+    """Read a header and not an octet more, with a function that reads so many: the client, as `parse` has it.
 
     Raises HeaderError, and whatever the function does.
     """
-    start = await exactly(len(SIGNATURE))
-    if not is_v1(start):
-        head = await exactly(4)
-        return read_v2(head, await exactly(length_v2(head)))
-    line = bytearray(start)
-    while not line.endswith(b"\n") and len(line) <= LONGEST_V1:
-        line += await exactly(1)
-    return read_v1(bytes(line))
+    data = b""
+    while (found := parse(data)) is None:
+        data += await exactly(_size(data) - len(data))
+    return found[0]
 
 
-def is_v1(start: bytes) -> bool:
-    """Return the version that the first octets begin, as many as `SIGNATURE` has. Raises HeaderError."""
-    if start.startswith(_V1):
-        return True
-    if start == SIGNATURE:
-        return False
+def _size(data: bytes) -> int:
+    """Return how many octets a header that begins so has at least: what can be read before more is known.
+
+    Raises HeaderError if it is none.
+    """
+    if data.startswith(_V1):
+        end = data.find(b"\n", 0, LONGEST_V1) + 1
+        if not end and len(data) >= LONGEST_V1:
+            raise HeaderError("its PROXY line is not whole")
+        return end or len(data) + 1
+    if data.startswith(SIGNATURE):
+        head = data[len(SIGNATURE) : _HEAD_V2]
+        return _HEAD_V2 + (_length_v2(head) if len(head) == _HEAD_V2 - len(SIGNATURE) else 0)
+    if _V1.startswith(data) or SIGNATURE.startswith(data):
+        return len(data) + 1
     raise HeaderError("it does not begin with a PROXY header")
 
 
-def read_v1(line: bytes) -> Address | None:
+def _read_v1(line: bytes) -> Address | None:
     """Read a version 1 line, its end included: the client, or None for UNKNOWN. Raises HeaderError."""
     words = line.removesuffix(b"\r\n").split(b" ")
-    if not line.endswith(b"\r\n") or len(line) > LONGEST_V1 or words[0] != b"PROXY":
+    if not line.endswith(b"\r\n"):
         raise HeaderError("its PROXY line is not whole")
     if words[1:2] == [b"UNKNOWN"]:
         return None
@@ -117,18 +116,19 @@ def _port(text: str) -> int:
     raise ValueError
 
 
-def length_v2(head: bytes) -> int:
+def _length_v2(head: bytes) -> int:
     """Read how many octets follow the four that stand behind the signature. Raises HeaderError."""
-    length = int.from_bytes(head[2:4])
-    if len(head) != 4 or head[0] not in (LOCAL, PROXY) or length > LONGEST_V2:
+    length = int.from_bytes(head[2:])
+    if head[0] not in (LOCAL, PROXY) or length > LONGEST_V2:
         raise HeaderError("its PROXY header is of no version that is known")
     return length
 
 
-def read_v2(head: bytes, rest: bytes) -> Address | None:
-    """Read a version 2 header: the client, or None for LOCAL and what is not TCP over IP. Raises HeaderError."""
-    size = _SIZES.get(head[1])
-    if head[0] == LOCAL or size is None:
+def _read_v2(header: bytes) -> Address | None:
+    """Read a whole version 2 header: the client, or None for LOCAL and what is not TCP over IP. Raises HeaderError."""
+    command, family = header[len(SIGNATURE) : len(SIGNATURE) + 2]
+    rest, size = header[_HEAD_V2:], _SIZES.get(family)
+    if command == LOCAL or size is None:
         return None
     if len(rest) < 2 * size + 4:
         raise HeaderError("its PROXY header is too short for its addresses")
