@@ -50,6 +50,8 @@ class _TunnelAddon(ABC):
         self._lock = asyncio.Lock()
         self._is_running = False
         self._has_begun = False
+        self._doubts: set[str] = set()
+        """Those that were said, and hold."""
 
     def configure(self, updated: set[str]) -> None:
         """Take changed options up; what is wrong with certificates or secrets is said at once."""
@@ -62,11 +64,14 @@ class _TunnelAddon(ABC):
             self.warn_if_plaintext()
             if self.credentials.is_guessable:
                 logger.warning(f"{self.kind}_secret can be guessed; a random one: openssl rand -hex 16")
-        if (
-            any(name.startswith((f"{self.kind}_", "tunnel_", "proxy_protocol")) for name in updated)
-            and self._is_wanted()
-        ):
-            self._tasks.spawn(self._apply())
+        if self._is_running:
+            self._tasks.spawn(self._take_up(updated))
+
+    async def _take_up(self, updated: set[str]) -> None:
+        """Do what changed options say, once every policy knows them."""
+        self._say_doubts()
+        if any(name.startswith((f"{self.kind}_", "tunnel_", "proxy_protocol")) for name in updated):
+            await self._apply_if_wanted()
 
     async def _follow_certificate(self) -> None:
         while True:
@@ -74,8 +79,13 @@ class _TunnelAddon(ABC):
             if self.is_on and self._credentials.look_again(*self.credentials_options()):
                 self._tasks.spawn(self._apply())
 
-    def _is_wanted(self) -> bool:
-        return self._is_running and (self._has_begun or self.is_on)
+    def _say_doubts(self) -> None:
+        """Warn of what is doubtful by now, and was not yet."""
+        doubts = list(self.doubts())
+        for line in doubts:
+            if line not in self._doubts:
+                logger.warning(f"{self.kind}: {line}")
+        self._doubts = set(doubts)
 
     @property
     def credentials(self) -> identity.Credentials:
@@ -87,12 +97,10 @@ class _TunnelAddon(ABC):
         """Start."""
         self._is_running = True
         self._tasks.spawn(self._follow_certificate())
-        for line in self.doubts():
-            logger.warning(f"{self.kind}: {line}")
+        self._say_doubts()
         if self.is_on:
             raise_open_file_limit()
-        if self._is_wanted():
-            await self._apply()
+        await self._apply_if_wanted()
 
     @in_background
     async def done(self) -> None:
@@ -107,6 +115,10 @@ class _TunnelAddon(ABC):
         """Begin no session any more; those that live go on."""
         async with self._lock:
             await self.stop_beginning()
+
+    async def _apply_if_wanted(self) -> None:
+        if self._is_running and (self._has_begun or self.is_on):
+            await self._apply()
 
     async def _apply(self) -> None:
         self._has_begun = True
@@ -135,7 +147,7 @@ class _TunnelAddon(ABC):
 
     @abstractmethod
     def doubts(self) -> Iterator[str]:
-        """Warn at start of options that were hardly meant."""
+        """Return what to warn of: options that were hardly meant."""
 
     @abstractmethod
     async def apply(self) -> None:
