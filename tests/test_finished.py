@@ -1,38 +1,43 @@
 """What has ended is told to whoever wants to know."""
 
-from collections.abc import Iterator
-
-import pytest
+import asyncio
+from collections.abc import Sequence
 
 from proxy_policies import finished
-from proxy_policies.finished import Again, Asked, Finished
+from proxy_policies.finished import Asked, Finished, Item
 
 
-class Told:
-    def __init__(self) -> None:
-        self.whats: list[object] = []
+async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> None:
+    first, second = Finished(Asked(), None, 0, 0, 200), Finished(Asked(), None, 0, 0, 200)
+    told: list[object] = []
+    is_told = asyncio.Event()
 
-    def finished(self, what: Finished) -> None:
-        self.whats.append(what)
+    def take(items: Sequence[Item]) -> None:
+        told.append(items)
+        is_told.set()
 
-    def answered_again(self, again: Again) -> None:
-        self.whats.append(again)
+    unsubscribe = finished.subscribe(take)
+    again = first, ("::1", 1), 2.5
+    for item in (first, again, second):
+        finished.report(item)
+    assert told == []
+    await asyncio.wait_for(is_told.wait(), 60)
+    assert told == [[first, again, second]]
+    finished.report(second)
+    finished.deliver()
+    finished.deliver()
+    assert told[1:] == [[second]]
+    finished.report(first)
+    unsubscribe()
+    assert told[2:] == [[first]]
+    assert take not in finished.SUBSCRIBERS
 
 
-@pytest.fixture
-def told() -> Iterator[Told]:
-    told = Told()
-    end = finished.subscribe(told)
-    yield told
-    end()
-    assert told not in finished.SUBSCRIBERS
-
-
-def test_subscribers_are_told(told: Told) -> None:
-    what = Finished(Asked(), None, 0, 0, 200)
-    assert finished.report(what) is what
-    finished.report_again((what, ("::1", 1), 2.5))
-    assert told.whats == [what, (what, ("::1", 1), 2.5)]
+async def test_who_comes_later_is_not_told_of_what_was_before() -> None:
+    told: list[object] = []
+    finished.report(Finished(Asked(), None, 0, 0, 200))
+    finished.subscribe(told.append)()
+    assert told == []
 
 
 def test_texts_are_cut_and_fields_are_found_in_any_case() -> None:

@@ -7,8 +7,9 @@ nobody has, nothing is put together.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet
@@ -96,18 +97,10 @@ class Finished:
 
 Again = tuple[Finished, Address, float]
 """What was answered before and was answered again, at once and with as much; to whom, and when (POSIX time)."""
+Item = Finished | Again
 
-
-class Subscriber(Protocol):
-    """Whoever wants to know. It is called in the event loop: it may not wait, and raises nothing."""
-
-    @property
-    def finished(self) -> Callable[[Finished], None]:
-        """Called with what has ended."""
-
-    @property
-    def answered_again(self) -> Callable[[Again], None]:
-        """Called with what was answered again."""
+Subscriber = Callable[[Sequence[Item]], None]
+"""Called in the event loop with what has ended since the last time, in order: it may not wait, and raises nothing."""
 
 
 class UnderWay(Protocol):
@@ -125,22 +118,35 @@ UNDER_WAY: WeakSet[UnderWay] = WeakSet()
 """Those that began while somebody wanted to know."""
 SUBSCRIBERS: list[Subscriber] = []
 """Those there are now. Look here before anything is put together for them."""
+EVERY = 0.1
+"""Seconds for which what has ended is gathered, for of hits there may be thousands in a second."""
+_undelivered: list[Item] = []
+"""What nobody was called with yet: as much as ends in that time."""
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """Call a subscriber from now on, and return the function that ends it."""
+    """Call a subscriber from now on, and return the function that ends it, once what has ended is delivered."""
+    deliver()
     SUBSCRIBERS.append(subscriber)
-    return lambda: SUBSCRIBERS.remove(subscriber)
+
+    def unsubscribe() -> None:
+        deliver()
+        SUBSCRIBERS.remove(subscriber)
+
+    return unsubscribe
 
 
-def report(what: Finished) -> Finished:
-    """Tell everybody that something has ended, and return it."""
-    for subscriber in SUBSCRIBERS:
-        subscriber.finished(what)
-    return what
+def report(item: Item) -> None:
+    """Deliver, before long, that something has ended or was answered again."""
+    if not _undelivered:
+        asyncio.get_running_loop().call_later(EVERY, deliver)
+    _undelivered.append(item)
 
 
-def report_again(again: Again) -> None:
-    """Call everybody with what was answered again."""
-    for subscriber in SUBSCRIBERS:
-        subscriber.answered_again(again)
+def deliver() -> None:
+    """Call everybody with what has ended, without waiting for more."""
+    items = _undelivered.copy()
+    _undelivered.clear()
+    if items:
+        for subscriber in SUBSCRIBERS:
+            subscriber(items)

@@ -43,18 +43,18 @@ def asked_of(request: http.Request) -> Asked:
 def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None, received: int | None) -> Finished:
     """Make the report of a request that has ended just now."""
     now, started = time.time(), flow.request.data.timestamp_start
-    state, response = flow_state.state_of(flow), flow.response
-    error = flow.error.msg if flow.error else ""
     what = Finished(asked, flow.client_conn.peername, started, now - started, status, sent, received)
-    what.user = _user(flow, state)
+    state, response = flow_state.state_of(flow), flow.response
+    fields = state.error_fields if response is None else fields_of(response.data.headers)
+    what.user, what.plain = _user(flow, state), state.plain
     if state.cache_transaction is not None:
-        what.cache = _cache(flow, state)
-    if response is not None:
-        what.encoding = (fields_of(response.data.headers).get("content-encoding") or "")[: finished.LONGEST_TEXT]
-    if state.origin is not None or error:
+        what.cache = _word(fields.get("cache-status") or "") or _noted(flow, state)
+    if response is not None and (encoding := fields.get("content-encoding")):
+        what.encoding = encoding[: finished.LONGEST_TEXT]
+    if flow.error:
+        what.error = flow.error.msg[: finished.LONGEST_TEXT]
+    if state.origin is not None or what.error:
         _add_upstream(what, flow)
-    what.plain = state.plain
-    what.error = error[: finished.LONGEST_TEXT]
     if not status and state.client_left:
         what.status = CLIENT_CLOSED
     return what
@@ -71,11 +71,8 @@ def _user(flow: flows.Flow, state: flow_state.FlowState) -> str:
     return str(known[0]) if known else state.user
 
 
-def _cache(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
-    """Return the word of Cache-Status; where a rule has taken the field away, that of the note about it."""
-    fields = state.error_fields if flow.response is None else fields_of(flow.response.data.headers)
-    if found := _word(fields.get("cache-status") or ""):
-        return found
+def _noted(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
+    """Return the word that Cache-Status would say, where a rule has taken it away: that of the note about it."""
     noted = next((note["fwd"] for note in reversed(trace.notes(flow)) if "fwd" in note), "")
     return "hit" if state.hit else str(noted)
 
@@ -94,7 +91,7 @@ def _add_upstream(what: Finished, flow: http.HTTPFlow) -> None:
         what.upstream = (request.host, request.port)  # which could not be reached
     begun, connected = server.timestamp_start, server.timestamp_tcp_setup
     if begun and connected and begun >= request.timestamp_start:
-        what.connect_seconds = connected - begun
+        what.connect_seconds = max(0.0, connected - begun)
     if response is not None and request.timestamp_end and (answered := response.data.timestamp_start):
         what.upstream_seconds = max(0.0, answered - request.timestamp_end)
 

@@ -3,11 +3,12 @@
 Instructions are counted at a fiftieth of the speed, and what belongs to a second would count fifty times.
 """
 
-from proxy_policies.access_log import writer
+from proxy_policies import finished
+from proxy_policies.dashboard import addon as dashboard
 
 EVERY = 5.0
 """Seconds."""
 
-writer.EVERY = EVERY
+finished.EVERY = dashboard.EVERY = EVERY
 
 addons: list[object] = []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat, lines
+from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
 from proxy_policies.finished import Address, Asked, Finished
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
@@ -59,7 +59,7 @@ requests = st.builds(
 def test_nothing_that_is_said_makes_a_line_or_is_obeyed(what: Finished, client: Address | None) -> None:
     for name, kind in FORMATS.items():
         written = kind(plain)
-        for line in (written.line(what), written.again(what, client or ("192.0.2.1", 1), 7.0)):
+        for line in (written.lines([what]), written.lines([(what, client or ("192.0.2.1", 1), 7.0)])):
             line.encode("ascii")
             assert line.index("\n") == len(line) - 1
             assert UNSAFE.search(line[:-1]) is None
@@ -71,7 +71,7 @@ def test_nothing_that_is_said_makes_a_line_or_is_obeyed(what: Finished, client: 
 
 def test_json() -> None:
     what = a_request(cache="uri-miss", encoding="br", upstream=("10.0.0.1", 80), upstream_seconds=0.25, user="ann")
-    assert json.loads(JsonFormat(plain).line(what)) == {
+    assert json.loads(JsonFormat(plain).lines([what])) == {
         "time": "2023-11-14T22:13:20.750Z",
         "client": "192.0.2.1:5555",
         "type": "request",
@@ -95,9 +95,9 @@ def test_json() -> None:
 
 def test_what_is_answered_again_differs_in_client_and_time_only() -> None:
     written, what = JsonFormat(plain), a_request(cache="hit")
-    first = json.loads(written.line(what))
+    first = json.loads(written.lines([what]))
     for client in (("::1", 1), ("192.0.2.9", 2)):
-        again = json.loads(written.again(what, client, 1_700_000_009.5))
+        again = json.loads(written.lines([(what, client, 1_700_000_009.5)]))
         assert again["time"] == "2023-11-14T22:13:29.500Z"
         assert again["client"] == ("[::1]:1" if client[0] == "::1" else "192.0.2.9:2")
         assert again == {**first, "time": again["time"], "client": again["client"], "seconds": 0.0}
@@ -108,7 +108,7 @@ def test_combined(monkeypatch: pytest.MonkeyPatch, zone: str, at: int, local: st
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
-        line = CombinedFormat(plain).line(a_request(user="ann b", started=1_699_999_980.0 + at - 0.5))
+        line = CombinedFormat(plain).lines([a_request(user="ann b", started=1_699_999_980.0 + at - 0.5)])
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -119,13 +119,22 @@ def test_combined(monkeypatch: pytest.MonkeyPatch, zone: str, at: int, local: st
 
 def test_what_was_no_request_is_a_line_too() -> None:
     what = Finished(Asked(), None, 0, 0, 400)
-    assert json.loads(JsonFormat(plain).line(what))["request"] is None
-    assert ' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).line(what)
+    assert json.loads(JsonFormat(plain).lines([what]))["request"] is None
+    assert ' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).lines([what])
 
 
-def test_lines_of_both_kinds() -> None:
-    written, what = JsonFormat(plain), a_request()
-    assert lines(written, [what, (what, ("::1", 1), 2.0)]) == written.line(what) + written.again(what, ("::1", 1), 2.0)
+@pytest.mark.parametrize("kind", FORMATS.values())
+def test_lines_of_many_are_those_of_each(kind: Any) -> None:
+    what = a_request()
+    items = [
+        what,
+        (what, ("::1", 1), 2.0),
+        (what, ("::1", 2), 2.0),
+        what,
+        (what, ("::1", 1), 0.0),
+        a_request(started=0),
+    ]
+    assert kind(plain).lines(items) == "".join([kind(plain).lines([item]) for item in items])
 
 
 def test_secrets_are_masked_wherever_a_client_says_something() -> None:
@@ -133,4 +142,4 @@ def test_secrets_are_masked_wherever_a_client_says_something() -> None:
     what.asked = Asked(b"GET", b"/SECRET", b"HTTP/1.1", b"SECRET", b"SECRET", b"SECRET")
     for kind in FORMATS.values():
         written = kind(lambda text: text.replace("SECRET", "-"))
-        assert "SECRET" not in written.line(what) + written.again(what, ("::1", 1), 0)
+        assert "SECRET" not in written.lines([what, (what, ("::1", 1), 0.0)])

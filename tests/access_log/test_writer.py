@@ -43,8 +43,7 @@ def start(said: list[str]) -> Iterator[Start]:
 def test_every_line_is_written_in_order(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "log"
     writer = start(open_log(str(path)))
-    for number in range(5000):
-        writer.put(number)
+    writer.put(range(5000))
     writer.close(60)
     assert path.read_text().split("\n") == [*(f"line {number}" for number in range(5000)), ""]
     assert (writer.written, writer.lost) == (5000, 0)
@@ -53,16 +52,16 @@ def test_every_line_is_written_in_order(start: Start, tmp_path: Path) -> None:
 def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Path, said: list[str]) -> None:
     path, moved = tmp_path / "log", tmp_path / "log.1"
     writer = start(open_log(str(path)))
-    writer.put(1)
+    writer.put([1])
     wait_until(lambda: writer.written == 1)
     path.rename(moved)
     writer.reopen(lambda: open_log(str(path)))
     wait_until(path.exists)
-    writer.put(2)
+    writer.put([2])
     wait_until(lambda: writer.written == 2)
     writer.reopen(lambda: open_log(str(tmp_path)))
     wait_until(lambda: said)
-    writer.put(3)
+    writer.put([3])
     writer.close(60)
     assert (moved.read_text(), path.read_text()) == ("line 1\n", "line 2\nline 3\n")
     assert said == ["goes on in the file that it was in: Is a directory"]
@@ -82,8 +81,7 @@ def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
             break
     os.set_blocking(pipe, True)
     writer = start(pipe)
-    for number in range(100 + writers.AT_ONCE + 50):
-        writer.put(number)
+    writer.put(range(100 + writers.AT_ONCE + 50))
     assert writer.lost >= 50
     taken = b""
 
@@ -111,12 +109,11 @@ def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path
     writer = start(open_log(str(path)))
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # Python ignores SIGXFSZ
-        for number in range(3):
-            writer.put(number)
+        writer.put(range(3))
         wait_until(lambda: writer.lost == 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    writer.put(7)
+    writer.put([7])
     writer.close(60)
     assert path.read_text() == "line 0\nlin\nline 7\n"
     assert (writer.written, writer.lost) == (2, 2)
@@ -127,7 +124,7 @@ def test_a_writer_that_hangs_does_not_keep_its_end_up() -> None:
     reader, pipe = os.pipe()
     made: Writer[int] = Writer(pipe, lambda numbers: "x" * 1_000_000, lambda text: None)
     made.start()
-    made.put(1)
+    made.put([1])
     made.close(0.2)
     os.read(reader, 65536)
     os.close(reader)

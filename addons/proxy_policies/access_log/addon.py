@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Callable, Mapping
 
@@ -25,13 +24,6 @@ CLOSING = 2.0
 """Seconds that writing may take to end when mitmproxy does."""
 
 
-class _Subscriber:
-    """Hands on what has ended as it is: of hits there may be thousands in a second."""
-
-    def __init__(self, put: Callable[[formats.Item], None]) -> None:
-        self.finished = self.answered_again = put
-
-
 class AccessLog:
     """Hands what has ended to a thread that writes."""
 
@@ -45,7 +37,7 @@ class AccessLog:
     )
 
     def __init__(self) -> None:
-        self._writer: writer.Writer[formats.Item] | None = None
+        self._writer: writer.Writer[finished.Item] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
@@ -76,11 +68,11 @@ class AccessLog:
         def say(text: str) -> None:
             loop.call_soon_threadsafe(logger.warning, f"access log: {text}")
 
-        self._writer = writer.Writer(opened, functools.partial(formats.lines, written), say)
+        self._writer = writer.Writer(opened, written.lines, say)
         self._writer.start()
-        self._unsubscribe = finished.subscribe(_Subscriber(self._writer.put))
+        self._unsubscribe = finished.subscribe(self._writer.put)
 
-    def _stop(self) -> writer.Writer[formats.Item] | None:
+    def _stop(self) -> writer.Writer[finished.Item] | None:
         """Give nobody's lines to the writer any more, and return it."""
         self._unsubscribe()
         self._unsubscribe = lambda: None

@@ -13,34 +13,22 @@ from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
-from proxy_policies.finished import Address, Again, Asked, Finished
+from proxy_policies.finished import Address, Asked, Finished, Item
 from proxy_policies.log_lines import printable
 
 Mask = Callable[[str], str]
 """Returns a text of a client's without the secrets in it."""
 REMEMBERED = 4096
 """Lines of learned responses, and texts, that are kept to be written again."""
+_SECONDS = "%.6f".__mod__
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-Item = Finished | Again
-"""What has ended, or was answered again."""
 
 
 class Format(Protocol):
     """Writes lines."""
 
-    def line(self, what: Finished) -> str:
-        """Return the line of what has ended."""
-
-    def again(self, what: Finished, client: Address, now: float) -> str:
-        """Return the line of what was answered at once, and with as much, as before."""
-
-
-def lines(format: Format, items: Iterable[Item]) -> str:
-    """Return the lines of several items."""
-    line, again = format.line, format.again
-    return "".join([again(*item) if type(item) is tuple else line(item) for item in items])  # type: ignore[arg-type]
+    def lines(self, items: Iterable[Item]) -> str:
+        """Return the lines of what has ended, or was answered again."""
 
 
 class _Remembered:
@@ -79,28 +67,37 @@ class JsonFormat:
         self._quoted = lru_cache(REMEMBERED)(lambda text: _quoted(self._remembered.text(text)))
         self._ended = lru_cache(REMEMBERED)(self._end)
 
-    def line(self, what: Finished) -> str:
-        """Return the line of what has ended."""
-        return f"{_begun(int((what.started + what.seconds) * 1000))}{_address(what.client)}{self._rest(what)}"
+    def lines(self, items: Iterable[Item]) -> str:
+        """Return the lines of what has ended, or was answered again: dozens in a millisecond, with one beginning."""
+        made, again, address = [], self._remembered.again, _address
+        client: Address | None
+        last, begun = None, ""
+        for item in items:
+            if isinstance(item, Finished):
+                client, now, rest = item.client, item.started + item.seconds, self._rest(item)
+            else:
+                what, client, now = item
+                rest = again.get(what) or self._again(what)
+            if (milliseconds := int(now * 1000)) != last:
+                last, begun = milliseconds, _begun(milliseconds)
+            made.append(f"{begun}{address(client)}{rest}")
+        return "".join(made)
 
-    def again(self, what: Finished, client: Address, now: float) -> str:
-        """Return the line of what was answered again."""
-        rest = self._remembered.again.get(what)
-        if rest is None:
-            at_once = replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None)
-            rest = self._remembered.keep(what, self._rest(at_once))
-        return f"{_begun(int(now * 1000))}{_address(client)}{rest}"
+    def _again(self, what: Finished) -> str:
+        at_once = replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None)
+        return self._remembered.keep(what, self._rest(at_once))
 
     def _rest(self, what: Finished) -> str:
         quoted, asked, sent, received = self._quoted, what.asked, what.sent, what.received
-        kind = "tunnel" if what.is_tunnel else "request"
+        seconds, connecting, waiting = what.seconds, what.connect_seconds, what.upstream_seconds
         end = self._ended(what.cache, what.encoding, what.upstream, asked.referer, asked.user_agent, what.error)
         return (
-            f',"type":"{kind}","user":{quoted(what.user)},"request":{self._request(asked)},"host":{quoted(asked.host)},'
-            f'"status":{what.status},"bytes":{"null" if sent is None else sent},'
-            f'"bytes_received":{"null" if received is None else received},'
-            f'"seconds":{_seconds(what.seconds)},"connect_seconds":{_seconds(what.connect_seconds)},'
-            f'"upstream_seconds":{_seconds(what.upstream_seconds)},{end}'
+            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted(what.user)},'
+            f'"request":{_quoted(self._remembered.request(asked))},"host":{quoted(asked.host)},"status":{what.status},'
+            f'"bytes":{"null" if sent is None else sent},"bytes_received":{"null" if received is None else received},'
+            f'"seconds":{_SECONDS(seconds if seconds > 0.0 else 0.0)},'
+            f'"connect_seconds":{"null" if connecting is None else _SECONDS(connecting)},'
+            f'"upstream_seconds":{"null" if waiting is None else _SECONDS(waiting)},{end}'
         )
 
     def _end(
@@ -113,13 +110,9 @@ class JsonFormat:
             f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
         )
 
-    def _request(self, asked: Asked) -> str:
-        return _quoted(self._remembered.request(asked))
 
-
-@lru_cache(4)
 def _begun(milliseconds: int) -> str:
-    """Return the beginning of each line of a millisecond, up to its client: hits come by the dozen."""
+    """Return the beginning of each line of a millisecond, up to its client."""
     second, rest = divmod(milliseconds, 1000)
     return f'{_in_utc(second)}{rest:03d}Z","client":'
 
@@ -133,10 +126,6 @@ def _quoted(text: str) -> str:
     return encode_basestring_ascii(text) if text else "null"
 
 
-def _seconds(seconds: float | None) -> str:
-    return "null" if seconds is None else "%.6f" % (seconds if seconds > 0.0 else 0.0)
-
-
 @lru_cache(REMEMBERED)
 def _address(address: Address | None) -> str:
     return _quoted(printable(format_target(str(address[0]), address[1]))) if address else "null"
@@ -148,12 +137,14 @@ class CombinedFormat:
     def __init__(self, mask: Mask) -> None:
         self._remembered = _Remembered(mask)
 
-    def line(self, what: Finished) -> str:
-        """Return the line of what has ended."""
+    def lines(self, items: Iterable[Item]) -> str:
+        """Return the lines of what has ended, or was answered again."""
+        return "".join([self._line(item) if isinstance(item, Finished) else self._again(*item) for item in items])
+
+    def _line(self, what: Finished) -> str:
         return self._begun(what.started + what.seconds, what, what.client) + self._rest(what)
 
-    def again(self, what: Finished, client: Address, now: float) -> str:
-        """Return the line of what was answered again."""
+    def _again(self, what: Finished, client: Address, now: float) -> str:
         rest = self._remembered.again.get(what) or self._remembered.keep(what, self._rest(what))
         return self._begun(now, what, client) + rest
 

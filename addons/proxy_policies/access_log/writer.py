@@ -6,15 +6,13 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from proxy_policies.access_log.log_file import write_all
 from proxy_policies.log_lines import Throttle
 
 QUEUED = 32768
 """Lines that wait to be written at most: more than one process answers in a second."""
-EVERY = 0.1
-"""Seconds for which lines are gathered: a system call for each would cost more than the line."""
 AT_ONCE = 128
 """Lines that are written by one system call: their text stays below 128 KiB, from which on malloc asks the kernel."""
 TOO_SLOW = "lines come faster than they can be written"
@@ -30,7 +28,7 @@ class Writer[Item]:
         self._opened, self._lines, self._say = opened, lines, say
         self._queue: deque[Item] = deque()
         self._wake, self._closing = threading.Event(), threading.Event()
-        self._is_awake = self._is_torn = False
+        self._is_torn = False
         self._open_again: Callable[[], int] | None = None
         self._throttle, self._why, self._said = Throttle(), TOO_SLOW, 0
         self._unqueued = self._unwritten = 0  # each counted by one thread
@@ -47,15 +45,12 @@ class Writer[Item]:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, item: Item) -> None:
-        """Have a line written, unless too many wait for that."""
-        if len(self._queue) >= QUEUED:
-            self._unqueued += 1
-            return
-        self._queue.append(item)
-        if not self._is_awake:
-            self._is_awake = True
-            self._wake.set()
+    def put(self, items: Sequence[Item]) -> None:
+        """Have lines written, but for those that would be too many to wait for that."""
+        admitted = items[: max(0, QUEUED - len(self._queue))]
+        self._unqueued += len(items) - len(admitted)
+        self._queue.extend(admitted)
+        self._wake.set()
 
     def reopen(self, open_again: Callable[[], int]) -> None:
         """Go on in the file that is opened then, once what has come is written."""
@@ -74,8 +69,6 @@ class Writer[Item]:
         while not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
-            self._closing.wait(EVERY)
-            self._is_awake = False
             self._write_queued()
             self._say_lost()
             self._change_file()

@@ -100,7 +100,7 @@ class LearnedResponses:
         if learned.line:
             self._print(peer, learned.line)
         if learned.report is not None:
-            finished.report_again((learned.report, peer.client.peername, now))
+            finished.report((learned.report, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
     def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:

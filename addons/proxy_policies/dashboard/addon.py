@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from hashlib import blake2s
 from secrets import token_bytes
 from typing import Any
@@ -25,7 +24,9 @@ from proxy_policies.settings import Setting, reject
 with lazy_imports():
     from proxy_policies.capture.secrets import masking
     from proxy_policies.control import messages
-    from proxy_policies.dashboard import access, activity, flows, server
+    from proxy_policies.counting import shared
+    from proxy_policies.dashboard import access, flows, server
+    from proxy_policies.dashboard import series as points
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +58,9 @@ class Dashboard:
     )
 
     def __init__(self) -> None:
-        self._activity: activity.Activity | None = None
-        self._series: activity.Series | None = None
+        self._series: points.Series | None = None
         self._server: server.DashboardServer | None = None
         self._task: asyncio.Task[None] | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
         self._secret = token_bytes(16)
 
     def configure(self, updated: set[str]) -> None:
@@ -87,9 +86,9 @@ class Dashboard:
 
     def _start(self, sockets: Any) -> None:
         allowed = access.Access(self.dashboard_password)
-        self._activity, self._series = activity.Activity(), activity.Series()
-        self._unsubscribe = finished.subscribe(self._activity)
-        self._task = spawn(self._sample(self._activity, self._series))
+        shared.COUNTING.begin()
+        self._series = points.Series()
+        self._task = spawn(self._sample(self._series))
         ask: dict[str, server.Ask] = {
             "get now": self.now,
             "get entries": self.entries,
@@ -105,13 +104,12 @@ class Dashboard:
         logger.info(f"dashboard: http://{format_target(host, port)}/{token}")
 
     def _stop(self) -> server.DashboardServer | None:
-        self._unsubscribe()
-        self._unsubscribe = lambda: None
         if self._task is not None:
             self._task.cancel()
-        ended, self._server, self._activity, self._series, self._task = self._server, None, None, None, None
+        ended, self._server, self._series, self._task = self._server, None, None, None
         if ended is not None:
             ended.stop()
+            shared.COUNTING.end()
         return ended
 
     @in_background
@@ -120,23 +118,25 @@ class Dashboard:
         if (ended := self._stop()) is not None:
             await ended.close()
 
-    async def _sample(self, counted: activity.Activity, series: activity.Series) -> None:
+    async def _sample(self, series: points.Series) -> None:
         while True:
-            series.add(round(time.time(), 3), counted.totals(), counted.times)
+            counted = shared.COUNTING.read()
+            series.add(round(time.time(), 3), counted.totals(), counted.times())
             await asyncio.sleep(EVERY)
 
     # What the page asks for
 
     async def now(self, since: str = "0") -> dict[str, Any]:
         """Return the points after a time, and what else is to be seen at once."""
-        if self._activity is None or self._series is None:
+        if self._series is None:
             raise ValueError("the dashboard is off")
+        counted = shared.COUNTING.read()
         return {
             "points": self._series.since(float(since)),
-            "totals": dict(self._activity.totals()),
+            "totals": dict(counted.totals()),
             "percentiles": self._series.percentiles(),
-            "hosts": [[_shown(host), *counts] for host, *counts in self._activity.top_hosts()],
-            "slowest": [_slow(what) for what in self._activity.slowest()],
+            "hosts": [[_shown(host), *counts] for host, *counts in counted.top_hosts()],
+            "slowest": [_slow(what) for what in counted.slowest()],
             "status": await _control("status"),
             "policies": await statistics.of_policies(),
         }

@@ -120,7 +120,8 @@ class Exchange:
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
         made = finished_flows.of_request(self.flow, asked, writer.status, writer.body_sent, received)
         made.error = error or made.error
-        self.report = finished.report(made)
+        self.report = made
+        finished.report(made)
 
     # The request
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mitmproxy import ctx
 
-from proxy_policies import finished, requirements, statistics
+from proxy_policies import requirements, statistics
 from proxy_policies.background import in_background, spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
@@ -18,7 +18,8 @@ from proxy_policies.settings import Setting, reject
 from proxy_policies.version import VERSION
 
 with lazy_imports():
-    from proxy_policies.metrics import collector, families, server
+    from proxy_policies.counting import shared
+    from proxy_policies.metrics import families, server
 
 PACKAGE = "prometheus-client"
 
@@ -43,9 +44,7 @@ class Metrics:
     )
 
     def __init__(self) -> None:
-        self._collector: collector.Collector | None = None
         self._server: server.MetricsServer | None = None
-        self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
         """Listen where was chosen."""
@@ -64,15 +63,14 @@ class Metrics:
             self._start(sockets)
 
     def _start(self, sockets: Any) -> None:
-        self._collector = collector.Collector()
-        self._unsubscribe = finished.subscribe(self._collector)
+        shared.COUNTING.begin()
         self._server = server.MetricsServer(sockets, self._render)
         self._server.start()
 
     def _stop(self) -> server.MetricsServer | None:
-        self._unsubscribe()
-        self._unsubscribe = lambda: None
-        ended, self._server, self._collector = self._server, None, None
+        ended, self._server = self._server, None
+        if ended is not None:
+            shared.COUNTING.end()
         return ended
 
     @in_background
@@ -86,9 +84,9 @@ class Metrics:
         counted = await statistics.of_policies()
         streams = ctx.master.addons.get("finished-flows").streams
         versions = VERSION, requirements.mitmproxy_version()
-        made = list(families.families_of(self._collector or collector.Collector(), counted, len(streams), versions))
+        made = list(families.families_of(shared.COUNTING.read(), counted, len(streams), versions))
         return await asyncio.to_thread(families.encode, made, accept)
 
     async def statistics(self) -> Mapping[str, int]:
         """Return the counts in short; nothing when it is off."""
-        return self._collector.totals() if self._collector is not None else {}
+        return shared.COUNTING.read().totals() if self._server is not None else {}

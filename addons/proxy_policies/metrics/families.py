@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from proxy_policies.metrics.collector import NONE, Collector
-from proxy_policies.metrics.histogram import Histogram
+from proxy_policies.counting.collector import Collector
+from proxy_policies.counting.histogram import Histogram
 
 PREFIX = "proxy_policies_"
 PATHS = ("hits", "tunnels", "exchanges", "handed over")
@@ -58,7 +58,6 @@ def families_of(
     collector: Collector, statistics: Statistics, open_tunnels: int, versions: tuple[str, str]
 ) -> Iterator[Metric]:
     """Return what is counted; `versions` are ours and mitmproxy's."""
-    collector.fold()
     yield from _requests(collector)
     yield _counter(
         "response_saved_bytes",
@@ -89,8 +88,8 @@ def _requests(collector: Collector) -> Iterator[Metric]:
     took = HistogramMetricFamily(
         PREFIX + "request_duration_seconds", "How long requests took, by what the cache did.", labels=("cache",)
     )
-    for source in ("hit", "miss", NONE):
-        _observed(took, (source,), collector.seconds[source])
+    for source, seconds in collector.seconds.items():
+        _observed(took, (source,), seconds)
     yield took
     upstream = HistogramMetricFamily(
         PREFIX + "upstream_duration_seconds", "From the end of a request to the head of its origin's response."
@@ -100,7 +99,7 @@ def _requests(collector: Collector) -> Iterator[Metric]:
 
 
 def _observed(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
-    family.add_metric(labels, buckets=histogram.cumulative(), sum_value=histogram.total)
+    family.add_metric(labels, buckets=list(histogram.cumulative()), sum_value=histogram.total)
 
 
 def _counter(name: str, help: str, label: str, counts: Mapping[str, int]) -> Metric:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.counting import collector as collectors
+from proxy_policies.counting.collector import Collector
 from proxy_policies.finished import Asked, Finished
-from proxy_policies.metrics import collector as collectors
-from proxy_policies.metrics.collector import Collector
 
 
 def a_request(method: bytes = b"GET", **values: Any) -> Finished:
@@ -20,9 +20,8 @@ def a_request(method: bytes = b"GET", **values: Any) -> Finished:
 
 def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     collector, what = Collector(), a_request(cache="hit", encoding="br", plain=400)
-    collector.finished(what)
-    for _ in range(9):
-        collector.answered_again((what, ("::1", 1), 0.0))
+    collector.take([what, *[(what, ("::1", 1), 0.0)] * 9])
+    collector.fold()
     totals = collector.totals()
     assert collector.totals() == totals
     assert totals["requests"] == totals["cache: hit"] == 10
@@ -30,27 +29,36 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatc
     assert totals["bytes saved by encoding"] == 3000
     assert collector.seconds["hit"].total == 0.5
     monkeypatch.setattr(collectors, "MOST_AGAIN", 5)
-    for _ in range(7):
-        collector.answered_again((a_request(cache="hit"), ("::1", 1), 0.0))
-    collector.finished(a_request())
-    assert collector.requests.total() == 18, "they were added up"
+    collector.take([(a_request(cache="hit"), ("::1", 1), 0.0) for _ in range(7)])
+    assert collector.requests.total() == 17, "they were added up"
+
+
+def test_what_stands_out() -> None:
+    collector = Collector(clock=lambda: 1000.0)
+    slow, hit = a_request(seconds=2.0), a_request(seconds=0.25, cache="hit")
+    slow.asked = slow.asked._replace(host=b"slow.example")
+    collector.take([slow, *[(hit, ("::1", 1), 0.0)] * 8, hit])
+    collector.fold()
+    assert collector.top_hosts() == [(b"", 9, 900), (b"slow.example", 1, 100)]
+    assert collector.slowest() == [slow, hit]
+    assert sum(collector.times()) == 10
 
 
 def test_what_goes_wrong() -> None:
     collector = Collector()
-    collector.finished(a_request(status=499, error="left"))
-    collector.finished(a_request(status=502, error="refused"))
-    collector.finished(a_request(b"", status=400, error="no request"))
-    collector.finished(a_request(b"CONNECT", is_tunnel=True, error="broken"))
+    collector.take([a_request(status=499, error="left")])
+    collector.take([a_request(status=502, error="refused")])
+    collector.take([a_request(b"", status=400, error="no request")])
+    collector.take([a_request(b"CONNECT", is_tunnel=True, error="broken")])
     assert collector.errors == {"client_left": 1, "origin": 1, "no_request": 1, "tunnel": 1}
     assert (collector.tunnels, collector.tunnel_bytes) == ({"2xx": 1}, {"sent": 100, "received": 7})
 
 
 def test_what_encoding_saves_is_known_only_where_it_was_sent_whole() -> None:
     collector = Collector()
-    collector.finished(a_request(plain=5000, encoding="gzip", error="broken"))
-    collector.finished(a_request(plain=50, encoding="gzip"))
-    collector.finished(a_request(plain=None, encoding="gzip"))
+    collector.take([a_request(plain=5000, encoding="gzip", error="broken")])
+    collector.take([a_request(plain=50, encoding="gzip")])
+    collector.take([a_request(plain=None, encoding="gzip")])
     assert collector.saved.total() == 0
 
 
@@ -58,7 +66,7 @@ def test_what_encoding_saves_is_known_only_where_it_was_sent_whole() -> None:
 def test_no_client_can_make_the_number_of_counts_grow(said: list[tuple[bytes, int, str, str]]) -> None:
     collector = Collector()
     for method, status, cache, encoding in said:
-        collector.finished(a_request(method, status=status, cache=cache, encoding=encoding, plain=1000))
+        collector.take([a_request(method, status=status, cache=cache, encoding=encoding, plain=1000)])
     assert {method for method, _, _ in collector.requests} <= collectors.METHODS | {"other", "none"}
     assert {status for _, status, _ in collector.requests} <= {"none", *(f"{number}xx" for number in range(1, 6))}
     assert {cache for _, _, cache in collector.requests} <= collectors.CACHE_WORDS | {"other", "none"}

@@ -1,16 +1,19 @@
-"""Counts what has ended. Pure.
+"""Counts what has ended, and remembers what stands out of it. Pure.
 
-Whatever a client says is one of a few words here: no client can make the number of counts grow.
+Whatever a client says is one of a few words here, or one of few that are remembered for minutes: no client can make the
+number of counts grow.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
-from proxy_policies.finished import CLIENT_CLOSED, Again, Finished
-from proxy_policies.metrics.histogram import Histogram
+from proxy_policies.counting.histogram import Histogram
+from proxy_policies.counting.ranking import Hosts, Recent, Slowest, longest, top
+from proxy_policies.finished import CLIENT_CLOSED, Finished, Item
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 OTHER = "other"
@@ -23,12 +26,13 @@ MOST_AGAIN = 8192
 
 
 class Collector:
-    """Subscribes to what ends; what is counted is read after `fold`."""
+    """Subscribes to what has ended; what is counted is read after `fold`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """By method, class of status, and word of Cache-Status."""
-        self.seconds: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self.seconds: dict[str, Histogram] = {source: Histogram() for source in ("hit", "miss", NONE)}
         """How long requests took, by `hit`, `miss`, or `none` where the cache was not asked."""
         self.upstream_seconds = Histogram()
         """From the end of a request to the head of its origin's response."""
@@ -44,39 +48,53 @@ class Collector:
         """By direction: `sent` to clients, `received` from them."""
         self.errors: Counter[str] = Counter()
         """By what went wrong."""
-        self._again: defaultdict[Finished, int] = defaultdict(int)
+        self._hosts, self._slowest = Recent(Hosts), Recent(Slowest)
+        self._again: Counter[Finished] = Counter()
 
-    def finished(self, what: Finished) -> None:
-        """Count what has ended."""
-        if what.is_tunnel:
-            self._count_tunnel(what)
-        else:
-            self._count_request(what, what.seconds, 1)
-            if what.upstream_seconds is not None:
-                self.upstream_seconds.observe(what.upstream_seconds)
+    def take(self, items: Sequence[Item]) -> None:
+        """Count what has ended. Of what was learned thousands may come in a second: it is added up later."""
+        again = [item[0] for item in items if type(item) is tuple]
+        self._again.update(again)
+        if len(again) < len(items):
+            hosts, slowest = self._spans()
+            for what in items:
+                if type(what) is Finished:
+                    self._count(what, hosts, slowest)
         if len(self._again) > MOST_AGAIN:
             self.fold()
 
-    def answered_again(self, again: Again) -> None:
-        """Count a response that was learned: thousands may come in a second, so it is added up later."""
-        self._again[again[0]] += 1
-
     def fold(self) -> None:
         """Add up what was answered again."""
-        again, self._again = self._again, defaultdict(int)
+        again, self._again = self._again, Counter()
+        hosts, _ = self._spans()
         for what, times in again.items():
-            self._count_request(what, 0.0, times)
+            self._count_request(what, 0.0, times, hosts)
 
-    def _count_request(self, what: Finished, seconds: float, times: int) -> None:
-        source, labels = source_of(what.cache), labels_of(what.asked.method, what.status, what.cache)
-        self.requests[labels] += times
+    def _spans(self) -> tuple[Hosts, Slowest]:
+        now = self._clock()
+        return self._hosts.at(now), self._slowest.at(now)
+
+    def _count(self, what: Finished, hosts: Hosts, slowest: Slowest) -> None:
+        if what.is_tunnel:
+            self._count_tunnel(what)
+            return
+        self._count_request(what, what.seconds, 1, hosts)
+        slowest.add(what.seconds, what)
+        if what.upstream_seconds is not None:
+            self.upstream_seconds.observe(what.upstream_seconds)
+
+    def _count_request(self, what: Finished, seconds: float, times: int, hosts: Hosts) -> None:
+        cache, asked, sent = what.cache, what.asked, (what.sent or 0) * times
+        source = "hit" if cache == "hit" else "miss" if cache else NONE
+        self.requests[labels_of(asked.method, what.status, cache)] += times
         self.seconds[source].observe(seconds, times)
-        self.sent[source] += (what.sent or 0) * times
+        self.sent[source] += sent
         self.received += (what.received or 0) * times
-        if saved := saved_by(what):
+        hosts.add(asked.host, times, sent)
+        if what.plain and (saved := saved_by(what)):
             coding = what.encoding.rpartition(",")[2].strip().lower()
             self.saved[coding if coding in CODINGS else OTHER] += saved * times
-        if why := error_of(what):
+        if (what.error or not asked.method or what.status == CLIENT_CLOSED) and (why := error_of(what)):
             self.errors[why] += times
 
     def _count_tunnel(self, what: Finished) -> None:
@@ -88,7 +106,6 @@ class Collector:
 
     def totals(self) -> Mapping[str, int]:
         """Return the counts in short."""
-        self.fold()
         by_cache: Counter[str] = Counter()
         for (_, _, cache), count in self.requests.items():
             by_cache[cache] += count
@@ -103,6 +120,18 @@ class Collector:
             "errors": self.errors.total(),
         }
 
+    def times(self) -> list[int]:
+        """Return how many requests took how long, by the bucket of a histogram."""
+        return [sum(column) for column in zip(*(each.counts for each in self.seconds.values()), strict=True)]
+
+    def top_hosts(self) -> list[tuple[bytes, int, int]]:
+        """Return the hosts that were asked most of late, with requests and bytes."""
+        return top(self._hosts.all(self._clock()))
+
+    def slowest(self) -> list[Finished]:
+        """Return the requests that took longest of late."""
+        return longest(self._slowest.all(self._clock()))
+
 
 @lru_cache(512)
 def labels_of(method: bytes, status: int, cache: str) -> tuple[str, str, str]:
@@ -115,11 +144,6 @@ def labels_of(method: bytes, status: int, cache: str) -> tuple[str, str, str]:
 def status_of(status: int) -> str:
     """Return the class of a status: `2xx`; `none` where nothing was sent."""
     return f"{status // 100}xx" if 100 <= status < 600 else NONE
-
-
-def source_of(cache: str) -> str:
-    """Return where a response came from: `hit`, `miss`, or `none` where the cache was not asked."""
-    return "hit" if cache == "hit" else "miss" if cache else NONE
 
 
 def saved_by(what: Finished) -> int:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.dashboard.ranking import MOST_HOSTS, SLOWEST, SPAN, SPANS, Hosts, Recent, Slowest, longest, top
+from proxy_policies.counting.ranking import MOST_HOSTS, SLOWEST, SPAN, SPANS, Hosts, Recent, Slowest, longest, top
 
 
 def test_hosts_that_are_asked_most_come_first_however_many_others_there_are() -> None:

@@ -1,0 +1,1 @@
+"""The counts of what has ended, which /metrics and the dashboard show."""
