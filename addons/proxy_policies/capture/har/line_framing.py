@@ -14,9 +14,10 @@ last whole entry of a torn file is the entry that was being written.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring, encode_basestring_ascii
+from math import isfinite
 from typing import Any
 
 HEAD_END = b'"entries": ['
@@ -67,7 +68,7 @@ def _is_leaf(value: dict[str, Any], depth: int) -> bool:
     if depth == 1:
         return False
     for item in value.values():  # noqa: SIM110 -- a generator takes twice as long
-        if item.__class__ in _NESTED or len(str(item)) > 60:
+        if item.__class__ in _NESTED or (item.__class__ is str and len(item) > 60):
             return False
     return True
 
@@ -87,18 +88,50 @@ def _item(value: Any) -> str:
 
 @lru_cache(1024)  # most fields come with every entry
 def _pair(name: str, value: str) -> str:
-    return _dump({"name": name, "value": value})
+    return f'{{"name": {_dump(name)}, "value": {_dump(value)}}}'
 
 
 def _dump(value: Any) -> str:
-    if value.__class__ is int:
-        return str(value)
-    text = encode_basestring(value) if value.__class__ is str else _READABLE.encode(value)
+    """Return JSON of one line. An encoder takes longer to make than to use: most of what an entry has needs none."""
+    if (write := _SCALARS.get(value.__class__)) is not None:
+        return write(value)
+    if value.__class__ is dict and _are_scalars(value.values()):
+        return "{" + ", ".join([f"{_name(name)}: {_dump(item)}" for name, item in value.items()]) + "}"
+    if value.__class__ is list and _are_scalars(value):
+        return "[" + ", ".join([_dump(item) for item in value]) + "]"
+    return _encode(value)
+
+
+def _are_scalars(items: Iterable[Any]) -> bool:
+    for item in items:  # noqa: SIM110 -- a generator takes twice as long
+        if item.__class__ not in _SCALARS:
+            return False
+    return True
+
+
+def _encode(value: Any) -> str:
+    text = _READABLE.encode(value)
     return text if text.isascii() or _encodable(text) else _ASCII.encode(value)
+
+
+def _string(text: str) -> str:
+    encoded = encode_basestring(text)
+    return encoded if encoded.isascii() or _encodable(encoded) else encode_basestring_ascii(text)
+
+
+def _number(number: float) -> str:
+    return repr(number) if isfinite(number) else _encode(number)
 
 
 _READABLE = json.JSONEncoder(ensure_ascii=False)
 _ASCII = json.JSONEncoder()
+_SCALARS: dict[type, Callable[[Any], str]] = {
+    str: _string,
+    int: repr,
+    float: _number,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+}
 _SEPARATORS = re.compile("[\u2028\u2029\x85\ud800-\udfff]")
 
 

@@ -14,7 +14,7 @@ class BoundedBody:
     __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "dropped", "is_whole")
 
     def __init__(self, limit: int) -> None:
-        self._kept = bytearray()
+        self._kept: bytes | bytearray = b""
         self._limit = limit
         self._hash: hashlib._Hash | None = None
         self._clock: Callable[[], float] | None = None
@@ -37,13 +37,21 @@ class BoundedBody:
         if self.dropped or len(data) > room:
             self._overflow(data, room)
         else:
-            self._kept += data
+            self._add(data)
+
+    def _add(self, data: bytes) -> None:
+        if not self._kept:
+            self._kept = data  # most bodies come in one piece, which need not be copied
+            return
+        if isinstance(self._kept, bytes):
+            self._kept = bytearray(self._kept)
+        self._kept += data
 
     def _overflow(self, data: bytes, room: int) -> None:
         if self._hash is None:
             self._hash = hashlib.sha256(self._kept)
         self._hash.update(data)
-        self._kept += data[:room]
+        self._add(data[:room])
         self.dropped += len(data) - min(room, len(data))
 
     def finish(self) -> None:

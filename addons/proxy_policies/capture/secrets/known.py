@@ -85,8 +85,11 @@ class KnownSecrets:
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def placeholder_of(self, secret: str) -> str:
-        """Return the placeholder of a secret that is known; empty for any other."""
-        return self._placeholders.get(secret, "")
+        """Return the placeholder of a secret that is known, and was seen once more; empty for any other."""
+        placeholder = self._placeholders.get(secret, "")
+        if placeholder:
+            self._placeholders.move_to_end(secret)
+        return placeholder
 
     def _candidates(self, whole: str) -> Iterator[Pair]:
         if len(self._pairs) <= FEW_SECRETS:

@@ -83,7 +83,7 @@ class Redactor:
             close_reason=self._got.text(entry.close_reason),
             error=self._got.text(entry.error),
             comment=self._got.text(entry.comment),
-            extra=self._got.document(entry.extra),
+            extra=self._got.document(entry.extra) if entry.extra else entry.extra,
         )
 
     def request(self, request: Request) -> Request:
@@ -136,12 +136,14 @@ class Redactor:
 
     def _hide(self, secret: str, rule: str) -> str:
         """Return the placeholder of a secret, which is then known."""
-        if not secret or PLACEHOLDER.fullmatch(secret):
-            return secret
-        placeholder = self._known.placeholder_of(secret) or self._placeholders.of(secret)
+        placeholder = self._known.placeholder_of(secret)
+        if not placeholder:
+            if not secret or PLACEHOLDER.fullmatch(secret):
+                return secret
+            placeholder = self._placeholders.of(secret)
+            if is_sweepable(secret):
+                self._known.add(secret, placeholder)
         self._note(placeholder, rule)
-        if is_sweepable(secret):
-            self._known.add(secret, placeholder)
         return placeholder
 
     def _note(self, placeholder: str, rule: str) -> None:
@@ -166,9 +168,12 @@ class Redactor:
 
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
     """Return why each body of an entry could not be searched as a whole, by `request`, `response` and `origin`."""
-    messages = {name: getattr(entry, name) for name in MESSAGES if getattr(entry, name) is not None}
-    found = {name: unsearched(message.body, message.headers) for name, message in messages.items()}
-    return {name: why for name, why in found.items() if why}
+    found = {}
+    for name in MESSAGES:
+        message: Request | Response | None = getattr(entry, name)
+        if message is not None and (why := unsearched(message.body, message.headers)):
+            found[name] = why
+    return found
 
 
 def _without_bodies(entry: Entry, names: Iterable[str]) -> Entry:
@@ -217,7 +222,8 @@ def _texts_of(entry: Entry) -> Iterator[str]:
 
 def _texts(message: Request | Response) -> Iterator[str]:
     yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
-    yield from (value for _, value in (*message.headers, *message.trailers))
+    yield from [value for _, value in message.headers]
+    yield from [value for _, value in message.trailers]
     if message.body.content:
         texts = binary_texts(message.body.content, header(message.headers, "content-type") or "")
         yield _decoded(message.body.content) if texts is None else "\0".join(texts)

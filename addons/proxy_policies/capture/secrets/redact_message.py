@@ -2,16 +2,17 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, header
 from proxy_policies.capture.secrets import redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
-from proxy_policies.capture.secrets.clean_texts import CleanTexts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.redact_base64 import in_base64
+from proxy_policies.capture.secrets.seen_texts import SeenTexts
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
 from proxy_policies.capture.streams.frames import framing_of
@@ -58,25 +59,30 @@ def unsearched(body: Body, headers: Headers) -> str:
         return "cut"
     if not body.content:
         return ""
-    if body.wire in (None, body.content) and codings_of(header(headers, "content-encoding")) not in ([], ["identity"]):
+    coding = header(headers, "content-encoding")
+    if coding and body.wire in (None, body.content) and codings_of(coding) not in ([], ["identity"]):
         return "coding"
     mime = header(headers, "content-type") or ""
-    is_mixed = mime.lower().startswith("multipart/")
-    return "binary" if not is_mixed and _has_octets(body.content, mime) else ""
+    return "binary" if _has_octets(body.content, mime) and not mime.lower().startswith("multipart/") else ""
 
 
 def _has_octets(content: bytes, mime: str) -> bool:
-    is_format = any(name in mime.lower() for name in _FORMATS) and rewrite_binary(content, mime, str) is None
-    return is_binary(content, mime) or (is_format and not content.isascii())
+    if is_binary(content, mime):
+        return True
+    return not content.isascii() and _is_format(mime) and rewrite_binary(content, mime, str) is None
 
 
-@dataclass(frozen=True, slots=True)
+@lru_cache(256)  # the same few come with every exchange
+def _is_format(mime: str) -> bool:
+    return any(name in mime.lower() for name in _FORMATS)
+
+
 class MessageRedactor:
     """Replaces what is secret by its name, its place or its shape, in messages of one direction."""
 
-    decider: Decider
-    _fields: CleanTexts[str] = field(default_factory=CleanTexts, init=False, repr=False)
-    _contents: CleanTexts[bytes] = field(default_factory=CleanTexts, init=False, repr=False)
+    def __init__(self, decider: Decider) -> None:
+        self._seen = SeenTexts(decider.hide)
+        self.decider = replace(decider, hide=self._seen.hide)
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
@@ -84,7 +90,7 @@ class MessageRedactor:
 
     def headers(self, headers: Headers) -> Headers:
         """Return fields without secrets."""
-        return tuple([(name, self._fields.through(name, value, self._field)) for name, value in headers])
+        return tuple([(name, self._seen.through(name, value, self._field)) for name, value in headers])
 
     def _field(self, name: str, value: str) -> str:
         lower = name.lower()
@@ -114,7 +120,7 @@ class MessageRedactor:
 
     def content(self, content: bytes, mime: str) -> bytes:
         """Return content of a media type without secrets. An octet that fits no charset stays as it is."""
-        return self._contents.through(mime, content, self._content)
+        return self._seen.through(mime, content, self._content)
 
     def _content(self, mime: str, content: bytes) -> bytes:
         if mime.lower().startswith("multipart/"):

@@ -12,8 +12,10 @@ from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
 
 _USERINFO = re.compile(r"://(?<=[A-Za-z0-9+.-]://)(?P<info>[^/?#@\s\"'<>]+)@")
-_PARAMETER = re.compile(r"([?&#;]|\\u0026)([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)")
-"""In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`."""
+_PARAMETER = re.compile(
+    r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)"
+)
+"""In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`. What begins with few characters is found fast."""
 _PAIR_END = re.compile(r"(&|[;\r\n]+(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
