@@ -85,7 +85,7 @@ def tables() -> list[tuple[Path, str, str]]:
 
 def patches() -> str:
     """Return one row for each place of mitmproxy that is changed, and one for each section of what is put there."""
-    from proxy_policies.patches.everywhere import ALL
+    from proxy_policies.patches.all import ALL
 
     head = ("what is changed", "", "without it", "upstream", "goes when", "read on")
     return rows(head, (row for patch in ALL for row in _rows_of(patch)))

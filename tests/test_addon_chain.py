@@ -7,8 +7,8 @@ from mitmproxy import exceptions
 from mitmproxy.test import taddons
 
 from proxy_policies.addon_chain import build_addons
-from proxy_policies.dial import Dialer
 from proxy_policies.headers.addon import RequestRules, ResponseRules
+from proxy_policies.outbound.dial import Dialer
 
 
 def names(addons: Sequence[object]) -> list[str]:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from proxy_policies.addresses import format_target, in_networks, is_address, normalize_address, parse_networks
+from proxy_policies.addresses import (
+    format_target,
+    in_networks,
+    is_address,
+    is_loopback,
+    normalize_address,
+    parse_networks,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +47,13 @@ def test_plain_address(address: str, plain: str) -> None:
 def test_targets() -> None:
     assert (format_target("a.test", 80), format_target("::1", 80)) == ("a.test:80", "[::1]:80")
     assert [is_address(text) for text in ("10.0.0.1", "fe80::1%lo", "a.test", "")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "LOCALHOST", "127.9.9.9"])
+def test_what_only_this_machine_reaches(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "192.0.2.1", "localhost.example"])
+def test_what_others_reach(host: str) -> None:
+    assert not is_loopback(host)

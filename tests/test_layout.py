@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy_policies.patches import everywhere
+from proxy_policies.patches import all
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "addons" / "proxy_policies"
@@ -60,7 +60,7 @@ def has_passport(module: Path) -> bool:
 def is_put_in_place(module: Path) -> bool:
     """Tell whether a module has a class that a patch puts in mitmproxy's place: it is tested as that is."""
     name = ".".join(("proxy_policies", *module.with_suffix("").parts))
-    made = (patch.wrap(getattr(patch.owner, patch.attribute)) for patch in everywhere.ALL)
+    made = (patch.wrap(getattr(patch.owner, patch.attribute)) for patch in all.ALL)
     return any(kind.__module__ == name for one in made if isinstance(one, type) for kind in one.__mro__)
 
 

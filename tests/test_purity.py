@@ -19,7 +19,7 @@ MODULES = {
     for path in (ADDONS / "proxy_policies").rglob("*.py")
 }
 LATE = {
-    ("proxy_policies.requirements", "mitmproxy.version"),  # where there is one: it looks for mitmproxy
+    ("proxy_policies.start_up.requirements", "mitmproxy.version"),  # where there is one: it looks for mitmproxy
     ("proxy_policies.command.main", "proxy_policies.command.completion"),  # for a shell that completes
     ("proxy_policies.capture.formats", "proxy_policies.capture.mitmproxy_flows"),  # to read a flow file
     ("proxy_policies.capture.cli.tools", "proxy_policies.capture.mitmproxy_flows"),  # to write one
@@ -101,7 +101,7 @@ def test_a_package_imports_nothing() -> None:
     packages = {name: path for name, path in MODULES.items() if path.name == "__init__.py"}
     found = {name: list(imported(ast.parse(path.read_text()))) for name, path in packages.items()}
     assert {name: names for name, names in found.items() if names} == {
-        "proxy_policies": ["proxy_policies.requirements"],
+        "proxy_policies": ["proxy_policies.start_up.requirements"],
     }
 
 

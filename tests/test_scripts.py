@@ -8,7 +8,7 @@ from mitmproxy import hooks
 from mitmproxy.test import taddons
 
 from proxy_policies.settings import Settings
-from proxy_policies.start_check import StartCheck
+from proxy_policies.start_up.start_check import StartCheck
 
 ADDONS = Path(__file__).parents[1] / "addons"
 SCRIPTS = sorted(path.name for path in ADDONS.glob("*.py"))

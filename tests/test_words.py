@@ -21,7 +21,7 @@ REPLACED = {
     "spool": "ReplyFile",
     "vault": "SecretValues",
     "spot": "Location",
-    "trunk": "command listener",
+    "home_port": "command listener",
     "entrance": "client listener",
     "stranger": "unauthenticated peer",
     "strangers": "unauthenticated peers",
@@ -40,6 +40,9 @@ REPLACED = {
     "careful": "FailSafeStore",
     "nearby": "HotBodies",
     "treatment": "RuleEffects",
+    "mover": "transfer",
+    "preamble": "header",
+    "patience": "a time-out of its own name",
 }
 """Word of a name → what to say instead."""
 
@@ -51,6 +54,8 @@ def definitions(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
 
@@ -90,6 +95,7 @@ PROSE = {
     r"be asked (?:early|no more)|be over": "the action",
     r"tells? nobody": "has no event for",
     r"told": "called with, notified, sent",
+    r"(?:fast|slow) (?:lanes?|ways?)": "fast path; mitmproxy's layers",
 }
 """Pattern of a phrase in docstrings and comments → what to say instead."""
 

@@ -1,5 +1,5 @@
 """Proxy policies: a bundle of mitmproxy addons, one package a policy."""
 
-from proxy_policies import requirements
+from proxy_policies.start_up import requirements
 
 requirements.check()

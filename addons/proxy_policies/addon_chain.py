@@ -2,15 +2,15 @@
 
 from mitmproxy import ctx
 
-from proxy_policies.around_scripts import AroundScripts
-from proxy_policies.dial import Dialer
+from proxy_policies.dispatch.around_scripts import AroundScripts
 from proxy_policies.finished_flows import FinishedFlows
 from proxy_policies.flow_state import FlowStateAddon
+from proxy_policies.outbound.dial import Dialer
 from proxy_policies.patches.addon import Patches
 from proxy_policies.patches.script_reload import is_leaving
 from proxy_policies.proxy_credentials.addon import ProxyCredentials
 from proxy_policies.settings import Policy, Settings, reject
-from proxy_policies.start_check import StartCheck
+from proxy_policies.start_up.start_check import StartCheck
 from proxy_policies.streaming import Streaming
 
 

@@ -1,11 +1,15 @@
 """Hosts, ports and networks as text."""
 
 import re
+import socket
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
+type Address = tuple[str, int]
+
+LOOPBACK = "127.0.0.1"
 
 
 @lru_cache(maxsize=1024)
@@ -25,13 +29,68 @@ def format_target(host: str, port: int) -> str:
 
 @lru_cache(maxsize=256)
 def normalize_address(address: str) -> str:
-    """Write an IP address in its shortest form; IPv4 in IPv6's clothes as IPv4. What is none stays as it is."""
+    """Write an IP address in its shortest form, an IPv4-mapped one (RFC 4291, section 2.5.5.2) as IPv4.
+
+    What is none stays as it is.
+    """
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return address
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     return str(mapped or parsed)
+
+
+def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
+    """Read `9000`, `home.example:9000` or `[::1]:9000`."""
+    host, colon, port = text.strip().rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ValueError(f"{text!r} has no port; write HOST:PORT")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
+    if (colon and not host) or any(letter.isspace() or letter in "/@[]=," for letter in host):
+        raise ValueError(f"{text!r} has no valid host; write HOST:PORT")
+    if ":" in host:
+        _check_ipv6(host)
+    else:
+        _check_name(host)
+    return (host if colon else default_host), int(port)
+
+
+def _check_ipv6(host: str) -> None:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is no IPv6 address; write [ADDRESS]:PORT") from None
+
+
+def _check_name(host: str) -> None:
+    """Refuse what no resolver would be asked: labels and their lengths as in RFC 1035 section 2.3.4."""
+    try:
+        octets = host.removesuffix(".").encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} cannot be a host: write names with dots between, each of 1 to 63 octets") from None
+    if len(octets) > 253:
+        raise ValueError(f"{host!r} is too long for a host")
+    if octets.rpartition(b".")[2].isdigit():
+        _check_ipv4(host)
+
+
+def _check_ipv4(host: str) -> None:
+    """Refuse what ends in a number and is no address: no top-level domain is one (RFC 3696 section 2)."""
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        raise ValueError(f"{host!r} is no IPv4 address") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host can only be this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

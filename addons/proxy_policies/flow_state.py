@@ -101,7 +101,7 @@ class FlowState:
     """Where the response's body comes from, when it is too large to be put into the response."""
 
 
-_ATTRIBUTE = "policy_exchange"
+_ATTRIBUTE = "policy_flow_state"
 """Of the flow: what mitmproxy saves and copies of a flow are the attributes that it knows of."""
 
 

@@ -3,11 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.addresses import parse_address
 from proxy_policies.workers import identity
-
-with lazy_imports():
-    from proxy_policies.reverse_tunnel import services
 
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
@@ -69,7 +66,7 @@ def parse_page_address(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
     try:
-        host, port = services.parse_address(text)
+        host, port = parse_address(text)
     except ValueError as error:
         raise ValueError(f"{error}, PORT, *:PORT or off") from None
     return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)

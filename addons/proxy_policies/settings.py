@@ -22,9 +22,9 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.optmanager import OptManager
 
-from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
+from proxy_policies.start_up import cli_options
 from proxy_policies.workers import identity
 
 __all__ = [  # the parsers, too: a policy finds all that it declares options with here

@@ -18,8 +18,8 @@ from mitmproxy.addonmanager import traverse
 from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
-from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import PREVIEW_LIMIT, Pipeline, Preview, Replace, Stage, StreamCallable
+from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
 from proxy_policies.http1.framing import has_no_body

@@ -1,7 +1,7 @@
 """What a message must be to be passed on, by whatever version it comes (RFC 9110, RFC 9112, RFC 9113).
 
-One verdict for requests and responses, in every mode and lane. Everything here is pure; every function raises `Invalid`
-or returns what was read. Three rules are not the grammar's: bytes over 0x7f may stand in a path (nginx, Squid and
+One verdict for requests and responses, in every mode. Everything here is pure; every function raises `Invalid` or
+returns what was read. Three rules are not the grammar's: bytes over 0x7f may stand in a path (nginx, Squid and
 Varnish pass raw UTF-8 on as it came), a host has no comma (joined Host lines would look like one host), and a host has
 at most 255 bytes, as in DNS.
 """

@@ -20,7 +20,7 @@ from proxy_policies.cache.collapsing import (
     names_in,
     served_by,
 )
-from proxy_policies.cache.incoming import IncomingBody, Room
+from proxy_policies.cache.incoming_body import IncomingBody, Room
 from proxy_policies.cache.rfc9111.decision import ForwardReason, Miss, Validate, decide
 from tests.support.cache_cases import KEY, NOW, asked, stored
 

@@ -8,9 +8,9 @@ from mitmproxy.test import taddons
 
 from proxy_policies import trace
 from proxy_policies.cache import request_phase
-from proxy_policies.cache.flows import transaction_of
 from proxy_policies.cache.rfc9111.decision import Bypass, Hit, Miss, Validate
 from proxy_policies.cache.rules import parse_cache_rule
+from proxy_policies.cache.transactions import transaction_of
 from proxy_policies.rules import parse_rule
 from tests.support.cache_cases import stored
 from tests.support.cache_flows import engine, request

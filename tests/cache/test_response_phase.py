@@ -6,7 +6,7 @@ import pytest
 from mitmproxy.test import taddons
 
 from proxy_policies.cache import request_phase, response_phase
-from proxy_policies.cache.flows import CacheEngine, Transaction, transaction_of
+from proxy_policies.cache.transactions import CacheEngine, Transaction, transaction_of
 from tests.support.cache_cases import stored
 from tests.support.cache_flows import KEY, body_of, engine, request, respond
 from tests.support.cache_stores import content, keep

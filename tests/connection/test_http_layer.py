@@ -23,7 +23,7 @@ from proxy_policies.connection.http_layer import (
     has_layers_around,
     put_before_http,
 )
-from proxy_policies.http1.origin import Destination
+from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.patches import resets
 
 

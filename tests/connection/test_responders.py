@@ -14,8 +14,8 @@ from mitmproxy.test import taddons, tflow
 
 from proxy_policies.connection.responders import Responders
 from proxy_policies.dispatch.table import Table
-from proxy_policies.http1.exchange import Exchange
-from proxy_policies.http1.origin import Destination, Origins
+from proxy_policies.exchange.exchange import Exchange
+from proxy_policies.exchange.origin_connections import Destination, Origins
 
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 ABSOLUTE = b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"

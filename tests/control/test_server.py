@@ -9,7 +9,7 @@ import pytest
 from proxy_policies.control import server, socket_files
 from proxy_policies.control.client import ask
 from proxy_policies.control.messages import LONGEST_QUESTION, ControlError, Question
-from proxy_policies.control.server import MOST, ControlServer
+from proxy_policies.control.server import MAX_CONNECTIONS, ControlServer
 
 Ask = Callable[..., Awaitable[object]]
 
@@ -75,7 +75,7 @@ async def test_what_is_no_question_ends_the_connection(path: Path, sent: bytes) 
 
 
 async def test_it_serves_so_many_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clients = [await asyncio.to_thread(socket_files.connect, path, 10) for _ in range(MOST + 1)]
+    clients = [await asyncio.to_thread(socket_files.connect, path, 10) for _ in range(MAX_CONNECTIONS + 1)]
     streams = [await asyncio.open_connection(sock=client) for client in clients]
     assert await streams[-1][0].read() == b""
     for _, writer in streams:
@@ -92,7 +92,7 @@ async def test_it_serves_so_many_at_a_time(path: Path, monkeypatch: pytest.Monke
 
 
 async def test_who_asks_nothing_is_let_go(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 0.05)
+    monkeypatch.setattr(server, "QUESTION_TIMEOUT", 0.05)
     reader, writer = await asyncio.open_connection(sock=await asyncio.to_thread(socket_files.connect, path, 10))
     assert await reader.read() == b""
     writer.close()

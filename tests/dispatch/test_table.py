@@ -24,7 +24,7 @@ from mitmproxy.proxy.layers.http._hooks import (
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.dispatch.dispatcher import Dispatch
-from proxy_policies.dispatch.table import INERT, Table
+from proxy_policies.dispatch.table import STOCK_CONDITIONS, Table
 from proxy_policies.hook_conditions import only_if
 
 
@@ -206,7 +206,7 @@ def test_each_of_them_is_idle_at_first() -> None:
             for name in ("requestheaders", "request", "responseheaders", "response", "error")
             for group in Dispatch(context.master.addons).table.entries(name)
             for addon, function, condition in group
-            if function in INERT
+            if function in STOCK_CONDITIONS
         ]
-    assert {function for function, _ in turns} == set(INERT)
+    assert {function for function, _ in turns} == set(STOCK_CONDITIONS)
     assert not any(condition for _, condition in turns)

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from proxy_policies import requirements
 from proxy_policies.doctor import environment
 from proxy_policies.doctor.finding import Level
+from proxy_policies.start_up import requirements
 
 
 def test_what_is_here_will_do() -> None:

@@ -1,9 +1,23 @@
-"""What encoding does to fields."""
+"""What encoding does to fields.
+
+Entity tags of compressed responses: marked, and as the origin knows them again."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy_policies.encoding.response_fields import with_encoding, with_vary
-from proxy_policies.fields import Fields
+from proxy_policies.encoding.codecs import CODECS
+from proxy_policies.encoding.negotiation import IDENTITY
+from proxy_policies.encoding.response_fields import (
+    marked,
+    unmarked,
+    with_confirmed_tag,
+    with_encoding,
+    with_origins_tags,
+    with_tag,
+    with_vary,
+)
+from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, parse_entity_tags
 
 
 @pytest.mark.parametrize(
@@ -23,3 +37,129 @@ def test_varying(vary: tuple[str, ...], expected: str) -> None:
 def test_encoded() -> None:
     plain = Fields.of(("Content-Encoding", "identity"), ("accept-ranges", "bytes"), ("Content-MD5", "x"), ("X", "y"))
     assert list(with_encoding(plain, "br")) == [("Content-Encoding", "br"), ("X", "y")]
+
+
+CODINGS = [*CODECS, IDENTITY]
+OPAQUE = st.text("abcW/,\\~-é", max_size=8) | st.builds(
+    "{}~{}{}".format, st.text("ab~", max_size=3), st.sampled_from(["", "w-"]), st.sampled_from(CODINGS)
+)
+"""Texts of tags, many of which look marked."""
+TAGS = st.builds(EntityTag, OPAQUE, st.booleans())
+
+
+def every(_: str) -> bool:
+    return True
+
+
+def restored(value: str, name: str = "If-None-Match", reads: str = "gzip br", method: str = "GET") -> str | None:
+    return with_origins_tags(Fields.of((name, value)), method, lambda coding: coding in reads.split()).get(name)
+
+
+@given(TAGS, st.sampled_from(CODINGS))
+def test_what_is_marked_is_found_again(tag: EntityTag, coding: str) -> None:
+    assert unmarked(marked(tag, coding)) == (tag, coding)
+    assert parse_entity_tag(str(marked(tag, coding))) == marked(tag, coding)
+
+
+@given(st.lists(st.tuples(TAGS, st.sampled_from(CODINGS)), min_size=2, max_size=2, unique=True))
+def test_no_two_forms_share_a_tag(forms: list[tuple[EntityTag, str]]) -> None:
+    assert marked(*forms[0]) != marked(*forms[1])
+
+
+@given(st.lists(st.tuples(TAGS, st.sampled_from(CODINGS)), min_size=1, max_size=4))
+def test_lists_are_restored_whole(forms: list[tuple[EntityTag, str]]) -> None:
+    told = ", ".join(str(marked(*form)) for form in forms)
+    for name in ("If-Match", "If-None-Match"):
+        known = with_origins_tags(Fields.of((name, told)), "PUT", every).get(name)
+        assert set(parse_entity_tags(known)) == {tag for tag, _ in forms}
+
+
+@pytest.mark.parametrize(
+    ("tag", "coding", "expected"),
+    [
+        ('"v1"', "gzip", 'W/"v1~gzip"'),
+        ('W/"v1"', "br", 'W/"v1~w-br"'),
+        ('"v1"', IDENTITY, '"v1"'),
+        ('"v1~gzip"', IDENTITY, '"v1~gzip~identity"'),
+        ('W/"v1~gzip"', IDENTITY, 'W/"v1~gzip~w-identity"'),
+        ('"v1~gzip"', "gzip", 'W/"v1~gzip~gzip"'),
+    ],
+)
+def test_how_they_are_written(tag: str, coding: str, expected: str) -> None:
+    assert with_tag(Fields.of(("ETag", tag)), coding).get("ETag") == expected
+
+
+@pytest.mark.parametrize("value", ["a", "W/a", '"a b"', '"a', '"a", "b"', "'a'", ""])
+def test_what_is_no_tag_is_that_of_the_plain_form_alone(value: str) -> None:
+    fields = Fields.of(("ETag", value))
+    assert with_tag(fields, IDENTITY) is fields
+    assert "etag" not in with_tag(fields, "gzip")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ('W/"a~gzip"', '"a"'),
+        ('"a~gzip"', '"a"'),
+        ('W/"a~w-gzip"', 'W/"a"'),
+        ('W/"a~gzip", W/"c", "d",W/"b~br"', '"a", W/"c", "d", "b"'),
+        ('"a", W/"a~gzip"', '"a"'),
+        ('W/"a~zstd", W/"a~gzip"', '"a"'),
+        ('W/"a~zstd"', None),
+        ('W/"c"', 'W/"c"'),
+        ("*", "*"),
+        ("a, W/b", "a, W/b"),
+        (r'"a\", W/"b~gzip"', r'"a\", "b"'),
+    ],
+)
+def test_if_none_match(given: str, expected: str | None) -> None:
+    assert restored(given) == expected
+
+
+def test_what_the_client_cannot_read_counts_where_something_is_to_change() -> None:
+    assert restored('W/"a~zstd"', method="PUT") == '"a"'
+    assert restored('W/"a~zstd"', name="If-Match") == '"a"'
+
+
+def test_no_date_takes_the_place_of_a_tag_that_does_not_count() -> None:
+    fields = Fields.of(("If-None-Match", 'W/"a~gzip"'), ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"))
+    assert with_origins_tags(fields, "GET", lambda _: False) == Fields()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ('"a"', ('"a"', "bytes=0-")),
+        ('W/"a~gzip"', (None, None)),
+        ('"a~gzip"', (None, None)),
+        ('"a~gzip~identity"', ('"a~gzip"', "bytes=0-")),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", ("Fri, 01 Jan 2100 00:00:00 GMT", "bytes=0-")),
+    ],
+)
+def test_if_range(given: str, expected: tuple[str | None, str | None]) -> None:
+    fields = with_origins_tags(Fields.of(("If-Range", given), ("Range", "bytes=0-")), "GET", every)
+    assert (fields.get("If-Range"), fields.get("Range")) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "etag", "confirmed"),
+    [
+        ('W/"a~gzip"', '"a"', 'W/"a~gzip"'),
+        ('"b", W/"a~gzip"', '"a"', 'W/"a~gzip"'),
+        ('W/"a~br", W/"a~gzip"', '"a"', 'W/"a~gzip"'),
+        ('W/"a~br"', '"a"', 'W/"a~br"'),
+        ('W/"a~zstd", "a"', '"a"', '"a"'),
+        ('"a~gzip"', '"a"', 'W/"a~gzip"'),
+        ('W/"a~gzip"', 'W/"a"', 'W/"a~gzip"'),
+        ('"a"', '"a"', '"a"'),
+        ('W/"b~gzip"', '"a"', '"a"'),
+        (None, '"a"', '"a"'),
+        ('W/"a~gzip"', None, None),
+    ],
+)
+def test_a_304_has_the_tag_that_the_client_knows(
+    condition: str | None, etag: str | None, confirmed: str | None
+) -> None:
+    fields = Fields() if etag is None else Fields.of(("ETag", etag))
+    got = with_confirmed_tag(fields, condition, "gzip", lambda coding: coding in ("gzip", "br"))
+    assert got.get("ETag") == confirmed

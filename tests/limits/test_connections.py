@@ -8,7 +8,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies.limits.connections import ClientConnection
+from proxy_policies.limits.connections import MitmproxyConnection
 from proxy_policies.limits.waits import Wait
 
 
@@ -53,7 +53,7 @@ def handler_of(transport: Transport, make_layer: Any = modes.HttpProxy) -> Any:
 
 def test_a_connection_that_is_closing_waits_for_nothing() -> None:
     transport = Transport()
-    connection = ClientConnection(handler_of(transport), 0.0)
+    connection = MitmproxyConnection(handler_of(transport), 0.0)
     transport.closing = True
     assert connection.waits(5.0)[0] is Wait.NOTHING
 
@@ -61,7 +61,7 @@ def test_a_connection_that_is_closing_waits_for_nothing() -> None:
 def test_a_tls_handshake_that_does_not_end() -> None:
     handler = handler_of(Transport())
     handler.client.tls, handler.client.timestamp_tls_setup = True, None
-    connection = ClientConnection(handler, 0.0)
+    connection = MitmproxyConnection(handler, 0.0)
     connection.waits(1.0)
     assert connection.waits(4.0) == (Wait.HANDSHAKE, 3.0, 0)
 
@@ -69,7 +69,7 @@ def test_a_tls_handshake_that_does_not_end() -> None:
 def test_it_is_closed_with_a_line_that_says_why() -> None:
     transport = Transport()
     handler = handler_of(transport)
-    connection = ClientConnection(handler, 0.0)
+    connection = MitmproxyConnection(handler, 0.0)
     connection.close(Wait.REQUEST, 75.0)
     assert transport.closing
     assert not transport.aborted
@@ -79,13 +79,13 @@ def test_it_is_closed_with_a_line_that_says_why() -> None:
 
 def test_one_that_takes_nothing_is_aborted() -> None:
     transport = Transport()
-    ClientConnection(handler_of(transport), 0.0).close(Wait.READER, 60.0)
+    MitmproxyConnection(handler_of(transport), 0.0).close(Wait.READER, 60.0)
     assert transport.aborted
 
 
 def test_what_has_no_transport_any_more() -> None:
     handler = handler_of(Transport())
     handler.transports.clear()
-    connection = ClientConnection(handler, 0.0)
+    connection = MitmproxyConnection(handler, 0.0)
     assert connection.waits(1.0) == (Wait.NOTHING, 0.0, 0)
     connection.close(Wait.REQUEST, 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.patches.everywhere import PLACES, SECTIONS
+from proxy_policies.patches.all import PLACES, SECTIONS
 from proxy_policies.patches.patch import Companion, Patch, Section
 
 ROOT = Path(__file__).parents[2]

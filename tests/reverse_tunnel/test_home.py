@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from tests.support.tunnel_in_process import BEAT, Tunnel, ask, connect, echo, eventually
 
-from proxy_policies.addresses import parse_networks
+from proxy_policies.addresses import Address, parse_networks
 from proxy_policies.proxy_protocol import header
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.reverse_tunnel import certificates, home, identity
 from proxy_policies.reverse_tunnel.limits import PER_NETWORK
+from proxy_policies.reverse_tunnel.options import CommandListener, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
@@ -32,8 +33,6 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import CommandListener, Service
 from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser, frame, head
 
 pytestmark = pytest.mark.timeout(60)
@@ -58,7 +57,7 @@ def plain(reader: asyncio.StreamReader) -> Any:
 
 async def lead(tunnel: Tunnel, *messages: Message) -> Message:
     """Say messages to home as a stranger, and return its last answer."""
-    reader, writer = await connect(tunnel.trunk)
+    reader, writer = await connect(tunnel.command_listener)
     try:
         for message in messages:
             writer.write(encode(message))
@@ -97,7 +96,7 @@ async def test_garbage_is_closed_fast_and_harms_nobody(
     client, client_writer = await connect(client_listener)
     client_writer.write(b"a")
     assert await client.readexactly(1) == b"a"
-    reader, writer = await connect(tunnel.trunk)
+    reader, writer = await connect(tunnel.command_listener)
     writer.write(garbage)
     async with asyncio.timeout(5):
         with contextlib.suppress(ConnectionError):
@@ -106,14 +105,14 @@ async def test_garbage_is_closed_fast_and_harms_nobody(
     client_writer.write(b"b")
     assert await client.readexactly(1) == b"b"
     client_writer.close()
-    await eventually(lambda: not len(tunnel.home._gate))
+    await eventually(lambda: not len(tunnel.home._handshakes))
 
 
 async def test_a_slow_sender_has_little_time(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not make it longer."""
     monkeypatch.setattr(home, "HANDSHAKE_TIMEOUT", 0.3)
     await tunnel.start_home()
-    reader, writer = await connect(tunnel.trunk)
+    reader, writer = await connect(tunnel.command_listener)
     with contextlib.suppress(ConnectionError):
         for byte in encode(HELLO):
             writer.write(bytes((byte,)))
@@ -141,14 +140,14 @@ async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) 
         sock = socket.socket()
         sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            sock.connect(tunnel.trunk)
+            sock.connect(tunnel.command_listener)
         flood.append(sock)
     for n in range(20):
         assert await ask(client_listener, b"%d" % n) == b"%d" % n
-        assert len(tunnel.home._gate) <= 16 + tunnel.home.works.awaited
+        assert len(tunnel.home._handshakes) <= 16 + tunnel.home.works.awaited
     for sock in flood:
         sock.close()
-    await eventually(lambda: not tunnel.home._strangers)
+    await eventually(lambda: not tunnel.home._unauthenticated)
 
 
 async def test_strangers_at_work_s_own_address_do_not_keep_it_out(tunnel: Tunnel, folders: dict[str, Path]) -> None:
@@ -170,7 +169,7 @@ async def test_strangers_at_work_s_own_address_do_not_keep_it_out(tunnel: Tunnel
 
 async def _hammer(tunnel: Tunnel) -> None:
     while True:
-        reader, writer = await connect(tunnel.trunk)
+        reader, writer = await connect(tunnel.command_listener)
         with contextlib.suppress(ConnectionError):
             await reader.read()
         writer.close()
@@ -183,10 +182,10 @@ async def test_strangers_that_have_to_go_leave_no_line_each(
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     flood = []
     for _ in range(200):
-        flood.append((await connect(tunnel.trunk))[1])
+        flood.append((await connect(tunnel.command_listener))[1])
     for writer in flood:
         writer.transport.abort()
-    await eventually(lambda: not len(tunnel.home._gate))
+    await eventually(lambda: not len(tunnel.home._handshakes))
     await asyncio.sleep(0.1)
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 3
     assert "Traceback" not in caplog.text
@@ -197,7 +196,7 @@ async def test_guesses_at_the_secret_take_time_and_few_lines(tunnel: Tunnel, cap
     context = identity.load("work", "secret", "another secret altogether").context
 
     async def guess() -> None:
-        reader, writer = await asyncio.open_connection(*tunnel.trunk, ssl=context, server_hostname="")
+        reader, writer = await asyncio.open_connection(*tunnel.command_listener, ssl=context, server_hostname="")
         for message in (HELLO, Prove("00" * 32)):
             writer.write(encode(message))
             await plain(reader)
@@ -222,7 +221,7 @@ async def test_what_a_peer_says_is_escaped_in_the_log(tunnel: Tunnel, caplog: py
         for answer in (encode(Refuse(Reason.REFUSED, forged)), frame(Kind.RST, forged.encode())):
             asking = asyncio.create_task(ask(client_listener, b""))
             begin = await plain(office)
-            _, writer = await connect(tunnel.trunk)
+            _, writer = await connect(tunnel.command_listener)
             writer.write(encode(Claim("office", begin.token)) + answer)
             with pytest.raises(ConnectionResetError):
                 await asking
@@ -254,7 +253,7 @@ class FakeWork:
         self._tunnel, self._name = tunnel, name
 
     async def __aenter__(self) -> asyncio.StreamReader:
-        reader, self.writer = await connect(self._tunnel.trunk)
+        reader, self.writer = await connect(self._tunnel.command_listener)
         self.writer.write(encode(Hello(self._name, "ab" * 32, 30)))
         await plain(reader)
         self.writer.write(encode(Prove("")))
@@ -275,7 +274,7 @@ async def test_a_token_is_for_one_connection_of_one_work(tunnel: Tunnel) -> None
         other = await lead(tunnel, Claim("lab", begin.token))
         assert isinstance(other, Refuse)
         assert not opening.done()
-        _, writer = await connect(tunnel.trunk)
+        _, writer = await connect(tunnel.command_listener)
         writer.write(encode(Claim("office", begin.token)) + frame(26, b"{}"))
         data = await opening
         replay = await lead(tunnel, Claim("office", begin.token))
@@ -355,14 +354,14 @@ async def test_no_client_certificate_and_no_old_tls(tunnel: Tunnel, folders: dic
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     context = ssl.create_default_context(cafile=str(folders["office"] / "ca.pem"))
     context.check_hostname = False
-    reader, writer = await asyncio.open_connection(*tunnel.trunk, ssl=context)
+    reader, writer = await asyncio.open_connection(*tunnel.command_listener, ssl=context)
     writer.write(encode(HELLO))
     with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
         await plain(reader)
     context.load_cert_chain(folders["office"] / "cert.pem", folders["office"] / "key.pem")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises((ConnectionError, ssl.SSLError)):
-        await asyncio.open_connection(*tunnel.trunk, ssl=context)
+        await asyncio.open_connection(*tunnel.command_listener, ssl=context)
 
 
 async def test_a_data_connection_shows_its_work_s_certificate(tunnel: Tunnel, folders: dict[str, Path]) -> None:
@@ -370,7 +369,7 @@ async def test_a_data_connection_shows_its_work_s_certificate(tunnel: Tunnel, fo
     await tunnel.start_home(credentials=load("home", folders["paris"]))
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=load("work", folders["office"]))
     context = load("work", folders["lab"]).context
-    reader, writer = await asyncio.open_connection(*tunnel.trunk, ssl=context, server_hostname="")
+    reader, writer = await asyncio.open_connection(*tunnel.command_listener, ssl=context, server_hostname="")
     writer.write(encode(Claim("office", new_token())))
     answer = await plain(reader)
     assert isinstance(answer, Refuse)
@@ -386,7 +385,7 @@ async def test_the_wrong_secret(tunnel: Tunnel) -> None:
 async def test_somebody_between_who_does_not_know_the_secret(tunnel: Tunnel) -> None:
     """He ends TLS on both sides and passes every byte on: the proofs cover a certificate that is not his."""
     await tunnel.start_home(credentials=identity.load("home", "secret", SECRET))
-    real = tunnel.trunk
+    real = tunnel.command_listener
     his = identity.load("home", "secret", "he has one of his own").context
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -396,10 +395,10 @@ async def test_somebody_between_who_does_not_know_the_secret(tunnel: Tunnel) -> 
             await asyncio.gather(_copy(reader, up[1]), _copy(up[0], writer))
 
     server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=his)
-    tunnel.trunk = server.sockets[0].getsockname()
+    tunnel.command_listener = server.sockets[0].getsockname()
     assert "wrong secret" in await trouble(tunnel, identity.load("work", "secret", SECRET))
     server.close()
-    tunnel.trunk = real
+    tunnel.command_listener = real
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -455,11 +454,11 @@ async def test_a_load_balancer_says_who_a_work_is(
 ) -> None:
     caplog.set_level("INFO")
     credentials = identity.load("home", str(folders["paris"]), "") if tls else identity.NO_CREDENTIALS
-    address = tunnel.trunk
+    address = tunnel.command_listener
     listen = CommandListener(address, proxy=True)
     await tunnel.start_home(listen=listen, credentials=credentials, balancers=BALANCER)
     client_listener = await tunnel.client_listener("echo")
-    tunnel.trunk = await tunnel.serve(lambda r, w: passed_on(r, w, address, INTRODUCTIONS[kind]))
+    tunnel.command_listener = await tunnel.serve(lambda r, w: passed_on(r, w, address, INTRODUCTIONS[kind]))
     credentials = identity.load("work", str(folders["office"]), "") if tls else identity.NO_CREDENTIALS
     await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, credentials=credentials)
     assert await ask(client_listener, b"hello") == b"hello"
@@ -506,8 +505,8 @@ async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) ->
 
 async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
     """Behind one load balancer they have one address, and would push each other out."""
-    await tunnel.start_home(listen=CommandListener(tunnel.trunk, proxy=True), balancers=BALANCER)
+    await tunnel.start_home(listen=CommandListener(tunnel.command_listener, proxy=True), balancers=BALANCER)
     for number in range(2 * PER_NETWORK):
-        _, writer = await connect(tunnel.trunk)
+        _, writer = await connect(tunnel.command_listener)
         writer.write(write((f"198.51.100.{number}", 1), ("192.0.2.1", 2)))
-    await eventually(lambda: len(tunnel.home._gate) == 2 * PER_NETWORK)
+    await eventually(lambda: len(tunnel.home._handshakes) == 2 * PER_NETWORK)

@@ -13,7 +13,7 @@ import pytest
 from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
 from proxy_policies.reverse_tunnel import home, limits
-from proxy_policies.reverse_tunnel.connected import ConnectedWork
+from proxy_policies.reverse_tunnel.connected_works import ConnectedWork
 from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.handshake import MISSES
@@ -46,9 +46,9 @@ def beat() -> float:
 @pytest.fixture
 async def middle(tunnel: Tunnel) -> Middle:
     """Work reaches home by way of somebody who can stop passing bytes on."""
-    started = await Middle(tunnel.trunk).start()
+    started = await Middle(tunnel.command_listener).start()
     await tunnel.start_home()
-    tunnel.trunk = started.address
+    tunnel.command_listener = started.address
     return started
 
 
@@ -183,7 +183,7 @@ async def test_spares_save_a_round_trip_and_are_replaced(tunnel: Tunnel) -> None
         spare.lower.abort()
     assert await ask(client_listener, b"when they are cut") == b"when they are cut"
     await eventually(lambda: len(work.spares) == 2)
-    assert not work.session.tickets
+    assert not work.protocol.pending
 
 
 async def test_a_spare_cut_without_a_word_costs_one_more_try(tunnel: Tunnel) -> None:
@@ -278,7 +278,7 @@ class BadWork:
         self.asked = 0
 
     async def __aenter__(self) -> BadWork:
-        command = await connect(self._tunnel.trunk)
+        command = await connect(self._tunnel.command_listener)
         self._command = command
         hello = Hello(self._name, "ab" * 32, 30)
         for message in (hello, Prove(""), Offer(("ssh",))):
@@ -298,7 +298,7 @@ class BadWork:
     async def _answer(self, begin: Begin) -> None:
         if self._way == "silent":
             return
-        _, writer = await connect(self._tunnel.trunk)
+        _, writer = await connect(self._tunnel.command_listener)
         refusal = encode(Refuse(Reason.REFUSED, "no")) if self._way == "refuses" else b""
         writer.write(encode(Claim(self._name, begin.token)) + refusal)
         await writer.drain()

@@ -16,9 +16,9 @@ from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
 from proxy_policies.reverse_tunnel.limits import Limits
+from proxy_policies.reverse_tunnel.options import ClientListener, Service, parse_allow
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
-from proxy_policies.reverse_tunnel.services import ClientListener, Service, parse_allow
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
@@ -104,7 +104,7 @@ async def test_services_change_live(tunnel: Tunnel) -> None:
     writer.write(b"before")
     assert await reader.readexactly(6) == b"before"
     await work.apply(_with(work, services={"mail": mail}))
-    await eventually(lambda: [w.session.services for w in tunnel.home.works] == [("mail",)])
+    await eventually(lambda: [w.protocol.services for w in tunnel.home.works] == [("mail",)])
     assert (await refusal(tunnel, "wiki")).reason is Reason.UNKNOWN
     writer.write(b"after")
     assert await reader.readexactly(5) == b"after"

@@ -4,8 +4,8 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from proxy_policies import flow_state
-from proxy_policies.cache.flows import CacheEngine
 from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.transactions import CacheEngine
 from proxy_policies.flow_state import FlowStateAddon
 
 KEY = "http://example.test/"

@@ -24,7 +24,7 @@ class Pair:
         beat: str = BEAT,
         grace: str = "0s",
     ) -> None:
-        self.folder, self.trunk, self.beat, self.grace = folder, free_port(), beat, grace
+        self.folder, self.home_port, self.beat, self.grace = folder, free_port(), beat, grace
         self.client_listeners = {service: free_port() for service in clients}
         self.works: dict[str, Mitmdump] = {}
         self._script = script
@@ -37,17 +37,17 @@ class Pair:
 
     def start_home(self, *arguments: str, **options: Any) -> Mitmdump:
         """Start home (again), on the same ports."""
-        settings = [f"home_listen=127.0.0.1:{self.trunk}", f"home_tls={self.certificate('home', 'paris')}"]
+        settings = [f"home_listen=127.0.0.1:{self.home_port}", f"home_tls={self.certificate('home', 'paris')}"]
         settings += [f"home_clients={port}={service}" for service, port in self.client_listeners.items()]
         self.home = self._start(self._script, settings, arguments, "home", **options)
-        self.home.wait_log(rf"home: listening on 127.0.0.1:{self.trunk}")
+        self.home.wait_log(rf"home: listening on 127.0.0.1:{self.home_port}")
         return self.home
 
     def start_work(
         self, services: dict[str, int], *arguments: str, name: str = "office", wait: bool = True
     ) -> Mitmdump:
         """Start a work (again); `services` are ports of 127.0.0.1."""
-        settings = [f"work_home=127.0.0.1:{self.trunk}", f"work_tls={self.certificate('work', name)}"]
+        settings = [f"work_home=127.0.0.1:{self.home_port}", f"work_tls={self.certificate('work', name)}"]
         settings += [f"work_services={service}=127.0.0.1:{port}" for service, port in services.items()]
         work = self.works[name] = self._start("work.py", settings, ["-n", *arguments], f"work-{name}")
         if wait:

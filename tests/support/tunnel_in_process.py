@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from proxy_policies.addresses import Address
 from proxy_policies.reverse_tunnel.home import Home, HomeConfig
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import ClientListener, CommandListener, HomeAt, Service
+from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAt, Service
 from proxy_policies.reverse_tunnel.work import Work, WorkConfig
-from tests.support.waiting import free_port
+from tests.support.waiting import PATIENCE, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 BEAT = 2.0  # seconds: three of them no loaded machine stands still for
@@ -22,7 +22,7 @@ _clients: list[asyncio.StreamWriter] = []
 
 async def eventually(condition: Callable[[], Any], timeout: float = 10, what: str = "") -> Any:
     """Wait for a condition of this process."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(timeout * PATIENCE):
         while not (value := condition()):  # noqa: ASYNC110 - any condition, not an event
             await asyncio.sleep(0.005)
     return value
@@ -41,8 +41,8 @@ class Tunnel:
     """A home, any number of works, and services; every change through `apply`."""
 
     def __init__(self, beat: float) -> None:
-        self.home, self.trunk = Home(), ("127.0.0.1", free_port())
-        self.home_config = HomeConfig(CommandListener(self.trunk), heartbeat=beat)
+        self.home, self.command_listener = Home(), ("127.0.0.1", free_port())
+        self.home_config = HomeConfig(CommandListener(self.command_listener), heartbeat=beat)
         self.works: list[Work] = []
         self.servers: list[asyncio.Server] = []
 
@@ -82,7 +82,11 @@ class Tunnel:
         before = {w for w in self.home.works if w.name == name}
         await work.apply(
             WorkConfig(
-                HomeAt(self.trunk, home_name), name, services=services, heartbeat=self.home_config.heartbeat, **config
+                HomeAt(self.command_listener, home_name),
+                name,
+                services=services,
+                heartbeat=self.home_config.heartbeat,
+                **config,
             )
         )
         if wait:

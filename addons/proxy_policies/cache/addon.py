@@ -14,12 +14,12 @@ from mitmproxy.connection import Client
 from proxy_policies import flow_state
 from proxy_policies.addresses import without_credentials
 from proxy_policies.background import in_background
-from proxy_policies.cache import admin, following, request_phase, response_phase, revalidation
-from proxy_policies.cache.flows import CacheEngine, transaction_of
+from proxy_policies.cache import admin, collapsed_flows, request_phase, response_phase, revalidation
 from proxy_policies.cache.rfc9111.selectors import parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store, parse_backend
 from proxy_policies.cache.stores.store import Store
+from proxy_policies.cache.transactions import CacheEngine, transaction_of
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
@@ -150,10 +150,10 @@ class Cache:
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Let nobody wait any longer."""
-        transaction, known = transaction_of(flow), flow_state.state_of(flow)
+        transaction, state = transaction_of(flow), flow_state.state_of(flow)
         if transaction is not None and self.engine is not None:
             response_phase.finish(self.engine, transaction)
-        if flow.response is not None and known.source is not None and known.origin is not None:
+        if flow.response is not None and state.source is not None and state.origin is not None:
             flow.response.raw_content = b""  # the origin's, whom a stored response stands in for
 
     async def stored_body(self, wanted: Wanted) -> None:
@@ -172,7 +172,7 @@ class Cache:
     def client_disconnected(self, client: Client) -> Awaitable[None] | None:
         """Let the origin go on with what others wait for: mitmproxy closes its connections after this hook."""
         led = self.engine.collapsed.led_by(client.id) if self.engine is not None else ()
-        return following.finish_for_followers(led) if led else None
+        return collapsed_flows.finish_for_followers(led) if led else None
 
     # Commands
 

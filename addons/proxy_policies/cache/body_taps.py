@@ -122,7 +122,7 @@ class PrependBody:
 
 
 class EncodedBody:
-    """An encoded form that is kept (`exchange.Kept`)."""
+    """An encoded form that is kept (`flow_state.EncodedBody`)."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
@@ -138,7 +138,7 @@ class EncodedBody:
 
 
 class EncodedVariants:
-    """The encoded forms of a stored response (`exchange.Variants`); there are none yet of one that is being stored."""
+    """The encoded forms of a stored response (`flow_state.Variants`); none yet of one that is being stored."""
 
     def __init__(self, store: Store, entry: StoredResponse, limit: int, *, is_stored: bool) -> None:
         self._store, self._entry, self._limit, self._is_stored = store, entry, limit, is_stored

@@ -24,7 +24,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum
 
-from proxy_policies.cache.incoming import IncomingBody
+from proxy_policies.cache.incoming_body import IncomingBody
 from proxy_policies.cache.rfc9111.decision import Decision, Hit, Miss, Request, Validate, decide, fallback, goes_forward
 from proxy_policies.cache.rfc9111.directives import parse_request
 from proxy_policies.cache.rfc9111.entry import StoredResponse

@@ -6,17 +6,8 @@ from mitmproxy import ctx, http
 
 from proxy_policies import flow_state, subrequest, trace
 from proxy_policies.background import spawn
-from proxy_policies.cache import following
+from proxy_policies.cache import collapsed_flows
 from proxy_policies.cache.collapsing import CONDITIONS
-from proxy_policies.cache.flows import (
-    REFETCH,
-    REFRESH,
-    CacheEngine,
-    Transaction,
-    begin_transaction,
-    offer_variants,
-    set_response,
-)
 from proxy_policies.cache.response import CachedResponse, build_response, hit_status
 from proxy_policies.cache.rfc9111 import validation
 from proxy_policies.cache.rfc9111.decision import (
@@ -33,6 +24,15 @@ from proxy_policies.cache.rfc9111.decision import (
 )
 from proxy_policies.cache.rules import effects_for
 from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.transactions import (
+    REFETCH,
+    REFRESH,
+    CacheEngine,
+    Transaction,
+    begin_transaction,
+    offer_variants,
+    set_response,
+)
 
 NOT_REFRESHED = frozenset({*validation.CONDITIONALS, "range"})
 """What a client wants of a response, and for itself alone."""
@@ -66,7 +66,7 @@ async def _decide(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transac
             transaction.request,
             decide(transaction.request, await engine.store.lookup(transaction.request.key), time.time()),
         )
-    return await following.collapse(engine, flow, transaction)
+    return await collapsed_flows.collapse(engine, flow, transaction)
 
 
 def _refreshed(request: Request, decision: Decision) -> Decision:
@@ -99,7 +99,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
         status = status._replace(hit=False, fwd=transaction.waited, collapsed=True)
     made = build_response(transaction.request, hit.entry, now, status, hit.part)
     if transaction.incoming is not None or transaction.is_head_enough:
-        await following.put_incoming(flow, made, transaction.incoming, transaction.length)
+        await collapsed_flows.put_incoming(flow, made, transaction.incoming, transaction.length)
     elif not await _answer_from_store(engine, flow, hit, made):
         transaction.decision = Miss(ForwardReason.URI_MISS, "gone meanwhile")
         return

@@ -1,6 +1,6 @@
 """Answers made from what is stored: heads and the part of the body to send (RFC 9111, section 4; RFC 9110, 13 to 15).
 
-`build_response` is the one way a stored response becomes a response, in the slow lane and in the fast one.
+`build_response` is the one way a stored response becomes a response, inside of mitmproxy's layers and on a fast path.
 """
 
 from dataclasses import dataclass

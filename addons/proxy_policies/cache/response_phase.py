@@ -13,16 +13,6 @@ from proxy_policies.body import Stage
 from proxy_policies.cache import partial_merge, revalidation
 from proxy_policies.cache.body_taps import EncodedVariants, OnComplete, StoreTap
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.flows import (
-    CacheEngine,
-    Transaction,
-    answered,
-    answered_by_head,
-    complete_flight,
-    request_as_sent,
-    target_of,
-    upstream_target_of,
-)
 from proxy_policies.cache.rfc9111 import invalidation
 from proxy_policies.cache.rfc9111.decision import forward_reason
 from proxy_policies.cache.rfc9111.entry import StoredResponse
@@ -30,10 +20,10 @@ from proxy_policies.cache.rfc9111.key import key_of, without_query
 from proxy_policies.cache.rfc9111.ranges import strong_validator
 from proxy_policies.cache.rfc9111.response_decision import (
     DontStore,
-    Exchange,
     Freshen,
     Join,
     Refetch,
+    ResponseContext,
     ResponseHead,
     ServeStale,
     Store,
@@ -44,6 +34,16 @@ from proxy_policies.cache.rfc9111.response_decision import (
 )
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.transactions import (
+    CacheEngine,
+    Transaction,
+    answered,
+    answered_by_head,
+    complete_flight,
+    request_as_sent,
+    target_of,
+    upstream_target_of,
+)
 from proxy_policies.fields import fields_of, set_fields
 from proxy_policies.http1.framing import has_no_body
 from proxy_policies.streaming import declared_length
@@ -65,7 +65,7 @@ async def handle_response(
     now = time.time()
     if transaction.request.method not in invalidation.SAFE_METHODS:
         await _invalidate(engine, transaction, response)
-    judged = Exchange(
+    judged = ResponseContext(
         request=request_as_sent(flow, transaction),
         decision=transaction.decision,
         asked_at=transaction.asked_at,

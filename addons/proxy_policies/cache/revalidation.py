@@ -9,7 +9,13 @@ from proxy_policies import flow_state, subrequest, trace
 from proxy_policies.body import Stage
 from proxy_policies.cache.body_taps import COMPLETED_MOST, PrependBody
 from proxy_policies.cache.collapsing import Outcome
-from proxy_policies.cache.flows import (
+from proxy_policies.cache.response import CachedResponse, build_response
+from proxy_policies.cache.rfc9111.decision import ForwardReason, forward_reason
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.response_decision import Freshen, Join, ServeStale, stale_on_failure
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.stores.store import Body, BytesBody, read_whole
+from proxy_policies.cache.transactions import (
     REFETCH,
     CacheEngine,
     Transaction,
@@ -18,12 +24,6 @@ from proxy_policies.cache.flows import (
     replace_response,
     set_response,
 )
-from proxy_policies.cache.response import CachedResponse, build_response
-from proxy_policies.cache.rfc9111.decision import ForwardReason, forward_reason
-from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.response_decision import Freshen, Join, ServeStale, stale_on_failure
-from proxy_policies.cache.status import CacheStatus
-from proxy_policies.cache.stores.store import Body, BytesBody, read_whole
 from proxy_policies.fields import Fields
 
 FAILED = "the origin failed"

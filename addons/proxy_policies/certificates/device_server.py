@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tornado import httpserver, netutil, web
 
-from proxy_policies import requirements
+from proxy_policies.start_up import requirements
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """An address for documentation (RFC 5737, RFC 3849), by which the kernel tells ours; nothing is sent to it."""

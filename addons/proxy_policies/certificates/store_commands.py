@@ -14,7 +14,9 @@ from pathlib import Path
 
 from proxy_policies.certificates.stores import MADE_BY_US, Command, TrustStore
 
-PATIENCE = 120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
+COMMAND_TIMEOUT = (
+    120.0  # seconds for a command: update-ca-certificates takes 10, and somebody may have to type a password
+)
 SHOWN = 4096  # characters of what a command that failed printed
 PACKAGES = {
     "certutil": " (Debian package libnss3-tools)",
@@ -60,10 +62,10 @@ def _run_one(command: Command) -> int:
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         try:
             code = subprocess.run(  # noqa: S603 - as above
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=PATIENCE
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=COMMAND_TIMEOUT
             ).returncode
         except subprocess.TimeoutExpired:
-            raise ValueError(f"{shlex.join(command)} did not end within {PATIENCE:.0f} s") from None
+            raise ValueError(f"{shlex.join(command)} did not end within {COMMAND_TIMEOUT:.0f} s") from None
         if code:
             output.seek(0)
             print(output.read(SHOWN), end="", file=sys.stderr)

@@ -7,9 +7,9 @@ import json
 import platform
 import sys
 
-from proxy_policies import requirements
 from proxy_policies.command import help_text
 from proxy_policies.script_paths import PACKAGE
+from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
 
 

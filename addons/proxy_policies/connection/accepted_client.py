@@ -11,18 +11,16 @@ from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 
+from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import handover
-from proxy_policies.connection.client_connection import ClientConnection, Policy
+from proxy_policies.connection.client_connection import ClientConnection, ConnectionOwner
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.streams.socket_stream import SocketStream
-from proxy_policies.http1.origin import Destination
+from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.proxy_protocol.addon import HEADER_TIMEOUT
 
 with lazy_imports():
     from proxy_policies.proxy_protocol import header
-
-PREAMBLE_TIMEOUT = 5.0
-"""Seconds that a load balancer has to send its PROXY header."""
 
 
 class AcceptedClient(ClientConnection):
@@ -32,7 +30,7 @@ class AcceptedClient(ClientConnection):
 
     def __init__(
         self,
-        policy: Policy,
+        owner: ConnectionOwner,
         responders: Responders,
         instance: Any,
         sock: socket.socket,
@@ -47,9 +45,9 @@ class AcceptedClient(ClientConnection):
             state=ConnectionState.OPEN,
         )
         destination = Destination(mode.scheme, *mode.address) if isinstance(mode, ReverseMode) else None
-        super().__init__(policy, responders, client, SocketStream(sock), destination)
+        super().__init__(owner, responders, client, SocketStream(sock), destination)
         self._instance = instance
-        self._preamble = b""
+        self._header = b""
         """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
         self._is_shown = False
         """Addons know of the client."""
@@ -58,7 +56,7 @@ class AcceptedClient(ClientConnection):
 
     async def start(self) -> None:
         """Show the client to the addons, and read what it says."""
-        if self._policy.is_trusted_peer(self.client.peername[0]) and not await self._is_introduced():
+        if self._owner.is_trusted_peer(self.client.peername[0]) and not await self._is_named():
             return
         self._is_busy = True
         self.log("client connect")
@@ -73,41 +71,41 @@ class AcceptedClient(ClientConnection):
             if self.stream.received:
                 self._readable()
 
-    async def _is_introduced(self) -> bool:
+    async def _is_named(self) -> bool:
         """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
         peer, address, in_time = self.client.peername, None, True
-        if not self._policy.expect_header(peer):
+        if not self._owner.expect_header(peer):
             self.leave()
             return False
         self._is_busy = True
         try:
-            async with asyncio.timeout(PREAMBLE_TIMEOUT):
-                address = await self._read_preamble()
+            async with asyncio.timeout(HEADER_TIMEOUT):
+                address = await self._read_header()
         except header.HeaderError:
             pass
         except TimeoutError:
             in_time = False
         finally:
-            self._policy.header_came(peer, in_time=in_time)
+            self._owner.header_came(peer, in_time=in_time)
         self._is_busy = False
         if not in_time:
             self.leave()
             return False
-        if address is None or self._policy.is_trusted_peer(address[0]):
+        if address is None or self._owner.is_trusted_peer(address[0]):
             self.hand_over()
             return False
         self.client.peername = address
         return True
 
-    async def _read_preamble(self) -> header.Address | None:
+    async def _read_header(self) -> header.Address | None:
         stream = self.stream
         while (found := header.parse(said := bytes(stream.received))) is None:
             if not await stream.wait():
                 return None
         address, rest = found
         if address is not None:
-            self._preamble = said[: len(said) - len(rest)]
-            del stream.received[: len(self._preamble)]
+            self._header = said[: len(said) - len(rest)]
+            del stream.received[: len(self._header)]
         return address
 
     # Ending
@@ -130,9 +128,9 @@ class AcceptedClient(ClientConnection):
             self.leave()
             return
         self._is_over = True
-        self._policy.handed_over(self)
+        self._owner.handed_over(self)
         self.origins.close()
         if self._is_shown:
             handover.continue_client(self._instance, self.client, self.stream)
         else:
-            handover.begin_client(self._instance, self.stream, self._preamble)
+            handover.begin_client(self._instance, self.stream, self._header)

@@ -1,4 +1,4 @@
-"""The fast-lane policy: clients are served without mitmproxy's layers where that makes no difference to anybody."""
+"""The fast paths: clients are served without mitmproxy's layers where that makes no difference to anybody."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies.around_scripts import Hooks
 from proxy_policies.background import spawn
 from proxy_policies.connection import handover, layered_client
 from proxy_policies.connection.accepted_client import AcceptedClient
 from proxy_policies.connection.acceptor import Acceptor
 from proxy_policies.connection.client_connection import ClientConnection
-from proxy_policies.connection.guard import speaks_http
+from proxy_policies.connection.fast_path_guard import speaks_http
 from proxy_policies.connection.http_layer import LayeredHttp, has_layers_around, put_before_http
 from proxy_policies.connection.responders import Responders
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
+from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.dispatch.dispatcher import Dispatch, Inline
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches.connection_handlers import started

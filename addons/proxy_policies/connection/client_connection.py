@@ -20,16 +20,16 @@ from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows
 from proxy_policies.background import spawn
+from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.streams.byte_stream import ByteStream
-from proxy_policies.http1.exchange import Exchange
-from proxy_policies.http1.origin import Destination, Origins
+from proxy_policies.exchange.exchange import Exchange
+from proxy_policies.exchange.origin_connections import Destination, Origins
+from proxy_policies.exchange.response_writer import JOINED
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
-from proxy_policies.http1.response_writer import JOINED
-from proxy_policies.http1.sent_heads import error_response
+from proxy_policies.http1.sent_heads import error_response, head_of
 from proxy_policies.limits.unsent import Unsent
-from proxy_policies.limits.waits import Stopwatch, Wait, Waiting
+from proxy_policies.limits.waits import LINGERING_TIME, LINGERING_TIMEOUT, Stopwatch, Wait, Waiting
 from proxy_policies.log_lines import admit_client_line
 
 logger = logging.getLogger("mitmproxy.proxy.server")
@@ -39,15 +39,11 @@ NEW = 1.0
 """Seconds in which a client may have begun to ask without our having seen it."""
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
-AT_ONCE = 65536
+BYTES_PER_TURN = 65536
 """Bytes of responses that are given in one turn of the event loop."""
-LINGER = 5.0
-"""Seconds without a byte after which a client that we take leave of is cut off: nginx's lingering_timeout."""
-LINGER_MOST = 30.0
-"""Seconds after which it is cut off though it goes on sending: nginx's lingering_time."""
 
 
-class Policy(Protocol):
+class ConnectionOwner(Protocol):
     """The policy that has the connections, and triggers hooks."""
 
     def ask(self, hook: StartHook) -> bool:
@@ -77,13 +73,13 @@ class ClientConnection(ABC):
 
     def __init__(
         self,
-        policy: Policy,
+        owner: ConnectionOwner,
         responders: Responders,
         client: Client,
         stream: ByteStream,
         destination: Destination | None,
     ) -> None:
-        self._policy, self._responders, self.client = policy, responders, client
+        self._owner, self._responders, self.client = owner, responders, client
         self.stream = stream
         stream.on_readable = self._readable
         self.destination = destination
@@ -170,7 +166,7 @@ class ClientConnection(ABC):
         data, at, size = bytes(self.stream.received), 0, 0
         pieces: list[bytes] = []
         closes = False
-        while at < len(data) and size < AT_ONCE and not closes:
+        while at < len(data) and size < BYTES_PER_TURN and not closes:
             end = data.find(CRLF_HEAD_END, at) + len(CRLF_HEAD_END)  # too short for any head where there is no end
             found = respond(data[at:end])
             if found is None:
@@ -251,16 +247,16 @@ class ClientConnection(ABC):
 
     def ask(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
-        return self._policy.ask(hook)
+        return self._owner.ask(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook."""
-        await self._policy.finish_hook(hook)
+        await self._owner.finish_hook(hook)
 
     async def trigger(self, hook: StartHook) -> None:
         """Trigger a hook, and wait until every addon is through with it."""
-        if not self._policy.ask(hook):
-            await self._policy.finish_hook(hook)
+        if not self._owner.ask(hook):
+            await self._owner.finish_hook(hook)
 
     # Ending
 
@@ -283,7 +279,7 @@ class ClientConnection(ABC):
             return
         self._is_over = True
         self.stream.close()
-        self._policy.closed(self)
+        self._owner.closed(self)
         self._left()
 
     @abstractmethod
@@ -296,9 +292,7 @@ class ClientConnection(ABC):
             finished.report(finished_flows.of_refusal(self.client, status, why))
         response = error_response(status, why)
         response.headers["Connection"] = "close"
-        lines = b"".join([b"%s: %s\r\n" % line for line in response.headers.fields])
-        head = b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, response.data.reason, lines)
-        self.stream.write(head, response.raw_content or b"")
+        self.stream.write(head_of(response), response.raw_content or b"")
         self._linger()
 
     def _linger(self) -> None:
@@ -307,14 +301,14 @@ class ClientConnection(ABC):
         A client that is still sending could not read our answer otherwise (RFC 9112, section 9.6).
         """
         self._is_busy = True
-        self.begin(self._take_leave())
+        self.begin(self._drain_until_closed())
 
-    async def _take_leave(self) -> None:
+    async def _drain_until_closed(self) -> None:
         stream = self.stream
         stream.end_sending()
         stream.received.clear()
-        until = time.monotonic() + LINGER_MOST
-        while await stream.wait(LINGER) and time.monotonic() < until:
+        until = time.monotonic() + LINGERING_TIME
+        while await stream.wait(LINGERING_TIMEOUT) and time.monotonic() < until:
             stream.received.clear()
         self.leave()
 

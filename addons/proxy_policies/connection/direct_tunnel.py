@@ -18,11 +18,11 @@ from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpStartHook
 from mitmproxy.proxy.server_hooks import ServerConnectHook, ServerConnectionHookData
 
-from proxy_policies import dial
 from proxy_policies.addresses import is_tunnel_name
-from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.http1.request_heads import ANSWER, Connect
 from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide
+from proxy_policies.outbound import dial
 from proxy_policies.passthrough.layer import make_tunnel_flow
 from proxy_policies.passthrough.tunnel import Tunnel
 from proxy_policies.relay import link

@@ -15,7 +15,7 @@ from mitmproxy.proxy import mode_servers, server_hooks
 from mitmproxy.proxy.commands import StartHook
 
 from proxy_policies.background import spawn
-from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.byte_streams.socket_stream import SocketStream
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +65,9 @@ def on_handover(callback: Callable[[Client], None]) -> Callable[[], None]:
     return lambda: _on_handover.remove(callback)
 
 
-def begin_client(instance: Any, stream: SocketStream, preamble: bytes) -> None:
+def begin_client(instance: Any, stream: SocketStream, header: bytes) -> None:
     """Let mitmproxy have a connection as if it had accepted it itself."""
-    data = preamble + bytes(stream.received)
+    data = header + bytes(stream.received)
     spawn(_adopt(stream.detach(), data, instance.handle_stream))
 
 

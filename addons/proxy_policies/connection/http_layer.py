@@ -14,8 +14,8 @@ from mitmproxy.proxy.layers.http import HttpLayer, HTTPMode
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from OpenSSL import SSL
 
-from proxy_policies.connection.guard import speaks_http
-from proxy_policies.http1.origin import Destination
+from proxy_policies.connection.fast_path_guard import speaks_http
+from proxy_policies.exchange.origin_connections import Destination
 from proxy_policies.patches import resets
 
 ALPN_OF_HTTP1 = (None, b"", b"http/1.1")

@@ -15,12 +15,12 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from OpenSSL import SSL
 
-from proxy_policies.connection.client_connection import ClientConnection, Policy
+from proxy_policies.connection.borrowed_socket import BorrowedSocket
+from proxy_policies.connection.client_connection import ClientConnection, ConnectionOwner
 from proxy_policies.connection.http_layer import LayeredHttp
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.streams.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
-from proxy_policies.http1.origin import Destination, Origin
+from proxy_policies.exchange.origin_connections import Destination, Origin
 from proxy_policies.http1.request_heads import HEAD_END
 from proxy_policies.patches import resets
 
@@ -54,14 +54,14 @@ class LayeredClient(ClientConnection):
 
     def __init__(
         self,
-        policy: Policy,
+        owner: ConnectionOwner,
         responders: Responders,
         client: Client,
         borrowed: BorrowedSocket,
         destination: Destination | None,
         end: Callable[[bytes | None], None],
     ) -> None:
-        super().__init__(policy, responders, client, borrowed.stream, destination)
+        super().__init__(owner, responders, client, borrowed.stream, destination)
         self._borrowed, self._call_at_end = borrowed, end
         self._connected: ConnectedOrigin | None = None
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -95,7 +95,7 @@ class LayeredClient(ClientConnection):
             self.leave()  # mitmproxy would not learn of an end that was read here, and wait for the rest
             return
         self._end()
-        self._policy.handed_over(self)
+        self._owner.handed_over(self)
         rest = stream.take()
         self._borrowed.give_back()
         self._finish(rest)
@@ -131,7 +131,9 @@ def can_borrow(asked: LayeredHttp, takeover: TunnelTakeover) -> bool:
     return all(takeover.watched(client, side) for side in sides)
 
 
-async def borrow(asked: LayeredHttp, takeover: TunnelTakeover, policy: Policy, responders: Responders) -> LayeredClient:
+async def borrow(
+    asked: LayeredHttp, takeover: TunnelTakeover, owner: ConnectionOwner, responders: Responders
+) -> LayeredClient:
     """Return the client, whose socket and whose origin's are borrowed from then on; OSError when they have gone."""
     client, server, destination = asked.context.client, asked.context.server, asked.destination
     if asked.is_cut:
@@ -143,7 +145,7 @@ async def borrow(asked: LayeredHttp, takeover: TunnelTakeover, policy: Policy, r
         await of_origin.flush()
     await of_client.flush()
     of_client.begin(bytes(asked.said))
-    connection = LayeredClient(policy, responders, client, of_client, destination, asked.end)
+    connection = LayeredClient(owner, responders, client, of_client, destination, asked.end)
     of_client.stream.is_at_end = of_client.stream.is_at_end or asked.is_at_end
     asked.feed = connection.feed
     connection.origins.first = server

@@ -18,13 +18,13 @@ from mitmproxy.connection import Client
 from mitmproxy.utils import human
 
 from proxy_policies import finished, flow_state
-from proxy_policies.cache.flows import transaction_of
 from proxy_policies.cache.response import lookup_now
 from proxy_policies.cache.stores.store import SyncView
-from proxy_policies.connection.guard import FastPathGuard
+from proxy_policies.cache.transactions import transaction_of
+from proxy_policies.connection.fast_path_guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
 from proxy_policies.dispatch.table import Table
-from proxy_policies.http1.exchange import Exchange
+from proxy_policies.exchange.exchange import Exchange
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a response that is learned

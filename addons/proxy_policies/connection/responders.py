@@ -10,12 +10,13 @@ from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode
 
 from proxy_policies.addresses import is_tunnel_name
+from proxy_policies.byte_streams.socket_stream import SocketStream
 from proxy_policies.connection import direct_tunnel
-from proxy_policies.connection.guard import FastPathGuard, opens_tunnels, speaks_http
-from proxy_policies.connection.streams.socket_stream import SocketStream
+from proxy_policies.connection.fast_path_guard import FastPathGuard, opens_tunnels, speaks_http
 from proxy_policies.dispatch.table import Table
-from proxy_policies.http1.exchange import Connection, Exchange
-from proxy_policies.http1.origin import Destination
+from proxy_policies.exchange.exchange import Connection, Exchange
+from proxy_policies.exchange.origin_connections import Destination
+from proxy_policies.exchange.upstream import is_strict
 from proxy_policies.http1.request_heads import address_of, read_connect, read_plain_request
 from proxy_policies.inspection.hosts import Hosts
 from proxy_policies.lazy_imports import lazy_imports
@@ -34,7 +35,7 @@ class Responders:
     def __init__(self) -> None:
         self._guards = {
             "tunnels": FastPathGuard("tunnels", _is_eager),
-            "exchanges": FastPathGuard("exchanges", _is_strict),
+            "exchanges": FastPathGuard("exchanges", is_strict),
         }
         self._learned: learned_responses.LearnedResponses | None = None
         self.table: Table | None = None
@@ -134,7 +135,3 @@ def _dials_at_once(mode: ProxyMode) -> bool:
     """Return whether the user wants the origin dialled before a request, which mitmproxy does."""
     is_reverse = isinstance(mode, ReverseMode)
     return is_reverse and strategy_is_chosen() and _is_eager()
-
-
-def _is_strict() -> bool:
-    return bool(ctx.options.validate_inbound_headers)

@@ -163,7 +163,7 @@ class TunnelTakeover:
             attribute="relay_messages",
             wrap=self._observe,
             seen_on="12.2",
-            why="passed-through tunnels stay in mitmproxy's slow lane",
+            why="passed-through tunnels stay in mitmproxy's layers",
         )
 
     def watch(self, client: Client, connection: Connection) -> None:

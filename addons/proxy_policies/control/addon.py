@@ -13,13 +13,14 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import requirements, statistics
+from proxy_policies import statistics
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.patches.connection_handlers import started
 from proxy_policies.script_paths import own_command
 from proxy_policies.settings import Setting, parse_switch
+from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
 from proxy_policies.workers import identity
 

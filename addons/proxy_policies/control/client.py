@@ -10,7 +10,7 @@ from typing import Any
 from proxy_policies.control import socket_files
 from proxy_policies.control.messages import ControlError, Question, read_answer, write_question
 
-PATIENCE = 30.0  # seconds for an answer: a proxy under load has other things to do
+ANSWER_TIMEOUT = 30.0  # seconds for an answer: a proxy under load has other things to do
 CHUNK = 64 * 1024
 
 
@@ -39,7 +39,7 @@ class Instance:
 
 def ask(path: Path, question: Question) -> Any:
     """Put a question to whoever listens on a socket; raises ControlError, and OSError where nobody does."""
-    with socket_files.connect(path, PATIENCE) as connection:
+    with socket_files.connect(path, ANSWER_TIMEOUT) as connection:
         connection.sendall(write_question(question))
         answer = bytearray()
         while piece := connection.recv(CHUNK):

@@ -19,8 +19,8 @@ from proxy_policies.control.messages import (
 
 logger = logging.getLogger(__name__)
 
-MOST = 8  # connections at a time; more are closed
-PATIENCE = 30.0  # seconds for a question, its answer, and its way out
+MAX_CONNECTIONS = 8  # connections at a time; more are closed
+QUESTION_TIMEOUT = 30.0  # seconds for a question, its answer, and its way out
 
 Answer = Callable[[Question], Awaitable[object]]
 """Returns something that JSON can hold; raises ControlError."""
@@ -46,13 +46,13 @@ class ControlServer:
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= MOST:
+        if len(self._open) >= MAX_CONNECTIONS:
             writer.close()
             return
         self._open.add(writer)
         try:
             with contextlib.suppress(OSError, ValueError, TimeoutError):  # it left, or sent no line: its own loss
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(QUESTION_TIMEOUT):
                     writer.write(await self._reply(await reader.readline()))
                     await writer.drain()
         finally:

@@ -12,7 +12,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from proxy_policies import finished, statistics
-from proxy_policies.addresses import format_target
+from proxy_policies.addresses import format_target, is_loopback
 from proxy_policies.background import in_background, spawn
 from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -82,7 +82,7 @@ class Dashboard:
 
     @property
     def _is_local(self) -> bool:
-        return self.dashboard is not None and access.is_loopback(self.dashboard[0])
+        return self.dashboard is not None and is_loopback(self.dashboard[0])
 
     def _start(self, sockets: Any) -> None:
         allowed = access.Access(self.dashboard_password)

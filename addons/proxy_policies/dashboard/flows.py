@@ -51,8 +51,8 @@ def close(stream: str) -> str:
 
 
 def _end(client_id: str) -> None:
-    fast_lane: Any = ctx.master.addons.get("fastlane")
-    if fast_lane is not None and (connection := fast_lane.find(client_id)) is not None:
+    fastlane: Any = ctx.master.addons.get("fastlane")
+    if fastlane is not None and (connection := fastlane.find(client_id)) is not None:
         connection.end()
     elif handler := ctx.master.addons.get("proxyserver").connections.get(client_id):
         io = handler.transports.get(handler.client)

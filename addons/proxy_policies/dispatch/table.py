@@ -5,7 +5,7 @@ spends on one. The table here is looked up instead, and made anew when an addon 
 `AddonHalt`, error reports and what an error skips are stock's: the rest of the addons that belong to the same member of
 the chain. One difference: a hook that an addon grows while it is loaded is not seen until the next change.
 
-Hooks that are known to do nothing as things are (`only_if`, `INERT`) are stepped over: looked at, not called.
+Hooks that are known to do nothing as things are (`only_if`, `STOCK_CONDITIONS`) are looked at, not called.
 mitmproxy's own begin by looking at an attribute that only an option fills. Where the attribute is filled by other
 means, or the hook is replaced, it is asked: the attribute and the function are looked at each time.
 """
@@ -102,7 +102,7 @@ def _has(addon: object, name: str) -> bool:
 
 def _entry(addon: object, name: str) -> HookEntry:
     function = getattr(getattr(addon, name), "__func__", None)
-    condition = INERT.get(function) or condition_of(function)
+    condition = STOCK_CONDITIONS.get(function) or condition_of(function)
     with contextlib.suppress(AttributeError):  # another mitmproxy may call it otherwise
         if condition is not None:
             condition(addon)
@@ -133,5 +133,5 @@ def _hooks() -> Iterator[tuple[Any, Condition]]:
                 yield hook, operator.attrgetter(attribute)
 
 
-INERT: dict[Any, Condition] = dict(_hooks())
+STOCK_CONDITIONS: dict[Any, Condition] = dict(_hooks())
 """For each such hook, as a function of its class, what says of an addon whether it is needed."""

@@ -10,15 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 
-from proxy_policies import requirements
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
+from proxy_policies.start_up import requirements
 
 EXTRAS = {"isal": "isal", "zlib_ng": "zlib-ng"}
 """Modules that make compression faster, and the packages that bring them: the extra `fast`."""
 FEW_FILES = 4096
 """Below this the hard limit is felt: a client has a descriptor, and so has its origin."""
 RELEASED = 1767225600.0  # 2026-01-01: a clock that is before this is wrong
-PATIENCE = 5.0  # seconds for timedatectl
+CLOCK_TIMEOUT = 5.0  # seconds for timedatectl
 
 
 def python() -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def is_synchronized() -> bool | None:
         return None
     command = [program, "show", "--property=NTPSynchronized", "--value"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CLOCK_TIMEOUT)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
     return {"yes": True, "no": False}.get(done.stdout.strip())

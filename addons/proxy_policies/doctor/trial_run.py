@@ -16,7 +16,7 @@ from proxy_policies.control import client, socket_files
 from proxy_policies.control.messages import ControlError
 from proxy_policies.doctor.finding import Finding, fail, ok, warn
 
-PATIENCE = 60.0  # seconds for a start, on a machine that is busy
+START_TIMEOUT = 60.0  # seconds for a start, on a machine that is busy
 LOOK_EVERY = 0.05
 LEFT_OUT = ("home_listen", "work_home", "capture_file", "listen_port", "control_socket", "termlog_verbosity")
 """Options by which a second proxy would be in the way of the first, or which the trial itself sets."""
@@ -44,7 +44,7 @@ def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:
         instance = _wait(process, folder)
         stored = _stored(instance) if instance is not None else ""
         process.terminate()
-        said, _ = process.communicate(timeout=PATIENCE)
+        said, _ = process.communicate(timeout=START_TIMEOUT)
     yield from judge(said, stored if instance is not None else None)
 
 
@@ -113,7 +113,7 @@ def _started(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _wait(process: subprocess.Popen[str], confdir: Path) -> client.Instance | None:
     """Wait until the proxy answers, or has ended."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + START_TIMEOUT
     while process.poll() is None and time.monotonic() < until:
         if socket_files.sockets(confdir) and (found := client.instances([confdir])):
             return found[0]

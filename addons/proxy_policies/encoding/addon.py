@@ -5,13 +5,18 @@ from collections.abc import Awaitable, Callable
 from mitmproxy import http
 
 from proxy_policies import finished, flow_state, subrequest, trace
-from proxy_policies.around_scripts import Hooks
 from proxy_policies.body import Replace, Stage
+from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.encoding.decision import NOT_MODIFIED, Decision, EncodingOptions, ResponseInfo, decide
 from proxy_policies.encoding.negotiation import Accepted, accepted_by, choose
 from proxy_policies.encoding.options import parse_codings, read_rule
-from proxy_policies.encoding.response_fields import with_encoding, with_vary
-from proxy_policies.encoding.tags import with_confirmed_tag, with_origins_tags, with_tag
+from proxy_policies.encoding.response_fields import (
+    with_confirmed_tag,
+    with_encoding,
+    with_origins_tags,
+    with_tag,
+    with_vary,
+)
 from proxy_policies.encoding.types import TEXT_LIKE, parse_types
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields

@@ -1,6 +1,19 @@
-"""What encoding does to the fields of a response (RFC 9110, section 8.4)."""
+"""What encoding does to the fields of a response (RFC 9110, section 8.4).
 
-from proxy_policies.fields import Fields, tokens
+Entity tags are marked so that any process can take the mark off again. A strong tag names the very bytes (RFC 9110,
+section 8.8.3), so no two codings may share it (8.8.3.3). Ours is what the origin said, `~` and the coding: `"v1"`
+becomes `W/"v1~gzip"`. Weak, because the same text compressed twice need not give the same bytes (8.8.1): libraries
+differ, and so do the pauses at which a stream is flushed. `w-` before the coding says that the origin's own tag was
+weak: `W/"v1"` becomes `W/"v1~w-gzip"`. An origin's tag that looks marked is marked too, as `identity`, so that what a
+mark is taken off from was always marked by us. Nothing is remembered: a restart, other workers and other machines know
+as much (as Apache's `-gzip`, Jetty's `--gzip`). Everything here is pure.
+"""
+
+import re
+from collections.abc import Callable
+
+from proxy_policies.encoding.negotiation import IDENTITY
+from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, tokens
 
 VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Said of the plain form, no longer true of the encoded one: ranges and digests of its bytes (RFC 9530, section 2)."""
@@ -17,3 +30,100 @@ def with_vary(fields: Fields) -> Fields:
 def with_encoding(fields: Fields, coding: str) -> Fields:
     """Set Content-Encoding. The entity tag and the length are set elsewhere."""
     return fields.without(VOID).replacing("Content-Encoding", coding)
+
+
+_MARKED = re.compile(r"(?P<own>.*)~(?P<weak>w-)?(?P<coding>zstd|br|gzip|deflate|identity)", re.DOTALL)
+_MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
+"""A member of a list of entity tags; in a tag a backslash is a letter as any other."""
+
+type Accepts = Callable[[str], bool]
+"""True if the client accepts a coding."""
+
+
+def marked(tag: EntityTag, coding: str) -> EntityTag:
+    """Return the tag that a response in `coding` bears, given its origin's."""
+    if coding == IDENTITY and not _MARKED.fullmatch(tag.opaque):
+        return tag
+    return EntityTag(f"{tag.opaque}~{'w-' if tag.weak else ''}{coding}", weak=tag.weak or coding != IDENTITY)
+
+
+def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
+    """Return the origin's own tag and the coding, given one that `marked` made; clients may have lost the `W/`."""
+    match = _MARKED.fullmatch(tag.opaque)
+    if match is None:
+        return tag, IDENTITY
+    return EntityTag(match["own"], weak=match["weak"] is not None), match["coding"]
+
+
+def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:
+    """Return a request's fields with the origin's own tags in its conditions (RFC 9110, section 13.1).
+
+    A form that the client cannot read is not asked about: it must not be confirmed.
+    """
+    fields = _in_list(fields, "If-Match", lambda _: True)
+    fields = _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
+    return _if_range(fields)
+
+
+def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:
+    value = fields.get(name)
+    if value is None or "~" not in value:
+        return fields
+    given = [member.strip() for member in _MEMBER.findall(value)]
+    members = dict.fromkeys(own for member in given if (own := _own(member, counts)))
+    if not members:
+        # Nothing matches, and without If-None-Match the date would count (section 13.1.3).
+        return fields.without([name, "If-Modified-Since"])
+    return fields if list(members) == given else fields.replacing(name, ", ".join(members))
+
+
+def _own(member: str, counts: Accepts) -> str:
+    """Return a member as the origin knows it; "" for one that does not count."""
+    tag = parse_entity_tag(member)
+    if tag is None:
+        return member
+    own, coding = unmarked(tag)
+    return str(own) if coding == IDENTITY or counts(coding) else ""
+
+
+def _if_range(fields: Fields) -> Fields:
+    """Ask for the whole where a part would continue a compressed form: parts are of the plain one (13.1.5)."""
+    tag = parse_entity_tag(fields.get("If-Range"))
+    if tag is None:
+        return fields
+    own, coding = unmarked(tag)
+    if coding != IDENTITY:
+        return fields.without(["If-Range", "Range"])
+    return fields if own == tag else fields.replacing("If-Range", str(own))
+
+
+def with_tag(fields: Fields, coding: str) -> Fields:
+    """Return the fields of a response in `coding` with the tag that it bears; none where its origin's cannot be marked.
+
+    What is no entity tag stays with the plain form alone (nginx, too, takes it away).
+    """
+    value = fields.get("etag")
+    if value is None or (coding == IDENTITY and "~" not in value):  # what looks marked has one
+        return fields
+    tag = parse_entity_tag(value)
+    if tag is None:
+        return fields if coding == IDENTITY else fields.without(["ETag"])
+    bears = marked(tag, coding)
+    return fields if bears == tag else fields.replacing("ETag", str(bears))
+
+
+def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str, accepts: Accepts) -> Fields:
+    """Return the fields of a 304 with the tag of the form that the client has, of several the `preferred` coding's."""
+    own = parse_entity_tag(fields.get("ETag"))
+    if own is None:
+        return fields
+    held: dict[str, str] = {}
+    for member in _MEMBER.findall(if_none_match or ""):
+        if tag := parse_entity_tag(member):
+            origins, coding = unmarked(tag)
+            if origins.matches_weakly(own) and (coding == IDENTITY or accepts(coding)):
+                held.setdefault(coding, tag.opaque)
+    coding = preferred if preferred in held else next(iter(held), IDENTITY)
+    if coding == IDENTITY:
+        return with_tag(fields, IDENTITY)
+    return fields.replacing("ETag", str(EntityTag(held[coding], weak=True)))

@@ -9,7 +9,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.flow import Flow
 
 from proxy_policies import trace
-from proxy_policies.around_scripts import Hooks
+from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.explain.recent import Decided, Recent
 from proxy_policies.explain.view import PolicyView, unregister
 from proxy_policies.fast_paths import NO_OBJECTION

@@ -8,13 +8,13 @@ from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import in_networks, parse_networks
-from proxy_policies.asked_host import asked_host
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
-from proxy_policies.hops import connection, via
+from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
+from proxy_policies.requested_host import requested_host
 from proxy_policies.settings import Setting, one_of
 
 STYLES = {
@@ -98,7 +98,7 @@ class Hops:
         response, origin = flow.response, flow_state.state_of(flow).origin
         if response is None or origin is None:
             return
-        fields = connection.response_for_next_hop(
+        fields = connection_fields.response_for_next_hop(
             fields_of(response.headers), response.status_code, from_proxy=_is_upstream(flow)
         )
         if self.via_name:
@@ -158,17 +158,13 @@ def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
     """Return who sent a request."""
     client = flow.client_conn
     proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
-    return ClientInfo(client.peername[0], asked_host(flow.request), proto)
+    return ClientInfo(client.peername[0], requested_host(flow.request), proto)
 
 
 def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
     """Leave out of a trailer section what the head said is for one hop only."""
-    names = connection.named(head) if head is not None else ()
+    names = connection_fields.named(head) if head is not None else ()
     return Fields(trailers.fields).without(names)
-
-
-def _is_reverse(flow: http.HTTPFlow) -> bool:
-    return isinstance(flow.client_conn.proxy_mode, ReverseMode)
 
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:

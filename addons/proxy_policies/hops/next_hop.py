@@ -6,10 +6,10 @@ A client sends the same fields with one request after another, so the last answe
 from typing import NamedTuple
 
 from proxy_policies.fields import Fields, RawFields, cached_by_fields
-from proxy_policies.hops import connection, via
+from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, with_forwarded, without_claims
 
-STANDARD_OPTIONS = connection.HOP_BY_HOP | {"close"}
+STANDARD_OPTIONS = connection_fields.HOP_BY_HOP | {"close"}
 """Connection options that nobody asks about."""
 
 
@@ -51,9 +51,9 @@ def request_passed_on(raw: RawFields, hop: Hop) -> PassedOn:
     is_ours = bool(hop.via_name) and via.lists(fields, hop.via_name)
     if is_ours and not hop.is_resent:
         return PassedOn(fields, (), is_loop=True)
-    removed = tuple(name for name in connection.named(fields) if name not in STANDARD_OPTIONS)
+    removed = tuple(name for name in connection_fields.named(fields) if name not in STANDARD_OPTIONS)
     is_http1 = hop.http_version in ("HTTP/1.0", "HTTP/1.1")
-    fields = connection.request_for_next_hop(fields, to_proxy=hop.to_proxy, is_http1=is_http1)
+    fields = connection_fields.request_for_next_hop(fields, to_proxy=hop.to_proxy, is_http1=is_http1)
     return PassedOn(fields if is_ours else _signed(fields, hop), removed)
 
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 (RFC 9112): the codec, for mitmproxy's layers too (heads, framing, chunks), and exchanges over sockets."""
+"""Our HTTP/1.0 and 1.1: the codec. Heads, framing, bodies."""

@@ -11,6 +11,7 @@ from proxy_policies.validity import Invalid
 
 VERSION = "HTTP/1.1"
 """The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
+RAW_VERSION = VERSION.encode()
 INTERIM_LIMIT = 256
 """Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go takes 5."""
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))

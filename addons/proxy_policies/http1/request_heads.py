@@ -161,7 +161,7 @@ ANSWER = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _REQUEST_LINE = re.compile(rb"CONNECT (?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5}) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*[\t\x20-\x7e\x80-\xff]*")
 
-SLOW = frozenset(
+DISQUALIFYING_IN_CONNECT = frozenset(
     {
         b"via",  # it may say that the request has been here before
         b"proxy-authorization",  # somebody may want to look at it
@@ -201,4 +201,4 @@ def _says_one_host(fields: list[bytes]) -> bool:
 
 def _is_plain(field: bytes) -> bool:
     match = _FIELD.fullmatch(field)
-    return match is not None and match[1].lower() not in SLOW
+    return match is not None and match[1].lower() not in DISQUALIFYING_IN_CONNECT

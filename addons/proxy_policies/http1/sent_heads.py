@@ -4,8 +4,8 @@ from mitmproxy import http
 from mitmproxy.net.http import status_codes, url
 from mitmproxy.proxy.layers.http._base import format_error
 
-from proxy_policies.fields import Fields, fields_of
-from proxy_policies.http1.framing import VERSION, with_persistence
+from proxy_policies.fields import Fields, RawFields, fields_of
+from proxy_policies.http1.framing import RAW_VERSION, VERSION, with_persistence
 
 SPLITS = "the answer that an addon made has a line end or NUL in its head"
 
@@ -32,13 +32,10 @@ def kept_request(request: http.Request) -> http.Request:
 def kept_response(response: http.Response, fields: Fields) -> http.Response:
     """Copy a response's head as it is sent in our version."""
     data = response.data
-    reason = data.reason
-    if not reason and not response.http_version.startswith("HTTP/1"):  # HTTP/2 has no reason phrases
-        reason = status_codes.RESPONSES.get(data.status_code, "").encode()
     return http.Response(
-        http_version=VERSION.encode(),
+        http_version=RAW_VERSION,
         status_code=data.status_code,
-        reason=reason,
+        reason=reason_of(response),
         headers=http.Headers(fields.raw),
         content=None,
         trailers=None,
@@ -47,10 +44,23 @@ def kept_response(response: http.Response, fields: Fields) -> http.Response:
     )
 
 
-def head_of(response: http.Response) -> bytes:
-    """Write a response head."""
+def reason_of(response: http.Response) -> bytes:
+    """Return a response's reason phrase; of a version that has none (RFC 9113, section 8.3.2), its status's."""
     data = response.data
-    return b"%s %d %s\r\n%s\r\n" % (VERSION.encode(), data.status_code, data.reason, bytes(data.headers))
+    if data.reason or data.http_version.startswith(b"HTTP/1"):
+        return data.reason
+    return status_codes.RESPONSES.get(data.status_code, "").encode()
+
+
+def head_of(response: http.Response) -> bytes:
+    """Write the head of a response as it is."""
+    data = response.data
+    return write_head(data.status_code, data.reason, data.headers.fields)
+
+
+def write_head(status: int, reason: bytes, fields: RawFields) -> bytes:
+    """Write a response head."""
+    return b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, reason, b"".join([b"%s: %s\r\n" % line for line in fields]))
 
 
 def error_response(status: int, message: str) -> http.Response:

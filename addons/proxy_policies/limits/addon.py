@@ -1,4 +1,4 @@
-"""Bounds on what a client may have and how long it may take, in every mode, lane and version of HTTP."""
+"""Bounds on what a client may have and how long it may take, in every mode and version of HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mitmproxy.tls import TlsData
 
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.limits.connections import ClientConnection
+from proxy_policies.limits.connections import MitmproxyConnection
 from proxy_policies.limits.shares import Shares
 from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 from proxy_policies.log_lines import Throttle
@@ -24,7 +24,7 @@ from proxy_policies.settings import Setting, parse_duration
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 256  # connections looked at in one turn of the event loop: some 2 ms
+CONNECTIONS_PER_TURN = 256  # connections looked at in one turn of the event loop: some 2 ms
 COUNTED = 16  # new connections, as a share of the most there may be, between two counts
 
 
@@ -65,7 +65,7 @@ class Limits:
     handshake_timeout = Setting("60s", parse_duration, "Time for a client's TLS handshake; 0: no limit.")
 
     def __init__(self) -> None:
-        self._connections: dict[str, ClientConnection] = {}
+        self._connections: dict[str, MitmproxyConnection] = {}
         self._others: set[Waiter] = set()
         self._by_address, self._in_flight = Shares(), Shares(WeakSet)
         self._refused = Throttle()
@@ -100,7 +100,7 @@ class Limits:
         """Look at a connection that mitmproxy has."""
         now, handler = time.monotonic(), ctx.master.addons.get("proxyserver").connections.get(client.id)
         if handler is not None and client.transport_protocol == "tcp":
-            self._connections[client.id] = ClientConnection(handler, now)
+            self._connections[client.id] = MitmproxyConnection(handler, now)
             self.expect_one_more(now)
 
     def tls_established_client(self, data: TlsData) -> None:
@@ -169,7 +169,7 @@ class Limits:
         while self._connections or self._others:
             await asyncio.sleep(self._timeouts.between_looks)
             for number, waiter in enumerate(self._waiters()):
-                if number % AT_ONCE == AT_ONCE - 1:
+                if number % CONNECTIONS_PER_TURN == CONNECTIONS_PER_TURN - 1:
                     await asyncio.sleep(0)
                 self._judge(waiter, time.monotonic())
 

@@ -22,7 +22,7 @@ TLS_HANDSHAKE = 0x16
 _HTTP_MODES = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.ReverseProxy)
 
 
-class ClientConnection:
+class MitmproxyConnection:
     """A client's connection that mitmproxy has."""
 
     def __init__(self, handler: ConnectionHandler, now: float) -> None:

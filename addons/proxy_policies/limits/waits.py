@@ -11,6 +11,12 @@ BODY_RATE = 500
 """Bytes that buy a request's body one more second: Apache's RequestReadTimeout has MinRate=500."""
 
 
+LINGERING_TIMEOUT = 5.0
+"""Seconds without a byte after which a client that is being closed is cut off: nginx's lingering_timeout."""
+LINGERING_TIME = 30.0
+"""Seconds after which it is cut off though it goes on sending: nginx's lingering_time."""
+
+
 class Wait(Enum):
     """What a connection waits for; the values are what is said when that took too long."""
 

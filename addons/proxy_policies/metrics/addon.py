@@ -9,12 +9,13 @@ from typing import Any
 
 from mitmproxy import ctx
 
-from proxy_policies import requirements, statistics
+from proxy_policies import statistics
 from proxy_policies.background import in_background, spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
+from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
 
 with lazy_imports():

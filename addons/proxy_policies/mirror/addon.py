@@ -11,13 +11,14 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx, http
 
-from proxy_policies import dial, flow_state, rules, settings, subrequest
+from proxy_policies import flow_state, rules, settings, subrequest
 from proxy_policies.body import Stage
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 
 with lazy_imports():

@@ -3,7 +3,7 @@
 A `TCPLayer` that keeps a flow keeps every byte of it in memory, and one that keeps
 none is not to be seen. This one shows a flow and stores nothing in it.
 
-Whoever carries the bytes past this layer (the fast lane does) finds `untouched`
+Whoever carries the bytes past this layer (`connection/tunnel_takeover.py` does) finds `is_passthrough`
 on it, and reports the bytes by `relayed`.
 """
 

@@ -9,15 +9,15 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpConnection, HttpEvent
 from mitmproxy.proxy.layers.http._events import ResponseProtocolError
 
+from proxy_policies.limits.waits import LINGERING_TIME, LINGERING_TIMEOUT
+
 
 class LeaveTaking(ResponseProtocolError):
     """Ends what HTTP was upgraded to; its client was sent the reason, and may still be sending."""
 
 
-PATIENCE = 5.0
-"""Seconds without a byte after which a client that we take leave of is cut off: nginx's lingering_timeout."""
-ROUNDS = 6
-"""How many times PATIENCE is granted to a client that goes on sending: 30 s, nginx's lingering_time."""
+ROUNDS = int(LINGERING_TIME / LINGERING_TIMEOUT)
+"""How many times LINGERING_TIMEOUT is granted to a client that goes on sending."""
 
 
 class Lingering(HttpConnection):
@@ -31,7 +31,7 @@ class Lingering(HttpConnection):
         """End our half of the connection, and take what still comes for a while without looking at it."""
         self._lingering = True
         yield commands.CloseTcpConnection(self.conn, half_close=True)
-        yield commands.RequestWakeup(PATIENCE)
+        yield commands.RequestWakeup(LINGERING_TIMEOUT)
 
     def take_leave(self, event: events.Event) -> CommandGenerator[None]:
         """Handle an event while lingering: close once the client has ended, or is silent, or goes on for too long."""
@@ -42,6 +42,6 @@ class Lingering(HttpConnection):
         elif isinstance(event, events.Wakeup) and self._still_sends and self._rounds < ROUNDS:
             self._still_sends = False
             self._rounds += 1
-            yield commands.RequestWakeup(PATIENCE)
+            yield commands.RequestWakeup(LINGERING_TIMEOUT)
         else:
             yield commands.CloseConnection(self.conn)

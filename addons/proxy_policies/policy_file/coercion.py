@@ -7,7 +7,7 @@ from mitmproxy.optmanager import OptManager
 
 from proxy_policies.policy_file.document import Entry
 from proxy_policies.settings import Setting, coerce, is_secret
-from proxy_policies.unknown_options import nearest
+from proxy_policies.start_up.unknown_options import nearest
 
 
 def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:

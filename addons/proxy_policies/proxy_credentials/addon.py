@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from mitmproxy import ctx, http
 
-from proxy_policies.around_scripts import Hooks
+from proxy_policies.dispatch.around_scripts import Hooks
 
 
 class _HooksWhileNeeded(Hooks):
-    """Asked only while it has any addons; a hook that is there closes fast ways, whether it does anything or not."""
+    """Asked only while it has any addons; a hook that is there closes fast paths, whether it does anything or not."""
 
     addons: list[Hooks]
 

@@ -19,7 +19,7 @@ _scratch = _Scratch()
 
 
 class Copy:
-    """Moves one direction by copying. See `sockets.Mover` for the contract."""
+    """Moves one direction by copying. See `sockets.Transfer` for the contract."""
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
         self.held = 0

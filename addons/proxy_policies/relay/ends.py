@@ -1,6 +1,6 @@
 """The two ends of a link, and how a socket is borrowed from the event loop's streams.
 
-A stream pair is asyncio's; the fast ways want the bare socket under it. Rules:
+A stream pair is asyncio's; the fast ones want the bare socket under it. Rules:
 
 - the pair stays its owner's: we work on a duplicate of its descriptor, and the owner closes the pair afterwards;
 - what the reader has already taken in comes first, what the writer has not yet sent has to go before ours;

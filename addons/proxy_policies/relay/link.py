@@ -164,9 +164,9 @@ async def _way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
 class _IdleTimer:
     """Cancels a link after `idle` seconds without a byte."""
 
-    def __init__(self, counts: ByteCounts, idle: float, relay_streams: asyncio.Future[Any]) -> None:
-        self._counts, self._idle, self._link = counts, idle, relay_streams
-        self._loop = relay_streams.get_loop()
+    def __init__(self, counts: ByteCounts, idle: float, over: asyncio.Future[Any]) -> None:
+        self._counts, self._idle, self._over = counts, idle, over
+        self._loop = over.get_loop()
         self._timer = self._loop.call_later(idle, self._look)
         self.is_over = False
 
@@ -176,7 +176,7 @@ class _IdleTimer:
             self._timer = self._loop.call_later(left, self._look)
         else:
             self.is_over = True
-            self._link.cancel()
+            self._over.cancel()
 
     def end(self) -> None:
         """Watch no more."""

@@ -17,7 +17,7 @@ from proxy_policies.relay.copying import Copy
 from proxy_policies.relay.ends import Broken, StreamEnd, WriteError
 from proxy_policies.relay.splice import Splice, Unsupported
 
-CHUNKS_PER_TURN = 4  # bites in a turn: 4 MiB through a full pipe, a millisecond or two
+CHUNKS_PER_TURN = 4  # chunks in a turn: 4 MiB through a full pipe, a millisecond or two
 
 OnBytes = Callable[[int], None]
 """Called with the size of every chunk delivered."""
@@ -44,9 +44,9 @@ def transfers(source: socket.socket, sink: socket.socket) -> list[Callable[[], T
 
 
 async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
-    """Move bytes from source to sink until end of file, and pass that on. Raises as `link.carry`, and `Unsupported`.
+    """Move bytes from source to sink until end of file, and pass that on. Raises as `link.relay_one_way`.
 
-    `Unsupported` comes before anything is touched: the streams are as they were.
+    And `Unsupported`, which comes before anything is touched: the streams are as they were.
     """
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
@@ -125,8 +125,8 @@ class Pump:
         self._loop, self._tally, self._ended = loop, tally, ended
         self._source, self._sink, self._source_broken, self._sink_broken = way
         self._rest = rest
-        self._movers = iter(transfers(self._source, self._sink))
-        self._mover = self._next_mover()
+        self._transfers = iter(transfers(self._source, self._sink))
+        self._transfer = self._next_transfer()
         self._awaits_sink = False
 
     def start(self) -> None:
@@ -138,10 +138,10 @@ class Pump:
     def stop(self) -> None:
         """Move nothing more; what is held is lost."""
         self._loop.remove_writer(self._sink) if self._awaits_sink else self._loop.remove_reader(self._source)
-        self._mover.close()
+        self._transfer.close()
 
-    def _next_mover(self) -> Transfer:
-        for make in self._movers:
+    def _next_transfer(self) -> Transfer:
+        for make in self._transfers:
             with contextlib.suppress(Unsupported):
                 return make()
         raise Unsupported("no way is left")  # never: copying always works
@@ -155,12 +155,12 @@ class Pump:
         except (BlockingIOError, InterruptedError):
             pass
         except Unsupported as unsupported:
-            self._mover.close()
-            self._rest, self._mover = unsupported.held, self._next_mover()
+            self._transfer.close()
+            self._rest, self._transfer = unsupported.held, self._next_transfer()
         except OSError as error:
             self._fail(error)
             return
-        self._wait()  # after a full burst, too: its last bite may have been swallowed in part
+        self._wait()  # after a full burst, too: its last chunk may have been swallowed in part
 
     def _fail(self, error: OSError) -> None:
         """End: the source has failed, or the sink while it was to take what is held."""
@@ -170,20 +170,20 @@ class Pump:
         self._end(error)
 
     def _move(self) -> bool:
-        """Move one bite; False at the source's end of file."""
+        """Move one chunk; False at the source's end of file."""
         if self._rest:
             sent = self._sink.send(self._rest)
             self._rest = self._rest[sent:]
             self._tally(sent)
-        elif self._mover.held or self._mover.fill():
-            self._tally(self._mover.drain())
+        elif self._transfer.held or self._transfer.fill():
+            self._tally(self._transfer.drain())
         else:
             return False
         return True
 
     @property
     def _holds(self) -> bool:
-        return bool(self._rest or self._mover.held)
+        return bool(self._rest or self._transfer.held)
 
     def _wait(self) -> None:
         """Watch the sink while bytes are held, else the source."""

@@ -102,7 +102,7 @@ PIPES = Pipes()
 
 
 class Splice:
-    """Moves one direction through a pipe. See `sockets.Mover` for the contract."""
+    """Moves one direction through a pipe. See `sockets.Transfer` for the contract."""
 
     def __init__(self, source: int, sink: int, pipes: Pipes = PIPES) -> None:
         if not hasattr(os, "splice") or fcntl is None:

@@ -14,16 +14,15 @@ from mitmproxy.connection import Server
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from proxy_policies import dial
-from proxy_policies.addresses import Network, format_target
+from proxy_policies.addresses import Address, Network, format_target, is_loopback
 from proxy_policies.background import Tasks, in_background
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.open_files import raise_open_file_limit
-from proxy_policies.reverse_tunnel import options, services
-from proxy_policies.reverse_tunnel.followed_credentials import FollowedCredentials
-from proxy_policies.reverse_tunnel.protocol.names import Address
+from proxy_policies.outbound import dial
+from proxy_policies.reverse_tunnel import options
+from proxy_policies.reverse_tunnel.open_files import raise_open_file_limit
+from proxy_policies.reverse_tunnel.reloaded_credentials import FollowedCredentials
 from proxy_policies.settings import Setting, as_text, parse_size, reject
 
 with lazy_imports():
@@ -141,8 +140,8 @@ class _TunnelAddon(ABC):
     def warn_if_plaintext(self) -> None:
         """Warn where the connection is neither encrypted nor authenticated."""
         address = self.plaintext_address()
-        if self.credentials.mode is identity.Mode.NONE and address and not services.is_loopback(address[0]):
-            shown = services.show_address(address)
+        if self.credentials.mode is identity.Mode.NONE and address and not is_loopback(address[0]):
+            shown = format_target(*address)
             logger.warning(f"{self.kind}_tls=none: the tunnel over {shown} is neither encrypted nor authenticated")
 
     @abstractmethod
@@ -181,7 +180,7 @@ def _open_proxies() -> str:
         for mode in modes
         if isinstance(mode, mode_specs.RegularMode | mode_specs.UpstreamMode | mode_specs.Socks5Mode)
     ]
-    return ", ".join(format_target(host or "*", port) for host, port in addresses if not services.is_loopback(host))
+    return ", ".join(format_target(host or "*", port) for host, port in addresses if not is_loopback(host))
 
 
 def _balancers() -> Sequence[Network]:
@@ -198,12 +197,12 @@ class Home(_TunnelAddon):
     fast_paths = NO_OBJECTION
     home_listen = Setting(
         "",
-        services.parse_listen,
+        options.parse_listen,
         "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT; ,proxy behind a balancer.",
         single_process=ONE_END,
     )
     home_clients = Setting(
-        (), services.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK][,proxy]; repeat it."
+        (), options.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK][,proxy]; repeat it."
     )
     home_tls = Setting(
         "certs/home", as_text, "Reverse tunnel: home's certificate folder, secret (needs home_secret), or none (plain)."
@@ -211,7 +210,7 @@ class Home(_TunnelAddon):
     home_secret = Setting("", as_text, "Reverse tunnel: the secret shared with works, or @FILE that holds it.")
     home_allow = Setting(
         (),
-        services.parse_allow,
+        options.parse_allow,
         "Reverse tunnel: what a work may offer, WORK=SERVICE,SERVICE, both globs; unset: all.",
     )
     home_limits = Setting(
@@ -299,7 +298,7 @@ class Home(_TunnelAddon):
     # SERVICE.WORK.internal
 
     def _route(self, host: str, port: int) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None:
-        names = services.parse_internal(host) if self.is_on else None
+        names = options.parse_internal(host) if self.is_on else None
         return self._connect(*names) if names else None
 
     async def _connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -314,7 +313,7 @@ class Home(_TunnelAddon):
         if flow.server_conn.via is None:
             return
         address = flow.request.host, flow.request.port
-        if self.is_on and services.parse_internal(address[0]):
+        if self.is_on and options.parse_internal(address[0]):
             flow.server_conn = Server(address=address)  # the old one is the way of this client's other requests
             flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
 
@@ -334,7 +333,7 @@ class Home(_TunnelAddon):
 
     def _is_internal(self, server: Server) -> bool:
         address = server.address
-        return self.is_on and address is not None and services.parse_internal(address[0]) is not None
+        return self.is_on and address is not None and options.parse_internal(address[0]) is not None
 
     # Commands
 
@@ -362,11 +361,11 @@ class Work(_TunnelAddon):
     name = kind = "work"
     fast_paths = NO_OBJECTION
     work_home = Setting(
-        "", services.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
+        "", options.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
     )
-    work_name = Setting("work", services.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
+    work_name = Setting("work", options.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
     work_services = Setting(
-        (), services.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
+        (), options.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
     )
     work_tls = Setting(
         "certs/work", as_text, "Reverse tunnel: work's certificate folder, secret (needs work_secret), or none (plain)."

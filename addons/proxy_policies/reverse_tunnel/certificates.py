@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from proxy_policies.certificates.authority import signing_only
-from proxy_policies.reverse_tunnel.services import parse_name
+from proxy_policies.reverse_tunnel.options import parse_name
 from proxy_policies.script_paths import own_command
 
 KINDS = {"home": ExtendedKeyUsageOID.SERVER_AUTH, "work": ExtendedKeyUsageOID.CLIENT_AUTH}

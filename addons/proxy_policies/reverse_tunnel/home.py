@@ -10,10 +10,10 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from proxy_policies import tcp_connect
-from proxy_policies.addresses import Network, in_networks
+from proxy_policies.addresses import Address, Network, format_target, in_networks
 from proxy_policies.background import Tasks
-from proxy_policies.reverse_tunnel.connected import FAIL_OVER, OPEN_TIMEOUT, ConnectedWork, WorkRegistry, describe
+from proxy_policies.outbound import tcp_connect
+from proxy_policies.reverse_tunnel.connected_works import FAIL_OVER, OPEN_TIMEOUT, ConnectedWork, WorkRegistry, describe
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
@@ -23,6 +23,12 @@ from proxy_policies.reverse_tunnel.limits import (
     Limits,
     RateLimiter,
     network_of,
+)
+from proxy_policies.reverse_tunnel.options import (
+    EVERYBODY,
+    Allowance,
+    ClientListener,
+    CommandListener,
 )
 from proxy_policies.reverse_tunnel.protocol.command_protocol import HomeProtocol, OpenRequest
 from proxy_policies.reverse_tunnel.protocol.handshake import HomeHandshake, Peer, Terms
@@ -36,25 +42,17 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     encode,
 )
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import (
-    EVERYBODY,
-    Allowance,
-    ClientListener,
-    CommandListener,
-    show_address,
-)
 from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import Listener, receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
-from proxy_policies.reverse_tunnel.transport.transports import Pace, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import Pace, relay_transports
 
 logger = logging.getLogger(__name__)
 
-TEND = 1.0  # seconds
+MAINTAIN_EVERY = 1.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -78,13 +76,13 @@ class HomeConfig:
 class Home:
     """One home. `apply` starts it, changes it live, and with no `listen` ends it."""
 
-    def __init__(self, watcher: SessionObserver | None = None) -> None:
+    def __init__(self, observer: SessionObserver | None = None) -> None:
         self.works = WorkRegistry()
         self.sessions = SessionTable()
-        self._watcher = watcher or NullObserver()
+        self._observer = observer or NullObserver()
         self._config = HomeConfig()
-        self._gate, self._guesses, self._log = HandshakeLimiter(), Guesses(), ThrottledLog(logger)
-        self._strangers: dict[int, asyncio.Task[None]] = {}
+        self._handshakes, self._guesses, self._log = HandshakeLimiter(), Guesses(), ThrottledLog(logger)
+        self._unauthenticated: dict[int, asyncio.Task[None]] = {}
         self._command_listener: Listener | None = None
         self._client_listeners: dict[Address, tuple[ClientListener, Listener]] = {}
         self._commands, self._clients = Tasks("home"), Tasks("home")
@@ -149,24 +147,24 @@ class Home:
 
     def _review(self, allowance: Allowance) -> None:
         for work in self.works:
-            work.session.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
+            work.protocol.review(lambda service, name=work.name: allowance.permits(name, service))  # type: ignore[misc]
         self.works.dismiss(Refuse(Reason.NOT_ALLOWED, "rejected by home_allow"), allowance)
 
     async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(TEND)
+            await asyncio.sleep(MAINTAIN_EVERY)
             for work in self.works:
                 work.tend()
 
     # Unauthenticated peers at the command listener
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
-        number, evicted = self._gate.enter(address[0], self.works.awaited)
-        if evicted is not None and (evicted_task := self._strangers.get(evicted)) is not None:
+        number, evicted = self._handshakes.enter(address[0], self.works.awaited)
+        if evicted is not None and (evicted_task := self._unauthenticated.get(evicted)) is not None:
             evicted_task.cancel()
         task = self._commands.spawn(self._authenticate(number, sock, address), eager=True)
         if not task.done():
-            self._strangers[number] = task
+            self._unauthenticated[number] = task
 
     async def _authenticate(self, number: int, sock: socket.socket, address: Address) -> None:
         """Authenticate a peer in time; serve a command connection until it ends."""
@@ -182,8 +180,8 @@ class Home:
             why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
             self._log.warning("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
-            self._gate.leave(number)
-            self._strangers.pop(number, None)
+            self._handshakes.leave(number)
+            self._unauthenticated.pop(number, None)
         if work is not None:
             await self._serve_command(work, address)
 
@@ -254,7 +252,7 @@ class Home:
 
     async def _serve_command(self, work: ConnectedWork, address: Address) -> None:
         """Keep a command connection until it ends."""
-        work.command.start_keepalive(work.peer.heartbeat, work.peer.patience)
+        work.command.start_keepalive(work.peer.heartbeat, work.peer.silence_timeout)
         self.works.add(work)
         line = f"home: work {work.name} connected from {address[0]}, offers {describe(work)}"
         self.works.log.info(("connected", work.name), line)
@@ -309,14 +307,14 @@ class Home:
             transport = await connections.accept_bare(sock)
         except OSError as error:
             sock.close()
-            logger.debug(f"home: {show_address(client)} was gone at once: {error}")
+            logger.debug(f"home: {format_target(*client[:2])} was gone at once: {error}")
             return
         session = Session(client_listener.service, client_listener.work, client, call.server, cancel_current())
-        await self._watcher.opened(session)
+        await self._observer.opened(session)
         try:
             self.sessions.enter(session)
             data = await self.open(call, client_listener.work)
-            await self._watcher.linked(session)
+            await self._observer.linked(session)
             await relay_transports(transport, data, counts=session.counts, pace=self._pace(), tap=session.tap)
         except Refusal as refusal:
             session.counts.error = str(refusal)
@@ -330,7 +328,7 @@ class Home:
         finally:
             transport.abort()
             self.sessions.leave(session)
-        await self._watcher.closed(session)
+        await self._observer.closed(session)
 
     def _pace(self) -> Pace | None:
         if not self.sessions.rate:

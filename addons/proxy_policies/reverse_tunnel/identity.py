@@ -21,8 +21,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from proxy_policies import tcp_connect
 from proxy_policies.certificates import folders
+from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL
 from proxy_policies.reverse_tunnel.protocol.names import is_name

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy_policies.addresses import Address, format_target
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.limits import Limits, SessionLimiter
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import show_address
-from proxy_policies.reverse_tunnel.transport.transports import Tap
+from proxy_policies.reverse_tunnel.transport.transport_relay import Tap
 
 _numbers = itertools.count(1)
 
@@ -40,7 +39,7 @@ class Session:
     @property
     def source(self) -> str:
         """The client, for people."""
-        return show_address(self.client) if self.client else "this proxy"
+        return format_target(*self.client[:2]) if self.client else "this proxy"
 
     def account(self) -> str:
         """Return what went through: bytes from the client and to it, and for how long."""

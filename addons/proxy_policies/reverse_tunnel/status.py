@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from proxy_policies.reverse_tunnel.connected import describe
+from proxy_policies.reverse_tunnel.connected_works import describe
 from proxy_policies.reverse_tunnel.home import Home
 
 

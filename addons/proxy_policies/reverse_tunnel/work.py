@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from proxy_policies import tcp_connect
+from proxy_policies.addresses import Address, format_target
 from proxy_policies.background import Tasks
+from proxy_policies.outbound import tcp_connect
 from proxy_policies.proxy_protocol import header
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_digest, peer_name
 from proxy_policies.reverse_tunnel.limits import (
@@ -26,6 +27,7 @@ from proxy_policies.reverse_tunnel.limits import (
     STABLE_AFTER,
     retry_delay,
 )
+from proxy_policies.reverse_tunnel.options import HomeAt, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, WorkProtocol
 from proxy_policies.reverse_tunnel.protocol.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.protocol.messages import (
@@ -41,13 +43,11 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Use,
     encode,
 )
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import HomeAt, Service, show_address
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.transport.transports import relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import relay_transports
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Command:
 
     framed: Framed
     peer: Peer
-    session: WorkProtocol
+    protocol: WorkProtocol
     digest: bytes  # of home's certificate: data connections must meet the same
 
 
@@ -104,8 +104,8 @@ class Work:
             if config.home is not None:
                 self._connecting.spawn(self._keep_connected(config.home))
         elif self._command is not None and (config.services, config.spares) != (old.services, old.spares):
-            self._command.session.services, self._command.session.spares = config.services, config.spares
-            self._command.framed.send(encode(self._command.session.offer()))
+            self._command.protocol.services, self._command.protocol.spares = config.services, config.spares
+            self._command.framed.send(encode(self._command.protocol.offer()))
 
     def renew(self, credentials: Credentials) -> None:
         """Show another certificate of the same name from now on; connections that stand live on."""
@@ -149,15 +149,15 @@ class Work:
     def _log_failure(self, home: Address, error: Exception) -> None:
         """Log a change for the worse."""
         self._trouble = trouble = in_words(error, connections.CONNECT_WITHIN)
-        line = f"work: no connection to home {show_address(home)}: {trouble}; trying again"
+        line = f"work: no connection to home {format_target(*home[:2])}: {trouble}; trying again"
         if self._logged != trouble and self._changes.warning("no connection", line):
             self._logged = trouble
 
     def _log_connected(self, home: Address, command: Command) -> None:
         """Log a change for the better."""
         self._trouble = ""
-        offered = ", ".join(command.session.services) or "nothing"
-        line = f"work: connected to home {command.peer.name} at {show_address(home)}, offers {offered}"
+        offered = ", ".join(command.protocol.services) or "nothing"
+        line = f"work: connected to home {command.peer.name} at {format_target(*home[:2])}, offers {offered}"
         if self._logged != "" and self._changes.info("connected", line):
             self._logged = ""
 
@@ -170,8 +170,8 @@ class Work:
                     command = await self._shake_hands(framed, home.name)
                 except ConnectionError as error:
                     raise ConnectionResetError(f"{error} in the handshake; does home accept this identity?") from None
-            framed.start_keepalive(command.peer.heartbeat, command.peer.patience)
-            framed.send(encode(command.session.offer()))
+            framed.start_keepalive(command.peer.heartbeat, command.peer.silence_timeout)
+            framed.send(encode(command.protocol.offer()))
             await self._serve_home(home.address, command)
         finally:
             framed.close()
@@ -182,7 +182,7 @@ class Work:
         self._log_connected(home, command)
         try:
             while True:
-                request = command.session.receive(await receive(command.framed))
+                request = command.protocol.receive(await receive(command.framed))
                 self._data.spawn(self._answer(home, command, request))
         finally:
             self._command = None
@@ -238,7 +238,7 @@ class Work:
         if not self._is_home_of(command, framed):
             framed.abort()
             raise ConnectionAbortedError("home shows another certificate than on the command connection")
-        framed.start_keepalive(command.peer.heartbeat, command.peer.patience)
+        framed.start_keepalive(command.peer.heartbeat, command.peer.silence_timeout)
         framed.send(encode(Claim(self._config.name, token)))
         return framed
 
@@ -270,7 +270,7 @@ class Work:
         try:
             transport = await connections.dial_bare(service.address)
         except Exception as error:  # whatever it is, home gets a refusal
-            raise _refusal(error, show_address(service.address)) from None
+            raise _refusal(error, format_target(*service.address[:2])) from None
         if service.proxy:
             transport.write(header.write(call.client, call.server))
         return transport
@@ -288,7 +288,7 @@ def _is_replaced(error: Exception) -> bool:
 
 
 def _shown_client(call: OpenRequest) -> str:
-    return show_address(call.client) if call.client else "home itself"
+    return format_target(*call.client[:2]) if call.client else "home itself"
 
 
 async def _call(framed: Framed, request: Begin | Spare) -> OpenRequest:

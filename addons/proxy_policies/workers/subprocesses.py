@@ -126,11 +126,11 @@ class ChildProcesses:
             self.pass_on(signal.SIGTERM)
         self.stopping.set()
 
-    async def end(self, patience: float = TERMINATE_TIMEOUT, names: Iterable[str] | None = None) -> None:
+    async def end(self, timeout: float = TERMINATE_TIMEOUT, names: Iterable[str] | None = None) -> None:
         """End all of them, or those named, and start none again: who does not within so many seconds is killed."""
         self.stopping.set()
         ending = [name for name in (self._running if names is None else names) if name in self._running]
-        await asyncio.gather(*(end(self._running[name], patience, self._stop_signals[name]) for name in ending))
+        await asyncio.gather(*(end(self._running[name], timeout, self._stop_signals[name]) for name in ending))
 
     def close(self) -> None:
         """Let the guard go, when all have ended."""
@@ -200,14 +200,14 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
 
 async def end(
     process: asyncio.subprocess.Process,
-    patience: float = TERMINATE_TIMEOUT,
+    timeout: float = TERMINATE_TIMEOUT,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> None:
-    """Ask a process to end; if it does not within `patience` seconds, it is killed."""
+    """Ask a process to end; if it does not within `timeout` seconds, it is killed."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(stop_signal)
     try:
-        await asyncio.wait_for(process.wait(), patience)
+        await asyncio.wait_for(process.wait(), timeout)
     except TimeoutError:
         process.kill()
 

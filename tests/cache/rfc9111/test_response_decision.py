@@ -21,10 +21,10 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import NO_OVERRIDES, Overrides, evaluate
 from proxy_policies.cache.rfc9111.response_decision import (
     DontStore,
-    Exchange,
     Freshen,
     Join,
     Refetch,
+    ResponseContext,
     ResponseDecision,
     ResponseHead,
     ServeStale,
@@ -48,8 +48,8 @@ def validating(entry: StoredResponse = OLD, why: ForwardReason = ForwardReason.S
 
 def exchange(
     decision: Decision = MISS, request: Request | None = None, overrides: Overrides = NO_OVERRIDES
-) -> Exchange:
-    return Exchange(request or asked(), decision, NOW - 1, lambda _: overrides, 1000, "new")
+) -> ResponseContext:
+    return ResponseContext(request or asked(), decision, NOW - 1, lambda _: overrides, 1000, "new")
 
 
 def decide(
@@ -245,7 +245,7 @@ def test_joining() -> None:
 @dataclass
 class Plain:
     id: str
-    exchange: Exchange
+    exchange: ResponseContext
     lines: tuple[str, ...]
     why: str = ""
 

@@ -96,7 +96,7 @@ def test_the_rate_is_kept_for_names(
     ],
 )
 def test_a_work_that_wants_one_home(pair: Pair, mitmdump: Callable[..., Mitmdump], name: str, says: str) -> None:
-    settings = [f"work_home={name}@127.0.0.1:{pair.trunk}", f"work_tls={pair.certificate('work', 'lab')}"]
+    settings = [f"work_home={name}@127.0.0.1:{pair.home_port}", f"work_tls={pair.certificate('work', 'lab')}"]
     work = mitmdump("-n", *(part for s in settings for part in ("--set", s)), script="work.py", wait=False)
     work.wait_log(f"work: {says}")
 
@@ -158,16 +158,16 @@ def test_a_reverse_proxy_to_a_name(
     pair: Pair, origin_server: Origin, mitmdump: Callable[..., Mitmdump], curl: Any, strategy: list[str]
 ) -> None:
     """A second home, whose proxy is a reverse proxy to the first's service, and comes before its work."""
-    trunk = free_port()
+    home_port = free_port()
     home = mitmdump(
-        *("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none"),
+        *("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none"),
         *strategy,
         mode="reverse:http://wiki.solo.internal",
     )
     early = curl(f"{home.url}/")
     assert early.status == 502
     work = mitmdump(
-        *("-n", "--set", f"work_home=127.0.0.1:{trunk}", "--set", "work_tls=none", "--set", "work_name=solo"),
+        *("-n", "--set", f"work_home=127.0.0.1:{home_port}", "--set", "work_tls=none", "--set", "work_name=solo"),
         *("--set", f"work_services=wiki=127.0.0.1:{origin_server.port}"),
         script="work.py",
     )
@@ -178,10 +178,10 @@ def test_a_reverse_proxy_to_a_name(
 
 
 def test_socks_to_a_name(mitmdump: Callable[..., Mitmdump], origin_server: Origin, curl: Any) -> None:
-    trunk = free_port()
-    home = mitmdump("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none", mode="socks5")
+    home_port = free_port()
+    home = mitmdump("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none", mode="socks5")
     work = mitmdump(
-        *("-n", "--set", f"work_home=127.0.0.1:{trunk}", "--set", "work_tls=none"),
+        *("-n", "--set", f"work_home=127.0.0.1:{home_port}", "--set", "work_tls=none"),
         *("--set", f"work_services=wiki=127.0.0.1:{origin_server.port}"),
         script="work.py",
     )
@@ -194,13 +194,13 @@ def test_no_upstream_proxy_is_asked_for_a_name(
     mitmdump: Callable[..., Mitmdump], origin_server: Origin, curl: Any
 ) -> None:
     """In upstream mode the name goes through the tunnel, by CONNECT too; what else the client asks goes upstream."""
-    trunk, upstream = free_port(), mitmdump("--set", "flow_detail=1")
+    home_port, upstream = free_port(), mitmdump("--set", "flow_detail=1")
     home = mitmdump(
-        *("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none"),
+        *("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none"),
         mode=f"upstream:http://127.0.0.1:{upstream.port}",
     )
     work = mitmdump(
-        *("-n", "--set", f"work_home=127.0.0.1:{trunk}", "--set", "work_tls=none"),
+        *("-n", "--set", f"work_home=127.0.0.1:{home_port}", "--set", "work_tls=none"),
         *("--set", f"work_services=wiki=127.0.0.1:{origin_server.port}"),
         script="work.py",
     )
@@ -266,12 +266,12 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
     started = Pair(tmp_path, clients=["wiki"])
     try:
         work = started.start_work({"wiki": origin_server.port})
-        shown = ssl.get_server_certificate(("127.0.0.1", started.trunk))
+        shown = ssl.get_server_certificate(("127.0.0.1", started.home_port))
         for kind, name in (("home", "paris"), ("work", "office")):
             certificates.make(kind, name, started.certificate(kind, name))
         started.home.wait_log("home: the certificate of paris is taken up", timeout=30)
         work.wait_log("work: the certificate of office is taken up", timeout=30)
-        assert ssl.get_server_certificate(("127.0.0.1", started.trunk)) != shown
+        assert ssl.get_server_certificate(("127.0.0.1", started.home_port)) != shown
         for _ in range(5):  # spares of before, and new data connections
             with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=20) as answer:
                 assert answer.status == 200
@@ -358,9 +358,9 @@ def test_in_mitmweb_a_session_is_a_flow(
     mitmdump: Callable[..., Mitmdump], origin_server: Origin, curl: Any, tmp_path: Path
 ) -> None:
     """The row, its bytes and its end; tunnel.status and tunnel.close; options changed live."""
-    trunk, client_listener, web = free_port(), free_port(), free_port()
+    home_port, client_listener, web = free_port(), free_port(), free_port()
     home = mitmdump(
-        *("--set", f"home_listen=127.0.0.1:{trunk}", "--set", "home_tls=none", "--set", "home_keep=10"),
+        *("--set", f"home_listen=127.0.0.1:{home_port}", "--set", "home_tls=none", "--set", "home_keep=10"),
         *(
             "--set",
             f"home_clients={client_listener}=wiki",
@@ -373,7 +373,7 @@ def test_in_mitmweb_a_session_is_a_flow(
         program="mitmweb",
     )
     work = mitmdump(
-        *("-n", "--set", f"work_home=127.0.0.1:{trunk}", "--set", "work_tls=none"),
+        *("-n", "--set", f"work_home=127.0.0.1:{home_port}", "--set", "work_tls=none"),
         *("--set", f"work_services=wiki=127.0.0.1:{origin_server.port}"),
         script="work.py",
     )

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.reverse_tunnel.options import MAX_SPARES, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import (
-    MAX_POOLED,
     TOKEN_LIFETIME,
     HomeProtocol,
     OpenRequest,
@@ -28,7 +28,6 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     Spare,
 )
-from proxy_policies.reverse_tunnel.services import Service
 
 SSH = OpenRequest("ssh", ("192.0.2.1", 5), ("192.0.2.2", 9001))
 
@@ -80,13 +79,13 @@ def test_spares_are_counted_until_they_come_or_expire() -> None:
     assert session.spares_awaited == 2
     session.expire(TOKEN_LIFETIME + 1)
     assert session.spares_awaited == 0
-    assert not session.tickets
+    assert not session.pending
 
 
 def test_home_keeps_no_more_spares_than_it_likes() -> None:
     session = home()
     session.receive(Offer((), 900))
-    assert session.spares == MAX_POOLED
+    assert session.spares == MAX_SPARES
 
 
 def test_only_what_is_offered_and_allowed() -> None:

@@ -42,7 +42,7 @@ def test_without_a_secret_they_learn_each_other_s_names() -> None:
     assert home.peer is not None
     assert work.peer is not None
     assert (home.peer.name, work.peer.name) == ("office", "paris")
-    assert (home.peer.heartbeat, home.peer.patience, work.peer.patience) == (4.0, 15.0, 15.0)
+    assert (home.peer.heartbeat, home.peer.silence_timeout, work.peer.silence_timeout) == (4.0, 15.0, 15.0)
 
 
 def test_with_the_same_secret_and_certificate() -> None:

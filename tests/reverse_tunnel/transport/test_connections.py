@@ -10,10 +10,10 @@ from tests.support.relay_peers import tcp_pair
 from tests.support.tunnel_in_process import close_clients, connect, eventually
 from tests.support.waiting import free_port
 
-from proxy_policies.name_lookup import AddressInfo
+from proxy_policies.addresses import Address
+from proxy_policies.outbound.name_lookup import AddressInfo
 from proxy_policies.reverse_tunnel import identity
 from proxy_policies.reverse_tunnel.protocol.messages import Ready, encode
-from proxy_policies.reverse_tunnel.protocol.names import Address
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import (
     Listener,

@@ -20,7 +20,7 @@ from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.frames import Kind, frame
 from proxy_policies.reverse_tunnel.transport.tls import Tls
-from proxy_policies.reverse_tunnel.transport.transports import relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import relay_transports
 
 pytestmark = pytest.mark.timeout(60)
 

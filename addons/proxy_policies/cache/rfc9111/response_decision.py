@@ -41,7 +41,7 @@ class ResponseHead(NamedTuple):
     fields: Fields
 
 
-class Exchange(NamedTuple):
+class ResponseContext(NamedTuple):
     """What an answer is judged by, besides itself."""
 
     request: Request
@@ -115,7 +115,7 @@ class DontStore(NamedTuple):
 ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
 
 
-def decide_response(exchange: Exchange, head: ResponseHead, now: float) -> ResponseDecision:
+def decide_response(exchange: ResponseContext, head: ResponseHead, now: float) -> ResponseDecision:
     """Decide what to do with a final response."""
     stale = _stale_in_place(exchange, head, now)
     if stale is not None:
@@ -123,7 +123,7 @@ def decide_response(exchange: Exchange, head: ResponseHead, now: float) -> Respo
     return _after_question(exchange, head, now) or decide_storing(exchange, head, now)
 
 
-def _after_question(exchange: Exchange, head: ResponseHead, now: float) -> ResponseDecision | None:
+def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -> ResponseDecision | None:
     """Decide of an answer to a question about what is stored; None for any other."""
     match exchange.decision:
         case Validate() if head.status == 304:
@@ -147,14 +147,14 @@ def stale_on_failure(request: Request, decision: Decision, now: float) -> Stored
     return entry
 
 
-def _stale_in_place(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
+def _stale_in_place(exchange: ResponseContext, head: ResponseHead, now: float) -> StoredResponse | None:
     return stale_on_failure(exchange.request, exchange.decision, now) if head.status in FAILURES else None
 
 
 # Section 4.3.3: handling a validation response
 
 
-def _after_304(exchange: Exchange, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
+def _after_304(exchange: ResponseContext, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
     """Update what a 304 is about; None when it is about the client's own copy, which gets it."""
     own_tags = exchange.request.fields.get("if-none-match")
     entry = validation.select_for_304(decision.entries, fields, own_tags)
@@ -181,7 +181,7 @@ def _of_variant(freshen: Freshen) -> Freshen:
     return replace(freshen, new=new.replace(fields=fields, tags=old.tags))
 
 
-def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredResponse | None:
+def described_by_304(exchange: ResponseContext, fields: Fields, now: float) -> StoredResponse | None:
     """Return the whole that a 304 to a client's own condition describes; None unless that could be stored.
 
     It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one,
@@ -200,7 +200,7 @@ def described_by_304(exchange: Exchange, fields: Fields, now: float) -> StoredRe
     return entry.replace(fields=entry.fields.without(["last-modified"])) if is_undated else entry
 
 
-def described_by_head(exchange: Exchange, head: ResponseHead, now: float) -> StoredResponse | None:
+def described_by_head(exchange: ResponseContext, head: ResponseHead, now: float) -> StoredResponse | None:
     """Return what the answer to a HEAD describes; None unless that could be stored."""
     as_get = exchange._replace(request=exchange.request._replace(method="GET"))
     decided = decide_storing(as_get, head, now)
@@ -208,7 +208,7 @@ def described_by_head(exchange: Exchange, head: ResponseHead, now: float) -> Sto
 
 
 def _after_head(
-    exchange: Exchange, entry: StoredResponse | None, fields: Fields, now: float
+    exchange: ResponseContext, entry: StoredResponse | None, fields: Fields, now: float
 ) -> Freshen | DontStore | None:
     """Update by a 200 to HEAD what it describes still (section 4.3.5); what it does not, or not for all, goes."""
     if entry is None or exchange.sent_elsewhere:
@@ -219,7 +219,7 @@ def _after_head(
     return DontStore(freshen.why, removes=entry) if freshen.new is None else replace(freshen, has_body=False)
 
 
-def _freshen(exchange: Exchange, old: StoredResponse, fields: Fields, now: float) -> Freshen:
+def _freshen(exchange: ResponseContext, old: StoredResponse, fields: Fields, now: float) -> Freshen:
     """Put an update together with what is stored, and judge the whole as a fresh answer."""
     shown = validation.updated_by(old, fields, exchange.asked_at, now)
     status = 200 if old.span else old.status  # a part may be stored if the whole may
@@ -249,7 +249,7 @@ def _renewed(context: storability.StorageContext, shown: StoredResponse) -> Stor
 # Section 3.4: combining partial content
 
 
-def _after_rest(exchange: Exchange, entry: StoredResponse, head: ResponseHead, now: float) -> Join | Refetch:
+def _after_rest(exchange: ResponseContext, entry: StoredResponse, head: ResponseHead, now: float) -> Join | Refetch:
     """Join a beginning and its rest, if they are of one whole for certain."""
     whole = _continued(entry, head.fields)
     if whole is None or exchange.sent_elsewhere:
@@ -281,7 +281,7 @@ def _declared_length(fields: Fields) -> int | None:
 # Section 3: storing
 
 
-def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store | DontStore:
+def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) -> Store | DontStore:
     """Decide whether an answer that is passed on is stored."""
     refused = _refusal(exchange, head.fields)
     if refused:
@@ -300,7 +300,7 @@ def decide_storing(exchange: Exchange, head: ResponseHead, now: float) -> Store 
     return Store(_entry(exchange, head, context.overrides, personal, now), verdict.why)
 
 
-def _refusal(exchange: Exchange, fields: Fields) -> str:
+def _refusal(exchange: ResponseContext, fields: Fields) -> str:
     """Return what keeps a response out that section 3 does not know of."""
     if isinstance(exchange.decision, Bypass) and not _is_post(exchange):
         return exchange.decision.detail or exchange.decision.why
@@ -309,18 +309,18 @@ def _refusal(exchange: Exchange, fields: Fields) -> str:
     return "larger than cache_max_object" if (_declared_length(fields) or 0) > exchange.max_object else ""
 
 
-def _is_post(exchange: Exchange) -> bool:
+def _is_post(exchange: ResponseContext) -> bool:
     """Return whether it passed the store by for its method alone, the answers to which may be stored."""
     return exchange.request.method == "POST" and forward_reason(exchange.decision) is ForwardReason.METHOD
 
 
-def _storing_exchange(exchange: Exchange, method: str, overrides: Overrides) -> storability.StorageContext:
+def _storing_exchange(exchange: ResponseContext, method: str, overrides: Overrides) -> storability.StorageContext:
     request = exchange.request
     asked = parse_request(request.fields)
     return storability.StorageContext(method, url_of(request.key), request.fields, asked, exchange.strict, overrides)
 
 
-def _overrides(exchange: Exchange, status: int, fields: Fields, now: float) -> Overrides:
+def _overrides(exchange: ResponseContext, status: int, fields: Fields, now: float) -> Overrides:
     """Return what the user's rules say of an answer.
 
     What sets a cookie has no more time by `ttl=` than by its origin's word: nginx's proxy_cache_valid leaves it out.
@@ -333,7 +333,9 @@ def _overrides(exchange: Exchange, status: int, fields: Fields, now: float) -> O
     return replace(overrides, ttl=min(overrides.ttl or 0.0, said.lifetime))
 
 
-def _entry(exchange: Exchange, head: ResponseHead, overrides: Overrides, personal: bool, now: float) -> StoredResponse:
+def _entry(
+    exchange: ResponseContext, head: ResponseHead, overrides: Overrides, personal: bool, now: float
+) -> StoredResponse:
     fields, request = head.fields, exchange.request
     kept = stored_fields(fields, parse_response(fields), overrides)
     return StoredResponse(

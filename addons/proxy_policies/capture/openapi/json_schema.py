@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from proxy_policies import requirements
 from proxy_policies.capture import json_path
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.openapi.references import Document
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
+from proxy_policies.start_up import requirements
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError

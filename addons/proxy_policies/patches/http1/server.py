@@ -30,8 +30,8 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.utils import human
 
 from proxy_policies import finished, finished_flows, validity
+from proxy_policies.exchange.client_presence import HALF_CLOSED
 from proxy_policies.fields import Fields, fields_of, tokens
-from proxy_policies.http1.client_presence import HALF_CLOSED
 from proxy_policies.http1.framing import (
     VERSION,
     Framing,

@@ -100,7 +100,7 @@ class Reporting(layers.HttpStream):
 
 
 class Outliving(layers.HttpStream):
-    """An exchange that goes on without its client while others wait for its response (`flow_state`'s `wanted`).
+    """An exchange that goes on without its client while others wait for its response (`FlowState.wanted`).
 
     mitmproxy ends an exchange, and the connection to its origin, with the client that asked.
     """

@@ -3,7 +3,7 @@
 A response set in `requestheaders` waits there until the whole upload is in memory,
 or raises when the upload streams; a response set in `error` is ignored. Here the
 first is sent at once, and the second is what the client gets while nothing was sent yet.
-mitmproxy's own answer to an error has fixed fields: `exchange.error_fields` go with it.
+mitmproxy's own answer to an error has fixed fields: `FlowState.error_fields` go with it.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeaders
 
 from proxy_policies import flow_state
 from proxy_policies.body import Pipeline
-from proxy_policies.hops.connection import interim_for_next_hop
+from proxy_policies.hops.connection_fields import interim_for_next_hop
 from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.sent_heads import error_response
 from proxy_policies.patches.generators import run_until

@@ -1,6 +1,6 @@
 """Answers too large for memory: their bodies are read from where they are stored as the client takes them.
 
-mitmproxy sends what an addon answers whole. Here a response whose `exchange.source` is set is
+mitmproxy sends what an addon answers whole. Here a response whose `FlowState.source` is set is
 sent piece by piece: before each, the hook `stored_body` waits until the client has taken what went
 before, and reads the next.
 """

@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from proxy_policies.addresses import Address
+from proxy_policies.reverse_tunnel.options import MAX_SPARES, Service
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Message,
@@ -20,11 +22,8 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     Spare,
 )
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import Service
 
 TOKEN_LIFETIME = 10.0  # seconds
-MAX_POOLED = 16  # data connections home keeps ready for one work at most, whatever work would like
 
 
 def new_token() -> str:
@@ -59,18 +58,18 @@ class HomeProtocol:
     services: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     spares: int = 0
-    tickets: dict[str, PendingToken] = field(default_factory=dict)
+    pending: dict[str, PendingToken] = field(default_factory=dict)
     _offered: tuple[str, ...] = ()
 
     def receive(self, message: Message) -> Refuse | None:
         """Take in what work says; a refused request is handed on. Raises ProtocolError."""
         match message:
             case Offer():
-                self._offered, self.spares = message.services, min(message.spares, MAX_POOLED)
+                self._offered, self.spares = message.services, min(message.spares, MAX_SPARES)
                 self.review(self.allows)
                 return None
             case Refuse():
-                self.tickets.pop(message.token, None)
+                self.pending.pop(message.token, None)
                 return message
         raise ProtocolError(f"{type(message).__name__} has no place on a command connection")
 
@@ -83,7 +82,7 @@ class HomeProtocol:
     def begin(self, call: OpenRequest, now: float) -> Begin:
         """Ask for a data connection for a call. Raises Refusal."""
         self.check(call.service)
-        return Begin(self._ticket(call, now), call.service, call.client, call.server)
+        return Begin(self._new_token(call, now), call.service, call.client, call.server)
 
     def check(self, service: str) -> None:
         """Raise Refusal unless the service is to be had."""
@@ -94,28 +93,28 @@ class HomeProtocol:
 
     def spare(self, now: float) -> Spare:
         """Ask for a data connection ahead of its client."""
-        return Spare(self._ticket(None, now))
+        return Spare(self._new_token(None, now))
 
-    def _ticket(self, call: OpenRequest | None, now: float) -> str:
+    def _new_token(self, call: OpenRequest | None, now: float) -> str:
         token = self.make_token()
-        self.tickets[token] = PendingToken(call, now + TOKEN_LIFETIME)
+        self.pending[token] = PendingToken(call, now + TOKEN_LIFETIME)
         return token
 
     def claim(self, token: str, now: float) -> PendingToken:
         """Use a token up. Raises Refusal for one that is unknown, used or too old."""
-        ticket = self.tickets.pop(token, None)
-        if ticket is None or ticket.expires < now:
+        pending = self.pending.pop(token, None)
+        if pending is None or pending.expires < now:
             raise Refusal(Reason.STALE, "nobody waits for this data connection")
-        return ticket
+        return pending
 
     def expire(self, now: float) -> None:
         """Forget the tokens that are too old."""
-        self.tickets = {token: ticket for token, ticket in self.tickets.items() if ticket.expires >= now}
+        self.pending = {token: pending for token, pending in self.pending.items() if pending.expires >= now}
 
     @property
     def spares_awaited(self) -> int:
         """How many spare data connections are on their way."""
-        return sum(ticket.call is None for ticket in self.tickets.values())
+        return sum(pending.call is None for pending in self.pending.values())
 
 
 @dataclass

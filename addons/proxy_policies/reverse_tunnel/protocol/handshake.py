@@ -30,11 +30,11 @@ MISSES = 3  # heartbeats that may stay away before a peer counts as lost
 
 @dataclass(frozen=True)
 class Peer:
-    """Whom we talk to once the handshake is done. `heartbeat` and `patience` in seconds."""
+    """Whom we talk to once the handshake is done. `heartbeat` and `silence_timeout` in seconds."""
 
     name: str
     heartbeat: float
-    patience: float
+    silence_timeout: float
     capabilities: frozenset[str] = frozenset()
     instance: str = ""
 
@@ -59,10 +59,10 @@ class Terms:
 
     def peer(self, name: str, said: Hello | Challenge) -> Peer:
         """Describe the peer by what it said."""
-        patience = MISSES * max(self.heartbeat, said.heartbeat)
+        silence_timeout = MISSES * max(self.heartbeat, said.heartbeat)
         capabilities = frozenset(CAPABILITIES).intersection(said.capabilities)
         instance = said.instance if isinstance(said, Hello) else ""
-        return Peer(name, self.heartbeat, patience, capabilities, instance)
+        return Peer(name, self.heartbeat, silence_timeout, capabilities, instance)
 
 
 def _check(proof: str, expected: str) -> None:

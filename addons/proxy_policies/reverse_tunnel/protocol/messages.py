@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, get_type_hints
 
+from proxy_policies.addresses import Address
 from proxy_policies.log_lines import printable
-from proxy_policies.reverse_tunnel.protocol.names import Address, is_name
+from proxy_policies.reverse_tunnel.protocol.names import is_name
 from proxy_policies.reverse_tunnel.transport.frames import Bytes, Kind, frame
 
 VERSION = 1

@@ -1,10 +1,8 @@
-"""What home, works and services are called, and where they are. Pure."""
+"""What home, works and services are called. Pure."""
 
 from __future__ import annotations
 
 import re
-
-type Address = tuple[str, int]
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123 section 2.1; names become host names
 

@@ -10,17 +10,16 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from proxy_policies import tcp_connect
+from proxy_policies.addresses import Address, format_target
 from proxy_policies.background import Tasks
 from proxy_policies.log_lines import Throttle
-from proxy_policies.name_lookup import look_up
+from proxy_policies.outbound import tcp_connect
+from proxy_policies.outbound.name_lookup import look_up
 from proxy_policies.proxy_protocol import header
 from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT
 from proxy_policies.reverse_tunnel.protocol.messages import Message, decode
-from proxy_policies.reverse_tunnel.protocol.names import Address
-from proxy_policies.reverse_tunnel.services import show_address
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.transport.tls import Tls
 
@@ -143,7 +142,7 @@ class Listener:
             self._listen(await _bind(self.address))
         except (OSError, UnicodeError) as error:
             logger.warning(
-                f"{self._what}: cannot listen on {show_address(self.address)} yet: {tcp_connect.reason(error, None)}"
+                f"{self._what}: cannot listen on {format_target(*self.address)} yet: {tcp_connect.reason(error, None)}"
             )
             self._tasks.spawn(self._wait())
 
@@ -162,7 +161,7 @@ class Listener:
     def _listen(self, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
         for sock in sockets:
-            logger.info(f"{self._what}: listening on {show_address(sock.getsockname())}")
+            logger.info(f"{self._what}: listening on {format_target(*sock.getsockname()[:2])}")
             self._tasks.spawn(self._accept_all(sock))
 
     async def _accept_all(self, listening: socket.socket) -> None:
@@ -185,7 +184,7 @@ class Listener:
         except (header.HeaderError, EOFError, OSError) as error:
             sock.close()
             why = "no PROXY header came" if isinstance(error, TimeoutError) else str(error)
-            line = f"{self._what}: {show_address(balancer)} rejected: {why}"
+            line = f"{self._what}: {format_target(*balancer[:2])} rejected: {why}"
             if said := self._refusals.admit(line, asyncio.get_running_loop().time()):
                 logger.warning(said)
         except BaseException:
@@ -198,7 +197,7 @@ class Listener:
         why = tcp_connect.reason(error, None)
         if error.errno == errno.EMFILE:
             why += "; who comes now has to wait (raise the limit: ulimit -n, or systemd's LimitNOFILE)"
-        line = f"{self._what}: cannot accept on {show_address(self.address)}: {why}"
+        line = f"{self._what}: cannot accept on {format_target(*self.address[:2])}: {why}"
         if said := self._throttle.admit(line, asyncio.get_running_loop().time()):
             logger.warning(said)
 

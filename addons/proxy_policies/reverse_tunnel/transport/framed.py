@@ -1,12 +1,12 @@
 """A connection that carries frames: an asyncio transport on top, a protocol of the real transport below.
 
 Above it looks like any other connection, TLS included, except that half-close works and that silence ends it. First
-it is a mailbox (`receive`, `send`: the talk that decides what the connection is for), then, once `set_protocol` was
+it carries messages (`receive`, `send`: they decide what the connection is for), then, once `set_protocol` was
 called, a byte stream for that protocol.
 
 Rules: data handed to the protocol is a view that is valid during the call, and longer only if the protocol's peer
-keeps it queued (`scratch.py`); an end without EOF is a reset; whoever closes says EOF first. The real transport closes
-after BYE only: before, a ping that meets a closed socket would make the kernel throw away what is still on its way.
+keeps it queued (`read_buffer.py`); an end without EOF is a reset; whoever closes says EOF first. The real transport
+closes after BYE only: before, a ping that meets a closed socket would make the kernel throw away what is on its way.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from proxy_policies import tcp_connect
 from proxy_policies.log_lines import printable
+from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.frames import (
     LONGEST,

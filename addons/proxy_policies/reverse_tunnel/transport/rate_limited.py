@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy_policies.reverse_tunnel.transport.frames import Bytes
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
-from proxy_policies.reverse_tunnel.transport.transports import Pace
+from proxy_policies.reverse_tunnel.transport.transport_relay import Pace
 
 
 class RateLimitedTransport(TransportLayer):

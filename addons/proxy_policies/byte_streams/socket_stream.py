@@ -1,0 +1,178 @@
+"""A bare, non-blocking socket in the event loop: what came, what is still to be sent, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Sequence
+
+from proxy_policies.byte_streams.byte_stream import HIGH_WATER, READ_SIZE, ByteStream, ignore
+from proxy_policies.relay.ends import reset_on_close
+
+
+class SocketStream(ByteStream):
+    """A connection over TCP without more."""
+
+    def __init__(self, sock: socket.socket, on_readable: Callable[[], None] = ignore) -> None:
+        super().__init__(on_readable)
+        self._sock = sock
+        self.on_sent = ignore
+        self._is_closed = False
+        self.high_water = HIGH_WATER
+        self._unsent = bytearray()
+        self._is_reading = self._is_closing = False
+        self._draining: asyncio.Future[None] | None = None
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket."""
+        return self._sock
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether it was closed here, or given away."""
+        return self._is_closed
+
+    # Receiving
+
+    def _read_on(self) -> None:
+        if not (self._is_reading or self.is_at_end or self._is_closed):
+            self._is_reading = True
+            self._loop.add_reader(self._sock, self._read)
+
+    def stop_reading(self) -> None:
+        """Leave in the kernel what comes."""
+        if self._is_reading:
+            self._is_reading = False
+            self._loop.remove_reader(self._sock)
+
+    def _read(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        if data:
+            self.feed(data)
+        else:
+            self.is_at_end = True
+            self.stop_reading()
+        self.notify()
+
+    # Sending
+
+    @property
+    def unsent(self) -> int:
+        """The bytes that the kernel has not taken yet."""
+        return len(self._unsent)
+
+    def write(self, *pieces: bytes) -> None:
+        """Send, or keep what the kernel has no room for. A connection that has failed takes nothing more."""
+        if self._is_closed or self._is_closing or self.error is not None:
+            return
+        sent = 0 if self._unsent else self._send(pieces)
+        if sent < sum(map(len, pieces)):
+            self._keep(pieces, sent)
+
+    def _send(self, pieces: Sequence[bytes]) -> int:
+        try:
+            return self._sock.send(pieces[0]) if len(pieces) == 1 else self._sock.sendmsg(pieces)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self.fail(error)
+            return sum(map(len, pieces))
+
+    def _keep(self, pieces: Sequence[bytes], sent: int) -> None:
+        if not self._unsent:
+            self._loop.add_writer(self._sock, self._write_on)
+        self._unsent += memoryview(b"".join(pieces))[sent:]
+
+    def _write_on(self) -> None:
+        try:
+            with memoryview(self._unsent) as waiting:
+                sent = self._sock.send(waiting[: 4 * READ_SIZE])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        del self._unsent[:sent]
+        if self._draining is not None and len(self._unsent) <= self.high_water // 4:
+            self._wake_drain()
+        if not self._unsent:
+            self._loop.remove_writer(self._sock)
+            if self._is_closing:
+                self._close()
+            self.on_sent()
+
+    def _wake_drain(self) -> None:
+        draining, self._draining = self._draining, None
+        if draining is not None and not draining.done():
+            draining.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait while more than `high_water` bytes wait to be sent."""
+        if len(self._unsent) > self.high_water:
+            self._draining = self._loop.create_future()
+            await self._draining
+
+    # Ending
+
+    def fail(self, error: OSError) -> None:
+        """Take note that the connection has broken."""
+        self.error, self.is_at_end = error, True
+        self.stop_reading()
+        if self._unsent:
+            self._loop.remove_writer(self._sock)
+            self._unsent.clear()
+        self._wake_drain()
+        if self._is_closing:
+            self._close()
+        else:
+            self.notify()
+
+    def end_sending(self) -> None:
+        """Send the end of our half, once everything is sent; what the peer still says can be read."""
+        if self._unsent:
+            self.on_sent = self.end_sending
+        else:
+            self.on_sent = ignore
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+
+    def close(self, *, says_end: bool = True) -> None:
+        """Close the connection, once everything is sent."""
+        self.stop_reading()
+        self._is_closing = True
+        if not self._unsent:
+            self._close()
+
+    def reset(self) -> None:
+        """Break the connection off at once: what its peer has of a message is no whole one."""
+        if not self._is_closed:
+            reset_on_close(self._sock)
+            self.fail_silently()
+
+    def fail_silently(self) -> None:
+        """Close at once, whatever is still to be sent."""
+        self.stop_reading()
+        if self._unsent:
+            self._loop.remove_writer(self._sock)
+            self._unsent.clear()
+        self._close()
+
+    def _close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = self.is_at_end = True
+            self._sock.close()
+            self._wake_drain()
+
+    def detach(self) -> socket.socket:
+        """Give the socket away; what was received and not taken is the caller's to pass on."""
+        self.stop_reading()
+        self._is_closed = True
+        return self._sock

@@ -1,0 +1,171 @@
+"""Collapsed forwarding on flows: who leads, who follows, and how followers get a body that is still coming."""
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from mitmproxy import ctx, http
+
+from proxy_policies import flow_state
+from proxy_policies.cache import collapsing
+from proxy_policies.cache.collapsing import Identity, Leader, Outcome
+from proxy_policies.cache.incoming_body import HELD_MOST, IncomingPart, IncomingReader
+from proxy_policies.cache.response import CachedResponse, build_response
+from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.status import CacheStatus
+from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
+
+
+async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
+    """Decide; what would go forward follows a leader whose answer may serve it, else it goes, and leads."""
+    asked, tried = engine.collapsed.moment(), list[Leader]()
+    waits = 0
+    while True:
+        stored, now = await engine.store.lookup(transaction.request.key), time.time()
+        decision = decide(transaction.request, stored, now)
+        if not goes_forward(decision):
+            return decision
+        await engine.store.read_checkpoint()
+        heads = [leader.entry for leader in tried if leader.entry]
+        names = collapsing.names_in((*stored, *heads))
+        identity = collapsing.identity_of(transaction.request, names)
+        is_vain = waits >= collapsing.WAITS_MOST or _is_unshared(engine, transaction.request, identity)
+        if is_vain or not collapsing.may_follow(transaction.request, decision, heads):
+            break
+        fresh = waits == 0 and collapsing.expects_fresh(decision)
+        leader = _leader_for(engine, transaction.request, names, asked, fresh, tried)
+        if leader is None:
+            break
+        if await _is_purged(engine, leader):
+            leader.shareable = False
+            continue
+        tried.append(leader)
+        waits += leader.entry is None
+        transaction.waited = transaction.waited or forward_reason(decision)
+        if hit := await _follow(engine, transaction, leader, asked):
+            return hit
+    return await _lead(engine, flow, transaction, decision, identity)
+
+
+def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> bool:
+    return engine.collapsed.is_unshared(identity, time.time(), collapsing.conditions_of(request))
+
+
+def _leader_for(
+    engine: CacheEngine, request: Request, names: Collection[str], asked: int, fresh: bool, tried: Sequence[Leader]
+) -> Leader | None:
+    """Return the leader to follow: one of the same identity, or one that brings the whole that a part is wanted of."""
+    identity, conditions, now = collapsing.identity_of(request, names), collapsing.conditions_of(request), time.time()
+    found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
+    if found is None and "range" in request.fields:
+        found = engine.collapsed.find_whole(request, names, now)
+    return None if found in tried else found
+
+
+async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
+    """Return whether a purge that we know of is about what a leader brings, or may be; by whichever process it came."""
+    known = engine.store.checkpoint
+    if leader.checkpoint == known:
+        return False
+    tags = leader.entry.tags if leader.entry else None
+    if await engine.store.is_purged(leader.identity[0], tags, leader.checkpoint):
+        return True
+    leader.checkpoint = known
+    return False
+
+
+async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
+    """Wait for what a leader brings; None when it does not serve this request."""
+    await leader.until(lambda: leader.entry)
+    validated = leader.began is None or leader.began >= asked
+    if leader.entry is None or not (hit := _served(transaction, leader.entry, validated)):
+        return None
+    if _needs_no_body(transaction.request, hit):
+        transaction.is_head_enough, transaction.length = True, leader.length
+        return hit
+    comes = not leader.is_head_only and (leader.length is not None or _takes_all(transaction.request, leader.entry))
+    # One that is there all at once is encoded and kept first: its followers need not all do that again.
+    await leader.until(lambda: comes and (body := leader.body) and body.size and not body.is_finished)
+    if leader.outcome is Outcome.STORED and (found := await _stored(engine, transaction, leader.entry, validated)):
+        return found
+    if not comes or leader.body is None or (reader := leader.body.open()) is None:
+        return None
+    transaction.incoming, transaction.length = reader, leader.length
+    _let_run_ahead(leader)
+    return hit
+
+
+def _needs_no_body(request: Request, hit: Hit) -> bool:
+    """Return whether a request is answered by a head: a HEAD, or what is not modified."""
+    return build_response(request, hit.entry, time.time(), CacheStatus(), hit.part).part is None
+
+
+def _takes_all(request: Request, entry: StoredResponse) -> bool:
+    """Return whether a body is sent as it comes, however long it is."""
+    return entry.status != 206 and "range" not in request.fields
+
+
+def _served(transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
+    return collapsing.served_by(transaction.request, (entry,), time.time(), validated=validated)
+
+
+async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
+    """Decide on what a leader's answer has become in the store."""
+    found = [stored for stored in await engine.store.lookup(entry.key) if stored.id == entry.id]
+    return _served(transaction, found[0], validated) if found else None
+
+
+async def _lead(
+    engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, decision: Decision, identity: Identity
+) -> Decision:
+    """Go forward; beside others as somebody whose answer they may have, and without conditions of one client's."""
+    request, now = transaction.request, time.time()
+    if not collapsing.may_lead(request, decision):
+        return decision
+    beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
+    asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
+    conditions, known = collapsing.conditions_of(asks), engine.store.checkpoint
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, conditions, known)
+    transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
+    if beside and collapsing.may_gather(request, decision):
+        await asyncio.sleep(collapsing.gathering_time(decision))
+    leader.began = engine.collapsed.moment()
+    if asks.fields == request.fields:
+        return decision
+    transaction.unconditional = True
+    return decide(asks, await engine.store.lookup(request.key), now)
+
+
+async def put_incoming(
+    flow: http.HTTPFlow, made: CachedResponse, reader: IncomingReader | None, length: int | None
+) -> None:
+    """Answer with a body that is still coming, or with a head alone."""
+    if length is None:
+        made = replace(made, fields=made.fields.without(["content-length"]))
+    put_bytes(flow, made, b"")
+    if reader is None:
+        return
+    if made.part is None:
+        await reader.close()
+    else:
+        flow_state.state_of(flow).source = reader if length is None else IncomingPart(reader, *made.part)
+
+
+def _let_run_ahead(leader: Leader) -> None:
+    """Let a leader's client be slower than its followers, by as much as is held of a body."""
+    fastlane = ctx.master.addons.get("fastlane")
+    if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
+        ours.stream.high_water = HELD_MOST
+    server = ctx.master.addons.get("proxyserver")
+    handler = server.connections.get(leader.client) if server else None
+    for connection, io in handler.transports.items() if handler else ():
+        if connection.id == leader.client and isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.transport.set_write_buffer_limits(HELD_MOST)
+
+
+async def finish_for_followers(led: Sequence[Leader]) -> None:
+    """Wait, when a client has left, until the followers of what it had asked for have their answers."""
+    for leader in led:
+        await leader.unneeded()

@@ -1,0 +1,206 @@
+"""A body on its way from its origin, for those who get it while it comes: each at a pace of its own.
+
+The pieces form a chain of which each reader holds the one that it has come to: what nobody can ask for any more is
+gone by itself. What a slow reader has still to get lies in memory up to a bound, then in a temporary file.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from typing import IO
+
+HELD_MOST = 16 * 1024 * 1024
+"""Bytes of one body in memory (cache_max_object's default: what a store in memory holds of it anyway)."""
+HELD_TOGETHER = 64 * 1024 * 1024
+"""Bytes held of all bodies for readers that may come, beyond which newcomers do not get one as it comes."""
+SPOOLED_MOST = 1024 * 1024 * 1024
+"""Bytes of one body in its temporary file (nginx's proxy_max_temp_file_size)."""
+
+
+class Room:
+    """How much is held of all bodies for readers that may still come."""
+
+    def __init__(self, limit: int = HELD_TOGETHER) -> None:
+        self.left = limit
+
+
+class _Piece:
+    """A piece, in memory or in the file; lost when it is in neither."""
+
+    __slots__ = ("at", "data", "is_lost", "next", "size")
+
+    def __init__(self, at: int, data: bytes) -> None:
+        self.at = at
+        self.data: bytes | None = data
+        self.size = len(data)
+        self.is_lost = False
+        self.next: _Piece | None = None
+
+
+class IncomingBody:
+    """The tap that takes a body, and gives it to readers."""
+
+    def __init__(self, room: Room, changed: Callable[[], None]) -> None:
+        self._room = room
+        self._changed = changed
+        self._last = _Piece(0, b"")
+        self._first: _Piece | None = self._last
+        """What a newcomer begins with; None when that is not held any more."""
+        self._kept = self._last
+        """The last piece that is not in memory only because it is young."""
+        self._reserved = self._spooled = 0
+        self._overflow: IO[bytes] | None = None
+        self._readers: set[IncomingReader] = set()
+        self._news = asyncio.Event()
+        self.size = 0
+        self.is_finished = False
+        self.is_broken = False
+
+    def __del__(self) -> None:
+        if self._overflow is not None:
+            self._overflow.close()
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece."""
+        piece = _Piece(self.size, data)
+        self._last.next = self._last = piece
+        self.size += len(data)
+        self._reserve(len(data))
+        if not self._readers and (self.size > HELD_MOST or self._room.left < 0):
+            self._forget_beginning()
+        self._bound()
+        self._tell()
+
+    def finish(self) -> None:
+        """Finish: the body is complete."""
+        self._end()
+
+    def abort(self) -> None:
+        """Abort: the body was cut off."""
+        self.is_broken = True
+        self._end()
+
+    def _end(self) -> None:
+        self.is_finished = True
+        self._release_room()
+        self._tell()
+
+    def _reserve(self, size: int) -> None:
+        if self._first is not None and self._reserved < HELD_MOST:
+            self._reserved += size
+            self._room.left -= size
+
+    def _release_room(self) -> None:
+        self._room.left += self._reserved
+        self._reserved = 0
+
+    def _forget_beginning(self) -> None:
+        self._first = None
+        self._release_room()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        self._changed()
+
+    async def news(self) -> None:
+        """Wait until something has come."""
+        await self._news.wait()
+
+    @property
+    def is_read(self) -> bool:
+        """Return whether somebody reads it."""
+        return bool(self._readers)
+
+    def open(self) -> "IncomingReader | None":
+        """Begin to read; None when its beginning is gone."""
+        if self._first is None or self.is_broken:
+            return None
+        reader = IncomingReader(self, self._first)
+        self._readers.add(reader)
+        return reader
+
+    def closed(self, reader: "IncomingReader") -> None:
+        """Remove a reader that has left."""
+        self._readers.discard(reader)
+        self._changed()
+
+    # What slow readers have still to get
+
+    def _bound(self) -> None:
+        """Put what is older than the bound into the file, if a reader has it still before him."""
+        while (piece := self._kept.next) is not None and self.size - piece.at - piece.size > HELD_MOST:
+            self._kept = piece
+            slowest = min((reader.position for reader in self._readers), default=self.size)
+            if self._first is not None or slowest <= piece.at:
+                self._to_file(piece)
+
+    def _to_file(self, piece: _Piece) -> None:
+        data, piece.data = piece.data, None
+        if data is None or (self._spooled + piece.size <= SPOOLED_MOST and self._write(data, piece.at)):
+            self._spooled += piece.size
+        else:  # whoever needs it has fallen too far behind
+            piece.is_lost = True
+            self._forget_beginning()
+
+    def _write(self, data: bytes, at: int) -> bool:
+        try:
+            self._overflow = self._overflow or tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- it goes with the body
+            return os.pwrite(self._overflow.fileno(), data, at) == len(data)
+        except OSError:
+            return False
+
+    def load(self, piece: _Piece) -> bytes:
+        """Read a piece from the file; raises OSError when it is not there."""
+        if self._overflow is None or piece.is_lost:
+            raise OSError("fell too far behind the body as it came")
+        return os.pread(self._overflow.fileno(), piece.size, piece.at)
+
+
+class IncomingReader:
+    """One reader of a body that is coming (`exchange.Source`)."""
+
+    def __init__(self, body: IncomingBody, piece: _Piece) -> None:
+        self._body, self._piece = body, piece
+
+    @property
+    def position(self) -> int:
+        """Return how many bytes were read."""
+        return self._piece.at + self._piece.size
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; raises OSError when the body broke off, or this reader is too slow."""
+        body = self._body
+        while self._piece.next is None and not body.is_finished:
+            await body.news()
+        piece = self._piece.next
+        if piece is None:
+            if body.is_broken:
+                raise OSError("the origin broke off")
+            return b""
+        data = piece.data if piece.data is not None else await asyncio.to_thread(body.load, piece)
+        self._piece = piece
+        return data
+
+    async def close(self) -> None:
+        """Let go of it."""
+        self._body.closed(self)
+
+
+class IncomingPart:
+    """Positions `start` to `stop` of a body that is coming (`exchange.Source`)."""
+
+    def __init__(self, reader: IncomingReader, start: int, stop: int) -> None:
+        self._reader, self._start, self._stop = reader, start, stop
+
+    async def read(self) -> bytes:
+        """Return the next piece, b"" at the end; raises OSError as the reader does."""
+        while (at := self._reader.position) < self._stop and (data := await self._reader.read()):
+            if part := data[max(self._start - at, 0) : self._stop - at]:
+                return part
+        return b""
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await self._reader.close()

@@ -1,0 +1,1 @@
+"""One request and its response over sockets, from top to bottom, without mitmproxy's layers."""

@@ -1,0 +1,425 @@
+"""One request and its response without mitmproxy's layers: the same hooks, in the same order, with the same flows.
+
+`Exchange.run` reads from top to bottom as an exchange goes. What it does not do is decided from the request's head
+before any hook is triggered (`http1.request_heads`, `connection.guard`); from then on it does everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from mitmproxy import ctx, http
+from mitmproxy import flow as flows
+from mitmproxy.connection import Client
+from mitmproxy.net.http import url
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.proxy.layers.http._hooks import (
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpResponseHook,
+)
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from proxy_policies import finished, finished_flows, flow_state, requested_host, trace
+from proxy_policies.body import Pipeline
+from proxy_policies.byte_streams.byte_stream import ByteStream
+from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
+from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
+from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
+from proxy_policies.exchange.upstream import Upstream
+from proxy_policies.http1.bodies import incomplete
+from proxy_policies.http1.framing import RAW_VERSION
+from proxy_policies.http1.request_heads import RequestHead
+from proxy_policies.http1.sent_heads import error_response
+from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, PAUSE, Stream, declared_length, take_back
+
+
+class Killed(Exception):
+    """An addon has killed the flow."""
+
+
+class Connection(Protocol):
+    """The client's connection."""
+
+    client: Client
+    stream: ByteStream
+    origins: Origins
+    destination: Destination | None
+    """Where requests go that do not say it themselves."""
+
+    def ask(self, hook: StartHook) -> bool:
+        """Trigger a hook; False when the rest has to be waited for."""
+
+    async def finish_hook(self, hook: StartHook) -> None:
+        """Wait for the rest of a hook."""
+
+
+class Exchange:
+    """An exchange under way."""
+
+    def __init__(self, connection: Connection, head: RequestHead, destination: Destination) -> None:
+        self._connection, self._head = connection, head
+        self._client = connection.stream
+        self.writer = ResponseWriter(self._client, head)
+        self.is_reading = bool(head.length)
+        """It waits for more of the request's body."""
+        self.flow = _begin(connection, head, destination)
+        self.is_recorded = False
+        """What is sent of a response from the cache is kept in `writer.wire`."""
+        self.report: finished.Finished | None = None
+        """Of how it ended, where anybody wants to know."""
+        self._is_answered = False
+        """The `response` hook was triggered: `error` is not, whatever happens."""
+        self.presence = ClientPresence(self.flow, self.writer)
+        self._upstream = Upstream(self.flow, connection.origins, self.presence, self.writer)
+        self._is_timed_out = False
+
+    @property
+    def is_learnable(self) -> bool:
+        """Return whether the same bytes may be answered in the same way: a head without a body, and no error."""
+        return self._is_answered and self.flow.error is None and not self._head.length
+
+    async def run(self) -> bool:
+        """Carry the exchange to its end; True if the client's connection may go on."""
+        if finished.SUBSCRIBERS:
+            finished.UNDER_WAY.add(self)
+        try:
+            await self._receive()
+        except Killed:
+            self._upstream.close()
+            self.cut_client()
+        except ClientLeft as error:
+            await self._end_without_client(str(error))
+        finally:
+            self.flow.live = False
+            self._upstream.close()
+            if finished.SUBSCRIBERS:
+                self.report_now()
+        return self.writer.persists and not self.presence.why_left and not self._client.is_closed
+
+    @property
+    def client_id(self) -> str:
+        """The id of whose it is."""
+        return self._connection.client.id
+
+    def report_now(self, error: str = "") -> None:
+        """Report the exchange as it is, once, with what went wrong besides."""
+        finished.UNDER_WAY.discard(self)
+        if self.report is not None:
+            return
+        head, writer = self._head, self.writer
+        target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
+        asked = finished.asked(head.method, target, RAW_VERSION, head.fields)
+        received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
+        made = finished_flows.of_request(self.flow, asked, writer.status, writer.body_sent, received)
+        made.error = error or made.error
+        self.report = made
+        finished.report(made)
+
+    # The request
+
+    async def _receive(self) -> None:
+        flow, request = self.flow, self.flow.request
+        await self._trigger(HttpRequestHeadersHook(flow))
+        await self._check_killed()
+        if flow.response and self._head.length:
+            await self._answer()  # whatever the client still has to say
+            if self.writer.persists:
+                await self._body()  # which is no request
+            return
+        request.data.content = await self._body()
+        request.timestamp_end = time.time()
+        await self._trigger(HttpRequestHook(flow))
+        await self._check_killed()
+        if flow.response:
+            flow.response.timestamp_start = time.time()
+            await self._answer()
+        else:
+            await self._forward_or_fail()
+
+    async def _body(self) -> bytes:
+        """Return the request's body, once it has come."""
+        length, client = self._head.length, self._client
+        while len(client.received) < length:
+            if not await self.presence.wait(client.wait()):
+                raise ClientLeft(f"HTTP/1 protocol error: {incomplete(len(client.received), length)}")
+        body = bytes(client.received[:length])
+        del client.received[:length]
+        self.is_reading, self.writer.is_request_read = False, True
+        client.start_reading()
+        return body
+
+    # The origin
+
+    async def _forward_or_fail(self) -> None:
+        try:
+            await self._forward()
+        except OriginError as error:
+            self._upstream.close()
+            await self._fail(str(error), 502)
+
+    async def _forward(self) -> None:
+        self.flow.response = await self._upstream.request()
+        await self._trigger(HttpResponseHeadersHook(self.flow))
+        await self._check_killed()
+        if self.flow.response.stream and self._upstream.size != 0:
+            await self._stream_body(b"")
+        else:
+            await self._buffer_body()
+        self._upstream.finish()
+
+    # The response's body
+
+    async def _buffer_body(self) -> None:
+        """Take the body whole, unless it seems never to end."""
+        upstream = self._upstream
+        pieces, until = [upstream.received()], None
+        if self._may_never_end(upstream.size):
+            until = time.monotonic() + BUFFERED_FOR
+        while not upstream.is_finished:
+            piece = await upstream.more(until and until - time.monotonic())
+            if piece is not None:
+                pieces.append(piece)
+            elif sum(map(len, pieces)) < BUFFER_LIMIT:
+                trace.note(self.flow, "streaming", "response streamed", f"it has not ended within {BUFFERED_FOR:.0f} s")
+                self._response.stream = True
+                await self._stream_body(b"".join(pieces))
+                return
+            else:
+                until = time.monotonic() + BUFFERED_FOR
+        self._response.data.content = b"".join(pieces)
+        self._take_trailers()
+        await self._send_response()
+
+    def _may_never_end(self, size: int | None) -> bool:
+        if size is not None and size >= 0:
+            return False
+        state = flow_state.state_of(self.flow)
+        is_ours = state.has_followers or state.source is not None
+        return state.origin is not None and not is_ours and declared_length(self._response) is None
+
+    async def _stream_body(self, buffered: bytes) -> None:
+        """Send the body as it comes, after what of it was buffered."""
+        response, upstream = self._response, self._upstream
+        take_back(response, flow_state.state_of(self.flow).response_body)
+        self._send_head(response, length=None if response.raw_content is None else len(response.raw_content))
+        kept: list[bytes] | None = [] if ctx.options.store_streamed_bodies else None
+        await self._send_chunks(response.stream, buffered + upstream.received(), kept)
+        while not upstream.is_finished:
+            seconds = response.stream.seconds_to_flush() if isinstance(response.stream, Stream) else None
+            piece = await upstream.more(seconds)
+            if piece is None:
+                await self._flush(response.stream, kept)
+            else:
+                await self._send_chunks(response.stream, piece, kept)
+        if callable(response.stream):
+            await self._send_all(_chunks(response.stream(b"")), kept)
+        if kept is not None:
+            response.data.content = b"".join(kept)
+        self._take_trailers()
+        await self._send_response(is_streamed=True)
+
+    async def _flush(self, stream: Any, kept: list[bytes] | None) -> None:
+        seconds = stream.seconds_to_flush()
+        if seconds is not None and seconds <= 0:
+            await self._send_all(stream.flush(), kept)
+
+    async def _send_chunks(self, stream: Any, data: bytes, kept: list[bytes] | None) -> None:
+        if data:
+            await self._send_all(_chunks(stream(data)) if callable(stream) else [data], kept)
+
+    async def _send_all(self, chunks: Iterable[bytes], kept: list[bytes] | None) -> None:
+        for data in chunks:
+            if kept is not None:
+                kept.append(data)
+            if self.presence.is_response_wanted:
+                self.writer.send(data)
+        await self._drained()
+
+    async def _drained(self) -> None:
+        """Wait until the client has taken what it was sent, as far as is wanted."""
+        if self._client.unsent > self._client.high_water and self.presence.is_response_wanted:
+            await self.presence.wait(asyncio.ensure_future(self._client.drain()))
+
+    def _take_trailers(self) -> None:
+        if (trailers := self._upstream.trailers) is not None:
+            self._response.trailers = trailers
+
+    # The response
+
+    @property
+    def _response(self) -> http.Response:
+        response = self.flow.response
+        assert response is not None  # noqa: S101 -- there is one in every place that asks
+        return response
+
+    async def _answer(self) -> None:
+        """Send the response that an addon set."""
+        await self._trigger(HttpResponseHeadersHook(self.flow))
+        await self._check_killed()
+        await self._send_response()
+
+    async def _send_response(self, is_streamed: bool = False) -> None:
+        response, source = self._response, flow_state.state_of(self.flow).source
+        response.timestamp_end = time.time()
+        await self._trigger(HttpResponseHook(self.flow))
+        self._is_answered = True
+        response = self._response
+        if source is not None and not is_streamed:
+            await self._send_stored(response, source)
+            return
+        await self._check_killed(is_told=False)
+        if not is_streamed:
+            content, trailers = response.raw_content, response.trailers
+            length = len(content) if content is not None else None if trailers else 0
+            self._send_head(response, length, content or b"")
+        if self.presence.is_response_wanted:
+            self.writer.send_end(response.trailers.fields if response.trailers else ())
+        self.flow.live = False
+
+    def _send_head(self, response: http.Response, length: int | None, body: bytes = b"") -> None:
+        if not self.presence.is_response_wanted:
+            return
+        if self.is_recorded and self.writer.wire is None and flow_state.state_of(self.flow).hit:
+            self.writer.wire = []
+        try:
+            self.writer.send_head(response, length, body)
+        except SplitError as error:
+            self._send_error(str(error), 502)
+
+    async def _send_stored(self, response: http.Response, source: flow_state.Source) -> None:
+        """Send a body piece by piece from where it is stored, as the client takes it."""
+        pipeline = flow_state.state_of(self.flow).response_body
+        response.raw_content = None
+        reading: asyncio.Future[bytes] | None = None
+        try:
+            await self._check_killed(is_told=False)
+            self._send_head(response, length=None)
+            piece: bytes | None = None
+            while piece != b"":
+                await self._drained()
+                reading = reading or asyncio.ensure_future(source.read())
+                piece = await self._wait_for_piece(reading, pipeline)
+                reading = reading if piece is None else None
+                await self._check_killed(is_told=False)
+                for part in pipeline.flush() if piece is None else pipeline.stream(piece):
+                    self.writer.send(part)
+            self.writer.send_end(response.trailers.fields if response.trailers else ())
+        except OSError:
+            for part in pipeline.flush():  # what came before is the client's
+                self.writer.send(part)
+            self.cut_client()
+        finally:
+            pipeline.abort()  # which does nothing when the body came whole
+            if reading is not None:
+                reading.cancel()
+                await asyncio.wait({reading})
+            await source.close()
+
+    async def _wait_for_piece(self, reading: asyncio.Future[bytes], pipeline: Pipeline) -> bytes | None:
+        """Return the next piece; None when it takes its time, and what is held back is to be sent."""
+        if not pipeline.holds_back:
+            piece: bytes = await self.presence.wait(reading)
+            return piece
+        done, _ = await asyncio.wait({reading}, timeout=PAUSE)
+        return reading.result() if done else None
+
+    # What goes wrong
+
+    async def _fail(self, message: str, status: int) -> None:
+        """Say that the origin failed; a policy may answer in its place, as long as nothing was sent."""
+        before = self.flow.response
+        if not self._is_answered:
+            self.flow.error = flows.Error(message)
+            await self._trigger(HttpErrorHook(self.flow))
+            if self._has_another_response(before):
+                state = flow_state.state_of(self.flow)
+                state.origin, state.response_body, self.flow.error = None, Pipeline(), None
+                await self._answer()
+                return
+        await self._check_killed(is_told=False)
+        if self.writer.is_begun:
+            self.cut_client()
+        else:
+            self._send_error(message, status)
+
+    def _has_another_response(self, before: http.Response | None) -> bool:
+        response = self.flow.response
+        return response is not None and response is not before and not self.writer.is_begun
+
+    def _send_error(self, message: str, status: int) -> None:
+        response = error_response(status, message)
+        fields = flow_state.state_of(self.flow).error_fields.raw
+        response.headers = http.Headers((*response.headers.fields, *fields))
+        content = response.raw_content or b""
+        if self.presence.is_response_wanted:
+            self.writer.send_head(response, len(content), content)
+            self.writer.send_end()
+
+    async def _end_without_client(self, why: str) -> None:
+        self.presence.why_left = why
+        flow_state.state_of(self.flow).client_left = True
+        self._upstream.close()
+        if not self._is_answered:
+            self.flow.error = self.flow.error or flows.Error(why)
+            await self._trigger(HttpErrorHook(self.flow))
+        if not self._is_timed_out:  # else it may still be sending, and has an answer to read
+            self.cut_client()
+
+    def cut_client(self) -> None:
+        """Close the client's connection in the middle of a response."""
+        self.writer.persists = False
+        if self.writer.must_be_cut:
+            self._client.reset()
+        else:
+            self._client.close(says_end=False)
+
+    # Waiting
+
+    async def _trigger(self, hook: StartHook) -> None:
+        if not self._connection.ask(hook):
+            await self._connection.finish_hook(hook)
+
+    async def _check_killed(self, is_told: bool = True) -> None:
+        """Raise Killed if an addon wants that, or ClientLeft if the client left while a hook was at work."""
+        error = self.flow.error
+        if error and error.msg == flows.Error.KILLED_MESSAGE:
+            if is_told:
+                await self._trigger(HttpErrorHook(self.flow))
+            raise Killed
+        self.presence.check()
+
+    def time_out(self, why: str) -> None:
+        """End an exchange whose request's body does not come, by a 408 if there is no answer yet (RFC 9110, 15.5.9)."""
+        self._is_timed_out, self.writer.persists = True, False
+        if not self.writer.is_begun:
+            self._send_error(why, 408)
+        self.presence.left(f"HTTP/1 protocol error: {why}")
+
+
+def _begin(connection: Connection, head: RequestHead, destination: Destination) -> http.HTTPFlow:
+    """Make the flow of a request."""
+    scheme, host, port = destination
+    client = connection.client
+    flow = http.HTTPFlow(client, connection.origins.first)
+    fields = http.Headers(head.fields)
+    flow.request = request = http.Request(
+        host, port, head.method, scheme.encode(), b"", head.path, RAW_VERSION, fields, None, None, time.time(), None
+    )
+    flow.live = True
+    requested_host.note(request)
+    if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
+        request.host_header = url.hostport(scheme, host, port)
+    return flow
+
+
+def _chunks(made: Any) -> Iterable[bytes]:
+    """Return what a stream callable made, which may be bytes."""
+    if isinstance(made, bytes):
+        return [made] if made else []
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Connections to upstreams: names looked up, addresses raced, routes chosen."""

@@ -1,0 +1,144 @@
+"""The one way out: every upstream TCP connection that mitmproxy opens is opened here.
+
+mitmproxy itself has no connect timeout, and no way to reach a name by anything
+but DNS. Rewriting addresses in `server_connect` breaks Host, SNI, verification and
+reuse; replacing the dial itself breaks nothing.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import server
+
+from proxy_policies.addresses import format_target
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.log_lines import printable
+from proxy_policies.outbound import tcp_connect
+from proxy_policies.patches.patch import Kind, Patch
+from proxy_policies.settings import Setting, parse_duration
+
+Address = tuple[Any, ...]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Route = Callable[[str, int], Awaitable[Streams] | None]
+"""Asked with host and port. None: not mine. The writer must know its `peername`, a (host, port)."""
+
+_routes: list[Route] = []
+
+
+def add_route(route: Route) -> None:
+    """Ask `route` before the network, from now on."""
+    _routes.append(route)
+
+
+def remove_route(route: Route) -> None:
+    """Ask `route` no more."""
+    if route in _routes:
+        _routes.remove(route)
+
+
+async def open(host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None) -> Streams:
+    """Connect by the first route that knows the way, else over TCP.
+
+    `timeout` is in seconds, name look-up included; `local_addr` is what to connect from. Raises OSError only, with a
+    text that names the target and the reason.
+    """
+    return await _with_clear_error(_open(host, port, timeout, local_addr), host, port, timeout)
+
+
+async def connect(
+    host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None
+) -> socket.socket:
+    """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
+    return await _with_clear_error(
+        tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr), host, port, timeout
+    )
+
+
+async def _with_clear_error[Connected](
+    dialling: Awaitable[Connected], host: str, port: int, timeout: float | None
+) -> Connected:
+    """Await; raise any failure as an OSError with a readable message."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await dialling
+    except Exception as error:  # whatever a route raises: mitmproxy expects OSError, and hangs on all else
+        why = tcp_connect.reason(error, timeout)
+        raise OSError(printable(f"cannot connect to {format_target(host, port)}: {why}")) from error
+
+
+async def _open(host: str, port: int, timeout: float | None, local_addr: Address | None) -> Streams:
+    for route in _routes:
+        if (way := route(host, port)) is not None:
+            return await way
+    return await asyncio.open_connection(
+        sock=await tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr)
+    )
+
+
+def parse_timeout(text: str) -> float:
+    """Read a duration that is not zero, in seconds."""
+    if not (seconds := parse_duration(text)):
+        raise ValueError("write a duration above zero, such as 10s or 500ms")
+    return seconds
+
+
+class _AsyncioShim:
+    """Stands where mitmproxy's server looks for asyncio."""
+
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._original, name)
+
+    async def open_connection(self, host: str, port: int, **how: Any) -> Streams:
+        return await open(host, port, timeout=ctx.master.addons.get(Dialer.name).connect_timeout, **how)
+
+
+PATCH = Patch(
+    owner=server,
+    attribute="asyncio",
+    wrap=_AsyncioShim,
+    kind=Kind.SEAM,
+    seen_on="12.2.1 to 12.3.1",
+    why="no connect timeout, and tunnel names do not resolve",
+    upstream=("not reported, a feature: `curl -x` to an address that drops packets takes the kernel's two minutes"),
+    remove_when="mitmproxy has a connect timeout and lets an addon dial",
+    test="tests/e2e/passthrough/test_connect.py::test_a_silent_target_is_502_within_connect_timeout",
+    source_sha256={"12.2.1 to 12.3.1": "5e0b3cbaf7a4030a0a044c9ca36296c2c53a874e47cd861e5d7f70a88beff951"},
+    replaced=(server.ConnectionHandler.open_connection,),
+)
+
+
+class Dialer:
+    """Stands between mitmproxy and the network while the addons are loaded."""
+
+    name = "dial"
+    fast_paths = NO_OBJECTION
+    connect_timeout = Setting("10s", parse_timeout, "How long a dial may take, the name look-up included.")
+
+    def __init__(self) -> None:
+        self._undo: Callable[[], None] | None = None
+
+    def load(self, loader: Loader) -> None:
+        """Take the dial over."""
+        self._undo = PATCH.apply()
+
+    def done(self) -> None:
+        """Return the dial back."""
+        if self._undo is not None:
+            self._undo()
+
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        """Answer a failed CONNECT with the target and the reason, and nothing else.
+
+        The connection ends with it: mitmproxy would fail every later CONNECT on it too.
+        """
+        if flow.response is not None and flow.server_conn.error and flow.response.status_code == 502:
+            flow.response = http.Response.make(
+                502, f"{flow.server_conn.error}\n", {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
+            )

@@ -1,0 +1,10 @@
+"""Every patch: those of every chain, and those that single policies apply. For tests and the page's table."""
+
+from proxy_policies.outbound import dial
+from proxy_policies.patches import addon, ask_early
+from proxy_policies.patches.patch import Companion, Patch
+
+ALL: tuple[Patch, ...] = (*addon.PATCHES, ask_early.PATCH, dial.PATCH)
+PLACES: tuple[Patch | Companion, ...] = (*ALL, *(companion for patch in ALL for companion in patch.companions))
+"""All that is replaced."""
+SECTIONS = tuple(section for patch in ALL for section in patch.sections)

@@ -1,0 +1,153 @@
+"""Joins two asyncio transports both ways, by protocol callbacks: for connections that are no bare sockets.
+
+Every read is written on at once, from one shared buffer and uncopied as long as the far side keeps up. A far side that
+does not pauses the near side's reading: that is all the back-pressure there is. End of file passes on as half-close; a
+connection that breaks takes the other with it, as a reset: bare connections are to be given with `reset_on_close` set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from proxy_policies.outbound import tcp_connect
+from proxy_policies.relay.ends import reset_on_close
+from proxy_policies.relay.link import ByteCounts
+from proxy_policies.reverse_tunnel.transport import read_buffer
+from proxy_policies.reverse_tunnel.transport.framed import Framed
+from proxy_policies.reverse_tunnel.transport.frames import Bytes
+
+Pace = Callable[[int], float]
+"""Called with the size of what just came, returns for how many seconds to read no more."""
+
+Tap = Callable[[bool, Bytes], None]
+"""Shown what came, and whether it came from the first end; keeps a copy if anything."""
+
+
+async def relay_transports(
+    a: Any, b: Any, *, counts: ByteCounts | None = None, pace: Pace | None = None, tap: Tap | None = None
+) -> ByteCounts:
+    """Relay between two transports until both directions have ended or a connection broke.
+
+    Takes both over and closes them, on cancellation too. Never raises OSError: that is `ByteCounts.error`.
+    """
+    counts = counts or ByteCounts()
+    ends = _Side(a, counts.add_up, pace), _Side(b, counts.add_down, pace)
+    ends[0].far, ends[1].far = ends[1], ends[0]
+    if tap is not None:
+        ends[0].tap, ends[1].tap = functools.partial(tap, True), functools.partial(tap, False)
+    for end in sorted(ends, key=lambda end: isinstance(end.transport, Framed)):  # those that may hold bytes last
+        end.start()
+    try:
+        await asyncio.gather(*(end.lost for end in ends))
+    except OSError as error:
+        counts.error = tcp_connect.reason(error, None)
+    finally:
+        for end in ends:
+            end.lost.cancel()
+            end.drop(counts.error or "cancelled")
+    return counts
+
+
+class _Side(asyncio.BufferedProtocol):
+    """One of the two connections. `far` is the other."""
+
+    far: _Side
+    tap: Callable[[Bytes], None] | None = None
+
+    def __init__(self, transport: Any, tally: Callable[[int], None], pace: Pace | None) -> None:
+        self.transport = transport
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tally, self._pace = tally, pace
+        self._holds = 0  # reasons not to read
+        self._ended = False
+
+    def start(self) -> None:
+        """Take the transport over."""
+        self.transport.set_protocol(self)
+        if self.transport.is_closing():
+            self.connection_lost(ConnectionResetError("gone before it was linked"))
+        elif not self.transport.is_reading() and not self._holds:
+            self.transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the thread's buffer for one read."""
+        return read_buffer.payload()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass on what a bare transport read."""
+        far = self.far.transport
+        if self.tap is not None:
+            self.tap(read_buffer.view()[:nbytes])
+        if isinstance(far, Framed):
+            far.write_from_buffer(nbytes)
+        else:
+            far.write(read_buffer.view()[:nbytes])
+        self._account(nbytes)
+
+    def data_received(self, data: Bytes) -> None:
+        """Pass on what a framed transport read, into the thread's buffer too."""
+        if self.tap is not None:
+            self.tap(data)
+        self.far.transport.write(data)
+        self._account(len(data))
+
+    def _account(self, nbytes: int) -> None:
+        if self.far.transport.get_write_buffer_size():
+            read_buffer.detach()
+        self._tally(nbytes)
+        if self._pace is not None and (rest := self._pace(nbytes)) > 0:
+            self.hold()
+            asyncio.get_running_loop().call_later(rest, self.release)
+
+    def eof_received(self) -> bool:
+        """Pass the half-close on, and stay open for what comes back."""
+        if self._ended:
+            return True
+        self._ended = True
+        if not self.far.transport.is_closing():
+            self.far.transport.write_eof()
+        self._finish()
+        self.far._finish()
+        return True
+
+    def _finish(self) -> None:
+        if self._ended and self.far._ended:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take the far side along, unless both have ended as they should."""
+        if not self.lost.done():
+            clean = exc is None and self._ended and self.far._ended
+            if clean and (sock := self.transport.get_extra_info("socket")) is not None:
+                reset_on_close(sock, False)
+            self.lost.set_result(None) if clean else self.lost.set_exception(exc or ConnectionResetError("closed"))
+
+    def pause_writing(self) -> None:
+        """Read no more from the far side while this one is full."""
+        self.far.hold()
+
+    def resume_writing(self) -> None:
+        """Read from the far side again."""
+        self.far.release()
+
+    def hold(self) -> None:
+        """Stop reading, for one more reason."""
+        self._holds += 1
+        self.transport.pause_reading()
+
+    def release(self) -> None:
+        """Read again when no reason is left."""
+        self._holds -= 1
+        spent = self._ended and not isinstance(self.transport, Framed)  # asyncio would read its end again
+        if not self._holds and not spent and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def drop(self, reason: str) -> None:
+        """Break the connection off if it is still there."""
+        if isinstance(self.transport, Framed):
+            self.transport.reset(reason)
+        else:
+            self.transport.abort()

@@ -1,0 +1,1 @@
+"""What is looked at once, before anything is served: requirements, options, who else is there."""

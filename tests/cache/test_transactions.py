@@ -1,0 +1,41 @@
+"""What of a flow its target is made of."""
+
+import pytest
+from mitmproxy.connection import ConnectionState
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test import tflow
+
+from proxy_policies.cache.rfc9111.key import key_of
+from proxy_policies.cache.transactions import target_of
+
+NAMES: list[tuple[str, str | None, str | None, tuple[str, int] | None, str]] = [
+    ("the client's", None, "evil.test", ("shop.test", 443), "https://shop.test/path sni=evil.test"),
+    ("as it is named", None, "shop.test", ("shop.test", 443), "https://shop.test/path"),
+    ("reverse mode's", "shop.test", "evil.test", ("shop.test", 443), "https://shop.test/path"),
+    ("that of a TLS proxy", None, "proxy.test", None, "https://shop.test/path"),
+    ("of another server", "other.test", "proxy.test", ("other.test", 443), "https://shop.test/path"),
+]
+
+
+@pytest.mark.parametrize(("own", "clients", "address", "key"), [c[1:] for c in NAMES], ids=[c[0] for c in NAMES])
+def test_the_name_that_tls_tells_the_origin(
+    own: str | None, clients: str | None, address: tuple[str, int] | None, key: str
+) -> None:
+    flow = tflow.tflow()
+    flow.request.scheme, flow.request.host, flow.request.port = "https", "shop.test", 443
+    flow.request.headers["Host"] = "shop.test"
+    flow.client_conn.sni = clients
+    flow.server_conn.state = ConnectionState.CLOSED  # the address of an open one is for good
+    flow.server_conn.address, flow.server_conn.sni = address, own
+    assert key_of(target_of(flow)) == key
+
+
+def test_reverse_mode_alone_tells_the_clients_scheme_from_the_origins() -> None:
+    flow = tflow.tflow()
+    flow.request.scheme, flow.request.host, flow.request.port = "https", "10.0.0.1", 443
+    flow.request.headers["Host"] = "shop.test"
+    flow.server_conn.sni = None
+    flow.client_conn.tls = False
+    assert key_of(target_of(flow)) == "https://shop.test/path via 10.0.0.1"
+    flow.client_conn.proxy_mode = ProxyMode.parse("reverse:https://10.0.0.1")
+    assert key_of(target_of(flow)) == "http://shop.test/path via https://10.0.0.1"

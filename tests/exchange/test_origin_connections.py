@@ -1,0 +1,140 @@
+"""Connections to origins, with mitmproxy's hooks about them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from mitmproxy.addons.tlsconfig import TlsConfig
+from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.proxy.commands import StartHook
+from mitmproxy.test import taddons
+from tests.support.waiting import free_port
+
+from proxy_policies.exchange.origin_connections import Destination, Origin, OriginError, Origins
+from proxy_policies.outbound.dial import Dialer
+
+
+class Seen:
+    """Notes hooks by name; refuses the connection if so asked."""
+
+    def __init__(self, config: TlsConfig) -> None:
+        self.names: list[str] = []
+        self.refuses = False
+        self._config = config
+
+    async def trigger(self, hook: StartHook) -> None:
+        self.names.append(hook.name)
+        if self.refuses and hook.name == "server_connect":
+            hook.args()[0].server.error = "not this one"
+        if hook.name == "tls_start_server":
+            self._config.tls_start_server(*hook.args())
+
+
+@pytest.fixture
+async def seen() -> AsyncIterator[Seen]:
+    dialer, config = Dialer(), TlsConfig()
+    with taddons.context(dialer, config):
+        yield Seen(config)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(peername=("127.0.0.1", 1), sockname=("127.0.0.1", 2), state=ConnectionState.OPEN)
+
+
+async def until(condition: object) -> None:
+    """Let the loop work until something has happened."""
+    for _ in range(2000):
+        if condition():  # type: ignore[operator]
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("in vain")
+
+
+async def connected(origins: Origins) -> tuple[Origin, socket.socket, int]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    port: int = listening.getsockname()[1]
+    origin = origins.new(Destination("http", "127.0.0.1", port))
+    await origin.connect()
+    peer, _ = listening.accept()
+    listening.close()
+    return origin, peer, port
+
+
+async def test_a_connection_is_kept_and_used_again(seen: Seen, client: Client) -> None:
+    origins = Origins(client, seen.trigger, None)
+    origin, peer, port = await connected(origins)
+    assert seen.names == ["server_connect", "server_connected"]
+    assert (origin.server.state, origin.server.peername) == (ConnectionState.OPEN, ("127.0.0.1", port))
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
+    assert origins.idle(Destination("http", "127.0.0.1", port + 1)) is None
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is origin
+    assert origin.is_reused
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
+    origin.close()
+    peer.close()
+    await until(lambda: seen.names[-1] == "server_disconnected")
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 408 Too late\r\n\r\n"], ids=["ends", "says what nobody asked for"])
+async def test_an_idle_connection_that(seen: Seen, client: Client, said: bytes) -> None:
+    origins = Origins(client, seen.trigger, None)
+    origin, peer, port = await connected(origins)
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
+    if said:
+        peer.sendall(said)
+    else:
+        peer.close()
+    await until(lambda: seen.names[-1] == "server_disconnected")
+    assert origins.idle(Destination("http", "127.0.0.1", port)) is None
+    assert origin.server.state is ConnectionState.CLOSED
+    peer.close()
+
+
+async def test_all_are_closed_with_their_client(seen: Seen, client: Client) -> None:
+    origins = Origins(client, seen.trigger, Destination("http", "a.test", 80))
+    origin, peer, port = await connected(origins)
+    origins.keep(origin, Destination("http", "127.0.0.1", port))
+    origins.close()
+    assert await asyncio.to_thread(peer.recv, 1) == b""
+    assert origins.first.address == ("a.test", 80)
+    peer.close()
+
+
+async def test_nobody_listens(seen: Seen, client: Client) -> None:
+    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
+    with pytest.raises(OriginError, match="connection refused"):
+        await origin.connect()
+    assert seen.names == ["server_connect", "server_connect_error"]
+
+
+async def test_an_addon_refuses(seen: Seen, client: Client) -> None:
+    seen.refuses = True
+    origin = Origins(client, seen.trigger, None).new(Destination("http", "127.0.0.1", free_port()))
+    with pytest.raises(OriginError, match="Connection killed: not this one"):
+        await origin.connect()
+    assert seen.names == ["server_connect", "server_connect_error"]
+
+
+@pytest.mark.parametrize("end", ["time", "its client has left"])
+async def test_one_that_says_nothing_of_tls(
+    seen: Seen, client: Client, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Its connection is closed."""
+    monkeypatch.setattr(Dialer, "connect_timeout", 0.3 if end == "time" else 60)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        origin = Origins(client, seen.trigger, None).new(Destination("https", *listening.getsockname()))
+        connecting = asyncio.create_task(origin.connect())
+        peer, _ = await asyncio.to_thread(listening.accept)
+    hello = await asyncio.to_thread(peer.recv, 65536)
+    assert hello[0] == 0x16
+    if end == "time":
+        with pytest.raises(OriginError, match="TLS handshake timed out"):
+            await connecting
+    else:
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+    assert await asyncio.to_thread(peer.recv, 1) == b""
+    peer.close()

@@ -1,0 +1,45 @@
+"""Options that no addon has."""
+
+import pytest
+from mitmproxy import options
+from mitmproxy.tools import dump, web
+from mitmproxy.tools.console import master as console
+
+from proxy_policies.start_up.unknown_options import Verdict, complaint, judge, nearest
+
+KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("proxyaut", "proxyauth"), ("proxy_auth", "proxyauth"), ("cache_sise", "cache_size"), ("nope", None), ("", None)],
+)
+def test_the_nearest_name_is_told(name: str, meant: str | None) -> None:
+    assert nearest(name, KNOWN) == meant
+    assert complaint(name, KNOWN).startswith(f"unknown option {name!r}; ")
+    assert (f"did you mean {meant!r}?" in complaint(name, KNOWN)) == (meant is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "on_command_line", "verdict"),
+    [
+        ("nope", True, Verdict.REFUSED),
+        ("console_palette", True, Verdict.REFUSED),
+        ("nope", False, Verdict.WARNED),
+        ("proxyaut", False, Verdict.REFUSED),
+        ("console_palette", False, Verdict.IGNORED),
+        ("intercept", False, Verdict.IGNORED),
+    ],
+)
+def test_what_comes_of_it(name: str, on_command_line: bool, verdict: Verdict) -> None:
+    assert judge(name, KNOWN, on_command_line) is verdict
+
+
+async def test_options_of_some_of_mitmproxys_programs_are_not_unknown_to_the_others() -> None:
+    known = []
+    for master in (dump.DumpMaster, web.master.WebMaster, console.ConsoleMaster):
+        declared = options.Options()
+        master(declared)
+        known.append(declared.keys())
+    for name in set.union(*known) - set.intersection(*known):
+        assert judge(name, set(), on_command_line=False) is Verdict.IGNORED, name
