@@ -1,5 +1,7 @@
 """Values handed out and handed back."""
 
+import tracemalloc
+
 import pytest
 
 from proxy_policies.capture.check.correlate import Correlator, find_links, parse_carries
@@ -90,3 +92,25 @@ def test_an_explicit_rule_carries_the_latest_value() -> None:
     assert carrier.apply(5, get("/")).headers == ()
     with pytest.raises(ValueError, match="write where it comes from"):
         parse_carries(["csrf"])
+
+
+class Distinct:
+    """Entries whose requests hand back what no response gave, made as they are asked for."""
+
+    def __getitem__(self, number: int) -> Entry:
+        ids = "&".join(f"n{at}={number * 10 + at:032x}" for at in range(10))
+        return entry(get(f"/?{ids}"), JSON, body=b'{"id": %d}' % number)
+
+
+def peak(count: int) -> int:
+    tracemalloc.start()
+    try:
+        assert find_links(range(count), Distinct()) == []
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_values_that_nobody_gave_take_no_memory() -> None:
+    peak(50)  # caches fill
+    assert peak(800) - peak(200) < 200_000, "6 000 values more, of 60 octets and more"

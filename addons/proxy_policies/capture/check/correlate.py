@@ -7,19 +7,19 @@ places. When the recording is sent again, the live response's value at the same 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Protocol
 
 from proxy_policies.capture import dynamic_values, locations
+from proxy_policies.capture.check.handed_back import HandedBack, Place
 from proxy_policies.capture.locations import Location
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.names import is_secret_name, words
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity
 from proxy_policies.capture.secrets.values import is_random
 from proxy_policies.capture.websocket.transcript import as_requests, comparable_response
-
-Place = tuple[int, int]
-"""Where a value is handed back: which entry of the order, and which of its locations."""
 
 
 class Entries(Protocol):
@@ -73,20 +73,24 @@ def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str
     `hide(value)` returns the placeholder of a value: one place may have the value, another what stands for it.
     The last entry is looked at first: what no later request hands back need not be remembered.
     """
-    handed_back: dict[str, list[tuple[Place, Location]]] = {}
     links: list[tuple[Place, Link]] = []
-    for at in reversed(range(len(order))):
-        entry = entries[order[at]]
-        for source in locations.values_in_response(comparable_response(entry)) if handed_back else ():
-            if _is_correlatable(source):
-                for place, target in handed_back.pop(identity(hide(source.value)), ()):
-                    if _fit(source, target):
-                        link = Link(order[at], source.where, order[place[0]], target.where, target.value)
-                        links.append((place, link))
-        for index, target in enumerate(_handed_back(entry)):
-            if _may_be_carried(target):
-                handed_back.setdefault(identity(hide(target.value)), []).append(((at, index), target))
+    with closing(HandedBack()) as handed_back:
+        for at in reversed(range(len(order))):
+            entry = entries[order[at]]
+            for source in locations.values_in_response(comparable_response(entry)) if handed_back else ():
+                if _is_correlatable(source):
+                    for place, target in handed_back.pop(identity(hide(source.value))):
+                        if _fit(source, target):
+                            links.append((place, _link(order[at], source, order[place[0]], target)))
+            for index, target in enumerate(_handed_back(entry)):
+                if _may_be_carried(target):
+                    handed_back.add(identity(hide(target.value)), (at, index), target)
     return [link for _, link in sorted(links, key=lambda found: found[0])]
+
+
+def _link(source_entry: int, source: Location, target_entry: int, target: Location) -> Link:
+    """Return a link of few octets: the same locations, and often the same values, are in many."""
+    return Link(source_entry, intern(source.where), target_entry, intern(target.where), intern(target.value))
 
 
 def _may_be_carried(target: Location) -> bool:
