@@ -87,7 +87,7 @@ def test_a_bare_program_may_put_off_imports() -> None:
     module = str(ADDONS / "proxy_policies" / "lazy_imports.py")
     code = "with lazy_imports(): import json.tool\nprint(json.tool.__name__)"
     program = [sys.executable, "-S", "-c", f"import runpy; globals().update(runpy.run_path({module!r}))\n{code}"]
-    ran = subprocess.run(program, capture_output=True, text=True, timeout=20, check=False)
+    ran = subprocess.run(program, capture_output=True, text=True, timeout=100, check=False)
     assert (ran.stdout, ran.stderr) == ("json.tool\n", "")
 
 

@@ -49,7 +49,7 @@ async def test_somebody_waits() -> None:
     stream.feed(b"one")
     stream.notify()
     assert await waiting is True
-    waiting = stream.wait(20)
+    waiting = stream.wait(100)
     stream.is_at_end = True
     stream.notify()
     assert await waiting is False
@@ -63,7 +63,7 @@ def pytest_fail(why: str) -> None:
 async def test_time_is_up() -> None:
     stream = Fed()
     assert await stream.wait(0.01) is None
-    assert await asyncio.wait_for(asyncio.shield(stream.wait(-1)), 20) is None
+    assert await asyncio.wait_for(asyncio.shield(stream.wait(-1)), 100) is None
 
 
 async def test_no_more_is_kept_than_is_wanted() -> None:

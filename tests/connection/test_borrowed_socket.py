@@ -44,7 +44,7 @@ async def test_every_byte_comes_once(seed: int) -> None:
         borrowed.give_back()
     await sending
     peer.shutdown(socket.SHUT_WR)
-    await asyncio.wait_for(reading, 20)
+    await asyncio.wait_for(reading, 100)
     assert bytes(got) == sent
     reader.end.writer.close()
     peer.close()
@@ -88,7 +88,7 @@ async def test_more_than_a_reader_keeps_is_on_its_way() -> None:
     assert not reader.end.transport.is_reading()
     peer.sendall(b"2")
     while stream.received[-1:] != b"2":
-        assert await stream.wait(5)
+        assert await stream.wait(100)
     borrowed.give_back()
     reading.cancel()
     reader.end.writer.close()
@@ -104,6 +104,6 @@ async def test_it_is_read_on_where_what_was_on_its_way_has_it_given_back() -> No
     reader.end.reader.feed_data(b"on its way")
     await asyncio.sleep(0.01)
     peer.sendall(b"what follows")
-    assert await asyncio.wait_for(reading, 20) == b"what follows"
+    assert await asyncio.wait_for(reading, 100) == b"what follows"
     reader.end.writer.close()
     peer.close()

@@ -221,7 +221,7 @@ def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
             far.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(main(), 30))
+        runner.run(asyncio.wait_for(main(), 100))
     assert recorder.used == (["splice"] if sys.platform == "linux" else ["copy"])
 
 

@@ -27,4 +27,4 @@ async def test_a_sink_that_takes_no_more_is_told_apart_from_the_source(make_end:
     sink.writer.write_eof()
     source.prefix = b"too late"
     with pytest.raises(WriteError):
-        await asyncio.wait_for(copy_until_eof(source, sink, lambda size: None), 20)
+        await asyncio.wait_for(copy_until_eof(source, sink, lambda size: None), 100)

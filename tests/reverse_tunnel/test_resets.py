@@ -26,7 +26,7 @@ def break_off(writer: asyncio.StreamWriter) -> None:
 
 async def end_of(reader: asyncio.StreamReader) -> str:
     """Say how what comes ends."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(100):
         try:
             await reader.read()
         except ConnectionResetError:

@@ -305,7 +305,7 @@ async def test_a_service_that_goes_on_for_ever_is_told_that_its_client_has_left(
     reader, writer = await tunnel.home.connect("events", "office")
     assert await reader.readline() == b"an event\n"
     writer.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         assert await over in ("ConnectionResetError", "BrokenPipeError")
     await eventually(lambda: not list(tunnel.home.sessions))
 
@@ -337,7 +337,7 @@ async def test_a_client_that_is_gone_at_once_is_nothing_to_log(
     client_listener = await tunnel.client_listener("echo")
     monkeypatch.setattr(connections, "accept_bare", accept_bare)
     reader, _ = await connect(client_listener)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         assert await reader.read() == b""
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     assert not list(tunnel.home.sessions)

@@ -26,7 +26,7 @@ CHROMIUM = [
     "--proxy-bypass-list=<-loopback>",
     "--dump-dom",
 ]
-URLLIB = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=10).read().decode())"
+URLLIB = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=100).read().decode())"
 NODE = """
 const url = new URL(process.argv[1]), proxy = new URL(process.env.https_proxy);
 const fail = error => { console.error(error.message); process.exit(1); };
@@ -67,7 +67,7 @@ def test_the_key_is_the_owners_alone_and_git_refuses_it(clone: Clone) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([need("git"), *arguments], cwd=clone.root, capture_output=True, text=True, timeout=30)
+        return subprocess.run([need("git"), *arguments], cwd=clone.root, capture_output=True, text=True, timeout=100)
 
     git("init", "-q")
     for path in (clone.root / "certs").iterdir():

@@ -37,7 +37,7 @@ def test_it_listens_on_loopback_only(clone: Clone, proxy_script: Start) -> None:
 def test_the_users_own_address_wins(clone: Clone, proxy_script: Start, arguments: tuple[str, ...]) -> None:
     proxy = proxy_script(clone, *arguments)
     assert "listening at 127.0.0.2:" in proxy.log()
-    with socket.create_connection(("127.0.0.2", proxy.port), timeout=5):
+    with socket.create_connection(("127.0.0.2", proxy.port), timeout=100):
         pass
 
 

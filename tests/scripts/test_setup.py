@@ -28,7 +28,7 @@ def find_python(clone: Clone, path: Path, **extra: str) -> subprocess.CompletedP
             tools.mkdir(exist_ok=True)
             (tools / tool).symlink_to(f"/usr/bin/{tool}")
     environment["PATH"] = f"{path}:{tools}"
-    return subprocess.run([SHELL, "-c", command], env=environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run([SHELL, "-c", command], env=environment, capture_output=True, text=True, timeout=100)
 
 
 def suitable(log: Path) -> str:

@@ -20,7 +20,7 @@ def test_a_state_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: 
             receiver.bind(name)
             short = f"/proc/self/cwd/{name}"  # a socket's address is short
             monkeypatch.setenv(VARIABLE, short)
-        receiver.settimeout(10)
+        receiver.settimeout(100)
         notify(READY)
         assert receiver.recv(100) == b"READY=1"
 

@@ -77,7 +77,7 @@ class EarlyClients:
     def _ask_once(self) -> None:
         was_open = self._is_open  # another client may be the first while this one is being refused
         try:
-            with socket.create_connection(self._address, timeout=40) as sock:
+            with socket.create_connection(self._address, timeout=100) as sock:
                 self._is_open = True
                 answer = self._request(sock)
         except (OSError, AssertionError) as error:
@@ -94,4 +94,4 @@ class EarlyClients:
         self._stopping.set()
         for thread in self._threads:
             with suppress(RuntimeError):
-                thread.join(45)
+                thread.join(100)

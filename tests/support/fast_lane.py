@@ -49,7 +49,7 @@ class Connection:
         if receives:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(20)
+        self.socket.settimeout(100)
         self.socket.connect(("127.0.0.1", port))
         self.buffer = b""
 
@@ -89,7 +89,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def exchange(proxy: int, port: int, head: str = "") -> None:
     """Open a tunnel to an echo service, use it, and close it."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(100):
         reader, writer = await connect(proxy, port, head)
         writer.write(b"ping\n")
         assert await reader.readexactly(5) == b"ping\n"

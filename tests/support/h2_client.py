@@ -31,7 +31,7 @@ class H2Client:
         tls = ssl.create_default_context()
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
         tls.set_alpn_protocols(["h2"])
-        sock = tunnel or socket.create_connection(("127.0.0.1", port), timeout=20)
+        sock = tunnel or socket.create_connection(("127.0.0.1", port), timeout=100)
         self._sock = tls.wrap_socket(sock, server_hostname="localhost")
         config = h2.config.H2Configuration(
             client_side=True,

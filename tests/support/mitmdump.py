@@ -84,7 +84,7 @@ class Running:
         def found() -> re.Match[str] | None:
             match = re.search(pattern, self._text)
             if match is None and self.process.poll() is not None:
-                self._reader.join(5)
+                self._reader.join(5 * PATIENCE)
                 match = re.search(pattern, self._text)
                 assert match, f"ended with {self.process.returncode}:\n{self._text}"
             return match
@@ -99,7 +99,7 @@ class Running:
     def wait_exit(self, timeout: float = 20) -> int:
         """Wait until it ends by itself and give its exit code; the log is complete then."""
         code = self.process.wait(timeout * PATIENCE)
-        self._reader.join(5)
+        self._reader.join(5 * PATIENCE)
         return code
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int:
@@ -110,9 +110,9 @@ class Running:
             code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(5 * PATIENCE)
             raise
-        self._reader.join(5)
+        self._reader.join(5 * PATIENCE)
         return code
 
     def resident(self) -> int:

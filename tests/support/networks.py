@@ -53,7 +53,7 @@ def dial(port: int) -> socket.socket:
         sock = socket.socket()
     finally:
         os.seteuid(0)
-    sock.settimeout(20)
+    sock.settimeout(100)
     sock.connect(("127.0.0.1", port))
     return sock
 

@@ -8,7 +8,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 def issuer(port: int, target: str, sni: str | None, how: str = "connect") -> str:
     """Reach a TLS origin through the proxy and say whose certificate is shown there: "mitmproxy" or "trustme"."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         opening = socks5 if how == "socks5" else connect
         opening(sock, target)
         return shown(sock, sni)

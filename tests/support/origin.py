@@ -101,7 +101,7 @@ class Origin:
         """Stop listening; connections that are open stay open."""
         self.server.shutdown()
         self.server.server_close()
-        self.thread.join(5)
+        self.thread.join(100)
 
 
 def _read_request(rfile: Any) -> Received | None:
@@ -159,9 +159,9 @@ def _send(wfile: Any, request: Received, answer: Answer) -> None:
     wfile.write(b"0\r\n\r\n")
 
 
-def exchange_raw(port: int, data: bytes, timeout: float = 10, eof: bool = False) -> bytes:
-    """Send bytes to a port of 127.0.0.1 and give everything that comes back until it closes or falls silent."""
-    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
+def exchange_raw(port: int, data: bytes, eof: bool = False) -> bytes:
+    """Send bytes to a port of 127.0.0.1 and give all that comes back until it closes; TimeoutError if it does not."""
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         received = b""
         try:
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # it was answered before all was sent
@@ -170,6 +170,6 @@ def exchange_raw(port: int, data: bytes, timeout: float = 10, eof: bool = False)
                     sock.shutdown(socket.SHUT_WR)
             while chunk := sock.recv(65536):
                 received += chunk
-        except (TimeoutError, ConnectionResetError):
+        except ConnectionResetError:
             pass
         return received

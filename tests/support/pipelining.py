@@ -28,10 +28,10 @@ class Bystander:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join(30)
+        self._thread.join(100)
 
     def _ask(self) -> None:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=100) as sock:
             while not self._over.is_set():
                 begun = time.monotonic()
                 sock.sendall(self.request)
@@ -66,5 +66,5 @@ def pipeline(port: int, requests: list[bytes]) -> tuple[list[bytes], float]:
         sender = threading.Thread(target=sock.sendall, args=(b"".join(requests),), daemon=True)
         sender.start()
         responses = read_responses(sock, len(requests))
-        sender.join(30)
+        sender.join(100)
         return responses, time.monotonic() - begun

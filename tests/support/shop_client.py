@@ -10,18 +10,18 @@ from tests.support.shop_app import PASSWORD
 
 def shop(base: str) -> None:
     session = requests.Session()
-    page = session.get(f"{base}/", timeout=20)
+    page = session.get(f"{base}/", timeout=100)
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
     assert token
     form = {"csrf_token": token[1], "user": "joe", "password": PASSWORD}
-    listing = session.post(f"{base}/login", data=form, timeout=20).json()
+    listing = session.post(f"{base}/login", data=form, timeout=100).json()
     names = [item["name"] for item in listing["items"]]
     while listing["next"]:
-        listing = session.get(listing["next"], timeout=20).json()
+        listing = session.get(listing["next"], timeout=100).json()
         names += [item["name"] for item in listing["items"]]
     wanted = {"product": 3, "count": 2}
-    made = session.post(f"{base}/api/orders", json=wanted, headers={"X-CSRF-Token": listing["csrf"]}, timeout=20)
-    order = session.get(base + made.json()["url"], timeout=20).json()
+    made = session.post(f"{base}/api/orders", json=wanted, headers={"X-CSRF-Token": listing["csrf"]}, timeout=100)
+    order = session.get(base + made.json()["url"], timeout=100).json()
     print(f"{len(names)} products, ordered {order['count']} of {order['product']}")
 
 

@@ -83,5 +83,5 @@ class Sshd:
     def close(self) -> None:
         """End the server; sessions of it end with their clients."""
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(100)
         self._log.close()

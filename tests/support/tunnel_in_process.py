@@ -105,7 +105,7 @@ class Tunnel:
 
 async def connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect as a client, as soon as somebody listens; closed with the tunnel at the latest."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while True:
             try:
                 reader, writer = await asyncio.open_connection(*address, limit=1 << 20)
@@ -129,7 +129,7 @@ async def ask(address: Address, data: bytes) -> bytes:
     try:
         writer.write(data)
         writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             return await reader.read()
     finally:
         writer.close()

@@ -35,4 +35,4 @@ def serving(chat: Chat, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         thread.start()
         yield f"{'wss' if tls else 'ws'}://localhost:{server.socket.getsockname()[1]}/chat?room=1"
         server.shutdown()
-        thread.join(10)
+        thread.join(100)

@@ -123,7 +123,7 @@ def test_they_end_with_their_supervisor_however_it_dies() -> None:
     assert supervisor.stdout
     pids = [int(supervisor.stdout.readline()) for _ in range(2)]
     supervisor.kill()
-    supervisor.wait(5)
+    supervisor.wait(100)
     wait_until(lambda: not any(map(is_running, pids)), 20, "the end of both")
     supervisor.stdout.close()
 
@@ -176,4 +176,4 @@ def test_it_ends_when_nobody_reads_what_it_prints() -> None:
         assert supervisor.stdout.readline() == b"a word\n"
         supervisor.stdout.close()
         assert supervisor.stderr.read() == b""
-        assert supervisor.wait(20) == 0
+        assert supervisor.wait(100) == 0

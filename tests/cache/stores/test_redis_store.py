@@ -26,7 +26,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 
 async def wait_stored(store: Store, number: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while len(await store.lookup(KEY)) != number:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.01)
 

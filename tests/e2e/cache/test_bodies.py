@@ -134,7 +134,7 @@ def test_a_large_hit_is_not_read_ahead_of_a_slow_client(
     before = proxy.resident()
     slow = []
     for _ in range(4):
-        client = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+        client = socket.create_connection(("127.0.0.1", proxy.port), timeout=100)
         client.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
         assert client.recv(1000)
         slow.append(client)
@@ -150,7 +150,7 @@ def test_a_client_that_leaves_early_leaves_no_torn_entry(mitmdump: Start, origin
     server, proxy = origin(), mitmdump(script="cache.py")
     body = os.urandom(6_000_000)
     server.route("/", Answer(headers=FRESH, body=body))
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as client:
         client.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
         assert client.recv(1000)
     for _ in range(2):

@@ -23,7 +23,7 @@ Start = Callable[..., Mitmdump]
 Origins = Callable[..., Origin]
 
 FRESH = [("Cache-Control", "max-age=60"), ("Content-Type", "application/octet-stream")]
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 
 class Client:

@@ -101,7 +101,7 @@ class Client:
         connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=100)
 
     def _ask(self, connection: http.client.HTTPConnection) -> bool:
         chance, path = self.chance, f"/{self.chance.randrange(10)}"

@@ -177,7 +177,7 @@ def test_an_answer_before_the_upload_has_come(mitmdump: Start) -> None:
     proxy = mitmdump(script="cache.py")
     early = b"HTTP/1.1 413 Too Much\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     address = ("127.0.0.1", proxy.port)
-    with socket.create_server(("127.0.0.1", 0)) as impatient, socket.create_connection(address, timeout=10) as client:
+    with socket.create_server(("127.0.0.1", 0)) as impatient, socket.create_connection(address, timeout=100) as client:
         host = f"127.0.0.1:{impatient.getsockname()[1]}"
         head = f"PUT http://{host}/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9000000\r\n\r\n"
         client.sendall(head.encode() + bytes(70_000))

@@ -22,7 +22,7 @@ def test_a_replay_neither_dials_nor_asks_for_names(origin: Callable[..., Origin]
     connections = server.connections
     command = [strace, "-f", "-qq", "-e", "trace=connect,sendto", "-o", "trace"]
     urls = " ".join([f"{server.url}/a", f"{server.url}/a", f"{server.url}/b", *URLS])
-    script = f"echo $http_proxy; for url in {urls}; do curl -ks --max-time 20 $url; done"
+    script = f"echo $http_proxy; for url in {urls}; do curl -ks --max-time 100 $url; done"
     command += [sys.executable, "-m", "proxy_policies.capture"]
     command += ["replay", "--confdir", "conf", "a.har", "--", "sh", "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=environment())

@@ -52,13 +52,13 @@ def test_websocket_messages_are_recorded(mitmdump: Callable[..., Mitmdump], tmp_
         proxy = mitmdump("--set", f"capture_file={path}", script="capture.py", mode=f"reverse:http://127.0.0.1:{port}")
         with websockets.sync.client.connect(f"ws://127.0.0.1:{proxy.port}/", proxy=None) as client:
             client.send('{"token": "hunter2-Q9xZ"}')
-            assert client.recv(timeout=20) == '{"token": "hunter2-Q9xZ"}'
+            assert client.recv(timeout=100) == '{"token": "hunter2-Q9xZ"}'
             client.send(b"\x00\xff")
-            assert client.recv(timeout=20) == b"\x00\xff"
+            assert client.recv(timeout=100) == b"\x00\xff"
         proxy.wait_log("WebSocket.*closed|closed.*WebSocket|WebSocket connection")
         assert proxy.stop() == 0
         server.shutdown()
-        thread.join(10)
+        thread.join(100)
     (entry,) = open_capture(path)
     assert [(message.from_client, message.text) for message in entry.messages] == [
         (True, True),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import trustme
 from tests.support.capture_commands import capture
 from tests.support.h2_origin import TrailingOrigin
 from tests.support.mitmdump import Mitmdump, environment
-from tests.support.origin import Answer, Origin, exchange_raw
+from tests.support.origin import Answer, Origin
 from tests.support.waiting import wait_until
 from tests.support.websocket_server import Chat, serving
 
@@ -30,19 +31,19 @@ def note(name, ask):
     except Exception as error:
         said[name] = repr(error)
 def events(url):
-    with requests.get(url + "/events", stream=True, timeout=20) as answer:
+    with requests.get(url + "/events", stream=True, timeout=100) as answer:
         return [line.decode() for line in answer.iter_lines() if line]
 def chat(url):
     trust = ssl.create_default_context() if url.startswith("wss") else None
     with websockets.sync.client.connect(url, ssl=trust) as client:
-        greeting = client.recv(timeout=20)
+        greeting = client.recv(timeout=100)
         client.send("hi")
-        return [greeting, client.recv(timeout=20)]
+        return [greeting, client.recv(timeout=100)]
 def curl(url):
-    command = ["curl", "-sS", "--max-time", "20", "--http2", "-w", " %{http_version}", url + "/page"]
+    command = ["curl", "-sS", "--max-time", "100", "--http2", "-w", " %{http_version}", url + "/page"]
     return subprocess.run(command, capture_output=True, text=True).stdout
-note("h1", lambda: requests.get(http + "/page", timeout=20).text)
-note("https", lambda: requests.post(https + "/page", json={"a": 1}, timeout=20).text)
+note("h1", lambda: requests.get(http + "/page", timeout=100).text)
+note("https", lambda: requests.post(https + "/page", json={"a": 1}, timeout=100).text)
 note("h2", lambda: curl(h2))
 note("sse", lambda: events(http))
 note("sse over https", lambda: events(https))
@@ -145,7 +146,7 @@ def test_by_options_that_are_set_while_the_proxy_runs(
         return json.loads(done.stdout)
 
     def is_replaying() -> bool:
-        answer = requests.get("http://nobody.test/", proxies={"http": proxy.url}, timeout=20)
+        answer = requests.get("http://nobody.test/", proxies={"http": proxy.url}, timeout=100)
         return answer.status_code == 599
 
     policies.write_text(json.dumps({"capture_file": str(path)}))
@@ -160,5 +161,12 @@ def test_by_options_that_are_set_while_the_proxy_runs(
     policies.write_text("{}")  # a tunnel to where nobody is is refused again, not opened first
     host = servers.urls[1].removeprefix("https://")
     connect = f"CONNECT {host} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
-    wait_until(lambda: exchange_raw(proxy.port, connect, 1).startswith(b"HTTP/1.1 502"), 20, "the replay to end")
+    wait_until(lambda: beginning(proxy.port, connect).startswith(b"HTTP/1.1 502"), 20, "the replay to end")
     assert proxy.stop() == 0
+
+
+def beginning(port: int, data: bytes) -> bytes:
+    """Send bytes to a port of 127.0.0.1 and give what comes back first."""
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
+        sock.sendall(data)
+        return sock.recv(1000)

@@ -21,13 +21,13 @@ url, *said = sys.argv[1:]
 trust = ssl.create_default_context() if url.startswith("wss") else None
 with websockets.sync.client.connect(url, ssl=trust) as client:
     try:
-        print(client.recv(timeout=20))
+        print(client.recv(timeout=100))
         for text in said:
             client.send(text)
-            print(client.recv(timeout=20))
-            print(client.recv(timeout=20).hex())
+            print(client.recv(timeout=100))
+            print(client.recv(timeout=100).hex())
         client.send("enough")
-        client.recv(timeout=20)
+        client.recv(timeout=100)
     except ConnectionClosed as end:
         print(end.rcvd.code, end.rcvd.reason)
 """

@@ -28,7 +28,7 @@ def test_who_comes_and_leaves_is_announced_once(mitmdump: Start, origin: Callabl
     proxy = mitmdump(mode=f"reverse:{origin().url}")
     for said in (b"", b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"):
         before = proxy.log().count("client disconnect")
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             sock.sendall(said)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(65536):
@@ -46,7 +46,7 @@ def test_who_is_refused_is_told_nothing(mitmdump: Start, origin: Callable[[], Or
     script.write_text(REFUSES)
     pages = origin()
     proxy = mitmdump("-s", str(script), mode=f"reverse:{pages.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             assert sock.recv(1) == b""
@@ -59,7 +59,7 @@ def test_whom_a_load_balancer_speaks_for(mitmdump: Start, origin: Callable[[], O
     pages = origin()
     pages.route("/", Answer(body=b"here"))
     proxy = mitmdump("--set", "proxy_protocol=127.0.0.1", mode=f"reverse:{pages.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         for piece in (b"PROXY TCP4 192.0.2.1 ", b"192.0.2.2 1 2\r\nGET / HTTP/1.1\r\n", b"Host: a.test\r\n\r\n"):
             sock.sendall(piece)
             time.sleep(0.05)

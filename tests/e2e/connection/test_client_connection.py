@@ -38,7 +38,7 @@ def proxy(server: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def client(proxy: Mitmdump) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         yield sock
 
 
@@ -92,7 +92,7 @@ def test_a_refusal_is_read_by_one_that_goes_on_sending(mitmdump: Callable[..., M
         "    def requestheaders(self, flow): flow.response = http.Response.make(403, b'no')\naddons = [Refusing()]\n"
     )
     proxy = mitmdump("-s", str(script), mode="reverse:http://127.0.0.1:9")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
         for _ in range(100):
             sock.sendall(bytes(10_000))
@@ -106,7 +106,7 @@ def test_a_tunnel_after_a_large_response(mitmdump: Callable[..., Mitmdump], orig
     running.route("/large", Answer(body=large))
     running.route("", Answer(body=b"through the tunnel"))
     proxy, target = mitmdump(), f"127.0.0.1:{running.port}"
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(f"GET {running.url}/large HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
         sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
         time.sleep(0.3)  # the response does not fit into the kernel's buffers
@@ -131,14 +131,14 @@ def test_one_that_leaves_while_the_origin_works(proxy: Mitmdump, server: Origin,
 
     def slow(_: Received) -> Answer:
         asked.set()
-        released.wait(20)
+        released.wait(100)
         return Answer(body=BODY)
 
     server.route("/slow", slow)
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         port = sock.getsockname()[1]
         sock.sendall(get("/slow"))
-        assert asked.wait(20)
+        assert asked.wait(100)
         if how == "reset":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if how == "reset":  # told by the kernel at once; an end of file may be that of one half only
@@ -154,7 +154,7 @@ def test_an_origin_that_dies_in_between_is_asked_again(
     running.route("/once", Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1", close=True))
     running.route("/more", Answer(body=b"2"))
     proxy = mitmdump(mode=f"reverse:{running.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(get("/once"))
         while not sock.recv(65536).endswith(b"1"):
             pass

@@ -119,7 +119,7 @@ async def test_a_proxy_behind_ours(mitmdump: Start, tmp_path: Path) -> None:
 async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump()
     context = ssl.create_default_context(cafile=str(proxy.ca))
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, ssl=context)
         writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
@@ -132,7 +132,7 @@ async def test_tls_to_the_proxy(mitmdump: Start, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["box.internal", "no-such-host.invalid"])
 async def test_a_name_that_is_not_dialled(mitmdump: Start, tmp_path: Path, name: str) -> None:
     proxy = mitmdump()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(f"CONNECT {name}:80 HTTP/1.1\r\nHost: {name}:80\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 502")
@@ -150,7 +150,7 @@ async def test_the_proxy_itself_is_no_target(mitmdump: Start, tmp_path: Path) ->
 @pytest.mark.parametrize("size", [1, 7, 20])
 async def test_a_connect_in_pieces(mitmdump: Start, size: int) -> None:
     proxy = mitmdump()
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         head = f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         for start in range(0, len(head), size):
@@ -177,7 +177,7 @@ async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes
 
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump()
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         opened = []
         while not tunnels(proxy):  # where a dial takes its time, mitmproxy opens the tunnel
             opened.append(await connect(proxy.port, port))
@@ -195,7 +195,7 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
 
 async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump("--set", "tcp_timeout=1")
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
         assert await drink(reader) == b"ping"
@@ -205,7 +205,7 @@ async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
 
 async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump("--set", "tcp_timeout=1")
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         for _ in range(6):
             await asyncio.sleep(0.4)
@@ -218,7 +218,7 @@ async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> No
 
 async def test_one_that_says_nothing_for_a_while(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump()
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(proxy.wait_log, "client connect")
         writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -238,7 +238,7 @@ addons = [Protect()]
 
 async def test_credentials_are_wanted_since_a_client_came_in(mitmdump: Start, tmp_path: Path) -> None:
     proxy = mitmdump(*script(tmp_path, PROTECT))
-    async with serving(echo) as port, asyncio.timeout(15):
+    async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(switch, proxy.port, "none")
         writer.write(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -301,7 +301,7 @@ async def test_the_policies_are_loaded_again(mitmdump: Start, tmp_path: Path) ->
 async def test_no_room_for_a_connection(mitmdump: Start) -> None:
     """Said in one line; those who wait are taken in when there is room again."""
     proxy = mitmdump()
-    async with serving(echo) as port, asyncio.timeout(30):
+    async with serving(echo) as port, asyncio.timeout(100):
         await exchange(proxy.port, port)
         await asyncio.to_thread(proxy.wait_log, "client disconnect")
         before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)

@@ -58,7 +58,7 @@ def test_a_client_stays_the_same(mitmdump: Start, server: Origin, tmp_path: Path
     asked = [get("/1"), get("/2"), get("/3", odd), get("/4")]
     if odd.startswith("Host"):
         asked = asked[:2]
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         if together:
             sock.sendall(b"".join(asked))
             read(sock, len(asked))
@@ -83,7 +83,7 @@ def test_what_was_sent_before_is_sent_first(mitmdump: Start, server: Origin) -> 
     large = os.urandom(3_000_000)
     server.route("/large", Answer(body=large))
     proxy = mitmdump(mode=f"reverse:{server.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(get("/large") + get("/after", "TE: trailers\r\n"))
         data = b""
         while not data.endswith(b"a body\n"):
@@ -97,7 +97,7 @@ def test_what_was_sent_before_is_sent_first(mitmdump: Start, server: Origin) -> 
 
 def test_what_is_no_http_is_handed_over_at_once(mitmdump: Start, server: Origin) -> None:
     proxy = mitmdump(mode=f"reverse:{server.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(b"SSH-2.0-client")  # no line end, and no more to come
         sock.shutdown(socket.SHUT_WR)
         assert sock.recv(65536) == b""

@@ -73,7 +73,7 @@ class Inspected:
     """A client inside of TLS inside of a tunnel."""
 
     def __init__(self, proxy: Mitmdump, server: Origin) -> None:
-        sock = socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
+        sock = socket.create_connection(("127.0.0.1", proxy.port), timeout=100)
         self.port = sock.getsockname()[1]
         connect(sock, f"localhost:{server.port}")
         self.tls = trusting_anyone().wrap_socket(sock, server_hostname="localhost")
@@ -141,7 +141,7 @@ def test_a_hit_is_of_its_own_host(proxy: Mitmdump, client: Inspected, origin: Ca
     other.route("/fresh", Answer(headers=[("Cache-Control", "max-age=600")], body=b"other"))
     for _ in range(4):
         assert client.get("/fresh") == BODY
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         connect(sock, f"localhost:{other.port}")
         sock.sendall(b"GET /fresh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert read_all(sock).endswith(b"other")
@@ -172,7 +172,7 @@ def test_websockets_after_requests(mitmdump: Start, server_tls: ssl.SSLContext) 
     with serving(Chat(), server_tls) as url:
         proxy = mitmdump(*OPENED)
         target = url.split("/")[2]
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             connect(sock, target)
             trusting = trusting_anyone()
             with websockets.sync.client.connect(
@@ -214,7 +214,7 @@ def test_another_protocol_inside_of_tls(proxy: Mitmdump, server_tls: ssl.SSLCont
                 connection.sendall(connection.recv(100).upper())
 
         threading.Thread(target=shout, daemon=True).start()
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             connect(sock, f"localhost:{listening.getsockname()[1]}")
             with trusting_anyone().wrap_socket(sock, server_hostname="localhost") as tls:
                 tls.sendall(b"*1\r\n$4\r\nping\r\n")
@@ -239,13 +239,13 @@ def test_one_that_leaves_while_the_origin_works(proxy: Mitmdump, server: Origin)
 
     def slow(_: Received) -> Answer:
         asked.set()
-        released.wait(20)
+        released.wait(100)
         return Answer(body=BODY)
 
     server.route("/slow", slow)
     client = Inspected(proxy, server)
     client.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert asked.wait(20)
+    assert asked.wait(100)
     client.tls.close()
     proxy.wait_log(rf"127.0.0.1:{client.port}\]? ?.*client disconnect")
     released.set()
@@ -318,7 +318,7 @@ def test_sigterm_waits_for_an_answer(mitmdump: Start, origin: StartOrigin, serve
     proxy = mitmdump(*OPENED)
     client = Inspected(proxy, running)
     client.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert asked.wait(20)
+    assert asked.wait(100)
     proxy.process.send_signal(signal.SIGTERM)
     assert client.response() == BODY
     assert proxy.wait_exit() == 0
@@ -345,5 +345,5 @@ def test_half_a_request_ends_with_its_half_of_tls(client: Inspected, said: bytes
     with contextlib.suppress(ssl.SSLWantReadError):
         client.tls.unwrap()
     with socket.socket(fileno=client.tls.detach()) as bare:
-        bare.settimeout(20)
+        bare.settimeout(100)
         read_all(bare)  # up to its end

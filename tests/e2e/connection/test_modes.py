@@ -23,7 +23,7 @@ MODES = ("regular", "reverse:http", "reverse:https", "reverse:tcp", "reverse:tls
 SPEAK_HTTP = ("regular", "reverse:http", "reverse:https", "upstream:http")
 LANES = ("off", "on")
 SILENCE = 10.0  # seconds without a byte
-PATIENCE = 20.0
+PATIENCE = 100.0
 BODY = b"a page"
 
 
@@ -100,7 +100,7 @@ class Proxies:
 
     def _count_dialled(self) -> int:
         """Count the connections to the other origin, of which this makes one: those before it have been accepted."""
-        exchange_raw(self._other.port, http("GET / HTTP/1.1", "Host: h", "Connection: close"), PATIENCE)
+        exchange_raw(self._other.port, http("GET / HTTP/1.1", "Host: h", "Connection: close"))
         return self._other.accepted
 
     def say_everything(self) -> dict[Said, Outcome]:

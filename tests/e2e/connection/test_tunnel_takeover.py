@@ -96,7 +96,7 @@ async def test_half_close(mitmdump: Start, closes_first: str, pause: float) -> N
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.set_result(await roles[1](reader, writer))
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         got = await roles[0](reader, writer)
         writer.close()
@@ -112,7 +112,7 @@ async def test_a_server_that_speaks_first(mitmdump: Start) -> None:
             writer.write(b"%d?" % n)
             assert await reader.readexactly(3) == b"%02d!" % n
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         for n in range(50):
             assert await reader.readuntil(b"?") == b"%d?" % n
@@ -128,7 +128,7 @@ async def test_bytes_that_come_with_the_connect(mitmdump: Start) -> None:
         writer.write(await reader.readexactly(10))
         writer.write(await reader.readexactly(5))
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port, early=b"early bird")
         assert await reader.readexactly(10) == b"early bird"
         writer.write(b"later")
@@ -147,7 +147,7 @@ async def test_a_client_that_breaks_off_frees_the_server(mitmdump: Start) -> Non
                 await writer.drain()
         gone.set()
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"go")
         await reader.readexactly(1_000_000)
@@ -167,7 +167,7 @@ async def test_sigterm_ends_tunnels_cleanly(mitmdump: Start, flowing: bool) -> N
         writer.write(b"hello")
         await reader.read(-1)
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         await reader.readexactly(5)
         assert await asyncio.to_thread(proxy.stop, signal.SIGTERM) == 0
@@ -184,7 +184,7 @@ async def test_a_silent_tunnel_ends_after_tcp_timeout(mitmdump: Start) -> None:
         writer.write(await reader.readexactly(4))
         await reader.read(-1)
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         writer.write(b"ping")
         assert await drink(reader) == b"ping"
@@ -199,7 +199,7 @@ async def test_off_is_stock(mitmdump: Start, tmp_path: Path) -> None:
         for _ in range(100):
             writer.write(await reader.readexactly(1000))
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
         for n in range(100):
             writer.write(b"%d" % (n % 10) * 1000)
@@ -216,7 +216,7 @@ async def test_a_proxy_behind_ours_is_left_to_mitmproxy(mitmdump: Start, tmp_pat
         while data := await reader.read(100_000):
             writer.write(data)
 
-    async with serving(serve) as port, asyncio.timeout(20):
+    async with serving(serve) as port, asyncio.timeout(100):
         reader, writer = await connect(near.port, port)
         data = random.Random(0).randbytes(1_000_000)
         for start in range(0, len(data), 10_000):

@@ -149,7 +149,7 @@ def test_events_come_one_by_one(proxy: Mitmdump, server: Origin, coding: str) ->
     def events() -> Iterator[bytes]:
         for number in range(3):
             yield f"data: event {number}\n\n".encode()
-            assert seen.acquire(timeout=10), "the client did not see the event before the next one"
+            assert seen.acquire(timeout=100), "the client did not see the event before the next one"
 
     server.route("/", lambda _: page(body=events(), media_type="text/event-stream"))  # type: ignore[arg-type]
     makers: dict[str, Callable[[], Any]] = {
@@ -159,7 +159,7 @@ def test_events_come_one_by_one(proxy: Mitmdump, server: Origin, coding: str) ->
     }
     decode = makers[coding]()
     head = f"GET {server.url}/ HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {coding}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as client:
         client.sendall(head.encode())
         stream = client.makefile("rb")
         fields = [line.strip().lower() for line in iter(stream.readline, b"\r\n")]

@@ -178,7 +178,7 @@ class Way:
 
     def open(self, proxy: int, origin: Origin) -> socket.socket:
         """Connect to the proxy, and do what comes before HTTP."""
-        sock = socket.create_connection(("127.0.0.1", proxy), timeout=20)
+        sock = socket.create_connection(("127.0.0.1", proxy), timeout=100)
         for step in self.opening:
             sock = step(sock, origin)
         return sock
@@ -318,7 +318,7 @@ def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], 
 
     def slow(_: Received) -> Answer:
         asked.set()
-        assert released.wait(20)
+        assert released.wait(100)
         return Answer(body=b"slow")
 
     server.route("/slow", slow)
@@ -329,13 +329,13 @@ def test_a_hit_does_not_overtake(mitmdump: Start, origin: Callable[[], Origin], 
         client.ask("GET", fresh)
     assert client.connection
     client.connection.sendall(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert asked.wait(20)
+    assert asked.wait(100)
     client.connection.sendall(fresh)
     client.connection.settimeout(0.5)
     with pytest.raises(TimeoutError):
         client.connection.recv(1)
     released.set()
-    client.connection.settimeout(20)
+    client.connection.settimeout(100)
     answer = client.ask("GET", b"")
     assert answer.partition(b"\r\n\r\n")[2].startswith(b"slow")
 
@@ -377,7 +377,7 @@ def test_the_body_of_a_refused_upload_is_no_request(
     proxy = mitmdump("-s", str(script), mode=f"reverse:{server.url}")
     body = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     head = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(head + body if together else head)
         answer = b""
         while not answer.endswith(b"refused"):

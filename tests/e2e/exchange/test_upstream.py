@@ -44,7 +44,7 @@ def proxy(mitmdump: Start, server: Origin, tmp_path: Path) -> Mitmdump:
 
 
 def post(proxy: Mitmdump, path: str, body: bytes = b"body") -> bytes:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body)
         answer = b""

@@ -31,7 +31,7 @@ def test_nothing_printed_is_obeyed(mitmdump: Callable[..., Mitmdump], origin: Ca
         b"GET http://fe80::1%" + EVIL + b"/ HTTP/1.1\r\nHost: x" + EVIL + b"\r\n\r\n",
         EVIL + b" / HTTP/1.1\r\nHost: x\r\n\r\n",
     ):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock, contextlib.suppress(OSError):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock, contextlib.suppress(OSError):
             sock.sendall(request)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(65536):

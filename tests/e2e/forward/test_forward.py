@@ -52,7 +52,7 @@ def simple(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[str]:
     wait_until(listens, what="http.server")
     yield f"http://127.0.0.1:{port}"
     running.terminate()
-    running.wait(10)
+    running.wait(100)
 
 
 def test_python_http_server(proxy: Mitmdump, simple: str, curl: Any) -> None:

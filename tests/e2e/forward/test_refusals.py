@@ -41,7 +41,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
 
 def upload(proxy: Mitmdump, head: bytes, size: int) -> tuple[bytes, int]:
     """Send a head and up to `size` bytes of body, and give what comes back and how much could be sent."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sent = 0
 
         def send() -> None:
@@ -61,7 +61,7 @@ def upload(proxy: Mitmdump, head: bytes, size: int) -> tuple[bytes, int]:
         while chunk := sock.recv(65536):
             answer += chunk
         sock.close()
-        sender.join(20)
+        sender.join(100)
         return answer, sent
 
 
@@ -89,7 +89,7 @@ def test_curl_gets_the_refusal_of_an_upload(refusing: Mitmdump, curl: Any, tmp_p
 
 def test_a_short_refused_upload_keeps_the_connection(refusing: Mitmdump) -> None:
     request = b"POST http://h/refuse HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody"
-    with socket.create_connection(("127.0.0.1", refusing.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", refusing.port), timeout=100) as sock:
         for part in (request, request[:-2], request[-2:]):
             sock.sendall(part)
         stream = sock.makefile("rb")
@@ -178,8 +178,9 @@ def test_a_dead_kept_alive_connection_is_tried_once_more(mitmdump: Callable[...,
         threading.Thread(target=accept, daemon=True).start()
         options = ("--set", f"fast_lane={fast_lane}")
         proxy = mitmdump(*options, mode=f"reverse:http://127.0.0.1:{server.getsockname()[1]}")
-        get, post = (b"%s / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n" % m for m in (b"GET", b"POST"))
-        answers = exchange_raw(proxy.port, get + get + get + post, timeout=3)
+        get = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+        post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        answers = exchange_raw(proxy.port, get * 3 + post)
     assert answers.count(b"HTTP/1.1 200 OK") == 3
     assert answers.count(b"HTTP/1.1 502 ") == 1
     assert seen == [b"GET", b"GET", b"GET", b"GET", b"GET", b"POST"]

@@ -39,7 +39,7 @@ def test_only_what_is_idempotent_is_sent_again(
     mitmdump: Callable[..., Mitmdump], origin_that_hangs_up: OneAnswerEach, method: str, status: int, sent: int
 ) -> None:
     proxy = mitmdump("--set", "cache=off", mode=f"reverse:http://127.0.0.1:{origin_that_hangs_up.port}")
-    client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=15)
+    client = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=100)
     client.request("GET", "/first")
     assert client.getresponse().read() == b"ok"
     client.request(method, "/second")

@@ -74,7 +74,7 @@ def test_a_loop_of_connects_ends(mitmdump: Start, free_port: Callable[[], int]) 
 
 
 def answered(port: int, request: bytes, end: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as client:
         client.sendall(request)
         got = b""
         while end not in got:

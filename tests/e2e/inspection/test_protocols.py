@@ -74,9 +74,9 @@ def say(url: str, through: Mitmdump, trust: Path | None, text: str) -> None:
     tls = ssl.create_default_context(cafile=str(trust)) if trust else None
     with websockets.sync.client.connect(url, proxy=through.url, ssl=tls, compression=None) as client:
         client.send(text)
-        assert client.recv(timeout=20) == text
+        assert client.recv(timeout=100) == text
         client.send(bytes(range(256)) * 1000)
-        assert client.recv(timeout=20) == bytes(range(256)) * 1000
+        assert client.recv(timeout=100) == bytes(range(256)) * 1000
 
 
 def test_websocket_messages_of_a_listed_host_are_visible(proxy: Mitmdump, server_tls: ssl.SSLContext) -> None:
@@ -108,7 +108,7 @@ def test_a_server_that_speaks_first_is_passed_through(proxy: Mitmdump, host: str
                 connection.sendall(read_all(connection).upper())
 
         threading.Thread(target=greet, daemon=True).start()
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             connect(sock, target)
             assert sock.recv(100) == b"220 ready\r\n"
             sock.sendall(b"starttls")
@@ -135,7 +135,7 @@ def test_a_client_hello_in_whatever_pieces(
     tls = trusting_anyone().wrap_bio(incoming, outgoing, server_hostname=sni)
     assert not shake_hands(tls)
     hello, target = outgoing.read(), f"127.0.0.1:{origin(server_tls).port}"
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if how == "byte by byte":
             connect(sock, target)
@@ -154,7 +154,7 @@ def test_plain_http_in_a_tunnel_is_opened_for_listed_hosts(
     proxy: Mitmdump, origin: StartOrigin, host: str, has_via: bool
 ) -> None:
     server = origin()
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         connect(sock, f"{host}:{server.port}")
         sock.sendall(REQUEST)
         assert b"hello from the origin" in read_all(sock)
@@ -166,7 +166,7 @@ def test_plain_http_in_a_tunnel_is_opened_for_listed_hosts(
 def test_a_client_that_ends_before_it_said_enough(proxy: Mitmdump, host: str, said: bytes) -> None:
     """What nobody can tell the protocol of is passed on with its end, and the server has its say."""
     way = ("127.0.0.1", proxy.port)
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(way, timeout=20) as client:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(way, timeout=100) as client:
         connect(client, f"{host}:{server.getsockname()[1]}")
         accepted, _ = server.accept()
         with accepted:

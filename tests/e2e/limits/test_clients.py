@@ -30,7 +30,7 @@ def released() -> Iterator[threading.Event]:
 @pytest.fixture
 def server(origin: Callable[..., Origin], released: threading.Event) -> Origin:
     def slow(_: Received) -> Answer:
-        released.wait(30)
+        released.wait(100)
         return Answer(body=b"at last")
 
     running = origin()
@@ -41,7 +41,7 @@ def server(origin: Callable[..., Origin], released: threading.Event) -> Origin:
 
 def is_served(port: int, source: str = "127.0.0.1") -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=100, source_address=(source, 0)) as sock:
             sock.sendall(GET)
             return read_responses(sock, 1)[0].startswith(b"HTTP/1.1 200")
     except (AssertionError, ConnectionError):
@@ -54,7 +54,7 @@ def test_connections_of_an_address(mitmdump: Start, server: Origin, lane: str) -
     proxy = mitmdump("--set", "client_connections=10", "--set", f"fast_lane={lane}", mode=f"reverse:{server.url}")
     with ExitStack() as stack:
         for _ in range(10):
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=20))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=100))
             sock.sendall(GET)
             assert read_responses(sock, 1)
         assert [is_served(proxy.port) for _ in range(5)] == [False] * 5
@@ -71,7 +71,7 @@ def test_requests_in_flight_of_an_address(
     proxy = mitmdump(*(part for option in options for part in ("--set", option)), mode=f"reverse:{server.url}")
     with ExitStack() as stack:
         asking = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=30)) for _ in range(4)
+            stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=100)) for _ in range(4)
         ]
         for sock in asking[:3]:
             sock.sendall(SLOW)
@@ -93,7 +93,7 @@ def test_the_real_client_counts(mitmdump: Start, server: Origin) -> None:
     proxy = mitmdump(*limits, mode=f"reverse:{server.url}")
 
     def ask(stack: ExitStack, address: str) -> bool:
-        sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=20))
+        sock = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=100))
         sock.sendall(f"PROXY TCP4 {address} 192.0.2.1 {sock.getsockname()[1]} 80\r\n".encode() + GET)
         try:
             return bool(read_responses(sock, 1))

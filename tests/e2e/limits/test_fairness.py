@@ -80,7 +80,7 @@ def is_fair(beside: Bystander, took: float, what: str) -> bool:
 def test_no_more_is_read_than_can_be_worked_off(proxy: Mitmdump) -> None:
     """A client that asks without an end and takes no answer."""
     before = proxy.resident()
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.settimeout(1.5)
         sent = 0
         with contextlib.suppress(TimeoutError):

@@ -57,7 +57,7 @@ HTTP1 = {
 @pytest.mark.parametrize("kind", HTTP1)
 def test_a_status_is_read_by_who_goes_on_sending(proxy: Both, kind: str) -> None:
     request, status = HTTP1[kind]
-    with socket.create_connection(("127.0.0.1", proxy.ports["reverse"]), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.ports["reverse"]), timeout=100) as sock:
         said = said_to(sock, request + MORE)
     assert said.startswith(b"HTTP/1.1 " + status), said[:200]
     assert said.rstrip().endswith((b"</html>", b"hello from the origin")), said[-200:]
@@ -65,7 +65,7 @@ def test_a_status_is_read_by_who_goes_on_sending(proxy: Both, kind: str) -> None
 
 @pytest.mark.parametrize("target", ["127.0.0.1:1", "x y:1", "127.0.0.1"])
 def test_so_is_a_refused_tunnel(proxy: Both, target: str) -> None:
-    with socket.create_connection(("127.0.0.1", proxy.ports["regular"]), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.ports["regular"]), timeout=100) as sock:
         said = said_to(sock, f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode() + MORE)
     assert said.startswith((b"HTTP/1.1 502", b"HTTP/1.1 400")), said[:200]
 

@@ -17,6 +17,7 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pipelining import read_responses
+from tests.support.waiting import tried_again
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("timing")]
 
@@ -54,7 +55,7 @@ def taught(proxy: Mitmdump, path: str = "/small") -> Connection:
 def ending(sock: socket.socket) -> bytes:
     """Read to the end of the connection, however it ends."""
     data = b""
-    sock.settimeout(10)
+    sock.settimeout(100)
     try:
         while more := sock.recv(65536):
             data += more
@@ -84,6 +85,7 @@ def test_one_that_says_nothing(mitmdump: Start, pages: Origin, lane: tuple[str, 
     proxy.wait_log("closing connection, for 1 s no request came")
 
 
+@tried_again
 def test_one_that_stays_after_a_hit(proxy: Mitmdump) -> None:
     connection = taught(proxy)
     for _ in range(4):  # longer than it may idle, but it does not
@@ -131,6 +133,7 @@ def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_p
     assert hits(proxy) < 20, "answers pile up in memory for a client that takes none"
 
 
+@tried_again
 def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
     taught(proxy, "/large")
     with socket.socket() as sock:
@@ -147,6 +150,7 @@ def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
             size += len(data)
 
 
+@tried_again
 def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
     limits = (*script(tmp_path, SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
@@ -211,7 +215,7 @@ def slow(
     request: pytest.FixtureRequest, shared_pages: Origin, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mitmdump]:
     """A proxy whose clients have little time."""
-    arguments = (*SHORT, "--set", "handshake_timeout=0.8", "--set", f"fast_lane={request.param}")
+    arguments = (*SHORT, "--set", "handshake_timeout=2", "--set", f"fast_lane={request.param}")
     running = Mitmdump(arguments, confdir=tmp_path_factory.mktemp("confdir"), mode=f"reverse:{shared_pages.url}")
     yield running
     running.stop()
@@ -219,6 +223,7 @@ def slow(
 
 @pytest.mark.parametrize("first", [b"", asking_for("/small")], ids=["first", "after another"])
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+@tried_again
 def test_a_head_that_dribbles(slow: Mitmdump, first: bytes, secure: bool) -> None:
     sock = opened(slow.port, secure)
     if first:
@@ -237,6 +242,7 @@ def test_a_body_that_dribbles(slow: Mitmdump, framing: str) -> None:
     assert dribbled(sock, piece).startswith(b"HTTP/1.1 408 ")
 
 
+@tried_again
 def test_a_body_that_comes_fast_enough(slow: Mitmdump) -> None:
     sock = opened(slow.port)
     sock.sendall(b"POST /small HTTP/1.1\r\nHost: example.test\r\nContent-Length: 30000\r\n\r\n")
@@ -246,6 +252,7 @@ def test_a_body_that_comes_fast_enough(slow: Mitmdump) -> None:
     assert read_responses(sock, 1)[0].startswith(b"HTTP/1.1 200")
 
 
+@tried_again
 def test_one_that_goes_on_idling(slow: Mitmdump) -> None:
     sock = opened(slow.port)
     for _ in range(3):
@@ -305,7 +312,7 @@ def test_an_origin_has_its_own_time(slow: Mitmdump, shared_pages: Origin) -> Non
 
 def opened(port: int, secure: bool = False) -> socket.socket:
     """Connect to a proxy, over TLS if wanted."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=100)
     if not secure:
         return sock
     context = ssl.create_default_context()

@@ -31,7 +31,7 @@ WHOLE = HEAD + b"\r\n" + b"x" * 5000
 
 def got_whole(port: int, target: str, version: str = "1.1", host: str = "h") -> bool:
     """Ask, and return whether what came looks whole to a client: an answer of the proxy's own does not count."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         sock.sendall(f"GET {target} HTTP/{version}\r\nHost: {host}\r\n\r\n".encode())
         data, was_reset = b"", False
         try:
@@ -107,7 +107,7 @@ class TlsOrigin(SocketServer):
         self.asked += 1
         sock.sendall(WHOLE)
         if self.says_goodbye:
-            sock.settimeout(5)
+            sock.settimeout(100)
             sock.unwrap().close()
         else:
             sock.shutdown(socket.SHUT_RDWR)

@@ -143,7 +143,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def dial(stage: Stage, mode: str) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", stage.ports[mode]), timeout=20)
+    return socket.create_connection(("127.0.0.1", stage.ports[mode]), timeout=100)
 
 
 def tls(sock: socket.socket) -> TlsEnd:

@@ -32,7 +32,7 @@ class Paused:
     def __iter__(self) -> Iterator[bytes]:
         for line in LINES:
             yield line
-            assert self.seen.acquire(timeout=20), "the client did not see the line before the next one"
+            assert self.seen.acquire(timeout=100), "the client did not see the line before the next one"
 
 
 def read_chunk(stream: Any) -> bytes:
@@ -56,7 +56,7 @@ def offer(server: Origin, media_type: str, *fields: tuple[str, str]) -> Paused:
 def read_lines(port: int, request: str, coding: str, body: Paused) -> None:
     """Read each line as it comes; only then does the origin send the next."""
     decode = DECODERS[coding]()
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as client:
         client.sendall(request.encode())
         stream = client.makefile("rb")
         fields = [line.strip().lower() for line in iter(stream.readline, b"\r\n")]
@@ -107,7 +107,7 @@ def test_over_http2(mitmdump: Callable[..., Mitmdump], server: Origin) -> None:
     for line in LINES:
         assert client.stdout.read(len(line)) == line
         body.seen.release()
-    assert client.wait(20) == 0
+    assert client.wait(100) == 0
 
 
 def test_a_script_that_wants_whole_bodies_gets_no_endless_ones(
@@ -117,7 +117,7 @@ def test_a_script_that_wants_whole_bodies_gets_no_endless_ones(
     script = tmp_path / "whole.py"
     script.write_text("def response(flow):\n    flow.response.headers['X-Seen'] = 'yes'\n")
     proxy, body = mitmdump("-s", str(script)), offer(server, "text/plain")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=40) as client:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as client:
         client.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         stream = client.makefile("rb")
         for _ in iter(stream.readline, b"\r\n"):

@@ -256,7 +256,7 @@ def test_a_client_that_ends_its_half_is_answered(both: Both, raw_origin: RawOrig
     try:
         for mode in ("regular", "reverse"):
             base = f"http://127.0.0.1:{raw_origin.port}" if mode == "regular" else ""
-            with socket.create_connection(("127.0.0.1", both.ports[mode]), timeout=20) as sock:
+            with socket.create_connection(("127.0.0.1", both.ports[mode]), timeout=100) as sock:
                 sock.sendall(f"GET {base}/half HTTP/1.1\r\nHost: 127.0.0.1:{raw_origin.port}\r\n\r\n".encode() * 3)
                 sock.shutdown(socket.SHUT_WR)
                 got = b""

@@ -27,7 +27,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
 
 def connect(proxy_port: int, target: str) -> tuple[socket.socket, bytes]:
     """Open a tunnel and give its socket and the head of the answer."""
-    sock = socket.create_connection(("127.0.0.1", proxy_port), timeout=20)
+    sock = socket.create_connection(("127.0.0.1", proxy_port), timeout=100)
     sock.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     head = b""
     while not head.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
@@ -182,7 +182,7 @@ def test_plain_websocket_through_a_tunnel(proxy: Mitmdump) -> None:
         port = server.socket.getsockname()[1]
         with ws_connect(f"ws://127.0.0.1:{port}/", proxy=proxy.url) as client:
             client.send("ping")
-            assert client.recv(timeout=10) == "ping"
+            assert client.recv(timeout=100) == "ping"
         server.shutdown()
     proxy.wait_log(rf"127\.0\.0\.1:{port} opened")
 
@@ -197,7 +197,7 @@ def test_ssh_through_a_tunnel(proxy: Mitmdump, tmp_path: Path) -> None:
         assert done.stdout.decode().split()[:1] == [hashlib.sha256(data).hexdigest()], done.stderr
     finally:
         server.process.terminate()
-        server.process.wait(10)
+        server.process.wait(100)
 
 
 def test_refused_and_unresolvable_targets_are_502_with_the_reason(

@@ -89,7 +89,7 @@ def test_a_websocket_through_connect_with_credentials(guarded: Mitmdump) -> None
         proxy = f"http://ali:{SECRET}@127.0.0.1:{guarded.port}"
         with websockets.sync.client.connect(url, proxy=proxy) as client:
             client.send("through")
-            assert client.recv(timeout=20) == "through"
+            assert client.recv(timeout=100) == "through"
         with pytest.raises(websockets.exceptions.ProxyError, match="407"):
             websockets.sync.client.connect(url, proxy=guarded.url)
         server.shutdown()
@@ -98,7 +98,7 @@ def test_a_websocket_through_connect_with_credentials(guarded: Mitmdump) -> None
 def test_a_refused_connect_may_be_asked_again_on_the_same_connection(guarded: Mitmdump, origin: StartOrigin) -> None:
     target = f"127.0.0.1:{origin().port}"
     opening = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=100) as sock:
         stream = sock.makefile("rb")
         sock.sendall(f"{opening}\r\n".encode())
         assert stream.readline().startswith(b"HTTP/1.1 407 ")

@@ -29,7 +29,7 @@ BALANCER = ("--set", "proxy_protocol=127.0.0.0/8")
 
 def ask(proxy: Mitmdump, start: bytes, request: bytes = b"") -> bytes:
     """Send what a balancer would, in one piece, and give the answer."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(start + (request or b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"))
         return read_all(sock)
 
@@ -132,7 +132,7 @@ def test_home_alone_learns_of_its_clients(mitmdump: Start, header: bytes) -> Non
     listening = ("--set", "home_listen=0,proxy", "--set", "home_tls=none", "--set", f"home_clients={port}=ssh,proxy")
     home = mitmdump("-n", *BALANCER, *listening, script="home.py")
     home.wait_log("home: ssh: listening on")
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=100) as sock:
         sock.sendall(header)
         home.wait_log(r"home: refused 192\.0\.2\.7:50000 to ssh: ")
 
@@ -140,7 +140,7 @@ def test_home_alone_learns_of_its_clients(mitmdump: Start, header: bytes) -> Non
 def test_rejections_are_counted_not_listed(mitmdump: Start) -> None:
     proxy = mitmdump(*BALANCER)
     for _ in range(60):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\n")
             assert sock.recv(100) == b""
     proxy.stop()
@@ -160,8 +160,8 @@ def test_those_that_are_not_introduced_are_few(
 ) -> None:
     few = script(tmp_path, FEW)
     proxy = mitmdump(*BALANCER, *few, "--set", f"fast_lane={fast_lane}", mode=f"reverse:{origin().url}")
-    silent = [socket.create_connection(("127.0.0.1", proxy.port), timeout=20) for _ in range(10)]
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as one_more:
+    silent = [socket.create_connection(("127.0.0.1", proxy.port), timeout=100) for _ in range(10)]
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as one_more:
         assert read_all(one_more) == b""
     proxy.wait_log("rejected: too many of its connections have not said whom they are from")
     for sock in silent:

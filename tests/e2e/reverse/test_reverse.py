@@ -85,7 +85,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mitmdump]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_persistence_follows_the_request_alone(shared: Mitmdump, case: Persistence) -> None:
-    with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", shared.port), timeout=100) as sock:
         stream = sock.makefile("rb")
         sock.sendall(case.request)
         bodyless = case.request.startswith(b"HEAD") or b"/204" in case.request or b"/304" in case.request
@@ -101,7 +101,7 @@ def test_persistence_follows_the_request_alone(shared: Mitmdump, case: Persisten
             assert body
         assert is_open(sock) is case.stays_open
         if case.stays_open:
-            sock.settimeout(10)
+            sock.settimeout(100)
             sock.sendall(case.request)
             assert stream.readline().startswith(b"HTTP/1.1 ")
 
@@ -113,7 +113,7 @@ def test_a_dead_origin_is_502_until_it_is_back(
     port = free_port()
     proxy = mitmdump("--set", f"fast_lane={fast_lane}", mode=f"reverse:http://127.0.0.1:{port}")
     get = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         stream = sock.makefile("rb")
         for _ in range(2):
             sock.sendall(get)
@@ -133,7 +133,7 @@ def test_a_dead_origin_is_502_until_it_is_back(
             thread.start()
             sock.sendall(get)
             assert read_response(stream)[2] == b"back"
-            thread.join(5)
+            thread.join(100)
 
 
 @pytest.mark.parametrize("kind", ["http", "https"])
@@ -199,7 +199,7 @@ def test_an_addon_cannot_break_the_framing(
     server = origin()
     server.route("/chunked", Answer(body=[b"one ", b"two ", b"three"]))
     proxy = mitmdump("-s", str(script), mode=f"reverse:{server.url}")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         stream = sock.makefile("rb")
         for path, expected in (("/chunked", b"one two three"), ("/", b"hello from the origin\n")):
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())

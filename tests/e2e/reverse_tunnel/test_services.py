@@ -225,9 +225,9 @@ def test_websocket_to_a_name(pair: Pair, mitmdump: Callable[..., Mitmdump]) -> N
         threading.Thread(target=server.serve_forever, daemon=True).start()
         pair.start_work({"chat": server.socket.getsockname()[1]}, name="talk")
         uri = "ws://chat.talk.internal/"
-        with websockets.sync.client.connect(uri, proxy=pair.home.url, open_timeout=20) as client:
+        with websockets.sync.client.connect(uri, proxy=pair.home.url, open_timeout=100) as client:
             client.send("hello")
-            assert client.recv(timeout=20) == "you said hello"
+            assert client.recv(timeout=100) == "you said hello"
         pair.works.pop("talk").stop()
         server.shutdown()
 
@@ -273,12 +273,12 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
         work.wait_log("work: the certificate of office is taken up", timeout=30)
         assert ssl.get_server_certificate(("127.0.0.1", started.home_port)) != shown
         for _ in range(5):  # spares of before, and new data connections
-            with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=100) as answer:
                 assert answer.status == 200
         for process in (started.home, work):  # asked by hand, too: nothing has changed since
             process.process.send_signal(signal.SIGHUP)
             process.wait_log("SIGHUP: certificates read again")
-        with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=100) as answer:
             assert answer.status == 200
         assert "disconnected" not in started.home.log()
         assert work.log().count("work: connected") == 1
@@ -385,7 +385,7 @@ def test_in_mitmweb_a_session_is_a_flow(
         headers |= {"Cookie": f"_mitmproxy_xsrf={XSRF}", "X-XSRFToken": XSRF}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{web}{path}", data, headers, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=100) as response:
             return json.load(response) if response.headers.get_content_type() == "application/json" else None
 
     def command(name: str, *arguments: str) -> str:
@@ -400,7 +400,7 @@ def test_in_mitmweb_a_session_is_a_flow(
     with socket.create_connection(("127.0.0.1", client_listener)) as client:
         wait_until(lambda: "to wiki" in command("tunnel.status"))
         assert command("tunnel.close", "wiki") == "closed 1"
-        client.settimeout(10)
+        client.settimeout(100)
         with contextlib.suppress(ConnectionResetError):
             assert client.recv(1) == b""
     other = free_port()

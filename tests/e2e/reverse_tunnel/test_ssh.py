@@ -130,7 +130,7 @@ def test_port_forwarding_both_ways(pair: Pair, sshd: Sshd) -> None:
             assert done == b"forwarded\n"
     finally:
         forwarding.terminate()
-        forwarding.wait(10)
+        forwarding.wait(100)
 
 
 def _echo(sshd: Sshd, port: int) -> bytes:

@@ -40,7 +40,7 @@ def slow(origin: Callable[..., Origin]) -> Iterator[tuple[Origin, threading.Even
 
 
 def dial(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=40)
+    return socket.create_connection(("127.0.0.1", port), timeout=100)
 
 
 def begin(sock: socket.socket, url: str) -> None:
@@ -154,6 +154,6 @@ def test_workers(tmp_path: Path, slow: tuple[Origin, threading.Event]) -> None:
             assert workers.process.poll() is None
             over.set()
             assert b"ended" in read_all(busy)
-        assert workers.process.wait(40) == 0
+        assert workers.process.wait(100) == 0
     finally:
         workers.process.kill()

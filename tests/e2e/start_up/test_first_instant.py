@@ -185,7 +185,7 @@ def console(confdir: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(100)
 
 
 def drain(descriptor: int) -> None:

@@ -219,7 +219,7 @@ def first(flow):
         return Answer(200, [("Content-Type", "text/html"), ("Cache-Control", "max-age=60")], SMALL)
 
     server.route("/", slow)
-    clients = [socket.create_connection(("127.0.0.1", proxy.port), timeout=30) for _ in range(8)]
+    clients = [socket.create_connection(("127.0.0.1", proxy.port), timeout=100) for _ in range(8)]
     for client in clients:
         client.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     wait_until(lambda: len(server.requests) >= 1 or hook == "request", 20, "a request upstream")
@@ -251,7 +251,7 @@ def test_what_came_while_a_script_was_busy_with_the_client(mitmdump: Start, tmp_
     """mitmproxy's task for the connection finds it there at once, and an answer that closes the connection."""
     (tmp_path / "slow.py").write_text(SLOW_TO_GREET)
     proxy = mitmdump("-s", str(tmp_path / "slow.py"), "--set", f"fast_lane={fast_lane}", mode="socks5")
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
         sock.sendall(b"GET / no SOCKS at all\r\n\r\n")
         while sock.recv(65536):
             pass

@@ -68,7 +68,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for client in self._clients:
-            client.join(30)
+            client.join(100)
 
     def _ask(self, client: int) -> None:
         number = 0
@@ -76,7 +76,7 @@ class Load:
             number = (number + 1) % 40
             target = f"/{client}/{number}"
             try:
-                with urllib.request.urlopen(self._url + target, timeout=20) as answer:
+                with urllib.request.urlopen(self._url + target, timeout=100) as answer:
                     assert answer.read() == target.encode() * 50
                 self.answers += 1
             except (OSError, AssertionError, urllib.error.URLError) as error:
@@ -154,7 +154,7 @@ def test_answers_in_flight_are_finished(fleet: StartFleet, pages: Origin, curl: 
     answers: list[bytes] = []
     client = threading.Thread(target=lambda: answers.append(curl(f"{running.url}/slow").body))
     client.start()
-    assert begun.wait(20)
+    assert begun.wait(100)
     assert running.stop() == 0
-    client.join(20)
+    client.join(100)
     assert answers == [b"late, but whole"]

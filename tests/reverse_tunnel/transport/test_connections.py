@@ -33,10 +33,10 @@ async def test_a_framed_connection_carries_messages() -> None:
     await eventually(lambda: accepted)
     home = await accept_framed(accepted[0], plain)
     work.send(encode(Ready()))
-    assert await asyncio.wait_for(receive(home), 20) == Ready()
+    assert await asyncio.wait_for(receive(home), 100) == Ready()
     work.abort()
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(receive(home), 20)
+        await asyncio.wait_for(receive(home), 100)
     home.abort()
     await listener.close()
 
@@ -111,5 +111,5 @@ async def test_a_bare_connection_is_not_read_until_it_is_linked() -> None:
     assert near.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     transport.abort()
     with pytest.raises(ConnectionResetError):
-        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1), 20)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1), 100)
     far.close()

@@ -155,7 +155,7 @@ async def test_a_stream_that_begins_in_small_pieces_waits_for_its_protocol(make_
     await asyncio.sleep(0.1)
     reader, writer = open_streams(b)
     a.send(frame(Kind.EOF))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         assert await reader.read() == b"".join(said)
     writer.close()
 
@@ -208,7 +208,7 @@ async def test_a_silent_peer_is_given_up_and_a_pinging_one_is_not(make_pair: Mak
     assert not a.is_closing()
     b._keepalive = None  # it stops to ping
     with pytest.raises(ConnectionResetError, match=r"silent for 0\.4 s"):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             await a.receive()
 
 
@@ -222,7 +222,7 @@ async def test_who_goes_on_talking_after_the_other_has_closed_is_reset(make_pair
     assert a.is_closing()
     assert await b_reader.read() == b"last words"
     with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while not b.is_closing():
                 b_writer.write(bytes(1000))
                 await b_writer.drain()
@@ -251,7 +251,7 @@ async def test_who_closes_first_does_not_wait_for_ever(make_pair: MakePair, monk
     a_writer.write(b"last words")
     a_writer.close()
     assert await b_reader.read() == b"last words"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while not b.is_closing():  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
 

@@ -42,7 +42,7 @@ async def test_every_byte_both_ways(joined: Joined) -> None:
         send(joined.client, up, random.Random(3)),
         send(joined.server, down, random.Random(4)),
     )
-    counts = await asyncio.wait_for(relay, 20)
+    counts = await asyncio.wait_for(relay, 100)
     assert (got[0], got[1]) == (up, down)
     assert (counts.up, counts.down, counts.error) == (len(up), len(down), "")
 
@@ -53,7 +53,7 @@ async def test_a_reset_passes_on(joined: Joined) -> None:
     reset(joined.client)
     with pytest.raises(ConnectionResetError):
         await receive(joined.server)
-    assert (await asyncio.wait_for(relay, 20)).error
+    assert (await asyncio.wait_for(relay, 100)).error
 
 
 async def test_cancelled_it_breaks_both_off(joined: Joined) -> None:
@@ -71,6 +71,6 @@ async def test_a_tap_sees_what_passes(joined: Joined) -> None:
     relay = joined.start(lambda from_first, data: seen.append((from_first, bytes(data))))
     await send(joined.client, b"up", random.Random(1))
     await send(joined.server, b"down", random.Random(1))
-    await asyncio.wait_for(relay, 20)
+    await asyncio.wait_for(relay, 100)
     assert b"".join(data for is_up, data in seen if is_up) == b"up"
     assert b"".join(data for is_up, data in seen if not is_up) == b"down"

@@ -34,7 +34,7 @@ def shop() -> Iterator[StartShop]:
     yield start
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(100)
         assert process.stdout
         process.stdout.close()
 

@@ -19,9 +19,9 @@ from tests.support.waiting import wait_until
 from proxy_policies.capture.har.reader import TruncatedCapture, open_capture
 
 StartOrigin = Callable[..., Origin]
-FETCH = "import sys, urllib.request as u; [print(u.urlopen(url, timeout=20).read().decode()) for url in sys.argv[1:]]"
-REQUESTS = "import sys, requests; [print(requests.get(url, timeout=20).text) for url in sys.argv[1:]]"
-HTTPX = "import sys, httpx; [print(httpx.get(url, timeout=20).text) for url in sys.argv[1:]]"
+FETCH = "import sys, urllib.request as u; [print(u.urlopen(url, timeout=100).read().decode()) for url in sys.argv[1:]]"
+REQUESTS = "import sys, requests; [print(requests.get(url, timeout=100).text) for url in sys.argv[1:]]"
+HTTPX = "import sys, httpx; [print(httpx.get(url, timeout=100).text) for url in sys.argv[1:]]"
 AIOHTTP = """
 import aiohttp, asyncio, sys
 async def fetch(url):
@@ -31,7 +31,7 @@ for url in sys.argv[1:]:
     asyncio.run(fetch(url))
 """
 CLIENTS = {
-    "curl": ["curl", "-sS", "--max-time", "20"],
+    "curl": ["curl", "-sS", "--max-time", "100"],
     "urllib": [sys.executable, "-c", FETCH],
     "requests": [sys.executable, "-c", REQUESTS],
     "aiohttp": [sys.executable, "-c", AIOHTTP],
@@ -137,7 +137,7 @@ def recorder(folder: Path, url: str) -> Iterator[tuple["subprocess.Popen[str]", 
 def test_a_killed_recorder_takes_its_proxy_along(origin: StartOrigin, tmp_path: Path) -> None:
     with recorder(tmp_path, origin().url) as (running, port, _):
         running.send_signal(signal.SIGKILL)
-        running.wait(10)
+        running.wait(100)
         wait_until(lambda: _is_closed(port), 20, "the proxy's end")
         wait_until(lambda: _entries(tmp_path / "a.har") == 1, 20, "a whole capture")
 
@@ -145,7 +145,7 @@ def test_a_killed_recorder_takes_its_proxy_along(origin: StartOrigin, tmp_path: 
 def test_a_terminated_recorder_ends_its_command_and_leaves_nothing_behind(origin: StartOrigin, tmp_path: Path) -> None:
     with recorder(tmp_path, origin().url) as (running, port, pid):
         running.terminate()
-        assert running.wait(20) == 128 + signal.SIGTERM
+        assert running.wait(100) == 128 + signal.SIGTERM
         assert _is_closed(port)
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

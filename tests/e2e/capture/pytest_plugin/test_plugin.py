@@ -19,12 +19,12 @@ import asyncio, aiohttp, httpx, pytest, requests
 URL = os.environ["SHOP"]
 
 def test_requests(http_capture):
-    assert requests.get(URL + "/a", headers={"Authorization": "Bearer hunter2-Q9xZ"}, timeout=20).text == "answer"
+    assert requests.get(URL + "/a", headers={"Authorization": "Bearer hunter2-Q9xZ"}, timeout=100).text == "answer"
 
 @pytest.mark.http_capture("shared.har", mode="strict")
 def test_marked():
-    assert httpx.get(URL + "/b", timeout=20).text == "answer"
-    assert urllib.request.urlopen(URL + "/c", timeout=20).read() == b"answer"
+    assert httpx.get(URL + "/b", timeout=100).text == "answer"
+    assert urllib.request.urlopen(URL + "/c", timeout=100).read() == b"answer"
 
 async def fetched(url):
     async with aiohttp.ClientSession(trust_env=True) as session, session.get(url) as answer:
@@ -34,7 +34,7 @@ def test_aiohttp(http_capture):
     assert asyncio.run(fetched(URL + "/e")) == "answer"
 
 def test_extra(http_capture):
-    assert requests.get(URL + os.environ.get("EXTRA", "/d"), timeout=20).status_code
+    assert requests.get(URL + os.environ.get("EXTRA", "/d"), timeout=100).status_code
 """
 
 
@@ -77,7 +77,7 @@ import os, pytest, requests
 URL = os.environ["SHOP"]
 
 def ask(path):
-    answer = requests.get(URL + path, timeout=20)
+    answer = requests.get(URL + path, timeout=100)
     assert answer.text == path
     return answer
 
@@ -142,7 +142,7 @@ import asyncio, os, socket, ssl, aiohttp, httpx, pytest, requests
 HTTP, HTTPS, TRUST = os.environ["SHOP"], os.environ["SHOPS"], [os.environ["TRUST"]]
 
 def ask(path):
-    assert requests.get(HTTP + path, timeout=20).text == path
+    assert requests.get(HTTP + path, timeout=100).text == path
 
 @pytest.fixture(scope="session")
 def http_capture_config():
@@ -196,7 +196,7 @@ import os, pytest, requests
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_module(name, http_capture_module):
-    assert requests.get(os.environ["SHOP"] + "/" + name, timeout=20).text == "/" + name
+    assert requests.get(os.environ["SHOP"] + "/" + name, timeout=100).text == "/" + name
 """
 SHARED = """
 import os, pytest, requests
@@ -204,7 +204,7 @@ import os, pytest, requests
 @pytest.mark.http_capture("shared.har")
 @pytest.mark.parametrize("number", range(8))
 def test_shared(number):
-    assert requests.get(os.environ["SHOP"] + f"/{number}", timeout=20).text == f"/{number}"
+    assert requests.get(os.environ["SHOP"] + f"/{number}", timeout=100).text == f"/{number}"
 """
 INI = """[pytest]
 asyncio_mode = auto
