@@ -17,7 +17,6 @@ from proxy_policies.fields import (
     parse_date,
     parse_directives,
     parse_entity_tag,
-    parse_entity_tags,
     parse_weights,
     set_fields,
     split_list,
@@ -286,10 +285,9 @@ opaque = st.text(st.characters(min_codepoint=0x21, exclude_categories=["Cs"], ex
 entity_tags = st.builds(EntityTag, opaque, st.booleans())
 
 
-@given(st.lists(entity_tags, min_size=1, max_size=5))
-def test_entity_tags_round_trip(tags: list[EntityTag]) -> None:
-    assert parse_entity_tags(", ".join(map(str, tags))) == tags
-    assert parse_entity_tag(f" {tags[0]} ") == tags[0]
+@given(entity_tags)
+def test_entity_tags_round_trip(tag: EntityTag) -> None:
+    assert parse_entity_tag(f" {tag} ") == tag
 
 
 @given(entity_tags, entity_tags)
@@ -309,7 +307,6 @@ def test_nothing_a_peer_sends_raises(text: str) -> None:
     assert split_list(text) is not None
     assert parse_weights(text) is not None
     assert parse_directives(text) is not None
-    assert parse_entity_tags(text) is not None
     parse_entity_tag(text)
     parse_date(text, NOW)
     unquote(text)

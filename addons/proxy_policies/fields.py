@@ -331,8 +331,3 @@ def parse_entity_tag(value: str | None) -> EntityTag | None:
     """Read one entity tag; None when it is none."""
     match = _ENTITY_TAG.fullmatch(value.strip()) if value else None
     return EntityTag(match["opaque"], match["weak"] is not None) if match else None
-
-
-def parse_entity_tags(value: str | None) -> list[EntityTag]:
-    """Read the entity tags of If-Match or If-None-Match; `*` is the caller's to see to."""
-    return [EntityTag(m["opaque"], m["weak"] is not None) for m in _ENTITY_TAG.finditer(value or "")]

@@ -16,7 +16,7 @@ Ended = list[StoredResponse | None]
 
 def tap(store: MemoryStore, limit: int = 100, length: int | None = None) -> tuple[StoreTap, Ended]:
     ended: Ended = []
-    return StoreTap(store.write(ENTRY, store.checkpoint), ENTRY, limit, ended.append, length), ended
+    return StoreTap(store.write(store.checkpoint), ENTRY, limit, ended.append, length), ended
 
 
 async def test_a_whole_body_is_stored_when_it_ends() -> None:
@@ -45,7 +45,7 @@ async def test_nothing_is_kept_of_a_body_over_the_limit(limit: int) -> None:
 async def test_a_part_that_ends_with_its_connection_is_kept_if_it_has_come_whole(size: int, kept: bool) -> None:
     part = stored('ETag: "a"', "Content-Range: bytes 0-9/20", status=206)
     store, ended = MemoryStore(1 << 20), Ended()
-    storing = StoreTap(store.write(part, store.checkpoint), part, 100, ended.append, is_delimited=False)
+    storing = StoreTap(store.write(store.checkpoint), part, 100, ended.append, is_delimited=False)
     storing.feed(b"x" * size)
     storing.finish()
     assert [entry.span for entry in await store.lookup(KEY)] == ([Span(0, 9, 20)] if kept else [])

@@ -273,7 +273,7 @@ async def play(scenario: Scenario, way: str, caplog: pytest.LogCaptureFixture) -
 
         async def fire(event: hooks.Hook) -> None:
             try:
-                if way != "begun" or not dispatch.begin(event):
+                if way != "begun" or not dispatch.trigger_now(event):
                     await manager.handle_lifecycle(event)
             except Exception as error:
                 calls.append(repr(error))
@@ -304,10 +304,10 @@ async def test_an_intercepted_flow_is_left_to_wait_for() -> None:
         dispatch = Dispatch(context.master.addons)
         flow, calls = tflow.tflow(), list[str]()
         context.master.addons.add(Recorder("a", calls))
-        assert dispatch.begin(HttpRequestHook(flow))
+        assert dispatch.trigger_now(HttpRequestHook(flow))
         flow.intercept()
         event = HttpRequestHook(flow)
-        assert not dispatch.begin(event)
+        assert not dispatch.trigger_now(event)
         await dispatch.handle_lifecycle(event)
         assert calls == ["a.request", "a.request"], "each event is triggered once"
 
@@ -323,7 +323,7 @@ def test_an_idle_hook_is_not_asked() -> None:
             calls.append("asked")
 
     with taddons.context(Promises(), loadcore=False) as context:
-        assert Dispatch(context.master.addons).begin(HttpRequestHook(tflow.tflow()))
+        assert Dispatch(context.master.addons).trigger_now(HttpRequestHook(tflow.tflow()))
         assert calls == []
 
 
@@ -357,7 +357,7 @@ async def test_an_asynchronous_hook_that_need_not_wait_is_through_at_once() -> N
     with taddons.context(patient := Patient()) as context:
         dispatch = Dispatch(context.master.addons)
         patient.gate.set()
-        assert dispatch.begin(HttpRequestHook(tflow.tflow()))
+        assert dispatch.trigger_now(HttpRequestHook(tflow.tflow()))
         assert patient.seen == ["came"]
 
 
@@ -366,7 +366,7 @@ async def test_one_that_waits_is_a_task_of_its_own() -> None:
     with taddons.context(patient := Patient()) as context:
         dispatch = Dispatch(context.master.addons)
         event = HttpRequestHook(tflow.tflow())
-        assert not dispatch.begin(event)
+        assert not dispatch.trigger_now(event)
         await asyncio.sleep(0.1)
         await dispatch.handle_lifecycle(event)
         assert patient.seen == ["gave up"]

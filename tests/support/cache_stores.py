@@ -60,7 +60,7 @@ async def keep(
     store: Store, entry: StoredResponse, body: bytes, since: Checkpoint | None = None, coding: str = ""
 ) -> None:
     """Store a body in pieces."""
-    writing = store.write(entry, await checkpoint(store) if since is None else since, coding)
+    writing = store.write(await checkpoint(store) if since is None else since, coding)
     for at in range(0, len(body), 50_000):
         writing.feed(body[at : at + 50_000])
     writing.commit(entry.replace(size=len(body)) if not coding else entry)

@@ -150,5 +150,5 @@ class EncodedVariants:
 
     def keep(self, coding: str) -> StoreTap:
         """Return the tap that keeps what the encoder makes."""
-        writing = self._store.write(self._entry, None, coding)
+        writing = self._store.write(None, coding)
         return StoreTap(writing, self._entry.replace(status=200), self._limit, lambda _: None)

@@ -42,7 +42,7 @@ def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:
 
 
 async def _write(store: Store, joined: StoredResponse, first: Body, second: Body, since: Checkpoint) -> None:
-    writing = store.write(joined, since)
+    writing = store.write(since)
     try:
         async for piece in first.chunks(0, first.size):
             writing.feed(piece)

@@ -158,7 +158,7 @@ def _start_storing(
             joining = partial_merge.merge_parts(engine.store, stored, engine.max_object)
             spawn(joining, failure=f"cache: could not join the parts of {stored.key}")
 
-    state, writing = flow_state.state_of(flow), engine.store.write(entry, since)
+    state, writing = flow_state.state_of(flow), engine.store.write(since)
     length, is_delimited = _length_to_complete(entry, response), _is_delimited(response)
     keeping = StoreTap(writing, entry, engine.max_object, finish, length, is_delimited=is_delimited)
     state.response_body.tap(Stage.CACHE, keeping)

@@ -22,10 +22,12 @@ from proxy_policies.connection.client_connection import ClientConnection
 from proxy_policies.connection.fast_path_guard import speaks_http
 from proxy_policies.connection.http_layer import LayeredHttp, has_layers_around, put_before_http
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
+from proxy_policies.connection.tunnel_takeover import TunnelTakeover
 from proxy_policies.dispatch.around_scripts import Hooks
 from proxy_policies.dispatch.dispatcher import Dispatch, Inline
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.limits.addon import Limits
+from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.patches.connection_handlers import started
 from proxy_policies.proxy_protocol.addon import NO_HEADER
 from proxy_policies.settings import Setting, is_starting, parse_switch
@@ -127,21 +129,21 @@ class Fastlane:
 
     def _keep(self, connection: ClientConnection) -> None:
         self._connections[connection.client.id] = connection
-        if limits := ctx.master.addons.get("limits"):
+        if limits := _limits():
             limits.unwatch(connection.client)
             limits.add(connection)
 
     def closed(self, connection: ClientConnection) -> None:
         """Take note that a connection is not ours any more."""
         self._connections.pop(connection.client.id, None)
-        if limits := ctx.master.addons.get("limits"):
+        if limits := _limits():
             limits.remove(connection)
 
     def handed_over(self, connection: ClientConnection) -> None:
         """Take note that a connection is mitmproxy's from now on."""
         self._responders.count("handed over")
         self.closed(connection)
-        if limits := ctx.master.addons.get("limits"):
+        if limits := _limits():
             limits.watch(connection.client)
 
     def is_trusted_peer(self, address: str) -> bool:
@@ -173,9 +175,9 @@ class Fastlane:
 
     # Hooks
 
-    def ask(self, hook: StartHook) -> bool:
+    def trigger_now(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
-        return bool(self._undo_dispatch) and self._dispatch.begin(hook)
+        return bool(self._undo_dispatch) and self._dispatch.trigger_now(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook, and until a flow is resumed that was intercepted."""
@@ -193,17 +195,17 @@ class Fastlane:
     def _continued(self, client: Client) -> None:
         """Take note that mitmproxy has a handler now of a client that the addons know already."""
         self._prepare(client)
-        if limits := ctx.master.addons.get("limits"):
+        if limits := _limits():
             limits.watch(client)
 
     def _prepare(self, client: Client) -> None:
-        handler = handler_of(client)
+        handler = handler_of(client.id)
         if handler is None:
             return
         if self._close_ways:
             self._takeover.watch(client, client)
         if self._undo_dispatch:
-            handler.layer = Inline(handler.layer, self.ask)  # type: ignore[assignment]
+            handler.layer = Inline(handler.layer, self.trigger_now)  # type: ignore[assignment]
 
     def late_hooks(self) -> Hooks:
         """Return the hook that sees which layers everybody has chosen."""
@@ -243,3 +245,8 @@ class Fastlane:
         """Take note that what follows is a tunnel."""
         if self._close_ways:
             self._takeover.expect_tunnel(flow.client_conn, flow.server_conn)
+
+
+def _limits() -> Limits | None:
+    limits: Limits | None = ctx.master.addons.get("limits")
+    return limits

@@ -46,7 +46,7 @@ BYTES_PER_TURN = 65536
 class ConnectionOwner(Protocol):
     """The policy that has the connections, and triggers hooks."""
 
-    def ask(self, hook: StartHook) -> bool:
+    def trigger_now(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
 
     async def finish_hook(self, hook: StartHook) -> None:
@@ -245,9 +245,9 @@ class ClientConnection(ABC):
 
     # Hooks
 
-    def ask(self, hook: StartHook) -> bool:
+    def trigger_now(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
-        return self._owner.ask(hook)
+        return self._owner.trigger_now(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook."""
@@ -255,7 +255,7 @@ class ClientConnection(ABC):
 
     async def trigger(self, hook: StartHook) -> None:
         """Trigger a hook, and wait until every addon is through with it."""
-        if not self._owner.ask(hook):
+        if not self._owner.trigger_now(hook):
             await self._owner.finish_hook(hook)
 
     # Ending

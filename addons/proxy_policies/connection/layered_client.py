@@ -19,10 +19,11 @@ from proxy_policies.connection.borrowed_socket import BorrowedSocket
 from proxy_policies.connection.client_connection import ClientConnection, ConnectionOwner
 from proxy_policies.connection.http_layer import LayeredHttp
 from proxy_policies.connection.responders import Responders
-from proxy_policies.connection.tunnel_takeover import TunnelTakeover, handler_of
+from proxy_policies.connection.tunnel_takeover import TunnelTakeover
 from proxy_policies.exchange.origin_connections import Destination, Origin
 from proxy_policies.http1.request_heads import HEAD_END
 from proxy_policies.patches import resets
+from proxy_policies.patches.client_handlers import handler_of
 
 
 class ConnectedOrigin(Origin):
@@ -165,6 +166,6 @@ def _borrowed(takeover: TunnelTakeover, client: Client, side: Connection, tls: S
 
 def _close(client: Client, server: Server) -> None:
     """Have mitmproxy close a connection to an origin."""
-    handler = handler_of(client)
+    handler = handler_of(client.id)
     if handler is not None and server in handler.transports:
         handler.close_connection(server)

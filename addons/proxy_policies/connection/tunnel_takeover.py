@@ -16,12 +16,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mitmproxy import ctx
 from mitmproxy.connection import Client, Connection, Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import TCPLayer
-from mitmproxy.proxy.server import ConnectionHandler
 
+from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.patches.patch import Replacement
 from proxy_policies.relay import link
 from proxy_policies.relay.ends import StreamEnd, WriteError
@@ -168,14 +167,14 @@ class TunnelTakeover:
 
     def watch(self, client: Client, connection: Connection) -> None:
         """Stand in for the connection's reader, if it is a stream that asyncio reads."""
-        handler = handler_of(client)
+        handler = handler_of(client.id)
         io = handler.transports.get(connection) if handler else None
         if io and isinstance(io.reader, asyncio.StreamReader) and isinstance(io.writer, asyncio.StreamWriter):
             io.reader = TakeoverReader(io.reader, io.writer)  # type: ignore[assignment]
 
     def watched(self, client: Client, connection: Connection) -> TakeoverReader | None:
         """Return what stands in for the connection's reader."""
-        handler = handler_of(client)
+        handler = handler_of(client.id)
         io = handler.transports.get(connection) if handler else None
         reader: object = io and io.reader
         return reader if isinstance(reader, TakeoverReader) else None
@@ -210,7 +209,7 @@ class TunnelTakeover:
 
     def _reporter(self, layer: TCPLayer) -> Relayed:
         """Tell mitmproxy's idle watchdog, and the layer if it wants to know (`relayed(from_client, size)`)."""
-        handler = handler_of(layer.context.client)
+        handler = handler_of(layer.context.client.id)
         active: Callable[[], None] = handler.timeout_watchdog.register_activity if handler else lambda: None
         told: Relayed | None = getattr(layer, "relayed", None)
 
@@ -230,9 +229,3 @@ def is_untouched(layer: TCPLayer) -> bool:
     context: Any = layer.context
     plain = not context.client.tls and not context.server.tls and not context.server.via
     return plain and (layer.flow is None or bool(getattr(layer, "is_passthrough", False)))
-
-
-def handler_of(client: Client) -> ConnectionHandler | None:
-    """Return mitmproxy's handler of a client's connection; None where it has none."""
-    handler: ConnectionHandler | None = ctx.master.addons.get("proxyserver").connections.get(client.id)
-    return handler

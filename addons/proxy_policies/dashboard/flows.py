@@ -9,6 +9,7 @@ from mitmproxy import ctx, tcp, udp
 from proxy_policies.addresses import format_target
 from proxy_policies.finished_flows import bytes_of
 from proxy_policies.log_lines import printable
+from proxy_policies.patches.client_handlers import handler_of
 
 MOST = 500
 """Streams that are shown: the last ones."""
@@ -54,7 +55,7 @@ def _end(client_id: str) -> None:
     fastlane: Any = ctx.master.addons.get("fastlane")
     if fastlane is not None and (connection := fastlane.find(client_id)) is not None:
         connection.end()
-    elif handler := ctx.master.addons.get("proxyserver").connections.get(client_id):
+    elif handler := handler_of(client_id):
         io = handler.transports.get(handler.client)
         if io is not None and io.handler is not None:
             io.handler.cancel("closed on the dashboard")

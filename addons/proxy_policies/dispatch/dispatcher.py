@@ -59,7 +59,11 @@ class Dispatch:
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         """Trigger an event, and `update` after it if it is about a flow; of one that has begun, the rest."""
-        rest = self._begun.pop(event) if event in self._begun else _through(self._life(event.name, _arguments(event)))
+        rest = (
+            self._begun.pop(event)
+            if event in self._begun
+            else _run_until_awaitable(self._life(event.name, _arguments(event)))
+        )
         if rest is not None:
             await rest
 
@@ -67,17 +71,19 @@ class Dispatch:
         """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
         if event.name in STOCK_EVENTS:
             await self._stock(event)
-        elif (rest := _through(_asking(self.table.entries(event.name), event.name, _arguments(event)))) is not None:
+        elif (
+            rest := _run_until_awaitable(_asking(self.table.entries(event.name), event.name, _arguments(event)))
+        ) is not None:
             await rest
 
-    def begin(self, event: hooks.Hook) -> bool:
+    def trigger_now(self, event: hooks.Hook) -> bool:
         """Trigger an event here and now, and say whether that was all; else the rest is left to `handle_lifecycle`.
 
         Nothing is left of most events: then it takes no task and no wait.
         """
         arguments = _arguments(event)
         try:
-            rest = _as_far_as_it_goes(self._life(event.name, arguments))
+            rest = _run_eagerly(self._life(event.name, arguments))
         except Exception as error:
             rest = _raise(error)
         if rest is None and not getattr(arguments[0], "intercepted", False):
@@ -126,28 +132,28 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
-def _through(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+def _run_until_awaitable(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
     """Ask until something is to be awaited, and give the coroutine that goes on from there; None when all is done."""
     for awaited in asking:
-        return _rest(awaited, asking)
+        return _continue(awaited, asking)
     return None
 
 
-def _as_far_as_it_goes(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
+def _run_eagerly(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
     """Ask until something really has to wait, and give the coroutine that waits; None when all is done.
 
     A hook's coroutine is a task of its own, for its time-outs to be its own.
     """
     for awaited in asking:
         if not inspect.iscoroutine(awaited):
-            return _rest(awaited, asking)
+            return _continue(awaited, asking)
         task = spawn(awaited, eager=True, is_held=True)
         if not task.done() or task.cancelled() or task.exception():
-            return _rest(task, asking)
+            return _continue(task, asking)
     return None
 
 
-async def _rest(awaited: Awaitable[Any], asking: Any) -> None:
+async def _continue(awaited: Awaitable[Any], asking: Any) -> None:
     with contextlib.suppress(StopIteration):
         while True:
             try:
@@ -167,7 +173,7 @@ def _report(error: Exception) -> None:
     if isinstance(error, exceptions.OptionsError):
         raise error
     traceback = error.__traceback__
-    for ours in (_rest, _asking):
+    for ours in (_continue, _asking):
         traceback = addonmanager.cut_traceback(traceback, ours.__name__)
     addonmanager.logger.error(f"Addon error: {error}", exc_info=(type(error), error, traceback))
 

@@ -58,7 +58,7 @@ class Table:
     def version(self) -> int:
         """A number that changes whenever the addons do."""
         if not self._is_current():
-            self._look_around()
+            self._rebuild()
         return self._version
 
     def groups(self, name: str) -> Groups:
@@ -68,7 +68,7 @@ class Table:
     def entries(self, name: str) -> list[list[HookEntry]]:
         """Return whose turn it is at an event, in order, by the same groups."""
         if not self._is_current():
-            self._look_around()
+            self._rebuild()
         entries = self._entries.get(name)
         if entries is None:
             families = (addonmanager.traverse([member]) for member in self._chain)
@@ -79,15 +79,15 @@ class Table:
     def _is_current(self) -> bool:
         return self._same([self._manager.chain, *[parent.addons for parent in self._parents]], self._lists)
 
-    def _look_around(self) -> None:
+    def _rebuild(self) -> None:
         self._version += 1
         self._chain = list(self._manager.chain)
         everybody = list(addonmanager.traverse(self._chain))
         self._parents = [addon for addon in everybody if hasattr(addon, "addons")]
         self._lists = [self._chain, *[list(parent.addons) for parent in self._parents]]
-        # Lists are compared by identity first; equality is somebody's opinion only where a class has one.
-        has_opinion = any("__eq__" in vars(kind) for addon in everybody for kind in type(addon).__mro__[:-1])
-        self._same = _identical if has_opinion else operator.eq
+        # Lists are compared by identity first, and by `__eq__` only where a class has one.
+        has_eq = any("__eq__" in vars(kind) for addon in everybody for kind in type(addon).__mro__[:-1])
+        self._same = _identical if has_eq else operator.eq
         self._entries = {}
 
 

@@ -52,7 +52,7 @@ class Connection(Protocol):
     destination: Destination | None
     """Where requests go that do not say it themselves."""
 
-    def ask(self, hook: StartHook) -> bool:
+    def trigger_now(self, hook: StartHook) -> bool:
         """Trigger a hook; False when the rest has to be waited for."""
 
     async def finish_hook(self, hook: StartHook) -> None:
@@ -382,7 +382,7 @@ class Exchange:
     # Waiting
 
     async def _trigger(self, hook: StartHook) -> None:
-        if not self._connection.ask(hook):
+        if not self._connection.trigger_now(hook):
             await self._connection.finish_hook(hook)
 
     async def _check_killed(self, is_told: bool = True) -> None:

@@ -20,6 +20,7 @@ from proxy_policies.limits.connections import MitmproxyConnection
 from proxy_policies.limits.shares import Shares
 from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 from proxy_policies.log_lines import Throttle
+from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.settings import Setting, parse_duration
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ class Limits:
 
     def watch(self, client: Client) -> None:
         """Look at a connection that mitmproxy has."""
-        now, handler = time.monotonic(), ctx.master.addons.get("proxyserver").connections.get(client.id)
+        now, handler = time.monotonic(), handler_of(client.id)
         if handler is not None and client.transport_protocol == "tcp":
             self._connections[client.id] = MitmproxyConnection(handler, now)
             self.expect_one_more(now)

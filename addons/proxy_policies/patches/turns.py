@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
-from mitmproxy import ctx
 from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.patches import client_sides
+from proxy_policies.patches.client_handlers import writer_to
 
 POLL = 0.02
 """Seconds between looks at a client that has asked for too much at once."""
@@ -54,12 +54,9 @@ async def next_turn(client: Client) -> None:
 
 
 async def _drained(client: Client) -> None:
-    server = ctx.master.addons.get("proxyserver")
-    handler = server.connections.get(client.id) if server else None
-    transport = handler.transports.get(client) if handler else None
-    if transport is not None and transport.writer is not None:
+    if (writer := writer_to(client)) is not None:
         with contextlib.suppress(OSError):  # it is closed: there is nothing to wait for
-            await transport.writer.drain()
+            await writer.drain()
 
 
 async def worked_off(handler: ConnectionHandler) -> None:

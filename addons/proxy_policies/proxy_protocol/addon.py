@@ -7,7 +7,6 @@ import logging
 import time
 from typing import Any
 
-from mitmproxy import ctx
 from mitmproxy.connection import Client
 
 from proxy_policies.addresses import format_target, in_networks, parse_networks
@@ -16,6 +15,7 @@ from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.limits.shares import Shares
 from proxy_policies.log_lines import Throttle
+from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.settings import Setting
 
 with lazy_imports():
@@ -75,17 +75,17 @@ class ProxyProtocol:
             return
         if not self.is_trusted_peer(client.peername[0]):
             return
-        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        handler = handler_of(client.id)
         if handler is None:  # it is served before mitmproxy has it, where a balancer's own connections never are
             client.error = NO_HEADER
             return
-        peer, why = client.peername, ""
+        peer, why, reader = client.peername, "", handler.transports[client].reader
         if not self.expect_header(peer):
             client.error = TOO_MANY
             return
         try:
             async with asyncio.timeout(HEADER_TIMEOUT):
-                client.peername = await header.read(handler.transports[client].reader.readexactly) or peer
+                client.peername = await header.read(reader.readexactly) or peer  # type: ignore[union-attr]  # over TCP a stream
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
             why = client.error = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
         finally:

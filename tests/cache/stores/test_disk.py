@@ -36,7 +36,7 @@ async def main(folder, count):
         body = os.urandom(random.choice([10, 5000, 200_000, 1_500_000]))
         fields = Fields.of(("Cache-Control", "max-age=60"), ("X-Sum", hashlib.sha256(body).hexdigest()))
         entry = StoredResponse(key, 200, "OK", fields, (), time.time(), time.time(), len(body), os.urandom(8).hex())
-        writing = store.write(entry, store.checkpoint)
+        writing = store.write(store.checkpoint)
         for at in range(0, len(body), 65536):
             writing.feed(body[at : at + 65536])
         writing.commit(entry)
@@ -105,7 +105,7 @@ async def test_several_processes_share_it(tmp_path: Path) -> None:
 async def test_what_one_process_purges_the_other_does_not_store(tmp_path: Path) -> None:
     entry = stored("Cache-Control: max-age=60", id="one")
     async with opened("disk", tmp_path) as one, opened("disk", tmp_path) as other:
-        writing = one.write(entry, one.checkpoint)
+        writing = one.write(one.checkpoint)
         writing.feed(b"old")
         from proxy_policies.cache.rfc9111.selectors import parse_selector
 

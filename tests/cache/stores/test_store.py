@@ -68,7 +68,7 @@ async def test_bodies_of_any_size(store: Store, size: int) -> None:
 
 async def test_nothing_is_visible_before_its_commit_nor_after_an_abort(store: Store) -> None:
     first = entry()
-    writing = store.write(first, await checkpoint(store))
+    writing = store.write(await checkpoint(store))
     writing.feed(b"half")
     assert not await store.lookup(first.key)
     writing.abort()
@@ -151,7 +151,7 @@ async def test_a_purge_takes_what_was_dialled_elsewhere_too(store: Store) -> Non
 async def test_a_purge_beats_a_store_in_flight(store: Store, what: str) -> None:
     first = entry("a", tags=frozenset({"t"}))
     before = await checkpoint(store)
-    writing = store.write(first, before)
+    writing = store.write(before)
     writing.feed(b"asked before the purge")
     assert not await store.is_purged(first.key, first.tags, before)
     await store.purge(parse_selector(what))

@@ -65,7 +65,6 @@ class ResponseDirectives:
     must_revalidate: bool = False
     proxy_revalidate: bool = False
     must_understand: bool = False
-    no_transform: bool = False
     allows_authorization: bool = False
     """What was asked for with Authorization may be shared (section 3.5)."""
     targeted: bool = False
@@ -160,7 +159,6 @@ _RESPONSE: dict[str, DirectiveParser] = {
     "must-revalidate": _flag,
     "proxy-revalidate": _flag,
     "must-understand": _flag,
-    "no-transform": _flag,
 }
 
 _REQUEST: dict[str, DirectiveParser] = {

@@ -210,7 +210,7 @@ class DiskStore:
         """Return whether a purge after `since` is about a response, or may be."""
         return await self._do(lambda: self._index.is_purged(key, tags, since))
 
-    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+    def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, self._thread, since, coding)
 

@@ -153,9 +153,9 @@ class FailSafeStore:
             return False
         return await self._try(lambda: self._store.is_purged(key, tags, _of_store(since)), True)
 
-    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+    def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store; to a store that is left alone nothing is written."""
-        return NOWHERE if self._is_away else self._store.write(entry, _of_store(since), coding)
+        return NOWHERE if self._is_away else self._store.write(_of_store(since), coding)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
         """Put a new head to a body that stays."""

@@ -127,7 +127,7 @@ class MemoryStore:
         """Return whether a purge after `since` is about a response, or may be."""
         return self._is_purged(key, tags, since)
 
-    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> "_Writing":
+    def write(self, since: Checkpoint, coding: str = "") -> "_Writing":
         """Begin to store."""
         return _Writing(self, since, coding)
 

@@ -158,7 +158,7 @@ class RedisStore:
         """Return whether a purge after `since` is about a response, or may be."""
         return await self._purges.is_purged(self._redis, key, tags, since)
 
-    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+    def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
         return _Writing(self, since, coding)
 

@@ -90,10 +90,10 @@ class Store(Protocol):
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         """Return whether a purge after `since` is about a response, or may be: tags are None where nobody knows."""
 
-    def write(self, entry: StoredResponse, since: Checkpoint, coding: str = "") -> BodyWriter:
+    def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store. `since`: the checkpoint when it was asked for; a purge after that beats it.
 
-        With a `coding`, an encoded form of an entry already stored, for which it is of no account.
+        With a `coding`, an encoded form of an entry that is stored already, for which `since` is of no account.
         """
 
     def takes(self, size: int | None) -> bool:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.layer import CommandGenerator
@@ -28,6 +28,7 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy_policies import flow_state
+from proxy_policies.patches.client_handlers import writer_to
 from proxy_policies.patches.patch import Section
 from proxy_policies.streaming import PAUSE
 
@@ -88,11 +89,8 @@ async def _next_piece(wanted: Wanted) -> bytes | None:
 
 async def _taken(wanted: Wanted) -> None:
     client = wanted.flow.client_conn
-    server = ctx.master.addons.get("proxyserver")
-    handler = server.connections.get(client.id) if server else None
-    transport = handler.transports.get(client) if handler else None
-    if transport is not None and transport.writer is not None:
-        await transport.writer.drain()
+    if (writer := writer_to(client)) is not None:
+        await writer.drain()
     while wanted.unsent() > UNSENT_LIMIT and client.connected:  # noqa: ASYNC110 -- h2 has no event for it
         await asyncio.sleep(POLL)
 

@@ -62,11 +62,6 @@ class Parser:
         self._kind: int | None = None  # of the frame whose payload is awaited
         self._left = 0  # bytes of that payload still to come
 
-    @property
-    def between_frames(self) -> bool:
-        """Return whether nothing of a next frame has come yet."""
-        return self._kind is None and not self._part
-
     def feed(self, data: Bytes) -> Iterator[Frame]:
         """Return the frames that `data` completes, and DATA as far as it goes. Raises FrameError.
 
