@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import parse_selector
-from proxy_policies.cache.stores.disk import DiskStore
+from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.stores.store import Checkpoint, Store
 from tests.support.cache_cases import stored

@@ -1,6 +1,7 @@
 """mitmproxy's handler of a client is found by the client's id; there may be none, and no proxy server."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from mitmproxy.addons import proxyserver
 from mitmproxy.test import taddons, tflow
@@ -16,9 +17,9 @@ def test_without_a_proxy_server_there_is_none() -> None:
 
 def test_a_handler_is_found_by_its_client() -> None:
     server, client = proxyserver.Proxyserver(), tflow.tclient_conn()
-    handler = SimpleNamespace(transports={})
+    handler: Any = SimpleNamespace(transports={})
     with taddons.context(server):
         assert handler_of(client.id) is None
-        server.connections[client.id] = handler  # type: ignore[assignment]
+        server.connections[client.id] = handler
         assert handler_of(client.id) is handler
         assert writer_to(client) is None

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.stores.disk import DiskStore
+from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.cache.stores.redis_store import RedisStore
+from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.store import Checkpoint, Store
 from tests.support.waiting import free_port, wait_until
 

@@ -12,10 +12,10 @@ from tests.support.cache_stores import REDIS, checkpoint, content, keep, opened,
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector, parse_selector, selectors_of, tags_of
-from proxy_policies.cache.stores import index
+from proxy_policies.cache.stores.disk import index
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.cache.stores.redis_purges import PURGES
-from proxy_policies.cache.stores.redis_store import RedisStore
+from proxy_policies.cache.stores.redis.purge_log import PURGES
+from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
 from proxy_policies.fields import Fields
 

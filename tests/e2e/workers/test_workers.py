@@ -22,7 +22,7 @@ from tests.support.origin import Answer, Origin
 from tests.support.waiting import PATIENCE
 from tests.support.workers import COMMAND, Workers
 
-from proxy_policies.cache.stores.checksums import verified
+from proxy_policies.cache.stores.disk.checksums import verified
 
 pytestmark = pytest.mark.timeout(150)
 POLICY = str(ADDONS / "policy.py")

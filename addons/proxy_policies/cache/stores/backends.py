@@ -12,7 +12,8 @@ from proxy_policies.cache.stores.store import Store
 from proxy_policies.lazy_imports import lazy_imports
 
 with lazy_imports():
-    from proxy_policies.cache.stores import disk, redis_store
+    from proxy_policies.cache.stores.disk import store as disk
+    from proxy_policies.cache.stores.redis import store as redis
 
 SYNTAX = "off, memory, disk:FOLDER or redis://HOST:PORT/DB"
 
@@ -58,6 +59,6 @@ def open_store(choice: BackendSpec, limit: int) -> Store | None:
         case "disk":
             return FailSafeStore(disk.DiskStore(Path(choice.place), limit), choice.place)
         case "redis":
-            return FailSafeStore(redis_store.RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
+            return FailSafeStore(redis.RedisStore(choice.place), urlsplit(choice.place).netloc.rpartition("@")[2])
         case _:
             return None

@@ -8,7 +8,7 @@ import pytest
 from tests.support.cache_cases import KEY, NOW, stored
 
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores.index import OVERHEAD, DamagedError, Evicted, Index
+from proxy_policies.cache.stores.disk.index import OVERHEAD, DamagedError, Evicted, Index
 
 
 @pytest.fixture

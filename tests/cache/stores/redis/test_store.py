@@ -10,9 +10,9 @@ from tests.support.cache_cases import KEY, stored
 from tests.support.cache_stores import REDIS, checkpoint, keep, redis_server, until
 
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores import redis_store
-from proxy_policies.cache.stores.redis_purges import PREFIX, PURGES
-from proxy_policies.cache.stores.redis_store import RedisStore
+from proxy_policies.cache.stores.redis import store as redis
+from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES
+from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.fields import format_date
 
@@ -174,7 +174,7 @@ async def test_what_is_not_stored_in_time_leaves_no_connection_behind(
         await store.lookup(KEY)
         for number in range(200):
             await keep(store, stored("Cache-Control: max-age=60", id=str(number)), bytes(100_000), since=b"0-1")
-        monkeypatch.setattr(redis_store, "TIMEOUT", 0.001)
+        monkeypatch.setattr(redis, "TIMEOUT", 0.001)
         await store.close()
         await asyncio.sleep(0.5)
         assert len(await client.client_list()) == before

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.stores.index import HEADS, Rows, read_heads
+from proxy_policies.cache.stores.disk.index import HEADS, Rows, read_heads
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies in memory."""

@@ -10,8 +10,8 @@ from tests.support.cache_stores import LIMIT, content, keep
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores.disk import DiskStore
-from proxy_policies.cache.stores.hot_bodies import OVERHEAD, HotBodies
+from proxy_policies.cache.stores.disk.hot_bodies import OVERHEAD, HotBodies
+from proxy_policies.cache.stores.disk.store import DiskStore
 
 BODY = b"0123456789" * 100
 FRESH = "Cache-Control: max-age=100"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.cache.stores import usage_marker
+from proxy_policies.cache.stores.disk import usage_marker
 
 
 def test_a_folder_is_marked_while_it_is_used(tmp_path: Path) -> None:

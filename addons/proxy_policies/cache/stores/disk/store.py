@@ -14,17 +14,17 @@ import os
 import sqlite3
 import sys
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores import usage_marker
-from proxy_policies.cache.stores.checksums import Checksums, DamagedBodyError, blocks_of, body_size, verified, verify
-from proxy_policies.cache.stores.hot_bodies import HotBodies
-from proxy_policies.cache.stores.index import DamagedError, Evicted, Index, is_damage
+from proxy_policies.cache.stores.disk import usage_marker
+from proxy_policies.cache.stores.disk.body_files import BodyFile, BodyFileWriter
+from proxy_policies.cache.stores.disk.checksums import DamagedBodyError, body_size, verified
+from proxy_policies.cache.stores.disk.hot_bodies import HotBodies
+from proxy_policies.cache.stores.disk.index import DamagedError, Evicted, Index, is_damage
 from proxy_policies.cache.stores.store import MAX_WHOLE, BodyWriter, BytesBody, Checkpoint, OnWrite, StoreStats, unheard
 from proxy_policies.log_lines import Throttle
 
@@ -35,10 +35,6 @@ except ImportError:  # pragma: no cover -- Windows
 
 logger = logging.getLogger(__name__)
 
-QUEUED_MOST = 32 * 1024 * 1024
-"""Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
-TOGETHER = 64
-"""Chunks written at once, 4 MiB."""
 NOTED_EVERY = 1.0
 """Seconds between notes in the index of what was used: writers of all processes wait for each other there."""
 PURGED_TOGETHER = 32
@@ -135,7 +131,7 @@ class DiskStore:
         """Return all responses stored under a key; one thread works in order, so commits under way are seen."""
         return await self._do(lambda: self._look_up(key))
 
-    async def body(self, entry: StoredResponse, coding: str = "") -> "FileBody | BytesBody | None":
+    async def body(self, entry: StoredResponse, coding: str = "") -> BodyFile | BytesBody | None:
         """Open a body; one that is not what was written is not used, and its entry removed."""
         self._note_use(entry)
         opened = await asyncio.to_thread(self._open, entry, coding)
@@ -145,7 +141,7 @@ class DiskStore:
             self._hot_bodies.keep(entry, coding, opened.in_memory)
         return opened
 
-    def _open(self, entry: StoredResponse, coding: str) -> "FileBody | BytesBody | None":
+    def _open(self, entry: StoredResponse, coding: str) -> BodyFile | BytesBody | None:
         try:
             handle = os.open(self.path(entry.id, coding), os.O_RDONLY)
         except OSError as error:
@@ -158,13 +154,13 @@ class DiskStore:
             self._tell_damage(entry, error)
             return None
 
-    def _read(self, handle: int, entry: StoredResponse, coding: str) -> "FileBody | BytesBody":
+    def _read(self, handle: int, entry: StoredResponse, coding: str) -> BodyFile | BytesBody:
         with os.fdopen(handle, "rb") as file:
             size = body_size(os.fstat(handle).st_size)
             if not coding and size != entry.size:
                 raise DamagedBodyError(f"{size} bytes where {entry.size} were")
             if size > MAX_WHOLE:
-                return FileBody(os.dup(handle), size, lambda error: self._damaged(entry, error))
+                return BodyFile(os.dup(handle), size, lambda error: self._damaged(entry, error))
             return BytesBody(verified(file.read()))
 
     def _damaged(self, entry: StoredResponse, error: Exception) -> None:
@@ -212,7 +208,7 @@ class DiskStore:
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
-        return _Writing(self, self._thread, since, coding)
+        return BodyFileWriter(self, self._thread, since, coding)
 
     def commits(self, key: str, commit: Future[None]) -> None:
         """Note a commit under way."""
@@ -307,122 +303,3 @@ def room_in(folder: Path) -> int:
     left = 0 if free.f_flag & os.ST_RDONLY else free.f_bavail * free.f_frsize
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)[0] if resource is not None else -1
     return min(left, allowed) if allowed >= 0 else left
-
-
-class FileBody:
-    """A body in a file that is open: readable even when it is deleted meanwhile."""
-
-    in_memory = None
-
-    def __init__(self, handle: int, size: int, damaged: Callable[[OSError], None]) -> None:
-        self._handle = handle
-        self._damaged = damaged
-        self._checksums = b""
-        self.size = size
-
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces in a thread; raises OSError before a piece that is not what was written."""
-        for first, last in blocks_of(start, stop, self.size):
-            try:
-                block = await asyncio.to_thread(self._read, first, last)
-            except OSError as error:
-                self._damaged(error)
-                raise
-            yield block[max(start - first, 0) : stop - first]
-
-    def _read(self, first: int, last: int) -> bytes:
-        if not self._checksums:
-            self._checksums = os.pread(self._handle, self.size, self.size)  # all that follows the body
-        block = os.pread(self._handle, last - first, first)
-        verify(block, first, self._checksums)
-        return block
-
-    def __del__(self) -> None:
-        os.close(self._handle)
-
-
-class _Writing:
-    """A body on its way to the disk, in a file of its own.
-
-    The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
-    """
-
-    def __init__(self, store: DiskStore, thread: ThreadPoolExecutor, since: Checkpoint, coding: str) -> None:
-        self._store, self._thread, self._since, self._coding = store, thread, since, coding
-        self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
-        self._queue: deque[bytes] = deque()
-        self._fed = self._written = 0
-        self._checksums = Checksums()
-        self._handle: int | None = None
-        self._error: Exception | None = None
-        self._is_aborted = False
-
-    @property
-    def _failed(self) -> bool:
-        return self._is_aborted or self._error is not None
-
-    def feed(self, data: bytes) -> None:
-        self._fed += len(data)
-        if self._fed - self._written > QUEUED_MOST:
-            self._error = OSError("slower than the origin")
-        elif not self._failed:
-            self._queue.append(data)
-            if len(self._queue) == 1:
-                self._thread.submit(self._drain)
-
-    def _drain(self) -> None:
-        try:
-            while self._queue and not self._failed:
-                pieces = [self._queue[at] for at in range(min(len(self._queue), TOGETHER))]
-                data = b"".join(pieces)
-                self._checksums.feed(data)
-                self._write(data)
-                for _ in pieces:
-                    self._queue.popleft()
-        except OSError as error:
-            self._error = error
-
-    def _write(self, data: bytes) -> None:
-        if self._handle is None:
-            self._handle = self._create()
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._handle, view) :]
-        self._written += len(data)
-
-    def _create(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            return os.open(self._path, flags, 0o600)
-        except FileNotFoundError:
-            return self._store.mended(lambda: os.open(self._path, flags, 0o600))
-
-    def commit(self, entry: StoredResponse) -> None:
-        self._store.commits(entry.key, self._thread.submit(self._finish, entry))
-
-    def _finish(self, entry: StoredResponse) -> None:
-        self._drain()
-        if not self._failed:
-            try:
-                self._write(self._checksums.finish())  # an empty body is a file too
-                self._discard(keep=True)
-                self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
-            except (OSError, sqlite3.Error) as error:
-                self._error = error
-        if self._failed:
-            self._discard()
-        if not self._is_aborted:
-            self._store.ended(self._error)
-
-    def abort(self) -> None:
-        self._is_aborted = True
-        self._thread.submit(self._discard)
-
-    def _discard(self, keep: bool = False) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        if not keep:
-            self._queue.clear()
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.cache_stores import REDIS, redis_server
 
 from proxy_policies.cache.rfc9111.selectors import Selector
-from proxy_policies.cache.stores.redis_purges import PURGES, PurgeLog
+from proxy_policies.cache.stores.redis.purge_log import PURGES, PurgeLog
 
 pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
 OURS, OTHERS = Selector("key", "a"), Selector("key", "b")

@@ -14,17 +14,17 @@ import pytest
 from tests.support.cache_cases import KEY, stored
 from tests.support.cache_stores import content, keep, opened
 
-from proxy_policies.cache.stores.disk import DiskStore
-from proxy_policies.cache.stores.index import Index
+from proxy_policies.cache.stores.disk.index import Index
+from proxy_policies.cache.stores.disk.store import DiskStore
+from proxy_policies.cache.stores.disk.usage_marker import boot_id
 from proxy_policies.cache.stores.serialization import VERSION
-from proxy_policies.cache.stores.usage_marker import boot_id
 
 ADDONS = Path(__file__).parents[2] / "addons"
 
 WRITER = """
 import asyncio, hashlib, os, random, sys, time
 from pathlib import Path
-from proxy_policies.cache.stores.disk import DiskStore
+from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.fields import Fields
 
@@ -207,7 +207,7 @@ async def test_without_a_file_handle_left_nothing_is_taken_for_gone(
         await keep(store, stored("Cache-Control: max-age=60"), b"body")
         (found,) = await store.lookup(KEY)
         with monkeypatch.context() as patched:
-            patched.setattr("proxy_policies.cache.stores.disk.os.open", none_left)
+            patched.setattr("proxy_policies.cache.stores.disk.store.os.open", none_left)
             with pytest.raises(OSError, match="Too many"):
                 await store.body(found)
         assert await content(store, found) == b"body"
@@ -218,7 +218,7 @@ async def test_a_full_disk_is_a_body_not_stored(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     async with opened("disk", tmp_path) as store:
-        monkeypatch.setattr("proxy_policies.cache.stores.disk.os.write", full)
+        monkeypatch.setattr("proxy_policies.cache.stores.disk.store.os.write", full)
         await keep(store, stored("Cache-Control: max-age=60"), b"body")
         assert not await store.lookup("http://example.test/")
         assert not list((tmp_path / "bodies").iterdir())

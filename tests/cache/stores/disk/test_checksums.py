@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.stores.checksums import (
+from proxy_policies.cache.stores.disk.checksums import (
     BLOCK,
     CHECKSUM,
     Checksums,

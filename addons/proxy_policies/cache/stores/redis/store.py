@@ -17,15 +17,25 @@ names is not ours, and is removed.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
 from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.key import OWN, without_own
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
-from proxy_policies.cache.stores.redis_purges import PREFIX, PURGES, PurgeLog, mend, mended
+from proxy_policies.cache.stores.redis.bodies import RemoteBody, RemoteBodyWriter
+from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend, mended
+from proxy_policies.cache.stores.redis.records import (
+    body_name,
+    later,
+    list_key,
+    lists_of,
+    load_heads,
+    quoted,
+    seconds_kept,
+    to_go,
+)
 from proxy_policies.cache.stores.store import (
     MAX_WHOLE,
     VARIANTS_MOST,
@@ -34,21 +44,16 @@ from proxy_policies.cache.stores.store import (
     Checkpoint,
     OnWrite,
     StoreStats,
-    supersedes,
     unheard,
 )
 
 KEY = f"{PREFIX}key:".encode()
 CLOCKS_AGREE = 1.0
 """Seconds by which two clocks may differ without being said to: Age and Date have whole ones."""
-KEPT_STALE = 86400
-"""Seconds that an entry is kept after it stopped to be fresh: to be validated, or to stand in for a failure."""
 TIMEOUT = 1.0
 """Seconds that the server may take to answer."""
-PIECE = 256 * 1024
-"""Bytes read at once of a large body."""
 COMMITS_MOST = 8
-"""Commits at once: each takes a connection, and all of them together must not be too slow for PATIENCE."""
+"""Commits at once: each takes a connection, and all of them together must not be too slow for TIMEOUT."""
 READ_TOGETHER = 50
 """Keys read at once in looking through everything: a millisecond's work, and others have their turn."""
 MAX_ATTEMPTS = 5
@@ -104,11 +109,11 @@ class RedisStore:
 
     def _entries(self, records: Sequence[bytes]) -> list[StoredResponse]:
         """Read heads, their times by our clock."""
-        return [_later(entry, -self._ahead) for entry in _heads(records)]
+        return [later(entry, -self._ahead) for entry in load_heads(records)]
 
     def _dump(self, entry: StoredResponse) -> str:
         """Write a head, its times by the server's clock."""
-        return serialization.dump(_later(entry, self._ahead))
+        return serialization.dump(later(entry, self._ahead))
 
     def _probed(self, error: Exception | None) -> None:
         """Note whether the server accepts writes: no response shall claim `stored` when it was not."""
@@ -120,13 +125,13 @@ class RedisStore:
         """Return whether the server took what was written last."""
         return self._is_writable
 
-    async def body(self, entry: StoredResponse, coding: str = "") -> "RemoteBody | BytesBody | None":
+    async def body(self, entry: StoredResponse, coding: str = "") -> RemoteBody | BytesBody | None:
         """Open a body."""
-        name = _body_name(entry.id, coding)
+        name = body_name(entry.id, coding)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.strlen(name)
             pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._now()}, xx=True)
-            if lists := _lists(entry):
+            if lists := lists_of(entry):
                 pipe.touch(*lists)  # so that the server does not evict them before what they list
             size, *_ = await pipe.execute(raise_on_error=False)
         if isinstance(size, Exception):
@@ -160,7 +165,7 @@ class RedisStore:
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
         """Begin to store."""
-        return _Writing(self, since, coding)
+        return RemoteBodyWriter(self, since, coding)
 
     def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
         """Do a commit behind the response, after those before it; whoever looks the key up waits for it."""
@@ -207,38 +212,38 @@ class RedisStore:
 
     async def _of_wrong_types(self, entry: StoredResponse) -> list[str]:
         types = {PURGES: "stream", f"{PREFIX}key:{entry.key}": "hash", f"{PREFIX}used:{entry.key}": "zset"}
-        types |= dict.fromkeys(_lists(entry), "zset")
+        types |= dict.fromkeys(lists_of(entry), "zset")
         found = [(name, (await self._redis.type(name)).decode()) for name in types]
-        return [name for name, type_ in found if type_ not in ("none", types[name])] or [_body_name(entry.id)]
+        return [name for name, type_ in found if type_ not in ("none", types[name])] or [body_name(entry.id)]
 
     async def _try_put(self, pipe: Any, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
         name = f"{PREFIX}key:{entry.key}"
         if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
             return False
-        heads, used = _heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
-        olds = _to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
-        seconds = _seconds(entry)
+        heads, used = load_heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
+        olds = to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
+        seconds = seconds_kept(entry)
         pipe.multi()
         for id in olds:
             pipe.hdel(name, id)
             pipe.zrem(used, id)
-            pipe.delete(_body_name(id))
+            pipe.delete(body_name(id))
         pipe.zadd(used, {entry.id: self._now()})
         pipe.expire(used, seconds, nx=True)
         pipe.expire(used, seconds, gt=True)
-        pipe.set(_body_name(entry.id), body, ex=seconds)
+        pipe.set(body_name(entry.id), body, ex=seconds)
         pipe.hset(name, entry.id, self._dump(entry))
         pipe.expire(name, seconds, nx=True)
         pipe.expire(name, seconds, gt=True)
-        _list(pipe, entry, seconds, self._now())
+        list_key(pipe, entry, seconds, self._now())
         await pipe.execute()
         return True
 
     async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
         """Keep an encoded form beside an entry that is still there; says whether it is kept."""
-        left = await self._redis.ttl(_body_name(entry.id))
+        left = await self._redis.ttl(body_name(entry.id))
         if left > 0:
-            await self._redis.set(_body_name(entry.id, coding), body, ex=left)
+            await self._redis.set(body_name(entry.id, coding), body, ex=left)
         return bool(left > 0)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
@@ -252,14 +257,14 @@ class RedisStore:
 
     async def _put_head(self, pipe: Any, id: str, entry: StoredResponse) -> bool:
         """Put a new head to a body, if it is still there; says whether it was."""
-        name, seconds = f"{PREFIX}key:{entry.key}", _seconds(entry)
+        name, seconds = f"{PREFIX}key:{entry.key}", seconds_kept(entry)
         if not await pipe.hexists(name, id):
             return False
         pipe.multi()
         pipe.hset(name, id, self._dump(entry))
         pipe.expire(name, seconds, gt=True)
-        pipe.expire(_body_name(id), seconds)
-        _list(pipe, entry, seconds, self._now())
+        pipe.expire(body_name(id), seconds)
+        list_key(pipe, entry, seconds, self._now())
         await pipe.execute()
         return True
 
@@ -268,7 +273,7 @@ class RedisStore:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(f"{PREFIX}key:{entry.key}", entry.id)
             pipe.zrem(f"{PREFIX}used:{entry.key}", entry.id)
-            pipe.delete(_body_name(entry.id))
+            pipe.delete(body_name(entry.id))
             await pipe.execute()
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
@@ -302,7 +307,7 @@ class RedisStore:
 
     async def _all(self, beginning: str = "") -> list[StoredResponse]:
         """Read everything, or what is under keys that begin so."""
-        pattern = KEY + _quoted(beginning).encode() + b"*"
+        pattern = KEY + quoted(beginning).encode() + b"*"
         return await self._under([name async for name in self._redis.scan_iter(pattern, count=1000)])
 
     async def _under(self, names: Sequence[bytes]) -> list[StoredResponse]:
@@ -336,105 +341,3 @@ class RedisStore:
                 task.cancel()  # else it would connect anew
             await asyncio.gather(*late, return_exceptions=True)
         await self._redis.aclose()
-
-
-def _to_go(entry: StoredResponse, heads: Sequence[StoredResponse], used: Sequence[str]) -> list[str]:
-    """Return the ids that go for a new entry: what it supersedes, and beyond the bound what was not used for longest.
-
-    `used` are ids, in the order of their use; one that is not among them was not used for longer.
-    """
-    superseded = [old.id for old in heads if supersedes(entry, old)]
-    order = {id: at for at, id in enumerate(used)}
-    staying = sorted({old.id for old in heads}.difference(superseded), key=lambda id: order.get(id, -1))
-    return superseded + staying[: max(len(staying) + 1 - VARIANTS_MOST, 0)]
-
-
-def _later(entry: StoredResponse, seconds: float) -> StoredResponse:
-    """Return an entry as a clock has it that is ahead by so many seconds."""
-    if not seconds:
-        return entry
-    return entry.replace(requested_at=entry.requested_at + seconds, received_at=entry.received_at + seconds)
-
-
-def _heads(records: Sequence[bytes]) -> list[StoredResponse]:
-    found = []
-    for text in records:
-        try:
-            found.append(serialization.load(text))
-        except ValueError:
-            continue  # another version's
-    return found
-
-
-def _lists(entry: StoredResponse) -> list[str]:
-    """Name the sorted sets that an entry's key is in."""
-    own = [f"{PREFIX}own:{without_own(entry.key)}"] if OWN in entry.key else []
-    return [*(f"{PREFIX}tagged:{tag}" for tag in entry.tags), *own]
-
-
-def _list(pipe: Any, entry: StoredResponse, seconds: int, now: float) -> None:
-    """List an entry's key for as long as the entry is kept, and leave out what is gone."""
-    for name in _lists(entry):
-        pipe.zadd(name, {entry.key: now + seconds}, gt=True)
-        pipe.zremrangebyscore(name, 0, now)
-        pipe.expire(name, seconds, nx=True)
-        pipe.expire(name, seconds, gt=True)
-
-
-def _quoted(text: str) -> str:
-    """Write text as a pattern that it alone matches (Redis' KEYS)."""
-    return "".join(f"\\{char}" if char in "*?[]^-\\" else char for char in text)
-
-
-def _body_name(id: str, coding: str = "") -> str:
-    return f"{PREFIX}coded:{id}:{coding}" if coding else f"{PREFIX}body:{id}"
-
-
-def _seconds(entry: StoredResponse) -> int:
-    windows = (entry.freshness.stale_while_revalidate, entry.freshness.stale_if_error or 0.0, KEPT_STALE)
-    return int(max(entry.freshness.lifetime - entry.freshness.initial_age, 0) + max(windows)) + 1
-
-
-class RemoteBody:
-    """A large body on the server, read piece by piece."""
-
-    in_memory = None
-
-    def __init__(self, redis: Any, name: str, size: int) -> None:
-        self._redis, self._name = redis, name
-        self.size = size
-
-    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces; a body that is gone meanwhile raises OSError."""
-        from redis.exceptions import RedisError
-
-        for at in range(start, stop, PIECE):
-            count = min(PIECE, stop - at)
-            try:
-                piece = cast(bytes, await self._redis.getrange(self._name, at, at + count - 1))
-            except RedisError as error:
-                raise OSError(str(error)) from error
-            if len(piece) != count:
-                raise OSError("the body went away")
-            yield piece
-
-
-class _Writing:
-    """A body on its way to the server, which gets it whole."""
-
-    def __init__(self, store: RedisStore, since: Checkpoint, coding: str) -> None:
-        self._store, self._since, self._coding = store, since, coding
-        self._data: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        self._data.append(data)
-
-    def commit(self, entry: StoredResponse) -> None:
-        body, self._data = b"".join(self._data), []
-        if self._coding:
-            self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))
-        else:
-            self._store.keep(entry.key, lambda: self._store.put(entry, body, self._since))
-
-    def abort(self) -> None:
-        self._data = []

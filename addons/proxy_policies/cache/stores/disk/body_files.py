@@ -1,0 +1,162 @@
+"""Bodies in files: read in pieces, each checked, and written as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.disk.checksums import Checksums, blocks_of, verify
+from proxy_policies.cache.stores.store import Checkpoint
+
+QUEUED_MOST = 32 * 1024 * 1024
+"""Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
+TOGETHER = 64
+"""Chunks written at once, 4 MiB."""
+
+
+class Folder(Protocol):
+    """The store that a body is written for."""
+
+    bodies: Path
+
+    def mended[T](self, work: Callable[[], T]) -> T:
+        """Do something in the folder, which is made again first if it was removed."""
+
+    def commits(self, key: str, commit: Future[None]) -> None:
+        """Note a commit under way."""
+
+    def finish(self, temporary: Path, entry: StoredResponse, since: Checkpoint, coding: str) -> None:
+        """Make a complete body visible."""
+
+    def ended(self, error: Exception | None) -> None:
+        """Report the outcome of an attempt to store."""
+
+
+class BodyFile:
+    """A body in a file that is open: readable even when it is deleted meanwhile."""
+
+    in_memory = None
+
+    def __init__(self, handle: int, size: int, damaged: Callable[[OSError], None]) -> None:
+        self._handle = handle
+        self._damaged = damaged
+        self._checksums = b""
+        self.size = size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read pieces in a thread; raises OSError before a piece that is not what was written."""
+        for first, last in blocks_of(start, stop, self.size):
+            try:
+                block = await asyncio.to_thread(self._read, first, last)
+            except OSError as error:
+                self._damaged(error)
+                raise
+            yield block[max(start - first, 0) : stop - first]
+
+    def _read(self, first: int, last: int) -> bytes:
+        if not self._checksums:
+            self._checksums = os.pread(self._handle, self.size, self.size)  # all that follows the body
+        block = os.pread(self._handle, last - first, first)
+        verify(block, first, self._checksums)
+        return block
+
+    def __del__(self) -> None:
+        os.close(self._handle)
+
+
+class BodyFileWriter:
+    """A body on its way to the disk, in a file of its own.
+
+    The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
+    """
+
+    def __init__(self, store: Folder, thread: ThreadPoolExecutor, since: Checkpoint, coding: str) -> None:
+        self._store, self._thread, self._since, self._coding = store, thread, since, coding
+        self._path = store.bodies / f"{os.urandom(16).hex()}.part-{os.getpid()}"
+        self._queue: deque[bytes] = deque()
+        self._fed = self._written = 0
+        self._checksums = Checksums()
+        self._handle: int | None = None
+        self._error: Exception | None = None
+        self._is_aborted = False
+
+    @property
+    def _failed(self) -> bool:
+        return self._is_aborted or self._error is not None
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._fed += len(data)
+        if self._fed - self._written > QUEUED_MOST:
+            self._error = OSError("slower than the origin")
+        elif not self._failed:
+            self._queue.append(data)
+            if len(self._queue) == 1:
+                self._thread.submit(self._drain)
+
+    def _drain(self) -> None:
+        try:
+            while self._queue and not self._failed:
+                pieces = [self._queue[at] for at in range(min(len(self._queue), TOGETHER))]
+                data = b"".join(pieces)
+                self._checksums.feed(data)
+                self._write(data)
+                for _ in pieces:
+                    self._queue.popleft()
+        except OSError as error:
+            self._error = error
+
+    def _write(self, data: bytes) -> None:
+        if self._handle is None:
+            self._handle = self._create()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        self._written += len(data)
+
+    def _create(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            return self._store.mended(lambda: os.open(self._path, flags, 0o600))
+
+    def commit(self, entry: StoredResponse) -> None:
+        """Store what was fed, behind the response."""
+        self._store.commits(entry.key, self._thread.submit(self._finish, entry))
+
+    def _finish(self, entry: StoredResponse) -> None:
+        self._drain()
+        if not self._failed:
+            try:
+                self._write(self._checksums.finish())  # an empty body is a file too
+                self._discard(keep=True)
+                self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
+            except (OSError, sqlite3.Error) as error:
+                self._error = error
+        if self._failed:
+            self._discard()
+        if not self._is_aborted:
+            self._store.ended(self._error)
+
+    def abort(self) -> None:
+        """Store nothing."""
+        self._is_aborted = True
+        self._thread.submit(self._discard)
+
+    def _discard(self, keep: bool = False) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if not keep:
+            self._queue.clear()
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""Bodies on the server: large ones are read in pieces, and each is written whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, cast
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.store import Checkpoint
+
+PIECE = 256 * 1024
+"""Bytes read at once of a large body."""
+
+
+class Commits(Protocol):
+    """The store that a body is written for."""
+
+    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
+        """Do a commit behind the response."""
+
+    async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
+        """Store, unless it was purged meanwhile; says whether it is."""
+
+    async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
+        """Keep an encoded form; says whether it is kept."""
+
+
+class RemoteBody:
+    """A large body on the server, read piece by piece."""
+
+    in_memory = None
+
+    def __init__(self, redis: Any, name: str, size: int) -> None:
+        self._redis, self._name = redis, name
+        self.size = size
+
+    async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Read pieces; a body that is gone meanwhile raises OSError."""
+        from redis.exceptions import RedisError
+
+        for at in range(start, stop, PIECE):
+            count = min(PIECE, stop - at)
+            try:
+                piece = cast(bytes, await self._redis.getrange(self._name, at, at + count - 1))
+            except RedisError as error:
+                raise OSError(str(error)) from error
+            if len(piece) != count:
+                raise OSError("the body went away")
+            yield piece
+
+
+class RemoteBodyWriter:
+    """A body on its way to the server, which gets it whole."""
+
+    def __init__(self, store: Commits, since: Checkpoint, coding: str) -> None:
+        self._store, self._since, self._coding = store, since, coding
+        self._data: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._data.append(data)
+
+    def commit(self, entry: StoredResponse) -> None:
+        """Store what was fed, behind the response."""
+        body, self._data = b"".join(self._data), []
+        if self._coding:
+            self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))
+        else:
+            self._store.keep(entry.key, lambda: self._store.put(entry, body, self._since))
+
+    def abort(self) -> None:
+        """Store nothing."""
+        self._data = []

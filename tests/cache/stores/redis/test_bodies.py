@@ -1,0 +1,92 @@
+"""Bodies on a server: any range of a large one, an error when it is gone, and what a writer hands over."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from tests.support.cache_cases import KEY, stored
+from tests.support.cache_stores import REDIS, redis_server
+
+from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.redis.bodies import PIECE, RemoteBody, RemoteBodyWriter
+from proxy_policies.cache.stores.store import Checkpoint
+
+pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server")
+BODY = bytes(range(256)) * (2 * PIECE // 256) + b"the rest"
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
+
+
+@pytest_asyncio.fixture
+async def redis(port: int) -> AsyncIterator[Any]:
+    redis: Any = Redis(port=port)
+    await redis.set("body", BODY)
+    yield redis
+    await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(0, len(BODY)), (PIECE - 1, PIECE + 1), (len(BODY) - 3, len(BODY)), (5, 5)]
+)
+async def test_any_range_of_it(redis: Any, start: int, stop: int) -> None:
+    pieces = [piece async for piece in RemoteBody(redis, "body", len(BODY)).chunks(start, stop)]
+    assert b"".join(pieces) == BODY[start:stop]
+    assert all(len(piece) <= PIECE for piece in pieces)
+
+
+async def test_one_that_goes_while_it_is_read_is_an_error(redis: Any) -> None:
+    chunks = RemoteBody(redis, "body", len(BODY)).chunks(0, len(BODY))
+    await anext(chunks)
+    await redis.delete("body")
+    with pytest.raises(OSError, match="went away"):
+        await anext(chunks)
+
+
+async def test_a_server_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as port:
+        redis: Any = Redis(port=port)
+        await redis.set("body", BODY)
+    with pytest.raises(OSError):
+        await anext(RemoteBody(redis, "body", len(BODY)).chunks(0, len(BODY)))
+    await redis.aclose()
+
+
+class Commits:
+    """Does commits at once."""
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.work: list[Callable[[], Awaitable[bool]]] = []
+
+    def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
+        """Keep one until it is awaited."""
+        assert key == KEY
+        self.work.append(work)
+
+    async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
+        """Remember."""
+        self.done.append((body, since))
+        return True
+
+    async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
+        """Remember."""
+        self.done.append((body, coding))
+        return True
+
+
+@pytest.mark.parametrize(("coding", "expected"), [("", (b"ab", b"1-0")), ("gzip", (b"ab", "gzip"))])
+async def test_a_writer_hands_over_the_whole(coding: str, expected: tuple[bytes, Any]) -> None:
+    commits = Commits()
+    writing = RemoteBodyWriter(commits, b"1-0", coding)
+    writing.feed(b"a")
+    writing.feed(b"b")
+    writing.commit(stored())
+    assert [await work() for work in commits.work] == [True]
+    assert commits.done == [expected]
