@@ -131,5 +131,5 @@ def test_what_cannot_be(mitmdump: Start, tmp_path: Path, options: tuple[str, ...
     arguments = [part for option in options for part in ("--set", option.format(tmp_path))]
     proxy = mitmdump(*arguments, wait=False)
     assert proxy.wait_exit() == 1
-    assert said.format(tmp_path) in proxy.log()
+    proxy.wait_log(re.escape(said.format(tmp_path)))
     assert "Traceback" not in proxy.log()

@@ -187,7 +187,7 @@ def test_off(mitmdump: Start, origin: Origins, curl: Any) -> None:
 def test_wrong_options_end_it_with_one_line(option: str, message: str, mitmdump: Start) -> None:
     proxy = mitmdump("--set", option, script="cache.py", wait=False)
     assert proxy.wait_exit() != 0
-    assert message in proxy.log()
+    proxy.wait_log(re.escape(message))
     assert "Traceback" not in proxy.log()
 
 

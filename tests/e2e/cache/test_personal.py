@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -166,7 +167,7 @@ def test_one_clients_error_is_not_everybodys(mitmdump: Start, origin: Origins, c
 def test_wrong_statuses_are_refused(rule: str, mitmdump: Start) -> None:
     proxy = mitmdump("--set", f"cache_rules={rule}", wait=False)
     assert proxy.wait_exit() == 1
-    assert "status=" in proxy.log()
+    proxy.wait_log(re.escape("status="))
     assert "Traceback" not in proxy.log()
 
 

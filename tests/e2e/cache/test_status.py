@@ -156,7 +156,7 @@ def test_a_dead_origin(mode: str, mitmdump: Start, curl: Any) -> None:
         'proxy-policies; fwd=uri-miss; detail="the origin failed"',
     )
     assert b"127.0.0.1" in result.body
-    assert "502" not in proxy.log().replace(dead, "")  # mitmdump still tells of the error
+    assert "<< 502" not in proxy.log()  # mitmdump still tells of the error
 
 
 def test_a_silent_origin(mitmdump: Start, curl: Any) -> None:

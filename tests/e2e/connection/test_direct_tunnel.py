@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import resource
 import socket
 import ssl
@@ -34,7 +35,7 @@ async def test_it_is_logged_with_its_counts(mitmdump: Start) -> None:
         await exchange(proxy.port, port)
     line = await asyncio.to_thread(proxy.wait_log, rf"tunnel 127.0.0.1:\d+ → 127.0.0.1:{port} closed, (.*)")
     assert line[1].startswith("5 bytes up, 5 bytes down")
-    assert f"→ 127.0.0.1:{port} opened, not in inspect_hosts" in proxy.log()
+    proxy.wait_log(re.escape(f"→ 127.0.0.1:{port} opened, not in inspect_hosts"))
 
 
 HOOKS = [

@@ -103,7 +103,7 @@ def open_tunnel(proxy: int, target: int) -> socket.socket:
 def test_what_is_refused(mitmdump: Start, options: tuple[str, ...], said: str) -> None:
     proxy = mitmdump(*(part for option in options for part in ("--set", option)), script="dashboard.py", wait=False)
     assert proxy.wait_exit() == 1
-    assert said in proxy.log()
+    proxy.wait_log(re.escape(said))
     assert "Traceback" not in proxy.log()
     assert "short" not in proxy.log()
 

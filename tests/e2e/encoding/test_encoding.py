@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import threading
 import zlib
@@ -211,7 +212,7 @@ def test_a_wrong_value_ends_the_start_with_one_line(
 ) -> None:
     proxy = mitmdump("--set", option, script="encoding.py", wait=False)
     assert proxy.wait_exit() == 1
-    assert complaint in proxy.log()
+    proxy.wait_log(re.escape(complaint))
     assert "Traceback" not in proxy.log()
 
 

@@ -1,6 +1,7 @@
 """Options from a file, in the real mitmdump: who wins, what changes live, what is refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,14 +140,14 @@ def test_a_bad_file_ends_the_start_with_one_line(house: House, text: str, reason
     house.start(wait=False)
     assert house.proxy.wait_exit() == 1
     assert house.proxy.log().count("policy_file") == (0 if reason.startswith("option probe_mode") else 1)
-    assert reason in house.proxy.log()
+    house.proxy.wait_log(re.escape(reason))
     assert "Traceback" not in house.proxy.log()
 
 
 def test_no_file_ends_the_start(house: House) -> None:
     house.start(wait=False)
     assert house.proxy.wait_exit() == 1
-    assert f"policy_file {house.file}: No such file or directory" in house.proxy.log()
+    house.proxy.wait_log(re.escape(f"policy_file {house.file}: No such file or directory"))
 
 
 def test_a_file_that_is_replaced_goes_and_comes_back(house: House) -> None:

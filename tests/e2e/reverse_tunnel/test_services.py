@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import ssl
@@ -212,7 +213,7 @@ def test_no_upstream_proxy_is_asked_for_a_name(
         assert curl("-x", home.url, inside, outside, inside).code == 0
         assert curl("-p", "-x", home.url, inside).body == b"hello from the origin\n"
     assert curl("-p", "-x", home.url, "http://nowhere.work.internal/").code == 56
-    assert "/outside" in upstream.log()
+    upstream.wait_log(re.escape("/outside"))
     assert "internal" not in upstream.log()
 
 
@@ -343,14 +344,14 @@ def test_a_home_by_name_takes_certificates(mitmdump: Callable[..., Mitmdump]) ->
     settings = ["work_home=paris@home.example:9000", "work_tls=none"]
     process = mitmdump("-n", *(part for s in settings for part in ("--set", s)), script="work.py", wait=False)
     assert process.wait_exit() != 0
-    assert "work_home names home paris, which takes certificates; work_tls=none" in process.log()
+    process.wait_log(re.escape("work_home names home paris, which takes certificates; work_tls=none"))
 
 
 def test_a_short_secret_is_refused_and_not_shown(mitmdump: Callable[..., Mitmdump]) -> None:
     settings = ["home_listen=9000", "home_tls=secret", "home_secret=hunter2"]
     process = mitmdump(*(part for s in settings for part in ("--set", s)), script="home.py", wait=False)
     assert process.wait_exit() != 0
-    assert "home_tls=secret needs home_secret" in process.log()
+    process.wait_log(re.escape("home_tls=secret needs home_secret"))
     assert "hunter2" not in process.log()
 
 

@@ -77,7 +77,7 @@ def test_a_port_in_use_is_the_last_that_is_said(mitmdump: Start) -> None:
 def test_other_mistakes(mitmdump: Start, arguments: tuple[str, ...], complaint: str) -> None:
     proxy = mitmdump(*arguments, wait=False)
     assert proxy.wait_exit() == 1
-    assert complaint in proxy.log()
+    proxy.wait_log(re.escape(complaint))
     assert "Traceback" not in proxy.log()
 
 
@@ -146,7 +146,7 @@ def test_config_yaml_with_a_misspelt_option(mitmdump: Start, tmp_path: Path) -> 
     (tmp_path / "config.yaml").write_text("proxyaut: user:secret\n")
     proxy = mitmdump(confdir=tmp_path, wait=False)
     assert proxy.wait_exit() == 1
-    assert "unknown option 'proxyaut'; did you mean 'proxyauth'?" in proxy.log()
+    proxy.wait_log(re.escape("unknown option 'proxyaut'; did you mean 'proxyauth'?"))
 
 
 def test_an_option_of_a_script_that_is_loaded_later_is_known(mitmdump: Start, tmp_path: Path) -> None:
@@ -174,5 +174,5 @@ def test_config_yaml_with_a_wrong_type(mitmdump: Start, tmp_path: Path) -> None:
 def test_two_scripts_with_the_same_policy_say_so(mitmdump: Start) -> None:
     proxy = mitmdump("-s", str(ADDONS / "cache.py"), wait=False)
     assert proxy.wait_exit() == 1
-    assert "already loaded: cache; policy.py has every policy" in proxy.log()
+    proxy.wait_log(re.escape("already loaded: cache; policy.py has every policy"))
     assert "Traceback" not in proxy.log()

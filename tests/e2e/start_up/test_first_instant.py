@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -229,7 +230,7 @@ def test_a_replay_of_the_first_instant(
         FlowWriter(file).add(tflow(req=treq(host="127.0.0.1", port=int(origin().url.rpartition(":")[2]))))
     proxy = mitmdump("-s", late, "-n", "-C", str(flows), wait=False)
     assert proxy.wait_exit(60) == 0
-    assert " << 200 " in proxy.log()
+    proxy.wait_log(re.escape(" << 200 "))
     assert "asked too early" not in proxy.log()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_a_file_that_cannot_be_recorded_into_ends_mitmdump(
     (tmp_path / "chrome.har").write_text("{\n}")
     proxy = record(mitmdump, Path(value.format(path=tmp_path / "chrome.har")), wait=False)
     assert proxy.wait_exit() == 1
-    assert text in proxy.log()
+    proxy.wait_log(re.escape(text))
     assert "Traceback" not in proxy.log()
 
 

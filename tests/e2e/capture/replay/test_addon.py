@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,5 +132,5 @@ def test_a_torn_capture_ends_mitmdump(recorded: Path, mitmdump: Start, confdir: 
     recorded.write_bytes(recorded.read_bytes()[:-20])
     proxy = mitmdump("--set", f"replay_file={recorded}", script="capture.py", confdir=confdir, wait=False)
     assert proxy.wait_exit() == 1
-    assert "the recording was cut off; mend it with" in proxy.log()
+    proxy.wait_log(re.escape("the recording was cut off; mend it with"))
     assert "Traceback" not in proxy.log()
