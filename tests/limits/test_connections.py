@@ -45,7 +45,7 @@ def handler_of(transport: Transport, make_layer: Any = modes.HttpProxy) -> Any:
     return SimpleNamespace(
         client=client,
         layer=layer,
-        transports={client: ConnectionIO(writer=SimpleNamespace(transport=transport))},  # type: ignore[arg-type]
+        transports={client: ConnectionIO(writer=SimpleNamespace(transport=transport, close=transport.close))},  # type: ignore[arg-type]
         log=logged.append,
         logged=logged,
     )

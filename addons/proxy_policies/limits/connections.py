@@ -15,7 +15,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from proxy_policies.background import spawn
 from proxy_policies.limits.unsent import Unsent
 from proxy_policies.limits.waits import NOT_WAITING, Stopwatch, Wait, Waiting
-from proxy_policies.patches import client_sides
+from proxy_policies.patches import client_sides, closing_alerts
 
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
@@ -98,7 +98,10 @@ class MitmproxyConnection:
         self._handler.log(f"closing connection, {why}")
         if wait is Wait.READER and (transport := self._transport()) is not None:
             transport.abort()  # closing would wait for this client
-        self._cancel()
+        if wait is Wait.REQUEST:
+            closing_alerts.leave(self._handler)
+        else:
+            self._cancel()
 
     def _cancel(self) -> None:
         io = self._handler.transports.get(self._handler.client)

@@ -7,10 +7,11 @@ import functools
 from collections.abc import Callable
 from weakref import WeakSet
 
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tls import TLSLayer
+from mitmproxy.proxy.server import ConnectionHandler
 from OpenSSL import SSL
 
 from proxy_policies.patches import resets
@@ -20,6 +21,23 @@ Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
 
 _said: WeakSet[TLSLayer] = WeakSet()
 """Whose end was said."""
+_left: WeakSet[Connection] = WeakSet()
+"""Clients whose connections we close with nothing under way."""
+
+
+def leave(handler: ConnectionHandler) -> None:
+    """Close a client's connection on which nothing is under way; its layers say so before, in TLS and in HTTP/2."""
+    io = handler.transports.get(handler.client)
+    if io is not None and io.handler is not None:
+        _left.add(handler.client)
+        io.handler.cancel("idle")
+    elif io is not None and io.writer is not None:
+        io.writer.close()
+
+
+def is_left(connection: Connection) -> bool:
+    """Return True if a connection is a client's that is closed by us, with nothing under way on it."""
+    return connection in _left
 
 
 def _with_alert(original: Close) -> Close:
@@ -38,6 +56,8 @@ def _noticing(original: Callable[[TLSLayer], CommandGenerator[None]]) -> Callabl
         if layer.conn.state is ConnectionState.CLOSED and layer.conn is not layer.context.client:
             yield from _say_end(layer)
         yield from original(layer)
+        if is_left(layer.conn):
+            yield from _say_end(layer)
 
     return receive_close
 

@@ -14,6 +14,7 @@ from mitmproxy import ctx, exceptions
 
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.patches import closing_alerts
 from proxy_policies.patches.connection_handlers import started
 from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration
@@ -106,17 +107,16 @@ class Signals:
 
 
 def is_busy() -> bool:
-    """Return whether anybody is being served; who is not, and has been, is sent away."""
+    """Return whether anybody is being served, or still connected; clients that are not served are disconnected."""
     fastlane = ctx.master.addons.get("fastlane")
     addons = filter(None, (fastlane, *map(ctx.master.addons.get, TUNNEL_ENDS)))
     busy = any([addon.is_serving() for addon in addons])  # all are asked
     for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
         if fastlane is not None and fastlane.find(handler.client.id):
             continue  # borrowed: the layers do not know what goes on there
-        if flows.is_at_work(handler):
-            busy = True
-        else:
-            flows.close(handler)
+        busy = True
+        if not flows.is_at_work(handler):
+            closing_alerts.leave(handler)
     return busy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -51,11 +50,3 @@ def _is_sending(handler: ConnectionHandler) -> bool:
     io = handler.transports.get(handler.client)
     transport = getattr(io and io.writer, "transport", None)
     return transport is not None and transport.get_write_buffer_size() > 0
-
-
-def close(handler: ConnectionHandler) -> None:
-    """Close a client's connection, as mitmproxy does."""
-    io = handler.transports.get(handler.client)
-    if io is not None and io.writer is not None:
-        with contextlib.suppress(OSError):
-            io.writer.close()

@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h2.connection
+import h2.events
 import pytest
 import trustme
 from tests.support.early_clients import connect, get
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all, trusting_anyone
 from tests.support.origin import Answer, Origin
+from tests.support.tls_ends import TlsEnd, read_to_end
 from tests.support.waiting import wait_until
 from tests.support.workers import COMMAND, Workers
 
@@ -94,6 +97,52 @@ def test_tunnels_end_with_the_grace_period(mitmdump: Start, slow: tuple[Origin, 
         assert b"at once" in get("")(tunnel) or time.monotonic() - since > 2
         assert proxy.wait_exit(40) == 0
         assert time.monotonic() - since > 1
+
+
+def tls_client(port: int, *protocols: str) -> TlsEnd:
+    context = trusting_anyone()
+    context.set_alpn_protocols(protocols)
+    return TlsEnd(dial(port), context, "localhost")
+
+
+def h2_client(port: int) -> tuple[TlsEnd, h2.connection.H2Connection]:
+    """Begin to speak HTTP/2, and be answered once."""
+    end, connection = tls_client(port, "h2"), h2.connection.H2Connection()
+    connection.initiate_connection()
+    connection.send_headers(
+        1, list({":method": "GET", ":scheme": "https", ":authority": "h", ":path": "/"}.items()), True
+    )
+    end.sendall(connection.data_to_send())
+    while not any(isinstance(event, h2.events.StreamEnded) for event in connection.receive_data(end.recv(65536))):
+        pass
+    return end, connection
+
+
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
+@pytest.mark.parametrize("why", ["SIGTERM", "time"])
+def test_who_idles_is_told_of_the_end(
+    mitmdump: Start, slow: tuple[Origin, threading.Event], fast_lane: str, why: str
+) -> None:
+    """By TLS (RFC 8446, section 6.1), and by HTTP/2 (RFC 9113, section 6.8)."""
+    server, _ = slow
+    times = ("--set", "keepalive_timeout=2s", "--set", "head_timeout=2s") if why == "time" else ()
+    proxy = mitmdump("--set", f"fast_lane={fast_lane}", *times, mode=f"reverse:{server.url}")
+    silent, asked, (multiplexed, connection) = tls_client(proxy.port), tls_client(proxy.port), h2_client(proxy.port)
+    asked.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    while b"at once" not in asked.recv(65536):
+        pass
+    if why == "SIGTERM":
+        proxy.process.send_signal(signal.SIGTERM)
+    assert read_to_end(asked) == (b"", True)
+    assert read_to_end(silent) == (b"", True)
+    said, has_end = read_to_end(multiplexed)
+    goodbyes = [it for it in connection.receive_data(said) if isinstance(it, h2.events.ConnectionTerminated)]
+    assert has_end
+    assert [(it.error_code, it.last_stream_id) for it in goodbyes] == [(0, 1)]
+    for end in (silent, asked, multiplexed):
+        end.close()
+    assert proxy.stop() == 0
+    assert "Traceback" not in proxy.log()
 
 
 def test_told_again_it_ends_at_once(mitmdump: Start, slow: tuple[Origin, threading.Event]) -> None:

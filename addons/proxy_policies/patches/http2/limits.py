@@ -23,7 +23,7 @@ from mitmproxy.utils import human
 from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
-from proxy_policies.patches import client_sides
+from proxy_policies.patches import client_sides, closing_alerts
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.turns import take_turn
 
@@ -53,6 +53,10 @@ class Limited(Lingering, Http2Connection):
         elif isinstance(event, events.DataReceived):
             self._bytes += len(event.data)
             yield from self._receive(event)
+        elif isinstance(event, events.ConnectionClosed) and closing_alerts.is_left(self.conn):
+            self.h2_conn.close_connection()  # GOAWAY (section 6.8)
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
+            yield from super()._handle_event(event)
         else:
             yield from self._counting(super()._handle_event(event))
 
@@ -100,9 +104,16 @@ class Limited(Lingering, Http2Connection):
 
     def _note_request(self, event: RequestHeaders) -> None:
         self._requests += 1
+        self._forget_closed()
         self._untimed &= self.streams.keys()
         if "grpc" in event.request.headers.get("content-type", ""):
             self._untimed.add(event.stream_id)
+
+    def _forget_closed(self) -> None:
+        """Let go of streams that have ended both ways; mitmproxy keeps those whose response ends after its request."""
+        known = self.h2_conn.streams
+        for stream_id in [it for it in self.streams if it not in known or known[it].closed]:
+            del self.streams[stream_id]
 
     # Waiting
 
@@ -112,6 +123,7 @@ class Limited(Lingering, Http2Connection):
         """Return what is waited for: a body before its request is answered, the rest of a frame, or a request."""
         if self._has_ended or self._paused:
             return NOT_WAITING
+        self._forget_closed()
         if unfinished := [stream for stream in self.streams.keys() - self._untimed if self._awaits_body(stream)]:
             return Waiting(Wait.BODY, min(unfinished), self._bytes)
         if self._received.awaits_more:
