@@ -15,12 +15,12 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import finished, flow_state, trace
 from proxy_policies.addresses import format_target
-from proxy_policies.cache.status import NAME
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import fields_of
 from proxy_policies.finished import CLIENT_CLOSED, Address, Asked, Finished
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.passthrough.layer import tunnel_of
+from proxy_policies.version import NAME
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
 """Our member of Cache-Status."""

@@ -9,8 +9,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from proxy_policies.version import NAME
+
 PACKAGE = Path(__file__).parent
-PROGRAM = "proxy-policies"
+PROGRAM = NAME
 
 
 def scripts() -> dict[str, Path]:

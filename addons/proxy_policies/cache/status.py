@@ -3,8 +3,7 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-NAME = "proxy-policies"
-"""How this cache calls itself in Cache-Status."""
+from proxy_policies.version import NAME
 
 
 class CacheStatus(NamedTuple):
