@@ -11,6 +11,7 @@ from typing import Any
 
 from proxy_policies.capture.content_coding import from_wire
 from proxy_policies.capture.errors import CaptureError
+from proxy_policies.capture.har.other_formats import what_it_is
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 
 _BEGINNINGS = (b"interactions:", b"version:", b"---", b"#")
@@ -34,7 +35,8 @@ def read_cassette(path: Path, problems: list[str]) -> Iterator[Entry]:
     document = _document(path)
     interactions = document.get("interactions") if isinstance(document, dict) else None
     if not isinstance(interactions, list):
-        raise CaptureError(f"{path}: not a cassette of vcrpy: it has no list of interactions")
+        kind = what_it_is(path, path.read_bytes())
+        raise CaptureError(f"{path}: {kind or 'not a cassette of vcrpy: it has no list of interactions'}")
     for number, interaction in enumerate(interactions, 1):
         try:
             yield _entry(number, interaction)

@@ -4,7 +4,6 @@ Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:P
 `error`. A placeholder equals another of its kind, if that stands for it everywhere (see `secret_pairs.py`).
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy_policies.capture import dynamic_values, json_path, parsed_body
+from proxy_policies.capture.alignment import opcodes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, align
 from proxy_policies.capture.json_path import Step
@@ -271,7 +271,7 @@ def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...], secre
         yield from _side_by_side(old, new, 0, steps, secrets)
         return
     before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in opcodes(before, after):
         if tag != "equal":
             yield from _side_by_side(old[i1:i2], new[j1:j2], max(i1, j1) if i1 == i2 else i1, steps, secrets)
 
@@ -319,7 +319,7 @@ def _line_changes(old: str, new: str, is_html: bool, secrets: SecretPairs) -> It
             yield Change("text:1", f"{len(before)} lines", f"{len(after)} lines")
         return
     one, other = ([_mask_secrets(line) for line in lines] for lines in (before, after))
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in opcodes(one, other):
         if tag == "equal" or (tag == "replace" and i2 - i1 == j2 - j1):
             pairs = [(i1 + k, before[i1 + k], after[j1 + k]) for k in range(i2 - i1)]
             yield from (Change(f"text:{k + 1}", a, b) for k, a, b in pairs if not secrets.same(a, b))

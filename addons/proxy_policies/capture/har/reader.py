@@ -11,6 +11,7 @@ from proxy_policies.capture.har import line_framing, packed
 from proxy_policies.capture.har.entry_reader import read_entry
 from proxy_policies.capture.har.entry_writer import FORMAT
 from proxy_policies.capture.har.json_cursor import JsonCursor
+from proxy_policies.capture.har.other_formats import what_it_is
 from proxy_policies.capture.model import Entry
 from proxy_policies.script_paths import own_command
 
@@ -96,18 +97,24 @@ def _checked(path: Path, log: dict[str, Any]) -> dict[str, Any]:
 
 def _load(path: Path) -> dict[str, Any]:
     data = packed.read(path)
+    value = _parsed(path, data)
+    if isinstance(value, dict) and "log" not in value and (kind := what_it_is(path, data)):
+        raise CaptureError(f"{path}: {kind}")
+    log = JsonCursor(value, str(path))["log"]
+    for _ in log["entries"]:  # raises when it is no list
+        break
+    return log.mapping()
+
+
+def _parsed(path: Path, data: bytes) -> Any:
     try:
-        value = json.loads(data)
+        return json.loads(data)
     except UnicodeDecodeError:
         raise CaptureError(f"{path}: not a HAR file: not text") from None
     except RecursionError:
         raise CaptureError(f"{path}: not a HAR file: nested too deeply") from None
     except ValueError as error:
-        raise CaptureError(f"{path}: not a HAR file, or cut off: {error}") from None
-    log = JsonCursor(value, str(path))["log"]
-    for _ in log["entries"]:  # raises when it is no list
-        break
-    return log.mapping()
+        raise CaptureError(f"{path}: {what_it_is(path, data) or f'not a HAR file, or cut off: {error}'}") from None
 
 
 def _whole(path: Path) -> Iterator[Any]:

@@ -1,9 +1,9 @@
 """Two texts as rows that stand side by side: what a page shows of a diff."""
 
-import difflib
 from collections.abc import Sequence
 
 from proxy_policies.capture import dynamic_values
+from proxy_policies.capture.alignment import opcodes
 
 MOST_LINES = 4000  # beyond this only the beginnings are laid side by side: difflib is quadratic
 
@@ -15,10 +15,10 @@ def rows(old: Sequence[str], new: Sequence[str]) -> list[Row]:
     old, new = old[:MOST_LINES], new[:MOST_LINES]
     one, other = ([dynamic_values.mask(line) for line in lines] for lines in (old, new))
     found: list[Row] = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in opcodes(one, other):
         before, after = old[i1:i2], new[j1:j2]
         if tag == "equal":
-            found += [("=" if a == b else "~", a, b) for a, b in zip(before, after, strict=True)]
+            found += [(_tag(a, b), a, b) for a, b in zip(before, after, strict=True)]
         else:
             found += _beside(before, after)
     return found
@@ -27,7 +27,13 @@ def rows(old: Sequence[str], new: Sequence[str]) -> list[Row]:
 def _beside(before: Sequence[str], after: Sequence[str]) -> list[Row]:
     both = min(len(before), len(after))
     return [
-        *(("!", a, b) for a, b in zip(before[:both], after[:both], strict=True)),
+        *((_tag(a, b), a, b) for a, b in zip(before[:both], after[:both], strict=True)),
         *(("-", line, None) for line in before[both:]),
         *(("+", None, line) for line in after[both:]),
     ]
+
+
+def _tag(old: str, new: str) -> str:
+    if old == new:
+        return "="
+    return "~" if dynamic_values.mask(old) == dynamic_values.mask(new) else "!"
