@@ -23,6 +23,7 @@ from proxy_policies.proxy_protocol.addon import ProxyProtocol
 from proxy_policies.reverse_tunnel.addon import Home, Work
 from proxy_policies.signals.addon import Signals
 from proxy_policies.startup_summary.addon import StartupSummary
+from proxy_policies.traces.addon import Traces
 
 # client → hops → inspection → request rules → cache look-up → reverse tunnel → upstream
 # client ← response rules ← encoding ← cache store ← hops ← reverse tunnel ← upstream
@@ -49,6 +50,7 @@ addons = build_addons(
     AccessLog(),
     Metrics(),
     Dashboard(),
+    Traces(),
     Signals(),
     Control(),
     StartupSummary(),

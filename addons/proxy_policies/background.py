@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Coroutine
@@ -47,6 +48,17 @@ def in_background[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable
         return spawn(hook(policy))
 
     return begun
+
+
+def warn_from_thread(log: logging.Logger, prefix: str) -> Callable[[str], None]:
+    """Return what a thread calls to have a line logged in the event loop that runs now, as long as that does."""
+    loop = asyncio.get_running_loop()
+
+    def warn(text: str) -> None:
+        with contextlib.suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(log.warning, prefix + text)
+
+    return warn
 
 
 class Tasks:

@@ -16,6 +16,8 @@ from weakref import WeakSet
 
 LONGEST_TEXT = 2048
 """Bytes that are kept of each text of a client's: what was long for a URL once, and bounds what waits to be written."""
+LONGEST_TRACEPARENT = 128
+"""Bytes of the one field that is not cut: of version 00 it has 55, and later ones may be longer."""
 _PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
 """What may be the beginning of a token, which would not be known for one any more."""
 PROXY_ENDED = "the proxy has ended"
@@ -39,6 +41,8 @@ class Asked(NamedTuple):
     host: bytes = b""
     referer: bytes = b""
     user_agent: bytes = b""
+    traceparent: bytes = b""
+    """The client's place in a trace (W3C Trace Context)."""
 
 
 def _cut(value: bytes) -> bytes:
@@ -48,7 +52,7 @@ def _cut(value: bytes) -> bytes:
 
 def asked(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Asked:
     """Return what was asked for, and what is of interest of the fields; long texts are cut."""
-    host = referer = user_agent = b""
+    host = referer = user_agent = traceparent = b""
     for name, value in fields:
         match len(name):
             case 4 if name.lower() == b"host":
@@ -57,9 +61,11 @@ def asked(method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[b
                 referer = value
             case 10 if name.lower() == b"user-agent":
                 user_agent = value
+            case 11 if name.lower() == b"traceparent" and len(value) <= LONGEST_TRACEPARENT:
+                traceparent = value
     if len(method) + len(target) + len(host) + len(referer) + len(user_agent) > LONGEST_TEXT:
         method, target, host, referer, user_agent = map(_cut, (method, target, host, referer, user_agent))
-    return Asked(method, target, version, host, referer, user_agent)
+    return Asked(method, target, version, host, referer, user_agent, traceparent)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +85,8 @@ class Finished:
     received: int | None = None
     """Likewise that it sent."""
     is_tunnel: bool = False
+    is_tls: bool = False
+    """The client asked over TLS."""
     plain: int | None = None
     """Bytes of the body before we encoded it; None where we did not."""
     user: str = ""

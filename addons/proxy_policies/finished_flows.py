@@ -46,7 +46,7 @@ def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None,
     what = Finished(asked, flow.client_conn.peername, started, now - started, status, sent, received)
     state, response = flow_state.state_of(flow), flow.response
     fields = state.error_fields if response is None else fields_of(response.data.headers)
-    what.user, what.plain = _user(flow, state), state.plain
+    what.user, what.plain, what.is_tls = _user(flow, state), state.plain, flow.client_conn.tls
     if state.cache_transaction is not None:
         what.cache = _word(fields.get("cache-status") or "") or _noted(flow, state)
     if response is not None and (encoding := fields.get("content-encoding")):

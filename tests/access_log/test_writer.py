@@ -3,7 +3,7 @@
 import os
 import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from proxy_policies.access_log.writer import Writer
 Start = Callable[[int], Writer[int]]
 
 
-def written(numbers: list[int]) -> str:
+def written(numbers: Sequence[int]) -> str:
     return "".join(f"line {number}\n" for number in numbers)
 
 
@@ -46,19 +46,19 @@ def test_every_line_is_written_in_order(start: Start, tmp_path: Path) -> None:
     writer.put(range(5000))
     writer.close(60)
     assert path.read_text().split("\n") == [*(f"line {number}" for number in range(5000)), ""]
-    assert (writer.written, writer.lost) == (5000, 0)
+    assert (writer.taken, writer.lost) == (5000, 0)
 
 
 def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Path, said: list[str]) -> None:
     path, moved = tmp_path / "log", tmp_path / "log.1"
     writer = start(open_log(str(path)))
     writer.put([1])
-    wait_until(lambda: writer.written == 1)
+    wait_until(lambda: writer.taken == 1)
     path.rename(moved)
     writer.reopen(lambda: open_log(str(path)))
     wait_until(path.exists)
     writer.put([2])
-    wait_until(lambda: writer.written == 2)
+    wait_until(lambda: writer.taken == 2)
     writer.reopen(lambda: open_log(str(tmp_path)))
     wait_until(lambda: said)
     writer.put([3])
@@ -96,10 +96,10 @@ def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
     taking.join(60)
     os.close(reader)
     lines = taken[filled:].decode().splitlines()
-    assert len(lines) == writer.written
-    assert writer.written + writer.lost == 100 + writers.AT_ONCE + 50
+    assert len(lines) == writer.taken
+    assert writer.taken + writer.lost == 100 + writers.AT_ONCE + 50
     assert sum(int(text.split()[0]) for text in said) == writer.lost
-    assert all("lost: lines come faster than they can be written" in text for text in said)
+    assert all("lost: they come faster than they can be taken" in text for text in said)
 
 
 def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path
     writer.put([7])
     writer.close(60)
     assert path.read_text() == "line 0\nlin\nline 7\n"
-    assert (writer.written, writer.lost) == (2, 2)
+    assert (writer.taken, writer.lost) == (2, 2)
     assert said == ["2 lines lost: File too large"]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from mitmproxy import ctx
 
 from proxy_policies import finished
-from proxy_policies.background import in_background
+from proxy_policies.background import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, as_text, one_of, reject
@@ -63,12 +63,7 @@ class AccessLog:
 
     def _start(self, opened: int) -> None:
         written = formats.FORMATS[self.access_log_format](masking.mask_url)
-        loop = asyncio.get_running_loop()
-
-        def say(text: str) -> None:
-            loop.call_soon_threadsafe(logger.warning, f"access log: {text}")
-
-        self._writer = writer.Writer(opened, written.lines, say)
+        self._writer = writer.Writer(opened, written.lines, warn_from_thread(logger, "access log: "))
         self._writer.start()
         self._unsubscribe = finished.subscribe(self._writer.put)
 
@@ -92,4 +87,4 @@ class AccessLog:
 
     async def statistics(self) -> Mapping[str, int]:
         """Return how many lines were written, and how many could not be."""
-        return {"lines": self._writer.written, "lost": self._writer.lost} if self._writer is not None else {}
+        return {"lines": self._writer.taken, "lost": self._writer.lost} if self._writer is not None else {}

@@ -43,6 +43,7 @@ COMMANDS = (
     _proxy("home", "run the tunnel's end where the clients are, and no proxy"),
     _proxy("work", "run the tunnel's end behind the firewall, and no proxy"),
     _here("stats", "print what a running proxy has counted"),
+    _here("dashboard", "print the address of a running proxy's live page, with its token"),
     _here("explain", "print what a running proxy decided about its last flows, and why"),
     _here("cache", "list, show and purge what a running proxy has stored"),
     _here("tunnel", "print or close what goes through a running home"),

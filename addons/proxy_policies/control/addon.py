@@ -90,7 +90,12 @@ class Control:
 
     async def answer(self, question: messages.Question) -> object:
         """Return what was asked for; raises ControlError."""
-        own: Mapping[str, Callable[..., object]] = {"status": self.status, "stats": self.stats, "explain": self.explain}
+        own: Mapping[str, Callable[..., object]] = {
+            "status": self.status,
+            "stats": self.stats,
+            "explain": self.explain,
+            "dashboard": self.dashboard,
+        }
         if question.command in own:
             result = own[question.command](*question.arguments)
             return await result if inspect.isawaitable(result) else result
@@ -127,3 +132,10 @@ class Control:
         if explain is None:
             raise messages.ControlError("the explain policy is not loaded")
         return [one.as_json() for one in explain.recent.find(text, int(last))]
+
+    def dashboard(self) -> str:
+        """Return the address of the live page, with its token: whoever may open the socket may see it."""
+        dashboard: Any = ctx.master.addons.get("dashboard")
+        if dashboard is None or not dashboard.url:
+            raise messages.ControlError("its dashboard is off: --set dashboard=8082 turns it on")
+        return str(dashboard.url)

@@ -62,6 +62,8 @@ class Dashboard:
         self._server: server.DashboardServer | None = None
         self._task: asyncio.Task[None] | None = None
         self._secret = token_bytes(16)
+        self.url = ""
+        """Where the page is, with the token that was made; empty while it is off."""
 
     def configure(self, updated: set[str]) -> None:
         """Listen where was chosen."""
@@ -101,7 +103,8 @@ class Dashboard:
         self._server.start()
         host, port, *_ = sockets[0].getsockname()
         token = f"?token={allowed.token}" if allowed.token else ""
-        logger.info(f"dashboard: http://{format_target(host, port)}/{token}")
+        self.url = f"http://{format_target(host, port)}/{token}"
+        logger.info(f"dashboard: {self.url}")
 
     def _stop(self) -> server.DashboardServer | None:
         if self._task is not None:
@@ -109,6 +112,7 @@ class Dashboard:
         ended, self._server, self._series, self._task = self._server, None, None, None
         if ended is not None:
             ended.stop()
+            self.url = ""
             shared.COUNTING.end()
         return ended
 

@@ -1,0 +1,20 @@
+"""`proxy-policies dashboard`: where the live page of a running proxy is, token and all."""
+
+from __future__ import annotations
+
+import argparse
+
+from proxy_policies.command import asking, help_text, running
+
+
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    help_text.describe(
+        parser,
+        "Print the address of a running proxy's dashboard, with the token that opens it: for a proxy whose log nobody\n"
+        "sees, as with -q or as a service.",
+        ("dashboard", "dashboard --port 8080", "dashboard --confdir /var/lib/proxy-policies"),
+        running.EXIT_CODES,
+    )
+    running.add_arguments(parser)
+    parser.set_defaults(run_command=asking.run, question="dashboard", arguments=[])

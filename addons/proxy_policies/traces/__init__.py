@@ -1,0 +1,1 @@
+"""A span of each request and tunnel, sent to an OpenTelemetry collector."""

@@ -1,0 +1,97 @@
+"""The traces policy: a span of each request and each tunnel, for an OpenTelemetry collector."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from proxy_policies import finished, requirements
+from proxy_policies.background import in_background, warn_from_thread
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import printable
+from proxy_policies.settings import Setting
+
+with lazy_imports():
+    from proxy_policies.capture.secrets import masking
+    from proxy_policies.traces import sender
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
+MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+PATH = "/v1/traces"
+"""Where a collector takes traces, if the URL names no path (OTLP/HTTP)."""
+CLOSING = 2.0
+"""Seconds that sending may take to end when mitmproxy does."""
+
+
+def parse_collector(text: str) -> str | None:
+    """Read a collector's URL, if there is what it takes; None for `off`. Raises ValueError."""
+    if text == "off":
+        return None
+    try:
+        url = urlsplit(text)
+        is_url = url.scheme in ("http", "https") and url.hostname and url.port != 0 and text.isprintable()
+    except ValueError:
+        is_url = False
+    if not is_url or url.username is not None or url.query or url.fragment:
+        raise ValueError(f"write a collector's URL such as http://127.0.0.1:4318 ({PATH} is added), or off")
+    if not all(map(_is_there, MODULES)):
+        raise ValueError(f"needs the packages {', '.join(PACKAGES)}: {requirements.install_command(PACKAGES)}")
+    return text if url.path.strip("/") else f"{url.scheme}://{url.netloc}{PATH}"
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # the package that it is in
+        return False
+
+
+class Traces:
+    """Hands what has ended to a thread that sends it, while `traces` says where to."""
+
+    name = "traces"
+    fast_paths = NO_OBJECTION
+    traces = Setting(
+        "off", parse_collector, "Send a span of each request and tunnel by OTLP to http://HOST:4318, a collector; off."
+    )
+
+    def __init__(self) -> None:
+        self._sender: sender.Sender | None = None
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def configure(self, updated: set[str]) -> None:
+        """Send where was chosen."""
+        if "traces" not in updated:
+            return
+        if (before := self._stop()) is not None:
+            before.close(0.0)
+        if self.traces is not None:
+            self._sender = sender.Sender(self.traces, _shown, warn_from_thread(logger, "traces: "))
+            self._sender.start()
+            self._unsubscribe = finished.subscribe(self._sender.put)
+
+    def _stop(self) -> sender.Sender | None:
+        self._unsubscribe()
+        self._unsubscribe = lambda: None
+        ended, self._sender = self._sender, None
+        return ended
+
+    @in_background
+    async def done(self) -> None:
+        """Send what waits, and no more."""
+        if (ended := self._stop()) is not None:
+            await asyncio.to_thread(ended.close, CLOSING)
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how many spans were sent, and how many could not be."""
+        return {"spans": self._sender.taken, "lost": self._sender.lost} if self._sender is not None else {}
+
+
+def _shown(text: str) -> str:
+    return printable(masking.mask_url(text))

@@ -1,0 +1,77 @@
+"""Makes spans with OpenTelemetry's SDK, and sends them with its exporter, which wait for the collector: in a thread.
+
+Needs the packages opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http, which take a second to import.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+
+import requests
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from proxy_policies.traces.spans import SpanData
+from proxy_policies.version import VERSION
+
+SERVICE = "proxy-policies"
+"""The service's name, where OTEL_SERVICE_NAME names no other."""
+TIMEOUT = 10.0
+"""Seconds that sending may take, retries and all: the exporter's own default."""
+
+logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what is lost is said once in a while, by us
+
+
+class _Ended(SpanProcessor):
+    """Keeps the spans that have ended, and are sampled."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if span.context is not None and span.context.trace_flags.sampled:
+            self.spans.append(span)
+
+
+class Collector:
+    """The collector at a URL, as the spans' receiver."""
+
+    def __init__(self, url: str) -> None:
+        session = requests.Session()
+        session.trust_env = False  # nothing of HTTP_PROXY: that may be ourselves
+        self._exporter = OTLPSpanExporter(endpoint=url, session=session, timeout=TIMEOUT)
+        self._ended = _Ended()
+        names = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
+        resource = Resource.create({**names, "service.version": VERSION})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(self._ended)
+        self._tracer = provider.get_tracer(SERVICE, VERSION)
+        self._parents = TraceContextTextMapPropagator()
+
+    def send(self, spans: Iterable[SpanData]) -> int:
+        """Send spans; return how many it did not take."""
+        for span in spans:
+            self._make(span)
+        made, self._ended.spans = self._ended.spans, []
+        is_taken = not made or self._exporter.export(made) is SpanExportResult.SUCCESS
+        return 0 if is_taken else len(made)
+
+    def _make(self, span: SpanData) -> None:
+        parent = self._parents.extract({"traceparent": span.parent}, Context()) if span.parent else Context()
+        made = self._tracer.start_span(
+            span.name, parent, trace.SpanKind.SERVER, attributes=span.attributes, start_time=span.started
+        )
+        if span.error:
+            made.set_status(trace.StatusCode.ERROR, span.error)
+        made.end(span.ended)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]

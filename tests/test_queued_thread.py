@@ -1,0 +1,61 @@
+"""Items are taken in order; what cannot be is counted, and said once in a while."""
+
+import threading
+from collections.abc import Sequence
+
+from proxy_policies.queued_thread import QueuedThread
+
+
+class Taker(QueuedThread[int]):
+    """Takes odd numbers, once it may."""
+
+    def __init__(self, said: list[str], most: int = 1000) -> None:
+        super().__init__("test", "number", said.append, most=most, at_once=3)
+        self.may, self.items, self.is_ended = threading.Event(), list[int](), False
+
+    def _take(self, items: Sequence[int]) -> tuple[int, str]:
+        self.may.wait(60)
+        self.items += items
+        odd = sum(number % 2 for number in items)
+        return odd, "" if odd == len(items) else "it is even"
+
+    def _end(self) -> None:
+        self.is_ended = True
+
+
+def test_all_are_taken_in_order_in_the_end() -> None:
+    said: list[str] = []
+    taker = Taker(said)
+    taker.start()
+    taker.put(range(5))
+    taker.put([5, 7])
+    taker.may.set()
+    taker.close(60)
+    assert taker.items == [0, 1, 2, 3, 4, 5, 7]
+    assert (taker.taken, taker.lost, taker.is_ended) == (4, 3, True)
+    assert sum(int(line.split()[0]) for line in said) == 3
+    assert all(
+        line.endswith(("numbers lost: it is even", "numbers lost: they come faster than they can be taken"))
+        for line in said
+    )
+
+
+def test_no_more_wait_than_may() -> None:
+    said: list[str] = []
+    taker = Taker(said, most=10)
+    for _ in range(3):
+        taker.put([1] * 8)
+    taker.may.set()
+    taker.start()
+    taker.close(60)
+    assert (taker.taken, taker.lost) == (10, 14)
+    assert said == ["14 numbers lost: they come faster than they can be taken"]
+
+
+def test_who_closes_it_waits_no_longer_than_said() -> None:
+    taker = Taker([])
+    taker.start()
+    taker.put([1])
+    taker.close(0.1)
+    assert not taker.is_ended
+    taker.may.set()

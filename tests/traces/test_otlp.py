@@ -1,0 +1,56 @@
+"""OpenTelemetry's own exporter, and a collector that decodes what it sends."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.otlp_receiver import Receiver, values
+
+from proxy_policies.traces.otlp import Collector
+from proxy_policies.traces.spans import SpanData
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def a_span(parent: str = "", error: str = "") -> SpanData:
+    return SpanData("GET", parent, 1_000_000_000, 3_000_000_000, {"http.request.method": "GET"}, error)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def test_spans_are_what_was_said(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    collector = Collector(receiver.url + "/v1/traces")
+    parents = ["", f"00-{TRACE}-{SPAN}-01", f"00-{TRACE}-{SPAN}-00", "nonsense", "00-" + "0" * 32 + f"-{SPAN}-01"]
+    assert collector.send([a_span(parent) for parent in parents] + [a_span(error="refused")]) == 0
+    collector.close()
+    first, child, *roots, wrong = receiver.spans
+    assert (first.name, first.kind, first.start_time_unix_nano, first.end_time_unix_nano) == (
+        "GET",
+        2,
+        10**9,
+        3 * 10**9,
+    )
+    assert values(first.attributes) == {"http.request.method": "GET"}
+    assert (child.trace_id.hex(), child.parent_span_id.hex()) == (TRACE, SPAN)
+    assert len(roots) == 2, "the client has said that one is not to be traced"
+    assert not any(root.parent_span_id for root in (first, *roots))
+    assert len({span.trace_id for span in receiver.spans}) == 5
+    assert (wrong.status.code, wrong.status.message) == (2, "refused")
+    assert receiver.resources[0]["service.name"] == "proxy-policies"
+    assert receiver.paths == ["/v1/traces"]
+
+
+def test_what_is_not_taken_is_counted(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "our-proxy")
+    receiver.status = 400
+    collector = Collector(receiver.url + "/v1/traces")
+    assert collector.send([a_span(), a_span()]) == 2
+    receiver.status = 200
+    assert collector.send([a_span()]) == 0
+    assert receiver.resources[0]["service.name"] == "our-proxy"
+    collector.close()
