@@ -1,4 +1,4 @@
-"""Log lines that a peer can cause: how often, and with which characters. Pure."""
+"""Lines for a log or a terminal: how often, with which characters, and what an error says. Pure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def printable(text: str, *, lines: bool = False) -> str:
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def error_text(error: Exception) -> str:
+    """Return what was wrong, in words, with the file that it was wrong with."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 class Throttle:

@@ -1,10 +1,13 @@
 """Files and folders for their owner only: what was captured is nobody else's business."""
 
 import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 FILE, FOLDER = 0o600, 0o700
+NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def make_folder(folder: Path, is_ours: bool = False) -> None:
@@ -32,10 +35,37 @@ def close_to_others(path: "Path | int") -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside, then rename it into place: it is there whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file as `write_text` does."""
+    with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "wb") as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Give where to write, beside, what then takes the place of a file; nothing is left of it after an error.
+
+    Raises OSError.
+    """
+    require_replaceable(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE), "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
+        yield draft
+        draft.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise OSError unless a file can be put there: a folder, a pipe or a device that is there is left alone."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file that could be replaced", str(path))
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "may not be written into", str(path.parent))

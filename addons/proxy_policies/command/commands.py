@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from proxy_policies.command import help_text
+from proxy_policies.command.argument_parser import ArgumentParser
 from proxy_policies.version import VERSION
 
 
@@ -72,15 +73,15 @@ def no_parents(program: str) -> Sequence[argparse.ArgumentParser]:
 
 def make_parser(
     words: Collection[str], parents: Callable[[str], Sequence[argparse.ArgumentParser]] = no_parents
-) -> argparse.ArgumentParser:
+) -> ArgumentParser:
     """Return the parser for a command line: of the sub-commands, those that it names know their arguments.
 
     `parents` gives parsers with what the programs of mitmproxy take besides, for shells that complete it.
     """
-    top = argparse.ArgumentParser(prog=help_text.PROGRAM, allow_abbrev=False)
+    top = ArgumentParser(prog=help_text.PROGRAM, allow_abbrev=False)
     help_text.describe(top, DESCRIPTION, EXAMPLES, EXIT_CODES)
     top.add_argument("--version", action="version", version=f"{help_text.PROGRAM} {VERSION}")
-    added = top.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    added = top.add_subparsers(dest="subcommand", metavar="COMMAND")
     for command in COMMANDS:
         is_named = command.name in words
         more = parents(command.program) if is_named and command.program else ()
@@ -89,7 +90,7 @@ def make_parser(
         )
         if is_named:
             getattr(importlib.import_module(command.module), command.describe)(parser)
-            parser.set_defaults(parser=parser)
+    top.note_itself()
     return top
 
 
@@ -98,7 +99,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if not words or (len(words) == 1 and words[0] in GROUPS):
         words = [*words, "--help"]
     given, rest = make_parser(words).parse_known_args(words)
-    if rest and not getattr(given, "takes_mitmproxy_arguments", False):
-        given.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if given.subcommand is None or (rest and not getattr(given, "takes_mitmproxy_arguments", False)):
+        given.parser.refuse(rest or words)
     given.mitmproxy_arguments = rest
     return given

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from proxy_policies.command import commands, help_text
-from proxy_policies.log_lines import printable
+from proxy_policies.log_lines import error_text, printable
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         completion.complete()
     words = sys.argv[1:] if arguments is None else list(arguments)
+    prepare_output()
     try:
         given = commands.parse(words)
         return int(given.run_command(given))
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
         return PIPE_CLOSED
     except (ValueError, OSError) as error:
-        say(words[0], in_words(error))
+        say(words[0], error_text(error))
         return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -38,8 +40,11 @@ def say(command: str, text: str) -> None:
     print(f"{help_text.PROGRAM} {command}: {printable(text, lines=True)}", file=sys.stderr)
 
 
-def in_words(error: Exception) -> str:
-    """Return what was wrong, with the file that it was wrong with."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+def prepare_output() -> None:
+    """Have streams to print to, where they are closed, too; what their encoding lacks is printed as `\\u2026`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

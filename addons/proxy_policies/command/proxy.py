@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ with lazy_imports():  # mitmproxy takes half a second
     from proxy_policies.workers import supervisor
 
 EXIT_CODES = {0: "it was told to stop", 1: "it could not start; the last line says why"}
+PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
+"""Arguments of mitmproxy that have it print something, and end."""
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
 SIGNALS = """
 It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
@@ -107,7 +110,9 @@ def _count(text: str) -> int:
 
 
 def run(program: str, script: str, given: argparse.Namespace) -> int:
-    """Become mitmproxy, or the supervisor of several; return the exit code."""
+    """Become mitmproxy, or the supervisor of several; return the exit code. Raises ValueError and OSError."""
+    if program == "mitmproxy":
+        require_terminal(given.mitmproxy_arguments)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
     folders.require_confdir(
         Path(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir()).expanduser()
@@ -115,6 +120,12 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
     return mitmproxy_program.run(getattr(mitmproxy, program), f"{help_text.PROGRAM} {given.subcommand}", arguments)
+
+
+def require_terminal(arguments: Sequence[str]) -> None:
+    """Raise ValueError where the console has nothing to be shown on: mitmproxy's own line ends in a traceback."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and not PRINTING.intersection(arguments):
+        raise ValueError("needs a terminal; run and web do not")
 
 
 def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from proxy_policies.capture import private_files
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
 from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
 from proxy_policies.capture.check.correlate import parse_carries
@@ -115,14 +116,16 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
         parse_carries(arguments.carry),
     )
     say_problems(run.problems)
+    if not run.entries:
+        raise CaptureError(f"{path} has no entries: there is nothing to send")
     return run
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse a report that cannot be written before anything is sent."""
     for name in (arguments.html, arguments.junit, arguments.json, arguments.markdown):
-        if name and not Path(name).absolute().parent.is_dir():
-            raise FileNotFoundError(2, "no such folder", str(Path(name).parent))
+        if name:
+            private_files.require_replaceable(Path(name))
 
 
 def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
@@ -166,7 +169,7 @@ def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Repli
     learned = [learned for learned in found if learned.rule not in known]
     if learned:
         old = path.read_text(encoding="utf-8") if path.exists() else Noise().text()
-        _write(path, (old + rules_text(learned)).encode())
+        private_files.write_bytes(path, (old + rules_text(learned)).encode())
     kept = f", kept in {path}" if learned else ""
     say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise{kept}")
     for rule in learned:
@@ -190,22 +193,13 @@ def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Ou
         print(f"carried over: {link}")
     print_report(report, Console(highlight=False))
     if arguments.json:
-        _write(Path(arguments.json), json.dumps(report_json(report), indent=1, ensure_ascii=False).encode())
+        private_files.write_bytes(
+            Path(arguments.json), json.dumps(report_json(report), indent=1, ensure_ascii=False).encode()
+        )
     if arguments.junit:
-        _write(Path(arguments.junit), junit_xml(report))
+        private_files.write_bytes(Path(arguments.junit), junit_xml(report))
     if arguments.markdown:
-        _write(Path(arguments.markdown), markdown(report).encode("utf-8", "replace"))
+        private_files.write_bytes(Path(arguments.markdown), markdown(report).encode("utf-8", "replace"))
     if arguments.html:
-        _write(Path(arguments.html), page_html(report).encode("utf-8", "replace"))
+        private_files.write_bytes(Path(arguments.html), page_html(report).encode("utf-8", "replace"))
     return report.exit_code
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside, then rename: a report is there whole or not at all, and only for its owner."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The commands and their arguments."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.command import help_text
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.log_lines import error_text
 
 with lazy_imports():  # what a command needs is imported for it: mitmproxy alone takes half a second
     from proxy_policies import settings
@@ -153,10 +155,14 @@ def _sent(command: argparse.ArgumentParser) -> None:
     command.add_argument("--noise", metavar="FILE", help="the rules of noise (default: CAPTURE.noise)")
     command.add_argument("--exact", action="store_true", help="count values that differ each time: times, random ids")
     command.add_argument("--match", action="append", default=[], metavar="PATH=MATCHER", help=MATCHERS)
-    command.add_argument("--slower", type=float, default=0, metavar="FACTOR", help="count answers this much slower")
+    command.add_argument(
+        "--slower", type=_above_zero, default=0, metavar="FACTOR", help="count answers this much slower"
+    )
     command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="send so many at a time (default 1)")
-    command.add_argument("--rate", type=float, default=0, metavar="N", help="send at most so many a second")
-    command.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for each answer (default 30)")
+    command.add_argument("--rate", type=_above_zero, default=0, metavar="N", help="send at most so many a second")
+    command.add_argument(
+        "--timeout", type=_above_zero, default=30, metavar="SECONDS", help="for each answer (default 30)"
+    )
     command.add_argument("--keep-host", action="store_true", help="send the Host that was recorded")
     command.add_argument("--carry", action="append", default=[], metavar="FROM=TO", help="json:$.csrf=header:x-csrf")
     command.add_argument("--show-links", action="store_true", help="print which values are carried over, as guessed")
@@ -171,6 +177,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of 1 or more")
     return int(text)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def _record(command: argparse.ArgumentParser) -> None:
@@ -238,7 +254,7 @@ def run_parsed(parsed: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        say(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        say(error_text(error))
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 130

@@ -66,6 +66,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Print the entries as lines, or one entry whole; mend a torn capture when asked to."""
     path = Path(arguments.capture)
     if arguments.repair:
+        path.stat()  # one that is not there is not begun
         mended = writer.resume(path, writer.new_log())
         mended.close()
         say(f"{path} is whole: {mended.count} entries")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from proxy_policies.capture import private_files
 from proxy_policies.capture.cli.messages import say, say_problems
 from proxy_policies.capture.cli.unsearched import say_unsearched
 from proxy_policies.capture.errors import CaptureError
@@ -176,25 +177,16 @@ def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> i
             count += 1
             yield entry
 
-    part = target.with_name(f".{target.name}.part")
-    try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with private_files.draft_of(target) as draft:
+        fd = os.open(draft, private_files.NEW, private_files.FILE)
         with os.fdopen(fd, "w", encoding="utf-8", errors="replace", newline="") as file:
             file.writelines(write(counted()))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
     return count
 
 
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
     from proxy_policies.capture.mitmproxy_flows import write_flow_file  # mitmproxy is slow to import: only when needed
 
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            count = write_flow_file(file, entries)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return count
+    with private_files.draft_of(target) as draft:
+        with os.fdopen(os.open(draft, private_files.NEW, private_files.FILE), "wb") as file:
+            return write_flow_file(file, entries)

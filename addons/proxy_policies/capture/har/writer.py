@@ -164,16 +164,11 @@ def rewrite(
 
     Returns the number of entries. The entries may come from `path` itself.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with create(part, log, None) as writer:
-            writer.beside = external_bodies(path, bodies_over)
-            for entry in entries:
-                writer.write(entry)
-                if progress:
-                    progress(writer.count)
-            writer.sync()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with private_files.draft_of(path) as draft, create(draft, log, None) as writer:
+        writer.beside = external_bodies(path, bodies_over)
+        for entry in entries:
+            writer.write(entry)
+            if progress:
+                progress(writer.count)
+        writer.sync()
     return writer.count

@@ -1,0 +1,34 @@
+"""What a misspelt command line is told."""
+
+import pytest
+
+from proxy_policies.command import commands
+from proxy_policies.command.argument_parser import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["rnu"], "did you mean run?"),
+        (["cert"], "did you mean certs?"),
+        (["capture", "chekc"], "did you mean check?"),
+        (["path", "cahce"], "did you mean cache?"),
+        (["--versoin"], "unrecognized arguments: --versoin; did you mean --version?"),
+        (["capture", "check", "a.har", "--targte", "http://127.0.0.1:9"], "did you mean --target?"),
+        (["capture", "check", "a.har", "--tragets=x"], "did you mean --target?"),
+        (["certs", "make", "--froce"], "did you mean --force?"),
+        (["cache", "purge", "--sfot", "x"], "did you mean --soft?"),
+        (["stats", "--zzz"], "unrecognized arguments: --zzz\n"),
+    ],
+    ids=str,
+)
+def test_what_is_misspelt_is_told_apart(words: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands.parse(words)
+    assert ended.value.code == 2
+    assert meant in capsys.readouterr().err
+
+
+def test_nothing_near_is_no_hint() -> None:
+    assert did_you_mean("zzz", ["run", "web"]) == ""
+    assert did_you_mean("wbe", ["run", "web"]) == "; did you mean web?"
