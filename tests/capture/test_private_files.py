@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from proxy_policies.capture import private_files
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
@@ -52,3 +54,15 @@ def test_a_text_is_there_whole_and_for_its_owner(tmp_path: Path) -> None:
     private_files.write_text(path, "new")
     assert (path.read_text(), mode(path)) == ("new", 0o600)
     assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_what_is_no_file_is_neither_closed_to_others_nor_recorded_into(tmp_path: Path) -> None:
+    """As /dev/null is none: root would take it away from everybody else."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    private_files.close_to_others(pipe)
+    for begin in (writer.resume, writer.create):
+        with pytest.raises(OSError, match=r"not a file|File exists"):
+            begin(pipe, writer.new_log())
+    assert (mode(pipe), pipe.is_fifo()) == (0o666, True)

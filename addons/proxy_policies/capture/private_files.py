@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,18 +26,17 @@ def make_folder(folder: Path, is_ours: bool = False) -> None:
 def close_to_others(path: "Path | int") -> None:
     """Take rights away from all but the owner, on a path or an open file that was there before; keep those it has not.
 
-    What belongs to somebody else stays as it is.
+    What belongs to somebody else stays as it is, and so do devices and pipes, which are for everybody.
     """
     with contextlib.suppress(OSError):
-        mode = os.stat(path).st_mode & 0o7777
-        if mode & 0o077:
+        mode = os.stat(path).st_mode
+        if mode & 0o077 and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             os.chmod(path, mode & 0o700)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file beside, then rename it into place: it is there whole or not at all. Raises OSError."""
-    with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "w", encoding="utf-8") as file:
-        file.write(text)
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -60,10 +60,15 @@ def draft_of(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def require_file(path: Path) -> None:
+    """Raise OSError where there is a folder, a pipe or a device."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a file that could be replaced or added to", str(path))
+
+
 def require_replaceable(path: Path) -> None:
     """Raise OSError unless a file can be put there: a folder, a pipe or a device that is there is left alone."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a file that could be replaced", str(path))
+    require_file(path)
     folder = path.absolute().parent
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))

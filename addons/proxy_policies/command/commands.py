@@ -9,6 +9,7 @@ import argparse
 import importlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from proxy_policies.command import help_text
 from proxy_policies.command.argument_parser import ArgumentParser
@@ -84,7 +85,7 @@ def make_parser(
     added = top.add_subparsers(dest="subcommand", metavar="COMMAND")
     for command in COMMANDS:
         is_named = command.name in words
-        more = parents(command.program) if is_named and command.program else ()
+        more: Sequence[Any] = parents(command.program) if is_named and command.program else ()
         parser = added.add_parser(
             command.name, help=command.help, allow_abbrev=False, parents=more, conflict_handler="resolve"
         )

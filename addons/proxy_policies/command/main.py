@@ -41,7 +41,7 @@ def say(command: str, text: str) -> None:
 
 
 def prepare_output() -> None:
-    """Have streams to print to, where they are closed, too; what their encoding lacks is printed as `\\u2026`."""
+    """Have streams to print to, where they are closed, too; what their encoding lacks is printed escaped."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -187,6 +187,8 @@ def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> i
 def _export_flows(target: Path, entries: Iterator[Entry]) -> int:
     from proxy_policies.capture.mitmproxy_flows import write_flow_file  # mitmproxy is slow to import: only when needed
 
-    with private_files.draft_of(target) as draft:
-        with os.fdopen(os.open(draft, private_files.NEW, private_files.FILE), "wb") as file:
-            return write_flow_file(file, entries)
+    with (
+        private_files.draft_of(target) as draft,
+        os.fdopen(os.open(draft, private_files.NEW, private_files.FILE), "wb") as file,
+    ):
+        return write_flow_file(file, entries)

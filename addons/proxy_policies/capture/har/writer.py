@@ -69,6 +69,7 @@ def create(path: Path, log: dict[str, Any], bodies_over: int | None = None) -> W
 
 
 def _begin(path: Path, flags: int, log: dict[str, Any], bodies_over: int | None) -> Writer:
+    private_files.require_file(path)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | flags, private_files.FILE)
     _lock(fd, path)
     private_files.close_to_others(fd)
