@@ -1,8 +1,14 @@
 """How the commands of a store are run."""
 
-import pytest
+from datetime import UTC, datetime
+from pathlib import Path
 
-from proxy_policies.certificates.store_commands import missing, run
+import pytest
+from tests.support.programs import need
+
+from proxy_policies.certificates import authority
+from proxy_policies.certificates.store_commands import missing, run, take_out
+from proxy_policies.certificates.stores import nss
 
 
 def test_a_store_of_roots_without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,3 +36,24 @@ def test_who_brings_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert missing([("certutil", "-L")]) == "certutil is missing (Debian package libnss3-tools)"
     assert missing([("update-ca-trust",)]) == "update-ca-trust is missing (this is not Fedora?)"
     assert missing([]) == ""
+
+
+def test_trust_that_was_interrupted_anywhere_is_undone(tmp_path: Path) -> None:
+    need("certutil")
+    ours = authority.make_authority("ours of this test", datetime.now(UTC))
+    authority.write_authority(tmp_path / "ca", ours)
+    database = tmp_path / "share" / "pki" / "nssdb"
+    store = nss(database, tmp_path / "ca" / authority.CERTIFICATE_FILE, ours.name)
+    (tmp_path / "share").mkdir()
+    for done in range(1, len(store.trust) + 1):
+        assert run(store.trust[:done], as_root=False) == 0
+        assert take_out([store]) == 0
+        assert not list((tmp_path / "share").iterdir()), f"left of the first {done} commands"
+
+
+def test_a_folder_of_somebody_else_stays(tmp_path: Path) -> None:
+    need("certutil")
+    database = tmp_path / "nssdb"
+    database.mkdir()
+    assert take_out([nss(database, tmp_path / "ca.pem", "ours")]) == 0
+    assert database.is_dir()

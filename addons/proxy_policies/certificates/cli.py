@@ -118,7 +118,7 @@ def show_commands(folder: Path, system: str, commands: Sequence[str]) -> None:
 
 def take_out(folder: Path, names: Sequence[str]) -> int:
     """Take the authority out of the stores of these names that it is in."""
-    return store_commands.take_out([store for name in names for store in stores_of(folder, name) if trusts(store)])
+    return store_commands.take_out([store for name in names for store in stores_of(folder, name)])
 
 
 def serve(folder: Path, given: argparse.Namespace) -> int:

@@ -72,25 +72,31 @@ def _run_one(command: Command) -> int:
     return code
 
 
-def take_out(holding: Sequence[TrustStore]) -> int:
-    """Take the authority out of stores that it is in; gives the highest exit code."""
-    code = max((run(store.undo, store.as_root) for store in holding), default=0)
-    for database in [store.database for store in holding if store.database is not None]:
+def take_out(stores: Sequence[TrustStore]) -> int:
+    """Take the authority out of those stores that it is in, and away what was begun; gives the highest exit code."""
+    code = max((run(store.undo, store.as_root) for store in stores if trusts(store)), default=0)
+    for database in [store.database for store in stores if store.database is not None]:
         remove_if_ours(database)
     return code
 
 
 def remove_if_ours(database: Path) -> None:
-    """Remove an NSS database that was made for us, if nothing is in it any more."""
-    listed = subprocess.run(  # noqa: S603 - certutil
-        ["certutil", "-d", f"sql:{database}", "-L"],  # noqa: S607
-        capture_output=True,
-        text=True,
-    )
-    if not (database / MADE_BY_US).exists() or len(listed.stdout.strip().splitlines()) > 2:  # two are the table's head
+    """Remove an NSS database that was made for us, if nothing is in it any more, or nothing ever was."""
+    if not (database / MADE_BY_US).exists() or _has_certificates(database):
         return
     for name in (MADE_BY_US, "cert9.db", "key4.db", "pkcs11.txt"):
         (database / name).unlink(missing_ok=True)
     for folder in (database, database.parent):
         with contextlib.suppress(OSError):  # something else is in it
             folder.rmdir()
+
+
+def _has_certificates(database: Path) -> bool:
+    """Return whether something is in an NSS database; one that cannot be asked keeps what it has."""
+    if not (database / "cert9.db").exists():
+        return False
+    if shutil.which("certutil") is None:
+        return True
+    command = ["certutil", "-d", f"sql:{database}", "-L"]
+    listed = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - certutil
+    return listed.returncode != 0 or len(listed.stdout.strip().splitlines()) > 2  # two are the table's head

@@ -74,7 +74,8 @@ def nss(database: Path, certificate: Path, name: str) -> TrustStore:
     """Return a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
     at = ("certutil", "-d", f"sql:{database}")
     is_there = (database / "cert9.db").exists()
-    making = (("mkdir", "-p", str(database)), (*at, "-N", "--empty-password"), ("touch", str(database / MADE_BY_US)))
+    # The mark comes first: what is interrupted afterwards can be told from a database of somebody else.
+    making = (("install", "-D", "-m", "644", "/dev/null", str(database / MADE_BY_US)), (*at, "-N", "--empty-password"))
     make = () if is_there else making
     return TrustStore(
         trust=(*make, (*at, "-A", "-t", "C,,", "-n", name, "-i", str(certificate))),
