@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from proxy_policies.control.client import ask
 from proxy_policies.control.messages import Question
 from tests.support import fork_server
 from tests.support.fork_server import ForkedProcess
+from tests.support.printed import Printed
 from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
@@ -36,9 +36,8 @@ class Running:
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         self.process = self._start(command, env, cwd)
         self.port = 0
-        self._text = ""
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        assert self.process.stdout
+        self._printed = Printed(self.process.stdout)
 
     def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
         return subprocess.Popen(
@@ -50,12 +49,6 @@ class Running:
             cwd=cwd,
             start_new_session=True,
         )
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        with self.process.stdout as lines:
-            for line in lines:
-                self._text += line.decode("utf-8", "replace")
 
     def wait_listening(self, no_server: bool = False) -> None:
         """Wait until the proxy takes connections (with `-n`: until the script is loaded)."""
@@ -76,30 +69,30 @@ class Running:
 
     def log(self) -> str:
         """Give what it has printed so far."""
-        return self._text
+        return self._printed.text
 
     def wait_log(self, pattern: str | re.Pattern[str], timeout: float = 20) -> re.Match[str]:
         """Wait until it has printed something that matches."""
 
         def found() -> re.Match[str] | None:
-            match = re.search(pattern, self._text)
+            match = re.search(pattern, self.log())
             if match is None and self.process.poll() is not None:
-                self._reader.join(5 * PATIENCE)
-                match = re.search(pattern, self._text)
-                assert match, f"ended with {self.process.returncode}:\n{self._text}"
+                self._printed.wait_end(5 * PATIENCE)
+                match = re.search(pattern, self.log())
+                assert match, f"ended with {self.process.returncode}:\n{self.log()}"
             return match
 
         try:
             match = wait_until(found, timeout, f"log line {pattern}")
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._text}") from None
+            raise AssertionError(f"{error}\n{self.log()}") from None
         assert match
         return match
 
     def wait_exit(self, timeout: float = 20) -> int:
         """Wait until it ends by itself and give its exit code; the log is complete then."""
         code = self.process.wait(timeout * PATIENCE)
-        self._reader.join(5 * PATIENCE)
+        self._printed.wait_end(5 * PATIENCE)
         return code
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int:
@@ -112,7 +105,7 @@ class Running:
             self.process.kill()
             self.process.wait(5 * PATIENCE)
             raise
-        self._reader.join(5 * PATIENCE)
+        self._printed.wait_end(5 * PATIENCE)
         return code
 
     def resident(self) -> int:

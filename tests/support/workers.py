@@ -6,11 +6,11 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.mitmdump import ADDONS, environment
+from tests.support.printed import Printed
 from tests.support.waiting import PATIENCE, wait_until
 
 COMMAND = ("-s", str(ADDONS / "policy.py"), "--listen-host", "127.0.0.1", "-p", "0")
@@ -28,15 +28,13 @@ class Workers:
             start_new_session=True,
         )
         self.confdir = confdir
-        self.text = ""
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-
-    def _read(self) -> None:
         assert self.process.stdout
-        with self.process.stdout as lines:
-            for line in lines:
-                self.text += line.decode()
+        self._printed = Printed(self.process.stdout)
+
+    @property
+    def text(self) -> str:
+        """What they have printed so far."""
+        return self._printed.text
 
     def listening(self) -> list[int]:
         """The ports, one per worker that listens."""
@@ -67,7 +65,7 @@ class Workers:
     def wait_exit(self, timeout: float = 40) -> int:
         """Wait until they end by themselves and give the exit code; what they printed is complete then."""
         code = self.process.wait(timeout * PATIENCE)
-        self.reader.join(5 * PATIENCE)
+        self._printed.wait_end(5 * PATIENCE)
         return code
 
     def stop(self) -> int:
