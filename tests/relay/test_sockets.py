@@ -120,3 +120,12 @@ class Sipping:
 
     def send(self, data: bytes) -> int:
         return self._genuine.send(data[:3])
+
+
+@pytest.mark.parametrize("who", ["client", "target"])
+async def test_who_broke_off_is_said(make_pair: MakePair, who: str) -> None:
+    (a, client), (b, target) = make_pair(), make_pair()
+    running = asyncio.create_task(relay_sockets(a, b, idle=60, names=("client", "target")))
+    await asyncio.sleep(0)
+    reset(client if who == "client" else target)
+    assert (await running).error == f"{who} reset the connection"

@@ -24,7 +24,7 @@ from proxy_policies.http1.request_heads import ANSWER, Connect
 from proxy_policies.inspection.hosts import Action, Hosts, Protocol, decide
 from proxy_policies.outbound import dial
 from proxy_policies.passthrough.layer import make_tunnel_flow
-from proxy_policies.passthrough.tunnel import Tunnel
+from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.relay import link
 
 DIAL_TIMEOUT = 0.5  # seconds; who takes longer is dialled again by mitmproxy
@@ -98,9 +98,18 @@ class DirectTunnel:
                 with contextlib.suppress(OSError):  # gone already
                     await asyncio.get_running_loop().sock_sendall(client, ANSWER)
                     await link.relay_sockets(
-                        client, target, rest=self._asked.rest, idle=ctx.options.tcp_timeout, counts=counts
+                        client,
+                        target,
+                        rest=self._asked.rest,
+                        idle=ctx.options.tcp_timeout,
+                        counts=counts,
+                        names=(CLIENT, TARGET),
                     )
+            except asyncio.CancelledError:
+                counts.error = ENDED_BY_US
+                raise
             finally:
+                shown.broke_off(counts.error)
                 shown.flow.live = False
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
                 await _trigger(TcpEndHook(shown.flow))

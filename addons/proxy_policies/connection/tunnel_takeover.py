@@ -29,6 +29,8 @@ LAST_CHUNK_TIMEOUT = 1.0  # seconds that an end of file waits for the chunk befo
 
 Relayed = Callable[[bool, int], None]
 """Called with every piece relayed: whether it came from the client, and its bytes."""
+Broken = Callable[[bool, OSError], None]
+"""Called when a connection broke: whether it is the client's, and how."""
 
 
 class TakeoverReader:
@@ -110,8 +112,8 @@ class TunnelPair:
     A connection that breaks takes the other with it, by a reset; mitmproxy would make an end of file of it.
     """
 
-    def __init__(self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed) -> None:
-        self._client, self._server, self._relayed = client, server, relayed
+    def __init__(self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed, broken: Broken | None) -> None:
+        self._client, self._server, self._relayed, self._broken = client, server, relayed, broken
         self._open = {client, server}
         self._over = asyncio.Event()
         self._carrying: set[asyncio.Future[None]] = set()
@@ -124,7 +126,9 @@ class TunnelPair:
         self._carrying.add(carrying)
         try:
             await asyncio.wait({carrying})
-            if not carrying.cancelled() and _is_broken(carrying.exception()):
+            if not carrying.cancelled() and (error := _breaking(carrying.exception())) is not None:
+                if self._broken is not None:
+                    self._broken(source is self._client, error)
                 await self._break_off()
         finally:
             carrying.cancel()
@@ -146,9 +150,9 @@ class TunnelPair:
             side.end.reset()
 
 
-def _is_broken(error: BaseException | None) -> bool:
-    """Return whether a direction's source failed. A sink that takes no more may still have something to say."""
-    return isinstance(error, OSError) and not isinstance(error, WriteError)
+def _breaking(error: BaseException | None) -> OSError | None:
+    """Return how a direction's source failed, if it did. A sink that takes no more may still have something to say."""
+    return error if isinstance(error, OSError) and not isinstance(error, WriteError) else None
 
 
 class TunnelTakeover:
@@ -204,7 +208,8 @@ class TunnelTakeover:
         if client is None or server is None:
             return
         if client.tunnel is None:
-            client.tunnel = server.tunnel = TunnelPair(client, server, self._reporter(layer))
+            broken: Broken | None = getattr(layer, "broken", None)
+            client.tunnel = server.tunnel = TunnelPair(client, server, self._reporter(layer), broken)
         (client if event.connection == context.client else server).forwarded(event.data)
 
     def _reporter(self, layer: TCPLayer) -> Relayed:

@@ -7,13 +7,14 @@ Whoever carries the bytes past this layer (`connection/tunnel_takeover.py` does)
 on it, and reports the bytes by `relayed`.
 """
 
+import errno
 import time
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from mitmproxy import flow as flows
 from mitmproxy import tcp
-from mitmproxy.connection import Client, Server
+from mitmproxy.connection import Client, Connection, ConnectionState, Server
 from mitmproxy.proxy import events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
@@ -21,7 +22,9 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpSt
 from mitmproxy.utils import human
 
 from proxy_policies.addresses import format_target
-from proxy_policies.passthrough.tunnel import Tunnel
+from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
+from proxy_policies.patches import resets
+from proxy_policies.relay import link
 
 _tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
 
@@ -37,6 +40,11 @@ class TunnelFlow:
 
     flow: tcp.TCPFlow
     tunnel: Tunnel
+
+    def broke_off(self, why: str) -> None:
+        """Take note why it ended before its ends did ("": they did); the first reason counts."""
+        if why and self.flow.error is None:
+            self.flow.error = flows.Error(why)
 
 
 def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
@@ -55,12 +63,16 @@ class TunnelLayer(TCPLayer):
 
     def __init__(self, context: Context, why: str) -> None:
         super().__init__(context, ignore=True)
-        shown = make_tunnel_flow(context.client, context.server, why)
-        self.shown, self.tunnel = shown.flow, shown.tunnel
+        made = make_tunnel_flow(context.client, context.server, why)
+        self.shown, self.tunnel, self._broke_off = made.flow, made.tunnel, made.broke_off
 
     def relayed(self, from_client: bool, size: int) -> None:
         """Take note of bytes that went through, here or elsewhere."""
         self.tunnel.count(from_client, size)
+
+    def broken(self, by_client: bool, error: OSError) -> None:
+        """Take note that one side's connection broke, here or elsewhere."""
+        self._broke_off(link.broken_by(CLIENT if by_client else TARGET, error))
 
     def start(self, event: events.Start) -> CommandGenerator[None]:
         """Connect, if that is still to be done, and show the tunnel."""
@@ -77,7 +89,16 @@ class TunnelLayer(TCPLayer):
         """Pass bytes and half-closes on."""
         if isinstance(event, events.DataReceived):
             self.relayed(event.connection == self.context.client, len(event.data))
+        elif isinstance(event, events.ConnectionClosed):
+            self._closed(event.connection)
         yield from super().relay_messages(event)
         if self._handle_event == self.done and self.shown.live:
             self.shown.live = False
             yield TcpEndHook(self.shown)
+
+    def _closed(self, connection: Connection) -> None:
+        """Take note of what a connection's end is if it is none of the stream."""
+        if resets.was_reset(connection, self.context):
+            self.broken(connection == self.context.client, ConnectionResetError(errno.ECONNRESET, ""))
+        elif connection == self.context.client and connection.state is ConnectionState.CLOSED:
+            self._broke_off(ENDED_BY_US)

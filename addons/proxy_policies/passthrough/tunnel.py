@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+CLIENT, TARGET = "the client", "the target"
+"""What the ends of a tunnel are called where it is said by whom it was broken."""
+ENDED_BY_US = "ended by this proxy"
+
 
 @dataclass(slots=True, eq=False)
 class Tunnel:

@@ -12,12 +12,15 @@ error, or by the end of this process, resets both connections: what was cut off 
 from __future__ import annotations
 
 import asyncio
+import errno
+import functools
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay import sockets, streams
 from proxy_policies.relay.ends import Broken, StreamEnd, WriteError, reset_on_close
 from proxy_policies.relay.sockets import Direction, OnBytes, Pump
@@ -73,21 +76,28 @@ async def relay_streams(a: StreamEnd, b: StreamEnd, *, idle: float, counts: Byte
 
 
 async def relay_sockets(
-    a: socket.socket, b: socket.socket, *, rest: bytes = b"", idle: float, counts: ByteCounts | None = None
+    a: socket.socket,
+    b: socket.socket,
+    *,
+    rest: bytes = b"",
+    idle: float,
+    counts: ByteCounts | None = None,
+    names: tuple[str, str] = ("the first end", "the second end"),
 ) -> ByteCounts:
     """Do as `relay_streams` for two bare, non-blocking sockets that no transport of the loop knows.
 
     It takes no task, and duplicates nothing.
 
-    `rest` has been read from `a` already. The loop must watch bare sockets, as all but proactors do.
+    `rest` has been read from `a` already; `names` are what `a` and `b` are called in `ByteCounts.error`.
+    The loop must watch bare sockets, as all but proactors do.
     """
     counts = counts or ByteCounts()
     loop = asyncio.get_running_loop()
     over = _BothEnds(loop)
     of_a, of_b = Broken(), Broken()
     pumps = [
-        Pump(loop, Direction(a, b, of_a, of_b), counts.add_up, over.one, rest),
-        Pump(loop, Direction(b, a, of_b, of_a), counts.add_down, over.one),
+        Pump(loop, Direction(a, b, of_a, of_b), counts.add_up, functools.partial(over.one, names[0]), rest),
+        Pump(loop, Direction(b, a, of_b, of_a), counts.add_down, functools.partial(over.one, names[1])),
     ]
     try:
         for pump in pumps:
@@ -106,15 +116,22 @@ class _BothEnds:
         self.future: asyncio.Future[None] = loop.create_future()
         self._left = 2
 
-    def one(self, error: OSError | None) -> None:
-        """Take note of the end of one."""
+    def one(self, source: str, error: OSError | None) -> None:
+        """Take note of the end of one, whose source is called so."""
         self._left -= 1
         if self.future.done():
             return
         if error is not None and not isinstance(error, WriteError):
-            self.future.set_exception(error)
+            self.future.set_exception(ConnectionError(broken_by(source, error)))
         elif not self._left:
             self.future.set_result(None)
+
+
+def broken_by(who: str, error: OSError) -> str:
+    """Return in plain words who broke a connection that was up, and how."""
+    if error.errno == errno.ECONNRESET:
+        return f"{who} reset the connection"
+    return f"{who}: {tcp_connect.reason(error, None)}"
 
 
 async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, socks: Sequence[Any]) -> None:

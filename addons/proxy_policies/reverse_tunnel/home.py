@@ -48,9 +48,11 @@ from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import Listener, receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
 from proxy_policies.reverse_tunnel.transport.rate_limited import RateLimitedTransport
-from proxy_policies.reverse_tunnel.transport.transport_relay import Pace, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import Names, Pace, relay_transports
 
 logger = logging.getLogger(__name__)
+
+SESSION_ENDS = Names("the client", "work", "home")
 
 MAINTAIN_EVERY = 1.0  # seconds
 
@@ -315,7 +317,9 @@ class Home:
             self.sessions.enter(session)
             data = await self.open(call, client_listener.work)
             await self._observer.linked(session)
-            await relay_transports(transport, data, counts=session.counts, pace=self._pace(), tap=session.tap)
+            await relay_transports(
+                transport, data, counts=session.counts, pace=self._pace(), tap=session.tap, names=SESSION_ENDS
+            )
         except Refusal as refusal:
             session.counts.error = str(refusal)
             kind = session.target, refusal.reason

@@ -47,9 +47,11 @@ from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import receive
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.transport.transport_relay import relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import Names, relay_transports
 
 logger = logging.getLogger(__name__)
+
+SESSION_ENDS = Names("home", "the service", "work")
 
 REPLACED_BACKOFF = 16  # failures in a row that a replaced work counts as: its twin has the place
 
@@ -260,7 +262,7 @@ class Work:
         began = time.monotonic()
         self._sessions += 1
         try:
-            counts = await relay_transports(framed, transport)
+            counts = await relay_transports(framed, transport, names=SESSION_ENDS)
         finally:
             self._sessions -= 1
         logger.info(f"work: {_shown_client(call)} left {call.service}: {counts.account(time.monotonic() - began)}")

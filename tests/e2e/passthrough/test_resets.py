@@ -122,6 +122,16 @@ def test_untouched_tunnels(mitmdump: Callable[..., Mitmdump], listener: socket.s
         assert first.recv(100) == b"answer"
         found[breaks, "ends"] = end_of(first)
     assert found == {(breaks, moment): "end of file" if moment == "ends" else "reset" for breaks, moment in found}
+    check_reasons(proxy)
+
+
+def check_reasons(proxy: Mitmdump) -> None:
+    """Wait for the log to say who broke tunnels; in a flood that depends on who sees the reset first."""
+
+    def are_said() -> bool:
+        return all(proxy.log().count(f": the {who} reset the connection\n") >= 3 for who in ("client", "target"))
+
+    wait_until(are_said, WAIT, "the reasons")
 
 
 BUSY = """

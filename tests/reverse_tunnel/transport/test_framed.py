@@ -350,7 +350,7 @@ async def test_a_cancelled_link_breaks_both_off(make_pair: MakePair) -> None:
     linking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await linking
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError, match="the relay ended the session"):
         await reader.read()
     assert near.is_closing()
     client.close()

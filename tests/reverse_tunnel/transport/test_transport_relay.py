@@ -11,7 +11,7 @@ from tests.support.relay_peers import receive, reset, send, tcp_pair
 
 from proxy_policies.relay.link import ByteCounts
 from proxy_policies.reverse_tunnel.transport.connections import accept_bare
-from proxy_policies.reverse_tunnel.transport.transport_relay import Tap, relay_transports
+from proxy_policies.reverse_tunnel.transport.transport_relay import Names, Tap, relay_transports
 
 
 class Joined:
@@ -21,7 +21,9 @@ class Joined:
         self.client, self.server, self._transports = client, server, transports
 
     def start(self, tap: Tap | None = None) -> asyncio.Task[ByteCounts]:
-        return asyncio.create_task(relay_transports(*self._transports, tap=tap))
+        return asyncio.create_task(
+            relay_transports(*self._transports, tap=tap, names=Names("client", "server", "relay"))
+        )
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ async def test_a_reset_passes_on(joined: Joined) -> None:
     reset(joined.client)
     with pytest.raises(ConnectionResetError):
         await receive(joined.server)
-    assert (await asyncio.wait_for(relay, 100)).error
+    assert (await asyncio.wait_for(relay, 100)).error == "client reset the connection"
 
 
 async def test_cancelled_it_breaks_both_off(joined: Joined) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay.ends import reset_on_close
-from proxy_policies.relay.link import ByteCounts
+from proxy_policies.relay.link import ByteCounts, broken_by
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.transport.frames import Bytes
@@ -26,15 +26,29 @@ Tap = Callable[[bool, Bytes], None]
 """Shown what came, and whether it came from the first end; keeps a copy if anything."""
 
 
+class Names(NamedTuple):
+    """What both ends, and whoever relays between them, are called where it is said by whom a session was broken."""
+
+    a: str = "the first end"
+    b: str = "the second end"
+    relay: str = "the relay"
+
+
 async def relay_transports(
-    a: Any, b: Any, *, counts: ByteCounts | None = None, pace: Pace | None = None, tap: Tap | None = None
+    a: Any,
+    b: Any,
+    *,
+    counts: ByteCounts | None = None,
+    pace: Pace | None = None,
+    tap: Tap | None = None,
+    names: Names = Names(),  # noqa: B008 -- it cannot be changed
 ) -> ByteCounts:
     """Relay between two transports until both directions have ended or a connection broke.
 
     Takes both over and closes them, on cancellation too. Never raises OSError: that is `ByteCounts.error`.
     """
     counts = counts or ByteCounts()
-    ends = _Side(a, counts.add_up, pace), _Side(b, counts.add_down, pace)
+    ends = _Side(a, counts.add_up, pace, names.a), _Side(b, counts.add_down, pace, names.b)
     ends[0].far, ends[1].far = ends[1], ends[0]
     if tap is not None:
         ends[0].tap, ends[1].tap = functools.partial(tap, True), functools.partial(tap, False)
@@ -47,7 +61,7 @@ async def relay_transports(
     finally:
         for end in ends:
             end.lost.cancel()
-            end.drop(counts.error or "cancelled")
+            end.drop(counts.error or f"{names.relay} ended the session")
     return counts
 
 
@@ -57,8 +71,8 @@ class _Side(asyncio.BufferedProtocol):
     far: _Side
     tap: Callable[[Bytes], None] | None = None
 
-    def __init__(self, transport: Any, tally: Callable[[int], None], pace: Pace | None) -> None:
-        self.transport = transport
+    def __init__(self, transport: Any, tally: Callable[[int], None], pace: Pace | None, name: str) -> None:
+        self.transport, self._name = transport, name
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tally, self._pace = tally, pace
         self._holds = 0  # reasons not to read
@@ -123,7 +137,13 @@ class _Side(asyncio.BufferedProtocol):
             clean = exc is None and self._ended and self.far._ended
             if clean and (sock := self.transport.get_extra_info("socket")) is not None:
                 reset_on_close(sock, False)
-            self.lost.set_result(None) if clean else self.lost.set_exception(exc or ConnectionResetError("closed"))
+            self.lost.set_result(None) if clean else self.lost.set_exception(self._broken(exc))
+
+    def _broken(self, exc: Exception | None) -> Exception:
+        """Return an error that says who broke off: of a framed connection that is the peer's word."""
+        if isinstance(exc, OSError) and exc.errno is not None:
+            return ConnectionResetError(broken_by(self._name, exc))
+        return exc or ConnectionResetError(f"{self._name} closed the connection")
 
     def pause_writing(self) -> None:
         """Read no more from the far side while this one is full."""
