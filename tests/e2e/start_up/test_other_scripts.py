@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.support.mitmdump import ADDONS, Mitmdump
 from tests.support.origin import Answer, Origin, Received
-from tests.support.waiting import wait_until
+from tests.support.waiting import tried_again, wait_until
 
 Start = Callable[..., Mitmdump]
 SMALL = b"<p>All work and no play makes a dull page.</p>\n" * 100
@@ -193,6 +193,7 @@ FOLLOWED = ("request/replace", "request/kill", "responseheaders/kill", "response
 
 
 @pytest.mark.parametrize("path", FOLLOWED)
+@tried_again
 def test_nobody_waits_for_an_answer_that_a_script_took(
     path: str, mitmdump: Start, origin: Callable[..., Origin], tmp_path: Path
 ) -> None:

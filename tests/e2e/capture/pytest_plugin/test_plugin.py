@@ -38,8 +38,12 @@ def test_extra(http_capture):
 """
 
 
+UNUSED = [f"-pno:{plugin}" for plugin in ("cacheprovider", "hypothesispytest", "anyio", "timeout")]
+"""Importing hypothesis alone takes as long as all else that pytest does here."""
+
+
 def run(folder: Path, url: str, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", *UNUSED]
     env = environment(SHOP=url, HTTP_CAPTURE_CONFDIR=str(folder / "conf"), **extra)
     return subprocess.run([*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
 
@@ -61,7 +65,7 @@ def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_
     seen = len(server.requests)
     again = run(tmp_path, server.url)
     assert again.returncode == 0, again.stdout + again.stderr
-    missed = run(tmp_path, server.url, EXTRA="/other")
+    missed = run(tmp_path, server.url, "-k", "extra", EXTRA="/other")
     assert missed.returncode == 1
     assert "the capture does not fit:" in missed.stdout
     assert "nearest is entry 1, which differs in path" in missed.stdout
@@ -69,7 +73,7 @@ def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_
     added = run(tmp_path, server.url, "--http-capture=new", EXTRA="/other")
     assert added.returncode == 0, added.stdout + added.stderr
     assert [request.target for request in server.requests[seen:]] == ["/other"]
-    assert run(tmp_path, server.url, EXTRA="/other").returncode == 0
+    assert run(tmp_path, server.url, "-k", "extra", EXTRA="/other").returncode == 0
 
 
 NODES = """
