@@ -120,6 +120,8 @@ GONE = {
         "application/json",
     ),
     "a frame of STOMP": ("CONNECT\npasscode:Zq7hunter2Q9xZab\n\n\0", "text/plain"),
+    "lines of YAML": ("a:\n  - password: |-\n      Zq7hunter2Q9xZab\n\n      b\n  - c: d\n", "application/yaml"),
+    "an encoded URL": ("/to/https%3A%2F%2Fbob%3AZq7hunter2Q9xZab%40shop.test%2F", "text/plain"),
     "a string of GraphQL": ('mutation { login(password: "Zq7hunter2Q9xZab") { id } }', GRAPHQL),
 }
 
@@ -139,7 +141,7 @@ STAYS = {
     "messages of Rails": ('{"password": ["is too short (minimum is 8 characters)"], "token": ["has expired"]}', "json"),
     "code": ('f(a);auth={type:"basic",token:"token"};x?token=t:password=r;b=c&session=d.e', "text/javascript"),
     "comparisons": ("if token == x and secret == y", "text/plain"),
-    "keys of YAML": ("token:\n  type: apiKey\npassword: |\n  a\nsecret: *x\nsession: {a: 1}\n", "application/yaml"),
+    "keys of YAML": ("token:\n  type: apiKey\ntitle: |\n  a\nsecret: *x\nsession: {a: 1}\n", "application/yaml"),
     "tables": ("name,token_type\njoe,bearer\n", "text/csv"),
     "places of JSON patch": ('[{"op": "replace", "path": "/title", "value": "password"}]', "application/json"),
     "JSON in base64": ('{"cursor": "eyJwYWdlIjogMiwgImlkIjogMTd9"}', "application/json"),

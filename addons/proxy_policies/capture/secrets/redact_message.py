@@ -5,10 +5,11 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 from proxy_policies.capture.har.body import as_text, charset
 from proxy_policies.capture.model import Body, Headers, header
-from proxy_policies.capture.secrets import redact_csv, redact_json, redact_markup, redact_multipart
+from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.redact_base64 import in_base64
@@ -86,7 +87,13 @@ class MessageRedactor:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
-        return self._shapes(texts.in_url(url, self.decider))
+        return self._shapes(texts.in_url(url, self._naming_variables(url)))
+
+    def _naming_variables(self, encoded: str) -> Decider:
+        """Return who decides about a URL or a form, in which a GraphQL query may say what its variables are."""
+        if "$" not in encoded and "%24" not in encoded:
+            return self.decider
+        return redact_calls.naming_variables(unquote_plus(encoded), self.decider)
 
     def headers(self, headers: Headers) -> Headers:
         """Return fields without secrets."""
@@ -144,10 +151,11 @@ class MessageRedactor:
             return text
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
-            return self._shapes(redact_json.in_json(texts.in_form(text, self.decider), self.decider))
+            return self._shapes(redact_json.in_json(texts.in_form(text, self._naming_variables(text)), self.decider))
         if "csv" in kind or "tab-separated" in kind:
             text = redact_csv.in_table(text, self.decider)
-        text = redact_json.in_json(self._paths(text), self.decider)
+        text = redact_json.in_json(self._paths(text), redact_calls.naming_variables(text, self.decider))
+        text = redact_calls.in_positions(text, self.decider)
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
         is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"

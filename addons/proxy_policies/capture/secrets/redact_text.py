@@ -12,6 +12,9 @@ from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
 
 _USERINFO = re.compile(r"://(?<=[A-Za-z0-9+.-]://)(?P<info>[^/?#@\s\"'<>]+)@")
+_ENCODED_USERINFO = re.compile(
+    r"(?P<before>%(?i:3A%2F%2F(?:(?!%3A|%2F|%40)[^&#;/\s\"'<>])+%3A))(?P<password>(?:(?!%2[fF]|%40)[^&#;/\s\"'<>])+)%40"
+)
 _PARAMETER = re.compile(
     r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)"
 )
@@ -40,6 +43,10 @@ _COOKIE_LINE = re.compile(
 _FIELD_LINE = re.compile(
     r"(?m)(?P<before>^[ \t]*[<>*-]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]*)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
 )
+_BLOCK = re.compile(
+    r"(?m)(?P<before>^(?P<indent>[ \t]*)(?:-[ \t]+)?(?P<name>[A-Za-z][\w-]*):[ \t]*[|>][-+\d]{0,2}[ \t]*\r?\n)"
+    r"(?P<value>(?:(?P=indent)[ \t]+[^\n]*(?:\n|\Z)|[ \t\r]*\n)+)"
+)
 _LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
 _FORM = re.compile(r"[\w.\[\]%+~-]+=[^\s\"'<>{}]*(?:&[^\s\"'<>{}=]*=[^\s\"'<>{}]*)*\s*")
 
@@ -64,7 +71,11 @@ def in_url(url: str, decider: Decider) -> str:
 
 
 def in_userinfo(text: str, decider: Decider) -> str:
-    """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1)."""
+    """Replace the credentials of each URL in a text (RFC 3986 section 3.2.1), percent-encoded or not."""
+    if "%40" in text:
+        text = _ENCODED_USERINFO.sub(
+            lambda found: f"{found['before']}{_encoded('password', found['password'], decider)}%40", text
+        )
     if "@" not in text or "://" not in text:
         return text
     return _USERINFO.sub(lambda found: f"://{_userinfo(found['info'], decider)}@", text)
@@ -271,4 +282,13 @@ def in_plain_text(text: str, decider: Decider, place: Place = Place.CODE) -> str
             return found[0]
         return found["before"] + decider.replace(found["name"], found["value"], place)
 
-    return _FIELD_LINE.sub(field, text)
+    text = _FIELD_LINE.sub(field, text)
+    return _BLOCK.sub(lambda found: _block(found, decider), text) if place is Place.MEMBER else text
+
+
+def _block(found: re.Match[str], decider: Decider) -> str:
+    """Replace a text of YAML that stands in lines of its own; it is one line then."""
+    value = found["value"]
+    plain = value.strip()
+    replaced = decider.replace(found["name"], plain)
+    return found[0] if replaced == plain else found["before"] + value.replace(plain, replaced, 1)
