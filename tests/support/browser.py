@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.support.programs import need
@@ -43,3 +45,14 @@ def chromium(url: str) -> Iterator[Page]:
         page.set_default_timeout(TIMEOUT)
         page.goto(url)
         yield page
+
+
+def serious_faults(page: Page, within: str = "body") -> list[str]:
+    """Give what axe-core finds to be serious or critical for people who cannot see, or not well, and where."""
+    found: dict[str, Any] = Axe().run(page, context=within).response
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found["violations"]
+        for node in fault["nodes"]
+        if fault["impact"] in ("serious", "critical")
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, expect
-from tests.support.browser import TIMEOUT, chromium
+from tests.support.browser import TIMEOUT, chromium, serious_faults
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import free_port
@@ -62,9 +62,11 @@ def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Or
             assert tunnel.recv(1) == b""
         assert asked == [f"Close the tunnel of 127.0.0.1:{tunnel.getsockname()[1]} to 127.0.0.1:{server.port}?"]
 
+        assert serious_faults(page) == []
         light = background(page)
         page.emulate_media(color_scheme="dark")
         assert background(page) != light
+        assert serious_faults(page) == []
         page.set_viewport_size({"width": 360, "height": 640})
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert not complaints
