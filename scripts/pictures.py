@@ -1,9 +1,10 @@
-"""The pictures of README.md, made with the product itself: mitmweb, and the page of a check. See scripts/pictures."""
+"""The pictures of the pages, made with the product itself: mitmweb, the dashboard, a report. See scripts/pictures."""
 
 from __future__ import annotations
 
 import contextlib
 import http.server
+import itertools
 import json
 import shutil
 import subprocess
@@ -21,10 +22,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "addons" / "proxy_policies"
 ORIGIN = 9000
 """The port that README.md calls its origin's."""
-PROXY, WEB = 18080, 18081
+PROXY, WEB, DASHBOARD = 18080, 18081, 18082
 START = 60.0
 """Seconds that mitmweb may take to start."""
-SIZES: dict[str, ViewportSize] = {"mitmweb": {"width": 1360, "height": 600}, "report": {"width": 1120, "height": 500}}
+SIZES: dict[str, ViewportSize] = {
+    "mitmweb": {"width": 1360, "height": 600},
+    "dashboard": {"width": 1360, "height": 760},
+    "report": {"width": 1120, "height": 500},
+}
+PASSWORD = "pictures-pictures"  # noqa: S105 - of a proxy that is gone a minute later
 CHROMIUM = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PRODUCTS = [{"id": number, "name": name, "price": 3.5 * number} for number, name in enumerate(("Tea", "Mug", "Pot"), 1)]
@@ -70,7 +76,14 @@ def origin() -> Iterator[None]:
 def mitmweb(folder: Path) -> Iterator[str]:
     """Run mitmweb with every policy; gives the address of its page."""
     command = [str(Path(sys.executable).parent / "mitmweb"), "--no-web-open-browser", "--listen-host", "127.0.0.1"]
-    options = (f"confdir={folder}", f"web_port={WEB}", "web_password=pictures", "header_rules=|~u /cart|X-Shop|tea")
+    options = (
+        f"confdir={folder}",
+        f"web_port={WEB}",
+        "web_password=pictures",
+        f"dashboard={DASHBOARD}",
+        f"dashboard_password={PASSWORD}",
+        "header_rules=|~u /cart|X-Shop|tea",
+    )
     settings = [part for option in options for part in ("--set", option)]
     command += ["-p", str(PROXY), "-s", str(ROOT / "addons" / "policy.py"), *settings]
     log = folder / "log"
@@ -103,6 +116,27 @@ def browse() -> None:
     ask("http://127.0.0.1:9/")  # where nobody listens
 
 
+@contextlib.contextmanager
+def visitors() -> Iterator[None]:
+    """Have the shop asked again and again; it begins a dozen seconds before, for the charts."""
+    over = threading.Event()
+
+    def visit() -> None:
+        for number in itertools.cycle(range(8)):
+            if over.wait(0.1 * (number % 4)):
+                return
+            ask(f"http://127.0.0.1:{ORIGIN}/{('products.json', '', f'offers/{number}.json', 'cart.json')[number % 4]}")
+
+    thread = threading.Thread(target=visit)
+    thread.start()
+    time.sleep(12)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def take(browser: Browser, url: str, folder: Path, name: str) -> None:
     """Take a picture in each colour scheme, and say how large it is."""
     for scheme in SCHEMES:
@@ -113,6 +147,11 @@ def take(browser: Browser, url: str, folder: Path, name: str) -> None:
             rows.filter(has_text="hit").first.click()
             page.locator(".flow-detail nav a", has_text="Response").click()
             page.locator(".flow-detail pre").get_by_text("cache").first.wait_for()
+        elif name == "dashboard":
+            page.locator("[name=password]").fill(PASSWORD)
+            page.keyboard.press("Enter")
+            page.locator("#entries tr").first.wait_for()
+            page.wait_for_timeout(3000)  # until the charts have some seconds
         else:
             page.locator("#detail mark").first.wait_for()
         path = folder / f"{name}-{scheme}.png"
@@ -143,6 +182,8 @@ def main(folder: Path | None) -> None:
         with mitmweb(Path(scratch)) as url:
             browse()
             take(browser, url, folder or PACKAGE / "flow_list", "mitmweb")
+            with visitors():
+                take(browser, f"http://127.0.0.1:{DASHBOARD}/", folder or PACKAGE / "dashboard", "dashboard")
         take(browser, check(Path(scratch)), folder or PACKAGE / "capture", "report")
         browser.close()
 
