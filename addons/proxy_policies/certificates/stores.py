@@ -74,7 +74,7 @@ def nss(database: Path, certificate: Path, name: str) -> TrustStore:
     """Return a database of Mozilla's NSS, as Chromium on Linux and each Firefox profile has one."""
     at = ("certutil", "-d", f"sql:{database}")
     is_there = (database / "cert9.db").exists()
-    # The mark comes first: what is interrupted afterwards can be told from a database of somebody else.
+    # The mark comes first: what is interrupted afterwards is known not to be somebody else's.
     making = (("install", "-D", "-m", "644", "/dev/null", str(database / MADE_BY_US)), (*at, "-N", "--empty-password"))
     make = () if is_there else making
     return TrustStore(

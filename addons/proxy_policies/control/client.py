@@ -61,15 +61,16 @@ def instances(confdirs: Iterable[Path]) -> list[Instance]:
     return found
 
 
-def choose(found: Sequence[Instance], port: int | None) -> list[Instance]:
+def choose(found: Sequence[Instance], port: int | None, pid: int | None = None) -> list[Instance]:
     """Return the one that is meant, or the workers that share a port; raises ControlError for none or several."""
-    meant = [one for one in found if port is None or port in one.ports]
+    meant = [one for one in found if port in (None, *one.ports) and pid in (None, one.status["pid"])]
     if not found:
         raise ControlError("no proxy with these policies runs here; --confdir names the confdir of one that does")
     if not meant:
-        raise ControlError(f"none listens on port {port}; there are {_titles(found)}")
+        wanted = f"listens on port {port}" if pid is None else f"is process {pid}"
+        raise ControlError(f"none {wanted}; there are {_titles(found)}")
     if len({one.ports or one.path for one in meant}) > 1:
-        raise ControlError(f"several run, --port says which is meant: {_titles(meant)}")
+        raise ControlError(f"several run, --port or --pid says which is meant: {_titles(meant)}")
     return meant
 
 
