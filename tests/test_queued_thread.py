@@ -15,6 +15,8 @@ class Taker(QueuedThread[int]):
 
     def _take(self, items: Sequence[int]) -> tuple[int, str]:
         self.may.wait(60)
+        if -1 in items:
+            raise ValueError("less than nothing")
         self.items += items
         odd = sum(number % 2 for number in items)
         return odd, "" if odd == len(items) else "it is even"
@@ -38,6 +40,16 @@ def test_all_are_taken_in_order_in_the_end() -> None:
         line.endswith(("numbers lost: it is even", "numbers lost: they come faster than they can be taken"))
         for line in said
     )
+
+
+def test_what_fails_does_not_end_the_thread() -> None:
+    said: list[str] = []
+    taker = Taker(said)
+    taker.may.set()
+    taker.put([-1, 1, 1, 3])
+    taker.start()
+    taker.close(60)
+    assert (taker.items, taker.taken, taker.lost) == ([3], 1, 3)
 
 
 def test_no_more_wait_than_may() -> None:

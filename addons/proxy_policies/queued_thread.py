@@ -87,7 +87,10 @@ class QueuedThread[Item](ABC):
         queue = self._queue
         while queue:
             items = [queue.popleft() for _ in range(min(self._at_once, len(queue)))]
-            taken, why = self._take(items)
+            try:
+                taken, why = self._take(items)
+            except Exception as error:  # of which the others are not to suffer
+                taken, why = 0, f"{type(error).__name__}: {error}"
             self.taken += taken
             self._untaken += len(items) - taken
             self._why = why or TOO_SLOW
