@@ -118,3 +118,15 @@ def test_a_body_that_was_edited_is_coded_anew() -> None:
     flow = to_flow(replace(an_entry(), response=Response(200, "OK", fields, Body(b"edited"))))
     assert flow.response
     assert gzip.decompress(flow.response.raw_content or b"") == b"edited"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ws://shop.test/chat", "wss://shop.test/chat?a=1", "ws://shop.test:443/", "wss://shop.test:80/"),
+        *("wss://shop.test:4430/", "ws://[::1]/", "wss://[::1]:80/", "http://shop.test:443/"),
+    ],
+)
+def test_a_url_is_the_same_after_it_was_a_flow(url: str) -> None:
+    found = from_flow(to_flow(replace(an_entry(1), request=Request("GET", url)))).request
+    assert (found.url, found.target) == (url, "")

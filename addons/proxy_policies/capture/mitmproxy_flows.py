@@ -17,6 +17,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import entry_reader
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
 
+_WEBSOCKET_PORTS = (("ws", 80), ("wss", 443))  # RFC 6455 section 3; mitmproxy knows those of http and https
 _PLAIN_URL = re.compile(
     r"https?://[\w.:-]+(?P<target>/[\w./~%!$&'()*+,;=:@-]*(?:\?[\w./~%!$&'()*+,;=:@?-]+)?)", re.ASCII
 )
@@ -61,8 +62,10 @@ def _target_of(url: str) -> str:
 
 
 def _url_of(request: http.Request) -> str:
-    """Return the URL with an IPv6 address in brackets (RFC 3986 section 3.2.2), which mitmproxy leaves out."""
+    """Return the URL with an IPv6 address in brackets (RFC 3986 section 3.2.2), and no WebSocket's usual port."""
     url, host = _octets(request.url), request.host
+    if (request.scheme, request.port) in _WEBSOCKET_PORTS:
+        url = url.replace(f"://{host}:{request.port}", f"://{host}", 1)
     return url.replace(f"://{host}", f"://[{host}]", 1) if ":" in host else url
 
 
@@ -199,6 +202,8 @@ def to_request(request: Request, times: Times | None = None) -> http.Request:
     parts = urlsplit(request.url)
     origin = f"{parts.scheme}://{parts.netloc}"
     made = http.Request.make("", origin)  # of a path it takes ASCII only
+    if parts.scheme == "wss" and parts.port is None:
+        made.data.port = 443
     made.data.method = _from_octets(request.method)
     made.data.path = _from_octets(request.target or request.url[len(origin) :] or "/")
     made.headers = from_headers(request.headers)
