@@ -100,5 +100,9 @@ class TunnelLayer(TCPLayer):
         """Take note of what a connection's end is if it is none of the stream."""
         if resets.was_reset(connection, self.context):
             self.broken(connection == self.context.client, ConnectionResetError(errno.ECONNRESET, ""))
-        elif connection == self.context.client and connection.state is ConnectionState.CLOSED:
+        elif connection == self.context.client and connection.state is ConnectionState.CLOSED and self._is_heard():
             self._broke_off(ENDED_BY_US)
+
+    def _is_heard(self) -> bool:
+        """Return whether the target may still say something: otherwise a client is closed because both have ended."""
+        return bool(self.context.server.state & ConnectionState.CAN_READ)
