@@ -291,3 +291,24 @@ async def test_uses_are_noted_together(tmp_path: Path, monkeypatch: pytest.Monke
             assert await store.body(entry) is not None
             await store.lookup(KEY)
     assert len(noted) < 10  # each is a transaction that other processes wait for
+
+
+async def test_nobody_else_reads_it_and_a_folder_of_others_stays_theirs(tmp_path: Path) -> None:
+    shared, own = tmp_path / "shared", tmp_path / "new" / "own"
+    shared.mkdir()
+    shared.chmod(0o777)
+    before = os.umask(0)
+    try:
+        for folder in (shared, own):
+            async with opened("disk", folder) as store:
+                await keep(store, stored("Cache-Control: max-age=60"), b"secret")
+    finally:
+        os.umask(before)
+    assert (mode(shared), mode(own)) == (0o777, 0o700)
+    made = list(shared.rglob("*"))
+    assert {mode(path) for path in made if path.is_dir()} == {0o700}
+    assert {mode(path) for path in made if path.is_file()} == {0o600}
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777

@@ -85,6 +85,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def _open(path: Path) -> sqlite3.Connection:
     """Open the database, made if need be; raises DamagedError, or OSError when it cannot be used."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # and SQLite gives the files beside it the same mode
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(db)

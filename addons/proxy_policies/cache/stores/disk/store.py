@@ -86,8 +86,8 @@ class DiskStore:
     # In the thread: what is broken is made whole
 
     def _open_index(self) -> Index:
-        self.bodies.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be for others, too
+        self.bodies.mkdir(mode=0o700, exist_ok=True)
         path = self.folder / "index.sqlite"
         try:
             return Index(path, self._limit)
