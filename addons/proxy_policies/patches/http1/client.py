@@ -39,6 +39,10 @@ from proxy_policies.validity import Invalid
 CONTINUE = 100
 
 
+class RequestHalfClose(RequestEndOfMessage):
+    """What HTTP was upgraded to has said all that it has to say to the origin, and goes on listening."""
+
+
 class Client(Bodies, Http1Client):
     """Sends requests and receives responses. `request` and `response` are as sent and as received."""
 
@@ -63,10 +67,10 @@ class Client(Bodies, Http1Client):
                     yield commands.SendData(self.conn, data)
             case RequestTrailers():
                 self._trailers = Fields(event.trailers.fields)
+            case RequestHalfClose():
+                yield commands.CloseTcpConnection(self.conn, half_close=True)
             case RequestEndOfMessage():
-                if self._framing is Framing.CHUNKED:
-                    yield commands.SendData(self.conn, last_chunk(self._trailers))
-                yield from self.mark_done(request=True)
+                yield from self._send_end()
             case _:
                 if not self.request_done:
                     resets.withhold_alert(self.conn)  # the request is not whole
@@ -85,6 +89,11 @@ class Client(Bodies, Http1Client):
         self._framing, self._trailers = head.framing, Fields()
         request.headers = http.Headers(head.fields.raw)
         yield commands.SendData(self.conn, http1.assemble_request_head(request))
+
+    def _send_end(self) -> CommandGenerator[None]:
+        if self._framing is Framing.CHUNKED:
+            yield commands.SendData(self.conn, last_chunk(self._trailers))
+        yield from self.mark_done(request=True)
 
     # Receiving
 

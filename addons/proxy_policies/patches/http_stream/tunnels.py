@@ -29,6 +29,7 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
 from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
+from proxy_policies.patches.http1.client import RequestHalfClose
 from proxy_policies.patches.patch import Section
 
 TELLING = frozenset((403, 503, 504, 508))
@@ -139,11 +140,12 @@ class HalfClosing(layers.HttpStream):
         return event
 
     def _out_of_tunnel(self, command: commands.Command, is_upgrade: bool) -> commands.Command:
-        is_half = isinstance(command, commands.CloseTcpConnection) and command.half_close
-        if is_half or not isinstance(command, commands.ConnectionCommand):
+        if not isinstance(command, commands.ConnectionCommand):
             return command
         if command.connection != self.context.client:
             return self._to_server(command) if is_upgrade else command
+        if _is_half_close(command):
+            return command
         if isinstance(command, commands.SendData):
             return layers.SendHttp(ResponseData(self.stream_id, command.data), command.connection)
         if isinstance(command, commands.CloseConnection):
@@ -152,13 +154,19 @@ class HalfClosing(layers.HttpStream):
         return command
 
     def _to_server(self, command: commands.ConnectionCommand) -> commands.Command:
-        """Send by the HTTP connection that was upgraded."""
+        """Send by the HTTP connection that was upgraded: TLS with the origin, if there is any, is below that."""
+        if _is_half_close(command):
+            return layers.SendHttp(RequestHalfClose(self.stream_id), command.connection)
         if isinstance(command, commands.SendData):
             return layers.SendHttp(RequestData(self.stream_id, command.data), command.connection)
         if isinstance(command, commands.CloseConnection):
             end = RequestProtocolError(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE)
             return layers.SendHttp(end, command.connection)
         return command
+
+
+def _is_half_close(command: commands.Command) -> bool:
+    return isinstance(command, commands.CloseTcpConnection) and command.half_close
 
 
 SECTIONS = (
