@@ -4,9 +4,14 @@ Entity tags are marked so that any process can take the mark off again. A strong
 section 8.8.3), so no two codings may share it (8.8.3.3). Ours is what the origin said, `~` and the coding: `"v1"`
 becomes `W/"v1~gzip"`. Weak, because the same text compressed twice need not give the same bytes (8.8.1): libraries
 differ, and so do the pauses at which a stream is flushed. `w-` before the coding says that the origin's own tag was
-weak: `W/"v1"` becomes `W/"v1~w-gzip"`. An origin's tag that looks marked is marked too, as `identity`, so that what a
-mark is taken off from was always marked by us. Nothing is remembered: a restart, other workers and other machines know
-as much (as Apache's `-gzip`, Jetty's `--gzip`). Everything here is pure.
+weak: `W/"v1"` becomes `W/"v1~w-gzip"`. An origin's tag that looks marked is marked too, as `identity`, and a mark is
+taken off only where it is exactly what we would have put there: what lost its `W/`, or comes from an origin that was
+asked without us, stays. Nothing is remembered: a restart, other workers and other machines know as much (as Apache's
+`-gzip`, Jetty's `--gzip`). Everything here is pure.
+
+That counts for If-Match, too, though a weak tag never matches there (section 13.1.1): the mark names the origin's own
+tag, of whose content the client has every byte, so that the strong comparison is the origin's, with that tag. One that
+the origin called weak reaches it weak. Otherwise nothing that was read compressed could be changed (Apache bug 45023).
 """
 
 import re
@@ -48,11 +53,12 @@ def marked(tag: EntityTag, coding: str) -> EntityTag:
 
 
 def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
-    """Return the origin's own tag and the coding, given one that `marked` made; clients may have lost the `W/`."""
+    """Return the origin's own tag and the coding, given one that `marked` made; any other is the origin's own."""
     match = _MARKED.fullmatch(tag.opaque)
     if match is None:
         return tag, IDENTITY
-    return EntityTag(match["own"], weak=match["weak"] is not None), match["coding"]
+    own, coding = EntityTag(match["own"], weak=match["weak"] is not None), match["coding"]
+    return (own, coding) if marked(own, coding) == tag else (tag, IDENTITY)
 
 
 def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:

@@ -66,6 +66,16 @@ def test_what_one_process_says_another_takes_back(
         assert len(tags) == len(CODINGS)
 
 
+def test_a_tag_that_was_never_given_out_lets_no_change_through(
+    two: tuple[Mitmdump, Mitmdump], origin: Callable[..., Origin], curl: Any
+) -> None:
+    server = origin()
+    server.route("/", strictly)
+    for given in ('"v1~gzip"', '"v1~identity"', 'W/"v1~w-identity"'):
+        assert curl("-x", two[0].url, "-T", "-", "-H", f"If-Match: {given}", f"{server.url}/0").status == 412
+        assert server.requests[-1].get("If-Match") == given
+
+
 def test_a_form_that_the_client_cannot_read_is_not_confirmed(
     two: tuple[Mitmdump, Mitmdump], origin: Callable[..., Origin], curl: Any
 ) -> None:
@@ -87,7 +97,7 @@ def test_a_part_does_not_continue_a_compressed_form(
     server = origin()
 
     def ranged(request: Received) -> Answer:
-        if request.get("Range"):
+        if request.get("Range") and request.get("If-Range") in (None, '"v1"'):
             return Answer(206, [HTML, ("ETag", '"v1"'), ("Content-Range", "bytes 0-9/4700")], PAGE[:10])
         return strictly(request)
 
