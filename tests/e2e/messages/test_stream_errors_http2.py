@@ -33,15 +33,26 @@ MALFORMED: dict[str, Lines] = {
     "connection": [*request(), (b"connection", b"close")],
     "transfer-encoding": [*POST, (b"transfer-encoding", b"chunked")],
     "te": [*request(), (b"te", b"gzip")],
-    "a length without a body": [*POST, (b"content-length", b"5")],
     "a length that is none": [*POST, (b"content-length", b"five")],
     "another host": [*request(), (b"host", b"evil.test")],
 }
-WRONG: dict[str, bytes] = {
-    **{name: head(3, lines) for name, lines in MALFORMED.items()},
-    "less than was said": head(3, [*POST, (b"content-length", b"5")], ends=False)
+EVIL = request(b"/2", method=b"POST")
+LENGTHS: dict[str, bytes] = {
+    "a length without a body": head(3, [*EVIL, (b"content-length", b"5")]),
+    "a length without a body, of a GET": head(3, [*request(b"/2"), (b"content-length", b"5")]),
+    "a length without a body, of a HEAD": head(3, [*request(b"/2", method=b"HEAD"), (b"content-length", b"5")]),
+    "less than was said": head(3, [*EVIL, (b"content-length", b"5")], ends=False)
     + frame(DATA, b"abc", flags=END_STREAM, stream=3),
-    "more than was said": head(3, [*POST, (b"content-length", b"5")], ends=False) + frame(DATA, b"abcdef", stream=3),
+    "more than was said": head(3, [*EVIL, (b"content-length", b"5")], ends=False) + frame(DATA, b"abcdef", stream=3),
+    "less than was said before trailers": head(3, [*EVIL, (b"content-length", b"5")], ends=False)
+    + frame(DATA, b"abc", stream=3)
+    + head(3, [(b"x", b"1")]),
+    "only trailers": head(3, [*EVIL, (b"content-length", b"5")], ends=False) + head(3, [(b"x", b"1")]),
+}
+"""Requests whose Content-Length is not that of their content (RFC 9113, section 8.1.1)."""
+WRONG: dict[str, bytes] = {
+    **LENGTHS,
+    **{name: head(3, lines) for name, lines in MALFORMED.items()},
     "trailers that do not end it": head(3, POST, ends=False) + head(3, [(b"x", b"1")], ends=False),
     "pseudo-fields in trailers": head(3, POST, ends=False) + head(3, [(b":path", b"/2")]),
     "data after the end": head(3, request(b"/slow")) + frame(DATA, b"abc", stream=3),
@@ -102,6 +113,7 @@ def test_others_of_the_connection_go_on(proxy: Mitmdump, server: Origin, release
         sock.sendall(head(1, request(b"/slow")) + WRONG[kind])
         wrong = outcomes(sock, lambda known: 3 in known)
         assert wrong.keys() == {3}, wrong
+        assert kind not in LENGTHS or wrong[3] == PROTOCOL_ERROR
         assert wrong[3] in (PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, "ended")
         sock.sendall(head(5, request(b"/after")))
         assert outcomes(sock, lambda known: 5 in known) == {5: "ended"}

@@ -172,6 +172,7 @@ BAD_ANSWERS: dict[str, Lines] = {
     "control in a value": [(b":status", b"200"), (b"x", b"a\x01b")],
     "no token as a name": [(b":status", b"200"), (b"x(y", b"a")],
     "a long length": [(b":status", b"200"), (b"content-length", b"18446744073709551619")],
+    "a length without a body": [(b":status", b"200"), (b"content-length", b"5")],
 }
 
 
@@ -186,7 +187,11 @@ def test_a_bad_answer_is_502(mitmdump: Callable[..., Mitmdump], server_tls: ssl.
                 wrong.append((name, answer))
         server.head, server.hints = [(b":status", b"200")], [(b":status", b"103"), (b"x", b"a\x01b")]
         assert client.ask(request()).status == 502
-        server.hints = []
+        server.hints, server.head = [], [(b":status", b"200"), (b"content-length", b"5")]
+        assert client.ask(request(method=b"HEAD")).status == 200
+        server.head = [(b":status", b"304"), (b"content-length", b"5")]
+        assert client.ask(request()).status == 304
+        server.head = [(b":status", b"200")]
         assert client.ask(request()).status == 200
     finally:
         client.close()

@@ -3,10 +3,19 @@
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, Event, RequestReceived, StreamReset
+from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
 from h2.frame_buffer import FrameBuffer
-from hyperframe.frame import Frame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
+from hpack import Encoder
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PriorityFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 
@@ -106,3 +115,43 @@ def test_it_does_not_count_how_octets_are_split(cut: int) -> None:
     pair, frame = Pair(), OF_ONE_STREAM["a window update of nothing"]
     events = [*pair.pass_on(raw=frame[:cut]), *pair.pass_on(raw=frame[cut:])]
     assert [event.stream_id for event in events if isinstance(event, StreamReset)] == [1]
+
+
+ENDED = [
+    (content, ending)
+    for content in (b"", b"abc", b"hello")
+    for ending in ("at the head", "at the data", "at empty data", "at trailers")
+    if ending != ("at the head" if content else "at the data")
+]
+
+
+def answered(method: str, status: str, length: int, content: bytes, ending: str) -> list[Event]:
+    """Answer a request of our side's with HTTP/2 frames, and give what it makes of them."""
+    client = PerStreamConnection(H2Configuration(client_side=True))
+    client.initiate_connection()
+    client.send_headers(1, [(":method", method), *HEAD[1:]], end_stream=True)
+    fields = [(":status", status), ("content-length", str(length))]
+    flags = ["END_HEADERS", *(["END_STREAM"] if ending == "at the head" else [])]
+    frames: list[Frame] = [SettingsFrame(0), HeadersFrame(1, Encoder().encode(fields), flags=flags)]
+    if content:
+        frames.append(DataFrame(1, content, flags=["END_STREAM"] if ending == "at the data" else []))
+    if ending == "at empty data":
+        frames.append(DataFrame(1, b"", flags=["END_STREAM"]))
+    if ending == "at trailers":
+        frames.append(HeadersFrame(1, Encoder().encode([("x", "1")]), flags=["END_HEADERS", "END_STREAM"]))
+    return client.receive_data(b"".join(frame.serialize() for frame in frames))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("content", "ending"), ENDED)
+def test_a_length_is_held_to_the_content_however_it_ends(content: bytes, ending: str) -> None:
+    events = answered("GET", "200", 5, content, ending)
+    assert any(isinstance(event, StreamReset) for event in events) == (content != b"hello")
+    assert any(isinstance(event, StreamEnded) for event in events) == (content == b"hello")
+
+
+@pytest.mark.parametrize("ending", ["at the head", "at empty data", "at trailers"])
+@pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "304"), ("GET", "204")])
+def test_where_there_is_no_content_the_length_is_another_ones(method: str, status: str, ending: str) -> None:
+    events = answered(method, status, 5, b"", ending)
+    assert not any(isinstance(event, StreamReset) for event in events)
+    assert any(isinstance(event, StreamEnded) for event in events)

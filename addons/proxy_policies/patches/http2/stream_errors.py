@@ -3,11 +3,14 @@
 hyper-h2 ends the connection over malformed messages, streams beyond the limit, and window updates and priorities that
 are not valid. RFC 9113 has these as errors of their stream (sections 5.1.2, 5.3.2, 6.3, 6.9 and 8.1.1). What garbles
 the state that all streams share (the field compression, section 4.3) still ends the connection.
+
+It compares Content-Length with what comes at DATA frames only: not where fields end the message, at its head or as
+trailers, and it forgets the length over trailers. That is made up for here.
 """
 
 from h2.connection import AllowedStreamIDs
 from h2.errors import ErrorCodes
-from h2.events import Event, StreamReset
+from h2.events import Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import (
     DenialOfServiceError,
     FrameDataMissingError,
@@ -16,7 +19,7 @@ from h2.exceptions import (
     StreamIDTooLowError,
 )
 from h2.frame_buffer import FrameBuffer
-from h2.stream import StreamClosedBy, StreamState
+from h2.stream import H2Stream, StreamClosedBy, StreamState
 from hpack import HPACKError
 from hyperframe.frame import Frame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
@@ -24,6 +27,8 @@ from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 HEAD = 9  # bytes of a frame before its payload
 OF_ONE_STREAM = (WindowUpdateFrame.type, PriorityFrame.type)
 """Frames whose payload, where it is not valid, is an error of the stream that they name."""
+WITHOUT_CONTENT = (b"204", b"304")
+"""Statuses whose Content-Length, if any, is not that of the response (RFC 9110, section 8.6)."""
 
 
 class InvalidFrame(Frame):
@@ -94,12 +99,37 @@ class PerStreamConnection(BufferedH2Connection):
 
     def _receive_headers_frame(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
         if not self._is_beyond_limit(frame.stream_id):
-            return super()._receive_headers_frame(frame)
+            return self._receive_fields(frame)
         self._begin_new_stream(frame.stream_id, AllowedStreamIDs(not self.config.client_side))
         super()._receive_headers_frame(frame)  # the fields of later streams build on its own
         return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM)
+
+    def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
+        """Receive a head or trailers; raises InvalidBodyLengthError where they end less content than was said."""
+        before = self.streams.get(frame.stream_id)
+        said = None if before is None else before._expected_content_length
+        frames, events = super()._receive_headers_frame(frame)
+        stream = self.streams.get(frame.stream_id)
+        if stream is not None:
+            _note_length(stream, events, said)
+            if any(isinstance(event, StreamEnded) for event in events):
+                stream._track_content_length(0, end_stream=True)
+        return frames, events
 
     def _is_beyond_limit(self, stream_id: int) -> bool:
         if stream_id in self.streams or stream_id <= self.highest_inbound_stream_id:
             return False
         return self.open_inbound_streams >= self.local_settings.max_concurrent_streams
+
+
+def _note_length(stream: H2Stream, events: list[Event], said: int | None) -> None:
+    """Set how much content is to come: trailers change nothing of what the head `said`."""
+    for event in events:
+        if isinstance(event, TrailersReceived):
+            stream._expected_content_length = said
+        elif isinstance(event, ResponseReceived) and _has_no_content(event):
+            stream._expected_content_length = 0
+
+
+def _has_no_content(event: ResponseReceived) -> bool:
+    return any(bytes(name) == b":status" and bytes(value) in WITHOUT_CONTENT for name, value in event.headers)
