@@ -93,6 +93,18 @@ def receive(sock: socket.socket, size: int) -> int:
     return received
 
 
+async def test_who_waits_for_a_peer_to_take_some_goes_on_when_more_may_wait(pair: Pair) -> None:
+    stream, _ = pair
+    stream.write(bytes(8 << 20))
+    draining = asyncio.ensure_future(stream.drain())
+    await asyncio.sleep(0)
+    stream.high_water = stream.unsent - 1
+    await asyncio.sleep(0)
+    assert not draining.done()
+    stream.high_water = stream.unsent
+    await asyncio.wait_for(draining, 100)
+
+
 async def test_a_close_waits_until_everything_is_sent(pair: Pair) -> None:
     stream, peer = pair
     size = 4 << 20

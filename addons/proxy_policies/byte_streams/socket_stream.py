@@ -19,7 +19,7 @@ class SocketStream(ByteStream):
         self._sock = sock
         self.on_sent = ignore
         self._is_closed = False
-        self.high_water = HIGH_WATER
+        self._high_water = HIGH_WATER
         self._unsent = bytearray()
         self._is_reading = self._is_closing = False
         self._draining: asyncio.Future[None] | None = None
@@ -69,6 +69,17 @@ class SocketStream(ByteStream):
         """The bytes that the kernel has not taken yet."""
         return len(self._unsent)
 
+    @property
+    def high_water(self) -> int:
+        """Bytes that may wait to be sent before `drain` waits; whoever waits there already goes on when it rises."""
+        return self._high_water
+
+    @high_water.setter
+    def high_water(self, size: int) -> None:
+        self._high_water = size
+        if len(self._unsent) <= size:
+            self._wake_drain()
+
     def write(self, *pieces: bytes) -> None:
         """Send, or keep what the kernel has no room for. A connection that has failed takes nothing more."""
         if self._is_closed or self._is_closing or self.error is not None:
@@ -101,7 +112,7 @@ class SocketStream(ByteStream):
             self.fail(error)
             return
         del self._unsent[:sent]
-        if self._draining is not None and len(self._unsent) <= self.high_water // 4:
+        if self._draining is not None and len(self._unsent) <= self._high_water // 4:
             self._wake_drain()
         if not self._unsent:
             self._loop.remove_writer(self._sock)
@@ -116,7 +127,7 @@ class SocketStream(ByteStream):
 
     async def drain(self) -> None:
         """Wait while more than `high_water` bytes wait to be sent."""
-        if len(self._unsent) > self.high_water:
+        if len(self._unsent) > self._high_water:
             self._draining = self._loop.create_future()
             await self._draining
 

@@ -16,7 +16,7 @@ from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.status import CacheStatus
 from proxy_policies.cache.transactions import CacheEngine, Transaction, put_bytes
-from proxy_policies.patches.client_handlers import handler_of
+from proxy_policies.patches.client_handlers import let_run_ahead
 
 
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
@@ -159,10 +159,7 @@ def _let_run_ahead(leader: Leader) -> None:
     fastlane = ctx.master.addons.get("fastlane")
     if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
         ours.stream.high_water = HELD_MOST
-    handler = handler_of(leader.client)
-    for connection, io in handler.transports.items() if handler else ():
-        if connection.id == leader.client and isinstance(io.writer, asyncio.StreamWriter):
-            io.writer.transport.set_write_buffer_limits(HELD_MOST)
+    let_run_ahead(leader.client, HELD_MOST)
 
 
 async def finish_for_followers(led: Sequence[Leader]) -> None:

@@ -21,3 +21,15 @@ def writer_to(client: Client) -> StreamWriter | None:
     handler = handler_of(client.id)
     io = handler.transports.get(client) if handler else None
     return io.writer if io and isinstance(io.writer, StreamWriter) else None
+
+
+def let_run_ahead(client_id: str, size: int) -> None:
+    """Let so many bytes wait to be sent to a client; whoever waits for it to take some goes on."""
+    handler = handler_of(client_id)
+    writer = writer_to(handler.client) if handler else None
+    if writer is None:
+        return
+    writer.transport.set_write_buffer_limits(size)
+    # asyncio looks at new limits when something is sent, which nothing is to a client that takes nothing.
+    if resume := getattr(writer.transport, "_maybe_resume_protocol", None):
+        resume()

@@ -421,6 +421,22 @@ def test_a_slow_leader_holds_up_no_follower(mitmdump: Start, origin: Origins) ->
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("lane", ["off", "on"])
+def test_a_leader_that_has_held_up_its_origin_already_holds_up_no_follower(
+    lane: str, mitmdump: Start, origin: Origins
+) -> None:
+    server, body = origin(), os.urandom(1_000_000) * 15
+    proxy = mitmdump("--set", "encode=off", "--set", "send_timeout=0", "--set", f"fast_lane={lane}")
+    server.route("/", Answer(headers=FRESH, body=body))
+    leader = Client(proxy, f"{server.url}/", reads=False)
+    wait_until(lambda: server.requests, PATIENCE)
+    settle()  # until nobody takes any more of the answer
+    followers = crowd(proxy, f"{server.url}/", 2)
+    assert {client.end().body == body for client in followers} == {True}
+    assert len(server.requests) == 1
+    leader.leave()
+
+
 def test_head_and_conditional_requests_among_gets(policy_proxy: Mitmdump, origin: Origins) -> None:
     server, proxy, gate = origin(), policy_proxy, Gate()
     headers = [*FRESH, ("ETag", '"v1"')]
