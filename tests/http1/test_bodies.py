@@ -2,6 +2,7 @@
 
 Where bodies end, however they are cut."""
 
+import contextlib
 import itertools
 
 import h11
@@ -120,7 +121,32 @@ def test_a_body_that_ends_with_its_connection() -> None:
     assert reader.is_finished
 
 
-@pytest.mark.parametrize("data", [b"x\r\n", b"5\r\nhellooo", b"1" * 17 + b"\r\n", b"0\r\nbad trailer\r\n\r\n"])
-def test_broken_chunks(data: bytes) -> None:
+GOOD = b'3\r\nabc\r\n2 ; x="y"\r\nde\r\n'
+QUOTED = b'2;a="\r\n"\r\nok\r\n0\r\n\r\n'
+"""An extension has no line end in it, so that its chunk is what follows that."""
+BROKEN = (
+    *(QUOTED, b"XX0\r\n\r\n", b"0\r\nX T: 1\r\n\r\n", b"0\r\nX: a\x00\r\n\r\n", b"\r\n\r\n", b"x\r\n"),
+    *(b"1" * 17 + b"\r\n", b"0\r\nbad trailer\r\n\r\n", b"1;" + b"x" * LIMIT + b"\r\nx\r\n"),
+)
+
+
+@given(st.sampled_from([b"", GOOD]), st.sampled_from(BROKEN), st.lists(st.integers(0, len(GOOD) + 40), max_size=6))
+def test_what_came_before_a_break_is_given_and_then_no_more(good: bytes, broken: bytes, cuts: list[int]) -> None:
+    reader, content, data = body_reader(CHUNKED), b"", good + broken
+    places = [0, *(min(cut, len(data)) for cut in sorted(cuts)), len(data)]
+    with contextlib.suppress(Invalid):
+        for start, end in itertools.pairwise(places):
+            content += reader.feed(data[start:end])
+    assert content == (b"abcde" if good else b"") + (b'"\r' if broken is QUOTED else b"")
+    assert (reader.is_broken, reader.is_finished) == (True, False)
+    for refused in (b"", b"0\r\n\r\n"):
+        with pytest.raises(Invalid):
+            reader.feed(refused)
+    assert not reader.is_finished
+
+
+def test_more_than_a_chunk_says_is_not_given() -> None:
+    reader = body_reader(CHUNKED)
+    assert reader.feed(b"5\r\nhellooo") == b"hello"
     with pytest.raises(Invalid):
-        body_reader(CHUNKED).feed(data)
+        reader.feed(b"")

@@ -180,7 +180,7 @@ class Upstream:
         if self._origin is None:
             raise OriginError("server closed connection")
         stream = self._origin.stream
-        if stream.received:  # it came while the client took what it was sent, and may be the last
+        if stream.received or self._reader.is_broken:  # came while the client took what it was sent; may be the last
             return self._feed(stream.take())
         came = await self._presence.wait(stream.wait(seconds))
         if came is None:

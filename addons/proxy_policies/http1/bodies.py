@@ -102,11 +102,15 @@ class BodyReader(Protocol):
     rest: bytes
 
     @property
+    def is_broken(self) -> bool:
+        """True if the framing broke after what was returned last: the next call raises, whether more came or not."""
+
+    @property
     def trailers(self) -> RawFields:
         """The trailer section, once the body is finished."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the content in what came; raises Invalid when the framing is broken."""
+        """Return the content in what came, up to where the framing breaks; raises Invalid where there is none left."""
 
     def end(self, was_cut: bool) -> None:
         """Take note that no more comes; raises Invalid when that is too early."""
@@ -128,6 +132,7 @@ class SizedBody:
     """A body whose length was said."""
 
     trailers: RawFields = ()
+    is_broken = False
 
     def __init__(self, size: int) -> None:
         self._size, self._missing = size, size
@@ -152,6 +157,7 @@ class UntilClose:
     """A body that ends with its connection."""
 
     trailers: RawFields = ()
+    is_broken = False
     rest = b""
 
     def __init__(self) -> None:
@@ -173,8 +179,14 @@ class ChunkedBody:
 
     def __init__(self) -> None:
         self._reader, self._buffer = ChunkedReader(), ReceiveBuffer()
+        self._error: str | None = None
         self.is_finished = False
         self.rest = b""
+
+    @property
+    def is_broken(self) -> bool:
+        """True if the framing broke, and the next call raises."""
+        return self._error is not None
 
     @property
     def trailers(self) -> RawFields:
@@ -182,14 +194,20 @@ class ChunkedBody:
         return self._reader.trailers
 
     def feed(self, data: bytes) -> bytes:
-        """Return the chunks' data."""
+        """Return the chunks' data: what came whole before a break is the client's."""
         self._buffer += data
+        content = b"" if self.is_broken else self._read()
+        if self._error is not None and not content:
+            raise Invalid(self._error)
+        return content
+
+    def _read(self) -> bytes:
         pieces: list[bytes] = []
         try:
             while isinstance(part := self._reader(self._buffer), h11.Data):
                 pieces.append(bytes(part.data))
-        except h11.ProtocolError as error:
-            raise Invalid(str(error)) from error
+        except (h11.ProtocolError, Invalid) as error:
+            part, self._error = None, str(error)
         if part is not None:
             self.is_finished = True
             self.rest = bytes(self._buffer)

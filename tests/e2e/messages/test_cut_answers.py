@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ CUT = {
     "half a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", False),
     "no end of the trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n", False),
 }
+BROKEN = {
+    **dict.fromkeys((b"XX0\r\n\r\n", b"no\r\n0\r\n\r\n", b"\r\n\r\n\r\n", b"\r\nx\r\n", b"\r\n-1\r\n0\r\n\r\n"), b""),
+    **dict.fromkeys((b"\r\n0\r\nX T: 1\r\n\r\n", b"\r\n0\r\n X: y\r\n\r\n"), b""),
+    b'\r\n2;a="\r\n"\r\nno\r\n0\r\n\r\n': b'"\r',
+}
+"""What cannot follow the two bytes of a chunk, and what of it is valid still."""
 WHOLE = HEAD + b"\r\n" + b"x" * 5000
 
 
@@ -75,6 +82,22 @@ def test_a_cut_answer_is_cut_and_not_stored(both: Both, raw_origin: RawOrigin, m
     for version in ("1.1", "1.0"):
         assert got_whole(both.ports[mode], f"{base}/whole{mode}{version}", version, f"127.0.0.1:{raw_origin.port}")
     assert not wrong
+
+
+def test_what_came_before_a_break_is_sent(both: Both, raw_origin: RawOrigin) -> None:
+    """In every lane the same: the good chunks, no end, and nothing is stored."""
+    raw_origin.resets, asked = False, len(raw_origin.heads)
+    got = []
+    for number, broken in enumerate(BROKEN):
+        raw_origin.answer = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok" + broken
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", both.ports["reverse"]), timeout=100) as sock:
+                sock.sendall(b"GET /broken%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
+                head, _, body = b"".join(iter(partial(sock.recv, 65536), b"")).partition(b"\r\n\r\n")
+            assert (head[:15], _ends_itself(head + b"\r\n\r\n" + body)) == (b"HTTP/1.1 200 OK", False), broken
+            got.append(re.sub(rb"[1-9]\r\n(.{1,9}?)\r\n(?=[1-9]|$)", rb"\1", body, flags=re.DOTALL))
+    assert got == [b"ok" + more for more in BROKEN.values() for _ in range(2)]
+    assert len(raw_origin.heads) == asked + 2 * len(BROKEN)
 
 
 def test_through_home_and_work(tmp_path: Path, raw_origin: RawOrigin) -> None:
