@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.secrets.known import FEW, KNOWN_LIMIT, KnownSecrets, sweep
+from proxy_policies.capture.secrets.known import ALL_LENGTH, FEW, KNOWN_LIMIT, LONGEST, KnownSecrets, sweep
 
 SECRET = "aB3/xY7+zQ9w=kL"
 
@@ -59,6 +59,15 @@ def test_the_least_recently_seen_is_forgotten() -> None:
     found.add(secrets[0], "<again>")
     found.add("one-more-a1B2c3D4", "<new>")
     assert [bool(found.within([text])) for text in (secrets[0], secrets[1], "one-more-a1B2c3D4")] == [True, False, True]
+
+
+def test_no_more_is_remembered_than_so_many_characters() -> None:
+    secrets = [f"{number:04d}".ljust(LONGEST, "x") for number in range(ALL_LENGTH // LONGEST)]
+    found = known(*secrets, "y" * (LONGEST + 1))
+    found.add(secrets[-1], "<again>")
+    assert [bool(found.within([text])) for text in (secrets[0], "y" * (LONGEST + 1))] == [True, False]
+    found.add("one-more-a1B2c3D4", "<new>")
+    assert [bool(found.within([text])) for text in (*secrets[:2], "one-more-a1B2c3D4")] == [False, True, True]
 
 
 def test_nothing_is_within_what_has_none() -> None:

@@ -46,3 +46,9 @@ def test_what_is_cut_is_looked_through_as_far_as_it_goes() -> None:
 )
 def test_anything_else_stays(text: str) -> None:
     assert in_base64(text, look) == text
+
+
+def test_a_document_behind_others_that_are_none_is_found() -> None:
+    document, clean = (base64.b64encode(b'{"a":"%s"}' % word).decode() for word in (b"hunter2", b"x"))
+    for before in ("/eyJaaaaaaaa/eyJaaaa.a /", "/eyJaaaaaaaa_/", "/eyJaaaa-aaaa/"):
+        assert in_base64(before + document, look) == before + clean

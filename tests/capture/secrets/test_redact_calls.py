@@ -98,3 +98,9 @@ def test_a_call_that_is_cut_is_read_as_far_as_it_goes() -> None:
     text = '{"jsonrpc": "2.0", "method": "login", "params": ["bob7", "hunter2'
     assert redacted(text) == text.replace("hunter2", KEY.of("hunter2"))
     assert redacted(f'{text}"') == f'{text}"'.replace("hunter2", KEY.of("hunter2"))
+
+
+def test_lists_within_each_other_are_each_read() -> None:
+    text = '[{"method":"login","params":["a1",{"method":"login","params":["b1","b2"]},"a2"]}]'
+    expected = text.replace("b2", KEY.of("b2")).replace("a2", KEY.of("a2"))
+    assert redacted(text) == expected

@@ -31,3 +31,12 @@ TEXTS = {
 def test_only_the_secret_is_replaced(before: str, after: str) -> None:
     decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
     assert in_markup(before.replace("S", S), decider) == after.replace("S", S)
+
+
+def test_a_reference_of_more_digits_than_can_be_read_stays() -> None:
+    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+    digits = f"&#{'9' * 5000};"
+    assert (
+        in_markup(f"<password>a{digits}</password><a b='{digits}'>", decider)
+        == f"<password>#</password><a b='{digits}'>"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from proxy_policies.capture.model import Body, Headers
 from proxy_policies.capture.secrets.decide import Decider
-from proxy_policies.capture.secrets.redact_message import MessageRedactor, is_binary, unsearched
+from proxy_policies.capture.secrets.redact_message import NESTED_MOST, MessageRedactor, is_binary, unsearched
 from proxy_policies.capture.secrets.rules import parse_rules
 
 S = "Wz-zbpjD-jMLZkbxrVhyYQ"
@@ -177,3 +177,11 @@ def test_texts_of_wide_characters_are_searched(codec: str, mark: bool) -> None:
 def test_what_is_in_a_format_of_octets_is_not_searched(mime: str) -> None:
     assert unsearched(Body(b"\x81\xa8password\xb0Zq7hunter2Q9xZab"), (("Content-Type", mime),)) == "binary"
     assert unsearched(Body(b'{"a": 1}'), (("Content-Type", mime),)) == ""
+
+
+@pytest.mark.parametrize("depth", [NESTED_MOST, 2000])
+def test_multiparts_nested_too_deep_go_as_a_whole(depth: int) -> None:
+    heads = [f"--b{n}-\r\nContent-Type: multipart/mixed; boundary=b{n + 1}-\r\n\r\n" for n in range(depth)]
+    body = "".join(heads) + f"token={S}"
+    done = redactor().content(body.encode(), "multipart/mixed; boundary=b0-").decode()
+    assert done == "".join(heads[:NESTED_MOST]) + "~"

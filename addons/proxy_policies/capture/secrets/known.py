@@ -12,6 +12,10 @@ from urllib.parse import quote, quote_plus
 
 KNOWN_LIMIT = 256
 """Secrets remembered; the least recently seen is forgotten. Each is looked for in all that comes: it takes time."""
+LONGEST = 8192
+"""Characters of a secret that is remembered; a longer one is hidden at its place only. nginx takes so long a field."""
+ALL_LENGTH = 1 << 19
+"""Characters of all that are remembered: each has some eight spellings."""
 STRIDE = 4
 """Every so many characters a text is looked at: an anchor of a spelling begins there, wherever the spelling does."""
 ANCHOR = 5  # characters of an anchor; with STRIDE - 1 more they are the shortest spelling, 8 characters
@@ -37,17 +41,22 @@ class KnownSecrets:
 
     def __init__(self) -> None:
         self._placeholders: OrderedDict[str, str] = OrderedDict()
+        self._length = 0  # of all these secrets
         self._pairs: dict[str, list[Pair]] = {}  # of those that were looked for since they came
         self._by_border: dict[Anchor, set[Pair]] = {}
         self._by_anchor: dict[Anchor, set[Pair]] = {}
         self._without_border: set[Pair] = set()
 
     def add(self, secret: str, placeholder: str) -> None:
-        """Remember a secret."""
+        """Remember a secret, unless it is longer than `LONGEST`."""
+        if len(secret) > LONGEST:
+            return
+        self._length += 0 if secret in self._placeholders else len(secret)
         self._placeholders[secret] = placeholder
         self._placeholders.move_to_end(secret)
-        if len(self._placeholders) > KNOWN_LIMIT:
+        while len(self._placeholders) > KNOWN_LIMIT or self._length > ALL_LENGTH:
             oldest, _ = self._placeholders.popitem(last=False)
+            self._length -= len(oldest)
             for pair in self._pairs.pop(oldest, ()):
                 self._take(pair)
 

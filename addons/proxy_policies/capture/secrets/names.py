@@ -88,11 +88,16 @@ def is_secret_name(name: str, names: tuple[str, ...] = ()) -> bool:
     return grade(name, names) >= Grade.TOKEN
 
 
+@lru_cache(256)  # the user's own, and those with the variables of some query
+def _as_words(names: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(words(name)) for name in names)
+
+
 @lru_cache(4096)  # the same few names come with every exchange
 def grade(name: str, names: tuple[str, ...] = ()) -> Grade:
     """Return how secret a name makes its value; `names` are the user's own."""
     parts = words(name[-200:])
-    if any(parts == words(other) for other in names):
+    if names and tuple(parts) in _as_words(names):
         return Grade.PASSWORD
     while len(parts) > 1 and parts[-1].isdigit():
         parts.pop()

@@ -3,21 +3,42 @@
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _BEGINNINGS = ("eyJ", "eyA", "ewo", "ew0", "W3s")
 """What `{"n`, `{ "`, an object of several lines, and a list of objects are in base64."""
-_ENCODED = re.compile(
-    rf"(?<![\w.-])(?:{'|'.join(_BEGINNINGS)})(?:[A-Za-z0-9+/]{{8,}}|[A-Za-z0-9_-]{{8,}})"
-    r"(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)"
-)
+_BEGIN = re.compile(rf"(?<![\w.-])(?:{'|'.join(_BEGINNINGS)})")
+_END = r"(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)"
+_RUN = re.compile(r"[A-Za-z0-9+/]*+")
+_STANDARD = re.compile(rf"[A-Za-z0-9+/]{{11,}}+{_END}")
+_URL_SAFE = re.compile(rf"[A-Za-z0-9_-]{{11,}}+{_END}")
 
 
 def in_base64(text: str, look: Callable[[str], str]) -> str:
     """Return the text with what `look` makes of each JSON document that is in it in base64, written as it was."""
     if not any(map(text.__contains__, _BEGINNINGS)):
         return text
-    return _ENCODED.sub(lambda found: _replaced(found[0], look, is_cut=found.end() == len(text)), text)
+    pieces: list[str] = []
+    done = 0
+    for found in _encoded(text):
+        pieces += (text[done : found.start()], _replaced(found[0], look, is_cut=found.end() == len(text)))
+        done = found.end()
+    return "".join((*pieces, text[done:]))
+
+
+def _encoded(text: str) -> Iterator[re.Match[str]]:
+    """Yield what may be a document. A run of base64 that ends as none does is read once, not from each beginning."""
+    at = run_end = 0
+    while (begin := _BEGIN.search(text, at)) is not None:
+        at, found = begin.start(), None
+        if at >= run_end:
+            found = _STANDARD.match(text, at)
+            run = _RUN.match(text, at)
+            run_end = run.end() if run else at
+        found = found or _URL_SAFE.match(text, at)
+        at = found.end() if found else begin.end()
+        if found:
+            yield found
 
 
 def _replaced(source: str, look: Callable[[str], str], is_cut: bool) -> str:

@@ -5,8 +5,8 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade, words
@@ -14,6 +14,7 @@ from proxy_policies.capture.secrets.names import Grade, words
 _VARIABLE = re.compile(r":\s*\$(?P<name>[A-Za-z_]\w{0,99})")
 _ARGUMENT = re.compile(r"(?:\\[nrt])?([A-Za-z_]\w*)\s*\Z")
 ARGUMENT_LENGTH = 100  # characters before the colon in which an argument's name is looked for
+VARIABLES = 64  # names that are passed for secrets in one query; every other name is compared with them
 _METHOD = re.compile(r'"method"\s*:\s*"(?P<name>[^"\\]{1,200})"')
 _PARAMS = re.compile(r'"params"\s*:\s*(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{}]', re.DOTALL)
@@ -25,15 +26,22 @@ def naming_variables(text: str, decider: Decider) -> Decider:
     """Return a decider to which variables are called as the arguments are that a GraphQL query passes them for."""
     if "$" not in text:
         return decider
-    found = {
-        found["name"]
-        for found in _VARIABLE.finditer(text)
-        for argument in _ARGUMENT.findall(text[max(0, found.start() - ARGUMENT_LENGTH) : found.start()])
-        if decider.grade(argument, Place.MEMBER) >= Grade.TOKEN and not decider.is_kept(argument)
-    }
+    found: set[str] = set()
+    for variable in _VARIABLE.finditer(text):
+        before = text[max(0, variable.start() - ARGUMENT_LENGTH) : variable.start()]
+        if variable["name"] not in found and _is_secret_argument(before, decider):
+            found.add(variable["name"])
+        if len(found) >= VARIABLES:
+            break
     if not found:
         return decider
     return replace(decider, rules=replace(decider.rules, names=(*decider.rules.names, *sorted(found))))
+
+
+def _is_secret_argument(before: str, decider: Decider) -> bool:
+    """Return whether what stands before a variable's colon ends with the name of a secret argument."""
+    found = _ARGUMENT.search(before)
+    return found is not None and decider.grade(found[1], Place.MEMBER) >= Grade.TOKEN and not decider.is_kept(found[1])
 
 
 def in_positions(text: str, decider: Decider) -> str:
@@ -42,14 +50,12 @@ def in_positions(text: str, decider: Decider) -> str:
         return text
     pieces: list[str] = []
     done = 0
-    for at in _lists(text, decider):
-        found = list(_texts(text, at))
-        for item in found[1:] or found:
-            plain = _plain(item["text"])
-            replaced = decider.replace("password", plain)
-            if replaced != plain:
-                pieces += (text[done : item.start("text")], replaced)
-                done = item.end("text")
+    for item in _arguments(text, _lists(text, decider)):
+        plain = _plain(item["text"])
+        replaced = decider.replace("password", plain)
+        if replaced != plain:
+            pieces += (text[done : item.start("text")], replaced)
+            done = item.end("text")
     return "".join((*pieces, text[done:])) if pieces else text
 
 
@@ -67,16 +73,34 @@ def _takes_password(method: str, decider: Decider) -> bool:
     return any(map(joined.__contains__, _LOGINS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
 
 
-def _texts(text: str, at: int) -> Iterator[re.Match[str]]:
-    """Yield the texts that are items of the list at this place; of one that is cut, as far as it goes."""
-    depth = 0
+def _arguments(text: str, lists: list[int]) -> list[re.Match[str]]:
+    """Return the texts that are to be secret in the lists that begin at these places, in their order in the text."""
+    found: list[list[re.Match[str]]] = []
+    wanted, done = frozenset(lists), 0
+    for at in lists:
+        if at >= done:  # else it is within one that was read already
+            done = _read_list(text, at, wanted, found)
+    return sorted(chain.from_iterable(items[1:] or items for items in found), key=re.Match.start)
+
+
+def _read_list(text: str, at: int, wanted: frozenset[int], found: list[list[re.Match[str]]]) -> int:
+    """Add the items of the list at this place that are texts, and of each wanted list in it; return where it ends.
+
+    One that is cut is read as far as it goes.
+    """
+    around: list[list[re.Match[str]]] = []
     for piece in _PIECE.finditer(text, at):
-        if piece["text"] is None:
-            depth += 1 if piece[0] in "[{" else -1
-            if not depth:
-                return
-        elif depth == 1:
-            yield piece
+        if piece["text"] is not None:
+            around[-1].append(piece)
+        elif piece[0] in "[{":
+            around.append([])
+            if piece.start() in wanted:
+                found.append(around[-1])
+        else:
+            around.pop()
+            if not around:
+                return piece.end()
+    return len(text)
 
 
 def _plain(source: str) -> str:

@@ -12,7 +12,8 @@ from proxy_policies.capture.secrets.names import Grade
 
 _NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
 _MEMBER = re.compile(rf'"{_NAME}(?P<slashes>))"\s*:\s*')
-_ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\*)"{_NAME})(?P=slashes)"\s*:\s*')
+_ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s*:\s*')
+"""127 backslashes are seven strings within each other; more would be counted anew from each one."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)

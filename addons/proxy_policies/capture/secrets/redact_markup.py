@@ -9,8 +9,8 @@ from proxy_policies.capture.secrets.names import Grade, may_be_named
 from proxy_policies.capture.secrets.redact_json import in_json
 
 _ELEMENT = re.compile(
-    r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*"
-    r"(?:<!--(?:(?!-->)[\s\S])*+-->\s*)*+(?:<(?:[\w.-]+:)?(?:value|string|text)(?:\s[^<>]*)?>\s*)?"
+    r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*+"
+    r"(?:<!--(?:(?!-->|<!--)[\s\S])*+-->\s*+)*+(?:<(?:[\w.-]+:)?(?:value|string|text)(?:\s[^<>]*)?>\s*+)?"
     r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
@@ -21,7 +21,7 @@ _KEY_VALUE = re.compile(
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
-    r"""(?P<name>[\w:.-]+)(?P<equals>\s*=\s*)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
+    r"""(?<![\w:.-])(?P<name>[\w:.-]++)(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
 )
 _ESCAPES: tuple[Callable[[str], str], ...] = (
     html.escape,
@@ -62,7 +62,7 @@ def _element(found: re.Match[str], decider: Decider) -> str:
     if not names:
         return found[0]
     value = found["value"]
-    text = value if found["open"] or "&" not in value else html.unescape(value)
+    text = value if found["open"] or "&" not in value else _unescaped(value)
     for name in names:
         replaced = decider.replace(name, text)
         if replaced != text:
@@ -106,10 +106,18 @@ def _source_of(part: re.Match[str]) -> str:
 
 
 def _text_of(part: re.Match[str]) -> str:
-    return html.unescape(_source_of(part))
+    return _unescaped(_source_of(part))
+
+
+def _unescaped(text: str) -> str:
+    """Return a text without its character references; as it is when one has more digits than Python reads."""
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return text
 
 
 def _replaced(name: str, value: str, decider: Decider) -> str:
-    text = html.unescape(value)
+    text = _unescaped(value)
     replaced = decider.replace(name, text)
     return value if replaced == text else replaced

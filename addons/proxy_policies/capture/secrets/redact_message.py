@@ -22,6 +22,8 @@ from proxy_policies.decoding import codings_of
 CREDENTIALS = ("authorization", "proxy-authorization")
 CREDENTIAL = "credentials"
 BINARY = ("image/", "video/", "audio/", "font/")
+NESTED_MOST = 16
+"""Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
 
@@ -82,6 +84,7 @@ class MessageRedactor:
     """Replaces what is secret by its name, its place or its shape, in messages of one direction."""
 
     def __init__(self, decider: Decider) -> None:
+        self._depth = 0  # multiparts around the content that is being looked through
         self._seen = SeenTexts(decider.hide)
         self.decider = replace(decider, hide=self._seen.hide)
 
@@ -131,7 +134,7 @@ class MessageRedactor:
 
     def _content(self, mime: str, content: bytes) -> bytes:
         if mime.lower().startswith("multipart/"):
-            return redact_multipart.in_multipart(content, mime, self.decider, self.content)
+            return self._multipart(content, mime)
         if (framing := framing_of(content, mime)) is not None:
             return rewrite(content, framing, self.text)
         if (rewritten := rewrite_binary(content, mime, self.text)) is not None:
@@ -144,6 +147,15 @@ class MessageRedactor:
             text, name = content.decode("utf-8", "surrogateescape"), "utf-8"
         replaced = self.text(text, mime)
         return content if replaced == text else replaced.encode(name, "surrogateescape")
+
+    def _multipart(self, content: bytes, mime: str) -> bytes:
+        if self._depth >= NESTED_MOST:
+            return self.decider.hide(content.decode("utf-8", "surrogateescape"), "multipart:").encode()
+        self._depth += 1
+        try:
+            return redact_multipart.in_multipart(content, mime, self.decider, self.content)
+        finally:
+            self._depth -= 1
 
     def text(self, text: str, mime: str = "") -> str:
         """Return a text without secrets, as a body of this media type is looked through."""

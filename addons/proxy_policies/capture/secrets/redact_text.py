@@ -19,7 +19,7 @@ _PARAMETER = re.compile(
     r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)"
 )
 """In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`. What begins with few characters is found fast."""
-_PAIR_END = re.compile(r"(&|[;\r\n]+(?=[^&;=\s]{1,200}=))")
+_PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
 _PATH_TOKEN = re.compile(
@@ -38,17 +38,18 @@ _CREDENTIALS_LINE = re.compile(
 )
 _BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)[ \t]+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
 _COOKIE_LINE = re.compile(
-    r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*\\*[\"']?)(?P<value>[^\r\n\"'\\<>]*=[^\r\n\"'\\<>]*)"
+    r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*+\\*+[\"']?+)(?P<value>(?:(?!cookie:)[^\r\n\"'\\<>=])*+=[^\r\n\"'\\<>]*+)"
 )
+"""A line without `=` is read up to the next `cookie:` in it: from there it is looked at again."""
 _FIELD_LINE = re.compile(
-    r"(?m)(?P<before>^[ \t]*[<>*-]?[ \t]*(?P<name>[A-Za-z][\w-]*):[ \t]*)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
+    r"(?m)(?P<before>^[ \t]*+(?:[<>*-][ \t]*+)?(?P<name>[A-Za-z][\w-]*):[ \t]*)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
 )
 _BLOCK = re.compile(
     r"(?m)(?P<before>^(?P<indent>[ \t]*)(?:-[ \t]+)?(?P<name>[A-Za-z][\w-]*):[ \t]*[|>][-+\d]{0,2}[ \t]*\r?\n)"
     r"(?P<value>(?:(?P=indent)[ \t]+[^\n]*(?:\n|\Z)|[ \t\r]*\n)+)"
 )
 _LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
-_FORM = re.compile(r"[\w.\[\]%+~-]+=[^\s\"'<>{}]*(?:&[^\s\"'<>{}=]*=[^\s\"'<>{}]*)*\s*")
+_FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
 _SPELLINGS: tuple[Callable[[str], str], ...] = (

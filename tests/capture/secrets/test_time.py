@@ -1,0 +1,124 @@
+"""The time that redaction takes grows no faster than what a peer sends.
+
+No pattern looks through the rest of a text from each of its places.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import pytest
+
+from proxy_policies.capture.secrets import (
+    redact_base64,
+    redact_calls,
+    redact_csv,
+    redact_json,
+    redact_markup,
+    redact_text,
+)
+from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.names import grade
+from proxy_policies.capture.secrets.redact_message import MessageRedactor
+from proxy_policies.capture.secrets.rules import parse_rules
+from proxy_policies.capture.secrets.shapes import in_shapes
+
+LENGTH = 3000  # characters; the longer text has four times as many
+FLOOR = 0.02  # seconds of CPU for the longer text: what takes less is not looked at
+GROWTH = 9  # times as long for four times as much; where each character costs all of those before it, it is 16
+
+DECIDER = Decider(parse_rules(()), lambda secret, rule: "x", is_answer=False)
+PARTS: dict[str, Callable[[str], object]] = {
+    "url": lambda text: redact_text.in_url(text, DECIDER),
+    "form": lambda text: redact_text.in_form(text, DECIDER),
+    "is it a form": redact_text.is_form,
+    "cookies": lambda text: redact_text.in_cookies(text, DECIDER),
+    "set-cookie": lambda text: redact_text.in_set_cookie(text, DECIDER),
+    "lines": lambda text: redact_text.in_lines(text, DECIDER),
+    "assignments": lambda text: redact_text.in_assignments(text, DECIDER, Place.CODE),
+    "links": lambda text: redact_text.in_links(text, DECIDER),
+    "plain": lambda text: redact_text.in_plain_text(text, DECIDER, Place.MEMBER),
+    "json": lambda text: redact_json.in_json(text, DECIDER),
+    "variables": lambda text: redact_calls.naming_variables(text, DECIDER),
+    "positions": lambda text: redact_calls.in_positions(text, DECIDER),
+    "markup": lambda text: redact_markup.in_markup(text, DECIDER),
+    "table": lambda text: redact_csv.in_table(text, DECIDER),
+    "base64": lambda text: redact_base64.in_base64(text, str),
+    "shapes": lambda text: in_shapes(text, str),
+}
+TYPES = ["text/plain", "application/json", "application/x-www-form-urlencoded", "text/csv", "application/xml"]
+TYPES += ["multipart/form-data; boundary=b", "text/event-stream", "application/javascript", "application/yaml", ""]
+
+PIECES = [*";\n\r&=,\"'\\<>{[(-_.+/:@ \t\0aé?#", "%", "%3B", "%22", "%253D", "%3A%2F%2F", "%40", "key=", "a=b&", ";a=b"]
+PIECES += ["authorization", "token", "password", "cookie:", "Bearer ", '"a":', '\\"', "\\u0022", "&quot;", "${", "``"]
+PIECES += ["--b\r\n", '<a b="', "<token>", "<!--", "<![CDATA[", "://", "/token/", "eyJ", "/eyJaaaaaaaa", '"params":[']
+PIECES += ["-----BEGIN PRIVATE KEY-----", "a: |\n", "token:$a,", '"name":"a",', "data: a\n", "$a:", "&=a"]
+PAIRS = [";a", "\r\n", "= ", ": ", "<token><!--", "<a =", "cookie: a;", "password='", '"a" :', "- ", "; "]
+FRAMES = [  # what stands before the repeated piece and behind it, where that alone shows nothing
+    *((begin, piece, "<b") for begin, piece in product(["<token>", "<token x=1 ", "a="], [" ", "a", "&=a", "é"])),
+    *(("cookie:", piece, "") for piece in (" ", "\t", "a", ";")),
+    *(("x=", piece, "x") for piece in (";", "\n", "\r", ";\r\n", ";&")),
+    *(('\\"', piece, "") for piece in ("\\", "\\\\\\ ", "u0022")),
+    ('"method":"login"', '"params":[', ""),
+    ("", "/eyJaaaaaaaa", ".a"),
+    ("", " ", "password: |"),
+    ("\n", "\t", "{"),
+]
+TEXTS = [("", piece, "") for piece in PIECES + PAIRS] + FRAMES
+
+
+@pytest.fixture(autouse=True)
+def without_collections() -> Iterator[None]:
+    """Measure no garbage collection: the whole suite's garbage counts for that."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def written(text: tuple[str, str, str], length: int) -> str:
+    begin, piece, end = text
+    return begin + (piece * (length // len(piece) + 1))[:length] + end
+
+
+def seconds(look: Callable[[str], object], text: str) -> float:
+    """Return the CPU time of this thread, which other processes do not add to."""
+    began = time.thread_time()
+    look(text)
+    return time.thread_time() - began
+
+
+def least(look: Callable[[str], object], text: str) -> float:
+    return min(seconds(look, text) for _ in range(5))
+
+
+def growing(look: Callable[[str], object]) -> Iterator[str]:
+    """Yield the texts that take longer than they are longer."""
+    for text in TEXTS:
+        short, long = written(text, LENGTH), written(text, 4 * LENGTH)
+        if seconds(look, written(text, 60)) > FLOOR and least(look, written(text, 60)) > FLOOR:
+            yield f"{text} at once"
+        elif seconds(look, long) > FLOOR and least(look, long) > max(FLOOR, GROWTH * least(look, short)):
+            yield str(text)
+
+
+@pytest.mark.parametrize("look", PARTS.values(), ids=PARTS)
+def test_a_longer_text_takes_no_longer_than_it_is_longer(look: Callable[[str], object]) -> None:
+    assert list(growing(look)) == []
+
+
+@pytest.mark.parametrize("mime", TYPES)
+def test_content_of_each_type_takes_time_as_it_is_long(mime: str) -> None:
+    assert list(growing(lambda text: MessageRedactor(DECIDER).content(text.encode(), mime))) == []
+
+
+def test_names_of_variables_are_compared_with_few() -> None:
+    def look(text: str) -> object:
+        grade.cache_clear()
+        return redact_json.in_json(text, redact_calls.naming_variables(text, DECIDER))
+
+    def query(count: int) -> str:
+        passed = ",".join(f"password:$v{number}" for number in range(count))
+        return passed + ",".join(f'"n{number}":"a"' for number in range(count))
+
+    assert least(look, query(1200)) < max(FLOOR, GROWTH * least(look, query(300)))
