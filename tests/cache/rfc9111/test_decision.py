@@ -29,6 +29,10 @@ STALE_BARE = stored("Cache-Control: max-age=5", age=10)
 PART = stored("Cache-Control: max-age=60", 'ETag: "a"', status=206, span=Span(0, 4, 10), size=5)
 
 
+def part_with(*validators: str) -> StoredResponse:
+    return stored("Cache-Control: max-age=60", *validators, status=206, span=Span(0, 4, 10), size=5)
+
+
 @dataclass
 class Case:
     id: str
@@ -83,6 +87,15 @@ CASES = [
     Case("range beyond a part", asked("Range: bytes=1-7"), (PART,), ForwardReason.PARTIAL),
     Case("range of another version", asked("Range: bytes=1-3", 'If-Range: "b"'), (PART,), ForwardReason.PARTIAL),
     Case("a part is completed", asked(), (PART,), CompletePartial),
+    *(
+        Case(f"a part with {validators}", asked(), (part_with(*validators),), ForwardReason.PARTIAL)
+        for validators in (
+            ('ETag: W/"a"',),
+            ("Last-Modified: @-999", "Date: @-10"),
+            ('ETag: W/"a"', "Last-Modified: @-9"),
+        )
+    ),
+    Case("a part without a validator, which an origin may complete", asked(), (part_with(),), CompletePartial),
     Case("a part and a condition", asked('If-None-Match: "z"'), (PART,), ForwardReason.PARTIAL),
     Case("a part for HEAD", asked(method="HEAD"), (PART,), ForwardReason.PARTIAL),
 ]

@@ -78,6 +78,37 @@ def test_parts_are_stored_completed_and_joined(mitmdump: Start, origin: Origins,
     assert len(server.requests) == 2
 
 
+def test_the_rest_of_what_cannot_be_joined_is_not_asked_for(mitmdump: Start, origin: Origins, curl: Any) -> None:
+    """A weak tag, or a date alone, says of no two parts that they are of one whole (RFC 9111, section 3.4)."""
+    server, proxy = origin(), mitmdump(script="cache.py")
+    for number, validator in enumerate((("ETag", 'W/"v1"'), ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT"))):
+        fields = [("Cache-Control", "max-age=60"), validator]
+
+        def answer(request: Received, fields: list[tuple[str, str]] = fields) -> Answer:
+            if request.get("range") is None:
+                return Answer(headers=fields, body=DIGITS)
+            return Answer(206, [*fields, ("Content-Range", "bytes 0-1/10")], DIGITS[:2])
+
+        server.route("/", answer)
+        url, asked = f"{server.url}/{number}", len(server.requests)
+        assert curl("-x", proxy.url, "-r", "0-1", url).status == 206
+        for _ in range(2):
+            whole = curl("-x", proxy.url, url)
+            assert (whole.status, whole.body) == (200, DIGITS)
+        assert [request.get("range") for request in server.requests[asked:]] == ["bytes=0-1", None]
+
+
+def test_a_part_that_nobody_asked_for_is_passed_on_once_and_not_stored(
+    mitmdump: Start, origin: Origins, curl: Any
+) -> None:
+    server, proxy = origin(), mitmdump(script="cache.py")
+    server.route("/", Answer(206, [*FRESH, ("Content-Range", "bytes 0-1/10")], DIGITS[:2]))
+    for asked in (1, 2, 3):
+        got = curl("-x", proxy.url, f"{server.url}/")
+        assert (got.status, got.body, len(server.requests)) == (206, DIGITS[:2], asked)
+        assert "fwd=uri-miss" in status(got)
+
+
 def test_parts_that_touch_become_one(mitmdump: Start, origin: Origins, curl: Any) -> None:
     server, proxy = origin(), mitmdump(script="cache.py")
     server.route("/", ranged(DIGITS))

@@ -180,11 +180,16 @@ def _completion(request: Request, asked: RequestDirectives, suitable: Sequence[S
 def _complete_or_miss(
     request: Request, asked: RequestDirectives, entry: StoredResponse, rest: str, now: float
 ) -> CompletePartial | Miss:
+    """Ask for the rest where it can be joined, which takes a strong validator.
+
+    Where there is none at all it is asked for, too, once: the whole that comes, or is fetched then, is stored.
+    """
     tag = ranges.strong_validator(entry)
     if tag is not None:
         return CompletePartial(entry, request.fields.replacing("Range", rest).replacing("If-Range", tag))
-    fresh = not _blocker(entry, asked, entry.age(now))
-    return CompletePartial(entry, request.fields.replacing("Range", rest)) if fresh else Miss(ForwardReason.PARTIAL)
+    if validation.has_validator(entry) or _blocker(entry, asked, entry.age(now)):
+        return Miss(ForwardReason.PARTIAL)
+    return CompletePartial(entry, request.fields.replacing("Range", rest))
 
 
 def _reuse(

@@ -77,7 +77,8 @@ def may_store(exchange: StorageContext, status: int, response: Fields, read: Cal
     said = parse_response(response)
     refusal = (
         _method(exchange, response, read)
-        or _status(status, response, said)
+        or _status(status, said)
+        or (_part(exchange, response) if status == 206 else "")
         or _directives(exchange, said)
         or _authorization(exchange, said)
         or (_caution(exchange, response, said) if exchange.strict else "")
@@ -104,16 +105,21 @@ def _is_explicit(facts: Freshness) -> bool:
     return not facts.heuristic and facts.lifetime > 0
 
 
-def _status(status: int, response: Fields, said: ResponseDirectives) -> str:
+def _status(status: int, said: ResponseDirectives) -> str:
     """2. The status is final; 3. and understood where that matters."""
     if status < 200 or status in NEVER_STORED_STATUS:
         return f"status {status} is not stored"
     understood = status in UNDERSTOOD_STATUS
     if said.must_understand and not understood:
         return f"must-understand, and status {status} is not"
-    if status == 206 and "content-range" not in response:
-        return "206 without Content-Range"
     return ""
+
+
+def _part(exchange: StorageContext, response: Fields) -> str:
+    """Return what is wrong with a 206: an origin that sends one unasked does so again for the rest or the whole."""
+    if "range" not in exchange.request:
+        return "206 to a request without Range"
+    return "" if "content-range" in response else "206 without Content-Range"
 
 
 def _directives(exchange: StorageContext, said: ResponseDirectives) -> str:
