@@ -76,7 +76,7 @@ def _json(document: Any) -> Iterator[Location]:
 
 
 def _html(text: str) -> Iterator[Location]:
-    for tag in _TAG.finditer(text):
+    for tag in _TAG.finditer(text, 0, text.rfind(">") + 1):  # what does not end is not read to the end
         found = {part[1].lower(): part[2] or part[3] or "" for part in _ATTRIBUTE.finditer(tag[0])}
         name = found.get("name") or found.get("id") or ""
         value = found.get("value") or found.get("content") or ""

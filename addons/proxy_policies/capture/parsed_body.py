@@ -89,7 +89,7 @@ def _text(text: str, mime: str) -> Parsed:
     return Parsed(BodyKind.TEXT, text)
 
 
-_NAME = re.compile(r"content-disposition:[^\r\n]*?\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))", re.IGNORECASE)
+_NAME = re.compile(r"(?mi)^[ \t]*+content-disposition:[^\r\n]*?\bname=(?:\"([^\"\r\n]*)\"|([^\s;\"]+))")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 

@@ -10,12 +10,16 @@ from itertools import product
 
 import pytest
 
+from proxy_policies.capture.locations import values_in_response
+from proxy_policies.capture.model import Body, Response
+from proxy_policies.capture.parsed_body import parse
 from proxy_policies.capture.secrets import (
     redact_base64,
     redact_calls,
     redact_csv,
     redact_json,
     redact_markup,
+    redact_multipart,
     redact_text,
 )
 from proxy_policies.capture.secrets.decide import Decider, Place
@@ -23,12 +27,16 @@ from proxy_policies.capture.secrets.names import grade
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
 from proxy_policies.capture.secrets.shapes import in_shapes
+from proxy_policies.capture.streams.events import rewrite
+from proxy_policies.capture.streams.frames import Framing
 
 LENGTH = 3000  # characters; the longer text has four times as many
 FLOOR = 0.02  # seconds of CPU for the longer text: what takes less is not looked at
 GROWTH = 9  # times as long for four times as much; where each character costs all of those before it, it is 16
 
 DECIDER = Decider(parse_rules(()), lambda secret, rule: "x", is_answer=False)
+HTML = (("content-type", "text/html"),)
+MULTIPART = (("content-type", "multipart/mixed; boundary=b"),)
 PARTS: dict[str, Callable[[str], object]] = {
     "url": lambda text: redact_text.in_url(text, DECIDER),
     "form": lambda text: redact_text.in_form(text, DECIDER),
@@ -45,6 +53,12 @@ PARTS: dict[str, Callable[[str], object]] = {
     "markup": lambda text: redact_markup.in_markup(text, DECIDER),
     "table": lambda text: redact_csv.in_table(text, DECIDER),
     "base64": lambda text: redact_base64.in_base64(text, str),
+    "part of a multipart": lambda text: redact_multipart.in_multipart(
+        f"--b\r\n{text}\r\n\r\n".encode(), "multipart/mixed; boundary=b", DECIDER, lambda content, mime: content
+    ),
+    "event": lambda text: rewrite(text.encode(), Framing.EVENTS, str),
+    "locations": lambda text: list(values_in_response(Response(200, headers=HTML, body=Body(text.encode())))),
+    "parts": lambda text: parse(Body(f"--b\r\n{text}\r\n\r\n".encode()), MULTIPART),
     "shapes": lambda text: in_shapes(text, str),
 }
 TYPES = ["text/plain", "application/json", "application/x-www-form-urlencoded", "text/csv", "application/xml"]
@@ -54,6 +68,7 @@ PIECES = [*";\n\r&=,\"'\\<>{[(-_.+/:@ \t\0aé?#", "%", "%3B", "%22", "%253D", "%
 PIECES += ["authorization", "token", "password", "cookie:", "Bearer ", '"a":', '\\"', "\\u0022", "&quot;", "${", "``"]
 PIECES += ["--b\r\n", '<a b="', "<token>", "<!--", "<![CDATA[", "://", "/token/", "eyJ", "/eyJaaaaaaaa", '"params":[']
 PIECES += ["-----BEGIN PRIVATE KEY-----", "a: |\n", "token:$a,", '"name":"a",', "data: a\n", "$a:", "&=a"]
+PIECES += ["content-disposition:", "content-disposition: name", "<input ", "data\n"]
 PAIRS = [";a", "\r\n", "= ", ": ", "<token><!--", "<a =", "cookie: a;", "password='", '"a" :', "- ", "; "]
 FRAMES = [  # what stands before the repeated piece and behind it, where that alone shows nothing
     *((begin, piece, "<b") for begin, piece in product(["<token>", "<token x=1 ", "a="], [" ", "a", "&=a", "é"])),

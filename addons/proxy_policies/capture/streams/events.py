@@ -134,13 +134,13 @@ def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
     text = _text(frame)
     pieces = _LINE_END.split(text)
     lines, line_ends = pieces[::2], [*pieces[1::2], ""]
-    data = [number for number, line in enumerate(lines) if line.partition(":")[0] == "data"]
+    data = dict.fromkeys(number for number, line in enumerate(lines) if line.partition(":")[0] == "data")
     values = [lines[number].partition(":")[2].removeprefix(" ") for number in data]
     whole = "\n".join(values)
     replaced = replace(whole) if whole else whole
     written = {number: _one_line(replace(line)) for number, line in enumerate(lines) if line and number not in data}
     if replaced != whole:
-        written |= _data_lines(data, replaced, next((end for end in line_ends if end), "\n"))
+        written |= _data_lines([*data], replaced, next((end for end in line_ends if end), "\n"))
     ended = enumerate(zip(lines, line_ends, strict=True))
     out = "".join(written.get(number, line) + end for number, (line, end) in ended)
     return frame if out == text else _octets(out)
