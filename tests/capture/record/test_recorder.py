@@ -1,8 +1,11 @@
 """Entries reach the file in the order in which they ended, without secrets, whoever writes them."""
 
+import asyncio
 import gzip
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.capture_entries import an_entry
@@ -42,6 +45,30 @@ async def test_large_coded_and_small_entries_keep_their_order(tmp_path: Path) ->
             made.write(entry)
     made.close()
     assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(MAX_QUEUED * 3)]
+
+
+async def test_nobody_waits_for_the_thread_but_who_would_begin_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, may_go_on = tmp_path / "a.har", threading.Event()
+    made = a_recorder(path)
+    put = made._put
+
+    def put_later(*given: Any) -> None:
+        assert may_go_on.wait(100)
+        put(*given)
+
+    monkeypatch.setattr(made, "_put", put_later)
+    for number in range(2 * MAX_QUEUED):
+        made.write(coded(number, b"{}"))
+    assert made.is_full
+    waiting = asyncio.ensure_future(made.has_room())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    may_go_on.set()
+    await asyncio.wait_for(waiting, 100)
+    made.close()
+    assert [entry.id for entry in open_capture(path)] == [str(number) for number in range(2 * MAX_QUEUED)]
 
 
 async def test_what_is_written_is_decoded_and_has_no_secrets(tmp_path: Path) -> None:

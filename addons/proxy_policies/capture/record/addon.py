@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Awaitable
 from pathlib import Path
 from weakref import WeakKeyDictionary, ref
 
@@ -78,12 +79,13 @@ class Capture:
             self._recorder = None
 
     @only_if("_recorder")
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Begin to collect, before any policy touches the request."""
+    def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Begin to collect, before any policy touches the request; it waits while too much is still to be written."""
         if self._recorder is None:
-            return
+            return None
         begun = self._recordings[flow] = recording.begin(flow, self.capture_max_body)
         flow_state.state_of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
+        return self._recorder.has_room() if self._recorder.is_full else None
 
     @only_if("_recordings")
     def responseheaders(self, flow: http.HTTPFlow) -> None:

@@ -17,7 +17,7 @@ from proxy_policies.capture.streams.arrivals import Arrival, with_frame_times
 
 SYNC_SECONDS = 1.0
 MAX_INLINE = 128 * 1024  # octets: a larger exchange, or one with content codings, is written in a thread
-MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, traffic goes at its pace
+MAX_QUEUED = 16  # entries that may wait for the thread; beyond them, new requests go at its pace
 
 
 class CaptureRecorder:
@@ -42,8 +42,7 @@ class CaptureRecorder:
 
         `arrivals` say when the octets of `request` and `response` came, where they may be streams.
         """
-        while self._queued and (self._queued[0].done() or len(self._queued) >= MAX_QUEUED):
-            self._queued.popleft().result()
+        self._forget_written()
         arrivals = arrivals or {}
         if self._queued or arrivals or _takes_long(entry):
             self._queued.append(self._thread.submit(self._attempt, lambda: self._put(entry, arrivals)))
@@ -51,6 +50,21 @@ class CaptureRecorder:
             self._attempt(lambda: self._put(entry, arrivals))
         if self._next_sync is None:
             self._next_sync = asyncio.get_running_loop().call_later(SYNC_SECONDS, self._sync)
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether no more is to be begun for now."""
+        self._forget_written()
+        return len(self._queued) >= MAX_QUEUED
+
+    async def has_room(self) -> None:
+        """Wait until more may be begun."""
+        while self.is_full:
+            await asyncio.wait({asyncio.wrap_future(self._queued[0])})
+
+    def _forget_written(self) -> None:
+        while self._queued and self._queued[0].done():
+            self._queued.popleft().result()
 
     def _put(self, entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> None:
         decoded = with_frame_times(decode_bodies(entry, self._max_body), arrivals)
