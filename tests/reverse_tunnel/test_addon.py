@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.support.tunnel_in_process import eventually
 from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
+from proxy_policies.reverse_tunnel import identity
 from proxy_policies.reverse_tunnel.addon import Home, Work
 from proxy_policies.settings import Settings
 
@@ -128,3 +130,22 @@ def _with_ports(options: dict[str, Any], ports: dict[str, str]) -> dict[str, Any
         name: [replaced(part) for part in value] if isinstance(value, list) else replaced(value)
         for name, value in options.items()
     }
+
+
+async def test_an_end_of_which_nobody_knows_who_it_is_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise TypeError("whatever a certificate may bring about")
+
+    home, port = Home(), free_port()
+    with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
+        await home.running()
+        try:
+            monkeypatch.setattr(identity, "load", fails)
+            with contextlib.suppress(TypeError):
+                context.options.update(home_listen=f"127.0.0.1:{port}", home_tls="none")
+            context.options.update(tunnel_heartbeat="5s")
+            await asyncio.sleep(0.3)
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+        finally:
+            await home.done()

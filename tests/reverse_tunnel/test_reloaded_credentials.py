@@ -1,10 +1,15 @@
 """Who an end of the tunnel is, as its files on disk change."""
 
+import datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from proxy_policies.reverse_tunnel import certificates
+from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.identity import Credentials, Mode
 from proxy_policies.reverse_tunnel.reloaded_credentials import FollowedCredentials
 
@@ -56,3 +61,36 @@ def test_the_old_one_is_good_while_the_new_one_is_not(folder: Path, caplog: pyte
     assert not followed.look_again(str(folder), "")
     assert followed.current is first
     assert caplog.text.count("the certificate has changed on disk and is not taken up") == 1
+
+
+def test_what_cannot_be_read_is_said_and_makes_nobody_of_anybody(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forbidden(tls: str) -> None:
+        raise PermissionError(13, "Permission denied", tls)
+
+    followed = FollowedCredentials("home", lambda _: None)
+    monkeypatch.setattr(identity, "look_at", forbidden)
+    with pytest.raises(ValueError, match="Permission denied"):
+        followed.load(str(folder), "")
+    assert not followed.is_known
+    monkeypatch.undo()
+    followed.load(str(folder), "")
+    first = followed.current
+    assert first.mode is Mode.CERTIFICATES
+    monkeypatch.setattr(identity, "look_at", forbidden)
+    assert not followed.look_again(str(folder), "")
+    assert followed.current is first
+    assert "is not taken up: home_tls=" in caplog.text
+
+
+def test_a_certificate_without_a_name_is_refused(folder: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([]), datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 7, now, now + datetime.timedelta(days=1))
+    (folder / certificates.CERT).write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    (folder / certificates.KEY).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    followed = FollowedCredentials("home", lambda _: None)
+    with pytest.raises(ValueError, match="no common name"):
+        followed.load(str(folder), "")
+    assert not followed.is_known

@@ -177,3 +177,25 @@ def test_it_ends_when_nobody_reads_what_it_prints() -> None:
         supervisor.stdout.close()
         assert supervisor.stderr.read() == b""
         assert supervisor.wait(100) == 0
+
+
+LOSING = """
+import asyncio, os, sys
+from proxy_policies.workers.subprocesses import ChildProcesses, Command
+
+async def main():
+    kept = ChildProcesses(lambda line: None)
+    talk = "import sys\\nfor _ in range(20000): print('a word')\\nsys.exit(3)"
+    code = await kept.keep(Command("it", (sys.executable, "-c", talk)))
+    os.write(2, str(code).encode())
+    os._exit(0)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_it_goes_on_when_what_it_prints_has_no_room() -> None:
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run((sys.executable, "-c", LOSING), stdout=full, stderr=subprocess.PIPE, timeout=100)
+    assert (ran.returncode, ran.stderr) == (0, b"3")

@@ -186,7 +186,9 @@ class Dashboard:
         key = next(found, None)
         if key is None:
             raise ValueError("it is stored no more")
-        return await _control("cache.purge", url_of(key))
+        if "*" in (url := url_of(key)):
+            raise ValueError("its URL has a *, which would stand for more: purge it by PURGE")
+        return await _control("cache.purge", url)
 
     async def close(self, stream: str = "", session: str = "") -> object:
         """Close a stream by its id, or a session of the reverse tunnel by its number."""

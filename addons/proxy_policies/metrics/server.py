@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from tornado import httpserver, netutil, web
 
+LARGEST = 16384
+"""Bytes of a request's body: nobody has anything to say here, and tornado keeps 100 MiB before it asks anybody."""
 CLOSING = 2.0
 """Seconds that a scrape under way may take to end when mitmproxy does."""
 
@@ -74,7 +76,14 @@ class MetricsServer:
         hosts = [sock.getsockname()[0] for sock in sockets]
         is_local = all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
         application = web.Application([(r"/metrics", Page, {"render": render, "is_local": is_local})])
-        self._server = httpserver.HTTPServer(application, idle_connection_timeout=75, max_header_size=16384)
+        self._server = httpserver.HTTPServer(
+            application,
+            idle_connection_timeout=75,
+            body_timeout=10,
+            max_header_size=16384,
+            max_body_size=LARGEST,
+            max_buffer_size=4 * LARGEST,
+        )
 
     def start(self) -> None:
         """Accept clients."""

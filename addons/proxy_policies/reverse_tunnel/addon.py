@@ -120,6 +120,8 @@ class _TunnelAddon(ABC):
             await self._apply()
 
     async def _apply(self) -> None:
+        if self.is_on and not self._credentials.is_known:
+            return  # nobody could tell who we are, nor we who comes: why is said where they were to be loaded
         self._has_begun = True
         async with self._lock:
             await self.apply()

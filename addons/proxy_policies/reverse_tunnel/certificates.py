@@ -112,8 +112,11 @@ def make_leaf(kind: str, name: str, authority: Pair | None = None) -> Pair:
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Return the identity that a certificate stands for."""
-    return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    """Return the identity that a certificate stands for. Raises ValueError where it says none."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if not names:
+        raise ValueError("the certificate has no common name, by which its owner would be known")
+    return str(names[0].value)
 
 
 def kinds_of(certificate: x509.Certificate) -> list[str]:

@@ -27,12 +27,23 @@ class FollowedCredentials:
         self._warned_on: datetime.date | None = None
 
     @property
+    def is_known(self) -> bool:
+        """Return whether they were loaded: before, this end is not to begin."""
+        return self._known is not None
+
+    @property
     def current(self) -> identity.Credentials:
         """Who we are, once this end has been on."""
         return self._known or identity.NO_CREDENTIALS
 
     def load(self, tls: str, secret: str) -> None:
         """Read who we are, if that changed. Raises ValueError."""
+        try:
+            self._load(tls, secret)
+        except OSError as error:
+            raise ValueError(f"{self._kind}_tls={tls}: {error.filename or tls}: {error.strerror or error}") from error
+
+    def _load(self, tls: str, secret: str) -> None:
         seen = identity.look_at(tls)
         if seen and (tls, secret, seen) == self._loaded:
             return

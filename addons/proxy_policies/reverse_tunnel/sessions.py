@@ -100,7 +100,7 @@ class SessionTable:
 
     def close(self, which: str) -> int:
         """End those of this number, service, `service@work` or work; `all` ends all. Returns how many."""
-        chosen = [v for v in self if which in ("all", str(v.number), v.service, v.target, v.work)]
+        chosen = [v for v in self if which and which in ("all", str(v.number), v.service, v.target, v.work)]
         for session in chosen:
             session.close()
         return len(chosen)

@@ -161,6 +161,8 @@ class ChildProcesses:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # as Python's `signal` says of SIGPIPE
             self.stopping.set()
+        except OSError:  # a log on a full disk, say: a line is lost, and who prints it goes on
+            return
 
 
 async def _start(command: Command) -> asyncio.subprocess.Process:

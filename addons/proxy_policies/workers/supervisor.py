@@ -52,6 +52,10 @@ def reserve_port() -> socket.socket:
     return held
 
 
+IGNORE_HANG_UP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+"""What a worker does first: one that is asked to reload while it still imports its modules would end."""
+
+
 class Supervisor:
     """Keeps workers running."""
 
@@ -100,7 +104,12 @@ class Supervisor:
             identity.ENV_VAR: str(number if self._count > 1 else identity.SINGLE_PROCESS),
             TELLS: str(self._told),
         }
-        mitmdump = (sys.executable, "-c", f"from {__spec__.name} import work; work()", *self._arguments)
+        mitmdump = (
+            sys.executable,
+            "-c",
+            f"{IGNORE_HANG_UP}; from {__spec__.name} import work; work()",
+            *self._arguments,
+        )
         return await self._children.keep(Command(_name(number), mitmdump, environment, (self._told,), f"{number} "))
 
 
@@ -147,7 +156,6 @@ def work() -> None:
         finished(check)  # type: ignore[no-untyped-call]
         os.write(int(os.environ[TELLS]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is served
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
