@@ -14,7 +14,7 @@ type Opcode = tuple[str, int, int, int, int]
 def opcodes(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Opcode]:
     """Return how the new sequence is made from the old one."""
     frequent = _frequent(old, new)
-    one, other = (list(_told_apart(items, frequent)) if frequent else items for items in (old, new))
+    one, other = (list(_numbered(items, frequent)) if frequent else items for items in (old, new))
     return [(*opcode,) for opcode in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes()]
 
 
@@ -23,7 +23,7 @@ def _frequent(old: Sequence[Hashable], new: Sequence[Hashable]) -> set[Hashable]
     return {item for item, count in before.items() if count * after[item] > PAIRS_MOST}
 
 
-def _told_apart(items: Sequence[Hashable], frequent: set[Hashable]) -> Iterator[Hashable]:
+def _numbered(items: Sequence[Hashable], frequent: set[Hashable]) -> Iterator[Hashable]:
     """Yield the items, frequent ones with how many of them came before: the first one stands for the first."""
     counts: Counter[Hashable] = Counter()
     for item in items:
