@@ -121,7 +121,7 @@ class _TunnelAddon(ABC):
 
     async def _apply(self) -> None:
         if self.is_on and not self._credentials.is_known:
-            return  # nobody could tell who we are, nor we who comes: why is said where they were to be loaded
+            return  # nobody could tell who we are, nor we who asks; why is said where they were to be loaded
         self._has_begun = True
         async with self._lock:
             await self.apply()

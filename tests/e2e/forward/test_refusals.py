@@ -11,6 +11,8 @@ from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, exchange_raw
 from tests.support.waiting import wait_until
 
+from proxy_policies.control.client import instances
+
 REFUSING = """
 from mitmproxy import http
 
@@ -105,6 +107,7 @@ def test_a_short_refused_upload_keeps_the_connection(refusing: Mitmdump) -> None
 def test_a_connection_killed_while_its_client_leaves_is_closed(refusing: Mitmdump) -> None:
     """mitmproxy left about one socket of fifty open."""
     files = Path(f"/proc/{refusing.pid}/fd")
+    wait_until(lambda: instances([refusing.confdir]), what="the control socket")  # it is opened once mitmproxy serves
     before = len(list(files.iterdir()))
     for _ in range(200):
         assert exchange_raw(refusing.port, b"GET http://h/kill HTTP/1.1\r\nHost: h\r\n\r\n", eof=True) == b""
