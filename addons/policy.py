@@ -20,7 +20,8 @@ from proxy_policies.mirror.addon import Mirror
 from proxy_policies.passthrough.addon import Passthrough
 from proxy_policies.policy_file.addon import PolicyFile
 from proxy_policies.proxy_protocol.addon import ProxyProtocol
-from proxy_policies.reverse_tunnel.addon import Home, Work
+from proxy_policies.reverse_tunnel.home.addon import Home
+from proxy_policies.reverse_tunnel.work.addon import Work
 from proxy_policies.signals.addon import Signals
 from proxy_policies.startup_summary.addon import StartupSummary
 from proxy_policies.traces.addon import Traces

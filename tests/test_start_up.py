@@ -39,7 +39,12 @@ OURS = [
     *("cache.stores.disk.store", "cache.stores.redis.store", "encoding.codecs", "policy_file.document"),
     *("capture.har.reader", "capture.har.writer", "capture.record.recorder", "capture.replay.cassette"),
     *("capture.secrets.redact", "headers.rule", "proxy_protocol.header", "connection.learned_responses"),
-    *("reverse_tunnel.home", "reverse_tunnel.identity", "reverse_tunnel.protocol.messages", "reverse_tunnel.work"),
+    *(
+        "reverse_tunnel.home.home",
+        "reverse_tunnel.identity",
+        "reverse_tunnel.protocol.messages",
+        "reverse_tunnel.work.work",
+    ),
     *("access_log.writer", "counting.collector", "dashboard.server", "metrics.families", "mirror.copies"),
 ]
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from tests.support.tunnel_in_process import QUICK_BEAT, Middle, Tunnel, ask, connect, echo, eventually
 
-from proxy_policies.reverse_tunnel import home, limits
-from proxy_policies.reverse_tunnel.connected_works import ConnectedWork
+from proxy_policies.reverse_tunnel import limits
+from proxy_policies.reverse_tunnel.home import home
+from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork
 from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.handshake import MISSES

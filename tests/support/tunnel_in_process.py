@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from proxy_policies.addresses import Address
-from proxy_policies.reverse_tunnel.home import Home, HomeConfig
+from proxy_policies.reverse_tunnel.home.home import Home, HomeConfig
 from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAt, Service
-from proxy_policies.reverse_tunnel.work import Work, WorkConfig
+from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
 from tests.support.waiting import PATIENCE, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

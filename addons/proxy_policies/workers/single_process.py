@@ -18,7 +18,8 @@ from proxy_policies.mirror.addon import Mirror
 from proxy_policies.policy_file.addon import PolicyFile, entries_of
 from proxy_policies.policy_file.coercion import to_type
 from proxy_policies.policy_file.watch import read_state
-from proxy_policies.reverse_tunnel.addon import Home, Work
+from proxy_policies.reverse_tunnel.home.addon import Home
+from proxy_policies.reverse_tunnel.work.addon import Work
 from proxy_policies.settings import Setting, coerce
 from proxy_policies.start_up import cli_options
 from proxy_policies.start_up.cli_options import ExplicitOptions

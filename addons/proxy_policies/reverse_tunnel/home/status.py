@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from proxy_policies.reverse_tunnel.connected_works import describe
-from proxy_policies.reverse_tunnel.home import Home
+from proxy_policies.reverse_tunnel.home.connected_works import describe
+from proxy_policies.reverse_tunnel.home.home import Home
 
 
 def status(home: Home) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.tunnel_in_process import Tunnel, echo
 
-from proxy_policies.reverse_tunnel.connected_works import WorkRegistry, describe
+from proxy_policies.reverse_tunnel.home.connected_works import WorkRegistry, describe
 from proxy_policies.reverse_tunnel.protocol.messages import Refusal
 
 

@@ -17,7 +17,8 @@ from tests.support.tunnel_in_process import BEAT, Tunnel, ask, connect, echo, ev
 from proxy_policies.addresses import Address, parse_networks
 from proxy_policies.proxy_protocol import header
 from proxy_policies.proxy_protocol.header import write
-from proxy_policies.reverse_tunnel import certificates, home, identity
+from proxy_policies.reverse_tunnel import certificates, identity
+from proxy_policies.reverse_tunnel.home import home
 from proxy_policies.reverse_tunnel.limits import PER_NETWORK
 from proxy_policies.reverse_tunnel.options import CommandListener, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token

@@ -13,7 +13,20 @@ from dataclasses import dataclass, field, replace
 from proxy_policies.addresses import Address, Network, format_target, in_networks
 from proxy_policies.background import Tasks
 from proxy_policies.outbound import tcp_connect
-from proxy_policies.reverse_tunnel.connected_works import FAIL_OVER, OPEN_TIMEOUT, ConnectedWork, WorkRegistry, describe
+from proxy_policies.reverse_tunnel.home.connected_works import (
+    FAIL_OVER,
+    OPEN_TIMEOUT,
+    ConnectedWork,
+    WorkRegistry,
+    describe,
+)
+from proxy_policies.reverse_tunnel.home.sessions import (
+    NullObserver,
+    Session,
+    SessionObserver,
+    SessionTable,
+    cancel_current,
+)
 from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, Mode, in_words, peer_name
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
@@ -42,7 +55,6 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     encode,
 )
-from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionObserver, SessionTable, cancel_current
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import Listener, receive

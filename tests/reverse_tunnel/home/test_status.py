@@ -2,7 +2,7 @@
 
 from tests.support.tunnel_in_process import Tunnel, connect, echo, eventually
 
-from proxy_policies.reverse_tunnel.status import status
+from proxy_policies.reverse_tunnel.home.status import status
 
 
 async def test_works_and_sessions_have_a_line_each(tunnel: Tunnel) -> None:

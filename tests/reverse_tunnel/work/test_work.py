@@ -21,7 +21,7 @@ from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.work import Work, WorkConfig
+from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -11,7 +11,7 @@ from mitmproxy.hooks import Hook, UpdateHook
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
-from proxy_policies.reverse_tunnel.sessions import Session
+from proxy_policies.reverse_tunnel.home.sessions import Session
 from proxy_policies.reverse_tunnel.transport.frames import Bytes
 
 

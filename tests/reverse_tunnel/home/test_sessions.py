@@ -2,9 +2,9 @@
 
 import pytest
 
+from proxy_policies.reverse_tunnel.home.sessions import NullObserver, Session, SessionTable
 from proxy_policies.reverse_tunnel.limits import Limits
 from proxy_policies.reverse_tunnel.protocol.messages import Refusal
-from proxy_policies.reverse_tunnel.sessions import NullObserver, Session, SessionTable
 
 CLIENT = ("192.0.2.7", 5000)
 

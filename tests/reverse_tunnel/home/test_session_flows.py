@@ -6,8 +6,8 @@ from mitmproxy.tcp import TCPFlow
 from mitmproxy.test import taddons
 
 from proxy_policies import trace
-from proxy_policies.reverse_tunnel.session_flows import Flows
-from proxy_policies.reverse_tunnel.sessions import Session
+from proxy_policies.reverse_tunnel.home.session_flows import Flows
+from proxy_policies.reverse_tunnel.home.sessions import Session
 
 
 class Watcher:

@@ -1,0 +1,214 @@
+"""The tunnel's end where the clients are, as an addon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from functools import cached_property
+
+from mitmproxy import ctx, http
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Server
+from mitmproxy.proxy import mode_specs
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from proxy_policies.addresses import Address, Network, format_target, is_loopback
+from proxy_policies.background import in_background
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.hook_conditions import only_if
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.outbound import dial
+from proxy_policies.reverse_tunnel import options
+from proxy_policies.reverse_tunnel.tunnel_end import ONE_END, TunnelEnd
+from proxy_policies.settings import Setting, as_text, parse_size
+
+with lazy_imports():
+    from proxy_policies.reverse_tunnel import identity
+    from proxy_policies.reverse_tunnel.home import home, session_flows, status
+    from proxy_policies.reverse_tunnel.protocol import messages
+
+
+def _open_proxies() -> str:
+    """Return where anybody may ask this proxy for any name: addresses beyond loopback, without credentials."""
+    options = ctx.options
+    if not options.server or options.proxyauth or (options.block_private and options.block_global):
+        return ""
+    modes = [mode_specs.ProxyMode.parse(mode) for mode in options.mode]
+    addresses = [
+        (mode.listen_host(options.listen_host), mode.listen_port(options.listen_port) or 0)
+        for mode in modes
+        if isinstance(mode, mode_specs.RegularMode | mode_specs.UpstreamMode | mode_specs.Socks5Mode)
+    ]
+    return ", ".join(format_target(host or "*", port) for host, port in addresses if not is_loopback(host))
+
+
+def _balancers() -> Sequence[Network]:
+    """Return the networks of load balancers that say by PROXY protocol whom a connection is from."""
+    protocol = ctx.master.addons.get("proxy-protocol")
+    networks: Sequence[Network] = protocol.proxy_protocol if protocol else ()
+    return networks
+
+
+class Home(TunnelEnd):
+    """Where works dial in, clients come, and `SERVICE.WORK.internal` leads."""
+
+    name = kind = "home"
+    fast_paths = NO_OBJECTION
+    home_listen = Setting(
+        "",
+        options.parse_listen,
+        "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT; ,proxy behind a balancer.",
+        single_process=ONE_END,
+    )
+    home_clients = Setting(
+        (), options.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK][,proxy]; repeat it."
+    )
+    home_tls = Setting(
+        "certs/home", as_text, "Reverse tunnel: home's certificate folder, secret (needs home_secret), or none (plain)."
+    )
+    home_secret = Setting("", as_text, "Reverse tunnel: the secret shared with works, or @FILE that holds it.")
+    home_allow = Setting(
+        (),
+        options.parse_allow,
+        "Reverse tunnel: what a work may offer, WORK=SERVICE,SERVICE, both globs; unset: all.",
+    )
+    home_limits = Setting(
+        "", options.parse_limits, "Reverse tunnel: service=SESSIONS,client=SESSIONS,rate=BYTES a second per session."
+    )
+    home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's content its flow keeps.")
+
+    @cached_property
+    def _home(self) -> home.Home:
+        """The end itself."""
+        return home.Home(session_flows.Flows(lambda: self.home_keep))
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether works may dial in."""
+        return self.home_listen is not None
+
+    def credentials_options(self) -> tuple[str, str]:
+        """Return how works make sure of us."""
+        return self.home_tls, self.home_secret
+
+    def plaintext_address(self) -> Address | None:
+        """Return where works dial in."""
+        return self.home_listen.address if self.home_listen else None
+
+    async def apply(self) -> None:
+        """Do what the options say."""
+        config = home.HomeConfig(
+            self.home_listen,
+            self.credentials,
+            self.tunnel_heartbeat,
+            self.home_clients,
+            self.home_allow,
+            self.home_limits,
+            _balancers(),
+        )
+        await self._home.apply(config)
+
+    @in_background
+    async def running(self) -> None:
+        """Start, and show the way to internal names."""
+        await super().running()
+        dial.add_route(self._route)
+
+    @in_background
+    async def done(self) -> None:
+        """End, and the way with it."""
+        dial.remove_route(self._route)
+        await super().done()
+
+    def renew(self, credentials: identity.Credentials) -> None:
+        """Show works another certificate of the same name."""
+        self._home.renew(credentials)
+
+    def doubts(self) -> Iterator[str]:
+        """Warn that no clients can connect, or that too many can."""
+        if self.home_clients and not self.is_on:
+            yield "home_clients is set and home_listen is not: nothing listens"
+        if self._is_behind_balancer and not _balancers():
+            yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
+        if not self.is_on and not self.home_clients and "work_home" not in ctx.options:  # home's script alone
+            yield "home_listen is not set: no work can dial in; home --listen '*:PORT' --client PORT=SERVICE"
+        if self.is_on and (listening := _open_proxies()):
+            yield (
+                f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
+                "every work; --listen-host 127.0.0.1 keeps it to this machine, -n starts none"
+            )
+
+    @property
+    def _is_behind_balancer(self) -> bool:
+        return any(listener.proxy for listener in (self.home_listen, *self.home_clients.values()) if listener)
+
+    async def stop_beginning(self) -> None:
+        """Close the clients' ports. Works stay: what the proxy has begun may want a service yet."""
+        await self._home.close_client_listeners()
+
+    def is_serving(self) -> bool:
+        """Return whether a client's session lives; the proxy's own are seen by their clients."""
+        return any(session.client for session in self._home.sessions)
+
+    async def end(self) -> None:
+        """End everything."""
+        await self._home.close()
+
+    # SERVICE.WORK.internal
+
+    def _route(self, host: str, port: int) -> Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]] | None:
+        names = options.parse_internal(host) if self.is_on else None
+        return self._connect(*names) if names else None
+
+    async def _connect(self, service: str, work: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await self._home.connect(service, work)
+        except messages.Refusal as refusal:
+            raise ConnectionRefusedError(str(refusal)) from None
+
+    @only_if("is_on")
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Ask no upstream proxy for an internal name."""
+        if flow.server_conn.via is None:
+            return
+        address = flow.request.host, flow.request.port
+        if self.is_on and options.parse_internal(address[0]):
+            flow.server_conn = Server(address=address)  # the old one is the way of this client's other requests
+            flow.request.authority = ""  # origin-form, RFC 9112 section 3.2.1
+
+    http_connect = requestheaders
+
+    @only_if("is_on")
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Refuse UDP: no service takes it, and the name must not reach the DNS."""
+        if self._is_internal(data.server) and data.server.transport_protocol == "udp":
+            data.server.error = "the reverse tunnel carries TCP only"
+
+    @only_if("is_on")
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Let the next request on this connection try again: mitmproxy would not, and work may be back by then."""
+        if self._is_internal(flow.server_conn):
+            flow.server_conn.error = None
+
+    def _is_internal(self, server: Server) -> bool:
+        address = server.address
+        return self.is_on and address is not None and options.parse_internal(address[0]) is not None
+
+    # Commands
+
+    def load(self, loader: Loader) -> None:
+        """Offer the commands."""
+        loader.add_command("tunnel.status", self.status)
+        loader.add_command("tunnel.close", self.close)
+
+    def status(self) -> Sequence[str]:
+        """Return which works are connected, what they offer, and which sessions live."""
+        return status.status(self._home)
+
+    async def statistics(self) -> Mapping[str, int]:
+        """Return how many works are connected, and how many sessions live; nothing when home is not on."""
+        return {"works": len(list(self._home.works)), "sessions": len(list(self._home.sessions))} if self.is_on else {}
+
+    def close(self, which: str) -> str:
+        """End sessions: a number of tunnel.status, a service, service@work, a work, or all."""
+        return f"closed {self._home.sessions.close(which)}"

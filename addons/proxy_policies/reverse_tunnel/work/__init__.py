@@ -1,0 +1,1 @@
+"""Behind the firewall: dials home, and opens services for its clients."""

@@ -1,0 +1,98 @@
+"""The tunnel's end behind the firewall, as an addon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from mitmproxy import ctx
+
+from proxy_policies.addresses import Address
+from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.reverse_tunnel import options
+from proxy_policies.reverse_tunnel.tunnel_end import ONE_END, TunnelEnd
+from proxy_policies.settings import Setting, as_text, reject
+
+with lazy_imports():
+    from proxy_policies.reverse_tunnel import identity
+    from proxy_policies.reverse_tunnel.work import work
+
+
+class Work(TunnelEnd):
+    """Dials home, and offers services."""
+
+    name = kind = "work"
+    fast_paths = NO_OBJECTION
+    work_home = Setting(
+        "", options.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
+    )
+    work_name = Setting("work", options.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
+    work_services = Setting(
+        (), options.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
+    )
+    work_tls = Setting(
+        "certs/work", as_text, "Reverse tunnel: work's certificate folder, secret (needs work_secret), or none (plain)."
+    )
+    work_secret = Setting("", as_text, "Reverse tunnel: the secret shared with home, or @FILE that holds it.")
+    work_pool = Setting("2", options.parse_spares, "Reverse tunnel: data connections to keep ready, 0 to 16.")
+
+    @cached_property
+    def _work(self) -> work.Work:
+        """The end itself."""
+        return work.Work()
+
+    def configure(self, updated: set[str]) -> None:
+        """Take changed options up, unless home is to have a name that nothing certifies."""
+        if self.work_home and self.work_home.name and self.work_tls in identity.UNCERTIFIED:
+            reject(f"work_home names home {self.work_home.name}, which takes certificates; work_tls={self.work_tls}")
+            return
+        super().configure(updated)
+
+    @property
+    def is_on(self) -> bool:
+        """Return whether there is a home to dial."""
+        return self.work_home is not None
+
+    def credentials_options(self) -> tuple[str, str]:
+        """Return how home makes sure of us."""
+        return self.work_tls, self.work_secret
+
+    def plaintext_address(self) -> Address | None:
+        """Return where home is."""
+        return self.work_home.address if self.work_home else None
+
+    async def apply(self) -> None:
+        """Do what the options say."""
+        config = work.WorkConfig(
+            self.work_home,
+            self.credentials.name or self.work_name,
+            self.credentials,
+            self.tunnel_heartbeat,
+            self.work_services,
+            self.work_pool,
+        )
+        await self._work.apply(config)
+
+    def renew(self, credentials: identity.Credentials) -> None:
+        """Show home another certificate of the same name."""
+        self._work.renew(credentials)
+
+    def doubts(self) -> Iterator[str]:
+        """Warn that no service is offered."""
+        if self.work_services and not self.is_on:
+            yield "work_services is set and work_home is not: nothing is offered"
+        elif not self.is_on and "home_listen" not in ctx.options:  # work's script alone
+            yield "work_home is not set: nothing is offered; work --home HOST:PORT --service NAME=HOST:PORT"
+
+    async def stop_beginning(self) -> None:
+        """Leave home, which sends clients elsewhere then."""
+        await self._work.leave()
+
+    def is_serving(self) -> bool:
+        """Return whether a session with a service lives."""
+        return self._work.is_serving
+
+    async def end(self) -> None:
+        """End everything."""
+        await self._work.close()

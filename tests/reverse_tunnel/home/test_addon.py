@@ -1,0 +1,61 @@
+"""What home says of options that were hardly meant."""
+
+from __future__ import annotations
+
+import pytest
+from mitmproxy.addons.block import Block
+from mitmproxy.addons.proxyauth import ProxyAuth
+from mitmproxy.test import taddons
+
+from proxy_policies.proxy_protocol.addon import ProxyProtocol
+from proxy_policies.reverse_tunnel.home.addon import Home
+from proxy_policies.settings import Settings
+
+NO_BALANCER = "proxy_protocol names none"
+OPEN = {"listen_host": "", "home_listen": "9000", "home_tls": "none"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "listening"),
+    [
+        ({}, "*:8080"),
+        ({"listen_host": "0.0.0.0", "listen_port": 3128}, "0.0.0.0:3128"),
+        ({"listen_host": "::"}, "[::]:8080"),
+        ({"mode": ["regular@127.0.0.1:80", "socks5@1080"]}, "*:1080"),
+        ({"mode": ["upstream:http://proxy.example"]}, "*:8080"),
+        ({"listen_host": "127.0.0.1"}, ""),
+        ({"listen_host": "::1"}, ""),
+        ({"mode": ["reverse:http://origin.example"]}, ""),
+        ({"server": False}, ""),
+        ({"proxyauth": "user:password"}, ""),
+        ({"block_private": True}, ""),
+        ({"home_listen": ""}, ""),
+    ],
+    ids=repr,
+)
+def test_a_proxy_that_anybody_may_ask_is_warned_of(changes: dict[str, object], listening: str) -> None:
+    home = Home()
+    with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
+        context.configure(home, **{**OPEN, **changes})
+        doubts = [doubt for doubt in home.doubts() if "proxyauth" in doubt]
+    assert len(doubts) == bool(listening)
+    assert not listening or f"the proxy listens on {listening} too, without proxyauth" in doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_doubtful"),
+    [
+        ({"home_listen": "9000,proxy"}, True),
+        ({"home_clients": ["9001=ssh,proxy"]}, True),
+        ({"home_listen": "9000,proxy", "proxy_protocol": ["127.0.0.1"]}, False),
+        ({"proxy_protocol": ["127.0.0.1"]}, False),
+        ({}, False),
+    ],
+    ids=repr,
+)
+def test_a_load_balancer_that_is_not_named_is_warned_of(changes: dict[str, object], is_doubtful: bool) -> None:
+    home, protocol = Home(), ProxyProtocol()
+    with taddons.context(Block(), ProxyAuth(), Settings([protocol, home]), protocol, home) as context:
+        context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
+        doubts = list(home.doubts())
+    assert any(NO_BALANCER in line for line in doubts) is is_doubtful
