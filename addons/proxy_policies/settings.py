@@ -23,6 +23,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.optmanager import OptManager
 
 from proxy_policies.addresses import without_credentials
+from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
 from proxy_policies.start_up import cli_options
 from proxy_policies.workers import identity
@@ -165,6 +166,7 @@ def override(**values: Any) -> Callable[[], None]:
 
 def reject(text: str) -> None:
     """Refuse the options as they are: at start by an error line, which ends mitmproxy; live by a rollback."""
+    text = printable(text)
     if is_starting():
         logger.error(text)
     else:

@@ -48,8 +48,8 @@ class AccessLog:
         if self.access_log != "off":
             try:
                 opened = self._open()
-            except OSError as error:
-                reject(f"option access_log={self.access_log!r}: {error.strerror}")
+            except (OSError, ValueError) as error:
+                reject(f"option access_log={self.access_log!r}: {getattr(error, 'strerror', error)}")
                 return
         if (before := self._stop()) is not None:
             before.close(0.0)

@@ -7,21 +7,22 @@ or logrotate's `create`). One that was there keeps its mode.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+from proxy_policies.option_files import parse_path
 
 STANDARD_OUTPUT = "-"
 MODE = 0o600
 
 
 def open_log(path: str) -> int:
-    """Open the file, whose descriptor is the caller's to close; raises OSError.
+    """Open the file, whose descriptor is the caller's to close; raises OSError, and ValueError for what names none.
 
     It never waits for anybody who should read a pipe: who is not there yet is an error.
     """
     if path == STANDARD_OUTPUT:
         return os.dup(1)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    opened = os.open(Path(path).expanduser(), flags, MODE)
+    opened = os.open(parse_path(path) or "", flags, MODE)
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(opened, True)  # whoever writes is a thread of its own
     return opened

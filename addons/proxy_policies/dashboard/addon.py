@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from hashlib import blake2s
 from secrets import token_bytes
@@ -12,7 +13,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from proxy_policies import finished, statistics
-from proxy_policies.addresses import format_target, is_loopback
+from proxy_policies.addresses import Address, format_target, is_loopback
 from proxy_policies.background import in_background, spawn
 from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -30,6 +31,8 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
+NOT_SERVED: tuple[Address | None, str] = (None, "")
+"""Neither an address nor a password."""
 EVERY = 1.0
 """Seconds that a point of the charts stands for."""
 ROWS = 200
@@ -61,26 +64,39 @@ class Dashboard:
         self._series: points.Series | None = None
         self._server: server.DashboardServer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._served = NOT_SERVED
         self._secret = token_bytes(16)
         self.url = ""
         """Where the page is, with the token that was made; empty while it is off."""
 
     def configure(self, updated: set[str]) -> None:
-        """Listen where was chosen."""
-        if not updated & {"dashboard", "dashboard_password"}:
+        """Listen where was chosen; where that cannot be, go on where it is done."""
+        wanted = (self.dashboard, self.dashboard_password)
+        if not updated & {"dashboard", "dashboard_password"} or wanted == self._served:
             return
         if self.dashboard is not None and not self._is_local and not self.dashboard_password:
             reject(f"option dashboard={ctx.options.dashboard!r}: set dashboard_password, or listen on 127.0.0.1")
             return
+        try:
+            sockets = self._bind(self.dashboard)
+        except OSError as error:
+            reject(f"option dashboard={ctx.options.dashboard!r}: cannot listen: {error.strerror or error}")
+            return
+        self._end()
+        if sockets:
+            self._start(sockets)
+        self._served = wanted
+
+    def _bind(self, address: Address | None) -> list[socket.socket]:
+        before = self._served[0]
+        if before and address and before[1] == address[1]:
+            self._end()  # two cannot listen on one port
+        return server.bind(*address) if address else []
+
+    def _end(self) -> None:
+        self._served = NOT_SERVED
         if (ended := self._stop()) is not None:
             spawn(ended.close())
-        if self.dashboard is not None:
-            try:
-                sockets = server.bind(*self.dashboard)
-            except OSError as error:
-                reject(f"option dashboard={ctx.options.dashboard!r}: cannot listen: {error.strerror or error}")
-            else:
-                self._start(sockets)
 
     @property
     def _is_local(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from mitmproxy import ctx
 
 from proxy_policies import statistics
+from proxy_policies.addresses import Address
 from proxy_policies.background import in_background, spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
@@ -46,22 +47,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self._server: server.MetricsServer | None = None
+        self._address: Address | None = None
+        """Where it listens: options are reported more than once, by a policy file for one."""
 
     def configure(self, updated: set[str]) -> None:
-        """Listen where was chosen."""
-        if "metrics" not in updated:
+        """Listen where was chosen; where that cannot be, go on where it is done."""
+        if "metrics" not in updated or self.metrics == self._address:
             return
-        sockets = None
-        ended = self._stop()
-        if self.metrics is not None:
-            try:
-                sockets = server.bind(*self.metrics)
-            except OSError as error:
-                reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
-        if ended is not None:
+        try:
+            sockets = server.bind(*self.metrics) if self.metrics is not None else None
+        except OSError as error:
+            reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
+            return
+        if (ended := self._stop()) is not None:
             spawn(ended.close())
         if sockets is not None:
             self._start(sockets)
+        self._address = self.metrics
 
     def _start(self, sockets: Any) -> None:
         shared.COUNTING.begin()

@@ -18,6 +18,7 @@ from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import parse_path, parse_path_to_write, read_text
 from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 
@@ -49,22 +50,10 @@ def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(method.strip().upper() for method in methods) or candidates.SAFE
 
 
-def parse_report(text: str) -> str:
-    """Read `mirror_report`: a file in a folder that is there; raises ValueError."""
-    if text and not Path(text).expanduser().absolute().parent.is_dir():
-        raise ValueError(f"{Path(text).parent}: no such folder")
-    return text
-
-
 def parse_noise(text: str) -> noise.Noise:
     """Read the rules of a file; raises ValueError."""
-    if not text:
-        return noise.Noise()
-    path = Path(text).expanduser()
-    try:
-        return noise.Noise(noise.parse_rules(path.read_text(encoding="utf-8"), path.name))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from None
+    path = parse_path(text)
+    return noise.Noise(noise.parse_rules(read_text(path), path.name)) if path else noise.Noise()
 
 
 class Mirror:
@@ -84,7 +73,7 @@ class Mirror:
     mirror_noise = Setting("", parse_noise, "Rules of what differs by itself, as capture check --learn writes them.")
     mirror_report = Setting(
         "",
-        parse_report,
+        parse_path_to_write,
         "Write what changed into this file: .html, or JSON.",
         single_process="one process writes a file; mirror without --workers",
     )
@@ -94,7 +83,7 @@ class Mirror:
         self._copies: copies.Copies | None = None
         self._share: candidates.Share | None = None
         self._begun: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
-        self._report = ""
+        self._report: Path | None = None
         self._next_write: asyncio.TimerHandle | None = None
         self._started = 0.0
 
@@ -182,9 +171,9 @@ class Mirror:
             self._next_write = None
         if self._copies is None or not self._report:
             return
-        text = reporting.text(self._copies, self._report, self._started, time.time())
+        text = reporting.text(self._copies, self._report.name, self._started, time.time())
         try:
-            private_files.write_text(Path(self._report).expanduser(), text)
+            private_files.write_text(self._report, text)
         except OSError as error:
             logger.error(f"option mirror_report: {self._report}: {error.strerror or error}")
-            self._report = ""
+            self._report = None

@@ -19,6 +19,7 @@ from mitmproxy import ctx, exceptions
 from proxy_policies import settings
 from proxy_policies.background import spawn
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import parse_path
 from proxy_policies.settings import Setting, settings_of
 from proxy_policies.start_up import cli_options
 
@@ -29,11 +30,6 @@ logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 0.25
 """Seconds between looks at the file."""
-
-
-def parse_path(text: str) -> Path | None:
-    """Read a path, `~` being the home folder; None when there is none."""
-    return Path(text).expanduser() if text else None
 
 
 class PolicyFile:

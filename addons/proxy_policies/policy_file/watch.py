@@ -7,6 +7,8 @@ file by another one, or leave it half written for a moment.
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy_policies.option_files import read_bounded
+
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
@@ -19,18 +21,10 @@ FileState = str | Unreadable
 """What a look at the file gives."""
 
 
-MAX_BYTES = 1 << 20
-"""What is read at most."""
-
-
 def read_state(path: Path) -> FileState:
     """Read the file, which is UTF-8 text; never raises, nor waits for a pipe."""
     try:
-        if not (path.is_file() or path.is_dir()) and path.stat():
-            return Unreadable("not a file")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        return data.decode("utf-8") if len(data) <= MAX_BYTES else Unreadable(f"more than {MAX_BYTES >> 10} KiB")
+        return read_bounded(path).decode("utf-8")
     except OSError as error:
         return Unreadable(error.strerror or str(error))
     except UnicodeDecodeError:

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from proxy_policies.certificates import folders
+from proxy_policies.option_files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL
@@ -112,13 +113,13 @@ def in_words(error: Exception, within: float) -> str:
 
 def find_folder(text: str) -> Path:
     """Find a folder of certificates: where the text says, or, for a relative one, in the project."""
-    folder = Path(text).expanduser()
+    folder = parse_path(text) or Path()
     return folder if folder.exists() else folders.certificates_folder().parent / folder
 
 
 def read_secret(kind: str, text: str) -> str:
     """Read a secret, or `@FILE`, a file that holds it. The errors never quote it."""
-    secret = _read_file(Path(text[1:]).expanduser()) if text.startswith("@") else text.strip()
+    secret = _read_file(text[1:]) if text.startswith("@") else text.strip()
     if len(secret) < MIN_SECRET:
         raise ValueError(f"{kind}_tls=secret needs {kind}_secret, {MIN_SECRET} characters or more, or @FILE")
     return secret
@@ -131,10 +132,11 @@ def guessable_bits(secret: str) -> float:
     return (different + (len(secret) - different) / 2) * math.log2(pool)
 
 
-def _read_file(path: Path) -> str:
+def _read_file(text: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        path = parse_path(text)
+        return read_text(path, pipes=True).strip() if path else ""
+    except ValueError as error:
         raise ValueError(f"cannot read the secret: {error}") from None
 
 

@@ -53,8 +53,8 @@ def _in_arguments(said: ExplicitOptions, options: OptManager) -> Iterator[str]:
 
 
 def _in_policy_file(said: ExplicitOptions, options: OptManager) -> Iterator[str]:
-    path = PolicyFile.policy_file.parse(_text(PolicyFile.policy_file, said, options) or "")
     try:
+        path = PolicyFile.policy_file.parse(_text(PolicyFile.policy_file, said, options) or "")
         entries = entries_of(read_state(path)) if path else {}
     except ValueError:
         return  # said when it is applied

@@ -73,6 +73,22 @@ def test_everywhere(mitmdump: Start) -> None:
     assert curl("-H", "Host: proxy.example", f"http://127.0.0.1:{port}/metrics").status == 200
 
 
+def test_pages_in_a_policy_file_stay_as_they_are_when_a_change_is_refused(mitmdump: Start, tmp_path: Path) -> None:
+    metrics, policies = free_port(), tmp_path / "policies.yaml"
+    right = [f"metrics: {metrics}\n", f"dashboard: {free_port()}\n"]
+    policies.write_text("".join(right))
+    proxy = mitmdump("--set", f"policy_file={policies}")
+    (page,) = re.findall(r"dashboard: (http\S+)", proxy.log())
+    for wrong in ("metrics: 203.0.113.1:9\n", "dashboard: 203.0.113.1:9\ndashboard_password: sixteen-and-more\n"):
+        others = [line for line in right if line.partition(":")[0] not in wrong]
+        policies.write_text("".join([*others, wrong]))
+        proxy.wait_log(f"option {wrong.partition(':')[0]}='203.0.113.1:9': cannot listen: ")
+        assert samples(metrics)["proxy_policies_cache_responses"] == 0
+        assert curl(page).status == 303
+    assert proxy.log().count("dashboard: http") == 1
+    assert "Traceback" not in proxy.log()
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [("nowhere", "option metrics='nowhere': "), ("127.0.0.1:{}", "cannot listen: Address already in use")],

@@ -10,6 +10,7 @@ from proxy_policies.cache.stores.failsafe_store import FailSafeStore
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.cache.stores.store import Store
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import parse_path
 
 with lazy_imports():
     from proxy_policies.cache.stores.disk import store as disk
@@ -32,7 +33,7 @@ def parse_backend(text: str) -> BackendSpec:
     if text in ("off", "memory"):
         return BackendSpec(text)
     if kind == "disk" and place.strip():
-        return BackendSpec("disk", str(Path(place).expanduser()))
+        return BackendSpec("disk", str(parse_path(place)))
     if kind in ("redis", "rediss", "valkey") and place.startswith("//"):
         return _redis(text)
     raise ValueError(f"choose {SYNTAX}")

@@ -18,6 +18,7 @@ from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import parse_path
 from proxy_policies.settings import Setting
 
 with lazy_imports():
@@ -35,7 +36,7 @@ class Capture:
 
     capture_file = Setting(
         "",
-        settings.as_text,
+        parse_path,
         "Record every exchange into this HAR file; it goes on where it ended.",
         single_process="one process writes a file; record without --workers",
     )
@@ -58,7 +59,7 @@ class Capture:
         if updated & {"capture_file", "capture_redact", "capture_max_body", "capture_strict"}:
             self._close()
             if self.capture_file:
-                self._open(Path(self.capture_file).expanduser())
+                self._open(self.capture_file)
 
     def _open(self, path: Path) -> None:
         try:

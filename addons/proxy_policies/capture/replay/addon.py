@@ -22,6 +22,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import parse_path, parse_path_to_write
 from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
 from proxy_policies.streaming import must_buffer
@@ -65,7 +66,7 @@ class Replay:
 
     replay_file = Setting(
         "",
-        settings.as_text,
+        parse_path,
         "Answer every request from this capture; no connection leaves.",
         single_process="each would play every recording; replay without --workers",
     )
@@ -84,14 +85,14 @@ class Replay:
         parse_speed,
         "How fast frames of streams and WebSocket messages are sent: 1 as they came, 2 twice as fast, 0 at once.",
     )
-    replay_report = Setting("", settings.as_text, "Write what was played, missed and left over into this JSON file.")
+    replay_report = Setting("", parse_path_to_write, "Write what was played, missed and left over into this JSON file.")
     capture_redact = REDACT
 
     def __init__(self) -> None:
         self._session: replay_session.ReplaySession | None = None
         self._misses: list[dict[str, Any]] = []
         self._alike: list[dict[str, Any]] = []  # answered, though ids, times or random values are others
-        self._report = ""  # of what is being played now: the option may already name the next one's
+        self._report: Path | None = None  # of what is being played now: the option may already name the next one's
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
         self._restore_dialling: Callable[[], None] | None = None
         self._over = asyncio.Event()
@@ -105,7 +106,7 @@ class Replay:
         if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_exact", "replay_report", "capture_redact"}:
             self._end()
             if self.replay_file:
-                self._open(Path(self.replay_file).expanduser())
+                self._open(self.replay_file)
             self._choose_dialling()
 
     def _choose_dialling(self) -> None:
@@ -320,4 +321,7 @@ class Replay:
             "misses": misses,
             "unused": unused,
         }
-        private_files.write_text(Path(report), json.dumps(outcome, indent=1))
+        try:
+            private_files.write_text(report, json.dumps(outcome, indent=1))
+        except OSError as error:
+            logger.error(f"option replay_report: {report}: {error.strerror or error}")
