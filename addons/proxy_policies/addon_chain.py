@@ -3,7 +3,7 @@
 from mitmproxy import ctx
 
 from proxy_policies.dispatch.around_scripts import AroundScripts
-from proxy_policies.finished_flows import FinishedFlows
+from proxy_policies.finished.tunnels import FinishedFlows
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.outbound.dial import Dialer
 from proxy_policies.patches.addon import Patches

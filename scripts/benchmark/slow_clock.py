@@ -3,12 +3,12 @@
 Instructions are counted at a fiftieth of the speed, and what belongs to a second would count fifty times.
 """
 
-from proxy_policies import finished
 from proxy_policies.dashboard import addon as dashboard
+from proxy_policies.finished import reporting
 
 EVERY = 5.0
 """Seconds."""
 
-finished.EVERY = dashboard.EVERY = EVERY
+reporting.EVERY = dashboard.EVERY = EVERY
 
 addons: list[object] = []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.counting import collector as collectors
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished import Asked, Finished
+from proxy_policies.finished.records import Asked, Finished
 
 
 def a_request(method: bytes = b"GET", **values: Any) -> Finished:

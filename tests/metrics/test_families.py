@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished import Asked, Finished
+from proxy_policies.finished.records import Asked, Finished
 from proxy_policies.metrics import families
 from proxy_policies.metrics.families import encode, families_of
 

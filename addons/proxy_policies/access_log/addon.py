@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 from mitmproxy import ctx
 
-from proxy_policies import finished
 from proxy_policies.background import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.finished import records, reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, as_text, one_of, reject
 
@@ -37,7 +37,7 @@ class AccessLog:
     )
 
     def __init__(self) -> None:
-        self._writer: writer.Writer[finished.Item] | None = None
+        self._writer: writer.Writer[records.Item] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
@@ -65,9 +65,9 @@ class AccessLog:
         written = formats.FORMATS[self.access_log_format](masking.mask_url)
         self._writer = writer.Writer(opened, written.lines, warn_from_thread(logger, "access log: "))
         self._writer.start()
-        self._unsubscribe = finished.subscribe(self._writer.put)
+        self._unsubscribe = reporting.subscribe(self._writer.put)
 
-    def _stop(self) -> writer.Writer[finished.Item] | None:
+    def _stop(self) -> writer.Writer[records.Item] | None:
         """Give nobody's lines to the writer any more, and return it."""
         self._unsubscribe()
         self._unsubscribe = lambda: None

@@ -18,13 +18,13 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.utils import human
 
-from proxy_policies import finished, finished_flows
 from proxy_policies.background import spawn
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.connection.responders import Responders
 from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.exchange.origin_connections import Destination, Origins
 from proxy_policies.exchange.response_writer import JOINED
+from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.sent_heads import error_response, head_of
@@ -288,8 +288,8 @@ class ClientConnection(ABC):
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is none."""
-        if finished.SUBSCRIBERS:
-            finished.report(finished_flows.of_refusal(self.client, status, why))
+        if reporting.SUBSCRIBERS:
+            reporting.report(flow_records.of_refusal(self.client, status, why))
         response = error_response(status, why)
         response.headers["Connection"] = "close"
         self.stream.write(head_of(response), response.raw_content or b"")

@@ -17,7 +17,7 @@ from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.utils import human
 
-from proxy_policies import finished, flow_state
+from proxy_policies import flow_state
 from proxy_policies.cache.response import lookup_now
 from proxy_policies.cache.stores.store import SyncView
 from proxy_policies.cache.transactions import transaction_of
@@ -25,6 +25,7 @@ from proxy_policies.connection.fast_path_guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
 from proxy_policies.dispatch.table import Table
 from proxy_policies.exchange.exchange import Exchange
+from proxy_policies.finished import records, reporting
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a response that is learned
@@ -38,7 +39,7 @@ class LearnedResponse:
     template: ResponseTemplate
     line: str
     """What mitmdump prints of it; the client's address is NUL, its length in spaces SOH."""
-    report: finished.Finished | None
+    report: records.Finished | None
     """Of the exchange that it was learned from, where anybody wanted to know."""
     rendered: RenderedResponse | None = None
 
@@ -100,7 +101,7 @@ class LearnedResponses:
         if learned.line:
             self._print(peer, learned.line)
         if learned.report is not None:
-            finished.report((learned.report, peer.client.peername, now))
+            reporting.report((learned.report, peer.client.peername, now))
         return rendered.head, body, learned.template.closes
 
     def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:

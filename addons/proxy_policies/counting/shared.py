@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from proxy_policies import finished
 from proxy_policies.counting.collector import Collector
+from proxy_policies.finished import reporting
 
 
 class Counting:
@@ -21,7 +21,7 @@ class Counting:
         self._readers += 1
         if self._readers == 1:
             self._collector = Collector()
-            self._unsubscribe = finished.subscribe(self._collector.take)
+            self._unsubscribe = reporting.subscribe(self._collector.take)
 
     def end(self) -> None:
         """Count for one reader less."""
@@ -31,7 +31,7 @@ class Counting:
 
     def read(self) -> Collector:
         """Return the counts as they are now."""
-        finished.deliver()
+        reporting.deliver()
         self._collector.fold()
         return self._collector
 

@@ -7,7 +7,7 @@ from typing import Any
 from mitmproxy import ctx, tcp, udp
 
 from proxy_policies.addresses import format_target
-from proxy_policies.finished_flows import bytes_of
+from proxy_policies.finished.flow_records import bytes_of
 from proxy_policies.log_lines import printable
 from proxy_policies.patches.client_handlers import handler_of
 

@@ -25,13 +25,14 @@ from mitmproxy.proxy.layers.http._hooks import (
 )
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from proxy_policies import finished, finished_flows, flow_state, requested_host, trace
+from proxy_policies import flow_state, requested_host, trace
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.exchange.upstream import Upstream
+from proxy_policies.finished import flow_records, records, reporting
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.request_heads import RequestHead
@@ -71,7 +72,7 @@ class Exchange:
         self.flow = _begin(connection, head, destination)
         self.is_recorded = False
         """What is sent of a response from the cache is kept in `writer.wire`."""
-        self.report: finished.Finished | None = None
+        self.report: records.Finished | None = None
         """Of how it ended, where anybody wants to know."""
         self._is_answered = False
         """The `response` hook was triggered: `error` is not, whatever happens."""
@@ -86,8 +87,8 @@ class Exchange:
 
     async def run(self) -> bool:
         """Carry the exchange to its end; True if the client's connection may go on."""
-        if finished.SUBSCRIBERS:
-            finished.UNDER_WAY.add(self)
+        if reporting.SUBSCRIBERS:
+            reporting.UNDER_WAY.add(self)
         try:
             await self._receive()
         except Killed:
@@ -98,7 +99,7 @@ class Exchange:
         finally:
             self.flow.live = False
             self._upstream.close()
-            if finished.SUBSCRIBERS:
+            if reporting.SUBSCRIBERS:
                 self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
 
@@ -109,17 +110,17 @@ class Exchange:
 
     def report_now(self, error: str = "") -> None:
         """Report the exchange as it is, once, with what went wrong besides."""
-        finished.UNDER_WAY.discard(self)
+        reporting.UNDER_WAY.discard(self)
         if self.report is not None:
             return
         head, writer = self._head, self.writer
         target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
-        asked = finished.asked(head.method, target, RAW_VERSION, head.fields)
+        asked = records.asked(head.method, target, RAW_VERSION, head.fields)
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
-        made = finished_flows.of_request(self.flow, asked, writer.status, writer.body_sent, received)
+        made = flow_records.of_request(self.flow, asked, writer.status, writer.body_sent, received)
         made.error = error or made.error
         self.report = made
-        finished.report(made)
+        reporting.report(made)
 
     # The request
 

@@ -8,12 +8,13 @@ import logging
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from proxy_policies import finished, requirements
 from proxy_policies.background import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 from proxy_policies.settings import Setting
+from proxy_policies.start_up import requirements
 
 with lazy_imports():
     from proxy_policies.capture.secrets import masking
@@ -74,7 +75,7 @@ class Traces:
         if self.traces is not None:
             self._sender = sender.Sender(self.traces, _shown, warn_from_thread(logger, "traces: "))
             self._sender.start()
-            self._unsubscribe = finished.subscribe(self._sender.put)
+            self._unsubscribe = reporting.subscribe(self._sender.put)
 
     def _stop(self) -> sender.Sender | None:
         self._unsubscribe()

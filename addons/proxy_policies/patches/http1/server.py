@@ -29,9 +29,10 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 from mitmproxy.utils import human
 
-from proxy_policies import finished, finished_flows, validity
+from proxy_policies import validity
 from proxy_policies.exchange.client_presence import HALF_CLOSED
 from proxy_policies.fields import Fields, fields_of, tokens
+from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.framing import (
     VERSION,
     Framing,
@@ -157,8 +158,8 @@ class Server(Lingering, Bodies, Http1Server):
 
     def _report_refusal(self, error: Invalid) -> None:
         """Report what is no request, of which nobody has a flow."""
-        if finished.SUBSCRIBERS:
-            finished.report(finished_flows.of_refusal(self.context.client, error.status, str(error)))
+        if reporting.SUBSCRIBERS:
+            reporting.report(flow_records.of_refusal(self.context.client, error.status, str(error)))
 
     @property
     def _strict(self) -> bool:

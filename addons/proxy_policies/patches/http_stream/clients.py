@@ -17,8 +17,9 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from proxy_policies import finished, finished_flows, flow_state, trace
-from proxy_policies.finished import Asked
+from proxy_policies import flow_state, trace
+from proxy_policies.finished import flow_records, reporting
+from proxy_policies.finished.records import Asked
 from proxy_policies.patches import client_sides
 from proxy_policies.patches.patch import Section
 
@@ -35,7 +36,7 @@ class Reporting(layers.HttpStream):
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         handling: CommandGenerator[None] = super()._handle_event(event)
-        return self._counting(event, handling) if finished.SUBSCRIBERS else handling
+        return self._counting(event, handling) if reporting.SUBSCRIBERS else handling
 
     def _counting(self, event: events.Event, handling: CommandGenerator[None]) -> CommandGenerator[None]:
         self._note_received(event)
@@ -53,7 +54,7 @@ class Reporting(layers.HttpStream):
     def _report_if_over(self, flow: http.HTTPFlow, asked: Asked) -> None:
         if flow.websocket:  # a hook tells of its end
             flow_state.state_of(flow).asked, self._asked = asked, None
-            finished.UNDER_WAY.discard(self)
+            reporting.UNDER_WAY.discard(self)
         elif self._is_over(flow):
             self.report_now()
 
@@ -61,9 +62,9 @@ class Reporting(layers.HttpStream):
         if isinstance(event, RequestData):
             self._received += len(event.data)
         elif isinstance(event, RequestHeaders) and event.replay_flow is None:
-            self._asked = finished_flows.asked_of(event.request)
+            self._asked = flow_records.asked_of(event.request)
             if self._asked.method != b"CONNECT":
-                finished.UNDER_WAY.add(self)
+                reporting.UNDER_WAY.add(self)
 
     def _note_sent(self, command: Command) -> None:
         if not isinstance(command, layers.SendHttp) or command.connection is not self.context.client:
@@ -87,16 +88,16 @@ class Reporting(layers.HttpStream):
     def report_now(self, error: str = "") -> None:
         """Report the request as it is, once, with what went wrong besides."""
         asked, self._asked = self._asked, None
-        finished.UNDER_WAY.discard(self)
+        reporting.UNDER_WAY.discard(self)
         if asked is None or getattr(self, "flow", None) is None:
             return
         sent = 0 if asked.method == b"HEAD" else self._sent
         status = 0 if self._status < 200 and self._status != 101 else self._status
         if not status:  # what its body was answered with, which is none
             status = getattr(client_sides.side_of(self.context.client), "refused", 0)
-        made = finished_flows.of_request(self.flow, asked, status, sent, self._received)
+        made = flow_records.of_request(self.flow, asked, status, sent, self._received)
         made.error = error or made.error
-        finished.report(made)
+        reporting.report(made)
 
 
 class Outliving(layers.HttpStream):

@@ -1,0 +1,40 @@
+"""What has ended is told to whoever wants to know."""
+
+import asyncio
+from collections.abc import Sequence
+
+from proxy_policies.finished import reporting
+from proxy_policies.finished.records import Asked, Finished, Item
+
+
+async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> None:
+    first, second = Finished(Asked(), None, 0, 0, 200), Finished(Asked(), None, 0, 0, 200)
+    told: list[object] = []
+    is_told = asyncio.Event()
+
+    def take(items: Sequence[Item]) -> None:
+        told.append(items)
+        is_told.set()
+
+    unsubscribe = reporting.subscribe(take)
+    again = first, ("::1", 1), 2.5
+    for item in (first, again, second):
+        reporting.report(item)
+    assert told == []
+    await asyncio.wait_for(is_told.wait(), 60)
+    assert told == [[first, again, second]]
+    reporting.report(second)
+    reporting.deliver()
+    reporting.deliver()
+    assert told[1:] == [[second]]
+    reporting.report(first)
+    unsubscribe()
+    assert told[2:] == [[first]]
+    assert take not in reporting.SUBSCRIBERS
+
+
+async def test_who_comes_later_is_not_told_of_what_was_before() -> None:
+    told: list[object] = []
+    reporting.report(Finished(Asked(), None, 0, 0, 200))
+    reporting.subscribe(told.append)()
+    assert told == []

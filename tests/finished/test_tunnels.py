@@ -1,0 +1,52 @@
+"""Tunnels are reported, each once."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mitmproxy.test import tflow
+
+from proxy_policies import trace
+from proxy_policies.finished import reporting
+from proxy_policies.finished.flow_records import of_stream
+from proxy_policies.finished.records import Finished
+from proxy_policies.finished.tunnels import FinishedFlows
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Finished]]:
+    """Subscribe, and give what is reported."""
+    made: list[Any] = []
+    monkeypatch.setattr(reporting, "report", made.append)
+    end = reporting.subscribe(lambda items: None)
+    yield made
+    end()
+
+
+def test_a_connect_is_reported_once(reports: list[Finished]) -> None:
+    policy, opened = FinishedFlows(), tflow.ttcpflow()
+    connect = tflow.tflow(client_conn=opened.client_conn, resp=True)
+    connect.metadata["proxyauth"] = ("ann", "")
+    policy.http_connected(connect)
+    policy.tcp_start(opened)
+    policy.tcp_end(opened)
+    policy.client_disconnected(opened.client_conn)
+    (tunnel,) = reports
+    assert (tunnel.is_tunnel, tunnel.user, tunnel.asked.method) == (True, "ann", b"CONNECT")
+    policy.http_connected(connect)
+    policy.client_disconnected(opened.client_conn)
+    assert (reports[1].is_tunnel, reports[1].sent) == (True, None)
+
+
+def test_streams_and_their_bytes(reports: list[Finished]) -> None:
+    policy, stream = FinishedFlows(), tflow.ttcpflow()
+    made = of_stream(stream)
+    assert (made.received, made.sent) == tuple(
+        sum(len(message.content) for message in stream.messages if message.from_client is up) for up in (True, False)
+    )
+    trace.note(stream, "reverse_tunnel", "ended", "", up=7, down=9, seconds=1)
+    made = of_stream(stream)
+    assert (made.received, made.sent) == (7, 9)
+    policy.udp_end(tflow.tudpflow())
+    policy.websocket_end(tflow.twebsocketflow())
+    assert [(what.is_tunnel, what.status) for what in reports] == [(True, 200), (False, 101)]
