@@ -1,14 +1,15 @@
 """The certificate authority and its files."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 from mitmproxy.certs import CertStore
 
@@ -19,9 +20,12 @@ from proxy_policies.certificates.authority import (
     SECRET_FILES,
     Authority,
     make_authority,
+    name_of,
     problems,
     read_authority,
+    read_certificate,
     remove_authority,
+    require_whole,
     write_authority,
 )
 from proxy_policies.certificates.cli import write_bundle
@@ -135,33 +139,77 @@ def test_faults_are_found(
 ) -> None:
     write_authority(tmp_path, authority)
     damage(tmp_path, other)
-    (fault,) = problems(tmp_path, read_authority(tmp_path), NOW)
+    ((fault, advice),) = problems(tmp_path, read_authority(tmp_path), NOW)
     assert said in fault
+    assert advice
 
 
 @pytest.mark.parametrize("when", [NOW - timedelta(days=3), NOW + LIFETIME], ids=["early", "late"])
 def test_an_authority_out_of_its_time_is_a_fault(authority: Authority, tmp_path: Path, when: datetime) -> None:
     write_authority(tmp_path, authority)
-    assert list(problems(tmp_path, authority, when)) == ["valid from 2025-12-31 to 2035-12-31 only"]
+    ((fault, advice),) = problems(tmp_path, authority, when)
+    assert fault == "valid from 2025-12-31 to 2035-12-31 only"
+    assert ("clock" in advice) == (when < NOW)
 
 
-EC_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+EC_KEY, ED25519_KEY = (
+    key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for key in (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate())
 )
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN nonsense", b"\x00\xff"], ids=repr)
 def test_a_file_that_is_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / KEY_FILE).write_bytes(content)
-    with pytest.raises(ValueError, match="is not a key with its certificate"):
+    for read in (read_authority, read_certificate):
+        with pytest.raises(ValueError, match=r"mitmproxy-ca\.pem (is not a key with its|has no) certificate: ") as told:
+            read(tmp_path)
+        assert "https://" not in str(told.value)
+    with pytest.raises(ValueError, match="certs make --force"):
+        require_whole(tmp_path / KEY_FILE)
+
+
+@pytest.mark.parametrize(("key", "is_taken"), [(EC_KEY, True), (ED25519_KEY, False)], ids=["EC", "Ed25519"])
+def test_keys_are_of_the_kinds_that_mitmproxy_can_use(
+    authority: Authority, tmp_path: Path, key: bytes, is_taken: bool
+) -> None:
+    (tmp_path / KEY_FILE).write_bytes(key + authority.certificate.public_bytes(serialization.Encoding.PEM))
+    require_whole(tmp_path / KEY_FILE)
+    with contextlib.nullcontext() if is_taken else pytest.raises(ValueError, match="an RSA or EC key only"):
         read_authority(tmp_path)
 
 
-def test_a_key_that_mitmproxy_cannot_use_is_refused(authority: Authority, tmp_path: Path) -> None:
-    certificate = authority.certificate.public_bytes(serialization.Encoding.PEM)
-    (tmp_path / KEY_FILE).write_bytes(EC_KEY + certificate)
-    with pytest.raises(ValueError, match="RSA"):
-        read_authority(tmp_path)
+def test_whoever_is_interrupted_leaves_everything_as_it_was(
+    authority: Authority, other: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_authority(tmp_path, authority)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for number in range(5):
+        written = iter(range(5))
+
+        def interrupt(descriptor: int, mode: int, written: Iterator[int] = written, last: int = number) -> None:
+            if next(written) == last:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fchmod", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                write_authority(tmp_path, other)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_was_killed_is_removed_too(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / f".{KEY_FILE}.4711").touch()
+    remove_authority(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_certificate_is_enough_for_clients(authority: Authority, tmp_path: Path) -> None:
+    write_authority(tmp_path, authority)
+    for name in (KEY_FILE, CERTIFICATE_FILE):  # each has it
+        (tmp_path / name).rename(tmp_path / "aside")
+        assert name_of(read_certificate(tmp_path)) == "ours"
+        (tmp_path / "aside").rename(tmp_path / name)
 
 
 def test_a_folder_without_one_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from proxy_policies.certificates import cli, folders
 from proxy_policies.certificates.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
+    LIFETIME,
     make_authority,
     read_authority,
     write_authority,
@@ -117,12 +118,47 @@ def test_an_authority_may_be_limited_to_domains(folder: Path, domain: str) -> No
     assert read_authority(folder).permitted == [domain.lower().removeprefix("*."), "other.test"]
 
 
-@pytest.mark.parametrize("domain", ["", ".", "exa mple.com", "https://example.com", "-x.com", "a..b", "bücher.example"])
-def test_what_is_no_domain_is_refused(folder: Path, domain: str) -> None:
+@pytest.mark.parametrize("wrong", [["make", "--permit", "a..b"], ["--folder", "", "make"]], ids=" ".join)
+def test_what_is_no_domain_and_no_folder_is_refused(folder: Path, wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["certs", "make", "--permit", domain])
+        main(["certs", *wrong])
     assert ended.value.code == 2
     assert not folder.exists()
+
+
+def test_an_authority_in_a_store_is_not_replaced(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing would know any more how to take it out."""
+    need("certutil")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["certs", "make"]) == main(["certs", "trust", "chromium"]) == 0
+    name = read_authority(folder).name
+    assert main(["certs", "make", "--force"]) == 1
+    assert "is in a store (chromium): " in capsys.readouterr().err
+    assert read_authority(folder).name == name
+    assert main(["certs", "untrust"]) == main(["certs", "make", "--force"]) == 0
+    assert read_authority(folder).name != name
+
+
+@pytest.mark.parametrize("broken", [b"", b"nonsense"], ids=["empty", "nonsense"])
+def test_what_is_broken_can_be_replaced_and_undone(folder: Path, broken: bytes) -> None:
+    for command in (["make", "--force"], ["undo"]):
+        assert main(["certs", "make", "--force"]) == 0
+        for path in folder.iterdir():
+            path.write_bytes(broken)
+        assert main(["certs", *command]) == 0
+    assert names_in(folder) == set()
+
+
+def test_one_that_has_ended_is_taken_out_too(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("certutil")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_authority(folder, make_authority("old", datetime.now(UTC) - 2 * LIFETIME))
+    assert main(["certs", "trust", "chromium"]) == main(["certs", "untrust"]) == 0
+    assert not (tmp_path / ".local").joinpath("share/pki/nssdb").exists()
 
 
 @pytest.mark.parametrize(

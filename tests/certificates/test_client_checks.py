@@ -9,8 +9,12 @@ from tests.support.programs import need
 from proxy_policies.certificates import client_checks
 from proxy_policies.certificates.authority import CERTIFICATE_FILE, make_authority, write_authority
 from proxy_policies.certificates.client_checks import HOST
+from proxy_policies.certificates.name_constraints import parse_permitted
 from proxy_policies.certificates.store_commands import run
 from proxy_policies.certificates.stores import stores
+
+HOSTS = {"mitm.it.example.com": True, "notexample.com": False, "10.1.2.3": True, "11.1.2.3": False}
+"""Whether clients believe an authority for example.com and 10.0.0.0/8."""
 
 
 def folder_of(tmp_path: Path, name: str) -> Path:
@@ -48,10 +52,11 @@ def test_what_a_browser_complains_of(page: str, log: str, complaint: str) -> Non
 
 
 @pytest.mark.timeout(100)
-def test_an_authority_for_one_domain_is_believed_for_it_alone(tmp_path: Path) -> None:
+def test_an_authority_for_a_domain_and_a_network_is_believed_for_them_alone(tmp_path: Path) -> None:
     """Name constraints, as curl, Python and Node take them."""
-    write_authority(tmp_path, make_authority("limited", datetime.now(UTC), ["example.com"]))
-    for host, is_permitted in (("mitm.it.example.com", True), ("mitm.it", False), ("notexample.com", False)):
+    permitted = [parse_permitted("example.com"), parse_permitted("10.0.0.0/8")]
+    write_authority(tmp_path, make_authority("limited", datetime.now(UTC), permitted))
+    for host, is_permitted in HOSTS.items():
         with client_checks.proxy(tmp_path, host) as port:
             for name, ask in client_checks.clients().items():
                 assert (ask(port, tmp_path / CERTIFICATE_FILE, host) == "") == is_permitted, (name, host)
@@ -61,7 +66,7 @@ def test_an_authority_for_one_domain_is_believed_for_it_alone(tmp_path: Path) ->
 def test_chromium_believes_it_for_that_domain_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need("chromium"), need("certutil")
     monkeypatch.setenv("HOME", str(tmp_path))
-    write_authority(tmp_path / "ca", make_authority("limited", datetime.now(UTC), ["example.com"]))
+    write_authority(tmp_path / "ca", make_authority("limited", datetime.now(UTC), [parse_permitted("example.com")]))
     (store,) = stores(tmp_path, tmp_path / "ca" / CERTIFICATE_FILE, "limited")["chromium"]
     assert run(store.trust, False) == 0
     with client_checks.proxy(tmp_path / "ca", "mitm.it.example.com") as port:

@@ -7,13 +7,14 @@ import pytest
 
 from proxy_policies.certificates.authority import Authority, make_authority
 from proxy_policies.certificates.device_page import FILE, devices, fingerprint, page
+from proxy_policies.certificates.name_constraints import parse_permitted
 
 URL = "http://192.0.2.7:8083/"
 
 
 @pytest.fixture(scope="module")
 def ours() -> Authority:
-    return make_authority("ours <b> & co", datetime(2026, 1, 1, tzinfo=UTC), ["example.com"])
+    return make_authority("ours <b> & co", datetime(2026, 1, 1, tzinfo=UTC), [parse_permitted("example.com")])
 
 
 def test_it_says_whose_it_is_and_for_what(ours: Authority) -> None:

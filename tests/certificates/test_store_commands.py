@@ -8,7 +8,7 @@ from tests.support.programs import need
 
 from proxy_policies.certificates import authority
 from proxy_policies.certificates.store_commands import missing, run, take_out
-from proxy_policies.certificates.stores import nss
+from proxy_policies.certificates.stores import TrustStore, nss
 
 
 def test_a_store_of_roots_without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,15 @@ def test_trust_that_was_interrupted_anywhere_is_undone(tmp_path: Path) -> None:
         assert run(store.trust[:done], as_root=False) == 0
         assert take_out([store]) == 0
         assert not list((tmp_path / "share").iterdir()), f"left of the first {done} commands"
+
+
+def test_a_file_that_was_copied_and_no_more_is_taken_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """As Debian's and Fedora's stores are left by a trust that was interrupted."""
+    (tmp_path / "copy").touch()
+    undo = (("rm", str(tmp_path / "copy")),)
+    store = TrustStore(trust=(), undo=undo, ask=("false",), find=("test", "-e", str(tmp_path / "copy")))
+    assert take_out([store]) == take_out([store]) == 0
+    assert capfd.readouterr().out == f"+ rm {tmp_path}/copy\n"
 
 
 def test_a_folder_of_somebody_else_stays(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_debian(certificate: Path, tmp_path: Path) -> None:
         )
         return there + (aside if command[0] == "update-ca-certificates" else ())
 
-    store = debian(certificate)
+    store = debian(certificate, "ours")
     assert run(moved(store.ask)) != 0
     assert run(*map(moved, store.trust)) == 0
     assert run(moved(store.ask)) == 0
@@ -88,7 +88,7 @@ def test_fedora(certificate: Path, tmp_path: Path) -> None:
     bundle, update = tmp_path / "tls-ca-bundle.pem", tmp_path / "update-ca-trust"
     update.write_text(FEDORAS_UPDATE.format(bundle=bundle))
     update.chmod(0o755)
-    store = fedora(certificate)
+    store = fedora(certificate, "ours")
 
     def moved(*commands: Command) -> str:
         line = " && ".join(map(shlex.join, commands))
@@ -107,6 +107,12 @@ def test_fedora(certificate: Path, tmp_path: Path) -> None:
         [need("unshare"), "--mount", "--map-root-user", "sh", "-c", script], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout) == (0, f"{certificate}: OK\n"), done.stdout + done.stderr
+
+
+def test_each_authority_has_a_file_of_its_own(certificate: Path) -> None:
+    one, another = (debian(certificate, name).trust[0][-1] for name in ("proxy-policies 2026-11-29 df36", "../é/ b"))
+    assert one == "/usr/local/share/ca-certificates/proxy-policies-2026-11-29-df36.crt"
+    assert another == "/usr/local/share/ca-certificates/é-b.crt"
 
 
 def test_every_store_has_a_name(certificate: Path, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def test_an_authority_by_its_end(tmp_path: Path, made: datetime, level: Level) -
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     authority.write_authority(tmp_path, authority.make_authority("ours", NOW))
     (tmp_path / authority.KEY_FILE).chmod(0o644)
-    assert "chmod 600" in next(look_at_authority(tmp_path)).text
+    assert "chmod 600" in next(look_at_authority(tmp_path)).advice
+    assert not list(look_at_trust(tmp_path))
     (tmp_path / authority.KEY_FILE).write_text("nonsense")
     assert next(look_at_authority(tmp_path)).level is Level.FAIL
 

@@ -11,18 +11,19 @@ it is found again in a trust store.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_network
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy_policies.certificates import name_constraints
 from proxy_policies.script_paths import own_command
 
 KEY_FILE = "mitmproxy-ca.pem"
@@ -36,37 +37,36 @@ LIFETIME = timedelta(days=3650)  # mitmproxy's
 SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
 CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: clients whose clock is late
 
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+"""What mitmproxy can sign with."""
+
 
 @dataclass(frozen=True)
 class Authority:
     """A key and the certificate it signed for itself."""
 
-    key: rsa.RSAPrivateKey
+    key: Key
     certificate: x509.Certificate
 
     @property
     def name(self) -> str:
         """The common name."""
-        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        return name_of(self.certificate)
 
     @property
     def permitted(self) -> list[str]:
-        """The domains that it may sign for; none where it may for all."""
-        try:
-            constraints = self.certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-        except x509.ExtensionNotFound:
-            return []
-        return [str(name.value) for name in constraints.permitted_subtrees or () if isinstance(name, x509.DNSName)]
+        """The domains and networks that it may sign for; none where it may for all."""
+        return name_constraints.described(name_constraints.constraints_of(self.certificate))
 
     def ends_soon(self, now: datetime) -> bool:
         """Return whether it is time to make another."""
         return self.certificate.not_valid_after_utc - now < SOON
 
 
-def make_authority(name: str, now: datetime, permitted: Sequence[str] = ()) -> Authority:
+def make_authority(name: str, now: datetime, permitted: Sequence[name_constraints.Permitted] = ()) -> Authority:
     """Make an authority that may sign servers' certificates, and nothing else (RFC 5280 4.2.1).
 
-    Where domains are permitted, it may for these and those below them alone, and for no IP address.
+    Where domains or networks are permitted, it may for these, and what is below or in them, alone.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_SIZE)
     subject = x509.Name(
@@ -82,14 +82,8 @@ def make_authority(name: str, now: datetime, permitted: Sequence[str] = ()) -> A
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if permitted:
-        builder = builder.add_extension(only_for(permitted), critical=True)
+        builder = builder.add_extension(name_constraints.only_for(permitted), critical=True)
     return Authority(key, builder.sign(key, hashes.SHA256()))
-
-
-def only_for(domains: Sequence[str]) -> x509.NameConstraints:
-    """Return the constraint to some domains (RFC 5280 4.2.1.10); what is not of a kind named is not constrained."""
-    every_address = [x509.IPAddress(ip_network(network)) for network in ("0.0.0.0/0", "::/0")]
-    return x509.NameConstraints([x509.DNSName(domain) for domain in domains], every_address)
 
 
 def signing_only() -> x509.KeyUsage:
@@ -119,61 +113,124 @@ def write_authority(folder: Path, authority: Authority) -> None:
         "mitmproxy-ca.p12": _pkcs12(authority.certificate, authority.key),
         "mitmproxy-ca-cert.p12": _pkcs12(authority.certificate, None),
     }
-    for name, content in contents.items():
-        write_file(folder / name, content, 0o600 if name in SECRET_FILES else 0o644)
+    write_files({folder / name: content for name, content in contents.items()})
 
 
-def _pkcs12(certificate: x509.Certificate, key: rsa.RSAPrivateKey | None) -> bytes:
+def _pkcs12(certificate: x509.Certificate, key: Key | None) -> bytes:
     return pkcs12.serialize_key_and_certificates(
         b"proxy-policies", key, certificate, None, serialization.NoEncryption()
     )
 
 
-def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Replace a file whole: a link is replaced, not followed, and the mode is what it says, whatever the umask."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Replace files, once all are written; the mode of each is what its name asks for, whatever the umask.
+
+    A link is replaced, not followed. Whoever is interrupted while they are written leaves everything as it was.
+    """
+    drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
+    try:
+        for path, content in contents.items():
+            _write(drafts[path], content, 0o600 if path.name in SECRET_FILES else 0o644)
+        for path, draft in drafts.items():
+            draft.replace(path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(content)
-    draft.replace(path)
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Return the common name, or else the whole name, of whom a certificate is for."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else certificate.subject.rfc4514_string()
+
+
+def read_certificate(folder: Path) -> x509.Certificate:
+    """Read what clients trust, for which no key is needed; raises ValueError where that is missing or broken."""
+    name = CERTIFICATE_FILE if (folder / CERTIFICATE_FILE).exists() else KEY_FILE  # which has it, too
+    content = _read(folder, name)
+    try:
+        return x509.load_pem_x509_certificate(content)
+    except ValueError as error:
+        raise ValueError(f"{folder / name} has no certificate: {_first_sentence(error)}") from None
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        why = f"{own_command()} certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ValueError(f"no certificate authority in {folder}: {why}") from None
+
+
+def _first_sentence(error: Exception) -> str:
+    """Return what cryptography says, without the address of its questions and answers."""
+    return str(error).partition(". See ")[0]
 
 
 def read_authority(folder: Path) -> Authority:
     """Read what mitmproxy would sign with; raises ValueError where that is missing or broken."""
-    try:
-        content = (folder / KEY_FILE).read_bytes()
-    except OSError as error:
-        why = f"{own_command()} certs make makes one" if isinstance(error, FileNotFoundError) else error.strerror
-        raise ValueError(f"no certificate authority in {folder}: {why}") from None
+    content = _read(folder, KEY_FILE)
     try:
         key = serialization.load_pem_private_key(content, None)
         certificate = x509.load_pem_x509_certificate(content)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{folder / KEY_FILE} is not a key with its certificate: {error}") from None
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError(f"{folder / KEY_FILE}: mitmproxy signs with an RSA key only")
+        line = f"{folder / KEY_FILE} is not a key with its certificate: {_first_sentence(error)}"
+        raise ValueError(line) from None
+    if not isinstance(key, Key):
+        raise ValueError(f"{folder / KEY_FILE}: mitmproxy signs with an RSA or EC key only")
     return Authority(key, certificate)
 
 
-def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[str]:
-    """Return what is wrong with an authority and its files."""
+def require_whole(key_file: Path) -> None:
+    """Raise ValueError for a file that mitmproxy cannot sign with, where it ends in a traceback, or OSError.
+
+    It may have a passphrase, which mitmproxy knows (`cert_passphrase`), so what is in it is not looked at.
+    """
+    content = key_file.read_bytes()
+    if b" PRIVATE KEY-----" not in content or b"-----END CERTIFICATE-----" not in content:
+        line = f"{key_file} is not a key with its certificate: {own_command()} certs make --force makes another"
+        raise ValueError(line)
+
+
+def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[tuple[str, str]]:
+    """Return what is wrong with an authority and its files, and what to do about each."""
     certificate = authority.certificate
+    another = f"{own_command()} certs make --force makes another, which every client must trust"
     if certificate.public_key() != authority.key.public_key():
-        yield f"the key in {KEY_FILE} is not the certificate's"
+        yield f"the key in {KEY_FILE} is not the certificate's", another
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if not begin <= now < end:
-        yield f"valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d} only"
+        yield f"valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d} only", "set the clock" if now < begin else another
     for name in SECRET_FILES:
         path = folder / name
         if path.exists() and path.stat().st_mode & 0o077:
-            yield f"{name} can be read by others: chmod 600 it"
-    shown = folder / CERTIFICATE_FILE
-    if not shown.exists() or x509.load_pem_x509_certificate(shown.read_bytes()) != certificate:
-        yield f"{CERTIFICATE_FILE}, which clients trust, is not what {KEY_FILE} signs with"
+            yield f"{name} can be read by others", shlex.join(["chmod", "600", str(path)])
+    if not _is_shown(folder, certificate):
+        yield f"{CERTIFICATE_FILE}, which clients trust, is not what {KEY_FILE} signs with", another
+
+
+def _is_shown(folder: Path, certificate: x509.Certificate) -> bool:
+    """Return whether clients are given this certificate."""
+    try:
+        return (folder / CERTIFICATE_FILE).exists() and read_certificate(folder) == certificate
+    except ValueError:
+        return False
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether files of an authority are there, whole or not."""
+    return any((folder / name).exists() for name in (*SECRET_FILES, *PUBLIC_FILES))
 
 
 def remove_authority(folder: Path) -> None:
-    """Delete the files."""
-    for name in (*SECRET_FILES, *PUBLIC_FILES, DH_FILE):
-        (folder / name).unlink(missing_ok=True)
+    """Delete the files, and what is left of some that were interrupted."""
+    left = [path for name in (*SECRET_FILES, *PUBLIC_FILES) for path in folder.glob(f".{name}.*")]
+    for path in (*left, *(folder / name for name in (*SECRET_FILES, *PUBLIC_FILES, DH_FILE))):
+        path.unlink(missing_ok=True)

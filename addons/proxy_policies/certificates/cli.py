@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import shlex
 import ssl
 import sys
@@ -15,8 +14,16 @@ from secrets import token_hex
 
 import certifi
 
-from proxy_policies.certificates import authority, client_checks, device_page, device_server, folders, store_commands
-from proxy_policies.certificates.store_commands import run, trusts
+from proxy_policies.certificates import (
+    authority,
+    client_checks,
+    device_page,
+    device_server,
+    folders,
+    name_constraints,
+    store_commands,
+)
+from proxy_policies.certificates.store_commands import has, run, trusts
 from proxy_policies.certificates.stores import (
     OTHER_SYSTEMS,
     STORES,
@@ -52,21 +59,32 @@ SHELLS = {"sh": "export {}={}", "fish": "set -gx {} {}"}
 
 def make(folder: Path, given: argparse.Namespace) -> int:
     """Make an authority; one that is there already stays, unless forced."""
-    if (folder / authority.KEY_FILE).exists() and not given.force:
-        raise ValueError(
-            f"{folder} has an authority already; --force replaces it, and then every client must trust the new one"
-        )
+    if (folder / authority.KEY_FILE).exists():
+        refuse_to_replace(folder, given.force)
     now = datetime.now(UTC)
     made = authority.make_authority(f"proxy-policies {now:%Y-%m-%d} {token_hex(2)}", now, given.permit)
     authority.write_authority(folder, made)
     write_bundle(folder)
     print(f"made {made.name!r} in {folder}: {own_command()} run signs with it from its next start")
     if given.permit:
-        print(
-            f"clients believe it for {', '.join(given.permit)} and what is below: inspect_hosts should name no others"
-        )
+        print(f"clients believe it for {', '.join(made.permitted)} alone: inspect_hosts should name nothing else")
     print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: {own_command()} certs trust --help says how")
     return 0
+
+
+def refuse_to_replace(folder: Path, is_forced: bool) -> None:
+    """Raise ValueError unless the authority that is there may go: nothing would know any more how to untrust it."""
+    if not is_forced:
+        raise ValueError(
+            f"{folder} has an authority already; --force replaces it, and then every client must trust the new one"
+        )
+    try:
+        trusting = [name for name in STORES if any(map(has, stores_of(folder, name)))]
+    except ValueError:  # it is broken: nothing says what it is called in a store
+        return
+    if trusting:
+        command = f"{own_command()} certs untrust"
+        raise ValueError(f"the authority there is in a store ({', '.join(trusting)}): {command} takes it out first")
 
 
 def write_bundle(folder: Path) -> Path:
@@ -75,13 +93,13 @@ def write_bundle(folder: Path) -> Path:
     known = ssl.get_default_verify_paths().cafile
     system = Path(known if known and Path(known) != bundle else certifi.where())
     certificates = system.read_bytes().rstrip() + b"\n" + (folder / authority.CERTIFICATE_FILE).read_bytes()
-    authority.write_file(bundle, certificates, 0o644)
+    authority.write_files({bundle: certificates})
     return bundle
 
 
 def env(folder: Path, given: argparse.Namespace) -> int:
     """Print the variables by which a shell's programs trust the authority."""
-    authority.read_authority(folder)
+    authority.read_certificate(folder)
     variables = environment(folder / authority.CERTIFICATE_FILE, write_bundle(folder))
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
@@ -92,11 +110,11 @@ def env(folder: Path, given: argparse.Namespace) -> int:
 
 def trust(folder: Path, given: argparse.Namespace) -> int:
     """Add the authority to stores; say how on other systems."""
-    ours = authority.read_authority(folder)
+    ours = authority.name_of(authority.read_certificate(folder))
     code = 0
     for name in given.store:
         if name in OTHER_SYSTEMS:
-            show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours.name)[name].trust)
+            show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours)[name].trust)
         else:
             code = max(code, *(run(store.trust, store.as_root) for store in needed_stores(folder, name)))
     return code
@@ -104,9 +122,9 @@ def trust(folder: Path, given: argparse.Namespace) -> int:
 
 def untrust(folder: Path, given: argparse.Namespace) -> int:
     """Take the authority out of stores, or out of every store it is in; say how on other systems."""
-    ours = authority.read_authority(folder)
+    ours = authority.name_of(authority.read_certificate(folder))
     for name in [name for name in given.store if name in OTHER_SYSTEMS]:
-        show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours.name)[name].undo)
+        show_commands(folder, name, other_systems(authority.CERTIFICATE_FILE, ours)[name].undo)
     return take_out(folder, [name for name in given.store or STORES if name in STORES])
 
 
@@ -145,7 +163,12 @@ def serve(folder: Path, given: argparse.Namespace) -> int:
 
 def undo(folder: Path, given: argparse.Namespace) -> int:
     """Take the authority out of every store it is in, and delete it."""
-    code = take_out(folder, STORES)
+    try:
+        code = take_out(folder, STORES)
+    except ValueError:
+        if not authority.is_begun(folder):
+            raise
+        code = 0  # it is broken, and nothing says what it is called in a store
     if code == 0:
         authority.remove_authority(folder)
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
@@ -159,7 +182,7 @@ def verify(folder: Path, given: argparse.Namespace) -> int:
     """Try the authority with the clients that are here, and say which stores (or: whether the ones named) trust it."""
     ours = authority.read_authority(folder)
     now = datetime.now(UTC)
-    faults = list(authority.problems(folder, ours, now))
+    faults = [": ".join(fault) for fault in authority.problems(folder, ours, now)]
     for fault in faults or [f"{ours.name}, until {ours.certificate.not_valid_after_utc:%Y-%m-%d}"]:
         say("authority", fault)
     if not faults and ours.ends_soon(now):
@@ -200,8 +223,8 @@ def say(who: str, what: str) -> None:
 
 def stores_of(folder: Path, name: str) -> list[TrustStore]:
     """Return the stores of that name; Firefox has one a profile, maybe none."""
-    ours = authority.read_authority(folder)
-    return stores(Path.home(), folder / authority.CERTIFICATE_FILE, ours.name)[name]
+    name_of_ours = authority.name_of(authority.read_certificate(folder))
+    return stores(Path.home(), folder / authority.CERTIFICATE_FILE, name_of_ours)[name]
 
 
 def needed_stores(folder: Path, name: str) -> list[TrustStore]:
@@ -216,7 +239,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their arguments."""
     help_text.describe(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
     where = folders.certificates_folder()
-    parser.add_argument("--folder", type=Path, help=f"where the authority is (default: {where})")
+    parser.add_argument("--folder", type=named_folder, help=f"where the authority is (default: {where})")
     commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
     made = commands.add_parser("make", help="make an authority, with which the proxy signs from its next start")
     made.add_argument("--force", action="store_true", help="replace the one there")
@@ -224,9 +247,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
         "--permit",
         action="append",
         default=[],
-        type=domain,
+        type=permitted,
         metavar="DOMAIN",
-        help="have clients believe it for this domain and those below alone (name constraints); repeat it",
+        help="have clients believe it for this domain and those below, or this network of addresses, alone; repeat it",
     )
     made.set_defaults(act=make)
     printed = commands.add_parser("env", help="print the variables by which a shell's programs trust it")
@@ -258,6 +281,13 @@ def describe(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run_command=run_parsed)
 
 
+def named_folder(text: str) -> Path:
+    """Read the name of a folder; the empty one, of a shell's variable that is not set, is not this one."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text).absolute()
+
+
 def port(text: str) -> int:
     """Read a port; argparse reports what is wrong with it."""
     if not text.isdecimal() or int(text) > 65535:
@@ -265,11 +295,12 @@ def port(text: str) -> int:
     return int(text)
 
 
-def domain(text: str) -> str:
-    """Read a domain; argparse reports what is wrong with it."""
-    if not re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*", text.lower().removeprefix("*.")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a domain such as example.com")
-    return text.lower().removeprefix("*.")
+def permitted(text: str) -> name_constraints.Permitted:
+    """Read a domain or a network; argparse reports what is wrong with it."""
+    try:
+        return name_constraints.parse_permitted(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def store_name(text: str, known: Sequence[str] = STORES) -> str:
@@ -286,5 +317,5 @@ def store_or_system(text: str) -> str:
 
 def run_parsed(given: argparse.Namespace) -> int:
     """Run a command; return its exit code. Raises ValueError and OSError with what is wrong."""
-    folder: Path = (given.folder or folders.certificates_folder()).absolute()
+    folder: Path = given.folder or folders.certificates_folder().absolute()
     return int(given.act(folder, given))

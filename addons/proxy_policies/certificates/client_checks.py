@@ -1,7 +1,7 @@
 """Tries an authority out: real clients ask a real mitmdump for https://mitm.it/, which it answers by itself.
 
-No policy and no network has a part in it: what is tried is whether a client that trusts the certificate takes what
-mitmproxy signs with the key.
+No network and no option of a policy has a part in it: what is tried is whether a client that trusts the certificate
+takes what mitmproxy signs with the key.
 """
 
 import os
@@ -17,6 +17,8 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from proxy_policies.script_paths import scripts
 
 HOST = "mitm.it"
 """Which mitmproxy answers by itself."""
@@ -52,6 +54,7 @@ def proxy(confdir: Path, host: str = HOST) -> Iterator[int]:
     Raises OSError.
     """
     command = [str(Path(sys.executable).with_name("mitmdump")), "--listen-host", "127.0.0.1", "--listen-port", "0"]
+    command += ["-s", str(scripts()["headers"])]  # which does nothing, but for what every script mends
     for option in (f"confdir={confdir}", f"onboarding_host={host}", "connection_strategy=lazy", "upstream_cert=false"):
         command += ["--set", option]
     process = subprocess.Popen(  # noqa: S603 - our own mitmdump
@@ -77,8 +80,11 @@ def _port(output: Iterable[bytes]) -> int:
 
 
 def host_for(permitted: Sequence[str]) -> str:
-    """Return a host that an authority may sign for."""
-    return f"{HOST}.{permitted[0]}" if permitted else HOST
+    """Return a host that an authority may sign for: below the first domain, or else the first address."""
+    domains = [name for name in permitted if "/" not in name]
+    if permitted and not domains:
+        return permitted[0].partition("/")[0]
+    return f"{HOST}.{domains[0]}" if domains else HOST
 
 
 def curl(port: int, certificate: Path | None, host: str = HOST) -> str:

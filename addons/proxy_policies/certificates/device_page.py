@@ -66,8 +66,8 @@ def devices(name: str) -> list[Device]:
         ),
         Device("macOS", (Step("Download the certificate."), *other["macos"][0]), other["macos"][1]),
         Device("Windows", (Step("Download the certificate."), *other["windows"][0]), other["windows"][1]),
-        Device("Debian, Ubuntu", *map(_of_store, _steps(debian(Path(FILE))))),
-        Device("Fedora and its kin", *map(_of_store, _steps(fedora(Path(FILE))))),
+        Device("Debian, Ubuntu", *map(_of_store, _steps(debian(Path(FILE), name)))),
+        Device("Fedora and its kin", *map(_of_store, _steps(fedora(Path(FILE), name)))),
         Device(
             "Chromium and Firefox on Linux",
             (Step("Settings, Certificates, Authorities: import it, for websites."),),

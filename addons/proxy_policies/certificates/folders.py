@@ -48,7 +48,7 @@ def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
     try:
         confdir.mkdir(parents=True, exist_ok=True)
         if key.exists():
-            key.open("rb").close()
+            authority.require_whole(key)
         elif not os.access(confdir, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:

@@ -27,10 +27,19 @@ PACKAGES = {
 
 
 def trusts(store: TrustStore) -> bool:
-    """Ask a store."""
-    if shutil.which(store.ask[0]) is None:
+    """Ask a store whether it trusts the authority."""
+    return _answers(store.ask)
+
+
+def has(store: TrustStore) -> bool:
+    """Return whether something of the authority is in a store: it may have ended, or a `trust` was interrupted."""
+    return _answers(store.ask) or _answers(store.find)
+
+
+def _answers(question: Command) -> bool:
+    if shutil.which(question[0]) is None:
         return False
-    return subprocess.run(store.ask, capture_output=True).returncode == 0  # noqa: S603 - the commands are stores.py's own
+    return subprocess.run(question, capture_output=True).returncode == 0  # noqa: S603 - the commands are stores.py's own
 
 
 def missing(commands: Iterable[Command]) -> str:
@@ -74,7 +83,7 @@ def _run_one(command: Command) -> int:
 
 def take_out(stores: Sequence[TrustStore]) -> int:
     """Take the authority out of those stores that it is in, and away what was begun; gives the highest exit code."""
-    code = max((run(store.undo, store.as_root) for store in stores if trusts(store)), default=0)
+    code = max((run(store.undo, store.as_root) for store in stores if has(store)), default=0)
     for database in [store.database for store in stores if store.database is not None]:
         remove_if_ours(database)
     return code

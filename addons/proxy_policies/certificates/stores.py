@@ -3,6 +3,7 @@
 Nothing here runs a command: each store says which would.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class TrustStore:
     trust: tuple[Command, ...]
     undo: tuple[Command, ...]
     ask: Command
+    find: Command
+    """Asks for what is left of one that has ended, or was interrupted, too."""
     as_root: bool = False
     database: Path | None = None
     """Of NSS, that is removed again where it was made for us and nothing else is in it."""
@@ -44,30 +47,42 @@ class TrustStore:
 MADE_BY_US = "made-by-proxy-policies"
 """A file in an NSS database that was not there before."""
 DEBIAN_FOLDER = Path("/usr/local/share/ca-certificates")
+DEBIAN_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 FEDORA_FOLDER = Path("/etc/pki/ca-trust/source/anchors")
 FEDORA_BUNDLE = Path("/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem")
 
 
-def debian(certificate: Path) -> TrustStore:
+def debian(certificate: Path, name: str) -> TrustStore:
     """Return the system's store of Debian and its kin: curl, git, wget, Go and much else read it."""
-    copy = str(DEBIAN_FOLDER / "proxy-policies.crt")
+    copy = DEBIAN_FOLDER / f"{file_name(name)}.crt"
     return TrustStore(
-        trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-certificates",)),
-        undo=(("rm", "-f", copy), ("update-ca-certificates", "--fresh")),
-        ask=("openssl", "verify", "-CApath", "/etc/ssl/certs", str(certificate)),
+        trust=(("install", "-m", "644", str(certificate), str(copy)), ("update-ca-certificates",)),
+        undo=(("rm", "-f", str(copy)), ("update-ca-certificates", "--fresh")),
+        ask=_verify(DEBIAN_BUNDLE, certificate),
+        find=("test", "-e", str(copy)),
         as_root=True,
     )
 
 
-def fedora(certificate: Path) -> TrustStore:
+def fedora(certificate: Path, name: str) -> TrustStore:
     """Return the system's store of Fedora and its kin (RHEL, CentOS, Rocky, Alma)."""
-    copy = str(FEDORA_FOLDER / "proxy-policies.pem")
+    copy = FEDORA_FOLDER / f"{file_name(name)}.pem"
     return TrustStore(
-        trust=(("install", "-m", "644", str(certificate), copy), ("update-ca-trust", "extract")),
-        undo=(("rm", "-f", copy), ("update-ca-trust", "extract")),
-        ask=("openssl", "verify", "-CAfile", str(FEDORA_BUNDLE), str(certificate)),
+        trust=(("install", "-m", "644", str(certificate), str(copy)), ("update-ca-trust", "extract")),
+        undo=(("rm", "-f", str(copy)), ("update-ca-trust", "extract")),
+        ask=_verify(FEDORA_BUNDLE, certificate),
+        find=("test", "-e", str(copy)),
         as_root=True,
     )
+
+
+def file_name(name: str) -> str:
+    """Return an authority's name as a file can have it: each has a file of its own in a folder of many."""
+    return re.sub(r"[^\w.-]+", "-", name).lstrip(".-") or "authority"
+
+
+def _verify(bundle: Path, certificate: Path) -> Command:
+    return ("openssl", "verify", "-no_check_time", "-no-CApath", "-CAfile", str(bundle), str(certificate))
 
 
 def nss(database: Path, certificate: Path, name: str) -> TrustStore:
@@ -81,6 +96,7 @@ def nss(database: Path, certificate: Path, name: str) -> TrustStore:
         trust=(*make, (*at, "-A", "-t", "C,,", "-n", name, "-i", str(certificate))),
         undo=((*at, "-D", "-n", name),),
         ask=(*at, "-V", "-u", "L", "-n", name),
+        find=(*at, "-L", "-n", name),
         database=database,
     )
 
@@ -98,10 +114,12 @@ def chromium_databases(home: Path) -> list[Path]:
 def java(certificate: Path, name: str) -> TrustStore:
     """Return the store of the Java that is on the PATH; its password is Java's default."""
     keytool, of_ours = ("keytool", "-cacerts", "-storepass", "changeit"), ("-alias", name.lower())
+    ask = (*keytool, "-list", *of_ours)
     return TrustStore(
         trust=((*keytool, "-importcert", "-noprompt", *of_ours, "-file", str(certificate)),),
         undo=((*keytool, "-delete", *of_ours),),
-        ask=(*keytool, "-list", *of_ours),
+        ask=ask,
+        find=ask,
         as_root=True,
     )
 
@@ -114,8 +132,8 @@ def stores(home: Path, certificate: Path, name: str) -> dict[str, list[TrustStor
         for database in sorted((home / folder).glob("*/cert9.db"))
     )
     return {
-        "debian": [debian(certificate)],
-        "fedora": [fedora(certificate)],
+        "debian": [debian(certificate, name)],
+        "fedora": [fedora(certificate, name)],
         "chromium": [nss(database, certificate, name) for database in chromium_databases(home)],
         "firefox": [nss(profile, certificate, name) for profile in profiles],
         "java": [java(certificate, name)],

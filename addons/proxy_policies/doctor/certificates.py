@@ -31,8 +31,8 @@ def look_at_authority(confdir: Path) -> Iterator[Finding]:
         return
     now = datetime.now(UTC)
     found = list(authority.problems(confdir, ours, now))
-    for problem in found:
-        yield fail("authority", problem)
+    for problem, advice in found:
+        yield fail("authority", problem, advice)
     if not found:
         yield _validity("authority", ours.name, ours.certificate.not_valid_after_utc, now, "certs make --force")
 
@@ -49,7 +49,10 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
     if not (confdir / authority.KEY_FILE).exists():
         return
     try:
-        host = client_checks.host_for(authority.read_authority(confdir).permitted)
+        ours = authority.read_authority(confdir)
+        if list(authority.problems(confdir, ours, datetime.now(UTC))):
+            return  # said already, and nobody could trust it
+        host = client_checks.host_for(ours.permitted)
         with client_checks.proxy(confdir, host) as port:
             asked = {name: ask(port, None, host) for name, ask in client_checks.clients().items()}
             if client_checks.find_chromium():

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx
+from mitmproxy.certs import CertStore
 
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.settings import start_errors
-from proxy_policies.startup_summary.formatting import summary_lines, warning_of_end
+from proxy_policies.startup_summary.formatting import summary_lines, warning_of_end, warning_of_key
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,10 @@ class StartupSummary:
             logger.info(line)
         tls: Any = ctx.master.addons.get("tlsconfig")
         if tls is not None and tls.certstore is not None:
-            self._warn_of_end(tls.certstore.default_ca.notafter, certificate)
+            self._warn_of_authority(tls.certstore, certificate)
 
-    def _warn_of_end(self, end: datetime, certificate: Path) -> None:
-        if line := warning_of_end(end, datetime.now(UTC), str(certificate)):
+    def _warn_of_authority(self, store: CertStore, certificate: Path) -> None:
+        if line := warning_of_end(store.default_ca.notafter, datetime.now(UTC), str(certificate)):
             logger.warning(line)
+        if store.default_ca.to_cryptography().public_key() != store.default_privatekey.public_key():
+            logger.warning(warning_of_key(str(certificate)))

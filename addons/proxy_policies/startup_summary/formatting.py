@@ -37,6 +37,11 @@ def warning_of_end(end: datetime, now: datetime, certificate: str) -> str:
     return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: {own_command()} certs make --force makes another"
 
 
+def warning_of_key(certificate: str) -> str:
+    """Return that no client can believe the authority."""
+    return f"the key beside {certificate} is another one's: {own_command()} certs make --force makes a new authority"
+
+
 def forwards(modes: Sequence[str]) -> bool:
     """Return whether any of these modes takes clients to hosts of their choice."""
     return any(mode.partition(":")[0].partition("@")[0] in FORWARDING for mode in modes)
