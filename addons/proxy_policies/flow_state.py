@@ -5,7 +5,7 @@ encoded variants for encoding to find, hops leaves the fields as they were
 received for capture to record. Nothing of this is saved with the flow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -93,6 +93,8 @@ class FlowState:
     """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
     asked: Asked | None = None
     """What was asked for, of a request that became a WebSocket connection."""
+    removed: Mapping[bool, int] = field(default_factory=dict)
+    """Octets of messages that the flow of a stream has no more, by whether its client had sent them."""
     plain: int | None = None
     """Bytes of the response's body that were encoded, as far as it has come; None where it is not encoded here."""
     user: str = ""

@@ -8,18 +8,13 @@ from collections.abc import Callable, Iterator
 
 import brotli
 import pytest
-import wsproto.extensions
 import zstandard
 from mitmproxy import contentviews, http
 from mitmproxy.net import encoding
 from mitmproxy.test import taddons, tflow
-from wsproto import ConnectionType
-from wsproto.connection import Connection
-from wsproto.events import CloseConnection, Message
-from wsproto.frame_protocol import CloseReason
 
 from proxy_policies.patches import bounded_decoding
-from proxy_policies.patches.bounded_decoding import CONTENT_MOST, MESSAGE_MOST, PATCHES, VIEW_MOST
+from proxy_policies.patches.bounded_decoding import CONTENT_MOST, PATCH, VIEW_MOST
 
 MIB = 1 << 20
 TEXT = b"<p>some text</p>\n" * 100
@@ -27,11 +22,10 @@ TEXT = b"<p>some text</p>\n" * 100
 
 @pytest.fixture(autouse=True)
 def patched() -> Iterator[None]:
-    undo = [undo for patch in PATCHES if (undo := patch.apply())]
-    assert len(undo) == len(PATCHES)
+    undo = PATCH.apply()
+    assert undo
     yield
-    for each in reversed(undo):
-        each()
+    undo()
 
 
 def zstd(data: bytes) -> bytes:
@@ -124,67 +118,3 @@ def test_what_was_not_shown_whole_is_not_edited() -> None:
         shown = contentviews.prettify_message(flow.response, flow, "graphql")
         with pytest.raises(ValueError, match="not all of it was shown"):
             contentviews.reencode_message(shown.text, flow.response, flow, "graphql")
-
-
-def websocket(kind: ConnectionType) -> Connection:
-    deflate = wsproto.extensions.PerMessageDeflate()
-    deflate.finalize("permessage-deflate")
-    return Connection(kind, [deflate])
-
-
-def received(size: int, fragments: int = 1) -> list[object]:
-    """Send a message of NULs in fragments, and give what the other side makes of them."""
-    sender, receiver = websocket(ConnectionType.CLIENT), websocket(ConnectionType.SERVER)
-    found: list[object] = []
-    for number in range(1, fragments + 1):
-        receiver.receive_data(sender.send(Message(bytes(size // fragments), message_finished=number == fragments)))
-        for event in receiver.events():
-            found.append(len(event.data) if isinstance(event, Message) else event)
-    return found
-
-
-@pytest.mark.parametrize("fragments", [1, 10])
-def test_a_message_that_unpacks_to_much_ends_the_connection(fragments: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", MIB)
-    *_, last = received(20 * MIB, fragments)
-    assert isinstance(last, CloseConnection)
-    assert last.code == CloseReason.MESSAGE_TOO_BIG
-    assert sum(size for size in received(MIB, 1) if isinstance(size, int)) == MIB
-    assert MESSAGE_MOST > MIB
-
-
-def test_no_more_of_a_message_is_unpacked_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much is in one frame: what is made of it counts, not what is kept."""
-    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", MIB)
-    frame = websocket(ConnectionType.CLIENT).send(Message(bytes(64 * MIB)))
-    receiver = websocket(ConnectionType.SERVER)
-    tracemalloc.start()
-    try:
-        receiver.receive_data(frame)
-        assert any(isinstance(event, CloseConnection) for event in receiver.events())
-        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_message_that_never_ends_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", 10_000)
-    sender, receiver = Connection(ConnectionType.CLIENT), Connection(ConnectionType.SERVER)
-    kept = 0
-    for _ in range(100):
-        receiver.receive_data(sender.send(Message(bytes(1000), message_finished=False)))
-        for event in receiver.events():
-            if isinstance(event, CloseConnection):
-                assert (event.code, kept) == (CloseReason.MESSAGE_TOO_BIG, 10_000)
-                return
-            assert isinstance(event, Message)
-            kept += len(event.data)
-    raise AssertionError("it goes on")
-
-
-def test_messages_are_counted_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded_decoding, "MESSAGE_MOST", MIB)
-    sender, receiver = websocket(ConnectionType.CLIENT), websocket(ConnectionType.SERVER)
-    for _ in range(5):
-        receiver.receive_data(sender.send(Message(bytes(MIB // 2))))
-        assert sum(len(event.data) for event in receiver.events() if isinstance(event, Message)) == MIB // 2

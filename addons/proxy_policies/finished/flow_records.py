@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from mitmproxy import flow as flows
 from mitmproxy import http, tcp, udp
@@ -135,5 +138,12 @@ def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
     for note in reversed(trace.notes(flow)):
         if "up" in note and "down" in note:  # a session of the reverse tunnel
             return note["up"], note["down"]
-    sizes = [(message.from_client, len(message.content)) for message in flow.messages]
-    return sum(size for is_up, size in sizes if is_up), sum(size for is_up, size in sizes if not is_up)
+    return message_bytes(flow, flow.messages)
+
+
+def message_bytes(flow: flows.Flow, messages: Iterable[Any]) -> tuple[int, int]:
+    """Return the octets of all messages of a stream, both ways, with those that its flow has no more."""
+    sizes = Counter(flow_state.state_of(flow).removed)
+    for message in messages:
+        sizes[message.from_client] += len(message.content)
+    return sizes[True], sizes[False]

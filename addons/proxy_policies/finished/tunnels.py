@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mitmproxy import ctx, http, tcp, udp
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_specs import RegularMode, UpstreamMode
@@ -12,7 +10,14 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from proxy_policies import flow_state
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
-from proxy_policies.finished.flow_records import asked_of, of_failed_tunnel, of_request, of_stream, user_of
+from proxy_policies.finished.flow_records import (
+    asked_of,
+    message_bytes,
+    of_failed_tunnel,
+    of_request,
+    of_stream,
+    user_of,
+)
 from proxy_policies.hook_conditions import only_if
 
 ASKED_FIRST = (RegularMode, UpstreamMode)
@@ -121,7 +126,6 @@ class FinishedFlows:
     @only_if("is_wanted")
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """Report a request that became a WebSocket connection."""
-        messages: Any = flow.websocket.messages if flow.websocket else ()
-        sizes = {side: sum(len(it.content) for it in messages if it.from_client is side) for side in (True, False)}
+        up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
         asked = flow_state.state_of(flow).asked or asked_of(flow.request)
-        reporting.report(of_request(flow, asked, 101, sizes[False], sizes[True]))
+        reporting.report(of_request(flow, asked, 101, down, up))

@@ -6,26 +6,34 @@ import asyncio
 import logging
 import sys
 import time
-from typing import Protocol
-from weakref import WeakSet
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary, WeakSet
 
-from mitmproxy import ctx, http
+from mitmproxy import ctx, http, tcp, udp
+from mitmproxy.addonmanager import traverse
 from mitmproxy.connection import Client
+from mitmproxy.flow import Flow
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.tls import TlsData
 
+from proxy_policies import flow_state
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.connections import MitmproxyConnection
+from proxy_policies.limits.message_history import UNREAD, MessageHistory
 from proxy_policies.limits.shares import Shares
 from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches.client_handlers import handler_of
-from proxy_policies.settings import Setting, parse_duration
+from proxy_policies.patches.websocket import messages
+from proxy_policies.settings import Setting, parse_duration, parse_size
 
 logger = logging.getLogger(__name__)
 
 CONNECTIONS_PER_TURN = 256  # connections looked at in one turn of the event loop: some 2 ms
+HISTORY_LINES = 3600.0  # seconds between two lines that say that messages are removed from flows
+READING = ("save_stream_file", "hardump", "capture_file")  # options with which messages are read at a stream's end
+MESSAGE_HOOKS = ("websocket_message", "websocket_end", "tcp_message", "tcp_end", "udp_message", "udp_end")
 COUNTED = 16  # new connections, as a share of the most there may be, between two counts
 
 
@@ -64,19 +72,31 @@ class Limits:
     keepalive_timeout = Setting("75s", parse_duration, "Time that a connection may idle between requests; 0: no limit.")
     send_timeout = Setting("60s", parse_duration, "Time in which a client takes nothing of its response; 0: no limit.")
     handshake_timeout = Setting("60s", parse_duration, "Time for a client's TLS handshake; 0: no limit.")
+    message_limit = Setting(
+        "100m", parse_size, "Largest WebSocket message, unpacked; a larger one ends its connection (1009). 0: no limit."
+    )
+    message_history = Setting(
+        "16m",
+        parse_size,
+        "How much of its messages the flow of a WebSocket, TCP or UDP stream keeps for capture, -w, hardump and "
+        "mitmweb: the last ones. 0: all.",
+    )
 
     def __init__(self) -> None:
         self._connections: dict[str, MitmproxyConnection] = {}
         self._others: set[Waiter] = set()
         self._by_address, self._in_flight = Shares(), Shares(WeakSet)
         self._refused = Throttle()
+        self._histories: WeakKeyDictionary[Flow, MessageHistory] = WeakKeyDictionary()
+        self._shortened = Throttle(every=HISTORY_LINES)
         self._timeouts = Timeouts()
         self._most = most_connections(_files())
         self._uncounted = 0
         self._looking: asyncio.Future[None] | None = None
 
     def configure(self, updated: set[str]) -> None:
-        """Take the time-outs over."""
+        """Take the time-outs and bounds over."""
+        messages.limit(self.message_limit)
         self._timeouts = Timeouts(
             self.head_timeout, self.body_timeout, self.keepalive_timeout, self.send_timeout, self.handshake_timeout
         )
@@ -144,6 +164,35 @@ class Limits:
 
     error = response
 
+    # Messages
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Bound what a flow keeps of its messages."""
+        if flow.websocket is not None:
+            self._bound_history(flow, flow.websocket.messages)
+
+    def tcp_message(self, flow: tcp.TCPFlow | udp.UDPFlow) -> None:
+        """Bound what a flow keeps of its messages."""
+        self._bound_history(flow, flow.messages)
+
+    udp_message = tcp_message
+
+    def _bound_history(self, flow: Flow, messages: list[Any]) -> None:
+        history = self._histories.get(flow)
+        if history is None:
+            history = self._histories[flow] = MessageHistory()
+            flow_state.state_of(flow).removed = history.removed
+        if history.add(messages) and self.message_history:
+            is_read = _are_messages_read()
+            is_shorter = history.shorten(messages, self.message_history if is_read else UNREAD)
+            if is_shorter and is_read:
+                self._say_shortened()
+
+    def _say_shortened(self) -> None:
+        line = f"over message_history={ctx.options.message_history}: flows keep the last messages of a stream only"
+        if admitted := self._shortened.admit(line, time.monotonic()):
+            logger.warning(admitted)
+
     # Waiting
 
     def add(self, waiter: Waiter) -> None:
@@ -187,6 +236,18 @@ class Limits:
         for at in longest_waiting([waited for _, _, waited in idle], len(idle) - self._most):
             waiter, wait, waited = idle[at]
             waiter.close(wait, waited)
+
+
+def _are_messages_read() -> bool:
+    """Return whether anything may read messages once their hooks are over: who records or shows them, or a script."""
+    if any(getattr(ctx.options, name, None) for name in READING) or ctx.master.addons.get("view"):
+        return True
+    others = (addon for addon in traverse(ctx.master.addons.chain) if not _is_known(addon))
+    return any(hasattr(addon, hook) for addon in others for hook in MESSAGE_HOOKS)
+
+
+def _is_known(addon: object) -> bool:
+    return type(addon).__module__.partition(".")[0] in ("mitmproxy", "proxy_policies")
 
 
 def _files() -> int:

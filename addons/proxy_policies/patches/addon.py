@@ -1,5 +1,6 @@
 """Applies the patches while the addons are loaded."""
 
+import asyncio
 from collections.abc import Callable
 
 from mitmproxy.addonmanager import Loader
@@ -20,6 +21,7 @@ from proxy_policies.patches.http1 import sides as http1_sides
 from proxy_policies.patches.http2 import sides as http2_sides
 from proxy_policies.patches.http_stream import stream
 from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.websocket import layer as websocket
 
 PATCHES: tuple[Patch, ...] = (
     *http1_sides.PATCHES,
@@ -30,7 +32,8 @@ PATCHES: tuple[Patch, ...] = (
     dialling.PATCH,
     permitted_names.PATCH,
     script_reload.PATCH,
-    *bounded_decoding.PATCHES,
+    bounded_decoding.PATCH,
+    websocket.PATCH,
     *terminal.PATCHES,
 )
 
@@ -53,6 +56,10 @@ class Patches:
     async def next_turn(self, client: Client) -> None:
         """Let others go first."""
         await turns.next_turn(client)
+
+    async def off_loop(self, work: turns.Work) -> None:
+        """Do it in a thread."""
+        work.made = await asyncio.to_thread(work.run)
 
     def done(self) -> None:
         """Take them out again, last first."""

@@ -1,4 +1,4 @@
-"""Bodies and messages that unpack to much more than was sent: whoever looks at them gets no more than a bound.
+"""Bodies that unpack to much more than was sent: whoever looks at them gets no more than a bound.
 
 mitmproxy undoes content codings without one, in the event loop: for `content` and `text`, which scripts and its own
 addons use, and for every content view, which mitmdump's `flow_detail=3`, the console and mitmweb use. A body beyond the
@@ -13,19 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import wsproto.extensions
 from mitmproxy import contentviews, ctx
 from mitmproxy.contentviews import ContentviewResult, Metadata
 from mitmproxy.contentviews._utils import get_data, make_metadata
 from mitmproxy.contentviews._view_raw import raw
 from mitmproxy.net import encoding
 from mitmproxy.utils import strutils
-from wsproto import frame_protocol
-from wsproto.extensions import PerMessageDeflate
-from wsproto.frame_protocol import CloseReason, Frame, MessageDecoder, ParseFailed
 
 from proxy_policies import decoding
-from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.patch import Companion, Patch
 
 CONTENT_MOST = 256 << 20
@@ -36,8 +31,6 @@ BOUNDED = frozenset({"policy"})
 """Views that show no more than a bounded part of what they are given."""
 PRINT_MOST = 32 << 10
 """Octets that mitmdump prints of a body: it takes a kilobyte of memory to highlight each, for 512 lines."""
-MESSAGE_MOST = 100 << 20
-"""Octets that a WebSocket message has at most, compressed or not: what the widespread library `ws` allows."""
 EITHER = 32 + zlib.MAX_WBITS
 """Window bits by which zlib takes gzip and its own format alike, as mitmproxy does."""
 UNDECODABLE = "[cannot decode]"
@@ -151,107 +144,35 @@ def _edited(original: Callable[..., bytes]) -> Callable[..., bytes]:
     return reencode_message
 
 
-class BoundedDeflate(PerMessageDeflate):
-    """Compression of WebSocket messages (RFC 7692), none of which unpacks to more than the bound."""
-
-    _made = 0
-    """Octets that the message under way has so far."""
-
-    def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
-        """Return what a part of a message unpacks to."""
-        if not self._inbound_compressed or not self._inbound_is_compressible:
-            return super().frame_inbound_payload_data(proto, data)
-        room = MESSAGE_MOST - self._made
-        try:
-            content: bytes = self._decompressor.decompress(bytes(data), room + 1)  # type: ignore[union-attr]
-        except zlib.error:
-            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
-        self._made += len(content)
-        return content if len(content) <= room else CloseReason.MESSAGE_TOO_BIG
-
-    def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
-        """Return what is left of a frame at its end."""
-        if fin and self._inbound_is_compressible:
-            self._made = 0
-        return super().frame_inbound_complete(proto, fin)
-
-
-class BoundedMessages(MessageDecoder):
-    """Puts messages together from frames (RFC 6455, section 5.4), none of more octets than the bound."""
-
-    _taken = 0
-    """Octets of the message under way so far."""
-
-    def process_frame(self, frame: Frame) -> Frame:
-        """Return a part of a message. Raises ParseFailed."""
-        self._taken += len(frame.payload)
-        if self._taken > MESSAGE_MOST:
-            raise ParseFailed(f"over {MESSAGE_MOST} octets", CloseReason.MESSAGE_TOO_BIG)
-        part = super().process_frame(frame)
-        if part.message_finished:
-            self._taken = 0
-        return part
-
-
-PATCHES = (
-    Patch(
-        owner=encoding,
-        attribute="custom_decode",
-        wrap=_decoders,
-        seen_on="12.2.1 to 12.3.1",
-        why="a body of little that unpacks to much takes all memory, and the event loop for seconds",
-        upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
-        remove_when="`flow.response.content` has a bound",
-        test="tests/patches/test_bounded_decoding.py::test_a_script_gets_no_bomb",
-        source_sha256={"12.2.1 to 12.3.1": "dbdd0b6fc0c0d2ed43e189de0d7329847ddaa07859b27dd06cebe5f2274e7c37"},
-        replaced=(encoding.decode,),
-        companions=(
-            Companion(
-                owner=contentviews,
-                attribute="prettify_message",
-                wrap=_shown,
-                seen_on="12.2.1 to 12.3.1",
-                why="the same where a body is shown",
-                test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
-                source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
-            ),
-            Companion(
-                owner=contentviews,
-                attribute="reencode_message",
-                wrap=_edited,
-                seen_on="12.2.1 to 12.3.1",
-                why="who edits a body of which only the beginning is shown throws its rest away",
-                test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
-                source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
-            ),
+PATCH = Patch(
+    owner=encoding,
+    attribute="custom_decode",
+    wrap=_decoders,
+    seen_on="12.2.1 to 12.3.1",
+    why="a body of little that unpacks to much takes all memory, and the event loop for seconds",
+    upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
+    remove_when="`flow.response.content` has a bound",
+    test="tests/patches/test_bounded_decoding.py::test_a_script_gets_no_bomb",
+    source_sha256={"12.2.1 to 12.3.1": "dbdd0b6fc0c0d2ed43e189de0d7329847ddaa07859b27dd06cebe5f2274e7c37"},
+    replaced=(encoding.decode,),
+    companions=(
+        Companion(
+            owner=contentviews,
+            attribute="prettify_message",
+            wrap=_shown,
+            seen_on="12.2.1 to 12.3.1",
+            why="the same where a body is shown",
+            test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
+            source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
         ),
-    ),
-    Patch(
-        owner=wsproto.extensions,
-        attribute="PerMessageDeflate",
-        wrap=in_place_of(BoundedDeflate),
-        seen_on="12.2.1 to 12.3.1",
-        why="a WebSocket message of little that unpacks to much takes all memory, and the event loop for seconds",
-        upstream="not reported: a WebSocket message of 1 GiB of zeros, compressed to 1 MiB",
-        remove_when="wsproto, or mitmproxy's use of it, bounds messages",
-        test="tests/patches/test_bounded_decoding.py::test_no_more_of_a_message_is_unpacked_than_the_bound",
-        source_sha256={
-            "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
-            "12.3.1": "782c726c5f53112ae4a60b97d5ed9b7e2d02daaeb0fdd948d43200ec93b7a47c",
-        },
-        companions=(
-            Companion(
-                owner=frame_protocol,
-                attribute="MessageDecoder",
-                wrap=in_place_of(BoundedMessages),
-                seen_on="12.2.1 to 12.3.1",
-                why="a WebSocket message that never ends takes all memory: mitmproxy keeps it until it is whole",
-                test="tests/patches/test_bounded_decoding.py::test_a_message_that_never_ends_ends_the_connection",
-                source_sha256={
-                    "12.2.1": "7c3aa60fec7bf131de0db9d63aa6e4507dd405700dd6ae718bc1de708d8e4d70",
-                    "12.3.1": "038365303d22c0a034089960be033e568b807031bde62941d2638e003b99ee57",
-                },
-            ),
+        Companion(
+            owner=contentviews,
+            attribute="reencode_message",
+            wrap=_edited,
+            seen_on="12.2.1 to 12.3.1",
+            why="who edits a body of which only the beginning is shown throws its rest away",
+            test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
+            source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
         ),
     ),
 )

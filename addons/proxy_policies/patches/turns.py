@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mitmproxy.connection import Client
@@ -33,13 +34,40 @@ class NextTurnHook(StartHook):
     client: Client
 
 
+class Work:
+    """A call that is made in a thread."""
+
+    def __init__(self, call: Callable[[], bytes]) -> None:
+        self.run = call
+        self.made = b""
+
+
+@dataclass
+class OffLoopHook(StartHook):
+    """A layer has something to do that would keep the event loop busy."""
+
+    work: Work
+
+
 def take_turn(client: Client) -> CommandGenerator[None]:
     """Have a layer wait for its next turn; nothing more is read for it until it goes on."""
+    yield from hold(client, NextTurnHook(client))
+
+
+def off_loop(client: Client, call: Callable[[], bytes]) -> CommandGenerator[bytes]:
+    """Have a layer wait for what a call gives, which is made in a thread; nothing more is read for it meanwhile."""
+    work = Work(call)
+    yield from hold(client, OffLoopHook(work))
+    return work.made
+
+
+def hold(client: Client, hook: StartHook) -> CommandGenerator[None]:
+    """Have a layer wait for a hook; nothing more is read for it until it goes on."""
     over = asyncio.Event()
     waiting = _waiting.setdefault(client.id, set())
     waiting.add(over)
     try:
-        yield NextTurnHook(client)
+        yield hook
     finally:
         over.set()
         waiting.discard(over)

@@ -30,7 +30,6 @@ class HttpExchange(
     requests.Redialling,
     websockets.PlayedWebSockets,
     websockets.Ending,
-    websockets.TakingTurns,
     layers.HttpStream,
 ):
     """A request and its response. The first is outermost."""

@@ -1,4 +1,4 @@
-"""WebSocket connections (RFC 6455): one whose server is not there, how they end, and whose turn it is.
+"""WebSocket connections (RFC 6455): one whose server is not there, and how they end.
 
 mitmproxy can only join a client to a server. Where an addon answered the handshake itself and named who
 plays the server, the client talks to that player; messages show and hooks fire as ever.
@@ -22,16 +22,17 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseEndOfMessage,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketLayer, WebsocketMessageHook, WebsocketStartHook
+from mitmproxy.proxy.layers.websocket import WebsocketEndHook, WebsocketLayer, WebsocketStartHook
 from wsproto import ConnectionType
 from wsproto import events as ws
 from wsproto.connection import ConnectionState
-from wsproto.frame_protocol import CloseReason, Opcode
+from wsproto.frame_protocol import CloseReason
 
 from proxy_policies.patches import resets
 from proxy_policies.patches.lingering import LeaveTaking
 from proxy_policies.patches.patch import Section
-from proxy_policies.patches.turns import take_turn
+from proxy_policies.patches.websocket.fragments import Fragments, Whole
+from proxy_policies.patches.websocket.layer import Turns, octets_of, read, send, show
 
 REASON_LIMIT = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
@@ -76,7 +77,7 @@ class PlayedWebSocket(layer.Layer):
         super().__init__(context)
         self.flow, self._player = flow, player
         self._client = layers.WebsocketConnection(ConnectionType.SERVER, [], conn=context.client)
-        self._heard = b""
+        self._fragments, self._turns = Fragments(), Turns(context.client)
         self._wake: commands.RequestWakeup | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -92,32 +93,33 @@ class PlayedWebSocket(layer.Layer):
 
     def _converse(self, data: bytes | None) -> layer.CommandGenerator[None]:
         """Take bytes from the client, or its end of file."""
-        if self._is_open():
-            self._client.receive_data(data)
-        for said in self._client.events():
-            if self._is_open():
-                yield from self._take(said)
+        if not self._is_open():
+            return
+        for said in read(self._client, data):
+            yield from self._take(said)
+            yield from self._turns.spend(octets_of(said))
+            if not self._is_open():
+                return
 
     def _is_open(self) -> bool:
         return self.flow.live
 
     def _take(self, said: ws.Event) -> layer.CommandGenerator[None]:
         if isinstance(said, ws.Message):
-            self._heard += said.data.encode() if isinstance(said.data, str) else bytes(said.data)
-            if said.message_finished:
-                yield from self._hear(isinstance(said.data, str))
+            whole = self._fragments.add(said.data, said.frame_finished, said.message_finished)
+            if whole is not None:
+                yield from self._hear(whole)
         elif isinstance(said, ws.Ping):
             yield self._client.send2(said.response())
         elif isinstance(said, ws.CloseConnection):
             yield from self._end((said.code, said.reason or ""), by_client=True)
 
-    def _hear(self, text: bool) -> layer.CommandGenerator[None]:
-        data, self._heard = self._heard, b""
+    def _hear(self, whole: Whole) -> layer.CommandGenerator[None]:
         yield from self._speak(due=math.inf)  # what came before this was recorded before it
         if not self._is_open():
             return
-        message = yield from self._shown(True, text, data)
-        close_frame = None if message.dropped else self._player.on_message(text, message.content)
+        left = yield from show(self.flow, whole, from_client=True)
+        close_frame = self._player.on_message(left.is_text, left.content) if left else None
         if close_frame:
             yield from self._end(close_frame, by_client=False)
         else:
@@ -134,23 +136,15 @@ class PlayedWebSocket(layer.Layer):
                 return
             due -= 1
             self._player.sent()
-            yield from self._say(text, data)
+            yield from self._say(Whole(data, text, (len(data),)))
+            yield from self._turns.spend()
         if close_frame := self._player.close_frame():
             yield from self._end(close_frame, by_client=False)
 
-    def _say(self, text: bool, data: bytes) -> layer.CommandGenerator[None]:
-        message = yield from self._shown(False, text, data)
-        if not message.dropped:
-            content = message.content
-            said = ws.TextMessage(content.decode(errors="replace")) if text else ws.BytesMessage(bytearray(content))
-            yield self._client.send2(said)
-
-    def _shown(self, from_client: bool, text: bool, data: bytes) -> layer.CommandGenerator[websocket.WebSocketMessage]:
-        kind = Opcode.TEXT if text else Opcode.BINARY
-        message = websocket.WebSocketMessage(kind, from_client, data)
-        self._socket.messages.append(message)
-        yield WebsocketMessageHook(self.flow)
-        return message
+    def _say(self, whole: Whole) -> layer.CommandGenerator[None]:
+        left = yield from show(self.flow, whole, from_client=False)
+        if left is not None:
+            yield from send(self._client, left, self._turns, self.context.client)
 
     def _end(self, close_frame: CloseFrame, *, by_client: bool) -> layer.CommandGenerator[None]:
         code, reason = close_frame
@@ -227,33 +221,6 @@ def _is_said(command: commands.Command) -> bool:
     return isinstance(command, SendHttp) and isinstance(command.event, RequestData | ResponseData)
 
 
-PER_PORTION = 16
-"""Messages, pings and what is made of them in one turn of the event loop: some milliseconds."""
-
-
-class TakingTurns(HttpStream):
-    """A request that may become a WebSocket connection: thousands of tiny frames at once are worked off in portions."""
-
-    _passed = 0
-    """Events and commands of the WebSocket connection since its last turn."""
-
-    def passthrough(self, event: events.Event) -> CommandGenerator[None]:
-        """Carry events in and commands out; after so many of them others go first."""
-        if not isinstance(self.child_layer, WebsocketLayer):
-            yield from super().passthrough(event)
-            return
-        yield from self._count()
-        for command in super().passthrough(event):
-            yield command
-            yield from self._count()
-
-    def _count(self) -> CommandGenerator[None]:
-        self._passed += 1
-        if self._passed >= PER_PORTION:
-            self._passed = 0
-            yield from take_turn(self.context.client)
-
-
 SECTIONS = (
     Section(
         mixin=PlayedWebSockets,
@@ -268,12 +235,5 @@ SECTIONS = (
         upstream="not reported: kill a WebSocket server: its client is sent 1000 (normal closure)",
         remove_when="mitmproxy sends no closing frame where none came",
         test="tests/e2e/messages/test_upgrades.py::test_a_websocket_that_broke_was_not_closed",
-    ),
-    Section(
-        mixin=TakingTurns,
-        why="thousands of tiny WebSocket frames that come at once keep everybody else waiting",
-        upstream="not reported: send 60 000 pings at once over a WebSocket connection, and ask for a page beside it",
-        remove_when="mitmproxy bounds what it does of a connection's bytes in one turn of the event loop",
-        test="tests/e2e/limits/test_fairness.py::test_tiny_websocket_frames_leave_others_their_turn",
     ),
 )

@@ -1,0 +1,73 @@
+"""The frames of a WebSocket message: put together, and cut up again (RFC 6455, section 5.4). Pure."""
+
+from __future__ import annotations
+
+import codecs
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+MODIFIED = 4000
+"""Octets of each frame of a message that an addon made longer or shorter: mitmproxy's Fragmentizer.FRAGMENT_SIZE."""
+
+
+class Whole(NamedTuple):
+    """A whole message, and the lengths of the frames it came in; none where it did not come."""
+
+    content: bytes
+    is_text: bool
+    lengths: Sequence[int] = ()
+
+
+class Fragments:
+    """Puts messages together from what comes of their frames, in time linear in their length."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._content = bytearray()
+        self._lengths = array("Q")
+        self._frame = 0  # where the frame under way begins in the content
+
+    def add(self, data: str | bytes, frame_finished: bool, message_finished: bool) -> Whole | None:
+        """Add a part of a frame; return the message once it is whole."""
+        content = data.encode() if isinstance(data, str) else data
+        if message_finished and not self._content and not self._lengths:
+            return Whole(bytes(content), isinstance(data, str), (len(content),))
+        self._content += content
+        if frame_finished:
+            self._lengths.append(len(self._content) - self._frame)
+            self._frame = len(self._content)
+        if not message_finished:
+            return None
+        whole = Whole(bytes(self._content), isinstance(data, str), self._lengths)
+        self._begin()
+        return whole
+
+
+def cut(whole: Whole) -> Iterator[tuple[str | bytes, bool]]:
+    """Cut a message up as it came, if it is as long as then, else evenly; return its frames, and which is the last.
+
+    A character that is cut in two belongs to the frame that it ends in.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace") if whole.is_text else None
+    at = 0
+    for end, is_last in _ends(len(whole.content), whole.lengths):
+        piece, at = whole.content[at:end], end
+        yield (decoder.decode(piece, is_last) if decoder else piece), is_last
+
+
+def _ends(size: int, lengths: Sequence[int]) -> Iterator[tuple[int, bool]]:
+    """Return where each frame ends, and whether it is the last."""
+    if len(lengths) < 2 and size < MODIFIED:
+        yield size, True
+        return
+    if not lengths or size != sum(lengths):
+        yield from ((end, False) for end in range(MODIFIED, size, MODIFIED))
+        yield size, True
+        return
+    at = 0
+    for number, length in enumerate(lengths, 1):
+        at += length
+        yield at, number == len(lengths)

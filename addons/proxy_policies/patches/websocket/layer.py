@@ -1,0 +1,182 @@
+"""Messages between a WebSocket client and its server: read, shown to addons, and passed on, by turns.
+
+mitmproxy copies what it has of a message whenever more of it comes, unpacks and packs messages of any size in one turn
+of the event loop, and reads on meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mitmproxy import http, websocket
+from mitmproxy.connection import Client
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator
+from mitmproxy.proxy.layers import websocket as layers
+from mitmproxy.proxy.layers.websocket import (
+    WebsocketConnection,
+    WebsocketEndHook,
+    WebsocketLayer,
+    WebsocketMessageHook,
+    WebSocketMessageInjected,
+)
+from wsproto import events as ws
+from wsproto.connection import ConnectionState
+from wsproto.frame_protocol import Opcode
+
+from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.patch import Patch
+from proxy_policies.patches.turns import hold, off_loop, take_turn
+from proxy_policies.patches.websocket import messages
+from proxy_policies.patches.websocket.fragments import Fragments, Whole, cut
+
+PER_TURN = 16
+"""Messages, pings and what is made of them in one turn of the event loop: some milliseconds."""
+OCTETS = 64 << 10
+"""Octets of a message that count as one of them more."""
+PACKED = 1 << 10
+"""Octets that are read at once of what may be compressed: they unpack to 1 MiB at most, in some 2 ms."""
+PACKED_ASIDE = 256 << 10
+"""Octets of a frame that is packed in a thread, not in the event loop: zlib takes some 10 ms for them."""
+
+
+class Turns:
+    """What was done for a client since its last turn of the event loop."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._done = 0.0
+
+    def spend(self, octets: int = 0) -> CommandGenerator[None]:
+        """Take note of something done, which was about so many octets; after so much of it others go first."""
+        self._done += 1 + octets / OCTETS
+        if self._done >= PER_TURN:
+            self._done = 0
+            yield from take_turn(self._client)
+
+
+def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -> Iterator[ws.Event]:
+    """Return what a peer says by bytes, so many read at once, or by an end of file (None)."""
+    if data is None:
+        side.receive_data(None)
+        yield from side.events()
+        return
+    for at in range(0, len(data), portion):
+        if side.state in (ConnectionState.REMOTE_CLOSING, ConnectionState.CLOSED):
+            return
+        side.receive_data(data[at : at + portion])
+        yield from side.events()
+
+
+def octets_of(said: ws.Event) -> int:
+    """Return how many octets of a message, or characters, are in an event."""
+    return len(said.data) if isinstance(said, ws.Message) else 0
+
+
+def show(
+    flow: http.HTTPFlow, whole: Whole, from_client: bool, injected: bool = False
+) -> CommandGenerator[Whole | None]:
+    """Show a message to addons; return what they leave of it, None where that is nothing."""
+    kind = Opcode.TEXT if whole.is_text else Opcode.BINARY
+    message = websocket.WebSocketMessage(kind, from_client, whole.content, injected=injected)
+    assert flow.websocket is not None  # noqa: S101 -- mitmproxy sets it before it makes the layer
+    flow.websocket.messages.append(message)
+    yield from hold(flow.client_conn, WebsocketMessageHook(flow))
+    return None if message.dropped else Whole(message.content, whole.is_text, whole.lengths)
+
+
+def send(side: WebsocketConnection, whole: Whole, turns: Turns, client: Client) -> CommandGenerator[None]:
+    """Send a message in its frames."""
+    for data, is_last in cut(whole):
+        said: ws.Event = (
+            ws.TextMessage(data, message_finished=is_last)
+            if isinstance(data, str)
+            else ws.BytesMessage(data, message_finished=is_last)
+        )
+        if len(data) < PACKED_ASIDE:
+            yield side.send2(said)
+        else:
+            packed = yield from off_loop(client, lambda said=said: side.send(said))  # type: ignore[misc]
+            yield commands.SendData(side.conn, packed)
+        yield from turns.spend(len(data))
+
+
+class RelayedWebSocket(WebsocketLayer):
+    """A WebSocket connection between a client and a server."""
+
+    def __init__(self, context: Context, flow: http.HTTPFlow) -> None:
+        super().__init__(context, flow)
+        self._fragments = {True: Fragments(), False: Fragments()}
+        self._turns = Turns(context.client)
+        extensions = flow.response.headers.get("sec-websocket-extensions", "") if flow.response else ""
+        self._portion = PACKED if "permessage-deflate" in extensions else OCTETS
+
+    def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
+        """Take what one side says, or what somebody has it say."""
+        if isinstance(event, WebSocketMessageInjected):
+            message = event.message
+            yield from self._pass_on(Whole(message.content, message.type is Opcode.TEXT), message.from_client, True)
+        elif isinstance(event, events.ConnectionEvent):
+            from_client = event.connection == self.context.client
+            data = event.data if isinstance(event, events.DataReceived) else None
+            for said in read(self._side(from_client), data, self._portion):
+                yield from self._take(said, from_client)
+                yield from self._turns.spend(octets_of(said))
+                if not self.flow.live:
+                    return
+
+    def _side(self, is_client: bool) -> WebsocketConnection:
+        return self.client_ws if is_client else self.server_ws
+
+    def _take(self, said: ws.Event, from_client: bool) -> CommandGenerator[None]:
+        if isinstance(said, ws.Message):
+            whole = self._fragments[from_client].add(said.data, said.frame_finished, said.message_finished)
+            if whole is not None:
+                yield from self._pass_on(whole, from_client)
+        elif isinstance(said, ws.CloseConnection):
+            yield from self._close(said, from_client)
+        elif isinstance(said, (ws.Ping, ws.Pong)):
+            kind, side = type(said).__name__.lower(), "client" if from_client else "server"
+            yield commands.Log(f"Received WebSocket {kind} from {side} (payload: {bytes(said.payload)!r})")
+            yield self._side(not from_client).send2(said)
+
+    def _pass_on(self, whole: Whole, from_client: bool, injected: bool = False) -> CommandGenerator[None]:
+        left = yield from show(self.flow, whole, from_client, injected)
+        if left is not None:
+            yield from send(self._side(not from_client), left, self._turns, self.context.client)
+
+    def _close(self, said: ws.CloseConnection, from_client: bool) -> CommandGenerator[None]:
+        """Close both sides, the one that has closed with what it has said."""
+        shown = self.flow.websocket
+        assert shown is not None  # noqa: S101 -- as above
+        shown.timestamp_end, shown.closed_by_client = time.time(), from_client
+        shown.close_code, shown.close_reason = said.code, said.reason
+        for side in (self.server_ws, self.client_ws):
+            if side.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
+                yield side.send2(said)
+            yield commands.CloseConnection(side.conn)
+        yield WebsocketEndHook(self.flow)
+        self.flow.live = False
+        self._handle_event = self.done
+
+
+PATCH = Patch(
+    owner=layers,
+    attribute="WebsocketLayer",
+    wrap=in_place_of(RelayedWebSocket),
+    seen_on="12.2.1 to 12.3.1",
+    why="WebSocket messages that are large, or come in many pieces, keep everybody else waiting",
+    upstream=(
+        "not reported: send a WebSocket message of 16 MiB in 16 384 TCP segments: 15 s of CPU; or 60 000 pings at "
+        "once, and ask for a page beside it"
+    ),
+    remove_when=(
+        "mitmproxy puts messages together in linear time, and bounds them, and what it does of a connection's bytes in "
+        "one turn of the event loop"
+    ),
+    test="tests/e2e/limits/test_fairness.py::test_tiny_websocket_frames_leave_others_their_turn",
+    source_sha256={"12.2.1 to 12.3.1": "9e072272a1d0c1c60137d0f23548055fcd6c2eac1cedffc56bf454f6c2ad216b"},
+    companions=messages.COMPANIONS,
+)
