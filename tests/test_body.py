@@ -57,6 +57,19 @@ async def test_run_whole_it_comes_out_the_same(body: bytes) -> None:
     assert tap.largest <= CHUNK
 
 
+@given(st.binary(max_size=40) | st.binary(min_size=1, max_size=3).map(lambda unit: unit * CHUNK))
+async def test_taps_alone_are_shown_a_whole_body_without_a_wait(body: bytes) -> None:
+    first, last, pipeline = Recorder(), Recorder(), Pipeline()
+    pipeline.tap(Stage.ORIGIN, first)
+    pipeline.add(Stage.ENCODER, Suffix(b"!"))
+    pipeline.tap(Stage.CLIENT, last)
+    assert pipeline.pass_taps(body, before=Stage.ENCODER)
+    assert first.seen == body
+    assert (first.ends, pipeline.is_finished) == (["finish"], False)
+    assert not pipeline.pass_taps(body)
+    assert await pipeline.run(body) == last.seen == body + b"!"
+
+
 def test_parts_run_in_the_order_of_their_stages() -> None:
     pipeline = Pipeline()
     for stage, suffix in [(Stage.CLIENT, b"3"), (Stage.ORIGIN, b"1"), (Stage.ENCODER, b"2a"), (Stage.ENCODER, b"2b")]:

@@ -171,6 +171,14 @@ class Pipeline:
             if isinstance(part, _TapAdapter):
                 part.abort()
 
+    def pass_taps(self, body: bytes, before: Stage | None = None) -> bool:
+        """Show a whole body to what is before a stage, if those are taps only; False, and nothing done, otherwise."""
+        if not all(isinstance(part, _TapAdapter) for stage, part in self._stages if before is None or stage < before):
+            return False
+        for part in self._take(before):
+            _whole(part, body)
+        return True
+
     async def run(self, body: bytes, before: Stage | None = None) -> bytes:
         """Send a whole body through, or only through what is before a stage.
 

@@ -84,6 +84,8 @@ class FlowState:
     """True if others wait for the response: the exchange goes on for them when its client has left."""
     cache_transaction: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
+    recording: object | None = None
+    """What is collected of the exchange for a capture, until it is written; capture's own type."""
     variants: Variants | None = None
     client_left: bool = False
     """The error is the client's: it closed, or took its request back."""

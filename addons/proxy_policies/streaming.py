@@ -192,9 +192,10 @@ class Streaming:
 
 def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
     """Send a buffered body through its pipeline, or through what of it is before a stage."""
-    if not pipeline or pipeline.is_finished or message.raw_content is None:
+    content = message.raw_content
+    if not pipeline or pipeline.is_finished or content is None or pipeline.pass_taps(content, before):
         return None
-    return _run(message, message.raw_content, pipeline, before)
+    return _run(message, content, pipeline, before)
 
 
 async def _run(message: http.Message, content: bytes, pipeline: Pipeline, before: Stage | None) -> None:

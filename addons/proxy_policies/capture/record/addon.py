@@ -7,7 +7,8 @@ import functools
 import logging
 from collections.abc import Awaitable
 from pathlib import Path
-from weakref import WeakKeyDictionary, ref
+from typing import cast
+from weakref import ref
 
 from mitmproxy import ctx, http
 
@@ -52,7 +53,7 @@ class Capture:
 
     def __init__(self) -> None:
         self._recorder: recorder.CaptureRecorder | None = None
-        self._recordings: WeakKeyDictionary[http.HTTPFlow, recording.Recording] = WeakKeyDictionary()
+        self._ended: set[http.HTTPFlow] = set()  # whose responses are on their way through their pipelines
 
     def configure(self, updated: set[str]) -> None:
         """Open another capture when its options change."""
@@ -73,7 +74,7 @@ class Capture:
             settings.reject(f"option capture_file: {path}: {error.strerror or error}")
 
     def _close(self) -> None:
-        for flow in [flow for flow, begun in self._recordings.items() if begun.ended]:
+        for flow in list(self._ended):
             self._write(flow)  # its client has the answer, and may have had the option changed since
         if self._recorder is not None:
             self._recorder.close()
@@ -84,44 +85,48 @@ class Capture:
         """Begin to collect, before any policy touches the request; it waits while too much is still to be written."""
         if self._recorder is None:
             return None
-        begun = self._recordings[flow] = recording.begin(flow, self.capture_max_body)
-        flow_state.state_of(flow).request_body.tap(Stage.ORIGIN, begun.sent)
+        state = flow_state.state_of(flow)
+        begun = state.recording = recording.begin(flow, self.capture_max_body)
+        state.request_body.tap(Stage.ORIGIN, begun.sent)
         return self._recorder.has_room() if self._recorder.is_full else None
 
-    @only_if("_recordings")
+    @only_if("_recorder")
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Watch the body at both ends of its pipeline: from the origin, and to the client."""
-        begun = self._recordings.get(flow)
+        state = flow_state.state_of(flow)
+        begun = _begun(state)
         if begun is not None:
-            state = flow_state.state_of(flow)
             if state.origin is not None:
                 state.response_body.tap(Stage.ORIGIN, begun.origin)
+            begun.client.at_end = functools.partial(self._pipeline_over, ref(flow))
             state.response_body.tap(Stage.CLIENT, begun.client)
             if flow.response is not None:
                 begun.watch(flow.response, begun.client)
-            state.response_body.tap(Stage.PREVIEW, _AtEnd(self, flow))
 
-    @only_if("_recordings")
+    @only_if("_recorder")
     def response(self, flow: http.HTTPFlow) -> None:
         """Write an exchange whose body was streamed; a buffered one is written once it went through its pipeline."""
-        begun = self._recordings.get(flow)
-        if begun is None or flow.websocket is not None:
+        state = flow_state.state_of(flow)
+        if _begun(state) is None or flow.websocket is not None:
             return
-        begun.ended = True
-        if flow_state.state_of(flow).response_body.is_finished:
+        self._ended.add(flow)
+        if state.response_body.is_finished:
             self._write(flow)
 
-    def pipeline_over(self, flow: http.HTTPFlow) -> None:
-        """Write a buffered exchange, after whoever ran the pipeline has set the length that goes with its outcome."""
-        begun = self._recordings.get(flow)
-        if begun is not None and begun.ended:
+    def _pipeline_over(self, known: ref[http.HTTPFlow]) -> None:
+        """Write a buffered exchange, after whoever ran the pipeline has set the length that goes with its outcome.
+
+        The flow is held weakly: what an exchange is known by must not keep it alive.
+        """
+        flow = known()
+        if flow in self._ended:
             asyncio.get_running_loop().call_soon(self._write, flow)
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """Write a WebSocket connection with all its messages."""
         self._write(flow)
 
-    @only_if("_recordings")
+    @only_if("_recorder")
     def error(self, flow: http.HTTPFlow) -> None:
         """Write an exchange that broke off, with what there is of it."""
         self._write(flow)
@@ -131,13 +136,10 @@ class Capture:
         self._close()
 
     def _write(self, flow: http.HTTPFlow) -> None:
-        begun = self._recordings.pop(flow, None)
-        if (
-            begun is None
-            or self._recorder is None
-            or flow_state.state_of(flow).replayed
-            or not self.capture_filter(flow)
-        ):
+        self._ended.discard(flow)
+        state = flow_state.state_of(flow)
+        begun, state.recording = _begun(state), None
+        if begun is None or self._recorder is None or state.replayed or not self.capture_filter(flow):
             return
         self._recorder.write(recording.entry_of(flow, begun), begun.arrivals)
 
@@ -146,23 +148,6 @@ class Capture:
         logger.error(f"recording into {path} stopped: {error.strerror or error}")
 
 
-class _AtEnd:
-    """A tap that tells the policy that the body is through its pipeline.
-
-    It holds the flow weakly: what an exchange is known by must not keep it alive.
-    """
-
-    def __init__(self, policy: Capture, flow: http.HTTPFlow) -> None:
-        self._policy = policy
-        self._flow = ref(flow)
-
-    def feed(self, data: bytes) -> None:
-        """See nothing."""
-
-    def finish(self) -> None:
-        """Tell it."""
-        if (flow := self._flow()) is not None:
-            self._policy.pipeline_over(flow)
-
-    def abort(self) -> None:
-        """Leave it to the error hook."""
+def _begun(state: flow_state.FlowState) -> recording.Recording | None:
+    """Return what is being recorded of an exchange."""
+    return cast("recording.Recording | None", state.recording)

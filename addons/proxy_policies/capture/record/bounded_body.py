@@ -11,13 +11,15 @@ from proxy_policies.capture.streams.arrivals import MARKS_MOST, Arrival
 class BoundedBody:
     """A tap that keeps the first `limit` octets of a body and, once `time_arrivals` was called, when they came."""
 
-    __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "dropped", "is_whole")
+    __slots__ = ("_clock", "_hash", "_kept", "_limit", "arrivals", "at_end", "dropped", "is_whole")
 
     def __init__(self, limit: int) -> None:
         self._kept: bytes | bytearray = b""
         self._limit = limit
         self._hash: hashlib._Hash | None = None
         self._clock: Callable[[], float] | None = None
+        self.at_end: Callable[[], None] | None = None
+        """Called when the body has come whole."""
         self.arrivals: list[Arrival] = []
         self.dropped = 0
         self.is_whole = False
@@ -57,6 +59,8 @@ class BoundedBody:
     def finish(self) -> None:
         """Learn that the body came whole."""
         self.is_whole = True
+        if self.at_end is not None:
+            self.at_end()
 
     def abort(self) -> None:
         """Learn that the rest will never come."""

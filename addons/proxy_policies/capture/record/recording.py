@@ -22,7 +22,6 @@ class Recording:
     sent: BoundedBody
     origin: BoundedBody
     client: BoundedBody
-    ended: bool = False
 
     def watch(self, message: http.Message, body: BoundedBody) -> None:
         """Note when the octets of a body come, if it may be a stream: its length is not known before."""

@@ -42,12 +42,17 @@ class Decider:
 
     def replace(self, name: str, value: str, place: Place = Place.MEMBER, least: Grade = Grade.NONE) -> str:
         """Return what stands for a value of this name: itself when it is no secret. `least`: what is around it says."""
+        if not self.is_secret(name, value, place, least):
+            return value
+        return self.hide(value, f"name {name}" if max(self.grade(name, place), least) else "random cookie")
+
+    def is_secret(self, name: str, value: str, place: Place, least: Grade = Grade.NONE) -> bool:
+        """Return whether a value of this name is a secret, and not hidden yet."""
         found = max(self.grade(name, place), least)
         if not value or (found is Grade.NONE and place is not Place.COOKIE) or self.is_kept(name):
-            return value
+            return False
         is_done = PLACEHOLDER.search(value) if place is Place.CODE else PLACEHOLDER.fullmatch(value)
-        rule = f"name {name}" if found else "random cookie"
-        return self.hide(value, rule) if not is_done and self._is_secret(value, found, place) else value
+        return not is_done and self._is_secret(value, found, place)
 
     def number(self, name: str, source: str, least: Grade = Grade.NONE) -> str | None:
         """Return what stands for a number of this name; None when it is no secret."""

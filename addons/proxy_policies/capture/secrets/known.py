@@ -7,7 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus
 
 KNOWN_LIMIT = 256
@@ -23,13 +23,17 @@ FEW = 64  # spellings that are quicker to look for one by one
 FEW_SECRETS = FEW // 8  # each has seven spellings, or a few more
 PIECE = 1 << 16  # characters looked through at once
 BASE64_LENGTH = 10  # characters of base64 that cannot be there by chance
-_BORDER = re.compile(r"([0-9][A-Za-z])(?=(.{3}))", re.DOTALL)
-"""A digit before a letter, which most of what is random has and few texts have often; with what comes behind it."""
+_CLASSES = bytes.maketrans(
+    bytes(range(256)),
+    bytes(b"0"[0] if chr(octet) in digits else b"a"[0] if chr(octet) in ascii_letters else 0 for octet in range(256)),
+)
+_BORDER = re.compile(b"0a")
+"""A digit before a letter, in a text of such classes: most of what is random has one, and few texts have them often."""
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]+")  # which URLs, forms, JSON and HTML write as they are (RFC 3986)
 
 type Pair = tuple[str, str]
 """A spelling and the placeholder for it."""
-type Anchor = str | tuple[str | Any, ...]
+type Anchor = str
 """What a text is looked up by: a border of it, or what stands at every fourth place."""
 
 
@@ -69,16 +73,16 @@ class KnownSecrets:
                 self._put(pair)
 
     def _put(self, pair: Pair) -> None:
-        if (border := _BORDER.search(pair[0])) is not None:
-            self._by_border.setdefault(border.groups(), set()).add(pair)
+        if border := next(_borders(pair[0]), ""):
+            self._by_border.setdefault(border, set()).add(pair)
             return
         self._without_border.add(pair)
         for anchor in _anchors(pair[0]):
             self._by_anchor.setdefault(anchor, set()).add(pair)
 
     def _take(self, pair: Pair) -> None:
-        if (border := _BORDER.search(pair[0])) is not None:
-            _discard(self._by_border, border.groups(), pair)
+        if border := next(_borders(pair[0]), ""):
+            _discard(self._by_border, border, pair)
             return
         self._without_border.discard(pair)
         for anchor in _anchors(pair[0]):
@@ -104,7 +108,7 @@ class KnownSecrets:
         if len(self._pairs) <= FEW_SECRETS:
             yield from chain.from_iterable(self._pairs.values())
             return
-        for border in self._by_border.keys() & set(_BORDER.findall(whole)):
+        for border in self._by_border.keys() & set(_borders(whole)):
             yield from self._by_border[border]
         if len(self._without_border) <= FEW:
             yield from self._without_border
@@ -113,6 +117,14 @@ class KnownSecrets:
             piece = whole[start : start + PIECE + ANCHOR]
             for anchor in self._by_anchor.keys() & {piece[at : at + ANCHOR] for at in range(0, len(piece), STRIDE)}:
                 yield from self._by_anchor[anchor]
+
+
+def _borders(text: str) -> Iterator[Anchor]:
+    """Yield each border of a text with what comes behind it. That octets are looked through is what makes it fast."""
+    for found in _BORDER.finditer(text.encode("latin-1", "replace").translate(_CLASSES)):
+        at = found.start()
+        if len(border := text[at : at + ANCHOR]) == ANCHOR:
+            yield border
 
 
 def _anchors(spelling: str) -> set[Anchor]:

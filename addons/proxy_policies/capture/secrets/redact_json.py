@@ -11,8 +11,10 @@ from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
 _NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
-_MEMBER = re.compile(rf'"{_NAME}(?P<slashes>))"\s*:\s*')
-_ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s*:\s*')
+_PLAIN = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
+"""A value that is a text without escapes, as nearly all are: of those that are the same it is decided once."""
+_MEMBER = re.compile(rf'"{_NAME}(?P<slashes>))"\s*:\s*{_PLAIN}')
+_ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s*:\s*{_PLAIN}')
 """127 backslashes are seven strings within each other; more would be counted anew from each one."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
@@ -26,7 +28,7 @@ _MEMBERS_BETWEEN = (
 """What stands between a name and its value: `"type": "text",`"""
 _PAIR = re.compile(
     rf'"(?:name|key|field|header|path)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*{_MEMBERS_BETWEEN}'
-    rf'"(?:{_VALUES})"\s*:\s*',
+    rf'"(?:{_VALUES})"\s*:\s*{_PLAIN}',
     re.IGNORECASE,
 )
 _VALUE_FIRST = re.compile(
@@ -65,11 +67,20 @@ def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place:
 
 
 def _telling(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> Iterator[re.Match[str]]:
-    """Yield the matches of a name that may make its value a secret; the same few names come again and again."""
-    at = pattern.groupindex["name"] - 1
-    names = {groups[at] for groups in set(pattern.findall(text))}
-    wanted = {source for source in names if _is_telling(_plain(source, 0), decider, place)}
-    yield from (found for found in pattern.finditer(text) if found["name"] in wanted) if wanted else ()
+    """Yield the matches of a name that may make its value a secret; the same few come again and again."""
+    name, value = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
+    found = set(pattern.findall(text))
+    plain = {source: _plain(source, 0) for source in {groups[name] for groups in found}}
+    telling = {source for source in plain if _is_telling(plain[source], decider, place)}
+    wanted = {
+        groups
+        for groups in found
+        if groups[name] in telling
+        and (not groups[value] or decider.is_secret(plain[groups[name]], groups[value], place))
+    }
+    if wanted:
+        members = pattern.finditer(text)
+        yield from (member for member in members if member["name"] in telling and member.groups("") in wanted)
 
 
 def _is_telling(name: str, decider: Decider, place: Place) -> bool:
