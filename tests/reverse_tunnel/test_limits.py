@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from proxy_policies.reverse_tunnel.limits import (
     Limits,
     RateLimiter,
     SessionLimiter,
+    Stage,
     Throttles,
     network_of,
     retry_delay,
@@ -78,39 +81,47 @@ def test_a_home_that_was_there_is_tried_often_for_a_while() -> None:
     assert retry_delay(50, 0, gone=90) == limits.LAST_RETRY
 
 
-def test_over_the_bound_of_a_network_its_oldest_goes() -> None:
-    """Never the newcomer: who fills the places from work's own address does not keep work out."""
-    gate = HandshakeLimiter(total=10, per_network=2)
-    first, _ = gate.enter("a")
-    second, _ = gate.enter("a")
-    other, evicted = gate.enter("b")
+def test_whoever_has_come_least_far_goes_first() -> None:
+    gate = HandshakeLimiter(most=4)
+    numbers = [gate.enter("a", 0)[0] for _ in range(4)]
+    for number, stage in zip(numbers, (Stage.ENCRYPTED, Stage.SPEAKING, Stage.SILENT, Stage.SPEAKING), strict=True):
+        gate.advance(number, stage)
+    assert gate.enter("a", 0)[1] == numbers[2]
+    silent, evicted = gate.enter("a", 0, expected=1)
     assert evicted is None
-    third, evicted = gate.enter("a")
-    assert evicted == first
-    assert gate.enter("a", expected=1)[1] is None
-    assert len(gate) == 4
-    for number in (second, third, other):
-        gate.leave(number)
-    assert len(gate) == 1
+    assert gate.enter("a", 0.99)[1] == silent, "the last of those that are alike"
+    assert len(gate) == 5
 
 
-def test_over_the_total_the_oldest_of_the_most_crowded_network_goes() -> None:
-    gate = HandshakeLimiter(total=4, per_network=3)
-    gate.enter("a")
-    crowd = [gate.enter("b")[0] for _ in range(3)]
-    assert gate.enter("c")[1] == crowd[0]
+def test_over_the_total_the_most_crowded_network_makes_room() -> None:
+    gate = HandshakeLimiter(most=4)
+    gate.enter("a", 0)
+    crowd = [gate.enter("b", 0)[0] for _ in range(3)]
+    for number in crowd:
+        gate.advance(number, Stage.ENCRYPTED)
+    assert gate.enter("c", 0.5)[1] == crowd[1]
     assert len(gate) == 4
-    gate.leave(crowd[0])
+    gate.leave(crowd[1])
     assert len(gate) == 4
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=60))
-def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int]]) -> None:
-    gate, inside = HandshakeLimiter(total=5, per_network=2), list[int]()
-    for address, expected in comings:
-        number, evicted = gate.enter(address, expected)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.floats(0, 1, exclude_max=True)), max_size=60))
+def test_the_gate_is_bounded_and_lets_everybody_in(comings: list[tuple[str, int, float]]) -> None:
+    gate, inside = HandshakeLimiter(most=5), list[int]()
+    for address, expected, chance in comings:
+        number, evicted = gate.enter(address, chance, expected)
+        assert evicted is None or evicted in inside
         inside = [n for n in inside if n != evicted] + [number]
         assert len(gate) == len(inside) <= 5 + 3
+
+
+@given(st.integers(100, 10_000), st.randoms())
+def test_a_work_among_strangers_has_its_chance(strangers: int, random: Random) -> None:
+    """Who has spoken is safe from any number who have not."""
+    gate = HandshakeLimiter(most=16)
+    work = gate.enter("a", random.random())[0]
+    gate.advance(work, Stage.SPEAKING)
+    assert work not in [gate.enter("a", random.random())[1] for _ in range(strangers)]
 
 
 @pytest.mark.parametrize(

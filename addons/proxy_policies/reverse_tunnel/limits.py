@@ -7,14 +7,13 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from proxy_policies.log_lines import Throttle
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 
-MAX_UNAUTHENTICATED = (
-    128  # connections at home's port that have not yet said who they are; each holds some 300 KiB with TLS
-)
-PER_NETWORK = 16  # of them from one address; of IPv6 from one /64, which is what a single host gets (RFC 6177)
+MAX_UNAUTHENTICATED = 128
+"""Connections at home's port that have not yet said who they are; one that has begun TLS holds some 300 KiB."""
 HANDSHAKE_TIMEOUT = 5.0  # seconds a peer has for all of TLS and handshake
 
 FIRST_RETRY, LAST_RETRY = 0.25, 8.0  # seconds
@@ -141,39 +140,64 @@ class Guesses:
             self._wrong.popitem(last=False)
 
 
-class HandshakeLimiter:
-    """Admits unauthenticated peers. Over a bound the oldest is closed, never the newest: a work proves itself soon."""
+class Stage(IntEnum):
+    """How far an unauthenticated peer has come."""
 
-    def __init__(self, total: int = MAX_UNAUTHENTICATED, per_network: int = PER_NETWORK) -> None:
-        self._total, self._per_network = total, per_network
-        self._inside: dict[int, str] = {}  # oldest first
+    SILENT = 0
+    """It has connected."""
+    SPEAKING = 1
+    """It has said something."""
+    ENCRYPTED = 2
+    """It has ended TLS's handshake, which says little where no certificates are asked for."""
+
+
+@dataclass
+class _Peer:
+    network: str
+    stage: Stage = Stage.SILENT
+
+
+class HandshakeLimiter:
+    """Admits unauthenticated peers. Over a bound it closes one of those who have come least far, whichever.
+
+    Never the newcomer, and not the oldest: a work that comes from the same address as any number of strangers has its
+    chance with each try, and no longer needs it once it is heard.
+    """
+
+    def __init__(self, most: int = MAX_UNAUTHENTICATED) -> None:
+        self._most = most
+        self._inside: dict[int, _Peer] = {}
         self._next = 0
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._inside)
 
-    def enter(self, address: str, expected: int = 0) -> tuple[int, int | None]:
-        """Return the new peer's number and that of the peer to close for it, if any.
+    def enter(self, address: str, chance: float, expected: int = 0) -> tuple[int, int | None]:
+        """Return the new peer's number and that of the peer to close for it, if any; `chance` is random in [0, 1).
 
         `expected` connections are being waited for, from whatever address: they come on top.
         """
-        network = network_of(address)
-        evicted = self._one_too_many(network, expected)
+        evicted = None if len(self._inside) < self._most + expected else self._one_too_many(chance)
         if evicted is not None:
             del self._inside[evicted]
         self._next += 1
-        self._inside[self._next] = network
+        self._inside[self._next] = _Peer(network_of(address))
         return self._next, evicted
 
-    def _one_too_many(self, network: str, expected: int) -> int | None:
-        """Return the oldest of the newcomer's network, or in all of that which has most; None while there is room."""
-        count = sum(inside == network for inside in self._inside.values())
-        if count < self._per_network + expected:
-            if len(self._inside) < self._total + expected:
-                return None
-            network = Counter(self._inside.values()).most_common(1)[0][0]
-        return next(number for number, inside in self._inside.items() if inside == network)
+    def _one_too_many(self, chance: float) -> int:
+        """Return one of those of the most crowded network that have come least far."""
+        crowds = Counter(peer.network for peer in self._inside.values())
+        most = max(crowds.values())
+        crowd = {number: peer.stage for number, peer in self._inside.items() if crowds[peer.network] == most}
+        least = min(crowd.values())
+        candidates = [number for number, stage in crowd.items() if stage is least]
+        return candidates[int(chance * len(candidates))]
+
+    def advance(self, number: int, stage: Stage) -> None:
+        """Take note of how far a peer has come."""
+        if peer := self._inside.get(number):
+            peer.stage = stage
 
     def leave(self, number: int) -> None:
         """Make room again."""

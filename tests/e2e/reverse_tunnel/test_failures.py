@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,3 +178,43 @@ def test_a_process_that_is_killed_is_no_end_of_file(pair: Pair, dies: str) -> No
             else:
                 pair.start_work({"ssh": service.getsockname()[1]})
             wait_until(lambda: "offers ssh" in pair.home.log(), BACK, "work to be back")
+
+
+class Strangers:
+    """Connect as fast as they can, say something, or nothing, and stay as long as they are let."""
+
+    def __init__(self, port: int, says: bytes) -> None:
+        self._port, self._says = port, says
+        self._over = threading.Event()
+        self.count = 0
+        self._thread = threading.Thread(target=self._come, daemon=True)
+        self._thread.start()
+
+    def _come(self) -> None:
+        inside: deque[socket.socket] = deque(maxlen=200)
+        while not self._over.is_set():
+            sock = socket.socket()
+            inside.append(sock)
+            with contextlib.suppress(OSError):
+                sock.connect(("127.0.0.1", self._port))
+                sock.send(self._says)
+                self.count += 1
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join(100)
+
+
+@pytest.mark.parametrize("says", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the beginning of a ClientHello"])
+def test_strangers_at_works_own_address_do_not_keep_it_out(tmp_path: Path, sshd: Sshd, says: bytes) -> None:
+    pair = Pair(tmp_path, clients=["ssh"])
+    strangers = [Strangers(pair.home_port, says) for _ in range(2)]
+    try:
+        wait_until(lambda: all(each.count > 300 for each in strangers), what="strangers")
+        pair.start_work({"ssh": sshd.port})
+        greeting = socket.create_connection(("127.0.0.1", pair.client_listeners["ssh"]), timeout=60)
+        assert greeting.recv(4) == b"SSH-"
+    finally:
+        for each in strangers:
+            each.close()
+        pair.close()

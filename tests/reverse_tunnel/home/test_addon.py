@@ -59,3 +59,21 @@ def test_a_load_balancer_that_is_not_named_is_warned_of(changes: dict[str, objec
         context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
         doubts = list(home.doubts())
     assert any(NO_BALANCER in line for line in doubts) is is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_doubtful"),
+    [
+        ({"home_allow": ["office=ssh"]}, True),
+        ({"home_allow": ["office=ssh"], "home_tls": "secret", "home_secret": "k3J9xQ2vLm8Zr7Tn5Yc1"}, True),
+        ({"home_allow": ["office=ssh"], "home_listen": ""}, False),
+        ({}, False),
+    ],
+    ids=repr,
+)
+def test_names_that_nothing_certifies_are_warned_of(changes: dict[str, object], is_doubtful: bool) -> None:
+    home = Home()
+    with taddons.context(Block(), ProxyAuth(), Settings([home]), home) as context:
+        context.configure(home, **{**OPEN, "listen_host": "127.0.0.1", **changes})
+        doubts = [line for line in home.doubts() if "home_allow" in line]
+    assert bool(doubts) is is_doubtful

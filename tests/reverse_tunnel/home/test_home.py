@@ -19,7 +19,7 @@ from proxy_policies.proxy_protocol import header
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import home
-from proxy_policies.reverse_tunnel.limits import PER_NETWORK
+from proxy_policies.reverse_tunnel.limits import MAX_UNAUTHENTICATED
 from proxy_policies.reverse_tunnel.options import CommandListener, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
 from proxy_policies.reverse_tunnel.protocol.messages import (
@@ -145,7 +145,7 @@ async def test_a_flood_of_strangers_is_bounded_and_harms_nobody(tunnel: Tunnel) 
         flood.append(sock)
     for n in range(20):
         assert await ask(client_listener, b"%d" % n) == b"%d" % n
-        assert len(tunnel.home._handshakes) <= 16 + tunnel.home.works.awaited
+        assert len(tunnel.home._handshakes) <= MAX_UNAUTHENTICATED + tunnel.home.works.awaited
     for sock in flood:
         sock.close()
     await eventually(lambda: not tunnel.home._unauthenticated)
@@ -505,9 +505,30 @@ async def test_whoever_is_no_load_balancer_speaks_for_himself(tunnel: Tunnel) ->
 
 
 async def test_strangers_are_counted_by_who_they_are(tunnel: Tunnel) -> None:
-    """Behind one load balancer they have one address, and would push each other out."""
+    """Behind one load balancer they have one address: a crowd from one client would push the others out."""
     await tunnel.start_home(listen=CommandListener(tunnel.command_listener, proxy=True), balancers=BALANCER)
-    for number in range(2 * PER_NETWORK):
-        _, writer = await connect(tunnel.command_listener)
-        writer.write(write((f"198.51.100.{number}", 1), ("192.0.2.1", 2)))
-    await eventually(lambda: len(tunnel.home._handshakes) == 2 * PER_NETWORK)
+    inside = tunnel.home._handshakes
+
+    async def come(client: str) -> asyncio.StreamReader:
+        reader, writer = await connect(tunnel.command_listener)
+        writer.write(write((client, 1), ("192.0.2.1", 2)))
+        return reader
+
+    alone = [await come(f"198.51.100.{number}") for number in range(5)]
+    await eventually(lambda: len(inside) == len(alone))
+    for _ in range(MAX_UNAUTHENTICATED + 30):
+        await come("198.51.100.200")
+    await eventually(lambda: len(inside) == MAX_UNAUTHENTICATED)
+    assert not any(reader.at_eof() for reader in alone)
+
+
+async def test_who_says_something_is_not_closed_for_those_who_do_not(tunnel: Tunnel, folders: dict[str, Path]) -> None:
+    """A work that is far away, among strangers from its own address: TLS takes it two round trips."""
+    await tunnel.start_home(credentials=load("home", folders["paris"]))
+    reader, writer = await connect(tunnel.command_listener)
+    writer.write(b"\x16\x03\x01\x02\x00\x01")
+    await eventually(lambda: any(peer.stage for peer in tunnel.home._handshakes._inside.values()))
+    for _ in range(MAX_UNAUTHENTICATED + 30):
+        await connect(tunnel.command_listener)
+    await eventually(lambda: len(tunnel.home._handshakes) == MAX_UNAUTHENTICATED)
+    assert not await _ended(reader, 0.05)

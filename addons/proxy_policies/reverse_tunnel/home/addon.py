@@ -132,6 +132,11 @@ class Home(TunnelEnd):
             yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
         if not self.is_on and not self.home_clients and "work_home" not in ctx.options:  # home's script alone
             yield "home_listen is not set: no work can dial in; home --listen '*:PORT' --client PORT=SERVICE"
+        if self.is_on and self.home_allow.rules and self.home_tls in identity.UNCERTIFIED:
+            yield (
+                f"home_allow goes by the names that works give themselves where home_tls={self.home_tls}: whoever gets "
+                "in may take any of them; a certificate holds a work to its own: proxy-policies certs tunnel work NAME"
+            )
         if self.is_on and (listening := _open_proxies()):
             yield (
                 f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "

@@ -90,6 +90,9 @@ class ConnectedWork:
         self.command.send(encode(begin))
         try:
             return await answer
+        except BaseException:
+            _abort_unused(answer)
+            raise
         finally:
             del self._waiting[begin.token]
             self.protocol.pending.pop(begin.token, None)
@@ -144,6 +147,12 @@ class ConnectedWork:
         for data in list(self.spares):
             data.close()
         self.spares.clear()
+
+
+def _abort_unused(answer: asyncio.Future[Framed]) -> None:
+    """End a data connection that came in the turn of the event loop in which its client left."""
+    if answer.done() and not answer.cancelled() and answer.exception() is None:
+        answer.result().abort()
 
 
 async def _ready(data: Framed) -> Framed:

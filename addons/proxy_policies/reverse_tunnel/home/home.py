@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from proxy_policies.reverse_tunnel.limits import (
     HandshakeLimiter,
     Limits,
     RateLimiter,
+    Stage,
     network_of,
 )
 from proxy_policies.reverse_tunnel.options import (
@@ -173,7 +175,8 @@ class Home:
     # Unauthenticated peers at the command listener
 
     def _on_connection(self, sock: socket.socket, address: Address) -> None:
-        number, evicted = self._handshakes.enter(address[0], self.works.awaited)
+        chance = random.random()  # noqa: S311 -- nobody gains by foreseeing who is closed
+        number, evicted = self._handshakes.enter(address[0], chance, self.works.awaited)
         if evicted is not None and (evicted_task := self._unauthenticated.get(evicted)) is not None:
             evicted_task.cancel()
         task = self._commands.spawn(self._authenticate(number, sock, address), eager=True)
@@ -185,7 +188,7 @@ class Home:
         work: ConnectedWork | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
-                framed = await connections.accept_framed(sock, self._config.credentials)
+                framed = await self._encrypt(number, sock)
                 work = await self._identify(framed, address[0])
         except Refusal as refusal:
             kind = refusal.reason, network_of(address[0])
@@ -194,10 +197,26 @@ class Home:
             why = "handshake timed out" if isinstance(error, TimeoutError) else in_words(error, HANDSHAKE_TIMEOUT)
             self._log.warning("stranger", f"home: closed unauthenticated connection from {address[0]}: {why}")
         finally:
-            self._handshakes.leave(number)
-            self._unauthenticated.pop(number, None)
+            self._authenticated(number)
         if work is not None:
             await self._serve_command(work, address)
+
+    async def _encrypt(self, number: int, sock: socket.socket) -> Framed:
+        """Shake hands by TLS, if that is wanted, with a peer that says something. Raises OSError."""
+        credentials = self._config.credentials
+        await connections.spoken_on(sock)
+        self._handshakes.advance(number, Stage.SPEAKING)
+        framed = await connections.accept_framed(sock, credentials)
+        if credentials.mode is Mode.CERTIFICATES:
+            self._authenticated(number)
+        elif credentials.mode is Mode.SECRET:
+            self._handshakes.advance(number, Stage.ENCRYPTED)
+        return framed
+
+    def _authenticated(self, number: int) -> None:
+        """Count a peer no more among those who may be closed for others: it has proved who it is, or is gone."""
+        self._handshakes.leave(number)
+        self._unauthenticated.pop(number, None)
 
     async def _identify(self, framed: Framed, address: str) -> ConnectedWork | None:
         """Read the first frame; a data connection is accepted here. Raises OSError, ProtocolError, Refusal."""
@@ -324,11 +343,10 @@ class Home:
             logger.debug(f"home: {format_target(*client[:2])} was gone at once: {error}")
             return
         session = Session(client_listener.service, client_listener.work, client, call.server, cancel_current())
-        await self._observer.opened(session)
         try:
+            await self._observer.opened(session)
             self.sessions.enter(session)
-            data = await self.open(call, client_listener.work)
-            await self._observer.linked(session)
+            data = await self._open_linked(session, call)
             await relay_transports(
                 transport, data, counts=session.counts, pace=self._pace(), tap=session.tap, names=SESSION_ENDS
             )
@@ -345,6 +363,16 @@ class Home:
             transport.abort()
             self.sessions.leave(session)
         await self._observer.closed(session)
+
+    async def _open_linked(self, session: Session, call: OpenRequest) -> Framed:
+        """Return a data connection as `open` does, once the observer knows of it."""
+        data = await self.open(call, session.work)
+        try:
+            await self._observer.linked(session)
+        except BaseException:
+            data.abort()
+            raise
+        return data
 
     def _pace(self) -> Pace | None:
         if not self.sessions.rate:
