@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections import ChainMap
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from proxy_policies.workers.subprocesses import Command
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
 """The environment variable that names the descriptor on which a worker reports that it serves, and its grace period."""
+ALONE = "PROXY_POLICIES_WORKER_ALONE"
+"""The environment variable of a worker that is to be the first on its port, with the one that is held for us."""
 LATE = 3.0  # seconds after its grace period in which a worker has to be gone
 
 
@@ -59,8 +62,9 @@ IGNORE_HANG_UP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
 class Supervisor:
     """Keeps workers running."""
 
-    def __init__(self, count: int, arguments: Sequence[str]) -> None:
+    def __init__(self, count: int, arguments: Sequence[str], held_port: int) -> None:
         self._count, self._arguments = count, arguments
+        self._alone = {ALONE: str(held_port)}
         self._children = subprocesses.ChildProcesses(say)
         self._one_works = asyncio.Event()
         self._heard, self._told = os.pipe()
@@ -94,16 +98,20 @@ class Supervisor:
         """Take note that a worker serves, and how long it takes at most to end."""
         graces = os.read(self._heard, 4096).split()
         self._grace = max(self._grace, *map(float, graces))
+        self._alone.clear()
         self._children.works(*map(_name, range(1, self._count + 1)))
         if not self._one_works.is_set():
             sd_notify.notify(sd_notify.READY)
         self._one_works.set()
 
     async def _keep(self, number: int) -> int:
-        environment = {
-            identity.ENV_VAR: str(number if self._count > 1 else identity.SINGLE_PROCESS),
-            TELLS: str(self._told),
-        }
+        environment = ChainMap(
+            self._alone,
+            {
+                identity.ENV_VAR: str(number if self._count > 1 else identity.SINGLE_PROCESS),
+                TELLS: str(self._told),
+            },
+        )
         mitmdump = (
             sys.executable,
             "-c",
@@ -128,8 +136,10 @@ class _Shared:
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
 
-    async def start_server(self, *arguments: Any, **keywords: Any) -> asyncio.Server:
-        return await asyncio.start_server(*arguments, **keywords, reuse_port=True)
+    async def start_server(self, serve: Any, host: str, port: int) -> asyncio.Server:
+        if os.environ.get(ALONE, str(port)) != str(port):  # somebody else's workers would share it as well as ours
+            (await asyncio.start_server(serve, host, port, start_serving=False)).close()
+        return await asyncio.start_server(serve, host, port, reuse_port=True)
 
 
 def work() -> None:
@@ -171,12 +181,13 @@ def main(arguments: Sequence[str]) -> int:
         say("this system cannot share a port between processes (SO_REUSEPORT)")
         return 1
     with reserve_port() as held:
-        rest = fixed_port(arguments[1:], held.getsockname()[1])
-        return asyncio.run(_supervise(int(arguments[0]), rest))
+        port = held.getsockname()[1]
+        rest = fixed_port(arguments[1:], port)
+        return asyncio.run(_supervise(int(arguments[0]), rest, port))
 
 
-async def _supervise(count: int, arguments: Sequence[str]) -> int:
-    return await Supervisor(count, arguments).run()
+async def _supervise(count: int, arguments: Sequence[str], held_port: int) -> int:
+    return await Supervisor(count, arguments, held_port).run()
 
 
 if __name__ == "__main__":

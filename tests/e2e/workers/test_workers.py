@@ -179,11 +179,15 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     assert workers.stop() == 0
 
 
-def test_they_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
+def test_they_share_a_port_with_nobody_and_end_with_their_supervisor(tmp_path: Path, started: list[Workers]) -> None:
     workers = Workers(tmp_path, "2", *COMMAND)
     started.append(workers)
     workers.wait_listening(2)
     children, port = workers.children(), workers.port
+    others = Workers(tmp_path, "2", *COMMAND[:-1], str(port))
+    started.append(others)
+    assert others.wait_exit() == 1
+    assert "address already in use" in others.text.lower()
     workers.process.kill()
     workers.process.wait(10 * PATIENCE)
     workers.wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 30, "the end of both")
