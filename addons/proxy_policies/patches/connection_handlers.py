@@ -20,6 +20,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patches import resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.http_stream.streaming import Timer
 from proxy_policies.patches.patch import Companion, Patch
 from proxy_policies.settings import is_starting
@@ -70,9 +71,10 @@ class Handler(ConnectionHandler):
                     left.writer.close()
 
     async def drain_writers(self) -> None:
-        """Wait until peers have taken what they were sent, and what was read before is worked off."""
+        """Wait until peers have taken what they were sent, windows included, and what was read is worked off."""
         await super().drain_writers()  # type: ignore[no-untyped-call]
         await turns.worked_off(self)
+        await back_pressure.taken(self)
 
     async def wakeup(self, request: RequestWakeup) -> None:
         """Wait for the time of a wakeup, or until it is brought forward."""

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import ssl
+import struct
+import time
 from collections.abc import Callable, Iterator
 
 import h2.config
 import h2.connection
 import h2.events
 import pytest
-from tests.support.h2_frames import GOAWAY, connect, frame, frames_in, send_and_read
+from tests.support.h2_frames import (
+    DATA,
+    GOAWAY,
+    SETTINGS,
+    WINDOW_UPDATE,
+    connect,
+    frame,
+    frames,
+    frames_in,
+    send_and_read,
+)
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.pipelining import Bystander
@@ -133,3 +146,44 @@ def ended(client: h2.connection.H2Connection, sock: ssl.SSLSocket, stream: int) 
     found = client.receive_data(data)
     assert not any(isinstance(event, h2.events.ConnectionTerminated) for event in found)
     return any(isinstance(event, h2.events.StreamEnded) and event.stream_id == stream for event in found)
+
+
+PIECE, PIECES = bytes(1 << 20), 64
+ALL = struct.pack(">I", 0x7FFF0000)
+
+
+@pytest.fixture
+def sent() -> list[bytes]:
+    return []
+
+
+@pytest.fixture
+def streaming(mitmdump: Callable[..., Mitmdump], origin: Callable[[], Origin], sent: list[bytes]) -> Mitmdump:
+    """Run a proxy whose origin has 64 MiB, and notes what it has sent of them."""
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(PIECES):
+            yield PIECE
+            sent.append(PIECE)
+
+    server = origin()
+    server.route("/", lambda _: Answer(headers=[("Cache-Control", "no-store")], body=pieces()))
+    return mitmdump(mode=f"reverse:{server.url}")
+
+
+def test_no_more_is_read_than_a_clients_windows_take(streaming: Mitmdump, sent: list[bytes]) -> None:
+    with connect(streaming.port) as sock:
+        sock.sendall(frame(SETTINGS, struct.pack(">HI", 4, 0)) + headers(1))
+        wait_until(lambda: sent)
+        wait_until(lambda: stands_still(sent), 60)
+        assert len(sent) < PIECES / 2, "all was read, and is kept"
+        sock.sendall(frame(WINDOW_UPDATE, ALL) + frame(WINDOW_UPDATE, ALL, stream=1))
+        parts = (found for found in frames(sock) if found.kind == DATA)
+        whole = itertools.accumulate(len(part.payload) for part in parts)
+        assert next(size for size in whole if size == PIECES * len(PIECE))
+
+
+def stands_still(sent: list[bytes]) -> bool:
+    before = len(sent)
+    time.sleep(1)
+    return len(sent) == before

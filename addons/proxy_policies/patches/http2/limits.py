@@ -24,6 +24,7 @@ from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget
 from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, closing_alerts
+from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.turns import take_turn
 
@@ -42,6 +43,8 @@ class Limited(Lingering, Http2Connection):
         self._requests = 0
         self._untimed: set[int] = set()
         """Streams whose bodies may take any time: their protocol is made of them (gRPC)."""
+        self._windows = back_pressure.windows_of(context.client)
+        self._windows.add(self)
         if isinstance(self, Http2Server):
             client_sides.register(context.client, self)
 
@@ -101,6 +104,7 @@ class Limited(Lingering, Http2Connection):
             elif isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
                 self._note_request(command.event)
             yield command
+        self._windows.heard.set()
 
     def _note_request(self, event: RequestHeaders) -> None:
         self._requests += 1
