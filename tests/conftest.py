@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,15 +35,37 @@ def pytest_configure(config: pytest.Config) -> None:
     Mitmdump.is_forked = Mitmdump.is_forked and not config.getoption("--deep")
 
 
+E2E = Path(__file__).parent / "e2e"
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads who belongs together
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long versions out unless asked for; bound every test by what it may take on a loaded machine."""
+    """Leave the long versions out unless asked for; bound every test by what it may take on a loaded machine.
+
+    One process runs all tests of a module that share what is slow to start, and of one whose tests are quick: to hand
+    these out one by one costs more than they do.
+    """
     for item in items:
         if marker := item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(marker.args[0] * PATIENCE), append=False)
+        if not item.get_closest_marker("xdist_group") and (E2E not in item.path.parents or _shares_a_fixture(item)):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(E2E.parent).as_posix()))
     if not config.getoption("--deep"):
         deep = [item for item in items if item.get_closest_marker("deep")]
         config.hook.pytest_deselected(items=deep)
         items[:] = [item for item in items if item not in deep]
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    """True if a test asks for something that is made once for its module."""
+    asked = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    return any(made[-1].scope == "module" for name, made in asked.items() if name != "_collected")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives until the end: each of its runs would look through all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
