@@ -11,7 +11,7 @@ import trustme
 from hypothesis import HealthCheck, settings
 
 from tests.support.curl import curl as run_curl
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import Mitmdump, Running
 from tests.support.origin import Origin
 from tests.support.waiting import PATIENCE
 from tests.support.waiting import free_port as find_free_port
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how long property tests search, and how mitmdump starts."""
     settings.load_profile("deep" if config.getoption("--deep") else "fast")
-    Mitmdump.is_forked = Mitmdump.is_forked and not config.getoption("--deep")
+    Running.is_forked = Running.is_forked and not config.getoption("--deep")
 
 
 E2E = Path(__file__).parent / "e2e"

@@ -4,17 +4,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.mitmdump import environment
+from tests.support import fork_server
+from tests.support.mitmdump import Running, environment
 
 
 def capture(folder: Path, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
     """Run a subcommand that starts proxies, with a confdir in the folder."""
     name, *rest = arguments
-    command = [sys.executable, "-m", "proxy_policies.capture", name, "--confdir", str(folder / "conf"), *rest]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=folder)
+    return tools(folder, name, "--confdir", str(folder / "conf"), *rest, timeout=timeout)
 
 
-def tools(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def tools(folder: Path, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run a subcommand that needs no proxy."""
+    if Running.is_forked:
+        return fork_server.run("proxy_policies.capture", arguments, environment(), folder, timeout)
     command = [sys.executable, "-m", "proxy_policies.capture", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=folder)

@@ -2,6 +2,8 @@
 
 It is the real mitmdump: its own console script runs, in a process and a session of its own, with its own arguments,
 environment, folder and output. All it spares is what every start does alike. `--deep` spares nothing.
+
+So are the modules run that are commands of ours, and the proxies that these start.
 """
 
 from __future__ import annotations
@@ -11,14 +13,18 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -32,17 +38,20 @@ class ForkedProcess:
     """A started process, with what tests use of a `subprocess.Popen`."""
 
     def __init__(
-        self, server: socket.socket, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None
+        self,
+        server: socket.socket,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path | None,
+        outputs: Sequence[int],
     ) -> None:
         self.args = command
         self.returncode: int | None = None
+        self.stdout: IO[bytes] | None = None
         self._status, status = os.pipe()
-        output, printed = os.pipe()
         asked = json.dumps([list(command), dict(environment), str(cwd or Path.cwd())]).encode()
-        socket.send_fds(server, [asked], [printed, status])
+        socket.send_fds(server, [asked], [*outputs, status])
         os.close(status)
-        os.close(printed)
-        self.stdout: IO[bytes] = open(output, "rb")  # noqa: SIM115 - the reader's, as with Popen
         self.pid = self._read_number()
 
     def _read_number(self) -> int:
@@ -82,7 +91,28 @@ class ForkedProcess:
 
 def start(command: Sequence[str], environment: Mapping[str, str], cwd: Path | None) -> ForkedProcess:
     """Start a console script of mitmproxy's, in an environment in which the interpreter would be as it is."""
-    return ForkedProcess(_server()[0], command, environment, cwd)
+    output, printed = os.pipe()
+    process = ForkedProcess(_server()[0], command, environment, cwd, (printed, printed))
+    os.close(printed)
+    process.stdout = open(output, "rb")  # noqa: SIM115 - the reader's, as with Popen
+    return process
+
+
+def run(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a module as `python -m` does, and give what it printed; raises TimeoutExpired."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        command = [sys.executable, "-m", module, *arguments]
+        process = ForkedProcess(_server()[0], command, environment, cwd, (out.fileno(), err.fileno()))
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command, code, out.read().decode(), err.read().decode())
 
 
 @functools.cache
@@ -104,10 +134,15 @@ def _end(ours: socket.socket, process: subprocess.Popen[bytes]) -> None:
 
 
 def _import_all() -> None:
-    """Import what every start imports."""
+    """Import what every start imports, and every command."""
+    import rich.progress  # noqa: F401
     from mitmproxy.tools import dump, main  # noqa: F401
 
     runpy.run_path(str(ROOT / "addons" / "policy.py"))
+    for name in ("check", "cli", "export", "har", "openapi", "report", "runner", "secrets", "streams", "websocket"):
+        package = importlib.import_module(f"proxy_policies.capture.{name}")
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            dir(importlib.import_module(found.name))  # which loads it, should it be imported lazily
     gc.collect()
     gc.freeze()
 
@@ -116,7 +151,7 @@ def _serve(server: socket.socket) -> tuple[list[str], dict[str, str], str]:
     """Fork for each command that comes; return in the new process, with what it is to run, and where."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        asked, descriptors, *_ = socket.recv_fds(server, MOST, 2)
+        asked, descriptors, *_ = socket.recv_fds(server, MOST, 3)
         if not asked:
             sys.exit()
         if os.fork() == 0:
@@ -128,31 +163,60 @@ def _serve(server: socket.socket) -> tuple[list[str], dict[str, str], str]:
             os.close(descriptor)
 
 
-def _fork_watched(printed: int, status: int) -> None:
+def _fork_watched(out: int, err: int, status: int) -> None:
     """Fork once more and wait for that process to end, to say how; return in it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     child = os.fork()
     if child:
-        os.close(printed)
+        os.close(out)
+        os.close(err)
         os.write(status, array.array("q", [child]).tobytes())
         _, code = os.waitpid(child, 0)
         os.write(status, array.array("q", [os.waitstatus_to_exitcode(code)]).tobytes())
         os._exit(0)
     os.setsid()
     os.close(status)
-    for descriptor in (1, 2):
-        os.dup2(printed, descriptor)
-    os.close(printed)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
 
 
 def _run(command: list[str], environment: dict[str, str], cwd: str) -> None:
-    """Run a console script as Python does."""
+    """Run a console script, a module or a program as Python does."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
-    runpy.run_path(command[0], run_name="__main__")
+    match command:
+        case [sys.executable, "-m", module, *arguments]:
+            _fork_proxies()
+            sys.argv, sys.path[0] = ["-m", *arguments], cwd
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case [sys.executable, "-c", program, *arguments]:
+            sys.argv, sys.path[0] = ["-c", *arguments], ""
+            exec(program, {"__name__": "__main__"})
+        case _:
+            sys.argv, sys.path[0] = command, str(Path(command[0]).parent)
+            runpy.run_path(command[0], run_name="__main__")
+
+
+def _fork_proxies() -> None:
+    """Have the command that is about to run start its proxies by a server of its own, which ends with it."""
+    from proxy_policies.capture.runner import proxy_process
+
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        ours.close()
+        _run(*_serve(its))
+        sys.exit()
+    its.close()
+
+    def start_forked(command: Sequence[str], *, stdout: IO[bytes], **_: object) -> ForkedProcess:
+        return ForkedProcess(ours, command, os.environ, None, (stdout.fileno(), stdout.fileno()))
+
+    theirs = {**vars(subprocess), "Popen": start_forked}
+    vars(proxy_process).update(subprocess=types.SimpleNamespace(**theirs))
 
 
 if __name__ == "__main__":

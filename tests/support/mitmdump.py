@@ -19,6 +19,7 @@ from tests.support.waiting import PATIENCE, free_port, wait_until
 
 ADDONS = Path(__file__).parents[2] / "addons"
 LISTENING = re.compile(r"listening at (?:http://)?\S*?:(\d+)")
+MITMDUMP = str(Path(sys.executable).with_name("mitmdump"))
 PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 Process = subprocess.Popen[bytes] | ForkedProcess
@@ -33,6 +34,9 @@ def environment(**extra: str) -> dict[str, str]:
 class Running:
     """A process, and what it prints."""
 
+    is_forked = sys.platform == "linux"
+    """mitmdump is started by the fork server, which elsewhere may hang: some libraries do not survive a fork."""
+
     def __init__(self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         self.process = self._start(command, env, cwd)
         self.port = 0
@@ -40,6 +44,8 @@ class Running:
         self._printed = Printed(self.process.stdout)
 
     def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
+        if self.is_forked and not env and command[0] == MITMDUMP:
+            return fork_server.start(command, environment(), cwd)
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -119,9 +125,6 @@ class Running:
 class Mitmdump(Running):
     """A running mitmdump; `port` is the first it listens on, 0 with `-n`."""
 
-    is_forked = sys.platform == "linux"
-    """It is started by the fork server, which elsewhere may hang: some libraries of theirs do not survive a fork."""
-
     def __init__(
         self,
         arguments: Sequence[str],
@@ -134,7 +137,7 @@ class Mitmdump(Running):
         wait: bool = True,
         around: Sequence[str] = (),
     ) -> None:
-        command = [str(Path(sys.executable).parent / program), "--set", f"confdir={confdir}"]
+        command = [str(Path(sys.executable).with_name(program)), "--set", f"confdir={confdir}"]
         command += ["--listen-host", "127.0.0.1", "--listen-port", "0"]
         command += ["--mode", mode] if mode else []
         command += ["-s", str(ADDONS / script)] if script else []
@@ -142,11 +145,6 @@ class Mitmdump(Running):
         self.confdir = confdir
         if wait:
             self.wait_listening("-n" in arguments)
-
-    def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
-        if self.is_forked and not env and Path(command[0]).name == "mitmdump":
-            return fork_server.start(command, environment(), cwd)
-        return super()._start(command, env, cwd)
 
     @property
     def ca(self) -> Path:

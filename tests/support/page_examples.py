@@ -6,7 +6,6 @@ after it is in its log by the end of the block. `$ cat FILE` makes a file of the
 9000, is Python's own server, and serves the folder `site`. Each block runs in a folder, and a home, of its own.
 """
 
-import contextlib
 import http.server
 import os
 import re
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from proxy_policies.control.client import instances
 from tests.support.clone import ROOT
-from tests.support.mitmdump import ADDONS, LISTENING, Running, environment
+from tests.support.mitmdump import ADDONS, LISTENING, MITMDUMP, Running, environment
 from tests.support.waiting import wait_until
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -118,7 +117,7 @@ class Session:
         return re.sub(r"(127\.0\.0\.1|localhost)([:/])8080", rf"127.0.0.1\g<2>{self._proxy.port}", text)
 
     def _start(self, arguments: Sequence[str]) -> None:
-        command = [str(Path(sys.executable).parent / "mitmdump"), "--set", f"confdir={self._folder / '.mitmproxy'}"]
+        command = [MITMDUMP, "--set", f"confdir={self._folder / '.mitmproxy'}"]
         command += ["--listen-host", "127.0.0.1", "--listen-port", "0", "-s", str(ADDONS / "policy.py"), *arguments]
         self._proxy = Running(command, cwd=self._folder)
 
@@ -127,8 +126,7 @@ class Session:
             assert self._proxy, "the block starts no proxy"
         if self._proxy and not self._proxy.port:
             self._proxy.port = int(self._proxy.wait_log(LISTENING, WAIT)[1])
-            with contextlib.suppress(AssertionError):  # some blocks load no control policy
-                wait_until(lambda: instances([self._folder / ".mitmproxy"]), 1, "the control socket")
+            wait_until(lambda: instances([self._folder / ".mitmproxy"]), WAIT, "the control socket")
         run = rf"{shlex.quote(sys.executable)} -m \1"
         text = re.sub(r"^(proxy-policies|pytest)\b", run, self._local(command.text)).replace(
             "-m proxy-policies", "-m proxy_policies", 1

@@ -1,7 +1,6 @@
 """Waiting for a condition, bounded."""
 
 import contextlib
-import functools
 import itertools
 import os
 import secrets
@@ -11,24 +10,6 @@ from collections.abc import Callable
 
 PATIENCE = 5
 """How many times as long as on an idle machine every wait, and every test, may take: the machine may be loaded."""
-
-
-TRIES = 4
-
-
-def tried_again[**P](test: Callable[P, None]) -> Callable[P, None]:
-    """Let a test try again whose client has to keep up with the proxy's clock, for which it may be stopped too long."""
-
-    @functools.wraps(test)
-    def several(*arguments: P.args, **named: P.kwargs) -> None:
-        for left in reversed(range(TRIES)):
-            try:
-                return test(*arguments, **named)
-            except (AssertionError, OSError):
-                if not left:
-                    raise
-
-    return several
 
 
 def wait_until[T](condition: Callable[[], T], timeout: float = 10, what: str = "") -> T:

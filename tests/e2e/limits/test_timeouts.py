@@ -16,12 +16,14 @@ from tests.support.fast_lane import ALL, FRESH, Connection, Start, hits, script
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
+from tests.support.pauses import Pauses, unless_late
 from tests.support.pipelining import read_responses
-from tests.support.waiting import tried_again
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("timing")]
 
 TIMES = {"head_timeout": "0.8", "body_timeout": "0.8", "keepalive_timeout": "1", "send_timeout": "0.8"}
+BRIEF = 0.8
+"""Seconds: what every client here has at least."""
 SHORT = tuple(part for name, value in TIMES.items() for part in ("--set", f"{name}={value}"))
 LANES = ("off", "on")
 LARGE = bytes(900_000)
@@ -44,12 +46,19 @@ def asking_for(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: example.test\r\n\r\n".encode()
 
 
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
 def taught(proxy: Mitmdump, path: str = "/small") -> Connection:
     """A connection whose last answer came by the fast lane."""
-    connection, before = Connection(proxy.port), hits(proxy)
-    while hits(proxy) == before:
+    while True:
+        connection, before = Connection(proxy.port), hits(proxy)
         connection.ask(asking_for(path))
-    return connection
+        connection.ask(asking_for(path))
+        if hits(proxy) > before:
+            return connection
 
 
 def ending(sock: socket.socket) -> bytes:
@@ -85,12 +94,15 @@ def test_one_that_says_nothing(mitmdump: Start, pages: Origin, lane: tuple[str, 
     proxy.wait_log("closing connection, for 1 s no request came")
 
 
-@tried_again
-def test_one_that_stays_after_a_hit(proxy: Mitmdump) -> None:
-    connection = taught(proxy)
+@unless_late(BRIEF)
+def test_one_that_stays_after_a_hit(proxy: Mitmdump, pauses: Pauses) -> None:
+    with pauses:
+        connection = taught(proxy)
     for _ in range(4):  # longer than it may idle, but it does not
         time.sleep(0.3)
-        connection.ask(asking_for("/small"))
+        with pauses:
+            connection.socket.sendall(asking_for("/small"))
+        connection.response(has_body=True)
     assert ending(connection.socket) == b""
     proxy.wait_log("closing connection, for 1 s no request came")
 
@@ -102,6 +114,7 @@ def test_one_that_dribbles_a_head(proxy: Mitmdump, when: str) -> None:
     threading.Thread(target=dribble, args=(connection.socket, begun), daemon=True).start()
     assert ending(connection.socket).startswith(b"HTTP/1.1 408 ")
     proxy.wait_log("closing connection, for 1 s the request's head did not come whole")
+    connection.socket.close()  # which ends the dribble: the proxy waits for it when it ends
 
 
 SMALL_BUFFERS = """
@@ -133,53 +146,65 @@ def test_one_that_does_not_take_its_answer(mitmdump: Start, pages: Origin, tmp_p
     assert hits(proxy) < 20, "answers pile up in memory for a client that takes none"
 
 
-@tried_again
-def test_one_that_takes_its_answer_slowly(proxy: Mitmdump) -> None:
+@unless_late(BRIEF)
+def test_one_that_takes_its_answer_slowly(proxy: Mitmdump, pauses: Pauses) -> None:
     taught(proxy, "/large")
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", proxy.port))
-        sock.sendall(asking_for("/large") * 12)
-        size, started = 0, time.monotonic()
-        while time.monotonic() - started < 2.5:
-            size += len(sock.recv(65536))
-            time.sleep(0.05)
-        while size < 12 * len(LARGE):
-            data = sock.recv(1 << 20)
-            assert data, "cut"
-            size += len(data)
+        with pauses:
+            sock.sendall(asking_for("/large") * 12)
+        take_slowly(sock, 12 * len(LARGE), 2.5, pauses)
 
 
-@tried_again
-def test_one_that_took_its_answer_slowly_may_ask_again(mitmdump: Start, pages: Origin, tmp_path: Path) -> None:
+@unless_late(BRIEF)
+def test_one_that_took_its_answer_slowly_may_ask_again(
+    mitmdump: Start, pages: Origin, tmp_path: Path, pauses: Pauses
+) -> None:
     limits = (*script(tmp_path, SMALL_BUFFERS), *SHORT)
     proxy = mitmdump(*limits, *ALL, mode=f"reverse:{pages.url}")
     taught(proxy, "/large")
-    connection = Connection(proxy.port, receives=4096)
-    connection.socket.sendall(asking_for("/large"))
-    size, started = 0, time.monotonic()
-    while time.monotonic() - started < 2.0:
-        size += len(connection.socket.recv(2000))
-        time.sleep(0.01)
-    while size < len(LARGE):
-        size += len(connection.socket.recv(1 << 20))
-    time.sleep(0.5)  # the point of the test: within what a client may take to ask again
-    assert connection.ask(asking_for("/large")).endswith(LARGE)
+    sock = Connection(proxy.port, receives=4096).socket
+    for seconds in (2.0, 0.0):
+        with pauses:
+            sock.sendall(asking_for("/large"))
+        take_slowly(sock, len(LARGE), seconds, pauses)
+        time.sleep(0.5)  # the point of the test: within what a client may take to ask again
 
 
-def test_an_origin_may_take_its_time(proxy: Mitmdump, pages: Origin) -> None:
+def take_slowly(sock: socket.socket, size: int, seconds: float, pauses: Pauses) -> None:
+    """Read so many bytes, for the first seconds little by little."""
+    started = time.monotonic()
+    while size > 0:
+        is_slow = time.monotonic() - started < seconds
+        with pauses:
+            data = sock.recv(2000 if is_slow else 1 << 20)
+        assert data, "cut"
+        size -= len(data)
+        time.sleep(0.01 if is_slow else 0)
+
+
+@unless_late(BRIEF)
+def test_an_origin_may_take_its_time(proxy: Mitmdump, pages: Origin, pauses: Pauses) -> None:
     def slow(_: Received) -> Answer:
         time.sleep(2.5)
         return Answer(body=b"at last")
 
     pages.route("/slow", slow)
-    assert taught(proxy).ask(asking_for("/slow")).endswith(b"at last")
+    with pauses:
+        connection = taught(proxy)
+    with pauses:
+        connection.socket.sendall(asking_for("/slow"))
+    assert connection.response(has_body=True).endswith(b"at last")
 
 
-def test_a_tunnel_may_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]) -> None:
+@unless_late(BRIEF)
+def test_a_tunnel_may_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str], pauses: Pauses) -> None:
     proxy = mitmdump(*SHORT, *lane)
-    tunnel = Connection(proxy.port)
-    tunnel.socket.sendall(f"CONNECT 127.0.0.1:{pages.port} HTTP/1.1\r\n\r\n".encode())
+    with pauses:
+        tunnel = Connection(proxy.port)
+    with pauses:
+        tunnel.socket.sendall(f"CONNECT 127.0.0.1:{pages.port} HTTP/1.1\r\n\r\n".encode())
     assert tunnel.response(has_body=False).startswith(b"HTTP/1.1 200")
     tunnel.ask(asking_for("/small"))
     time.sleep(2.0)  # the point of the test
@@ -223,53 +248,67 @@ def slow(
 
 @pytest.mark.parametrize("first", [b"", asking_for("/small")], ids=["first", "after another"])
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
-@tried_again
-def test_a_head_that_dribbles(slow: Mitmdump, first: bytes, secure: bool) -> None:
-    sock = opened(slow.port, secure)
+@unless_late(BRIEF)
+def test_a_head_that_dribbles(slow: Mitmdump, first: bytes, secure: bool, pauses: Pauses) -> None:
+    with pauses:
+        sock = opened(slow.port, secure)
     if first:
-        sock.sendall(first)
+        with pauses:
+            sock.sendall(first)
         assert read_responses(sock, 1)
     head = asking_for("/small").removesuffix(b"\r\n") + b"X-Long: "
-    sock.sendall(head)
+    with pauses:
+        sock.sendall(head)
     assert dribbled(sock, b"x").startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
-def test_a_body_that_dribbles(slow: Mitmdump, framing: str) -> None:
-    sock = opened(slow.port)
-    sock.sendall(f"POST /small HTTP/1.1\r\nHost: example.test\r\n{framing}\r\n\r\n".encode())
+@unless_late(BRIEF)
+def test_a_body_that_dribbles(slow: Mitmdump, framing: str, pauses: Pauses) -> None:
+    with pauses:
+        sock = opened(slow.port)
+    with pauses:
+        sock.sendall(f"POST /small HTTP/1.1\r\nHost: example.test\r\n{framing}\r\n\r\n".encode())
     piece = b"x" if "Length" in framing else b"1\r\nx\r\n"
     assert dribbled(sock, piece).startswith(b"HTTP/1.1 408 ")
 
 
-@tried_again
-def test_a_body_that_comes_fast_enough(slow: Mitmdump) -> None:
-    sock = opened(slow.port)
-    sock.sendall(b"POST /small HTTP/1.1\r\nHost: example.test\r\nContent-Length: 30000\r\n\r\n")
+@unless_late(BRIEF)
+def test_a_body_that_comes_fast_enough(slow: Mitmdump, pauses: Pauses) -> None:
+    with pauses:
+        sock = opened(slow.port)
+    with pauses:
+        sock.sendall(b"POST /small HTTP/1.1\r\nHost: example.test\r\nContent-Length: 30000\r\n\r\n")
     for _ in range(30):
-        sock.sendall(bytes(1000))
+        with pauses:
+            sock.sendall(bytes(1000))
         time.sleep(0.1)
     assert read_responses(sock, 1)[0].startswith(b"HTTP/1.1 200")
 
 
-@tried_again
-def test_one_that_goes_on_idling(slow: Mitmdump) -> None:
-    sock = opened(slow.port)
+@unless_late(BRIEF)
+def test_one_that_goes_on_idling(slow: Mitmdump, pauses: Pauses) -> None:
+    with pauses:
+        sock = opened(slow.port)
     for _ in range(3):
-        sock.sendall(asking_for("/small"))
+        with pauses:
+            sock.sendall(asking_for("/small"))
         assert read_responses(sock, 1)
         time.sleep(0.3)  # the point of the test: less than it may idle
     assert ending(sock) == b""
 
 
-def test_a_handshake_that_does_not_end(slow: Mitmdump) -> None:
+@unless_late(BRIEF)
+def test_a_handshake_that_does_not_end(slow: Mitmdump, pauses: Pauses) -> None:
     time.sleep(1.1)  # such lines are one a second, and another test may have caused the last
-    sock = opened(slow.port)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="example.test")
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
-    sock.sendall(outgoing.read())
+    with pauses:
+        sock = opened(slow.port)
+    with pauses:
+        sock.sendall(outgoing.read())
     assert ending(sock)  # what the proxy said, which we do not answer
     slow.wait_log("the TLS handshake did not end")
 
@@ -284,7 +323,8 @@ def test_a_reader_that_does_not_read(slow: Mitmdump, shared_pages: Origin) -> No
         slow.wait_log("the client does not take its answer")
 
 
-def test_an_origin_has_its_own_time(slow: Mitmdump, shared_pages: Origin) -> None:
+@unless_late(BRIEF)
+def test_an_origin_has_its_own_time(slow: Mitmdump, shared_pages: Origin, pauses: Pauses) -> None:
     """A long poll, and a stream with pauses."""
 
     def late(_: Received) -> Answer:
@@ -298,10 +338,14 @@ def test_an_origin_has_its_own_time(slow: Mitmdump, shared_pages: Origin) -> Non
 
     shared_pages.route("/late", late)
     shared_pages.route("/stream", lambda _: Answer(headers=[("Content-Type", "text/event-stream")], body=paused()))
-    sock = opened(slow.port)
-    sock.sendall(asking_for("/late"))
+    with pauses:
+        sock = opened(slow.port)
+    with pauses:
+        sock.sendall(asking_for("/late"))
     assert read_responses(sock, 1)[0].endswith(b"at last")
-    sock.sendall(asking_for("/stream"))
+    pauses.clear()
+    with pauses:
+        sock.sendall(asking_for("/stream"))
     received = b""
     while b"\r\n0\r\n" not in received:
         data = sock.recv(65536)
