@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cache_stores import REDIS, redis_server
+from tests.support.cache_stores import REDIS, redis_server, redis_url
 from tests.support.mitmdump import Mitmdump, environment
 from tests.support.origin import Answer, Origin, Received, exchange_raw
-from tests.support.waiting import free_port, tried_again, wait_until
+from tests.support.waiting import free_port, wait_until
 
 Start = Callable[..., Mitmdump]
 Origins = Callable[..., Origin]
@@ -244,13 +244,12 @@ def test_entries_outlive_a_restart_on_disk_only(
 
 
 @pytest.mark.skipif(REDIS is None, reason="needs redis-server")
-@tried_again
 def test_redis_is_shared_and_may_go_away(mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path) -> None:
     server, port = origin(), free_port()
     server.route("/", Answer(headers=FRESH, body=b"one"))
     with redis_server(tmp_path, port):
-        proxies = [mitmdump("--set", f"cache=redis://127.0.0.1:{port}/0", script="cache.py") for _ in range(2)]
-        curl("-x", proxies[0].url, f"{server.url}/")
+        proxies = [mitmdump("--set", f"cache={redis_url(port)}", script="cache.py") for _ in range(2)]
+        wait_until(lambda: "hit" in status(curl("-x", proxies[0].url, f"{server.url}/")), 15)
         result = curl("-x", proxies[1].url, f"{server.url}/")
         assert (result.body, "hit" in status(result)) == (b"one", True)
     for _ in range(3):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cache_stores import REDIS, redis_server
+from tests.support.cache_stores import REDIS, redis_server, redis_url
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
 from tests.support.waiting import free_port, wait_until
@@ -70,7 +70,7 @@ def test_redis_that_refuses(case: str, mitmdump: Start, origin: Origins, curl: A
     refuse, permit, word = REFUSALS[case]
     with redis_server(tmp_path) as port:
         command(port, *refuse)
-        proxy = mitmdump("--set", f"cache=redis://127.0.0.1:{port}/0")
+        proxy = mitmdump("--set", f"cache={redis_url(port)}")
         asking = Asking(proxy, origin(), curl)
         assert not any(asking.is_kept(f"/{number}") for number in range(4))
         assert proxy.log().count("cache: ") == 1
@@ -90,13 +90,13 @@ def test_a_wrong_password_is_said_and_never_printed(
     mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path
 ) -> None:
     with redis_server(tmp_path) as port:
-        proxy = mitmdump("--set", f"cache=redis://me:s3cret-word@127.0.0.1:{port}/0")
+        proxy = mitmdump("--set", f"cache={redis_url(port, credentials='me:s3cret-word@')}")
         asking = Asking(proxy, origin(), curl)
         assert not asking.is_kept("/")
         proxy.wait_log("treating every request as a miss")
     proxy.stop()
     assert "s3cret-word" not in proxy.log()
-    proxy.wait_log(re.escape(f"cache in redis://127.0.0.1:{port}/0"))
+    proxy.wait_log(re.escape(f"cache in {redis_url(port)}"))
     assert "is back" not in proxy.log()
 
 
@@ -116,7 +116,7 @@ def test_wrong_types_under_our_names_are_removed(mitmdump: Start, origin: Origin
     with redis_server(tmp_path) as port:
         for name in (f"key:{server.url}/a", f"used:{server.url}/b", "purges"):
             command(port, "set", f"proxy-policies:{name}", "something else")
-        asking = Asking(mitmdump("--set", f"cache=redis://127.0.0.1:{port}/0"), server, curl)
+        asking = Asking(mitmdump("--set", f"cache={redis_url(port)}"), server, curl)
         for path in ("/a", "/b", "/c"):
             hits = iter(lambda path=path: "; hit" in asking.status(path), None)  # type: ignore[misc]
             wait_until(hits.__next__, 20)
@@ -126,7 +126,7 @@ def test_wrong_types_under_our_names_are_removed(mitmdump: Start, origin: Origin
 @needs_redis
 def test_redis_that_is_lost_and_found(mitmdump: Start, origin: Origins, curl: Any, tmp_path: Path) -> None:
     port = free_port()
-    asking = Asking(mitmdump("--set", f"cache=redis://127.0.0.1:{port}/0"), origin(), curl)
+    asking = Asking(mitmdump("--set", f"cache={redis_url(port)}"), origin(), curl)
     assert not any(asking.is_kept(f"/{number}") for number in range(3))
     with redis_server(tmp_path, port):
         asking.heals()

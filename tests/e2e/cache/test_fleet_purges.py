@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cache_stores import REDIS, redis_server
+from tests.support.cache_stores import REDIS, redis_server, redis_url
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.waiting import wait_until
@@ -34,7 +34,7 @@ def shared_store(kind: str, folder: Path) -> Iterator[str]:
     if REDIS is None:
         pytest.skip("needs redis-server")
     with redis_server(folder) as port:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield redis_url(port)
 
 
 class SlowPage:

@@ -51,7 +51,7 @@ KEY = f"{PREFIX}key:".encode()
 CLOCKS_AGREE = 1.0
 """Seconds by which two clocks may differ without being said to: Age and Date have whole ones."""
 TIMEOUT = 1.0
-"""Seconds that the server may take to answer."""
+"""Seconds that the server may take to answer, unless its URL says `socket_timeout`."""
 COMMITS_MOST = 8
 """Commits at once: each takes a connection, and all of them together must not be too slow for TIMEOUT."""
 READ_TOGETHER = 50
@@ -61,12 +61,13 @@ MAX_ATTEMPTS = 5
 
 
 class RedisStore:
-    """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`."""
+    """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`, with redis-py's parameters."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         from redis.asyncio import Redis  # only who chooses this store waits for its import
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
+        self._timeout: float = self._redis.connection_pool.connection_kwargs["socket_timeout"]
         self._purges = PurgeLog(self._redis)
         self._pending: dict[str, set[asyncio.Task[bool]]] = {}
         self.on_write: OnWrite = unheard
@@ -83,7 +84,7 @@ class RedisStore:
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
         """Return all responses stored under a key."""
         if self._pending.get(key):
-            await asyncio.wait(self._pending[key], timeout=TIMEOUT)
+            await asyncio.wait(self._pending[key], timeout=self._timeout)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
             pipe.set(f"{PREFIX}probe", b"", ex=60)
@@ -336,7 +337,7 @@ class RedisStore:
         """Finish what is under way."""
         tasks = [task for tasks in self._pending.values() for task in tasks]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=TIMEOUT)
+            _, late = await asyncio.wait(tasks, timeout=self._timeout)
             for task in late:
                 task.cancel()  # else it would connect anew
             await asyncio.gather(*late, return_exceptions=True)
