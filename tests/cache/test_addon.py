@@ -36,7 +36,7 @@ async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
     policy, context = cache
     await filled(policy)
     call = context.master.commands.call_strings
-    assert call("cache.stats", [])[0].startswith("1 responses, ")
+    assert call("cache.stats", [])[0].startswith("1 response, ")
     assert call("cache.list", []) == call("cache.list", ["*example*"]) == call("cache.list", ["example"])
     assert call("cache.list", ["other"]) == []
     assert call("cache.list", [])[0].startswith(f"{KEY}  200, 4 bytes, ")

@@ -73,4 +73,6 @@ def test_chromium_believes_it_for_that_domain_alone(tmp_path: Path, monkeypatch:
         tries = (client_checks.chromium(port, "mitm.it.example.com") for _ in range(3))  # on a machine that is busy
         assert any(complaint == "" for complaint in tries)
     with client_checks.proxy(tmp_path / "ca") as port:
+        before = sorted(tmp_path.rglob("*"))
         assert client_checks.is_about_trust(client_checks.chromium(port))
+        assert sorted(tmp_path.rglob("*")) == before, "it is asked, and leaves nothing"

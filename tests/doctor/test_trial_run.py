@@ -57,5 +57,8 @@ def test_a_port_that_is_free_or_is_not(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         (found,) = look_at_port("127.0.0.1", port, tmp_path)
         assert (found.level, "-p PORT" in found.advice) == (Level.FAIL, True)
+        assert found.text == f"127.0.0.1:{port}: Address already in use"
+    (found,) = look_at_port("192.0.2.1", 0, tmp_path)
+    assert "--listen-host" in found.advice
     (found,) = look_at_port("127.0.0.1", 0, tmp_path)
     assert found.level is Level.OK

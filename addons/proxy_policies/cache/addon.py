@@ -22,6 +22,7 @@ from proxy_policies.cache.stores.store import Store
 from proxy_policies.cache.transactions import CacheEngine, transaction_of
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
+from proxy_policies.log_lines import error_text
 from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
@@ -108,7 +109,7 @@ class Cache:
         try:
             store = open_store(*chosen)
         except OSError as error:
-            reject(f"option cache={without_credentials(ctx.options.cache)!r}: {error}")
+            reject(f"option cache={without_credentials(ctx.options.cache)!r}: {error_text(error)}")
             return
         old, self._chosen = self.engine, chosen
         self.engine = CacheEngine(store, self.cache_max_object) if store is not None else None

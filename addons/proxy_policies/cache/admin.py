@@ -131,7 +131,8 @@ async def stats(store: Store) -> list[str]:
     """Return how full the store is."""
     counts = await store.counts()
     share = 100 * counts.bytes / counts.limit if counts.limit else 0
-    return [f"{counts.entries} responses, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"]
+    responses = "response" if counts.entries == 1 else "responses"
+    return [f"{counts.entries} {responses}, {counts.bytes} of {counts.limit} bytes ({share:.1f} %)"]
 
 
 async def list_entries(store: Store, wanted: str, now: float) -> list[str]:

@@ -7,10 +7,11 @@ import asyncio
 import shlex
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 import certifi
 
@@ -33,23 +34,31 @@ from proxy_policies.certificates.stores import (
     stores,
 )
 from proxy_policies.command import help_text
+from proxy_policies.command.argument_parser import port
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.script_paths import own_command
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Act = Callable[[Path, argparse.Namespace], int]
+
 DESCRIPTION = "Make the certificate authority (CA) that opens inspected hosts, have clients trust it, undo that."
-EXAMPLES = (
+MAKE = (
     "certs make                           a CA, with which the proxy signs from its next start",
     "certs make --permit example.com      … that clients believe for that domain alone",
-    "certs env                            variables for a shell, to be read by eval",
+)
+ENV = ('certs env                            for a shell: eval "$(proxy-policies certs env)"',)
+TRUST = (
     "certs trust chromium firefox         add it to these stores",
     "certs trust macos                    what to type on a Mac, or on Windows",
-    "certs verify                         try it with real clients through a real proxy",
-    "certs serve --listen-host 0.0.0.0     a page with a QR code, for phones and other machines",
-    "certs untrust chromium               take it out of a store again",
-    "certs undo                           take it out of every store, and delete it",
-    "certs tunnel home paris              a certificate for the reverse tunnel's home",
 )
+VERIFY = ("certs verify                         try it with real clients through a real proxy",)
+SERVE = ("certs serve --listen-host 0.0.0.0    a page with a QR code, for phones and other machines",)
+UNTRUST = ("certs untrust chromium               take it out of a store again",)
+UNDO = ("certs undo                           take it out of every store, and delete it",)
+EXAMPLES = (*MAKE, *ENV, *TRUST, *VERIFY, *SERVE, *UNTRUST, *UNDO, *certificates.EXAMPLES[:1])
 EXIT_CODES = {0: "done; verify: clients and the stores named trust it", 1: "not so, or it could not be done"}
+DONE = {0: "done", 1: "it could not be done; the last line says why"}
 BUNDLE_FILE = "bundle.pem"
 DEVICE_PORT = 8083  # after mitmproxy's own 8080 and mitmweb's 8081
 OTHER_NAMES = {"macos": "the Mac", "windows": "Windows"}
@@ -241,7 +250,16 @@ def describe(parser: argparse.ArgumentParser) -> None:
     where = folders.certificates_folder()
     parser.add_argument("--folder", type=named_folder, help=f"where the authority is (default: {where})")
     commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
-    made = commands.add_parser("make", help="make an authority, with which the proxy signs from its next start")
+    describe_authority(commands)
+    describe_stores(commands)
+    tunnel = add(commands, "tunnel", "make a certificate for an end of the reverse tunnel", certificates.run)
+    certificates.describe(tunnel)
+    parser.set_defaults(run_command=run_parsed)
+
+
+def describe_authority(commands: Commands) -> None:
+    """Add what makes the authority, hands it on, and deletes it."""
+    made = add(commands, "make", "make an authority, with which the proxy signs from its next start", make, *MAKE)
     made.add_argument("--force", action="store_true", help="replace the one there")
     made.add_argument(
         "--permit",
@@ -251,34 +269,34 @@ def describe(parser: argparse.ArgumentParser) -> None:
         metavar="DOMAIN",
         help="have clients believe it for this domain and those below, or this network of addresses, alone; repeat it",
     )
-    made.set_defaults(act=make)
-    printed = commands.add_parser("env", help="print the variables by which a shell's programs trust it")
+    printed = add(commands, "env", "print the variables by which a shell's programs trust it", env, *ENV)
     printed.add_argument(
         "shell", nargs="?", default="sh", choices=SHELLS, help="default: sh, which is bash and zsh too"
     )
-    printed.set_defaults(act=env)
-    added = commands.add_parser("trust", help="add it to stores; `env` is for a shell's programs")
-    added.add_argument(
-        "store", nargs="+", type=store_or_system, metavar="STORE", help=", ".join(STORES + OTHER_SYSTEMS)
-    )
-    added.set_defaults(act=trust)
-    removed = commands.add_parser("untrust", help="take it out of stores; without a name, out of all")
-    removed.add_argument(
-        "store", nargs="*", type=store_or_system, metavar="STORE", help=", ".join(STORES + OTHER_SYSTEMS)
-    )
-    removed.set_defaults(act=untrust)
-    tried = commands.add_parser("verify", help="try it with real clients, and say which stores trust it")
-    tried.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
-    tried.set_defaults(act=verify)
-    served = commands.add_parser("serve", help="serve it to phones and other machines: a page with a QR code")
+    served = add(commands, "serve", "serve it to phones and other machines: a page with a QR code", serve, *SERVE)
     served.add_argument("--port", type=port, default=DEVICE_PORT, help=f"default: {DEVICE_PORT}; 0 is one that is free")
     served.add_argument("--listen-host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
-    served.set_defaults(act=serve)
-    commands.add_parser("undo", help="take it out of every store, and delete it").set_defaults(act=undo)
-    tunnel = commands.add_parser("tunnel", help="make a certificate for an end of the reverse tunnel")
-    certificates.describe(tunnel)
-    tunnel.set_defaults(act=certificates.run)
-    parser.set_defaults(run_command=run_parsed)
+    add(commands, "undo", "take it out of every store, and delete it", undo, *UNDO)
+
+
+def describe_stores(commands: Commands) -> None:
+    """Add what has stores trust it, or not, and asks them."""
+    everything = ", ".join(STORES + OTHER_SYSTEMS)
+    added = add(commands, "trust", "add it to stores; env is for a shell's programs", trust, *TRUST)
+    added.add_argument("store", nargs="+", type=store_or_system, metavar="STORE", help=everything)
+    removed = add(commands, "untrust", "take it out of stores; without a name, out of all", untrust, *UNTRUST)
+    removed.add_argument("store", nargs="*", type=store_or_system, metavar="STORE", help=everything)
+    tried = add(commands, "verify", "try it with real clients, and say which stores trust it", verify, *VERIFY)
+    help_text.describe(tried, f"{tried.description}", VERIFY, EXIT_CODES)
+    tried.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
+
+
+def add(commands: Commands, name: str, help: str, act: Act, *examples: str) -> argparse.ArgumentParser:
+    """Add a command."""
+    parser = commands.add_parser(name, help=help, allow_abbrev=False)
+    help_text.describe(parser, f"{help[0].upper()}{help[1:]}.", examples, DONE)
+    parser.set_defaults(act=act)
+    return parser
 
 
 def named_folder(text: str) -> Path:
@@ -286,13 +304,6 @@ def named_folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("it is empty")
     return Path(text).absolute()
-
-
-def port(text: str) -> int:
-    """Read a port; argparse reports what is wrong with it."""
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
-    return int(text)
 
 
 def permitted(text: str) -> name_constraints.Permitted:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from proxy_policies.certificates.stores import chromium_databases
 from proxy_policies.script_paths import scripts
 
 HOST = "mitm.it"
@@ -130,19 +131,21 @@ def find_chromium() -> str:
 
 
 def chromium(port: int, host: str = HOST) -> str:
-    """Ask with Chromium, which trusts what the user's NSS database says."""
-    with tempfile.TemporaryDirectory(prefix="proxy-policies-") as profile:
+    """Ask with Chromium, which trusts what the user's NSS database says: a copy of that, for it would make one."""
+    with tempfile.TemporaryDirectory(prefix="proxy-policies-") as home:
+        for database in filter(Path.exists, chromium_databases(Path.home())):
+            shutil.copytree(database, home / database.relative_to(Path.home()))
         command = [
             find_chromium(),
             *_CHROMIUM,
-            f"--user-data-dir={profile}",
+            f"--user-data-dir={home}/profile",
             f"--proxy-server=http://127.0.0.1:{port}",
             f"https://{host}/",
         ]
         kept = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
         try:
             done = subprocess.run(  # noqa: S603 - the browser found above
-                command, env=kept, capture_output=True, timeout=BROWSER_TIMEOUT, text=True
+                command, env={**kept, "HOME": home}, capture_output=True, timeout=BROWSER_TIMEOUT, text=True
             )
         except subprocess.TimeoutExpired:
             return f"no page within {BROWSER_TIMEOUT} s"

@@ -38,6 +38,13 @@ class ArgumentParser(argparse.ArgumentParser):
                 child.note_itself()
 
 
+def port(text: str) -> int:
+    """Read a port, for argparse's `type`."""
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
+    return int(text)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a line that names what a word was probably meant to be; "" where nothing is near."""
     near = difflib.get_close_matches(word, list(known), 1)

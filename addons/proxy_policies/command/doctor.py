@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy_policies.certificates import folders
 from proxy_policies.command import help_text, mitmproxy_arguments
+from proxy_policies.command.argument_parser import port
 from proxy_policies.doctor import certificates, environment, trial_run
 from proxy_policies.doctor.finding import Finding, has_failed
 
@@ -30,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
         ),
         {0: "nothing has to be mended; there may be warnings", 1: "something has to be mended"},
     )
-    parser.add_argument("-p", "--listen-port", type=int, default=PORT, help="the port that is meant (default: 8080)")
+    parser.add_argument("-p", "--listen-port", type=port, default=PORT, help="the port that is meant (default: 8080)")
     parser.add_argument("--listen-host", default="127.0.0.1", help="the address that is meant (default: 127.0.0.1)")
     parser.add_argument("--json", action="store_true", help="print a JSON list: level, subject, text, advice")
     parser.set_defaults(run_command=run, takes_mitmproxy_arguments=True)

@@ -27,7 +27,7 @@ class Finding:
     @property
     def line(self) -> str:
         """The finding as a line of a table."""
-        return f"{self.level:<4}  {self.subject:<14} {self.text}{f': {self.advice}' if self.advice else ''}"
+        return f"{self.level:<4}  {self.subject:<15} {self.text}{f': {self.advice}' if self.advice else ''}"
 
     def as_json(self) -> dict[str, str]:
         """Return it as JSON can hold it."""

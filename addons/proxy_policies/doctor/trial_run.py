@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 import subprocess
@@ -20,6 +22,11 @@ START_TIMEOUT = 60.0  # seconds for a start, on a machine that is busy
 LOOK_EVERY = 0.05
 LEFT_OUT = ("home_listen", "work_home", "capture_file", "listen_port", "control_socket", "termlog_verbosity")
 """Options by which a second proxy would be in the way of the first, or which the trial itself sets."""
+ADVICE = {
+    errno.EADDRINUSE: "-p PORT takes another; ss -tlnp tells who has it",
+    errno.EACCES: "-p PORT takes another; those below 1024 are root's",
+}
+"""What to do where a port cannot be had."""
 _TIME = re.compile(r"^\[[\d:.]+\]\s*")
 _CACHE = "cache: "
 _ORDINARY = re.compile(r"logged during startup|^Loading script")
@@ -35,7 +42,8 @@ def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             yield ok("port", f"{host or '*'}:{port} is free")
     except OSError as error:
-        yield fail("port", f"{host}:{port}: {error.strerror}", "-p PORT takes another; ss -tlnp tells who has it")
+        why = os.strerror(error.errno) if error.errno else str(error)
+        yield fail("port", f"{host}:{port}: {why}", ADVICE.get(error.errno or 0, "--listen-host ADDRESS takes another"))
 
 
 def look_at_options(arguments: Sequence[str]) -> Iterator[Finding]:

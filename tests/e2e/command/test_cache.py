@@ -8,7 +8,7 @@ from tests.support.curl import curl
 
 def test_it_lists_shows_and_purges(asked: Any, run: Callable[..., str]) -> None:
     assert curl("-x", asked.proxy.url, asked.stored).status == 200
-    assert run("cache", "stats").startswith("1 responses, ")
+    assert run("cache", "stats").startswith("1 response, ")
     assert run("cache", "list").startswith(f"{asked.stored}  200, ")
     assert run("cache", "list", "nowhere") == "\n"
     assert "cache-control: max-age=600" in run("cache", "show", asked.stored).lower()
