@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.log_lines import Throttle, admit_client_line, printable
+from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, printable
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,10 @@ def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
     assert [admit_client_line(line, 1e9) for line in (slow, slow, slow, failed)] == [slow, None, None, failed]
     assert admit_client_line(slow, 1e9 + 1) == f"{slow} (and 2 more like this)"
     assert [admit_client_line("client connect", 1e9) for _ in range(3)] == ["client connect"] * 3
+
+
+def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
+    throttles = Throttles(every=10, most=2)
+    said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
+    assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
+    assert throttles.admit("b", "y", 141) == "y"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
+from collections.abc import Hashable
 
 EVERY = 10.0
 """Seconds between two lines of a kind."""
@@ -50,6 +52,22 @@ class Throttle:
         self._admitted += 1
         left_out, self._left_out = self._left_out, 0
         return f"{line} (and {left_out} more like this)" if left_out else line
+
+
+class Throttles:
+    """A throttle for each kind of line, of those used last."""
+
+    def __init__(self, every: float = 60.0, most: int = 256, at_once: int = 1) -> None:
+        self._every, self._most, self._at_once = every, most, at_once
+        self._throttles: OrderedDict[Hashable, Throttle] = OrderedDict()
+
+    def admit(self, kind: Hashable, line: str, now: float) -> str | None:
+        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        throttle = self._throttles.setdefault(kind, Throttle(self._every, self._at_once))
+        self._throttles.move_to_end(kind)
+        if len(self._throttles) > self._most:
+            self._throttles.popitem(last=False)
+        return throttle.admit(line, now)
 
 
 _CLIENT_LINES = {

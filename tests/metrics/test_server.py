@@ -1,15 +1,29 @@
-"""Under which names the page may be asked for."""
+"""The page, and by which names it may be asked for."""
+
+import asyncio
 
 import pytest
 
-from proxy_policies.metrics.server import is_own_name
+from proxy_policies.metrics.server import serve
+from proxy_policies.page_server import bind
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "::1", "localhost", "LOCALHOST", "192.0.2.7"])
-def test_ours(host: str) -> None:
-    assert is_own_name(host)
+async def render(accept: str) -> tuple[bytes, str]:
+    return f"for {accept}".encode(), "text/plain"
 
 
-@pytest.mark.parametrize("host", ["", "attacker.test", "127.0.0.1.attacker.test", "localhost.attacker.test", "0x7f.1"])
-def test_somebody_elses(host: str) -> None:
-    assert not is_own_name(host)
+@pytest.mark.parametrize(
+    ("target", "host", "expected"),
+    [("/metrics", "localhost", b" 200 "), ("/metrics", "attacker.test", b" 403 "), ("/", "localhost", b" 404 ")],
+)
+async def test_who_is_given_what(target: str, host: str, expected: bytes) -> None:
+    sockets = bind("127.0.0.1", 0)
+    server = serve(sockets, render)
+    server.start()
+    reader, writer = await asyncio.open_connection(*sockets[0].getsockname()[:2])
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAccept: text/plain\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    await server.close()
+    assert expected in answer.split(b"\r\n")[0]
+    assert answer.endswith(b"for text/plain") is (expected == b" 200 ")

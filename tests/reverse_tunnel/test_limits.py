@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from proxy_policies.reverse_tunnel import limits
 from proxy_policies.reverse_tunnel.limits import (
-    Guesses,
     HandshakeLimiter,
     Limits,
     RateLimiter,
     SessionLimiter,
     Stage,
-    Throttles,
     network_of,
     retry_delay,
 )
@@ -137,26 +135,3 @@ def test_a_work_among_strangers_has_its_chance(strangers: int, random: Random) -
 )
 def test_networks(address: str, network: str) -> None:
     assert network_of(address) == network
-
-
-def test_guesses_take_longer_and_longer_by_network_and_are_forgotten() -> None:
-    guesses = Guesses(most=2)
-    assert guesses.delay("2001:db8::1", 0) == 0
-    delays = []
-    for number in range(8):
-        guesses.wrong(f"2001:db8::{number}", number)
-        delays.append(guesses.delay("2001:db8::1", number))
-    assert delays == sorted(delays)
-    assert delays[-1] == limits.LAST_GUESS
-    assert guesses.delay("192.0.2.7", 8) == 0
-    assert guesses.delay("2001:db8::1", 8 + limits.FORGET_GUESS) == 0
-    guesses.wrong("192.0.2.7", 8)
-    guesses.wrong("192.0.2.8", 8)
-    assert guesses.delay("2001:db8::1", 8) == 0  # the last two are remembered
-
-
-def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
-    throttles = Throttles(every=10, most=2)
-    said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
-    assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
-    assert throttles.admit("b", "y", 141) == "y"

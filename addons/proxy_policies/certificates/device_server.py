@@ -11,12 +11,15 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tornado import httpserver, netutil, web
+from tornado import web
 
+from proxy_policies import page_server
 from proxy_policies.start_up import requirements
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """An address for documentation (RFC 5737, RFC 3849), by which the kernel tells ours; nothing is sent to it."""
+LARGEST = 16384
+"""Octets of a request's body: nobody has anything to say here."""
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
@@ -55,7 +58,7 @@ class _Handler(web.RequestHandler):
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listen on an address; raises ValueError where that cannot be."""
     try:
-        return netutil.bind_sockets(port, host)
+        return page_server.bind(host, port)
     except OSError as error:
         raise ValueError(f"{host}, port {port}: {error.strerror}") from None
 
@@ -86,13 +89,10 @@ async def serve(sockets: list[socket.socket], files: Mapping[str, File]) -> None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     routes = [(path.replace(".", r"\."), _Handler, {"file": file}) for path, file in files.items()]
-    server = httpserver.HTTPServer(
-        web.Application(routes, log_function=lambda _: None), idle_connection_timeout=75, max_header_size=16384
-    )
-    server.add_sockets(sockets)
+    server = page_server.PageServer(sockets, web.Application(routes, log_function=lambda _: None), LARGEST)
+    server.start()
     await stopping.wait()
-    server.stop()
-    await server.close_all_connections()
+    await server.close()
 
 
 def qr_code(url: str) -> tuple[str, str]:

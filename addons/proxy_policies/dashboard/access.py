@@ -11,6 +11,8 @@ import hmac
 import secrets
 from urllib.parse import urlsplit
 
+from proxy_policies.limits.guesses import Guesses
+
 LEAST = 16
 """Characters of a password at least, as of PURGE's."""
 
@@ -21,6 +23,8 @@ class Access:
     def __init__(self, password: str) -> None:
         self._password = password or secrets.token_hex(16)  # as long as mitmweb's
         self._session, self.csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self.guesses = Guesses()
+        """Who has tried wrong passwords."""
         self.token = "" if password else self._password
         """What is printed: nothing of a password that was set."""
 
@@ -28,10 +32,9 @@ class Access:
         """Return the cookie for a password; None for a wrong one."""
         return self._session if _is_same(password, self._password) else None
 
-    def is_known(self, cookie: str, authorization: str) -> bool:
-        """Return whether it is a cookie of ours, or `Bearer` and the password."""
-        scheme, _, given = authorization.partition(" ")
-        return _is_same(cookie, self._session) or (scheme.lower() == "bearer" and _is_same(given, self._password))
+    def has_entered(self, cookie: str) -> bool:
+        """Return whether it is a cookie of ours."""
+        return _is_same(cookie, self._session)
 
     def may_change(self, csrf_token: str, origin: str, host: str) -> bool:
         """Return whether a request to change something is from our own page: by its token, and its origin if any."""

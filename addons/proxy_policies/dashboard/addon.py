@@ -24,6 +24,7 @@ from proxy_policies.option_parsers import parse_page_address
 from proxy_policies.settings import Setting, reject
 
 with lazy_imports():
+    from proxy_policies import page_server
     from proxy_policies.capture.secrets import masking
     from proxy_policies.control import messages
     from proxy_policies.counting import shared
@@ -63,7 +64,7 @@ class Dashboard:
 
     def __init__(self) -> None:
         self._series: points.Series | None = None
-        self._server: server.DashboardServer | None = None
+        self._server: page_server.PageServer | None = None
         self._task: asyncio.Task[None] | None = None
         self._served = NOT_SERVED
         self._secret = token_bytes(16)
@@ -92,7 +93,7 @@ class Dashboard:
         before = self._served[0]
         if before and address and before[1] == address[1]:
             self._end()  # two cannot listen on one port
-        return server.bind(*address) if address else []
+        return page_server.bind(*address) if address else []
 
     def _end(self) -> None:
         self._served = NOT_SERVED
@@ -116,14 +117,14 @@ class Dashboard:
             "post purge": self.purge,
             "post close": self.close,
         }
-        self._server = server.DashboardServer(sockets, allowed, self._is_local, ask)
+        self._server = server.serve(sockets, allowed, self._is_local, ask)
         self._server.start()
         host, port, *_ = sockets[0].getsockname()
         token = f"?token={allowed.token}" if allowed.token else ""
         self.url = f"http://{format_target(host, port)}/{token}"
         logger.info(f"dashboard: {self.url}")
 
-    def _stop(self) -> server.DashboardServer | None:
+    def _stop(self) -> page_server.PageServer | None:
         if self._task is not None:
             self._task.cancel()
         ended, self._server, self._series, self._task = self._server, None, None, None

@@ -1,9 +1,8 @@
-"""The page and what it asks for, served by tornado, which comes with mitmweb."""
+"""The page and what it asks for."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import socket
@@ -11,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tornado import escape, httpserver, netutil, web
+from tornado import escape, web
 
 from proxy_policies.dashboard.access import Access
-from proxy_policies.metrics.server import is_own_name
+from proxy_policies.page_server import PageServer, is_own_name
 
 PAGE = Path(__file__).parent / "page"
 FILES = {"dashboard.css": "text/css", "dashboard.js": "text/javascript"}
@@ -24,10 +23,6 @@ CSP = (
 )
 CSRF_FIELD = "X-CSRF-Token"
 """The field in which our page sends back the token that it was given."""
-CLOSING = 2.0
-"""Seconds that a request under way may take to end when mitmproxy does."""
-WRONG = 1.0
-"""Seconds that a wrong password takes."""
 LARGEST = 64 * 1024
 """Bytes of a request's body."""
 
@@ -35,12 +30,6 @@ Ask = Callable[..., Awaitable[object]]
 """Answers a question with what JSON can hold; raises ValueError with why it cannot."""
 
 logger = logging.getLogger(__name__)
-logging.getLogger("tornado.access").addFilter(lambda record: record.levelno > logging.WARNING)
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; raises OSError."""
-    return netutil.bind_sockets(port, host)
 
 
 class Handler(web.RequestHandler):
@@ -48,6 +37,8 @@ class Handler(web.RequestHandler):
 
     is_open = False
     """Whoever has not entered may see it, too."""
+    is_known = False
+    """Whether this is from somebody who has entered."""
 
     def initialize(self, access: Access, is_local: bool, ask: Mapping[str, Ask], cookie: str) -> None:
         """Take what the server has."""
@@ -62,19 +53,29 @@ class Handler(web.RequestHandler):
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         self.set_header("Content-Security-Policy", CSP)
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Refuse names that are not ours, and whoever has not entered."""
         if self._is_local and not is_own_name(self.request.host_name):
             raise web.HTTPError(403, reason="Not Our Name")
+        self.is_known = await self._knows()
         if not self.is_open and not self.is_known:
             raise web.HTTPError(401)
 
-    @property
-    def is_known(self) -> bool:
-        """Return whether this is from somebody who has entered."""
-        return self._access.is_known(
-            self.get_cookie(self._cookie, "") or "", self.request.headers.get("Authorization", "")
-        )
+    async def _knows(self) -> bool:
+        """Return whether this is from somebody who has entered, or has the password in Authorization."""
+        if self._access.has_entered(self.get_cookie(self._cookie, "") or ""):
+            return True
+        scheme, _, password = self.request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and await self.try_password(password) is not None
+
+    async def try_password(self, password: str) -> str | None:
+        """Return the cookie for a password; None for a wrong one. Whoever has guessed of late has to wait."""
+        address, clock = self.request.remote_ip or "", asyncio.get_running_loop().time
+        await asyncio.sleep(self._access.guesses.delay(address, clock()))
+        cookie = self._access.enter(password)
+        if cookie is None:
+            self._access.guesses.wrong(address, clock())
+        return cookie
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Say what is wrong in a line."""
@@ -102,9 +103,8 @@ class Home(Handler):
         await self._enter(self.get_body_argument("password", ""))
 
     async def _enter(self, password: str) -> None:
-        cookie = self._access.enter(password)
+        cookie = await self.try_password(password)
         if cookie is None:
-            await asyncio.sleep(WRONG)
             self.set_status(401)
             self._give("login.html", wrong="That is not the password.")
             return
@@ -164,44 +164,20 @@ class Question(Handler):
         self.finish(answer)
 
 
-class DashboardServer:
-    """Serves from `start` to `close`."""
-
-    def __init__(self, sockets: list[socket.socket], access: Access, is_local: bool, ask: Mapping[str, Ask]) -> None:
-        self._sockets = sockets
-        shared = {"access": access, "is_local": is_local, "ask": ask}
-        shared["cookie"] = f"proxy-policies-{sockets[0].getsockname()[1]}"
-        names = "|".join(name.replace(".", r"\.") for name in FILES)
-        routes = [(r"/", Home, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Question, shared)]
-        application = web.Application(routes, default_handler_class=Missing, default_handler_args=shared)
-        self._server = httpserver.HTTPServer(
-            application,
-            idle_connection_timeout=75,
-            body_timeout=10,
-            max_header_size=16384,
-            max_body_size=LARGEST,
-            max_buffer_size=4 * LARGEST,
-        )
-
-    def start(self) -> None:
-        """Accept clients."""
-        self._server.add_sockets(self._sockets)
-
-    def stop(self) -> None:
-        """Accept nobody any more: the port is free."""
-        self._server.stop()
-
-    async def close(self) -> None:
-        """End who is connected."""
-        self.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.close_all_connections(), CLOSING)
-
-
 class Missing(Handler):
     """Whatever else is asked for."""
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Say that there is nothing."""
-        super().prepare()
+        await super().prepare()
         raise web.HTTPError(404)
+
+
+def serve(sockets: list[socket.socket], access: Access, is_local: bool, ask: Mapping[str, Ask]) -> PageServer:
+    """Return the server of the page, which has not begun yet."""
+    shared = {"access": access, "is_local": is_local, "ask": ask}
+    shared["cookie"] = f"proxy-policies-{sockets[0].getsockname()[1]}"
+    names = "|".join(name.replace(".", r"\.") for name in FILES)
+    routes = [(r"/", Home, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Question, shared)]
+    application = web.Application(routes, default_handler_class=Missing, default_handler_args=shared)
+    return PageServer(sockets, application, LARGEST)

@@ -20,6 +20,7 @@ from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
 
 with lazy_imports():
+    from proxy_policies import page_server
     from proxy_policies.counting import shared
     from proxy_policies.metrics import families, server
 
@@ -46,7 +47,7 @@ class Metrics:
     )
 
     def __init__(self) -> None:
-        self._server: server.MetricsServer | None = None
+        self._server: page_server.PageServer | None = None
         self._address: Address | None = None
         """Where it listens: options are reported more than once, by a policy file for one."""
 
@@ -55,7 +56,7 @@ class Metrics:
         if "metrics" not in updated or self.metrics == self._address:
             return
         try:
-            sockets = server.bind(*self.metrics) if self.metrics is not None else None
+            sockets = page_server.bind(*self.metrics) if self.metrics is not None else None
         except OSError as error:
             reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
             return
@@ -67,10 +68,10 @@ class Metrics:
 
     def _start(self, sockets: Any) -> None:
         shared.COUNTING.begin()
-        self._server = server.MetricsServer(sockets, self._render)
+        self._server = server.serve(sockets, self._render)
         self._server.start()
 
-    def _stop(self) -> server.MetricsServer | None:
+    def _stop(self) -> page_server.PageServer | None:
         ended, self._server = self._server, None
         if ended is not None:
             shared.COUNTING.end()

@@ -1,44 +1,20 @@
-"""The page that Prometheus reads, served by tornado, which comes with mitmweb."""
+"""The page that Prometheus reads."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import ipaddress
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 
-from tornado import httpserver, netutil, web
+from tornado import web
+
+from proxy_policies.page_server import PageServer, is_own_name
 
 LARGEST = 16384
-"""Bytes of a request's body: nobody has anything to say here, and tornado keeps 100 MiB before it asks anybody."""
-CLOSING = 2.0
-"""Seconds that a scrape under way may take to end when mitmproxy does."""
+"""Octets of a request's body: nobody has anything to say here."""
 
 Render = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Returns the page for an Accept field, and its media type."""
-
-logging.getLogger("tornado.access").addFilter(lambda record: record.levelno > logging.INFO)
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; raises OSError."""
-    return netutil.bind_sockets(port, host)
-
-
-def is_own_name(host: str) -> bool:
-    """Return whether a Host names this machine in a way that no page of somebody else's could be served under.
-
-    A page whose name is made to lead to a loopback address (DNS rebinding) is asked for by that name.
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 class Page(web.RequestHandler):
@@ -68,29 +44,9 @@ class Page(web.RequestHandler):
     head = get
 
 
-class MetricsServer:
-    """Serves from `start` to `close`."""
-
-    def __init__(self, sockets: list[socket.socket], render: Render) -> None:
-        self._sockets = sockets
-        hosts = [sock.getsockname()[0] for sock in sockets]
-        is_local = all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
-        application = web.Application([(r"/metrics", Page, {"render": render, "is_local": is_local})])
-        self._server = httpserver.HTTPServer(
-            application,
-            idle_connection_timeout=75,
-            body_timeout=10,
-            max_header_size=16384,
-            max_body_size=LARGEST,
-            max_buffer_size=4 * LARGEST,
-        )
-
-    def start(self) -> None:
-        """Accept clients."""
-        self._server.add_sockets(self._sockets)
-
-    async def close(self) -> None:
-        """Accept nobody any more, and end who is connected."""
-        self._server.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.close_all_connections(), CLOSING)
+def serve(sockets: list[socket.socket], render: Render) -> PageServer:
+    """Return the server of the page, which has not begun yet."""
+    hosts = [sock.getsockname()[0] for sock in sockets]
+    is_local = all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
+    application = web.Application([(r"/metrics", Page, {"render": render, "is_local": is_local})])
+    return PageServer(sockets, application, LARGEST)

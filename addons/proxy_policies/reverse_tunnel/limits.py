@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from proxy_policies.log_lines import Throttle
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
 
 MAX_UNAUTHENTICATED = 128
@@ -23,9 +21,6 @@ STABLE_AFTER = 10.0  # seconds; a connection that stood longer ended for a reaso
 SHORT_LIVES = 3  # connections in a row that may end sooner, and home counts as there for all that
 
 LINES_AT_ONCE = 10  # lines a minute that one work's coming and going may take
-
-FORGET_GUESS = 60.0  # seconds
-FIRST_GUESS, LAST_GUESS = 0.1, 1.0  # seconds that the answer takes after a wrong secret; sshd's is some 2 s
 
 
 def retry_delay(failures: int, chance: float, gone: float = math.inf) -> float:
@@ -98,46 +93,6 @@ class RateLimiter:
         """Return for how many seconds to rest after `size` bytes that came at `now`."""
         self._paid_until = max(self._paid_until, now - 1) + size / self._rate
         return max(0.0, self._paid_until - now)
-
-
-class Throttles:
-    """A throttle for each kind of line, of those used last."""
-
-    def __init__(self, every: float = 60.0, most: int = 256, at_once: int = 1) -> None:
-        self._every, self._most, self._at_once = every, most, at_once
-        self._throttles: OrderedDict[Hashable, Throttle] = OrderedDict()
-
-    def admit(self, kind: Hashable, line: str, now: float) -> str | None:
-        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
-        throttle = self._throttles.setdefault(kind, Throttle(self._every, self._at_once))
-        self._throttles.move_to_end(kind)
-        if len(self._throttles) > self._most:
-            self._throttles.popitem(last=False)
-        return throttle.admit(line, now)
-
-
-class Guesses:
-    """Makes whoever guesses at the secret wait: by network, longer with each wrong one."""
-
-    def __init__(self, most: int = 1024) -> None:
-        self._most = most
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # how many, the last when
-
-    def delay(self, address: str, now: float) -> float:
-        """Return for how many seconds the next answer to an address is to be held back."""
-        count, last = self._wrong.get(network_of(address), (0, now))
-        if not count or now - last > FORGET_GUESS:
-            return 0
-        return min(LAST_GUESS, math.ldexp(FIRST_GUESS, min(count, 16) - 1))
-
-    def wrong(self, address: str, now: float) -> None:
-        """Take note of a wrong secret."""
-        network = network_of(address)
-        count = self._wrong.get(network, (0, now))[0] if self.delay(address, now) else 0
-        self._wrong[network] = count + 1, now
-        self._wrong.move_to_end(network)
-        if len(self._wrong) > self._most:
-            self._wrong.popitem(last=False)
 
 
 class Stage(IntEnum):

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Hashable
 
-from proxy_policies.reverse_tunnel.limits import Throttles
+from proxy_policies.log_lines import Throttles
 
 
 class ThrottledLog:

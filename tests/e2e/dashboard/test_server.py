@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,10 +31,22 @@ def site(mitmdump: Start) -> Site:
     return Site(mitmdump("--set", f"dashboard={free_port()}", "--set", "cache=memory"))
 
 
+def test_whoever_guesses_has_to_wait_and_whoever_knows_comes_in(site: Site) -> None:
+    """By Authorization, in the address, and by the form alike; a cookie of before a restart is no guess."""
+    stale = ("-b", f"proxy-policies-{site.url.rpartition(':')[2]}=stale")
+    assert {site.get("/ask/now", *stale).status for _ in range(5)} == {401}
+    guesses = [("/ask/now", "-H", "Authorization: Bearer wrong"), ("/?token=wrong",), ("/", "-d", "password=wrong")]
+    assert [site.get(*guess).status for guess in guesses] == [401] * 3
+    begun = time.monotonic()
+    assert site.get(*guesses[0]).status == 401
+    assert time.monotonic() - begun > 0.3
+    assert site.get("/ask/now", *site.entered).status == 200
+
+
 def test_who_may_see_it_and_who_may_change_anything(site: Site) -> None:
     for path in ("/ask/now", "/ask/entries", "/ask/nothing", "/elsewhere", "/page/index.html", "/../addon.py"):
         assert site.get(path, "--path-as-is").status == 401, path
-        assert site.get(path, "-H", "Authorization: Bearer wrong").status == 401, path
+        assert site.get(path, "-H", "Authorization: Basic wrong").status == 401, path
         assert site.get(path, "-b", f"proxy-policies-{site.url.rpartition(':')[2]}=wrong").status == 401, path
     page = site.get("/")
     assert (page.status, b"dashboard.js" in page.body) == (401, False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy_policies.addresses import Address, Network, format_target, in_networks
 from proxy_policies.background import Tasks
+from proxy_policies.limits.guesses import Guesses
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel.home.connected_works import (
     FAIL_OVER,
@@ -32,7 +33,6 @@ from proxy_policies.reverse_tunnel.identity import NO_CREDENTIALS, Credentials, 
 from proxy_policies.reverse_tunnel.limits import (
     HANDSHAKE_TIMEOUT,
     NO_LIMITS,
-    Guesses,
     HandshakeLimiter,
     Limits,
     RateLimiter,
