@@ -205,7 +205,7 @@ class Cache:
         return admin.run_command(admin.show_entry(self._store(), key, time.time()))
 
     def purge(self, what: str) -> Sequence[str]:
-        """Purge a URL with all its variants, a glob of URLs, or tag:NAME."""
+        """Purge a URL with all its variants (url:URL if it has a *), a glob of URLs, or tag:NAME."""
         return self._purge(what, soft=False)
 
     def purge_softly(self, what: str) -> Sequence[str]:

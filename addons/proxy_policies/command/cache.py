@@ -33,7 +33,9 @@ def describe(parser: argparse.ArgumentParser) -> None:
     shown = asking.add(commands, "show", "cache.show", "print what is stored under a URL", *SHOW)
     shown.add_argument("arguments", nargs=1, metavar="URL", help="the URL, or a key of `list`")
     purge = asking.add(commands, "purge", "cache.purge", "remove what is stored", *PURGE)
-    purge.add_argument("arguments", nargs=1, metavar="WHAT", help="a URL with all its variants, a glob, or tag:NAME")
+    purge.add_argument(
+        "arguments", nargs=1, metavar="WHAT", help="a URL with all its variants, a glob, url:URL, or tag:NAME"
+    )
     purge.add_argument(
         "--soft", dest="question", action="store_const", const="cache.purge.soft", help="make it stale instead"
     )

@@ -204,9 +204,7 @@ class Dashboard:
         key = next(found, None)
         if key is None:
             raise ValueError("it is stored no more")
-        if "*" in (url := url_of(key)):
-            raise ValueError("its URL has a *, which would stand for more: purge it by PURGE")
-        return await _control("cache.purge", url)
+        return await _control("cache.purge", f"url:{url_of(key)}")
 
     async def close(self, stream: str = "", session: str = "") -> object:
         """Close a stream by its id, or a session of the reverse tunnel by its number."""

@@ -74,6 +74,18 @@ def test_parse_selector(text: str, kind: str) -> None:
     assert parse_selector(text).kind == kind
 
 
+def test_a_url_with_an_asterisk_is_one_url() -> None:
+    starred, other = "http://shop.test/a*?b=*", "http://shop.test/axx?b=1"
+    meant = selectors_of(f"url:{starred}")
+    assert {key for key in (starred, f"{starred} via x", other) if any(one.matches(key, ()) for one in meant)} == {
+        starred,
+        f"{starred} via x",
+    }
+    assert selectors_of(f"url:{other}") == selectors_of(other)
+    with pytest.raises(ValueError, match="write"):
+        parse_selector("url:*")
+
+
 @pytest.mark.parametrize("text", ["", "tag:", "x.test/a", "ftp://x/"])
 def test_what_is_no_selector(text: str) -> None:
     with pytest.raises(ValueError, match="write"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.curl import Result, curl
 from tests.support.mitmdump import Mitmdump
+from tests.support.origin import Answer, Origin
 from tests.support.waiting import free_port
 
 Start = Callable[..., Mitmdump]
@@ -16,6 +17,7 @@ Start = Callable[..., Mitmdump]
 
 class Site:
     def __init__(self, proxy: Mitmdump) -> None:
+        self.proxy = proxy
         self.url, self.token = proxy.wait_log(r"dashboard: (http://[^/]+)/\?token=(\w+)").groups()
         self.entered = ("-H", f"Authorization: Bearer {self.token}")
 
@@ -83,3 +85,17 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_kept(site: Site) -> None:
         assert "unsafe" not in policy
         assert (answer.get("cache-control"), answer.get("server")) == ("no-store", None)
         assert re.findall(rb"https?://(?!www\.w3\.org/)", answer.body) == [] or path == "/ask/now"
+
+
+def test_a_url_with_an_asterisk_is_purged_alone(site: Site, origin: Callable[..., Origin]) -> None:
+    server = origin()
+    server.route("/", Answer(headers=[("Cache-Control", "max-age=1000")]))
+    for path in ("/a*", "/ab"):
+        assert curl("-x", site.proxy.url, "-g", server.url + path).status == 200
+    page = site.get("/", *site.entered).body.decode()
+    csrf = ("-H", "X-CSRF-Token: " + re.findall(r'name="csrf-token" content="([^"]+)"', page)[0])
+    rows = json.loads(site.get("/ask/entries", *site.entered).body)["result"]["rows"]
+    starred = next(row["id"] for row in rows if "/a*" in row["shown"])
+    assert b"purged: 1" in site.post("purge", {"entry": starred}, *site.entered, *csrf).body
+    rows = json.loads(site.get("/ask/entries", *site.entered).body)["result"]["rows"]
+    assert [row["shown"].partition(" ")[0] for row in rows] == [f"{server.url}/ab"]

@@ -13,7 +13,7 @@ from proxy_policies.fields import Fields, split_list
 REMEMBERED_MOST = 4096
 """Purges remembered one by one; what is older counts as a purge of everything."""
 
-TAG = "tag:"
+TAG, URL = "tag:", "url:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ def _glob(text: str) -> re.Pattern[str]:
 def parse_selector(text: str) -> Selector:
     """Read `tag:NAME`, a URL, or a glob of URLs (`*` and `?` in a URL's path count as glob only with a `*`).
 
+    `url:` before a URL that has a `*` says that it is no glob.
     Raises ValueError for anything that is neither.
     """
     text = text.strip()
@@ -60,9 +61,9 @@ def parse_selector(text: str) -> Selector:
         if not text[len(TAG) :].strip():
             raise ValueError("write tag:NAME")
         return Selector("tag", _readable(text[len(TAG) :].strip()))
-    if "*" in text:
+    if "*" in text and not text.startswith(URL):
         return Selector("glob", _normal_glob(text))
-    url = normal_url(text)
+    url = normal_url(text.removeprefix(URL))
     if url is None:
         raise ValueError(f"{text!r} is no URL; write http://host/path, a glob such as *://host/*, or tag:NAME")
     return Selector("url", url)
