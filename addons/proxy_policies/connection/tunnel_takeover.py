@@ -40,6 +40,8 @@ class TakeoverReader:
         self.end = StreamEnd(reader, writer)
         self.tunnel: TunnelPair | None = None
         self.is_tunnel_to_be = False
+        self.has_ended = False
+        """Its end of file was mitmproxy's to pass on."""
         self._is_reading = False
         self._borrower: Callable[[bytes], None] | None = None
         self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
@@ -93,6 +95,9 @@ class TakeoverReader:
                 await asyncio.wait_for(self._out.wait(), LAST_CHUNK_TIMEOUT)
         if self.tunnel and self._inside is None:
             return await self.tunnel.relay_direction(self)
+        self.has_ended = True
+        if self.tunnel:
+            self.tunnel.close(self)
         return b""
 
     def exception(self) -> BaseException | None:
@@ -114,7 +119,7 @@ class TunnelPair:
 
     def __init__(self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed, broken: Broken | None) -> None:
         self._client, self._server, self._relayed, self._broken = client, server, relayed, broken
-        self._open = {client, server}
+        self._open = {side for side in (client, server) if not side.has_ended}
         self._over = asyncio.Event()
         self._carrying: set[asyncio.Future[None]] = set()
 
@@ -132,11 +137,12 @@ class TunnelPair:
                 await self._break_off()
         finally:
             carrying.cancel()
-            self._close(source)
+            self.close(source)
         await self._over.wait()
         return b""
 
-    def _close(self, source: TakeoverReader) -> None:
+    def close(self, source: TakeoverReader) -> None:
+        """Take note that nothing more comes from `source`."""
         self._open.discard(source)
         if not self._open:
             self._over.set()

@@ -175,3 +175,5 @@ def test_a_client_that_ends_before_it_said_enough(proxy: Mitmdump, host: str, sa
             assert read_all(accepted) == said
             accepted.sendall(b"noted")
         assert read_all(client) == b"noted"
+        port = client.getsockname()[1]
+    proxy.wait_log(rf"127\.0\.0\.1:{port}\] client disconnect")

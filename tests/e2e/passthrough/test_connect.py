@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import os
 import socket
 import ssl
@@ -141,6 +142,25 @@ def test_a_server_may_end_first(mitmdump: Callable[..., Mitmdump], lane: str) ->
             sock.shutdown(socket.SHUT_WR)
             wait_until(lambda: heard)
     assert heard == [b"not for me"]
+
+
+@pytest.mark.parametrize("lane", ["on", "off"])
+def test_a_tunnel_is_over_when_both_have_ended(mitmdump: Callable[..., Mitmdump], lane: str) -> None:
+    """However little was said, and whoever ended first: nothing of it stays open."""
+    through = mitmdump("--set", f"fast_lane={lane}")
+    for said, reply in itertools.product((b"", b"x", b"xy"), repeat=2):
+        for ends_first in ("client", "server"):
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                client, _ = connect(through.port, f"127.0.0.1:{listening.getsockname()[1]}")
+                server, _ = listening.accept()
+            with client, server:
+                ends = [(client, said, server), (server, reply, client)]
+                for mine, words, other in ends if ends_first == "client" else reversed(ends):
+                    mine.sendall(words)
+                    mine.shutdown(socket.SHUT_WR)
+                    assert read_all(other) == words
+                port = client.getsockname()[1]
+            through.wait_log(rf"127\.0\.0\.1:{port}\] client disconnect")
 
 
 def test_both_ways_at_once_byte_for_byte(proxy: Mitmdump) -> None:
