@@ -21,7 +21,7 @@ class Taker(QueuedThread[int]):
         odd = sum(number % 2 for number in items)
         return odd, "" if odd == len(items) else "it is even"
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         self.is_ended = True
 
 
@@ -70,4 +70,26 @@ def test_who_closes_it_waits_no_longer_than_said() -> None:
     taker.put([1])
     taker.close(0.1)
     assert not taker.is_ended
+    taker.may.set()
+
+
+def test_what_is_said_of_a_loss_is_its_own_reason() -> None:
+    said: list[str] = []
+    taker = Taker(said)
+    taker.may.set()
+    taker.put([2])
+    taker.put([1, 3, 5, 7])
+    taker.start()
+    taker.close(60)
+    assert said == ["1 number lost: it is even"]
+
+
+def test_what_is_not_taken_in_the_end_is_lost_and_said() -> None:
+    said: list[str] = []
+    taker = Taker(said)
+    taker.start()
+    taker.put([1, 3, 5, 7])
+    taker.end(0.1)
+    assert (taker.taken, taker.lost) == (0, 4)
+    assert said == ["4 numbers lost: they could not be taken before the end"]
     taker.may.set()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from proxy_policies.log_lines import Throttle
 
 TOO_SLOW = "they come faster than they can be taken"
+TOO_LATE = "they could not be taken before the end"
 
 
 class QueuedThread[Item](ABC):
@@ -26,10 +27,10 @@ class QueuedThread[Item](ABC):
         self, name: str, unit: str, say: Callable[[str], None], *, most: int, at_once: int, gathered: float = 0.0
     ) -> None:
         self._unit, self._say, self._most, self._at_once, self._gathered = unit, say, most, at_once, gathered
-        self._queue: deque[Item] = deque()
+        self._queue: deque[Sequence[Item]] = deque()  # as they came, many at once
         self._wake, self._closing = threading.Event(), threading.Event()
         self._throttle, self._why, self._said = Throttle(), TOO_SLOW, 0
-        self._unqueued = self._untaken = 0  # each counted by one thread
+        self._queued = self._begun = self._unqueued = self._untaken = 0  # each counted by one thread
         self.taken = 0
         """Items that were."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)  # what it waits for may hang for ever
@@ -45,9 +46,11 @@ class QueuedThread[Item](ABC):
 
     def put(self, items: Sequence[Item]) -> None:
         """Have items taken, but for those that would be too many to wait for that."""
-        admitted = items[: max(0, self._most - len(self._queue))]
-        self._unqueued += len(items) - len(admitted)
-        self._queue.extend(admitted)
+        admitted = items[: max(0, self._most - (self._queued - self._begun))]
+        if len(admitted) < len(items):
+            self._unqueued, self._why = self._unqueued + len(items) - len(admitted), TOO_SLOW
+        self._queued += len(admitted)
+        self._queue.append(admitted)
         self._wake.set()
 
     def close(self, seconds: float) -> None:
@@ -56,16 +59,23 @@ class QueuedThread[Item](ABC):
         self._wake.set()
         self._thread.join(seconds)
 
+    def end(self, seconds: float) -> None:
+        """Close it where nobody will wait any longer: what is not taken by then is lost."""
+        self.close(seconds)
+        if self._thread.is_alive():
+            self._unqueued, self._why = self._unqueued + self._queued - self.taken - self._untaken, TOO_LATE
+            self._say_lost()
+
     # In the thread
 
     @abstractmethod
     def _take(self, items: Sequence[Item]) -> tuple[int, str]:
-        """Take items; return how many were taken, and why those were not all: "" when they were."""
+        """Take items; return how many were taken, and why those were not all."""
 
     def _between(self) -> None:  # noqa: B027 - most have nothing to do then
         """Do what is to be done when the queue is empty."""
 
-    def _end(self) -> None:  # noqa: B027 - likewise
+    def _release(self) -> None:  # noqa: B027 - likewise
         """Let go of everything."""
 
     def _run(self) -> None:
@@ -81,19 +91,25 @@ class QueuedThread[Item](ABC):
         self._take_queued()
         if self.lost > self._said:
             self._say_lost()
-        self._end()
+        self._release()
 
     def _take_queued(self) -> None:
-        queue = self._queue
-        while queue:
-            items = [queue.popleft() for _ in range(min(self._at_once, len(queue)))]
-            try:
-                taken, why = self._take(items)
-            except Exception as error:  # of which the others are not to suffer
-                taken, why = 0, f"{type(error).__name__}: {error}"
-            self.taken += taken
-            self._untaken += len(items) - taken
-            self._why = why or TOO_SLOW
+        while self._queue:
+            items = self._queue.popleft()
+            while self._queue and len(items) < self._at_once:  # that few are not taken one by one
+                items = [*items, *self._queue.popleft()]
+            for at in range(0, len(items), self._at_once):
+                self._take_some(items[at : at + self._at_once])
+
+    def _take_some(self, items: Sequence[Item]) -> None:
+        self._begun += len(items)
+        try:
+            taken, why = self._take(items)
+        except Exception as error:  # of which the others are not to suffer
+            taken, why = 0, f"{type(error).__name__}: {error}"
+        self.taken += taken
+        if taken < len(items):
+            self._untaken, self._why = self._untaken + len(items) - taken, why
 
     def _say_lost(self) -> None:
         lost, self._said = self.lost - self._said, self.lost

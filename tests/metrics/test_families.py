@@ -19,6 +19,7 @@ STATISTICS = {
     "fastlane": {"hits": 1, "tunnels": 2, "exchanges": 3, "handed over": 4, "clients": 5},
     "home": {"works": 1, "sessions": 2},
     "access_log": {"lines": 8, "lost": 1},
+    "traces": {"spans": 7, "lost": 2},
     "explain": {"flows": 1},
 }
 
@@ -53,6 +54,8 @@ def test_the_numbers() -> None:
     assert found["proxy_policies_tunnels_open{}"] == 6
     assert found["proxy_policies_cache_bytes{}"] == 4000
     assert found["proxy_policies_access_log_lost_lines_total{}"] == 1
+    assert found["proxy_policies_trace_spans_total{}"] == 7
+    assert found["proxy_policies_trace_lost_spans_total{}"] == 2
     assert found["proxy_policies_fast_path_total{path=handed_over}"] == 4
     assert found["proxy_policies_build_info{mitmproxy=12.3.1,version=1.0}"] == 1
     assert found["process_cpu_seconds_total{}"] > 0

@@ -78,7 +78,7 @@ class AccessLog:
     async def done(self) -> None:
         """Write what waits, and no more."""
         if (ended := self._stop()) is not None:
-            await asyncio.to_thread(ended.close, CLOSING)
+            await asyncio.to_thread(ended.end, CLOSING)
 
     def reopen(self) -> None:
         """Go on in a new file, where somebody has moved the old one away: SIGHUP says so."""

@@ -21,6 +21,7 @@ Mask = Callable[[str], str]
 REMEMBERED = 4096
 """Lines of learned responses, and texts, that are kept to be written again."""
 _SECONDS = "%.6f".__mod__
+_MILLISECONDS = tuple([f'{number:03d}Z","client":' for number in range(1000)])
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -31,14 +32,26 @@ class Format(Protocol):
         """Return the lines of what has ended, or was answered again."""
 
 
+class _Made[Key, Made](dict[Key, Made]):
+    """What was made of each of the last keys; it makes what it has not. A look-up costs less than any call."""
+
+    def __init__(self, make: Callable[[Key], Made]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: Key) -> Made:
+        while len(self) >= REMEMBERED:
+            del self[next(iter(self))]
+        made = self[key] = self._make(key)
+        return made
+
+
 class _Remembered:
     """What is written again and again, kept: texts without secrets and without what a terminal obeys, and lines."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
-        self.text = lru_cache(REMEMBERED)(self._text)
-        self.again: dict[Finished, str] = {}
-        """What is the same in each line of a response that is answered again: look here before `keep`."""
+        self.text = _Made(self._text)
 
     def _text(self, data: bytes | str) -> str:
         text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
@@ -48,15 +61,8 @@ class _Remembered:
         """Return the request line; "" for what was no request."""
         method, target, version, text = asked.method, asked.target, asked.version, self.text
         if method and target and version:
-            return f"{text(method)} {text(target)} {text(version)}"
-        return " ".join([text(part) for part in (method, target, version) if part])
-
-    def keep(self, what: Finished, line: str) -> str:
-        """Keep that, and return it."""
-        while len(self.again) >= REMEMBERED:
-            del self.again[next(iter(self.again))]
-        self.again[what] = line
-        return line
+            return f"{text[method]} {text[target]} {text[version]}"
+        return " ".join([text[part] for part in (method, target, version) if part])
 
 
 class JsonFormat:
@@ -64,57 +70,56 @@ class JsonFormat:
 
     def __init__(self, mask: Mask) -> None:
         self._remembered = _Remembered(mask)
-        self._quoted = lru_cache(REMEMBERED)(lambda text: _quoted(self._remembered.text(text)))
-        self._ended = lru_cache(REMEMBERED)(self._end)
+        self._quoted = _Made[bytes | str, str](lambda text: _quoted(self._remembered.text[text]))
+        self._ended, self._addresses, self._again = _Made(self._end), _Made(_address), _Made(self._rest_at_once)
 
     def lines(self, items: Iterable[Item]) -> str:
         """Return the lines of what has ended, or was answered again: dozens in a millisecond, with one beginning."""
-        made, again, address = [], self._remembered.again, _address
+        addresses, again = self._addresses, self._again
         client: Address | None
-        last, begun = None, ""
+        last: int | None = None
+        begun, made = "", list[str]()
         for item in items:
-            if isinstance(item, Finished):
-                client, now, rest = item.client, item.started + item.seconds, self._rest(item)
-            else:
+            if isinstance(item, tuple):
                 what, client, now = item
-                rest = again.get(what) or self._again(what)
+                rest = again[what]
+            else:
+                client, now, rest = item.client, item.started + item.seconds, self._rest(item)
             if (milliseconds := int(now * 1000)) != last:
                 last, begun = milliseconds, _begun(milliseconds)
-            made.append(f"{begun}{address(client)}{rest}")
+            made += begun, addresses[client], rest
         return "".join(made)
 
-    def _again(self, what: Finished) -> str:
-        at_once = replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None)
-        return self._remembered.keep(what, self._rest(at_once))
+    def _rest_at_once(self, what: Finished) -> str:
+        return self._rest(replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None))
 
     def _rest(self, what: Finished) -> str:
-        quoted, asked, sent, received = self._quoted, what.asked, what.sent, what.received
+        asked, sent, received, quoted = what.asked, what.sent, what.received, self._quoted
         seconds, connecting, waiting = what.seconds, what.connect_seconds, what.upstream_seconds
-        end = self._ended(what.cache, what.encoding, what.upstream, asked.referer, asked.user_agent, what.error)
+        end = self._ended[what.cache, what.encoding, what.upstream, asked.referer, asked.user_agent, what.error]
         return (
-            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted(what.user)},'
-            f'"request":{_quoted(self._remembered.request(asked))},"host":{quoted(asked.host)},"status":{what.status},'
+            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted[what.user]},'
+            f'"request":{_quoted(self._remembered.request(asked))},"host":{quoted[asked.host]},"status":{what.status},'
             f'"bytes":{"null" if sent is None else sent},"bytes_received":{"null" if received is None else received},'
-            f'"seconds":{_SECONDS(seconds if seconds > 0.0 else 0.0)},'
+            f'"seconds":{seconds if seconds > 0.0 else 0.0:.6f},'
             f'"connect_seconds":{"null" if connecting is None else _SECONDS(connecting)},'
             f'"upstream_seconds":{"null" if waiting is None else _SECONDS(waiting)},{end}'
         )
 
-    def _end(
-        self, cache: str, encoding: str, upstream: Address | None, referer: bytes, user_agent: bytes, error: str
-    ) -> str:
+    def _end(self, said: tuple[str, str, Address | None, bytes, bytes, str]) -> str:
         """Return what many lines end with."""
         quoted = self._quoted
+        cache, encoding, upstream, referer, user_agent, error = said
         return (
-            f'"cache":{quoted(cache)},"encoding":{quoted(encoding)},"upstream":{_address(upstream)},'
-            f'"referer":{quoted(referer)},"user_agent":{quoted(user_agent)},"error":{quoted(error)}}}\n'
+            f'"cache":{quoted[cache]},"encoding":{quoted[encoding]},"upstream":{_address(upstream)},'
+            f'"referer":{quoted[referer]},"user_agent":{quoted[user_agent]},"error":{quoted[error]}}}\n'
         )
 
 
 def _begun(milliseconds: int) -> str:
     """Return the beginning of each line of a millisecond, up to its client."""
     second, rest = divmod(milliseconds, 1000)
-    return f'{_in_utc(second)}{rest:03d}Z","client":'
+    return _in_utc(second) + _MILLISECONDS[rest]
 
 
 @lru_cache(4)
@@ -126,7 +131,6 @@ def _quoted(text: str) -> str:
     return encode_basestring_ascii(text) if text else "null"
 
 
-@lru_cache(REMEMBERED)
 def _address(address: Address | None) -> str:
     return _quoted(printable(format_target(str(address[0]), address[1]))) if address else "null"
 
@@ -136,25 +140,25 @@ class CombinedFormat:
 
     def __init__(self, mask: Mask) -> None:
         self._remembered = _Remembered(mask)
+        self._again = _Made(self._rest)
 
     def lines(self, items: Iterable[Item]) -> str:
         """Return the lines of what has ended, or was answered again."""
-        return "".join([self._line(item) if isinstance(item, Finished) else self._again(*item) for item in items])
+        return "".join([self._line(item) if isinstance(item, Finished) else self._line_again(*item) for item in items])
 
     def _line(self, what: Finished) -> str:
         return self._begun(what.started + what.seconds, what, what.client) + self._rest(what)
 
-    def _again(self, what: Finished, client: Address, now: float) -> str:
-        rest = self._remembered.again.get(what) or self._remembered.keep(what, self._rest(what))
-        return self._begun(now, what, client) + rest
+    def _line_again(self, what: Finished, client: Address, now: float) -> str:
+        return self._begun(now, what, client) + self._again[what]
 
     def _begun(self, now: float, what: Finished, client: Address | None) -> str:
-        user = _escaped(self._remembered.text(what.user)).replace(" ", "\\x20") if what.user else "-"
+        user = _escaped(self._remembered.text[what.user]).replace(" ", "\\x20") if what.user else "-"
         return f"{client[0] if client else '-'} - {user} [{_local(int(now))}] "
 
     def _rest(self, what: Finished) -> str:
         asked, text = what.asked, self._remembered.text
-        request, referer, agent = self._remembered.request(asked), text(asked.referer), text(asked.user_agent)
+        request, referer, agent = self._remembered.request(asked), text[asked.referer], text[asked.user_agent]
         texts = f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}"'
         return f'"{_escaped(request) or "-"}" {what.status:03d} {what.sent or 0} {texts}\n'
 

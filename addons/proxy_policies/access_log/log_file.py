@@ -6,6 +6,7 @@ or logrotate's `create`). One that was there keeps its mode.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from proxy_policies.option_files import parse_path
@@ -22,7 +23,12 @@ def open_log(path: str) -> int:
     if path == STANDARD_OUTPUT:
         return os.dup(1)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-    opened = os.open(parse_path(path) or "", flags, MODE)
+    try:
+        opened = os.open(parse_path(path) or "", flags, MODE)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            error.strerror = "it is a pipe that nobody reads, or a socket"
+        raise
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(opened, True)  # whoever writes is a thread of its own
     return opened
@@ -33,7 +39,7 @@ def write_all(opened: int, data: bytes) -> tuple[int, str]:
     at = 0
     try:
         while at < len(data):
-            at += os.write(opened, data[at:])
+            at += os.write(opened, memoryview(data)[at:])
     except OSError as error:
         return at, error.strerror or str(error)
     return at, ""

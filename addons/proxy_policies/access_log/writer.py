@@ -10,7 +10,7 @@ from proxy_policies.queued_thread import QueuedThread
 
 QUEUED = 32768
 """Lines that wait to be written at most: more than one process answers in a second."""
-AT_ONCE = 128
+AT_ONCE = 256
 """Lines that are written by one system call: their text stays below 128 KiB, from which on malloc asks the kernel."""
 
 
@@ -53,5 +53,5 @@ class Writer[Item](QueuedThread[Item]):
         os.close(self._opened)
         self._opened, self._is_torn = opened, False
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         os.close(self._opened)

@@ -30,6 +30,8 @@ GAUGES = {
 COUNTERS = {
     ("access_log", "lines"): ("access_log_lines", "Lines written to the access log."),
     ("access_log", "lost"): ("access_log_lost_lines", "Lines that could not be written to the access log."),
+    ("traces", "spans"): ("trace_spans", "Spans that a collector took."),
+    ("traces", "lost"): ("trace_lost_spans", "Spans that no collector took."),
 }
 """What policies count by themselves."""
 

@@ -87,7 +87,7 @@ class Traces:
     async def done(self) -> None:
         """Send what waits, and no more."""
         if (ended := self._stop()) is not None:
-            await asyncio.to_thread(ended.close, CLOSING)
+            await asyncio.to_thread(ended.end, CLOSING)
 
     async def statistics(self) -> Mapping[str, int]:
         """Return how many spans were sent, and how many could not be."""

@@ -35,6 +35,6 @@ class Sender(QueuedThread[Item]):
         lost = self._collector.send([span_of(item, self._mask) for item in items])
         return len(items) - lost, f"the collector at {urlsplit(self._url).netloc} does not take them"
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         if self._collector is not None:
             self._collector.close()
