@@ -40,7 +40,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._sides: WeakSet[Side] = WeakSet()
-        self.heard = asyncio.Event()
+        self.received = asyncio.Event()
         """One of the peers has said something; a window may be open again."""
 
     def add(self, side: Side) -> None:
@@ -85,6 +85,6 @@ async def taken(handler: ConnectionHandler) -> None:
     reading = asyncio.current_task()
     source = next((one for one, io in handler.transports.items() if io.handler is reading), None)
     while source is not None and source in handler.transports and windows.is_full(source):
-        windows.heard.clear()
+        windows.received.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(windows.heard.wait(), LOOK_EVERY)
+            await asyncio.wait_for(windows.received.wait(), LOOK_EVERY)

@@ -104,7 +104,7 @@ class Limited(Lingering, Http2Connection):
             elif isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
                 self._note_request(command.event)
             yield command
-        self._windows.heard.set()
+        self._windows.received.set()
 
     def _note_request(self, event: RequestHeaders) -> None:
         self._requests += 1

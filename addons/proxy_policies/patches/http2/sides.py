@@ -27,7 +27,7 @@ from proxy_policies.http1.request_heads import name_of
 from proxy_policies.http1.sent_heads import SPLITS, error_response
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
-from proxy_policies.patches.http2.limits import Limited
+from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
 from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.patch import Patch
 from proxy_policies.validity import Invalid
@@ -36,7 +36,7 @@ CONTINUE, SWITCHING_PROTOCOLS = 100, 101
 PSEUDO = (b":method", b":scheme", b":authority", b":path")
 
 
-class Streams(Limited):
+class Streams(GracefulShutdown):
     """What both sides have in common."""
 
     def __init__(self, context: Context) -> None:
@@ -216,7 +216,7 @@ PATCHES = (
         attribute="Http2Client",
         wrap=in_place_of(Client),
         seen_on="12.2.1 to 12.3.1",
-        why="responses that are not valid are passed on; interim ones are swallowed",
+        why="responses that are not valid are passed on; interim ones are swallowed; a GOAWAY ends what is under way",
         upstream=(
             'not reported, but known to `Http2Client.handle_h2_event` ("we violate the spec here"): have an HTTP/2 '
             "origin answer 103"

@@ -10,7 +10,7 @@ trailers, and it forgets the length over trailers. That is made up for here.
 
 from h2.connection import AllowedStreamIDs
 from h2.errors import ErrorCodes
-from h2.events import Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import (
     DenialOfServiceError,
     FrameDataMissingError,
@@ -21,7 +21,7 @@ from h2.exceptions import (
 from h2.frame_buffer import FrameBuffer
 from h2.stream import H2Stream, StreamClosedBy, StreamState
 from hpack import HPACKError
-from hyperframe.frame import Frame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
+from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
 HEAD = 9  # bytes of a frame before its payload
@@ -63,7 +63,7 @@ def _is_payload(error: ProtocolError) -> bool:
 
 
 class PerStreamConnection(BufferedH2Connection):
-    """One side of a connection; `_receive_frame` and `_receive_headers_frame` are hyper-h2's."""
+    """One side of a connection; `_receive_…frame` are hyper-h2's."""
 
     def initiate_connection(self) -> None:
         """Begin, and read frames as we do."""
@@ -79,6 +79,14 @@ class PerStreamConnection(BufferedH2Connection):
             if not self._is_of_one_stream(frame, error):
                 raise
             return self._reset(frame.stream_id, error.error_code)
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """Go on where nothing is wrong: hyper-h2 takes nothing more from a peer that has taken its leave."""
+        if frame.error_code:
+            return super()._receive_goaway_frame(frame)
+        event = ConnectionTerminated()
+        event.error_code, event.last_stream_id = ErrorCodes.NO_ERROR, frame.last_stream_id
+        return [], [event]
 
     def _is_of_one_stream(self, frame: Frame, error: ProtocolError) -> bool:
         if isinstance(error, NoSuchStreamError | StreamIDTooLowError | DenialOfServiceError):

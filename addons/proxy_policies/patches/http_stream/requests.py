@@ -1,5 +1,7 @@
 """On the way to an origin: the host asked for is noted, a failed dial tried again, a request sent again."""
 
+from weakref import WeakSet
+
 from mitmproxy.connection import Connection, ConnectionState
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import Command
@@ -33,13 +35,21 @@ class Noting(HttpStream):
         yield from super().state_wait_for_request_headers(event)
 
 
-class NoFailedConnection(GetHttpConnection):
+_ending: WeakSet[Connection] = WeakSet()
+
+
+def begin_no_more(connection: Connection) -> None:
+    """Have requests from now on go elsewhere: who is at the other end takes no more of them."""
+    _ending.add(connection)
+
+
+class UsableConnection(GetHttpConnection):
     """Asks for a connection; for a new one where the last could not be opened, which mitmproxy takes for the answer."""
 
     def connection_spec_matches(self, connection: Connection) -> bool:
         """Return whether a connection will do."""
         has_failed = connection.error is not None and connection.state is ConnectionState.CLOSED
-        return not has_failed and super().connection_spec_matches(connection)
+        return not has_failed and connection not in _ending and super().connection_spec_matches(connection)
 
 
 class Redialling(HttpStream):
@@ -47,18 +57,18 @@ class Redialling(HttpStream):
 
     def make_server_connection(self) -> CommandGenerator[bool]:
         """Get a connection to the origin."""
-        is_there: bool = yield from with_commands(super().make_server_connection(), _not_a_failed_one)
+        is_there: bool = yield from with_commands(super().make_server_connection(), _a_usable_one)
         return is_there
 
 
-def _not_a_failed_one(command: Command) -> Command:
+def _a_usable_one(command: Command) -> Command:
     if not isinstance(command, GetHttpConnection):
         return command
-    return NoFailedConnection(command.address, command.tls, command.via, command.transport_protocol)
+    return UsableConnection(command.address, command.tls, command.via, command.transport_protocol)
 
 
 class WentStale(ResponseProtocolError):
-    """A connection that was used before ended where a response should have begun."""
+    """A connection ended, or was about to, before a request that came to it was taken up."""
 
 
 class NoticingClient(Client):
