@@ -26,6 +26,7 @@ def context() -> Iterator[taddons.context]:
         context.options.add_option("server_replay", list, [], "")
         context.options.add_option("save_stream_file", str, "", "")
         context.options.add_option("hardump", str, "", "")
+        context.options.add_option("body_size_limit", str | None, None, "")
         yield context
 
 
@@ -153,6 +154,13 @@ async def test_what_is_saved_is_streamed_and_kept_whole(context: taddons.context
     _stream(head, *[b"x" * PREVIEW_LIMIT] * 4, b"")
     await complete(flow)
     assert head.raw_content == b"x" * PREVIEW_LIMIT * 4
+
+
+def test_what_is_held_to_a_limit_is_streamed_for_its_length_or_type_only(context: taddons.context) -> None:
+    context.options.update(body_size_limit="10m")
+    assert not response(tflow.tflow(resp=True)).stream
+    assert response(tflow.tflow(resp=True), {"content-length": LARGE}).stream
+    assert response(tflow.tflow(resp=True), {"content-type": "text/event-stream"}).stream
 
 
 def test_an_upload_without_an_end_is_streamed_whoever_wants_it_whole(context: taddons.context) -> None:

@@ -82,6 +82,11 @@ def must_buffer(hook: str) -> bool:
     return loader is not None and any(_is_foreign(script, hook) for script in loader.addons)
 
 
+def is_limited() -> bool:
+    """Return whether `body_size_limit` bounds bodies: mitmproxy looks at what is declared, and at what is buffered."""
+    return ctx.options.body_size_limit is not None
+
+
 def _is_foreign(script: object, hook: str) -> bool:
     """Return whether a script that `chain` did not make has this hook."""
     parts = list(traverse([script]))
@@ -273,7 +278,8 @@ def _reason_to_stream_request(request: http.Request) -> str:
     chunked = has_content or "transfer-encoding" in fields_of(request.headers)
     if chunked and is_endless(request):
         return "its parts are wanted as they come"
-    if not (chunked if length is None else length > BUFFER_LIMIT) or must_buffer("request"):
+    is_long = (chunked and not is_limited()) if length is None else length > BUFFER_LIMIT
+    if not is_long or must_buffer("request"):
         return ""
     return "its length is not known" if length is None else "over 1 MiB"
 
@@ -285,7 +291,8 @@ def _reason_to_stream_response(response: http.Response) -> str:
     if is_endless(response):
         return "its parts are wanted as they come"
     length = declared_length(response)
-    if not (length is None or length > BUFFER_LIMIT) or must_buffer("response"):
+    is_long = not is_limited() if length is None else length > BUFFER_LIMIT
+    if not is_long or must_buffer("response"):
         return ""
     return "its length is not known" if length is None else "over 1 MiB"
 
@@ -305,18 +312,18 @@ def attach(message: http.Message, pipeline: Pipeline) -> None:
         pipeline.add(Stage.SCRIPT, StreamCallable(message.stream))
     if pipeline.transforms:
         message.headers.pop("content-length", None)
-    message.stream = Stream(pipeline, preview, is_eager=is_endless(message))
+    message.stream = Stream(pipeline, preview, is_eager=is_endless(message), is_asked_for=bool(message.stream))
 
 
 class Stream:
     """What mitmproxy calls with each chunk, and with b"" at the end. An eager one holds nothing back."""
 
-    __slots__ = ("_is_eager", "_received_at", "_sent_at", "pipeline", "preview")
+    __slots__ = ("_is_asked_for", "_is_eager", "_received_at", "_sent_at", "pipeline", "preview")
 
-    def __init__(self, pipeline: Pipeline, preview: Preview, is_eager: bool = False) -> None:
+    def __init__(self, pipeline: Pipeline, preview: Preview, is_eager: bool = False, is_asked_for: bool = True) -> None:
         self.pipeline = pipeline
         self.preview = preview
-        self._is_eager = is_eager
+        self._is_eager, self._is_asked_for = is_eager, is_asked_for
         self._received_at = self._sent_at = 0.0
         """In seconds of `time.monotonic`."""
 
@@ -339,6 +346,10 @@ class Stream:
         """Send what is held back."""
         self._sent_at = time.monotonic()
         yield from self.pipeline.flush()
+
+    def exceeds(self, limit: int, more: int) -> bool:
+        """Return whether so many more bytes are too many, of a body that nobody but us wants streamed."""
+        return not self._is_asked_for and self.preview.size + more > limit
 
     def seconds_to_flush(self) -> float | None:
         """Return when to flush unless more comes; None when nothing is held back."""

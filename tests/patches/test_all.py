@@ -53,6 +53,20 @@ def test_sections_are_what_a_class_is_made_of() -> None:
             ]
 
 
+def test_sections_do_not_meet_by_chance() -> None:
+    """Two that have a private name in common, which their class does not have, call each other's."""
+    for patch in ALL:
+        owner = getattr(patch.owner, patch.attribute) if patch.sections else object
+        theirs = {name for kind in owner.__mro__ for name in vars(kind)} | {"__module__", "__doc__"}
+        names = [
+            name
+            for section in patch.sections
+            for name in vars(section.mixin)
+            if name not in theirs and not name.startswith("__")
+        ]
+        assert not {name for name in names if names.count(name) > 1}
+
+
 def test_the_tests_exist() -> None:
     nodes = sorted({one.test for one in PLACES} | {section.test for section in SECTIONS})
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *nodes]

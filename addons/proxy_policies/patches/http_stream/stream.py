@@ -25,6 +25,7 @@ class HttpExchange(
     responses.Answers,
     stored_bodies.StoredBodies,
     streaming.StreamedLater,
+    streaming.HeldToLimit,
     responses.PassingOn,
     requests.Noting,
     requests.Redialling,

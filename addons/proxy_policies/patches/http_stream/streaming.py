@@ -7,23 +7,31 @@ taken back: ours are woken at once when their stream has ended, so that no timer
 import asyncio
 from collections.abc import Iterable
 
+from mitmproxy import ctx, flow, http
 from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
     RequestProtocolError,
+    RequestTrailers,
     ResponseData,
     ResponseEndOfMessage,
     ResponseProtocolError,
     ResponseTrailers,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
 from proxy_policies.patches.patch import Section
-from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length, take_back
+from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length, is_limited, take_back
 
+type RequestPart = RequestData | RequestTrailers | RequestEndOfMessage
 type ResponsePart = ResponseData | ResponseTrailers | ResponseEndOfMessage
 
 
@@ -103,8 +111,10 @@ class Flushing(layers.HttpStream):
     @property
     def _may_never_end(self) -> bool:
         state, response = flow_state.state_of(self.flow), self.flow.response
-        is_ours = state.has_followers or state.source is not None
-        return response is not None and state.origin is not None and not is_ours and declared_length(response) is None
+        is_kept_whole = state.has_followers or state.source is not None or is_limited()
+        if response is None or state.origin is None or is_kept_whole:
+            return False
+        return declared_length(response) is None
 
     def _release(self) -> CommandGenerator[None]:
         """Stream what is buffered, and what follows, as `stream_large_bodies` does."""
@@ -135,7 +145,48 @@ class StreamedLater(HttpStream):
         yield from super().start_response_stream()
 
 
+class HeldToLimit(HttpStream):
+    """A request and its response, whose bodies `body_size_limit` bounds though they are streamed for their type."""
+
+    def state_stream_request_body(self, event: RequestPart) -> CommandGenerator[None]:
+        """Pass a part of the request on, unless that is too much."""
+        if isinstance(event, RequestData) and _is_too_large(self.flow.request, event.data):
+            yield from self._cut("Request", ErrorCode.REQUEST_TOO_LARGE)
+        else:
+            yield from super().state_stream_request_body(event)
+
+    def state_stream_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
+        """Pass a part of the response on, unless that is too much."""
+        if isinstance(event, ResponseData) and _is_too_large(self.flow.response, event.data):
+            yield from self._cut("Response", ErrorCode.RESPONSE_TOO_LARGE)
+        else:
+            yield from super().state_stream_response_body(event)
+
+    def _cut(self, kind: str, code: ErrorCode) -> CommandGenerator[None]:
+        """Do as `check_body_size` does of what is buffered."""
+        message = f"{kind} body exceeds mitmproxy's body_size_limit."
+        self.flow.error = flow.Error(message)
+        yield HttpErrorHook(self.flow)
+        yield SendHttp(ResponseProtocolError(self.stream_id, message, code), self.context.client)
+        yield SendHttp(RequestProtocolError(self.stream_id, message, code), self.context.server)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+
+
+def _is_too_large(message: http.Message | None, data: bytes) -> bool:
+    limit = human.parse_size(ctx.options.body_size_limit)
+    stream = message.stream if message else None
+    return limit is not None and isinstance(stream, Stream) and stream.exceeds(limit, len(data))
+
+
 SECTIONS = (
+    Section(
+        mixin=HeldToLimit,
+        why="a body that is streamed for its type is of any size, whatever `body_size_limit` says",
+        upstream="not reported: mitmproxy streams what it is told to stream, and holds nothing of that to the limit",
+        remove_when="`check_body_size` counts what is streamed",
+        test="tests/e2e/messages/test_size_limit.py::test_no_body_is_larger_than_the_limit",
+    ),
     Section(
         mixin=Flushing,
         why=("what is held back of a body that pauses waits for more of it; endless bodies are buffered for ever"),
