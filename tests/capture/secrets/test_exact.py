@@ -167,6 +167,33 @@ def cell(text: str) -> str:
     return f'"{quoted}"' if set(text) & set(',;"\t ') else text
 
 
+def listed(pairs: Pairs) -> str:
+    return json.dumps([["a", 1], *(list(pair) for pair in pairs), ["required", ["password", "email"]]], indent=1)
+
+
+def listed_in_string(pairs: Pairs) -> str:
+    return json.dumps({"body": json.dumps([list(pair) for pair in pairs]), "required": ["password", "email"]})
+
+
+def xml_rpc_sections(pairs: Pairs) -> str:
+    inner = "".join(f"<m:name>{n}</m:name>\n<m:value><![CDATA[{v}]]></m:value>" for n, v in pairs)
+    return f'<m:struct xmlns:m="urn:x">{inner}</m:struct>'
+
+
+def rows(pairs: Pairs) -> str:
+    return "".join(",".join(map(cell, row)) + "\n" for row in [("Name", "Value"), ("city", "Bonn"), *pairs])
+
+
+def multipart_in_string(pairs: Pairs) -> str:
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in pairs]
+    return json.dumps({"body": "".join(parts) + "--b--\r\n", "id": 7})
+
+
+def multipart_in_base64(pairs: Pairs) -> str:
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in pairs]
+    return json.dumps({"body": base64.b64encode(("".join(parts) + "--b--\r\n").encode()).decode()})
+
+
 def wide(pairs: Pairs) -> str:
     """Return JSON in UTF-16, each octet as a character that `octets` makes it of again."""
     return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
@@ -199,6 +226,15 @@ STRUCTURES = {
     "XML-RPC": Structure(xml_rpc, "text/xml"),
     "XML values": Structure(xml_values, "application/xml"),
     "table": Structure(table, "text/csv"),
+    "lists of two": Structure(listed, "application/json"),
+    "lists of two in a string": Structure(listed_in_string, "application/json"),
+    "XML-RPC with a namespace": Structure(xml_rpc_sections, "text/xml"),
+    "table without a type": Structure(table, "text/plain"),
+    "table of Excel's": Structure(table, "application/vnd.ms-excel"),
+    "names and values": Structure(rows, "text/csv"),
+    "multipart without a type": Structure(multipart, "text/plain"),
+    "multipart in a string": Structure(multipart_in_string, "application/json"),
+    "multipart in base64": Structure(multipart_in_base64, "application/json"),
     "UTF-16": Structure(wide, "application/json"),
 }
 structures = st.sampled_from(sorted(STRUCTURES))

@@ -27,6 +27,33 @@ def query(variables: dict[str, Any], text: str = LOGIN) -> dict[str, Any]:
     return {"query": text, "variables": variables}
 
 
+def test_a_default_value_is_what_its_variable_is() -> None:
+    before = (
+        'query A($password: String! = "hunter2", $p: [String!] = "Zq7hunter2", $city: String = "Bonn") {a(token: $p)}'
+    )
+    after = before.replace("Zq7hunter2", KEY.of("Zq7hunter2")).replace('"hunter2', f'"{KEY.of("hunter2")}')
+    assert redacted(before, "application/graphql") == after
+    assert redacted({"query": before}) == {"query": after}
+
+
+@pytest.mark.parametrize("method", ["user.login", "wp.getUsersBlogs"])
+def test_arguments_of_xml_rpc_are_secret_but_for_the_first(method: str) -> None:
+    def call(password: str) -> str:
+        values = "".join(f"<param>\n<value><string>{text}</string></value></param>" for text in ("bob", password))
+        return f"<methodCall><methodName>{method}</methodName><params>{values}</params></methodCall>"
+
+    assert redacted(call("a &amp; hunter2"), "text/xml") == call(KEY.of("a & hunter2"))
+    other = call("hunter2").replace(method, "city.find")
+    assert redacted(other, "text/xml") == other
+
+
+def test_a_call_in_a_string_is_read() -> None:
+    def call(password: str) -> dict[str, str]:
+        return {"body": json.dumps({"method": "login", "params": ["bob", password, "é/"]}), "city": "Bonn"}
+
+    assert json.loads(redacted(call("hunter2"))["body"])["params"] == ["bob", KEY.of("hunter2"), KEY.of("é/")]
+
+
 @pytest.mark.parametrize("value", ["hunter2", "Zq7hunter2Q9xZab", 4711])
 def test_a_variable_is_what_its_argument_is_called(value: Any) -> None:
     clean = query({"who": "bob", "p": KEY.of(str(value))})

@@ -1,12 +1,14 @@
-"""Secrets in JSON that is written in base64 (RFC 4648), as in `state` parameters, cookies, queues and AWS Lambda."""
+"""Secrets in JSON and forms that are written in base64 (RFC 4648), as in `state` parameters, cookies and queues."""
 
 import base64
 import json
 import re
 from collections.abc import Callable, Iterator
 
-_BEGINNINGS = ("eyJ", "eyA", "ewo", "ew0", "W3s")
-"""What `{"n`, `{ "`, an object of several lines, and a list of objects are in base64."""
+from proxy_policies.capture.secrets.redact_multipart import is_form_data
+
+_BEGINNINGS = ("eyJ", "eyA", "ewo", "ew0", "W3s", "LS0", "LS1")
+"""What `{"n`, `{ "`, an object of several lines, a list of objects, and multipart forms are in base64."""
 _BEGIN = re.compile(rf"(?<![\w.-])(?:{'|'.join(_BEGINNINGS)})")
 _END = r"(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)"
 _RUN = re.compile(r"[A-Za-z0-9+/]*+")
@@ -15,7 +17,7 @@ _URL_SAFE = re.compile(rf"[A-Za-z0-9_-]{{11,}}+{_END}")
 
 
 def in_base64(text: str, look: Callable[[str], str]) -> str:
-    """Return the text with what `look` makes of each JSON document that is in it in base64, written as it was."""
+    """Return the text with what `look` makes of each document or form that is in it in base64, written as it was."""
     if not any(map(text.__contains__, _BEGINNINGS)):
         return text
     pieces: list[str] = []
@@ -46,7 +48,7 @@ def _replaced(source: str, look: Callable[[str], str], is_cut: bool) -> str:
     bare = plain.rstrip("=")
     is_url_safe = "-" in bare or "_" in bare
     document = _decoded(bare, is_url_safe)
-    if not (is_cut or _is_json(document)) or (inner := look(document)) == document:
+    if not (is_cut or _is_json(document) or is_form_data(_octets(document))) or (inner := look(document)) == document:
         return source
     made = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(_octets(inner)).decode()
     made = made if plain != bare or len(bare) % 4 == 0 else made.rstrip("=")

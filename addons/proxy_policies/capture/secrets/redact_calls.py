@@ -3,6 +3,7 @@
 `login(password: $p)` says what `"variables": {"p": …}` is, and `"method": "login"` what `"params": ["bob", …]` has.
 """
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -12,12 +13,20 @@ from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade, words
 
 _VARIABLE = re.compile(r":\s*\$(?P<name>[A-Za-z_]\w{0,99})")
+_DEFAULT = re.compile(
+    r"(?P<before>\$(?P<name>[A-Za-z_]\w{0,99})\s*+:\s*+[\w!\[\]]{1,99}\s*+=\s*+(?P<quote>(?P<one>\\*\")(?:(?P=one){2})?))"
+    r"(?P<value>[^\"\\\n]+)(?=(?P=quote)|\Z)"
+)
 _ARGUMENT = re.compile(r"(?:\\[nrt])?([A-Za-z_]\w*)\s*\Z")
 ARGUMENT_LENGTH = 100  # characters before the colon in which an argument's name is looked for
 VARIABLES = 64  # names that are passed for secrets in one query; every other name is compared with them
 _METHOD = re.compile(r'"method"\s*:\s*"(?P<name>[^"\\]{1,200})"')
 _PARAMS = re.compile(r'"params"\s*:\s*(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{}]', re.DOTALL)
+_XML_METHOD = re.compile(r"<methodName>\s*+([\w.:/-]{1,200})")
+_XML_PARAM = re.compile(r"<param>\s*+<value>\s*+(?:<string>)?(?:<!\[CDATA\[)?(?P<text>[^<>\s][^<>\]]*+)")
+_BLOGS = ("wp.", "blogger.", "metaWeblog.", "mt.")
+"""Interfaces whose every method takes a user and a password (WordPress, Blogger, MetaWeblog, Movable Type)."""
 _LOGINS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
 """What methods have in their names that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
 
@@ -44,8 +53,17 @@ def _is_secret_argument(before: str, decider: Decider) -> bool:
     return found is not None and decider.grade(found[1], Place.MEMBER) >= Grade.TOKEN and not decider.is_kept(found[1])
 
 
+def in_defaults(text: str, decider: Decider) -> str:
+    """Replace the default value of a GraphQL variable that is called as a secret is, or passed for one."""
+    if "$" not in text:
+        return text
+    return _DEFAULT.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
+
+
 def in_positions(text: str, decider: Decider) -> str:
     """Replace the texts in the list of a call that takes a password: all but the first, or a lone one."""
+    if "<methodName>" in text:
+        return _in_xml_positions(text, decider)
     if '"params"' not in text or '"method"' not in text:
         return text
     pieces: list[str] = []
@@ -57,6 +75,22 @@ def in_positions(text: str, decider: Decider) -> str:
             pieces += (text[done : item.start("text")], replaced)
             done = item.end("text")
     return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _in_xml_positions(text: str, decider: Decider) -> str:
+    """Replace the same in XML-RPC, where each argument is a `param`."""
+    method = _XML_METHOD.search(text)
+    if method is None or not (_takes_password(method[1], decider) or method[1].startswith(_BLOGS)):
+        return text
+    found = list(_XML_PARAM.finditer(text))
+    pieces: list[str] = []
+    done = 0
+    for item in found[1:] or found:
+        pieces += (text[done : item.start("text")], decider.replace("password", html.unescape(item["text"])))
+        if pieces[-1] == html.unescape(item["text"]):
+            pieces[-1] = item["text"]
+        done = item.end("text")
+    return "".join((*pieces, text[done:]))
 
 
 def _lists(text: str, decider: Decider) -> list[int]:

@@ -6,14 +6,26 @@ from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
 _LINE = re.compile(r'(?:"(?:[^"]|"")*+(?:"|\Z)|[^"\r\n])*+(?:\r?\n|\r|\Z)')
+_NAME_AND_VALUE = ["name", "value"]
+_HEAD = re.compile(r'\ufeff?(?:"[\w .-]{1,100}"|[\w.-]{1,100})(?:[,;\t](?:"[\w .-]{1,100}"|[\w.-]{1,100}))+\r?\n')
 _CELL = re.compile(r'(?P<before>^|[,;\t])(?P<cell>"(?:[^"]|"")*+(?:"|\Z)|[^,;\t"\r\n]*)')
+
+
+def is_table(text: str) -> bool:
+    """Return whether a text is a table, as far as its first two lines tell: as many cells in both, and names first."""
+    head = _HEAD.match(text)
+    second = _LINE.match(text, head.end()) if head else None
+    if head is None or second is None:
+        return False
+    return len(_CELL.findall(head[0])) == len(_CELL.findall(second[0]))
 
 
 def in_table(text: str, decider: Decider) -> str:
     """Replace the cells of columns whose names make them secret."""
     head = _LINE.match(text)
     names = [_plain(found["cell"]) for found in _CELL.finditer(head[0])] if head else []
-    if head is None or all(decider.grade(name, Place.MEMBER) is Grade.NONE for name in names):
+    is_telling = any(decider.grade(name, Place.MEMBER) is not Grade.NONE for name in names)
+    if head is None or not (is_telling or [*map(str.lower, names)] == _NAME_AND_VALUE):
         return text
     rows = _LINE.sub(lambda line: _row(line[0], names, decider), text[head.end() :])
     return head[0] + rows
@@ -21,6 +33,8 @@ def in_table(text: str, decider: Decider) -> str:
 
 def _row(line: str, names: list[str], decider: Decider) -> str:
     cells = iter(names)
+    if [*map(str.lower, names)] == _NAME_AND_VALUE and (first := _CELL.match(line)):
+        cells = iter(["", _plain(first["cell"])])
 
     def cell(found: re.Match[str]) -> str:
         value = _plain(found["cell"])
@@ -31,5 +45,5 @@ def _row(line: str, names: list[str], decider: Decider) -> str:
 
 
 def _plain(cell: str) -> str:
-    text = cell.strip()
+    text = cell.strip().removeprefix("\ufeff")
     return text[1:].removesuffix('"').replace('""', '"') if text.startswith('"') else text

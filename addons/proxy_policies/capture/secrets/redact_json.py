@@ -5,7 +5,7 @@ Every other character stays as it was. A document that is cut is read as far as 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
@@ -31,6 +31,24 @@ _PAIR = re.compile(
     rf'"(?:{_VALUES})"\s*:\s*{_PLAIN}',
     re.IGNORECASE,
 )
+_WHOLE = (
+    r'(?=(?P=slashes)"[^"\\]*+(?P=slashes)"\s*\]|"(?:[^"\\]|\\.)*+(?:"\s*(?:\]|\Z)|\\?\Z)'
+    r"|-?\d[\d.eE+-]*+\s*\]|\[[^\[\]]*+\]\s*\])"
+)
+"""The last item of a list: a text, a number, a list."""
+_LISTS = re.compile(r'\[\s*+\[\s*+\\*+"')
+_LISTED_PAIR = re.compile(rf'[\[,]\s*\[\s*(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s*,\s*{_WHOLE}{_PLAIN}')
+"""A list of two in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
+_NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{_NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){_PLAIN}')
+_STRING = re.compile(r'"(?P<source>(?:[^"\\]|\\.)*+\\?)(?P<end>"|\Z)', re.DOTALL)
+_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_QUOTED: tuple[Callable[[str], str], ...] = (
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1].replace("/", "\\/"),
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+)
+"""How programs write a text into a JSON string."""
 _VALUE_FIRST = re.compile(
     rf'(?P<value>"(?:{_VALUES})"\s*:\s*")(?P<plain>[^"\\\n]*)"\s*,\s*'
     rf'"(?:name|key|field|header)"\s*:\s*"{_NAME})"',
@@ -39,13 +57,40 @@ _VALUE_FIRST = re.compile(
 
 
 def in_json(text: str, decider: Decider) -> str:
-    """Replace secrets in JSON members, and in pairs such as `{"name": "password", "value": "…"}`."""
+    """Replace secrets in members, and in pairs: `{"name": "password", "value": "…"}`, `[["password", "…"]]`."""
     if '"' not in text:
         return text
     if any(map(text.lower().__contains__, _VALUE_STEMS)):
         text = _replace_after(text, _PAIR, decider, Place.FIELD)
         text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
+    if _LISTS.search(text) is not None:
+        text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
+    if '"rawHeaders"' in text:  # Node.js: names and values by turns
+        text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
     return _replace_after(text, _ESCAPED_MEMBER if '\\"' in text else _MEMBER, decider, Place.MEMBER)
+
+
+def in_strings(text: str, marks: Iterable[str], look: Callable[[str], str]) -> str:
+    """Return JSON with what `look` makes of each string that has one of these marks, and of what quotes it has."""
+    if not any(map(text.__contains__, marks)):
+        return text
+
+    def string(found: re.Match[str]) -> str:
+        source = found["source"]
+        if not any(map(source.__contains__, marks)):
+            return found[0]
+        whole = source if found["end"] else _CUT_ESCAPE.sub("", source)
+        plain = _plain(whole, 0)
+        replaced = look(plain)
+        return found[0] if replaced == plain else f'"{_quoted_as(whole, plain, replaced)}{found["end"]}'
+
+    return _STRING.sub(string, text)
+
+
+def _quoted_as(source: str, plain: str, text: str) -> str:
+    """Return a text as a JSON string has it, escaped as `source` is what `plain` was escaped to."""
+    made = next((quoted for quoted in _QUOTED if quoted(plain) == source), _QUOTED[0])
+    return made(text)
 
 
 def _value_first(found: re.Match[str], decider: Decider) -> str:
@@ -146,6 +191,9 @@ def _container(text: str, at: int, slashes: str, name: str, decider: Decider) ->
         if found:
             member = _plain(found["name"], 0)
             value, end = _number(text, found.end(), slashes, member, decider)
+            if depth == 1 and (key := decider.replace(name, member, Place.CODE)) != member:
+                pieces += (text[start : found.start("name")], key)
+                start = found.end("name")
         elif text.startswith(f'{slashes}"', at):
             least = _inherited(name, member, decider)
             value, end = _string(text, at, slashes, member, decider, Place.MEMBER, least)

@@ -14,8 +14,9 @@ _ELEMENT = re.compile(
     r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
-    r"(<(?:key|name)>(?P<name>[^<>]+)</(?:key|name)>\s*<(?:string|value|integer)>(?:\s*<(?:string|int|i4)>)?)"
-    r"(?P<value>[^<>]+)(?=</|<?\Z)",
+    r"(<(?:\w+:)?(?:key|name)>(?P<name>[^<>]+)</(?:\w+:)?(?:key|name)>\s*<(?:\w+:)?(?:string|value|integer)>"
+    r"(?:\s*<(?:\w+:)?(?:string|int|i4|base64)>)?\s*(?P<open><!\[CDATA\[)?)"
+    r"(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]+))(?=\]\]>|</|<?\Z)",
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
@@ -38,7 +39,7 @@ _NO_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image
 
 def in_markup(text: str, decider: Decider) -> str:
     """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
-    text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"], found["value"], decider), text)
+    text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
     is_telling = any(_telling_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
     return _ELEMENT.sub(lambda found: _element(found, decider), text) if is_telling else text

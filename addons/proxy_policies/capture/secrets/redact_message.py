@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from proxy_policies.capture.har.body import as_text, charset
+from proxy_policies.capture.har.body import as_text, charset, octets
 from proxy_policies.capture.model import Body, Headers, header
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
@@ -24,6 +24,10 @@ CREDENTIAL = "credentials"
 BINARY = ("image/", "video/", "audio/", "font/")
 NESTED_MOST = 16
 """Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
+_OPEN = ("{", "[")
+_TABLES = ("csv", "tab-separated", "ms-excel")
+_CALLS_AND_FORMS = ('\\"params\\"', "form-data;")
+"""What says that a JSON string holds what cannot be read where it stands."""
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
 
@@ -115,8 +119,12 @@ class MessageRedactor:
             return self._shapes(inner(value, self.decider))
         if lower == "sec-websocket-protocol":
             value = self._protocols(value)
+        if lower == "baggage":
+            value = texts.in_bare_pairs(value, self.decider)
         replaced = self.decider.replace(name, value, Place.FIELD)
-        return replaced if replaced != value else self._shapes(texts.in_url(value, self.decider))
+        if replaced != value:
+            return replaced
+        return self._document_text(value) if value[:1] in _OPEN else self._shapes(texts.in_url(value, self.decider))
 
     def _protocols(self, value: str) -> str:
         """Replace what is random among WebSocket subprotocols: browsers can send credentials nowhere else."""
@@ -133,7 +141,7 @@ class MessageRedactor:
         return self._seen.through(mime, content, self._content)
 
     def _content(self, mime: str, content: bytes) -> bytes:
-        if mime.lower().startswith("multipart/"):
+        if mime.lower().startswith("multipart/") or redact_multipart.is_form_data(content):
             return self._multipart(content, mime)
         if (framing := framing_of(content, mime)) is not None:
             return rewrite(content, framing, self.text)
@@ -164,10 +172,13 @@ class MessageRedactor:
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
             return self._shapes(redact_json.in_json(texts.in_form(text, self._naming_variables(text)), self.decider))
-        if "csv" in kind or "tab-separated" in kind:
+        if any(name in kind for name in _TABLES) or (not _is_structured(kind) and redact_csv.is_table(text)):
             text = redact_csv.in_table(text, self.decider)
-        text = redact_json.in_json(self._paths(text), redact_calls.naming_variables(text, self.decider))
+        naming = redact_calls.naming_variables(text, self.decider)
+        text = redact_json.in_json(self._paths(text), naming)
+        text = redact_calls.in_defaults(text, naming)
         text = redact_calls.in_positions(text, self.decider)
+        text = redact_json.in_strings(text, _CALLS_AND_FORMS, self._quoted)
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
         is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"
@@ -182,7 +193,13 @@ class MessageRedactor:
         pattern = self.decider.rules.pattern
         if pattern is not None:
             text = pattern.sub(lambda found: self.decider.hide(found[0], "regex:"), text)
-        return in_base64(in_shapes(text, lambda secret: self.decider.hide(secret, "shape")), self._document_text)
+        return in_base64(in_shapes(text, lambda secret: self.decider.hide(secret, "shape")), self._quoted)
+
+    def _quoted(self, text: str) -> str:
+        """Return a text without secrets that is written within another: in a JSON string, in base64."""
+        content = octets(text)
+        replaced = self.content(content, "")
+        return text if replaced == content else replaced.decode("utf-8", "surrogateescape")
 
     def _document_text(self, text: str) -> str:
         return self.text(text, "application/json")

@@ -7,6 +7,7 @@ from proxy_policies.capture.secrets.decide import Decider
 
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 _FIRST_LINE = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n")
+_FORM = re.compile(rb"--([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NAME = re.compile(
     rb'^[ \t]*+content-disposition\s*:[^\r\n]*?\bname\s*(?:=\s*|\*\s*=\s*utf-8\'[\w-]*\')(?:"([^"\r\n]*)"|([^\s;"]+))',
@@ -16,6 +17,11 @@ _TYPE = re.compile(rb"content-type\s*:\s*([^\r\n]+)", re.IGNORECASE)
 
 type Content = Callable[[bytes, str], bytes]
 """Returns the content of a media type without its secrets."""
+
+
+def is_form_data(content: bytes) -> bool:
+    """Return whether content is a multipart form, whatever it is called."""
+    return b"form-data;" in content and _FORM.search(content) is not None
 
 
 def in_multipart(content: bytes, mime: str, decider: Decider, inner: Content) -> bytes:
@@ -33,7 +39,7 @@ def boundary_of(content: bytes, mime: str) -> bytes:
     named = (found[1] or found[2]).encode("utf-8", "replace") if found else b""
     if named and named in content:
         return named
-    first = _FIRST_LINE.match(content)
+    first = _FORM.search(content) or _FIRST_LINE.match(content)
     return first[1].strip() if first else b""
 
 

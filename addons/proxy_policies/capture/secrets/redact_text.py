@@ -16,17 +16,22 @@ _ENCODED_USERINFO = re.compile(
     r"(?P<before>%(?i:3A%2F%2F(?:(?!%3A|%2F|%40)[^&#;/\s\"'<>])+%3A))(?P<password>(?:(?!%2[fF]|%40)[^&#;/\s\"'<>])+)%40"
 )
 _PARAMETER = re.compile(
-    r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])([^&#;\s\"'<>\\]*)"
+    r"([?&#;6](?:(?<=[?&#;])|(?<=\\u0026)))([^=&#?;\s\"'<>\\]{1,200})(=|\\u003[dD])"
+    r"([^&#;?\s\"'<>\\]*+(?:\?(?![\w.%\[\]-]{1,100}=)[^&#;?\s\"'<>\\]*+)*+)"
 )
-"""In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`. What begins with few characters is found fast."""
+"""A value ends where a query begins in it: `;sid=…?page=2`, `url=/x?token=…`.
+
+In JSON .NET writes & as `\\u0026`, and Gson = as `\\u003d`. What begins with few characters is found fast."""
 _PAIR_END = re.compile(r"(&|(?<![;\r\n])[;\r\n]++(?=[^&;=\s]{1,200}=))")
 _NESTED = re.compile(r"(?i)%(?:25)*(?:3F|26|23)([\w.~+-]{1,100})%(?:25)*3D((?:(?!%(?:25)*(?:26|23))[^&#;\s\"'<>\\])+)")
 _PATH_WORDS = ("reset", "verify", "confirm", "activate", "unsubscribe", "invit", "magic", "token", "session")
 _PATH_TOKEN = re.compile(
     rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
-    r"(?P<token>[\w.~-]{12,})(?=[/?#\s\"'<>]|\Z)"
+    r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
 )
-_SIGN = re.compile(r"[:=]\s*+(?P<quote>\\*+[\"'`])")
+_SIGN = re.compile(r"[:=]\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
+"""The three quotes are of a block string, in GraphQL, TOML and Python."""
+_JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE = re.compile(
     r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?))"
@@ -153,7 +158,7 @@ def _parameter(name: str, value: str, decider: Decider) -> str:
     if replaced != value or not value.lower().startswith(("%7b", "%5b", "{", "[")):
         return replaced
     plain = unquote_plus(value)
-    inner = in_json(plain, decider)
+    inner = in_assignments(in_json(plain, decider), decider, Place.MEMBER)  # as GraphQL's `{login(password: "…")}`
     spelled = next((spelled for spelled in _SPELLINGS if spelled(plain) == value), quote_plus)
     return value if inner == plain else spelled(inner)
 
@@ -173,7 +178,7 @@ def in_cookies(text: str, decider: Decider) -> str:
 def in_set_cookie(text: str, decider: Decider) -> str:
     """Replace the value in a Set-Cookie field, keeping the attributes (RFC 6265 section 4.1)."""
     pair, semicolon, attributes = text.partition(";")
-    return f"{_cookie(pair, decider)}{semicolon}{attributes}"
+    return f"{_cookie(pair, decider)}{semicolon}{in_paths(in_bare_pairs(attributes, decider), decider)}"
 
 
 def _cookie(pair: str, decider: Decider) -> str:
@@ -228,7 +233,7 @@ def _cookie_line(found: re.Match[str], decider: Decider) -> str:
 
 def in_assignments(text: str, decider: Decider, place: Place) -> str:
     """Replace secrets in `csrfToken = '…'`, GraphQL's `login(password: "…")`, `token="…"`, escaped or not."""
-    is_json = text.lstrip()[:1] in ("{", "[")  # whose members are read already; what its strings quote is not
+    is_json = _JSON.match(text)  # its members are read already; what its strings quote is not
     if not any(quote in text for quote in (("'", '\\"') if is_json else ("'", '"', "`"))):
         return text
 
@@ -271,10 +276,16 @@ def _last_name(text: str) -> str:
     return text[start:]
 
 
+def in_bare_pairs(text: str, decider: Decider) -> str:
+    """Replace secrets in `name=value`, without quotes, wherever a text has it."""
+    if "=" not in text:
+        return text
+    return _BARE.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
+
+
 def in_plain_text(text: str, decider: Decider, place: Place = Place.CODE) -> str:
     """Replace secrets in `password=…` and in `X-Api-Key: …` lines of a plain text; such lines are at this place."""
-    if "=" in text:
-        text = _BARE.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
+    text = in_bare_pairs(text, decider)
     if ":" not in text:
         return text
 
