@@ -32,6 +32,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
 )
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser
+from proxy_policies.reverse_tunnel.work import work as work_end
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -53,18 +54,21 @@ async def middle(tunnel: Tunnel) -> Middle:
     return started
 
 
-async def test_a_path_that_dies_silently_is_noticed_on_both_sides(tunnel: Tunnel, middle: Middle) -> None:
+async def test_a_path_that_dies_silently_is_noticed_on_both_sides(
+    tunnel: Tunnel, middle: Middle, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     client_listener = await tunnel.client_listener("echo")
     work = await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=2)
     idle_reader, idle_writer = await connect(client_listener)
     idle_writer.write(b"x")
     assert await idle_reader.readexactly(1) == b"x"
     middle.freeze()
-    began = asyncio.get_running_loop().time()
     with contextlib.suppress(ConnectionResetError):
         assert await idle_reader.read() == b""  # an idle data connection is given up as well
     await eventually(lambda: not list(tunnel.home.works) and not work.home and not list(tunnel.home.sessions))
-    assert asyncio.get_running_loop().time() - began < NOTICED + 2
+    silent = f"silent for {MISSES * QUICK_BEAT:g} s"
+    assert {line.split(":")[0] for line in caplog.messages if silent in line} == {"home", "work"}
     with pytest.raises(Refusal, match="no work connected"):
         await tunnel.home.open(OpenRequest("echo"))
     idle_writer.close()
@@ -190,10 +194,10 @@ async def test_spares_save_a_round_trip_and_are_replaced(tunnel: Tunnel) -> None
 async def test_a_spare_cut_without_a_word_costs_one_more_try(tunnel: Tunnel) -> None:
     await tunnel.start_home()
     client_listener = await tunnel.client_listener("echo")
-    work_end = await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=1)
+    cut_off = await tunnel.start_work(services={"echo": await tunnel.serve(echo)}, spares=1)
     (work,) = tunnel.home.works
     await eventually(lambda: len(work.spares) == 1)
-    await work_end._data.cancel()  # work drops its end; home may not know yet
+    await cut_off._data.cancel()  # work drops its end; home may not know yet
     assert await ask(client_listener, b"hello") == b"hello"
 
 
@@ -216,18 +220,27 @@ async def test_two_machines_of_one_name_do_not_take_the_place_from_each_other(
     await eventually(lambda: first.home)
 
 
-async def test_a_home_that_starts_again_has_its_works_back_soon(tunnel: Tunnel) -> None:
+async def test_a_home_that_starts_again_has_its_works_back_soon(
+    tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it has been away: a second at most between two tries."""
+    waited: list[float] = []
+
+    def retry_delay(failures: int, chance: float, gone: float) -> float:
+        waited.append(limits.retry_delay(failures, chance, gone))
+        return waited[-1]
+
+    monkeypatch.setattr(work_end, "retry_delay", retry_delay)
     await tunnel.start_home()
     work = await tunnel.start_work()
     for _ in range(2):
         await tunnel.home.close()
         await eventually(lambda: not work.home)
-        await asyncio.sleep(3)
+        waited.clear()
+        await eventually(lambda: len(waited) > 4)  # of which the last were longer, were they to double
         await tunnel.home.apply(tunnel.home_config)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         await eventually(lambda: work.home)
-        assert loop.time() - began < 3  # a second at most between two tries, and a handshake
+        assert max(waited) <= limits.RETRY_RESTART
 
 
 async def test_nothing_ends_the_way_back_home(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 
-def how_refused(port: int, timeout: float = 10) -> str:
+def how_refused(port: int, timeout: float = 100) -> str:
     """Connect to a port of 127.0.0.1, read to the end without a word, and say how it ends; what comes is an error."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as client:
@@ -16,7 +16,7 @@ def how_refused(port: int, timeout: float = 10) -> str:
     return "end of file"
 
 
-async def refusal_of(address: tuple[str, int], timeout: float = 15) -> str:
+async def refusal_of(address: tuple[str, int], timeout: float = 100) -> str:
     """Do the same in the event loop of who refuses."""
     writer = None
     try:

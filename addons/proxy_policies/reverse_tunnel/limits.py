@@ -115,8 +115,8 @@ class _Peer:
 class HandshakeLimiter:
     """Admits unauthenticated peers. Over a bound it closes one of those who have come least far, whichever.
 
-    Never the newcomer, and not the oldest: a work that comes from the same address as any number of strangers has its
-    chance with each try, and no longer needs it once it is heard.
+    Never the newcomer, and not the oldest: a work that comes from the same address as any number of others has its
+    chance with each try, and no longer needs it once it has spoken.
     """
 
     def __init__(self, most: int = MAX_UNAUTHENTICATED) -> None:

@@ -220,10 +220,7 @@ def test_credentials_are_asked_for_though_it_was_learnt(
         assert connection.ask(request).startswith(b"HTTP/1.1 200")
     wait_until(lambda: hits(proxy))
     policies.write_text("fast_lane: 'on'\nproxyauth: 'me:secret'\n")
-    deadline = time.monotonic() + 15
-    while not (answer := Connection(proxy.port).ask(request)).startswith(b"HTTP/1.1 407"):
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.05)
+    wait_until(lambda: Connection(proxy.port).ask(request).startswith(b"HTTP/1.1 407"), 20, "the new option")
     assert connection.ask(request).startswith(b"HTTP/1.1 407")
 
 
@@ -378,15 +375,14 @@ def test_hits_end_when_the_option_does(mitmdump: Start, origin: Callable[..., Or
         connection.ask(request)
     wait_until(lambda: hits(proxy))
     policies.write_text("fast_lane: 'off'\n")
-    deadline = time.monotonic() + 15
-    while True:
+
+    def is_off() -> bool:
         before = hits(proxy)
         for _ in range(4):
             connection.ask(request)
-        time.sleep(0.05)
-        if hits(proxy) == before:
-            break
-        assert time.monotonic() < deadline
+        return hits(proxy) == before
+
+    wait_until(is_off, 20, "the new option")
     assert connection.ask(request).endswith(b"\r\n\r\nx")
 
 

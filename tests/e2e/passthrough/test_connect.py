@@ -253,7 +253,7 @@ def test_a_silent_target_is_502_within_connect_timeout(mitmdump: Callable[..., M
         with sock:
             assert head.startswith(b"HTTP/1.1 502 ")
             assert read_all(sock) == f"cannot connect to 127.0.0.1:{port}: no answer within 1 s\n".encode()
-        result = curl("-x", patient.url, f"http://127.0.0.1:{port}/", timeout=8)
+        result = curl("-x", patient.url, f"http://127.0.0.1:{port}/")
         assert result.status == 502
         assert f"cannot connect to 127.0.0.1:{port}: no answer within 1 s".encode() in result.body
         for filler in fillers:
