@@ -44,6 +44,10 @@ def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Or
         expect(why).to_contain_text("stored")
         assert "hunter22" not in page.content()
 
+        page.set_viewport_size({"width": 360, "height": 640})
+        assert [right_edge(page, f"#{table} button") <= 360 for table in ("streams", "entries")] == [True, True]
+        page.set_viewport_size({"width": 1400, "height": 900})
+
         purge = page.locator("#entries button")
         purge.focus()
         page.keyboard.press("Enter")
@@ -71,6 +75,11 @@ def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Or
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert not complaints
     tunnel.close()
+
+
+def right_edge(page: Any, what: str) -> float:
+    box = page.locator(what).bounding_box()
+    return float(box["x"] + box["width"])
 
 
 def has_points() -> re.Pattern[str]:

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from tests.support.browser import TIMEOUT, chromium
+from tests.support.browser import TIMEOUT, chromium, serious_faults
 from tests.support.curl import Result
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin
@@ -106,6 +106,7 @@ def test_the_policy_view_tells_of_buffered_streamed_and_cached_answers(web: Web,
     expect(web.told(1)).to_contain_text("cache     hit")
     expect(web.told(2)).to_contain_text("streaming  response streamed: its length is not known")
     expect(web.told(3)).to_contain_text("of the 3.0m that passed, the first 256k are kept to be looked at")
+    assert serious_faults(web.page, ".flow-detail .contentview") == []
     web.page.screenshot(path=tmp_path / "policy-view.png")
 
 

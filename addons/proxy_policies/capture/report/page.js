@@ -111,15 +111,15 @@ function inline([tag, before, after], a, b) {
   return found;
 }
 
-// Rows far from any change are folded; a click unfolds them.
+// Rows far from any change are folded; a button unfolds them.
 function diff(rows) {
   const near = rows.map((_, i) => rows.slice(Math.max(0, i - 3), i + 4).some(([tag]) => "!-+".includes(tag)));
   const body = make("tbody"), shape = state.inline ? inline : sideBySide;
   let a = 0, b = 0, fold = [];
   const flush = () => {
     if (!fold.length) return;
-    const hidden = fold, line = make("tr", { class: "fold", onclick: () => line.replaceWith(...hidden) },
-      make("td", { colspan: state.inline ? 3 : 4 }, `⋯ ${plural(hidden.length, "line")} ⋯`));
+    const hidden = fold, unfold = make("button", { onclick: () => line.replaceWith(...hidden) }, `⋯ ${plural(hidden.length, "line")} ⋯`);
+    const line = make("tr", { class: "fold" }, make("td", { colspan: state.inline ? 3 : 4 }, unfold));
     body.append(line);
     fold = [];
   };

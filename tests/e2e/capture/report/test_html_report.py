@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.support.browser import chromium
+from tests.support.browser import chromium, serious_faults
 
 from proxy_policies.capture.check.noise import Noise
 from proxy_policies.capture.check.outcome import (
@@ -77,6 +77,7 @@ def test_a_capture_in_which_everything_changed_opens(tmp_path: Path) -> None:
 def test_the_page_shows_what_changed(page_file: Path) -> None:
     with chromium("about:blank") as page:
         problems = open_page(page, page_file)
+        assert serious_faults(page) == []
         assert page.inner_text("h1") == "2 requests of 29 differ"
         assert page.locator("nav a").count() == 2
         assert "json:$.items[2].price" in page.inner_text(".changes")
@@ -87,6 +88,7 @@ def test_the_page_shows_what_changed(page_file: Path) -> None:
         page.screenshot(path=page_file.with_name("light.png"))
         page.keyboard.press("t")
         assert page.get_attribute("html", "data-theme") == "dark"
+        assert serious_faults(page) == []
         page.screenshot(path=page_file.with_name("dark.png"))
         assert page.title() != "owned"
         assert problems == []
@@ -134,5 +136,5 @@ def _shapes(page: Page) -> None:
     assert page.locator(".diff col").count() == 3
     assert page.locator(".diff tr td.w").count() == rows
     page.click("#shape")
-    page.locator(".fold").first.click()
+    page.locator(".fold button").first.press("Enter")
     assert '"name": "Product 1"' in page.inner_text(".diff")
