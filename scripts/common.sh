@@ -13,7 +13,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 VENV=$ROOT/.venv
 CONSTRAINTS=$ROOT/constraints.txt
-PYTHONS=(13 14 12) # minor versions, best liked first
+PYTHONS=(13 14 12) # minor versions, preferred first
 
 use_lowest() {
     VENV=$ROOT/.venv-lowest

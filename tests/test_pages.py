@@ -65,6 +65,18 @@ def test_every_policy_has_its_page(policy: str) -> None:
     assert text.index("## How it works") > len(text) / 3, "the user comes first"
 
 
+def inside(page: Path) -> str:
+    """Return what a page says of how it works."""
+    return page.read_text().partition("## How it works")[2]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if inside(page)], ids=name)
+def test_modules_that_a_page_names_are_there(page: Path) -> None:
+    named = set(re.findall(r"`([a-z_/0-9]+(?:\.py|/))`", inside(page)))
+    known = [page.parent, *(folder for folder in page.parent.rglob("*") if folder.is_dir()), *PLACES]
+    assert not [path for path in named if not any((at / path).exists() for at in known)]
+
+
 CODE = re.compile(r"^```(?:console|sh)?\n(.*?)^```$|((?:^    [^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 LINE = re.compile(r"^(?:\w*\$ )?(scripts/\w+.*)", re.MULTILINE)
 CAPTURE = {"record", "replay", "check", "compare", "show", "scrub", "merge", "export"}

@@ -125,3 +125,68 @@ def test_no_prose_has_a_phrase_that_was_replaced(path: Path) -> None:
 def test_a_phrase_is_found_in_each_kind_of_prose(line: str) -> None:
     texts = [text for _, text in prose(line)]
     assert any(re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE) for text in texts for pattern in PROSE)
+
+
+ROOT = PACKAGE.parents[1]
+PAGES = [page for page in sorted(ROOT.rglob("*.md")) if page.name != "CHANGELOG.md" and ".venv" not in str(page)]
+TEXTS = {
+    r"strangers?": "unauthenticated peer, unknown client",
+    r"heeds?|heeded|heard|hears?": "obey, receive",
+    r"who comes|comes in": "a new client, connect",
+    r"(?:best|most) liked|likes? best": "preferred",
+    r"farewell|good-?bye": "close frame, close_notify",
+    r"told": "stopped, asked, notified",
+    r"shall": "should, must",
+    r"owes?": "must",
+    r"word for": "learn from",
+    r"mends?|mended": "repair, fix",
+    r"crowds?": "requests at once, other clients",
+    r"idlest|reckon|entrances?|wishes|patience|preambles?": "plain words",
+    r"towers?|tapes?|shelf|shelves|vaults?|desks?|visits?": "as a name of the code",
+    r"slow (?:lanes?|ways?)": "mitmproxy's layers",
+}
+"""As PROSE, for what users read: pages, helps, log lines and errors."""
+
+
+def in_pages(text: str) -> Iterator[tuple[int, str]]:
+    """Give the lines of a page that are not code."""
+    is_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        is_code ^= line.startswith("```")
+        if not is_code and not line.startswith("    "):
+            yield number, re.sub(r"`[^`]*`", "", line)
+
+
+def in_messages(text: str) -> Iterator[tuple[int, str]]:
+    """Give the texts in a module, which are not prose: of several words, and no SQL, script or pattern."""
+    tree = ast.parse(text)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.lineno, node.value if " " in node.value else ""
+
+
+def replaced_in(texts: Iterator[tuple[int, str]]) -> list[str]:
+    return [
+        f"line {line}: {match[0]!r}; say {instead}"
+        for line, text in texts
+        for pattern, instead in TEXTS.items()
+        if (match := re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE))
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_has_a_phrase_that_was_replaced(page: Path) -> None:
+    assert not replaced_in(in_pages(page.read_text()))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_message_has_a_phrase_that_was_replaced(path: Path) -> None:
+    assert not replaced_in(in_messages(path.read_text()))
+
+
+def test_a_phrase_is_found_in_what_users_read() -> None:
+    assert replaced_in(in_pages("# A page\n\nWhat a proxy owes each hop."))
+    assert not replaced_in(in_pages("`told`\n\n```sh\ntold\n```\n    told"))
+    assert replaced_in(in_messages("say(f'{port}: strangers wait')"))
+    assert not replaced_in(in_messages('"""Strangers wait."""\nsay("told")'))

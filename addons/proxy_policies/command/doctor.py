@@ -29,7 +29,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
             "doctor --set policy_file=policies.yaml --set cache=redis://127.0.0.1:6379/0",
             "doctor --json | jq '.[] | select(.level != \"ok\")'",
         ),
-        {0: "nothing has to be mended; there may be warnings", 1: "something has to be mended"},
+        {0: "nothing is wrong; there may be warnings", 1: "something is wrong"},
     )
     parser.add_argument("-p", "--listen-port", type=port, default=PORT, help="the port that is meant (default: 8080)")
     parser.add_argument("--listen-host", default="127.0.0.1", help="the address that is meant (default: 127.0.0.1)")

@@ -21,7 +21,7 @@ with lazy_imports():  # mitmproxy takes half a second
 
     from proxy_policies.workers import supervisor
 
-EXIT_CODES = {0: "it was told to stop", 1: "it could not start; the last line says why"}
+EXIT_CODES = {0: "it was stopped", 1: "it could not start; the last line says why"}
 PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
 """Arguments of mitmproxy that have it print something, and end."""
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"

@@ -60,7 +60,7 @@ class Encoding:
     encode = Setting(
         ("zstd", "br", "gzip"),
         parse_codings,
-        "Content codings for responses that came plain, best liked first: zstd, br, gzip, deflate; off turns it off.",
+        "Content codings for responses that came plain, preferred first: zstd, br, gzip, deflate; off turns it off.",
     )
     encode_min_size = Setting("1k", parse_size, "Smallest body worth encoding, such as 1k.")
     encode_types = Setting(TEXT_LIKE, parse_types, "Globs over the media types worth encoding; ! before one excludes.")

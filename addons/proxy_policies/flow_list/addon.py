@@ -30,7 +30,7 @@ LOOK_EVERY = 0.25
 AT_ONCE = 250
 """Flows that are forgotten in one turn of the event loop, which takes some 10 ms with a browser that looks on."""
 ALL = "all"
-SLOW = "a browser does not keep up with mitmweb: it is told to ask for the list of flows again"
+SLOW = "a browser does not keep up with mitmweb: it has to load the list of flows again"
 
 
 def parse_count(text: str) -> int | None:

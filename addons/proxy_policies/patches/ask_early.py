@@ -64,7 +64,7 @@ PATCH = Patch(
     seen_on="12.2.1 to 12.3.1",
     why="an untouched tunnel shows only after its first byte, and what a client says that ends at once is lost",
     upstream="not reported, a feature: `NextLayer` asks on start only where its maker says so, and never at an end",
-    remove_when="`NextLayer` asks on start and at an end, or lets addons say that it shall",
+    remove_when="`NextLayer` asks on start and at an end, or lets addons ask for it",
     test="tests/e2e/passthrough/test_connect.py::test_an_open_tunnel_is_shown_before_its_first_byte",
     source_sha256={"12.2.1 to 12.3.1": "fe74a435f2970e5927c2ee0c5b12b9ec72681887cc0a74b58f362a19fde273f8"},
 )

@@ -97,7 +97,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     shown.add_argument("entry", nargs="?", type=_positive, help="the number of the entry to print whole")
     shown.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
     shown.add_argument("--filter", default="", help="show only what matches this mitmproxy flow filter")
-    shown.add_argument("--repair", action="store_true", help="mend a capture whose recording was cut off")
+    shown.add_argument("--repair", action="store_true", help="repair a capture whose recording was cut off")
     scrub = commands.add_parser("scrub", help="remove secrets from a capture")
     scrub.set_defaults(run=lambda arguments: tools.scrub(arguments))
     scrub.add_argument("capture", help="the capture to clean")

@@ -139,7 +139,7 @@ def export(arguments: argparse.Namespace) -> int:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
     kind = arguments.kind or ENDINGS.get(target.suffix)
     if kind is None:
-        raise CaptureError(f"{target}: what shall it be? its ending is none of {', '.join(ENDINGS)}; or give --as")
+        raise CaptureError(f"{target}: what should it be? its ending is none of {', '.join(ENDINGS)}; or give --as")
     problems: list[str] = []
     log, entries = open_any(source, problems)
     redactor = None

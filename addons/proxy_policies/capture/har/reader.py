@@ -83,7 +83,7 @@ def _require_complete(path: Path, file: BinaryIO) -> None:
     file.seek(max(0, size - len(line_framing.TAIL)))
     if not file.read().rstrip().endswith(line_framing.TAIL.rstrip()):
         raise TruncatedCapture(
-            f"{path}: the recording was cut off; mend it with: {own_command()} capture show --repair {path}"
+            f"{path}: the recording was cut off; repair it with: {own_command()} capture show --repair {path}"
         )
 
 

@@ -144,8 +144,7 @@ SECTIONS = (
         mixin=Outliving,
         why="a client that leaves takes away the response that others wait for",
         upstream=(
-            "not reported, a feature: without it the exchange that a crowd follows ends with the client that asked "
-            "first"
+            "not reported, a feature: without it an exchange ends with the first client, whoever else waits for it"
         ),
         remove_when="mitmproxy lets an addon keep an exchange going whose client has left",
         test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_resets_its_connection_takes_nothing_away",

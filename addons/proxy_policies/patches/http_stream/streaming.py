@@ -183,7 +183,7 @@ SECTIONS = (
     Section(
         mixin=HeldToLimit,
         why="a body that is streamed for its type is of any size, whatever `body_size_limit` says",
-        upstream="not reported: mitmproxy streams what it is told to stream, and holds nothing of that to the limit",
+        upstream="not reported: mitmproxy streams what an addon asks for, and holds nothing of that to the limit",
         remove_when="`check_body_size` counts what is streamed",
         test="tests/e2e/messages/test_size_limit.py::test_no_body_is_larger_than_the_limit",
     ),

@@ -213,7 +213,7 @@ class Listener:
     def _tell_of_failure(self, error: OSError) -> None:
         why = tcp_connect.reason(error, None)
         if error.errno == errno.EMFILE:
-            why += "; who comes now has to wait (raise the limit: ulimit -n, or systemd's LimitNOFILE)"
+            why += "; new connections have to wait (raise the limit: ulimit -n, or systemd's LimitNOFILE)"
         line = f"{self._what}: cannot accept on {format_target(*self.address[:2])}: {why}"
         if said := self._throttle.admit(line, asyncio.get_running_loop().time()):
             logger.warning(said)

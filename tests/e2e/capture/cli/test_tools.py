@@ -227,7 +227,7 @@ def test_an_export_is_what_its_ending_says(shop: Path) -> None:
     assert (shop.parent / "requests").read_text().startswith("### 1: POST http://shop.test/login (200)\n")
     refused = tools(shop.parent, "export", "--raw", "shop.har", "shop.txt")
     assert refused.returncode == 2
-    assert "shop.txt: what shall it be? its ending is none of .har, .mitm" in refused.stderr
+    assert "shop.txt: what should it be? its ending is none of .har, .mitm" in refused.stderr
 
 
 def test_traffic_becomes_an_openapi_document_that_it_is_held_to(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_killed_it_keeps_what_was_done_and_goes_on(
         curl("-x", proxy.url, f"{server.url}/{number}")
     wait_until(lambda: path.read_bytes().count(b"startedDateTime") == 5, what="five entries")
     assert proxy.stop(signal.SIGKILL) == -signal.SIGKILL
-    with pytest.raises(CaptureError, match="cut off; mend it with"):
+    with pytest.raises(CaptureError, match="cut off; repair it with"):
         open_capture(path)
     again = record(mitmdump, path)
     curl("-x", again.url, f"{server.url}/5")

@@ -132,5 +132,5 @@ def test_a_torn_capture_ends_mitmdump(recorded: Path, mitmdump: Start, confdir: 
     recorded.write_bytes(recorded.read_bytes()[:-20])
     proxy = mitmdump("--set", f"replay_file={recorded}", script="capture.py", confdir=confdir, wait=False)
     assert proxy.wait_exit() == 1
-    proxy.wait_log(re.escape("the recording was cut off; mend it with"))
+    proxy.wait_log(re.escape("the recording was cut off; repair it with"))
     assert "Traceback" not in proxy.log()
