@@ -68,7 +68,7 @@ class Metrics:
 
     def _start(self, sockets: Any) -> None:
         shared.COUNTING.begin()
-        self._server = server.serve(sockets, self._render)
+        self._server = server.serve(sockets, self._render, accepts_clients)
         self._server.start()
 
     def _stop(self) -> page_server.PageServer | None:
@@ -94,3 +94,10 @@ class Metrics:
     async def statistics(self) -> Mapping[str, int]:
         """Return the counts in short; nothing when it is off."""
         return shared.COUNTING.read().totals() if self._server is not None else {}
+
+
+def accepts_clients() -> bool:
+    """Return whether every address is listened on, and nothing says that the proxy is to end."""
+    signals: Any = ctx.master.addons.get("signals")
+    is_stopping = signals is not None and signals.is_stopping
+    return not is_stopping and all(instance.is_running for instance in ctx.master.addons.get("proxyserver").servers)

@@ -1,4 +1,4 @@
-"""The page that Prometheus reads."""
+"""The page that Prometheus reads, and the one that says whether the proxy is well."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ Render = Callable[[str], Awaitable[tuple[bytes, str]]]
 """Returns the page for an Accept field, and its media type."""
 
 
-class Page(web.RequestHandler):
-    """`/metrics`."""
+Give = Callable[[str], Awaitable[tuple[int, bytes, str]]]
+"""Returns the status of a response to an Accept field, its body, and the body's media type."""
 
-    def initialize(self, render: Render, is_local: bool) -> None:
+
+class Page(web.RequestHandler):
+    """One of the two."""
+
+    def initialize(self, give: Give, is_local: bool) -> None:
         """Take what makes the page, and whether it is for this machine only."""
-        self._render, self._is_local = render, is_local
+        self._give, self._is_local = give, is_local
 
     def set_default_headers(self) -> None:
         """Say nothing of who serves it, and that it is not to be kept."""
@@ -37,16 +41,25 @@ class Page(web.RequestHandler):
 
     async def get(self) -> None:
         """Give the page."""
-        page, media_type = await self._render(self.request.headers.get("Accept", ""))
+        status, page, media_type = await self._give(self.request.headers.get("Accept", ""))
+        self.set_status(status)
         self.set_header("Content-Type", media_type)
         self.finish(page)
 
     head = get
 
 
-def serve(sockets: list[socket.socket], render: Render) -> PageServer:
-    """Return the server of the page, which has not begun yet."""
+def serve(sockets: list[socket.socket], render: Render, accepts: Callable[[], bool]) -> PageServer:
+    """Return the server of the pages, which has not begun yet; `accepts` says whether the proxy accepts clients."""
+
+    async def metrics(accept: str) -> tuple[int, bytes, str]:
+        return 200, *await render(accept)
+
+    async def health(_: str) -> tuple[int, bytes, str]:  # balancers and orchestrators look at the status only
+        return (200, b"ok\n", "text/plain") if accepts() else (503, b"no clients are accepted\n", "text/plain")
+
     hosts = [sock.getsockname()[0] for sock in sockets]
     is_local = all(ipaddress.ip_address(host.partition("%")[0]).is_loopback for host in hosts)
-    application = web.Application([(r"/metrics", Page, {"render": render, "is_local": is_local})])
+    pages = {"/metrics": metrics, "/health": health}
+    application = web.Application([(path, Page, {"give": give, "is_local": is_local}) for path, give in pages.items()])
     return PageServer(sockets, application, LARGEST)

@@ -40,7 +40,8 @@ class Signals:
     )
 
     def __init__(self) -> None:
-        self._is_stopping = False
+        self.is_stopping = False
+        """SIGTERM has come."""
 
     def running(self) -> None:
         """Add the handlers."""
@@ -69,10 +70,10 @@ class Signals:
 
     def stop(self) -> None:
         """End when all that is under way is finished, or the grace period is over; called again, end at once."""
-        if self._is_stopping:
+        if self.is_stopping:
             ctx.master.shutdown()
             return
-        self._is_stopping = True
+        self.is_stopping = True
         sd_notify.notify(sd_notify.STOPPING)
         spawn(self._drain())
 

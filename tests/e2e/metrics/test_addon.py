@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_it_is_for_this_machine_and_says_little_of_itself(mitmdump: Start) -> No
     answer = curl(url + "/metrics")
     assert (answer.get("server"), answer.get("cache-control")) == (None, "no-store")
     assert curl("--head", url + "/metrics").status == 200
+
+
+def test_health_is_503_while_answers_in_flight_are_finished(mitmdump: Start, origin: Callable[..., Origin]) -> None:
+    server, over, port = origin(), threading.Event(), free_port()
+    server.route("/", lambda request: Answer(body=iter([b"begun, ", b"ended"] if over.wait(60) else [])))
+    proxy, url = mitmdump("--set", f"metrics={port}", "--set", "grace_period=60s"), f"http://127.0.0.1:{port}/health"
+    assert (curl(url).status, curl("--head", url).status) == (200, 200)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
+        client.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+        wait_until(lambda: server.requests)
+        proxy.process.terminate()
+        wait_until(lambda: curl(url).status == 503)
+        over.set()
+        assert b" 200 " in client.recv(65536)
+    assert proxy.wait_exit(40) == 0
 
 
 def test_everywhere(mitmdump: Start) -> None:
