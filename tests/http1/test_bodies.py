@@ -42,6 +42,7 @@ def test_however_it_is_cut(cuts: list[int]) -> None:
     [
         *(b"\r\n", b"x\r\n", b"-1\r\n", b"0x1\r\n", b" 3\r\nabc\r\n", b"3 x\r\nabc\r\n", b"1" * 17 + b"\r\n"),
         *(b"3\r\nabcd\r\n", b"3\r\nabc\n0\r\n\r\n", b"3;a\x01\r\nabc\r\n", b"3;a\nb\r\nabc\r\n", b"3\n\r\n"),
+        *(b"3\n", b"3\nabc\n0\n\n", b"3;a=b\nabc\n0\n\n", b"3\r\nabc\r\n0\n\n"),
         *(b"0\r\nX\r\n\r\n", b"0\r\nX: a\x00\r\n\r\n", b"0\r\n X: a\r\n\r\n"),
     ],
 )

@@ -66,6 +66,8 @@ class ChunkedReader:
             self._line_end = self._line_end[len(data) :]
         line = buf.maybe_extract_next_line()
         if line is None:
+            if b"\n" in bytes(buf):  # alone: to wait for more would be to wait for ever
+                raise h11.RemoteProtocolError("the line before a chunk ends in LF alone")
             return False
         _check_size(len(line))
         match = _CHUNK_LINE.fullmatch(line)
