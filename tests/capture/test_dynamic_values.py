@@ -8,7 +8,17 @@ from proxy_policies.capture import dynamic_values
 
 
 @pytest.mark.parametrize(
-    "value", ["1", "42", "shop", "2026", "checkout-page", "application-settings-v2", "release-2026-notes-of-version-12"]
+    "value",
+    [
+        "1",
+        "42",
+        "shop",
+        "2026",
+        "checkout-page",
+        "application-settings-v2",
+        "release-2026-notes-of-version-12",
+        "x" * 60,
+    ],
 )
 def test_plain_values_are_not_dynamic(value: str) -> None:
     assert dynamic_values.kind_of(value) == ""

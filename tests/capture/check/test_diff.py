@@ -113,6 +113,12 @@ RESPONSES = {
     ),
     "a member twice": (response(200, b'{"a": 1, "a": 2}'), response(200, b'{"a": 2}'), ["body"]),
     "the order of members": (response(200, b'{"a": 1, "b": 2}'), response(200, b'{"b":2,"a":1}'), []),
+    "digits beyond 64 bits": (
+        response(200, b'{"a": [0.5, 12345678901234567890.25]}'),
+        response(200, b'{"a": [0.5, 12345678901234567890.5]}'),
+        ["json:$.a[1]"],
+    ),
+    "one number": (response(200, b'{"a": [1.0, 1.10]}'), response(200, b'{"a": [1e0, 1.1]}'), []),
     "1 and 1.0": (response(200, b'{"a": 1}'), response(200, b'{"a": 1.0}'), ["json:$.a"]),
     "null and nothing": (response(200, b'{"a": null}'), response(200, b"{}"), ["json:$.a"]),
     "spaces at an end": (response(200, b"a\nb"), response(200, b"a \nb"), ["text:1"]),

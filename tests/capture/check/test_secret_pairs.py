@@ -12,12 +12,18 @@ from proxy_policies.capture.secrets.placeholders import Placeholders
 KEY = Placeholders(b"k" * 32)
 HEX, OTHER_HEX, LONGER = (KEY.of(text) for text in ("a1b2c3d4e5f60718", "0f1e2d3c4b5a6978", "a1b2c3d4e5f60718" * 3))
 JWT, UUID = KEY.of("eyJhbGciOi.eyJzdWIi.abc"), KEY.of("550e8400-e29b-41d4-a716-446655440000")
+SIXTEEN = KEY.of("ffeeddccbbaa0099")
+JSON = (("Content-Type", "application/json"),)
 EARLIER = "secret_0123456789abcdef"
 
 
 def page(*values: object, name: str = "X-Token") -> Response:
     fields = (("Content-Type", "application/json"), *([(name, str(values[0]))] if values[0] is not None else []))
     return Response(200, "OK", fields, Body(json.dumps({"token": values[0], "echo": values[-1]}).encode()))
+
+
+def two(one: str, other: str, echo: str) -> Response:
+    return Response(200, "OK", JSON, Body(json.dumps({"token": one, "refresh": other, "echo": echo}).encode()))
 
 
 SECRETS = {
@@ -30,6 +36,8 @@ SECRETS = {
     "gone": (page(HEX), page(None, HEX), ["header:x-token", "json:$.token"]),
     "other echo": (page(HEX, HEX), page(OTHER_HEX, UUID), ["json:$.echo"]),
     "echo of the same kind": (page(HEX, HEX), page(OTHER_HEX, KEY.of("ffeeddccbbaa0099")), ["json:$.echo"]),
+    "echo of the other": (two(HEX, OTHER_HEX, HEX), two(HEX, OTHER_HEX, OTHER_HEX), ["json:$.echo"]),
+    "echo of what was": (two(HEX, OTHER_HEX, HEX), two(SIXTEEN, OTHER_HEX, HEX), ["json:$.echo"]),
     "earlier version": (page(EARLIER), page(HEX), []),
     "earlier version, no secret now": (page(EARLIER), page("bearer"), []),
 }

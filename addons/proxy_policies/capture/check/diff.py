@@ -7,7 +7,8 @@ Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:P
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from proxy_policies.capture import dynamic_values, json_path, parsed_body
@@ -167,7 +168,8 @@ def _mask_secrets(text: str) -> str:
 
 
 def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Sequence[Unordered]) -> Iterator[Change]:
-    if old.body.content == new.body.content and old.body.cut == new.body.cut and not old.body.dropped:
+    is_same = old.body.content == new.body.content and old.body.cut == new.body.cut and not old.body.dropped
+    if is_same and secrets.keeps(old.body.content.decode("latin-1")):
         return
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
@@ -175,12 +177,34 @@ def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Seque
     elif before.is_document:
         yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
         yield from _repetitions(old, new)
+        yield from _digits_lost(old, new, unordered)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
     elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
         return
     elif not _same_canonical(before.canonical(), after.canonical(), secrets):
         yield Change("body", _summary(before), _summary(after))
+
+
+class _Written(str):
+    """A number with a fraction, as it is written."""
+
+    __slots__ = ()
+
+    def is_other(self, number: "_Written") -> bool:
+        """Return whether it is another number, though it is the same to who reads it into 64 bits (IEEE 754)."""
+        return float(self) == float(number) and Decimal(self) != Decimal(number)
+
+
+def _digits_lost(old: Response, new: Response, unordered: Sequence[Unordered]) -> Iterator[Change]:
+    """Compare numbers that have more digits than Python's have."""
+    try:
+        before, after = (json.loads(message.body.content, parse_float=_Written) for message in (old, new))
+    except (ValueError, RecursionError):
+        return
+    for change in json_changes(before, align(before, after, unordered)):
+        if isinstance(change.old, _Written) and isinstance(change.new, _Written) and change.old.is_other(change.new):
+            yield replace(change, old=str(change.old), new=str(change.new))
 
 
 def _repetitions(old: Response, new: Response) -> Iterator[Change]:
@@ -225,7 +249,7 @@ def json_changes(
 ) -> Iterator[Change]:
     """Yield what differs between two JSON values; equal parts cost one comparison."""
     secrets = secrets or SecretPairs()
-    if old == new and repr(old) == repr(new):  # to Python true is 1, and to JSON it is not
+    if old == new and (text := repr(old)) == repr(new) and secrets.keeps(text):  # to Python true is 1; not to JSON
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
