@@ -1,12 +1,16 @@
 """Who waits for start-up to be over, and whose connection is closed in its first instant."""
 
 import asyncio
+import itertools
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 from mitmproxy.addons.errorcheck import ErrorCheck
+from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.test import taddons
 
@@ -53,3 +57,40 @@ async def test_a_connection_that_ends_in_its_first_instant_is_closed() -> None:
             writer.close()
         finally:
             await instance.stop()
+
+
+class Shown:
+    """Whom addons are shown."""
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+        self.is_shown, self.is_gone = asyncio.Event(), asyncio.Event()
+
+    def client_connected(self, client: Client) -> None:
+        self.clients.append(client)
+        self.is_shown.set()
+
+    def client_disconnected(self, client: Client) -> None:
+        self.is_gone.set()
+
+
+@pytest.mark.usefixtures("patched")
+async def test_nobody_is_shown_a_client_that_reset_its_connection_before_it_was_handed_over() -> None:
+    """As a balancer's health check does; it has no address any more, without which mitmproxy's own addons fail."""
+    shown, loop = Shown(), asyncio.get_running_loop()
+    with taddons.context(shown), socket.create_server(("127.0.0.1", 0)) as listening:
+        instance: ServerInstance[Any] = ServerInstance.make("regular@127.0.0.1:0", MagicMock())
+        gone, stays = [socket.create_connection(listening.getsockname()) for _ in range(2)]
+        accepted = [listening.accept()[0] for _ in range(2)]
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+        for sock in accepted:
+            reader = asyncio.StreamReader(loop=loop)
+            protocol = asyncio.StreamReaderProtocol(reader, instance.handle_stream, loop=loop)
+            await loop.connect_accepted_socket(itertools.repeat(protocol).__next__, sock)
+        async with asyncio.timeout(100):
+            await shown.is_shown.wait()
+        assert [client.peername for client in shown.clients] == [stays.getsockname()]
+        stays.close()
+        async with asyncio.timeout(100):
+            await shown.is_gone.wait()

@@ -48,9 +48,16 @@ class Handler(ConnectionHandler):
             super().log(line, *how, **why)
 
     async def handle_client(self) -> None:
-        """Serve a client once start-up is over; meanwhile it waits, unread."""
+        """Serve a client once start-up is over; meanwhile it waits, unread.
+
+        One that has reset its connection by then has no address, which addons count on, mitmproxy's own among them.
+        """
         await started()
-        await super().handle_client()
+        address: Any = self.client.peername
+        if address is not None:
+            await super().handle_client()
+        elif (writer := self.transports.pop(self.client).writer) is not None:
+            writer.close()
 
     async def handle_connection(self, connection: Connection) -> None:
         """Read a connection to its end, and close its socket, whenever the task ends.
