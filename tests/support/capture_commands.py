@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support import fork_server
@@ -16,7 +17,14 @@ def capture(folder: Path, *arguments: str, timeout: float = 90) -> subprocess.Co
 
 def tools(folder: Path, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """Run a subcommand that needs no proxy."""
+    return run_module(folder, "proxy_policies.capture", *arguments, env=environment(), timeout=timeout)
+
+
+def run_module(
+    folder: Path, module: str, *arguments: str, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a module that may start proxies by our commands."""
     if Running.is_forked:
-        return fork_server.run("proxy_policies.capture", arguments, environment(), folder, timeout)
-    command = [sys.executable, "-m", "proxy_policies.capture", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=folder)
+        return fork_server.run(module, arguments, env, folder, timeout)
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=env, cwd=folder)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 import trustme
-from tests.support.capture_commands import capture
+from tests.support.capture_commands import capture, run_module
 from tests.support.h2_origin import TrailingOrigin
 from tests.support.mitmdump import Mitmdump, environment
 from tests.support.origin import Answer, Origin
@@ -120,8 +120,7 @@ def test_by_the_plugin(servers: Servers, tmp_path: Path) -> None:
     env = environment(HTTP_CAPTURE_CONFDIR=str(tmp_path / "conf"), **extra)
 
     def run() -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=150)
+        return run_module(tmp_path, "pytest", "-q", "-p", "no:cacheprovider", env=env, timeout=150)
 
     first = run()
     assert first.returncode == 0, first.stdout + first.stderr

@@ -3,11 +3,11 @@
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.capture_commands import run_module
 from tests.support.mitmdump import environment
 from tests.support.origin import Answer, Origin
 
@@ -43,9 +43,8 @@ UNUSED = [f"-pno:{plugin}" for plugin in ("cacheprovider", "hypothesispytest", "
 
 
 def run(folder: Path, url: str, *arguments: str, **extra: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pytest", "-q", *UNUSED]
     env = environment(SHOP=url, HTTP_CAPTURE_CONFDIR=str(folder / "conf"), **extra)
-    return subprocess.run([*command, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=300)
+    return run_module(folder, "pytest", "-q", *UNUSED, *arguments, env=env, timeout=300)
 
 
 def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_path: Path) -> None:
