@@ -19,6 +19,7 @@ from tests.support.waiting import wait_until
 
 FLEET = ADDONS.parent / "scripts" / "fleet"
 StartFleet = Callable[..., Running]
+pytestmark = pytest.mark.xdist_group("workers")
 CLIENTS = 6
 
 

@@ -24,7 +24,7 @@ from tests.support.workers import COMMAND, Workers
 
 from proxy_policies.cache.stores.disk.checksums import verified
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("workers")]  # each takes several processes
 POLICY = str(ADDONS / "policy.py")
 
 
