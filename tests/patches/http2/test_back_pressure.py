@@ -1,0 +1,51 @@
+"""Whether more is read from a peer; that memory stays flat is tried in tests/e2e."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from mitmproxy.connection import Connection
+from mitmproxy.proxy.context import Context
+from mitmproxy.test import tflow
+
+from proxy_policies.patches.http2.back_pressure import SHARED_LIMIT, Windows, windows_of
+from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
+
+
+class OriginSide:
+    """What speaks HTTP/2 with an origin, and holds back so many bytes."""
+
+    context: Context
+    h2_conn: Any = None
+
+    def __init__(self, held_back: int) -> None:
+        self.conn: Connection = tflow.tserver_conn()
+        self.held_back = held_back
+
+    def unsent(self) -> int:
+        return self.held_back
+
+
+@pytest.mark.parametrize(("alpn", "limit"), [(b"http/1.1", UNSENT_LIMIT), (b"h2", SHARED_LIMIT)])
+def test_an_upload_is_read_on_once_its_origin_has_taken_of_it(alpn: bytes, limit: int) -> None:
+    client, windows, origin = tflow.tclient_conn(), Windows(), OriginSide(limit + 1)
+    client.alpn = alpn
+    windows.add(origin)
+    assert windows.is_full(client)
+    origin.held_back = limit
+    assert not windows.is_full(client)
+
+
+def test_what_an_origin_is_sent_holds_up_no_answer() -> None:
+    windows, origin = Windows(), OriginSide(SHARED_LIMIT + 1)
+    windows.add(origin)
+    assert not windows.is_full(origin.conn)
+    assert not windows.is_full(tflow.tserver_conn())
+
+
+def test_all_sides_of_a_client_know_the_same_windows() -> None:
+    client = tflow.tclient_conn()
+    windows = windows_of(client)
+    assert windows_of(client) is windows
+    assert windows_of(tflow.tclient_conn()) is not windows
