@@ -12,7 +12,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.server import ConnectionHandler, ConnectionIO
 from mitmproxy.test import taddons
 
-from proxy_policies.patches.turns import NextTurnHook, next_turn, take_turn, worked_off
+from proxy_policies.patches.addon import Patches
+from proxy_policies.patches.turns import NextTurnHook, OffLoopHook, next_turn, off_loop, take_turn, worked_off
 
 
 class Handler(ConnectionHandler):
@@ -102,3 +103,22 @@ async def test_the_next_turn_comes_when_the_client_has_taken_what_it_was_sent(ha
         assert has_waited
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_what_is_done_in_a_thread_is_done_once(handler: Handler, is_heard: bool) -> None:
+    """By whoever hears of it; by the layer itself where nobody does."""
+    calls = []
+
+    def call() -> bytes:
+        calls.append(1)
+        return b"made"
+
+    layer = off_loop(handler.client, call)
+    hook = next(layer)
+    assert isinstance(hook, OffLoopHook)
+    if is_heard:
+        await Patches().off_loop(hook.work)
+    with pytest.raises(StopIteration) as end:
+        next(layer)
+    assert (end.value.value, calls) == (b"made", [1])
