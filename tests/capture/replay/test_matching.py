@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture.model import Body, Request
 from proxy_policies.capture.replay.matching import (
+    Difference,
     RequestKey,
     differences,
     parse_matching,
@@ -115,6 +116,10 @@ def test_the_nearest_is_of_the_same_path() -> None:
     asked = parts("/cart/items?n=1")
     near = [parts("/cart/items?n=2"), parts("/cart/items", b"x"), parts("/cart/total?n=1"), parts("/other?n=1")]
     assert sorted(near, key=lambda key: similarity(asked, key), reverse=True) == near
+
+
+def test_a_difference_drives_no_terminal() -> None:
+    assert str(Difference("path", "/\x9b2J", "/\u202e")) == "path: recorded /\\x9b2J, got /\\u202e"
 
 
 def test_a_long_difference_is_shown_from_where_it_begins() -> None:

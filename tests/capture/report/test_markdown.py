@@ -23,3 +23,7 @@ def test_a_long_list_is_cut() -> None:
 
 def test_what_was_captured_is_no_markup() -> None:
     assert escape("*a* `b`\n# c [d](e) & @f") == "\\*a\\* \\`b\\` \\# c \\[d\\](e) &amp; @\u200bf"
+
+
+def test_what_was_captured_drives_no_terminal() -> None:
+    assert escape("a\x1b]0;b\x07\u202e.har") == "a\\\\x1b\\]0;b\\\\x07\\\\u202e.har"

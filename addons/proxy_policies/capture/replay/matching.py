@@ -15,6 +15,7 @@ from proxy_policies.capture import dynamic_values, parsed_body
 from proxy_policies.capture.json_path import Path, compile_path
 from proxy_policies.capture.model import Request, header
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, without_kinds
+from proxy_policies.log_lines import printable
 
 KINDS = ("header", "query", "form", "json", "body", "host")
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
@@ -125,7 +126,7 @@ class Difference:
     got: str
 
     def __str__(self) -> str:
-        return f"{self.part}: recorded {_short(self.recorded)}, got {_short(self.got)}"
+        return printable(f"{self.part}: recorded {_short(self.recorded)}, got {_short(self.got)}")
 
 
 def _short(text: str, limit: int = 120) -> str:

@@ -4,6 +4,7 @@ import re
 
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line, secrets_line, summary_line
+from proxy_policies.log_lines import printable
 
 SHOWN_ENTRIES = 20
 SHOWN_CHANGES = 10  # of one entry
@@ -33,5 +34,5 @@ def _row(outcome: Outcome) -> str:
 
 def escape(text: str) -> str:
     """Return a text that says in Markdown what it is, on one line."""
-    plain = " ".join(text.split()).replace("@", "@\u200b")  # nobody is called by what was captured
+    plain = printable(" ".join(text.split())).replace("@", "@\u200b")  # nobody is called by what was captured
     return _SPECIAL.sub(r"\\\1", plain.replace("&", "&amp;")).replace("\\<", "&lt;").replace("\\>", "&gt;")
