@@ -1,6 +1,8 @@
 """OpenTelemetry's own exporter, and a collector that decodes what it sends."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.support.otlp_receiver import Receiver, values
@@ -12,7 +14,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 def a_span(parent: str = "", error: str = "") -> SpanData:
-    return SpanData("GET", parent, 1_000_000_000, 3_000_000_000, {"http.request.method": "GET"}, error)
+    return SpanData("GET", parent, 10**9, 3 * 10**9, lambda: {"http.request.method": "GET"}, lambda: error)
 
 
 @pytest.fixture
@@ -54,3 +56,13 @@ def test_what_is_not_taken_is_counted(receiver: Receiver, monkeypatch: pytest.Mo
     assert collector.send([a_span()]) == 0
     assert receiver.resources[0]["service.name"] == "our-proxy"
     collector.close()
+
+
+def test_of_what_is_not_sampled_nothing_is_made(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    collector = Collector(receiver.url + "/v1/traces")
+    never: Any = None
+    assert collector.send([replace(a_span(), attributes=never, error=never)] * 3) == 0
+    collector.close()
+    assert receiver.paths == []

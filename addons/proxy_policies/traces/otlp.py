@@ -65,12 +65,12 @@ class Collector:
 
     def _make(self, span: SpanData) -> None:
         parent = self._parents.extract({"traceparent": span.parent}, Context()) if span.parent else Context()
-        made = self._tracer.start_span(
-            span.name, parent, trace.SpanKind.SERVER, attributes=span.attributes, start_time=span.started
-        )
-        if span.error:
-            made.set_status(trace.StatusCode.ERROR, span.error)
-        made.end(span.ended)
+        made = self._tracer.start_span(span.name, parent, trace.SpanKind.SERVER, start_time=span.started)
+        if made.is_recording():
+            made.set_attributes(span.attributes())
+            if error := span.error():
+                made.set_status(trace.StatusCode.ERROR, error)
+            made.end(span.ended)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -26,9 +26,10 @@ class SpanData:
     started: int
     """POSIX time in nanoseconds."""
     ended: int
-    attributes: dict[str, Value]
-    error: str
-    """What went wrong, in a sentence; empty where `error.type` is not set."""
+    attributes: Callable[[], dict[str, Value]]
+    """Makes them, which takes most of the time: of a span that is not sampled nobody asks for them."""
+    error: Callable[[], str]
+    """Says what went wrong, in a sentence; "" where `error.type` is not set."""
 
 
 def span_of(item: Item, mask: Mask) -> SpanData:
@@ -38,22 +39,28 @@ def span_of(item: Item, mask: Mask) -> SpanData:
     else:
         what, client, started = item
         ended = started
-    asked = what.asked
-    method = asked.method.decode("latin-1")
+    method = what.asked.method.decode("latin-1")
+    return SpanData(
+        method if method in METHODS else "HTTP",  # of few values: what is asked for is an attribute
+        what.asked.traceparent.decode("latin-1"),
+        _nanoseconds(started),
+        _nanoseconds(ended),
+        lambda: _attributes(what, client, mask),
+        lambda: mask(what.error) or _error_type(what) if _error_type(what) else "",
+    )
+
+
+def _attributes(what: Finished, client: Address | None, mask: Mask) -> dict[str, Value]:
+    method = what.asked.method.decode("latin-1")
     attributes: dict[str, Value] = {"http.request.method": method if method in METHODS else "_OTHER"}
     if method not in METHODS:
         attributes["http.request.method_original"] = mask(method)
     _add_url(attributes, what, mask)
     _add_address(attributes, "client", client)
     _add_rest(attributes, what, mask)
-    error = _error_type(what)
-    if error:
+    if error := _error_type(what):
         attributes["error.type"] = error
-    said = mask(what.error) or error if error else ""
-    name = method if method in METHODS else "HTTP"  # of few values: what is asked for is an attribute
-    return SpanData(
-        name, asked.traceparent.decode("latin-1"), _nanoseconds(started), _nanoseconds(ended), attributes, said
-    )
+    return attributes
 
 
 def url_of(what: Finished) -> str:
