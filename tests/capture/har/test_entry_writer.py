@@ -23,3 +23,18 @@ def test_an_entry_survives_its_lines(some: list[Entry]) -> None:
     lines = b"".join(line_framing.entry_lines(write_entry(entry), number == 0) for number, entry in enumerate(some))
     found = [json.loads(text) for text, _ in line_framing.entries(lines.splitlines(keepends=True))]
     assert [read_entry(fields, "entry") for fields in found] == some
+
+
+def test_what_a_foreign_request_says_beyond_the_model_is_written_again() -> None:
+    attributes = {"path": "/", "expires": "2027-01-01T00:00:00Z", "httpOnly": True, "sameSite": "Lax"}
+    post_data = {"mimeType": "application/json", "text": "{}", "comment": "a"}
+    request = {
+        **{"method": "POST", "url": "http://shop.test/", "httpVersion": "HTTP/1.1", "queryString": []},
+        "headers": [{"name": "Cookie", "value": "a=1; b=2"}],
+        "cookies": [{"name": "a", "value": "1", **attributes}, {"name": "b", "value": "2"}],
+        "postData": post_data,
+    }
+    written = write_entry(read_entry({"startedDateTime": "2026-01-01T00:00:00Z", "request": request}, "entry 1"))
+    assert written["request"]["cookies"] == request["cookies"]
+    assert written["request"]["postData"] == post_data
+    assert "requestCookies" not in written

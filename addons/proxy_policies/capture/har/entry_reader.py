@@ -64,6 +64,10 @@ _CONTENT = {
 }
 
 
+_ATTRIBUTES = frozenset(["path", "domain", "expires", "httpOnly", "secure", "sameSite", "comment"])
+"""Of a cookie; what else tools write of one may be its value."""
+
+
 def read_entry(value: Any, path: str, fetch: Fetch | None = None, problems: list[str] | None = None) -> Entry:
     """Return the entry of a HAR entry object; `path` names it in errors, as `entry 3`.
 
@@ -108,8 +112,30 @@ def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
         "request": _unread(request, _REQUEST),
         "response": _unread(response, _RESPONSE),
         "content": _unread(_mapping(response.get("content")), _CONTENT),
+        "postData": _post_data(request),
+        "requestCookies": _cookie_attributes(request.get("cookies")),
     }
     return {name: item for name, item in more.items() if item}
+
+
+def _post_data(request: dict[str, Any]) -> dict[str, Any]:
+    """Return what `postData` says beyond the body: a media type, too, that no field says."""
+    said = _mapping(request.get("postData"))
+    names = [str(_mapping(field).get("name")).lower() for field in _list(request.get("headers"))]
+    mime = {} if "content-type" in names or not said.get("mimeType") else {"mimeType": said["mimeType"]}
+    return _unread(said, {*_CONTENT, "params"}) | mime
+
+
+def _cookie_attributes(cookies: Any) -> list[dict[str, Any]]:
+    """Return the attributes of the cookies that a request sent, which browsers know; [] when there are none."""
+    found = [
+        {name: item for name, item in _mapping(cookie).items() if name in _ATTRIBUTES} for cookie in _list(cookies)
+    ]
+    return found if any(found) else []
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage, header
 
-FOREIGN = ("request", "response", "content", "timings", "cache")
+FOREIGN = ("request", "response", "content", "timings", "cache", "postData", "requestCookies")
 """Members of a foreign entry of which a part is in `extra`, under its name."""
 FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
 
@@ -67,6 +67,11 @@ def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
         fields[name] |= extra.get(name, {})
     fields["response"]["content"] |= extra.get("content", {})
     fields["timings"] |= extra.get("timings", {})
+    if "postData" in fields["request"]:
+        fields["request"]["postData"] |= extra.get("postData", {})
+    cookies, attributes = fields["request"]["cookies"], extra.get("requestCookies", ())
+    if len(cookies) == len(attributes):
+        fields["request"]["cookies"] = [cookie | more for cookie, more in zip(cookies, attributes, strict=True)]
     fields["cache"] |= extra.get("cache", {})
     return {**{name: value for name, value in extra.items() if name not in FOREIGN}, **fields}
 
