@@ -1,11 +1,12 @@
-"""Two stores behave the same under the same operations."""
+"""All stores behave the same under the same operations."""
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -14,9 +15,10 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import parse_selector
 from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
+from proxy_policies.cache.stores.redis.store import RedisStore
 from proxy_policies.cache.stores.store import Checkpoint, Store
 from tests.support.cache_cases import stored
-from tests.support.cache_stores import LIMIT, checkpoint, content, keep
+from tests.support.cache_stores import LIMIT, REDIS, checkpoint, content, keep, redis_server
 
 KEYS = ["http://x.test/a", "http://x.test/b", "http://y.test/a via z", "http://x.test/a own=1"]
 keys = st.sampled_from(KEYS)
@@ -25,14 +27,30 @@ agos = st.integers(1, 3)
 bodies = st.binary(max_size=2000)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have the machine use a Redis server, where there is one."""
+    if REDIS is None:
+        yield
+        return
+    with redis_server(tmp_path_factory.mktemp("redis")) as Alike.redis_port:
+        yield
+
+
 class Alike(RuleBasedStateMachine):
-    """Does everything to both, and compares what is there afterwards."""
+    """Does everything to all, and compares what is there afterwards."""
+
+    redis_port = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.new_event_loop()
         self.stores: list[Store] = [MemoryStore(LIMIT), DiskStore(Path(self.folder.name), LIMIT)]
+        if self.redis_port:
+            redis = RedisStore(f"redis://127.0.0.1:{self.redis_port}/0")
+            self.run(redis._redis.flushall())
+            self.stores.append(redis)
         self.number = 0
         self.checkpoints: list[list[Checkpoint]] = []
         self.tick()
@@ -81,7 +99,7 @@ class Alike(RuleBasedStateMachine):
     def purge(self, what: str, soft: bool) -> None:
         counts = [self.run(store.purge(parse_selector(what), soft)) for store in self.stores]
         self.tick()
-        assert counts[0] == counts[1]
+        assert counts == counts[:1] * len(self.stores)
         self.compare()
 
     def found(self, which: int, key: str) -> list[StoredResponse]:
@@ -89,12 +107,12 @@ class Alike(RuleBasedStateMachine):
 
     def compare(self) -> None:
         for key in KEYS:
-            one, other = self.found(0, key), self.found(1, key)
-            assert one == other
+            one, *others = (self.found(which, key) for which in range(len(self.stores)))
+            assert all(other == one for other in others)
             for entry in one:
                 for coding in ("", "gzip", "br"):
                     bodies = [self.run(content(store, entry, coding)) for store in self.stores]
-                    assert bodies[0] == bodies[1]
+                    assert bodies == bodies[:1] * len(self.stores)
 
     def teardown(self) -> None:
         for store in self.stores:

@@ -1,5 +1,6 @@
 """What a store that fails does."""
 
+import sqlite3
 from collections.abc import Sequence
 
 import pytest
@@ -66,3 +67,33 @@ async def test_what_is_not_stored_is_told_once_with_a_count_now_and_then(caplog:
     assert caplog.text.count("there stores again, after 6 failures") == 1
     await store.close()
     assert "is back" not in caplog.text
+
+
+class Removed(Broken):
+    fails = False
+
+    @property
+    def sync_view(self) -> MemoryStore:
+        raise sqlite3.OperationalError("unable to open database file")
+
+
+async def test_what_cannot_be_asked_without_waiting_is_asked_by_waiting() -> None:
+    removed = Removed(1 << 20)
+    store = FailSafeStore(removed, "there")
+    assert store.sync_view is None
+    await keep(removed, stored("X: y"), b"body")
+    assert len(await store.lookup("http://example.test/")) == 1
+
+
+async def test_failures_that_come_and_go_are_told_seldom_and_quote_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    now, broken = [0.0], Broken(1 << 20)
+    FailSafeStore(broken, "there", lambda: now[0])
+    for second in range(120):
+        now[0] = float(second)
+        broken.on_write(OSError("Command # 4 (SET body:1 what was to be stored) of pipeline caused error: OOM"))
+        broken.on_write(None)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.rpartition(": ")[2] for line in lines if "takes nothing" in line] == ["OOM"] * 2
+    assert len(lines) == 4
+    assert "what was to be stored" not in caplog.text

@@ -16,6 +16,10 @@ RETRY_AFTER = 2.0
 """Seconds for which a store that failed is left alone."""
 TOLD_EVERY = 600.0
 """Seconds between lines about a failure that lasts."""
+AT_REST = 60.0
+"""Seconds between lines about failures that come and go."""
+QUOTED_BEFORE = " of pipeline caused error: "
+"""What redis-py writes between a command, with all that was to be stored, and what was wrong with it."""
 MISSED_MOST = 1000
 """Purges that wait for a store to come back; beyond, everything in it is purged."""
 
@@ -27,25 +31,30 @@ class OutsideStore(Store, Protocol):
 
 
 class Failures:
-    """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over."""
+    """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over.
+
+    Of failures that come and go, the one that is told next tells how many there were.
+    """
 
     def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
         self._what, self._meaning, self._clock = what, meaning, clock
         self._count = 0
-        self._told_at = 0.0
+        self._told_at = float("-inf")
+        self._is_told = False
 
     def failed(self, error: Exception) -> None:
         """Count a failure."""
         self._count += 1
-        if self._count == 1 or self._clock() - self._told_at >= TOLD_EVERY:
-            self._told_at = self._clock()
+        if self._clock() - self._told_at >= (TOLD_EVERY if self._is_told else AT_REST):
+            self._told_at, self._is_told = self._clock(), True
             times = f" ({self._count} times by now)" if self._count > 1 else ""
-            logger.warning(f"cache: {self._what}, {self._meaning}{times}: {error or type(error).__name__}")
+            reason = str(error).rpartition(QUOTED_BEFORE)[2] or type(error).__name__
+            logger.warning(f"cache: {self._what}, {self._meaning}{times}: {reason}")
 
     def over(self, how: str) -> None:
-        """Note a success; log it if there were failures before."""
-        count, self._count = self._count, 0
-        if count:
+        """Note a success; log it if there were failures before, and they were told."""
+        if self._is_told:
+            count, self._count, self._is_told = self._count, 0, False
             logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")
 
 
@@ -117,8 +126,14 @@ class FailSafeStore:
 
     @property
     def sync_view(self) -> SyncView | None:
-        """Nothing while the store is left alone, or has to learn first what was purged."""
-        return None if self._missed or self._is_away else self._store.sync_view
+        """Nothing while the store is left alone, has to learn first what was purged, or cannot be asked."""
+        if self._missed or self._is_away:
+            return None
+        try:
+            return self._store.sync_view
+        except Exception as error:  # who asks answers a client, which would wait for ever
+            self._reading.failed(error)
+            return None
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
         """Look up; a store that was away first learns what was purged meanwhile."""

@@ -35,7 +35,8 @@ class HotBodies:
     """Answers without waiting, for keys whose bodies were read of late. Used in one thread at a time."""
 
     def __init__(self, index: Path, limit: int, used: Callable[[StoredResponse], None]) -> None:
-        self._db = sqlite3.connect(index, timeout=0, isolation_level=None, check_same_thread=False)
+        uri = f"{index.absolute().as_uri()}?mode=rw"  # one that was removed is not for us to make again
+        self._db = sqlite3.connect(uri, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
         self._db.execute("pragma query_only = 1")
         self._used = used
         self._shelves: OrderedDict[str, _KeyEntry] = OrderedDict()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, cast
 
@@ -10,6 +12,15 @@ from proxy_policies.cache.stores.store import Checkpoint
 
 PIECE = 256 * 1024
 """Bytes read at once of a large body."""
+READ_ON = 60
+"""Seconds that a body stays after its entry has gone, and after each piece that is read of it: who reads it reads on.
+
+A client that takes nothing for that long is closed on (`send_timeout`).
+"""
+PATIENCE = 10.0
+"""Seconds for which a piece is asked for again when the server does not answer: its client has had others."""
+RETRY_AFTER = 0.2
+"""Seconds between two such tries."""
 
 
 class Commits(Protocol):
@@ -36,17 +47,33 @@ class RemoteBody:
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read pieces; a body that is gone meanwhile raises OSError."""
-        from redis.exceptions import RedisError
-
         for at in range(start, stop, PIECE):
             count = min(PIECE, stop - at)
-            try:
-                piece = cast(bytes, await self._redis.getrange(self._name, at, at + count - 1))
-            except RedisError as error:
-                raise OSError(str(error)) from error
+            piece = await self._patiently(lambda at=at, count=count: self._read(at, count))  # type: ignore[misc]
             if len(piece) != count:
                 raise OSError("the body went away")
             yield piece
+
+    async def _read(self, at: int, count: int) -> bytes:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.getrange(self._name, at, at + count - 1)
+            pipe.expire(self._name, READ_ON, gt=True)
+            piece, _ = await pipe.execute(raise_on_error=False)  # a replica expires nothing
+        if isinstance(piece, Exception):
+            raise piece
+        return cast(bytes, piece)
+
+    async def _patiently(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        from redis.exceptions import RedisError
+
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await read()
+            except RedisError as error:
+                if time.monotonic() > deadline:
+                    raise OSError(str(error)) from error
+            await asyncio.sleep(RETRY_AFTER)
 
 
 class RemoteBodyWriter:
