@@ -44,8 +44,6 @@ def each(count: int, made: Callable[[int], bytes]) -> bytes:
     return b"".join(made(1 + 2 * number) for number in range(count))
 
 
-TRIES = 5
-"""A loaded machine may hold up whoever waits; a client that has to wait for another has to each time."""
 FLOODS = {
     "rapid reset": each(20_000, lambda stream: headers(stream) + frame(3, bytes(4), stream=stream)),
     "made to reset": each(2000, lambda stream: headers(stream) + frame(0, b"x", stream=stream)),
@@ -78,18 +76,13 @@ def goaway(sock: ssl.SSLSocket, data: bytes) -> int:
 
 @pytest.mark.parametrize("kind", FLOODS)
 def test_floods_end_with_the_connection(proxy: Mitmdump, kind: str) -> None:
-    waits = (_wait_beside(proxy, FLOODS[kind]) for _ in range(TRIES))
-    assert any(wait < 3 for wait in waits)  # tens of seconds without limits
-
-
-def _wait_beside(proxy: Mitmdump, flood: bytes) -> float:
-    """Return the longest wait of a client, seconds, while another sends a flood and is told to go."""
+    """Others do not wait for all the work of one, which is tens of seconds without limits."""
     lines = proxy.log().count("\n")
-    with Bystander(proxy.port, CACHED) as beside, connect(proxy.port) as sock:
+    with Bystander(proxy.port, proxy.pid, CACHED) as beside, connect(proxy.port) as sock:
         wait_until(lambda: beside.asked)
-        assert goaway(sock, flood) == ENHANCE_YOUR_CALM
+        assert goaway(sock, FLOODS[kind]) == ENHANCE_YOUR_CALM
     assert proxy.log().count("\n") - lines < 1000  # of the requests that came before, none of the frames
-    return beside.longest
+    assert beside.longest < 1
 
 
 def test_memory_is_given_back(proxy: Mitmdump) -> None:
