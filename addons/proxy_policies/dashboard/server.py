@@ -69,12 +69,15 @@ class Handler(web.RequestHandler):
         return scheme.lower() == "bearer" and await self.try_password(password) is not None
 
     async def try_password(self, password: str) -> str | None:
-        """Return the cookie for a password; None for a wrong one. Whoever has guessed of late has to wait."""
-        address, clock = self.request.remote_ip or "", asyncio.get_running_loop().time
-        await asyncio.sleep(self._access.guesses.delay(address, clock()))
+        """Return the cookie for a password; None for a wrong one, for which whoever has guessed of late has to wait.
+
+        Whoever has the right one does not: others at his address may be guessing.
+        """
         cookie = self._access.enter(password)
         if cookie is None:
+            address, clock = self.request.remote_ip or "", asyncio.get_running_loop().time
             self._access.guesses.wrong(address, clock())
+            await asyncio.sleep(self._access.guesses.delay(address, clock()))
         return cookie
 
     def write_error(self, status_code: int, **_: Any) -> None:
