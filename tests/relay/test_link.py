@@ -53,6 +53,15 @@ async def test_a_half_close_leaves_the_other_direction_open(make_link: MakeLink)
     assert (await linked.running).error == ""
 
 
+async def test_urgent_data_is_no_end(make_link: MakeLink) -> None:
+    linked = await make_link()
+    await asyncio.sleep(0.05)  # the relay waits for bytes already
+    linked.client.send(b"!", socket.MSG_OOB)  # telnet's Synch, FTP's ABOR; RFC 6093 has what follows it go on
+    await asyncio.gather(send(linked.client, b"after", random.Random(0)), send(linked.server, b"", random.Random(0)))
+    assert await receive(linked.server) in (b"after", b"!after")
+    assert (await linked.running).error == ""
+
+
 async def test_a_sink_that_does_not_read_holds_its_source_up_alone(make_link: MakeLink) -> None:
     linked = await make_link(idle=1)
     assert await send_until_full(linked.client) < 64 * MIB

@@ -113,7 +113,10 @@ class Splice:
         self._flags = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
     def fill(self) -> int:
-        """Take what the source has, one pipe full at most; 0 at its end of file."""
+        """Take what the source has, one pipe full at most.
+
+        `Unsupported` where nothing is taken: its end of file, or urgent data (RFC 6093), and a read tells which.
+        """
         pipe = self._pipes.acquire()
         try:
             self.held = os.splice(self._source, pipe.write_fd, pipe.size, flags=self._flags)
@@ -126,6 +129,8 @@ class Splice:
                 self._pipe = pipe
             else:
                 self._pipes.release(pipe)
+        if not self.held:
+            raise Unsupported("nothing to splice")
         return self.held
 
     def drain(self) -> int:
