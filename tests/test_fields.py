@@ -20,6 +20,7 @@ from proxy_policies.fields import (
     parse_weights,
     set_fields,
     split_list,
+    split_tags,
     tokens,
     unquote,
 )
@@ -171,6 +172,19 @@ def test_lines_are_joined_and_names_are_case_insensitive() -> None:
 )
 def test_split_list(value: str, members: list[str]) -> None:
     assert split_list(value) == members
+
+
+@pytest.mark.parametrize(
+    ("value", "members"),
+    [
+        ('"\\", "b"', ['"\\"', '"b"']),
+        ('W/"a,b" , ,x', ['W/"a,b"', "x"]),
+        ("*", ["*"]),
+        ("", []),
+    ],
+)
+def test_split_tags(value: str, members: list[str]) -> None:
+    assert split_tags(value) == members
 
 
 @given(st.lists(names | quoted, max_size=6))

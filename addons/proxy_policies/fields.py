@@ -20,6 +20,8 @@ TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Possessive, so that no text takes more than one pass: an unclosed quote runs to the end.
 _LIST_MEMBER = re.compile(r"""(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))*+""", re.DOTALL)
 
+_TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
+
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
@@ -182,6 +184,11 @@ def split_list(value: str) -> list[str]:
         return [member for part in value.split(",") if (member := part.strip(" \t"))]
     found = (match[0].strip(" \t") for match in _LIST_MEMBER.finditer(value))
     return [member for member in found if member]
+
+
+def split_tags(value: str) -> list[str]:
+    """Split a list of entity tags, in which a backslash is a character like any other (RFC 9110, section 8.8.3)."""
+    return [member.strip(" \t") for member in _TAG.findall(value)]
 
 
 def tokens(value: str | None) -> list[str]:

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 
 from proxy_policies.encoding.negotiation import IDENTITY
-from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, tokens
+from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags, tokens
 
 VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
 """Said of the plain form, no longer true of the encoded one: ranges and digests of its bytes (RFC 9530, section 2)."""
@@ -38,7 +38,6 @@ def with_encoding(fields: Fields, coding: str) -> Fields:
 
 
 _MARKED = re.compile(r"(?P<own>.*)~(?P<weak>w-)?(?P<coding>zstd|br|gzip|deflate|identity)", re.DOTALL)
-_MEMBER = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
 """A member of a list of entity tags; in a tag a backslash is a letter as any other."""
 
 type Accepts = Callable[[str], bool]
@@ -75,7 +74,7 @@ def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:
     value = fields.get(name)
     if value is None or "~" not in value:
         return fields
-    given = [member.strip() for member in _MEMBER.findall(value)]
+    given = split_tags(value)
     members = dict.fromkeys(own for member in given if (own := _own(member, counts)))
     if not members:
         # Nothing matches, and without If-None-Match the date would count (section 13.1.3).
@@ -124,7 +123,7 @@ def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str
     if own is None:
         return fields
     held: dict[str, str] = {}
-    for member in _MEMBER.findall(if_none_match or ""):
+    for member in split_tags(if_none_match or ""):
         if tag := parse_entity_tag(member):
             origins, coding = unmarked(tag)
             if origins.matches_weakly(own) and (coding == IDENTITY or accepts(coding)):

@@ -27,7 +27,7 @@ from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.cache.rfc9111.key import url_of, vary_key, vary_names
 from proxy_policies.cache.rfc9111.selectors import tags_of
 from proxy_policies.cache.rfc9111.storability import may_store, sets_cookie, stored_fields
-from proxy_policies.fields import Fields, format_date, split_list
+from proxy_policies.fields import Fields, format_date, split_tags
 
 FAILURES = frozenset({500, 502, 503, 504})
 """What RFC 5861, section 4, counts as an error."""
@@ -188,7 +188,7 @@ def described_by_304(exchange: ResponseContext, fields: Fields, now: float) -> S
     and where it has no date it was not modified since the client's.
     """
     asked = exchange.request.fields
-    tags, since = split_list(asked.get("if-none-match") or ""), asked.get("if-modified-since")
+    tags, since = split_tags(asked.get("if-none-match") or ""), asked.get("if-modified-since")
     if "etag" not in fields and len(tags) == 1:
         fields = fields.adding("ETag", tags[0])
     is_undated = "last-modified" not in fields and since is not None

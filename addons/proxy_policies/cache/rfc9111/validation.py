@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.storability import end_to_end
-from proxy_policies.fields import Fields, format_date, parse_date, split_list, tokens
+from proxy_policies.fields import Fields, format_date, parse_date, split_tags, tokens
 
 ORIGIN_ONLY = frozenset({"if-match", "if-unmodified-since"})
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
@@ -36,7 +36,7 @@ def conditional(request: Fields, entries: Sequence[StoredResponse]) -> Fields:
     """
     ours = [_quoted(entry.freshness.etag) for entry in entries if entry.freshness.etag]
     if ours:
-        theirs = split_list(request.get("if-none-match") or "")
+        theirs = split_tags(request.get("if-none-match") or "")
         request = request.replacing("If-None-Match", ", ".join(dict.fromkeys([*ours, *theirs])))
     last_modified = entries[0].fields.get("last-modified") if entries else None
     if last_modified and entries[0].freshness.last_modified is not None:
@@ -85,7 +85,7 @@ def not_modified(request: Fields, entry: StoredResponse, now: float) -> bool:
 def _listed(condition: str, etag: str | None) -> bool:
     if condition.strip() == "*":
         return True
-    return etag is not None and any(_opaque(tag) == _opaque(etag) for tag in (condition, *split_list(condition)))
+    return etag is not None and any(_opaque(tag) == _opaque(etag) for tag in (condition, *split_tags(condition)))
 
 
 def _opaque(tag: str) -> str:
