@@ -33,7 +33,7 @@ class OutsideStore(Store, Protocol):
 class Failures:
     """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over.
 
-    Of failures that come and go, the one that is told next tells how many there were.
+    Of failures that come and go, the next line has how many there were.
     """
 
     def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
@@ -52,7 +52,7 @@ class Failures:
             logger.warning(f"cache: {self._what}, {self._meaning}{times}: {reason}")
 
     def over(self, how: str) -> None:
-        """Note a success; log it if there were failures before, and they were told."""
+        """Note a success; log it if there were failures before that were logged."""
         if self._is_told:
             count, self._count, self._is_told = self._count, 0, False
             logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")

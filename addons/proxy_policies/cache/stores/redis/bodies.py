@@ -17,7 +17,7 @@ READ_ON = 60
 
 A client that takes nothing for that long is closed on (`send_timeout`).
 """
-PATIENCE = 10.0
+READ_TIMEOUT = 10.0
 """Seconds for which a piece is asked for again when the server does not answer: its client has had others."""
 RETRY_AFTER = 0.2
 """Seconds between two such tries."""
@@ -49,7 +49,7 @@ class RemoteBody:
         """Read pieces; a body that is gone meanwhile raises OSError."""
         for at in range(start, stop, PIECE):
             count = min(PIECE, stop - at)
-            piece = await self._patiently(lambda at=at, count=count: self._read(at, count))  # type: ignore[misc]
+            piece = await self._retried(lambda at=at, count=count: self._read(at, count))  # type: ignore[misc]
             if len(piece) != count:
                 raise OSError("the body went away")
             yield piece
@@ -63,10 +63,10 @@ class RemoteBody:
             raise piece
         return cast(bytes, piece)
 
-    async def _patiently(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def _retried(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
         from redis.exceptions import RedisError
 
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + READ_TIMEOUT
         while True:
             try:
                 return await read()
