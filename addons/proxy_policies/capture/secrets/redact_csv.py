@@ -6,8 +6,11 @@ from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
 
 _LINE = re.compile(r'(?:"(?:[^"]|"")*+(?:"|\Z)|[^"\r\n])*+(?:\r?\n|\r|\Z)')
+_NO_LETTER = re.compile(r"\W")
 _NAME_AND_VALUE = ["name", "value"]
-_HEAD = re.compile(r'\ufeff?(?:"[\w .-]{1,100}"|[\w.-]{1,100})(?:[,;\t](?:"[\w .-]{1,100}"|[\w.-]{1,100}))+\r?\n')
+_HEAD = re.compile(
+    r'[^\w"\r\n]{0,3}(?:"[\w .-]{1,100}"|[\w.-]{1,100})(?:[,;\t](?:"[\w .-]{1,100}"|[\w.-]{1,100}))+\r?\n'
+)
 _CELL = re.compile(r'(?P<before>^|[,;\t])(?P<cell>"(?:[^"]|"")*+(?:"|\Z)|[^,;\t"\r\n]*)')
 
 
@@ -25,15 +28,20 @@ def in_table(text: str, decider: Decider) -> str:
     head = _LINE.match(text)
     names = [_plain(found["cell"]) for found in _CELL.finditer(head[0])] if head else []
     is_telling = any(decider.grade(name, Place.MEMBER) is not Grade.NONE for name in names)
-    if head is None or not (is_telling or [*map(str.lower, names)] == _NAME_AND_VALUE):
+    if head is None or not (is_telling or _are_names_and_values(names)):
         return text
     rows = _LINE.sub(lambda line: _row(line[0], names, decider), text[head.end() :])
     return head[0] + rows
 
 
+def _are_names_and_values(names: list[str]) -> bool:
+    """Return whether a row has a name and its value, whatever octets stand before the first one."""
+    return [_NO_LETTER.sub("", name).lower() for name in names] == _NAME_AND_VALUE
+
+
 def _row(line: str, names: list[str], decider: Decider) -> str:
     cells = iter(names)
-    if [*map(str.lower, names)] == _NAME_AND_VALUE and (first := _CELL.match(line)):
+    if _are_names_and_values(names) and (first := _CELL.match(line)):
         cells = iter(["", _plain(first["cell"])])
 
     def cell(found: re.Match[str]) -> str:

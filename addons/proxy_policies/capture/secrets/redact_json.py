@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _VALUE_NAMES = ("value", "values", "val", "content", "data")
-_VALUE_STEMS = ('"val', '"content"', '"data"')
+_VALUE_STEMS = tuple(f'"{name}{end}' for name in _VALUE_NAMES for end in ('"', "\\"))
 _VALUES = "|".join(_VALUE_NAMES)
 _MEMBERS_BETWEEN = (
     rf'(?:(?!"(?:{_VALUES})")"[^"\\]{{1,40}}"\s*:\s*(?:"[^"\\\n]{{0,200}}"|[\w.+-]{{1,40}})\s*,\s*){{0,3}}+'

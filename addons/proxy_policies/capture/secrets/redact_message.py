@@ -26,7 +26,7 @@ NESTED_MOST = 16
 """Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
 _OPEN = ("{", "[")
 _TABLES = ("csv", "tab-separated", "ms-excel")
-_CALLS_AND_FORMS = ('\\"params\\"', "form-data;")
+_CALLS_AND_FORMS = ('\\"params\\"', "form-data;", '[[\\"', "[\\n")
 """What says that a JSON string holds what cannot be read where it stands."""
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 

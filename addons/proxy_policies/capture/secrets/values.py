@@ -137,8 +137,6 @@ NEEDED_BITS = 25.0
 than one does, and of those that do no more than one in thirty has just that length, which makes 1 in 10^9."""
 NEEDED_BITS_SHORT = 12.0
 """Of what is shorter it may be one in 10^6: `sort_by_date2` and `billing-step` have not the bits to prove more."""
-FEWEST = 4
-"""Characters that what is drawn has at least: of 16 hexadecimal digits one in 10^9 has fewer."""
 _DRAWN = re.compile(rf"[A-Za-z0-9_+/,-]{{{TOKEN_LENGTH},}}")
 
 
@@ -207,7 +205,7 @@ def is_random(value: str) -> bool:
 
 @lru_cache(8192)  # the same cookies and names come with every exchange
 def _is_drawn(text: str) -> bool:
-    if not any(character.isalpha() for character in text) or len(set(text)) < FEWEST:
+    if not any(character.isalpha() for character in text) or len(set(text)) == 1:
         return False
     needed = 0 if _CODE.fullmatch(text) else NEEDED_BITS if len(text) >= LONG_LENGTH else NEEDED_BITS_SHORT
     return _bits_drawn(text) - word_model.bits(text) < needed
