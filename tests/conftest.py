@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trustme
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 from tests.support.curl import curl as run_curl
 from tests.support.mitmdump import Mitmdump, Running
@@ -32,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose how long property tests search, and how mitmdump starts."""
     settings.load_profile("deep" if config.getoption("--deep") else "fast")
+    if not config.getoption("--deep"):  # else examples had constants of whichever modules are imported by then
+        providers._get_local_constants = lambda: providers._local_constants
     Running.is_forked = Running.is_forked and not config.getoption("--deep")
 
 
