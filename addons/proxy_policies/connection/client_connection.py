@@ -125,13 +125,24 @@ class ClientConnection(ABC):
         elif stream.is_at_end:
             self.leave()
 
+    def _next(self) -> None:
+        """Respond to what has come; whatever goes wrong, the client is not left waiting."""
+        try:
+            self._respond()
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        logger.exception("responding failed", extra={"client": self.client.peername})
+        self._cut("an error of ours")
+
     def _ended_meanwhile(self, exchange: Exchange) -> None:
         if self.stream.error is not None:
             exchange.presence.left()
         else:
             exchange.presence.ended()
 
-    def _next(self) -> None:
+    def _respond(self) -> None:
         """Respond to the request that has come, if it has come whole."""
         stream = self.stream
         if self._requests and stream.received[0] == TLS_HANDSHAKE:  # no request (RFC 9112, section 2.2)
@@ -203,6 +214,9 @@ class ClientConnection(ABC):
         except asyncio.CancelledError:
             self.leave()
             raise
+        except Exception:
+            self._failed()
+            return
         if is_answered:
             self.leave()
         else:

@@ -164,3 +164,37 @@ def test_an_origin_that_dies_in_between_is_asked_again(
             pass
     wait_until(lambda: "client disconnect" in proxy.log(), 20, "the end")
     assert "<< 502" not in proxy.log()
+
+
+BREAKS = """
+from proxy_policies.connection.direct_tunnel import DirectTunnel
+from proxy_policies.connection.responders import Responders
+
+def breaks(asked):
+    def broken(self, client, *head):
+        if b"/breaks" in bytes(client.stream.received):
+            raise RuntimeError("on purpose")
+        return asked(self, client, *head)
+    return broken
+
+async def run(self):
+    raise RuntimeError("on purpose")
+
+Responders.respond, Responders.reply = breaks(Responders.respond), breaks(Responders.reply)
+DirectTunnel.run = run
+"""
+
+
+def test_no_client_waits_for_what_has_failed(mitmdump: Callable[..., Mitmdump], server: Origin, tmp_path: Path) -> None:
+    """An error of ours closes the connection that it is about; others are served."""
+    (tmp_path / "breaks.py").write_text(BREAKS)
+    proxy = mitmdump("-s", str(tmp_path / "breaks.py"))
+    asked = f"http://127.0.0.1:{server.port}/breaks HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n"
+    for first in (f"GET {asked}", f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as client:
+            client.sendall(first.encode())
+            assert read_all(client) == b""
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as client:
+        client.sendall(f"GET {asked}".replace("/breaks", "/echo").encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert proxy.log().count("on purpose") >= 2
