@@ -63,12 +63,12 @@ class H2Client:
         try:
             self._flush()
             while not (answer.is_whole or answer.reset is not None or answer.is_connection_over):
-                self._hear(answer, stream)
+                self._on_answer(answer, stream)
         except OSError:
             answer.is_connection_over = True
         return answer
 
-    def _hear(self, answer: H2Answer, stream: int) -> None:
+    def _on_answer(self, answer: H2Answer, stream: int) -> None:
         data = self._sock.recv(65536)
         answer.is_connection_over = not data
         for event in self._connection.receive_data(data) if data else ():

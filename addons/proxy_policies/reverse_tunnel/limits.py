@@ -141,12 +141,12 @@ class HandshakeLimiter:
         return self._next, evicted
 
     def _one_too_many(self, chance: float) -> int:
-        """Return one of those of the most crowded network that have come least far."""
-        crowds = Counter(peer.network for peer in self._inside.values())
-        most = max(crowds.values())
-        crowd = {number: peer.stage for number, peer in self._inside.items() if crowds[peer.network] == most}
-        least = min(crowd.values())
-        candidates = [number for number, stage in crowd.items() if stage is least]
+        """Return one of those of the network with most peers that have come least far."""
+        counts = Counter(peer.network for peer in self._inside.values())
+        most = max(counts.values())
+        stages = {number: peer.stage for number, peer in self._inside.items() if counts[peer.network] == most}
+        least = min(stages.values())
+        candidates = [number for number, stage in stages.items() if stage is least]
         return candidates[int(chance * len(candidates))]
 
     def advance(self, number: int, stage: Stage) -> None:

@@ -22,8 +22,8 @@ from proxy_policies.workers.subprocesses import Command
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
 """The environment variable that names the descriptor on which a worker reports that it serves, and its grace period."""
-ALONE = "PROXY_POLICIES_WORKER_ALONE"
-"""The environment variable of a worker that is to be the first on its port, with the one that is held for us."""
+FIRST_ON_PORT = "PROXY_POLICIES_FIRST_ON_PORT"
+"""The environment variable of workers whose port nobody may have yet, unless it is the one in it: reserved for us."""
 LATE = 3.0  # seconds after its grace period in which a worker has to be gone
 
 
@@ -64,7 +64,7 @@ class Supervisor:
 
     def __init__(self, count: int, arguments: Sequence[str], held_port: int) -> None:
         self._count, self._arguments = count, arguments
-        self._alone = {ALONE: str(held_port)}
+        self._claim = {FIRST_ON_PORT: str(held_port)}
         self._children = subprocesses.ChildProcesses(say)
         self._one_works = asyncio.Event()
         self._heard, self._told = os.pipe()
@@ -98,7 +98,7 @@ class Supervisor:
         """Take note that a worker serves, and how long it takes at most to end."""
         graces = os.read(self._heard, 4096).split()
         self._grace = max(self._grace, *map(float, graces))
-        self._alone.clear()
+        self._claim.clear()
         self._children.works(*map(_name, range(1, self._count + 1)))
         if not self._one_works.is_set():
             sd_notify.notify(sd_notify.READY)
@@ -106,7 +106,7 @@ class Supervisor:
 
     async def _keep(self, number: int) -> int:
         environment = ChainMap(
-            self._alone,
+            self._claim,
             {
                 identity.ENV_VAR: str(number if self._count > 1 else identity.SINGLE_PROCESS),
                 TELLS: str(self._told),
@@ -137,7 +137,8 @@ class _Shared:
         return getattr(asyncio, name)
 
     async def start_server(self, serve: Any, host: str, port: int) -> asyncio.Server:
-        if os.environ.get(ALONE, str(port)) != str(port):  # somebody else's workers would share it as well as ours
+        # Unless the port is reserved for us, somebody else's workers would share it as well as ours.
+        if os.environ.get(FIRST_ON_PORT, str(port)) != str(port):
             (await asyncio.start_server(serve, host, port, start_serving=False)).close()
         return await asyncio.start_server(serve, host, port, reuse_port=True)
 

@@ -16,7 +16,7 @@ RETRY_AFTER = 2.0
 """Seconds for which a store that failed is left alone."""
 TOLD_EVERY = 600.0
 """Seconds between lines about a failure that lasts."""
-AT_REST = 60.0
+INTERMITTENT_EVERY = 60.0
 """Seconds between lines about failures that come and go."""
 QUOTED_BEFORE = " of pipeline caused error: "
 """What redis-py writes between a command, with all that was to be stored, and what was wrong with it."""
@@ -45,7 +45,7 @@ class Failures:
     def failed(self, error: Exception) -> None:
         """Count a failure."""
         self._count += 1
-        if self._clock() - self._told_at >= (TOLD_EVERY if self._is_told else AT_REST):
+        if self._clock() - self._told_at >= (TOLD_EVERY if self._is_told else INTERMITTENT_EVERY):
             self._told_at, self._is_told = self._clock(), True
             times = f" ({self._count} times by now)" if self._count > 1 else ""
             reason = str(error).rpartition(QUOTED_BEFORE)[2] or type(error).__name__

@@ -108,13 +108,13 @@ class PlayedWebSocket(layer.Layer):
         if isinstance(said, ws.Message):
             whole = self._fragments.add(said.data, said.frame_finished, said.message_finished)
             if whole is not None:
-                yield from self._hear(whole)
+                yield from self._on_message(whole)
         elif isinstance(said, ws.Ping):
             yield self._client.send2(said.response())
         elif isinstance(said, ws.CloseConnection):
             yield from self._end((said.code, said.reason or ""), by_client=True)
 
-    def _hear(self, whole: Whole) -> layer.CommandGenerator[None]:
+    def _on_message(self, whole: Whole) -> layer.CommandGenerator[None]:
         yield from self._speak(due=math.inf)  # what came before this was recorded before it
         if not self._is_open():
             return

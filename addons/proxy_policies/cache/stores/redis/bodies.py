@@ -12,7 +12,7 @@ from proxy_policies.cache.stores.store import Checkpoint
 
 PIECE = 256 * 1024
 """Bytes read at once of a large body."""
-READ_ON = 60
+READ_LEASE = 60
 """Seconds that a body stays after its entry has gone, and after each piece that is read of it: who reads it reads on.
 
 A client that takes nothing for that long is closed on (`send_timeout`).
@@ -57,7 +57,7 @@ class RemoteBody:
     async def _read(self, at: int, count: int) -> bytes:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.getrange(self._name, at, at + count - 1)
-            pipe.expire(self._name, READ_ON, gt=True)
+            pipe.expire(self._name, READ_LEASE, gt=True)
             piece, _ = await pipe.execute(raise_on_error=False)  # a replica expires nothing
         if isinstance(piece, Exception):
             raise piece

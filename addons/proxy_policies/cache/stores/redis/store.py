@@ -24,7 +24,7 @@ from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
-from proxy_policies.cache.stores.redis.bodies import READ_ON, RemoteBody, RemoteBodyWriter
+from proxy_policies.cache.stores.redis.bodies import READ_LEASE, RemoteBody, RemoteBodyWriter
 from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend, mended
 from proxy_policies.cache.stores.redis.records import (
     body_name,
@@ -228,7 +228,7 @@ class RedisStore:
         for id in olds:
             pipe.hdel(name, id)
             pipe.zrem(used, id)
-            pipe.expire(body_name(id), READ_ON)
+            pipe.expire(body_name(id), READ_LEASE)
         pipe.zadd(used, {entry.id: self._now()})
         pipe.expire(used, seconds, nx=True)
         pipe.expire(used, seconds, gt=True)
@@ -274,7 +274,7 @@ class RedisStore:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(f"{PREFIX}key:{entry.key}", entry.id)
             pipe.zrem(f"{PREFIX}used:{entry.key}", entry.id)
-            pipe.expire(body_name(entry.id), READ_ON)
+            pipe.expire(body_name(entry.id), READ_LEASE)
             await pipe.execute()
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
