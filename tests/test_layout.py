@@ -5,6 +5,7 @@ nothing but options and hooks, may have a folder of tests/e2e instead.
 """
 
 import ast
+import graphlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,3 +92,30 @@ def test_every_script_is_on_their_page() -> None:
     names = [path.name for path in scripts.iterdir() if path.is_file() and not path.suffix]
     page = (scripts / "README.md").read_text()
     assert not [name for name in names if f"| `{name}" not in page]
+
+
+def part_of(module: str) -> str:
+    """Return the folder of the package in which a module of ours is, or the module that is in none."""
+    return module.split(".")[1]
+
+
+def test_imports_run_one_way() -> None:
+    """No two folders of the package import each other, not through others either, in functions or for types alone."""
+    graph: dict[str, set[str]] = {}
+    for path in modules():
+        part = part_of(".".join(("proxy_policies", *path.with_suffix("").parts)))
+        names = imported_names(PACKAGE / path)
+        graph.setdefault(part, set()).update({part_of(name) for name in names} - {part})
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        raise AssertionError(" ← ".join(error.args[1])) from None
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Give what a module imports of the package, by whole names; of `from proxy_policies import a` it is `a`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "proxy_policies":
+            yield from (f"proxy_policies.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("proxy_policies."):
+            yield str(node.module)

@@ -1,9 +1,11 @@
 """Options: declared once, refused in one line, never half applied."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 from mitmproxy import exceptions, optmanager
+from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.test import taddons
 
 from proxy_policies.addon_chain import build_addons
@@ -16,6 +18,7 @@ from proxy_policies.settings import (
     parse_switch,
     scalar_text,
     set_specs,
+    started,
 )
 
 
@@ -157,3 +160,21 @@ async def test_options_are_declared_as_one_change() -> None:
         assert changes == [{"paint_size", "paint_colours"}]
         context.options.update(paint_size="2k")
         assert changes[1:] == [{"paint_size"}]
+
+
+async def test_those_who_wait_go_on_when_it_is_over() -> None:
+    served: list[str] = []
+
+    async def serve(client: str) -> None:
+        await started()
+        served.append(client)
+
+    check = ErrorCheck()
+    with taddons.context(check):
+        waiting = [asyncio.ensure_future(serve(client)) for client in ("one", "two", "three")]
+        await asyncio.sleep(0.05)
+        waiting[1].cancel()
+        assert served == []
+        check.finish()
+        await asyncio.wait(waiting)
+        assert served == ["one", "three"]

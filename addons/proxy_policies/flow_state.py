@@ -13,10 +13,10 @@ from mitmproxy import http
 from mitmproxy.flow import Flow
 
 from proxy_policies import trace
+from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline, Tap
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of
-from proxy_policies.finished.records import Asked
 
 
 class OriginHead(NamedTuple):
@@ -60,6 +60,13 @@ class Variants(Protocol):
         """Return the tap that keeps what the encoder makes; None when it would not be worth it."""
 
 
+class ByteCounts(Protocol):
+    """What went through a tunnel so far, in bytes of payload."""
+
+    bytes_up: int
+    bytes_down: int
+
+
 @dataclass(slots=True, eq=False)
 class FlowState:
     """One request and its response, as our policies see them."""
@@ -101,6 +108,8 @@ class FlowState:
     """Bytes of the response's body that were encoded, as far as it has come; None where it is not encoded here."""
     user: str = ""
     """Of a stream: who opened the tunnel in which it runs."""
+    tunnel: ByteCounts | None = None
+    """Of an untouched tunnel, whose flow keeps none of its bytes; passthrough's own type."""
     source: Source | None = None
     """Where the response's body comes from, when it is too large to be put into the response."""
 

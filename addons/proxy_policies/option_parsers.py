@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from proxy_policies.addresses import parse_address
-from proxy_policies.workers import identity
+from proxy_policies.worker_number import worker_number
 
 _SIZE = re.compile(r"(\d+)\s*([bkmgt]?)b?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
@@ -69,4 +69,4 @@ def parse_page_address(text: str) -> tuple[str, int] | None:
         host, port = parse_address(text)
     except ValueError as error:
         raise ValueError(f"{error}, PORT, *:PORT or off") from None
-    return "" if host == "*" else host, port + max(0, identity.worker_number() - 1)
+    return "" if host == "*" else host, port + max(0, worker_number() - 1)

@@ -11,6 +11,7 @@ mitmproxy sees `str` and `Sequence[str]` options only: a bad `int` or `bool`
 would kill the script loader unseen and leave the proxy running bare.
 """
 
+import asyncio
 import contextlib
 import logging
 import sys
@@ -22,11 +23,11 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.optmanager import OptManager
 
+from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
-from proxy_policies.start_up import cli_options
-from proxy_policies.workers import identity
+from proxy_policies.worker_number import worker_number
 
 __all__ = [  # the parsers, too: a policy finds all that it declares options with here
     "SECRET_MARKERS",
@@ -48,9 +49,13 @@ __all__ = [  # the parsers, too: a policy finds all that it declares options wit
     "set_specs",
     "settings_of",
     "start_errors",
+    "started",
 ]
 
 logger = logging.getLogger(__name__)
+
+POLL = 0.01
+"""Seconds between looks at whether start-up is over: mitmproxy has no event for it."""
 
 
 class Setting[T]:
@@ -93,7 +98,7 @@ class Setting[T]:
         """
         if text == self.default_value:
             return {}
-        if self.single_process and identity.worker_number():
+        if self.single_process and worker_number():
             raise ValueError(f"not with several workers: {self.single_process}")
         return {self.name: self.parse(text)}
 
@@ -177,6 +182,16 @@ def is_starting() -> bool:
     """Return whether mitmproxy still watches for errors at its start, each of which ends it."""
     watch = ctx.master.addons.get("errorcheck")
     return watch is not None and watch.logger in logging.getLogger().handlers
+
+
+async def started() -> None:
+    """Wait until every `running` is through and mitmproxy watches for errors no more.
+
+    mitmproxy listens first. A client of that instant would meet addons that are not ready (no certificate store, say),
+    and an error that comes of it would end the process.
+    """
+    while is_starting():  # noqa: ASYNC110
+        await asyncio.sleep(POLL)
 
 
 def start_errors() -> list[str]:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
-from proxy_policies.finished.records import Address, Asked, Finished
+from proxy_policies.asked import Asked
+from proxy_policies.finished.reporting import Address, Finished
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
 """As analysers of logs read it."""

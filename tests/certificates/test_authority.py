@@ -28,7 +28,7 @@ from proxy_policies.certificates.authority import (
     require_whole,
     write_authority,
 )
-from proxy_policies.certificates.cli import write_bundle
+from proxy_policies.command.certs import write_bundle
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

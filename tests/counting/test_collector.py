@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.asked import Asked
 from proxy_policies.counting import collector as collectors
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished.records import Asked, Finished
+from proxy_policies.finished.reporting import Finished
 
 
 def a_request(method: bytes = b"GET", **values: Any) -> Finished:

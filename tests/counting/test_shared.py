@@ -1,8 +1,9 @@
 """There is one set of counts, however many read it, and none while nobody does."""
 
+from proxy_policies.asked import Asked
 from proxy_policies.counting.shared import Counting
 from proxy_policies.finished import reporting
-from proxy_policies.finished.records import Asked, Finished
+from proxy_policies.finished.reporting import Finished
 
 GET = Finished(Asked(b"GET"), None, 0, 0, 200)
 

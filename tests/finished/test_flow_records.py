@@ -4,9 +4,9 @@ import pytest
 from mitmproxy.test import tflow
 
 from proxy_policies import flow_state, trace
+from proxy_policies.asked import Asked
 from proxy_policies.fields import Fields
 from proxy_policies.finished.flow_records import asked_of, of_request
-from proxy_policies.finished.records import Asked
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 
+from proxy_policies.asked import Asked
 from proxy_policies.finished import reporting
-from proxy_policies.finished.records import Asked, Finished, Item
+from proxy_policies.finished.reporting import Finished, Item
 
 
 async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> None:

@@ -9,7 +9,7 @@ from mitmproxy.test import tflow
 from proxy_policies import trace
 from proxy_policies.finished import reporting
 from proxy_policies.finished.flow_records import of_stream
-from proxy_policies.finished.records import Finished
+from proxy_policies.finished.reporting import Finished
 from proxy_policies.finished.tunnels import FinishedFlows
 
 

@@ -9,7 +9,7 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.test import taddons, tflow
 
 from proxy_policies.limits.connections import MitmproxyConnection
-from proxy_policies.limits.waits import Wait
+from proxy_policies.waits import Wait
 
 
 class Transport:

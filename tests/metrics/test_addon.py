@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from proxy_policies.metrics.addon import parse_listen
-from proxy_policies.workers.identity import ENV_VAR
+from proxy_policies.worker_number import ENV_VAR
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy_policies.asked import Asked
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished.records import Asked, Finished
+from proxy_policies.finished.reporting import Finished
 from proxy_policies.metrics import families
 from proxy_policies.metrics.families import encode, families_of
 

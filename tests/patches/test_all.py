@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mitmproxy.version import VERSION
 
+from proxy_policies.patch import Companion, Patch, Section, source_sha256
 from proxy_policies.patches.all import ALL, PLACES, SECTIONS
-from proxy_policies.patches.patch import Companion, Patch, Section, source_sha256
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator, Layer
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from proxy_policies.limits.waits import Waiting
 from proxy_policies.patches.client_sides import TimedOut, register, side_of, time_out, why_timed_out
+from proxy_policies.waits import Waiting
 
 
 class Side(Layer):

@@ -1,4 +1,4 @@
-"""Who waits for start-up to be over, and whose connection is closed in its first instant."""
+"""Whose connection is closed in its first instant."""
 
 import asyncio
 import itertools
@@ -9,30 +9,11 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from mitmproxy.addons.errorcheck import ErrorCheck
 from mitmproxy.connection import Client
 from mitmproxy.proxy.mode_servers import ServerInstance
 from mitmproxy.test import taddons
 
-from proxy_policies.patches.connection_handlers import PATCH, started
-
-
-async def test_those_who_wait_go_on_when_it_is_over() -> None:
-    served: list[str] = []
-
-    async def serve(client: str) -> None:
-        await started()
-        served.append(client)
-
-    check = ErrorCheck()
-    with taddons.context(check):
-        waiting = [asyncio.ensure_future(serve(client)) for client in ("one", "two", "three")]
-        await asyncio.sleep(0.05)
-        waiting[1].cancel()
-        assert served == []
-        check.finish()
-        await asyncio.wait(waiting)
-        assert served == ["one", "three"]
+from proxy_policies.patches.connection_handlers import PATCH
 
 
 @pytest.fixture

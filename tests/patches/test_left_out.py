@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy_policies.patch import Companion, Patch, Section
 from proxy_policies.patches.all import PLACES, SECTIONS
-from proxy_policies.patches.patch import Companion, Patch, Section
 
 ROOT = Path(__file__).parents[2]
 LEAVES_OUT = ROOT / "tests" / "support" / "without_patch"

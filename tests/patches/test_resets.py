@@ -15,7 +15,7 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from mitmproxy.proxy.server import ConnectionIO
 
 from proxy_policies.patches import resets
-from proxy_policies.relay.ends import reset_on_close
+from proxy_policies.socket_options import reset_on_close
 
 
 @dataclass

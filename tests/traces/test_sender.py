@@ -3,7 +3,8 @@
 from tests.support.otlp_receiver import Receiver
 from tests.support.waiting import wait_until
 
-from proxy_policies.finished.records import Asked, Finished
+from proxy_policies.asked import Asked
+from proxy_policies.finished.reporting import Finished
 from proxy_policies.traces.sender import Sender
 
 GET = Finished(Asked(b"GET", b"http://a.example/", b"HTTP/1.1", b"a.example"), ("::1", 1), 1.0, 0.5, 200)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.finished.records import Asked, Finished
+from proxy_policies.asked import Asked
+from proxy_policies.finished.reporting import Finished
 from proxy_policies.traces.spans import span_of, url_of
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 from proxy_policies.tuning import all as tuning
 from proxy_policies.tuning.all import TUNINGS, tune
 

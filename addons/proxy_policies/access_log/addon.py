@@ -10,7 +10,7 @@ from mitmproxy import ctx
 
 from proxy_policies.background import in_background, warn_from_thread
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.finished import records, reporting
+from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting, as_text, one_of, reject
 
@@ -37,7 +37,7 @@ class AccessLog:
     )
 
     def __init__(self) -> None:
-        self._writer: writer.Writer[records.Item] | None = None
+        self._writer: writer.Writer[reporting.Item] | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
@@ -67,7 +67,7 @@ class AccessLog:
         self._writer.start()
         self._unsubscribe = reporting.subscribe(self._writer.put)
 
-    def _stop(self) -> writer.Writer[records.Item] | None:
+    def _stop(self) -> writer.Writer[reporting.Item] | None:
         """Give nobody's lines to the writer any more, and return it."""
         self._unsubscribe()
         self._unsubscribe = lambda: None

@@ -13,7 +13,8 @@ from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
-from proxy_policies.finished.records import Address, Asked, Finished, Item
+from proxy_policies.asked import Asked
+from proxy_policies.finished.reporting import Address, Finished, Item
 from proxy_policies.log_lines import printable
 
 Mask = Callable[[str], str]

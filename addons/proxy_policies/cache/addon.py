@@ -26,7 +26,7 @@ from proxy_policies.log_lines import error_text
 from proxy_policies.patches.http_stream.stored_bodies import Wanted, provide
 from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
-from proxy_policies.workers.identity import worker_number
+from proxy_policies.worker_number import worker_number
 
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""

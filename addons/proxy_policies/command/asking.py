@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from proxy_policies.command import help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import running
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def add(commands: Commands, name: str, question: str, help: str, *examples: str) -> argparse.ArgumentParser:
     """Add a sub-command; what is asked about, if anything, may be added to it as `arguments`, a list."""
     parser = commands.add_parser(name, help=help, allow_abbrev=False)
-    help_text.describe(parser, help.capitalize() + ".", examples, running.EXIT_CODES)
+    set_help(parser, help.capitalize() + ".", examples, running.EXIT_CODES)
     running.add_arguments(parser)
     parser.set_defaults(run_command=run, question=question, arguments=[])
     return parser

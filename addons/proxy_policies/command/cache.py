@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from proxy_policies.command import asking, help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import asking, running
 
 SHOW = ("cache show http://127.0.0.1:9000/",)
 PURGE = (
@@ -15,7 +16,7 @@ PURGE = (
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "List, show and purge what a running proxy has stored. Workers have a memory each, and all of them are asked.",
         (

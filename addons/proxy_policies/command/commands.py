@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from proxy_policies.command import help_text
-from proxy_policies.command.argument_parser import ArgumentParser
+from proxy_policies.argument_parser import ArgumentParser, set_help
+from proxy_policies.script_paths import PROGRAM
 from proxy_policies.version import VERSION
 
 
@@ -41,7 +41,7 @@ COMMANDS = (
     _proxy("web", "the same with mitmweb's pages", "mitmweb"),
     _proxy("console", "the same in mitmproxy's console", "mitmproxy"),
     Command("capture", "record traffic, replay it, check a build against it", "proxy_policies.capture.cli.main"),
-    Command("certs", "make, trust and try the certificate authority", "proxy_policies.certificates.cli"),
+    Command("certs", "make, trust and try the certificate authority", "proxy_policies.command.certs"),
     _proxy("home", "run the tunnel's end where the clients are, and no proxy"),
     _proxy("work", "run the tunnel's end behind the firewall, and no proxy"),
     _here("stats", "print what a running proxy has counted"),
@@ -79,9 +79,9 @@ def make_parser(
 
     `parents` gives parsers with what the programs of mitmproxy take besides, for shells that complete it.
     """
-    top = ArgumentParser(prog=help_text.PROGRAM, allow_abbrev=False)
-    help_text.describe(top, DESCRIPTION, EXAMPLES, EXIT_CODES)
-    top.add_argument("--version", action="version", version=f"{help_text.PROGRAM} {VERSION}")
+    top = ArgumentParser(prog=PROGRAM, allow_abbrev=False)
+    set_help(top, DESCRIPTION, EXAMPLES, EXIT_CODES)
+    top.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     added = top.add_subparsers(dest="subcommand", metavar="COMMAND")
     for command in COMMANDS:
         is_named = command.name in words

@@ -13,9 +13,10 @@ import runpy
 import argcomplete
 from argcomplete.shell_integration import shellcode
 
-from proxy_policies.command import commands, help_text
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import commands
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.script_paths import scripts
+from proxy_policies.script_paths import PROGRAM, scripts
 
 with lazy_imports():
     from mitmproxy import options
@@ -28,7 +29,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print what makes a shell complete this command: its sub-commands, their options and values.",
         (
@@ -44,7 +45,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print it."""
-    print(shellcode([help_text.PROGRAM], shell=given.shell))
+    print(shellcode([PROGRAM], shell=given.shell))
     return 0
 
 

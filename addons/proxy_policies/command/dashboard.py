@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from proxy_policies.command import asking, help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import asking, running
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print the address of a running proxy's dashboard, with the token that opens it: for a proxy whose log nobody\n"
         "sees, as with -q or as a service.",

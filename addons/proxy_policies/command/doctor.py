@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from proxy_policies.argument_parser import port, set_help
 from proxy_policies.certificates import folders
-from proxy_policies.command import help_text, mitmproxy_arguments
-from proxy_policies.command.argument_parser import port
+from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.doctor import certificates, environment, trial_run
 from proxy_policies.doctor.finding import Finding, has_failed
 
@@ -18,7 +18,7 @@ PORT = 8080
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Look over what a proxy needs here, and say what is right, what is not, and what to do: versions, packages,\n"
         "the clock, the certificate authority and which clients trust it (by real connections through a proxy that is\n"

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from proxy_policies.command import help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import running
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print what a running proxy decided about its last flows, and why. It knows the last 200; hits that the fast\n"
         "path answers are counted by `stats`, and are not among them.",

@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from proxy_policies.command import commands, help_text
+from proxy_policies.command import commands
 from proxy_policies.log_lines import error_text, printable
+from proxy_policies.script_paths import PROGRAM
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def say(command: str, text: str) -> None:
     """Print a line about what went wrong."""
-    print(f"{help_text.PROGRAM} {command}: {printable(text, lines=True)}", file=sys.stderr)
+    print(f"{PROGRAM} {command}: {printable(text, lines=True)}", file=sys.stderr)
 
 
 def prepare_output() -> None:

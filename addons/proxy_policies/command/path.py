@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from proxy_policies.command import help_text
+from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import scripts
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print the path of a script for mitmproxy's -s: of every policy, or of one alone.",
         (

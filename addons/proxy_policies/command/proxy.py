@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates import folders
-from proxy_policies.command import help_text, mitmproxy_arguments, mitmproxy_program
+from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.script_paths import scripts
+from proxy_policies.script_paths import PROGRAM, scripts
+from proxy_policies.start_up import mitmproxy_program
 
 with lazy_imports():  # mitmproxy takes half a second
     from mitmproxy.tools import main as mitmproxy
@@ -89,7 +91,7 @@ def _describe(
     parser: argparse.ArgumentParser, program: str, what: str, examples: Sequence[str], script: str = "policy"
 ) -> None:
     description = f"{what}\n\n{COMMON.format(program=program)}{SIGNALS}"
-    help_text.describe(parser, description, examples, EXIT_CODES)
+    set_help(parser, description, examples, EXIT_CODES)
     parser.usage = f"%(prog)s [options] [{program}'s arguments]"
     _option(parser, "--grace", "grace_period", "TIME", "how long answers in flight may take to finish (default: 10s)")
     parser.set_defaults(
@@ -119,7 +121,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     )
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
-    return mitmproxy_program.run(getattr(mitmproxy, program), f"{help_text.PROGRAM} {given.subcommand}", arguments)
+    return mitmproxy_program.run(getattr(mitmproxy, program), f"{PROGRAM} {given.subcommand}", arguments)
 
 
 def require_terminal(arguments: Sequence[str]) -> None:

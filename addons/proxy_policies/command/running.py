@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from proxy_policies.argument_parser import port
 from proxy_policies.certificates import folders
-from proxy_policies.command.argument_parser import port
 from proxy_policies.control import client
 
 EXIT_CODES = {0: "printed, or done", 1: "no such proxy runs, or it could not be done"}

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from proxy_policies.command import help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import running
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print what a running proxy has counted: flows and decisions, clients, ways around mitmproxy's layers, what\n"
         "is stored. Workers that share a port are printed one after the other.",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from proxy_policies.command import asking, help_text, running
+from proxy_policies.argument_parser import set_help
+from proxy_policies.command import asking, running
 
 CLOSE = ("tunnel close 3                       the session of that number", "tunnel close ssh@office")
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print which works are connected to a running home and which sessions live, or end sessions.",
         ("tunnel status", *CLOSE),

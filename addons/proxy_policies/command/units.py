@@ -6,13 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from proxy_policies.command import help_text
+from proxy_policies.argument_parser import set_help
+from proxy_policies.script_paths import PROGRAM
 from proxy_policies.service.units import SERVICES, unit
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Write systemd units that run this installation: hardened, with a user and a state folder of their own,\n"
         "started once the proxy says that it is ready. Each reads ARGUMENTS from /etc/default/NAME.",
@@ -30,7 +31,7 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print one, or write all."""
-    command = str(Path(sys.executable).with_name(help_text.PROGRAM))
+    command = str(Path(sys.executable).with_name(PROGRAM))
     if given.write is None:
         print(unit(given.name, command), end="")
         return 0

@@ -7,7 +7,7 @@ import json
 import platform
 import sys
 
-from proxy_policies.command import help_text
+from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import PACKAGE
 from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
@@ -15,7 +15,7 @@ from proxy_policies.version import VERSION
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    help_text.describe(
+    set_help(
         parser,
         "Print the versions of proxy-policies, mitmproxy and Python, and where they are.",
         ("version", "version --json | jq -r .mitmproxy"),

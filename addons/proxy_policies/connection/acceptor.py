@@ -16,7 +16,7 @@ from mitmproxy import ctx
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from proxy_policies.background import spawn
-from proxy_policies.relay.ends import send_at_once
+from proxy_policies.socket_options import send_at_once
 
 logger = logging.getLogger(__name__)
 

@@ -28,11 +28,10 @@ from proxy_policies.dispatch.dispatcher import Dispatch, Inline
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.addon import Limits
 from proxy_policies.patches.client_handlers import handler_of
-from proxy_policies.patches.connection_handlers import started
 from proxy_policies.proxy_protocol.addon import NO_HEADER
-from proxy_policies.settings import Setting, is_starting, parse_switch
+from proxy_policies.settings import Setting, is_starting, parse_switch, started
 from proxy_policies.tuning.all import tune
-from proxy_policies.workers import identity
+from proxy_policies.worker_number import worker_number
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class Fastlane:
 
     def running(self) -> None:
         """Say, once, that several workers share no memory."""
-        if identity.worker_number() == 1 and getattr(ctx.options, "cache", "") == "memory":
+        if worker_number() == 1 and getattr(ctx.options, "cache", "") == "memory":
             logger.info("each worker has a cache of its own; --set cache=disk:FOLDER is one for all")
 
     def done(self) -> None:

@@ -29,8 +29,8 @@ from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 from proxy_policies.http1.request_heads import HEAD_END, HEAD_LIMIT, could_begin_request
 from proxy_policies.http1.sent_heads import error_response, head_of
 from proxy_policies.limits.unsent import Unsent
-from proxy_policies.limits.waits import LINGERING_TIME, LINGERING_TIMEOUT, Stopwatch, Wait, Waiting
 from proxy_policies.log_lines import admit_client_line
+from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT, Stopwatch, Wait, Waiting
 
 logger = logging.getLogger("mitmproxy.proxy.server")
 """Its lines look as mitmproxy's own, with the client in front."""

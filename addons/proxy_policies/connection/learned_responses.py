@@ -25,7 +25,7 @@ from proxy_policies.connection.fast_path_guard import FastPathGuard
 from proxy_policies.connection.response_template import RenderedResponse, ResponseTemplate, learn
 from proxy_policies.dispatch.table import Table
 from proxy_policies.exchange.exchange import Exchange
-from proxy_policies.finished import records, reporting
+from proxy_policies.finished import reporting
 
 MAX_LEARNED = 4096  # requests remembered
 MAX_WIRE = 1 << 20  # bytes of a response that is learned
@@ -39,7 +39,7 @@ class LearnedResponse:
     template: ResponseTemplate
     line: str
     """What mitmdump prints of it; the client's address is NUL, its length in spaces SOH."""
-    report: records.Finished | None
+    report: reporting.Finished | None
     """Of the exchange that it was learned from, where anybody wanted to know."""
     rendered: RenderedResponse | None = None
 

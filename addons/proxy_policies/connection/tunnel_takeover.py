@@ -20,8 +20,8 @@ from mitmproxy.connection import Client, Connection, Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import TCPLayer
 
+from proxy_policies.patch import Replacement
 from proxy_policies.patches.client_handlers import handler_of
-from proxy_policies.patches.patch import Replacement
 from proxy_policies.relay import link
 from proxy_policies.relay.ends import StreamEnd, WriteError
 

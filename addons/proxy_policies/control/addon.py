@@ -17,12 +17,11 @@ from proxy_policies import statistics
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.patches.connection_handlers import started
 from proxy_policies.script_paths import own_command
-from proxy_policies.settings import Setting, parse_switch
+from proxy_policies.settings import Setting, parse_switch, started
 from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
-from proxy_policies.workers import identity
+from proxy_policies.worker_number import worker_number
 
 with lazy_imports():
     from proxy_policies.control import messages, server, socket_files
@@ -119,7 +118,7 @@ class Control:
             "version": VERSION,
             "mitmproxy": requirements.mitmproxy_version(),
             "seconds": round(time.time() - self._since, 1),
-            "worker": identity.worker_number(),
+            "worker": worker_number(),
         }
 
     async def stats(self) -> dict[str, Any]:

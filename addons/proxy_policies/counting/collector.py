@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from proxy_policies.counting.histogram import Histogram
 from proxy_policies.counting.ranking import Hosts, Recent, Slowest, longest, top
-from proxy_policies.finished.records import CLIENT_CLOSED, Finished, Item
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Finished, Item
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 OTHER = "other"

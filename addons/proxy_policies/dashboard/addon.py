@@ -14,10 +14,11 @@ from mitmproxy import ctx
 
 from proxy_policies import statistics
 from proxy_policies.addresses import Address, format_target, is_loopback
+from proxy_policies.asked import LONGEST_TEXT
 from proxy_policies.background import in_background, spawn
 from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.finished import records
+from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import parse_page_address
@@ -222,10 +223,10 @@ async def _control(command: str, *arguments: str) -> object:
 def _shown(text: bytes | str) -> str:
     """Return a text of a client's without secrets, and without what changes how others are seen."""
     decoded = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
-    return printable(masking.mask_url(decoded))[: records.LONGEST_TEXT]
+    return printable(masking.mask_url(decoded))[:LONGEST_TEXT]
 
 
-def _slow(what: records.Finished) -> dict[str, Any]:
+def _slow(what: reporting.Finished) -> dict[str, Any]:
     asked = what.asked
     return {
         "request": _shown(b" ".join((asked.method, asked.target))),

@@ -26,13 +26,14 @@ from mitmproxy.proxy.layers.http._hooks import (
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies import flow_state, requested_host, trace
+from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
 from proxy_policies.exchange.upstream import Upstream
-from proxy_policies.finished import flow_records, records, reporting
+from proxy_policies.finished import flow_records, reporting
 from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.request_heads import RequestHead
@@ -72,7 +73,7 @@ class Exchange:
         self.flow = _begin(connection, head, destination)
         self.is_recorded = False
         """What is sent of a response from the cache is kept in `writer.wire`."""
-        self.report: records.Finished | None = None
+        self.report: reporting.Finished | None = None
         """Of how it ended, where anybody wants to know."""
         self._is_answered = False
         """The `response` hook was triggered: `error` is not, whatever happens."""
@@ -115,7 +116,7 @@ class Exchange:
             return
         head, writer = self._head, self.writer
         target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
-        asked = records.asked(head.method, target, RAW_VERSION, head.fields)
+        asked = Asked.of(head.method, target, RAW_VERSION, head.fields)
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
         made = flow_records.of_request(self.flow, asked, writer.status, writer.body_sent, received)
         made.error = error or made.error

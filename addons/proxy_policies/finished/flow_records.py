@@ -16,10 +16,9 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import format_target
+from proxy_policies.asked import LONGEST_TEXT, Asked
 from proxy_policies.fields import fields_of
-from proxy_policies.finished import records
-from proxy_policies.finished.records import CLIENT_CLOSED, LONGEST_TEXT, Address, Asked, Finished
-from proxy_policies.passthrough.layer import tunnel_of
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Finished
 from proxy_policies.version import NAME
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
@@ -34,7 +33,7 @@ def asked_of(request: http.Request) -> Asked:
         target = data.authority or format_target(data.host, data.port).encode("utf-8", "surrogateescape")
     elif data.authority:
         target = b"%s://%s%s" % (data.scheme, data.authority, data.path)
-    made = records.asked(data.method, target, data.http_version, data.headers.fields)
+    made = Asked.of(data.method, target, data.http_version, data.headers.fields)
     return made if made.host else made._replace(host=data.authority[:LONGEST_TEXT])
 
 
@@ -133,7 +132,7 @@ def _peer(flow: flows.Flow) -> Address | None:
 
 def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
     """Return how many bytes came from the client, and how many went there."""
-    if isinstance(flow, tcp.TCPFlow) and (tunnel := tunnel_of(flow)):
+    if tunnel := flow_state.state_of(flow).tunnel:
         return tunnel.bytes_up, tunnel.bytes_down
     for note in reversed(trace.notes(flow)):
         if "up" in note and "down" in note:  # a session of the reverse tunnel

@@ -9,10 +9,57 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 from weakref import WeakSet
 
-from proxy_policies.finished.records import Item
+from proxy_policies.asked import Asked
+
+CLIENT_CLOSED = 499
+"""The status of a request whose client left before it was sent anything: nginx's."""
+
+Address = tuple[Any, ...]
+"""A host and a port, as sockets have them."""
+
+
+@dataclass(slots=True, eq=False)
+class Finished:
+    """One request with its response, or one tunnel."""
+
+    asked: Asked
+    client: Address | None
+    started: float
+    """POSIX time in seconds."""
+    seconds: float
+    """Until the last of the response was given to the client's connection, or the tunnel was closed."""
+    status: int
+    """What the client was sent; 0: nothing."""
+    sent: int | None = None
+    """Bytes of the body that the client was sent, of a tunnel all; None where nobody counts."""
+    received: int | None = None
+    """Likewise that it sent."""
+    is_tunnel: bool = False
+    is_tls: bool = False
+    """The client asked over TLS."""
+    plain: int | None = None
+    """Bytes of the body before we encoded it; None where we did not."""
+    user: str = ""
+    cache: str = ""
+    """What Cache-Status says (RFC 9211): `hit`, or why it was forwarded; empty where the cache was not asked."""
+    encoding: str = ""
+    """The content codings of what was sent."""
+    upstream: Address | None = None
+    """Whom the response came from."""
+    connect_seconds: float | None = None
+    """That the connection to there took, where it was made for this."""
+    upstream_seconds: float | None = None
+    """From the end of the request to the head of the response."""
+    error: str = ""
+
+
+Again = tuple[Finished, Address, float]
+"""What was answered before and was answered again, at once and with as much; to whom, and when (POSIX time)."""
+Item = Finished | Again
 
 Subscriber = Callable[[Sequence[Item]], None]
 """Called in the event loop with what has ended since the last time, in order: it may not wait, and raises nothing."""

@@ -22,11 +22,11 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.limits.connections import MitmproxyConnection
 from proxy_policies.limits.message_history import UNREAD, MessageHistory
 from proxy_policies.limits.shares import Shares
-from proxy_policies.limits.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.patches.websocket import messages
 from proxy_policies.settings import Setting, parse_duration, parse_size
+from proxy_policies.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most_connections
 
 logger = logging.getLogger(__name__)
 

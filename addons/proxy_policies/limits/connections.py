@@ -14,8 +14,8 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.background import spawn
 from proxy_policies.limits.unsent import Unsent
-from proxy_policies.limits.waits import NOT_WAITING, Stopwatch, Wait, Waiting
 from proxy_policies.patches import client_sides, closing_alerts
+from proxy_policies.waits import NOT_WAITING, Stopwatch, Wait, Waiting
 
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""

@@ -18,7 +18,7 @@ from proxy_policies.addresses import format_target
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.log_lines import printable
 from proxy_policies.outbound import tcp_connect
-from proxy_policies.patches.patch import Kind, Patch
+from proxy_policies.patch import Kind, Patch
 from proxy_policies.settings import Setting, parse_duration
 
 Address = tuple[Any, ...]

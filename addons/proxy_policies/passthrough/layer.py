@@ -10,7 +10,6 @@ on it, and reports the bytes by `relayed`.
 import errno
 import time
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from mitmproxy import flow as flows
 from mitmproxy import tcp
@@ -22,16 +21,16 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TCPLayer, TcpSt
 from mitmproxy.utils import human
 
 from proxy_policies.addresses import format_target
+from proxy_policies.flow_state import state_of
 from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.patches import resets
 from proxy_policies.relay import link
 
-_tunnels: WeakKeyDictionary[tcp.TCPFlow, Tunnel] = WeakKeyDictionary()
-
 
 def tunnel_of(flow: tcp.TCPFlow) -> Tunnel | None:
     """Return the tunnel that a flow shows; None for every other TCP flow."""
-    return _tunnels.get(flow)
+    tunnel = state_of(flow).tunnel
+    return tunnel if isinstance(tunnel, Tunnel) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
     flow = tcp.TCPFlow(client, server, live=True)
     host, port, *_ = server.address or ("unknown", 0)
     tunnel = Tunnel(human.format_address(client.peername), format_target(host, port), why, time.time())
-    _tunnels[flow] = tunnel
+    state_of(flow).tunnel = tunnel
     return TunnelFlow(flow, tunnel)
 
 

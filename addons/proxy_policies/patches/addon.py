@@ -7,6 +7,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client
 
 from proxy_policies.fast_paths import NO_OBJECTION
+from proxy_policies.patch import Patch
 from proxy_policies.patches import (
     bounded_decoding,
     closing_alerts,
@@ -20,7 +21,6 @@ from proxy_policies.patches import (
 from proxy_policies.patches.http1 import sides as http1_sides
 from proxy_policies.patches.http2 import sides as http2_sides
 from proxy_policies.patches.http_stream import stream
-from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.websocket import layer as websocket
 
 PATCHES: tuple[Patch, ...] = (

@@ -1,8 +1,8 @@
 """Every patch: those of every chain, and those that single policies apply. For tests and the page's table."""
 
 from proxy_policies.outbound import dial
+from proxy_policies.patch import Companion, Patch
 from proxy_policies.patches import addon, ask_early
-from proxy_policies.patches.patch import Companion, Patch
 
 ALL: tuple[Patch, ...] = (*addon.PATCHES, ask_early.PATCH, dial.PATCH)
 PLACES: tuple[Patch | Companion, ...] = (*ALL, *(companion for patch in ALL for companion in patch.companions))

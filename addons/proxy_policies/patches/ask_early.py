@@ -12,7 +12,7 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import http, modes
 from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
-from proxy_policies.patches.patch import Kind, Patch
+from proxy_policies.patch import Kind, Patch
 
 
 def is_tunnel(context: Context) -> bool:

@@ -21,7 +21,7 @@ from mitmproxy.net import encoding
 from mitmproxy.utils import strutils
 
 from proxy_policies import decoding
-from proxy_policies.patches.patch import Companion, Patch
+from proxy_policies.patch import Companion, Patch
 
 CONTENT_MOST = 256 << 20
 """Octets that a decoded body has at most for a script: a buffered one takes twice that in memory."""

@@ -11,7 +11,7 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from proxy_policies.limits.waits import Waiting
+from proxy_policies.waits import Waiting
 
 
 class ClientSide(Protocol):

@@ -14,8 +14,8 @@ from mitmproxy.proxy.layers.tls import TLSLayer
 from mitmproxy.proxy.server import ConnectionHandler
 from OpenSSL import SSL
 
+from proxy_policies.patch import Companion, Patch
 from proxy_policies.patches import resets
-from proxy_policies.patches.patch import Companion, Patch
 
 Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
 

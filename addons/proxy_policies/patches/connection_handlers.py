@@ -18,25 +18,12 @@ from mitmproxy.proxy.commands import RequestWakeup
 from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
+from proxy_policies.patch import Companion, Patch
 from proxy_policies.patches import resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.http_stream.streaming import Timer
-from proxy_policies.patches.patch import Companion, Patch
-from proxy_policies.settings import is_starting
-
-POLL = 0.01
-"""Seconds between looks at whether start-up is over: mitmproxy has no event for it."""
-
-
-async def started() -> None:
-    """Wait until every `running` is through and mitmproxy watches for errors no more.
-
-    mitmproxy listens first. A client of that instant would meet addons that are not ready (no certificate store, say),
-    and an error that comes of it would end the process.
-    """
-    while is_starting():  # noqa: ASYNC110
-        await asyncio.sleep(POLL)
+from proxy_policies.settings import started
 
 
 class Handler(ConnectionHandler):

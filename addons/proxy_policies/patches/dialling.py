@@ -16,7 +16,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.mode_specs import ReverseMode
 from mitmproxy.tls import ClientHelloData
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patch import Patch
 
 HTTP_SCHEMES = ("http", "https")
 

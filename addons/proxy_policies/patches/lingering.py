@@ -9,7 +9,7 @@ from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.http._base import HttpConnection, HttpEvent
 from mitmproxy.proxy.layers.http._events import ResponseProtocolError
 
-from proxy_policies.limits.waits import LINGERING_TIME, LINGERING_TIMEOUT
+from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT
 
 
 class LeaveTaking(ResponseProtocolError):

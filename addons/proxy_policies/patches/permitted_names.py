@@ -14,7 +14,7 @@ from cryptography import x509
 from mitmproxy.certs import CertStore
 
 from proxy_policies.certificates.name_constraints import allows, constraints_of
-from proxy_policies.patches.patch import Kind, Patch
+from proxy_policies.patch import Kind, Patch
 
 
 def _leave_out_others(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,8 @@ from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.proxy.tunnel import TunnelLayer
 from OpenSSL import SSL
 
-from proxy_policies.relay.ends import StreamEnd, reset_on_close
+from proxy_policies.relay.ends import StreamEnd
+from proxy_policies.socket_options import reset_on_close
 
 _transports: dict[Connection, ConnectionIO] = {}
 """Of every connection that is being read; asyncio's readers keep the error that ended them."""

@@ -18,7 +18,7 @@ from mitmproxy import ctx, hooks
 from mitmproxy.addonmanager import safecall, traverse
 from mitmproxy.addons.script import Script
 
-from proxy_policies.patches.patch import Patch
+from proxy_policies.patch import Patch
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers.tcp import TcpEndHook, TCPLayer
 
+from proxy_policies.patch import Companion
 from proxy_policies.patches import resets
-from proxy_policies.patches.patch import Companion
 
 MULTIPLEXED = (b"h2", b"h3")
 """Of a client whose tunnel is one of several streams, the stream alone is reset."""

@@ -18,7 +18,7 @@ from mitmproxy.addons import dumper
 from mitmproxy.utils import strutils
 
 from proxy_policies.log_lines import printable
-from proxy_policies.patches.patch import Companion, Patch
+from proxy_policies.patch import Companion, Patch
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 """What mitmdump colours its lines with (ECMA-48, section 8.3.117)."""

@@ -16,12 +16,11 @@ from typing import Any
 
 from mitmproxy import ctx, exceptions
 
-from proxy_policies import settings
+from proxy_policies import cli_options, settings
 from proxy_policies.background import spawn
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import parse_path
 from proxy_policies.settings import Setting, settings_of
-from proxy_policies.start_up import cli_options
 
 with lazy_imports():
     from proxy_policies.policy_file import coercion, document, overlay, watch

@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates.authority import signing_only
-from proxy_policies.command import help_text
 from proxy_policies.reverse_tunnel.options import parse_name
 from proxy_policies.script_paths import own_command
 
@@ -157,7 +157,7 @@ def make(kind: str, name: str, folder: Path) -> Path:
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `proxy-policies certs tunnel`."""
     what = "Make a certificate for home or work; made again under the same name it is renewed."
-    help_text.describe(parser, what, EXAMPLES, {0: "made", 1: "it could not be made; the last line says why"})
+    set_help(parser, what, EXAMPLES, {0: "made", 1: "it could not be made; the last line says why"})
     parser.add_argument("kind", choices=KINDS, help="which end of the tunnel it is for")
     parser.add_argument("name", help="the identity: lower-case letters, digits and hyphens")
     parser.add_argument("target", nargs="?", type=Path, metavar="FOLDER", help="where to put it (default: certs/KIND)")

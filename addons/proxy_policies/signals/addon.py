@@ -15,11 +15,11 @@ from mitmproxy import ctx, exceptions
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.patches import closing_alerts
-from proxy_policies.patches.connection_handlers import started
 from proxy_policies.service import sd_notify
-from proxy_policies.settings import Setting, parse_duration
+from proxy_policies.settings import Setting, parse_duration, started
 from proxy_policies.signals import flows
-from proxy_policies.workers import identity, subprocesses
+from proxy_policies.worker_number import worker_number
+from proxy_policies.workers import subprocesses
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Signals:
     async def _ready(self) -> None:
         """Say so once clients are served; of several workers the supervisor does."""
         await started()
-        if not identity.worker_number():
+        if not worker_number():
             sd_notify.notify(sd_notify.READY)
 
     def done(self) -> None:

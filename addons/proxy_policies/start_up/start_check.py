@@ -7,8 +7,8 @@ import sys
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
-from proxy_policies import settings
-from proxy_policies.start_up import cli_options, requirements
+from proxy_policies import cli_options, settings
+from proxy_policies.start_up import requirements
 from proxy_policies.start_up.unknown_options import Verdict, complaint, judge
 
 logger = logging.getLogger(__name__)

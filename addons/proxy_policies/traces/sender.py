@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from proxy_policies.finished.records import Item
+from proxy_policies.finished.reporting import Item
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.queued_thread import QueuedThread
 from proxy_policies.traces.spans import Mask, span_of

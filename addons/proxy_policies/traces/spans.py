@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from proxy_policies.counting.collector import METHODS, error_of
-from proxy_policies.finished.records import CLIENT_CLOSED, Address, Finished, Item
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Finished, Item
 
 Mask = Callable[[str], str]
 """Returns a text of a client's without the secrets in it, and without what a terminal obeys."""

@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from mitmproxy.addons.dumper import Dumper
 from mitmproxy.utils import human, strutils
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 
 SHORT = 50
 """Characters of a URL that is never cut, however narrow the terminal."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from mitmproxy.http import Headers
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 
 
 def quick_init(original: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mitmproxy import optmanager
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 
 ATOMS = frozenset({type(None), bool, int, float, str})
 """Types whose values a deep copy gives back as they are."""

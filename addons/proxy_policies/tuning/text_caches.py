@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mitmproxy.net.http import url
 from mitmproxy.utils import strutils
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 
 LONGEST = 255
 """Characters of a host (RFC 1035, section 2.3.4): what is longer is not remembered."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from mitmproxy.http import MessageData
 
-from proxy_policies.patches.patch import Replacement
+from proxy_policies.patch import Replacement
 
 Check = tuple[str, tuple[type, ...]]
 """A field's name, and the types that it may have."""

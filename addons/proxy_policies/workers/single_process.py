@@ -11,9 +11,11 @@ from typing import Any
 
 from mitmproxy.optmanager import OptManager
 
+from proxy_policies import cli_options
 from proxy_policies.addresses import without_credentials
 from proxy_policies.capture.record.addon import Capture
 from proxy_policies.capture.replay.addon import Replay
+from proxy_policies.cli_options import ExplicitOptions
 from proxy_policies.mirror.addon import Mirror
 from proxy_policies.policy_file.addon import PolicyFile, entries_of
 from proxy_policies.policy_file.coercion import to_type
@@ -21,8 +23,6 @@ from proxy_policies.policy_file.watch import read_state
 from proxy_policies.reverse_tunnel.home.addon import Home
 from proxy_policies.reverse_tunnel.work.addon import Work
 from proxy_policies.settings import Setting, coerce
-from proxy_policies.start_up import cli_options
-from proxy_policies.start_up.cli_options import ExplicitOptions
 
 POLICIES = (Home, Work, Capture, Replay, Mirror)
 """Those that have such options."""

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy_policies.service import sd_notify
-from proxy_policies.workers import identity, subprocesses
+from proxy_policies.worker_number import ENV_VAR, SINGLE_PROCESS, worker_number
+from proxy_policies.workers import subprocesses
 from proxy_policies.workers.subprocesses import Command
 
 TELLS = "PROXY_POLICIES_WORKER_TELLS"
@@ -108,7 +109,7 @@ class Supervisor:
         environment = ChainMap(
             self._claim,
             {
-                identity.ENV_VAR: str(number if self._count > 1 else identity.SINGLE_PROCESS),
+                ENV_VAR: str(number if self._count > 1 else SINGLE_PROCESS),
                 TELLS: str(self._told),
             },
         )
@@ -152,12 +153,13 @@ def work() -> None:
     from mitmproxy.tools import dump
     from mitmproxy.tools.main import mitmdump
 
-    from proxy_policies.command import help_text, mitmproxy_program
     from proxy_policies.option_parsers import parse_duration
+    from proxy_policies.script_paths import PROGRAM
+    from proxy_policies.start_up import mitmproxy_program
     from proxy_policies.workers import single_process
 
     async def run(master: Master) -> None:
-        if identity.worker_number() and (line := single_process.refusal(sys.argv[1:], master.options)):
+        if worker_number() and (line := single_process.refusal(sys.argv[1:], master.options)):
             sys.exit(line)
         for _ in range(2):  # scripts are loaded before it listens: whom they refuse gets no client
             await asyncio.sleep(0)
@@ -170,7 +172,7 @@ def work() -> None:
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
     mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
-    sys.exit(mitmproxy_program.run(mitmdump, f"{help_text.PROGRAM} run", sys.argv[1:]))
+    sys.exit(mitmproxy_program.run(mitmdump, f"{PROGRAM} run", sys.argv[1:]))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.tunnel import Pair
 from tests.support.waiting import wait_until
 
-from proxy_policies.relay.ends import reset_on_close
+from proxy_policies.socket_options import reset_on_close
 
 pytestmark = pytest.mark.timeout(120)
 

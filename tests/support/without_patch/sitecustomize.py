@@ -6,7 +6,7 @@ Python imports this module at its start. A patch is named by its place, a sectio
 import os
 from collections.abc import Callable
 
-from proxy_policies.patches.patch import Companion, Patch, Replacement, Section
+from proxy_policies.patch import Companion, Patch, Replacement, Section
 
 LEFT_OUT = os.environ["WITHOUT_PATCH"]
 _apply = Patch.apply

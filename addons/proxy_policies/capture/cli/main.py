@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from proxy_policies.argument_parser import set_help
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.command import help_text
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import error_text
+from proxy_policies.script_paths import PROGRAM
 
 with lazy_imports():  # what a command needs is imported for it: mitmproxy alone takes half a second
     from proxy_policies import settings
@@ -70,7 +71,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], dict[int, str]]] = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    top = argparse.ArgumentParser(prog=f"{help_text.PROGRAM} capture")
+    top = argparse.ArgumentParser(prog=f"{PROGRAM} capture")
     describe(top)
     return top
 
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def describe(top: argparse.ArgumentParser) -> None:
     """Add all commands to a parser."""
     examples = [some[0] for some, _ in EXAMPLES.values()]
-    help_text.describe(top, DESCRIPTION, examples, {**COMPARED, 0: "done; check and compare: the same"})
+    set_help(top, DESCRIPTION, examples, {**COMPARED, 0: "done; check and compare: the same"})
     top.set_defaults(run_command=run_parsed)
     commands = top.add_subparsers(dest="command_name", required=True, metavar="COMMAND")
     _record(commands.add_parser("record", help="record what a command sends and gets"))
@@ -87,7 +88,7 @@ def describe(top: argparse.ArgumentParser) -> None:
     _compare(commands.add_parser("compare", help="send a capture to two builds and compare their answers"))
     _tools(commands)
     for name, command in commands.choices.items():
-        help_text.describe(command, DESCRIPTION, *EXAMPLES[name])
+        set_help(command, DESCRIPTION, *EXAMPLES[name])
 
 
 def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -45,7 +45,6 @@ from proxy_policies.http1.framing import (
 )
 from proxy_policies.http1.request_heads import HEAD_LIMIT, host_of_target, read_request
 from proxy_policies.http1.sent_heads import SPLITS, error_response, head_of, kept_request, kept_response
-from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, resets
 from proxy_policies.patches.http1.bodies import Bodies
@@ -53,6 +52,7 @@ from proxy_policies.patches.lingering import LeaveTaking, Lingering
 from proxy_policies.patches.turns import take_turn
 from proxy_policies.streaming import is_endless
 from proxy_policies.validity import Invalid
+from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
 _refused = Throttle()
 DRAIN_LIMIT = 64 * 1024

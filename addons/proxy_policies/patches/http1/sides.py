@@ -2,10 +2,10 @@
 
 from mitmproxy.proxy.layers import http as layers
 
+from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import Server
 from proxy_policies.patches.http_stream.requests import NoticingClient
-from proxy_policies.patches.patch import Patch
 
 PATCHES = (
     Patch(

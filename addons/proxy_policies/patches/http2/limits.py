@@ -20,13 +20,13 @@ from mitmproxy.proxy.layers.http._events import RequestHeaders
 from mitmproxy.proxy.layers.http._http2 import Http2Connection, Http2Server
 from mitmproxy.utils import human
 
-from proxy_policies.limits.http2_frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
-from proxy_policies.limits.waits import NOT_WAITING, Wait, Waiting
 from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, closing_alerts
 from proxy_policies.patches.http2 import back_pressure
+from proxy_policies.patches.http2.frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.turns import take_turn
+from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
 _throttle = Throttle()
 

@@ -18,10 +18,10 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import flow_state, trace
+from proxy_policies.asked import Asked
 from proxy_policies.finished import flow_records, reporting
-from proxy_policies.finished.records import Asked
+from proxy_policies.patch import Section
 from proxy_policies.patches import client_sides
-from proxy_policies.patches.patch import Section
 
 
 class Reporting(layers.HttpStream):

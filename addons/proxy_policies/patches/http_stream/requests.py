@@ -20,9 +20,9 @@ from mitmproxy.proxy.layers.http._events import (
 
 from proxy_policies import trace
 from proxy_policies.http1.framing import IDEMPOTENT
+from proxy_policies.patch import Section
 from proxy_policies.patches.generators import with_commands
 from proxy_policies.patches.http1.client import Client
-from proxy_policies.patches.patch import Section
 from proxy_policies.requested_host import note
 
 

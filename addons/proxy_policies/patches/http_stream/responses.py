@@ -28,8 +28,8 @@ from proxy_policies.body import Pipeline
 from proxy_policies.hops.connection_fields import interim_for_next_hop
 from proxy_policies.http1.framing import is_interim
 from proxy_policies.http1.sent_heads import error_response
+from proxy_policies.patch import Section
 from proxy_policies.patches.generators import run_until
-from proxy_policies.patches.patch import Section
 
 
 class Answers(layers.HttpStream):

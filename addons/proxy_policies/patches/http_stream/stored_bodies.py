@@ -28,8 +28,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy_policies import flow_state
+from proxy_policies.patch import Section
 from proxy_policies.patches.client_handlers import writer_to
-from proxy_policies.patches.patch import Section
 from proxy_policies.streaming import PAUSE
 
 UNSENT_LIMIT = 256 * 1024

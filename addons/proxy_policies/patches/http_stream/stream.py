@@ -2,6 +2,7 @@
 
 from mitmproxy.proxy.layers import http as layers
 
+from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http_stream import (
     clients,
@@ -12,7 +13,6 @@ from proxy_policies.patches.http_stream import (
     tunnels,
     websockets,
 )
-from proxy_policies.patches.patch import Patch
 
 
 class HttpExchange(

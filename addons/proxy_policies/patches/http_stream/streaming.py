@@ -28,7 +28,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
-from proxy_policies.patches.patch import Section
+from proxy_policies.patch import Section
 from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length, is_limited, take_back
 
 type RequestPart = RequestData | RequestTrailers | RequestEndOfMessage

@@ -29,8 +29,8 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 
 from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
+from proxy_policies.patch import Section
 from proxy_policies.patches.http1.client import RequestHalfClose
-from proxy_policies.patches.patch import Section
 
 TELLING = frozenset((403, 503, 504, 508))
 """Forbidden, unavailable, timed out, a loop. Not 407: the next proxy asks us, not the client."""

@@ -28,9 +28,9 @@ from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import CloseReason
 
+from proxy_policies.patch import Section
 from proxy_policies.patches import resets
 from proxy_policies.patches.lingering import LeaveTaking
-from proxy_policies.patches.patch import Section
 from proxy_policies.patches.websocket.fragments import Fragments, Whole
 from proxy_policies.patches.websocket.layer import Turns, octets_of, read, send, show
 

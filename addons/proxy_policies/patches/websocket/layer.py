@@ -26,8 +26,8 @@ from wsproto import events as ws
 from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import Opcode
 
+from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Patch
 from proxy_policies.patches.turns import hold, off_loop, take_turn
 from proxy_policies.patches.websocket import messages
 from proxy_policies.patches.websocket.fragments import Fragments, Whole, cut

@@ -11,8 +11,8 @@ from wsproto import frame_protocol
 from wsproto.extensions import PerMessageDeflate
 from wsproto.frame_protocol import CloseReason, Frame, MessageDecoder, ParseFailed
 
+from proxy_policies.patch import Companion
 from proxy_policies.patches.generators import in_place_of
-from proxy_policies.patches.patch import Companion
 
 LARGEST = 100 << 20
 """Octets that a message has at most where nobody says otherwise: what the widespread library `ws` allows."""

@@ -16,12 +16,12 @@ from proxy_policies.log_lines import Throttle
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.outbound.name_lookup import look_up
 from proxy_policies.proxy_protocol import header
-from proxy_policies.relay.ends import reset_on_close
 from proxy_policies.reverse_tunnel.identity import Credentials
 from proxy_policies.reverse_tunnel.limits import HANDSHAKE_TIMEOUT
 from proxy_policies.reverse_tunnel.protocol.messages import Message, decode
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.transport.tls import Tls
+from proxy_policies.socket_options import reset_on_close
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.programs import need
 
-from proxy_policies.certificates import cli, folders
+from proxy_policies.certificates import folders
 from proxy_policies.certificates.authority import (
     CERTIFICATE_FILE,
     KEY_FILE,
@@ -17,6 +17,7 @@ from proxy_policies.certificates.authority import (
 )
 from proxy_policies.certificates.store_commands import run
 from proxy_policies.certificates.stores import nss
+from proxy_policies.command import certs
 from proxy_policies.command.main import main
 from proxy_policies.reverse_tunnel.certificates import CERT, Pair, name_of
 from proxy_policies.script_paths import own_command
@@ -182,6 +183,6 @@ def test_a_store_that_is_not_of_this_system_is_named(
 ) -> None:
     main(["certs", "make"])
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(cli, "try_clients", lambda *_: [])
+    monkeypatch.setattr(certs, "try_clients", lambda *_: [])
     assert main(["certs", "verify", "fedora"]) == 1
     assert "fedora     cannot be asked: openssl is missing\n" in capsys.readouterr().out

@@ -1,9 +1,12 @@
-"""What a misspelt command line is told."""
+"""What a misspelt command line is told, and how each help ends."""
+
+import argparse
 
 import pytest
 
+from proxy_policies.argument_parser import did_you_mean, set_help
 from proxy_policies.command import commands
-from proxy_policies.command.argument_parser import did_you_mean
+from proxy_policies.script_paths import own_command
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,13 @@ def test_what_is_misspelt_is_told_apart(words: list[str], meant: str, capsys: py
 def test_nothing_near_is_no_hint() -> None:
     assert did_you_mean("zzz", ["run", "web"]) == ""
     assert did_you_mean("wbe", ["run", "web"]) == "; did you mean web?"
+
+
+def test_examples_and_exit_codes_come_last() -> None:
+    parser = argparse.ArgumentParser(prog="x")
+    set_help(parser, "Does it.", ("do   it is done", 'env   "$(proxy-policies env)"'), {0: "done", 1: "not done"})
+    command = own_command()
+    assert parser.format_help().endswith(
+        f'examples:\n  {command} do   it is done\n  {command} env   "$({command} env)"\n\n'
+        "exit codes:\n  0   done\n  1   not done\n  2   the command line is wrong\n"
+    )

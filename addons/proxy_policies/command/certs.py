@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import certifi
 
+from proxy_policies.argument_parser import port, set_help
 from proxy_policies.certificates import (
     authority,
     client_checks,
@@ -33,8 +34,6 @@ from proxy_policies.certificates.stores import (
     other_systems,
     stores,
 )
-from proxy_policies.command import help_text
-from proxy_policies.command.argument_parser import port
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.script_paths import own_command
 
@@ -246,7 +245,7 @@ def needed_stores(folder: Path, name: str) -> list[TrustStore]:
 
 def describe(parser: argparse.ArgumentParser) -> None:
     """Add the commands and their arguments."""
-    help_text.describe(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
+    set_help(parser, DESCRIPTION, EXAMPLES, EXIT_CODES)
     where = folders.certificates_folder()
     parser.add_argument("--folder", type=named_folder, help=f"where the authority is (default: {where})")
     commands = parser.add_subparsers(dest="certs_command", metavar="COMMAND", required=True)
@@ -287,14 +286,14 @@ def describe_stores(commands: Commands) -> None:
     removed = add(commands, "untrust", "take it out of stores; without a name, out of all", untrust, *UNTRUST)
     removed.add_argument("store", nargs="*", type=store_or_system, metavar="STORE", help=everything)
     tried = add(commands, "verify", "try it with real clients, and say which stores trust it", verify, *VERIFY)
-    help_text.describe(tried, f"{tried.description}", VERIFY, EXIT_CODES)
+    set_help(tried, f"{tried.description}", VERIFY, EXIT_CODES)
     tried.add_argument("store", nargs="*", type=store_name, metavar="STORE", help=", ".join(STORES))
 
 
 def add(commands: Commands, name: str, help: str, act: Act, *examples: str) -> argparse.ArgumentParser:
     """Add a command."""
     parser = commands.add_parser(name, help=help, allow_abbrev=False)
-    help_text.describe(parser, f"{help[0].upper()}{help[1:]}.", examples, DONE)
+    set_help(parser, f"{help[0].upper()}{help[1:]}.", examples, DONE)
     parser.set_defaults(act=act)
     return parser
 

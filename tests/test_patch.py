@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mitmproxy.proxy.layers import http as layers
 
-from proxy_policies.patches.patch import Replacement, source_sha256
+from proxy_policies.patch import Replacement, source_sha256
 
 
 class Base:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.limits.waits import Stopwatch, Timeouts, Wait, Waiting, longest_waiting, most_connections
+from proxy_policies.waits import Stopwatch, Timeouts, Wait, Waiting, longest_waiting, most_connections
 
 FOREVER = float("inf")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.limits.http2_frames import IDLE_FRAMES, RESETS, Frame, FrameBudget, FrameReader, TokenBucket
+from proxy_policies.patches.http2.frames import IDLE_FRAMES, RESETS, Frame, FrameBudget, FrameReader, TokenBucket
 
 FRAMES = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=40)), max_size=20)
 

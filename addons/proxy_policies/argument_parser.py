@@ -1,13 +1,17 @@
-"""argparse's parser, which says what a misspelt word was probably meant to be."""
+"""argparse's parser, which says what a misspelt word was probably meant to be; and how each `--help` ends."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from proxy_policies.log_lines import printable
+from proxy_policies.script_paths import PROGRAM, own_command
+
+WRONG_USAGE = 2
+"""The exit code of argparse."""
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -49,3 +53,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a line that names what a word was probably meant to be; "" where nothing is near."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def set_help(
+    parser: argparse.ArgumentParser,
+    description: str,
+    examples: Sequence[str],
+    exit_codes: Mapping[int, str],
+) -> None:
+    """Set what a command's help says. Examples are without the program's name; what comes after two blanks explains."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = description
+    codes = {**exit_codes, WRONG_USAGE: exit_codes.get(WRONG_USAGE, "the command line is wrong")}
+    lines = ["examples:", *(f"  {own_command()} {_typed(example)}" for example in examples)]
+    lines += ["", "exit codes:", *(f"  {code:<3} {text}" for code, text in sorted(codes.items()))]
+    parser.epilog = "\n".join(lines)
+
+
+def _typed(example: str) -> str:
+    """Return an example with our command, where it is named within, as it is to be typed here."""
+    return example.replace(f"{PROGRAM} ", f"{own_command()} ")
