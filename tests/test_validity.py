@@ -140,6 +140,18 @@ def test_there_is_one_length_or_none(fields: RawFields) -> None:
         assert [line for line in kept if line[0] == b"X"] == [line for line in fields if line[0] == b"X"]
 
 
+@pytest.mark.parametrize("value", [b"gzip", b"GZIP,\tchunked", b"x-gzip , chunked", b"deflate", b"compress,chunked"])
+def test_compression_as_a_transfer_coding_is_refused(value: bytes) -> None:
+    with pytest.raises(Invalid) as error:
+        validity.check_codings(((b"Transfer-encoding", value),), 501)
+    assert error.value.status == 501
+
+
+@pytest.mark.parametrize("value", [b"chunked", b"Chunked", b"identity"])
+def test_chunked_passes(value: bytes) -> None:
+    validity.check_codings(((b"Transfer-Encoding", value), (b"Content-Encoding", b"gzip")), 501)
+
+
 def test_folds_and_blanks_before_colons_are_undone() -> None:
     lines = [b"A: b", b"\t c ", b"  d", b"E \t: f : g", b"Bad Name : x"]
     assert validity.unfolded(lines) == [b"A: b c d", b"E: f : g", b"Bad Name : x"]

@@ -83,9 +83,13 @@ def test_with_sender(case: Case) -> None:
 
 
 ALL_CLAIMS = sorted(
-    {*CLAIMS, "X-Forwarded-For", "X-Forwarded-Anything", "X-SSL-Client-DN", "SSL-Client-Verify", "X-Remote-User"}
+    {
+        *CLAIMS,
+        *("X-Forwarded-For", "X-Forwarded-Anything", "X-SSL-Client-DN", "SSL-Client-Verify", "X-Remote-User"),
+        *("X-WebAuth-Email", "X-Authentik-Username", "Tailscale-User-Login", "X-MS-Client-Principal-Name"),
+    }
 )
-OTHERS = [("Cookie", "a=1"), ("X-Real", "2"), ("X-Forward", "3"), ("Real-IP", "4"), ("SSL", "5")]
+OTHERS = [("Cookie", "a=1"), ("X-Real", "2"), ("X-Forward", "3"), ("CF-Access-Client-Id", "4"), ("SSL", "5")]
 
 
 @given(st.sampled_from(ALL_CLAIMS), st.text("-_.", min_size=1, max_size=1), st.booleans())

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from proxy_policies.cache.rfc9111.key import normal_authority
 from proxy_policies.fields import RawFields, split_list, unquote
+from proxy_policies.hops.forwarding import USER_PREFIXES, USERS
 
 URI_FIELDS = frozenset(
     {
@@ -25,12 +26,15 @@ URI_FIELDS = frozenset(
         b"x-original-url", b"x-rewrite-url", b"x-url-scheme", b"front-end-https", b"x-http-method",
         b"x-http-method-override", b"x-method-override", b"x-http-host-override", b"x-original-uri",
         b"x-original-method", b"x-script-name", b"x-scheme", b"x-arr-ssl", b"cf-visitor", b"client-cert",
-        b"client-cert-chain", b"remote-user", b"x-authenticated-user", b"x-webauth-user",
+        b"client-cert-chain", *(name.encode() for name in USERS),
     }
 )  # fmt: skip
 """By what origins take a request to be for another URI or method than it is (Django, Rails, Symfony, IIS …), or to be
 a user's whom the proxy in front of them has let in."""
-URI_PREFIXES = (b"x-forwarded-", b"x-auth-request-", b"x-remote-", b"x-ssl-client-", b"ssl-client-")
+URI_PREFIXES = (
+    *(b"x-forwarded-", b"x-remote-", b"x-ssl-client-", b"ssl-client-"),
+    *(prefix.encode() for prefix in USER_PREFIXES),
+)
 ADDRESSES = frozenset({b"x-forwarded-for", b"x-remote-addr", b"x-remote-ip", b"x-remote-host"})
 """What begins so and is about a client's address."""
 

@@ -8,7 +8,22 @@ from typing import NamedTuple
 from proxy_policies.addresses import normalize_address
 from proxy_policies.fields import TOKEN, Fields, RawFields, split_list
 
-CLAIMS = frozenset(
+USERS = frozenset(
+    {
+        *("remote-user", "remote-name", "remote-email", "remote-groups", "x-authenticated-user"),  # Apache, Authelia
+        *("cf-access-authenticated-user-email", "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion"),
+        *("x-pomerium-jwt-assertion", "x-credential-identifier", "x-credential-username", "x-anonymous-consumer"),
+        *("x-apigateway-api-userinfo", "x-endpoint-api-userinfo"),
+    }
+)
+"""Who a client's user is, as proxies that let users in say it."""
+USER_PREFIXES = (
+    *("x-auth-request-", "x-webauth-", "x-authentik-", "x-vouch-", "x-consumer-"),  # oauth2-proxy, Grafana, Kong …
+    *("x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal", "tailscale-user-", "x-pomerium-claim-"),
+)
+"""How more of them begin."""
+
+CLAIMS = USERS.union(
     {
         # The client's address
         *("forwarded", "forwarded-for", "x-forwarded", "x-original-forwarded-for", "x-real-ip", "x-client-ip"),
@@ -18,21 +33,28 @@ CLAIMS = frozenset(
         *("proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip", "http-client-ip", "x-http-client-ip"),
         *("fly-client-ip", "do-connecting-ip", "incap-client-ip", "x-sucuri-clientip", "x-nf-client-connection-ip"),
         *("cloudfront-viewer-address", "x-vercel-forwarded-for", "ali-cdn-real-ip"),
-        # Who its user is, as a proxy that asks for passwords says it
-        *("remote-user", "x-authenticated-user", "x-webauth-user"),
         # Its certificate (RFC 9440, section 4)
-        *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert"),
+        *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert", "x-arr-clientcert"),
+        *("x-client-verify", "x-client-dn"),
         # The scheme it came by
-        *("front-end-https", "x-scheme", "x-url-scheme", "cf-visitor", "x-arr-ssl"),
+        *("front-end-https", "x-scheme", "x-url-scheme", "cf-visitor", "x-arr-ssl", "https", "x-https", "x-proto"),
+        "fastly-ssl",
         # What it asked for, to be read in place of the target and Host
         *("x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url"),
         *("x-host", "x-http-host-override", "x-script-name"),
+        # What a server has done already: Next.js has then no middleware to run (CVE-2025-29927)
+        "x-middleware-subrequest",
+        # How the proxy sends files (Rack::Sendfile)
+        *("x-accel-mapping", "x-sendfile-type"),
         # Where a CGI program that asks others is to find a proxy (CVE-2016-5385)
         "proxy",
     }
 )
 """What only the proxy in front may say of a request, and origins believe: nginx's, Apache's, IIS's and CDNs' names."""
-CLAIM_PREFIXES = ("x-forwarded-", "x-remote-", "x-auth-request-", "x-ssl-client-", "ssl-client-")
+CLAIM_PREFIXES = (
+    *("x-forwarded-", "x-remote-", "x-ssl-client-", "ssl-client-", "x-amzn-mtls-"),
+    *USER_PREFIXES,
+)
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 """Frameworks obey them on a POST; on anything else they would only make an answer what its key does not say."""
 

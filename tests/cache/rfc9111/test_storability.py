@@ -46,7 +46,7 @@ CASES = [
     Case("304", (MAX_AGE,), False, status=304),
     *(
         Case(f"{status}, whatever it says", ("Cache-Control: public, max-age=60",), False, status=status)
-        for status in (407, 408, 412, 416, 417, 421, 425, 426, 428, 429, 431, 511)
+        for status in (226, 407, 408, 412, 416, 417, 421, 425, 426, 428, 429, 431, 494, 497, 511)
     ),
     *(Case(f"{status}", (MAX_AGE,), True, status=status) for status in (400, 401, 403, 405, 451, 500, 503)),
     Case("interim", (MAX_AGE,), False, status=103),

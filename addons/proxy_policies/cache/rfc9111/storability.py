@@ -15,10 +15,12 @@ UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 
 
 NEVER_STORED_STATUS = frozenset(
     {
+        226,  # a delta, by what the client said that it has (RFC 3229)
         304,  # updates what is stored
         412, 416, 417,  # one request's condition, range or expectation
         407, 408, 421, 425, 426,  # the connection it came on: credentials, time, host, early data, protocol
         428, 429, 431, 511,  # one client (RFC 6585, sections 3 to 6: "MUST NOT be stored by a cache")
+        494, 495, 496, 497,  # nginx's own: one client's fields, its certificate, its want of TLS
     }
 )  # fmt: skip
 """Statuses that answer one request, or are about one connection or client: no representation of what the URL names."""
