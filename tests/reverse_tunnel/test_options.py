@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from proxy_policies.addresses import format_target, parse_address
 from proxy_policies.reverse_tunnel import options
 from proxy_policies.reverse_tunnel.limits import Limits
-from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, Service
+from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener
+from proxy_policies.reverse_tunnel.protocol.services import Service
 
 GOOD: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "port": (parse_address, "9000", ("127.0.0.1", 9000)),

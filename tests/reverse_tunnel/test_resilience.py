@@ -17,6 +17,7 @@ from proxy_policies.reverse_tunnel.home import home
 from proxy_policies.reverse_tunnel.home.connected_works import ConnectedWork
 from proxy_policies.reverse_tunnel.limits import LINES_AT_ONCE
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
+from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser
 from proxy_policies.reverse_tunnel.protocol.handshake import MISSES
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
@@ -31,7 +32,6 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     encode,
 )
 from proxy_policies.reverse_tunnel.transport import connections
-from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser
 from proxy_policies.reverse_tunnel.work import work as work_end
 
 pytestmark = pytest.mark.timeout(60)

@@ -10,7 +10,8 @@ from typing import Any
 
 from proxy_policies.addresses import Address
 from proxy_policies.reverse_tunnel.home.home import Home, HomeConfig
-from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAt, Service
+from proxy_policies.reverse_tunnel.options import ClientListener, CommandListener, HomeAt
+from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig
 from tests.support.waiting import PATIENCE, free_port
 

@@ -5,7 +5,7 @@
 open a **data** connection to home; (4) work's **service** connection; (5) work links service and data; (6) home links
 data and client.
 
-The wire (version 1; `transport/frames.py` has the frames, `protocol/messages.py` the messages, JSON in them):
+The wire (version 1; `protocol/frames.py` has the frames, `protocol/messages.py` the messages, JSON in them):
 
     command  work → HELLO name, nonce, version, heartbeat, capabilities
              home ← CHALLENGE nonce, version, heartbeat, capabilities

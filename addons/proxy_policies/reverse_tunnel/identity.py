@@ -26,7 +26,7 @@ from proxy_policies.option_files import parse_path, read_text
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.reverse_tunnel import certificates
 from proxy_policies.reverse_tunnel.protocol.messages import PROTOCOL
-from proxy_policies.reverse_tunnel.protocol.names import is_name
+from proxy_policies.reverse_tunnel.protocol.services import is_name
 from proxy_policies.script_paths import own_command
 
 SCRYPT = {"n": 1 << 14, "r": 8, "p": 1}  # RFC 7914's interactive parameters: 50 ms and 16 MiB a guess

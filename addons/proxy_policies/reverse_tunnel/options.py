@@ -19,23 +19,10 @@ from fnmatch import fnmatchcase
 from proxy_policies.addresses import Address, format_target, parse_address
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_parsers import parse_duration, parse_size
-from proxy_policies.reverse_tunnel.protocol.names import is_name
+from proxy_policies.reverse_tunnel.protocol.services import MAX_SERVICES, MAX_SPARES, Service, is_name
 
 with lazy_imports():
     from proxy_policies.reverse_tunnel import limits
-
-
-MAX_SERVICES = 240  # of one work: with names of whatever length they fit one message, of 16 KiB at most
-MAX_SPARES = 16  # data connections home keeps ready for one work at most, whatever work would like
-
-
-@dataclass(frozen=True)
-class Service:
-    """A third-party server that work offers under a name."""
-
-    name: str
-    address: Address
-    proxy: bool = False
 
 
 @dataclass(frozen=True)

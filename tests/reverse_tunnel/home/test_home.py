@@ -20,8 +20,9 @@ from proxy_policies.proxy_protocol.header import write
 from proxy_policies.reverse_tunnel import certificates, identity
 from proxy_policies.reverse_tunnel.home import home
 from proxy_policies.reverse_tunnel.limits import MAX_UNAUTHENTICATED
-from proxy_policies.reverse_tunnel.options import CommandListener, Service
+from proxy_policies.reverse_tunnel.options import CommandListener
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, new_token
+from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame, head
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Claim,
     Hello,
@@ -34,7 +35,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser, frame, head
+from proxy_policies.reverse_tunnel.protocol.services import Service
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.options import MAX_SPARES, Service
 from proxy_policies.reverse_tunnel.protocol.command_protocol import (
     TOKEN_LIFETIME,
     HomeProtocol,
@@ -28,6 +27,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     Spare,
 )
+from proxy_policies.reverse_tunnel.protocol.services import MAX_SPARES, Service
 
 SSH = OpenRequest("ssh", ("192.0.2.1", 5), ("192.0.2.2", 9001))
 

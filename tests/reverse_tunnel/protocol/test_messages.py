@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.options import MAX_SERVICES, MAX_SPARES
+from proxy_policies.reverse_tunnel.protocol.frames import Kind, Parser, frame
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Challenge,
@@ -30,7 +30,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     decode,
     encode,
 )
-from proxy_policies.reverse_tunnel.transport.frames import Kind, Parser, frame
+from proxy_policies.reverse_tunnel.protocol.services import MAX_SERVICES, MAX_SPARES
 
 TOKEN, NONCE = "t" * 43, "ab" * 32
 

@@ -15,10 +15,10 @@ import pytest
 import trustme
 
 from proxy_policies.relay.link import ByteCounts
+from proxy_policies.reverse_tunnel.protocol.frames import Kind, frame
 from proxy_policies.reverse_tunnel.transport import framed as framed_module
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed, open_streams
-from proxy_policies.reverse_tunnel.transport.frames import Kind, frame
 from proxy_policies.reverse_tunnel.transport.tls import Tls
 from proxy_policies.reverse_tunnel.transport.transport_relay import relay_transports
 

@@ -1,7 +1,7 @@
 """One read buffer for all connections of a thread."""
 
+from proxy_policies.reverse_tunnel.protocol.frames import HEAD
 from proxy_policies.reverse_tunnel.transport import read_buffer
-from proxy_policies.reverse_tunnel.transport.frames import HEAD
 
 
 def test_a_head_fits_before_what_was_read() -> None:

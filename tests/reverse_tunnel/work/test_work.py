@@ -16,9 +16,10 @@ from tests.support.waiting import free_port
 
 from proxy_policies.proxy_protocol.header import SIGNATURE
 from proxy_policies.reverse_tunnel.limits import Limits
-from proxy_policies.reverse_tunnel.options import ClientListener, Service, parse_allow
+from proxy_policies.reverse_tunnel.options import ClientListener, parse_allow
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest
 from proxy_policies.reverse_tunnel.protocol.messages import Reason, Refusal
+from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.framed import Framed
 from proxy_policies.reverse_tunnel.work.work import Work, WorkConfig

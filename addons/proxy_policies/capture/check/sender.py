@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from proxy_policies.background import spawn
-from proxy_policies.capture.check import http2_client
+from proxy_policies.capture.check import http2_client, websocket_client
 from proxy_policies.capture.check.correlate import Correlator
 from proxy_policies.capture.check.http_client import Connection, Reply, SendError
 from proxy_policies.capture.check.secret_pairs import Pair, pairs_in_requests
@@ -17,7 +17,6 @@ from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues
 from proxy_policies.capture.streams.interleaving import awaited, is_interleaved
 from proxy_policies.capture.streams.messages import frame_count, is_grpc, is_stream
-from proxy_policies.capture.websocket import client as websocket_client
 from proxy_policies.capture.websocket.transcript import Transcript, as_request, as_response, is_conversation
 
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])  # RFC 9110 section 9.2.1

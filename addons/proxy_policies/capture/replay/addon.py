@@ -29,9 +29,15 @@ from proxy_policies.streaming import must_buffer
 
 with lazy_imports():
     from proxy_policies.capture import mitmproxy_flows, model, private_files
-    from proxy_policies.capture.replay import cassette, interleaved, matching, replay_session, stream_source
+    from proxy_policies.capture.replay import (
+        cassette,
+        interleaved,
+        matching,
+        replay_session,
+        stream_source,
+        websocket_replay,
+    )
     from proxy_policies.capture.secrets import keyfile, placeholders, redact
-    from proxy_policies.capture.websocket import replay as websocket_replay
     from proxy_policies.capture.websocket import transcript
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from proxy_policies.capture.secrets.redact_multipart import is_form_data
+from proxy_policies.capture.multipart import is_form_data
 
 _BEGINNINGS = ("eyJ", "eyA", "ewo", "ew0", "W3s", "LS0", "LS1")
 """What `{"n`, `{ "`, an object of several lines, a list of objects, and multipart forms are in base64."""

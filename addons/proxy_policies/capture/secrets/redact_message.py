@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from proxy_policies.capture.har.body import as_text, charset, octets
 from proxy_policies.capture.model import Body, Headers, header
+from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
@@ -141,7 +142,7 @@ class MessageRedactor:
         return self._seen.through(mime, content, self._content)
 
     def _content(self, mime: str, content: bytes) -> bytes:
-        if mime.lower().startswith("multipart/") or redact_multipart.is_form_data(content):
+        if mime.lower().startswith("multipart/") or is_form_data(content):
             return self._multipart(content, mime)
         if (framing := framing_of(content, mime)) is not None:
             return rewrite(content, framing, self.text)

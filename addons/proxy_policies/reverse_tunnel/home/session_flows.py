@@ -12,7 +12,7 @@ from mitmproxy.proxy.layers.tcp import TcpEndHook, TcpErrorHook, TcpStartHook
 
 from proxy_policies import trace
 from proxy_policies.reverse_tunnel.home.sessions import Session
-from proxy_policies.reverse_tunnel.transport.frames import Bytes
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 
 
 class Flows:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from proxy_policies.addresses import Address
-from proxy_policies.reverse_tunnel.options import MAX_SPARES, Service
 from proxy_policies.reverse_tunnel.protocol.messages import (
     Begin,
     Message,
@@ -22,6 +21,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Refuse,
     Spare,
 )
+from proxy_policies.reverse_tunnel.protocol.services import MAX_SPARES, Service
 
 TOKEN_LIFETIME = 10.0  # seconds
 

@@ -16,8 +16,8 @@ from typing import Annotated, Any, get_type_hints
 
 from proxy_policies.addresses import Address
 from proxy_policies.log_lines import printable
-from proxy_policies.reverse_tunnel.protocol.names import is_name
-from proxy_policies.reverse_tunnel.transport.frames import Bytes, Kind, frame
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes, Kind, frame
+from proxy_policies.reverse_tunnel.protocol.services import is_name
 
 VERSION = 1
 PROTOCOL = "proxy-policies tunnel"

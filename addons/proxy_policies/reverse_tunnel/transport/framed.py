@@ -18,8 +18,7 @@ from typing import Any
 
 from proxy_policies.log_lines import printable
 from proxy_policies.outbound import tcp_connect
-from proxy_policies.reverse_tunnel.transport import read_buffer
-from proxy_policies.reverse_tunnel.transport.frames import (
+from proxy_policies.reverse_tunnel.protocol.frames import (
     LONGEST,
     Bytes,
     Frame,
@@ -31,6 +30,7 @@ from proxy_policies.reverse_tunnel.transport.frames import (
     frame,
     head,
 )
+from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
 
 MESSAGE_BUFFER = 1 << 12  # bytes read at once while talking: bounds what an unauthenticated peer can make us hold

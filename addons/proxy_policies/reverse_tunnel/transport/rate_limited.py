@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from proxy_policies.reverse_tunnel.transport.frames import Bytes
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
 from proxy_policies.reverse_tunnel.transport.transport_relay import Pace
 

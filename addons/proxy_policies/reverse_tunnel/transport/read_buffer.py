@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 
-from proxy_policies.reverse_tunnel.transport.frames import HEAD
+from proxy_policies.reverse_tunnel.protocol.frames import HEAD
 
 RECORD = 1 << 14  # bytes in a full TLS record (RFC 8446 section 5.1)
 OVERHEAD = 5 + 1 + 16  # and what comes round them: header, content type, tag

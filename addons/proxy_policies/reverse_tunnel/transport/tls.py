@@ -12,8 +12,8 @@ import contextlib
 import ssl
 from typing import Any
 
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 from proxy_policies.reverse_tunnel.transport import read_buffer
-from proxy_policies.reverse_tunnel.transport.frames import Bytes
 from proxy_policies.reverse_tunnel.transport.transport_layer import TransportLayer
 
 HANDSHAKE_BUFFER = 1 << 14  # bytes read at once in the handshake: bounds what an unauthenticated peer can make us hold

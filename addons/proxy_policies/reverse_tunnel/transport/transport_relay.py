@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from proxy_policies.outbound import tcp_connect
 from proxy_policies.relay.link import ByteCounts, broken_by
+from proxy_policies.reverse_tunnel.protocol.frames import Bytes
 from proxy_policies.reverse_tunnel.transport import read_buffer
 from proxy_policies.reverse_tunnel.transport.framed import Framed
-from proxy_policies.reverse_tunnel.transport.frames import Bytes
 from proxy_policies.socket_options import reset_on_close
 
 Pace = Callable[[int], float]

@@ -27,7 +27,7 @@ from proxy_policies.reverse_tunnel.limits import (
     STABLE_AFTER,
     retry_delay,
 )
-from proxy_policies.reverse_tunnel.options import HomeAt, Service
+from proxy_policies.reverse_tunnel.options import HomeAt
 from proxy_policies.reverse_tunnel.protocol.command_protocol import OpenRequest, WorkProtocol
 from proxy_policies.reverse_tunnel.protocol.handshake import Peer, Terms, WorkHandshake
 from proxy_policies.reverse_tunnel.protocol.messages import (
@@ -43,6 +43,7 @@ from proxy_policies.reverse_tunnel.protocol.messages import (
     Use,
     encode,
 )
+from proxy_policies.reverse_tunnel.protocol.services import Service
 from proxy_policies.reverse_tunnel.throttled_log import ThrottledLog
 from proxy_policies.reverse_tunnel.transport import connections
 from proxy_policies.reverse_tunnel.transport.connections import receive

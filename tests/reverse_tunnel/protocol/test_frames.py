@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.reverse_tunnel.transport.frames import (
+from proxy_policies.reverse_tunnel.protocol.frames import (
     LIMIT,
     LONGEST,
     FrameError,

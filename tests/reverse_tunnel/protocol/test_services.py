@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.reverse_tunnel.protocol.names import is_name
+from proxy_policies.reverse_tunnel.protocol.services import is_name
 
 
 @pytest.mark.parametrize(

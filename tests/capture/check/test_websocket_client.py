@@ -10,8 +10,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from proxy_policies.capture.check.http_client import SendError
+from proxy_policies.capture.check.websocket_client import replay_conversation
 from proxy_policies.capture.model import Request, Response, WebSocketMessage
-from proxy_policies.capture.websocket.client import replay_conversation
 from proxy_policies.capture.websocket.transcript import Transcript
 
 type Server = Callable[[ServerConnection], Awaitable[None]]

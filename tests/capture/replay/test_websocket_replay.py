@@ -8,7 +8,7 @@ import pytest
 
 from proxy_policies.capture.model import Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.replay.matching import Matching, parse_matching
-from proxy_policies.capture.websocket.replay import MISSED, WebSocketReplay
+from proxy_policies.capture.replay.websocket_replay import MISSED, WebSocketReplay
 
 Make = Callable[..., WebSocketReplay]
 said = partial(WebSocketMessage, True, True, time=0)

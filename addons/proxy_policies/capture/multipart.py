@@ -1,0 +1,22 @@
+"""Where the parts of a multipart body begin and end (RFC 2046, section 5.1; RFC 7578). Pure."""
+
+import re
+
+_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
+_FIRST_LINE = re.compile(rb"\s*--([^\r\n]{1,200})\r?\n")
+_FORM = re.compile(rb"--([^\r\n]{1,200})\r?\ncontent-[^\r\n]{0,400}form-data;", re.IGNORECASE)
+
+
+def is_form_data(content: bytes) -> bool:
+    """Return whether content is a multipart form, whatever it is called."""
+    return b"form-data;" in content and _FORM.search(content) is not None
+
+
+def boundary_of(content: bytes, mime: str) -> bytes:
+    """Return the boundary that the media type says, or else the first line; empty when there is none."""
+    found = _BOUNDARY.search(mime)
+    named = (found[1] or found[2]).encode("utf-8", "replace") if found else b""
+    if named and named in content:
+        return named
+    first = _FORM.search(content) or _FIRST_LINE.match(content)
+    return first[1].strip() if first else b""
