@@ -137,6 +137,11 @@ def test_a_message_is_given_fields() -> None:
     assert headers == copied
 
 
+def test_a_field_that_can_have_one_value() -> None:
+    many = Fields.of(("ETag", "a"), ("etag", "a"), ("Date", "b"), ("date", "c"), ("Age", "1"))
+    assert [many.single(name) for name in ("ETAG", "date", "age", "expires")] == ["a", None, "1", None]
+
+
 def test_lines_are_joined_and_names_are_case_insensitive() -> None:
     fields = Fields.of(("Vary", "Cookie"), ("X", "y"), ("vARY", "Origin"))
     assert (fields.get("VARY"), fields.lines("vary"), "varY" in fields) == (

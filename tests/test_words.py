@@ -18,6 +18,7 @@ REPLACED = {
     "tower": "Collapser",
     "tape": "Cassette",
     "shelf": "EntryIndex",
+    "shelves": "a mapping, by its key",
     "spool": "ReplyFile",
     "vault": "SecretValues",
     "spot": "Location",

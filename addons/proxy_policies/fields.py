@@ -99,6 +99,16 @@ class Fields:
             return None
         return (values[0] if len(values) == 1 else b", ".join(values)).decode("utf-8", "surrogateescape")
 
+    def single(self, name: str) -> str | None:
+        """Return the value of a field that can have but one; None when absent, or where its lines say different things.
+
+        Whoever wrote two of them said nothing that can be relied on (RFC 9110, section 5.3).
+        """
+        values = (self._index or self._indexed()).get(name.lower())
+        if values is None or (len(values) > 1 and len(set(values)) > 1):
+            return None
+        return _text(values[0])
+
     def __contains__(self, name: str) -> bool:
         return name.lower() in (self._index or self._indexed())
 

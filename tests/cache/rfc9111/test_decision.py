@@ -145,6 +145,33 @@ def test_all_variants_tags_are_offered() -> None:
     assert fallback(decision) is None
 
 
+CODED = ('ETag: "a"', "Vary: Accept-Encoding", "Content-Encoding: gzip")
+
+
+@pytest.mark.parametrize(
+    ("lines", "accepted", "is_offered"),
+    [
+        (CODED, "br, gzip", True),
+        (CODED, "br", False),
+        (('ETag: W/"a"', *CODED[1:]), "br, gzip", False),
+        (('ETag: W/"a"', CODED[1]), "br", False),
+        ((*CODED, 'ETag: "b"'), "br, gzip", False),
+    ],
+)
+def test_only_what_would_do_for_certain_is_offered(lines: tuple[str, ...], accepted: str, is_offered: bool) -> None:
+    """The variants in several codings have a weak tag in common where a server compresses what an application tags."""
+    entry = stored(*lines, "Cache-Control: max-age=9", request=("Accept-Encoding: gzip",))
+    decision = decide(asked(f"Accept-Encoding: {accepted}", "If-Modified-Since: @-9"), [entry], NOW)
+    assert isinstance(decision, Validate) is is_offered
+    if isinstance(decision, Validate):
+        assert "if-modified-since" not in decision.fields
+
+
+def test_of_two_tags_none_is_asked_with() -> None:
+    entry = stored("Cache-Control: max-age=0", 'ETag: "a"', 'ETag: "b"', age=1)
+    assert decide(asked(), [entry], NOW) == Miss(ForwardReason.STALE, fallback=entry)
+
+
 def test_one_clients_variants_are_not_offered_for_another() -> None:
     mine = stored("Vary: Cookie", 'ETag: "a"', request=("Cookie: alice",)).replace(personal=True)
     others = stored("Vary: Cookie", 'ETag: "b"', "Cache-Control: public", request=("Cookie: x",))

@@ -39,6 +39,10 @@ LIFETIMES = [
     Lifetime("Expires with a broken Date", ("Expires: @300", "Date: foo"), 300),
     Lifetime("Expires: 0", ("Expires: 0", "Last-Modified: @-86400"), 0),
     Lifetime("Expires twice", ("Expires: @300", "Expires: @301"), 0),
+    Lifetime("the same Expires twice", ("Expires: @300", "Expires: @300"), 300),
+    Lifetime("two Dates", ("Date: @0", "Date: @-600", "Cache-Control: max-age=60"), 0),
+    Lifetime("the same Date twice", ("Date: @0", "Date: @0", "Cache-Control: max-age=60"), 60),
+    Lifetime("a broken Date", ("Date: 0", "Cache-Control: max-age=60"), 60),
     Lifetime("targeted voids Expires", ("CDN-Cache-Control: max-age=5", "Expires: @300"), 5),
     Lifetime("targeted without a time", ("CDN-Cache-Control: must-revalidate", "Expires: @300"), 0),
     Lifetime("a tenth since Last-Modified", ("Last-Modified: @-1000", "Date: @0"), 100),
@@ -51,6 +55,26 @@ LIFETIMES = [
     Lifetime("nothing said", (), 0),
     Lifetime("the user's rule", ("Cache-Control: max-age=60",), 5, overrides=Overrides(ttl=5)),
 ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "etag", "is_dated"),
+    [
+        (('ETag: "a"', 'ETag: "b"', "Last-Modified: @-9", "Last-Modified: @-8"), None, False),
+        (('ETag: "a"', 'ETag: "a"', "Last-Modified: @-9", "Last-Modified: @-9"), '"a"', True),
+        (('ETag: "a", "b"', "Last-Modified: 0"), None, False),
+        (('ETag: "a,b"',), '"a,b"', False),
+        (('ETag: W/"a"',), 'W/"a"', False),
+        (("ETag: a",), "a", False),
+        (("ETag:",), None, False),
+        (('ETag: w/"a"',), None, False),
+        (('ETag: "a" ',), '"a"', False),
+        (('ETag: "a',), None, False),
+    ],
+)
+def test_only_what_is_one_value_is_a_validator(lines: tuple[str, ...], etag: str | None, is_dated: bool) -> None:
+    facts = evaluate(200, fields(*lines), NOW, NOW)
+    assert (facts.etag, facts.last_modified is not None) == (etag, is_dated)
 
 
 @pytest.mark.parametrize("case", LIFETIMES, ids=[case.id for case in LIFETIMES])

@@ -198,6 +198,21 @@ def test_a_304_makes_fresh_what_a_soft_purge_made_stale() -> None:
     assert decided.new.ttl(NOW) > 0
 
 
+def test_a_304_of_another_date_updates_nothing() -> None:
+    dated = stored("Cache-Control: max-age=1", "Last-Modified: @-999", "Date: @-10", age=10)
+    assert decide(validating(dated), 304, "Last-Modified: @-5") == Refetch()
+    assert decide(validating(dated), 304, 'ETag: "b"', "Last-Modified: @-5") == Refetch()
+    same = decide(validating(dated), 304, "Last-Modified: @-999", "Cache-Control: max-age=9")
+    assert isinstance(same, Freshen)
+
+
+def test_a_304_that_does_not_say_which_of_several_tags_it_is_about() -> None:
+    """The client's copy may be another one than ours."""
+    assert decide(validating(), 304, request=asked('If-None-Match: "mine"')) == Refetch()
+    assert decide(validating(), 304, 'ETag: "a"', 'ETag: "b"', request=asked('If-None-Match: "mine"')) == Refetch()
+    assert isinstance(decide(validating(), 304, 'ETag: "b"', request=asked("If-None-Match: *")), DontStore)
+
+
 def test_a_304_about_nothing_that_is_stored() -> None:
     assert decide(validating(), 304, 'ETag: "b"') == Refetch()
     own = decide(validating(), 304, 'ETag: "b"', request=asked('If-None-Match: "b"'))

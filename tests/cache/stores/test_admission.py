@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from proxy_policies.cache.stores.admission import EvictionPolicy, Lru, Sketch, TinyLfu
 
 
-def play(keeper: EvictionPolicy, names: Sequence[int], cost: int = 10) -> float:
+def play(policy: EvictionPolicy, names: Sequence[int], cost: int = 10) -> float:
     """Ask for names in turn; gives the share of hits."""
     held: set[int] = set()
     hits = 0
     for name in names:
         if name in held:
             hits += 1
-            keeper.used(str(name))
+            policy.used(str(name))
             continue
         held.add(name)
-        for gone in keeper.add(str(name), str(name), cost):
-            keeper.gone(gone)
+        for gone in policy.add(str(name), str(name), cost):
+            policy.gone(gone)
             held.discard(int(gone))
-        assert keeper.total == cost * len(held) <= 1000
+        assert policy.total == cost * len(held) <= 1000
     return hits / max(len(names), 1)
 
 
@@ -38,17 +38,17 @@ def test_a_scan_leaves_what_is_popular() -> None:
     warm, scan = popular * 10, list(range(1000, 3000))
     kept = {}
     for make in (Lru, TinyLfu):
-        keeper = make(1000)
-        play(keeper, warm + scan)
-        kept[make] = sum(1 for name in popular if not _absent(keeper, name))
+        policy = make(1000)
+        play(policy, warm + scan)
+        kept[make] = sum(1 for name in popular if not _absent(policy, name))
     assert kept[Lru] == 0
     assert kept[TinyLfu] >= 45
 
 
-def _absent(keeper: EvictionPolicy, name: int) -> bool:
-    before = keeper.total
-    keeper.gone(str(name))
-    return keeper.total == before
+def _absent(policy: EvictionPolicy, name: int) -> bool:
+    before = policy.total
+    policy.gone(str(name))
+    return policy.total == before
 
 
 def test_popularity_beats_recency_on_a_zipf_trace() -> None:
@@ -59,21 +59,21 @@ def test_popularity_beats_recency_on_a_zipf_trace() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 400)), max_size=200))
 def test_any_costs_fit(asked: list[tuple[int, int]]) -> None:
-    for keeper in (Lru(1000), TinyLfu(1000)):
+    for policy in (Lru(1000), TinyLfu(1000)):
         costs: dict[str, int] = {}
         for name, cost in asked:
             id = str(name)
-            gone = keeper.grown(id, cost) if id in costs else keeper.add(id, id, cost)
+            gone = policy.grown(id, cost) if id in costs else policy.add(id, id, cost)
             costs[id] = cost
             for other in gone:
-                keeper.gone(other)
+                policy.gone(other)
                 costs.pop(other)
-            assert keeper.total == sum(costs.values()) <= 1000
+            assert policy.total == sum(costs.values()) <= 1000
 
 
 def test_what_is_larger_than_everything_does_not_stay() -> None:
-    for keeper in (Lru(1000), TinyLfu(1000)):
-        assert "big" in keeper.add("big", "big", 5000)
+    for policy in (Lru(1000), TinyLfu(1000)):
+        assert "big" in policy.add("big", "big", 5000)
 
 
 def test_the_sketch_forgets() -> None:

@@ -48,10 +48,10 @@ def test_what_is_counted_is_what_it_takes(shape: tuple[str, ...]) -> None:
     try:
         for number in range(100):  # what comes once: tables of what is shared
             put(number)
-        before = tracemalloc.get_traced_memory()[0], store._keeper.total
+        before = tracemalloc.get_traced_memory()[0], store._eviction.total
         for number in range(3000):
             put(number)
-        taken, counted = tracemalloc.get_traced_memory()[0] - before[0], store._keeper.total - before[1]
+        taken, counted = tracemalloc.get_traced_memory()[0] - before[0], store._eviction.total - before[1]
     finally:
         tracemalloc.stop()
     assert 0.8 * counted < taken < 1.05 * counted

@@ -140,12 +140,18 @@ def _from_stored(
 def _other_variants(request: Request, candidates: Sequence[StoredResponse]) -> Decision:
     """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1).
 
-    Not with those of one client's: an origin that has the same tag for everybody's would say so of all of them.
+    Not with those of one client's: an origin that has the same tag for everybody's would say so of all of them. Nor
+    with a weak one, which the variants in several codings may have in common, or one in a coding that is not accepted.
     """
-    tagged = tuple(entry for entry in candidates if entry.freshness.etag and entry.span is None and not entry.personal)
+    tagged = tuple(entry for entry in candidates if _may_be_offered(entry, request))
     if not tagged or request.method != "GET" or "if-none-match" in request.fields:
         return Miss(ForwardReason.VARY_MISS)
     return Validate(tagged, validation.with_tags(request.fields, tagged), ForwardReason.VARY_MISS)
+
+
+def _may_be_offered(entry: StoredResponse, request: Request) -> bool:
+    is_for_all = entry.span is None and not entry.personal
+    return is_for_all and ranges.strong_validator(entry) is not None and validation.accepts(request.fields, entry)
 
 
 def _whole(

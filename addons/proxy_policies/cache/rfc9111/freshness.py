@@ -1,8 +1,16 @@
 """How long a response is fresh, and how old it is (RFC 9111, section 4.2; RFC 5861).
 
 All times are seconds since the epoch; `now` is always an argument.
+
+What a field says that can have one value only, and has several or none that can be read:
+
+    ETag, Last-Modified     no validator: which of them is meant nobody knows (RFC 9110, sections 5.3 and 8.8)
+    Expires                 stale (section 4.2.1)
+    Date                    several: stale, for nobody knows its age; unreadable: the time of receipt (RFC 9110, 6.6.1)
+    Age                     the first of several counts; unreadable: none (section 5.1)
 """
 
+import re
 from dataclasses import dataclass
 
 from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, delta_seconds, parse_response
@@ -14,6 +22,10 @@ HEURISTIC_FRACTION = 0.1
 """Of the time since Last-Modified: the value section 4.2.2 calls typical."""
 HEURISTIC_LIMIT = 86400.0
 """Beyond a day section 4.2.2's predecessor asked for a warning."""
+DATED_STRONGLY = 60.0
+"""Seconds within which something may change without its Last-Modified doing so, if clocks differ (RFC 7232, 2.2.2)."""
+_TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s",]+')
+"""An entity tag; also one whose sender forgot its quotes, which is a validator all the same."""
 STALE_WHEN_DISCONNECTED = 86400.0
 """How far past its freshness a response may be sent when the origin fails and has set no window (section 4.2.4)."""
 
@@ -65,6 +77,11 @@ class Freshness:
         return said.must_revalidate or said.proxy_revalidate or self.requires_validation
 
     @property
+    def is_dated_strongly(self) -> bool:
+        """Return whether Last-Modified is a strong validator: well before Date (RFC 9110, section 8.8.2.2)."""
+        return self.last_modified is not None and self.date - self.last_modified >= DATED_STRONGLY
+
+    @property
     def stale_while_revalidate(self) -> float:
         """Seconds past freshness that an answer may be sent while it is refreshed (RFC 5861, section 3)."""
         rule = self.overrides.stale_while_revalidate
@@ -104,14 +121,20 @@ def evaluate(
         _initial_age(fields, date, requested_at, received_at),
         date,
         last_modified,
-        next(iter(fields.lines("etag")), None),
+        read_etag(fields),
         overrides,
         personal,
     )
 
 
+def read_etag(fields: Fields) -> str | None:
+    """Read ETag; None where there is none, or none that one can rely on."""
+    value = (fields.single("etag") or "").strip()
+    return value if _TAG.fullmatch(value) else None
+
+
 def _parse(fields: Fields, name: str, now: float) -> float | None:
-    value = fields.get(name)
+    value = fields.single(name)
     return None if value is None else parse_date(value, now)
 
 
@@ -134,6 +157,8 @@ def _lifetime(
     # 0. The user's rule.
     if overrides.ttl is not None:
         return overrides.ttl, False
+    if "date" in fields and fields.single("date") is None:
+        return 0.0, False
     # 1. s-maxage, as this cache is shared.  2. max-age.
     for seconds in (said.s_maxage, said.max_age):
         if seconds is not None:

@@ -86,9 +86,7 @@ def if_range_matches(request: Fields, entry: StoredResponse, now: float) -> bool
         held = parse_entity_tag(entry.freshness.etag)
         return held is not None and held.matches_strongly(tag)
     date = parse_date(value, now)
-    modified = entry.freshness.last_modified
-    # As a strong validator a date must be exact, and well before the response (RFC 9110, section 8.8.2.2).
-    return date is not None and modified == date and entry.freshness.date - date >= 60
+    return date is not None and entry.freshness.last_modified == date and entry.freshness.is_dated_strongly
 
 
 # RFC 9111, section 3.4: combining partial content

@@ -157,13 +157,14 @@ def _stale_in_place(exchange: ResponseContext, head: ResponseHead, now: float) -
 def _after_304(exchange: ResponseContext, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
     """Update what a 304 is about; None when it is about the client's own copy, which gets it."""
     own_tags = exchange.request.fields.get("if-none-match")
-    entry = validation.select_for_304(decision.entries, fields, own_tags)
+    is_variant = decision.why is ForwardReason.VARY_MISS
+    entry = validation.select_for_304(decision.entries, fields, own_tags, now, is_variant=is_variant)
     if entry is None:
-        return Refetch() if own_tags is None else None
+        return None if validation.is_about_own_copy(fields, own_tags) else Refetch()
     if exchange.sent_elsewhere:
         return Refetch()
     freshen = _freshen(exchange, entry, fields, now)
-    return _of_variant(freshen) if decision.why is ForwardReason.VARY_MISS else freshen
+    return _of_variant(freshen) if is_variant else freshen
 
 
 def _of_variant(freshen: Freshen) -> Freshen:

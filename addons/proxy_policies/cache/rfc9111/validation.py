@@ -1,10 +1,12 @@
 """Conditional requests, the client's and our own (RFC 9111, sections 4.3.1 to 4.3.5; RFC 9110, section 13)."""
 
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.rfc9111.freshness import read_etag
 from proxy_policies.cache.rfc9111.storability import end_to_end
-from proxy_policies.fields import Fields, format_date, parse_date, split_tags, tokens
+from proxy_policies.fields import Fields, format_date, parse_date, parse_weights, split_tags, tokens
 
 ORIGIN_ONLY = frozenset({"if-match", "if-unmodified-since"})
 """Preconditions that only an origin may evaluate (section 4.3.2)."""
@@ -24,6 +26,8 @@ CONTENT_CODINGS = frozenset(
      "x-gzip", "zstd"}
 )  # fmt: skip
 """The registered content codings (IANA, HTTP Content Coding Registry)."""
+
+WEAK = "W/"
 
 
 # Section 4.3.1: sending a validation request
@@ -47,8 +51,15 @@ def conditional(request: Fields, entries: Sequence[StoredResponse]) -> Fields:
 
 
 def with_tags(request: Fields, entries: Iterable[StoredResponse]) -> Fields:
-    """Return the request with the entity tags of all of `entries` in If-None-Match."""
-    return request.replacing("If-None-Match", ", ".join(_quoted(entry.freshness.etag or "") for entry in entries))
+    """Return the request with the entity tags of all of `entries` in If-None-Match, as its only condition."""
+    tags = dict.fromkeys(_quoted(entry.freshness.etag or "") for entry in entries)
+    return request.without(["if-modified-since"]).replacing("If-None-Match", ", ".join(tags))
+
+
+def accepts(request: Fields, entry: StoredResponse) -> bool:
+    """Return whether a request accepts the content codings of a stored response (RFC 9110, section 12.5.3)."""
+    accepted = {name for name, weight in parse_weights(request.get("accept-encoding") or "") if weight > 0}
+    return "*" in accepted or accepted.issuperset(tokens(entry.fields.get("content-encoding")))
 
 
 def _quoted(etag: str) -> str:
@@ -90,24 +101,79 @@ def _listed(condition: str, etag: str | None) -> bool:
 
 def _opaque(tag: str) -> str:
     """Reduce a tag for weak comparison; tags that lack their quotes are compared as they stand."""
-    return tag.strip().removeprefix("W/").strip('"')
+    return tag.strip().removeprefix(WEAK).strip('"')
 
 
 # Section 4.3.3: handling a validation response
 
 
-def select_for_304(entries: Iterable[StoredResponse], response: Fields, own_tags: str | None) -> StoredResponse | None:
-    """Find the stored response that a 304 is about (section 4.3.4); None when it is about the client's copy, or none.
+class Agreement(IntEnum):
+    """How the validators of a 304 agree with those of a stored response."""
 
-    `own_tags` is the client's If-None-Match, None when it sent none.
+    NONE = 0
+    UNSAID = 1
+    """It has none to compare."""
+    WEAK = 2
+    STRONG = 3
+
+
+def agreement(entry: StoredResponse, response: Fields, now: float) -> Agreement:
+    """Compare the validators of a 304 with a stored response's (section 4.3.4).
+
+    Where both have an entity tag it decides alone, as it does for whoever is asked with both (RFC 9110, section
+    13.2.2); else Last-Modified does, but not against a strong tag that nothing stored has unless it is strong itself.
     """
-    held = list(entries)
-    etag = next(iter(response.lines("etag")), None)
-    if etag is None:
-        return held[0] if held and ((len(held) == 1 and own_tags is None) or not held[0].freshness.etag) else None
-    return next(
-        (entry for entry in held if entry.freshness.etag and _opaque(entry.freshness.etag) == _opaque(etag)), None
-    )
+    said, facts = read_etag(response), entry.freshness
+    if "etag" not in response and "last-modified" not in response:
+        return Agreement.UNSAID
+    if "etag" in response and said is None:  # it names one, and nobody knows which
+        return Agreement.NONE
+    if said is not None and facts.etag is not None:
+        return _tags_agree(said, facts.etag)
+    modified = parse_date(response.single("last-modified") or "", now)
+    if modified is None or modified != facts.last_modified:
+        return Agreement.NONE
+    if facts.is_dated_strongly:
+        return Agreement.STRONG
+    return Agreement.NONE if said is not None and not said.startswith(WEAK) else Agreement.WEAK
+
+
+def _tags_agree(one: str, other: str) -> Agreement:
+    if _opaque(one) != _opaque(other):
+        return Agreement.NONE
+    return Agreement.WEAK if one.startswith(WEAK) or other.startswith(WEAK) else Agreement.STRONG
+
+
+def select_for_304(
+    entries: Sequence[StoredResponse], response: Fields, own_tags: str | None, now: float, *, is_variant: bool = False
+) -> StoredResponse | None:
+    """Find the stored response that a 304 is about; None when it is about the client's copy, another one, or unclear.
+
+    `own_tags` is the client's If-None-Match, None when it sent none. `is_variant`: the entries were stored for requests
+    with other selecting fields, of which a weak tag may be that of several (gzip and identity, say).
+
+    Of one that says nothing section 4.3.4 has none updated that has a validator. But many origins leave out what they
+    were asked with, and where that was one validator of ours and no other, nothing else can be meant.
+    """
+    agreements = {entry: agreement(entry, response, now) for entry in entries}
+    best = max(agreements.values(), default=Agreement.NONE)
+    if best is Agreement.UNSAID:
+        return entries[0] if len(entries) == 1 and _asks_nothing_else(entries[0], own_tags) else None
+    if best < (Agreement.STRONG if is_variant else Agreement.WEAK):
+        return None
+    found = [entry for entry, agreed in agreements.items() if agreed is best]
+    return max(found, key=lambda entry: entry.freshness.date)
+
+
+def _asks_nothing_else(entry: StoredResponse, own_tags: str | None) -> bool:
+    theirs, etag = split_tags(own_tags or ""), entry.freshness.etag
+    return not theirs or (etag is not None and all(_opaque(tag) == _opaque(etag) for tag in theirs))
+
+
+def is_about_own_copy(response: Fields, own_tags: str | None) -> bool:
+    """Return whether a 304 names one of the client's own tags, or answers its `*`."""
+    etag = read_etag(response)
+    return etag is not None and own_tags is not None and _listed(own_tags, etag)
 
 
 def recodes(entry: StoredResponse, response: Fields) -> bool:
@@ -124,7 +190,7 @@ def updated_by(entry: StoredResponse, response: Fields, requested_at: float, rec
 
     Nothing is left out that is for this client only: that is for `stored_fields` to do before it is stored.
     """
-    kept = [*NOT_UPDATED]
+    kept = [*NOT_UPDATED, *_validators_kept(entry, response, received_at)]
     if recodes(entry, response):
         kept.append("content-encoding")
     if entry.span is not None or "content-range" not in entry.fields:
@@ -137,6 +203,19 @@ def updated_by(entry: StoredResponse, response: Fields, requested_at: float, rec
         requested_at=requested_at,
         received_at=received_at,
     )
+
+
+def _validators_kept(entry: StoredResponse, response: Fields, now: float) -> tuple[str, ...]:
+    """Return which validators an update leaves alone.
+
+    A tag that agrees says nothing new, or is a strong one over a stored weak one, as nginx has it where it compresses:
+    the stored body must not get the tag of another one. What cannot be read takes nothing's place.
+    """
+    if agreement(entry, response, now) < Agreement.STRONG:
+        return ("etag", "last-modified")
+    is_tagged = entry.freshness.etag is not None or read_etag(response) is None
+    is_dated = parse_date(response.single("last-modified") or "", now) is None
+    return ("etag",) * is_tagged + ("last-modified",) * is_dated
 
 
 def _updated(old: Fields, update: Fields) -> Fields:

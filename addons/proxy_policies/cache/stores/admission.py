@@ -247,10 +247,10 @@ class TinyLfu:
             return ()
         new = {id for id, _ in candidates}
         everybody = chain(self._probation, self._protected, self._window)
-        victims = (self._rival(id) for id in everybody if id not in new)
-        return choose_victims((self._rival(id) for id, _ in candidates), victims, excess)
+        victims = (self._candidate(id) for id in everybody if id not in new)
+        return choose_victims((self._candidate(id) for id, _ in candidates), victims, excess)
 
-    def _rival(self, id: str) -> Candidate:
+    def _candidate(self, id: str) -> Candidate:
         return Candidate(id, self._cost(id), self._sketch.count(self._names[id]))
 
     def _cost(self, id: str) -> int:

@@ -72,14 +72,14 @@ def _shared_name(name: bytes) -> bytes:
 
 
 class MemoryStore:
-    """Keeps responses up to `limit` bytes; which go when there are more is the keeper's to say."""
+    """Keeps responses up to `limit` bytes; which go when there are more is the eviction policy's to say."""
 
-    def __init__(self, limit: int, keeper: EvictionPolicy | None = None) -> None:
+    def __init__(self, limit: int, eviction: EvictionPolicy | None = None) -> None:
         self._keys: dict[str, tuple[_Record, ...]] = {}  # most hold one, and a tuple is half a list
         self._ids: dict[str, _Record] = {}
         self._own: dict[str, set[str]] = {}
         """The keys that differ from one without it in what the proxy itself said, by that one."""
-        self._keeper = keeper or TinyLfu(limit)
+        self._eviction = eviction or TinyLfu(limit)
         self._purges = Purges()
         self._uses = 0
         self.limit = limit
@@ -103,7 +103,7 @@ class MemoryStore:
         kept = self._ids.get(entry.id)
         if kept is None:
             return None
-        self._keeper.used(entry.id)
+        self._eviction.used(entry.id)
         self._uses = kept.used = self._uses + 1
         return (kept.coded or {}).get(coding) if coding else kept.body
 
@@ -149,14 +149,14 @@ class MemoryStore:
         self._ids[entry.id] = kept
         if len(self._keys[entry.key]) > VARIANTS_MOST:
             self._drop(min(self._keys[entry.key], key=lambda one: one.used))
-        self._evict(self._keeper.add(entry.id, entry.key, kept.cost))
+        self._evict(self._eviction.add(entry.id, entry.key, kept.cost))
 
     def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> None:
         """Keep an encoded form beside an entry that is still there."""
         kept = self._ids.get(entry.id)
         if kept is not None:
             kept.coded = {**(kept.coded or {}), coding: body}
-            self._evict(self._keeper.grown(entry.id, kept.cost))
+            self._evict(self._eviction.grown(entry.id, kept.cost))
 
     def _evict(self, ids: Sequence[str]) -> None:
         for gone in ids:
@@ -165,7 +165,7 @@ class MemoryStore:
 
     def _drop(self, kept: _Record) -> None:
         self._ids.pop(kept.entry.id, None)
-        self._keeper.gone(kept.entry.id)
+        self._eviction.gone(kept.entry.id)
         siblings = tuple(one for one in self._keys.get(kept.entry.key, ()) if one is not kept)
         if siblings:
             self._keys[kept.entry.key] = siblings
@@ -184,7 +184,7 @@ class MemoryStore:
         if kept is not None:
             is_purged = self._is_purged(new.key, new.tags, since)
             kept.entry, kept.shared = _compact(new.as_stale() if is_purged else new)
-            self._evict(self._keeper.grown(old.id, kept.cost))
+            self._evict(self._eviction.grown(old.id, kept.cost))
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
@@ -211,7 +211,7 @@ class MemoryStore:
 
     async def counts(self) -> StoreStats:
         """Return how much is stored."""
-        return StoreStats(len(self._ids), self._keeper.total, self.limit)
+        return StoreStats(len(self._ids), self._eviction.total, self.limit)
 
     async def close(self) -> None:
         """Nothing is under way."""

@@ -23,7 +23,7 @@ OVERHEAD = 2048
 
 
 @dataclass(slots=True)
-class _KeyEntry:
+class _AtHand:
     """What is at hand under one key."""
 
     rows: Rows = ()
@@ -39,27 +39,27 @@ class HotBodies:
         self._db = sqlite3.connect(uri, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
         self._db.execute("pragma query_only = 1")
         self._used = used
-        self._shelves: OrderedDict[str, _KeyEntry] = OrderedDict()
+        self._by_key: OrderedDict[str, _AtHand] = OrderedDict()
         self._left = min(MAX_BYTES, limit // MAX_FRACTION)
         self._committing: dict[Future[None], str] = {}
 
     def keep(self, entry: StoredResponse, coding: str, body: bytes) -> None:
         """Keep a body that was read."""
-        entry_of_key = self._shelves.setdefault(entry.key, _KeyEntry())
-        if (entry.id, coding) not in entry_of_key.bodies:
-            entry_of_key.bodies[entry.id, coding] = body
+        at_hand = self._by_key.setdefault(entry.key, _AtHand())
+        if (entry.id, coding) not in at_hand.bodies:
+            at_hand.bodies[entry.id, coding] = body
             self._left -= len(body) + OVERHEAD
-        self._shelves.move_to_end(entry.key)
+        self._by_key.move_to_end(entry.key)
         while self._left < 0:
-            self._clear_out(next(iter(self._shelves)), frozenset())
+            self._clear_out(next(iter(self._by_key)), frozenset())
 
     def _clear_out(self, key: str, kept: Set[str]) -> None:
         """Let go of the bodies under a key but those of some ids."""
-        bodies = self._shelves[key].bodies
+        bodies = self._by_key[key].bodies
         for name in [name for name in bodies if name[0] not in kept]:
             self._left += len(bodies.pop(name)) + OVERHEAD
         if not bodies:
-            del self._shelves[key]
+            del self._by_key[key]
 
     def commits(self, key: str, commit: Future[None]) -> None:
         """Hide a key while a commit to it is pending."""
@@ -68,24 +68,24 @@ class HotBodies:
 
     def get_all(self, key: str) -> Sequence[StoredResponse]:
         """Return all responses stored under a key; none if they are not at hand."""
-        entry_of_key = self._shelves.get(key)
-        if entry_of_key is None or key in self._committing.values():
+        at_hand = self._by_key.get(key)
+        if at_hand is None or key in self._committing.values():
             return ()
         try:
             rows = self._db.execute(HEADS, (key,)).fetchall()
         except sqlite3.Error:
             return ()
-        if rows != entry_of_key.rows:
-            entry_of_key.rows, entry_of_key.entries = rows, read_heads(rows)
-            self._clear_out(key, {entry.id for entry in entry_of_key.entries})
-        return entry_of_key.entries
+        if rows != at_hand.rows:
+            at_hand.rows, at_hand.entries = rows, read_heads(rows)
+            self._clear_out(key, {entry.id for entry in at_hand.entries})
+        return at_hand.entries
 
     def get_body(self, entry: StoredResponse, coding: str = "") -> bytes | None:
         """Return a body, and count the use."""
-        entry_of_key = self._shelves.get(entry.key)
-        body = entry_of_key.bodies.get((entry.id, coding)) if entry_of_key else None
+        at_hand = self._by_key.get(entry.key)
+        body = at_hand.bodies.get((entry.id, coding)) if at_hand else None
         if body is not None:
-            self._shelves.move_to_end(entry.key)
+            self._by_key.move_to_end(entry.key)
             self._used(entry)
         return body
 

@@ -277,15 +277,15 @@ class Index:
         excess = self.counts().bytes - self.limit
         if excess <= 0:
             return []
-        oldest = self._rivals("select id, key, cost from entries order by used")
-        victims = (rival for rival in oldest if rival.id not in candidates and rival.id not in self._window)
+        oldest = self._candidates_of("select id, key, cost from entries order by used")
+        victims = (old for old in oldest if old.id not in candidates and old.id not in self._window)
         losers = choose_victims(self._named(candidates), chain(victims, self._named(self._window)), excess)
         return [self._remove(id) for id in losers]
 
     def _named(self, ids: Iterable[str]) -> Iterator[Candidate]:
-        return (rival for id in ids for rival in self._rivals("select id, key, cost from entries where id = ?", id))
+        return (one for id in ids for one in self._candidates_of("select id, key, cost from entries where id = ?", id))
 
-    def _rivals(self, query: str, *values: str) -> Iterator[Candidate]:
+    def _candidates_of(self, query: str, *values: str) -> Iterator[Candidate]:
         for id, key, cost in self._db.execute(query, values):
             yield Candidate(id, cost, self.sketch.count(key))
 
