@@ -162,6 +162,8 @@ def test_mitmproxy_has_what_is_its(client: Inspected, server: Origin, odd: str, 
     for _ in range(first):
         assert client.get() == BODY
     fields, body, answer = ODD[odd]
+    # Of a connection of which only TLS has been spoken the origin's thread may not have heard yet.
+    wait_until(lambda: server.connections == server.server.accepted, 100, "the origin to begin with each connection")
     connections = server.connections
     got = client.get("/echo", fields, "POST", body)
     assert got == answer, got[:500]
