@@ -1,5 +1,6 @@
 """A network of one's own, in which connections of one user are redirected to a proxy (Linux, root)."""
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -47,12 +48,16 @@ def redirect(port: int, to: int) -> None:
 
 
 def dial(port: int) -> socket.socket:
-    """Connect to a port of 127.0.0.1 as the user whose connections are redirected: a socket is its maker's."""
-    os.seteuid(UID)
+    """Connect to a port of 127.0.0.1 as the user whose connections are redirected: a socket is its maker's.
+
+    Only this thread is that user meanwhile: `os.seteuid` would interrupt what all others wait for.
+    """
+    libc = ctypes.CDLL(None)
+    before = libc.setfsuid(UID)
     try:
         sock = socket.socket()
     finally:
-        os.seteuid(0)
+        libc.setfsuid(before)
     sock.settimeout(100)
     sock.connect(("127.0.0.1", port))
     return sock

@@ -13,11 +13,20 @@ class SocketServer:
         self._tls = tls
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listening.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening.
+
+        Not by closing the socket alone, which wakes nobody: the thread would wait on under the socket's number, and
+        once interrupted by a signal take a connection from whatever has that number by then.
+        """
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._accepting.join(100)
+        assert not self._accepting.is_alive()
 
     def _accept(self) -> None:
         while True:

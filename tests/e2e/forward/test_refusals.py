@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, exchange_raw
+from tests.support.socket_server import SocketServer
 from tests.support.waiting import wait_until
 
 from proxy_policies.control.client import instances
@@ -159,34 +160,30 @@ def test_an_origin_that_answers_an_upload_early_is_heard(
     assert (result.status, result.body) == (413, b"big\n")
 
 
+class OneAnswerEach(SocketServer):
+    """Answers the first request of each connection, and ends it at the second."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        super().__init__()
+
+    def serve(self, sock: socket.socket) -> None:
+        self.seen.append(sock.recv(65536).split(b" ")[0])
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        self.seen.append(sock.recv(65536).split(b" ")[0])
+
+
 @pytest.mark.parametrize("fast_lane", ["on", "off"])
 def test_a_dead_kept_alive_connection_is_tried_once_more(mitmdump: Callable[..., Mitmdump], fast_lane: str) -> None:
-    seen: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve(connection: socket.socket, limit: int) -> None:
-            with connection:
-                for number in range(limit + 1):
-                    seen.append(connection.recv(65536).split(b" ")[0])
-                    if number < limit:
-                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-        def accept() -> None:
-            try:
-                while True:
-                    threading.Thread(target=serve, args=(server.accept()[0], 1), daemon=True).start()
-            except OSError:
-                return
-
-        threading.Thread(target=accept, daemon=True).start()
-        options = ("--set", f"fast_lane={fast_lane}")
-        proxy = mitmdump(*options, mode=f"reverse:http://127.0.0.1:{server.getsockname()[1]}")
-        get = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
-        post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        answers = exchange_raw(proxy.port, get * 3 + post)
+    server = OneAnswerEach()
+    proxy = mitmdump("--set", f"fast_lane={fast_lane}", mode=f"reverse:http://127.0.0.1:{server.port}")
+    get = b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n"
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    answers = exchange_raw(proxy.port, get * 3 + post)
+    server.close()
     assert answers.count(b"HTTP/1.1 200 OK") == 3
     assert answers.count(b"HTTP/1.1 502 ") == 1
-    assert seen == [b"GET", b"GET", b"GET", b"GET", b"GET", b"POST"]
+    assert server.seen == [b"GET", b"GET", b"GET", b"GET", b"GET", b"POST"]
 
 
 def test_the_upload_of_an_unreachable_origin_is_answered(

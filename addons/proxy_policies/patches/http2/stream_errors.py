@@ -8,9 +8,11 @@ It compares Content-Length with what comes at DATA frames only: not where fields
 trailers, and it forgets the length over trailers. That is made up for here.
 """
 
+from dataclasses import dataclass
+
 from h2.connection import AllowedStreamIDs
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import (
     DenialOfServiceError,
     FrameDataMissingError,
@@ -29,6 +31,14 @@ OF_ONE_STREAM = (WindowUpdateFrame.type, PriorityFrame.type)
 """Frames whose payload, where it is not valid, is an error of the stream that they name."""
 WITHOUT_CONTENT = (b"204", b"304")
 """Statuses whose Content-Length, if any, is not that of the response (RFC 9110, section 8.6)."""
+
+
+@dataclass(frozen=True)
+class PeerLeaves(Event):
+    """The peer has taken its leave (GOAWAY): it processes no stream beyond the last."""
+
+    last_stream_id: int
+    error_code: int
 
 
 class InvalidFrame(Frame):
@@ -81,12 +91,8 @@ class PerStreamConnection(BufferedH2Connection):
             return self._reset(frame.stream_id, error.error_code)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        """Go on where nothing is wrong: hyper-h2 takes nothing more from a peer that has taken its leave."""
-        if frame.error_code:
-            return super()._receive_goaway_frame(frame)
-        event = ConnectionTerminated()
-        event.error_code, event.last_stream_id = ErrorCodes.NO_ERROR, frame.last_stream_id
-        return [], [event]
+        """Go on: hyper-h2 takes nothing more from such a peer, and mitmproxy drops what waits for its windows."""
+        return [], [PeerLeaves(frame.last_stream_id, frame.error_code)]
 
     def _is_of_one_stream(self, frame: Frame, error: ProtocolError) -> bool:
         if isinstance(error, NoSuchStreamError | StreamIDTooLowError | DenialOfServiceError):

@@ -70,6 +70,14 @@ def _a_usable_one(command: Command) -> Command:
 class WentStale(ResponseProtocolError):
     """A connection ended, or was about to, before a request that came to it was taken up."""
 
+    reason = "the kept-alive connection to the origin had died"
+
+
+class NotProcessed(WentStale):
+    """An origin says that it has not processed a request, which may be sent again whatever its method."""
+
+    reason = "the origin had not processed it"
+
 
 class NoticingClient(Client):
     """The side of the proxy that speaks with origins, telling a stale connection from a refusal."""
@@ -94,21 +102,21 @@ class Retrying(layers.HttpStream):
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
         """Try a new connection once, if that can do no harm."""
-        if isinstance(event, WentStale) and self._may_be_retried:
+        if isinstance(event, WentStale) and self._may_be_retried(event):
             self._was_retried = True
-            trace.note(self.flow, "retry", "sent again", "the kept-alive connection to the origin had died")
+            trace.note(self.flow, "retry", "sent again", event.reason)
             yield from self._send_again()
         else:
             yield from super().handle_protocol_error(event)
 
-    @property
-    def _may_be_retried(self) -> bool:
+    def _may_be_retried(self, event: WentStale) -> bool:
         request = self.flow.request
         is_untouched = (
             self.client_state == self.state_done and self.server_state == self.state_wait_for_response_headers
         )
         is_kept = request.raw_content is not None and not request.stream
-        return is_untouched and is_kept and not self._was_retried and request.method.upper() in IDEMPOTENT
+        is_harmless = isinstance(event, NotProcessed) or request.method.upper() in IDEMPOTENT
+        return is_untouched and is_kept and is_harmless and not self._was_retried
 
     def _send_again(self) -> CommandGenerator[None]:
         if not (yield from self.make_server_connection()):
