@@ -13,6 +13,7 @@ import runpy, sys
 from mitmproxy.test import taddons
 with taddons.context(*runpy.run_path("policy.py")["addons"]) as context:
     context.options.update(**{options})
+    context.options.changed.send(updated=context.options.keys())  # as at a start, where every default is read
     print(*[name for name, module in sys.modules.items() if type(module).__name__ != "_LazyModule"], sep="\\n")
 """
 
@@ -38,7 +39,7 @@ LIBRARIES = ["jsonpath", "http_sf", "sqlite3", "redis", "isal.isal_zlib", "playw
 OURS = [
     *("cache.stores.disk.store", "cache.stores.redis.store", "encoding.codecs", "policy_file.document"),
     *("capture.har.reader", "capture.har.writer", "capture.record.recorder", "capture.replay.cassette"),
-    *("capture.secrets.redact", "headers.rule", "proxy_protocol.header", "connection.learned_responses"),
+    *("capture.secrets.redact", "capture.secrets.decide", "headers.rule", "proxy_protocol.header"),
     *(
         "reverse_tunnel.home.home",
         "reverse_tunnel.identity",

@@ -8,12 +8,12 @@ from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.settings import Setting
 
 with lazy_imports():
-    from proxy_policies.capture.secrets import redact
+    from proxy_policies.capture.secrets import rules
 
 
-def parse_rules(specs: Sequence[str]) -> redact.RedactionRules:
+def parse_rules(specs: Sequence[str]) -> rules.RedactionRules:
     """Read `capture_redact`; raises ValueError."""
-    return redact.parse_rules(specs)
+    return rules.parse_rules(specs)
 
 
 REDACT = Setting(

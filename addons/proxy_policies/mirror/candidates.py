@@ -1,11 +1,16 @@
 """Which live requests are copied, and what of them: a share of the safe ones, without credentials. Pure."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from proxy_policies.capture.model import Headers, Request, header
-from proxy_policies.capture.secrets.redact import Redactor
+
+if TYPE_CHECKING:
+    from proxy_policies.capture.secrets.redact import Redactor
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 """RFC 9110, section 9.2.1; TRACE shows what it is sent, and is of no use to anybody else."""
