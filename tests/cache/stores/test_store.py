@@ -1,8 +1,9 @@
 """What every store does, whatever it is made of."""
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from tests.support.cache_stores import REDIS, checkpoint, content, keep, opened,
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.selectors import REMEMBERED_MOST, Selector, parse_selector, selectors_of, tags_of
+from proxy_policies.cache.stores.checksums import BLOCK
 from proxy_policies.cache.stores.disk import index
+from proxy_policies.cache.stores.disk.store import DiskStore
 from proxy_policies.cache.stores.memory import MemoryStore
-from proxy_policies.cache.stores.redis.purge_log import PURGES
+from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES
+from proxy_policies.cache.stores.redis.records import body_name
 from proxy_policies.cache.stores.redis.store import RedisStore
+from proxy_policies.cache.stores.serialization import dump
 from proxy_policies.cache.stores.store import VARIANTS_MOST, Store
 from proxy_policies.fields import Fields
 
@@ -315,3 +320,70 @@ async def test_what_comes_after_its_own_purge_is_stored(store: Store, soft: bool
     await keep(store, entry(), b"new", since=store.checkpoint)
     (found,) = await store.lookup("http://x.test/a")
     assert await content(store, found) == b"new"
+
+
+DAMAGES: dict[str, Callable[[bytes, bytes], bytes]] = {
+    "gone": lambda stored, others: b"",
+    "shorter": lambda stored, others: stored[:-1],
+    "cut at a block": lambda stored, others: stored[:BLOCK],
+    "longer": lambda stored, others: stored + b"more",
+    "a byte changed": lambda stored, others: b"?" + stored[1:],
+    "the last byte changed": lambda stored, others: stored[:-1] + bytes([stored[-1] ^ 1]),
+    "another's": lambda stored, others: others,
+    "something else": lambda stored, others: b"x" * len(stored),
+}
+
+
+@pytest_asyncio.fixture(params=["disk", "redis"])
+async def outside(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    port = request.getfixturevalue("redis_port") if request.param == "redis" else 0
+    async with opened(request.param, tmp_path, port) as made:
+        yield made
+
+
+async def change_body(store: Store, of: StoredResponse, others: StoredResponse, coding: str, damage: str) -> None:
+    """Put something else where a body is stored."""
+    change = DAMAGES[damage]
+    if isinstance(store, DiskStore):
+        path = store.path(of.id, coding)
+        path.write_bytes(change(path.read_bytes(), store.path(others.id, coding).read_bytes()))
+    elif isinstance(store, RedisStore):
+        redis, name = store._redis, body_name(of.id, coding)
+        await redis.set(name, change(await redis.get(name), await redis.get(body_name(others.id, coding))))
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+@pytest.mark.parametrize("size", [0, 1000, 3_000_001])
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_no_body_comes_out_that_is_not_what_was_stored(
+    damage: str, size: int, coding: str, outside: Store
+) -> None:
+    first, others, body = entry("first"), entry("others"), os.urandom(size)
+    for one, data in ((first, body), (others, os.urandom(size))):
+        await keep(outside, one, data)
+        await outside.lookup(one.key)
+        await keep(outside, one, data, coding="gzip")
+        await outside.lookup(one.key)
+    (found,) = await outside.lookup(first.key)
+    await change_body(outside, found, others, coding, damage)
+    with contextlib.suppress(OSError):
+        assert await content(outside, found, coding) in (None, body)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_no_head_is_read_that_is_not_what_was_stored(damage: str, outside: Store) -> None:
+    first, others, change = entry("first", "X-A: 1"), entry("others", "X-A: 2"), DAMAGES[damage]
+    for one in (first, others):
+        await keep(outside, one, b"body")
+    (text,) = (dump(one) for one in await outside.lookup(first.key))
+    (other,) = (dump(one) for one in await outside.lookup(others.key))
+    changed = change(text.encode(), other.encode())
+    if isinstance(outside, DiskStore):
+        outside._index._db.execute("update entries set head = ? where id = ?", (changed.decode(), first.id))
+    elif isinstance(outside, RedisStore):
+        await outside._redis.hset(f"{PREFIX}key:{first.key}", first.id, changed)
+    assert [dump(one) for one in await outside.lookup(first.key)] == ([text] if changed == text.encode() else [])
+    again = first.replace(id="again")
+    await keep(outside, again, b"body")
+    (found,) = await outside.lookup(first.key)
+    assert await content(outside, found) == b"body"

@@ -22,7 +22,7 @@ from tests.support.origin import Answer, Origin
 from tests.support.waiting import PATIENCE
 from tests.support.workers import COMMAND, Workers
 
-from proxy_policies.cache.stores.disk.checksums import verified
+from proxy_policies.cache.stores.checksums import verified
 
 pytestmark = [pytest.mark.timeout(150), pytest.mark.xdist_group("workers")]  # each takes several processes
 POLICY = str(ADDONS / "policy.py")
@@ -265,4 +265,4 @@ def stored(folder: Path) -> set[bytes]:
     assert index.execute("pragma integrity_check").fetchone() == ("ok",)
     ids = [id for (id,) in index.execute("select id from entries")]
     index.close()
-    return {verified((folder / "bodies" / id).read_bytes()) for id in ids}
+    return {verified((folder / "bodies" / id).read_bytes(), id) for id in ids}

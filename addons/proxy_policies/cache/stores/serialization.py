@@ -1,21 +1,28 @@
-"""Stored heads as text, for stores outside of this process. A record of another version is not read."""
+"""Stored heads as text, for stores outside of this process: a checksum, and JSON.
+
+A record of another version, or one that is not what was written, is not read.
+"""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import lru_cache
+from zlib import crc32
 
 from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.fields import Fields
 
-VERSION = 4
+VERSION = 5
 """1 had other keys for reverse mode, and kept cookies; 2 other lists of tags in Redis, and no checksums on disk;
-3 times in Redis by the clock of whoever wrote them."""
+3 times in Redis by the clock of whoever wrote them; 4 no checksums in Redis, nor of heads."""
+CHECKSUM = 8
+"""Hexadecimal digits before a head: its CRC-32."""
 
 
 def dump(entry: StoredResponse) -> str:
     """Write a stored head; any byte in a field survives."""
-    return json.dumps(
+    text = json.dumps(
         {
             "version": VERSION,
             "key": entry.key,
@@ -33,16 +40,24 @@ def dump(entry: StoredResponse) -> str:
             "personal": entry.personal,
         }
     )
+    return _checksum(text.encode()) + text
+
+
+def _checksum(text: bytes) -> str:
+    return f"{crc32(text):0{CHECKSUM}x}"
 
 
 @lru_cache(maxsize=2048)
 def load(text: str | bytes) -> StoredResponse:
-    """Read a stored head; raises ValueError when it is none of this version.
+    """Read a stored head; raises ValueError when it is none of this version, or not what was written.
 
     Remembers the last ones: a key with many variants is looked up as fast as any.
     """
     try:
-        record = json.loads(text)
+        written = text.encode() if isinstance(text, str) else text
+        if written[:CHECKSUM] != _checksum(written[CHECKSUM:]).encode():
+            raise ValueError("a damaged record")
+        record = json.loads(written[CHECKSUM:])
         if record.pop("version") != VERSION:
             raise ValueError("another version's record")
         fields = Fields((name.encode("latin-1"), value.encode("latin-1")) for name, value in record.pop("fields"))
@@ -58,3 +73,16 @@ def load(text: str | bytes) -> StoredResponse:
         )
     except (KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise ValueError(f"no stored head: {error}") from error
+
+
+def load_heads(texts: Iterable[str | bytes], key: str | None = None) -> list[StoredResponse]:
+    """Read those heads that can be read, and are of a key if one is given: the others are as good as absent."""
+    found = []
+    for text in texts:
+        try:
+            entry = load(text)
+        except ValueError:
+            continue
+        if key in (None, entry.key):
+            found.append(entry)
+    return found

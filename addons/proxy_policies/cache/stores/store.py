@@ -22,6 +22,11 @@ VARIANTS_MOST = 32
 """Responses kept under one key: beyond, Vary names something that never repeats, and those used longest ago go."""
 
 
+def name_of(id: str, coding: str = "") -> str:
+    """Name a body, or an encoded form of it."""
+    return f"{id}.{coding}" if coding else id
+
+
 class Body(Protocol):
     """The body of one stored response; readable whatever happens to the entry meanwhile."""
 

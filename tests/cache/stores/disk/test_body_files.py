@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.support.cache_cases import stored
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
+from proxy_policies.cache.stores.checksums import BLOCK, Checksums, DamagedBodyError, verified
 from proxy_policies.cache.stores.disk import body_files
 from proxy_policies.cache.stores.disk.body_files import BodyFile, BodyFileWriter
-from proxy_policies.cache.stores.disk.checksums import BLOCK, Checksums, DamagedBodyError, verified
 from proxy_policies.cache.stores.store import Checkpoint
 
 BODY = bytes(range(256)) * (3 * BLOCK // 256) + b"the rest"
@@ -47,11 +47,11 @@ class Folder:
 def body_file(folder: Path, damaged: list[OSError], flipped: int | None = None) -> BodyFile:
     sums = Checksums()
     sums.feed(BODY)
-    whole = bytearray(BODY + sums.finish())
+    whole = bytearray(BODY + sums.finish("one"))
     if flipped is not None:
         whole[flipped] ^= 1
     (folder / "one").write_bytes(whole)
-    return BodyFile(os.open(folder / "one", os.O_RDONLY), len(BODY), damaged.append)
+    return BodyFile(os.open(folder / "one", os.O_RDONLY), "one", len(BODY), damaged.append)
 
 
 async def read(body: BodyFile, start: int, stop: int) -> bytes:
@@ -95,7 +95,7 @@ def test_a_body_is_written_as_it_comes(folder: Folder, thread: ThreadPoolExecuto
         writing.feed(BODY[at : min(at + 5000, size)])
     writing.commit(stored())
     thread.shutdown()
-    assert [verified(file) for file in folder.finished] == [BODY[:size]]
+    assert [verified(file, stored().id) for file in folder.finished] == [BODY[:size]]
     assert folder.errors == [None]
 
 

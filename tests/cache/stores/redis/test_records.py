@@ -9,14 +9,12 @@ from tests.support.cache_cases import stored
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN
-from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.redis import records
 from proxy_policies.cache.stores.redis.records import (
     KEPT_STALE,
     body_name,
     later,
     lists_of,
-    load_heads,
     quoted,
     seconds_kept,
     to_go,
@@ -61,11 +59,6 @@ def test_times_are_moved_between_two_clocks() -> None:
     assert (moved.requested_at, moved.received_at) == (entry.requested_at + 5, entry.received_at + 5)
     assert later(moved, -5.0) == entry
     assert later(entry, 0) is entry
-
-
-def test_another_versions_heads_are_left_out() -> None:
-    entry = stored("ETag: x")
-    assert load_heads([b"[]", serialization.dump(entry).encode(), b"?"]) == [entry]
 
 
 def test_an_entry_is_kept_for_as_long_as_it_is_of_use() -> None:

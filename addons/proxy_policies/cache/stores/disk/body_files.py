@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.stores.disk.checksums import Checksums, blocks_of, verify
-from proxy_policies.cache.stores.store import Checkpoint
+from proxy_policies.cache.stores.checksums import DAMAGED, Checksums, DamagedBodyError, Trailer, blocks_of, trailer_size
+from proxy_policies.cache.stores.store import Checkpoint, name_of
 
 QUEUED_MOST = 32 * 1024 * 1024
 """Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
@@ -45,10 +45,10 @@ class BodyFile:
 
     in_memory = None
 
-    def __init__(self, handle: int, size: int, damaged: Callable[[OSError], None]) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, name: str, size: int, damaged: Callable[[OSError], None]) -> None:
+        self._handle, self._name = handle, name
         self._damaged = damaged
-        self._checksums = b""
+        self._trailer: Trailer | None = None
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -62,10 +62,12 @@ class BodyFile:
             yield block[max(start - first, 0) : stop - first]
 
     def _read(self, first: int, last: int) -> bytes:
-        if not self._checksums:
-            self._checksums = os.pread(self._handle, self.size, self.size)  # all that follows the body
+        if self._trailer is None:
+            self._trailer = Trailer(os.pread(self._handle, trailer_size(self.size), self.size), self._name)
         block = os.pread(self._handle, last - first, first)
-        verify(block, first, self._checksums)
+        if len(block) != last - first:
+            raise DamagedBodyError(DAMAGED)
+        self._trailer.verify(block, first)
         return block
 
     def __del__(self) -> None:
@@ -137,7 +139,7 @@ class BodyFileWriter:
         self._drain()
         if not self._failed:
             try:
-                self._write(self._checksums.finish())  # an empty body is a file too
+                self._write(self._checksums.finish(name_of(entry.id, self._coding)))
                 self._discard(keep=True)
                 self._store.mended(lambda: self._store.finish(self._path, entry, self._since, self._coding))
             except (OSError, sqlite3.Error) as error:

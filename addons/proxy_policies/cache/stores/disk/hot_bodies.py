@@ -76,7 +76,7 @@ class HotBodies:
         except sqlite3.Error:
             return ()
         if rows != at_hand.rows:
-            at_hand.rows, at_hand.entries = rows, read_heads(rows)
+            at_hand.rows, at_hand.entries = rows, read_heads(rows, key)
             self._clear_out(key, {entry.id for entry in at_hand.entries})
         return at_hand.entries
 

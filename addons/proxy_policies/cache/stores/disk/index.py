@@ -5,7 +5,6 @@ written after its body file is complete, and deleted before that file is.
 """
 
 import contextlib
-import json
 import os
 import sqlite3
 import time
@@ -151,7 +150,7 @@ class Index:
 
     def lookup(self, key: str) -> list[StoredResponse]:
         """Return all responses under a key."""
-        return read_heads(self._db.execute(HEADS, (key,)).fetchall())
+        return read_heads(self._db.execute(HEADS, (key,)).fetchall(), key)
 
     def entries(self) -> list[StoredResponse]:
         """Return all responses."""
@@ -299,15 +298,9 @@ class Index:
         return {id for (id,) in self._db.execute("select id from entries")}
 
 
-def read_heads(rows: Rows) -> list[StoredResponse]:
-    """Read the heads in rows of the index."""
-    found = []
-    for (text,) in rows:
-        try:
-            found.append(serialization.load(text))
-        except (ValueError, json.JSONDecodeError):
-            continue  # another version's: it is as good as absent, and goes with time
-    return found
+def read_heads(rows: Rows, key: str | None = None) -> list[StoredResponse]:
+    """Read the heads in rows of the index, all of one key if it is given."""
+    return serialization.load_heads((text for (text,) in rows), key)
 
 
 def _quoted(value: str) -> str:

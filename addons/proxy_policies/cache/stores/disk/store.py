@@ -20,12 +20,21 @@ from pathlib import Path
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.stores.checksums import DamagedBodyError, body_size, verified
 from proxy_policies.cache.stores.disk import usage_marker
 from proxy_policies.cache.stores.disk.body_files import BodyFile, BodyFileWriter
-from proxy_policies.cache.stores.disk.checksums import DamagedBodyError, body_size, verified
 from proxy_policies.cache.stores.disk.hot_bodies import HotBodies
 from proxy_policies.cache.stores.disk.index import DamagedError, Evicted, Index, is_damage
-from proxy_policies.cache.stores.store import MAX_WHOLE, BodyWriter, BytesBody, Checkpoint, OnWrite, StoreStats, unheard
+from proxy_policies.cache.stores.store import (
+    MAX_WHOLE,
+    BodyWriter,
+    BytesBody,
+    Checkpoint,
+    OnWrite,
+    StoreStats,
+    name_of,
+    unheard,
+)
 from proxy_policies.log_lines import Throttle
 
 try:
@@ -81,7 +90,7 @@ class DiskStore:
 
     def path(self, id: str, coding: str = "") -> Path:
         """Name the file of a body."""
-        return self.bodies / (f"{id}.{coding}" if coding else id)
+        return self.bodies / name_of(id, coding)
 
     # In the thread: what is broken is made whole
 
@@ -156,12 +165,12 @@ class DiskStore:
 
     def _read(self, handle: int, entry: StoredResponse, coding: str) -> BodyFile | BytesBody:
         with os.fdopen(handle, "rb") as file:
-            size = body_size(os.fstat(handle).st_size)
+            name, size = name_of(entry.id, coding), body_size(os.fstat(handle).st_size)
             if not coding and size != entry.size:
                 raise DamagedBodyError(f"{size} bytes where {entry.size} were")
             if size > MAX_WHOLE:
-                return BodyFile(os.dup(handle), size, lambda error: self._damaged(entry, error))
-            return BytesBody(verified(file.read()))
+                return BodyFile(os.dup(handle), name, size, lambda error: self._damaged(entry, error))
+            return BytesBody(verified(file.read(), name))
 
     def _damaged(self, entry: StoredResponse, error: Exception) -> None:
         """Remove what turned out to be damaged while it was read."""

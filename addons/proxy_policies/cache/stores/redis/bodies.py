@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, cast
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.stores.store import Checkpoint
+from proxy_policies.cache.stores.checksums import BLOCK, Checksums, DamagedBodyError, Trailer
+from proxy_policies.cache.stores.store import Checkpoint, name_of
 
-PIECE = 256 * 1024
+PIECE = 4 * BLOCK
 """Bytes read at once of a large body."""
 READ_LEASE = 60
 """Seconds that a body stays after its entry has gone, and after each piece that is read of it: who reads it reads on.
@@ -41,18 +42,25 @@ class RemoteBody:
 
     in_memory = None
 
-    def __init__(self, redis: Any, name: str, size: int) -> None:
+    def __init__(self, redis: Any, name: str, size: int, trailer: Trailer, damaged: Callable[[OSError], None]) -> None:
         self._redis, self._name = redis, name
+        self._trailer, self._damaged = trailer, damaged
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces; a body that is gone meanwhile raises OSError."""
-        for at in range(start, stop, PIECE):
-            count = min(PIECE, stop - at)
+        """Read pieces; a body that is gone meanwhile, or a piece that is not what was written, raises OSError."""
+        end = min(stop + -stop % BLOCK, self.size)
+        for at in range(start - start % BLOCK, end, PIECE):
+            count = min(PIECE, end - at)
             piece = await self._retried(lambda at=at, count=count: self._read(at, count))  # type: ignore[misc]
             if len(piece) != count:
                 raise OSError("the body went away")
-            yield piece
+            try:
+                self._trailer.verify(piece, at)
+            except DamagedBodyError as error:
+                self._damaged(error)
+                raise
+            yield piece[max(start - at, 0) : stop - at]
 
     async def _read(self, at: int, count: int) -> bytes:
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -82,14 +90,16 @@ class RemoteBodyWriter:
     def __init__(self, store: Commits, since: Checkpoint, coding: str) -> None:
         self._store, self._since, self._coding = store, since, coding
         self._data: list[bytes] = []
+        self._checksums = Checksums()
 
     def feed(self, data: bytes) -> None:
         """Take a part of the body."""
         self._data.append(data)
+        self._checksums.feed(data)
 
     def commit(self, entry: StoredResponse) -> None:
         """Store what was fed, behind the response."""
-        body, self._data = b"".join(self._data), []
+        body, self._data = b"".join((*self._data, self._checksums.finish(name_of(entry.id, self._coding)))), []
         if self._coding:
             self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))
         else:

@@ -7,7 +7,6 @@ from typing import Any
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.key import OWN, without_own
-from proxy_policies.cache.stores import serialization
 from proxy_policies.cache.stores.redis.purge_log import PREFIX
 from proxy_policies.cache.stores.store import VARIANTS_MOST, supersedes
 
@@ -31,17 +30,6 @@ def later(entry: StoredResponse, seconds: float) -> StoredResponse:
     if not seconds:
         return entry
     return entry.replace(requested_at=entry.requested_at + seconds, received_at=entry.received_at + seconds)
-
-
-def load_heads(records: Sequence[bytes]) -> list[StoredResponse]:
-    """Read heads; those of other versions are left out."""
-    found = []
-    for text in records:
-        try:
-            found.append(serialization.load(text))
-        except ValueError:
-            continue  # another version's
-    return found
 
 
 def lists_of(entry: StoredResponse) -> list[str]:

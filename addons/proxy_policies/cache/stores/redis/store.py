@@ -4,7 +4,7 @@ The server lets entries expire, a day after they stopped to be fresh, and bounds
 `maxmemory-policy allkeys-lru`). Keys, all under `proxy-policies:`
 
     key:KEY      a hash of the responses under a cache key: id → head
-    body:ID      a body; coded:ID:CODING an encoded form of it
+    body:ID      a body with its checksums; coded:ID:CODING an encoded form of it
     tagged:TAG   a sorted set of the keys of what has a tag, by when the last of it is gone
     own:KEY      the same of the keys that differ from KEY in what the proxy itself said
     used:KEY     a sorted set of the ids under a cache key, by when they were used last
@@ -16,6 +16,7 @@ names is not ours, and is removed.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from proxy_policies.background import spawn
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores import serialization
+from proxy_policies.cache.stores.checksums import DamagedBodyError, Trailer, body_size, verified
 from proxy_policies.cache.stores.redis.bodies import READ_LEASE, RemoteBody, RemoteBodyWriter
 from proxy_policies.cache.stores.redis.purge_log import PREFIX, PURGES, PurgeLog, mend, mended
 from proxy_policies.cache.stores.redis.records import (
@@ -31,7 +33,6 @@ from proxy_policies.cache.stores.redis.records import (
     later,
     list_key,
     lists_of,
-    load_heads,
     quoted,
     seconds_kept,
     to_go,
@@ -44,8 +45,12 @@ from proxy_policies.cache.stores.store import (
     Checkpoint,
     OnWrite,
     StoreStats,
+    name_of,
     unheard,
 )
+from proxy_policies.log_lines import Throttle
+
+logger = logging.getLogger(__name__)
 
 KEY = f"{PREFIX}key:".encode()
 CLOCKS_AGREE = 1.0
@@ -72,6 +77,7 @@ class RedisStore:
         self._pending: dict[str, set[asyncio.Task[bool]]] = {}
         self.on_write: OnWrite = unheard
         self._is_writable = False
+        self._damage = Throttle()
         self._turns = asyncio.Semaphore(COMMITS_MOST)
         self._clock = clock
         self._ahead = 0.0
@@ -95,7 +101,7 @@ class RedisStore:
         if isinstance(heads, Exception):
             await mend(self._redis, heads, f"{PREFIX}key:{key}")
             return ()
-        return self._entries(heads)[:VARIANTS_MOST]
+        return self._entries(heads, key)[:VARIANTS_MOST]
 
     def _compare_clocks(self, sent: float, clock: tuple[int, int] | Exception) -> None:
         if isinstance(clock, Exception):
@@ -108,9 +114,9 @@ class RedisStore:
         """Return the time by the server's clock."""
         return self._clock() + self._ahead
 
-    def _entries(self, records: Sequence[bytes]) -> list[StoredResponse]:
-        """Read heads, their times by our clock."""
-        return [later(entry, -self._ahead) for entry in load_heads(records)]
+    def _entries(self, records: Sequence[bytes], key: str) -> list[StoredResponse]:
+        """Read the heads under a key, their times by our clock."""
+        return [later(entry, -self._ahead) for entry in serialization.load_heads(records, key)]
 
     def _dump(self, entry: StoredResponse) -> str:
         """Write a head, its times by the server's clock."""
@@ -138,12 +144,30 @@ class RedisStore:
         if isinstance(size, Exception):
             await mend(self._redis, size, name)
             return None
-        if not coding and size != entry.size:
+        try:
+            return await self._open(entry, coding, size) if size else None
+        except DamagedBodyError as error:
+            self._damaged(entry, coding, error)
             return None
+
+    async def _open(self, entry: StoredResponse, coding: str, stored_size: int) -> RemoteBody | BytesBody | None:
+        size, name = body_size(stored_size), body_name(entry.id, coding)
+        if not coding and size != entry.size:
+            raise DamagedBodyError(f"{size} bytes where {entry.size} were")
         if size > MAX_WHOLE:
-            return RemoteBody(self._redis, name, size)
+            trailer = await self._redis.getrange(name, size, -1)
+            of_body = Trailer(trailer, name_of(entry.id, coding))
+            return RemoteBody(self._redis, name, size, of_body, lambda error: self._damaged(entry, coding, error))
         data = await self._redis.get(name)
-        return None if data is None else BytesBody(data)
+        return None if data is None else BytesBody(verified(data, name_of(entry.id, coding)))
+
+    def _damaged(self, entry: StoredResponse, coding: str, error: Exception) -> None:
+        """Remove what turned out not to be what was stored."""
+        line = self._damage.admit(f"cache: {body_name(entry.id, coding)} is fetched anew: {error}", time.monotonic())
+        if line:
+            logger.warning(line)
+        removing = self._redis.unlink(body_name(entry.id, coding)) if coding else self.remove(entry)
+        spawn(removing, failure="cache: what was damaged could not be removed")
 
     @property
     def checkpoint(self) -> bytes | None:
@@ -221,7 +245,7 @@ class RedisStore:
         name = f"{PREFIX}key:{entry.key}"
         if await self._purges.is_purged(pipe, entry.key, entry.tags, since):
             return False
-        heads, used = load_heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
+        heads, used = serialization.load_heads(await pipe.hvals(name)), f"{PREFIX}used:{entry.key}"
         olds = to_go(entry, heads, [id.decode() for id in await pipe.zrange(used, 0, -1)])
         seconds = seconds_kept(entry)
         pipe.multi()
@@ -321,7 +345,7 @@ class RedisStore:
                     if isinstance(records, Exception):
                         await mend(self._redis, records, name)
                     else:
-                        found += self._entries(records)
+                        found += self._entries(records, name.removeprefix(KEY).decode())
         return found
 
     async def entries(self) -> Sequence[StoredResponse]:

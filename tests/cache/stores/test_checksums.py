@@ -1,18 +1,19 @@
-"""Checksums of bodies in files."""
+"""Checksums of bodies outside of this process."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_policies.cache.stores.disk.checksums import (
+from proxy_policies.cache.stores.checksums import (
     BLOCK,
     CHECKSUM,
     Checksums,
     DamagedBodyError,
+    Trailer,
     blocks_of,
     body_size,
+    trailer_size,
     verified,
-    verify,
 )
 
 
@@ -20,7 +21,7 @@ def file_of(body: bytes, step: int = 10_000) -> bytes:
     checksums = Checksums()
     for at in range(0, len(body), step):
         checksums.feed(body[at : at + step])
-    return body + checksums.finish()
+    return body + checksums.finish("one")
 
 
 SIZES = st.integers(0, 3 * BLOCK) | st.builds(
@@ -34,25 +35,30 @@ SIZES = st.integers(0, 3 * BLOCK) | st.builds(
 def test_a_file_holds_its_body_however_that_was_written(size: int, step: int) -> None:
     body = bytes(range(251)) * (size // 251 + 1)
     file = file_of(body[:size], step)
-    assert (body_size(len(file)), verified(file)) == (size, body[:size])
+    assert (body_size(len(file)), verified(file, "one")) == (size, body[:size])
 
 
 @given(SIZES, st.integers(0), st.integers(1, 255))
 def test_a_byte_that_changed_is_noticed(size: int, at: int, bits: int) -> None:
     file = bytearray(file_of(b"x" * size))
-    if file:
-        file[at % len(file)] ^= bits
-        with pytest.raises(DamagedBodyError):
-            verified(bytes(file))
+    file[at % len(file)] ^= bits
+    with pytest.raises(DamagedBodyError):
+        verified(bytes(file), "one")
+
+
+@given(SIZES)
+def test_anothers_body_is_noticed(size: int) -> None:
+    with pytest.raises(DamagedBodyError):
+        verified(file_of(b"x" * size), "two")
 
 
 @given(SIZES, st.integers(0, 4 * BLOCK))
 def test_a_file_of_another_size_is_noticed(size: int, other: int) -> None:
     file = file_of(b"x" * size) + b"\1" * 4 * BLOCK
     cut = file[:other]
-    if other not in (0, len(file_of(b"x" * size))):
+    if other != len(file_of(b"x" * size)):
         with pytest.raises(DamagedBodyError):
-            verified(cut)
+            verified(cut, "one")
 
 
 @given(SIZES, st.integers(0, 3 * BLOCK), st.integers(0, 3 * BLOCK))
@@ -61,9 +67,10 @@ def test_the_blocks_that_a_part_lies_in(size: int, one: int, other: int) -> None
     body = bytes(size)
     checksums = file_of(body)[size:]
     blocks = list(blocks_of(start, stop, size))
+    trailer = Trailer(checksums, "one")
     for first, last in blocks:
-        verify(body[first:last], first, checksums)
-    assert len(checksums) == CHECKSUM * len(list(blocks_of(0, size, size)))
+        trailer.verify(body[first:last], first)
+    assert len(checksums) == trailer_size(size) == CHECKSUM * (len(list(blocks_of(0, size, size))) + 1)
     if start < stop:
         assert blocks[0][0] <= start
         assert stop <= blocks[-1][1] <= size
