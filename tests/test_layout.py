@@ -96,7 +96,7 @@ def test_every_script_is_on_their_page() -> None:
     assert not [name for name in names if f"| `{name}" not in page]
 
 
-LARGE = ("", "cache", "capture", "reverse_tunnel")
+LARGE = ("", "cache", "capture", "patches", "reverse_tunnel")
 """Folders that have folders; the package itself."""
 
 

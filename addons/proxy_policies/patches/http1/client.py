@@ -34,13 +34,11 @@ from proxy_policies.http1.response_heads import check_size, read_response
 from proxy_policies.http1.sent_heads import as_http1
 from proxy_policies.patches import resets
 from proxy_policies.patches.http1.bodies import Bodies
+from proxy_policies.patches.http_stream.requests import WentStale
+from proxy_policies.patches.http_stream.tunnels import RequestHalfClose
 from proxy_policies.validity import Invalid
 
 CONTINUE = 100
-
-
-class RequestHalfClose(RequestEndOfMessage):
-    """What HTTP was upgraded to has said all that it has to say to the origin, and goes on listening."""
 
 
 class Client(Bodies, Http1Client):
@@ -100,7 +98,7 @@ class Client(Bodies, Http1Client):
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
         """Read response heads, once they are there: interim ones, and the final one."""
         if isinstance(event, events.ConnectionClosed) or self.request is None or self.stream_id is None:
-            yield from super().read_headers(event)
+            yield from self._read_unasked(event)
             return
         self._has_answered = True
         try:
@@ -118,10 +116,14 @@ class Client(Bodies, Http1Client):
             message = f"Cannot parse HTTP response: {error}"
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
 
-    @property
-    def is_stale(self) -> bool:
-        """Return whether the connection, if it ends now, had died before the request came to it (RFC 9112, 9.3.1)."""
-        return self.is_reused and not self._has_answered
+    def _read_unasked(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
+        """Tell a connection that had died before the request came to it (RFC 9112, 9.3.1) from a refusal."""
+        is_stale = isinstance(event, events.ConnectionClosed) and self.is_reused and not self._has_answered
+        for command in super().read_headers(event):
+            if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
+                error = command.event
+                command.event = WentStale(error.stream_id, error.message, error.code)
+            yield command
 
     @property
     def _strict(self) -> bool:

@@ -4,8 +4,8 @@ from mitmproxy.proxy.layers import http as layers
 
 from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
+from proxy_policies.patches.http1.client import Client
 from proxy_policies.patches.http1.server import Server
-from proxy_policies.patches.http_stream.requests import NoticingClient
 
 PATCHES = (
     Patch(
@@ -28,7 +28,7 @@ PATCHES = (
     Patch(
         owner=layers,
         attribute="Http1Client",
-        wrap=in_place_of(NoticingClient),
+        wrap=in_place_of(Client),
         seen_on="12.2.1 to 12.3.1",
         why="framing, persistence and version towards origins follow what addons edit; trailers hang; a connection "
         "that died while idle looks like a refusal",

@@ -3,12 +3,10 @@
 from weakref import WeakSet
 
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import events
 from mitmproxy.proxy.commands import Command
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import GetHttpConnection, HttpStream, SendHttp
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     RequestData,
     RequestEndOfMessage,
@@ -22,7 +20,6 @@ from proxy_policies import trace
 from proxy_policies.http1.framing import IDEMPOTENT
 from proxy_policies.patch import Section
 from proxy_policies.patches.generators import with_commands
-from proxy_policies.patches.http1.client import Client
 from proxy_policies.requested_host import note
 
 
@@ -77,19 +74,6 @@ class NotProcessed(WentStale):
     """An origin says that it has not processed a request, which may be sent again whatever its method."""
 
     reason = "the origin had not processed it"
-
-
-class NoticingClient(Client):
-    """The side of the proxy that speaks with origins, telling a stale connection from a refusal."""
-
-    def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Say so when a connection that had worked before ends without a byte."""
-        is_stale = isinstance(event, events.ConnectionClosed) and self.is_stale
-        for command in super().read_headers(event):
-            if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
-                error = command.event
-                command.event = WentStale(error.stream_id, error.message, error.code)
-            yield command
 
 
 class Retrying(layers.HttpStream):

@@ -30,11 +30,14 @@ from mitmproxy.proxy.layers.http._upstream_proxy import HttpUpstreamProxy
 from proxy_policies.addresses import format_target
 from proxy_policies.log_lines import printable
 from proxy_policies.patch import Section
-from proxy_policies.patches.http1.client import RequestHalfClose
 
 TELLING = frozenset((403, 503, 504, 508))
 """Forbidden, unavailable, timed out, a loop. Not 407: the next proxy asks us, not the client."""
 _REFUSED = re.compile(r"refused HTTP CONNECT request: (\d{3})\b")
+
+
+class RequestHalfClose(RequestEndOfMessage):
+    """What HTTP was upgraded to has said all that it has to say to the origin, and goes on listening."""
 
 
 class Opener(layer.Layer):
