@@ -1,5 +1,7 @@
 """The addon's options and commands, without a proxy."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,12 +9,13 @@ import pytest
 from mitmproxy import exceptions, http
 from mitmproxy.test import taddons, tflow
 
+from proxy_policies.cache import addon
 from proxy_policies.cache.addon import Cache
 from proxy_policies.cache.stores.memory import MemoryStore
 from proxy_policies.flow_state import FlowStateAddon
 from proxy_policies.settings import Settings
 from tests.support.cache_cases import stored
-from tests.support.cache_stores import keep
+from tests.support.cache_stores import keep, until
 
 KEY = "http://example.test/"
 
@@ -46,6 +49,23 @@ async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
     assert call("cache.purge", ["tag:t"]) == ["purged: 1"]
     with pytest.raises(exceptions.CommandError, match="is no URL"):
         call("cache.purge", ["nonsense"])
+
+
+async def test_what_is_stored_is_not_relied_on_once_the_clock_was_put_back(
+    cache: tuple[Cache, taddons.context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, _ = cache
+    monkeypatch.setattr(addon, "CLOCK_LOOKED_AT_EVERY", 0.001)
+    await filled(policy)
+    assert policy.engine is not None
+    store = policy.engine.store
+    assert isinstance(store, MemoryStore)
+    policy.running()
+    await asyncio.sleep(0.1)
+    assert [entry.freshness.lifetime for entry in await store.entries()] == [60.0]
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    await until(lambda: [entry.freshness.lifetime for entry in store.get_all(KEY)] == [0.0])
 
 
 async def test_off_and_on_again(cache: tuple[Cache, taddons.context], tmp_path: Path) -> None:

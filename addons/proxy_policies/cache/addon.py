@@ -13,9 +13,10 @@ from mitmproxy.connection import Client
 
 from proxy_policies import flow_state
 from proxy_policies.addresses import without_credentials
-from proxy_policies.background import in_background
+from proxy_policies.background import Tasks, in_background
 from proxy_policies.cache import admin, collapsed_flows, request_phase, response_phase, revalidation
-from proxy_policies.cache.rfc9111.selectors import parse_selector
+from proxy_policies.cache.clock import Clock
+from proxy_policies.cache.rfc9111.selectors import ALL, parse_selector
 from proxy_policies.cache.rules import CacheRule, parse_cache_rule
 from proxy_policies.cache.stores.backends import SYNTAX, BackendSpec, open_store, parse_backend
 from proxy_policies.cache.stores.store import Store
@@ -28,6 +29,8 @@ from proxy_policies.rules import parse_rules
 from proxy_policies.settings import Setting, parse_size, parse_switch, reject
 from proxy_policies.worker_number import worker_number
 
+CLOCK_LOOKED_AT_EVERY = 1.0
+"""Seconds between looks at the clock."""
 CLOSING = 2.0
 """Seconds that storing may take to end when mitmproxy does."""
 
@@ -83,6 +86,7 @@ class Cache:
     def __init__(self) -> None:
         self.engine: CacheEngine | None = None
         self._chosen: tuple[BackendSpec, int] | None = None
+        self._tasks = Tasks("cache")
 
     def load(self, loader: Loader) -> None:
         """Offer the commands."""
@@ -116,9 +120,24 @@ class Cache:
         if old is not None:
             admin.run_command(admin.close(old.store))
 
+    def running(self) -> None:
+        """Watch the clock."""
+        self._tasks.spawn(self._watch_clock())
+
+    async def _watch_clock(self) -> None:
+        """Have everything asked about again whose age is by a clock that was put back."""
+        clock = Clock(time.time(), time.monotonic())
+        while True:
+            await asyncio.sleep(CLOCK_LOOKED_AT_EVERY)
+            back = clock.went_back(time.time(), time.monotonic())
+            if back and self.engine is not None and self.engine.store.is_timed_by_us:
+                logger.warning(f"cache: the clock was put back by {back:.0f} s; what is stored is validated before use")
+                await self.engine.store.purge(ALL, soft=True)
+
     @in_background
     async def done(self) -> None:
         """Finish what is being stored."""
+        await self._tasks.cancel()
         if self.engine is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.engine.store.close(), CLOSING)

@@ -51,14 +51,15 @@ async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transa
 
 
 def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> bool:
-    return engine.collapsed.is_unshared(identity, time.time(), collapsing.conditions_of(request))
+    return engine.collapsed.is_unshared(identity, time.monotonic(), collapsing.conditions_of(request))
 
 
 def _leader_for(
     engine: CacheEngine, request: Request, names: Collection[str], asked: int, fresh: bool, tried: Sequence[Leader]
 ) -> Leader | None:
     """Return the leader to follow: one of the same identity, or one that brings the whole that a part is wanted of."""
-    identity, conditions, now = collapsing.identity_of(request, names), collapsing.conditions_of(request), time.time()
+    identity, conditions = collapsing.identity_of(request, names), collapsing.conditions_of(request)
+    now = time.monotonic()
     found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
     if found is None and "range" in request.fields:
         found = engine.collapsed.find_whole(request, names, now)
@@ -122,13 +123,13 @@ async def _lead(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, decision: Decision, identity: Identity
 ) -> Decision:
     """Go forward; beside others as somebody whose answer they may have, and without conditions of one client's."""
-    request, now = transaction.request, time.time()
+    request = transaction.request
     if not collapsing.may_lead(request, decision):
         return decision
     beside = engine.collapsed.is_led(identity) and not _is_unshared(engine, request, identity)
     asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
     conditions, known = collapsing.conditions_of(asks), engine.store.checkpoint
-    leader = engine.collapsed.lead(identity, flow.client_conn.id, now, conditions, known)
+    leader = engine.collapsed.lead(identity, flow.client_conn.id, time.monotonic(), conditions, known)
     transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
@@ -136,7 +137,7 @@ async def _lead(
     if asks.fields == request.fields:
         return decision
     transaction.unconditional = True
-    return decide(asks, await engine.store.lookup(request.key), now)
+    return decide(asks, await engine.store.lookup(request.key), time.time())
 
 
 async def put_incoming(

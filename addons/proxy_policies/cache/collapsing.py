@@ -177,7 +177,7 @@ class Leader:
         self.client = client
         """The id of the connection that it came by."""
         self.since = since
-        """The time of the last word of it."""
+        """When the last word of it came, by a clock that is never put back, as all times here are."""
         self.conditions = conditions
         """Those of its client's that it goes forward with."""
         self.checkpoint = checkpoint

@@ -238,7 +238,7 @@ def answered(
     if leader is None:
         return None
     leader.length, leader.body = length, IncomingBody(engine.room, leader.changed)
-    engine.collapsed.answered(leader, _as_it_will_be(entry, length), time.time())
+    engine.collapsed.answered(leader, _as_it_will_be(entry, length), time.monotonic())
     return leader.body
 
 
@@ -260,7 +260,7 @@ def answered_by_head(
     leader = transaction.leader
     if leader is not None and leader.conditions and described is not None:
         leader.is_head_only, leader.length = True, length
-        engine.collapsed.answered(leader, _as_it_will_be(described, length), time.time())
+        engine.collapsed.answered(leader, _as_it_will_be(described, length), time.monotonic())
 
 
 def complete_flight(
@@ -270,4 +270,4 @@ def complete_flight(
     leader, transaction.leader = transaction.leader, None
     if leader is not None:
         leader.entry = entry or leader.entry
-        engine.collapsed.end(leader, outcome, time.time())
+        engine.collapsed.end(leader, outcome, time.monotonic())

@@ -44,6 +44,10 @@ class Selector:
                 return tags is None or self.value in tags
 
 
+ALL = Selector("glob", "*")
+"""Everything."""
+
+
 @lru_cache(maxsize=64)
 def _glob(text: str) -> re.Pattern[str]:
     """Read a glob of `*` and `?`; brackets are those of IPv6."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from proxy_policies.cache.rfc9111.entry import StoredResponse
-from proxy_policies.cache.rfc9111.selectors import Selector
+from proxy_policies.cache.rfc9111.selectors import ALL, Selector
 from proxy_policies.cache.stores.store import Body, BodyWriter, Checkpoint, OnWrite, Store, StoreStats, SyncView
 
 logger = logging.getLogger(__name__)
@@ -152,6 +152,11 @@ class FailSafeStore:
         return await self._try(lambda: self._store.body(entry, coding), None)
 
     @property
+    def is_timed_by_us(self) -> bool:
+        """As the store has it."""
+        return self._store.is_timed_by_us
+
+    @property
     def checkpoint(self) -> "_Checkpoint":
         """How far the purges had come, those that the store has missed included."""
         return _Checkpoint(self._missed_ever, self._store.checkpoint)
@@ -187,7 +192,7 @@ class FailSafeStore:
             self._missed_ever += 1
             self._missed.append((selector, soft))
             if len(self._missed) > MISSED_MOST:
-                self._missed = [(Selector("glob", "*"), False)]
+                self._missed = [(ALL, False)]
         return max(count, 0)
 
     async def entries(self) -> Sequence[StoredResponse]:

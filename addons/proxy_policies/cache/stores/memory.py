@@ -74,6 +74,8 @@ def _shared_name(name: bytes) -> bytes:
 class MemoryStore:
     """Keeps responses up to `limit` bytes; which go when there are more is the eviction policy's to say."""
 
+    is_timed_by_us = True
+
     def __init__(self, limit: int, eviction: EvictionPolicy | None = None) -> None:
         self._keys: dict[str, tuple[_Record, ...]] = {}  # most hold one, and a tuple is half a list
         self._ids: dict[str, _Record] = {}

@@ -79,6 +79,10 @@ class Store(Protocol):
     def sync_view(self) -> SyncView | None:
         """What can be asked without waiting, from now on if need be; None when that is nothing."""
 
+    @property
+    def is_timed_by_us(self) -> bool:
+        """Whether its times are by this machine's clock."""
+
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
         """Return all responses stored under a key; a commit under way is waited for."""
 

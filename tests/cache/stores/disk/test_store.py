@@ -250,6 +250,21 @@ async def test_a_machine_that_went_down_under_it_leaves_an_empty_store(tmp_path:
         assert len(await store.entries()) == 1
 
 
+@pytest.mark.parametrize(("ahead", "left"), [(-3600, 1), (3600, 0), (3e7, 0)])
+async def test_a_clock_that_was_put_back_meanwhile_leaves_an_empty_store(
+    ahead: float, left: int, tmp_path: Path
+) -> None:
+    """`ahead`: how the clock was, against what it is now, when the store was used last."""
+    at = time.time() + ahead
+    async with opened("disk", tmp_path) as store:
+        assert isinstance(store, DiskStore)
+        await keep(store, stored("Cache-Control: max-age=60").replace(requested_at=at, received_at=at), b"body")
+        await store.lookup("")
+        store._index._db.execute("update entries set used = ?", (at,))
+    async with opened("disk", tmp_path) as store:
+        assert len(await store.entries()) == len(os.listdir(tmp_path / "bodies")) == left
+
+
 async def test_a_scan_leaves_what_is_popular(tmp_path: Path) -> None:
     async with opened("disk", tmp_path, limit=600_000) as store:
         for number in range(50):

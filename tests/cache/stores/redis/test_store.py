@@ -104,6 +104,23 @@ async def test_machines_whose_clocks_differ(port: int) -> None:
         await other.close()
 
 
+@pytest.mark.parametrize("step", [-90, -1800, -3600, -31_536_000, 3600, 31_536_000])
+async def test_a_machine_whose_clock_is_put_back_or_forward(step: float, port: int) -> None:
+    """Ages are by the server's clock, unless an origin's Date makes one appear to be older by ours."""
+    ahead = 0.0
+    store = RedisStore(redis_url(port, 7), lambda: time.time() + ahead)
+    now = time.time()
+    entry = stored("Cache-Control: max-age=7200", f"Date: {format_date(now)}").replace(
+        requested_at=now - 1000, received_at=now - 1000
+    )
+    await keep(store, entry, b"body")
+    await store.lookup(KEY)
+    ahead = step
+    (found,) = await store.lookup(KEY)
+    assert 1000 <= found.age(time.time() + ahead) < 1100 + max(step, 0)
+    await store.close()
+
+
 async def test_a_log_of_purges_that_is_lost_is_as_good_as_a_purge(port: int) -> None:
     one, other = (RedisStore(redis_url(port, 5)) for _ in range(2))
     entry, before = stored("Cache-Control: max-age=60"), await checkpoint(one)

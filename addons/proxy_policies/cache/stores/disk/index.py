@@ -165,6 +165,11 @@ class Index:
         with self._transaction():
             self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
 
+    def last_use(self) -> float:
+        """Return when anything was used last, in epoch seconds."""
+        at: float = self._db.execute("select coalesce(max(used), 0) from entries").fetchone()[0]
+        return at
+
     def put(self, entry: StoredResponse, since: Checkpoint, now: float) -> tuple[bool, list[Evicted]]:
         """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
         with self._transaction():

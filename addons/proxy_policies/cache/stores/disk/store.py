@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from proxy_policies.cache.clock import TOLERATED
 from proxy_policies.cache.rfc9111.entry import StoredResponse
 from proxy_policies.cache.rfc9111.selectors import Selector
 from proxy_policies.cache.stores.checksums import DamagedBodyError, body_size, verified
@@ -60,6 +61,8 @@ class DiskStore:
     What is damaged is thrown away and begun anew, what was removed is made again: it is a cache.
     """
 
+    is_timed_by_us = True
+
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
         self.bodies = folder / "bodies"
@@ -76,10 +79,17 @@ class DiskStore:
         self._damage = Throttle()
         self._used: dict[str, float] = {}
         self._noted = 0.0
-        if usage_marker.acquire(folder):
-            logger.warning(f"cache: the machine went down while {folder} was in use; what is in it is not trusted")
+        doubt = self._doubt()
+        if doubt:
+            logger.warning(f"cache: {doubt}; what is in {folder} is fetched anew")
             self._delete(self._index.clear())
         self._thread.submit(self._sweep)
+
+    def _doubt(self) -> str:
+        """Return why what was stored before us cannot be relied on; empty where it can."""
+        if usage_marker.acquire(self.folder):
+            return "the machine went down while its folder was in use"
+        return "the clock was put back" if self._index.last_use() > time.time() + TOLERATED else ""
 
     @property
     def sync_view(self) -> HotBodies:

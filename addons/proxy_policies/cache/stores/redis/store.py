@@ -68,6 +68,8 @@ MAX_ATTEMPTS = 5
 class RedisStore:
     """Keeps responses on a server, named by a URL such as `redis://127.0.0.1:6379/0`, with redis-py's parameters."""
 
+    is_timed_by_us = False
+
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         from redis.asyncio import Redis  # only who chooses this store waits for its import
 
@@ -91,10 +93,13 @@ class RedisStore:
         """Return all responses stored under a key."""
         if self._pending.get(key):
             await asyncio.wait(self._pending[key], timeout=self._timeout)
+        sent = self._clock()
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hvals(f"{PREFIX}key:{key}")
             pipe.set(f"{PREFIX}probe", b"", ex=60)
-            heads, probed = await pipe.execute(raise_on_error=False)
+            pipe.time()
+            heads, probed, clock = await pipe.execute(raise_on_error=False)
+        self._compare_clocks(sent, clock)
         self._probed(probed if isinstance(probed, Exception) else None)
         if self.checkpoint is None:
             await self.read_checkpoint()
