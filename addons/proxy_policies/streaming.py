@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from mitmproxy import ctx, http
 from mitmproxy.addonmanager import traverse
+from mitmproxy.flow import Error
 from mitmproxy.utils import human
 
 from proxy_policies import flow_state, trace
@@ -133,7 +134,7 @@ class Streaming:
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered upload through its pipeline, or show what passed of a streamed one."""
         _publish_preview(flow, flow.request)
-        return _completing(flow.request, flow_state.state_of(flow).request_body)
+        return _or_kill(flow, _completing(flow.request, flow_state.state_of(flow).request_body))
 
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
@@ -172,7 +173,7 @@ class Streaming:
     def complete_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through the rest of its pipeline."""
         state, response = flow_state.state_of(flow), flow.response
-        if flow.error is not None:  # killed by a script, for which mitmproxy has no hook at this point
+        if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:  # which has no hook at this point
             state.response_body.abort()
         if response is None or state.source is not None:
             return None
@@ -180,7 +181,7 @@ class Streaming:
             # The taps learn of the end; what an encoder would write for an empty body must not be sent.
             state.response_body.finish()
             return None
-        return _completing(response, state.response_body)
+        return _or_kill(flow, _completing(response, state.response_body))
 
     def error(self, flow: http.HTTPFlow) -> None:
         """Abort the taps: the exchange broke off; show what had passed."""
@@ -209,6 +210,23 @@ async def _run(message: http.Message, content: bytes, pipeline: Pipeline, before
         message.raw_content = body
         message.headers.pop("transfer-encoding", None)
         message.headers["content-length"] = str(len(body))
+
+
+def _or_kill(flow: http.HTTPFlow, completing: Awaitable[None] | None) -> Awaitable[None] | None:
+    """Break off an exchange whose body a script fails to change: nobody gets it as it was."""
+    if completing is None:
+        return None
+
+    async def complete() -> None:
+        try:
+            await completing
+        except Exception:
+            flow_state.state_of(flow).response_body.abort()
+            if flow.killable:
+                flow.kill()
+            raise
+
+    return complete()
 
 
 async def _read_whole(state: flow_state.FlowState, response: http.Response, source: flow_state.Source) -> None:

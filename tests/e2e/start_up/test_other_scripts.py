@@ -23,6 +23,7 @@ LARGE = SMALL * 500
 SCRIPT = '''
 """Does to each flow what its path says, by `hook/action/…`."""
 from mitmproxy import http
+from mitmproxy.flow import Error
 
 def shine(data):
     return data.replace(b"dull", b"shiny")
@@ -35,6 +36,9 @@ def bit_by_bit(data):
 
 def longer(data):
     return data.replace(b"o", b"00")
+
+def broken(data):
+    raise ValueError("broken")
 
 class Held:
     """Holds everything back until the end, as a script does that parses."""
@@ -75,6 +79,8 @@ ACTIONS = {
     "stream-held": lambda flow: stream(Held())(flow),
     "upload-call": upload(each_letter),
     "upload-bits": upload(bit_by_bit),
+    "stream-broken": stream(broken),
+    "error": lambda flow: setattr(flow, "error", Error("none of the connection's")),
     "raw": lambda flow: assign(flow.response, "raw_content", each_letter),
     "content": lambda flow: assign(flow.response, "content", shine),
     "text": lambda flow: assign(flow.response, "text", str.upper),
@@ -102,9 +108,9 @@ responseheaders, response = acting("responseheaders"), acting("response")
 '''
 
 STREAMS = ("stream-true", "stream-call", "stream-bits", "stream-longer", "stream-held")
-WHOLE = ("raw", "content", "text", "gzip", "decode", "uncoded", "untagged", "told", "replace", "kill")
+WHOLE = ("raw", "content", "text", "gzip", "decode", "uncoded", "untagged", "told", "replace", "kill", "error")
 PATHS = (
-    *(f"responseheaders/{action}" for action in (*STREAMS, "uncoded", "untagged", "asked", "kill")),
+    *(f"responseheaders/{action}" for action in (*STREAMS, "uncoded", "untagged", "asked", "kill", "error")),
     *(f"response/{action}" for action in WHOLE),
     *(f"{hook}/{action}" for hook in ("requestheaders", "request") for action in ("replace", "kill")),
 )
@@ -139,7 +145,7 @@ def script(tmp_path: Path) -> Path:
 
 
 def ask(proxy: Mitmdump, url: str) -> Got:
-    """Ask for something compressed; whatever breaks off counts alike."""
+    """Ask for something compressed; whatever breaks off counts alike, but not an answer without an end."""
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)
     try:
         connection.request("GET", url, headers={"Accept-Encoding": "gzip"})
@@ -147,6 +153,8 @@ def ask(proxy: Mitmdump, url: str) -> Got:
         body = response.read()
         body = gzip.decompress(body) if response.getheader("Content-Encoding") == "gzip" else body
         return Got(response.status, body, response.getheader("X-Seen"), response.getheader("X-Mine"))
+    except TimeoutError:
+        raise
     except (OSError, http.client.HTTPException):
         return Got(0, b"", None, None)
     finally:
@@ -190,7 +198,25 @@ def test_uploads(
         assert server.requests[-1].body == server.requests[-2].body != body
 
 
-FOLLOWED = ("request/replace", "request/kill", "responseheaders/kill", "response/kill", "response/replace")
+@pytest.mark.parametrize("fast_lane", ["off", "on"])
+def test_a_stream_that_raises_breaks_the_exchange_off(
+    fast_lane: str, script: Path, mitmdump: Start, origin: Callable[..., Origin]
+) -> None:
+    """Nobody waits for ever, nor gets as compressed what is not; the proxy goes on."""
+    server = origin()
+    server.route("/", pages)
+    proxy = mitmdump("-s", str(script), "--set", f"fast_lane={fast_lane}")
+    for kind in ("small", "small-chunked", "large-chunked", "small-stored", "large-stored"):
+        for _ in range(2 if "stored" in kind else 1):
+            assert ask(proxy, f"{server.url}/responseheaders/stream-broken/{kind}").status == 0, kind
+    assert ask(proxy, f"{server.url}/plain/small").body == SMALL
+    proxy.wait_log("ValueError: broken")
+
+
+FOLLOWED = (
+    *("request/replace", "request/kill", "responseheaders/kill", "response/kill", "response/replace"),
+    "responseheaders/stream-broken",
+)
 
 
 @pytest.mark.parametrize("path", FOLLOWED)

@@ -18,6 +18,7 @@ from proxy_policies.patches.http_stream import (
 class HttpExchange(
     clients.Reporting,
     clients.Outliving,
+    streaming.BreakingOff,
     streaming.Flushing,
     requests.Retrying,
     tunnels.ConnectsFirst,

@@ -5,11 +5,13 @@ taken back: ours are woken at once when their stream has ended, so that no timer
 """
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Iterable
 
 from mitmproxy import ctx, flow, http
 from mitmproxy.proxy import events
-from mitmproxy.proxy.commands import RequestWakeup
+from mitmproxy.proxy.commands import Log, RequestWakeup
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import HttpStream, SendHttp
@@ -30,6 +32,8 @@ from mitmproxy.utils import human
 from proxy_policies import flow_state, trace
 from proxy_policies.patch import Section
 from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, Stream, declared_length, is_limited, take_back
+
+FAILED = "a script's stream has failed"
 
 type RequestPart = RequestData | RequestTrailers | RequestEndOfMessage
 type ResponsePart = ResponseData | ResponseTrailers | ResponseEndOfMessage
@@ -173,6 +177,20 @@ class HeldToLimit(HttpStream):
         self.flow.live = False
 
 
+class BreakingOff(HttpStream):
+    """A request and its response, which break off where handling them fails: where a script's own stream raises."""
+
+    def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        try:
+            yield from super()._handle_event(event)
+        except Exception:
+            if not getattr(self, "flow", None) or not self.flow.live:
+                raise
+            yield Log(f"the exchange has failed:\n{traceback.format_exc()}", logging.ERROR)
+            failure = ResponseProtocolError(self.stream_id, FAILED, ErrorCode.GENERIC_SERVER_ERROR)
+            yield from self.handle_protocol_error(failure)
+
+
 def _is_too_large(message: http.Message | None, data: bytes) -> bool:
     limit = human.parse_size(ctx.options.body_size_limit)
     stream = message.stream if message else None
@@ -180,6 +198,13 @@ def _is_too_large(message: http.Message | None, data: bytes) -> bool:
 
 
 SECTIONS = (
+    Section(
+        mixin=BreakingOff,
+        why="a script's stream that raises leaves its client waiting for ever, and who asked for the same with it",
+        upstream="not reported: set a callable that raises as `response.stream`: the client gets a head, and no end",
+        remove_when="`HttpStream` ends an exchange whose handling raises",
+        test="tests/e2e/start_up/test_other_scripts.py::test_a_stream_that_raises_breaks_the_exchange_off",
+    ),
     Section(
         mixin=HeldToLimit,
         why="a body that is streamed for its type is of any size, whatever `body_size_limit` says",
