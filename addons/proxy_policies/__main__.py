@@ -1,6 +1,10 @@
 """`python -m proxy_policies`: the command `proxy-policies`."""
 
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules are imported ends it without a traceback
 
 from proxy_policies.command.main import main
 

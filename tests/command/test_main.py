@@ -98,6 +98,34 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().err == "\n"
 
 
+INTERRUPTED_WHILE_IMPORTING = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("proxy_policies", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "said"),
+    [
+        ("proxy_policies.command.main", -signal.SIGINT, ""),
+        ("proxy_policies.command.help_text", -signal.SIGINT, ""),
+        ("mitmproxy.tools.main", 130, "\n"),
+    ],
+)
+def test_an_interrupt_while_modules_are_imported_is_no_traceback(module: str, code: int, said: str) -> None:
+    script = INTERRUPTED_WHILE_IMPORTING.format(module=module)
+    run = [sys.executable, "-c", script, "run", "--version"]
+    ended = subprocess.run(run, capture_output=True, text=True, env=environment(), timeout=120)
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
 @pytest.mark.parametrize("words", [[], *([group] for group in commands.GROUPS)], ids=" ".join)
 def test_without_a_word_more_it_helps(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

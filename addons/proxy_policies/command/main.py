@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     prepare_output()
     try:
+        catch_interrupts()
         given = commands.parse(words)
         return int(given.run_command(given))
     except BrokenPipeError:  # who reads has enough, as `head` has
@@ -39,6 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def say(command: str, text: str) -> None:
     """Print a line about what went wrong."""
     print(f"{PROGRAM} {command}: {printable(text, lines=True)}", file=sys.stderr)
+
+
+def catch_interrupts() -> None:
+    """Have Ctrl-C raise KeyboardInterrupt again, where `__main__` had it end the process without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def prepare_output() -> None:
