@@ -20,6 +20,11 @@ def header(headers: Headers, name: str) -> str | None:
     return ", ".join(lines) if lines else None
 
 
+def size_of(headers: Headers) -> int:
+    """Return the size of fields as HTTP/2 counts it: 32 more for each than its octets (RFC 9113 section 6.5.2)."""
+    return sum([len(name) + len(value) + 32 for name, value in headers])
+
+
 def without(headers: Headers, *names: str) -> Headers:
     """Return the fields except those named (in lower case)."""
     return tuple((key, value) for key, value in headers if key.lower() not in names)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.capture.secrets.seen_texts import CHANGED_MOST, LIMIT, SeenTexts
+from proxy_policies.capture.secrets.seen_texts import CHANGED_MOST, GROUP_LIMIT, GROUP_SIZE, LIMIT, SeenTexts
 
 
 def hide(secret: str, rule: str) -> str:
@@ -93,3 +93,42 @@ def test_only_the_latest_are_remembered() -> None:
     assert len(seen) == LIMIT + 1
     seen_texts.through("a", "0", look)
     assert seen[-1] == "0"
+
+
+def test_the_secrets_of_a_group_are_hidden_each_time() -> None:
+    told: list[tuple[str, str]] = []
+
+    def note(secret: str, rule: str) -> str:
+        told.append((secret, rule))
+        return "x"
+
+    seen_texts = SeenTexts(note)
+    looked: list[tuple[str, ...]] = []
+
+    def look(texts: tuple[str, ...]) -> tuple[str, ...]:
+        looked.append(texts)
+        return tuple(seen_texts.through("a", text, lambda kind, text: seen_texts.hide(text, kind)) for text in texts)
+
+    group: tuple[str, ...] = ("b", "c")
+    for times in (1, 2):
+        assert seen_texts.group(group, 2, look) == ("x", "x")
+        assert told == [("b", "a"), ("c", "a")] * times
+    assert looked == [("b", "c")]
+
+
+def test_of_groups_only_the_latest_small_ones_are_remembered() -> None:
+    seen_texts = SeenTexts(hide)
+    looked: list[tuple[str, ...]] = []
+
+    def look(texts: tuple[str, ...]) -> tuple[str, ...]:
+        looked.append(texts)
+        return texts
+
+    for number in (*range(GROUP_LIMIT + 1), GROUP_LIMIT, 0):
+        group: tuple[str, ...] = (str(number),)
+        seen_texts.group(group, 1, look)
+    assert [int(text) for (text,) in looked] == [*range(GROUP_LIMIT + 1), 0]
+    large: tuple[str, ...] = ("large",)
+    for _ in range(2):
+        seen_texts.group(large, GROUP_SIZE + 1, look)
+    assert looked[-2:] == [("large",)] * 2

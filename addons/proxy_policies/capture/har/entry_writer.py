@@ -5,19 +5,32 @@ an underscore, so that reading the entry again gives the very same value.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage, header
+from proxy_policies.capture.har.line_framing import Pairs
+from proxy_policies.capture.model import (
+    Body,
+    Entry,
+    Headers,
+    Request,
+    Response,
+    Times,
+    WebSocketMessage,
+    header,
+    size_of,
+)
 
 FOREIGN = ("request", "response", "content", "timings", "cache", "postData", "requestCookies")
 """Members of a foreign entry of which a part is in `extra`, under its name."""
+REMEMBERED_SIZE = 8192
+"""Of the fields of a message whose text is remembered: nginx takes such large ones, and of 256 it is some megabytes."""
 FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
 
 
@@ -39,7 +52,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "startedDateTime": datetime.fromtimestamp(entry.times.request_start, UTC).isoformat(timespec="microseconds"),
         "time": round(entry.times.seconds * 1000, 3),
         "request": _request(entry.request, beside),
-        "response": _response(entry.response, beside),
+        "response": _response(entry.response, entry.response.body, beside),
         "cache": {},
         "timings": _timings(entry.times),
     }
@@ -58,7 +71,7 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "_facts": dict(entry.connection_info),
     }
     fields |= {name: value for name, value in optional.items() if value or value == 0}
-    return _with_foreign(fields, entry.extra)
+    return _with_foreign(fields, entry.extra) if entry.extra else fields
 
 
 def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,8 +89,11 @@ def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
     return {**{name: value for name, value in extra.items() if name not in FOREIGN}, **fields}
 
 
-def _pairs(headers: Headers) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in headers]
+def _pairs(headers: Headers) -> Pairs:
+    return _remembered(headers) if size_of(headers) <= REMEMBERED_SIZE else Pairs(headers)
+
+
+_remembered = lru_cache(256)(Pairs)
 
 
 def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
@@ -101,9 +117,9 @@ def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
     return fields
 
 
-def _cookies(value: str | None) -> list[dict[str, str]]:
+def _cookies(value: str | None) -> Pairs:
     parts = [part.strip().partition("=") for part in (value or "").split(";")]
-    return [{"name": name, "value": text} for name, _, text in parts if name]
+    return _pairs(tuple([(name, text) for name, _, text in parts if name]))
 
 
 def _set_cookie(value: str) -> dict[str, Any]:
@@ -130,8 +146,8 @@ def _moment(date: str) -> str:
         return ""
 
 
-def _response(response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
-    body, mime = response.body, header(response.headers, "content-type") or ""
+def _response(response: Response, body: Body, beside: ExternalBodies | None) -> dict[str, Any]:
+    mime = header(response.headers, "content-type") or ""
     content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
     fields: dict[str, Any] = {
         "status": response.status,
@@ -152,8 +168,8 @@ def _response(response: Response, beside: ExternalBodies | None) -> dict[str, An
 def _origin(origin: Response, response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
     """Return what the origin sent; a body that reached the client unchanged is not written twice."""
     if origin.body == response.body:
-        return _response(replace(origin, body=Body()), beside) | {"content": {"_same": True}}
-    return _response(origin, beside)
+        return _response(origin, Body(), beside) | {"content": {"_same": True}}
+    return _response(origin, origin.body, beside)
 
 
 def _message(message: WebSocketMessage) -> dict[str, Any]:

@@ -22,8 +22,22 @@ from typing import Any
 
 HEAD_END = b'"entries": ['
 TAIL = b"]}}\n"
-_NESTED = (dict, list)
+MEMBERS = 32  # of an object that is no dictionary: an entry of ours has some 20
 DEPTH = 4  # entry, request, headers, header: one header field to a line
+
+
+class Pairs(list[dict[str, str]]):
+    """Names and values, of which the text is made once: the same fields come with every entry. Not to be changed."""
+
+    __slots__ = ("laid_out",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        super().__init__([{"name": name, "value": value} for name, value in pairs])
+        self.laid_out: dict[int, str] = {}
+        """Their text by its depth."""
+
+
+_NESTED = (dict, list, Pairs)
 
 
 def head_line(log: dict[str, Any]) -> bytes:
@@ -46,21 +60,50 @@ def read_head(line: bytes) -> dict[str, Any] | None:
 
 def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
     """Return an entry object as its lines; every entry but the first brings its comma."""
-    text = _lay_out(fields, 1)
-    return (("" if first else ",") + text + "\n").encode("utf-8", "surrogatepass")
+    return f"{'' if first else ','}{_lay_out(fields, 1)}\n".encode("utf-8", "surrogatepass")
 
 
 def _lay_out(value: Any, depth: int) -> str:
     """Return JSON with one member to a line down to DEPTH: read in review, and compared line by line."""
-    pad = " " * depth
-    if value and value.__class__ is dict and depth < DEPTH and not _is_leaf(value, depth):
-        inner = [
-            f"{pad}{_name(name)}: {_lay_out(item, depth + 1) if item.__class__ in _NESTED else _dump(item)}"
-            for name, item in value.items()
+    kind = value.__class__
+    if kind is Pairs:
+        return _pairs(value, depth)
+    if kind is list:
+        return _list(value, depth)
+    if kind is not dict or not value or depth >= DEPTH or _is_leaf(value, depth):
+        return _dump(value)
+    return (_known_lines if len(value) <= MEMBERS else _on_lines)(tuple(value), depth) % tuple(
+        [
+            write(item) if (write := _SCALARS.get(item.__class__)) is not None else _lay_out(item, depth + 1)
+            for item in value.values()
         ]
-        return "{\n" + ",\n".join(inner) + "\n" + " " * (depth - 1) + "}"
-    if value and value.__class__ is list and value[0].__class__ is dict:
-        return "[\n" + ",\n".join([pad + _item(item) for item in value]) + "\n" + " " * (depth - 1) + "]"
+    )
+
+
+def _on_lines(names: tuple[Any, ...], depth: int) -> str:
+    """Return the text of an object with these members, one to a line, in which `%s` stands for each value."""
+    pad = " " * depth
+    lines = ",\n".join([f"{pad}{_name(name).replace('%', '%%')}: %s" for name in names])
+    return f"{{\n{lines}\n{pad[1:]}}}"
+
+
+def _on_a_line(names: tuple[Any, ...]) -> str:
+    return "{" + ", ".join([f"{_name(name).replace('%', '%%')}: %s" for name in names]) + "}"
+
+
+_known_lines, _known_line = lru_cache(256)(_on_lines), lru_cache(256)(_on_a_line)  # objects are of few kinds
+
+
+def _pairs(value: Pairs, depth: int) -> str:
+    if (text := value.laid_out.get(depth)) is None:
+        text = value.laid_out[depth] = _list(value, depth)
+    return text
+
+
+def _list(value: list[Any], depth: int) -> str:
+    if value and value[0].__class__ is dict:
+        pad = " " * depth
+        return "[\n" + ",\n".join([pad + _item(item) for item in value]) + f"\n{pad[1:]}]"
     return _dump(value)
 
 
@@ -73,8 +116,7 @@ def _is_leaf(value: dict[str, Any], depth: int) -> bool:
     return True
 
 
-@lru_cache(1024)  # the same few names come with every entry
-def _name(name: str) -> str:
+def _name(name: Any) -> str:
     return _dump(str(name))
 
 
@@ -96,9 +138,10 @@ def _dump(value: Any) -> str:
     if (write := _SCALARS.get(value.__class__)) is not None:
         return write(value)
     if value.__class__ is dict and _are_scalars(value.values()):
-        return "{" + ", ".join([f"{_name(name)}: {_dump(item)}" for name, item in value.items()]) + "}"
+        made = (_known_line if len(value) <= MEMBERS else _on_a_line)(tuple(value))
+        return made % tuple([_SCALARS[item.__class__](item) for item in value.values()])
     if value.__class__ is list and _are_scalars(value):
-        return "[" + ", ".join([_dump(item) for item in value]) + "]"
+        return "[" + ", ".join([_SCALARS[item.__class__](item) for item in value]) + "]"
     return _encode(value)
 
 

@@ -8,7 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -74,28 +74,30 @@ class Redactor:
     def _placed(self, entry: Entry) -> Entry:
         """Return the entry without the secrets found at their places."""
         request, response = self.request(entry.request), self._response(entry.response)
+        close_reason, error, comment = self._got.notes((entry.close_reason, entry.error, entry.comment))
         return replace(
             entry,
             request=request,
             response=response,
             origin=self._origin(entry.origin, entry.response, response) if entry.origin else None,
             messages=tuple(self._message(message) for message in entry.messages),
-            close_reason=self._got.text(entry.close_reason),
-            error=self._got.text(entry.error),
-            comment=self._got.text(entry.comment),
+            close_reason=close_reason,
+            error=error,
+            comment=comment,
             extra=self._got.document(entry.extra) if entry.extra else entry.extra,
         )
 
     def request(self, request: Request) -> Request:
         """Return the request without the secrets found at their places."""
         self._learn_basic(request.headers)
-        return replace(
-            request,
-            url=self._sent.url(request.url),
-            target=self._sent.url(request.target),
-            headers=self._sent.headers(request.headers),
-            trailers=self._sent.headers(request.trailers),
-            body=_content(self._sent, request.body, request.headers),
+        return Request(
+            request.method,
+            self._sent.url(request.url),
+            self._sent.headers(request.headers),
+            _content(self._sent, request.body, request.headers),
+            request.version,
+            self._sent.headers(request.trailers),
+            self._sent.url(request.target),
         )
 
     def request_swept(self, request: Request) -> Request:
@@ -116,7 +118,9 @@ class Redactor:
     def document(self, value: Any) -> Any:
         """Return a JSON document without secrets: the log object of a foreign HAR."""
         clean = self._got.document(value)
-        return _sweep_document(clean, self._known.within(_strings(clean)))
+        texts: list[str] = []
+        _add_strings(clean, texts)
+        return _sweep_document(clean, self._known.within(texts))
 
     def _message(self, message: WebSocketMessage) -> WebSocketMessage:
         side = self._sent if message.from_client else self._got
@@ -132,6 +136,8 @@ class Redactor:
 
     def _with_body(self, response: Response, body: Body) -> Response:
         headers, trailers = self._got.headers(response.headers), self._got.headers(response.trailers)
+        if headers is response.headers and trailers is response.trailers and body is response.body:
+            return response
         return replace(response, headers=headers, trailers=trailers, body=body)
 
     def _hide(self, secret: str, rule: str) -> str:
@@ -208,36 +214,47 @@ def _decode(content: bytes) -> tuple[str, str]:
         return content.decode("latin-1"), "latin-1"
 
 
-def _texts_of(entry: Entry) -> Iterator[str]:
-    """Yield every text of an entry in which a secret may stand."""
-    origin = entry.origin
-    if origin is not None and origin.body is entry.response.body:  # it is looked at once
-        origin = replace(origin, body=Body())
-    for message in (entry.request, entry.response, origin):
-        yield from _texts(message) if message is not None else ()
-    yield from (_decoded(frame.data) for frame in entry.messages)
-    yield from (entry.close_reason, entry.error, entry.comment)
-    yield from _strings([list(entry.trace), entry.connection_info, entry.extra])
+def _texts_of(entry: Entry) -> list[str]:
+    """Return every text of an entry in which a secret may stand; a body that was sent on as it came is there once."""
+    request, response, origin = entry.request, entry.response, entry.origin
+    texts = _texts(request) + _texts(response)
+    if origin is not None:
+        texts += _head_texts(origin) if origin.body is response.body else _texts(origin)
+    texts += [_decoded(frame.data) for frame in entry.messages]
+    texts += (entry.close_reason, entry.error, entry.comment)
+    for notes in (entry.trace, entry.connection_info, entry.extra):
+        _add_strings(notes, texts)
+    return texts
 
 
-def _texts(message: Request | Response) -> Iterator[str]:
-    yield from (message.url, message.target) if isinstance(message, Request) else (message.reason,)
-    yield from [value for _, value in message.headers]
-    yield from [value for _, value in message.trailers]
-    if message.body.content:
-        texts = binary_texts(message.body.content, header(message.headers, "content-type") or "")
-        yield _decoded(message.body.content) if texts is None else "\0".join(texts)
+def _texts(message: Request | Response) -> list[str]:
+    return _head_texts(message) + _body_texts(message.body, message.headers)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _head_texts(message: Request | Response) -> list[str]:
+    texts = [value for _, value in message.headers]
+    texts += [value for _, value in message.trailers]
+    texts += (message.url, message.target) if isinstance(message, Request) else (message.reason,)
+    return texts
+
+
+def _body_texts(body: Body, headers: Headers) -> list[str]:
+    if not body.content:
+        return []
+    texts = binary_texts(body.content, header(headers, "content-type") or "")
+    return [_decoded(body.content)] if texts is None else list(texts)
+
+
+def _add_strings(value: Any, texts: list[str]) -> None:
+    """Add the texts of a document, keys apart."""
     if isinstance(value, str):
-        yield value
+        texts.append(value)
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _strings(item)
+            _add_strings(item, texts)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _strings(item)
+            _add_strings(item, texts)
 
 
 def _sweep_entry(entry: Entry, found: Found) -> Entry:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from proxy_policies.capture.har.body import as_text, charset, octets
-from proxy_policies.capture.model import Body, Headers, header
+from proxy_policies.capture.model import Body, Headers, header, size_of
 from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
@@ -95,6 +95,8 @@ class MessageRedactor:
 
     def url(self, url: str) -> str:
         """Return a URL without secrets."""
+        if not url:
+            return url
         return self._shapes(texts.in_url(url, self._naming_variables(url)))
 
     def _naming_variables(self, encoded: str) -> Decider:
@@ -105,7 +107,14 @@ class MessageRedactor:
 
     def headers(self, headers: Headers) -> Headers:
         """Return fields without secrets."""
+        return self._seen.group(headers, size_of(headers), self._fields) if headers else headers
+
+    def _fields(self, headers: Headers) -> Headers:
         return tuple([(name, self._seen.through(name, value, self._field)) for name, value in headers])
+
+    def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return short texts without secrets."""
+        return self._seen.group(notes, sum(map(len, notes)), lambda notes: tuple(map(self.text, notes)))
 
     def _field(self, name: str, value: str) -> str:
         lower = name.lower()
