@@ -14,10 +14,14 @@ from mitmproxy.proxy.layers.http import HttpLayer
 from proxy_policies.waits import Waiting
 
 
-class ClientSide(Protocol):
-    """A layer that reads a client's requests."""
+class Side(Protocol):
+    """A layer that speaks HTTP with a client or an origin."""
 
     context: Context
+
+
+class ClientSide(Side, Protocol):
+    """A layer that reads a client's requests."""
 
     @property
     def is_tunnel(self) -> bool:
@@ -56,7 +60,11 @@ def side_of(client: Client) -> ClientSide | None:
 
 def time_out(side: ClientSide, why: str) -> events.Event:
     """Make the event that has a side time its client out; to be handled by the connection's topmost layer."""
-    command = TimedOut(why)
+    return wake(side, TimedOut(why))
+
+
+def wake(side: Side, command: commands.RequestWakeup) -> events.Event:
+    """Make the event that has a side do something; to be handled by the connection's topmost layer."""
     for above, below in itertools.pairwise(side.context.layers):  # from the topmost to the side itself
         if isinstance(above, HttpLayer):  # sends on what its children asked for
             above.command_sources[command] = below

@@ -66,7 +66,10 @@ class Handler(ConnectionHandler):
 
     async def drain_writers(self) -> None:
         """Wait until peers have taken what they were sent, windows included, and what was read is worked off."""
-        await super().drain_writers()  # type: ignore[no-untyped-call]
+        if self.client.alpn == b"h2":
+            await back_pressure.drained(self)
+        else:
+            await super().drain_writers()  # type: ignore[no-untyped-call]
         await turns.worked_off(self)
         await back_pressure.taken(self)
 

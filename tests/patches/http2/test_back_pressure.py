@@ -9,7 +9,7 @@ from mitmproxy.connection import Connection
 from mitmproxy.proxy.context import Context
 from mitmproxy.test import tflow
 
-from proxy_policies.patches.http2.back_pressure import SHARED_LIMIT, Windows, windows_of
+from proxy_policies.patches.http2.back_pressure import Windows, windows_of
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
 
@@ -18,6 +18,8 @@ class OriginSide:
 
     context: Context
     h2_conn: Any = None
+    our_stream_id: dict[int, int]
+    their_stream_id: dict[int, int]
 
     def __init__(self, held_back: int) -> None:
         self.conn: Connection = tflow.tserver_conn()
@@ -27,18 +29,19 @@ class OriginSide:
         return self.held_back
 
 
-@pytest.mark.parametrize(("alpn", "limit"), [(b"http/1.1", UNSENT_LIMIT), (b"h2", SHARED_LIMIT)])
-def test_an_upload_is_read_on_once_its_origin_has_taken_of_it(alpn: bytes, limit: int) -> None:
-    client, windows, origin = tflow.tclient_conn(), Windows(), OriginSide(limit + 1)
+@pytest.mark.parametrize(("alpn", "waits"), [(b"http/1.1", True), (b"h2", False)])
+def test_an_http1_upload_is_read_on_once_its_origin_has_taken_of_it(alpn: bytes, waits: bool) -> None:
+    """HTTP/2 has windows for that, of which others know nothing: tests/e2e/limits/test_slow_streams.py."""
+    client, windows, origin = tflow.tclient_conn(), Windows(), OriginSide(UNSENT_LIMIT + 1)
     client.alpn = alpn
     windows.add(origin)
-    assert windows.is_full(client)
-    origin.held_back = limit
+    assert windows.is_full(client) is waits
+    origin.held_back = UNSENT_LIMIT
     assert not windows.is_full(client)
 
 
 def test_what_an_origin_is_sent_holds_up_no_answer() -> None:
-    windows, origin = Windows(), OriginSide(SHARED_LIMIT + 1)
+    windows, origin = Windows(), OriginSide(UNSENT_LIMIT + 1)
     windows.add(origin)
     assert not windows.is_full(origin.conn)
     assert not windows.is_full(tflow.tserver_conn())

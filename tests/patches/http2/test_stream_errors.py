@@ -22,12 +22,16 @@ from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 HEAD = [(":method", "POST"), (":scheme", "http"), (":authority", "a.test"), (":path", "/")]
 
 
+def holds_nothing_back(_: int) -> bool:
+    return False
+
+
 class Pair:
     """A client of hyper-h2's and our side of the server, with two streams open."""
 
     def __init__(self, most_streams: int = 100) -> None:
         self.client = H2Connection(H2Configuration(client_side=True))
-        self.server = PerStreamConnection(H2Configuration(client_side=False))
+        self.server = PerStreamConnection(H2Configuration(client_side=False), holds_nothing_back)
         self.client.initiate_connection()
         self.server.local_settings.max_concurrent_streams = most_streams
         self.server.initiate_connection()
@@ -127,7 +131,7 @@ ENDED = [
 
 def answered(method: str, status: str, length: int, content: bytes, ending: str) -> list[Event]:
     """Answer a request of our side's with HTTP/2 frames, and give what it makes of them."""
-    client = PerStreamConnection(H2Configuration(client_side=True))
+    client = PerStreamConnection(H2Configuration(client_side=True), holds_nothing_back)
     client.initiate_connection()
     client.send_headers(1, [(":method", method), *HEAD[1:]], end_stream=True)
     fields = [(":status", status), ("content-length", str(length))]

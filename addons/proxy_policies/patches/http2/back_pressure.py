@@ -1,27 +1,38 @@
-"""Reading no further from a peer while HTTP/2 windows of the other side hold back what it has sent.
+"""Taking no more from a peer than the other side takes, where HTTP/2 is spoken on one of them.
 
-mitmproxy waits for sockets only. What a flow-control window holds back (RFC 9113, section 5.2) it keeps, however much
-that is: a client that takes nothing of a download, or an origin that takes nothing of an upload, fills the memory.
+mitmproxy waits for sockets only, and for all of a client's at once. What a flow-control window holds back (RFC 9113,
+section 5.2) it keeps, however much that is; and a stream whose origin takes nothing of an upload stops all others.
+
+Here a stream of an HTTP/2 peer has a window of its own, which is opened again as the other side takes what came on it:
+nothing else of its connection has to wait. Of an HTTP/1 peer, which has one exchange at a time, nothing more is read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from typing import Any, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
 from mitmproxy.connection import Client, Connection
+from mitmproxy.proxy import commands
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import HttpLayer
+from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+from mitmproxy.proxy.layers.http._events import RequestData, ResponseData
 from mitmproxy.proxy.server import ConnectionHandler
+from mitmproxy.proxy.tunnel import TunnelLayer
 
+from proxy_policies.background import spawn
+from proxy_policies.patches import client_sides
+from proxy_policies.patches.client_handlers import handler_of
+from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
-SHARED_LIMIT = 16 * 1024 * 1024
-"""Bytes held back of what came on an HTTP/2 connection before nothing more is read from that: others share it."""
 LOOK_EVERY = 1.0
 """Seconds between looks at windows of peers that say nothing: their streams may have ended without them."""
+LOOK_OFTEN = 0.1
+"""Seconds between looks at streams that wait for a hook: there is no event for its end."""
 
 
 class Side(Protocol):
@@ -29,10 +40,20 @@ class Side(Protocol):
 
     conn: Connection
     context: Context
-    h2_conn: Any
+    h2_conn: PerStreamConnection
+    our_stream_id: dict[int, int]
+    """Only of an origin's side: its streams, by those of the client; the other way round:"""
+    their_stream_id: dict[int, int]
 
     def unsent(self) -> int:
         """Count the bytes that windows hold back."""
+
+
+class Acknowledge(commands.RequestWakeup):
+    """Has a side open the windows of streams of which the other side has taken enough."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
 
 
 class Windows:
@@ -40,6 +61,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._sides: WeakSet[Side] = WeakSet()
+        self._release: asyncio.Task[None] | None = None
         self.received = asyncio.Event()
         """One of the peers has said something; a window may be open again."""
 
@@ -48,25 +70,102 @@ class Windows:
         self._sides.add(side)
 
     def is_full(self, source: Connection) -> bool:
-        """Return whether too much of what came from a client or an origin is held back by the other side."""
-        limit = SHARED_LIMIT if source.alpn == b"h2" else UNSENT_LIMIT
-        others = [side for side in self._sides if side.conn is not source and side.unsent() > limit]
-        return bool(others) and sum(_held_back(side, source) for side in others) > limit
+        """Return whether an HTTP/1 peer is read no further: the other side holds back too much of what came from it."""
+        if source.alpn == b"h2":
+            return False
+        others = [side for side in self._sides if side.conn is not source and side.unsent() > UNSENT_LIMIT]
+        return bool(others) and sum(_held_back_of(side, source) for side in others) > UNSENT_LIMIT
+
+    def holds_back(self, side: Side, stream_id: int) -> bool:
+        """Return whether the other side holds back too much of what came on a stream of an HTTP/2 peer."""
+        if not isinstance(side.conn, Client):
+            stream_id = side.their_stream_id.get(stream_id, 0)
+        stream = _stream_of(side, stream_id)
+        return _paused(stream) + self._unsent_by_the_other(side, stream, stream_id) > UNSENT_LIMIT
+
+    def _unsent_by_the_other(self, side: Side, stream: HttpStream | None, stream_id: int) -> int:
+        if not isinstance(side.conn, Client):
+            return sum(_buffered(it, stream_id) for it in self._sides if isinstance(it.conn, Client))
+        origin = _origin_of(stream)
+        buffered = (_buffered(it, it.our_stream_id.get(stream_id, 0)) for it in self._sides if it.conn is origin)
+        return _unsent_to(side.context.client, _carrier_of(side, origin)) + sum(buffered)
+
+    def open_as_taken(self, handler: ConnectionHandler) -> None:
+        """Have windows of streams that wait for the other side opened as it takes of them."""
+        if any(side.h2_conn.owed for side in self._sides) and (self._release is None or self._release.done()):
+            self._release = spawn(self._open(handler))
+
+    async def _open(self, handler: ConnectionHandler) -> None:
+        while handler.client in handler.transports and (owing := [it for it in self._sides if it.h2_conn.owed]):
+            for side in owing:
+                if not all(self.holds_back(side, stream_id) for stream_id in side.h2_conn.owed):
+                    await handler.server_event(client_sides.wake(side, Acknowledge()))
+            await self._something_taken(handler)
+
+    async def _something_taken(self, handler: ConnectionHandler) -> None:
+        """Wait until a peer has said something, a socket takes what it is sent, or a hook may have ended."""
+        self.received.clear()
+        full = [it for it in handler.transports if _unsent_to(handler.client, it) > UNSENT_LIMIT]
+        waits: list[Coroutine[Any, Any, Any]] = [self.received.wait(), *(_drained(handler, it) for it in full)]
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, timeout=LOOK_OFTEN, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
-def _held_back(side: Side, source: Connection) -> int:
+def _http_layer(side: Side) -> HttpLayer | None:
+    """Return the innermost layer that has both sides."""
+    return next((it for it in reversed(side.context.layers) if isinstance(it, HttpLayer)), None)
+
+
+def _stream_of(side: Side, stream_id: int) -> HttpStream | None:
+    """Return what handles a client's stream."""
+    http = _http_layer(side)
+    return http.streams.get(stream_id) if http else None
+
+
+def _origin_of(stream: HttpStream | None) -> Connection | None:
+    """Return the origin's connection on which a client's stream is responded to."""
+    flow = getattr(stream, "flow", None)
+    return flow.server_conn if flow is not None else None
+
+
+def _carrier_of(side: Side, origin: Connection | None) -> Connection | None:
+    """Return the connection that carries that to an origin: one to an upstream proxy, perhaps."""
+    http = _http_layer(side)
+    top = http.connections.get(origin) if http and origin else None
+    return top.tunnel_connection if isinstance(top, TunnelLayer) else origin
+
+
+def _paused(stream: HttpStream | None) -> int:
+    """Count the bytes of bodies that wait for a hook, or a connection."""
+    if stream is None or not stream._paused:
+        return 0
+    return sum(len(it.data) for it in stream._paused_event_queue if isinstance(it, RequestData | ResponseData))
+
+
+def _buffered(side: Side, stream_id: int) -> int:
+    parts = side.h2_conn.stream_buffers.get(stream_id)
+    return sum(len(part.data) for part in parts) if parts else 0
+
+
+def _unsent_to(client: Client, connection: Connection | None) -> int:
+    """Count the bytes that wait for a socket."""
+    handler = handler_of(client.id)
+    io = handler.transports.get(connection) if handler and connection else None
+    writer = io.writer if io else None
+    return writer.transport.get_write_buffer_size() if isinstance(writer, asyncio.StreamWriter) else 0
+
+
+def _held_back_of(side: Side, source: Connection) -> int:
     """Count the bytes that a side holds back of what came from a source: to an origin it comes from the client."""
     if not isinstance(side.conn, Client):
         return side.unsent() if isinstance(source, Client) else 0
-    buffers = side.h2_conn.stream_buffers
-    return sum(len(part.data) for id in list(buffers) if _source_of(side, id) is source for part in buffers[id])
-
-
-def _source_of(side: Side, stream_id: int) -> Connection | None:
-    """Return the origin's connection on which a client's stream is responded to."""
-    https = [layer for layer in side.context.layers if isinstance(layer, HttpLayer)]
-    flow = getattr(https[-1].streams.get(stream_id), "flow", None) if https else None
-    return flow.server_conn if flow is not None else None
+    return sum(
+        _buffered(side, it) for it in list(side.h2_conn.stream_buffers) if _origin_of(_stream_of(side, it)) is source
+    )
 
 
 _windows: WeakValueDictionary[str, Windows] = WeakValueDictionary()
@@ -77,13 +176,39 @@ def windows_of(client: Client) -> Windows:
     return _windows.setdefault(client.id, Windows())
 
 
+async def drained(handler: ConnectionHandler) -> None:
+    """Wait, in the task that reads a connection of an HTTP/2 client's, until it and the client take what they are sent.
+
+    Not until its origins do: others of its streams need not wait for them.
+    """
+    source = _read_by_this_task(handler)
+    for connection in {handler.client, source or handler.client}:
+        await _drained(handler, connection)
+
+
+async def _drained(handler: ConnectionHandler, connection: Connection) -> None:
+    io = handler.transports.get(connection)
+    if io is None or io.writer is None:
+        return
+    try:
+        await io.writer.drain()
+    except OSError as error:
+        if io.handler is not None:
+            io.handler.cancel(f"Error sending data: {error}")
+
+
+def _read_by_this_task(handler: ConnectionHandler) -> Connection | None:
+    reading = asyncio.current_task()
+    return next((one for one, io in handler.transports.items() if io.handler is reading), None)
+
+
 async def taken(handler: ConnectionHandler) -> None:
     """Wait, in the task that reads a connection, until enough of what came on it was taken by the other side."""
     windows = _windows.get(handler.client.id)
     if windows is None:
         return
-    reading = asyncio.current_task()
-    source = next((one for one, io in handler.transports.items() if io.handler is reading), None)
+    windows.open_as_taken(handler)
+    source = _read_by_this_task(handler)
     while source is not None and source in handler.transports and windows.is_full(source):
         windows.received.clear()
         with contextlib.suppress(TimeoutError):

@@ -31,9 +31,6 @@ NOT_PROCESSED = "the origin has not processed the request"
 class GracefulShutdown(Limited):
     """One side of the proxy whose peer may take its leave."""
 
-    our_stream_id: dict[int, int]
-    """Only where we ask an origin: our streams, by those of the clients."""
-
     _is_leaving = False
     _why = ""
     """By which error."""
@@ -80,6 +77,7 @@ class GracefulShutdown(Limited):
 
     def close_connection(self, msg: str) -> CommandGenerator[None]:
         """Close, and say by which error the peer had taken its leave."""
+        self.h2_conn.owed.clear()
         yield from super().close_connection(msg + self._why)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:

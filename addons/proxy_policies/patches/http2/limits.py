@@ -24,6 +24,7 @@ from proxy_policies.log_lines import Throttle
 from proxy_policies.patches import client_sides, closing_alerts
 from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.http2.frames import PER_PORTION, PREFACE, FrameBudget, FrameReader
+from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.lingering import Lingering
 from proxy_policies.patches.turns import take_turn
 from proxy_policies.waits import NOT_WAITING, Wait, Waiting
@@ -33,6 +34,11 @@ _throttle = Throttle()
 
 class Limited(Lingering, Http2Connection):
     """One side of the proxy that speaks HTTP/2 with a peer whose frames are counted."""
+
+    h2_conn: PerStreamConnection
+    our_stream_id: dict[int, int]
+    """Only where we ask an origin: our streams, by those of the client; the other way round:"""
+    their_stream_id: dict[int, int]
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)  # type: ignore[call-arg]  # the sides take no connection
@@ -53,6 +59,9 @@ class Limited(Lingering, Http2Connection):
             yield from self.take_leave(event)
         elif why := client_sides.why_timed_out(event):
             yield from self.close(why, f"closing connection, {why}", h2.errors.ErrorCodes.NO_ERROR)
+        elif isinstance(event, events.Wakeup) and isinstance(event.command, back_pressure.Acknowledge):
+            self.h2_conn.acknowledge_owed()
+            yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         elif isinstance(event, events.DataReceived):
             self._bytes += len(event.data)
             yield from self._receive(event)
@@ -165,6 +174,7 @@ class Limited(Lingering, Http2Connection):
         if line:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {line}")
         self.h2_conn.close_connection(code, message.encode())
+        self.h2_conn.owed.clear()
         yield commands.SendData(self.conn, self.h2_conn.data_to_send())
         yield from self.linger()
         outside = getattr(self, "their_stream_id", {})

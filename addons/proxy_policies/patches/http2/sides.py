@@ -29,7 +29,7 @@ from proxy_policies.patch import Patch
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http1.server import log_refusal
 from proxy_policies.patches.http2.graceful_shutdown import GracefulShutdown
-from proxy_policies.patches.http2.stream_errors import PerStreamConnection
+from proxy_policies.patches.http2.stream_errors import STREAM_WINDOW, PerStreamConnection
 from proxy_policies.validity import Invalid
 
 CONTINUE, SWITCHING_PROTOCOLS = 100, 101
@@ -42,8 +42,13 @@ class Streams(GracefulShutdown):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         settings = self.h2_conn.local_settings
-        self.h2_conn = PerStreamConnection(self.h2_conf)
+        settings.initial_window_size = STREAM_WINDOW
+        settings.acknowledge()
+        self.h2_conn = PerStreamConnection(self.h2_conf, self._holds_back)
         self.h2_conn.local_settings = settings
+
+    def _holds_back(self, stream_id: int) -> bool:
+        return self._windows.holds_back(self, stream_id)
 
     @property
     def _strict(self) -> bool:

@@ -8,8 +8,10 @@ It compares Content-Length with what comes at DATA frames only: not where fields
 trailers, and it forgets the length over trailers. That is made up for here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs
 from h2.errors import ErrorCodes
 from h2.events import Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
@@ -72,8 +74,34 @@ def _is_payload(error: ProtocolError) -> bool:
     return isinstance(error, FrameDataMissingError) or error.__cause__ is not None
 
 
+STREAM_WINDOW = 1 << 20
+"""Bytes of a stream that a peer may send ahead of what the other side takes: Go's http2 for servers (1 MiB)."""
+
+
 class PerStreamConnection(BufferedH2Connection):
     """One side of a connection; `_receive_…frame` are hyper-h2's."""
+
+    def __init__(self, config: H2Configuration, holds_back: Callable[[int], bool]) -> None:
+        super().__init__(config)
+        self._holds_back = holds_back
+        self.owed: dict[int, int] = {}
+        """By stream: bytes that came on it, and for which its window is not opened again yet."""
+
+    def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
+        """Open the windows again; that of a stream which the other side holds back later."""
+        if stream_id not in self.owed and not self._holds_back(stream_id):
+            super().acknowledge_received_data(acknowledged_size, stream_id)
+            return
+        self.owed[stream_id] = self.owed.get(stream_id, 0) + acknowledged_size
+        if more := self._inbound_flow_control_window_manager.process_bytes(acknowledged_size):
+            self._prepare_for_sending([WindowUpdateFrame(0, window_increment=more)])
+
+    def acknowledge_owed(self) -> None:
+        """Open the windows of those streams that the other side holds back no more."""
+        for stream_id in [it for it in self.owed if not self._holds_back(it)]:
+            owed, stream = self.owed.pop(stream_id), self.streams.get(stream_id)
+            if stream is not None and not stream.closed:
+                self._prepare_for_sending(stream.acknowledge_received_data(owed))
 
     def initiate_connection(self) -> None:
         """Begin, and read frames as we do."""
