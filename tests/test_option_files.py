@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.option_files import parse_path, parse_path_to_write, read_bounded, read_text
+from proxy_policies.option_files import expanded, parse_path, parse_path_to_write, read_bounded, read_text
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -52,3 +52,11 @@ def test_text(tmp_path: Path) -> None:
     for name, said in (("binary", "not UTF-8 text"), ("none", "No such file")):
         with pytest.raises(ValueError, match=f"{name}: {said}"):
             read_text(tmp_path / name)
+
+
+def test_what_is_nobodys_home_folder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/x") == tmp_path / "x"
+    assert expanded(Path("~nobody-at-all/x")) == Path("~nobody-at-all/x")
+    with pytest.raises(ValueError, match="no such home folder"):
+        parse_path("~nobody-at-all/x")

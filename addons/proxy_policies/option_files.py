@@ -11,6 +11,11 @@ MOST = 1 << 20
 """Bytes of a file that is read whole: what a person writes is a hundredth of it."""
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` expanded as in mitmproxy's options: what is nobody's home folder stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def parse_path(text: str) -> Path | None:
     """Read the path of a file or folder, `~` being a home folder; None when none is named. Raises ValueError."""
     if not text:

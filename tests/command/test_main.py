@@ -26,7 +26,17 @@ FILES: dict[str, bytes] = {
     "gzip.har": b"\x1f\x8b\x08",
     "a\x1b[31m.har": b"{",
 }
-NOT_FILES = ("", "folder", "missing.har", "missing/x.har", "empty.har/x.har", "x" * 300, "a\nb", "\udcff.har")
+NOT_FILES = (
+    "",
+    "folder",
+    "missing.har",
+    "missing/x.har",
+    "empty.har/x.har",
+    "x" * 300,
+    "a\nb",
+    "\udcff.har",
+    "~nobody-at-all",
+)
 WITH_A_FILE: dict[str, Callable[[str], list[str]]] = {
     "show": lambda path: ["capture", "show", path],
     "show one": lambda path: ["capture", "show", path, "1"],
@@ -115,7 +125,7 @@ runpy.run_module("proxy_policies", run_name="__main__")
     ("module", "code", "said"),
     [
         ("proxy_policies.command.main", -signal.SIGINT, ""),
-        ("proxy_policies.command.help_text", -signal.SIGINT, ""),
+        ("argparse", -signal.SIGINT, ""),
         ("mitmproxy.tools.main", 130, "\n"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from proxy_policies.control import socket_files
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import expanded
 from proxy_policies.script_paths import PACKAGE
 
 with lazy_imports():
@@ -25,7 +26,7 @@ def certificates_folder() -> Path:
     if (clone / "addons" / "policy.py").exists() and (clone / "pyproject.toml").exists():
         return clone / "certs"
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "proxy-policies" / "certs"
+    return expanded(data) / "proxy-policies" / "certs"
 
 
 def own_confdir() -> Path | None:
@@ -39,7 +40,7 @@ def own_confdir() -> Path | None:
 
 def mitmproxy_confdir() -> Path:
     """Return mitmproxy's own; where nobody's home is known, a folder that is not there."""
-    return Path(os.path.expanduser("~/.mitmproxy"))
+    return expanded("~/.mitmproxy")
 
 
 def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:

@@ -9,12 +9,12 @@ import argparse
 import functools
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import expanded
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import mitmproxy_program
 
@@ -116,9 +116,7 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
-    folders.require_confdir(
-        Path(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir()).expanduser()
-    )
+    folders.require_confdir(expanded(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir()))
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
     return mitmproxy_program.run(getattr(mitmproxy, program), f"{PROGRAM} {given.subcommand}", arguments)

@@ -17,6 +17,7 @@ from proxy_policies import statistics
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
+from proxy_policies.option_files import expanded
 from proxy_policies.script_paths import own_command
 from proxy_policies.settings import Setting, parse_switch, started
 from proxy_policies.start_up import requirements
@@ -76,7 +77,7 @@ class Control:
         await self._server.start(listening)
 
     def _listen(self) -> socket.socket:
-        confdir = Path(ctx.options.confdir).expanduser()
+        confdir = expanded(ctx.options.confdir)
         socket_files.remove_stale(confdir)
         self._path = socket_files.folder_of(confdir) / f"{os.getpid()}.sock"
         return socket_files.listen(self._path)

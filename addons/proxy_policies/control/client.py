@@ -9,6 +9,7 @@ from typing import Any
 
 from proxy_policies.control import socket_files
 from proxy_policies.control.messages import ControlError, Question, read_answer, write_question
+from proxy_policies.option_files import expanded
 
 ANSWER_TIMEOUT = 30.0  # seconds for an answer: a proxy under load has other things to do
 CHUNK = 64 * 1024
@@ -50,7 +51,8 @@ def ask(path: Path, question: Question) -> Any:
 def instances(confdirs: Iterable[Path]) -> list[Instance]:
     """Return who runs with any of these confdirs; the sockets of the dead are removed."""
     found = []
-    where = {socket_files.folder_of(path.expanduser()).resolve(): path.expanduser().absolute() for path in confdirs}
+    named = [expanded(path).absolute() for path in confdirs]
+    where = {socket_files.folder_of(path).resolve(): path for path in named}
     for confdir in where.values():
         socket_files.remove_stale(confdir)
         for path in socket_files.sockets(confdir):

@@ -39,6 +39,7 @@ from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
+from proxy_policies.option_files import expanded
 
 Replies = Mapping[int, SendResult]
 
@@ -102,7 +103,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> CheckRun:
-    placeholders = Placeholders(load_key(Path(arguments.confdir).expanduser()))
+    placeholders = Placeholders(load_key(expanded(arguments.confdir)))
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
@@ -145,7 +146,7 @@ def _send_all(arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Map
     replies: list[Replies] = []
     with _progress(len(run.order) * len(rounds)) as advance:
         for targets in rounds:  # a proxy for each: what one remembers of a build is nothing to the next
-            with ProxyProcess(Path(arguments.confdir).expanduser(), settings) as proxy:
+            with ProxyProcess(expanded(arguments.confdir), settings) as proxy:
                 replies.append(run.send(proxy.port, targets, pace, advance))
     return replies
 
