@@ -30,10 +30,10 @@ class AccessLog:
     name = "access_log"
     fast_paths = NO_OBJECTION
     access_log = Setting(
-        "off", as_text, "File to which a line is appended for each request and tunnel; - for standard output; off."
+        "off", as_text, "Append a line for each request and tunnel to this file; - for standard output; off."
     )
     access_log_format = Setting(
-        "json", one_of("json", "combined"), "Format of the access log: json, or combined as Apache's and nginx's."
+        "json", one_of("json", "combined"), "Format of the access log: json, or combined as in Apache and nginx."
     )
 
     def __init__(self) -> None:

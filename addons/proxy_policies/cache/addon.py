@@ -64,18 +64,18 @@ class Cache:
     fast_paths = {**NO_OBJECTION, "hits": ("cache_rules",)}
     cache = Setting("memory", parse_backend, f"Where responses are stored: {SYNTAX}.")
     cache_size = Setting(
-        "256m", parse_size, "Bytes the store may hold, bookkeeping included (Redis: its own maxmemory counts)."
+        "256m", parse_size, "Size limit of the store, metadata included (Redis: its own maxmemory applies)."
     )
     cache_max_object = Setting("16m", parse_size, "Largest body that is stored.")
     cache_strict = Setting(
         "off",
         parse_switch,
-        "Store nothing that sets a cookie or was asked for with one, unless the origin says public.",
+        "Store no response that sets a cookie or whose request had one, unless the origin says public.",
     )
     cache_purge = Setting(
         "off",
         admin.parse_purge,
-        "Secret of 16 characters or more that lets PURGE in (Authorization: Bearer SECRET); off passes it on.",
+        "Secret (16 characters or more) for PURGE requests, sent as Authorization: Bearer SECRET; off forwards PURGE.",
     )
     cache_rules: Setting[tuple[CacheRule, ...]] = Setting(
         (),

@@ -19,5 +19,5 @@ def parse_rules(specs: Sequence[str]) -> rules.RedactionRules:
 REDACT = Setting(
     (),
     parse_rules,
-    "Further secrets: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME; keep:NAME is no secret.",
+    "Further secrets: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME; keep:NAME exempts a name.",
 )

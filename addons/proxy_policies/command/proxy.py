@@ -83,7 +83,7 @@ def describe_work(parser: argparse.ArgumentParser) -> None:
         "work --home paris@home.example:9000 --service ssh=127.0.0.1:22 --service web=127.0.0.1:80",
     )
     _describe(parser, "mitmdump", "Run work, which dials home and has the services; no proxy.", examples, "work")
-    _option(parser, "--home", "work_home", "ADDRESS", "where home is: HOST:PORT or NAME@HOST:PORT")
+    _option(parser, "--home", "work_home", "ADDRESS", "address of home: HOST:PORT or NAME@HOST:PORT")
     _option(parser, "--service", "work_services", "NAME=ADDRESS", "what to offer, NAME=HOST:PORT; repeat it")
 
 

@@ -44,7 +44,7 @@ class Fastlane:
     fast_lane = Setting(
         "on",
         parse_switch,
-        "Ways around mitmproxy's layers: on for tunnels, plain exchanges and fresh cache hits.",
+        "Serve tunnels, plain exchanges and fresh cache hits without mitmproxy's layers: on or off.",
     )
 
     def __init__(self) -> None:

@@ -39,7 +39,9 @@ class Control:
     name = "control"
     fast_paths = NO_OBJECTION
     control_socket = Setting(
-        "on", parse_switch, "Answer `proxy-policies stats` and its like, over a socket in confdir for this user only."
+        "on",
+        parse_switch,
+        "Answer `proxy-policies stats`, explain, cache … over a socket in confdir that only this user can open.",
     )
 
     def __init__(self) -> None:

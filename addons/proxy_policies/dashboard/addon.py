@@ -57,10 +57,12 @@ class Dashboard:
     dashboard = Setting(
         "off",
         parse_page_address,
-        "Serve a live page of what goes on: PORT of 127.0.0.1, HOST:PORT or *:PORT (worker N listens N-1 above); off.",
+        "Serve a live dashboard on PORT (of 127.0.0.1), HOST:PORT or *:PORT (worker N: that port + N-1); off.",
     )
     dashboard_password = Setting(
-        "", parse_password, "Password of the live page; without one a token is printed. Needed beyond this machine."
+        "",
+        parse_password,
+        "Password for the dashboard; without one, a token is printed. Required for access from other machines.",
     )
 
     def __init__(self) -> None:

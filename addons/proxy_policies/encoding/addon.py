@@ -60,12 +60,14 @@ class Encoding:
     encode = Setting(
         ("zstd", "br", "gzip"),
         parse_codings,
-        "Content codings for responses that came plain, preferred first: zstd, br, gzip, deflate; off turns it off.",
+        "Content codings for uncompressed responses, preferred first: zstd, br, gzip, deflate; off disables encoding.",
     )
     encode_min_size = Setting("1k", parse_size, "Smallest body worth encoding, such as 1k.")
-    encode_types = Setting(TEXT_LIKE, parse_types, "Globs over the media types worth encoding; ! before one excludes.")
+    encode_types = Setting(TEXT_LIKE, parse_types, "Media types worth encoding, as globs; a leading ! excludes.")
     encode_rules = Setting(
-        (), parse_rules(read_rule), "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first counts."
+        (),
+        parse_rules(read_rule),
+        "Encoding for some flows: /flow-filter/off or /flow-filter/gzip; the first match applies.",
     )
 
     def late_hooks(self) -> Hooks:

@@ -50,7 +50,7 @@ class FlowList:
     web_keep_flows = Setting(
         "10000",  # what mitmproxy keeps of its own log
         parse_count,
-        "Flows that mitmweb's and the console's list keeps, the oldest going first; marked ones stay. all keeps all.",
+        "Flows to keep in the list of mitmweb and the console; the oldest unmarked are removed first. all: no limit.",
     )
 
     def __init__(self) -> None:

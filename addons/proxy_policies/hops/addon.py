@@ -34,20 +34,20 @@ class Hops:
     via_name = Setting(
         via.AUTO,
         via.parse_name,
-        "Our name in Via, by which loops are found: auto makes one unique to this instance; empty turns it off.",
+        "Name of this proxy in Via, used to detect loops: auto makes a unique one; empty disables Via.",
     )
     forwarded_headers = Setting(
         "auto",
         one_of("auto", *STYLES),
-        "Tell origins whom a request is from: off, forwarded, x-forwarded, both; auto: both in reverse mode, else off",
+        "Fields that name the client to origins: off, forwarded, x-forwarded, both; auto: both in reverse mode.",
     )
     forwarded_trust = Setting(
-        (), parse_networks, "Networks of clients whose own Forwarded and X-Forwarded-* are added to, not replaced."
+        (), parse_networks, "Networks of clients whose Forwarded and X-Forwarded-* fields are extended, not replaced."
     )
     forwarded_drop = Setting(
         (),
         parse_names,
-        "More fields only trusted clients may send in reverse mode, beside X-Real-IP and its family: X-User, X-Auth-*",
+        "Further fields that only trusted clients may send in reverse mode, such as X-User or X-Auth-*.",
     )
 
     def __init__(self) -> None:

@@ -45,10 +45,12 @@ class Inspection:
     name = "inspection"
     fast_paths = NO_OBJECTION
     inspect_hosts = Setting(
-        (), parse_hosts, "Hosts whose HTTPS is opened: globs over host or host:port; !glob excludes; * is all."
+        (), parse_hosts, "Hosts whose HTTPS is decrypted, as globs for host or host:port; !glob excludes; * for all."
     )
     inspect_fail_open = Setting(
-        "off", parse_switch, "Leave a host untouched for a while when a client refuses our certificate (pinning)."
+        "off",
+        parse_switch,
+        "Stop decrypting a host for a while after a client rejected the proxy's certificate (pinning).",
     )
     inspect_fail_open_ttl = Setting("1h", parse_duration, "How long inspect_fail_open leaves a host untouched.")
 

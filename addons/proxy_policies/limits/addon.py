@@ -60,26 +60,28 @@ class Limits:
     name = "limits"
     fast_paths = NO_OBJECTION
     client_connections = Setting(
-        "8192", parse_count, "Connections that a client address (IPv6: a /64) may have at once; 0: no limit."
+        "8192", parse_count, "Most simultaneous connections of one client address (IPv6: a /64); 0: no limit."
     )
-    client_requests = Setting(
-        "8192", parse_count, "Requests that a client address may have in flight at once; 0: no limit."
-    )
-    head_timeout = Setting("60s", parse_duration, "Time for a request's head to come whole; 0: no limit.")
+    client_requests = Setting("8192", parse_count, "Most simultaneous requests of one client address; 0: no limit.")
+    head_timeout = Setting("60s", parse_duration, "Time for a client to send the whole head of a request; 0: no limit.")
     body_timeout = Setting(
-        "60s", parse_duration, "Time for a request's body, and 1 s more for each 500 bytes of it; 0: no limit."
+        "60s", parse_duration, "Time for a client to send a request body, plus 1 s for every 500 bytes; 0: no limit."
     )
-    keepalive_timeout = Setting("75s", parse_duration, "Time that a connection may idle between requests; 0: no limit.")
-    send_timeout = Setting("60s", parse_duration, "Time in which a client takes nothing of its response; 0: no limit.")
+    keepalive_timeout = Setting("75s", parse_duration, "Time a connection may stay idle between requests; 0: no limit.")
+    send_timeout = Setting(
+        "60s", parse_duration, "Time a client may go without reading any of its response; 0: no limit."
+    )
     handshake_timeout = Setting("60s", parse_duration, "Time for a client's TLS handshake; 0: no limit.")
     message_limit = Setting(
-        "100m", parse_size, "Largest WebSocket message, unpacked; a larger one ends its connection (1009). 0: no limit."
+        "100m",
+        parse_size,
+        "Largest WebSocket message, decompressed; a larger one closes its connection (1009). 0: no limit.",
     )
     message_history = Setting(
         "16m",
         parse_size,
-        "How much of its messages the flow of a WebSocket, TCP or UDP stream keeps for capture, -w, hardump and "
-        "mitmweb: the last ones. 0: all.",
+        "Size of the latest messages that the flow of a WebSocket, TCP or UDP stream keeps for capture, -w, hardump "
+        "and mitmweb. 0: keep all.",
     )
 
     def __init__(self) -> None:

@@ -43,7 +43,7 @@ class Metrics:
     metrics = Setting(
         "off",
         parse_listen,
-        "Serve /metrics to Prometheus: PORT of 127.0.0.1, HOST:PORT or *:PORT (worker N listens N-1 above); off.",
+        "Serve /metrics to Prometheus on PORT (of 127.0.0.1), HOST:PORT or *:PORT (worker N: that port + N-1); off.",
     )
 
     def __init__(self) -> None:

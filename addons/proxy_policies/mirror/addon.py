@@ -62,19 +62,21 @@ class Mirror:
     name = "mirror"
     fast_paths = NO_OBJECTION
 
-    mirror_to = Setting("", parse_target, "Copy live requests to the build at this URL, and compare what it answers.")
-    mirror_share = Setting("1", parse_share, "The share of requests that is copied, 0 to 1.")
-    mirror_filter = Setting("", rules.parse_filter, "Copy only requests of exchanges that match this flow filter.")
-    mirror_methods = Setting((), parse_methods, "Methods that are copied; none given: GET, HEAD and OPTIONS.")
+    mirror_to = Setting("", parse_target, "Copy live requests to the build at this URL, and compare its responses.")
+    mirror_share = Setting("1", parse_share, "Share of requests to copy, 0 to 1.")
+    mirror_filter = Setting("", rules.parse_filter, "Copy only requests whose exchange matches this flow filter.")
+    mirror_methods = Setting((), parse_methods, "Methods to copy; if unset: GET, HEAD and OPTIONS.")
     mirror_credentials = Setting(
-        "off", settings.parse_switch, "Copy credentials, cookies and other secrets, too: they go to the other host."
+        "off", settings.parse_switch, "Also copy credentials, cookies and other secrets to the other host."
     )
-    mirror_max_body = Setting("1m", settings.parse_size, "Copy no request, and compare no answer, larger than this.")
-    mirror_noise = Setting("", parse_noise, "Rules of what differs by itself, as capture check --learn writes them.")
+    mirror_max_body = Setting("1m", settings.parse_size, "Largest request to copy, and largest response to compare.")
+    mirror_noise = Setting(
+        "", parse_noise, "File of rules for differences to ignore, as written by capture check --learn."
+    )
     mirror_report = Setting(
         "",
         parse_path_to_write,
-        "Write what changed into this file: .html, or JSON.",
+        "Write the changes to this file, as HTML (.html) or JSON.",
         single_process="one process writes a file; mirror without --workers",
     )
     capture_redact = REDACT

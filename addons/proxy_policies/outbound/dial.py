@@ -119,7 +119,7 @@ class Dialer:
 
     name = "dial"
     fast_paths = NO_OBJECTION
-    connect_timeout = Setting("10s", parse_timeout, "How long a dial may take, the name look-up included.")
+    connect_timeout = Setting("10s", parse_timeout, "Time limit for connecting to a server, name resolution included.")
 
     def __init__(self) -> None:
         self._undo: Callable[[], None] | None = None

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 5.0  # seconds between looks at the certificate's files
 END_WITHIN = 2.0  # seconds that mitmproxy waits for us when it ends
 ONE_END = "a tunnel ends in one process; run a proxy of its own for it"
-HEARTBEAT = "Reverse tunnel: heartbeat; a peer that is silent for three of them (home's or work's, the longer) is gone."
+HEARTBEAT = "Reverse tunnel: heartbeat interval; a peer silent for three (of the longer side's) is disconnected."
 
 
 class TunnelEnd(ABC):

@@ -36,7 +36,7 @@ class Signals:
     name = "signals"
     fast_paths = NO_OBJECTION
     grace_period = Setting(
-        "10s", parse_duration, "SIGTERM: how long answers in flight may take to finish, and tunnels go on."
+        "10s", parse_duration, "How long responses and tunnels in progress may continue after SIGTERM."
     )
 
     def __init__(self) -> None:

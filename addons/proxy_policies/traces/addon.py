@@ -59,7 +59,7 @@ class Traces:
     name = "traces"
     fast_paths = NO_OBJECTION
     traces = Setting(
-        "off", parse_collector, "Send a span of each request and tunnel by OTLP to http://HOST:4318, a collector; off."
+        "off", parse_collector, "Send a span of each request and tunnel to the OTLP collector at http://HOST:4318; off."
     )
 
     def __init__(self) -> None:

@@ -38,7 +38,7 @@ class Capture:
     capture_file = Setting(
         "",
         parse_path,
-        "Record every exchange into this HAR file; it goes on where it ended.",
+        "Record every exchange into this HAR file, after those already in it.",
         single_process="one process writes a file; record without --workers",
     )
     capture_filter = Setting("", rules.parse_filter, "Record only exchanges that match this flow filter.")
@@ -48,7 +48,7 @@ class Capture:
     capture_strict = Setting(
         "off",
         settings.parse_switch,
-        "Leave out bodies that cannot be searched for secrets: cut ones, unknown codings, binary ones.",
+        "Omit bodies that cannot be searched for secrets: truncated, binary, or of unknown coding.",
     )
 
     def __init__(self) -> None:

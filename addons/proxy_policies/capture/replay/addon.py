@@ -73,25 +73,27 @@ class Replay:
     replay_file = Setting(
         "",
         parse_path,
-        "Answer every request from this capture; no connection leaves.",
+        "Answer every request from this capture, without connecting to any server.",
         single_process="each would play every recording; replay without --workers",
     )
-    replay_mode = Setting("once", MODES, "How recordings are used up: once, loop, new or strict.")
+    replay_mode = Setting("once", MODES, "How recordings are used: once, loop, new (record what is missing) or strict.")
     replay_ignore = Setting(
         (),
         parse_matching,
-        "What does not count: query:NAME, form:NAME, json:JSONPATH, body, host; match:NAME makes a field count.",
+        "Parts to ignore: query:NAME, form:NAME, json:JSONPATH, body, host; match:NAME compares a header field.",
     )
     replay_exact = Setting(
-        "off", settings.parse_switch, "Ids, times and random values in requests must be those that were recorded."
+        "off", settings.parse_switch, "Require ids, times and random values in requests to be exactly as recorded."
     )
-    replay_dates = Setting("shift", settings.one_of("shift", "keep"), "Move the dates in recorded answers to now.")
+    replay_dates = Setting(
+        "shift", settings.one_of("shift", "keep"), "Shift the dates in recorded responses to the present."
+    )
     replay_speed = Setting(
         "0",
         parse_speed,
-        "How fast frames of streams and WebSocket messages are sent: 1 as they came, 2 twice as fast, 0 at once.",
+        "Speed of streamed frames and WebSocket messages: 1 as recorded, 2 twice as fast, 0 without pauses.",
     )
-    replay_report = Setting("", parse_path_to_write, "Write what was played, missed and left over into this JSON file.")
+    replay_report = Setting("", parse_path_to_write, "Write what was replayed, missed and not used to this JSON file.")
     capture_redact = REDACT
 
     def __init__(self) -> None:

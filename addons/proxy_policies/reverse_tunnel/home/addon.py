@@ -57,25 +57,29 @@ class Home(TunnelEnd):
     home_listen = Setting(
         "",
         options.parse_listen,
-        "Reverse tunnel: where works dial in, PORT of 127.0.0.1, HOST:PORT or *:PORT; ,proxy behind a balancer.",
+        "Reverse tunnel: listen for works on PORT (of 127.0.0.1), HOST:PORT or *:PORT; ,proxy behind a balancer.",
         single_process=ONE_END,
     )
     home_clients = Setting(
-        (), options.parse_clients, "Reverse tunnel: where clients come, [HOST:]PORT=SERVICE[@WORK][,proxy]; repeat it."
+        (),
+        options.parse_clients,
+        "Reverse tunnel: address for clients of a service, [HOST:]PORT=SERVICE[@WORK][,proxy]; may be repeated.",
     )
     home_tls = Setting(
-        "certs/home", as_text, "Reverse tunnel: home's certificate folder, secret (needs home_secret), or none (plain)."
+        "certs/home",
+        as_text,
+        "Reverse tunnel: home's certificate folder, or secret (needs home_secret), or none (plaintext).",
     )
-    home_secret = Setting("", as_text, "Reverse tunnel: the secret shared with works, or @FILE that holds it.")
+    home_secret = Setting("", as_text, "Reverse tunnel: secret shared with works, or @FILE to read it from.")
     home_allow = Setting(
         (),
         options.parse_allow,
-        "Reverse tunnel: what a work may offer, WORK=SERVICE,SERVICE, both globs; unset: all.",
+        "Reverse tunnel: services a work may offer, WORK=SERVICE,SERVICE as globs; unset: all.",
     )
     home_limits = Setting(
         "", options.parse_limits, "Reverse tunnel: service=SESSIONS,client=SESSIONS,rate=BYTES a second per session."
     )
-    home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's content its flow keeps.")
+    home_keep = Setting("0", parse_size, "Reverse tunnel: how much of a session's data to keep in its flow.")
 
     @cached_property
     def _home(self) -> home.Home:

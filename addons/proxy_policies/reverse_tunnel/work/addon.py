@@ -25,16 +25,20 @@ class Work(TunnelEnd):
     name = kind = "work"
     fast_paths = NO_OBJECTION
     work_home = Setting(
-        "", options.parse_home, "Reverse tunnel: where home is, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
+        "", options.parse_home, "Reverse tunnel: address of home, HOST:PORT or NAME@HOST:PORT.", single_process=ONE_END
     )
-    work_name = Setting("work", options.parse_name, "Reverse tunnel: work's name, where no certificate says it.")
+    work_name = Setting("work", options.parse_name, "Reverse tunnel: work's name, if it has no certificate.")
     work_services = Setting(
-        (), options.parse_services, "Reverse tunnel: what to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); repeat it."
+        (),
+        options.parse_services,
+        "Reverse tunnel: a service to offer, SERVICE=HOST:PORT[,proxy] (PROXY v2); may be repeated.",
     )
     work_tls = Setting(
-        "certs/work", as_text, "Reverse tunnel: work's certificate folder, secret (needs work_secret), or none (plain)."
+        "certs/work",
+        as_text,
+        "Reverse tunnel: work's certificate folder, or secret (needs work_secret), or none (plaintext).",
     )
-    work_secret = Setting("", as_text, "Reverse tunnel: the secret shared with home, or @FILE that holds it.")
+    work_secret = Setting("", as_text, "Reverse tunnel: secret shared with home, or @FILE to read it from.")
     work_pool = Setting("2", options.parse_spares, "Reverse tunnel: data connections to keep ready, 0 to 16.")
 
     @cached_property
