@@ -67,7 +67,7 @@ LIFETIMES = [
         (('ETag: W/"a"',), 'W/"a"', False),
         (("ETag: a",), "a", False),
         (("ETag:",), None, False),
-        (('ETag: w/"a"',), None, False),
+        (('ETag: w/"a"',), 'w/"a"', False),
         (('ETag: "a" ',), '"a"', False),
         (('ETag: "a',), None, False),
     ],

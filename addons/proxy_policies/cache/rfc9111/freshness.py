@@ -24,8 +24,8 @@ HEURISTIC_LIMIT = 86400.0
 """Beyond a day section 4.2.2's predecessor asked for a warning."""
 DATED_STRONGLY = 60.0
 """Seconds within which something may change without its Last-Modified doing so, if clocks differ (RFC 7232, 2.2.2)."""
-_TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s",]+')
-"""An entity tag; also one whose sender forgot its quotes, which is a validator all the same."""
+_TAG = re.compile(r'[^\s",]*"[^"]*"|[^\s",]+')
+"""One entity tag; also one without its quotes, or with a `w/` for `W/`, which can be compared all the same."""
 STALE_WHEN_DISCONNECTED = 86400.0
 """How far past its freshness a response may be sent when the origin fails and has set no window (section 4.2.4)."""
 
