@@ -38,6 +38,16 @@ class Source(Protocol):
         """Let go of it, read to the end or not."""
 
 
+class BacklogBody(Protocol):
+    """What of a response waits for a client that is slower than others who want it."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what is to be sent; never waits."""
+
+    def finish(self) -> None:
+        """Take no more."""
+
+
 class EncodedBody(Protocol):
     """One encoded form of a stored response."""
 
@@ -89,6 +99,8 @@ class FlowState:
     """Another exchange waits for this one's whole response: it is not to be streamed."""
     wanted: Callable[[], bool] | None = None
     """True if others wait for the response: the exchange goes on for them when its client has left."""
+    backlog: Callable[[], tuple[BacklogBody, Source]] | None = None
+    """Makes room for what the client is too slow for, while others want the response."""
     cache_transaction: object | None = None
     """What the cache answers from, or stores into; the cache's own type."""
     recording: object | None = None

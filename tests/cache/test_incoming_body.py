@@ -34,6 +34,16 @@ def test_a_part_is_what_lies_between_its_positions(pieces: list[bytes], data: st
     asyncio.run(parted())
 
 
+async def test_for_one_reader_alone_nothing_is_held_that_it_has_read() -> None:
+    room = Room()
+    coming = body(room)
+    before, reader = room.left, coming.open_alone()
+    coming.feed(b"one")
+    assert (coming.open(), room.left) == (None, before)
+    coming.finish()
+    assert await rest_of(reader) == b"one"
+
+
 def opened(of: IncomingBody) -> IncomingReader:
     reader = of.open()
     assert reader is not None

@@ -10,7 +10,7 @@ from mitmproxy import ctx, http
 from proxy_policies import flow_state
 from proxy_policies.cache import collapsing
 from proxy_policies.cache.collapsing import Identity, Leader, Outcome
-from proxy_policies.cache.incoming_body import HELD_MOST, IncomingPart, IncomingReader
+from proxy_policies.cache.incoming_body import HELD_MOST, IncomingBody, IncomingPart, IncomingReader, Room
 from proxy_policies.cache.response import CachedResponse, build_response
 from proxy_policies.cache.rfc9111.decision import Decision, Hit, Request, decide, forward_reason, goes_forward
 from proxy_policies.cache.rfc9111.entry import StoredResponse
@@ -130,7 +130,8 @@ async def _lead(
     asks = request._replace(fields=request.fields.without(collapsing.CONDITIONS)) if beside else request
     conditions, known = collapsing.conditions_of(asks), engine.store.checkpoint
     leader = engine.collapsed.lead(identity, flow.client_conn.id, time.monotonic(), conditions, known)
-    transaction.leader, flow_state.state_of(flow).wanted = leader, lambda: leader.is_needed
+    state, transaction.leader = flow_state.state_of(flow), leader
+    state.wanted, state.backlog = lambda: leader.is_needed, _backlog
     if beside and collapsing.may_gather(request, decision):
         await asyncio.sleep(collapsing.gathering_time(decision))
     leader.began = engine.collapsed.moment()
@@ -138,6 +139,12 @@ async def _lead(
         return decision
     transaction.unconditional = True
     return decide(asks, await engine.store.lookup(request.key), time.time())
+
+
+def _backlog() -> tuple[IncomingBody, IncomingReader]:
+    """Make room for what a leader's client is too slow for, as for a follower that is."""
+    body = IncomingBody(Room(), lambda: None)
+    return body, body.open_alone()
 
 
 async def put_incoming(
@@ -156,7 +163,7 @@ async def put_incoming(
 
 
 def _let_run_ahead(leader: Leader) -> None:
-    """Let a leader's client be slower than its followers, by as much as is held of a body."""
+    """Let a leader's client be slower than its followers, by as much as is held of a body, and then by its backlog."""
     fastlane = ctx.master.addons.get("fastlane")
     if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
         ours.stream.high_water = HELD_MOST

@@ -121,6 +121,13 @@ class IncomingBody:
         self._readers.add(reader)
         return reader
 
+    def open_alone(self) -> "IncomingReader":
+        """Begin to read as the only one there will be: nothing is held for others."""
+        reader = IncomingReader(self, self._last)
+        self._readers.add(reader)
+        self._forget_beginning()
+        return reader
+
     def closed(self, reader: "IncomingReader") -> None:
         """Remove a reader that has left."""
         self._readers.discard(reader)

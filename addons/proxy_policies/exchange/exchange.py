@@ -29,6 +29,7 @@ from proxy_policies import flow_state, requested_host, trace
 from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
+from proxy_policies.exchange.backlog import Backlog
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
@@ -80,6 +81,8 @@ class Exchange:
         self.presence = ClientPresence(self.flow, self.writer)
         self._upstream = Upstream(self.flow, connection.origins, self.presence, self.writer)
         self._is_timed_out = False
+        self._backlog: Backlog | None = None
+        """What is sent to a client that is slower than others who want the response."""
 
     @property
     def is_learnable(self) -> bool:
@@ -100,6 +103,8 @@ class Exchange:
         finally:
             self.flow.live = False
             self._upstream.close()
+            if self._backlog is not None:
+                self._backlog.cancel()
             if reporting.SUBSCRIBERS:
                 self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
@@ -240,13 +245,32 @@ class Exchange:
             if kept is not None:
                 kept.append(data)
             if self.presence.is_response_wanted:
-                self.writer.send(data)
-        await self._drained()
+                (self._backlog or self.writer).send(data)
+        if self._backlog is None and self._is_behind():
+            self._begin_backlog()
+        if self._backlog is None:
+            await self._drained()
+
+    def _is_behind(self) -> bool:
+        return self._client.unsent > self._client.high_water and self.presence.is_response_wanted
 
     async def _drained(self) -> None:
         """Wait until the client has taken what it was sent, as far as is wanted."""
-        if self._client.unsent > self._client.high_water and self.presence.is_response_wanted:
+        if self._is_behind():
             await self.presence.wait(asyncio.ensure_future(self._client.drain()))
+
+    def _begin_backlog(self) -> None:
+        """Go on at others' pace, if there are any who want the response."""
+        state = flow_state.state_of(self.flow)
+        if state.backlog is not None and state.wanted is not None and state.wanted():
+            self._backlog = Backlog(self._client, self.writer, *state.backlog())
+
+    async def _end_backlog(self, backlog: Backlog) -> None:
+        """Wait until the client has all that it was too slow for."""
+        try:
+            await self.presence.wait(backlog.finish())
+        except OSError:
+            self.cut_client()
 
     def _take_trailers(self) -> None:
         if (trailers := self._upstream.trailers) is not None:
@@ -280,6 +304,8 @@ class Exchange:
             content, trailers = response.raw_content, response.trailers
             length = len(content) if content is not None else None if trailers else 0
             self._send_head(response, length, content or b"")
+        if self._backlog is not None:
+            await self._end_backlog(self._backlog)
         if self.presence.is_response_wanted:
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         self.flow.live = False

@@ -421,6 +421,43 @@ def test_a_slow_leader_holds_up_no_follower(mitmdump: Start, origin: Origins) ->
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("length", ["known", "unknown"])
+def test_a_slow_leader_holds_up_no_follower_however_long_the_body_is(
+    length: str, leaves: bool, mitmdump: Start, origin: Origins
+) -> None:
+    server, gate = origin(), Gate()
+    proxy = mitmdump("--set", "encode=off", "--set", "cache_max_object=256m", "--set", "send_timeout=0")
+    body = os.urandom(1_000_000) * 40  # more than is held in memory, twice
+
+    def parts() -> Iterator[bytes]:
+        yield body[:100_000]
+        gate()
+        for at in range(100_000, len(body), 1_000_000):
+            yield body[at : at + 1_000_000]
+
+    def with_length() -> Iterator[bytes]:
+        lines = [*FRESH, ("Content-Length", str(len(body)))]
+        yield "\r\n".join(["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in lines), "", ""]).encode()
+        yield from parts()
+
+    known = Answer(raw=with_length()) if length == "known" else None
+    server.route("/", lambda _: known or Answer(headers=FRESH, body=parts()))
+    leader = Client(proxy, f"{server.url}/", reads=False)
+    gate.reached(1)
+    followers = crowd(proxy, f"{server.url}/", 2)
+    wait_until(lambda: all(len(client.received) > 90_000 for client in followers), PATIENCE)
+    gate.open()
+    assert {client.end().body == body for client in followers} == {True}
+    if leaves:
+        leader.leave()
+    else:
+        leader.read_on()
+        assert leader.end().body == body
+    assert len(server.requests) == 1
+    assert "Traceback" not in proxy.log()
+
+
 @pytest.mark.parametrize("lane", ["off", "on"])
 def test_a_leader_that_has_held_up_its_origin_already_holds_up_no_follower(
     lane: str, mitmdump: Start, origin: Origins
