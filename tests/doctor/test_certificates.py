@@ -43,6 +43,15 @@ def test_none_yet_is_all_right(tmp_path: Path) -> None:
     assert not list(look_at_trust(tmp_path))
 
 
+def test_nowhere_to_make_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for confdir in (tmp_path / "file", tmp_path / "file" / "below"):
+        (found,) = look_at_authority(confdir)
+        assert (found.level, "confdir=FOLDER" in found.advice) == (Level.FAIL, True)
+    (found,) = look_at_authority(tmp_path / "new" / "one")
+    assert (found.level, (tmp_path / "new").exists()) == (Level.OK, False)
+
+
 def test_the_tunnels_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "certificates_folder", lambda: tmp_path)
     assert not list(look_at_tunnel())

@@ -21,7 +21,7 @@ def test_it_has_the_options_but_is_in_nobodys_way() -> None:
         "capture_file=a.har",
     ]
     given = trial_arguments([*disturbing, *meant], Path("/trial"))
-    assert given[: len(meant)] == meant
+    assert given[-len(meant) :] == meant, "what is no option ends them: none of ours comes after it"
     assert "9000" not in " ".join(given)
     assert [spec for spec in given if spec.startswith("confdir=")] == ["confdir=/trial"]
     assert given[given.index("--listen-port") + 1] == "0"
@@ -35,6 +35,11 @@ def test_it_has_the_options_but_is_in_nobodys_way() -> None:
             "[07:00:00.1] option x: y\nErrors logged during startup, exiting...",
             None,
             [(Level.FAIL, "options", "option x: y")],
+        ),
+        (
+            "mitmdump: error: unrecognized arguments: --x\nTo show all options and their default values use --options",
+            None,
+            [(Level.FAIL, "options", "mitmdump: error: unrecognized arguments: --x")],
         ),
         ("", None, [(Level.FAIL, "options", "the proxy did not start, and did not say why")]),
         (
@@ -50,6 +55,12 @@ def test_it_has_the_options_but_is_in_nobodys_way() -> None:
 )
 def test_what_it_says_is_judged(said: str, stored: str | None, found: list[tuple[Level, str, str]]) -> None:
     assert [(one.level, one.subject, one.text) for one in judge(said, stored)] == found
+
+
+def test_an_address_that_is_none(tmp_path: Path) -> None:
+    (found,) = look_at_port("300.1.1.1", 8080, tmp_path)
+    assert found.level is Level.FAIL
+    assert "Unknown error" not in found.text
 
 
 def test_a_port_that_is_free_or_is_not(tmp_path: Path) -> None:

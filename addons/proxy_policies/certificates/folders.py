@@ -57,6 +57,14 @@ def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
         raise ValueError(line) from None
 
 
+def why_not_made(folder: Path) -> str:
+    """Return why nobody can write in a folder, or make it; "" otherwise. Makes nothing."""
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        return os.strerror(errno.ENOTDIR)
+    return "" if os.access(there, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
+
+
 def link_confdir(certificates: Path, theirs: Path) -> None:
     """Make a confdir with our CA, and with all else that the user keeps in mitmproxy's (config.yaml first of all).
 

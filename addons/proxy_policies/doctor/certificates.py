@@ -22,7 +22,10 @@ HOW_TO_TRUST = {
 def look_at_authority(confdir: Path) -> Iterator[Finding]:
     """Look at the files of the authority that a proxy with this confdir signs with."""
     if not (confdir / authority.KEY_FILE).exists():
-        yield ok("authority", f"none in {confdir} yet: mitmproxy makes one when it starts")
+        if why := folders.why_not_made(confdir):
+            yield fail("authority", f"confdir {confdir}: {why}", "--set confdir=FOLDER names another")
+        else:
+            yield ok("authority", f"none in {confdir} yet: mitmproxy makes one when it starts")
         return
     try:
         ours = authority.read_authority(confdir)

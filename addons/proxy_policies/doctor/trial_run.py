@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import socket
 import subprocess
@@ -29,7 +28,7 @@ ADVICE = {
 """What to do where a port cannot be had."""
 _TIME = re.compile(r"^\[[\d:.]+\]\s*")
 _CACHE = "cache: "
-_ORDINARY = re.compile(r"logged during startup|^Loading script")
+_ORDINARY = re.compile(r"logged during startup|^Loading script|^To show all options")
 
 
 def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
@@ -42,7 +41,7 @@ def look_at_port(host: str, port: int, confdir: Path) -> Iterator[Finding]:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             yield ok("port", f"{host or '*'}:{port} is free")
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
+        why = str(error.strerror or error).partition(" (while ")[0]  # as socket.create_server goes on
         yield fail("port", f"{host}:{port}: {why}", ADVICE.get(error.errno or 0, "--listen-host ADDRESS takes another"))
 
 
@@ -83,14 +82,8 @@ def trial_arguments(arguments: Sequence[str], confdir: Path) -> list[str]:
             continue
         kept += [word, spec] if is_apart else [word]
     own = ["confdir=" + str(confdir), "termlog_verbosity=warn", "home_listen=", "work_home=", "capture_file="]
-    return [
-        *kept,
-        "--listen-host",
-        "127.0.0.1",
-        "--listen-port",
-        "0",
-        *(part for spec in own for part in ("--set", spec)),
-    ]
+    ours = [part for spec in own for part in ("--set", spec)]
+    return ["--listen-host", "127.0.0.1", "--listen-port", "0", *ours, *kept]
 
 
 def _stored(instance: client.Instance) -> str:
