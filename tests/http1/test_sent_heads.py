@@ -33,6 +33,11 @@ def test_http_2_becomes_one_host_and_one_cookie_line() -> None:
     assert (sent.headers["host"], sent.data.authority, sent.headers["connection"]) == ("shop.example", b"", "close")
 
 
+def test_te_of_http2_is_for_one_connection() -> None:
+    sent = as_http1(request(b"HTTP/2.0", (b"te", b"trailers"), authority=b"shop.example"))
+    assert (sent.headers["te"], sent.headers["connection"]) == ("trailers", "TE, close")
+
+
 def test_a_proxy_is_asked_for_options_of_the_server_without_a_path() -> None:
     assert as_http1(request(b"HTTP/1.1", authority=b"a.test", path=b"*")).data.path == b""
 

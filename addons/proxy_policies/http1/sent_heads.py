@@ -91,7 +91,7 @@ def _authority_of(request: http.Request) -> bytes:
 
 
 def _translate(sent: http.Request) -> None:
-    """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3).
+    """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3), TE in Connection.
 
     mitmproxy uses a connection for one request of a multiplexed client only; the origin is sent `close`.
     """
@@ -101,4 +101,6 @@ def _translate(sent: http.Request) -> None:
     cookies = sent.headers.get_all("cookie")
     if len(cookies) > 1:
         sent.headers["Cookie"] = "; ".join(cookies)
+    if "te" in sent.headers:  # for this connection only (RFC 9110, section 10.1.4), which HTTP/2 has no need to say
+        sent.headers["Connection"] = "TE"
     sent.headers = http.Headers(with_persistence(fields_of(sent.headers), VERSION, closes=True).raw)

@@ -104,7 +104,8 @@ def test_hosts_arrive_as_they_came(raw_origin: RawOrigin, client: H2Client) -> N
 
 def test_trailers_are_held_to_what_fields_are(raw_origin: RawOrigin, client: H2Client) -> None:
     late = [(b"x-sum", b"1"), (b"x_real_ip", b"6.6.6.6"), (b"content-length", b"5"), (b"host", b"evil.test")]
-    assert client.ask(request(method=b"POST"), b"abc", late).status == 200
+    assert client.ask([*request(method=b"POST"), (b"te", b"trailers")], b"abc", late).status == 200
+    assert b"Connection: TE, close" in raw_origin.heads[-1].split(b"\r\n")
     assert raw_origin.trailers[-1] == b"x-sum: 1\r\n"
     broken = client.ask(request(method=b"POST"), b"abc", [(b"x", b"a\x01")])
     assert broken.reset is not None or broken.status >= 400 or broken.is_connection_over
