@@ -32,6 +32,7 @@ async def test_all_of_it_goes_out_in_order_as_the_client_takes_it(is_cut: bool) 
         backlog.send(b"")
         await asyncio.sleep(0)
     assert stream.unsent < stream.high_water + 2 * STEP
+    draining = asyncio.create_task(backlog.drain())
     if is_cut:
         body.abort()
     sent, loop = b"", asyncio.get_running_loop()
@@ -46,6 +47,7 @@ async def test_all_of_it_goes_out_in_order_as_the_client_takes_it(is_cut: bool) 
     else:
         await finished
         assert sent.partition(b"\r\n\r\n")[2] == BODY
+    await draining
     assert not body.is_read
     backlog.cancel()
     stream.fail_silently()

@@ -15,12 +15,23 @@ class Backlog:
     def __init__(self, client: ByteStream, writer: ResponseWriter, body: BacklogBody, source: Source) -> None:
         self._client, self._writer, self._source = client, writer, source
         self._body = body
+        self._left = 0
+        """Bytes that the client's connection was not given yet."""
+        self._taken = asyncio.Event()
         self._sending = asyncio.ensure_future(self._send())
+        self._sending.add_done_callback(lambda _: self._taken.set())
 
     def send(self, data: bytes) -> None:
         """Take what is to be sent; never waits."""
         if data:  # nothing would be the end
+            self._left += len(data)
             self._body.feed(data)
+
+    async def drain(self) -> None:
+        """Wait until the client's connection has all of it, or nothing more can be sent."""
+        while self._left and not self._sending.done():
+            self._taken.clear()
+            await self._taken.wait()
 
     def finish(self) -> asyncio.Future[None]:
         """Take no more; what is returned is done once all is sent, and raises OSError if that cannot be."""
@@ -36,5 +47,7 @@ class Backlog:
             while piece := await self._source.read():
                 await self._client.drain()
                 self._writer.send(piece)
+                self._left -= len(piece)
+                self._taken.set()
         finally:
             await self._source.close()

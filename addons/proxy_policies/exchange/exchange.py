@@ -246,10 +246,16 @@ class Exchange:
                 kept.append(data)
             if self.presence.is_response_wanted:
                 (self._backlog or self.writer).send(data)
-        if self._backlog is None and self._is_behind():
+        if self._backlog is None and self._is_behind() and self._is_wanted_by_others():
             self._begin_backlog()
         if self._backlog is None:
             await self._drained()
+        elif not self._is_wanted_by_others():
+            await self.presence.wait(asyncio.ensure_future(self._backlog.drain()))
+
+    def _is_wanted_by_others(self) -> bool:
+        wanted = flow_state.state_of(self.flow).wanted
+        return wanted is not None and wanted()
 
     def _is_behind(self) -> bool:
         return self._client.unsent > self._client.high_water and self.presence.is_response_wanted
@@ -260,10 +266,9 @@ class Exchange:
             await self.presence.wait(asyncio.ensure_future(self._client.drain()))
 
     def _begin_backlog(self) -> None:
-        """Go on at others' pace, if there are any who want the response."""
-        state = flow_state.state_of(self.flow)
-        if state.backlog is not None and state.wanted is not None and state.wanted():
-            self._backlog = Backlog(self._client, self.writer, *state.backlog())
+        """Go on at others' pace."""
+        make = flow_state.state_of(self.flow).backlog
+        self._backlog = Backlog(self._client, self.writer, *make()) if make else None
 
     async def _end_backlog(self, backlog: Backlog) -> None:
         """Wait until the client has all that it was too slow for."""
