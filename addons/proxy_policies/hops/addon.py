@@ -2,18 +2,20 @@
 
 from weakref import WeakKeyDictionary
 
-from mitmproxy import http
+from mitmproxy import ctx, http
 from mitmproxy.connection import Client
-from mitmproxy.proxy.mode_specs import ReverseMode, UpstreamMode
+from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode, TransparentMode, UpstreamMode
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import flow_state, trace
-from proxy_policies.addresses import in_networks, parse_networks
+from proxy_policies.addresses import format_target, in_networks, parse_networks
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields, fields_of, set_fields
 from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
+from proxy_policies.outbound.own_listeners import leads_to_one
 from proxy_policies.requested_host import requested_host
 from proxy_policies.settings import Setting, one_of
 
@@ -52,6 +54,14 @@ class Hops:
 
     def __init__(self) -> None:
         self._connects: WeakKeyDictionary[Client, http.Request] = WeakKeyDictionary()
+
+    async def server_connect(self, data: ServerConnectionHookData) -> None:
+        """Refuse to connect to ourselves where no Via would tell: what is no HTTP would come back for ever."""
+        server = data.server
+        if server.error or server.address is None or not _may_be_no_http(data.client.proxy_mode):
+            return
+        if await leads_to_one(*server.address[:2], _listening(server.transport_protocol)):
+            server.error = f"cannot connect to {format_target(*server.address[:2])}: it is this proxy"
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Refuse a CONNECT that came by us before."""
@@ -169,6 +179,20 @@ def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
 
 def _is_upstream(flow: http.HTTPFlow) -> bool:
     return isinstance(flow.client_conn.proxy_mode, UpstreamMode)
+
+
+def _may_be_no_http(mode: ProxyMode) -> bool:
+    if isinstance(mode, ReverseMode):
+        return mode.scheme not in ("http", "https")
+    return isinstance(mode, TransparentMode)
+
+
+def _listening(protocol: str) -> list[tuple[str, int]]:
+    """Return where we listen for TCP, or UDP."""
+    servers = ctx.master.addons.get("proxyserver").servers
+    return [
+        address[:2] for it in servers if it.mode.transport_protocol in (protocol, "both") for address in it.listen_addrs
+    ]
 
 
 def _answer(last: FinalHop) -> http.Response:

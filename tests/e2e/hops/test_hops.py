@@ -1,6 +1,7 @@
 """What a proxy owes each hop, through the real mitmdump."""
 
 import base64
+import contextlib
 import hashlib
 import re
 import socket
@@ -71,6 +72,24 @@ def test_a_loop_of_connects_ends(mitmdump: Start, free_port: Callable[[], int]) 
     asked = b"CONNECT nowhere.test:80 HTTP/1.1\r\nHost: nowhere.test:80\r\nVia: 1.0 client\r\n\r\n"
     answer = answered(port, asked, b"refused HTTP CONNECT request: 508 Loop Detected")
     assert answer.startswith(b"HTTP/1.1 508 ")
+
+
+KINDS = {"tcp": socket.SOCK_STREAM, "tls": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+@pytest.mark.parametrize("host", ["127.1", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_connection_comes_back_for_ever(mitmdump: Start, free_port: Callable[[], int], kind: str, host: str) -> None:
+    """Where there is no Via, the proxy knows itself by whatever it is called."""
+    port = free_port()
+    proxy = mitmdump(mode=f"reverse:{kind}://{host}:{port}@127.0.0.1:{port}", script="hops.py")
+    with socket.socket(type=KINDS[kind]) as client:
+        client.connect(("127.0.0.1", port))
+        with contextlib.suppress(OSError):
+            client.sendall(b"anybody there?")
+        proxy.wait_log(r"cannot connect to .*: it is this proxy")
+    proxy.stop()
+    assert proxy.log().count("client connect") == 1
 
 
 def answered(port: int, request: bytes, end: bytes) -> bytes:
