@@ -28,11 +28,13 @@ class Wait(Enum):
     HEAD = "the request's head did not come whole"
     BODY = "the request's body comes too slowly"
     READER = "the client does not take its answer"
+    DATAGRAM = "no datagram came"
+    """Has no limit of its own: mitmproxy's is 20 s."""
     ORIGIN = "nothing came from the origin"
     """Has no limit of its own: mitmproxy's `tcp_timeout` is one for every wait."""
 
 
-FOR_MORE = frozenset({Wait.REQUEST, Wait.HANDSHAKE, Wait.HEAD, Wait.BODY})
+FOR_MORE = frozenset({Wait.REQUEST, Wait.HANDSHAKE, Wait.HEAD, Wait.BODY, Wait.DATAGRAM})
 """Waits for the client to say more: such connections are closed when there are too many of them."""
 
 

@@ -19,7 +19,7 @@ from mitmproxy.tls import TlsData
 from proxy_policies import flow_state
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.limits.connections import MitmproxyConnection
+from proxy_policies.limits.connections import DatagramConnection, MitmproxyConnection
 from proxy_policies.limits.message_history import UNREAD, MessageHistory
 from proxy_policies.limits.shares import Shares
 from proxy_policies.log_lines import Throttle
@@ -122,8 +122,9 @@ class Limits:
     def watch(self, client: Client) -> None:
         """Look at a connection that mitmproxy has."""
         now, handler = time.monotonic(), handler_of(client.id)
-        if handler is not None and client.transport_protocol == "tcp":
-            self._connections[client.id] = MitmproxyConnection(handler, now)
+        if handler is not None:
+            kind = MitmproxyConnection if client.transport_protocol == "tcp" else DatagramConnection
+            self._connections[client.id] = kind(handler, now)
             self.expect_one_more(now)
 
     def tls_established_client(self, data: TlsData) -> None:

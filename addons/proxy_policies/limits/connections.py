@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 from mitmproxy.proxy.context import Context
@@ -109,6 +110,16 @@ class MitmproxyConnection:
             io.handler.cancel("timeout")
         elif (transport := self._transport()) is not None:
             transport.close()
+
+
+class DatagramConnection(MitmproxyConnection):
+    """A client that sends datagrams; whether it will send more, nobody can know."""
+
+    def waits(self, now: float) -> tuple[Wait, float, int]:
+        """Return since when nothing was said, by the client or to it."""
+        if self._is_ending:
+            return Wait.NOTHING, 0.0, 0
+        return Wait.DATAGRAM, time.time() - self._handler.timeout_watchdog.last_activity, 0
 
 
 def _unsent_bytes(writer: Any) -> int:
