@@ -143,13 +143,13 @@ def test_there_is_one_length_or_none(fields: RawFields) -> None:
 @pytest.mark.parametrize("value", [b"gzip", b"GZIP,\tchunked", b"x-gzip , chunked", b"deflate", b"compress,chunked"])
 def test_compression_as_a_transfer_coding_is_refused(value: bytes) -> None:
     with pytest.raises(Invalid) as error:
-        validity.check_codings(((b"Transfer-encoding", value),), 501)
-    assert error.value.status == 501
+        validity.check_codings(((b"Transfer-encoding", value),))
+    assert error.value.status == (501 if b"chunked" in value else 400)
 
 
 @pytest.mark.parametrize("value", [b"chunked", b"Chunked", b"identity"])
 def test_chunked_passes(value: bytes) -> None:
-    validity.check_codings(((b"Transfer-Encoding", value), (b"Content-Encoding", b"gzip")), 501)
+    validity.check_codings(((b"Transfer-Encoding", value), (b"Content-Encoding", b"gzip")))
 
 
 def test_folds_and_blanks_before_colons_are_undone() -> None:

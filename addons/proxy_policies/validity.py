@@ -33,7 +33,7 @@ _BLANK_BEFORE_COLON = re.compile(rb"(" + _TOKEN + rb")[ \t]++:")
 _REQUEST_LINE = re.compile(rb"([^ ]++) ([^ ]++) HTTP/([0-9])\.([0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
-_CODINGS = re.compile(rb"(?:(?:x-)?(?:gzip|compress)|deflate)(?:[ \t]*+,[ \t]*+chunked)?", re.IGNORECASE)
+_CODINGS = re.compile(rb"(?:(?:x-)?(?:gzip|compress)|deflate)([ \t]*+,[ \t]*+chunked)?", re.IGNORECASE)
 """Transfer-Encoding with more than `chunked`, of the grammar; what is not is refused where framing is read."""
 _AUTHORITY = re.compile(
     rb"(\[[0-9A-Fa-f:.]++(?:%[0-9A-Za-z\-._~]++)?\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)(?::([0-9]{0,5}+))?"
@@ -263,13 +263,15 @@ def check_fields(fields: Iterable[tuple[bytes, bytes]]) -> None:
             raise Invalid(f"The field line is not valid: {shown(name + b': ' + value)}")
 
 
-def check_codings(fields: RawFields, status: int) -> None:
+def check_codings(fields: RawFields) -> None:
     """Refuse content that is compressed as a transfer coding, which no TE of ours asks for (RFC 9112, section 7.4).
 
-    Nobody takes it off where it may not be said: towards HTTP/1.0 and HTTP/2, and in the cache.
+    Nobody takes it off where it may not be said: towards HTTP/1.0 and HTTP/2, and in the cache. 501 where it is clear
+    how long it is, else 400 (section 6.1).
     """
     for name, value in fields:
-        if name.lower() == b"transfer-encoding" and _CODINGS.fullmatch(value):
+        if name.lower() == b"transfer-encoding" and (coded := _CODINGS.fullmatch(value)):
+            status = 501 if coded[1] else 400
             raise Invalid(f"No transfer coding but chunked is understood here: {shown(value)}", status)
 
 

@@ -102,7 +102,7 @@ def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | 
 def _read(lines: list[bytes]) -> http.Request:
     line = validity.parse_request_line(lines[0])
     fields = validity.parse_fields(lines[1:])
-    validity.check_codings(fields, 501)
+    validity.check_codings(fields)
     names_host = bool(line.authority)
     validity.check_host(
         fields, condition=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"

@@ -81,7 +81,7 @@ def _read(lines: list[bytes], request: http.Request) -> http.Response:
         raise Invalid("an empty line where a status line should be")
     line = validity.parse_status_line(lines[0])
     fields = validity.parse_fields(validity.unfolded(lines[1:]))
-    validity.check_codings(fields, 502)
+    validity.check_codings(fields)
     if line.status == SWITCHING_PROTOCOLS:
         check_switch(Fields(request.headers.fields), Fields(fields))
     return http.Response(

@@ -68,6 +68,7 @@ BAD = [
     Bad("unknown TE", POST + b"Transfer-Encoding: cow\r\n\r\nabc"),
     Bad("chunked not last", POST + b"Transfer-Encoding: chunked, gzip\r\n\r\nabc"),
     Bad("compressed for the transfer", POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+    Bad("compressed without an end", POST + b"Transfer-Encoding: gzip\r\n\r\nabc"),
     Bad("TE with 1.0", POST.replace(b"1.1\r", b"1.0\r") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     Bad("bad chunk size", POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n\r\n"),
     Bad("huge chunk size", POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 30 + b"\r\nabc"),
