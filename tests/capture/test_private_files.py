@@ -1,6 +1,7 @@
 """Files and folders for their owner only, those that were there before, too."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_a_text_is_there_whole_and_for_its_owner(tmp_path: Path) -> None:
     path.chmod(0o644)
     private_files.write_text(path, "new")
     assert (path.read_text(), mode(path)) == ("new", 0o600)
+    assert os.listdir(tmp_path) == ["report.json"]
+
+
+def test_pieces_are_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+
+    def broken() -> Iterator[str]:
+        yield "new"
+        raise RuntimeError
+
+    private_files.write_pieces(path, ["a\n", "\ud800é"])
+    assert (path.read_bytes(), mode(path)) == ("a\n?é".encode(), 0o600)
+    with pytest.raises(RuntimeError):
+        private_files.write_pieces(path, broken())
+    assert path.read_bytes() == "a\n?é".encode()
     assert os.listdir(tmp_path) == ["report.json"]
 
 

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 FILE, FOLDER = 0o600, 0o700
@@ -43,6 +43,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file as `write_text` does."""
     with draft_of(path) as draft, os.fdopen(os.open(draft, NEW, FILE), "wb") as file:
         file.write(data)
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write a file as `write_text` does, as its pieces are made; what UTF-8 has not is a question mark in it."""
+    with (
+        draft_of(path) as draft,
+        os.fdopen(os.open(draft, NEW, FILE), "w", encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        file.writelines(pieces)
 
 
 @contextlib.contextmanager

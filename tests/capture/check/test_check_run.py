@@ -45,7 +45,7 @@ def opened(tmp_path: Path) -> Callable[..., CheckRun]:
 
 def test_it_knows_the_order_and_what_is_carried_over(opened: Callable[..., CheckRun]) -> None:
     run = opened(ELSEWHERE, USE, LOGIN)
-    assert run.order == [2, 1, 0]
+    assert list(run.order) == [2, 1, 0]
     assert [str(link) for link in run.links] == ["entry 3 json:$.csrf → entry 2 header:x-csrf"]
 
 

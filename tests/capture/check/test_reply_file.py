@@ -17,5 +17,6 @@ def test_what_was_put_comes_back_in_any_order() -> None:
         spool.put(number, sent)
     assert dict(spool) == replies
     assert (spool[1], spool[7], len(spool)) == (replies[1], replies[7], 2)
-    with pytest.raises(KeyError):
-        spool[2]
+    for number in (-1, 0, 2, 8):
+        with pytest.raises(KeyError):
+            spool[number]

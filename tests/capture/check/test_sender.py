@@ -171,4 +171,4 @@ async def test_what_is_skipped_is_not_sent(folder: Path) -> None:
 
 def test_the_order_is_that_in_which_requests_began(folder: Path) -> None:
     run = Run(folder, [an_entry("GET", f"/{when}", when=when) for when in (3.0, 1.0, 2.0)], Proxy())
-    assert run.order == [1, 2, 0]
+    assert list(run.order) == [1, 2, 0]

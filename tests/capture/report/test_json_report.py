@@ -3,11 +3,18 @@
 import json
 from dataclasses import replace
 
+import pytest
 from tests.support.capture_reports import JSON, a_report, an_outcome
 
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.model import Body, Request, Response
-from proxy_policies.capture.report.json_report import BODY_LIMIT, REQUEST_LIMIT, body_lines, report_json
+from proxy_policies.capture.report.json_report import (
+    BODY_LIMIT,
+    REQUEST_LIMIT,
+    body_lines,
+    json_pieces,
+    report_json,
+)
 
 CHANGED = an_outcome(1, '{"n": 1, "a": "x"}', '{"n": 2, "a": "x"}', url="/{}?page=2")
 
@@ -23,6 +30,12 @@ def test_it_says_what_came_of_each_entry() -> None:
         "changes": [{"location": "json:$.n", "kind": "changed", "old": 1, "new": 2, "match": "json:$.n=number±1"}],
     }
     assert (second["verdict"], second["why"], second["ms"]) == ("error", "refused", [500.0, 0])
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_in_pieces_it_is_the_same(count: int) -> None:
+    report = a_report(*[an_outcome(number, '{"a": "[]\\n"}', '{"a": "é"}') for number in range(count)])
+    assert "".join(json_pieces(report)) == json.dumps(report_json(report), indent=1, ensure_ascii=False)
 
 
 def test_a_page_has_both_answers_side_by_side_and_the_request_to_send() -> None:

@@ -9,13 +9,13 @@ from tests.support.capture_reports import a_report, an_outcome
 
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.model import Request
-from proxy_policies.capture.report.junit import NAMED, junit_xml
+from proxy_policies.capture.report.junit import NAMED, junit_pieces
 
 ONE, TWO = an_outcome(1, '{"n": 1}', '{"n": 2}'), an_outcome(2, '{"n": 1}', '{"n": 2}', status=500)
 
 
 def suite(*outcomes: Outcome) -> ElementTree.Element:
-    return ElementTree.fromstring(junit_xml(a_report(*outcomes)))[0]
+    return ElementTree.fromstring("".join(junit_pieces(a_report(*outcomes))))[0]
 
 
 def test_it_counts_and_has_a_case_for_each_entry() -> None:
@@ -44,3 +44,10 @@ def test_a_failure_names_what_changed() -> None:
 def test_whatever_was_captured_it_is_xml(text: str) -> None:
     outcome = replace(ONE, request=Request("GET", f"http://a.test/{text}"), error=text)
     assert suite(outcome).get("tests") == "1"
+
+
+def test_it_is_laid_out_case_by_case() -> None:
+    text = "".join(junit_pieces(a_report(an_outcome(0, "{}", "{}"), ONE)))
+    indented = ElementTree.fromstring(text)
+    ElementTree.indent(indented)
+    assert text == f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(indented, encoding="unicode")}\n'

@@ -37,7 +37,7 @@ class CheckRun:
     redaction: RedactionRules
     carries: tuple[CarryRule, ...] = ()
     entries: EntryIndex = field(init=False)
-    order: list[int] = field(init=False)
+    order: Sequence[int] = field(init=False)
     links: list[Link] = field(init=False)
     problems: list[str] = field(init=False)
 

@@ -1,5 +1,6 @@
 """The outcome of a check: for each entry what changed, and of all of them how many."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Request, Response
 
+TELLING = ("changed", "error")
 MAX_DETAILED = 2000  # entries whose responses are kept, to be laid side by side
 
 
@@ -93,7 +95,7 @@ def drop_excess_bodies(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
 
 @dataclass(slots=True)
 class Report:
-    """All outcomes of a run, in the order of the recording."""
+    """All outcomes of a run, in the order of the recording; they may be in a file, and are read one at a time."""
 
     capture: str
     old: str
@@ -110,8 +112,18 @@ class Report:
         """Take the outcomes and count them."""
         self.outcomes = outcomes
         self.seconds = seconds
-        verdicts = [outcome.verdict for outcome in outcomes]
-        self.counts = {verdict: verdicts.count(verdict) for verdict in ("same", "changed", "error", "skipped")}
+        verdicts = Counter(outcome.verdict for outcome in outcomes)
+        self.counts = {verdict: verdicts[verdict] for verdict in ("same", "changed", "error", "skipped")}
+
+    @property
+    def telling(self) -> Iterator[Outcome]:
+        """The outcomes that somebody should see: what changed, and what could not be sent."""
+        return (outcome for outcome in self.outcomes if outcome.verdict in TELLING)
+
+    @property
+    def telling_count(self) -> int:
+        """The number of these."""
+        return sum(self.counts.get(verdict, 0) for verdict in TELLING)
 
     @property
     def secrets(self) -> int:
@@ -121,4 +133,4 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 the same, 1 differences; an entry that could not be sent is a difference."""
-        return 1 if self.counts.get("changed") or self.counts.get("error") else 0
+        return int(self.telling_count > 0)

@@ -1,5 +1,6 @@
 """What came of a run, by number, in a file of its own: memory does not grow with the recording."""
 
+from array import array
 from collections.abc import Iterator, Mapping
 
 from proxy_policies.capture.check.pickled_items import PickledItems
@@ -11,19 +12,22 @@ class ReplyFile(Mapping[int, SendResult]):
 
     def __init__(self) -> None:
         self._items = PickledItems[SendResult]()
-        self._places: dict[int, int] = {}
+        self._places = array("Q")  # by number, from 1; 0 is for none
 
     def put(self, number: int, sent: SendResult) -> None:
         """Keep a reply. Raises OSError."""
-        self._places[number] = len(self._items)
+        self._places.extend([0] * (number + 1 - len(self._places)))
         self._items.append(sent)
+        self._places[number] = len(self._items)
 
     def __getitem__(self, number: int) -> SendResult:
         """Return a reply. Raises KeyError, OSError."""
-        return self._items[self._places[number]]
+        if not 0 <= number < len(self._places) or not self._places[number]:
+            raise KeyError(number)
+        return self._items[self._places[number] - 1]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._places)
+        return (number for number, place in enumerate(self._places) if place)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return sum(1 for _ in self)

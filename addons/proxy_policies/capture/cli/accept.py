@@ -69,9 +69,9 @@ def _accepted(
     rules: CompareOptions,
 ) -> Iterator[tuple[int, Entry]]:
     """Yield the entries that are to be, by number; of all that changed, or of those that are wanted."""
-    by_number = {outcome.number: outcome for outcome in outcomes}
-    for number in [number - 1 for number in wanted] or sorted(by_number):
-        outcome, entry, reply = by_number[number], run.entries[number], replies[number]
+    places = {outcome.number: at for at, outcome in enumerate(outcomes)}
+    for number in [number - 1 for number in wanted] or sorted(places):
+        outcome, entry, reply = outcomes[places[number]], run.entries[number], replies[number]
         why = refusal(entry) or ("" if reply.response else outcome.error or outcome.skipped)
         if outcome.changes and not why and reply.response:
             handed_back = {link.source for link in run.links if link.source_entry == number}

@@ -1,7 +1,6 @@
 """`check` and `compare`: send a run again and say what changed."""
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from proxy_policies.capture.check.conformance import recorded_outcomes, with_con
 from proxy_policies.capture.check.correlate import parse_carries
 from proxy_policies.capture.check.learning import rules_text
 from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
-from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, drop_excess_bodies
+from proxy_policies.capture.check.outcome import TELLING, CompareOptions, Outcome, Report, drop_excess_bodies
 from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
@@ -30,8 +29,8 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.openapi.references import read_document
 from proxy_policies.capture.openapi.response_checker import ResponseChecker, checker_of
 from proxy_policies.capture.report.html_report import page_html
-from proxy_policies.capture.report.json_report import report_json
-from proxy_policies.capture.report.junit import junit_xml
+from proxy_policies.capture.report.json_report import json_pieces
+from proxy_policies.capture.report.junit import junit_pieces
 from proxy_policies.capture.report.markdown import markdown
 from proxy_policies.capture.report.terminal import print_report
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
@@ -71,8 +70,8 @@ def check(arguments: argparse.Namespace) -> int:
         return code
     accepted = accept.accept_changes(arguments, run, replies[0], outcomes, rules)
     pairs = zip(outcomes, told, strict=True)
-    left = [now for before, now in pairs if before.number not in accepted or now.changes != before.changes]
-    return int(any(outcome.verdict in ("changed", "error") for outcome in left))
+    left = (now for before, now in pairs if before.number not in accepted or now.changes != before.changes)
+    return int(any(outcome.verdict in TELLING for outcome in left))
 
 
 def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: ResponseChecker) -> int:
@@ -194,11 +193,9 @@ def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Ou
         print(f"carried over: {link}")
     print_report(report, Console(highlight=False))
     if arguments.json:
-        private_files.write_bytes(
-            Path(arguments.json), json.dumps(report_json(report), indent=1, ensure_ascii=False).encode()
-        )
+        private_files.write_pieces(Path(arguments.json), json_pieces(report))
     if arguments.junit:
-        private_files.write_bytes(Path(arguments.junit), junit_xml(report))
+        private_files.write_pieces(Path(arguments.junit), junit_pieces(report))
     if arguments.markdown:
         private_files.write_bytes(Path(arguments.markdown), markdown(report).encode("utf-8", "replace"))
     if arguments.html:

@@ -178,10 +178,7 @@ def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> i
             count += 1
             yield entry
 
-    with private_files.draft_of(target) as draft:
-        fd = os.open(draft, private_files.NEW, private_files.FILE)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="replace", newline="") as file:
-            file.writelines(write(counted()))
+    private_files.write_pieces(target, write(counted()))
     return count
 
 

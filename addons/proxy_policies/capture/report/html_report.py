@@ -1,14 +1,14 @@
 """The report as one self-contained HTML page: search, filters, diffs in two shapes, timings, light and dark."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
+from itertools import chain, islice
 
 import jinja2
 import markupsafe
 
-from proxy_policies.capture.check.outcome import MAX_DETAILED, Outcome, Report
+from proxy_policies.capture.check.outcome import MAX_DETAILED, TELLING, Outcome, Report
 from proxy_policies.capture.report.json_report import report_json
 
 
@@ -16,7 +16,7 @@ def page_html(report: Report) -> str:
     """Return the page; everything it needs is in it."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(_asset("page.html"))
-    shown = _shown(report.outcomes)
+    shown = _shown(report)
     data = json.dumps(report_json(replace(report, outcomes=shown), bodies=True), ensure_ascii=False)
     return template.render(
         left_out=len(report.outcomes) - len(shown),
@@ -27,10 +27,10 @@ def page_html(report: Report) -> str:
     )
 
 
-def _shown(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _shown(report: Report) -> list[Outcome]:
     """Choose what a browser is asked to show: as many as there are responses for, those that differ first."""
-    chosen = sorted(outcomes, key=lambda outcome: outcome.verdict in ("same", "skipped"))[:MAX_DETAILED]
-    return sorted(chosen, key=lambda outcome: outcome.number)
+    others = (outcome for outcome in report.outcomes if outcome.verdict not in TELLING)
+    return sorted(islice(chain(report.telling, others), MAX_DETAILED), key=lambda outcome: outcome.number)
 
 
 def _asset(name: str) -> str:

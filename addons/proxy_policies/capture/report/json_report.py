@@ -1,6 +1,7 @@
 """The report as JSON, for programs; also what the page is made from."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from proxy_policies.capture.check.diff import Change, lines_of
@@ -19,6 +20,30 @@ BODY_LIMIT = 200_000  # characters of one body in a report
 
 def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
     """Return the report; `bodies` adds what changed laid side by side."""
+    outcomes = [
+        _outcome(outcome, bodies) | (_asked(outcome.request, report.new) if bodies else {})
+        for outcome in report.outcomes
+    ]
+    return _about(report) | {"outcomes": outcomes}
+
+
+def json_pieces(report: Report) -> Iterator[str]:
+    """Yield the report as JSON, an outcome at a time: there may be more of them than memory holds."""
+    before, after = _dumped(_about(report) | {"outcomes": []}).rsplit("]", 1)
+    yield before
+    sign = ""
+    for outcome in report.outcomes:
+        text = _dumped(_outcome(outcome, bodies=False)).replace("\n", "\n  ")  # a text in JSON has none of its own
+        yield f"{sign}\n  {text}"
+        sign = ","
+    yield f"\n ]{after}" if sign else f"]{after}"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _about(report: Report) -> dict[str, Any]:
     return {
         "capture": report.capture,
         "old": report.old,
@@ -30,10 +55,6 @@ def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
         "exit_code": report.exit_code,
         "noise": list(report.noise),
         "links": list(report.links),
-        "outcomes": [
-            _outcome(outcome, bodies) | (_asked(outcome.request, report.new) if bodies else {})
-            for outcome in report.outcomes
-        ],
     }
 
 

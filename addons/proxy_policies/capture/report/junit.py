@@ -1,6 +1,7 @@
 """The report as JUnit XML, which CI systems show: one test case for each entry."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
@@ -11,8 +12,8 @@ NAMED = 10  # locations in the message of a failure
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
 
 
-def junit_xml(report: Report) -> bytes:
-    """Return the document."""
+def junit_pieces(report: Report) -> Iterator[str]:
+    """Yield the document, a test case at a time: there may be more of them than memory holds."""
     counts = {"tests": len(report.outcomes), "failures": report.counts.get("changed", 0)}
     counts |= {"errors": report.counts.get("error", 0), "skipped": report.counts.get("skipped", 0)}
     suite = ElementTree.Element("testsuite", name=_clean(report.capture), time=f"{report.seconds:.3f}")
@@ -20,18 +21,21 @@ def junit_xml(report: Report) -> bytes:
     suite.set("timestamp", datetime.fromtimestamp(report.started, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
     properties = ElementTree.SubElement(suite, "properties")
     ElementTree.SubElement(properties, "property", name="secrets not compared", value=str(report.secrets))
-    for outcome in report.outcomes:
-        _case(suite, outcome, report.capture)
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
-    text: str = ElementTree.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
+    before, after = ElementTree.tostring(root, encoding="unicode").rsplit("\n  </testsuite>", 1)
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n{before}'
+    for outcome in report.outcomes:
+        case = _case(outcome, report.capture)
+        ElementTree.indent(case, level=2)
+        yield f"\n    {ElementTree.tostring(case, encoding='unicode')}"
+    yield f"\n  </testsuite>{after}\n"
 
 
-def _case(suite: ElementTree.Element, outcome: Outcome, capture: str) -> None:
+def _case(outcome: Outcome, capture: str) -> ElementTree.Element:
     name = _clean(f"{outcome.number + 1}. {outcome.title}")
-    case = ElementTree.SubElement(suite, "testcase", classname=_clean(capture), name=name)
+    case = ElementTree.Element("testcase", classname=_clean(capture), name=name)
     case.set("time", f"{outcome.new_seconds:.3f}")
     if outcome.skipped:
         ElementTree.SubElement(case, "skipped", message=_clean(outcome.skipped))
@@ -43,6 +47,7 @@ def _case(suite: ElementTree.Element, outcome: Outcome, capture: str) -> None:
             case, "failure", message=_clean(_message(outcome, lines)), type=_clean(_kinds(outcome))
         )
         failure.text = _clean("\n".join(lines))
+    return case
 
 
 def _message(outcome: Outcome, lines: list[str]) -> str:

@@ -1,6 +1,7 @@
 """A summary for pull requests, in GitHub's Markdown: what changed, where, from what to what."""
 
 import re
+from itertools import islice
 
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line, secrets_line, summary_line
@@ -13,13 +14,12 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 def markdown(report: Report) -> str:
     """Return the summary. What was captured cannot be markup in it."""
-    telling = [outcome for outcome in report.outcomes if outcome.verdict in ("changed", "error")]
     sign = "❌" if report.exit_code else "✅"
     lines = [f"### {sign} {escape(report.capture)}: {escape(summary_line(report))}"]
-    lines += ["", "| entry | request | what changed |", "| --: | --- | --- |"] if telling else []
-    lines += [_row(outcome) for outcome in telling[:SHOWN_ENTRIES]]
-    if len(telling) > SHOWN_ENTRIES:
-        lines += ["", f"… and {len(telling) - SHOWN_ENTRIES} more"]
+    lines += ["", "| entry | request | what changed |", "| --: | --- | --- |"] if report.telling_count else []
+    lines += [_row(outcome) for outcome in islice(report.telling, SHOWN_ENTRIES)]
+    if report.telling_count > SHOWN_ENTRIES:
+        lines += ["", f"… and {report.telling_count - SHOWN_ENTRIES} more"]
     if report.secrets:
         lines += ["", f"<sub>{escape(secrets_line(report))}</sub>"]
     return "\n".join(lines) + "\n"

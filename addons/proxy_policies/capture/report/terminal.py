@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -36,17 +37,25 @@ def change_line(change: Change) -> str:
 
 def print_report(report: Report, console: Console) -> None:
     """Print the report."""
-    telling = [outcome for outcome in report.outcomes if outcome.verdict in ("changed", "error")]
-    for outcome in telling[:SHOWN_ENTRIES]:
+    for outcome in islice(report.telling, SHOWN_ENTRIES):
         _print_outcome(outcome, console)
-    if len(telling) > SHOWN_ENTRIES:
-        console.print(f"… and {len(telling) - SHOWN_ENTRIES} more", style="dim")
+    if report.telling_count > SHOWN_ENTRIES:
+        console.print(f"… and {report.telling_count - SHOWN_ENTRIES} more", style="dim")
     console.print(_summary(report))
-    suggestions = [suggest(change) for outcome in telling for change in outcome.changes]
-    for suggestion in list(dict.fromkeys(filter(None, suggestions)))[:SHOWN_SUGGESTIONS]:
+    for suggestion in _suggestions(report):
         console.print(Text(f"to let it pass: --match {shlex.quote(printable(suggestion))}", "dim"), soft_wrap=True)
     if report.secrets:
         console.print(secrets_line(report), style="dim")
+
+
+def _suggestions(report: Report) -> list[str]:
+    """Return the first few matchers that would have let something pass."""
+    found: dict[str, None] = {}
+    for outcome in report.telling:
+        found |= dict.fromkeys(filter(None, map(suggest, outcome.changes)))
+        if len(found) >= SHOWN_SUGGESTIONS:
+            break
+    return list(found)[:SHOWN_SUGGESTIONS]
 
 
 def secrets_line(report: Report) -> str:
