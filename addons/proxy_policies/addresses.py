@@ -44,8 +44,11 @@ def normalize_address(address: str) -> str:
 def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
     """Read `9000`, `home.example:9000` or `[::1]:9000`."""
     host, colon, port = text.strip().rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+    is_number = port.isascii() and port.isdigit()
+    if not is_number and not (colon and port):
         raise ValueError(f"{text!r} has no port; write HOST:PORT")
+    if not is_number or len(port) > 5 or int(port) > 65535:
+        raise ValueError(f"{port!r} is not a port from 0 to 65535; write HOST:PORT")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") and host.endswith("]") else host
     if (colon and not host) or any(letter.isspace() or letter in "/@[]=," for letter in host):
         raise ValueError(f"{text!r} has no valid host; write HOST:PORT")

@@ -54,8 +54,8 @@ def test_good(case: tuple[Callable[[Any], Any], Any, Any]) -> None:
 
 BAD: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
     "no port": (parse_address, "home", "no port"),
-    "port too high": (parse_address, "h:70000", "no port"),
-    "port no number": (parse_address, "h:ssh", "no port"),
+    "port too high": (parse_address, "h:70000", "not a port"),
+    "port no number": (parse_address, "h:ssh", "not a port"),
     "no host": (parse_address, ":22", "no valid host"),
     "empty label": (options.parse_home, "home..example:9000", "cannot be a host"),
     "empty first label": (options.parse_services, ["a=.example:9000"], "cannot be a host"),
