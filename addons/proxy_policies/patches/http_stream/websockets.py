@@ -97,7 +97,8 @@ class PlayedWebSocket(layer.Layer):
             return
         for said in read(self._client, data):
             yield from self._take(said)
-            yield from self._turns.spend(octets_of(said))
+            if self._turns.spend(octets_of(said)):
+                yield from self._turns.take()
             if not self._is_open():
                 return
 
@@ -137,7 +138,8 @@ class PlayedWebSocket(layer.Layer):
             due -= 1
             self._player.sent()
             yield from self._say(Whole(data, text, (len(data),)))
-            yield from self._turns.spend()
+            if self._turns.spend(len(data)):
+                yield from self._turns.take()
         if close_frame := self._player.close_frame():
             yield from self._end(close_frame, by_client=False)
 

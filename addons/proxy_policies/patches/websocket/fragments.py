@@ -51,6 +51,9 @@ def cut(whole: Whole) -> Iterator[tuple[str | bytes, bool]]:
 
     A character that is cut in two belongs to the frame that it ends in.
     """
+    if len(whole.lengths) < 2 and len(whole.content) < MODIFIED:  # most messages
+        yield (whole.content.decode("utf-8", "replace") if whole.is_text else whole.content), True
+        return
     decoder = codecs.getincrementaldecoder("utf-8")("replace") if whole.is_text else None
     at = 0
     for end, is_last in _ends(len(whole.content), whole.lengths):
@@ -60,9 +63,6 @@ def cut(whole: Whole) -> Iterator[tuple[str | bytes, bool]]:
 
 def _ends(size: int, lengths: Sequence[int]) -> Iterator[tuple[int, bool]]:
     """Return where each frame ends, and whether it is the last."""
-    if len(lengths) < 2 and size < MODIFIED:
-        yield size, True
-        return
     if not lengths or size != sum(lengths):
         yield from ((end, False) for end in range(MODIFIED, size, MODIFIED))
         yield size, True

@@ -43,18 +43,25 @@ PACKED_ASIDE = 256 << 10
 
 
 class Turns:
-    """What was done for a client since its last turn of the event loop."""
+    """What was done for a client of what was read at once: to read more takes a turn of the event loop anyway."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._done = 0.0
 
-    def spend(self, octets: int = 0) -> CommandGenerator[None]:
-        """Take note of something done, which was about so many octets; after so much of it others go first."""
+    def begin(self) -> None:
+        """Take note that something was read."""
+        self._done = 0.0
+
+    def spend(self, octets: int) -> bool:
+        """Take note of something done, which was about so many octets; return whether it is others' turn."""
         self._done += 1 + octets / OCTETS
-        if self._done >= PER_TURN:
-            self._done = 0
-            yield from take_turn(self._client)
+        return self._done >= PER_TURN
+
+    def take(self) -> CommandGenerator[None]:
+        """Let others go first."""
+        self._done = 0.0
+        yield from take_turn(self._client)
 
 
 def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -> Iterator[ws.Event]:
@@ -84,7 +91,9 @@ def show(
     assert flow.websocket is not None  # noqa: S101 -- mitmproxy sets it before it makes the layer
     flow.websocket.messages.append(message)
     yield from hold(flow.client_conn, WebsocketMessageHook(flow))
-    return None if message.dropped else Whole(message.content, whole.is_text, whole.lengths)
+    if message.dropped:
+        return None
+    return whole if message.content is whole.content else whole._replace(content=message.content)
 
 
 def send(side: WebsocketConnection, whole: Whole, turns: Turns, client: Client) -> CommandGenerator[None]:
@@ -100,7 +109,8 @@ def send(side: WebsocketConnection, whole: Whole, turns: Turns, client: Client) 
         else:
             packed = yield from off_loop(client, lambda said=said: side.send(said))  # type: ignore[misc]
             yield commands.SendData(side.conn, packed)
-        yield from turns.spend(len(data))
+        if turns.spend(len(data)):
+            yield from turns.take()
 
 
 class RelayedWebSocket(WebsocketLayer):
@@ -121,9 +131,11 @@ class RelayedWebSocket(WebsocketLayer):
         elif isinstance(event, events.ConnectionEvent):
             from_client = event.connection == self.context.client
             data = event.data if isinstance(event, events.DataReceived) else None
+            self._turns.begin()
             for said in read(self._side(from_client), data, self._portion):
                 yield from self._take(said, from_client)
-                yield from self._turns.spend(octets_of(said))
+                if self._turns.spend(octets_of(said)):
+                    yield from self._turns.take()
                 if not self.flow.live:
                     return
 
