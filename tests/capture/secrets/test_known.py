@@ -94,6 +94,16 @@ def test_what_is_known_is_found_in_any_text(data: st.DataObject) -> None:
     assert names >= {f"<{number}>" for number, secret in enumerate(secrets) if secret in text}
 
 
+@given(st.text("a1", max_size=40), st.lists(st.text("a1-", min_size=8, max_size=12), min_size=1, max_size=90), st.data())
+def test_of_secrets_that_begin_alike_those_are_found_that_are_there(
+    begin: str, ends: list[str], data: st.DataObject
+) -> None:
+    secrets = sorted({begin + end for end in ends})
+    text = "".join(data.draw(st.lists(st.sampled_from([begin, *ends, *secrets, "1", "-"]), max_size=12)))
+    found = {spelling for spelling, _ in known(*secrets).within([text])}
+    assert found & set(secrets) == {secret for secret in secrets if secret in text}
+
+
 @given(st.lists(st.text("ab19-Q", min_size=8, max_size=12), unique=True, min_size=1, max_size=20))
 def test_what_was_forgotten_is_known_again_when_it_comes_again(secrets: list[str]) -> None:
     found = known(*secrets)

@@ -23,6 +23,7 @@ from proxy_policies.capture.secrets import (
     redact_text,
 )
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.known import PIECE, KnownSecrets
 from proxy_policies.capture.secrets.names import grade
 from proxy_policies.capture.secrets.redact_message import MessageRedactor
 from proxy_policies.capture.secrets.rules import parse_rules
@@ -128,6 +129,19 @@ def test_a_longer_text_takes_no_longer_than_it_is_longer(look: Callable[[str], o
 @pytest.mark.parametrize("mime", TYPES)
 def test_content_of_each_type_takes_time_as_it_is_long(mime: str) -> None:
     assert list(growing(lambda text: MessageRedactor(DECIDER).content(text.encode(), mime))) == []
+
+
+def test_secrets_that_begin_alike_are_looked_for_once() -> None:
+    known = KnownSecrets()
+    for number in range(100):
+        known.add(f"{'a' * 500}{number:08d}", "x")
+
+    def look(text: str) -> object:
+        return known.within([text])
+
+    short = f"{'a' * 499}b" * (2 * PIECE // 500)  # in two pieces, and four times as much in eight
+    look("")
+    assert least(look, 4 * short) < max(FLOOR, GROWTH * least(look, short))
 
 
 def test_names_of_variables_are_compared_with_few() -> None:

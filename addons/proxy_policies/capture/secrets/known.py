@@ -94,7 +94,7 @@ class KnownSecrets:
             return []
         self._spell_new()
         whole = "\0".join(texts)
-        found = {pair for pair in self._candidates(whole) if pair[0] in whole}
+        found = [pair for pair in set(self._candidates(whole)) if pair[0] in whole]  # each is looked for once
         return sorted(found, key=lambda pair: (-len(pair[0]), pair))
 
     def placeholder_of(self, secret: str) -> str:
