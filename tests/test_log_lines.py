@@ -15,6 +15,9 @@ from proxy_policies.log_lines import Throttle, Throttles, admit_client_line, pri
         ("\x9b2J\x7f", "\\x9b2J\\x7f"),
         ("one\r\ntwo\ttabs", "one\\x0d\\x0atwo\\x09tabs"),
         ("a\u202eb\u2066c\u200f", "a\\u202eb\\u2066c\\u200f"),
+        ("a\u200bb\xad\ufeff\u2060\u3164", "a\\u200bb\\xad\\ufeff\\u2060\\u3164"),
+        ("a\U000e0041", "a\\U000e0041"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
         ("\udcff", "\\udcff"),
     ],
 )

@@ -9,14 +9,21 @@ from collections.abc import Hashable
 EVERY = 10.0
 """Seconds between two lines of a kind."""
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""C0, DEL and C1, which terminals obey (ECMA-48); bidi controls and line separators, which change what is seen
-(Unicode TR9, CVE-2021-42574); and halves of characters, which cannot be written."""
+_OBEYED = "\x00-\x1f\x7f-\x9f"
+"""C0, DEL and C1 (ECMA-48)."""
+_UNSEEN = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+)
+_UNSEEN += "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+"""Line separators and bidi controls, which change what is seen (Unicode TR9, CVE-2021-42574), and what shows nothing
+(Default_Ignorable_Code_Point of Unicode 16), but for the variation selectors of emoji."""
+_UNPRINTABLE = re.compile(f"[{_OBEYED}{_UNSEEN}\ud800-\udfff]")
+"""With halves of characters, which cannot be written."""
 _EXCEPT_LINES = re.compile("(?![\t\n])" + _UNPRINTABLE.pattern)
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""Write what a terminal might obey as `\x1b`; with `lines`, line ends and tabs stay as they are."""
+    r"""Write what a terminal might obey, or nobody would see, as `\x1b`; with `lines`, line ends and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return (_EXCEPT_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
@@ -24,7 +31,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def error_text(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from proxy_policies.log_lines import printable
 
 if TYPE_CHECKING:
     from proxy_policies.trace import Note
@@ -28,8 +29,6 @@ OUTCOMES: Mapping[tuple[str, str], str] = {
     ("passthrough", "closed"): "untouched",
 }
 """What came of a flow where that is not the verdict itself."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def summary(notes: Sequence[Note]) -> str:
@@ -95,10 +94,3 @@ def _fact(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "none" if value is None else str(value)
-
-
-def printable(text: str) -> str:
-    """Make control characters visible: what a peer sent must not write on a terminal."""
-    if text.isprintable():
-        return text
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

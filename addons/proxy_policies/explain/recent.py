@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy_policies.explain import formatting
+from proxy_policies.log_lines import printable
 
 if TYPE_CHECKING:
     from proxy_policies.trace import Note
@@ -33,8 +34,8 @@ class Decided(NamedTuple):
         """Return it as JSON can hold it."""
         return {
             "ended": round(self.ended, 3),
-            "flow": formatting.printable(self.title),
-            "outcome": formatting.printable(self.outcome),
+            "flow": printable(self.title),
+            "outcome": printable(self.outcome),
             "decisions": list(self.notes),
             "lines": formatting.format_notes(self.notes),
         }

@@ -194,6 +194,32 @@ def multipart_in_base64(pairs: Pairs) -> str:
     return json.dumps({"body": base64.b64encode(("".join(parts) + "--b--\r\n").encode()).decode()})
 
 
+def base64_in_base64(pairs: Pairs) -> str:
+    inner = base64.b64encode(json_text(pairs).encode())
+    return json.dumps({"page": base64.urlsafe_b64encode(inner).decode(), "n": 1})
+
+
+def form_in_base64(pairs: Pairs) -> str:
+    return f"<a>{base64.b64encode(form(pairs).encode()).decode()}</a>"
+
+
+def compared(pairs: Pairs) -> str:
+    return json.dumps({"where": [["city", "=", "Bonn"], *([name, "eq", value] for name, value in pairs)], "n": ["="]})
+
+
+def below_operators(pairs: Pairs) -> str:
+    return json.dumps({"where": {name: {"$eq": value, "city": "Bonn"} for name, value in pairs}})
+
+
+def parameters(pairs: Pairs) -> str:
+    return json.dumps([{"param": name, "v": value, "city": "Bonn"} for name, value in pairs])
+
+
+def rows_of_two(pairs: Pairs) -> str:
+    inner = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in pairs)
+    return f"<table><tr><th>city</th><td>Bonn</td></tr>{inner}</table>"
+
+
 def wide(pairs: Pairs) -> str:
     """Return JSON in UTF-16, each octet as a character that `octets` makes it of again."""
     return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
@@ -235,6 +261,12 @@ STRUCTURES = {
     "multipart without a type": Structure(multipart, "text/plain"),
     "multipart in a string": Structure(multipart_in_string, "application/json"),
     "multipart in base64": Structure(multipart_in_base64, "application/json"),
+    "base64 in base64": Structure(base64_in_base64, "application/json"),
+    "form in base64": Structure(form_in_base64, "application/xml"),
+    "comparisons": Structure(compared, "application/json"),
+    "operators": Structure(below_operators, "application/json"),
+    "parameters": Structure(parameters, "application/json"),
+    "rows of two": Structure(rows_of_two, "text/html"),
     "UTF-16": Structure(wide, "application/json"),
 }
 structures = st.sampled_from(sorted(STRUCTURES))

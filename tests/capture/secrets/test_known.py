@@ -94,7 +94,9 @@ def test_what_is_known_is_found_in_any_text(data: st.DataObject) -> None:
     assert names >= {f"<{number}>" for number, secret in enumerate(secrets) if secret in text}
 
 
-@given(st.text("a1", max_size=40), st.lists(st.text("a1-", min_size=8, max_size=12), min_size=1, max_size=90), st.data())
+@given(
+    st.text("a1", max_size=40), st.lists(st.text("a1-", min_size=8, max_size=12), min_size=1, max_size=90), st.data()
+)
 def test_of_secrets_that_begin_alike_those_are_found_that_are_there(
     begin: str, ends: list[str], data: st.DataObject
 ) -> None:

@@ -1,12 +1,13 @@
-"""Secrets in JSON that is written in base64."""
+"""Secrets in texts that are written in base64."""
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 
 import pytest
 
-from proxy_policies.capture.secrets.redact_base64 import in_base64
+from proxy_policies.capture.secrets.redact_base64 import UNPACKED_MOST, in_base64
 
 type Encode = Callable[[bytes], bytes]
 
@@ -40,12 +41,27 @@ def test_what_is_cut_is_looked_through_as_far_as_it_goes() -> None:
     [
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.c2ln",  # a JSON Web Token has a shape of its own
         "they said: keyJob",
-        base64.b64encode(b'{"hunter2" is no JSON}').decode() + " and more",
+        base64.b64encode(b"\x00hunter2 is no text").decode() + " and more",
+        base64.b64encode(b"hunter2 is no text\xff").decode() + " and more",
+        "H4sI" + "A" * 40 + " hunter2",
         "eyJ" + "A" * 40 + " hunter2",
     ],
 )
 def test_anything_else_stays(text: str) -> None:
     assert in_base64(text, look) == text
+
+
+@pytest.mark.parametrize("plain", ['{"a": "hunter2"}', "a=b&password=hunter2", "<a>hunter2</a>", "Zoë: hunter2\n"])
+def test_any_text_is_looked_through_and_what_is_packed_in_it(plain: str) -> None:
+    clean = plain.replace("hunter2", "x")
+    assert in_base64(base64.b64encode(plain.encode()).decode(), look) == base64.b64encode(clean.encode()).decode()
+    packed = in_base64(base64.b64encode(gzip.compress(plain.encode())).decode(), look)
+    assert gzip.decompress(base64.b64decode(packed)).decode() == clean
+
+
+def test_what_is_packed_is_looked_through_up_to_a_limit() -> None:
+    bomb = base64.b64encode(gzip.compress(b"hunter2" + bytes(UNPACKED_MOST))).decode()
+    assert in_base64(bomb, look) == bomb
 
 
 def test_a_document_behind_others_that_are_none_is_found() -> None:

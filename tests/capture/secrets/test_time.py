@@ -16,6 +16,7 @@ from proxy_policies.capture.parsed_body import parse
 from proxy_policies.capture.secrets import (
     redact_base64,
     redact_calls,
+    redact_commands,
     redact_csv,
     redact_json,
     redact_markup,
@@ -46,6 +47,8 @@ PARTS: dict[str, Callable[[str], object]] = {
     "set-cookie": lambda text: redact_text.in_set_cookie(text, DECIDER),
     "lines": lambda text: redact_text.in_lines(text, DECIDER),
     "assignments": lambda text: redact_text.in_assignments(text, DECIDER, Place.CODE),
+    "commands": lambda text: redact_commands.in_commands(f"curl -H {text}", DECIDER, Place.MEMBER),
+    "tight": lambda text: redact_text.in_tight_pairs(text, DECIDER, Place.MEMBER),
     "links": lambda text: redact_text.in_links(text, DECIDER),
     "plain": lambda text: redact_text.in_plain_text(text, DECIDER, Place.MEMBER),
     "json": lambda text: redact_json.in_json(text, DECIDER),
@@ -72,6 +75,20 @@ PIECES = [*";\n\r&=,\"'\\<>{[(-_.+/:@ \t\0aé?#", "%", "%3B", "%22", "%253D", "%
 PIECES += ["authorization", "token", "password", "cookie:", "Bearer ", '"a":', '\\"', "\\u0022", "&quot;", "${", "``"]
 PIECES += ["--b\r\n", '<a b="', "<token>", "<!--", "<![CDATA[", "://", "/token/", "eyJ", "/eyJaaaaaaaa", '"params":[']
 PIECES += ["-----BEGIN PRIVATE KEY-----", "a: |\n", "token:$a,", '"name":"a",', "data: a\n", "$a:", "&=a"]
+PIECES += [
+    "--",
+    "--a ",
+    "-u a",
+    "'a:",
+    '("',
+    '("a",',
+    "login",
+    "default login a password",
+    "<th>",
+    "H4sI",
+    "--a=",
+    '["a","=",',
+]
 PIECES += ["content-disposition:", "content-disposition: name", "<input ", "data\n"]
 PAIRS = [";a", "\r\n", "= ", ": ", "<token><!--", "<a =", "cookie: a;", "password='", '"a" :', "- ", "; "]
 FRAMES = [  # what stands before the repeated piece and behind it, where that alone shows nothing

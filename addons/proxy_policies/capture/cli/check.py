@@ -38,6 +38,7 @@ from proxy_policies.capture.secrets import redact
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
+from proxy_policies.log_lines import printable
 from proxy_policies.option_files import expanded
 
 Replies = Mapping[int, SendResult]
@@ -190,7 +191,7 @@ def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: f
 def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], began: float) -> int:
     report.finish(outcomes, time.time() - began)
     for link in report.links if arguments.show_links else ():
-        print(f"carried over: {link}")
+        print(printable(f"carried over: {link}"))
     print_report(report, Console(highlight=False))
     if arguments.json:
         private_files.write_pieces(Path(arguments.json), json_pieces(report))

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line
+from proxy_policies.log_lines import printable
 
 NAMED = 10  # locations in the message of a failure
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
@@ -63,4 +64,5 @@ def _kinds(outcome: Outcome) -> str:
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+    """Return a text that XML may hold and a reader sees whole."""
+    return _FORBIDDEN.sub("\ufffd", printable(text, lines=True))

@@ -1,74 +1,111 @@
-"""Secrets in JSON and forms that are written in base64 (RFC 4648), as in `state` parameters, cookies and queues."""
+"""Secrets in texts that are written in base64 (RFC 4648), packed or not, as in `state` parameters and queues."""
 
 import base64
-import json
+import gzip
 import re
 from collections.abc import Callable, Iterator
+from string import ascii_letters, digits
 
-from proxy_policies.capture.multipart import is_form_data
+from proxy_policies.decoding import decode
 
-_BEGINNINGS = ("eyJ", "eyA", "ewo", "ew0", "W3s", "LS0", "LS1")
-"""What `{"n`, `{ "`, an object of several lines, a list of objects, and multipart forms are in base64."""
-_BEGIN = re.compile(rf"(?<![\w.-])(?:{'|'.join(_BEGINNINGS)})")
-_END = r"(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)"
-_RUN = re.compile(r"[A-Za-z0-9+/]*+")
-_STANDARD = re.compile(rf"[A-Za-z0-9+/]{{11,}}+{_END}")
-_URL_SAFE = re.compile(rf"[A-Za-z0-9_-]{{11,}}+{_END}")
+LEAST = 15
+"""Fewer characters are 10 octets: too few for a name and its secret."""
+_LONG = b"a" * LEAST
+_CLASSES = bytes.maketrans(
+    bytes(range(256)), bytes(b"a"[0] if chr(octet) in f"{ascii_letters}{digits}+/-_" else 0 for octet in range(256))
+)
+_RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
+_BEGIN = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
+"""What gzip's octets, UTF-8's mark, and two of ASCII begin with."""
+_FIRST = 16  # characters that tell whether a run is a text, mostly
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_GZIP = "H4sI"
+UNPACKED_MOST = 1 << 20
+"""Octets that are looked through of what is packed: so much does `awslogs` send, 1 MB (AWS's limit of an event)."""
 
 
 def in_base64(text: str, look: Callable[[str], str]) -> str:
-    """Return the text with what `look` makes of each document or form that is in it in base64, written as it was."""
-    if not any(map(text.__contains__, _BEGINNINGS)):
-        return text
+    """Return the text with what `look` makes of each text that is in it in base64, written as it was."""
     pieces: list[str] = []
     done = 0
-    for found in _encoded(text):
-        pieces += (text[done : found.start()], _replaced(found[0], look, is_cut=found.end() == len(text)))
-        done = found.end()
-    return "".join((*pieces, text[done:]))
+    for run in _runs(text):
+        pieces += (text[done : run.start()], _in_run(run[0], look, is_cut=run.end() == len(text)))
+        done = run.end()
+    return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _encoded(text: str) -> Iterator[re.Match[str]]:
-    """Yield what may be a document. A run of base64 that ends as none does is read once, not from each beginning."""
-    at = run_end = 0
-    while (begin := _BEGIN.search(text, at)) is not None:
-        at, found = begin.start(), None
-        if at >= run_end:
-            found = _STANDARD.match(text, at)
-            run = _RUN.match(text, at)
-            run_end = run.end() if run else at
-        found = found or _URL_SAFE.match(text, at)
-        at = found.end() if found else begin.end()
-        if found:
-            yield found
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """Yield what may be base64. That octets are looked through for long runs is what makes it fast."""
+    classes = text.encode("latin-1", "replace").translate(_CLASSES)
+    at = classes.find(_LONG)
+    while at >= 0:
+        if (run := _RUN.match(text, at)) is not None:
+            yield run
+        end = classes.find(0, at)
+        at = classes.find(_LONG, end) if end >= 0 else -1
 
 
-def _replaced(source: str, look: Callable[[str], str], is_cut: bool) -> str:
+def _in_run(run: str, look: Callable[[str], str], is_cut: bool) -> str:
+    """Look through a run as a whole, else as a path: from its first text on, or segment by segment."""
+    if (replaced := _replaced(run, look, is_cut)) is not None:
+        return replaced
+    if "/" not in run:
+        return run
+    segments = run.split("/")
+    first = next((number for number, segment in enumerate(segments) if number and _may_be_text(segment)), 0)
+    if not first:
+        return run
+    before, rest = "/".join(segments[:first]), "/".join(segments[first:])
+    if (replaced := _replaced(rest, look, is_cut)) is None:
+        replaced = "/".join([_replaced(segment, look, is_cut=False) or segment for segment in segments[first:]])
+    return f"{before}/{replaced}"
+
+
+def _replaced(source: str, look: Callable[[str], str], is_cut: bool) -> str | None:
+    """Return what stands for a text in base64, itself where nothing is replaced; None when it is no text."""
+    if not _may_be_text(source):
+        return None
     plain = source.replace("%3D", "=").replace("%3d", "=")
     bare = plain.rstrip("=")
     is_url_safe = "-" in bare or "_" in bare
-    document = _decoded(bare, is_url_safe)
-    if not (is_cut or _is_json(document) or is_form_data(_octets(document))) or (inner := look(document)) == document:
-        return source
-    made = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(_octets(inner)).decode()
+    is_packed = bare.startswith(_GZIP)
+    inner = _unpacked(bare) if is_packed else _text_of(bare, is_cut)
+    if inner is None or (replaced := look(inner)) == inner:
+        return None if inner is None else source
+    data = gzip.compress(replaced.encode(), mtime=0) if is_packed else replaced.encode()
+    made = (base64.urlsafe_b64encode if is_url_safe else base64.b64encode)(data).decode()
     made = made if plain != bare or len(bare) % 4 == 0 else made.rstrip("=")
     return made.replace("=", "%3D") if "%" in source else made
 
 
-def _decoded(bare: str, is_url_safe: bool) -> str:
-    """Return what stands there; of a text that is cut as much as there is."""
-    whole = bare[:-1] if len(bare) % 4 == 1 else bare
-    data = (base64.urlsafe_b64decode if is_url_safe else base64.b64decode)(whole + "=" * (-len(whole) % 4))
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _octets(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(_octets(text))
-    except (ValueError, RecursionError):
+def _may_be_text(source: str) -> bool:
+    """Return whether it is base64 that begins as a text does, as next to nothing else is."""
+    if len(source) < LEAST or _BEGIN.match(source) is None:
         return False
-    return True
+    first = source[:_FIRST].rstrip("=")
+    return first.startswith(_GZIP) or ("%" not in first and _text_of(first, is_cut=True) is not None)
+
+
+def _decoded(bare: str) -> bytes:
+    """Return the octets that stand there; of a text that is cut as many as there are."""
+    whole = bare[:-1] if len(bare) % 4 == 1 else bare
+    return base64.b64decode(whole.replace("-", "+").replace("_", "/") + "=" * (-len(whole) % 4))
+
+
+def _text_of(bare: str, is_cut: bool) -> str | None:
+    """Return the text that stands there, of one that is cut without the character at its end; None when it is none."""
+    data = _decoded(bare)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        if not is_cut or len(data) - error.start > 3:
+            return None
+        text = data[: error.start].decode()
+    return None if _NO_TEXT.search(text) else text
+
+
+def _unpacked(bare: str) -> str | None:
+    try:
+        return decode(_decoded(bare), "gzip", UNPACKED_MOST).decode()
+    except ValueError:
+        return None

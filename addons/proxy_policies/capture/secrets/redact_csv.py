@@ -15,12 +15,16 @@ _CELL = re.compile(r'(?P<before>^|[,;\t])(?P<cell>"(?:[^"]|"")*+(?:"|\Z)|[^,;\t"
 
 
 def is_table(text: str) -> bool:
-    """Return whether a text is a table, as far as its first two lines tell: as many cells in both, and names first."""
+    """Return whether a text is a table, as far as its first two lines tell: as many cells in both, and names first.
+
+    The second may be cut.
+    """
     head = _HEAD.match(text)
     second = _LINE.match(text, head.end()) if head else None
     if head is None or second is None:
         return False
-    return len(_CELL.findall(head[0])) == len(_CELL.findall(second[0]))
+    columns, cells = len(_CELL.findall(head[0])), len(_CELL.findall(second[0]))
+    return cells == columns or (cells < columns and second.end() == len(text))
 
 
 def in_table(text: str, decider: Decider) -> str:

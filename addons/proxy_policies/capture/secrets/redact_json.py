@@ -19,15 +19,20 @@ _ESCAPED_MEMBER = re.compile(rf'(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _SKIPPED = re.compile(r'[^"\\\[\]{}]+')
 _INNER = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
-_VALUE_NAMES = ("value", "values", "val", "content", "data")
+_VALUE_NAMES = ("value", "values", "val", "content", "data", "v", "rhs", "newvalue", "new_value")
+_COMPARING = ("eq", "$eq", "_eq", "equals", "is", "exact", "in", "$in", "set", "$set", "new", "old", "current")
+_TEXTS = ("text", "#text", "_text", "$t", "_", "$", "raw", "plain", "string", "str")
+_INHERITING = frozenset((*_VALUE_NAMES, *_COMPARING, *_TEXTS))
+"""Members that are what is around them: comparisons in queries, texts of XML that was made JSON."""
 _VALUE_STEMS = tuple(f'"{name}{end}' for name in _VALUE_NAMES for end in ('"', "\\"))
 _VALUES = "|".join(_VALUE_NAMES)
 _MEMBERS_BETWEEN = (
     rf'(?:(?!"(?:{_VALUES})")"[^"\\]{{1,40}}"\s*:\s*(?:"[^"\\\n]{{0,200}}"|[\w.+-]{{1,40}})\s*,\s*){{0,3}}+'
 )
 """What stands between a name and its value: `"type": "text",`"""
+_NAMES = "name|key|field|header|path|param|parameter|attribute|property|variable|column|id|k|lhs"
 _PAIR = re.compile(
-    rf'"(?:name|key|field|header|path)"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*{_MEMBERS_BETWEEN}'
+    rf'"(?:{_NAMES})"\s*:\s*"{_NAME}(?P<slashes>))"\s*,\s*{_MEMBERS_BETWEEN}'
     rf'"(?:{_VALUES})"\s*:\s*{_PLAIN}',
     re.IGNORECASE,
 )
@@ -39,6 +44,10 @@ _WHOLE = (
 _LISTS = re.compile(r'\[\s*+\[\s*+\\*+"')
 _LISTED_PAIR = re.compile(rf'[\[,]\s*\[\s*(?P<slashes>\\{{0,127}})"{_NAME})(?P=slashes)"\s*,\s*{_WHOLE}{_PLAIN}')
 """A list of two in a list, such as `[["password", "…"], ["city", "Bonn"]]`."""
+_OPERATOR = r'"(?:[=~<>!:]{1,3}|i?eq|is|i?like|in|contains|equals|not|ne|matches)"'
+_OPERATED = re.compile(rf",\s*+{_OPERATOR}\s*+,")
+_COMPARISON = re.compile(rf'\[\s*+"{_NAME}(?P<slashes>))"\s*+,\s*+{_OPERATOR}\s*+,\s*+(?=["\d\[-]){_PLAIN}')
+"""A list of three, such as `["password", "=", "…"]`."""
 _NEXT_TO_NAME = re.compile(rf'[\[,]\s*"{_NAME}(?P<slashes>))"\s*,\s*(?=")(?!"[\w-]*"\s*:){_PLAIN}')
 _STRING = re.compile(r'"(?P<source>(?:[^"\\]|\\.)*+\\?)(?P<end>"|\Z)', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -65,6 +74,8 @@ def in_json(text: str, decider: Decider) -> str:
         text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
     if _LISTS.search(text) is not None:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
+    if _OPERATED.search(text) is not None:
+        text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
     if '"rawHeaders"' in text:  # Node.js: names and values by turns
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
     return _replace_after(text, _ESCAPED_MEMBER if '\\"' in text else _MEMBER, decider, Place.MEMBER)
@@ -216,6 +227,6 @@ def _after(text: str, at: int) -> int:
 
 def _inherited(name: str, member: str, decider: Decider) -> Grade:
     """Return what the name of a container says of a member: all of a list's items and of a `value`, else perhaps."""
-    if member == name or member.lower() in _VALUE_NAMES:
+    if member == name or member.lower() in _INHERITING:
         return decider.grade(name, Place.MEMBER)
     return Grade.PERHAPS

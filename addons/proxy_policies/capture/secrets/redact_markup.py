@@ -7,10 +7,11 @@ from collections.abc import Callable
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade, may_be_named
 from proxy_policies.capture.secrets.redact_json import in_json
+from proxy_policies.capture.secrets.redact_text import in_plain_text
 
 _ELEMENT = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*+"
-    r"(?:<!--(?:(?!-->|<!--)[\s\S])*+-->\s*+)*+(?:<(?:[\w.-]+:)?(?:value|string|text)(?:\s[^<>]*)?>\s*+)?"
+    r"(?:<!--(?:(?!-->|<!--)[\s\S])*+-->\s*+)*+(?:<(?:[\w.-]+:)?(?:value|string|text|AttributeValue)(?:\s[^<>]*)?>\s*+)?"
     r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
@@ -19,6 +20,13 @@ _KEY_VALUE = re.compile(
     r"(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]+))(?=\]\]>|</|<?\Z)",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(r"(?P<open><!--\s*+)(?P<text>(?:(?!\s*+-->)[\s\S])++)")
+_CELLS = re.compile(
+    r"(<(?P<tag>td|th|dt)\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})</(?P=tag)>\s*+<(?:td|dd)\b[^<>]{0,200}>\s*+(?:<\w{1,9}>)?)"
+    r"(?P<value>[^<>]*[^<>\s])(?=\s*<)",
+    re.IGNORECASE,
+)
+"""Rows of two cells, and terms with what they mean: `<th>Token</th><td>…</td>`."""
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
@@ -36,10 +44,15 @@ _NAMING = ("name", "id", "key", "property")
 _VALUED = ("value", "content")
 _NO_FIELD = re.compile(r"""type\s*=\s*["']?(?:submit|button|checkbox|radio|image|reset)\b""", re.IGNORECASE)
 
+_PASSWORD_FIELD = re.compile(r"""^<input\s[^<>]*?type\s*=\s*["']?password\b""", re.IGNORECASE)
+
 
 def in_markup(text: str, decider: Decider) -> str:
     """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
+    text = _CELLS.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
+    if "<!--" in text:
+        text = _COMMENT.sub(lambda found: found["open"] + in_plain_text(found["text"], decider, Place.MEMBER), text)
     text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
     is_telling = any(_telling_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
     return _ELEMENT.sub(lambda found: _element(found, decider), text) if is_telling else text
@@ -78,7 +91,7 @@ def _name_of(attributes: str) -> str:
 
 def _tag(tag: str, decider: Decider) -> str:
     """Replace `value` or `content` where `name` says that it is a secret, and attributes that are called so."""
-    name = "" if _NO_FIELD.search(tag) else _name_of(tag)
+    name = "" if _NO_FIELD.search(tag) else "password" if _PASSWORD_FIELD.search(tag) else _name_of(tag)
     is_cut = not tag.endswith(">")  # and its name with it, perhaps: what is random goes
 
     def attribute(part: re.Match[str]) -> str:
@@ -91,7 +104,9 @@ def _tag(tag: str, decider: Decider) -> str:
         elif own in (*_NAMING, *_VALUED, "type", "class", "for", "autocomplete"):
             return part[0]
         else:
-            replaced = decider.replace(part["name"].rpartition(":")[2], value, Place.CODE)
+            called = part["name"].rpartition(":")[2]
+            is_password = "-" not in called and decider.grade(called, Place.MEMBER) is Grade.PASSWORD
+            replaced = decider.replace(called, value, Place.MEMBER if is_password else Place.CODE)
         return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
 
     return _ATTRIBUTE.sub(attribute, tag)

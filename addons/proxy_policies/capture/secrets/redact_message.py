@@ -14,6 +14,7 @@ from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json
 from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.redact_base64 import in_base64
+from proxy_policies.capture.secrets.redact_commands import in_commands
 from proxy_policies.capture.secrets.seen_texts import SeenTexts
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
@@ -181,7 +182,8 @@ class MessageRedactor:
             return text
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
-            return self._shapes(redact_json.in_json(texts.in_form(text, self._naming_variables(text)), self.decider))
+            text = texts.in_form(texts.in_userinfo(text, self.decider), self._naming_variables(text))
+            return self._shapes(redact_json.in_json(text, self.decider))
         if any(name in kind for name in _TABLES) or (not _is_structured(kind) and redact_csv.is_table(text)):
             text = redact_csv.in_table(text, self.decider)
         naming = redact_calls.naming_variables(text, self.decider)
@@ -192,11 +194,14 @@ class MessageRedactor:
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
         is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"
-        text = texts.in_assignments(text, self.decider, Place.CODE if is_code else Place.MEMBER)
+        is_script = is_code and "html" not in kind and "<" not in text[:1]
+        place = Place.CODE if is_code else Place.MEMBER
+        text = in_commands(texts.in_assignments(text, self.decider, place), self.decider, place)
         if not is_code and not _is_structured(kind) and _JSON.match(text) is None:
             text = texts.in_plain_text(text, self.decider, Place.MEMBER if "yaml" in kind else Place.CODE)
+        elif not is_script:
+            text = texts.in_tight_pairs(text, self.decider, place)
         text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
-        is_script = is_code and "html" not in kind and "<" not in text[:1]
         return self._shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
 
     def _shapes(self, text: str) -> str:

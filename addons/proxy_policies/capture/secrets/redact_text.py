@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.names import Grade
 from proxy_policies.capture.secrets.redact_json import in_json
 from proxy_policies.capture.secrets.values import is_random
 
@@ -29,14 +30,17 @@ _PATH_TOKEN = re.compile(
     rf"(?i)(?P<before>/[\w-]{{0,40}}(?:{'|'.join(_PATH_WORDS)})[\w-]{{0,40}}/)"
     r"(?P<token>[\w.~-]{12,})(?=[/?#;\s\"'<>]|\Z)"
 )
-_SIGN = re.compile(r"[:=]\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
+_SIGN = re.compile(r"[:=]>?\s*+(?P<quote>(?P<one>\\*+[\"'`])(?:(?P=one){2})?)")
 """The three quotes are of a block string, in GraphQL, TOML and Python."""
 _JSON = re.compile(r'\s*(?:\{\s*["}]|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _LONG_SEGMENT = re.compile(r"/[\w.~-]{12}")
 _BARE = re.compile(
-    r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?))"
+    r"(?P<before>(?P<name>(?<![\w.$-])[A-Za-z_][\w.-]{1,99})(?:=|=[ \t]|[ \t]=(?!=)[ \t]?|[ \t]?(?::=|=>)[ \t]?))"
     r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
 )
+_TIGHT = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
+NAME_LENGTH = 100  # characters before a sign in which a name is looked for
+_IN_URL = ("?", "&", "#", ".", "%")  # what stands before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
     r"(?i)(?P<before>\bauthorization\\*[\"']?\s*[:=]\s*\\*[\"']?)(?P<scheme>[A-Za-z][\w-]*[ \t]+)?"
     r"(?P<value>[^\s\"'\\<>,]+)"
@@ -281,6 +285,24 @@ def in_bare_pairs(text: str, decider: Decider) -> str:
     if "=" not in text:
         return text
     return _BARE.sub(lambda found: found["before"] + decider.replace(found["name"], found["value"]), text)
+
+
+def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
+    """Replace secrets in `name=value` that a text quotes, as JSON does connection strings and variables of processes.
+
+    What is a parameter of a URL is read elsewhere.
+    """
+
+    def pair(found: re.Match[str]) -> str:
+        before = text[max(0, found.start() - NAME_LENGTH) : found.start()]
+        name = _last_name(before)
+        if before[-len(name) - 1 : -len(name)] in _IN_URL or decider.grade(name, place) is Grade.NONE:
+            return found[0]
+        plain = unquote_plus(found["value"])
+        replaced = decider.replace(name, plain, place)
+        return found[0] if replaced == plain else f"={replaced}"
+
+    return _TIGHT.sub(pair, text) if "=" in text else text
 
 
 def in_plain_text(text: str, decider: Decider, place: Place = Place.CODE) -> str:

@@ -1,0 +1,56 @@
+"""Secrets in what programs are called with: flags, curl's `-u` and `-H`, netrc, calls such as `setItem("token", "…")`.
+
+A text of any kind may quote them: a log, a page of documentation, a CI system's JSON.
+"""
+
+import re
+
+from proxy_policies.capture.secrets.decide import Decider, Place
+
+_FLAG = re.compile(
+    r"(?P<before>--(?<![\w!-]--)(?P<name>[A-Za-z][\w-]{1,60})(?:=|[ \t]++|\"\s*+,\s*+\")\\?[\"']?)"
+    r"(?P<value>[^\s\"'\\<>;&|-][^\s\"'\\<>;&|]*+)"
+)
+_USER = re.compile(
+    r"(?P<before>(?:(?<=[\s\"'])-[uU]|--user|--proxy-user)(?:=|[ \t]*+|\"\s*+,\s*+\")\\?[\"']?[^\s:\"'\\]{1,100}:)"
+    r"(?P<value>[^\s\"'\\]+)"
+)
+_FIELD = re.compile(
+    r"(?P<before>(?P<quote>\\?[\"'])(?P<name>(?!(?i:(?:proxy-)?authorization|(?:set-)?cookie):)[A-Za-z][\w-]{1,60}):"
+    r"[ \t]*+)(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
+)
+"""Credentials and cookies, which keep their scheme and their names, are read elsewhere."""
+_SPACE, _WORD = r"(?:\s|\\[nrt]){1,9}", r"[^\s\\\"']{1,200}"
+_NETRC = re.compile(
+    rf"(?P<before>\b(?:machine{_SPACE}{_WORD}|default){_SPACE}login{_SPACE}{_WORD}{_SPACE}password{_SPACE})(?P<value>{_WORD})"
+)
+_CALL = re.compile(
+    r"(?P<before>\(\s*+(?P<quote>\\?[\"'])(?P<name>[A-Za-z][\w.-]{1,60})(?P=quote)\s*+,\s*+\\?[\"'`])"
+    r"(?P<value>[^\"'`\\\n]+)"
+)
+_COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
+    (("--",), _FLAG, None),
+    (("curl",), _USER, Place.MEMBER),
+    (("-H",), _FIELD, Place.FIELD),
+    (("login",), _NETRC, Place.MEMBER),
+    (('("', "('", '(\\"'), _CALL, Place.CODE),
+)
+"""What texts with a command have one of, how it is written, and the place of its value where that is not the text's."""
+
+
+def in_commands(text: str, decider: Decider, place: Place) -> str:
+    """Replace secrets in flags, credentials and quoted fields of commands, and in calls that take name and value."""
+    for marks, pattern, own in _COMMANDS:
+        if any(map(text.__contains__, marks)):
+            text = _replaced(text, pattern, decider, own or place)
+    return text
+
+
+def _replaced(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
+    """Replace what a pattern finds; where it has no name, it is a password."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found["name"] if "name" in pattern.groupindex else "password"
+        return found["before"] + decider.replace(name, found["value"], place)
+
+    return pattern.sub(value, text)

@@ -1,0 +1,69 @@
+"""Secrets in command lines and calls that a text quotes: exactly their characters are replaced."""
+
+import json
+
+import pytest
+
+from proxy_policies.capture.secrets.decide import Decider
+from proxy_policies.capture.secrets.redact_message import MessageRedactor
+from proxy_policies.capture.secrets.rules import RedactionRules
+
+S = "Wz-zbpjD-jMLZkbxrVhyYQ"
+PASSWORD = "Zq7!hunter/2"
+COMMANDS = {
+    "flag": "run --city Bonn --password § --verbose",
+    "flag with a sign": "run --api-key=§ --city=Bonn",
+    "curl's user": "curl -u bob:§ http://a.test/",
+    "curl's user in quotes": "curl --user 'bob:§' http://a.test/",
+    "curl's field": "curl -H 'X-Api-Key: §' -H 'Accept: text/html' http://a.test/",
+    "netrc": "machine a.test login bob password §",
+    "netrc's default": "default login bob\npassword §\n",
+    "assignment of a hash": "'password' => '§', 'city' => 'Bonn'",
+    "connection string": "host=db port=5432 user=bob password=§ sslmode=require",
+    "URL of a database": "DATABASE_URL=postgres://bob:§@db:5432/shop?sslmode=require",
+}
+STAYS = [
+    "docker run -u 1000:1000 --name web --token-type bearer image",
+    "git commit --no-verify --author=bob",
+    "the login page, its password field",
+    "def f(password, name): return password == name",
+    "a --password-file /run/x --cookie-domain a.test",
+]
+
+
+def redacted(text: str, mime: str) -> str:
+    redactor = MessageRedactor(Decider(RedactionRules(), lambda *_: "~", is_answer=False))
+    return redactor.content(text.encode(), mime).decode()
+
+
+@pytest.mark.parametrize("secret", [S, PASSWORD])
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_secret_goes_from_a_command(command: str, secret: str) -> None:
+    secret = secret.replace("/", "%2F") if "://" in command else secret
+    secret = S if "X-Api-Key" in command else secret
+    assert redacted(command.replace("§", secret), "text/plain") == command.replace("§", "~")
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_secret_goes_from_a_command_in_json(command: str) -> None:
+    def written(secret: str) -> str:
+        return json.dumps({"id": 7, "steps": [{"run": command.replace("§", secret)}]})
+
+    assert redacted(written(S), "application/json") == written("~")
+
+
+@pytest.mark.parametrize("text", STAYS)
+@pytest.mark.parametrize("mime", ["text/plain", "application/json", "text/html"])
+def test_what_only_looks_like_one_stays(text: str, mime: str) -> None:
+    assert redacted(text, mime) == text
+
+
+def test_items_of_a_list_are_flags_and_their_values() -> None:
+    assert redacted(json.dumps(["run", "--city", "Bonn", "--password", S]), "application/json") == json.dumps(
+        ["run", "--city", "Bonn", "--password", "~"]
+    )
+
+
+def test_calls_take_a_name_and_its_value() -> None:
+    script = 'localStorage.setItem("token", "§"); t("password", "Your password"); set("city", "Bonn")'
+    assert redacted(script.replace("§", S), "text/javascript") == script.replace("§", "~", 1)
