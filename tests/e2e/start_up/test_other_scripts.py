@@ -80,6 +80,7 @@ ACTIONS = {
     "upload-call": upload(each_letter),
     "upload-bits": upload(bit_by_bit),
     "stream-broken": stream(broken),
+    "upload-broken": lambda flow: setattr(flow.request, "stream", broken),
     "error": lambda flow: setattr(flow, "error", Error("none of the connection's")),
     "raw": lambda flow: assign(flow.response, "raw_content", each_letter),
     "content": lambda flow: assign(flow.response, "content", shine),
@@ -205,11 +206,18 @@ def test_a_stream_that_raises_breaks_the_exchange_off(
     """Nobody waits for ever, nor gets as compressed what is not; the proxy goes on."""
     server = origin()
     server.route("/", pages)
-    proxy = mitmdump("-s", str(script), "--set", f"fast_lane={fast_lane}")
+    proxy = mitmdump("-s", str(script), "--set", f"fast_lane={fast_lane}", mode=f"reverse:{server.url}")
     for kind in ("small", "small-chunked", "large-chunked", "small-stored", "large-stored"):
         for _ in range(2 if "stored" in kind else 1):
-            assert ask(proxy, f"{server.url}/responseheaders/stream-broken/{kind}").status == 0, kind
-    assert ask(proxy, f"{server.url}/plain/small").body == SMALL
+            assert ask(proxy, f"/responseheaders/stream-broken/{kind}").status == 0, kind
+    post = "POST /requestheaders/upload-broken/small HTTP/1.1\r\nHost: h\r\nContent-Length: 30\r\n\r\n"
+    get = "GET /plain/small HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as sock:
+        sock.sendall(f"{post}{'x' * 30}{get}".encode())
+        answers = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answers.startswith(b"HTTP/1.1 502 ")
+    assert SMALL in answers
+    assert server.requests[-1].body == b"", "the request that follows was taken for what is missing of the upload"
     proxy.wait_log("ValueError: broken")
 
 

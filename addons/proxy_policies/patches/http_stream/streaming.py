@@ -187,8 +187,15 @@ class BreakingOff(HttpStream):
             if not getattr(self, "flow", None) or not self.flow.live:
                 raise
             yield Log(f"the exchange has failed:\n{traceback.format_exc()}", logging.ERROR)
-            failure = ResponseProtocolError(self.stream_id, FAILED, ErrorCode.GENERIC_SERVER_ERROR)
-            yield from self.handle_protocol_error(failure)
+            yield from self._break_off()
+
+    def _break_off(self) -> CommandGenerator[None]:
+        """End it towards the origin, too, which has perhaps not been sent all of the request."""
+        code = ErrorCode.GENERIC_SERVER_ERROR
+        is_asked = self.client_state in (self.state_stream_request_body, self.state_done)
+        if is_asked and self.server_state not in (self.state_done, self.state_errored):
+            yield SendHttp(RequestProtocolError(self.stream_id, FAILED, code), self.context.server)
+        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, FAILED, code))
 
 
 def _is_too_large(message: http.Message | None, data: bytes) -> bool:
