@@ -353,37 +353,36 @@ async def change_body(store: Store, of: StoredResponse, others: StoredResponse, 
 
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
-@pytest.mark.parametrize("size", [0, 1000, 3_000_001])
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_no_body_comes_out_that_is_not_what_was_stored(
-    damage: str, size: int, coding: str, outside: Store
-) -> None:
-    first, others, body = entry("first"), entry("others"), os.urandom(size)
-    for one, data in ((first, body), (others, os.urandom(size))):
+@pytest.mark.parametrize("size", [0, 1000, 1_100_000])
+async def test_no_body_comes_out_that_is_not_what_was_stored(size: int, coding: str, outside: Store) -> None:
+    others, body = entry("others"), os.urandom(size)
+    entries = {damage: entry(damage.replace(" ", "-")) for damage in DAMAGES}
+    for one, data in ((others, os.urandom(size)), *((one, body) for one in entries.values())):
         await keep(outside, one, data)
-        await outside.lookup(one.key)
-        await keep(outside, one, data, coding="gzip")
-        await outside.lookup(one.key)
-    (found,) = await outside.lookup(first.key)
-    await change_body(outside, found, others, coding, damage)
-    with contextlib.suppress(OSError):
-        assert await content(outside, found, coding) in (None, body)
+        if coding:
+            await outside.lookup(one.key)
+            await keep(outside, one, data, coding=coding)
+    for damage, one in entries.items():
+        (found,) = await outside.lookup(one.key)
+        await change_body(outside, found, others, coding, damage)
+        with contextlib.suppress(OSError):
+            assert await content(outside, found, coding) in (None, body), damage
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-async def test_no_head_is_read_that_is_not_what_was_stored(damage: str, outside: Store) -> None:
-    first, others, change = entry("first", "X-A: 1"), entry("others", "X-A: 2"), DAMAGES[damage]
-    for one in (first, others):
-        await keep(outside, one, b"body")
-    (text,) = (dump(one) for one in await outside.lookup(first.key))
+async def test_no_head_is_read_that_is_not_what_was_stored(outside: Store) -> None:
+    others = entry("others", "X-A: 2")
+    await keep(outside, others, b"body")
     (other,) = (dump(one) for one in await outside.lookup(others.key))
-    changed = change(text.encode(), other.encode())
-    if isinstance(outside, DiskStore):
-        outside._index._db.execute("update entries set head = ? where id = ?", (changed.decode(), first.id))
-    elif isinstance(outside, RedisStore):
-        await outside._redis.hset(f"{PREFIX}key:{first.key}", first.id, changed)
-    assert [dump(one) for one in await outside.lookup(first.key)] == ([text] if changed == text.encode() else [])
-    again = first.replace(id="again")
-    await keep(outside, again, b"body")
-    (found,) = await outside.lookup(first.key)
-    assert await content(outside, found) == b"body"
+    for damage, change in DAMAGES.items():
+        first = entry(damage.replace(" ", "-"), "X-A: 1")
+        await keep(outside, first, b"body")
+        (text,) = (dump(one) for one in await outside.lookup(first.key))
+        changed = change(text.encode(), other.encode())
+        if isinstance(outside, DiskStore):
+            outside._index._db.execute("update entries set head = ? where id = ?", (changed.decode(), first.id))
+        elif isinstance(outside, RedisStore):
+            await outside._redis.hset(f"{PREFIX}key:{first.key}", first.id, changed)
+        assert [dump(one) for one in await outside.lookup(first.key)] == ([text] if changed == text.encode() else [])
+        await keep(outside, first.replace(id=f"{first.id}a"), b"body")
+        (found,) = await outside.lookup(first.key)
+        assert await content(outside, found) == b"body"
