@@ -19,7 +19,7 @@ def test_paths(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "~nobody-of-this-name/x"])
 def test_what_names_no_file(text: str) -> None:
-    with pytest.raises(ValueError, match="no name for a file"):
+    with pytest.raises(ValueError, match="not a file name"):
         parse_path(text)
 
 

@@ -63,7 +63,7 @@ def _check_ipv6(host: str) -> None:
     try:
         IPv6Address(host)
     except ValueError:
-        raise ValueError(f"{host!r} is no IPv6 address; write [ADDRESS]:PORT") from None
+        raise ValueError(f"{host!r} is not an IPv6 address; write [ADDRESS]:PORT") from None
 
 
 def _check_name(host: str) -> None:
@@ -83,7 +83,7 @@ def _check_ipv4(host: str) -> None:
     try:
         socket.inet_aton(host)
     except OSError:
-        raise ValueError(f"{host!r} is no IPv4 address") from None
+        raise ValueError(f"{host!r} is not an IPv4 address") from None
 
 
 def is_loopback(host: str) -> bool:

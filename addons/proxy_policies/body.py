@@ -274,7 +274,7 @@ class _TapAdapter:
                 logger.exception("a body's tap failed")
 
     def _drop(self) -> None:
-        logger.exception("a body's tap failed; the body goes on without it")
+        logger.exception("a body's tap failed; continuing without it")
         self.abort()
         self._tap = None
 

@@ -24,9 +24,9 @@ def parse_path(text: str) -> Path | None:
         path = Path(text).expanduser()
         name = os.fsencode(path)
     except (RuntimeError, UnicodeEncodeError):
-        raise ValueError(f"{text!r}: no such home folder, or no name for a file") from None
+        raise ValueError(f"{text!r}: no such home folder, or not a file name") from None
     if b"\0" in name:
-        raise ValueError(f"{text!r}: no name for a file")
+        raise ValueError(f"{text!r}: not a file name")
     return path
 
 

@@ -125,7 +125,7 @@ class Streaming:
             # mitmproxy raises when a streamed request has its answer; stream_large_bodies has set this before us.
             request.stream = False
         elif _is_truncated_replay(flow):
-            logger.warning(f"{request.method} {request.pretty_url} is not sent again: its body was not kept whole")
+            logger.warning(f"{request.method} {request.pretty_url} is not sent again: only part of its body was kept")
             trace.note(flow, self.name, "not sent again", "only the beginning of the request's body was kept")
             flow.kill()
         elif why := _reason_to_stream_request(request):

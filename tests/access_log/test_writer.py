@@ -64,7 +64,7 @@ def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Pa
     writer.put([3])
     writer.close(60)
     assert (moved.read_text(), path.read_text()) == ("line 1\n", "line 2\nline 3\n")
-    assert said == ["goes on in the file that it was in: Is a directory"]
+    assert said == ["still writing to the previous file: Is a directory"]
 
 
 def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(

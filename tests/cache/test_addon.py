@@ -47,7 +47,7 @@ async def test_the_commands(cache: tuple[Cache, taddons.context]) -> None:
     assert call("cache.show", ["x"]) == ["nothing is stored under x"]
     assert call("cache.purge.soft", [KEY]) == ["made stale: 1"]
     assert call("cache.purge", ["tag:t"]) == ["purged: 1"]
-    with pytest.raises(exceptions.CommandError, match="is no URL"):
+    with pytest.raises(exceptions.CommandError, match="is not a URL"):
         call("cache.purge", ["nonsense"])
 
 
@@ -115,7 +115,7 @@ async def test_what_goes_wrong_in_a_hook_is_logged_and_the_flow_goes_on(
     monkeypatch.setattr("proxy_policies.cache.request_phase.decide", broken)
     await policy.request(flow)
     assert flow.response is None
-    assert "goes on without the cache" in caplog.text
+    assert "continues without the cache" in caplog.text
 
 
 MOVES: dict[str, dict[str, object]] = {

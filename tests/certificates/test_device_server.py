@@ -26,7 +26,7 @@ def test_it_is_served_until_interrupted(tmp_path: Path) -> None:
         while not (lines and lines[-1].startswith("Ctrl-C")) and process.poll() is None:
             lines.append(process.stdout.readline())
         url = next(line.split()[0] for line in lines if line.startswith("http://127.0.0.1:"))
-        assert "this machine alone can open it" in "".join(lines)
+        assert "only this machine can open it" in "".join(lines)
         page = subprocess.run([need("curl"), "-si", url], capture_output=True, text=True, timeout=60).stdout
         assert "Content-Security-Policy: default-src 'none';" in page
         assert "Server:" not in page

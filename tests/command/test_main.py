@@ -196,7 +196,7 @@ def test_what_is_no_file_is_not_replaced_by_one(folder: Path, capsys: pytest.Cap
     for name in ("pipe", "link"):
         for words in (["merge", "whole.har", "-o", name], ["export", "whole.har", name, "--as=har", "--overwrite"]):
             assert end_of(["capture", *words]) == 2
-            assert capsys.readouterr().err == f"capture: {name}: not a file that could be replaced or added to\n"
+            assert capsys.readouterr().err == f"capture: {name}: not a regular file\n"
     assert Path("pipe").is_fifo()
     assert Path("link").is_symlink()
 

@@ -37,15 +37,15 @@ def test_one_or_its_workers_are_meant(found: Sequence[Instance], port: int | Non
 @pytest.mark.parametrize(
     ("found", "port", "line"),
     [
-        ([], None, "^no proxy with these policies runs here"),
-        ([], 1, "^no proxy with these policies runs here"),
+        ([], None, "^no proxy with these policies is running"),
+        ([], 1, "^no proxy with these policies is running"),
         (
             [ONE, OTHER],
             None,
-            "^several run, --port or --pid says which is meant: 127.0.0.1:8080 .process 1.; 127.0.0.1:9000",
+            "^several are running, select one with --port or --pid: 127.0.0.1:8080 .process 1.; 127.0.0.1:9000",
         ),
-        ([ONE], 81, "^none listens on port 81; there are 127.0.0.1:8080 .process 1.$"),
-        ([HOME, WORK], None, "^several run, .*no port .process 5.; no port .process 6.$"),
+        ([ONE], 81, "^no running proxy listens on port 81; there are 127.0.0.1:8080 .process 1.$"),
+        ([HOME, WORK], None, "^several are running, .*no port .process 5.; no port .process 6.$"),
     ],
 )
 def test_none_or_several_are_named(found: Sequence[Instance], port: int | None, line: str) -> None:
@@ -56,7 +56,9 @@ def test_none_or_several_are_named(found: Sequence[Instance], port: int | None, 
 def test_what_has_no_port_is_named_by_its_process() -> None:
     assert choose([HOME, WORK], None, 5) == [HOME]
     assert choose(WORKERS, 8080, 4) == WORKERS[1:]
-    with pytest.raises(ControlError, match=r"^none is process 9; there are no port .process 5.; no port .process 6.$"):
+    with pytest.raises(
+        ControlError, match=r"^no running proxy is process 9; there are no port .process 5.; no port .process 6.$"
+    ):
         choose([HOME, WORK], None, 9)
 
 

@@ -33,7 +33,7 @@ async def test_its_target_is_in_origin_form() -> None:
 
 FAILS = {
     "too large": (b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n" + b"x" * 200, "larger than"),
-    "nothing": (b"", "no whole answer"),
+    "nothing": (b"", "incomplete response"),
     "a stream that is cut": (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\ndata: 1\n\n",
         "its stream was cut",

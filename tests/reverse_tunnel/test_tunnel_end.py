@@ -34,7 +34,7 @@ NOTHING = {"home_tls": "none", "work_tls": "none", "listen_host": "127.0.0.1"}
             {"proxy_protocol": ["127.0.0.1"]},
             NO_BALANCER,
         ),
-        ({}, {"home_clients": ["9001=ssh"]}, {"home_clients": []}, "home_listen is not: nothing listens"),
+        ({}, {"home_clients": ["9001=ssh"]}, {"home_clients": []}, "home_listen is not: home does not listen"),
         ({"home_listen": "9000"}, {"listen_host": ""}, {"listen_host": "::1"}, "without proxyauth"),
         ({"work_home": "127.0.0.1:9"}, {"work_home": ""}, {"work_home": "127.0.0.1:9"}, "nothing is offered"),
     ],

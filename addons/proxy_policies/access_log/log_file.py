@@ -27,7 +27,7 @@ def open_log(path: str) -> int:
         opened = os.open(parse_path(path) or "", flags, MODE)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            error.strerror = "it is a pipe that nobody reads, or a socket"
+            error.strerror = "it is a pipe without a reader, or a socket"
         raise
     if hasattr(os, "O_NONBLOCK"):
         os.set_blocking(opened, True)  # whoever writes is a thread of its own

@@ -48,7 +48,7 @@ class Writer[Item](QueuedThread[Item]):
         try:
             opened = open_again()
         except OSError as error:
-            self._say(f"goes on in the file that it was in: {error.strerror}")
+            self._say(f"still writing to the previous file: {error.strerror}")
             return
         os.close(self._opened)
         self._opened, self._is_torn = opened, False

@@ -52,7 +52,7 @@ def convenience(hook: Hook) -> Hook:
         try:
             await hook(self, flow)
         except Exception:
-            logger.exception(f"cache: {flow.request.pretty_url} goes on without the cache")
+            logger.exception(f"cache: {flow.request.pretty_url} continues without the cache")
 
     return guarded
 

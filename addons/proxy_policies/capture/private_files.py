@@ -72,7 +72,7 @@ def draft_of(path: Path) -> Iterator[Path]:
 def require_file(path: Path) -> None:
     """Raise OSError where there is a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "not a file that could be replaced or added to", str(path))
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def require_replaceable(path: Path) -> None:
@@ -82,4 +82,4 @@ def require_replaceable(path: Path) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
     if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, "may not be written into", str(path.parent))
+        raise PermissionError(errno.EACCES, "not writable", str(path.parent))

@@ -64,7 +64,7 @@ def _entry(number: int, interaction: dict[str, Any]) -> Entry:
     asked, answered = interaction["request"], interaction["response"]
     uri = str(asked["uri"])
     if "://" not in uri:
-        raise ValueError(f"{uri[:80]!r} is no absolute URL")
+        raise ValueError(f"{uri[:80]!r} is not an absolute URL")
     request_headers, response_headers = _headers(asked.get("headers")), _headers(answered.get("headers"))
     body = from_wire(_octets(asked.get("body")), request_headers)
     status = answered["status"]

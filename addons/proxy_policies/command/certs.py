@@ -75,7 +75,7 @@ def make(folder: Path, given: argparse.Namespace) -> int:
     write_bundle(folder)
     print(f"made {made.name!r} in {folder}: {own_command()} run signs with it from its next start")
     if given.permit:
-        print(f"clients believe it for {', '.join(made.permitted)} alone: inspect_hosts should name nothing else")
+        print(f"clients trust it only for {', '.join(made.permitted)}: inspect_hosts should name no other hosts")
     print(f"its clients must trust {folder / authority.CERTIFICATE_FILE}: {own_command()} certs trust --help says how")
     return 0
 
@@ -112,7 +112,7 @@ def env(folder: Path, given: argparse.Namespace) -> int:
     print("\n".join(SHELLS[given.shell].format(name, shlex.quote(value)) for name, value in variables.items()))
     if sys.stdout.isatty():
         command = f"{own_command()} certs env"
-        print(f'# take them over: eval "$({command})"; in fish: {command} fish | source')
+        print(f'# to set them: eval "$({command})"; in fish: {command} fish | source')
     return 0
 
 
@@ -163,7 +163,7 @@ def serve(folder: Path, given: argparse.Namespace) -> int:
     }
     print(f"{blocks}{url}   {ours.name}\nSHA-256 {device_page.fingerprint(ours)}")
     if device_server.is_local(url):
-        print("this machine alone can open it; --listen-host 0.0.0.0 is for others that are near")
+        print("only this machine can open it; --listen-host 0.0.0.0 opens it to others nearby")
     print("Ctrl-C ends it", flush=True)
     asyncio.run(device_server.serve(sockets, files))
     return 0
@@ -182,7 +182,7 @@ def undo(folder: Path, given: argparse.Namespace) -> int:
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
         folders.remove_confdir(folder)
         variables = " ".join(environment(Path(), Path()))
-        print(f"deleted the authority in {folder}; where a shell took its variables over: unset {variables}")
+        print(f"deleted the authority in {folder}; in shells that set its variables: unset {variables}")
     return code
 
 
@@ -266,7 +266,7 @@ def describe_authority(commands: Commands) -> None:
         default=[],
         type=permitted,
         metavar="DOMAIN",
-        help="have clients believe it for this domain and those below, or this network of addresses, alone; repeat it",
+        help="let clients trust it only for this domain and its subdomains, or this network; may be repeated",
     )
     printed = add(commands, "env", "print the variables by which a shell's programs trust it", env, *ENV)
     printed.add_argument(

@@ -12,8 +12,8 @@ def describe(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     set_help(
         parser,
-        "Print the address of a running proxy's dashboard, with the token that opens it: for a proxy whose log nobody\n"
-        "sees, as with -q or as a service.",
+        "Print the address of a running proxy's dashboard, with the token that opens it: for a proxy whose log\n"
+        "is not visible, such as with -q or as a service.",
         ("dashboard", "dashboard --port 8080", "dashboard --confdir /var/lib/proxy-policies"),
         running.EXIT_CODES,
     )

@@ -29,7 +29,7 @@ PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
 SIGNALS = """
 It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
-there is one, else with mitmproxy's own. SIGTERM stops it gently: answers in flight have --grace to finish; a second
+there is one, else with mitmproxy's own. SIGTERM stops it gently: responses in progress have --grace to finish; a second
 one, or Ctrl-C, ends it at once. SIGHUP reads the policy file and certificates again."""
 
 
@@ -93,7 +93,9 @@ def _describe(
     description = f"{what}\n\n{COMMON.format(program=program)}{SIGNALS}"
     set_help(parser, description, examples, EXIT_CODES)
     parser.usage = f"%(prog)s [options] [{program}'s arguments]"
-    _option(parser, "--grace", "grace_period", "TIME", "how long answers in flight may take to finish (default: 10s)")
+    _option(
+        parser, "--grace", "grace_period", "TIME", "how long responses in progress may take to finish (default: 10s)"
+    )
     parser.set_defaults(
         run_command=functools.partial(run, program, script), takes_mitmproxy_arguments=True, workers=None, settings=[]
     )

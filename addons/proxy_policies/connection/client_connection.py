@@ -134,7 +134,7 @@ class ClientConnection(ABC):
 
     def _failed(self) -> None:
         logger.exception("responding failed", extra={"client": self.client.peername})
-        self._cut("an error of ours")
+        self._cut("an internal error")
 
     def _ended_meanwhile(self, exchange: Exchange) -> None:
         if self.stream.error is not None:

@@ -73,7 +73,9 @@ class Control:
         try:
             listening = self._listen()
         except OSError as error:
-            logger.warning(f"control: no socket in confdir: {error.strerror}; {own_command()} stats cannot ask us")
+            logger.warning(
+                f"control: no socket in confdir: {error.strerror}; {own_command()} stats cannot find this proxy"
+            )
             return
         self._server = server.ControlServer(self.answer)
         await self._server.start(listening)

@@ -67,12 +67,12 @@ def choose(found: Sequence[Instance], port: int | None, pid: int | None = None) 
     """Return the one that is meant, or the workers that share a port; raises ControlError for none or several."""
     meant = [one for one in found if port in (None, *one.ports) and pid in (None, one.status["pid"])]
     if not found:
-        raise ControlError("no proxy with these policies runs here; --confdir names the confdir of one that does")
+        raise ControlError("no proxy with these policies is running; use --confdir if it has another confdir")
     if not meant:
         wanted = f"listens on port {port}" if pid is None else f"is process {pid}"
-        raise ControlError(f"none {wanted}; there are {_titles(found)}")
+        raise ControlError(f"no running proxy {wanted}; there are {_titles(found)}")
     if len({one.ports or one.path for one in meant}) > 1:
-        raise ControlError(f"several run, --port or --pid says which is meant: {_titles(meant)}")
+        raise ControlError(f"several are running, select one with --port or --pid: {_titles(meant)}")
     return meant
 
 

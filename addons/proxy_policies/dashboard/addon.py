@@ -206,7 +206,7 @@ class Dashboard:
         found = (key for line in lines if self._id(key := line.rpartition("  ")[0]) == entry)
         key = next(found, None)
         if key is None:
-            raise ValueError("it is stored no more")
+            raise ValueError("it is no longer stored")
         return await _control("cache.purge", f"url:{url_of(key)}")
 
     async def close(self, stream: str = "", session: str = "") -> object:

@@ -46,7 +46,7 @@ def close(stream: str) -> str:
     """Close one by its id; raises ValueError where there is none."""
     flow = open_streams().get(stream)
     if flow is None:
-        raise ValueError("it is closed already")
+        raise ValueError("it is already closed")
     _end(flow.client_conn.id)
     return "closed"
 

@@ -83,7 +83,7 @@ def _load_again(script: Script) -> None:
         version = _Version(script.fullpath)
         _exchange(script, version)
     except (Exception, SystemExit) as error:
-        logger.error(f"{_described(error, script.fullpath)}; the script goes on as it was before the edit")
+        logger.error(f"{_described(error, script.fullpath)}; the version before the edit stays in use")
         if script.ns is not before:
             _load_last(script)
     else:
@@ -94,7 +94,7 @@ def _load_last(script: Script) -> None:
     try:
         _exchange(script, _loaded[script])
     except Exception:
-        logger.exception(f"{script.path} cannot be loaded any more as it was, either")
+        logger.exception(f"{script.path} cannot be loaded in its previous version either")
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ class PolicyFile:
         try:
             planned = self._apply(entries_of(self._watch.state))
         except ValueError as error:
-            logger.error(f"policy_file {self._path}: {error}; nothing of it applied, the policies stay as they were")
+            logger.error(f"policy_file {self._path}: {error}; nothing was applied, the previous options stay in force")
         else:
             logger.info(f"policy_file {self._path}: read again; {self._summary(planned)}")
 
@@ -146,7 +146,7 @@ class PolicyFile:
         try:
             planned = self._apply(await asyncio.to_thread(document.read, state))
         except ValueError as error:
-            logger.error(f"policy_file {path}: {error}; nothing of it applied, the policies stay as they were")
+            logger.error(f"policy_file {path}: {error}; nothing was applied, the previous options stay in force")
         else:
             logger.info(f"policy_file {path}: {'back' if gone else 'changed'}; {self._summary(planned)}")
 

@@ -52,7 +52,7 @@ def read(text: str) -> dict[str, Entry]:
     entries = [Entry(str(name), value, lines.get(name, 1)) for name, value in document.items()]
     for entry in entries:
         if entry.name in FORBIDDEN:
-            raise ValueError(f"line {entry.line}, option {entry.name}: belongs on the command line, not into the file")
+            raise ValueError(f"line {entry.line}, option {entry.name}: belongs on the command line, not in the file")
     return {entry.name: entry for entry in entries}
 
 

@@ -81,7 +81,7 @@ def _size(data: bytes) -> int:
     if data.startswith(_V1):
         end = data.find(b"\n", 0, LONGEST_V1) + 1
         if not end and len(data) >= LONGEST_V1:
-            raise HeaderError("its PROXY line is not whole")
+            raise HeaderError("its PROXY line is incomplete")
         return end or len(data) + 1
     if data.startswith(SIGNATURE):
         head = data[len(SIGNATURE) : _HEAD_V2]
@@ -95,7 +95,7 @@ def _read_v1(line: bytes) -> Address | None:
     """Read a version 1 line, its end included: the client, or None for UNKNOWN. Raises HeaderError."""
     words = line.removesuffix(b"\r\n").split(b" ")
     if not line.endswith(b"\r\n"):
-        raise HeaderError("its PROXY line is not whole")
+        raise HeaderError("its PROXY line is incomplete")
     if words[1:2] == [b"UNKNOWN"]:
         return None
     try:
@@ -120,7 +120,7 @@ def _length_v2(head: bytes) -> int:
     """Read how many octets follow the four that stand behind the signature. Raises HeaderError."""
     length = int.from_bytes(head[2:])
     if head[0] not in (LOCAL, PROXY) or length > LONGEST_V2:
-        raise HeaderError("its PROXY header is of no version that is known")
+        raise HeaderError("its PROXY header has an unknown version")
     return length
 
 

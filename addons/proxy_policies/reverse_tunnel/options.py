@@ -100,7 +100,7 @@ def parse_services(specs: Iterable[str]) -> Mapping[str, Service]:
             raise ValueError(f"{spec!r} is not NAME=HOST:PORT or NAME=HOST:PORT,proxy")
         name = parse_name(name.strip())
         if name in services:
-            raise ValueError(f"service {name} is there twice")
+            raise ValueError(f"service {name} is listed twice")
         services[name] = Service(name, parse_target(target), is_proxy)
     if len(services) > MAX_SERVICES:
         raise ValueError(f"{len(services)} services are too many for one work; write {MAX_SERVICES} at most")
@@ -118,7 +118,7 @@ def parse_clients(specs: Iterable[str]) -> Mapping[Address, ClientListener]:
         service, at, work = target.strip().partition("@")
         address = parse_address(listen)
         if address in client_listeners and address[1]:
-            raise ValueError(f"{format_target(*address)} is there twice")
+            raise ValueError(f"{format_target(*address)} is listed twice")
         client_listeners[address] = ClientListener(
             address, parse_name(service), parse_name(work) if at else "", is_proxy
         )
@@ -178,7 +178,7 @@ def parse_heartbeat(text: str) -> float:
     """Read a heartbeat's interval in seconds."""
     seconds = parse_duration(text)
     if not 0.05 <= seconds <= 60:
-        raise ValueError("a heartbeat takes between 50ms and 1m")
+        raise ValueError("write a duration from 50ms to 1m")
     return seconds
 
 

@@ -71,7 +71,7 @@ class FollowedCredentials:
         if self.current is before:
             self._warn_of_end()
             return False
-        logger.info(f"{self._kind}: the certificate of {self.current.name} is taken up as it is on disk now")
+        logger.info(f"{self._kind}: the certificate of {self.current.name} was loaded again from disk")
         return self.current.name != before.name
 
     def _warn_of_end(self) -> None:

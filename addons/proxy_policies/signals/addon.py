@@ -84,7 +84,7 @@ class Signals:
         for end in filter(None, map(ctx.master.addons.get, TUNNEL_ENDS)):
             await end.drain()
         if is_busy():
-            logger.info(f"stopping: answers in flight have {self.grace_period:g} s to finish")
+            logger.info(f"stopping: responses in progress have {self.grace_period:g} s to finish")
         while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for an answer that has left
             await asyncio.sleep(LOOK_EVERY)
         ctx.master.shutdown()
@@ -130,6 +130,6 @@ def read_certificates_again() -> None:
     except (exceptions.OptionsError, OSError, ValueError) as error:
         if tls:
             tls.certstore = before
-        logger.error(f"SIGHUP: {error}; the certificates stay as they were")
+        logger.error(f"SIGHUP: {error}; the previous certificates stay in use")
     else:
         logger.info("SIGHUP: certificates read again")

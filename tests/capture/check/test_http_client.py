@@ -64,7 +64,7 @@ async def test_a_stream_of_a_coding_that_nobody_knows_is_what_has_come() -> None
 
 async def test_anything_else_must_come_whole() -> None:
     async with answering(PLAIN) as port:
-        with pytest.raises(SendError, match="no whole answer"):
+        with pytest.raises(SendError, match="incomplete response"):
             await Connection(port, 20).send(REQUEST)
     async with answering(PLAIN, stays=True) as port:
         with pytest.raises(SendError, match=r"no answer within 0\.3 s"):

@@ -73,8 +73,8 @@ def test_a_matcher_for_a_path_is_read(text: str, read: tuple[str, str]) -> None:
 WRONG = {
     "$.total": "write PATH=MATCHER",
     "total=any": "write PATH=MATCHER",
-    "$.a=anything": "'anything' is no matcher; there are any, type, iso-date, uuid, regex:PATTERN, number±X",
-    "$.a=number±x": "is no matcher",
+    "$.a=anything": "'anything' is not a matcher; choose one of any, type, iso-date, uuid, regex:PATTERN, number±X",
+    "$.a=number±x": "is not a matcher",
     "$.a=regex:(": "'(' is not a valid regular expression",
 }
 

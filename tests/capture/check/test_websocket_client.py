@@ -129,7 +129,7 @@ HEAD = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: web
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0\r\n\r\n", HEAD[:-2]], ids=["nothing", "no HTTP", "half a head"])
 async def test_what_is_no_conversation_is_an_error(answer: bytes) -> None:
-    with pytest.raises(SendError, match="no whole conversation"):
+    with pytest.raises(SendError, match="incomplete conversation"):
         await raw(answer)
 
 

@@ -110,5 +110,5 @@ async def test_it_goes_on_with_a_capture_and_leaves_one_whole(tmp_path: Path) ->
         made.close()
     assert len(list(open_capture(path))) == 2
     (tmp_path / "theirs.har").write_text("{}")
-    with pytest.raises(CaptureError, match="nothing is added"):
+    with pytest.raises(CaptureError, match="not written by this program"):
         a_recorder(tmp_path / "theirs.har")

@@ -166,7 +166,7 @@ def test_a_damaged_index_is_begun_anew(
     damage(folder)
     second = Asking(mitmdump("--set", f"cache=disk:{folder}"), server, curl)
     second.heals()
-    assert second.proxy.log().count("is damaged, the cache begins anew") == 1
+    assert second.proxy.log().count("is damaged, starting with an empty cache") == 1
     assert "Traceback" not in second.proxy.log()
     damage(folder)  # while it is in use
     second.heals()

@@ -75,7 +75,7 @@ def test_who_may_see_it_and_who_may_change_anything(site: Site) -> None:
     for wrong, said in (([], b"400"), ({"entry": 1}, b"400"), ({"other": "x"}, b"error"), ({"entry": "x"}, b"error")):
         answer = site.post("purge", wrong, *site.entered, *csrf)
         assert (answer.status, said in answer.body) == (400, True), wrong
-    assert b"it is closed already" in site.post("close", what, *site.entered, *csrf).body
+    assert b"it is already closed" in site.post("close", what, *site.entered, *csrf).body
     assert site.get("/ask/now?since=x", *site.entered).status == 400
     assert site.get("/ask/purge?what=x", *site.entered).status == 404, "a GET changes nothing"
 

@@ -82,7 +82,7 @@ def test_told_again_it_ends_at_once(pair: Pair, service: socket.socket) -> None:
         with served:
             talk(client, served)
             work.process.send_signal(signal.SIGTERM)
-            work.wait_log("stopping: answers in flight have 90 s to finish")
+            work.wait_log("stopping: responses in progress have 90 s to finish")
             work.process.send_signal(signal.SIGTERM)
             assert work.wait_exit(WAIT) == 0
             with pytest.raises(ConnectionResetError):

@@ -270,8 +270,8 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
         shown = ssl.get_server_certificate(("127.0.0.1", started.home_port))
         for kind, name in (("home", "paris"), ("work", "office")):
             certificates.make(kind, name, started.certificate(kind, name))
-        started.home.wait_log("home: the certificate of paris is taken up", timeout=30)
-        work.wait_log("work: the certificate of office is taken up", timeout=30)
+        started.home.wait_log("home: the certificate of paris was loaded again", timeout=30)
+        work.wait_log("work: the certificate of office was loaded again", timeout=30)
         assert ssl.get_server_certificate(("127.0.0.1", started.home_port)) != shown
         for _ in range(5):  # spares of before, and new data connections
             with urllib.request.urlopen(f"http://127.0.0.1:{started.client_listeners['wiki']}/", timeout=100) as answer:
@@ -289,7 +289,7 @@ def test_renewed_certificates_are_taken_up_and_connections_live_on(tmp_path: Pat
 
 def test_half_of_the_options_is_said(mitmdump: Callable[..., Mitmdump]) -> None:
     home = mitmdump("-n", "--set", "home_clients=127.0.0.1:1=ssh", script="home.py")
-    home.wait_log("home: home_clients is set and home_listen is not: nothing listens")
+    home.wait_log("home: home_clients is set but home_listen is not: home does not listen")
     work = mitmdump("-n", "--set", "work_services=ssh=127.0.0.1:22", script="work.py")
     work.wait_log("work: work_services is set and work_home is not: nothing is offered")
 

@@ -169,7 +169,7 @@ def test_files_are_read_again(mitmdump: Start, origin: Callable[..., Origin], tm
     wait_until(lambda: shown(proxy.port) != first, 30)
     pem.write_text("nonsense")
     proxy.process.send_signal(signal.SIGHUP)
-    proxy.wait_log("the certificates stay as they were")
+    proxy.wait_log("the previous certificates stay in use")
     with dial(proxy.port) as sock:
         assert b"hello from the origin" in get(server.url)(sock)
     assert shown(proxy.port)

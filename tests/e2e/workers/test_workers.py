@@ -164,7 +164,7 @@ def test_one_that_cannot_start_again_is_tried_on_while_the_others_go_on(
     started.append(workers)
     workers.wait_listening(3)
     policies.write_text("cache: drum\n")
-    workers.wait_until(lambda: workers.text.count("nothing of it applied") == 3, 30, "a refusal each")
+    workers.wait_until(lambda: workers.text.count("nothing was applied") == 3, 30, "a refusal each")
     clients = EarlyClients(port, get(server.url))
     for victim in sorted(workers.children())[:2]:  # worker 1 and another
         os.kill(victim, signal.SIGKILL)

@@ -39,7 +39,7 @@ def test_a_proxy_that_anybody_may_ask_is_warned_of(changes: dict[str, object], l
         context.configure(home, **{**OPEN, **changes})
         doubts = [doubt for doubt in home.doubts() if "proxyauth" in doubt]
     assert len(doubts) == bool(listening)
-    assert not listening or f"the proxy listens on {listening} too, without proxyauth" in doubts[0]
+    assert not listening or f"the proxy also listens on {listening} without proxyauth" in doubts[0]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def parse_selector(text: str) -> Selector:
         return Selector("glob", _normal_glob(text))
     url = normal_url(text.removeprefix(URL))
     if url is None:
-        raise ValueError(f"{text!r} is no URL; write http://host/path, a glob such as *://host/*, or tag:NAME")
+        raise ValueError(f"{text!r} is not a URL; write http://host/path, a glob such as *://host/*, or tag:NAME")
     return Selector("url", url)
 
 

@@ -42,7 +42,7 @@ async def send(
         answer.cut = f"not over within {timeout:g} s"
     except (OSError, h2.exceptions.ProtocolError) as error:
         if not answer.is_stream:
-            raise SendError(f"no whole answer: {error}") from None
+            raise SendError(f"incomplete response: {error}") from None
         answer.cut = "server"
     finally:
         if writer is not None:

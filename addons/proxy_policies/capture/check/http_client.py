@@ -107,7 +107,7 @@ class Connection:
         except (OSError, h11.RemoteProtocolError) as error:
             await self.close()
             if not answer.is_stream:
-                raise SendError(f"no whole answer: {error}") from None
+                raise SendError(f"incomplete response: {error}") from None
             answer.cut = "server"
         return Reply(answer.response(), time.perf_counter() - began)
 

@@ -65,7 +65,9 @@ def _own(text: str) -> Matcher:
         matcher: Matcher = found.load()(argument)
         return matcher
     own = sorted(entry_points(group=GROUP).names)
-    raise ValueError(f"{text!r} is no matcher; there are {', '.join((*_SIMPLE, 'regex:PATTERN', 'number±X', *own))}")
+    raise ValueError(
+        f"{text!r} is not a matcher; choose one of {', '.join((*_SIMPLE, 'regex:PATTERN', 'number±X', *own))}"
+    )
 
 
 def _regex(text: str) -> Matcher:

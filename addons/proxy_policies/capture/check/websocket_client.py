@@ -37,7 +37,7 @@ async def replay_conversation(
     try:
         return await _exchange(reader, writer, request, recorded, timeout), time.perf_counter() - began
     except (OSError, h11.RemoteProtocolError, RemoteProtocolError, LocalProtocolError) as error:
-        raise SendError(f"no whole conversation: {error or type(error).__name__}") from None
+        raise SendError(f"incomplete conversation: {error or type(error).__name__}") from None
     finally:
         writer.close()
 

@@ -25,9 +25,9 @@ def refuse_unless_asked(arguments: argparse.Namespace, run: CheckRun) -> None:
     if arguments.accept is None:
         return
     if not arguments.yes and not sys.stdin.isatty():
-        raise CaptureError("--accept asks before it writes, and here is nobody to ask: give --yes")
+        raise CaptureError("--accept asks before it writes, which needs a terminal; use --yes")
     if not is_har(run.path):
-        raise CaptureError(f"{run.path} is no plain HAR: export it to one, and accept into that")
+        raise CaptureError(f"{run.path} is not a plain HAR file: export it to one, and accept into that")
     beyond = [number for number in arguments.accept if number > len(run.entries)]
     if beyond:
         raise CaptureError(f"--accept {beyond[0]}: {run.path} has {len(run.entries)} entries")

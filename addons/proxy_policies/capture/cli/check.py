@@ -81,7 +81,7 @@ def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: Respo
     entries = (run.entries[number] for number in range(len(run.entries)))
     outcomes = PickledItems(drop_excess_bodies(recorded_outcomes(entries, checker)))
     if all(outcome.skipped for outcome in outcomes):
-        raise CaptureError(f"{run.path} has no answer that could be held to {arguments.openapi}")
+        raise CaptureError(f"{run.path} has no response to check against {arguments.openapi}")
     report = Report(run.path.name, "run", Path(arguments.openapi).name, started=began)
     return _finish(arguments, report, outcomes, began)
 

@@ -116,7 +116,7 @@ def _tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     export.set_defaults(run=lambda arguments: tools.export(arguments))
     export.add_argument("capture", help="the capture to export")
     export.add_argument("output", help="the file to write; its ending says what: .har, .mitm, .sh, .http")
-    export.add_argument("--as", dest="kind", choices=KINDS, help="what to write, whatever the ending")
+    export.add_argument("--as", dest="kind", choices=KINDS, help="format to write, regardless of the ending")
     export.add_argument("--raw", action="store_true", help="leave the secrets of a foreign file in what is written")
     export.add_argument("--confdir", default=CONFDIR, help="where the key for placeholders is")
     export.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -193,7 +193,7 @@ def _above_zero(text: str) -> float:
 def _record(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=lambda arguments: run.record(arguments))
     command.add_argument("capture", help="the capture to write, a HAR file")
-    command.add_argument("--append", action="store_true", help="go on with a capture that exists, mending it if torn")
+    command.add_argument("--append", action="store_true", help="add to an existing capture, repairing it if truncated")
     command.add_argument("--overwrite", action="store_true", help="replace a capture that exists, once this is done")
     command.add_argument("--strict", action="store_true", help=STRICT)
     command.add_argument("--filter", default="", help="record only what matches this mitmproxy flow filter")

@@ -85,7 +85,7 @@ def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
         say(f"not answered: {miss['url']}: {miss['why']}")
     unused = outcome["unused"] if mode == "strict" else []
     for text in unused:
-        say(f"never asked for: {text}")
+        say(f"never requested: {text}")
     if not outcome["played"] and not outcome["misses"] and mode != "new":
         say(hint)
         return FAILED

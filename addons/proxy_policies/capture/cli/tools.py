@@ -42,7 +42,9 @@ def scrub(arguments: argparse.Namespace) -> int:
     """Write a capture anew without secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
     if not arguments.output and not arguments.dry_run and not is_har(path):
-        raise CaptureError(f"{path} is no plain HAR, and what is written is one: name it with -o {path.stem}.har")
+        raise CaptureError(
+            f"{path} is not a plain HAR file, and what is written is one: name it with -o {path.stem}.har"
+        )
     redactor = _redactor(arguments.confdir, arguments.redact, arguments.strict)
     problems: list[str] = []
     log, entries = _cleaned(path, redactor, problems)
@@ -140,7 +142,7 @@ def export(arguments: argparse.Namespace) -> int:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
     kind = arguments.kind or ENDINGS.get(target.suffix)
     if kind is None:
-        raise CaptureError(f"{target}: what should it be? its ending is none of {', '.join(ENDINGS)}; or give --as")
+        raise CaptureError(f"{target}: unknown file type; use one of the endings {', '.join(ENDINGS)}, or --as")
     problems: list[str] = []
     log, entries = open_any(source, problems)
     redactor = None

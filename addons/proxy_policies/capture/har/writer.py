@@ -103,7 +103,7 @@ def _whole_part(path: Path) -> tuple[int, int]:
         head = file.readline(1 << 20)
         if line_framing.read_head(head) is None:
             raise CaptureError(
-                f"{path}: not a capture of ours, so nothing is added to it; {own_command()} capture merge makes one"
+                f"{path}: not written by this program; {own_command()} capture merge makes one that can be added to"
             )
         offsets = [after for _, after in line_framing.entries(file)]
         return len(offsets), len(head) + (offsets[-1] if offsets else 0)

@@ -34,7 +34,7 @@ _FAILED = pytest.StashKey[bool]()
 _INI = pytest.StashKey[Mapping[str, Any]]()
 _TEXTS = {
     "record_mode": "auto: replay, and record what has no capture yet; replay, new, record; or vcrpy's words",
-    "mode": "how recordings are used up: once, loop, new or strict",
+    "mode": "how recordings are used: once, loop, new or strict",
     "ignore": "what does not count in requests, one a line: query:NAME, form:NAME, json:JSONPATH, body, host",
     "redact": "further secrets, one a line: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME",
     "set": "options of the proxy, NAME=VALUE, one a line",
@@ -256,7 +256,7 @@ def _mode(want: Wanted, path: Path, proxy: SessionProxy) -> str:
 
 def _fail_on_misses(report: dict[str, Any], mode: str) -> None:
     lines = [f"{miss['url']}: {miss['why']}" for miss in report.get("misses", [])]
-    lines += [f"never asked for: {text}" for text in report.get("unused", []) if mode == "strict"]
+    lines += [f"never requested: {text}" for text in report.get("unused", []) if mode == "strict"]
     if lines:
         lines.append("record it anew with --http-capture=record, or add what is missing with --http-capture=new")
         pytest.fail("the capture does not fit:\n" + "\n".join(lines), pytrace=False)

@@ -53,7 +53,7 @@ def _pattern(own: Iterable[str]) -> re.Pattern[str] | None:
     for text in own:
         try:
             if re.compile(text).match(""):
-                raise ValueError(f"{text!r} matches nothing at all: every text would be a secret")
+                raise ValueError(f"{text!r} matches the empty string: every text would be a secret")
         except re.error as error:
             raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
         patterns.append(f"(?:{text})")

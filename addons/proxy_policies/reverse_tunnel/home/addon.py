@@ -131,20 +131,20 @@ class Home(TunnelEnd):
     def doubts(self) -> Iterator[str]:
         """Warn that no clients can connect, or that too many can."""
         if self.home_clients and not self.is_on:
-            yield "home_clients is set and home_listen is not: nothing listens"
+            yield "home_clients is set but home_listen is not: home does not listen"
         if self._is_behind_balancer and not _balancers():
-            yield "home listens for load balancers (proxy), and proxy_protocol names none: nobody is taken for one"
+            yield "home listens behind a balancer (,proxy), but proxy_protocol names none: it accepts no PROXY header"
         if not self.is_on and not self.home_clients and "work_home" not in ctx.options:  # home's script alone
             yield "home_listen is not set: no work can dial in; home --listen '*:PORT' --client PORT=SERVICE"
         if self.is_on and self.home_allow.rules and self.home_tls in identity.UNCERTIFIED:
             yield (
-                f"home_allow goes by the names that works give themselves where home_tls={self.home_tls}: whoever gets "
-                "in may take any of them; a certificate holds a work to its own: proxy-policies certs tunnel work NAME"
+                f"with home_tls={self.home_tls}, home_allow relies on names that works choose themselves: any work can "
+                "use any name; certificates prove a work's name: proxy-policies certs tunnel work NAME"
             )
         if self.is_on and (listening := _open_proxies()):
             yield (
-                f"the proxy listens on {listening} too, without proxyauth: whoever reaches it reaches every service of "
-                "every work; --listen-host 127.0.0.1 keeps it to this machine, -n starts none"
+                f"the proxy also listens on {listening} without proxyauth: everyone who can reach it can reach every "
+                "service of every work; --listen-host 127.0.0.1 limits it to this machine, -n starts no proxy"
             )
 
     @property

@@ -83,7 +83,7 @@ def test_strict_wants_every_recording_used(origin: StartOrigin, tmp_path: Path) 
     capture(tmp_path, "record", "a.har", "--", "curl", "-sS", f"{server.url}/1", f"{server.url}/2")
     done = capture(tmp_path, "replay", "--mode", "strict", "a.har", "--", "curl", "-sS", f"{server.url}/1")
     assert done.returncode == 1
-    assert f"never asked for: entry 2: GET {server.url}/2" in done.stderr
+    assert f"never requested: entry 2: GET {server.url}/2" in done.stderr
 
 
 def test_a_run_that_bypasses_the_proxy_says_so(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ REFUSED = {
     "exists": (("record", "old.har", "--", "true"), "old.har exists: --append adds to it, --overwrite replaces it"),
     "no command": (("record", "new.har", "--", "./no-such"), "cannot start ./no-such: No such file or directory"),
     "no capture": (("replay", "no.har", "--", "true"), "no.har: No such file or directory"),
-    "foreign": (("record", "--append", "old.har", "--", "true"), "nothing is added to it"),
+    "foreign": (("record", "--append", "old.har", "--", "true"), "not written by this program"),
     "bad option": (("record", "new.har", "--redact", "x", "--", "true"), "is not a valid redaction"),
     "bad filter": (("record", "new.har", "--filter", "~", "--", "true"), "is not a valid flow filter"),
 }

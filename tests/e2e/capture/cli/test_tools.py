@@ -172,7 +172,7 @@ def test_scrub_does_not_write_a_har_into_a_flow_file(shop: Path) -> None:
     assert (shop.parent / "shop.mitm").stat().st_mode & 0o777 == 0o600
     refused = capture(shop.parent, "scrub", "shop.mitm")
     assert refused.returncode == 2
-    assert "shop.mitm is no plain HAR, and what is written is one: name it with -o shop.har" in refused.stderr
+    assert "shop.mitm is not a plain HAR file, and what is written is one: name it with -o shop.har" in refused.stderr
 
 
 def test_scrub_cleans_the_titles_of_pages(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_an_export_is_what_its_ending_says(shop: Path) -> None:
     assert (shop.parent / "requests").read_text().startswith("### 1: POST http://shop.test/login (200)\n")
     refused = tools(shop.parent, "export", "--raw", "shop.har", "shop.txt")
     assert refused.returncode == 2
-    assert "shop.txt: what should it be? its ending is none of .har, .mitm" in refused.stderr
+    assert "shop.txt: unknown file type; use one of the endings .har, .mitm" in refused.stderr
 
 
 def test_traffic_becomes_an_openapi_document_that_it_is_held_to(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_dead_origin_and_a_broken_body_are_recorded(
 
 WRONG = {
     "no folder": ("/nowhere/a.har", "No such file or directory"),
-    "a foreign file": ("{path}", "nothing is added to it"),
+    "a foreign file": ("{path}", "not written by this program"),
 }
 
 

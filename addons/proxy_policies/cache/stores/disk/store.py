@@ -111,7 +111,7 @@ class DiskStore:
         try:
             return Index(path, self._limit)
         except DamagedError as error:
-            logger.warning(f"cache: {path} is damaged, the cache begins anew: {error}")
+            logger.warning(f"cache: {path} is damaged, starting with an empty cache: {error}")
             for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
                 file.unlink(missing_ok=True)
             self._delete([Evicted(file.name) for file in self.bodies.iterdir()])
@@ -128,7 +128,7 @@ class DiskStore:
     def mended[T](self, work: Callable[[], T]) -> T:
         """Do something with the index, which is made again first if it was removed, and once more if it is damaged."""
         if not (self._index.is_there and self.bodies.is_dir()):
-            logger.warning(f"cache: {self.folder} was removed, and is made again")
+            logger.warning(f"cache: {self.folder} was removed; creating it again")
             self._renew()
         try:
             return work()
