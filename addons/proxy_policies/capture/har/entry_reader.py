@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Fetch
+from proxy_policies.capture.har.form_params import Param, form_body
 from proxy_policies.capture.har.json_cursor import JsonCursor
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
 
@@ -247,11 +248,15 @@ def _require_http(cursor: JsonCursor, url: str) -> None:
 
 
 def _read_post(cursor: JsonCursor, fetch: Fetch | None) -> Body:
-    """Return the body of `postData`; Firefox and Charles give a form's `params` without its `text`."""
+    """Return the body of `postData`; some give a form's `params` without its `text`."""
     if cursor["text"].value is None and cursor["params"].value:
-        pairs = [_pair(item) for item in cursor["params"]]
-        return Body("&".join(f"{name}={value}" for name, value in pairs).encode("latin-1"))
+        return Body(form_body([_param(item) for item in cursor["params"]], cursor["mimeType"].text("")))
     return har_body.read_body(cursor, fetch)
+
+
+def _param(cursor: JsonCursor) -> Param:
+    texts = [cursor[name].text("") for name in ("value", "fileName", "contentType")]
+    return Param(cursor["name"].text(), *texts)
 
 
 def _without_pseudo(headers: Headers) -> Headers:
