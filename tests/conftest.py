@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import gc
+import os
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.mitmdump import Mitmdump, Running
 from tests.support.origin import Origin
 from tests.support.waiting import PATIENCE
 from tests.support.waiting import free_port as find_free_port
+
+# What nobody has set where people work, and hides that a program of ours keeps to itself what it prints.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # The short search draws the same examples in every run: what is judged is the change. The deep one draws new ones.
 settings.register_profile(

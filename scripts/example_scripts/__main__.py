@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -113,7 +114,10 @@ def proxy(script: Path, policies: Path | None, folder: Path) -> Iterator[int | N
     command += ["--listen-host", "127.0.0.1", *(["-s", str(policies)] if policies else []), "-s", str(script)]
     log = folder / "log"
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=folder)
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}  # bare mitmdump keeps what it says to itself
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=folder, env=environment
+        )
     try:
         yield wait_listening(process, log)
     finally:

@@ -28,7 +28,7 @@ Process = subprocess.Popen[bytes] | ForkedProcess
 def environment(**extra: str) -> dict[str, str]:
     """Give this process's environment without proxy settings, for a child."""
     kept = {k: v for k, v in os.environ.items() if k.lower() not in PROXY_VARIABLES}
-    return {**kept, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", **extra}
+    return {**kept, "NO_COLOR": "1", **extra}
 
 
 class Running:
@@ -46,12 +46,14 @@ class Running:
     def _start(self, command: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> Process:
         if self.is_forked and not env and command[0] == MITMDUMP:
             return fork_server.start(command, environment(), cwd)
+        is_bare = command[0] == MITMDUMP and "-s" not in command  # which keeps what it prints to itself
+        bare = {"PYTHONUNBUFFERED": "1"} if is_bare else {}
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=environment(**(env or {})),
+            env=environment(**bare, **(env or {})),
             cwd=cwd,
             start_new_session=True,
         )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 import functools
+import io
 import logging
 import re
 from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import log
-from mitmproxy.addons import dumper
+from mitmproxy.addons import dumper, termlog
 from mitmproxy.utils import strutils
 
 from proxy_policies.log_lines import printable
@@ -25,14 +26,25 @@ _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def print_log_lines() -> Callable[[], None]:
-    """Have every line that mitmproxy logs printed as text; return the function that undoes it."""
+    """Have every line that mitmproxy logs printed as text, and at once; return the function that undoes it.
+
+    Python keeps 8 KiB of what is printed into a pipe or a file to itself: whoever reads the log there (a supervisor, a
+    journal, `tee`, a program that waits for "listening") would see nothing for hours.
+    """
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, log.MitmLogHandler)]
+    outputs = {handler.file for handler in handlers if isinstance(handler, termlog.TermLogHandler)}
+    buffered = [out for out in outputs if isinstance(out, io.TextIOWrapper) and not out.line_buffering]
     for handler in handlers:
         handler.addFilter(_as_text)
+    for out in buffered:
+        out.reconfigure(line_buffering=True)
 
     def undo() -> None:
         for handler in handlers:
             handler.removeFilter(_as_text)
+        for out in buffered:
+            if not out.closed:
+                out.reconfigure(line_buffering=False)
 
     return undo
 
