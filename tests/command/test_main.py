@@ -132,7 +132,11 @@ runpy.run_module("proxy_policies", run_name="__main__")
 def test_an_interrupt_while_modules_are_imported_is_no_traceback(module: str, code: int, said: str) -> None:
     script = INTERRUPTED_WHILE_IMPORTING.format(module=module)
     run = [sys.executable, "-c", script, "run", "--version"]
-    ended = subprocess.run(run, capture_output=True, text=True, env=environment(), timeout=120)
+    noticed = signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests in the background ignores it
+    try:
+        ended = subprocess.run(run, capture_output=True, text=True, env=environment(), timeout=120)
+    finally:
+        signal.signal(signal.SIGINT, noticed)
     assert (ended.returncode, ended.stderr) == (code, said)
 
 
@@ -142,12 +146,6 @@ def test_without_a_word_more_it_helps(words: list[str], capsys: pytest.CaptureFi
         main.main(words)
     assert ended.value.code == 0
     assert "examples:" in capsys.readouterr().out
-
-
-def test_a_reader_that_has_enough_is_no_error() -> None:
-    script = f"set -o pipefail; {sys.executable} -m proxy_policies path --json | (exec 0<&-; sleep 1); echo $?"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
-    assert (done.stderr, done.stdout) in (("", "141\n"), ("", "0\n"))  # it may have printed all before
 
 
 @pytest.fixture
@@ -162,6 +160,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     handler = signal.getsignal(signal.SIGTERM)
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize("words", ["path --json", "--help", "stats --help", "capture show whole.har"])
+def test_a_reader_that_has_enough_is_no_error(folder: Path, words: str) -> None:
+    script = f"set -o pipefail; {sys.executable} -m proxy_policies {words} | (exec 0<&-; sleep 1); echo $?"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
+    assert (done.stderr, done.stdout) in (("", "141\n"), ("", "0\n"))  # it may have printed all before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(("words", "code"), [("path --json", 1), ("capture show whole.har", 2), ("--help", 1)])
+def test_a_full_disk_is_a_line(folder: Path, words: str, code: int) -> None:
+    script = f"{sys.executable} -m proxy_policies {words} >/dev/full"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment())
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert "No space left on device" in done.stderr
 
 
 def end_of(words: list[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from proxy_policies.command import commands
 from proxy_policies.log_lines import error_text, printable
 from proxy_policies.script_paths import PROGRAM
+from proxy_policies.standard_output import flush_output, prepare_output
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -24,11 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     prepare_output()
     try:
-        catch_interrupts()
-        given = commands.parse(words)
-        return int(given.run_command(given))
+        return run(words)
     except BrokenPipeError:  # who reads has enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
         return PIPE_CLOSED
     except (ValueError, OSError) as error:
         say(words[0], error_text(error))
@@ -36,6 +33,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command line, and print all that it has printed before anything can end it; return the exit code."""
+    try:
+        catch_interrupts()
+        given = commands.parse(words)
+        return int(given.run_command(given))
+    finally:
+        flush_output()
 
 
 def say(command: str, text: str) -> None:
@@ -47,13 +54,3 @@ def catch_interrupts() -> None:
     """Have Ctrl-C raise KeyboardInterrupt again, where `__main__` had it end the process without a word."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def prepare_output() -> None:
-    """Have streams to print to, where they are closed, too; what their encoding lacks is printed escaped."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from proxy_policies.capture.errors import CaptureError
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import error_text
 from proxy_policies.script_paths import PROGRAM
+from proxy_policies.standard_output import flush_output
 
 with lazy_imports():  # what a command needs is imported for it: mitmproxy alone takes half a second
     from proxy_policies import settings
@@ -246,13 +246,13 @@ def run_parsed(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     action: Callable[[argparse.Namespace], int] = parsed.run
     try:
-        code = action(parsed)
-        sys.stdout.flush()
-        return code
+        try:
+            return action(parsed)
+        finally:
+            flush_output()
     except (CaptureError, ValueError) as error:
         say(str(error))
-    except BrokenPipeError:  # `| head` has enough; what is left of stdout goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `| head` has enough
         return 128 + signal.SIGPIPE
     except OSError as error:
         say(error_text(error))
