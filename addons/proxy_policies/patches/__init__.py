@@ -1,1 +1,1 @@
-"""What is changed of mitmproxy, by a `Patch` each."""
+"""Our changes to mitmproxy, one `Patch` each."""

@@ -1,4 +1,4 @@
-"""Applies the patches while the addons are loaded."""
+"""Applies the patches for as long as the addons are loaded."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,7 +39,7 @@ PATCHES: tuple[Patch, ...] = (
 
 
 class Patches:
-    """Mends mitmproxy from load to done."""
+    """Keeps mitmproxy patched from `load` to `done`."""
 
     name = "patches"
     fast_paths = NO_OBJECTION
@@ -54,14 +54,14 @@ class Patches:
         self._undo += (terminal.print_log_lines(), dialling.LateServerTls().load_into(loader.master.addons))
 
     async def next_turn(self, client: Client) -> None:
-        """Let others go first."""
+        """Let other connections take their turn first."""
         await turns.next_turn(client)
 
     async def off_loop(self, work: turns.Work) -> None:
-        """Do it in a thread."""
+        """Run the work in a thread."""
         work.made = await asyncio.to_thread(work.run)
 
     def done(self) -> None:
-        """Take them out again, last first."""
+        """Remove the patches, last first."""
         while self._undo:
             self._undo.pop()()

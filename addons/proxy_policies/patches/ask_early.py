@@ -1,8 +1,8 @@
-"""Asking what becomes of a tunnel before its client has said anything, and when it has said all.
+"""Asks for a tunnel's next layer before its client has sent anything, and again when the client has sent everything.
 
-mitmproxy asks when the first byte has come; a tunnel that stays untouched whatever
-comes need not wait for it, and shows as open from its beginning. Of a client that ends before it
-has said enough, mitmproxy closes the connection and passes nothing on.
+mitmproxy asks once the first byte has arrived. A tunnel that is passed through whatever it carries need not wait for
+that, and is shown as open from its start. If a client ends before it has sent enough for a decision, mitmproxy closes
+the connection and passes nothing on.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from proxy_policies.patch import Kind, Patch
 
 
 def is_tunnel(context: Context) -> bool:
-    """Return whether what comes next on a connection is what a client and its target say to each other.
+    """Return whether the next bytes on a connection are exchanged directly by a client and its target.
 
-    So it is behind CONNECT, SOCKS and a redirected connection; not behind TLS that ends here.
+    They are after CONNECT, SOCKS and on a redirected connection; not inside TLS that is terminated here.
     """
     last = context.layers[-1] if context.layers else None
     if isinstance(last, HttpUpstreamProxy):
@@ -29,7 +29,7 @@ def is_tunnel(context: Context) -> bool:
 
 
 def is_at_end(next_layer: layer.NextLayer) -> bool:
-    """Return whether the client has said all that it will."""
+    """Return whether the client has sent everything it will send."""
     client = next_layer.context.client
     return any(isinstance(one, events.ConnectionClosed) and one.connection is client for one in next_layer.events)
 
@@ -62,10 +62,10 @@ PATCH = Patch(
     wrap=_asking,
     kind=Kind.SEAM,
     seen_on="12.2.1 to 12.3.1",
-    why="an untouched tunnel shows only after its first byte, and what a client says that ends at once is lost",
-    upstream="not reported, a feature: `NextLayer` asks on start only where its maker says so, and never at an end",
-    remove_when="`NextLayer` asks on start and at an end, or lets addons ask for it",
+    why="an untouched tunnel is shown only after its first byte, and data of a client that ends at once is lost",
+    upstream="not reported, a feature: `NextLayer` asks on start only if its creator says so, and never at the end",
+    remove_when="`NextLayer` asks on start and at an end of file, or lets addons request that",
     test="tests/e2e/passthrough/test_connect.py::test_an_open_tunnel_is_shown_before_its_first_byte",
     source_sha256={"12.2.1 to 12.3.1": "fe74a435f2970e5927c2ee0c5b12b9ec72681887cc0a74b58f362a19fde273f8"},
 )
-"""Applied by inspection, which alone knows an answer without a byte, or with too few."""
+"""Applied by inspection, the only policy that can decide with no bytes, or too few."""

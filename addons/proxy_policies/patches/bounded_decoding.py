@@ -1,8 +1,8 @@
-"""Bodies that unpack to much more than was sent: whoever looks at them gets no more than a bound.
+"""Bounds the decoding of bodies that unpack to much more than was sent.
 
-mitmproxy undoes content codings without one, in the event loop: for `content` and `text`, which scripts and its own
-addons use, and for every content view, which mitmdump's `flow_detail=3`, the console and mitmweb use. A body beyond the
-bound is one that cannot be decoded: `raw_content` has it still, and it is passed on as it came.
+mitmproxy decodes without a bound, in the event loop: for `content` and `text`, which scripts and its own addons use,
+and for every content view, used by mitmdump's `flow_detail=3`, the console and mitmweb. A body beyond the bound counts
+as undecodable: it remains available as `raw_content`, and is passed on as received.
 """
 
 import codecs
@@ -24,24 +24,24 @@ from proxy_policies import decoding
 from proxy_policies.patch import Companion, Patch
 
 CONTENT_MOST = 256 << 20
-"""Octets that a decoded body has at most for a script: a buffered one takes twice that in memory."""
+"""Most octets of a decoded body for a script; a buffered one takes twice that in memory."""
 VIEW_MOST = 1 << 20
-"""Octets that a content view is given: beyond them bodies are streamed, and not shown whole either."""
+"""Most octets passed to a content view: larger bodies are streamed, and not shown whole either."""
 BOUNDED = frozenset({"policy"})
-"""Views that show no more than a bounded part of what they are given."""
+"""Views that bound what they show themselves."""
 PRINT_MOST = 32 << 10
-"""Octets that mitmdump prints of a body: it takes a kilobyte of memory to highlight each, for 512 lines."""
+"""Octets of a body that mitmdump prints: highlighting takes a kilobyte of memory for each, in up to 512 lines."""
 EITHER = 32 + zlib.MAX_WBITS
-"""Window bits by which zlib takes gzip and its own format alike, as mitmproxy does."""
+"""Window bits with which zlib accepts both gzip and its own format, as in mitmproxy."""
 UNDECODABLE = "[cannot decode]"
-"""What mitmproxy says of a body that it could not decode."""
+"""mitmproxy's note on a body that it could not decode."""
 INFLATING = frozenset({"zlib", "bz2"})
-"""Python's own codecs that unpack; mitmproxy takes any codec of Python's for a content coding."""
+"""Python codecs that decompress; mitmproxy accepts any Python codec as a content coding."""
 
 
 @dataclass(slots=True)
 class _Bound:
-    """How much may be made, which a caller may lower for a while."""
+    """The most octets to decode, which a caller may lower temporarily."""
 
     most: int
 
@@ -58,7 +58,7 @@ _content = _Bound(CONTENT_MOST)
 
 
 def _ungzip(content: bytes) -> bytes:
-    """Undo the first member, cut short or not, as mitmproxy does."""
+    """Decode the first member, truncated or not, as mitmproxy does."""
     return _within(zlib.decompressobj(EITHER).decompress(content, _content.most + 1)) if content else b""
 
 
@@ -78,7 +78,7 @@ def _within(content: bytes) -> bytes:
 
 
 class _Decoders(dict[str, Callable[[bytes], bytes]]):
-    """mitmproxy's table of decoders, with ours in it; what it lacks mitmproxy asks Python's codecs for."""
+    """mitmproxy's table of decoders, including ours; for missing codings mitmproxy tries Python's codecs."""
 
     def __missing__(self, coding: str) -> Callable[[bytes], bytes]:
         if codecs.lookup(coding).name in INFLATING:
@@ -98,7 +98,7 @@ def _decoders(original: dict[str, Callable[[bytes], bytes]]) -> _Decoders:
 
 
 def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., ContentviewResult]:
-    """Show the beginning of what is beyond the bound as raw: many views go back from their octets to the message."""
+    """Show only the raw beginning of a body beyond the bound: many views would read the whole message again."""
 
     @functools.wraps(original)
     def prettify_message(message: Any, flow: Any, view_name: str = "auto", *rest: Any, **named: Any) -> Any:
@@ -114,14 +114,14 @@ def _shown(original: Callable[..., ContentviewResult]) -> Callable[..., Contentv
 
 
 def _is_bounded(view_name: str, message: Any, flow: Any) -> bool:
-    """Return whether the view that shows a message, whatever its content is, bounds what it shows."""
+    """Return whether the view that shows a message, whatever its content, bounds its own output."""
     if view_name.lower() == "auto":
         view_name = contentviews.registry.get_view(b"", make_metadata(message, flow)).name
     return view_name.lower() in BOUNDED
 
 
 def _view_bound() -> int:
-    """Return how many octets are shown: mitmdump's dumper prints all that it is given."""
+    """Return how many octets to show: mitmdump's dumper prints everything it is given."""
     return PRINT_MOST if ctx.master.addons.get("dumper") else VIEW_MOST
 
 
@@ -149,9 +149,9 @@ PATCH = Patch(
     attribute="custom_decode",
     wrap=_decoders,
     seen_on="12.2.1 to 12.3.1",
-    why="a body of little that unpacks to much takes all memory, and the event loop for seconds",
+    why="a small body that unpacks to a huge one uses up all memory, and blocks the event loop for seconds",
     upstream="https://github.com/mitmproxy/mitmproxy/pull/7964",
-    remove_when="`flow.response.content` has a bound",
+    remove_when="decoding in `flow.response.content` is bounded",
     test="tests/patches/test_bounded_decoding.py::test_a_script_gets_no_bomb",
     source_sha256={"12.2.1 to 12.3.1": "dbdd0b6fc0c0d2ed43e189de0d7329847ddaa07859b27dd06cebe5f2274e7c37"},
     replaced=(encoding.decode,),
@@ -161,7 +161,7 @@ PATCH = Patch(
             attribute="prettify_message",
             wrap=_shown,
             seen_on="12.2.1 to 12.3.1",
-            why="the same where a body is shown",
+            why="the same when a body is shown",
             test="tests/patches/test_bounded_decoding.py::test_a_content_view_gets_little",
             source_sha256={"12.2.1 to 12.3.1": "5b6872aba7f88b157dc9e8eeaa89a35c69c94f0af38cf75c996cf1f05f513407"},
         ),
@@ -170,7 +170,7 @@ PATCH = Patch(
             attribute="reencode_message",
             wrap=_edited,
             seen_on="12.2.1 to 12.3.1",
-            why="who edits a body of which only the beginning is shown throws its rest away",
+            why="editing a body of which only the beginning is shown would discard the rest",
             test="tests/patches/test_bounded_decoding.py::test_what_was_not_shown_whole_is_not_edited",
             source_sha256={"12.2.1 to 12.3.1": "266ab1b5262a043ca18ecf1584278c4cd5a19860e08f6cdbce2eceda092af6f7"},
         ),

@@ -1,4 +1,4 @@
-"""mitmproxy's handlers of clients, found by whose they are."""
+"""Finds mitmproxy's connection handlers by client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 
 def handler_of(client_id: str) -> ConnectionHandler | None:
-    """Return what serves a client inside of mitmproxy; None where nothing does."""
+    """Return mitmproxy's handler for a client; None if there is none."""
     server = ctx.master.addons.get("proxyserver")
     handler: ConnectionHandler | None = server.connections.get(client_id) if server else None
     return handler
@@ -24,12 +24,12 @@ def writer_to(client: Client) -> StreamWriter | None:
 
 
 def let_run_ahead(client_id: str, size: int) -> None:
-    """Let so many bytes wait to be sent to a client; whoever waits for it to take some goes on."""
+    """Let up to `size` bytes wait to be sent to a client; waiting writers resume."""
     handler = handler_of(client_id)
     writer = writer_to(handler.client) if handler else None
     if writer is None:
         return
     writer.transport.set_write_buffer_limits(size)
-    # asyncio looks at new limits when something is sent, which nothing is to a client that takes nothing.
+    # asyncio applies new limits only when something is sent, which never happens while the client reads nothing.
     if resume := getattr(writer.transport, "_maybe_resume_protocol", None):
         resume()

@@ -1,4 +1,4 @@
-"""The side of the proxy that speaks HTTP with a client, and what it waits for."""
+"""Registry of the layers that speak HTTP with a client, and what each of them waits for."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class ClientSide(Side, Protocol):
 
     @property
     def is_tunnel(self) -> bool:
-        """Return whether its bytes are no HTTP (any more)."""
+        """Return whether its bytes are not, or no longer, HTTP."""
 
     def waiting(self) -> Waiting:
-        """Return what it waits for its client to do."""
+        """Return what it waits for from its client."""
 
     def is_full(self) -> bool:
-        """Return whether it has enough of what the client says for the moment."""
+        """Return whether it has received enough from the client for now."""
 
     def unsent(self) -> int:
-        """Count the bytes of responses that it keeps until the client takes them."""
+        """Count the response bytes that it holds until the client accepts them."""
 
 
 _sides: WeakValueDictionary[str, ClientSide] = WeakValueDictionary()
 
 
 class TimedOut(commands.RequestWakeup):
-    """Has a side time its client out: what it waits for did not come."""
+    """Makes a side time its client out: what it waited for did not arrive."""
 
     def __init__(self, why: str) -> None:
         super().__init__(0)
@@ -49,28 +49,28 @@ class TimedOut(commands.RequestWakeup):
 
 
 def register(client: Client, side: ClientSide) -> None:
-    """Take note of a client's innermost side: that in an opened tunnel takes the tunnel's place."""
+    """Register a client's innermost side: one inside an intercepted tunnel replaces that of the tunnel."""
     _sides[client.id] = side
 
 
 def side_of(client: Client) -> ClientSide | None:
-    """Return the side that speaks HTTP with a client; None when there is none."""
+    """Return the side that speaks HTTP with a client; None if there is none."""
     return _sides.get(client.id)
 
 
 def time_out(side: ClientSide, why: str) -> events.Event:
-    """Make the event that has a side time its client out; to be handled by the connection's topmost layer."""
+    """Return the event that makes a side time its client out; pass it to the connection's topmost layer."""
     return wake(side, TimedOut(why))
 
 
 def wake(side: Side, command: commands.RequestWakeup) -> events.Event:
-    """Make the event that has a side do something; to be handled by the connection's topmost layer."""
+    """Return the event that delivers a command's wakeup to a side; pass it to the connection's topmost layer."""
     for above, below in itertools.pairwise(side.context.layers):  # from the topmost to the side itself
-        if isinstance(above, HttpLayer):  # sends on what its children asked for
+        if isinstance(above, HttpLayer):  # forwards wakeups to the child that requested them
             above.command_sources[command] = below
     return events.Wakeup(command)
 
 
 def why_timed_out(event: events.Event) -> str:
-    """Return why an event has the client timed out; "" when it has not."""
+    """Return why an event times the client out; "" if it does not."""
     return event.command.why if isinstance(event, events.Wakeup) and isinstance(event.command, TimedOut) else ""

@@ -1,6 +1,6 @@
-"""The closing alert, by which TLS says that nothing more comes (RFC 8446, section 6.1; RFC 9112, section 9.8).
+"""Sends TLS's closing alert, which says that no more data follows (RFC 8446, section 6.1; RFC 9112, section 9.8).
 
-mitmproxy never sends it: whoever gets a body that ends with its connection cannot tell a whole one from a cut one.
+mitmproxy never sends it: a recipient cannot tell whether a body that ends with its connection is complete.
 """
 
 import functools
@@ -20,13 +20,13 @@ from proxy_policies.patches import resets
 Close = Callable[[TLSLayer, commands.CloseConnection], CommandGenerator[None]]
 
 _said: WeakSet[TLSLayer] = WeakSet()
-"""Whose end was said."""
+"""Layers that have sent their closing alert."""
 _left: WeakSet[Connection] = WeakSet()
-"""Clients whose connections we close with nothing under way."""
+"""Clients whose idle connections we close."""
 
 
 def leave(handler: ConnectionHandler) -> None:
-    """Close a client's connection on which nothing is under way; its layers say so before, in TLS and in HTTP/2."""
+    """Close a client's idle connection; its layers announce that first, in TLS and in HTTP/2."""
     io = handler.transports.get(handler.client)
     if io is not None and io.handler is not None:
         _left.add(handler.client)
@@ -36,7 +36,7 @@ def leave(handler: ConnectionHandler) -> None:
 
 
 def is_left(connection: Connection) -> bool:
-    """Return True if a connection is a client's that is closed by us, with nothing under way on it."""
+    """Return True if a connection is a client's idle one that we are closing."""
     return connection in _left
 
 
@@ -52,7 +52,7 @@ def _with_alert(original: Close) -> Close:
 def _noticing(original: Callable[[TLSLayer], CommandGenerator[None]]) -> Callable[[TLSLayer], CommandGenerator[None]]:
     @functools.wraps(original)
     def receive_close(layer: TLSLayer) -> CommandGenerator[None]:
-        # mitmproxy closes connections to origins when their client has left: no layer asks for it
+        # mitmproxy closes connections to origins when their client has left, without a layer's command
         if layer.conn.state is ConnectionState.CLOSED and layer.conn is not layer.context.client:
             yield from _say_end(layer)
         yield from original(layer)
@@ -67,10 +67,10 @@ def _say_end(layer: TLSLayer) -> CommandGenerator[None]:
         return
     try:
         layer.tls.shutdown()
-    except SSL.Error:  # the handshake is not over, the connection has failed, or it was said without the layers
+    except SSL.Error:  # handshake unfinished, connection failed, or alert sent without the layers
         return
     _said.add(layer)
-    # Else what a layer says on a connection that it has closed would raise, and that is the end of its work.
+    # Otherwise sending on a connection that a layer has closed would raise, and end the layer.
     layer.tls.set_shutdown(layer.tls.get_shutdown() & ~SSL.SENT_SHUTDOWN)
     yield from layer.tls_interact()
 
@@ -80,13 +80,13 @@ PATCH = Patch(
     attribute="send_close",
     wrap=_with_alert,
     seen_on="12.2.1 to 12.3.1",
-    why="TLS ends without its closing alert: no client can tell a whole body that ends with its connection from a cut "
-    "one, and what is half-closed is none that its peer trusts",
+    why="TLS ends without its closing alert: clients cannot tell whether a body that ends with its connection is "
+    "complete, and peers do not trust a half-close",
     upstream=(
         'not reported, but known to `TLSLayer.send_close` ("We should probably shutdown the TLS connection properly '
         'here"): `curl --http1.0 -kx` to an HTTPS server that sends no Content-Length: "unexpected eof while reading"'
     ),
-    remove_when="`TLSLayer` sends a closing alert, but where a message was cut",
+    remove_when="`TLSLayer` sends a closing alert, except after a truncated message",
     test="tests/e2e/messages/test_ends.py::test_a_whole_answer_has_an_end",
     source_sha256={"12.2.1 to 12.3.1": "d9b1161f42db999295477ac867c64d5fb489bff6f0a167cab48c948d2d018d7a"},
     companions=(
@@ -95,7 +95,7 @@ PATCH = Patch(
             attribute="receive_close",
             wrap=_noticing,
             seen_on="12.2.1 to 12.3.1",
-            why="the same where a connection to an origin is closed because its client has left",
+            why="the same when a connection to an origin is closed because its client has left",
             test="tests/e2e/messages/test_ends.py::test_a_connection_of_no_more_use_has_an_end",
             source_sha256={"12.2.1 to 12.3.1": "244aa237c481fc55ecb5dcb2cc0f41020ce85190074d53d381507ccf8bf03379"},
         ),

@@ -1,7 +1,7 @@
-"""Who serves a connection, of a client or of a flow that is sent again (`replay.client`).
+"""The handlers of client connections and of flows that are sent again (`replay.client`).
 
-Nobody is served before start-up is over; every socket is closed whenever its task ends; a layer that has more to do
-takes turns; a timer can be brought forward.
+No client is served before start-up is over; every socket is closed when its task ends, however it ends; a layer with
+much to do lets other connections take turns; a timer can be brought forward.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Handler(ConnectionHandler):
     """Serves a client."""
 
     def log(self, message: str, *how: Any, **why: Any) -> None:
-        """Log a line about the client, if there were not too many like it."""
+        """Log a line about the client, unless there were too many like it."""
         if line := admit_client_line(message, time.monotonic()):
             super().log(line, *how, **why)
 
     async def handle_client(self) -> None:
         """Serve a client once start-up is over; meanwhile it waits, unread.
 
-        One that has reset its connection by then has no address, which addons count on, mitmproxy's own among them.
+        A client that has reset its connection by then has no address, which addons rely on, including mitmproxy's own.
         """
         await started()
         address: Any = self.client.peername
@@ -47,14 +47,14 @@ class Handler(ConnectionHandler):
             writer.close()
 
     async def handle_connection(self, connection: Connection) -> None:
-        """Read a connection to its end, and close its socket, whenever the task ends.
+        """Read a connection to its end, and close its socket however the task ends.
 
-        mitmproxy closes it in its last lines. Cancelled while it waits to tell the layers of an end of file, it never
-        gets there: the socket stays open, and its peer hangs.
+        mitmproxy closes it in its last lines, which it never reaches if cancelled while it notifies the layers of an
+        end of file: the socket stays open, and its peer hangs.
         """
         try:
-            # mitmproxy's tasks begin at once: where bytes, or the end, have come already, its layers would answer with
-            # the closing of a connection that it does not know yet, and `client_disconnected` would never be asked.
+            # mitmproxy's tasks start at once: if bytes or the end have already arrived, its layers would respond by
+            # closing a connection that is not registered yet, and `client_disconnected` would never be called.
             await asyncio.sleep(0)
             with resets.noting(connection, self.transports[connection]):
                 await super().handle_connection(connection)
@@ -65,7 +65,7 @@ class Handler(ConnectionHandler):
                     left.writer.close()
 
     async def drain_writers(self) -> None:
-        """Wait until peers have taken what they were sent, windows included, and what was read is worked off."""
+        """Wait until peers have accepted what was sent, including HTTP/2 windows, and all received data is handled."""
         if self.client.alpn == b"h2":
             await back_pressure.drained(self)
         else:
@@ -96,15 +96,15 @@ PATCH = Patch(
     attribute="ProxyConnectionHandler",
     wrap=in_place_of(Handler),
     seen_on="12.2.1 to 12.3.1",
-    why="clients are served while addons are not running yet, and an error that comes of it ends the process; "
-    "sockets stay open; one client that sends many small things holds the event loop",
+    why="clients are served before addons are running, and an error caused by that ends the process; "
+    "sockets stay open; one client that sends many small messages blocks the event loop",
     upstream=(
-        "not reported: an origin that resets its connection in the middle of a body without a length: the "
-        "client gets a whole answer"
+        "not reported: let an origin reset its connection in the middle of a body without a length: to the "
+        "client the response looks complete"
     ),
     remove_when=(
-        "mitmproxy tells layers of a reset, serves nobody before `running`, closes sockets in a `finally`, "
-        "bounds what it does in a turn"
+        "mitmproxy notifies layers of a reset, serves no client before `running`, closes sockets in a `finally`, "
+        "and bounds its work per turn of the event loop"
     ),
     test="tests/e2e/messages/test_cut_answers.py::test_a_cut_answer_is_cut_and_not_stored",
     source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},
@@ -115,7 +115,7 @@ PATCH = Patch(
             attribute="ReplayHandler",
             wrap=in_place_of(Replay),
             seen_on="12.2.1 to 12.3.1",
-            why="the same where a flow is sent again",
+            why="the same when a flow is sent again",
             test="tests/e2e/start_up/test_first_instant.py::test_a_replay_of_the_first_instant",
             source_sha256={"12.2.1 to 12.3.1": "0447db7a7fd323f02f6dcb6b1874f9ef9787fd029b7c219f27065cfa989fe186"},
         ),

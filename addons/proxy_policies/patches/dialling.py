@@ -1,7 +1,7 @@
-"""When mitmproxy dials.
+"""Delays dialling in reverse mode.
 
-Its reverse proxy dials before it has read a request, so that a cached answer needs a live origin. Tunnels (CONNECT,
-SOCKS) must go on dialling first: their answer says whether the target is there.
+mitmproxy's reverse proxy dials before it has read a request, so that even a cached response needs a live origin.
+Tunnels (CONNECT, SOCKS) must still dial first: their response says whether the target can be reached.
 """
 
 from collections.abc import Callable
@@ -22,16 +22,16 @@ HTTP_SCHEMES = ("http", "https")
 
 
 def dials_late(context: Context) -> bool:
-    """Return whether a connection's upstream is dialled when a request needs it: a reverse proxy for HTTP.
+    """Return whether a connection's upstream is dialled only when a request needs it: true of reverse proxies for HTTP.
 
-    A `connection_strategy` that the user sets is left alone.
+    A `connection_strategy` set by the user is respected.
     """
     mode = context.client.proxy_mode
     return isinstance(mode, ReverseMode) and mode.scheme in HTTP_SCHEMES and not strategy_is_chosen()
 
 
 def strategy_is_chosen() -> bool:
-    """Tell a default that the user wrote down from one that nobody touched."""
+    """Return whether the user set `connection_strategy`, even to its default."""
     option: Any = getattr(ctx.options, "_options", {}).get("connection_strategy")
     return isinstance(getattr(option, "value", None), str)
 
@@ -48,12 +48,12 @@ def _late(original: Callable[..., CommandGenerator[str | None]]) -> Callable[...
 
 
 class LateServerTls:
-    """Keeps a client's TLS from having its origin dialled where none is dialled before a request."""
+    """Keeps a client's TLS handshake from dialling the origin where dialling waits for a request."""
 
     name = "late-server-tls"
 
     def load_into(self, addons: AddonManager) -> Callable[[], None]:
-        """Be asked after mitmproxy's own addons, until the function that is returned is called."""
+        """Join the chain after mitmproxy's own addons; the returned function leaves it again."""
         addons.chain = [*addons.chain, self]
 
         def undo() -> None:
@@ -62,7 +62,7 @@ class LateServerTls:
         return undo
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
-        """Have the client's TLS set up alone."""
+        """Set up the client's TLS without the server's."""
         if dials_late(data.context):
             data.establish_server_tls_first = False
 
@@ -72,9 +72,9 @@ PATCH = Patch(
     attribute="finish_start",
     wrap=_late,
     seen_on="12.2.1 to 12.3.1",
-    why="the reverse proxy dials its origin for answers that need none",
+    why="the reverse proxy dials its origin for responses that do not need it",
     upstream=("https://github.com/mitmproxy/mitmproxy/issues/2464, https://github.com/mitmproxy/mitmproxy/issues/4775"),
-    remove_when="reverse mode dials for HTTP when a request needs it, though other modes are eager",
+    remove_when="reverse mode dials for HTTP only when a request needs it, even if other modes are eager",
     test="tests/e2e/reverse/test_reverse.py::test_nobody_is_dialled_before_a_request_needs_it",
     source_sha256={"12.2.1 to 12.3.1": "91f47432073a2bf6659c4d431a5220f495a2b10e04bbf1d59dd290eafe4340b8"},
 )

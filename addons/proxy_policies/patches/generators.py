@@ -1,4 +1,4 @@
-"""What our mended layers have in common: taking over from one of mitmproxy's generators in its middle."""
+"""Shared by our patched layers: taking over from one of mitmproxy's generators midway."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from mitmproxy.proxy.layer import CommandGenerator
 
 
 def run_until(commands: CommandGenerator[Any], met: Callable[[Command], bool]) -> CommandGenerator[tuple[bool, Any]]:
-    """Run a layer's generator, and abandon it once a command has been carried out after which `met` holds.
+    """Run a layer's generator, and abandon it after the first command for which `met` is true.
 
-    Gives (True, None) when abandoned, else (False, the generator's value).
+    Return (True, None) if abandoned, else (False, the generator's value).
     """
     reply = None
     while True:
@@ -25,7 +25,7 @@ def run_until(commands: CommandGenerator[Any], met: Callable[[Command], bool]) -
 
 
 def with_commands(commands: CommandGenerator[Any], change: Callable[[Command], Command]) -> CommandGenerator[Any]:
-    """Run a layer's generator, each of its commands changed; return its value."""
+    """Run a layer's generator with each of its commands changed; return its value."""
     reply = None
     while True:
         try:
@@ -36,10 +36,10 @@ def with_commands(commands: CommandGenerator[Any], change: Callable[[Command], C
 
 
 def in_place_of(mended: type) -> Callable[[Any], Any]:
-    """Make a patch's `wrap` that puts a class with `mended`'s methods in place of mitmproxy's.
+    """Return a patch's `wrap` that replaces mitmproxy's class with one that has `mended`'s methods.
 
-    What other patches put there before keeps working: ours is derived from it. Ours
-    twice, by two chains in one process, would have no order to derive in.
+    Replacements by other patches keep working: ours derives from them. It is applied only once, even with two chains in
+    one process, because a class cannot derive from `mended` twice.
     """
 
     def wrap(original: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Closing a client's connection while it is still sending, so that it can read our last words (RFC 9112, section 9.6).
+"""Closes the connection of a client that is still sending so that it can read our response (RFC 9112, section 9.6).
 
-mitmproxy closes at once: what the client sends then meets a closed socket, and the
-reset that answers it destroys what the client has not read yet.
+mitmproxy closes at once: anything the client sends then is answered with a reset, which destroys what the client has
+not read yet.
 """
 
 from mitmproxy.proxy import commands, events
@@ -13,28 +13,28 @@ from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT
 
 
 class LeaveTaking(ResponseProtocolError):
-    """Ends what HTTP was upgraded to; its client was sent the reason, and may still be sending."""
+    """Ends a protocol that HTTP was upgraded to; its client was sent the reason, and may still be sending."""
 
 
 ROUNDS = int(LINGERING_TIME / LINGERING_TIMEOUT)
-"""How many times LINGERING_TIMEOUT is granted to a client that goes on sending."""
+"""How many times a client that keeps sending is granted another LINGERING_TIMEOUT."""
 
 
 class Lingering(HttpConnection):
-    """A client's connection that can be closed in two steps, whatever is spoken on it."""
+    """A client's connection that can be closed in two steps, whatever its protocol."""
 
     _lingering = False
     _still_sends = False
     _rounds = 0
 
     def linger(self) -> CommandGenerator[None]:
-        """End our half of the connection, and take what still comes for a while without looking at it."""
+        """End our half of the connection, and read and discard what arrives for a while."""
         self._lingering = True
         yield commands.CloseTcpConnection(self.conn, half_close=True)
         yield commands.RequestWakeup(LINGERING_TIMEOUT)
 
     def take_leave(self, event: events.Event) -> CommandGenerator[None]:
-        """Handle an event while lingering: close once the client has ended, or is silent, or goes on for too long."""
+        """Handle an event while lingering: close once the client has ended, is silent, or sends for too long."""
         if isinstance(event, HttpEvent):
             return
         if isinstance(event, events.DataReceived):

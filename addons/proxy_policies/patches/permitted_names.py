@@ -1,7 +1,7 @@
-"""A CA that is limited by name constraints signs for the names that it may, and for no others beside them.
+"""Makes a CA with name constraints sign only the names it is permitted to.
 
-mitmproxy puts every name into a certificate that the origin's has, and its own address for clients that send no SNI. A
-single one that the CA may not sign for has clients refuse the whole certificate (RFC 5280, section 6.1.3 b).
+mitmproxy copies every name of the origin's certificate, and adds its own address for clients that send no SNI. A
+single name that the CA may not sign makes clients reject the whole certificate (RFC 5280, section 6.1.3 b).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _leave_out_others(original: Callable[..., Any]) -> Callable[..., Any]:
         names = list(sans)
         constraints = constraints_of(self.default_ca.to_cryptography())
         if constraints is not None and (allowed := [name for name in names if allows(constraints, name)]):
-            # OpenSSL takes a common name that is an address for a domain's, and refuses it.
+            # OpenSSL treats an address in the common name as a domain name, and rejects it.
             commonname = next((name.value for name in allowed if isinstance(name, x509.DNSName)), None)
             names = allowed
         return original(self, commonname, names, *arguments, **named)
@@ -39,9 +39,9 @@ PATCH = Patch(
     wrap=_leave_out_others,
     kind=Kind.SEAM,
     seen_on="12.2.1 to 12.3.1",
-    why="clients refuse what a CA with name constraints signs, where the origin's certificate has other names, too",
-    upstream="not reported, a feature: `CertStore.get_cert` takes all names of the origin's certificate over",
-    remove_when="mitmproxy signs no names that its CA may not sign for",
+    why="clients reject certificates of a CA with name constraints if the origin's certificate has other names, too",
+    upstream="not reported, a feature: `CertStore.get_cert` copies all names of the origin's certificate",
+    remove_when="mitmproxy does not sign names that its CA may not sign",
     test="tests/patches/test_permitted_names.py::test_names_that_the_ca_may_not_sign_for_are_left_out",
     source_sha256={"12.2.1 to 12.3.1": "27b572900de29d3246ce943563f5ca014fbc377a51cf265107d44999b6c50eac"},
 )

@@ -1,8 +1,8 @@
-"""Telling a connection that was cut from one that has ended, and cutting one where only that tells an end from a break.
+"""Distinguishes a connection that was cut from one that has ended, and cuts one where that is the only way to say so.
 
-mitmproxy's `handle_connection` takes every OSError while it reads for an end of file: to the layers a reset looks like
-an end, and a body that ends with its connection (RFC 9112, section 8) looks whole. The reader still knows, so the
-layers must be able to find it. In the other direction mitmproxy has no command for a reset.
+mitmproxy's `handle_connection` treats every OSError while reading as an end of file: to the layers a reset looks like
+an end, and a body that ends with its connection (RFC 9112, section 8) looks complete. The reader still has the error,
+so the layers must be able to find it. In the other direction, mitmproxy has no command for a reset.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from proxy_policies.relay.ends import StreamEnd
 from proxy_policies.socket_options import reset_on_close
 
 _transports: dict[Connection, ConnectionIO] = {}
-"""Of every connection that is being read; asyncio's readers keep the error that ended them."""
+"""The transport of every connection that is being read; asyncio's readers keep the error that ended them."""
 _cut: WeakSet[Connection] = WeakSet()
-"""Those that end in the middle of a message."""
+"""Connections that end in the middle of a message."""
 
 
 @contextmanager
 def noting(connection: Connection, transport: ConnectionIO) -> Iterator[None]:
-    """Let the layers find a connection's reader and writer while it is being read."""
+    """Make a connection's reader and writer available to the layers while it is being read."""
     _transports[connection] = transport
     try:
         yield
@@ -49,7 +49,7 @@ def was_cut(connection: Connection, context: Context) -> bool:
 
 
 def _carriers(connection: Connection, context: Context) -> list[Connection]:
-    """Return a connection and those that carry it, an upstream proxy's: one of them has the socket."""
+    """Return a connection and those that carry it, such as one to an upstream proxy: one of them has the socket."""
     return [connection, *(layer.tunnel_connection for layer in _below(connection, context))]
 
 
@@ -69,15 +69,15 @@ def _has_close_notify(layer: TLSLayer) -> bool:
 
 
 def reset(connection: Connection, context: Context) -> None:
-    """Break a connection off at once: its peer must not take what it got for the whole."""
+    """Reset a connection at once: its peer must not take what it received as complete."""
     for transport in map(_transports.get, _carriers(connection, context)):
-        if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others' streams cannot
+        if transport is not None and isinstance(transport.writer, asyncio.StreamWriter):  # others cannot
             reader: Any = transport.reader
             StreamEnd(reader, transport.writer).reset()
 
 
 def cut(connection: Connection, context: Context, is_on: bool = True) -> None:
-    """Have a connection end with a reset when it is closed: its peer must not take what it got for the whole."""
+    """Make a connection end with a reset when it is closed: its peer must not take what it received as complete."""
     if is_on:
         withhold_alert(connection)
     else:
@@ -89,7 +89,7 @@ def cut(connection: Connection, context: Context, is_on: bool = True) -> None:
 
 
 def withhold_alert(connection: Connection) -> None:
-    """Have TLS end without its closing alert: a message is not whole, which its framing tells, too."""
+    """Make TLS end without its closing alert: a message is incomplete, which its framing shows, too."""
     _cut.add(connection)
 
 

@@ -1,7 +1,7 @@
-"""A script whose edit is broken goes on as it was; mitmproxy would unload it, and go on without its policies.
+"""Keeps a script loaded when an edit breaks it; mitmproxy would unload it, and continue without its policies.
 
-The new version is executed while the old one is loaded, and takes its place only if that went well. Where it fails
-later, in one of its `load`, `configure` or `running` hooks, the old one is loaded again.
+The new version is executed while the old one is still loaded, and replaces it only on success. If it fails later, in a
+`load`, `configure` or `running` hook, the old one is loaded again.
 """
 
 import contextlib
@@ -23,27 +23,27 @@ from proxy_policies.patch import Patch
 logger = logging.getLogger(__name__)
 
 _leaving: list[object] = []
-"""The addons of the script whose new version is executed just now."""
+"""The addons of the script whose new version is being executed."""
 
 
 def is_leaving(addon: object) -> bool:
-    """Return whether an addon is loaded, but is to be replaced by those that are being made."""
+    """Return whether a loaded addon is about to be replaced by those being created."""
     return any(one is addon for one in _leaving)
 
 
 class _Version(SourceFileLoader):
-    """A script as it was at one time. Raises OSError or SyntaxError when it cannot be read."""
+    """A script's source at one point in time. Raises OSError or SyntaxError when it cannot be read."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"__mitmproxy_script__.{Path(path).stem}", path)
         self._code = self.source_to_code(self.get_data(path), path)
 
     def get_code(self, fullname: str) -> types.CodeType:
-        """Return the code that there was then; the file may be another by now."""
+        """Return the code as it was then; the file may have changed since."""
         return self._code
 
     def executed(self) -> types.ModuleType:
-        """Return the module that it is, with addons that nobody has used; raises whatever it raises."""
+        """Execute it and return the module, with fresh addons; raises whatever the script raises."""
         module = importlib.util.module_from_spec(ModuleSpec(self.name, self, origin=self.path))
         self.exec_module(module)
         if not getattr(module, "name", None):
@@ -56,7 +56,7 @@ _loaded: WeakKeyDictionary[Script, _Version] = WeakKeyDictionary()
 
 
 def note_versions() -> None:
-    """Take note of what the scripts are that there are; one that cannot be read is not loaded either."""
+    """Note the current version of each script; one that cannot be read is not loaded either."""
     loader = ctx.master.addons.get("scriptloader")
     for script in loader.addons if loader is not None else ():
         if script not in _loaded:
@@ -107,9 +107,9 @@ def _leaves(module: types.ModuleType | None) -> Iterator[None]:
 
 
 def _exchange(script: Script, version: _Version) -> None:
-    """Load a version in place of the one that is loaded; raises what its code or its hooks raise.
+    """Load a version in place of the loaded one; raises whatever its code or its hooks raise.
 
-    The script is as it was where the code fails. Where a hook does, the new version is loaded in part.
+    If the code fails, the script is unchanged. If a hook fails, the new version is partly loaded.
     """
     before, manager = script.ns, ctx.master.addons
     with _leaves(before):
@@ -133,7 +133,7 @@ def _unload(module: types.ModuleType) -> None:
 
 
 def _described(error: BaseException, path: str) -> str:
-    """Return a line that says what is wrong in a script, and in which of its lines where that is known."""
+    """Return a line that says what is wrong in a script, with the line number if known."""
     frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     line = error.lineno if isinstance(error, SyntaxError) else next(reversed(frames), None)
     place = f"{path}, line {line}" if line else path
@@ -145,8 +145,8 @@ PATCH = Patch(
     attribute="loadscript",
     wrap=_kept,
     seen_on="12.2.1 to 12.3.1",
-    why="a script whose edit is broken is unloaded, and the proxy goes on without its policies",
-    upstream="not reported: run `mitmdump -s x.py`, put a syntax error into x.py: its hooks are asked no more",
+    why="a script that an edit breaks is unloaded, and the proxy continues without its policies",
+    upstream="not reported: run `mitmdump -s x.py`, put a syntax error into x.py: its hooks are no longer called",
     remove_when="`Script.loadscript` keeps the old module until the new one is loaded",
     test="tests/e2e/start_up/test_reload.py::test_a_broken_edit_changes_nothing",
     source_sha256={"12.2.1 to 12.3.1": "f2972abb206ff2fea8eb0a8710bcbb559a5c662a57d6aa8555c3c8ea83a098ea"},

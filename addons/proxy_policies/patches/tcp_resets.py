@@ -1,6 +1,6 @@
-"""What was cut stays cut where bytes are passed on: in TCP flows, tunnels, and protocols that HTTP was upgraded to.
+"""Passes a cut connection on as cut: in TCP flows, tunnels, and protocols that HTTP was upgraded to.
 
-mitmproxy ends the other side properly, which takes what it got for the whole.
+mitmproxy ends the other side normally, so its peer takes what it received as complete.
 """
 
 import functools
@@ -16,7 +16,7 @@ from proxy_policies.patch import Companion
 from proxy_policies.patches import resets
 
 MULTIPLEXED = (b"h2", b"h3")
-"""Of a client whose tunnel is one of several streams, the stream alone is reset."""
+"""Protocols in which a tunnel is one of several streams: only the stream is reset."""
 
 Relay = Callable[[TCPLayer, events.Event], CommandGenerator[None]]
 
@@ -33,7 +33,7 @@ def _mended(original: Relay) -> Relay:
 
 
 def _cut_off(layer: TCPLayer, event: events.ConnectionClosed, original: Relay) -> CommandGenerator[None]:
-    """Pass on that what one side has said is not all: by a reset, or, as it may have been, by TLS without an alert."""
+    """Signal that one side's data is incomplete: by a reset, or by TLS without an alert if that is how it ended."""
     client, server = layer.context.client, layer.context.server
     other = server if event.connection is client else client
     if resets.was_reset(event.connection, layer.context):
@@ -46,7 +46,7 @@ def _cut_off(layer: TCPLayer, event: events.ConnectionClosed, original: Relay) -
 
 
 def _break_off(layer: TCPLayer, break_connection: Callable[[Connection, Context], None]) -> CommandGenerator[None]:
-    """Close both connections, by a reset where nothing else is said on them."""
+    """Close both connections, by a reset where they carry nothing else."""
     layer._handle_event = layer.done
     for connection in (layer.context.client, layer.context.server):
         if connection.alpn not in MULTIPLEXED:
@@ -62,7 +62,7 @@ COMPANION = Companion(
     attribute="relay_messages",
     wrap=_mended,
     seen_on="12.2.1 to 12.3.1",
-    why="what was cut off, by a reset or without TLS's closing alert, looks whole to the other side of a TCP flow",
+    why="data cut off by a reset, or without TLS's closing alert, looks complete to the other side of a TCP flow",
     test="tests/e2e/passthrough/test_resets.py::test_flows_of_bytes",
     source_sha256={"12.2.1 to 12.3.1": "3b3d49a9f63b7d4097fe86a26ee72020605693116c3a6a2874c62ed2422ce660"},
 )

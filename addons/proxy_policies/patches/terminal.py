@@ -1,7 +1,7 @@
-"""What peers say is printed as text: a terminal obeys none of it.
+"""Escapes control characters in printed text that peers sent, so that the terminal does not act on them.
 
-mitmproxy prints what came (names, zones, reason phrases, reasons for closing) with C1 and bidi controls in it, and log
-lines with C0 controls, ESC among them.
+mitmproxy prints received text (names, zones, reason phrases, reasons for closing) with C1 and bidi controls, and log
+lines with C0 controls, including ESC.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from proxy_policies.log_lines import printable
 from proxy_policies.patch import Companion, Patch
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
-"""What mitmdump colours its lines with (ECMA-48, section 8.3.117)."""
+"""The sequences with which mitmdump colours its lines (ECMA-48, section 8.3.117)."""
 
 
 def print_log_lines() -> Callable[[], None]:
-    """Have every line that mitmproxy logs printed as text, and at once; return the function that undoes it.
+    """Escape every line that mitmproxy logs, and print it at once; return the function that undoes this.
 
-    Python keeps 8 KiB of what is printed into a pipe or a file to itself: whoever reads the log there (a supervisor, a
-    journal, `tee`, a program that waits for "listening") would see nothing for hours.
+    Python holds back up to 8 KiB of what is printed to a pipe or a file. A supervisor, a journal, `tee` or a program
+    that waits for "listening" would see nothing for hours.
     """
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, log.MitmLogHandler)]
     outputs = {handler.file for handler in handlers if isinstance(handler, termlog.TermLogHandler)}
@@ -81,9 +81,9 @@ PATCHES = (
         attribute="echo",
         wrap=_in_flows,
         seen_on="12.2.1 to 12.3.1",
-        why="a peer can have the terminal obey what is printed of it, by the reason for closing a WebSocket, say",
-        upstream="not reported: a WebSocket server that closes with U+009B in its reason",
-        remove_when="`Dumper` escapes all that it prints",
+        why="a peer can control the terminal, for example through the reason for closing a WebSocket",
+        upstream="not reported: have a WebSocket server close with U+009B in its reason",
+        remove_when="`Dumper` escapes everything it prints",
         test="tests/patches/test_terminal.py::test_the_reason_for_closing_a_websocket_is_text",
         source_sha256={"12.2.1 to 12.3.1": "0b843c828ea391a6db1ad767badd779b37389ae0c4d9ac75ec7b5e9599ad85e8"},
         companions=(
@@ -92,7 +92,7 @@ PATCHES = (
                 attribute="escape_control_characters",
                 wrap=_everywhere,
                 seen_on="12.2.1 to 12.3.1",
-                why="a peer can have the terminal obey what is printed of it, by a reason phrase, say",
+                why="a peer can control the terminal, for example through a reason phrase",
                 test="tests/e2e/explain/test_printed.py::test_nothing_printed_is_obeyed",
                 source_sha256={
                     "12.2.1": "97ffbfab9eb1e08ea099433d97ffa0775a3f19313f67956cc6df6ae9f2aaa7ad",

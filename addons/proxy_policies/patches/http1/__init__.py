@@ -1,1 +1,1 @@
-"""The sides of the proxy that speak HTTP/1 inside of mitmproxy's layers, over the codec of `proxy_policies.http1`."""
+"""The sides of the proxy that speak HTTP/1 inside mitmproxy's layers, using the codec of `proxy_policies.http1`."""

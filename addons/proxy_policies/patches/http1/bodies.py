@@ -1,4 +1,4 @@
-"""Reading a body with its trailer section, which makes mitmproxy raise and hang (RFC 9112, section 7.1)."""
+"""Reads bodies with a trailer section, on which mitmproxy raises and hangs (RFC 9112, section 7.1)."""
 
 import h11
 from h11._readers import ContentLengthReader, Http10Reader
@@ -17,18 +17,18 @@ from proxy_policies.validity import Invalid
 
 
 class Bodies(Http1Connection):
-    """A side of the proxy that reads bodies. What mitmproxy has optional is there while a body is read."""
+    """A side of the proxy that reads bodies. Attributes optional in mitmproxy are set while a body is read."""
 
     stream_id: int
     request: http.Request
 
     def begin_body(self, size: int | None) -> None:
-        """Read a body of `size` bytes next; None: a chunked one, -1: up to the end of the connection."""
-        self.body_reader = _reader(size)  # type: ignore[assignment]  # the first of ours
+        """Read a body of `size` bytes next; None: a chunked body, -1: up to the end of the connection."""
+        self.body_reader = _reader(size)  # type: ignore[assignment]  # a reader of ours
         self.state = self.read_body
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
-        """Hand on what has come of the body, in one however many chunks it has, and its end."""
+        """Pass on the body data received, joined whatever its chunks, and the body's end."""
         pieces: list[bytes] = []
         error: str | None = None
         try:
@@ -61,23 +61,23 @@ class Bodies(Http1Connection):
         yield from self.mark_done(request=is_request, response=not is_request)
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> CommandGenerator[None]:
-        """End the request or the response; with both, the exchange: the connection persists or closes."""
+        """End the request or the response; once both have ended, the connection persists or closes."""
         if (request or self.request_done) and (response or self.response_done):
             for message in (self.request, self.response):
                 _say_plainly(message)
         yield from super().mark_done(request=request, response=response)
 
     def refuse_body(self, why: str) -> CommandGenerator[None]:
-        """Give up a connection whose framing is broken."""
+        """Close a connection whose framing is broken."""
         yield commands.CloseConnection(self.conn)
         message = f"HTTP/1 protocol error: {why}"
         yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, message, code=self.ReceiveProtocolError.code))
 
 
 def _say_plainly(message: http.Message | None) -> None:
-    """Say of a message of our own how it leaves its connection, as mitmproxy understands it.
+    """Set our copy's Connection field to a value that mitmproxy interprets correctly.
 
-    It compares connection options by case, and lets `Keep-Alive` go against `close`.
+    mitmproxy compares connection options case-sensitively, and lets `Keep-Alive` override `close`.
     """
     if message is not None and "connection" in message.headers:
         goes_on = persists(message.http_version, Fields(message.headers.fields))

@@ -1,8 +1,7 @@
 """The side of the proxy that speaks HTTP/1 with origins and upstream proxies.
 
-mitmproxy passes the client's version on, and decides on framing and persistence
-by the very objects that addons edit. Here the version is ours, and what was
-really sent and received counts.
+mitmproxy passes on the client's version, and decides framing and persistence from the very objects that addons edit.
+Here the version is ours, and only what was really sent and received counts.
 """
 
 from mitmproxy import http
@@ -42,7 +41,7 @@ CONTINUE = 100
 
 
 class Client(Bodies, Http1Client):
-    """Sends requests and receives responses. `request` and `response` are as sent and as received."""
+    """Sends requests and receives responses. `request` is as sent, `response` as received."""
 
     _framing = Framing.NONE
     _trailers = Fields()
@@ -51,7 +50,7 @@ class Client(Bodies, Http1Client):
     """The connection has carried a request before this one."""
     _used = False
     _has_answered = False
-    """Something came since the request was sent."""
+    """Something was received since the request was sent."""
 
     # Sending
 
@@ -71,7 +70,7 @@ class Client(Bodies, Http1Client):
                 yield from self._send_end()
             case _:
                 if not self.request_done:
-                    resets.withhold_alert(self.conn)  # the request is not whole
+                    resets.withhold_alert(self.conn)  # the request is incomplete
                 yield from super().send(event)
 
     def _send_head(self, event: RequestHeaders) -> CommandGenerator[None]:
@@ -96,7 +95,7 @@ class Client(Bodies, Http1Client):
     # Receiving
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Read response heads, once they are there: interim ones, and the final one."""
+        """Read response heads once they are complete: interim ones, and the final one."""
         if isinstance(event, events.ConnectionClosed) or self.request is None or self.stream_id is None:
             yield from self._read_unasked(event)
             return
@@ -108,7 +107,7 @@ class Client(Bodies, Http1Client):
                     yield from self._receive(response, size, event)
                     return
                 self._interim.add()
-                if response.status_code != CONTINUE:  # mitmproxy has asked for the body itself already
+                if response.status_code != CONTINUE:  # mitmproxy has already asked for the body itself
                     yield ReceiveHttp(ResponseHeaders(self.stream_id, response, end_stream=False))
             check_size(len(self.buf))
         except Invalid as error:
@@ -117,7 +116,7 @@ class Client(Bodies, Http1Client):
             yield ReceiveHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR))
 
     def _read_unasked(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Tell a connection that had died before the request came to it (RFC 9112, 9.3.1) from a refusal."""
+        """Distinguish a connection that died before it received the request (RFC 9112, 9.3.1) from a refusal."""
         is_stale = isinstance(event, events.ConnectionClosed) and self.is_reused and not self._has_answered
         for command in super().read_headers(event):
             if is_stale and isinstance(command, ReceiveHttp) and isinstance(command.event, ResponseProtocolError):
@@ -138,7 +137,7 @@ class Client(Bodies, Http1Client):
         yield from self.state(event)
 
     def _keep(self, response: http.Response) -> None:
-        """Leave the response to the addons, and keep what persistence is decided by."""
+        """Leave the response to the addons, and keep a copy for deciding persistence."""
         data = response.data
         self.response = http.Response(
             http_version=data.http_version,

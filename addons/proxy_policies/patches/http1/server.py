@@ -1,9 +1,8 @@
 """The side of the proxy that speaks HTTP/1 with its clients.
 
-mitmproxy decides on framing and persistence by the very objects that addons edit,
-answers with the origin's version, compares connection options by case, sends
-chunked bodies to HTTP/1.0 clients, takes heads of any size, and drops the
-connection after every error. Here each of these follows RFC 9112.
+mitmproxy decides framing and persistence from the very objects that addons edit, answers with the origin's version,
+compares connection options case-sensitively, sends chunked bodies to HTTP/1.0 clients, accepts heads of any size, and
+drops the connection after every error. Here each of these follows RFC 9112.
 """
 
 import time
@@ -56,26 +55,26 @@ from proxy_policies.waits import NOT_WAITING, Wait, Waiting
 
 _refused = Throttle()
 DRAIN_LIMIT = 64 * 1024
-"""The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
+"""Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
 
 
 class Server(Lingering, Bodies, Http1Server):
-    """Receives requests and sends responses. `request` and `response` are as received and as sent."""
+    """Receives requests and sends responses. `request` is as received, `response` as sent."""
 
     _framing = Framing.NONE
     _left: int | None = None
-    """Bytes that the response still lacks, where it said how many it has."""
+    """Bytes that the response still lacks of its declared length."""
     _trailers = Fields()
     _is_last = False
     """The client has ended its half of the connection: no request follows."""
     _was_sent = False
-    """Something was sent to it since we last looked."""
+    """Something was sent to the client since the last check."""
     _invited = False
-    """We said 100 (Continue)."""
+    """We sent 100 (Continue)."""
     _received = 0
-    """Bytes that came from the client."""
+    """Bytes received from the client."""
     refused = 0
-    """The status with which the last request was refused here, by its head or its body; 0: it was not."""
+    """The status with which the last request was refused here because of its head or body; 0: it was not."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -91,14 +90,14 @@ class Server(Lingering, Bodies, Http1Server):
         return self._woken() if isinstance(event, events.Wakeup) else super()._handle_event(event)
 
     def linger(self) -> CommandGenerator[None]:
-        """Close in two steps; what came is not looked at any more."""
+        """Close in two steps; discard what was received."""
         self.buf = ReceiveBuffer()
         yield from super().linger()
 
     # Waiting
 
     def waiting(self) -> Waiting:
-        """Return what is waited for: the rest of a head or a body, or the next request."""
+        """Return what the side waits for: the rest of a head or a body, or the next request."""
         if self._lingering or self._paused:
             return NOT_WAITING
         if self.state == self.read_headers:
@@ -112,15 +111,15 @@ class Server(Lingering, Bodies, Http1Server):
         return "expect" in self.request.headers and not self._invited
 
     def is_full(self) -> bool:
-        """Return whether further requests have come while one is being answered: those wait with the kernel."""
+        """Return whether further requests have arrived while one is being answered: more of them wait in the kernel."""
         return len(self.buf) > HEAD_LIMIT and bool(self.state == self.wait)
 
     def unsent(self) -> int:
-        """Count nothing: what there is to be sent is with the transport."""
+        """Return 0: all data to be sent is in the transport."""
         return 0
 
     def _time_out(self, why: str) -> CommandGenerator[None]:
-        """Answer 408 (RFC 9110, section 15.5.9), unless the client has gone on in the meantime."""
+        """Answer 408 (RFC 9110, section 15.5.9), unless the client has continued in the meantime."""
         waited = self.waiting().wait
         if waited not in (Wait.HEAD, Wait.BODY):
             return
@@ -134,11 +133,11 @@ class Server(Lingering, Bodies, Http1Server):
     # Receiving
 
     def read_headers(self, event: events.ConnectionEvent) -> CommandGenerator[None]:
-        """Read a request head, once it is there."""
+        """Read a request head once it is complete."""
         if isinstance(event, events.ConnectionClosed):
             yield from super().read_headers(event)
             return
-        # Without data mitmproxy reads on: the next request is here already.
+        # An event without data means that mitmproxy continues: the next request is already buffered.
         if isinstance(event, events.DataReceived) and not event.data:
             yield from take_turn(self.context.client)
         lines = self.buf.maybe_extract_lines()
@@ -157,7 +156,7 @@ class Server(Lingering, Bodies, Http1Server):
             yield from self._refuse(error)
 
     def _report_refusal(self, error: Invalid) -> None:
-        """Report what is no request, of which nobody has a flow."""
+        """Report an invalid request, for which there is no flow."""
         if reporting.SUBSCRIBERS:
             reporting.report(flow_records.of_refusal(self.context.client, error.status, str(error)))
 
@@ -179,7 +178,7 @@ class Server(Lingering, Bodies, Http1Server):
             yield from self.state(event)
 
     def _take_host(self, request: http.Request, host: bytes) -> None:
-        """Have Host say what the target says; the target is in absolute form to another proxy only."""
+        """Set Host to the target's host; the target keeps its absolute form only towards another proxy."""
         if [value for name, value in request.headers.fields if name.lower() == b"host"] != [host]:
             request.headers["Host"] = host
         if self._is_at_origin:
@@ -187,7 +186,7 @@ class Server(Lingering, Bodies, Http1Server):
 
     @property
     def _is_at_origin(self) -> bool:
-        """True if what is asked here goes to one origin, whatever host is asked for."""
+        """True if all requests here go to one origin, whatever their host."""
         return any(isinstance(layer, HttpLayer) and layer.mode is HTTPMode.transparent for layer in self.context.layers)
 
     def _refuse(self, error: Invalid) -> CommandGenerator[None]:
@@ -199,7 +198,7 @@ class Server(Lingering, Bodies, Http1Server):
         yield from self.linger()
 
     def refuse_body(self, why: str) -> CommandGenerator[None]:
-        """Answer a body whose framing is broken, unless an answer is under way."""
+        """Answer a body whose framing is broken, unless a response is already being sent."""
         if self.response is None and self.conn.state & ConnectionState.CAN_WRITE:
             yield from self._refuse(Invalid(why))
         yield from super().refuse_body(why) if not self._lingering else self._report(why)
@@ -209,7 +208,7 @@ class Server(Lingering, Bodies, Http1Server):
         yield ReceiveHttp(error(self.stream_id, f"HTTP/1 protocol error: {why}", code=error.code))
 
     def wait(self, event: events.Event) -> CommandGenerator[None]:
-        """Wait for the response; a client that has ended its own half of the connection, too, gets it."""
+        """Wait for the response; a client that has ended its half of the connection still gets it."""
         if isinstance(event, events.ConnectionClosed) and self._is_half_closed:
             self._is_last = True
             yield commands.RequestWakeup(HALF_CLOSED)
@@ -220,15 +219,15 @@ class Server(Lingering, Bodies, Http1Server):
     def _is_half_closed(self) -> bool:
         """True if the client may still read.
 
-        One whose connection was reset, or ended without TLS's closing alert, has left, and so has one that was watching
-        an endless stream: browsers and curl just close, which on an idle stream nothing else would ever tell.
+        A client whose connection was reset, or ended without TLS's closing alert, has left. So has one that ends its
+        half during an endless stream: browsers and curl just close, and an idle stream gives no other sign of it.
         """
         if self.conn.state is not ConnectionState.CAN_WRITE or resets.was_cut(self.conn, self.context):
             return False
         return self.response is None or not is_endless(self.response)
 
     def _woken(self) -> CommandGenerator[None]:
-        """Let go of a client that ended its half, and was sent nothing since the last look."""
+        """Drop a client that has ended its half and was sent nothing since the last check."""
         if self.state != self.wait:
             return
         if self._was_sent:
@@ -280,7 +279,7 @@ class Server(Lingering, Bodies, Http1Server):
         declared = fields.get("content-length") or ""
         self._left = int(declared) if head.framing is Framing.LENGTH and declared.isdecimal() else None
         if head.framing is Framing.CLOSE:
-            # until it has ended: whatever ends this process meanwhile is no end to the client
+            # undone at its end: if this process dies before, the client must not see a normal end
             resets.cut(self.conn, self.context)
         yield commands.SendData(self.conn, head_of(self.response))
 
@@ -298,7 +297,7 @@ class Server(Lingering, Bodies, Http1Server):
 
     def _upload_ends_soon(self, received: Fields) -> bool:
         if "expect" in received and not self._invited:
-            return False  # nobody knows whether the body comes
+            return False  # unknown whether the body will be sent
         size = received.get("content-length") or "0"
         return "transfer-encoding" not in received and size.isdecimal() and int(size) <= DRAIN_LIMIT
 
@@ -316,7 +315,7 @@ class Server(Lingering, Bodies, Http1Server):
 
     @property
     def is_tunnel(self) -> bool:
-        """Return whether what goes to and fro is no HTTP (any more)."""
+        """Return whether the connection no longer carries HTTP."""
         return bool(self.state == self.passthrough)
 
     def _send_end(self) -> CommandGenerator[None]:
@@ -324,7 +323,7 @@ class Server(Lingering, Bodies, Http1Server):
             yield commands.SendData(self.conn, last_chunk(self._trailers))
         if self._framing is Framing.CLOSE:
             resets.cut(self.conn, self.context, is_on=False)
-        if self._left and self.response:  # the body was shorter than its Content-Length: only a close can tell
+        if self._left and self.response:  # the body was shorter than its Content-Length: only a close can show that
             self.response.headers["connection"] = "close"
         closes = self.response is not None and not persists(VERSION, fields_of(self.response.headers))
         if closes and (not self.request_done or self.buf):
@@ -354,7 +353,7 @@ class Server(Lingering, Bodies, Http1Server):
 
 
 def log_refusal(peer: Connection, error: Invalid) -> CommandGenerator[None]:
-    """Log that a request was refused; one of many."""
+    """Log that a request was refused, unless too many such lines were logged."""
     line = f"{human.format_address(peer.peername)}: {error}"
     if admitted := _refused.admit(line, time.monotonic()):
         yield commands.Log(admitted)

@@ -1,1 +1,1 @@
-"""The sides of the proxy that speak HTTP/2 inside of mitmproxy's layers: what is valid, and how much is taken."""
+"""The sides of the proxy that speak HTTP/2 inside mitmproxy's layers: validity and limits."""

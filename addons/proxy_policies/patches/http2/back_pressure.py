@@ -1,10 +1,10 @@
-"""Taking no more from a peer than the other side takes, where HTTP/2 is spoken on one of them.
+"""Reads no more from a peer than the other side accepts, where at least one of them speaks HTTP/2.
 
-mitmproxy waits for sockets only, and for all of a client's at once. What a flow-control window holds back (RFC 9113,
-section 5.2) it keeps, however much that is; and a stream whose origin takes nothing of an upload stops all others.
+mitmproxy waits for sockets only, and for all sockets of a client at once. It keeps data that a flow-control window
+holds back (RFC 9113, section 5.2) without limit; and a stream whose origin does not read an upload stops all others.
 
-Here a stream of an HTTP/2 peer has a window of its own, which is opened again as the other side takes what came on it:
-nothing else of its connection has to wait. Of an HTTP/1 peer, which has one exchange at a time, nothing more is read.
+Here each stream of an HTTP/2 peer has its own window, reopened as the other side accepts its data: no other stream has
+to wait. An HTTP/1 peer has one exchange at a time: nothing more is read from it.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from proxy_policies.patches.http2.stream_errors import PerStreamConnection
 from proxy_policies.patches.http_stream.stored_bodies import UNSENT_LIMIT
 
 LOOK_EVERY = 1.0
-"""Seconds between looks at windows of peers that say nothing: their streams may have ended without them."""
+"""Seconds between checks of the windows of silent peers: their streams may have ended without a frame from them."""
 LOOK_OFTEN = 0.1
-"""Seconds between looks at streams that wait for a hook: there is no event for its end."""
+"""Seconds between checks of streams that wait for a hook: there is no event for a hook's end."""
 
 
 class Side(Protocol):
@@ -42,15 +42,15 @@ class Side(Protocol):
     context: Context
     h2_conn: PerStreamConnection
     our_stream_id: dict[int, int]
-    """Only of an origin's side: its streams, by those of the client; the other way round:"""
+    """Only on an origin's side: its streams by those of the client; the reverse:"""
     their_stream_id: dict[int, int]
 
     def unsent(self) -> int:
-        """Count the bytes that windows hold back."""
+        """Count the bytes that flow-control windows hold back."""
 
 
 class Acknowledge(commands.RequestWakeup):
-    """Has a side open the windows of streams of which the other side has taken enough."""
+    """Makes a side reopen the windows of streams whose data the other side has accepted."""
 
     def __init__(self) -> None:
         super().__init__(0)
@@ -63,21 +63,21 @@ class Windows:
         self._sides: WeakSet[Side] = WeakSet()
         self._release: asyncio.Task[None] | None = None
         self.received = asyncio.Event()
-        """One of the peers has said something; a window may be open again."""
+        """A peer has sent something; a window may be open again."""
 
     def add(self, side: Side) -> None:
-        """Take note of a side, and of one more whose bytes may be held back."""
+        """Register a side, whose data may be held back."""
         self._sides.add(side)
 
     def is_full(self, source: Connection) -> bool:
-        """Return whether an HTTP/1 peer is read no further: the other side holds back too much of what came from it."""
+        """Return whether to stop reading an HTTP/1 peer, because the other side holds back too much of its data."""
         if source.alpn == b"h2":
             return False
         others = [side for side in self._sides if side.conn is not source and side.unsent() > UNSENT_LIMIT]
         return bool(others) and sum(_held_back_of(side, source) for side in others) > UNSENT_LIMIT
 
     def holds_back(self, side: Side, stream_id: int) -> bool:
-        """Return whether the other side holds back too much of what came on a stream of an HTTP/2 peer."""
+        """Return whether the other side holds back too much of the data of an HTTP/2 peer's stream."""
         if not isinstance(side.conn, Client):
             stream_id = side.their_stream_id.get(stream_id, 0)
         stream = _stream_of(side, stream_id)
@@ -91,7 +91,7 @@ class Windows:
         return _unsent_to(side.context.client, _carrier_of(side, origin)) + sum(buffered)
 
     def open_as_taken(self, handler: ConnectionHandler) -> None:
-        """Have windows of streams that wait for the other side opened as it takes of them."""
+        """Reopen the windows of waiting streams as the other side accepts their data."""
         if any(side.h2_conn.owed for side in self._sides) and (self._release is None or self._release.done()):
             self._release = spawn(self._open(handler))
 
@@ -103,7 +103,7 @@ class Windows:
             await self._something_taken(handler)
 
     async def _something_taken(self, handler: ConnectionHandler) -> None:
-        """Wait until a peer has said something, a socket takes what it is sent, or a hook may have ended."""
+        """Wait until a peer has sent something, a socket accepts data again, or a hook may have ended."""
         self.received.clear()
         full = [it for it in handler.transports if _unsent_to(handler.client, it) > UNSENT_LIMIT]
         waits: list[Coroutine[Any, Any, Any]] = [self.received.wait(), *(_drained(handler, it) for it in full)]
@@ -121,26 +121,26 @@ def _http_layer(side: Side) -> HttpLayer | None:
 
 
 def _stream_of(side: Side, stream_id: int) -> HttpStream | None:
-    """Return what handles a client's stream."""
+    """Return the layer that handles a client's stream."""
     http = _http_layer(side)
     return http.streams.get(stream_id) if http else None
 
 
 def _origin_of(stream: HttpStream | None) -> Connection | None:
-    """Return the origin's connection on which a client's stream is responded to."""
+    """Return the origin's connection that serves a client's stream."""
     flow = getattr(stream, "flow", None)
     return flow.server_conn if flow is not None else None
 
 
 def _carrier_of(side: Side, origin: Connection | None) -> Connection | None:
-    """Return the connection that carries that to an origin: one to an upstream proxy, perhaps."""
+    """Return the connection that carries the one to an origin, which may be one to an upstream proxy."""
     http = _http_layer(side)
     top = http.connections.get(origin) if http and origin else None
     return top.tunnel_connection if isinstance(top, TunnelLayer) else origin
 
 
 def _paused(stream: HttpStream | None) -> int:
-    """Count the bytes of bodies that wait for a hook, or a connection."""
+    """Count the body bytes that wait for a hook or a connection."""
     if stream is None or not stream._paused:
         return 0
     return sum(len(it.data) for it in stream._paused_event_queue if isinstance(it, RequestData | ResponseData))
@@ -152,7 +152,7 @@ def _buffered(side: Side, stream_id: int) -> int:
 
 
 def _unsent_to(client: Client, connection: Connection | None) -> int:
-    """Count the bytes that wait for a socket."""
+    """Count the bytes that wait to be written to a socket."""
     handler = handler_of(client.id)
     io = handler.transports.get(connection) if handler and connection else None
     writer = io.writer if io else None
@@ -160,7 +160,7 @@ def _unsent_to(client: Client, connection: Connection | None) -> int:
 
 
 def _held_back_of(side: Side, source: Connection) -> int:
-    """Count the bytes that a side holds back of what came from a source: to an origin it comes from the client."""
+    """Count the bytes from a source that a side holds back; an origin's side only gets the client's."""
     if not isinstance(side.conn, Client):
         return side.unsent() if isinstance(source, Client) else 0
     return sum(
@@ -172,14 +172,14 @@ _windows: WeakValueDictionary[str, Windows] = WeakValueDictionary()
 
 
 def windows_of(client: Client) -> Windows:
-    """Return what is known of a client's windows, which the caller has to hold."""
+    """Return a client's windows; the caller must keep a reference."""
     return _windows.setdefault(client.id, Windows())
 
 
 async def drained(handler: ConnectionHandler) -> None:
-    """Wait, in the task that reads a connection of an HTTP/2 client's, until it and the client take what they are sent.
+    """Wait, in the task that reads one of an HTTP/2 client's connections, until it and the client accept their data.
 
-    Not until its origins do: others of its streams need not wait for them.
+    It does not wait for other origins, since the other streams need not wait for them.
     """
     source = _read_by_this_task(handler)
     for connection in {handler.client, source or handler.client}:
@@ -203,7 +203,7 @@ def _read_by_this_task(handler: ConnectionHandler) -> Connection | None:
 
 
 async def taken(handler: ConnectionHandler) -> None:
-    """Wait, in the task that reads a connection, until enough of what came on it was taken by the other side."""
+    """Wait, in the task that reads a connection, until the other side has accepted enough of its data."""
     windows = _windows.get(handler.client.id)
     if windows is None:
         return

@@ -1,6 +1,6 @@
-"""What HTTP/2 frames cost: those that make work and carry nothing are counted (RFC 9113, section 10.5). Pure.
+"""Counts HTTP/2 frames that cause work without carrying anything (RFC 9113, section 10.5). Pure.
 
-Only the nine bytes that each frame begins with are read (section 4.1), before anything is made of the frame.
+Only the nine-byte header of each frame is read (section 4.1), before the frame is processed.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-PREFACE = 24  # bytes that a client sends before its first frame (section 3.4)
+PREFACE = 24  # bytes before a client's first frame (section 3.4)
 HEAD = 9
 
 RESETS, RESET_RATE = 200, 200 / 30
-"""Streams reset at once, and each second: Netty's and gRPC's 200 in 30 s, after CVE-2023-44487 and CVE-2025-8671."""
+"""Resets allowed in a burst, and per second: Netty's and gRPC's 200 in 30 s, after CVE-2023-44487 and CVE-2025-8671."""
 IDLE_FRAMES, IDLE_RATE = 1000, 33.0
-"""Frames that carry nothing, at once and each second: nghttp2's limit of "glitches"."""
-CREDIT = 1024  # bytes of messages, in either direction, that pay for one of them: a quarter of Go's window updates
-FOR_HEADERS = 2  # frames that a new stream pays for: browsers have sent PRIORITY and WINDOW_UPDATE with each
-PER_PORTION = 16  # frames handled in one turn of the event loop: as many requests are some 10 ms
+"""Frames that carry nothing, in a burst and per second: nghttp2's limit on "glitches"."""
+CREDIT = 1024  # message bytes, in either direction, that earn one such frame: a quarter of Go's window updates
+FOR_HEADERS = 2  # frames that a new stream earns: browsers used to send PRIORITY and WINDOW_UPDATE with each
+PER_PORTION = 16  # frames handled in one turn of the event loop: that many requests take some 10 ms
 
 
 class Type(IntEnum):
-    """The types of frames that differ here (section 6)."""
+    """The frame types that are treated differently here (section 6)."""
 
     DATA = 0
     HEADERS = 1
@@ -33,17 +33,17 @@ class Type(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a frame says of itself, and where its head ends in the bytes that were looked at."""
+    """A frame's header fields, and the offset at which the header ends in the bytes read."""
 
     type: int
     flags: int
     length: int
-    """Bytes after its head."""
+    """Bytes of payload after the header."""
     head_end: int
 
 
 class FrameReader:
-    """Finds the frames in one direction of a connection, however its bytes are cut up."""
+    """Finds the frames in one direction of a connection, however its bytes are split."""
 
     def __init__(self, preface: int = 0) -> None:
         self._skip = preface
@@ -52,11 +52,11 @@ class FrameReader:
 
     @property
     def awaits_more(self) -> bool:
-        """Return whether something has begun and not ended: the preface, a frame, a block of fields (section 4.3)."""
+        """Return whether the preface, a frame, or a field block (section 4.3) is incomplete."""
         return bool(self._skip or self._head or self._is_in_block)
 
     def read(self, data: bytes) -> Iterator[Frame]:
-        """Return the frames whose heads end in `data`."""
+        """Yield the frames whose headers end in `data`."""
         at = 0
         while at < len(data):
             if self._skip:
@@ -76,14 +76,14 @@ class FrameReader:
 
 
 class FrameBudget:
-    """What a peer may still send that carries nothing; `now` is in seconds, of a clock that never goes back."""
+    """How many frames without content a peer may still send; `now` is in seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._resets = TokenBucket(RESETS, RESET_RATE)
         self._idle = TokenBucket(IDLE_FRAMES, IDLE_RATE)
 
     def spend(self, frame: Frame, now: float) -> str:
-        """Pay for a frame from the peer; "", or what there was too much of."""
+        """Account for a frame from the peer; return "" or which limit was exceeded."""
         match frame.type:
             case Type.DATA if frame.length:
                 self.earn(frame.length)
@@ -99,16 +99,16 @@ class FrameBudget:
         return "" if self._idle.take(cost, now) else "too many frames that carry nothing"
 
     def reset(self, now: float) -> str:
-        """Pay for a stream that was reset by the peer, or by us for what it sent; "", or what was too much."""
+        """Account for a stream reset by the peer, or because of it; return "" or which limit was exceeded."""
         return "" if self._resets.take(1, now) else "too many streams were reset"
 
     def earn(self, size: int) -> None:
-        """Take note of bytes of messages that came, or were sent."""
+        """Account for message bytes received or sent."""
         self._idle.put(size / CREDIT)
 
 
 class TokenBucket:
-    """Holds up to `burst` tokens, and gets `rate` new ones a second."""
+    """Holds up to `burst` tokens, and gains `rate` per second."""
 
     def __init__(self, burst: float, rate: float) -> None:
         self._burst, self._rate = burst, rate
@@ -116,7 +116,7 @@ class TokenBucket:
         self._at: float | None = None
 
     def take(self, count: float, now: float) -> bool:
-        """Take tokens at `now`, seconds; False, with none taken, when there are too few."""
+        """Take tokens at `now`, in seconds; return False, taking none, if there are too few."""
         self._refill(now)
         if self._tokens < count:
             return False

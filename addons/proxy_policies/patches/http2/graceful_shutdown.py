@@ -1,11 +1,11 @@
-"""A peer that says GOAWAY begins nothing more, and finishes what is under way (RFC 9113, section 6.8).
+"""After a GOAWAY, starts no new streams, and lets those in progress finish (RFC 9113, section 6.8).
 
-Origins say it after some number of requests (nginx 1000, Apache 100), when they are reloaded, and with an error where
-they have had enough of a connection. mitmproxy ends the connection at once, with all that was to come on it. Here it is
-used for nothing more, and closed when all has come. Whatever the error: what is under way may still be finished, as
-nghttp2, curl and Go have it; an origin that finishes nothing closes the connection itself.
+Origins send it after some number of requests (nginx 1000, Apache 100), when they are reloaded, and with an error when
+they want to end a connection. mitmproxy ends the connection at once, losing all responses in progress. Here it gets no
+new requests, and is closed once all responses have arrived. This holds for every error code, as in nghttp2, curl and
+Go: an origin that will not finish its responses closes the connection itself.
 
-What an origin says it has not processed is sent again elsewhere (section 8.7).
+Requests that an origin says it has not processed are sent again elsewhere (section 8.7).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ NOT_PROCESSED = "the origin has not processed the request"
 
 
 class GracefulShutdown(Limited):
-    """One side of the proxy whose peer may take its leave."""
+    """One side of the proxy whose peer may shut down gracefully."""
 
     _is_leaving = False
     _why = ""
-    """By which error."""
+    """The error with which the peer is leaving, for messages."""
     _refused: Iterable[int] = ()
-    """Requests that waited for the peer to take more."""
+    """Requests that waited for the peer to accept more streams."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Go on with what the peer still finishes, and have what it will not process sent again elsewhere."""
+        """Continue streams that the peer still finishes, and have those it will not process sent again elsewhere."""
         if isinstance(event, PeerLeaves):
             yield from self._let_go(event)
             return False
@@ -59,7 +59,7 @@ class GracefulShutdown(Limited):
             yield self._give_back(stream_id)
 
     def _is_refusal(self, event: h2.events.Event) -> TypeGuard[h2.events.StreamReset]:
-        """Return whether an origin resets a stream that it has not processed."""
+        """Return whether an origin resets a stream without having processed it."""
         return (
             isinstance(self, Http2Client)
             and isinstance(event, h2.events.StreamReset)
@@ -76,17 +76,17 @@ class GracefulShutdown(Limited):
         return ReceiveHttp(NotProcessed(stream_id, NOT_PROCESSED, NotProcessed.code))
 
     def close_connection(self, msg: str) -> CommandGenerator[None]:
-        """Close, and say by which error the peer had taken its leave."""
+        """Close, adding the error of the peer's GOAWAY to the message."""
         self.h2_conn.owed.clear()
         yield from super().close_connection(msg + self._why)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Begin nothing more, and close the connection once all that was under way has come."""
+        """Start no new streams after a GOAWAY, and close the connection once all others are complete."""
         if isinstance(event, RequestHeaders):
             if self._is_leaving:
                 yield self._not_processed(event.stream_id)
                 return
-            self.our_stream_id.pop(event.stream_id, None)  # what is sent again is a stream of its own
+            self.our_stream_id.pop(event.stream_id, None)  # a repeated request gets a new stream
         yield from super()._handle_event(event)
         refused, self._refused = self._refused, ()
         yield from map(self._not_processed, refused)

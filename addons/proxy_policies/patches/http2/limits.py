@@ -1,7 +1,7 @@
-"""HTTP/2 peers that make work without asking for anything: counted, and closed on with ENHANCE_YOUR_CALM.
+"""Limits HTTP/2 peers that cause work without requesting anything, closing with ENHANCE_YOUR_CALM.
 
-mitmproxy takes whatever comes: resets without an end (CVE-2023-44487, and CVE-2025-8671 where we are made to reset),
-and frames that carry nothing; and it handles all that it has read in one go.
+mitmproxy accepts resets without limit (CVE-2023-44487, and CVE-2025-8671 where we are made to reset), and frames that
+carry nothing; and it handles everything it has read in one go.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class Limited(Lingering, Http2Connection):
 
     h2_conn: PerStreamConnection
     our_stream_id: dict[int, int]
-    """Only where we ask an origin: our streams, by those of the client; the other way round:"""
+    """Only on an origin's side: our streams by those of the client; the reverse:"""
     their_stream_id: dict[int, int]
 
     def __init__(self, context: Context) -> None:
-        super().__init__(context)  # type: ignore[call-arg]  # the sides take no connection
+        super().__init__(context)  # type: ignore[call-arg]  # sides take no connection
         self._received = FrameReader(PREFACE if isinstance(self, Http2Server) else 0)
         self._budget = FrameBudget()
         self._excess = ""
         self._bytes = 0
         self._requests = 0
         self._untimed: set[int] = set()
-        """Streams whose bodies may take any time: their protocol is made of them (gRPC)."""
+        """Streams whose bodies may take any time, as those of gRPC."""
         self._windows = back_pressure.windows_of(context.client)
         self._windows.add(self)
         if isinstance(self, Http2Server):
@@ -93,7 +93,7 @@ class Limited(Lingering, Http2Connection):
         return self._lingering or "_handle_event" in vars(self)
 
     def _portions(self, data: bytes) -> list[tuple[int, str]]:
-        """Return where to stop after every so many frames; the last may be too much, which is said with it."""
+        """Return the offset after every PER_PORTION frames, with "" or, for the last, the limit that was exceeded."""
         now = time.monotonic()
         portions: list[tuple[int, str]] = []
         for number, frame in enumerate(self._received.read(data)):
@@ -106,7 +106,7 @@ class Limited(Lingering, Http2Connection):
         return portions
 
     def _counting(self, sending: CommandGenerator[None]) -> CommandGenerator[None]:
-        """Take note of what is sent: the peer may answer messages with frames that carry nothing."""
+        """Account for data sent: the peer may respond to it with frames that carry nothing."""
         for command in sending:
             if isinstance(command, commands.SendData) and command.connection is self.conn:
                 self._budget.earn(len(command.data))
@@ -123,7 +123,7 @@ class Limited(Lingering, Http2Connection):
             self._untimed.add(event.stream_id)
 
     def _forget_closed(self) -> None:
-        """Let go of streams that have ended both ways; mitmproxy keeps those whose response ends after its request."""
+        """Forget streams ended in both directions; mitmproxy keeps those whose response ends after the request."""
         known = self.h2_conn.streams
         for stream_id in [it for it in self.streams if it not in known or known[it].closed]:
             del self.streams[stream_id]
@@ -133,7 +133,7 @@ class Limited(Lingering, Http2Connection):
     is_tunnel = False
 
     def waiting(self) -> Waiting:
-        """Return what is waited for: a body before its request is answered, the rest of a frame, or a request."""
+        """Return what the side waits for: a body whose request is unanswered, the rest of a frame, or a request."""
         if self._has_ended or self._paused:
             return NOT_WAITING
         self._forget_closed()
@@ -149,7 +149,7 @@ class Limited(Lingering, Http2Connection):
         return machine is not None and machine.state is h2.stream.StreamState.OPEN and not machine.headers_sent
 
     def is_full(self) -> bool:
-        """Never: what came is worked off before more is read."""
+        """Return False: received data is handled before more is read."""
         return False
 
     def unsent(self) -> int:
@@ -157,7 +157,7 @@ class Limited(Lingering, Http2Connection):
         return sum(len(part.data) for parts in self.h2_conn.stream_buffers.values() for part in parts)
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Count the streams that a peer makes us reset; ignore what is not known without many words (section 4.1)."""
+        """Count the streams that a peer makes us reset; ignore unknown frames with only a debug line (section 4.1)."""
         if isinstance(event, h2.events.StreamReset) and not event.remote_reset:
             self._excess = self._excess or self._budget.reset(time.monotonic())
         if isinstance(event, h2.events.UnknownFrameReceived):
@@ -170,7 +170,7 @@ class Limited(Lingering, Http2Connection):
         yield from self.close(f"HTTP/2: {excess}", line, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
 
     def close(self, message: str, line: str | None, code: int) -> CommandGenerator[None]:
-        """Close on the peer, and take what still comes for a while, for it to be able to read why."""
+        """Close the connection, but keep reading for a while so that the peer can read why."""
         if line:
             yield commands.Log(f"{human.format_address(self.conn.peername)}: {line}")
         self.h2_conn.close_connection(code, message.encode())

@@ -1,8 +1,8 @@
-"""The two sides of the proxy that speak HTTP/2, holding messages to what is valid on every version.
+"""The two sides of the proxy that speak HTTP/2, checking messages as in every HTTP version.
 
-mitmproxy lets through what hyper-h2 does: methods that are no token, targets with spaces, controls in values. Where it
-refuses, it ends the connection; a message that is not valid is an error of its stream only (RFC 9113, section 8.1.1).
-Interim responses are swallowed.
+mitmproxy accepts what hyper-h2 accepts: methods that are not tokens, targets with spaces, control characters in values.
+When it rejects a message, it ends the connection; an invalid message is only a stream error (RFC 9113, section 8.1.1).
+It drops interim responses.
 """
 
 import time
@@ -37,7 +37,7 @@ PSEUDO = (b":method", b":scheme", b":authority", b":path")
 
 
 class Streams(GracefulShutdown):
-    """What both sides have in common."""
+    """Behaviour common to both sides."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -55,7 +55,7 @@ class Streams(GracefulShutdown):
         return bool(self.context.options.validate_inbound_headers)
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Hold trailers to what is valid, and keep those that may come late."""
+        """Reject invalid trailers, and drop fields that may not be trailers."""
         if isinstance(event, h2.events.TrailersReceived) and self._strict:
             try:
                 event.headers = list(validity.without_forbidden_trailers(_lines(event)))
@@ -65,13 +65,13 @@ class Streams(GracefulShutdown):
         return (yield from super().handle_h2_event(event))
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Write fields that policies add, `Via` say, in lower case without a log line for each."""
+        """Send fields that policies add, such as `Via`, in lower case without a log line for each."""
         for command in super()._handle_event(event):
             if not (isinstance(command, commands.Log) and command.message.startswith("Lowercased ")):
                 yield command
 
     def _break_off(self, stream_id: int, why: str) -> CommandGenerator[None]:
-        """Reset a stream, and have its exchange end with an error."""
+        """Reset a stream, and end its exchange with an error."""
         self.streams.pop(stream_id, None)
         if not self.is_closed(stream_id):
             self.h2_conn.reset_stream(stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
@@ -83,7 +83,7 @@ class Server(Streams, Http2Server):
     """Receives requests and sends responses."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Refuse a request that is not valid."""
+        """Refuse an invalid request."""
         if not isinstance(event, h2.events.RequestReceived) or not self._strict:
             return (yield from super().handle_h2_event(event))
         try:
@@ -99,11 +99,11 @@ class Server(Streams, Http2Server):
     def protocol_error(
         self, message: str, error_code: int = h2.errors.ErrorCodes.PROTOCOL_ERROR
     ) -> CommandGenerator[None]:
-        """Close on a client whose frames are not valid, so that it can read why whatever it is still sending."""
+        """Close on a client that sent invalid frames, so that it can read why even if it is still sending."""
         yield from self.close(message, message, error_code)
 
     def _refuse(self, event: Any, error: Invalid) -> CommandGenerator[None]:
-        """Answer a request that goes no further, and ask for no more of it."""
+        """Answer a refused request, and tell the client to stop sending it."""
         yield from log_refusal(self.conn, error)
         response, stream_id = error_response(error.status, str(error)), event.stream_id
         fields = [(name.lower(), value) for name, value in response.headers.fields]
@@ -113,7 +113,7 @@ class Server(Streams, Http2Server):
             self.h2_conn.reset_stream(stream_id, h2.errors.ErrorCodes.NO_ERROR)
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Send a part of a response; an addon's that would break its head is none."""
+        """Send a part of a response; fail if an addon's fields would split its head."""
         if isinstance(event, ResponseHeaders) and validity.would_split(event.response.headers.fields):
             event = ResponseProtocolError(event.stream_id, SPLITS, ErrorCode.GENERIC_SERVER_ERROR)
         yield from super()._handle_event(event)
@@ -125,10 +125,10 @@ class Client(Streams, Http2Client):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._interim: dict[int, InterimCount] = defaultdict(InterimCount)
-        """By stream; of one that never got its final response some bytes are left, until its connection ends."""
+        """By stream; entries of streams without a final response remain until their connection ends."""
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Refuse a response that is not valid; pass interim ones on."""
+        """Refuse an invalid response; pass interim ones on."""
         if not isinstance(event, h2.events.InformationalResponseReceived | h2.events.ResponseReceived):
             return (yield from super().handle_h2_event(event))
         try:
@@ -145,7 +145,7 @@ class Client(Streams, Http2Client):
         if isinstance(event, h2.events.ResponseReceived):
             self._interim.pop(event.stream_id, None)
             return (yield from super().handle_h2_event(event))
-        if status != CONTINUE:  # mitmproxy has asked for the body itself already
+        if status != CONTINUE:  # mitmproxy has already asked for the body itself
             fields = http.Headers([line for line in event.headers if not line[0].startswith(b":")])
             interim = http.Response(b"HTTP/2.0", status, b"", fields, None, None, time.time(), None)
             yield ReceiveHttp(ResponseHeaders(event.stream_id, interim, end_stream=False))
@@ -157,7 +157,7 @@ def _lines(event: Any) -> RawFields:
 
 
 def _read_request(lines: RawFields) -> http.Request:
-    """Read a request's head; h2 has looked after pseudo-fields that are twice there, or in the wrong place."""
+    """Read a request's head; h2 has rejected pseudo-fields that are repeated or misplaced."""
     pseudo = {name: value for name, value in lines if name.startswith(b":")}
     fields = tuple(line for line in lines if not line[0].startswith(b":"))
     method, scheme, authority, path = (pseudo.get(name, b"") for name in PSEUDO)
@@ -200,15 +200,14 @@ PATCHES = (
         attribute="Http2Server",
         wrap=in_place_of(Server),
         seen_on="12.2.1 to 12.3.1",
-        why="requests that are not valid are passed on, or end all others of their connection; resets and empty frames "
-        "without an end are taken, and keep everybody else waiting",
+        why="invalid requests are passed on, or end all others on their connection; resets and empty frames are "
+        "accepted without limit, and block all other clients",
         upstream=(
-            "not reported: RFC 9113, section 8.1.1, and CVE-2023-44487: 10 000 times HEADERS and RST_STREAM keep "
-            "everybody else waiting"
+            "not reported: RFC 9113, section 8.1.1, and CVE-2023-44487: 10 000 times HEADERS and RST_STREAM block "
+            "all other clients"
         ),
         remove_when=(
-            "mitmproxy holds HTTP/2 messages to what HTTP/1 messages are, as an error of their stream, and counts "
-            "resets"
+            "mitmproxy checks HTTP/2 messages as strictly as HTTP/1 messages, with stream errors, and limits resets"
         ),
         test="tests/e2e/messages/test_validity_http2.py::test_a_bad_request_is_an_error_of_its_stream",
         source_sha256={
@@ -221,12 +220,12 @@ PATCHES = (
         attribute="Http2Client",
         wrap=in_place_of(Client),
         seen_on="12.2.1 to 12.3.1",
-        why="responses that are not valid are passed on; interim ones are swallowed; a GOAWAY ends what is under way",
+        why="invalid responses are passed on; interim ones are dropped; a GOAWAY ends responses in progress",
         upstream=(
             'not reported, but known to `Http2Client.handle_h2_event` ("we violate the spec here"): have an HTTP/2 '
             "origin answer 103"
         ),
-        remove_when=("mitmproxy holds HTTP/2 responses to what HTTP/1 responses are, and passes interim ones on"),
+        remove_when=("mitmproxy checks HTTP/2 responses as strictly as HTTP/1 responses, and passes interim ones on"),
         test="tests/e2e/messages/test_validity_http2.py::test_a_bad_answer_is_502",
         source_sha256={
             "12.2.1": "2807a8b936ce864b09ae1f8a828da170f6dd024d5f093a015629b52b8bd14608",

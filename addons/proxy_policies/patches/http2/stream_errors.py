@@ -1,11 +1,11 @@
-"""An error of one HTTP/2 stream resets that stream, and leaves the others of its connection alone.
+"""Handles an error of one HTTP/2 stream by resetting that stream, without affecting others on the connection.
 
-hyper-h2 ends the connection over malformed messages, streams beyond the limit, and window updates and priorities that
-are not valid. RFC 9113 has these as errors of their stream (sections 5.1.2, 5.3.2, 6.3, 6.9 and 8.1.1). What garbles
-the state that all streams share (the field compression, section 4.3) still ends the connection.
+hyper-h2 ends the connection over malformed messages, streams beyond the limit, and invalid window updates and
+priorities. In RFC 9113 these are stream errors (sections 5.1.2, 5.3.2, 6.3, 6.9 and 8.1.1). Errors that corrupt the
+state shared by all streams (field compression, section 4.3) still end the connection.
 
-It compares Content-Length with what comes at DATA frames only: not where fields end the message, at its head or as
-trailers, and it forgets the length over trailers. That is made up for here.
+hyper-h2 checks Content-Length only at DATA frames: not if the head or the trailers end the message, and it forgets the
+length when trailers arrive. This module checks it there, too.
 """
 
 from collections.abc import Callable
@@ -28,23 +28,23 @@ from hpack import HPACKError
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, PriorityFrame, RstStreamFrame, WindowUpdateFrame
 from mitmproxy.proxy.layers.http._http_h2 import BufferedH2Connection
 
-HEAD = 9  # bytes of a frame before its payload
+HEAD = 9  # bytes before a frame's payload
 OF_ONE_STREAM = (WindowUpdateFrame.type, PriorityFrame.type)
-"""Frames whose payload, where it is not valid, is an error of the stream that they name."""
+"""Frames whose invalid payload is an error of the stream that they name."""
 WITHOUT_CONTENT = (b"204", b"304")
-"""Statuses whose Content-Length, if any, is not that of the response (RFC 9110, section 8.6)."""
+"""Statuses whose Content-Length, if any, does not describe the response's own content (RFC 9110, section 8.6)."""
 
 
 @dataclass(frozen=True)
 class PeerLeaves(Event):
-    """The peer has taken its leave (GOAWAY): it processes no stream beyond the last."""
+    """The peer is shutting down (GOAWAY): it processes no stream after the last one named."""
 
     last_stream_id: int
     error_code: int
 
 
 class InvalidFrame(Frame):
-    """Stands for a frame of one stream whose payload is not valid."""
+    """Stands for a frame of one stream with an invalid payload."""
 
     type = None
 
@@ -54,7 +54,7 @@ class InvalidFrame(Frame):
 
 
 class Frames(FrameBuffer):
-    """hyper-h2's reader of frames, but for some whose payload is not valid."""
+    """hyper-h2's frame reader, which also returns some frames with invalid payloads."""
 
     def __next__(self) -> Frame:
         """Return the next frame; raises StopIteration or ProtocolError."""
@@ -70,25 +70,25 @@ class Frames(FrameBuffer):
 
 
 def _is_payload(error: ProtocolError) -> bool:
-    """Tell what is wrong with a payload from a frame that is too large to be read."""
+    """Return whether an error is about the payload, and not about a frame too large to be read."""
     return isinstance(error, FrameDataMissingError) or error.__cause__ is not None
 
 
 STREAM_WINDOW = 1 << 20
-"""Bytes of a stream that a peer may send ahead of what the other side takes: Go's http2 for servers (1 MiB)."""
+"""Bytes of a stream that a peer may send before the other side accepts them: as Go's http2 server (1 MiB)."""
 
 
 class PerStreamConnection(BufferedH2Connection):
-    """One side of a connection; `_receive_…frame` are hyper-h2's."""
+    """One side of a connection; the methods `_receive_…frame` override hyper-h2's."""
 
     def __init__(self, config: H2Configuration, holds_back: Callable[[int], bool]) -> None:
         super().__init__(config)
         self._holds_back = holds_back
         self.owed: dict[int, int] = {}
-        """By stream: bytes that came on it, and for which its window is not opened again yet."""
+        """By stream: bytes received for which its window has not been reopened yet."""
 
     def acknowledge_received_data(self, acknowledged_size: int, stream_id: int) -> None:
-        """Open the windows again; that of a stream which the other side holds back later."""
+        """Reopen the windows; that of a stream held back by the other side only later."""
         if stream_id not in self.owed and not self._holds_back(stream_id):
             super().acknowledge_received_data(acknowledged_size, stream_id)
             return
@@ -97,14 +97,14 @@ class PerStreamConnection(BufferedH2Connection):
             self._prepare_for_sending([WindowUpdateFrame(0, window_increment=more)])
 
     def acknowledge_owed(self) -> None:
-        """Open the windows of those streams that the other side holds back no more."""
+        """Reopen the windows of streams that the other side no longer holds back."""
         for stream_id in [it for it in self.owed if not self._holds_back(it)]:
             owed, stream = self.owed.pop(stream_id), self.streams.get(stream_id)
             if stream is not None and not stream.closed:
                 self._prepare_for_sending(stream.acknowledge_received_data(owed))
 
     def initiate_connection(self) -> None:
-        """Begin, and read frames as we do."""
+        """Start the connection with our frame reader."""
         self.incoming_buffer = Frames(server=not self.config.client_side)
         super().initiate_connection()  # type: ignore[no-untyped-call]
 
@@ -119,7 +119,7 @@ class PerStreamConnection(BufferedH2Connection):
             return self._reset(frame.stream_id, error.error_code)
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
-        """Go on: hyper-h2 takes nothing more from such a peer, and mitmproxy drops what waits for its windows."""
+        """Continue: hyper-h2 accepts nothing more from such a peer; mitmproxy drops data that waits for its windows."""
         return [], [PeerLeaves(frame.last_stream_id, frame.error_code)]
 
     def _is_of_one_stream(self, frame: Frame, error: ProtocolError) -> bool:
@@ -130,7 +130,7 @@ class PerStreamConnection(BufferedH2Connection):
         return frame.stream_id in self.streams or isinstance(frame, PriorityFrame | InvalidFrame)
 
     def _reset(self, stream_id: int, code: ErrorCodes) -> list[Event]:
-        """Reset a stream that there is; one that is not open has nothing to lose."""
+        """Reset a stream if it exists; an unknown one needs nothing."""
         stream = self.streams.get(stream_id)
         if stream is None:
             return []
@@ -143,11 +143,11 @@ class PerStreamConnection(BufferedH2Connection):
         if not self._is_beyond_limit(frame.stream_id):
             return self._receive_fields(frame)
         self._begin_new_stream(frame.stream_id, AllowedStreamIDs(not self.config.client_side))
-        super()._receive_headers_frame(frame)  # the fields of later streams build on its own
+        super()._receive_headers_frame(frame)  # field compression of later streams depends on these fields
         return [], self._reset(frame.stream_id, ErrorCodes.REFUSED_STREAM)
 
     def _receive_fields(self, frame: HeadersFrame) -> tuple[list[Frame], list[Event]]:
-        """Receive a head or trailers; raises InvalidBodyLengthError where they end less content than was said."""
+        """Receive a head or trailers; raises InvalidBodyLengthError if content ends short of its declared length."""
         before = self.streams.get(frame.stream_id)
         said = None if before is None else before._expected_content_length
         frames, events = super()._receive_headers_frame(frame)
@@ -165,7 +165,7 @@ class PerStreamConnection(BufferedH2Connection):
 
 
 def _note_length(stream: H2Stream, events: list[Event], said: int | None) -> None:
-    """Set how much content is to come: trailers change nothing of what the head `said`."""
+    """Set the expected content length: trailers do not change what the head `said`."""
     for event in events:
         if isinstance(event, TrailersReceived):
             stream._expected_content_length = said

@@ -1,1 +1,1 @@
-"""One request and its response inside of mitmproxy's layers: a section for each thing that is otherwise."""
+"""One request and its response inside mitmproxy's layers, with one section for each change."""

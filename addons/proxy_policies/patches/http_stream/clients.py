@@ -1,6 +1,6 @@
-"""Clients: what each was sent is reported when its request ends (`finished`), and one may leave before the others.
+"""Reports what each client was sent when its request ends (`finished`), and lets an exchange outlive its client.
 
-Hooks know neither how much of a response its client was sent, nor that it ended: `response` comes before it is sent.
+Hooks cannot know how much of a response was sent, or that it ended: `response` is triggered before it is sent.
 """
 
 from mitmproxy import http
@@ -28,7 +28,7 @@ class Reporting(layers.HttpStream):
     """A request and its response."""
 
     _asked: Asked | None = None
-    """None while nobody wants to know of it, or once it was reported."""
+    """None if there are no subscribers, or once it was reported."""
     _status = 0
     """The status that the client was sent."""
     _sent = 0
@@ -52,7 +52,7 @@ class Reporting(layers.HttpStream):
             self._report_if_over(flow, self._asked)
 
     def _report_if_over(self, flow: http.HTTPFlow, asked: Asked) -> None:
-        if flow.websocket:  # a hook tells of its end
+        if flow.websocket:  # a hook reports its end
             flow_state.state_of(flow).asked, self._asked = asked, None
             reporting.UNDER_WAY.discard(self)
         elif self._is_over(flow):
@@ -78,22 +78,22 @@ class Reporting(layers.HttpStream):
                 self._status = code.http_status_code() or 0
 
     def _is_over(self, flow: http.HTTPFlow) -> bool:
-        return not flow.live and (flow.response is None or flow.request.method != "CONNECT")  # which a hook tells of
+        return not flow.live and (flow.response is None or flow.request.method != "CONNECT")  # which a hook reports
 
     @property
     def client_id(self) -> str:
-        """The id of whose it is."""
+        """The id of the client."""
         return self.context.client.id
 
     def report_now(self, error: str = "") -> None:
-        """Report the request as it is, once, with what went wrong besides."""
+        """Report the request in its present state, once; `error` replaces its own."""
         asked, self._asked = self._asked, None
         reporting.UNDER_WAY.discard(self)
         if asked is None or getattr(self, "flow", None) is None:
             return
         sent = 0 if asked.method == b"HEAD" else self._sent
         status = 0 if self._status < 200 and self._status != 101 else self._status
-        if not status:  # what its body was answered with, which is none
+        if not status:  # the status with which an invalid body was refused
             status = getattr(client_sides.side_of(self.context.client), "refused", 0)
         made = flow_records.of_request(self.flow, asked, status, sent, self._received)
         made.error = error or made.error
@@ -101,15 +101,15 @@ class Reporting(layers.HttpStream):
 
 
 class Outliving(layers.HttpStream):
-    """An exchange that goes on without its client while others wait for its response (`FlowState.wanted`).
+    """An exchange that continues without its client while others wait for its response (`FlowState.wanted`).
 
-    mitmproxy ends an exchange, and the connection to its origin, with the client that asked.
+    mitmproxy ends an exchange, and the connection to its origin, when the client that asked leaves.
     """
 
     _has_left = False
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """Take no notice of a client that leaves, while its response is wanted."""
+        """Ignore that a client leaves while its response is still wanted."""
         if isinstance(event, RequestProtocolError) and self._goes_on:
             if not self._has_left:
                 trace.note(self.flow, "cache", "goes on", "the client left, and others wait for the response")
@@ -118,7 +118,7 @@ class Outliving(layers.HttpStream):
         yield from super().handle_protocol_error(event)
 
     def check_killed(self, emit_error_hook: bool) -> CommandGenerator[bool]:
-        """Likewise, where it left while a hook was at work."""
+        """Do the same if it left while a hook was running."""
         return _not_killed() if self._goes_on and not self.flow.error else super().check_killed(emit_error_hook)
 
     @property
@@ -135,18 +135,18 @@ def _not_killed() -> CommandGenerator[bool]:
 SECTIONS = (
     Section(
         mixin=Reporting,
-        why="nobody can tell how much of a response its client was sent, and when that was over",
-        upstream="not reported, a feature: `response` is triggered before a response is sent, and tells no size of it",
-        remove_when="mitmproxy triggers a hook once a response is sent, and says how much of it",
+        why="addons cannot know how much of a response a client was sent, nor when that ended",
+        upstream="not reported, a feature: `response` is triggered before a response is sent, without its size",
+        remove_when="mitmproxy triggers a hook once a response has been sent, with the size sent",
         test="tests/e2e/access_log/test_layers.py::test_a_response_that_breaks_off_has_the_bytes_that_were_sent",
     ),
     Section(
         mixin=Outliving,
-        why="a client that leaves takes away the response that others wait for",
+        why="when a client leaves, others that wait for the same response lose it",
         upstream=(
-            "not reported, a feature: without it an exchange ends with the first client, whoever else waits for it"
+            "not reported, a feature: without it an exchange ends with its first client, even if others wait for it"
         ),
-        remove_when="mitmproxy lets an addon keep an exchange going whose client has left",
+        remove_when="mitmproxy lets an addon continue an exchange whose client has left",
         test="tests/e2e/cache/test_collapsing.py::test_a_leader_that_resets_its_connection_takes_nothing_away",
     ),
 )

@@ -1,4 +1,4 @@
-"""On the way to an origin: the host asked for is noted, a failed dial tried again, a request sent again."""
+"""Requests on the way to an origin: notes the requested host, repeats failed dials, sends requests again."""
 
 from weakref import WeakSet
 
@@ -24,10 +24,10 @@ from proxy_policies.requested_host import note
 
 
 class Noting(HttpStream):
-    """A request, whose host is noted first."""
+    """A request whose host is noted before any hook sees it."""
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
-        """Take the request's head."""
+        """Receive the request's head."""
         note(event.request)
         yield from super().state_wait_for_request_headers(event)
 
@@ -36,15 +36,15 @@ _ending: WeakSet[Connection] = WeakSet()
 
 
 def begin_no_more(connection: Connection) -> None:
-    """Have requests from now on go elsewhere: who is at the other end takes no more of them."""
+    """Send requests elsewhere from now on: the peer on this connection accepts no more of them."""
     _ending.add(connection)
 
 
 class UsableConnection(GetHttpConnection):
-    """Asks for a connection; for a new one where the last could not be opened, which mitmproxy takes for the answer."""
+    """Asks for a connection, and for a new one if the last attempt failed: mitmproxy would repeat that result."""
 
     def connection_spec_matches(self, connection: Connection) -> bool:
-        """Return whether a connection will do."""
+        """Return whether a connection can be used."""
         has_failed = connection.error is not None and connection.state is ConnectionState.CLOSED
         return not has_failed and connection not in _ending and super().connection_spec_matches(connection)
 
@@ -65,27 +65,27 @@ def _a_usable_one(command: Command) -> Command:
 
 
 class WentStale(ResponseProtocolError):
-    """A connection ended, or was about to, before a request that came to it was taken up."""
+    """A connection ended, or was about to, before its peer processed the request sent on it."""
 
     reason = "the kept-alive connection to the origin had died"
 
 
 class NotProcessed(WentStale):
-    """An origin says that it has not processed a request, which may be sent again whatever its method."""
+    """An origin says that it has not processed a request; it may be sent again whatever its method."""
 
     reason = "the origin had not processed it"
 
 
 class Retrying(layers.HttpStream):
-    """A request that is sent again when its kept-alive connection had died, unknown to us (RFC 9112, section 9.3.1).
+    """A request that is sent again if its kept-alive connection turns out to be dead (RFC 9112, section 9.3.1).
 
-    An origin may close an idle connection at the very moment we use it; mitmproxy makes a 502 of that.
+    An origin may close an idle connection at the moment we use it; mitmproxy answers 502 then.
     """
 
     _was_retried = False
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """Try a new connection once, if that can do no harm."""
+        """Try a new connection once, if that is safe."""
         if isinstance(event, WentStale) and self._may_be_retried(event):
             self._was_retried = True
             trace.note(self.flow, "retry", "sent again", event.reason)
@@ -120,26 +120,26 @@ SECTIONS = (
         mixin=Noting,
         why="X-Forwarded-Host and Forwarded name the origin instead of the host the client asked for",
         upstream=(
-            "not reported, a feature: in reverse mode `host_header` is the origin's in the first hook that sees the "
-            "request"
+            "not reported, a feature: in reverse mode, `host_header` is already the origin's in the first hook that "
+            "sees the request"
         ),
-        remove_when="mitmproxy keeps the host that the client asked for, or overwrites it after `requestheaders`",
+        remove_when="mitmproxy keeps the host that the client asked for, or overwrites it only after `requestheaders`",
         test="tests/e2e/hops/test_hops.py::test_a_reverse_proxy_tells_whom_a_request_is_from",
     ),
     Section(
         mixin=Redialling,
-        why="a failed dial is never tried again on the same client connection",
-        upstream="not reported: two requests on one connection, the origin started in between: 502 twice",
-        remove_when="`HttpLayer.get_connection` dials again where a connection has failed",
+        why="after a failed dial, no other is tried on the same client connection",
+        upstream="not reported: send two requests on one connection and start the origin in between: 502 twice",
+        remove_when="`HttpLayer.get_connection` dials again if a connection has failed",
         test="tests/e2e/reverse/test_reverse.py::test_a_dead_origin_is_502_until_it_is_back",
     ),
     Section(
         mixin=Retrying,
-        why="a kept-alive connection that died while idle gives 502",
+        why="a kept-alive connection that died while idle results in a 502",
         upstream="https://github.com/mitmproxy/mitmproxy/issues/3038",
         remove_when=(
-            "mitmproxy sends an idempotent request again whose reused connection ended without a byte (RFC 9112, "
-            "section 9.3.1)"
+            "mitmproxy sends an idempotent request again if its reused connection ended without a byte of response "
+            "(RFC 9112, section 9.3.1)"
         ),
         test="tests/e2e/forward/test_refusals.py::test_a_dead_kept_alive_connection_is_tried_once_more",
     ),

@@ -1,9 +1,8 @@
-"""Responses that mitmproxy has no way to give: to an upload that is still coming, after an error, and interim ones.
+"""Responses that mitmproxy cannot send: to an upload in progress, after an error, and interim ones.
 
-A response set in `requestheaders` waits there until the whole upload is in memory,
-or raises when the upload streams; a response set in `error` is ignored. Here the
-first is sent at once, and the second is what the client gets while nothing was sent yet.
-mitmproxy's own answer to an error has fixed fields: `FlowState.error_fields` go with it.
+In mitmproxy, a response set in `requestheaders` waits until the whole upload is in memory, or raises if the upload is
+streamed; one set in `error` is ignored. Here the first is sent at once, and the second is sent if nothing was sent
+yet. mitmproxy's own error response has fixed fields: `FlowState.error_fields` are added to it.
 """
 
 from typing import Any
@@ -36,7 +35,7 @@ class Answers(layers.HttpStream):
     """A request and its response."""
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:
-        """Answer at once, if a policy refused the request by its head."""
+        """Answer at once if a policy refused the request because of its head."""
 
         def refused(command: Command) -> bool:
             is_asked = isinstance(command, HttpRequestHeadersHook) and not event.end_stream
@@ -62,12 +61,12 @@ class Answers(layers.HttpStream):
             yield from handling
 
     def check_invalid(self, request: bool) -> CommandGenerator[bool]:
-        """Let a policy answer in place of an origin that sent what must not be passed on."""
+        """Let a policy answer in place of an origin whose response must not be passed on."""
         checking = super().check_invalid(request)
         return (yield from checking if request else self._unless_answered(checking))
 
     def _unless_answered(self, handling: CommandGenerator[Any]) -> CommandGenerator[bool]:
-        """Handle an error, unless a policy sets another response than there was."""
+        """Handle an error, unless a policy sets a new response."""
         before = self.flow.response
 
         def is_answered(command: Command) -> bool:
@@ -84,7 +83,7 @@ class Answers(layers.HttpStream):
         return True
 
     def _with_fields(self, handling: CommandGenerator[Any]) -> CommandGenerator[Any]:
-        """Put on mitmproxy's own answer to an error the fields that a policy wants there."""
+        """Add a policy's fields to mitmproxy's own error response."""
         reply = None
         while True:
             try:
@@ -98,7 +97,7 @@ class Answers(layers.HttpStream):
                 reply = yield command
 
     def _made_of(self, command: Command) -> http.Response | None:
-        """Make the response that an error is sent as; None where there is nothing to add to it."""
+        """Return the response to send for an error; None if there is nothing to add to mitmproxy's."""
         fields = flow_state.state_of(self.flow).error_fields
         if not fields.raw or not isinstance(command, layers.SendHttp):
             return None
@@ -125,7 +124,7 @@ class Answers(layers.HttpStream):
         return self.server_state in begun
 
     def answer_early(self) -> CommandGenerator[None]:
-        """Send the response that a policy set, whatever the client still has to say."""
+        """Send the response that a policy set, whatever the client still has to send."""
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.check_killed(True)):
             return
@@ -134,7 +133,7 @@ class Answers(layers.HttpStream):
         self.client_state = self.server_state = self.state_errored
 
     def _was_answered_early(self, event: RequestProtocolError | ResponseProtocolError) -> bool:
-        """Return whether the origin answered whole, and then hung up on an upload in progress."""
+        """Return whether the origin sent a complete response, then closed the connection during the upload."""
         is_finished = self.server_state == self.state_done and self.client_state == self.state_stream_request_body
         return is_finished and isinstance(event, ResponseProtocolError)
 
@@ -145,15 +144,15 @@ class Answers(layers.HttpStream):
 
 
 class PassingOn(HttpStream):
-    """A request whose interim responses go on to the client: 102 (Processing) and 103 (Early Hints).
+    """A request whose interim responses are passed on to the client: 102 (Processing) and 103 (Early Hints).
 
-    mitmproxy takes any head for the final one (mitmproxy#2229): the client gets a 103 without an end, and hangs.
-    `http1/client.py` and `http2/sides.py` go on reading after one; a 100 is swallowed there: mitmproxy has asked for
-    the body itself already.
+    mitmproxy treats any head as the final one (mitmproxy#2229): the client gets a 103 without an end, and hangs.
+    `http1/client.py` and `http2/sides.py` read on after one; they drop a 100, since mitmproxy has already asked the
+    client for the body itself.
     """
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> CommandGenerator[None]:
-        """Pass an interim response on, and go on waiting for the final one."""
+        """Pass an interim response on, and keep waiting for the final one."""
         response = event.response
         if is_interim(response.status_code):
             response.headers.fields = interim_for_next_hop(response.headers.fields, response.status_code)
@@ -165,16 +164,16 @@ class PassingOn(HttpStream):
 SECTIONS = (
     Section(
         mixin=Answers,
-        why="refused uploads are buffered whole or hang; a response set in the error hook is ignored",
+        why="refused uploads are buffered completely or hang; a response set in the error hook is ignored",
         upstream="https://github.com/mitmproxy/mitmproxy/pull/7999",
         remove_when="a response set in `requestheaders` is sent at once, and one set in `error` is sent at all",
         test="tests/e2e/forward/test_refusals.py::test_a_response_set_on_error_is_what_the_client_gets",
     ),
     Section(
         mixin=PassingOn,
-        why="an interim response is taken for the final one, and the client hangs",
+        why="an interim response is treated as the final one, and the client hangs",
         upstream="https://github.com/mitmproxy/mitmproxy/issues/2229",
-        remove_when="mitmproxy passes 1xx responses on, on every version (RFC 9110, section 15.2)",
+        remove_when="mitmproxy passes 1xx responses on, in every HTTP version (RFC 9110, section 15.2)",
         test="tests/e2e/cache/test_interim.py::test_interim_responses",
     ),
 )

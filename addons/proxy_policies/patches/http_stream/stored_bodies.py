@@ -1,8 +1,7 @@
-"""Answers too large for memory: their bodies are read from where they are stored as the client takes them.
+"""Responses too large for memory: their bodies are read from the store at the client's pace.
 
-mitmproxy sends what an addon answers whole. Here a response whose `FlowState.source` is set is
-sent piece by piece: before each, the hook `stored_body` waits until the client has taken what went
-before, and reads the next.
+mitmproxy sends an addon's response in one go. Here a response whose `FlowState.source` is set is sent piece by piece:
+before each, the hook `stored_body` waits until the client has accepted the previous one, and reads the next.
 """
 
 import asyncio
@@ -35,25 +34,25 @@ from proxy_policies.streaming import PAUSE
 UNSENT_LIMIT = 256 * 1024
 """Bytes that may wait for an HTTP/2 client's flow-control window before the next piece is read."""
 POLL = 0.02
-"""Seconds between looks at such a window: mitmproxy has no event for its opening."""
+"""Seconds between checks of such a window: mitmproxy has no event for its opening."""
 
 
 @dataclass
 class Wanted:
-    """The next piece of a stored body; `stored_body` fills it in."""
+    """A request for the next piece of a stored body; `stored_body` fills it in."""
 
     flow: http.HTTPFlow
     source: flow_state.Source
     unsent: Callable[[], int]
     """How many bytes still wait for the client's flow-control window."""
     holds_back: Callable[[], bool]
-    """Whether something of what was read is held back until more comes."""
+    """Whether some of the data read is held back until there is more."""
     piece: bytes | None = b""
-    """b"" at the end; None when the next one takes its time, and what is held back is to be sent."""
+    """b"" at the end; None if the next piece takes long, so that held-back data should be sent."""
     reading: asyncio.Future[bytes] | None = None
     error: str = ""
     over: bool = field(default=False)
-    """The body is over, or nobody wants it: the source is to be closed."""
+    """The body has ended, or is no longer wanted: close the source."""
 
 
 @dataclass
@@ -64,7 +63,7 @@ class StoredBodyHook(StartHook):
 
 
 async def provide(wanted: Wanted) -> None:
-    """Wait until the client has taken what it was sent, and read the next piece."""
+    """Wait until the client has accepted what it was sent, and read the next piece."""
     if wanted.over:
         if wanted.reading is not None:
             wanted.reading.cancel()
@@ -99,7 +98,7 @@ class StoredBodies(HttpStream):
     """A request and its response, whose body may be stored."""
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Note what the client does while a piece is waited for: until it comes, no event is handled."""
+        """Note what the client does while a piece is awaited: until it arrives, no event is handled."""
         if isinstance(event, _CLIENT_EVENTS) and (flow := getattr(self, "flow", None)) is not None:
             _note(event, flow_state.state_of(flow))
         handling: CommandGenerator[None] = super().handle_event(event)
@@ -118,7 +117,7 @@ _CLIENT_EVENTS = (RequestData, RequestEndOfMessage, RequestProtocolError)
 
 
 def _note(event: events.Event, state: flow_state.FlowState) -> None:
-    """Pass on what comes of a request to what answers it before it is whole, and that its client has left."""
+    """Pass request data on to a tap that answers the request before it is complete, and note if its client leaves."""
     tap = state.early_request
     if isinstance(event, RequestProtocolError):
         state.client_left = state.client_left or state.source is not None
@@ -152,7 +151,7 @@ def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> Comman
         killed = yield from stream.check_killed(False)
         if killed:
             break
-        if wanted.error:  # what came before is the client's
+        if wanted.error:  # send what was read before the error
             yield from (SendHttp(ResponseData(stream.stream_id, part), client) for part in pipeline.flush())
             break
         for piece in pipeline.flush() if wanted.piece is None else pipeline.stream(wanted.piece):
@@ -162,7 +161,7 @@ def _send(stream: HttpStream, response: http.Response, wanted: Wanted) -> Comman
 
 
 def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerator[None]:
-    flow_state.state_of(stream.flow).response_body.abort()  # which does nothing when the body came whole
+    flow_state.state_of(stream.flow).response_body.abort()  # no effect if the body is complete
     wanted.over = True
     yield StoredBodyHook(wanted)
     if wanted.error and not killed:
@@ -179,7 +178,7 @@ def _finish(stream: HttpStream, wanted: Wanted, killed: bool) -> CommandGenerato
 
 
 def _unsent(stream: HttpStream) -> int:
-    """Count what waits for an HTTP/2 client's window; 0 with HTTP/1."""
+    """Count the bytes that wait for an HTTP/2 client's window; 0 with HTTP/1."""
     layers = stream.context.layers
     parent = layers[layers.index(stream) - 1] if stream in layers else None
     if not isinstance(parent, HttpLayer):
@@ -192,12 +191,12 @@ def _unsent(stream: HttpStream) -> int:
 SECTIONS = (
     Section(
         mixin=StoredBodies,
-        why="a response that an addon sets is sent whole, however large it is",
+        why="an addon's response is sent in one go, however large it is",
         upstream=(
             "not reported, a feature: set `flow.response` with 1 GiB in `request`: it is in memory twice, whatever "
             "`stream` says"
         ),
-        remove_when="`response.stream` may be an asynchronous source for a response that an addon set",
+        remove_when="`response.stream` accepts an asynchronous source for an addon's response",
         test="tests/e2e/cache/test_bodies.py::test_a_large_hit_is_not_read_ahead_of_a_slow_client",
     ),
 )

@@ -1,4 +1,4 @@
-"""A request and its response, in place of mitmproxy's `HttpStream`: each of its sections does one thing otherwise."""
+"""A request and its response, replacing mitmproxy's `HttpStream`: each of its sections changes one thing."""
 
 from mitmproxy.proxy.layers import http as layers
 
@@ -34,7 +34,7 @@ class HttpExchange(
     websockets.Ending,
     layers.HttpStream,
 ):
-    """A request and its response. The first is outermost."""
+    """A request and its response. The first base is outermost."""
 
 
 _MODULES = (requests, responses, streaming, stored_bodies, tunnels, websockets, clients)
@@ -45,9 +45,9 @@ PATCH = Patch(
     attribute="HttpStream",
     wrap=in_place_of(HttpExchange),
     seen_on="12.2.1 to 12.3.1",
-    why="what happens between a request and its response is otherwise than it should be, or closed to addons",
+    why="steps between a request and its response are wrong, or out of addons' reach",
     upstream="see its sections",
-    remove_when="its last section goes",
+    remove_when="its last section is removed",
     test=_SECTIONS[requests.Retrying].test,
     source_sha256={"12.2.1 to 12.3.1": "7a1f2f6e3b4f7a65d10bda7d1856dafc4c9053d7db8beca2f23c7664a47e87fc"},
     sections=tuple(_SECTIONS[kind] for kind in HttpExchange.__bases__ if kind in _SECTIONS),

@@ -1,7 +1,7 @@
-"""Streamed bodies flow on when their sender pauses, and buffered ones that never end are streamed in the end.
+"""Flushes streamed bodies when their sender pauses, and eventually streams buffered ones that do not end.
 
-mitmproxy's streams act when something comes; here one asks to be woken when nothing does. Its own wakeups cannot be
-taken back: ours are woken at once when their stream has ended, so that no timer outlives an exchange.
+mitmproxy's streams act only when data arrives; here a stream asks to be woken when none does. mitmproxy's wakeups
+cannot be cancelled: ours are woken at once when their stream has ended, so that no timer outlives an exchange.
 """
 
 import asyncio
@@ -60,14 +60,14 @@ class Flushing(layers.HttpStream):
         return handling
 
     def state_stream_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
-        """Send a part of a streamed body, and see to it that none is held back for long."""
+        """Send a part of a streamed body, and make sure that no data is held back for long."""
         self._end_timer(event)
         yield from super().state_stream_response_body(event)
         if isinstance(event, ResponseData):
             yield from self._wait(self._seconds_to_flush())
 
     def state_consume_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
-        """Take a part of a buffered body, and see to it that it is not buffered for ever."""
+        """Buffer a part of a body, and make sure that it is not buffered for ever."""
         self._end_timer(event)
         taken = super().state_consume_response_body(event)
         return self._and_wait(taken) if isinstance(event, ResponseData) and self._may_never_end else taken
@@ -77,7 +77,7 @@ class Flushing(layers.HttpStream):
         yield from self._wait(BUFFERED_FOR)
 
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> CommandGenerator[None]:
-        """Leave no timer behind."""
+        """End the timer, too."""
         self._end_timer(event)
         yield from super().handle_protocol_error(event)
 
@@ -121,7 +121,7 @@ class Flushing(layers.HttpStream):
         return declared_length(response) is None
 
     def _release(self) -> CommandGenerator[None]:
-        """Stream what is buffered, and what follows, as `stream_large_bodies` does."""
+        """Stream what is buffered and what follows, as `stream_large_bodies` does."""
         response, data = self.flow.response, bytes(self.response_body_buf)
         if response is None:
             return
@@ -133,9 +133,9 @@ class Flushing(layers.HttpStream):
 
 
 class StreamedLater(HttpStream):
-    """A request and its response, which go through their pipelines though they are streamed by a late decision.
+    """A request and its response, which pass through their pipelines even if streaming is decided late.
 
-    `stream_large_bodies` decides when too much of a body has come, and addons behind all scripts may.
+    `stream_large_bodies` decides once too much of a body has arrived, and addons after all scripts may decide, too.
     """
 
     def start_request_stream(self) -> CommandGenerator[None]:
@@ -150,24 +150,24 @@ class StreamedLater(HttpStream):
 
 
 class HeldToLimit(HttpStream):
-    """A request and its response, whose bodies `body_size_limit` bounds though they are streamed for their type."""
+    """A request and its response, whose bodies obey `body_size_limit` even if streamed because of their media type."""
 
     def state_stream_request_body(self, event: RequestPart) -> CommandGenerator[None]:
-        """Pass a part of the request on, unless that is too much."""
+        """Pass a part of the request on, unless it exceeds the limit."""
         if isinstance(event, RequestData) and _is_too_large(self.flow.request, event.data):
             yield from self._cut("Request", ErrorCode.REQUEST_TOO_LARGE)
         else:
             yield from super().state_stream_request_body(event)
 
     def state_stream_response_body(self, event: ResponsePart) -> CommandGenerator[None]:
-        """Pass a part of the response on, unless that is too much."""
+        """Pass a part of the response on, unless it exceeds the limit."""
         if isinstance(event, ResponseData) and _is_too_large(self.flow.response, event.data):
             yield from self._cut("Response", ErrorCode.RESPONSE_TOO_LARGE)
         else:
             yield from super().state_stream_response_body(event)
 
     def _cut(self, kind: str, code: ErrorCode) -> CommandGenerator[None]:
-        """Do as `check_body_size` does of what is buffered."""
+        """End the exchange as `check_body_size` does for buffered bodies."""
         message = f"{kind} body exceeds mitmproxy's body_size_limit."
         self.flow.error = flow.Error(message)
         yield HttpErrorHook(self.flow)
@@ -178,7 +178,7 @@ class HeldToLimit(HttpStream):
 
 
 class BreakingOff(HttpStream):
-    """A request and its response, which break off where handling them fails: where a script's own stream raises."""
+    """A request and its response, which are broken off if handling them fails, as when a script's own stream raises."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         try:
@@ -190,7 +190,7 @@ class BreakingOff(HttpStream):
             yield from self._break_off()
 
     def _break_off(self) -> CommandGenerator[None]:
-        """End it towards the origin, too, which has perhaps not been sent all of the request."""
+        """End the exchange, also towards the origin, which may not have received the whole request."""
         code = ErrorCode.GENERIC_SERVER_ERROR
         is_asked = self.client_state in (self.state_stream_request_body, self.state_done)
         if is_asked and self.server_state not in (self.state_done, self.state_errored):
@@ -207,28 +207,28 @@ def _is_too_large(message: http.Message | None, data: bytes) -> bool:
 SECTIONS = (
     Section(
         mixin=BreakingOff,
-        why="a script's stream that raises leaves its client waiting for ever, and who asked for the same with it",
-        upstream="not reported: set a callable that raises as `response.stream`: the client gets a head, and no end",
+        why="a script's stream that raises leaves all clients that wait for the response waiting for ever",
+        upstream="not reported: set a callable that raises as `response.stream`: the client gets a head and no end",
         remove_when="`HttpStream` ends an exchange whose handling raises",
         test="tests/e2e/start_up/test_other_scripts.py::test_a_stream_that_raises_breaks_the_exchange_off",
     ),
     Section(
         mixin=HeldToLimit,
-        why="a body that is streamed for its type is of any size, whatever `body_size_limit` says",
-        upstream="not reported: mitmproxy streams what an addon asks for, and holds nothing of that to the limit",
-        remove_when="`check_body_size` counts what is streamed",
+        why="a body that is streamed because of its media type may exceed `body_size_limit`",
+        upstream="not reported: mitmproxy does not apply the limit to bodies that an addon streams",
+        remove_when="`check_body_size` counts streamed data",
         test="tests/e2e/messages/test_size_limit.py::test_no_body_is_larger_than_the_limit",
     ),
     Section(
         mixin=Flushing,
-        why=("what is held back of a body that pauses waits for more of it; endless bodies are buffered for ever"),
+        why=("held-back data of a body that pauses waits for more of it; endless bodies are buffered for ever"),
         upstream="https://github.com/mitmproxy/mitmproxy/issues/4469",
-        remove_when="mitmproxy streams bodies that do not end, and wakes a stream whose source pauses",
+        remove_when="mitmproxy streams bodies that do not end, and wakes a stream when its source pauses",
         test="tests/e2e/messages/test_flushing.py::test_lines_come_one_by_one",
     ),
     Section(
         mixin=StreamedLater,
-        why="a late decision to stream sends a body past its pipeline: not stored, not recorded",
+        why="a late decision to stream makes a body bypass its pipeline: it is neither stored nor recorded",
         upstream=(
             "not reported, a feature: `stream_large_bodies` overwrites a callable that an addon has set as `stream`"
         ),

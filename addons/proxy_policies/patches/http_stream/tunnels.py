@@ -1,7 +1,7 @@
-"""CONNECT in upstream mode is answered once the next proxy has connected, and tunnels keep their half-close.
+"""Answers CONNECT in upstream mode only once the next proxy has connected, and keeps half-closes of tunnels.
 
-mitmproxy answers 200 at once, and a target that cannot be reached then looks like one that hangs up. It also asks the
-next proxy when an addon has taken that out of the flow (`flow.server_conn.via`), which for other requests is respected.
+mitmproxy answers 200 at once, so an unreachable target looks like one that closes the connection. It also uses the next
+proxy if an addon has removed that from the flow (`flow.server_conn.via`), which it respects for other requests.
 """
 
 import re
@@ -32,20 +32,20 @@ from proxy_policies.log_lines import printable
 from proxy_policies.patch import Section
 
 TELLING = frozenset((403, 503, 504, 508))
-"""Forbidden, unavailable, timed out, a loop. Not 407: the next proxy asks us, not the client."""
+"""Forbidden, unavailable, timed out, a loop. Not 407: the next proxy's credentials are ours, not the client's."""
 _REFUSED = re.compile(r"refused HTTP CONNECT request: (\d{3})\b")
 
 
 class RequestHalfClose(RequestEndOfMessage):
-    """What HTTP was upgraded to has said all that it has to say to the origin, and goes on listening."""
+    """The client's side of an upgraded protocol has sent everything to the origin, and still receives."""
 
 
 class Opener(layer.Layer):
-    """Opens the connection for the layers of a tunnel, and hands it to them when it is there."""
+    """Opens the connection for a tunnel's layers, and starts them once it is open."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        context.layers.remove(self)  # it is none that the choice of the next layer should see
+        context.layers.remove(self)  # hide it from the choice of the next layer
         self.is_done = False
         self.error: str | None = None
         self._inside: layer.Layer | None = None
@@ -62,7 +62,7 @@ class Opener(layer.Layer):
 
 
 def status_for(error: str) -> int:
-    """Return what to answer: the next proxy's own status where that says more than 502 (Bad Gateway)."""
+    """Return the status to answer: the next proxy's own if that says more than 502 (Bad Gateway)."""
     refused = _REFUSED.search(error)
     return int(refused[1]) if refused and int(refused[1]) in TELLING else 502
 
@@ -73,7 +73,7 @@ class ConnectsFirst(layers.HttpStream):
     _opener: Opener | None = None
 
     def handle_connect_upstream(self) -> CommandGenerator[None]:
-        """Have the next proxy connect, and answer then; no next proxy, no asking it."""
+        """Answer once the next proxy has connected; without a next proxy, connect directly."""
         if self.flow.server_conn.via is None:
             self.context.server = self.flow.server_conn
             yield from self.handle_connect_regular()  # type: ignore[no-untyped-call]
@@ -90,7 +90,7 @@ class ConnectsFirst(layers.HttpStream):
 
     def _connecting(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, HttpEvent) or self.child_layer is None or self._opener is None:
-            return  # the client can have nothing to say but that it leaves
+            return  # the client can only leave
         yield from self.child_layer.handle_event(event)
         if self._opener.error:
             yield from self._refuse(self._opener.error)
@@ -117,13 +117,13 @@ class ConnectsFirst(layers.HttpStream):
 
 
 class HalfClosing(layers.HttpStream):
-    """A request, which may become a tunnel: one side has said all it has to say, and goes on listening.
+    """A request that may become a tunnel, in which one side may end its half and still receive.
 
-    mitmproxy makes a full close of it inside CONNECT and after an upgrade, and what the other side says is lost.
+    mitmproxy turns that into a full close inside CONNECT and after an upgrade, and the other side's data is lost.
     """
 
     def passthrough(self, event: events.Event) -> CommandGenerator[None]:
-        """Carry events into a tunnel's layers, and their commands out: a half-close stays one."""
+        """Pass events to a tunnel's layers, and their commands out, keeping half-closes."""
         is_upgrade = isinstance(self.child_layer, TCPLayer)
         if self.child_layer is None or not (is_upgrade or self.flow.request.method.upper() == "CONNECT"):
             yield from super().passthrough(event)
@@ -157,7 +157,7 @@ class HalfClosing(layers.HttpStream):
         return command
 
     def _to_server(self, command: commands.ConnectionCommand) -> commands.Command:
-        """Send by the HTTP connection that was upgraded: TLS with the origin, if there is any, is below that."""
+        """Send through the HTTP connection that was upgraded: any TLS with the origin is below that."""
         if _is_half_close(command):
             return layers.SendHttp(RequestHalfClose(self.stream_id), command.connection)
         if isinstance(command, commands.SendData):
@@ -175,7 +175,7 @@ def _is_half_close(command: commands.Command) -> bool:
 SECTIONS = (
     Section(
         mixin=ConnectsFirst,
-        why="CONNECT through an upstream proxy is answered before anybody has connected",
+        why="CONNECT through an upstream proxy is answered before the proxy has connected",
         upstream=(
             "not reported: `mitmdump --mode upstream:http://127.0.0.1:9`, then `curl -px 127.0.0.1:8080 "
             "http://example.com`: 200, and a reset"
@@ -187,12 +187,12 @@ SECTIONS = (
     ),
     Section(
         mixin=HalfClosing,
-        why="a half-closed tunnel loses what the other side still says",
+        why="a half-closed tunnel loses data that the other side still sends",
         upstream=(
             'not reported, but known to `HttpStream.passthrough` ("just always full close for now"): shut down '
-            "one's half of a CONNECT tunnel, and read on"
+            "one half of a CONNECT tunnel, and keep reading"
         ),
-        remove_when="`HttpStream.passthrough` passes a half-close on",
+        remove_when="`HttpStream.passthrough` passes on a half-close",
         test="tests/e2e/passthrough/test_connect.py::test_a_half_close_stays_one",
     ),
 )

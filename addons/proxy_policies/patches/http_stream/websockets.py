@@ -1,7 +1,7 @@
-"""WebSocket connections (RFC 6455): one whose server is not there, and how they end.
+"""WebSocket connections (RFC 6455): those without a server, and how they end.
 
-mitmproxy can only join a client to a server. Where an addon answered the handshake itself and named who
-plays the server, the client talks to that player; messages show and hooks fire as ever.
+mitmproxy can only connect a client with a server. If an addon answered the handshake itself and named a player for the
+server, the client talks to that player; messages are shown and hooks triggered as usual.
 """
 
 import math
@@ -40,38 +40,38 @@ REASON_LIMIT = 123
 CloseFrame = tuple[int, str]
 """The code and the reason of a close frame."""
 PendingMessage = tuple[float, bool, bytes]
-"""A message of the server's: seconds after the one before it, whether it is text, and its bytes."""
+"""A message from the server: seconds since the previous one, whether it is text, and its bytes."""
 
 
 class WebSocketResponder(Protocol):
-    """Plays a server's part."""
+    """Plays the part of a server."""
 
     def pending(self) -> PendingMessage | None:
-        """Return what the server says next, before the client goes on; None when that is nothing."""
+        """Return the server's next message before the client continues; None if there is none."""
 
     def sent(self) -> None:
-        """Take note that what was pending has been sent."""
+        """Note that the pending message has been sent."""
 
     def on_message(self, text: bool, data: bytes) -> CloseFrame | None:
-        """Take what the client says; a close_frame, if that is not to be borne."""
+        """Receive a message from the client; return a close frame if it is unexpected."""
 
     def close_frame(self) -> CloseFrame | None:
-        """Return how the server closes the connection, if it does so now."""
+        """Return the server's close frame if it closes the connection now."""
 
     def on_close(self) -> None:
-        """Learn that the connection is over."""
+        """Note that the connection has ended."""
 
 
 _players: WeakKeyDictionary[http.HTTPFlow, WebSocketResponder] = WeakKeyDictionary()
 
 
 def play(flow: http.HTTPFlow, player: WebSocketResponder) -> None:
-    """Let somebody be the server of a connection whose handshake was answered here."""
+    """Let a player be the server of a connection whose handshake was answered here."""
     _players[flow] = player
 
 
 class PlayedWebSocket(layer.Layer):
-    """A WebSocket connection with a client, and a player where the server would be."""
+    """A WebSocket connection of a client, with a player in place of the server."""
 
     def __init__(self, context: Context, flow: http.HTTPFlow, player: WebSocketResponder) -> None:
         super().__init__(context)
@@ -81,7 +81,7 @@ class PlayedWebSocket(layer.Layer):
         self._wake: commands.RequestWakeup | None = None
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Let the player begin, then take what the client sends; what somebody injects for a server finds none."""
+        """Let the player begin, then receive from the client; messages injected for the server are ignored."""
         if isinstance(event, events.Start):
             yield WebsocketStartHook(self.flow)
             yield from self._speak()
@@ -92,7 +92,7 @@ class PlayedWebSocket(layer.Layer):
             yield from self._converse(event.data if isinstance(event, events.DataReceived) else None)
 
     def _converse(self, data: bytes | None) -> layer.CommandGenerator[None]:
-        """Take bytes from the client, or its end of file."""
+        """Handle bytes from the client, or its end of file."""
         if not self._is_open():
             return
         for said in read(self._client, data):
@@ -116,7 +116,7 @@ class PlayedWebSocket(layer.Layer):
             yield from self._end((said.code, said.reason or ""), by_client=True)
 
     def _on_message(self, whole: Whole) -> layer.CommandGenerator[None]:
-        yield from self._speak(due=math.inf)  # what came before this was recorded before it
+        yield from self._speak(due=math.inf)  # these were recorded before this message
         if not self._is_open():
             return
         left = yield from show(self.flow, whole, from_client=True)
@@ -127,7 +127,7 @@ class PlayedWebSocket(layer.Layer):
             yield from self._speak()
 
     def _speak(self, due: float = 0) -> layer.CommandGenerator[None]:
-        """Say so many messages, which are due, and those that need not wait."""
+        """Send up to `due` messages, and those that need not wait."""
         self._wake = None
         while (pending := self._player.pending()) is not None:
             seconds, text, data = pending
@@ -153,7 +153,7 @@ class PlayedWebSocket(layer.Layer):
         shown = self._socket
         shown.timestamp_end, shown.closed_by_client = time.time(), by_client
         shown.close_code, shown.close_reason = code, reason
-        if code != CloseReason.ABNORMAL_CLOSURE:  # which means that no closing frame came
+        if code != CloseReason.ABNORMAL_CLOSURE:  # which means that no close frame was received
             cut = reason.encode()[:REASON_LIMIT].decode(errors="ignore")
             yield self._client.send2(ws.CloseConnection(code, cut or None))
         yield commands.CloseConnection(self.context.client)
@@ -168,10 +168,10 @@ class PlayedWebSocket(layer.Layer):
 
 
 class PlayedWebSockets(HttpStream):
-    """A request that may become a WebSocket connection whose server somebody plays."""
+    """A request that may become a WebSocket connection with a played server."""
 
     def flow_done(self) -> CommandGenerator[None]:
-        """End the exchange; let the player begin, if there is one."""
+        """End the exchange; start the player, if there is one."""
         player = _players.get(self.flow)
         if player is None or self.flow.websocket is None:
             yield from super().flow_done()
@@ -183,14 +183,14 @@ class PlayedWebSockets(HttpStream):
 
 
 class Ending(HttpStream):
-    """A request that may become a WebSocket connection, which ends as RFC 6455, section 7, has it.
+    """A request that may become a WebSocket connection, which ends as RFC 6455, section 7, requires.
 
-    mitmproxy tells the other side that one was closed normally (1000) where it broke without a closing frame. Where it
-    closes one itself, for a fault or a message too big, it closes the socket at once, on a client that still sends.
+    If a connection breaks without a close frame, mitmproxy sends the other side a normal closure (1000). If it closes
+    one itself, for a fault or a message too big, it closes the socket at once, even if the client is still sending.
     """
 
     def passthrough(self, event: events.Event) -> CommandGenerator[None]:
-        """Carry events in and commands out; once the connection has broken nothing is said any more."""
+        """Pass events in and commands out; once the connection has broken, send nothing more."""
         for command in super().passthrough(event):
             if _is_end(command) and self._is_closed_by_us:
                 yield SendHttp(LeaveTaking(self.stream_id, "EOF", ErrorCode.PASSTHROUGH_CLOSE), self.context.client)
@@ -203,7 +203,7 @@ class Ending(HttpStream):
 
     @property
     def _is_closed_by_us(self) -> bool:
-        """Return whether both sides were sent a closing frame, and neither has sent one."""
+        """Return whether we sent a close frame to both sides, and neither has sent one."""
         layer = self.child_layer
         if not isinstance(layer, WebsocketLayer):
             return False
@@ -226,16 +226,16 @@ def _is_said(command: commands.Command) -> bool:
 SECTIONS = (
     Section(
         mixin=PlayedWebSockets,
-        why="a WebSocket handshake that an addon answers leads to a server that is not there",
+        why="a WebSocket handshake that an addon answers has no server to talk to",
         upstream="not reported, a feature: set a 101 in `request`: the client's first message crashes the layer",
-        remove_when="mitmproxy lets an addon be the server of a WebSocket connection",
+        remove_when="mitmproxy lets an addon act as the server of a WebSocket connection",
         test="tests/e2e/capture/test_websocket.py::test_a_conversation_is_replayed_with_nobody_there",
     ),
     Section(
         mixin=Ending,
-        why="a WebSocket connection that broke looks closed normally to the other side; why one is closed is not read",
+        why="a broken WebSocket connection looks normally closed to the other side; reasons for closing get lost",
         upstream="not reported: kill a WebSocket server: its client is sent 1000 (normal closure)",
-        remove_when="mitmproxy sends no closing frame where none came",
+        remove_when="mitmproxy sends no close frame if it received none",
         test="tests/e2e/messages/test_upgrades.py::test_a_websocket_that_broke_was_not_closed",
     ),
 )

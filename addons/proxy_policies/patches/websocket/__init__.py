@@ -1,1 +1,1 @@
-"""WebSocket connections (RFC 6455): messages bounded, put together in linear time, and passed on by turns."""
+"""WebSocket connections (RFC 6455): messages are bounded, assembled in linear time, and passed on in turns."""

@@ -1,4 +1,4 @@
-"""The frames of a WebSocket message: put together, and cut up again (RFC 6455, section 5.4). Pure."""
+"""Assembles WebSocket messages from frames, and splits them again (RFC 6455, section 5.4). Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 MODIFIED = 4000
-"""Octets of each frame of a message that an addon made longer or shorter: mitmproxy's Fragmentizer.FRAGMENT_SIZE."""
+"""Octets per frame of a message whose length an addon changed: mitmproxy's Fragmentizer.FRAGMENT_SIZE."""
 
 
 class Whole(NamedTuple):
-    """A whole message, and the lengths of the frames it came in; none where it did not come."""
+    """A whole message, and the lengths of the frames in which it was received; empty if it was not received."""
 
     content: bytes
     is_text: bool
@@ -20,7 +20,7 @@ class Whole(NamedTuple):
 
 
 class Fragments:
-    """Puts messages together from what comes of their frames, in time linear in their length."""
+    """Assembles messages from parts of frames, in time linear in their length."""
 
     def __init__(self) -> None:
         self._begin()
@@ -28,10 +28,10 @@ class Fragments:
     def _begin(self) -> None:
         self._content = bytearray()
         self._lengths = array("Q")
-        self._frame = 0  # where the frame under way begins in the content
+        self._frame = 0  # start of the current frame in the content
 
     def add(self, data: str | bytes, frame_finished: bool, message_finished: bool) -> Whole | None:
-        """Add a part of a frame; return the message once it is whole."""
+        """Add a part of a frame; return the message once it is complete."""
         content = data.encode() if isinstance(data, str) else data
         if message_finished and not self._content and not self._lengths:
             return Whole(bytes(content), isinstance(data, str), (len(content),))
@@ -47,9 +47,9 @@ class Fragments:
 
 
 def cut(whole: Whole) -> Iterator[tuple[str | bytes, bool]]:
-    """Cut a message up as it came, if it is as long as then, else evenly; return its frames, and which is the last.
+    """Split a message into its original frames if its length is unchanged, else evenly; yield each, and if it is last.
 
-    A character that is cut in two belongs to the frame that it ends in.
+    A character cut in two goes into the frame in which it ends.
     """
     if len(whole.lengths) < 2 and len(whole.content) < MODIFIED:  # most messages
         yield (whole.content.decode("utf-8", "replace") if whole.is_text else whole.content), True

@@ -1,7 +1,7 @@
-"""Messages between a WebSocket client and its server: read, shown to addons, and passed on, by turns.
+"""Reads messages of a WebSocket client and its server, shows them to addons and passes them on, in turns.
 
-mitmproxy copies what it has of a message whenever more of it comes, unpacks and packs messages of any size in one turn
-of the event loop, and reads on meanwhile.
+mitmproxy copies the received part of a message whenever more of it arrives, decompresses and compresses messages of any
+size in one turn of the event loop, and reads on meanwhile.
 """
 
 from __future__ import annotations
@@ -33,39 +33,39 @@ from proxy_policies.patches.websocket import messages
 from proxy_policies.patches.websocket.fragments import Fragments, Whole, cut
 
 PER_TURN = 16
-"""Messages, pings and what is made of them in one turn of the event loop: some milliseconds."""
+"""Messages and pings handled in one turn of the event loop: some milliseconds."""
 OCTETS = 64 << 10
-"""Octets of a message that count as one of them more."""
+"""Octets of a message that count as one more."""
 PACKED = 1 << 10
-"""Octets that are read at once of what may be compressed: they unpack to 1 MiB at most, in some 2 ms."""
+"""Octets of possibly compressed data read at once: they unpack to 1 MiB at most, in some 2 ms."""
 PACKED_ASIDE = 256 << 10
-"""Octets of a frame that is packed in a thread, not in the event loop: zlib takes some 10 ms for them."""
+"""Octets from which a frame is compressed in a thread, not in the event loop: zlib takes some 10 ms for them."""
 
 
 class Turns:
-    """What was done for a client of what was read at once: to read more takes a turn of the event loop anyway."""
+    """Counts the work done on data read at once; reading more takes a turn of the event loop anyway."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._done = 0.0
 
     def begin(self) -> None:
-        """Take note that something was read."""
+        """Note that data was read."""
         self._done = 0.0
 
     def spend(self, octets: int) -> bool:
-        """Take note of something done, which was about so many octets; return whether it is others' turn."""
+        """Count work on this many octets; return whether it is the others' turn."""
         self._done += 1 + octets / OCTETS
         return self._done >= PER_TURN
 
     def take(self) -> CommandGenerator[None]:
-        """Let others go first."""
+        """Let others take their turn."""
         self._done = 0.0
         yield from take_turn(self._client)
 
 
 def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -> Iterator[ws.Event]:
-    """Return what a peer says by bytes, so many read at once, or by an end of file (None)."""
+    """Yield a peer's events from bytes, read in portions, or from an end of file (None)."""
     if data is None:
         side.receive_data(None)
         yield from side.events()
@@ -78,14 +78,14 @@ def read(side: WebsocketConnection, data: bytes | None, portion: int = OCTETS) -
 
 
 def octets_of(said: ws.Event) -> int:
-    """Return how many octets of a message, or characters, are in an event."""
+    """Return how many octets or characters of a message are in an event."""
     return len(said.data) if isinstance(said, ws.Message) else 0
 
 
 def show(
     flow: http.HTTPFlow, whole: Whole, from_client: bool, injected: bool = False
 ) -> CommandGenerator[Whole | None]:
-    """Show a message to addons; return what they leave of it, None where that is nothing."""
+    """Show a message to addons; return it as they leave it, None if dropped."""
     kind = Opcode.TEXT if whole.is_text else Opcode.BINARY
     message = websocket.WebSocketMessage(kind, from_client, whole.content, injected=injected)
     assert flow.websocket is not None  # noqa: S101 -- mitmproxy sets it before it makes the layer
@@ -124,7 +124,7 @@ class RelayedWebSocket(WebsocketLayer):
         self._portion = PACKED if "permessage-deflate" in extensions else OCTETS
 
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
-        """Take what one side says, or what somebody has it say."""
+        """Handle data from one side, or a message injected for it."""
         if isinstance(event, WebSocketMessageInjected):
             message = event.message
             yield from self._pass_on(Whole(message.content, message.type is Opcode.TEXT), message.from_client, True)
@@ -160,7 +160,7 @@ class RelayedWebSocket(WebsocketLayer):
             yield from send(self._side(not from_client), left, self._turns, self.context.client)
 
     def _close(self, said: ws.CloseConnection, from_client: bool) -> CommandGenerator[None]:
-        """Close both sides, the one that has closed with what it has said."""
+        """Close both sides, passing on the close frame received."""
         shown = self.flow.websocket
         assert shown is not None  # noqa: S101 -- as above
         shown.timestamp_end, shown.closed_by_client = time.time(), from_client
@@ -179,14 +179,14 @@ PATCH = Patch(
     attribute="WebsocketLayer",
     wrap=in_place_of(RelayedWebSocket),
     seen_on="12.2.1 to 12.3.1",
-    why="WebSocket messages that are large, or come in many pieces, keep everybody else waiting",
+    why="WebSocket messages that are large, or arrive in many pieces, block all other clients",
     upstream=(
-        "not reported: send a WebSocket message of 16 MiB in 16 384 TCP segments: 15 s of CPU; or 60 000 pings at "
-        "once, and ask for a page beside it"
+        "not reported: send a WebSocket message of 16 MiB in 16 384 TCP segments: 15 s of CPU; or send 60 000 pings "
+        "at once, and request a page meanwhile"
     ),
     remove_when=(
-        "mitmproxy puts messages together in linear time, and bounds them, and what it does of a connection's bytes in "
-        "one turn of the event loop"
+        "mitmproxy assembles messages in linear time, and bounds both them and its work for a connection in one turn "
+        "of the event loop"
     ),
     test="tests/e2e/limits/test_fairness.py::test_tiny_websocket_frames_leave_others_their_turn",
     source_sha256={"12.2.1 to 12.3.1": "9e072272a1d0c1c60137d0f23548055fcd6c2eac1cedffc56bf454f6c2ad216b"},

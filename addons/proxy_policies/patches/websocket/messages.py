@@ -1,4 +1,4 @@
-"""WebSocket messages that are, or unpack to, much: they are bounded before they are made (RFC 6455, 7692)."""
+"""Bounds WebSocket messages that are large, or unpack to much, before they are built (RFC 6455, 7692)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from proxy_policies.patch import Companion
 from proxy_policies.patches.generators import in_place_of
 
 LARGEST = 100 << 20
-"""Octets that a message has at most where nobody says otherwise: what the widespread library `ws` allows."""
+"""Default limit on a message's octets: that of the widespread library `ws`."""
 PART_LEAST = 16
-"""Octets that a part of a message counts as at least: an empty frame is kept, too."""
+"""Least octets that a part of a message counts as: even an empty frame is kept."""
 
 _most = LARGEST
 
 
 def limit(most: int) -> None:
-    """Let no message have more octets from now on, compressed or not; 0: no limit."""
+    """Limit the octets of messages from now on, compressed or not; 0: no limit."""
     global _most
     _most = most or sys.maxsize - 1
 
 
 class BoundedDeflate(PerMessageDeflate):
-    """Compression of messages (RFC 7692), none of which unpacks to more than the bound."""
+    """Compression of messages (RFC 7692) that decompresses no message beyond the bound."""
 
     _made = 0
-    """Octets that the message under way has so far."""
+    """Octets of the current message so far."""
 
     def frame_inbound_payload_data(self, proto: Any, data: bytes) -> bytes | CloseReason:
-        """Return what a part of a message unpacks to."""
+        """Return a part of a message, decompressed."""
         if not self._inbound_compressed or not self._inbound_is_compressible:
             return super().frame_inbound_payload_data(proto, data)
         room = _most - self._made
@@ -47,17 +47,17 @@ class BoundedDeflate(PerMessageDeflate):
         return content if len(content) <= room else CloseReason.MESSAGE_TOO_BIG
 
     def frame_inbound_complete(self, proto: Any, fin: bool) -> bytes | CloseReason | None:
-        """Return what is left of a frame at its end."""
+        """Return the rest of a frame at its end."""
         if fin and self._inbound_is_compressible:
             self._made = 0
         return super().frame_inbound_complete(proto, fin)
 
 
 class BoundedMessages(MessageDecoder):
-    """Puts messages together from frames (RFC 6455, section 5.4), none of more octets than the bound."""
+    """Assembles messages from frames (RFC 6455, section 5.4), none of them beyond the bound."""
 
     _taken = 0
-    """Octets of the message under way so far."""
+    """Octets of the current message so far."""
 
     def process_frame(self, frame: Frame) -> Frame:
         """Return a part of a message. Raises ParseFailed."""
@@ -76,7 +76,7 @@ COMPANIONS = (
         attribute="PerMessageDeflate",
         wrap=in_place_of(BoundedDeflate),
         seen_on="12.2.1 to 12.3.1",
-        why="a message of little that unpacks to much takes all memory, and the event loop for seconds",
+        why="a small message that unpacks to a huge one uses up all memory, and blocks the event loop for seconds",
         test="tests/patches/websocket/test_messages.py::test_no_more_of_a_message_is_unpacked_than_the_bound",
         source_sha256={
             "12.2.1": "1ffd6e177b2069ad465e768fedec247446a8e0badd1457e850efd324388da113",
@@ -88,7 +88,7 @@ COMPANIONS = (
         attribute="MessageDecoder",
         wrap=in_place_of(BoundedMessages),
         seen_on="12.2.1 to 12.3.1",
-        why="a message that never ends takes all memory: mitmproxy keeps it until it is whole",
+        why="a message that never ends uses up all memory: mitmproxy keeps it until it is complete",
         test="tests/patches/websocket/test_messages.py::test_a_message_that_never_ends_ends_the_connection",
         source_sha256={
             "12.2.1": "7c3aa60fec7bf131de0db9d63aa6e4507dd405700dd6ae718bc1de708d8e4d70",
