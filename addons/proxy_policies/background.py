@@ -1,4 +1,4 @@
-"""The one way to begin something that is done even if nobody waits for it."""
+"""Starts tasks that complete even if no caller awaits them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 _tasks: set[asyncio.Task[Any]] = set()
-"""asyncio itself holds tasks weakly."""
+"""asyncio itself holds only weak references to tasks."""
 
 
 def spawn[T](
     work: Coroutine[Any, Any, T], *, eager: bool = False, is_held: bool = False, failure: str = ""
 ) -> asyncio.Task[T]:
-    """Begin some work, and return its task, which the caller need not hold; `is_held`, it does.
+    """Start a coroutine, and return its task; the caller must keep a reference only with `is_held`.
 
-    `eager`, it has begun by then, and releases what it holds even if it is cancelled at once. `failure` is what the log
-    says if it raises; without, it is raised to whoever waits for the task.
+    With `eager`, it has already started on return, and releases its resources even if cancelled at once. `failure` is
+    logged if it raises; without it, the exception is only raised to a task that awaits it.
     """
     task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=eager)
     if failure:
@@ -37,10 +37,10 @@ def _report(failure: str, task: asyncio.Task[Any]) -> None:
 
 
 def in_background[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable[[P], asyncio.Future[None]]:
-    """Make a coroutine function a hook that begins at once, and that whoever called it may wait for.
+    """Turn a coroutine function into a hook that starts at once, and returns a future that callers may await.
 
-    mitmproxy refuses coroutine functions as `running` and `done` of a script that is loaded again, and neither ends the
-    old one nor loads the new one then.
+    mitmproxy refuses coroutine functions as `running` and `done` of a script that is reloaded, and then neither ends
+    the old one nor loads the new one.
     """
 
     @functools.wraps(hook)
@@ -51,7 +51,7 @@ def in_background[P](hook: Callable[[P], Coroutine[Any, Any, None]]) -> Callable
 
 
 def warn_from_thread(log: logging.Logger, prefix: str) -> Callable[[str], None]:
-    """Return what a thread calls to have a line logged in the event loop that runs now, as long as that does."""
+    """Return a function with which a thread logs a warning in the current event loop while that is running."""
     loop = asyncio.get_running_loop()
 
     def warn(text: str) -> None:
@@ -62,21 +62,21 @@ def warn_from_thread(log: logging.Logger, prefix: str) -> Callable[[str], None]:
 
 
 class Tasks:
-    """The tasks of one owner, which end with it. One that fails is logged, and harms no other."""
+    """The tasks of one owner, which end with it. A failed one is logged, and does not affect the others."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, eager: bool = False) -> asyncio.Task[Any]:
-        """Begin some work, as `spawn` does."""
+        """Start a coroutine, as `spawn` does."""
         task = spawn(work, eager=eager, failure=f"{self._owner}: a task failed")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def cancel(self) -> None:
-        """End them all but the one that asks, and wait until they have."""
+        """Cancel all but the calling task, and wait until they have ended."""
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

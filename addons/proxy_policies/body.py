@@ -1,7 +1,7 @@
-"""Pipelines: the transforms and taps of a message body, chained in their order.
+"""Pipelines: the transforms and taps of a message body, chained in order.
 
-A body goes through its pipeline in chunks while it streams, or whole when it
-was buffered; a transform does not know which. `streaming.py` decides which.
+A streamed body passes through its pipeline in chunks, a buffered one as a whole; transforms need not know which.
+`streaming.py` decides.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from typing import Protocol, cast
 logger = logging.getLogger(__name__)
 
 CHUNK = 64 * 1024
-"""The most a transform gets at once, bytes: what it does to them stays under 2 ms."""
+"""The most bytes that a transform gets at once, so that it takes under 2 ms."""
 PREVIEW_LIMIT = 256 * 1024
-"""How many bytes of a streamed body are kept to be looked at."""
+"""Bytes of a streamed body that are kept for viewing."""
 
 
 class Stage(IntEnum):
-    """Where in the pipeline, from the sender of a body to its receiver."""
+    """Positions in the pipeline, from a body's sender to its receiver."""
 
     ORIGIN = 0
     CACHE = 1
     SCRIPT = 2
-    """Where scripts have their say: what comes before is the origin's, what follows is the client's."""
+    """Where scripts act: parts before it see the origin's body, later ones the client's."""
     ENCODER = 3
     VARIANT = 4
     CLIENT = 5
@@ -35,42 +35,42 @@ class Transform(Protocol):
     """Changes a body as it passes."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take a chunk of at most 64 KiB and give what can be passed on already."""
+        """Process a chunk of at most 64 KiB, and return the bytes that can already be passed on."""
 
     def finish(self) -> bytes:
-        """Return the rest: the body came whole."""
+        """Return the rest, because the body is complete."""
 
 
 class Buffering(Transform, Protocol):
-    """A transform that holds back what it has taken until it has more of it."""
+    """A transform that holds back data until it has more."""
 
     holds_back: bool
-    """It has taken something that has not come out yet."""
+    """Some input has not been returned yet."""
 
     def flush(self) -> bytes:
-        """Return what is held back: nothing more comes for a while."""
+        """Return held-back data, because no more is expected for a while."""
 
 
 class StreamCallable:
-    """A script's own `.stream`: it gives bytes or an iterable of them for each chunk, and for b"" at the end."""
+    """A script's own `.stream`: returns bytes or an iterable of them for each chunk, and for b"" at the end."""
 
     def __init__(self, callable: Callable[[bytes], bytes | Iterable[bytes]]) -> None:
         self._callable = callable
 
     def chunks(self, data: bytes) -> Iterable[bytes]:
-        """Return what the script makes of a chunk, as it makes it."""
+        """Return the script's output for a chunk, lazily."""
         given = self._callable(data)
         return (given,) if isinstance(given, bytes) else given
 
 
 class Replace:
-    """The transform that sends another body in place of the one that comes."""
+    """The transform that replaces a body with another."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
 
     def feed(self, data: bytes) -> bytes:
-        """Drop what came."""
+        """Drop the data."""
         return b""
 
     def finish(self) -> bytes:
@@ -82,13 +82,13 @@ class Tap(Protocol):
     """Watches a body as it passes."""
 
     def feed(self, data: bytes) -> None:
-        """Take a chunk."""
+        """Receive a chunk."""
 
     def finish(self) -> None:
         """Finish: the body is complete."""
 
     def abort(self) -> None:
-        """Abort: the body was cut off, and no more of it will come."""
+        """Abort: the body was cut off, and no more of it will arrive."""
 
 
 class Pipeline:
@@ -105,30 +105,30 @@ class Pipeline:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether the body has come to its end, or to none."""
+        """Return whether the body has ended or was aborted."""
         return self._finished
 
     @property
     def transforms(self) -> bool:
-        """Return whether the body will change by a transform of ours."""
+        """Return whether one of our transforms will change the body."""
         return any(not isinstance(part, (_TapAdapter, StreamCallable)) for part in self._parts())
 
     @property
     def is_scripted(self) -> bool:
-        """Return whether a script's own stream is in the body's way."""
+        """Return whether the body passes through a script's own stream."""
         return any(isinstance(part, StreamCallable) for part in self._parts())
 
     @property
     def holds_back(self) -> bool:
-        """Return whether something has gone in that has not come out."""
+        """Return whether any part holds back data."""
         return any(map(_holds_back, self._parts()))
 
     def add(self, stage: Stage, transform: "Transform | StreamCallable") -> None:
-        """Put a transform into the pipeline."""
+        """Add a transform to the pipeline."""
         self._insert(stage, transform)
 
     def tap(self, stage: Stage, tap: Tap) -> None:
-        """Put a tap into the pipeline. One that raises is logged, aborted and left out; the body goes on."""
+        """Add a tap to the pipeline. A tap that raises is logged, aborted and dropped; the body is not affected."""
         self._insert(stage, _TapAdapter(tap))
 
     def _insert(self, stage: Stage, part: "Part") -> None:
@@ -139,9 +139,9 @@ class Pipeline:
         return [part for _, part in self._stages]
 
     def stream(self, data: bytes) -> Iterable[bytes]:
-        """Be mitmproxy's `.stream`: chunks, then b"" once at the end. What a script makes, it makes as it is asked for.
+        """Act as mitmproxy's `.stream`: called with chunks, then once with b"". Script output is generated lazily.
 
-        Never gives an empty chunk, which mitmproxy would send as the last one.
+        Never yields an empty chunk, which mitmproxy would send as the last one.
         """
         if self.is_scripted:
             return self._passed(data) if data else _ended(self._take())
@@ -155,14 +155,14 @@ class Pipeline:
             yield from _passed(parts, piece)
 
     def flush(self) -> Iterator[bytes]:
-        """Return what the transforms hold back."""
+        """Return the data that transforms hold back."""
         parts = self._parts()
         for at, part in enumerate(parts):
             if _holds_back(part):
                 yield from _passed(parts[at + 1 :], cast(Buffering, part).flush())
 
     def finish(self) -> bytes:
-        """End the body and give what the transforms held back. Ends once; later calls give nothing."""
+        """End the body and return held-back data. Ends it once; later calls return b""."""
         return b"".join(_ended(self._take()))
 
     def abort(self) -> None:
@@ -172,7 +172,7 @@ class Pipeline:
                 part.abort()
 
     def pass_taps(self, body: bytes, before: Stage | None = None) -> bool:
-        """Show a whole body to what is before a stage, if those are taps only; False, and nothing done, otherwise."""
+        """Pass a whole body to the parts before a stage if they are all taps; else do nothing and return False."""
         if not all(isinstance(part, _TapAdapter) for stage, part in self._stages if before is None or stage < before):
             return False
         for part in self._take(before):
@@ -180,9 +180,9 @@ class Pipeline:
         return True
 
     async def run(self, body: bytes, before: Stage | None = None) -> bytes:
-        """Send a whole body through, or only through what is before a stage.
+        """Send a whole body through the pipeline, or only through the parts before a stage.
 
-        What takes long is done in a thread; taps and scripts stay in the event loop.
+        Transforms of large bodies run in a thread; taps and scripts stay in the event loop.
         """
         for part in self._take(before):
             if isinstance(part, (_TapAdapter, StreamCallable)) or len(body) <= CHUNK // 2:
@@ -192,7 +192,7 @@ class Pipeline:
         return body
 
     def _take(self, before: Stage | None = None) -> "list[Part]":
-        """Drop parts: encoders are freed while the flow is kept. Without any left the pipeline is finished."""
+        """Remove and return parts, so that encoders are freed before the flow; with none left it is finished."""
         taken = [part for stage, part in self._stages if before is None or stage < before]
         self._stages = self._stages[len(taken) :]
         self._finished = self._finished or before is None
@@ -207,7 +207,7 @@ def _pieces(data: bytes) -> Iterable[bytes]:
 
 
 def _passed(parts: "Sequence[Part]", data: bytes) -> Iterator[bytes]:
-    """Send a chunk through some parts, each of which gets at most 64 KiB at once, but for what follows a transform."""
+    """Send a chunk through some parts, each of which gets at most 64 KiB at once, except those after a transform."""
     for at, part in enumerate(parts):
         if isinstance(part, StreamCallable):
             for chunk in part.chunks(data):
@@ -222,7 +222,7 @@ def _passed(parts: "Sequence[Part]", data: bytes) -> Iterator[bytes]:
 
 
 def _ended(parts: "Sequence[Part]") -> Iterator[bytes]:
-    """End one part after the other, the rest that each gives going through those behind it."""
+    """End one part after the other, passing the rest that each returns through those after it."""
     for at, part in enumerate(parts):
         for tail in part.chunks(b"") if isinstance(part, StreamCallable) else (part.finish(),):
             if tail:
@@ -283,7 +283,7 @@ type Part = Transform | StreamCallable | _TapAdapter
 
 
 class Preview:
-    """Keeps the beginning of a streamed body to be looked at, `limit` bytes of it."""
+    """Keeps the first `limit` bytes of a streamed body for viewing."""
 
     __slots__ = ("_limit", "kept", "size", "whole")
 
@@ -304,4 +304,4 @@ class Preview:
         self.whole = self.size == len(self.kept)
 
     def abort(self) -> None:
-        """Keep what there is."""
+        """Keep the bytes so far."""

@@ -1,14 +1,14 @@
-"""What an addon says of the ways around mitmproxy's layers: which of them it has no objection to.
+"""An addon's declaration of which paths around mitmproxy's layers it permits.
 
     class MyPolicy:
         fast_paths = {"exchanges"}
 
-says that everything the addon wants of a plain exchange it does in hooks about flows, and that it never sends a
-request through another proxy. `{"hits": ("header_rules",)}` says that it has no objection to hits while that option
-is empty. An addon that has hooks and says nothing closes every way (`connection.guard`).
+declares that the addon handles plain exchanges only in flow hooks, and never sends a request through another proxy.
+`{"hits": ("header_rules",)}` permits hits while that option is empty. An addon that has hooks and declares nothing
+disables every path (`connection.fast_path_guard`).
 
-hits: responses from the cache, given without a hook. tunnels: CONNECT to a host that is left untouched, with hooks
-about connections and TCP only. exchanges: plain HTTP/1.1, with the hooks about flows.
+hits: cached responses, sent without calling hooks. tunnels: CONNECT to a host that is left untouched, with only the
+hooks about connections and TCP. exchanges: plain HTTP/1.1, with the flow hooks.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping
 
 PATHS = ("hits", "tunnels", "exchanges")
 NO_OBJECTION: Mapping[str, tuple[str, ...]] = {path: () for path in PATHS}
-"""For an addon whose hooks have nothing to do with what takes these ways, or whose say is in what was learnt."""
+"""For an addon whose hooks do not concern requests on these paths, or whose effect is part of the learned response."""
 
 
 def objections(addon: object, path: str) -> tuple[str, ...] | None:
-    """Return the options of which any that is set closes a way for an addon; None when it is closed anyhow."""
+    """Return the options of an addon that each disable a path when set; None if it is always disabled."""
     declared: Mapping[str, Iterable[str]] | Iterable[str] = getattr(addon, "fast_paths", ())
     if path not in declared:
         return None

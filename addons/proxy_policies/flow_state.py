@@ -1,8 +1,7 @@
-"""What we know of a flow while it lives.
+"""What policies know about a flow while it is live.
 
-Policies that must not import each other meet here: the cache leaves the
-encoded variants for encoding to find, hops leaves the fields as they were
-received for capture to record. Nothing of this is saved with the flow.
+Policies that must not import each other share data here: the cache stores the encoded variants for encoding, hops
+stores the fields as received for capture. None of it is saved with the flow.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,23 +28,23 @@ class OriginHead(NamedTuple):
 
 
 class Source(Protocol):
-    """A response body that is not in memory, read piece by piece as the client takes it."""
+    """A response body that is not in memory, read piece by piece at the client's pace."""
 
     async def read(self) -> bytes:
-        """Return the next piece, b"" at the end; raises OSError when it cannot be read on."""
+        """Return the next piece, b"" at the end; raises OSError if reading fails."""
 
     async def close(self) -> None:
-        """Let go of it, read to the end or not."""
+        """Release it, whether or not it was read to the end."""
 
 
 class BacklogBody(Protocol):
-    """What of a response waits for a client that is slower than others who want it."""
+    """The part of a response that waits for a client slower than others who want it."""
 
     def feed(self, data: bytes) -> None:
-        """Take what is to be sent; never waits."""
+        """Queue data to be sent; never waits."""
 
     def finish(self) -> None:
-        """Take no more."""
+        """Accept no more data."""
 
 
 class EncodedBody(Protocol):
@@ -54,7 +53,7 @@ class EncodedBody(Protocol):
     size: int
 
     async def read(self) -> bytes | None:
-        """Return all of it; None when it cannot be read."""
+        """Return all of it; None if it cannot be read."""
 
     def source(self) -> Source:
         """Return a source that reads it in pieces."""
@@ -64,14 +63,14 @@ class Variants(Protocol):
     """The encoded forms of one stored response, kept beside its identity form."""
 
     async def find(self, coding: str) -> EncodedBody | None:
-        """Open an encoded form; None when it is not kept."""
+        """Open an encoded form; None if it is not kept."""
 
     def keep(self, coding: str) -> Tap | None:
-        """Return the tap that keeps what the encoder makes; None when it would not be worth it."""
+        """Return the tap that keeps the encoder's output; None if it is not worth keeping."""
 
 
 class ByteCounts(Protocol):
-    """What went through a tunnel so far, in bytes of payload."""
+    """Bytes of payload that a tunnel has carried so far."""
 
     bytes_up: int
     bytes_down: int
@@ -84,54 +83,54 @@ class FlowState:
     received: Fields | None = None
     """The request's fields as the client sent them."""
     origin: OriginHead | None = None
-    """None when the answer did not come over an origin connection: a hit, map_local, another addon."""
+    """None if the response is not from an origin connection: a hit, map_local, another addon."""
     request_body: Pipeline = field(default_factory=Pipeline)
     response_body: Pipeline = field(default_factory=Pipeline)
     hit: bool = False
     """The cache answered."""
     replayed: bool = False
-    """A capture answered: nothing of it is to be recorded again."""
+    """A capture answered: the exchange must not be recorded again."""
     early_request: Tap | None = None
-    """Sees the request's body as it comes, where it is answered before it is whole: then no hook sees any of it."""
+    """Sees the body of a request that is answered before it is complete, which no hook would see."""
     needs_full_body: bool = False
-    """A policy needs the request's body whole before it can answer: it is not to be streamed."""
+    """A policy needs the whole request body before it can answer: do not stream it."""
     has_followers: bool = False
-    """Another exchange waits for this one's whole response: it is not to be streamed."""
+    """Another exchange waits for this one's whole response: do not stream it."""
     wanted: Callable[[], bool] | None = None
-    """True if others wait for the response: the exchange goes on for them when its client has left."""
+    """Returns True if others wait for the response: the exchange continues for them even if its client leaves."""
     backlog: Callable[[], tuple[BacklogBody, Source]] | None = None
-    """Makes room for what the client is too slow for, while others want the response."""
+    """Creates the buffer for a client that is slower than others who want the response."""
     cache_transaction: object | None = None
-    """What the cache answers from, or stores into; the cache's own type."""
+    """The cache's transaction for the flow; the cache's own type."""
     recording: object | None = None
-    """What is collected of the exchange for a capture, until it is written; capture's own type."""
+    """What a capture collects about the exchange until it is written; capture's own type."""
     variants: Variants | None = None
     client_left: bool = False
-    """The error is the client's: it closed, or took its request back."""
+    """The client caused the error: it closed, or cancelled its request."""
     error_fields: Fields = NO_FIELDS
-    """Fields for the answer that mitmproxy gives by itself when the origin fails; set in the `error` hook."""
+    """Fields to add to mitmproxy's own response when the origin fails; set in the `error` hook."""
     content: bytes | None = None
-    """The whole body as the origin sent it or the cache gave it; None for one that is sent in pieces."""
+    """The whole body as the origin or the cache returned it; None for one that is sent in pieces."""
     asked: Asked | None = None
-    """What was asked for, of a request that became a WebSocket connection."""
+    """The original request of a WebSocket connection."""
     removed: Mapping[bool, int] = field(default_factory=dict)
-    """Octets of messages that the flow of a stream has no more, by whether its client had sent them."""
+    """Octets of messages already removed from a stream's flow, by whether its client sent them."""
     plain: int | None = None
-    """Bytes of the response's body that were encoded, as far as it has come; None where it is not encoded here."""
+    """Bytes of the response's body before encoding, so far; None if it is not encoded here."""
     user: str = ""
-    """Of a stream: who opened the tunnel in which it runs."""
+    """For a stream: the user who opened its tunnel."""
     tunnel: ByteCounts | None = None
-    """Of an untouched tunnel, whose flow keeps none of its bytes; passthrough's own type."""
+    """For an untouched tunnel, whose flow keeps none of its bytes; passthrough's own type."""
     source: Source | None = None
-    """Where the response's body comes from, when it is too large to be put into the response."""
+    """The source of a response body that is too large to be put into the response."""
 
 
 _ATTRIBUTE = "policy_flow_state"
-"""Of the flow: what mitmproxy saves and copies of a flow are the attributes that it knows of."""
+"""An attribute of the flow; mitmproxy saves and copies only the attributes it knows."""
 
 
 def state_of(flow: Flow) -> FlowState:
-    """Return what we know of a flow; empty at first."""
+    """Return a flow's state; empty at first."""
     attributes = vars(flow)
     state: FlowState | None = attributes.get(_ATTRIBUTE)
     if state is None:
@@ -140,7 +139,7 @@ def state_of(flow: Flow) -> FlowState:
 
 
 class FlowStateAddon:
-    """First to see a head: notes it down before any policy touches it."""
+    """First to see a head: notes it before any policy changes it."""
 
     name = "flow-state"
     fast_paths = NO_OBJECTION
@@ -152,7 +151,7 @@ class FlowStateAddon:
             trace.restart(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Note the head as the origin sent it, if it was an origin."""
+        """Note the head as the origin sent it, if it is an origin's."""
         response = flow.response
         if response is not None and is_from_origin(response):
             state_of(flow).origin = OriginHead(
@@ -161,5 +160,5 @@ class FlowStateAddon:
 
 
 def is_from_origin(response: http.Response) -> bool:
-    """Return whether a response is the origin's, not an addon's: when its head is read it has neither body nor end."""
+    """Return whether a response is the origin's, not an addon's: as its head is read, it has neither body nor end."""
     return response.raw_content is None and response.timestamp_end is None

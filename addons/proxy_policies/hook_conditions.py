@@ -1,11 +1,11 @@
-"""Hooks that have nothing to do under the options as they are, and are not asked then.
+"""Skips hooks that have nothing to do under the current options.
 
     class RequestRules:
         @only_if("header_rules")
         def requestheaders(self, flow): ...
 
-It is a promise, not a guard: mitmproxy's own dispatch asks the hook all the same. `dispatch` looks at the attribute
-each time the hook's turn comes, so a change needs no notification.
+This is a promise, not a guard: mitmproxy's own dispatch calls the hook anyway. `dispatch` checks the attribute each
+time it is the hook's turn, so a change needs no notification.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 Condition = Callable[[Any], object]
-"""Given the addon: something true if the hook may have anything to do."""
+"""Given the addon, returns a true value if the hook may have something to do."""
 
 
 def only_if[H: Callable[..., Any]](attribute: str) -> Callable[[H], H]:
-    """Promise that a hook does nothing, whatever it is asked, while this attribute of its addon is None or empty."""
+    """Promise that a hook does nothing, whatever its arguments, while this attribute of its addon is None or empty."""
 
     def promise(hook: H) -> H:
         hook.condition = operator.attrgetter(attribute)  # type: ignore[attr-defined]
@@ -29,6 +29,6 @@ def only_if[H: Callable[..., Any]](attribute: str) -> Callable[[H], H]:
 
 
 def condition_of(hook: object) -> Condition | None:
-    """Return what says whether a hook is needed; None for a hook that always is."""
+    """Return the condition under which a hook is needed; None if it always is."""
     condition: Condition | None = getattr(hook, "condition", None)
     return condition

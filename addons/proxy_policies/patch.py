@@ -1,7 +1,7 @@
-"""How mitmproxy is changed: one attribute replaced, and put back when the addons go.
+"""Changes mitmproxy by replacing one attribute, which is restored when the addons are unloaded.
 
-A `Patch` has a passport, which says what goes wrong without it, where it was reported, and when it may go. A test holds
-each one to it: the source that it replaces is one that was read, and without it the test it names fails.
+A `Patch` has a passport, which says what goes wrong without it, where that was reported, and when it can be removed.
+Tests check that the source it replaces is a version that was read, and that the test it names fails without it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Replacement:
-    """One function, class or module of mitmproxy, replaced by what `wrap` makes of it."""
+    """One function, class or module of mitmproxy, replaced by the result of `wrap`."""
 
     owner: Any
-    """The class or module that has it."""
+    """The class or module that has the attribute."""
     attribute: str
     wrap: Callable[[Any], Any]
     why: str
-    """What goes wrong, or is slow, without it."""
+    """What goes wrong, or is slow, without the replacement."""
     seen_on: str
-    """The mitmproxy versions on which that was seen, and the cure tried."""
+    """The mitmproxy versions on which this was observed and the replacement tested."""
 
     @property
     def place(self) -> str:
-        """Name what is replaced, for messages."""
+        """The name of the attribute, for messages."""
         return f"{getattr(self.owner, '__qualname__', self.owner.__name__)}.{self.attribute}"
 
     def apply(self) -> Callable[[], None] | None:
-        """Put it in place and return the function that takes it out; None when mitmproxy lacks the place."""
+        """Replace the attribute and return the function that restores it; None if mitmproxy lacks it."""
         original = getattr(self.owner, self.attribute, None)
         if original is None:
             logger.warning(f"this mitmproxy has no {self.place} (changed on {self.seen_on}): {self.why}")
@@ -46,7 +46,7 @@ class Replacement:
         setattr(self.owner, self.attribute, replacement)
 
         def undo() -> None:
-            # Somebody who wrapped ours in turn keeps the last word.
+            # If ours was wrapped in turn, leave that in place.
             if getattr(self.owner, self.attribute) is not replacement:
                 return
             if inherited:
@@ -61,30 +61,30 @@ class Kind(StrEnum):
     """Why mitmproxy is changed."""
 
     BUG = "bug"
-    """It does what it should not, or not what it should."""
+    """mitmproxy behaves incorrectly."""
     SEAM = "seam"
-    """A feature of ours needs a place where mitmproxy asks nobody."""
+    """One of our features needs a place to hook in where mitmproxy has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One of several things that a class in mitmproxy's place does otherwise, with a passport of its own."""
+    """One of several changes in a class that replaces mitmproxy's, with its own passport."""
 
     mixin: type
-    """The class that does it."""
+    """The class with the change."""
     why: str
-    """What goes wrong without it."""
+    """What goes wrong without the change."""
     upstream: str
-    """The issue's URL; where there is none, "not reported" and a reproduction short enough to report."""
+    """The issue's URL; if there is none, "not reported" and a reproduction short enough to report."""
     remove_when: str
-    """What mitmproxy must do, or offer, for it to go."""
+    """What mitmproxy must do, or offer, so that it can be removed."""
     test: str
-    """The pytest node that fails without it."""
+    """The pytest node that fails without the change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Companion(Replacement):
-    """Another place that is replaced for the same bug."""
+    """Another attribute that is replaced for the same bug."""
 
     test: str
     """As a section's."""
@@ -94,7 +94,7 @@ class Companion(Replacement):
 
 @dataclass(frozen=True, kw_only=True)
 class Patch(Replacement):
-    """A replacement with a passport; where it has sections or companions, theirs say more."""
+    """A replacement with a passport; those of its sections and companions say more."""
 
     kind: Kind = Kind.BUG
     upstream: str
@@ -106,12 +106,12 @@ class Patch(Replacement):
     sections: tuple[Section, ...] = ()
     companions: tuple[Companion, ...] = ()
     source_sha256: Mapping[str, str]
-    """Of the source that is replaced, by the mitmproxy version in which it was read."""
+    """Hashes of the replaced source, by the mitmproxy version in which it was read."""
     replaced: tuple[Any, ...] = ()
-    """The functions and classes whose source that is, where it is not the attribute itself."""
+    """The functions and classes with that source, if not the attribute itself."""
 
     def apply(self) -> Callable[[], None] | None:
-        """Put it in place with its companions, and return the function that takes them out again."""
+        """Apply the patch and its companions, and return the function that undoes both."""
         undos = [undo for undo in (super().apply(), *(one.apply() for one in self.companions)) if undo]
 
         def undo() -> None:

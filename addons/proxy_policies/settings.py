@@ -1,14 +1,14 @@
 """Declares, checks and reports every option.
 
-An option is a `Setting` on a policy class, called what the user calls it. A
-policy reads the parsed value as an attribute; it never parses in a hook:
+An option is a `Setting` on a policy class, with the option's name. A policy reads the parsed value as an attribute; it
+never parses in a hook:
 
     class Encoding:
         name = "encoding"
         encode_min_size = Setting("1k", parse_size, "Smallest body worth encoding.")
 
-mitmproxy sees `str` and `Sequence[str]` options only: a bad `int` or `bool`
-would kill the script loader unseen and leave the proxy running bare.
+mitmproxy only gets `str`, `Sequence[str]` and switch options: an invalid `int` would silently end the script loader,
+and leave the proxy running without policies.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import OneOf, as_text, one_of, parse_duration, parse_size, parse_switch
 from proxy_policies.worker_number import worker_number
 
-__all__ = [  # the parsers, too: a policy finds all that it declares options with here
+__all__ = [  # with the parsers, so that policies find all they need to declare options here
     "SECRET_MARKERS",
     "Policy",
     "Setting",
@@ -55,14 +55,14 @@ __all__ = [  # the parsers, too: a policy finds all that it declares options wit
 logger = logging.getLogger(__name__)
 
 POLL = 0.01
-"""Seconds between looks at whether start-up is over: mitmproxy has no event for it."""
+"""Seconds between checks whether start-up is over: mitmproxy has no event for it."""
 
 
 class Setting[T]:
     """One option: its default as text, its parser, its help.
 
-    The option's type is `Sequence[str]` when the default is a tuple, `bool` when it is parsed as a switch, else `str`.
-    `single_process` says why only one process may have it, where it is not for several workers on one port.
+    The option's type is `Sequence[str]` if the default is a tuple, `bool` if it is parsed as a switch, else `str`.
+    `single_process` says why the option cannot be used with several workers on one port.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class Setting[T]:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-        # mitmproxy reads every attribute that is listed, in search of commands: a default would be parsed for it, and
-        # what that takes imported, whether or not anybody ever asks for the value.
+        # mitmproxy reads every listed attribute in search of commands: that would parse each default, and import
+        # the modules this needs, even if the value is never used.
         owner.__dir__ = _without_computed  # type: ignore[assignment, method-assign]
 
     @overload
@@ -92,9 +92,9 @@ class Setting[T]:
         return value
 
     def parse_override(self, text: bool | str | Sequence[str]) -> dict[str, T]:
-        """Parse a value into the attribute it makes; none for the default, which is parsed when it is first read.
+        """Parse a value into its attribute; empty for the default, which is parsed when it is first read.
 
-        What a policy needs for an option that nobody set need not even be imported. Raises ValueError.
+        So modules needed only for an unset option need not be imported. Raises ValueError.
         """
         if text == self.default_value:
             return {}
@@ -109,39 +109,39 @@ class Setting[T]:
 
     @property
     def is_switch(self) -> bool:
-        """Return whether the option is on or off: a check box in mitmweb."""
+        """Return whether the option is a switch, which mitmweb shows as a check box."""
         return self.parse is parse_switch
 
     @property
     def choices(self) -> Sequence[str] | None:
-        """The words of which the option is one; None when it is no such option."""
+        """The words that the option accepts; None if it is not limited to some."""
         return self.parse.choices if isinstance(self.parse, OneOf) else None
 
     @property
     def default_value(self) -> bool | str | list[str]:
-        """The default as mitmproxy wants it."""
+        """The default in mitmproxy's form."""
         return self.fit([self.default] if isinstance(self.default, str) else list(self.default))
 
     @property
     def typespec(self) -> Any:
-        """The option's type as mitmproxy wants it."""
+        """The option's type in mitmproxy's form."""
         return Sequence[str] if self.is_list else bool if self.is_switch else str
 
     def fit(self, strings: list[str] | None, raw: Any = None) -> bool | str | list[str]:
-        """Return a value as mitmproxy wants it: see `coerce`. Raises ValueError."""
+        """Return a value in mitmproxy's form: see `coerce`. Raises ValueError."""
         value = coerce(strings, raw, self.is_list)
         return parse_switch(value) if self.is_switch and isinstance(value, str) else value
 
 
 def _without_computed(policy: object) -> list[str]:
-    """List a policy's attributes but for those that are computed when they are read, its settings among them."""
+    """List a policy's attributes except those computed on access, including its settings."""
     members = [member for kind in type(policy).__mro__ for member in vars(kind).items()]
     computed = {name for name, value in members if isinstance(value, (Setting, property, cached_property))}
     return [name for name in object.__dir__(policy) if name not in computed]
 
 
 class Policy(Protocol):
-    """What a chain holds: an addon with a name of its own."""
+    """A member of a chain: an addon with a name."""
 
     name: str
 
@@ -153,9 +153,9 @@ def settings_of(policy: object) -> Iterator[Setting[Any]]:
 
 
 def override(**values: Any) -> Callable[[], None]:
-    """Set options of mitmproxy's and return what sets them back, but for those that somebody has set meanwhile.
+    """Set mitmproxy options and return a function that restores them, except those changed in the meantime.
 
-    One that nobody had chosen is then one that nobody has chosen again.
+    An option that was not set explicitly is then again not set explicitly.
     """
     before = {name: (vars(ctx.options)["_options"][name].value, getattr(ctx.options, name)) for name in values}
     ctx.options.update(**values)
@@ -170,7 +170,7 @@ def override(**values: Any) -> Callable[[], None]:
 
 
 def reject(text: str) -> None:
-    """Refuse the options as they are: at start by an error line, which ends mitmproxy; live by a rollback."""
+    """Refuse the current options: at start by an error line, which ends mitmproxy; later by a rollback."""
     text = printable(text)
     if is_starting():
         logger.error(text)
@@ -179,23 +179,23 @@ def reject(text: str) -> None:
 
 
 def is_starting() -> bool:
-    """Return whether mitmproxy still watches for errors at its start, each of which ends it."""
+    """Return whether mitmproxy is starting: until it is done, any logged error ends it."""
     watch = ctx.master.addons.get("errorcheck")
     return watch is not None and watch.logger in logging.getLogger().handlers
 
 
 async def started() -> None:
-    """Wait until every `running` is through and mitmproxy watches for errors no more.
+    """Wait until every `running` hook has finished and logged errors no longer end mitmproxy.
 
-    mitmproxy listens first. A client of that instant would meet addons that are not ready (no certificate store, say),
-    and an error that comes of it would end the process.
+    mitmproxy starts listening before that. A client that connects then would meet addons that are not ready (without a
+    certificate store, for example), and a resulting error would end the process.
     """
     while is_starting():  # noqa: ASYNC110
         await asyncio.sleep(POLL)
 
 
 def start_errors() -> list[str]:
-    """Return the errors that mitmproxy's start will end with, formatted; none when it is over, or goes well so far."""
+    """Return the errors with which mitmproxy's start will fail, formatted; none if it is over, or fine so far."""
     if not is_starting():
         return []
     watch = ctx.master.addons.get("errorcheck").logger
@@ -203,7 +203,7 @@ def start_errors() -> list[str]:
 
 
 class Settings:
-    """Owns the options of a chain of policies; first in it, so that values are ready when policies configure."""
+    """Owns the options of a chain of policies; first in it, so that values are ready in policies' `configure`."""
 
     def __init__(self, policies: Iterable[Policy]) -> None:
         policies = tuple(policies)
@@ -216,9 +216,9 @@ class Settings:
                 self._owners.setdefault(setting.name, []).append(policy)
 
     def load(self, loader: Loader) -> None:
-        """Declare the options, with what the command line and config.yaml hold for them made to fit.
+        """Declare the options, and convert their values from the command line and config.yaml.
 
-        The command line wins; mitmproxy would let config.yaml win over `--set`.
+        The command line wins; mitmproxy would let config.yaml override `--set`.
         """
         self._fit_deferred()
         with batched_updates(ctx.options):
@@ -244,7 +244,7 @@ class Settings:
                 del ctx.options.deferred[name]
 
     def configure(self, updated: set[str]) -> None:
-        """Parse what changed; nothing takes effect unless all of it is right."""
+        """Parse changed options; none takes effect unless all are valid."""
         accepted: list[tuple[str, dict[str, Any]]] = []
         for name in sorted(updated & self._settings.keys()):
             text = getattr(ctx.options, name)
@@ -260,7 +260,7 @@ class Settings:
 
 @contextlib.contextmanager
 def batched_updates(options: OptManager) -> Iterator[None]:
-    """Report the changes in the block as one: mitmproxy would have every addon look at each option that is declared."""
+    """Report the changes in the block as one: mitmproxy would notify every addon of each declared option."""
     names: set[str] = set()
     vars(options.changed)["send"] = lambda updated: names.update(updated)
     try:
@@ -271,16 +271,16 @@ def batched_updates(options: OptManager) -> Iterator[None]:
 
 
 SECRET_MARKERS = ("secret", "auth", "pass", "token", "purge")
-"""What the names of options have in them whose values are never shown."""
+"""Parts of option names whose values are never shown."""
 
 
 def is_secret(name: str) -> bool:
-    """Return whether an option's value must not be shown, by its name."""
+    """Return whether an option's value must not be shown, going by its name."""
     return any(part in name for part in SECRET_MARKERS)
 
 
 def set_specs(options: OptManager, specs: Iterable[str]) -> None:
-    """Set options as `--set` does, switches by `on` and `off`, too. Raises OptionsError."""
+    """Set options as `--set` does, also accepting `on` and `off` for switches. Raises OptionsError."""
     options.set(*(_as_mitmproxy_has_it(options, spec) for spec in specs))
 
 
@@ -299,10 +299,10 @@ def _quoted(name: str, text: str | Sequence[str]) -> str:
 
 
 def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str]:
-    """Make a deferred value fit an option's type.
+    """Convert a deferred value to an option's type.
 
-    `strings` are the values of repeated `--set name=value`; None when the value
-    came from YAML, where it is `raw` and may be any scalar or list. Raises ValueError.
+    `strings` are the values of repeated `--set name=value`; None if the value is from YAML, where it is `raw` and may
+    be any scalar or list. Raises ValueError.
     """
     if strings is None:
         values = raw if isinstance(raw, list | tuple) else [raw]
@@ -315,7 +315,7 @@ def coerce(strings: list[str] | None, raw: Any, is_list: bool) -> str | list[str
 
 
 def scalar_text(value: Any) -> str:
-    """Write a YAML scalar as the text an option takes; raises ValueError for anything else."""
+    """Return a YAML scalar as the text of an option; raises ValueError for anything else."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, str | int | float):

@@ -1,11 +1,9 @@
-"""The one owner of `.stream`: decides which bodies are streamed, and sends all of them through their pipelines.
+"""Decides which bodies are streamed, and sends all through their pipelines; the only module that sets `.stream`.
 
-Small bodies of known length stay buffered, so that mitmproxy's own modify_body
-and intercept, and other people's addons, find their content. What is large, of
-unknown length or endless is streamed: memory does not grow with a body's size.
+Small bodies of known length are buffered, so that mitmproxy's own modify_body and intercept, and users' addons, find
+their content. Bodies that are large, of unknown length or endless are streamed: memory does not grow with their size.
 
-What has come of a streamed body is sent on when its sender pauses, whatever a
-transform would rather wait for.
+When the sender of a streamed body pauses, data already received is sent on, even if a transform would wait for more.
 """
 
 import logging
@@ -29,23 +27,23 @@ from proxy_policies.settings import Settings
 logger = logging.getLogger(__name__)
 
 BUFFER_LIMIT = 1024 * 1024
-"""Bodies over this many bytes are streamed: mitmproxy copies a buffered one about twice."""
+"""Bodies over this many bytes are streamed: mitmproxy copies a buffered body about twice."""
 STREAMING_MEDIA_TYPES = ("text/event-stream", "application/x-ndjson", "multipart/x-mixed-replace", "application/grpc")
-"""Media types that are sent bit by bit, and whose bits are wanted at once."""
+"""Media types that are sent in parts, each of which the client needs at once."""
 PAUSE = 0.05
-"""Seconds without more of a body after which what is held back of it is sent (Apache: 10 ms; HAProxy: none)."""
+"""Seconds without more data after which held-back data is sent (Apache: 10 ms; HAProxy: none)."""
 HELD_BACK = 0.25
-"""Seconds for which anything is held back at most, however steadily a little more comes."""
+"""The most seconds that data is held back, even if a little more keeps arriving."""
 SAVED_LIMIT = 256 * 1024 * 1024
-"""How many bytes of a streamed body are kept for `-w` and `hardump`; mitmproxy has no bound."""
+"""The most bytes of a streamed body kept for `-w` and `hardump`; mitmproxy has no bound."""
 WITHOUT_CONTENT = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
-"""Methods whose requests have no content as a rule (RFC 9110, section 9.3); HTTP/2 does not say beforehand."""
+"""Methods whose requests usually have no content (RFC 9110, section 9.3); HTTP/2 does not declare it beforehand."""
 TRUNCATED = "policy_request_cut"
-"""Where a flow keeps how many bytes it has of a request body that it has not whole."""
+"""The flow metadata with the number of bytes kept of a truncated request body."""
 
 
 def declared_length(message: http.Message) -> int | None:
-    """Read Content-Length, bytes; None when the length is not known beforehand."""
+    """Return Content-Length in bytes; None if the length is not known beforehand."""
     fields = fields_of(message.headers)
     text = fields.get("content-length")
     if text is None or "transfer-encoding" in fields:
@@ -54,7 +52,7 @@ def declared_length(message: http.Message) -> int | None:
 
 
 def is_endless(message: http.Message) -> bool:
-    """Return whether the media type is one whose bits are wanted as they come."""
+    """Return whether a message's media type is one whose parts are needed as they arrive."""
     return _is_streaming_type(fields_of(message.headers).get("content-type") or "")
 
 
@@ -64,7 +62,7 @@ def _is_streaming_type(content_type: str) -> bool:
 
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
-    """Return the bytes of a response's body: what there is, else what is declared; None when it is not known."""
+    """Return the size of a response's body in bytes, as present or else as declared; None if unknown."""
     content = response.raw_content
     is_elsewhere = content is None or _comes_from_source(flow_state.state_of(flow), response)
     if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):
@@ -73,7 +71,7 @@ def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
 
 
 def must_buffer(hook: str) -> bool:
-    """Return whether somebody needs whole bodies before they are sent: mitmproxy's options, or another's script."""
+    """Return whether mitmproxy's options or another script need whole bodies before they are sent."""
     options = ctx.options
     if options.modify_body or options.server_replay:
         return True
@@ -84,12 +82,12 @@ def must_buffer(hook: str) -> bool:
 
 
 def is_limited() -> bool:
-    """Return whether `body_size_limit` bounds bodies: mitmproxy looks at what is declared, and at what is buffered."""
+    """Return whether `body_size_limit` is set: mitmproxy applies it to declared lengths and to buffered bodies."""
     return ctx.options.body_size_limit is not None
 
 
 def _is_foreign(script: object, hook: str) -> bool:
-    """Return whether a script that `chain` did not make has this hook."""
+    """Return whether a script that is not one of ours has this hook."""
     parts = list(traverse([script]))
     return not any(isinstance(part, Settings) for part in parts) and any(hasattr(part, hook) for part in parts)
 
@@ -97,18 +95,18 @@ def _is_foreign(script: object, hook: str) -> bool:
 class Streaming:
     """Last in the chain: decides what is streamed, and sends buffered bodies through their pipelines.
 
-    What of a pipeline is the origin's is done before every script, the rest after all of them.
+    The part of a pipeline before Stage.SCRIPT is run before every script, the rest after all of them.
     """
 
     name = "streaming"
     fast_paths = NO_OBJECTION
 
     def early_hooks(self) -> Hooks:
-        """Take what the origin sent before a script can edit it."""
+        """Return the hook that captures the origin's body before a script can edit it."""
         return Hooks(self.name, response=self.receive_response)
 
     def late_hooks(self) -> Hooks:
-        """Decide when scripts have said what they want streamed, and end when they have edited what they get."""
+        """Return the hooks that run after scripts have set `.stream`, and after they have edited bodies."""
         return Hooks(
             self.name,
             requestheaders=self.decide_request,
@@ -117,12 +115,12 @@ class Streaming:
         )
 
     def decide_request(self, flow: http.HTTPFlow) -> None:
-        """Stream a large upload. Never one that has its answer already, or whose answer depends on all of it."""
+        """Stream a large upload, unless it is already answered, or its answer depends on the whole body."""
         request, state = flow.request, flow_state.state_of(flow)
         if isinstance(request.stream, Stream):
             request.stream = False
         if flow.response or flow.error or state.needs_full_body:
-            # mitmproxy raises when a streamed request has its answer; stream_large_bodies has set this before us.
+            # mitmproxy raises if a streamed request is already answered; stream_large_bodies may have set this.
             request.stream = False
         elif _is_truncated_replay(flow):
             logger.warning(f"{request.method} {request.pretty_url} is not sent again: only part of its body was kept")
@@ -132,12 +130,12 @@ class Streaming:
             self._stream(flow, request, state.request_body, why)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Send a buffered upload through its pipeline, or show what passed of a streamed one."""
+        """Send a buffered upload through its pipeline, or publish the preview of a streamed one."""
         _publish_preview(flow, flow.request)
         return _or_kill(flow, _completing(flow.request, flow_state.state_of(flow).request_body))
 
     def decide_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Stream what is large, of unknown length or endless. What an addon answers is sent whole."""
+        """Stream responses that are large, of unknown length or endless. Addons' responses are sent whole."""
         response, state = flow.response, flow_state.state_of(flow)
         if response is None or has_no_body(flow.request.method, response.status_code):
             return None
@@ -151,14 +149,14 @@ class Streaming:
         return closing
 
     def responseheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Read what is stored whole for who wants it whole; it would be sent piece by piece, and seen by nobody."""
+        """Read a stored body completely if an addon needs it; sent piece by piece, no addon would see it."""
         state, response = flow_state.state_of(flow), flow.response
         if response is None or not _comes_from_source(state, response) or not must_buffer("response"):
             return None
         return None if state.source is None else _read_whole(state, response, state.source)
 
     def receive_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Send a buffered download through what is the origin's, or show what passed of a streamed one."""
+        """Send a buffered download through the origin's stages, or publish the preview of a streamed one."""
         state, response = flow_state.state_of(flow), flow.response
         if response is None or state.source is not None:
             return None
@@ -173,18 +171,18 @@ class Streaming:
     def complete_response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Send a buffered download through the rest of its pipeline."""
         state, response = flow_state.state_of(flow), flow.response
-        if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:  # which has no hook at this point
+        if flow.error is not None and flow.error.msg == Error.KILLED_MESSAGE:  # killing triggers no hook at this point
             state.response_body.abort()
         if response is None or state.source is not None:
             return None
         if has_no_body(flow.request.method, response.status_code):
-            # The taps learn of the end; what an encoder would write for an empty body must not be sent.
+            # Notify the taps of the end; an encoder's output for an empty body must not be sent.
             state.response_body.finish()
             return None
         return _or_kill(flow, _completing(response, state.response_body))
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Abort the taps: the exchange broke off; show what had passed."""
+        """Abort the taps, because the exchange broke off; publish previews."""
         state = flow_state.state_of(flow)
         for message, pipeline in ((flow.request, state.request_body), (flow.response, state.response_body)):
             pipeline.abort()
@@ -197,7 +195,7 @@ class Streaming:
 
 
 def _completing(message: http.Message, pipeline: Pipeline, before: Stage | None = None) -> Awaitable[None] | None:
-    """Send a buffered body through its pipeline, or through what of it is before a stage."""
+    """Send a buffered body through its pipeline, or only through the parts before a stage."""
     content = message.raw_content
     if not pipeline or pipeline.is_finished or content is None or pipeline.pass_taps(content, before):
         return None
@@ -213,7 +211,7 @@ async def _run(message: http.Message, content: bytes, pipeline: Pipeline, before
 
 
 def _or_kill(flow: http.HTTPFlow, completing: Awaitable[None] | None) -> Awaitable[None] | None:
-    """Break off an exchange whose body a script fails to change: nobody gets it as it was."""
+    """Kill an exchange if a script fails while changing its body, so that the unchanged body is not sent."""
     if completing is None:
         return None
 
@@ -234,7 +232,7 @@ async def _read_whole(state: flow_state.FlowState, response: http.Response, sour
     try:
         while piece := await source.read():
             pieces.append(piece)
-    except OSError:  # whoever sends it will find that, too, and break off
+    except OSError:  # sending it will fail, too, and break off
         return
     await source.close()
     state.source, content = None, b"".join(pieces)
@@ -246,7 +244,7 @@ async def _read_whole(state: flow_state.FlowState, response: http.Response, sour
 
 
 def _noting(state: flow_state.FlowState, response: http.Response) -> Awaitable[None] | None:
-    """Have the origin's body as it is before scripts edit it."""
+    """Note the origin's body before scripts edit it."""
     running = _completing(response, state.response_body, before=Stage.SCRIPT)
     if running is None:
         state.content = response.raw_content
@@ -260,7 +258,7 @@ def _noting(state: flow_state.FlowState, response: http.Response) -> Awaitable[N
 
 
 def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> None:
-    """Have a script's stream see what is stored: mitmproxy asks it for what comes from origins only."""
+    """Pass a stored body through a script's stream, which mitmproxy calls only for responses from origins."""
     if callable(response.stream):
         state.response_body.add(Stage.SCRIPT, StreamCallable(response.stream))
         if state.source is not None:
@@ -269,15 +267,15 @@ def _apply_to_stored(state: flow_state.FlowState, response: http.Response) -> No
 
 
 def _comes_from_source(state: flow_state.FlowState, response: http.Response) -> bool:
-    """Return whether a stored body is read as it is sent: no addon has put another in its place.
+    """Return whether a stored body is read as it is sent, and no addon has replaced it.
 
-    An origin's content is what the stored body stands in for.
+    If there is an origin's response, the stored body replaces its content.
     """
     return state.source is not None and (state.origin is not None or not response.raw_content)
 
 
 def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
-    """Return whether a response's head goes out before its body is there whole, as it stands."""
+    """Return whether a response's head, in its present state, is sent before its body is complete."""
     response, state = flow.response, flow_state.state_of(flow)
     if response is None or has_no_body(flow.request.method, response.status_code):
         return False
@@ -288,7 +286,7 @@ def is_sent_in_pieces(flow: http.HTTPFlow) -> bool:
 
 
 def _reason_to_stream_request(request: http.Request) -> str:
-    """Return why an upload is to be streamed; "" when it is not."""
+    """Return why an upload must be streamed; "" if it need not be."""
     if request.stream:
         return "so asked"
     length = declared_length(request)
@@ -303,7 +301,7 @@ def _reason_to_stream_request(request: http.Request) -> str:
 
 
 def _reason_to_stream_response(response: http.Response) -> str:
-    """Return why a download is to be streamed; "" when it is not."""
+    """Return why a download must be streamed; "" if it need not be."""
     if response.stream:
         return "so asked"
     if is_endless(response):
@@ -316,13 +314,13 @@ def _reason_to_stream_response(response: http.Response) -> str:
 
 
 def take_back(message: http.Message | None, pipeline: Pipeline) -> None:
-    """Make the pipeline the stream of a message that somebody has asked to be streamed."""
+    """Make the pipeline the stream of a message for which another addon or option requested streaming."""
     if message is not None and message.stream and not isinstance(message.stream, Stream):
         attach(message, pipeline)
 
 
 def attach(message: http.Message, pipeline: Pipeline) -> None:
-    """Make a pipeline the message's stream. A script's stream callable, if there is one, is a part of it."""
+    """Make a pipeline the message's stream, including a script's stream callable if there is one."""
     is_saved = bool(ctx.options.save_stream_file or ctx.options.hardump)
     preview = Preview(SAVED_LIMIT if is_saved else PREVIEW_LIMIT)
     pipeline.tap(Stage.PREVIEW, preview)
@@ -334,7 +332,7 @@ def attach(message: http.Message, pipeline: Pipeline) -> None:
 
 
 class Stream:
-    """What mitmproxy calls with each chunk, and with b"" at the end. An eager one holds nothing back."""
+    """Called by mitmproxy with each chunk, and with b"" at the end. An eager stream holds nothing back."""
 
     __slots__ = ("_is_asked_for", "_is_eager", "_received_at", "_sent_at", "pipeline", "preview")
 
@@ -346,7 +344,7 @@ class Stream:
         """In seconds of `time.monotonic`."""
 
     def __call__(self, data: bytes) -> Iterable[bytes]:
-        """Send a chunk through; what a script makes of it, as it makes it."""
+        """Send a chunk through the pipeline; a script's output is generated lazily."""
         chunks = self._send(data)
         return chunks if self.pipeline.is_scripted else list(chunks)
 
@@ -361,16 +359,16 @@ class Stream:
             yield from self.flush()
 
     def flush(self) -> Iterator[bytes]:
-        """Send what is held back."""
+        """Send held-back data."""
         self._sent_at = time.monotonic()
         yield from self.pipeline.flush()
 
     def exceeds(self, limit: int, more: int) -> bool:
-        """Return whether so many more bytes are too many, of a body that nobody but us wants streamed."""
+        """Return whether more bytes would exceed the limit, if the body is streamed only by our decision."""
         return not self._is_asked_for and self.preview.size + more > limit
 
     def seconds_to_flush(self) -> float | None:
-        """Return when to flush unless more comes; None when nothing is held back."""
+        """Return the seconds until a flush is due if no more data arrives; None if nothing is held back."""
         if not self.pipeline.holds_back:
             return None
         return min(self._received_at + PAUSE, self._sent_at + HELD_BACK) - time.monotonic()
@@ -381,7 +379,7 @@ def _kind(message: http.Message) -> str:
 
 
 def _publish_preview(flow: http.HTTPFlow, message: http.Message) -> None:
-    """Let the flow have the beginning of what was streamed, and say so if that is not all."""
+    """Store the beginning of a streamed body in the flow, and note if it is incomplete."""
     if message.raw_content is not None or not isinstance(message.stream, Stream):
         return
     preview = message.stream.preview
@@ -395,11 +393,11 @@ def _publish_preview(flow: http.HTTPFlow, message: http.Message) -> None:
 
 
 def _is_truncated_replay(flow: http.HTTPFlow) -> bool:
-    """Return whether a flow that is sent again lacks a part of its body; one that the user has edited does not."""
+    """Return whether a flow that is sent again lacks part of its body; one edited by the user does not."""
     content = flow.request.raw_content
     return flow.is_replay == "request" and content is not None and len(content) == flow.metadata.get(TRUNCATED)
 
 
 BUFFERED_FOR = 10.0
-"""Seconds after which a body of unknown length is streamed though somebody wants it whole, if less than 1 MiB of it has
-come: it trickles, and may never end. Far longer than a page takes, and half of what makes people give up."""
+"""Seconds after which a body of unknown length is streamed even if an addon needs it whole, if less than 1 MiB has
+arrived: it trickles, and may never end. Far longer than a page takes, and half the time after which people give up."""

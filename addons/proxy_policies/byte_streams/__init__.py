@@ -1,1 +1,1 @@
-"""A connection's bytes as they come and go: over a plain socket, or with TLS over it."""
+"""A connection's incoming and outgoing bytes, over a plain socket or TLS."""

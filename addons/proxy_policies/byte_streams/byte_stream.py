@@ -1,4 +1,4 @@
-"""The bytes of one connection, whatever carries them: what came, and who waits for more."""
+"""The byte stream of one connection, whatever carries it: received data, and the task that waits for more."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 READ_SIZE = 65536
-"""Bytes read at once, as mitmproxy does."""
+"""Bytes read at once, as in mitmproxy."""
 READ_AHEAD = 2 * 65536
-"""Bytes kept for whoever has not asked for them, more than a request's head may have; the rest waits in the kernel."""
+"""Bytes read ahead of demand, more than a request's head may have; the rest waits in the kernel."""
 HIGH_WATER = 65536
-"""Bytes waiting to be sent beyond which a writer waits: asyncio's mark."""
+"""Unsent bytes beyond which a writer waits: asyncio's mark."""
 
 
 def ignore() -> None:
@@ -20,10 +20,10 @@ def ignore() -> None:
 
 
 class ByteStream(ABC):
-    """One connection. `on_readable` is called when bytes or the end have come and nobody waits for them."""
+    """One connection. `on_readable` is called when bytes or the end arrive and no task waits for them."""
 
     on_sent: Callable[[], None]
-    """Called when all that waited to be sent has been."""
+    """Called once all unsent bytes have been sent."""
     high_water: int
 
     def __init__(self, on_readable: Callable[[], None] = ignore) -> None:
@@ -31,46 +31,46 @@ class ByteStream(ABC):
         self.received = bytearray()
         self.total_received = 0
         self.is_at_end = False
-        """No more will come."""
+        """No more data will arrive."""
         self.error: OSError | None = None
-        """Why not, unless the peer ended it properly."""
+        """Why not; None if the peer ended the connection properly."""
         self._loop = asyncio.get_running_loop()
         self._waiting: asyncio.Future[bool | None] | None = None
 
     @property
     @abstractmethod
     def sock(self) -> Any:
-        """The socket under it."""
+        """The underlying socket."""
 
     @property
     @abstractmethod
     def is_closed(self) -> bool:
-        """Return whether it was closed here."""
+        """Return whether it was closed on our side."""
 
     # Receiving
 
     def start_reading(self) -> None:
-        """Read whatever comes, up to READ_AHEAD bytes."""
+        """Read incoming data, up to READ_AHEAD bytes."""
         if len(self.received) < READ_AHEAD:
             self._read_on()
 
     @abstractmethod
     def _read_on(self) -> None:
-        """Read whatever comes next."""
+        """Read more data."""
 
     @abstractmethod
     def stop_reading(self) -> None:
-        """Leave in the kernel what comes."""
+        """Leave incoming data in the kernel."""
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
+        """Add received data."""
         self.received += data
         self.total_received += len(data)
         if len(self.received) >= READ_AHEAD:
             self.stop_reading()
 
     def notify(self) -> None:
-        """Tell whoever waits that something has come, or that nothing will."""
+        """Wake the waiting task because data or the end has arrived."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(not self.is_at_end)
@@ -78,9 +78,9 @@ class ByteStream(ABC):
             self.on_readable()
 
     def wait(self, seconds: float | None = None) -> asyncio.Future[bool | None]:
-        """Return a future of what comes next: True for bytes, False for the end, None if neither within `seconds`.
+        """Return a future of the next event: True for bytes, False for the end, None if neither within `seconds`.
 
-        However much is there already, some more is read.
+        It reads more even if much is already buffered.
         """
         waiting = self._waiting = self._loop.create_future()
         if self.is_at_end:
@@ -94,7 +94,7 @@ class ByteStream(ABC):
         return waiting
 
     def take(self) -> bytes:
-        """Return all that was received, and read on."""
+        """Return and remove everything received."""
         data = bytes(self.received)
         self.received.clear()
         return data
@@ -104,33 +104,33 @@ class ByteStream(ABC):
     @property
     @abstractmethod
     def unsent(self) -> int:
-        """The bytes that the kernel has not taken yet."""
+        """The bytes that the kernel has not accepted yet."""
 
     @abstractmethod
     def write(self, *pieces: bytes) -> None:
-        """Send, or keep what the kernel has no room for. A connection that has failed takes nothing more."""
+        """Send, or keep what the kernel has no room for. Does nothing on a failed connection."""
 
     @abstractmethod
     async def drain(self) -> None:
-        """Wait while more than `high_water` bytes wait to be sent."""
+        """Wait while more than `high_water` bytes are unsent."""
 
     # Ending
 
     @abstractmethod
     def end_sending(self) -> None:
-        """Send the end of our half, once everything is sent; what the peer still says can be read."""
+        """End our half once everything is sent; the peer's data can still be read."""
 
     @abstractmethod
     def close(self, *, says_end: bool = True) -> None:
-        """Close the connection, once everything is sent; not `says_end` in the middle of a message."""
+        """Close the connection once everything is sent; `says_end` is False in the middle of a message."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Break the connection off at once: what its peer has of a message is no whole one."""
+        """Reset the connection at once: the peer must not take an incomplete message as complete."""
 
     @abstractmethod
     def fail_silently(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close at once, discarding unsent bytes."""
 
 
 def _set_none(waiting: asyncio.Future[bool | None]) -> None:

@@ -1,4 +1,4 @@
-"""A bare, non-blocking socket in the event loop: what came, what is still to be sent, and how it ended."""
+"""A bare, non-blocking socket in the event loop: received and unsent bytes, and how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy_policies.socket_options import reset_on_close
 
 
 class SocketStream(ByteStream):
-    """A connection over TCP without more."""
+    """A plain TCP connection."""
 
     def __init__(self, sock: socket.socket, on_readable: Callable[[], None] = ignore) -> None:
         super().__init__(on_readable)
@@ -31,7 +31,7 @@ class SocketStream(ByteStream):
 
     @property
     def is_closed(self) -> bool:
-        """Return whether it was closed here, or given away."""
+        """Return whether it was closed on our side, or detached."""
         return self._is_closed
 
     # Receiving
@@ -42,7 +42,7 @@ class SocketStream(ByteStream):
             self._loop.add_reader(self._sock, self._read)
 
     def stop_reading(self) -> None:
-        """Leave in the kernel what comes."""
+        """Leave incoming data in the kernel."""
         if self._is_reading:
             self._is_reading = False
             self._loop.remove_reader(self._sock)
@@ -66,12 +66,12 @@ class SocketStream(ByteStream):
 
     @property
     def unsent(self) -> int:
-        """The bytes that the kernel has not taken yet."""
+        """The bytes that the kernel has not accepted yet."""
         return len(self._unsent)
 
     @property
     def high_water(self) -> int:
-        """Bytes that may wait to be sent before `drain` waits; whoever waits there already goes on when it rises."""
+        """Bytes that may be unsent before `drain` waits; raising it wakes a task that already waits there."""
         return self._high_water
 
     @high_water.setter
@@ -81,7 +81,7 @@ class SocketStream(ByteStream):
             self._wake_drain()
 
     def write(self, *pieces: bytes) -> None:
-        """Send, or keep what the kernel has no room for. A connection that has failed takes nothing more."""
+        """Send, or keep what the kernel has no room for. Does nothing on a failed connection."""
         if self._is_closed or self._is_closing or self.error is not None:
             return
         sent = 0 if self._unsent else self._send(pieces)
@@ -126,7 +126,7 @@ class SocketStream(ByteStream):
             draining.set_result(None)
 
     async def drain(self) -> None:
-        """Wait while more than `high_water` bytes wait to be sent."""
+        """Wait while more than `high_water` bytes are unsent."""
         if len(self._unsent) > self._high_water:
             self._draining = self._loop.create_future()
             await self._draining
@@ -134,7 +134,7 @@ class SocketStream(ByteStream):
     # Ending
 
     def fail(self, error: OSError) -> None:
-        """Take note that the connection has broken."""
+        """Handle that the connection has broken."""
         self.error, self.is_at_end = error, True
         self.stop_reading()
         if self._unsent:
@@ -147,7 +147,7 @@ class SocketStream(ByteStream):
             self.notify()
 
     def end_sending(self) -> None:
-        """Send the end of our half, once everything is sent; what the peer still says can be read."""
+        """End our half once everything is sent; the peer's data can still be read."""
         if self._unsent:
             self.on_sent = self.end_sending
         else:
@@ -156,20 +156,20 @@ class SocketStream(ByteStream):
                 self._sock.shutdown(socket.SHUT_WR)
 
     def close(self, *, says_end: bool = True) -> None:
-        """Close the connection, once everything is sent."""
+        """Close the connection once everything is sent."""
         self.stop_reading()
         self._is_closing = True
         if not self._unsent:
             self._close()
 
     def reset(self) -> None:
-        """Break the connection off at once: what its peer has of a message is no whole one."""
+        """Reset the connection at once: the peer must not take an incomplete message as complete."""
         if not self._is_closed:
             reset_on_close(self._sock)
             self.fail_silently()
 
     def fail_silently(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close at once, discarding unsent bytes."""
         self.stop_reading()
         if self._unsent:
             self._loop.remove_writer(self._sock)
@@ -183,7 +183,7 @@ class SocketStream(ByteStream):
             self._wake_drain()
 
     def detach(self) -> socket.socket:
-        """Give the socket away; what was received and not taken is the caller's to pass on."""
+        """Return the socket, which the caller owns from then on, along with the bytes still in `received`."""
         self.stop_reading()
         self._is_closed = True
         return self._sock

@@ -1,4 +1,4 @@
-"""TLS over a connection whose handshake mitmproxy's layers have done, read and written without them."""
+"""TLS on a connection whose handshake mitmproxy's layers have completed, read and written without them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ RECORD = 16384
 
 
 NOTHING_LIMIT = 65536
-"""Bytes of records that say nothing, one after the other: a few keys are renewed so, and tickets come. Each new key is
-answered, and a peer that does not read would have us keep all answers."""
+"""Bytes of consecutive records without application data. Key updates and tickets are some; but each key update is
+answered, and for a peer that does not read we would have to keep all answers."""
 _NO_END = OSError()
 
 
 class Truncated(ConnectionError):
-    """The peer closed without its closing alert: what came may not be all (RFC 8446, section 6.1)."""
+    """The peer closed without a closing alert: its data may be incomplete (RFC 8446, section 6.1)."""
 
 
 class TlsStream(ByteStream):
-    """What is said inside. `below` carries the records, and is ours alone from now on."""
+    """The data inside TLS. `below` carries the records, and is used by this stream alone from now on."""
 
     def __init__(self, below: ByteStream, tls: SSL.Connection, on_readable: Callable[[], None] = ignore) -> None:
         super().__init__(on_readable)
         self.below, self._tls = below, tls
         self._bytes_of_nothing = 0
-        """Since something was said."""
+        """Since the last application data."""
         below.on_readable = self._came
 
     # Receiving
@@ -41,11 +41,11 @@ class TlsStream(ByteStream):
             self.below.start_reading()
 
     def stop_reading(self) -> None:
-        """Leave in the kernel what comes."""
+        """Leave incoming data in the kernel."""
         self.below.stop_reading()
 
     def _came(self) -> None:
-        """Decrypt what has come, and tell of what was inside, and then of the end."""
+        """Decrypt received records, and notify of their data, then of the end."""
         if self.is_at_end:
             self.below.received.clear()
             return
@@ -68,7 +68,7 @@ class TlsStream(ByteStream):
             self.notify()
 
     def _decrypt(self, records: bytes) -> OSError | None:
-        """Take records; return the error with which the connection ended, None for a proper end, or _NO_END."""
+        """Decrypt records; return the error with which the connection ended, None for a proper end, or _NO_END."""
         self._tls.bio_write(records)
         pieces: list[bytes] = []
         end: OSError | None = _NO_END
@@ -83,7 +83,7 @@ class TlsStream(ByteStream):
             end = ConnectionError(f"TLS: {error}")
         if pieces:
             self.feed(b"".join(pieces))
-        self._send_records()  # an answer to a new key, or to a closing alert
+        self._send_records()  # the answer to a key update or a closing alert
         return end
 
     # Sending
@@ -98,74 +98,74 @@ class TlsStream(ByteStream):
 
     @property
     def unsent(self) -> int:
-        """The bytes that the kernel has not taken yet, as records."""
+        """The bytes of records that the kernel has not accepted yet."""
         return self.below.unsent
 
     def write(self, *pieces: bytes) -> None:
-        """Send, or keep what the kernel has no room for. A connection that has failed takes nothing more."""
+        """Send, or keep what the kernel has no room for. Does nothing on a failed connection."""
         if self.below.is_closed or self.below.error is not None:
             return
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if data:
             try:
                 self._tls.sendall(data)
-            except SSL.Error:  # what cannot be sent must not be missing in the middle
+            except SSL.Error:  # later data must not be sent without this
                 self.reset()
                 return
             self._send_records()
 
     async def drain(self) -> None:
-        """Wait while more than `high_water` bytes wait to be sent."""
+        """Wait while more than `high_water` bytes are unsent."""
         await self.below.drain()
 
     # Ending
 
     def _send_closing_alert(self) -> None:
-        """Say that nothing more comes (RFC 8446, section 6.1)."""
+        """Announce that no more data follows (RFC 8446, section 6.1)."""
         if not self.below.is_closed and self.below.error is None:
             try:
                 self._tls.shutdown()
-            except SSL.Error:  # broken off
+            except SSL.Error:  # the connection has failed
                 return
             self._send_records()
 
     def end_sending(self) -> None:
-        """Send the end of our half, once everything is sent; what the peer still says can be read."""
+        """End our half once everything is sent; the peer's data can still be read."""
         self._send_closing_alert()
         self.below.end_sending()
 
     def close(self, *, says_end: bool = True) -> None:
-        """Close the connection, once everything is sent; without a closing alert in the middle of a message."""
+        """Close the connection once everything is sent; without a closing alert in the middle of a message."""
         if says_end:
             self._send_closing_alert()
         self.is_at_end = True
         self.below.close()
 
     def reset(self) -> None:
-        """Break the connection off at once: what its peer has of a message is no whole one."""
+        """Reset the connection at once: the peer must not take an incomplete message as complete."""
         self.is_at_end = True
         self.below.reset()
 
     def fail_silently(self) -> None:
-        """Close at once, whatever is still to be sent."""
+        """Close at once, discarding unsent bytes."""
         self.is_at_end = True
         self.below.fail_silently()
 
-    # What is below
+    # The stream below
 
     @property
     def sock(self) -> Any:
-        """The socket under it."""
+        """The underlying socket."""
         return self.below.sock
 
     @property
     def is_closed(self) -> bool:
-        """Return whether it was closed here."""
+        """Return whether it was closed on our side."""
         return self.below.is_closed
 
     @property
     def high_water(self) -> int:
-        """Bytes waiting to be sent beyond which a writer waits."""
+        """Unsent bytes beyond which a writer waits."""
         return self.below.high_water
 
     @high_water.setter
@@ -174,7 +174,7 @@ class TlsStream(ByteStream):
 
     @property
     def on_sent(self) -> Callable[[], None]:
-        """Called when all that waited to be sent has been."""
+        """Called once all unsent bytes have been sent."""
         return self.below.on_sent
 
     @on_sent.setter

@@ -1,1 +1,1 @@
-"""Clients that are served without mitmproxy's layers: who owns their connections, and what is answered there."""
+"""Serves clients without mitmproxy's layers: ownership of their connections, and the responses sent on them."""

@@ -1,4 +1,4 @@
-"""A client's connection from its being accepted: no layer of mitmproxy's has seen it."""
+"""A client's connection from its acceptance on, which no mitmproxy layer has seen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ with lazy_imports():
 
 
 class AcceptedClient(ClientConnection):
-    """One client, from its being accepted until it leaves or is handed over."""
+    """One client, from its acceptance until it leaves or is handed over."""
 
     stream: SocketStream
 
@@ -48,14 +48,14 @@ class AcceptedClient(ClientConnection):
         super().__init__(owner, responders, client, SocketStream(sock), destination)
         self._instance = instance
         self._header = b""
-        """What a load balancer said: for mitmproxy, if it gets the connection before the addons saw the client."""
+        """The PROXY header: passed to mitmproxy if it gets the connection before the addons have seen the client."""
         self._is_shown = False
-        """Addons know of the client."""
+        """The addons have been notified of the client."""
 
     # Beginning
 
     async def start(self) -> None:
-        """Show the client to the addons, and read what it says."""
+        """Notify the addons of the client, and start reading."""
         if self._owner.is_trusted_peer(self.client.peername[0]) and not await self._is_named():
             return
         self._is_busy = True
@@ -72,7 +72,7 @@ class AcceptedClient(ClientConnection):
                 self._readable()
 
     async def _is_named(self) -> bool:
-        """Read whom a load balancer's connection is from; whatever is odd about that is mitmproxy's to say."""
+        """Read the client's address from the PROXY header; mitmproxy reports malformed headers."""
         peer, address, in_time = self.client.peername, None, True
         if not self._owner.expect_header(peer):
             self.leave()
@@ -123,7 +123,7 @@ class AcceptedClient(ClientConnection):
         self.origins.close()
 
     def hand_over(self) -> None:
-        """Let mitmproxy have the connection, and what was not responded to."""
+        """Hand the connection over to mitmproxy, with the bytes that were not responded to."""
         if self.stream.error is not None or (self.stream.is_at_end and not self.stream.received):
             self.leave()
             return

@@ -1,4 +1,4 @@
-"""Accepts connections where mitmproxy's servers listen."""
+"""Accepts connections on the sockets of mitmproxy's servers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from proxy_policies.socket_options import send_at_once
 logger = logging.getLogger(__name__)
 
 BACKLOG = 100
-"""Connections that the kernel holds for us, and that are accepted in one turn: asyncio's number."""
+"""Connections accepted in one turn of the event loop: asyncio's backlog."""
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 RETRY_AFTER = 1.0
-"""Seconds until we accept again when there was no room for a connection, as asyncio."""
+"""Seconds until we accept again after resources were exhausted, as in asyncio."""
 
 Accepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
 """Called with mitmproxy's server instance, the new socket and its peer."""
@@ -33,7 +33,7 @@ Accepted = Callable[[Any, socket.socket, tuple[Any, ...]], None]
 class Listener:
     """Accepts in place of one asyncio server.
 
-    A loop that watches no sockets, or not those of its servers, accepts as ever.
+    An event loop that cannot watch these sockets keeps accepting as usual.
     """
 
     def __init__(self, server: asyncio.Server, accepted: Callable[[socket.socket, tuple[Any, ...]], None]) -> None:
@@ -42,7 +42,7 @@ class Listener:
             self._watch(sock)
 
     def _watch(self, sock: Any) -> None:
-        """Put our callback in place of the server's, which closes its sockets itself when it ends."""
+        """Replace the server's callback with ours; the server still closes its own sockets."""
         with contextlib.suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_reader(sock.fileno(), self._accept, sock)
 
@@ -59,7 +59,7 @@ class Listener:
         except OSError as error:
             self._pause(listening, error)
         finally:
-            double.detach()  # the descriptor is the server's
+            double.detach()  # the server owns the descriptor
 
     def _pause(self, listening: Any, error: OSError) -> None:
         if error.errno not in EXHAUSTED:
@@ -75,16 +75,16 @@ class Listener:
 
 
 class Acceptor:
-    """Puts a `Listener` in place of every server whose mode is wanted, now and later."""
+    """Creates a `Listener` for every server whose mode is wanted, now and later."""
 
     def __init__(self, is_wanted: Callable[[ProxyMode], bool], accepted: Accepted) -> None:
         self._is_wanted, self._accepted = is_wanted, accepted
         self._known: WeakSet[asyncio.Server] = WeakSet()
 
     def start(self) -> Callable[[], None]:
-        """Begin, and return the function that ends it: where a listener is, it stays."""
+        """Start, and return the function that stops it; existing listeners remain."""
         proxyserver = ctx.master.addons.get("proxyserver")
-        if proxyserver is None:  # a master that serves nobody
+        if proxyserver is None:  # a master without servers
             return lambda: None
         proxyserver.servers.changed.connect(self._update)
         self._listen_to_all(proxyserver.servers)
@@ -99,14 +99,14 @@ class Acceptor:
                 spawn(self._listen(instance, servers))
 
     async def _listen(self, instance: Any, servers: Any) -> None:
-        """Listen in the turn of the event loop in which mitmproxy's server has begun to.
+        """Start listening in the same turn of the event loop in which mitmproxy's server does.
 
-        It says so to the log first, and tells its addons some turns later: a client of that instant would be its own.
+        mitmproxy logs that at once, but notifies addons some turns later: it would get clients accepted in between.
         """
         while instance in servers and not (instance.is_running or instance.last_exception):  # noqa: ASYNC110
             await asyncio.sleep(0)
         for server in getattr(instance, "_servers", ()):
-            # mitmproxy's servers for datagrams are of another kind
+            # mitmproxy's servers for datagrams have no sockets
             if hasattr(server, "sockets") and server not in self._known:
                 self._known.add(server)
                 Listener(server, functools.partial(self._accepted, instance))  # kept by the event loop

@@ -1,4 +1,4 @@
-"""The fast paths: clients are served without mitmproxy's layers where that makes no difference to anybody."""
+"""The fast paths: serves clients without mitmproxy's layers where that makes no difference to any addon."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Fastlane:
-    """Keeps the ways around mitmproxy's layers in place while `fast_lane` allows them, and makes hooks fast anyway."""
+    """Provides the paths around mitmproxy's layers while `fast_lane` is on, and always speeds up hooks."""
 
     name = "fastlane"
     fast_paths = NO_OBJECTION
@@ -52,14 +52,14 @@ class Fastlane:
         self._takeover = TunnelTakeover()
         self._acceptor = Acceptor(speaks_http, self._accepted)
         self._connections: dict[str, ClientConnection] = {}
-        """By the id of the client."""
+        """By client id."""
         self._close_ways: list[Callable[[], None]] = []
-        """As long as they are open."""
+        """Undo functions of the paths that are open."""
         self._dispatch: Dispatch
         self._undo_dispatch: list[Callable[[], None]] = []
 
     def configure(self, updated: set[str]) -> None:
-        """Put the ways in place, or take them out; what was learned under other options holds no more."""
+        """Open or close the paths, and forget what was learned under other options."""
         is_on = self.fast_lane
         self._responders.reconsider(learns=is_on and getattr(ctx.options, "cache", "off") != "off")
         if not self._undo_dispatch:
@@ -85,12 +85,12 @@ class Fastlane:
             connection.release()
 
     def running(self) -> None:
-        """Say, once, that several workers share no memory."""
+        """Log, once, that workers share no memory."""
         if worker_number() == 1 and getattr(ctx.options, "cache", "") == "memory":
             logger.info("each worker has a cache of its own; --set cache=disk:FOLDER is one for all")
 
     def done(self) -> None:
-        """Leave mitmproxy as it was."""
+        """Restore mitmproxy."""
         self._close()
         while self._undo_dispatch:
             self._undo_dispatch.pop()()
@@ -101,7 +101,7 @@ class Fastlane:
         return [f"{name}: {count}" for name, count in self._responders.counts().items()]
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return the same, and how many clients are connected."""
+        """Return the same counts, and how many clients are connected."""
         connected = self._connections.keys() | ctx.master.addons.get("proxyserver").connections.keys()
         return {**self._responders.counts(), "clients": len(connected)}
 
@@ -114,7 +114,7 @@ class Fastlane:
             self._accept(instance, sock, peername)
 
     async def _accept_later(self, instance: Any, sock: socket.socket, peername: tuple[Any, ...]) -> None:
-        """Begin once mitmproxy has started: nobody is served before every addon's `running` is through."""
+        """Wait until mitmproxy has started: no client is served before every addon's `running` has finished."""
         await started()
         self._accept(instance, sock, peername)
 
@@ -133,13 +133,13 @@ class Fastlane:
             limits.add(connection)
 
     def closed(self, connection: ClientConnection) -> None:
-        """Take note that a connection is not ours any more."""
+        """Forget a connection that is no longer ours."""
         self._connections.pop(connection.client.id, None)
         if limits := _limits():
             limits.remove(connection)
 
     def handed_over(self, connection: ClientConnection) -> None:
-        """Take note that a connection is mitmproxy's from now on."""
+        """Note that mitmproxy owns a connection from now on."""
         self._responders.count("handed over")
         self.closed(connection)
         if limits := _limits():
@@ -151,19 +151,19 @@ class Fastlane:
         return protocol is not None and protocol.is_trusted_peer(address)
 
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
-        """Count a connection in that begins with one; False where there are too many."""
+        """Count a connection that must send one; return False if there are too many."""
         return bool(ctx.master.addons.get("proxy-protocol").expect_header(peer))
 
     def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
-        """Count it out."""
+        """Stop counting it."""
         ctx.master.addons.get("proxy-protocol").header_came(peer, "" if in_time else NO_HEADER)
 
     def find(self, client_id: str) -> ClientConnection | None:
-        """Return a client's connection, if it is ours."""
+        """Return a client's connection if it is ours."""
         return self._connections.get(client_id)
 
     def is_serving(self) -> bool:
-        """Return whether anybody is being served past mitmproxy; who is idle is sent away."""
+        """Return whether any client is being served without mitmproxy; close idle connections."""
         busy = False
         for connection in list(self._connections.values()):
             if connection.is_responding:
@@ -175,11 +175,11 @@ class Fastlane:
     # Hooks
 
     def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; False when the rest has to be waited for."""
+        """Trigger a hook; return False if the rest must be awaited."""
         return bool(self._undo_dispatch) and self._dispatch.trigger_now(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
-        """Wait for the rest of a hook, and until a flow is resumed that was intercepted."""
+        """Wait for the rest of a hook, and for an intercepted flow to be resumed."""
         await ctx.master.addons.handle_lifecycle(hook)
         (data,) = hook.args()
         if isinstance(data, flow.Flow):
@@ -188,11 +188,11 @@ class Fastlane:
     # mitmproxy's connections
 
     async def client_connected(self, client: Client) -> None:
-        """Watch a connection that mitmproxy has for a tunnel to come, and have its hooks triggered inline."""
+        """Watch a connection of mitmproxy's that may become a tunnel, and trigger its hooks inline."""
         self._prepare(client)
 
     def _continued(self, client: Client) -> None:
-        """Take note that mitmproxy has a handler now of a client that the addons know already."""
+        """Note that mitmproxy now has a handler for a client that the addons already know."""
         self._prepare(client)
         if limits := _limits():
             limits.watch(client)
@@ -207,21 +207,21 @@ class Fastlane:
             handler.layer = Inline(handler.layer, self.trigger_now)  # type: ignore[assignment]
 
     def late_hooks(self) -> Hooks:
-        """Return the hook that sees which layers everybody has chosen."""
+        """Return the hook that runs after all addons have chosen layers."""
         return Hooks("fastlane layers", next_layer=self._layers_chosen)
 
     def _layers_chosen(self, nextlayer: NextLayer) -> None:
-        """Stand before HTTP, unless nothing is around it: such connections were handed over, and are mitmproxy's."""
+        """Put our layer before HTTP, unless no layers surround it: such connections were handed over to mitmproxy."""
         if nextlayer.layer is not None and has_layers_around(nextlayer.context, nextlayer.layer):
             nextlayer.layer = put_before_http(nextlayer.layer, self._is_wanted)
 
     def _is_wanted(self, asked: LayeredHttp) -> bool:
-        """Return whether HTTP inside of layers can be responded to without them."""
+        """Return whether requests inside layers can be responded to without them."""
         return self._responders.is_open("exchanges") and layered_client.can_borrow(asked, self._takeover)
 
     async def policy_http_connection(self, asked: LayeredHttp) -> None:
-        """Respond to what a client says in HTTP inside of layers, until it leaves or mitmproxy is needed."""
-        await asyncio.sleep(0)  # what was read already comes out of the layers first
+        """Respond to a client's requests inside layers until it leaves or mitmproxy is needed."""
+        await asyncio.sleep(0)  # let data already read leave the layers first
         try:
             connection = await layered_client.borrow(asked, self._takeover, self, self._responders)
         except OSError:
@@ -231,17 +231,17 @@ class Fastlane:
         await connection.over
 
     def client_disconnected(self, client: Client) -> None:
-        """Let go of a connection that mitmproxy has closed."""
+        """End our handling of a connection that mitmproxy has closed."""
         if isinstance(connection := self._connections.get(client.id), layered_client.LayeredClient):
             connection.disconnected()
 
     def server_connected(self, data: ServerConnectionHookData) -> None:
-        """Watch the connection for a tunnel to come."""
+        """Watch the connection, which may become a tunnel."""
         if self._close_ways:
             self._takeover.watch(data.client, data.server)
 
     def http_connected(self, flow: http.HTTPFlow) -> None:
-        """Take note that what follows is a tunnel."""
+        """Note that a tunnel follows."""
         if self._close_ways:
             self._takeover.expect_tunnel(flow.client_conn, flow.server_conn)
 

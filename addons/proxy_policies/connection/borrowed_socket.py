@@ -1,4 +1,4 @@
-"""A connection of mitmproxy's, read and written on its socket for a while."""
+"""A connection of mitmproxy's that is temporarily read and written directly on its socket."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from proxy_policies.connection.tunnel_takeover import TakeoverReader
 
 
 class BorrowedSocket:
-    """One connection, and `tls`, what mitmproxy's layers made for it.
+    """One connection, and `tls`, the TLS state that mitmproxy's layers created for it.
 
-    mitmproxy reads it before and after, and closes it.
+    mitmproxy reads it before and afterwards, and closes it.
     """
 
     def __init__(self, watched: TakeoverReader, tls: SSL.Connection | None) -> None:
@@ -22,14 +22,14 @@ class BorrowedSocket:
         self.stream: ByteStream
 
     async def flush(self) -> None:
-        """Wait until everything is sent that mitmproxy has to send; OSError when that cannot be, any more."""
+        """Wait until mitmproxy's pending data is sent; raises OSError if the connection has failed."""
         end = self._watched.end
         if end.transport.get_write_buffer_size():
             await end.flush()
             end.transport.set_write_buffer_limits()
 
     def begin(self, said: bytes = b"") -> ByteStream:
-        """Take the connection, of which the layers have read what was `said`; OSError when that cannot be, any more."""
+        """Borrow the connection, from which the layers have read `said`; raises OSError if it has failed."""
         self._below = below = SocketStream(self._watched.end.dup_socket())
         self.stream = below if self._tls is None else TlsStream(below, self._tls)
         self.stream.feed(said)
@@ -42,6 +42,6 @@ class BorrowedSocket:
             self._below.notify()
 
     def give_back(self) -> None:
-        """Let mitmproxy read on: nothing of ours waits to be sent."""
+        """Let mitmproxy read on; nothing of ours may be waiting to be sent."""
         self._below.detach().close()
         self._watched.give_back()

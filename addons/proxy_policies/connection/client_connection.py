@@ -1,8 +1,8 @@
-"""A client's connection that is ours: what it asks for is responded to here, or it is handed over to mitmproxy.
+"""A client's connection that we own: its requests are responded to here, or it is handed over to mitmproxy.
 
 There is one owner at a time. A connection is handed over between two messages, with every byte that was not responded
-to, and never comes back. `accepted_client.py` has the connections that no layer of mitmproxy's has seen,
-`layered_client.py` those inside of layers.
+to, and never comes back. `accepted_client.py` has connections that no mitmproxy layer has seen, `layered_client.py`
+those inside layers.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from proxy_policies.log_lines import admit_client_line
 from proxy_policies.waits import LINGERING_TIME, LINGERING_TIMEOUT, Stopwatch, Wait, Waiting
 
 logger = logging.getLogger("mitmproxy.proxy.server")
-"""Its lines look as mitmproxy's own, with the client in front."""
+"""Its lines look like mitmproxy's own, prefixed with the client."""
 
 NEW = 1.0
-"""Seconds in which a client may have begun to ask without our having seen it."""
+"""Seconds during which a new client's first request may still be on its way."""
 TLS_HANDSHAKE = 0x16
 """The first byte of a ClientHello's record (RFC 8446, section 5.1)."""
 BYTES_PER_TURN = 65536
-"""Bytes of responses that are given in one turn of the event loop."""
+"""Bytes of responses sent in one turn of the event loop."""
 
 
 class ConnectionOwner(Protocol):
-    """The policy that has the connections, and triggers hooks."""
+    """The policy that owns the connections and triggers hooks."""
 
     def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; False when the rest has to be waited for."""
+        """Trigger a hook; return False if the rest must be awaited."""
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook."""
@@ -56,16 +56,16 @@ class ConnectionOwner(Protocol):
         """Return whether connections from an address begin with a PROXY header."""
 
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
-        """Count a connection in that begins with one; False where there are too many."""
+        """Count a connection that must send one; return False if there are too many."""
 
     def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
-        """Count it out."""
+        """Stop counting it."""
 
     def closed(self, connection: ClientConnection) -> None:
-        """Take note that a connection has ended."""
+        """Note that a connection has ended."""
 
     def handed_over(self, connection: ClientConnection) -> None:
-        """Take note that a connection is mitmproxy's from now on."""
+        """Note that mitmproxy owns a connection from now on."""
 
 
 class ClientConnection(ABC):
@@ -93,13 +93,13 @@ class ClientConnection(ABC):
 
     @property
     def who(self) -> str:
-        """Whom a request is from, where responses may differ by that."""
+        """Everything about the client on which a response may depend."""
         client = self.client
         return f"{client.peername[0]} {client.tls} {client.proxy_mode.full_spec} {self.destination}"
 
     @property
     def address(self) -> str:
-        """The client's address, as it is printed."""
+        """The client's address as printed."""
         return human.format_address(self.client.peername)
 
     def log(self, line: str) -> None:
@@ -126,7 +126,7 @@ class ClientConnection(ABC):
             self.leave()
 
     def _next(self) -> None:
-        """Respond to what has come; whatever goes wrong, the client is not left waiting."""
+        """Respond to received data; on any failure, do not leave the client waiting."""
         try:
             self._respond()
         except Exception:
@@ -143,14 +143,14 @@ class ClientConnection(ABC):
             exchange.presence.ended()
 
     def _respond(self) -> None:
-        """Respond to the request that has come, if it has come whole."""
+        """Respond to the next request if its head is complete."""
         stream = self.stream
         if self._requests and stream.received[0] == TLS_HANDSHAKE:  # no request (RFC 9112, section 2.2)
             self._refuse(400, "TLS where a request should be")
             return
         if self._responders.reply(self):
             return
-        if stream.unsent:  # whoever has the connection next has nothing of ours to send
+        if stream.unsent:  # its next owner must not have to send data of ours
             stream.on_sent = self._readable
             return
         end = HEAD_END.search(stream.received)
@@ -170,15 +170,15 @@ class ClientConnection(ABC):
             self.begin(self._run(response))
 
     def reply(self, respond: Callable[[bytes], tuple[bytes, bytes, bool] | None]) -> bool:
-        """Send what `respond` returns for each head that has come, up to a bound; False when that is nothing.
+        """Send what `respond` returns for each received head, up to a bound; return False if nothing was sent.
 
-        The last of what it returns says whether the connection ends with the response.
+        Its third item says whether the connection ends with the response.
         """
         data, at, size = bytes(self.stream.received), 0, 0
         pieces: list[bytes] = []
         closes = False
         while at < len(data) and size < BYTES_PER_TURN and not closes:
-            end = data.find(CRLF_HEAD_END, at) + len(CRLF_HEAD_END)  # too short for any head where there is no end
+            end = data.find(CRLF_HEAD_END, at) + len(CRLF_HEAD_END)  # without an end too short to be a head
             found = respond(data[at:end])
             if found is None:
                 break
@@ -204,7 +204,7 @@ class ClientConnection(ABC):
             stream.start_reading()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something that has the connection to itself."""
+        """Run work that has exclusive use of the connection."""
         self._is_busy = True
         self._task = spawn(work, eager=True, is_held=True)
 
@@ -223,7 +223,7 @@ class ClientConnection(ABC):
             self.hand_over()
 
     def end(self) -> None:
-        """End what is under way, a tunnel say, and the connection with it."""
+        """Cancel the current work, such as a tunnel, and thereby end the connection."""
         if self._task is not None:
             self._task.cancel()
 
@@ -246,7 +246,7 @@ class ClientConnection(ABC):
             self._linger()
 
     def _go_on(self) -> None:
-        """See to the next request, once others had their turn and the client has taken enough."""
+        """Handle the next request once others have had a turn and the client has accepted enough data."""
         stream = self.stream
         stream.start_reading()
         if stream.received:
@@ -260,7 +260,7 @@ class ClientConnection(ABC):
     # Hooks
 
     def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; False when the rest has to be waited for."""
+        """Trigger a hook; return False if the rest must be awaited."""
         return self._owner.trigger_now(hook)
 
     async def finish_hook(self, hook: StartHook) -> None:
@@ -268,7 +268,7 @@ class ClientConnection(ABC):
         await self._owner.finish_hook(hook)
 
     async def trigger(self, hook: StartHook) -> None:
-        """Trigger a hook, and wait until every addon is through with it."""
+        """Trigger a hook, and wait until every addon has handled it."""
         if not self._owner.trigger_now(hook):
             await self._owner.finish_hook(hook)
 
@@ -276,15 +276,15 @@ class ClientConnection(ABC):
 
     @abstractmethod
     def hand_over(self) -> None:
-        """Let mitmproxy have the connection, and what was not responded to."""
+        """Hand the connection over to mitmproxy, with the bytes that were not responded to."""
 
     def release(self) -> None:
-        """Hand the connection over, unless it is responded to; then it will be, if need be."""
+        """Hand the connection over, unless it is in use; then this happens later if needed."""
         if not (self._is_busy or self._is_over or self.stream.unsent):
             self.hand_over()
 
     def leave(self) -> None:
-        """Close the connection, once everything is sent."""
+        """Close the connection once everything is sent."""
         if self._is_over:
             return
         if self.stream.unsent:
@@ -298,10 +298,10 @@ class ClientConnection(ABC):
 
     @abstractmethod
     def _left(self) -> None:
-        """Do what follows on the end of the connection."""
+        """Handle the end of the connection."""
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answer a request that is none."""
+        """Answer an invalid request."""
         if reporting.SUBSCRIBERS:
             reporting.report(flow_records.of_refusal(self.client, status, why))
         response = error_response(status, why)
@@ -310,9 +310,9 @@ class ClientConnection(ABC):
         self._linger()
 
     def _linger(self) -> None:
-        """End our half of the connection, and take what still comes for a while without looking at it.
+        """End our half of the connection, then read and discard what arrives for a while.
 
-        A client that is still sending could not read our answer otherwise (RFC 9112, section 9.6).
+        Otherwise a client that is still sending could not read our response (RFC 9112, section 9.6).
         """
         self._is_busy = True
         self.begin(self._drain_until_closed())
@@ -330,12 +330,12 @@ class ClientConnection(ABC):
 
     @property
     def is_responding(self) -> bool:
-        """Return whether the client is being served, or has come so lately that it may just be asking."""
+        """Return whether the client is being served, or is so new that its first request may be on its way."""
         is_new = time.time() - self.client.timestamp_start < NEW
         return bool(self._is_busy or self.stream.unsent or self.stream.received or (is_new and not self._requests))
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Return what the connection waits for its client to do, for how many seconds, and how many bytes came."""
+        """Return what the connection waits for from its client, for how many seconds, and how many bytes arrived."""
         stream = self.stream
         since = None if stream.is_closed else self._unsent.since(now, stream.unsent, stream.sock)
         which = self._requests, self.exchange.presence.steps if self.exchange and not self.exchange.is_reading else 0
@@ -353,7 +353,7 @@ class ClientConnection(ABC):
         return Wait.HEAD if self.stream.received else Wait.REQUEST
 
     def close(self, wait: Wait, waited: float) -> None:
-        """Close the connection, and say why."""
+        """Close the connection, and log why."""
         why = f"closing connection, for {waited:.0f} s {wait.value}"
         if admitted := admit_client_line(why, time.monotonic()):
             self.log(admitted)
@@ -367,7 +367,7 @@ class ClientConnection(ABC):
             self.leave()
 
     def _cut(self, why: str) -> None:
-        """Give a client up that takes nothing."""
+        """Abandon a client that reads nothing."""
         if self.exchange is not None:
             self.exchange.presence.left(why)
         self.stream.fail_silently()

@@ -1,7 +1,7 @@
-"""Tunnels set up without mitmproxy's layers: dialled, answered and linked.
+"""Sets up tunnels without mitmproxy's layers: dials, answers and links.
 
-Only what nobody could want otherwise: the guard and `read_connect` say when. Whatever goes wrong before the 200 is left
-to mitmproxy, which tries again and says what is wrong.
+Only where this makes no difference, as decided by the guard and `read_connect`. Failures before the 200 are left to
+mitmproxy, which tries again and reports the error.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from proxy_policies.passthrough.layer import make_tunnel_flow
 from proxy_policies.passthrough.tunnel import CLIENT, ENDED_BY_US, TARGET, Tunnel
 from proxy_policies.relay import link
 
-DIAL_TIMEOUT = 0.5  # seconds; who takes longer is dialled again by mitmproxy
+DIAL_TIMEOUT = 0.5  # seconds; mitmproxy dials slower targets again
 
 
 def untouched(hosts: Hosts, asked: Connect) -> str:
-    """Return why a tunnel stays untouched whatever is said in it; "" when that is not certain, or the name is ours."""
+    """Return why a tunnel stays untouched whatever it carries; "" if that is uncertain, or the name is a tunnel's."""
     if is_tunnel_name(asked.host):
         return ""
     decision = decide(hosts, asked.host, asked.port, Protocol.NOTHING)
@@ -40,7 +40,7 @@ def untouched(hosts: Hosts, asked: Connect) -> str:
 
 @dataclass(kw_only=True)
 class Counts(link.ByteCounts):
-    """Counts that the tunnel's log lines share."""
+    """Byte counts that are also added to the tunnel's record."""
 
     tunnel: Tunnel
 
@@ -56,7 +56,7 @@ class Counts(link.ByteCounts):
 
 
 class DirectTunnel:
-    """The tunnel that a client asked for, `why` it stays untouched, and what addons see of its two connections."""
+    """A tunnel requested by a client, `why` it stays untouched, and the hooks of its two connections."""
 
     def __init__(
         self, client: Client, stream: SocketStream, asked: Connect, why: str, opened: Callable[[], None]
@@ -66,7 +66,7 @@ class DirectTunnel:
         self._server = Server(address=(asked.host, asked.port))
 
     async def run(self) -> bool:
-        """Run the tunnel until it closes; False if nothing was sent to the client, so that mitmproxy can have it."""
+        """Run the tunnel until it closes; return False if nothing was sent, so that mitmproxy can take the client."""
         self._stream.stop_reading()
         if (target := await self._dial()) is None:
             return False
@@ -75,7 +75,7 @@ class DirectTunnel:
         return True
 
     async def _dial(self) -> socket.socket | None:
-        """Connect as mitmproxy would; None when an addon objects, or it fails."""
+        """Connect as mitmproxy would; return None if an addon objects or it fails."""
         server = self._server
         server.timestamp_start = time.time()
         await _trigger(ServerConnectHook(ServerConnectionHookData(server, self._client)))
@@ -89,7 +89,7 @@ class DirectTunnel:
         return None
 
     async def _relay(self, target: socket.socket) -> None:
-        """Answer, show the tunnel, and link both sides until the end."""
+        """Answer, show the tunnel as a flow, and link both sides until the end."""
         shown = make_tunnel_flow(self._client, self._server, self._why)
         counts = Counts(tunnel=shown.tunnel)
         with self._stream.detach() as client, target:

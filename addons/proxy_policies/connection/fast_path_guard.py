@@ -1,6 +1,6 @@
-"""Whether a way around mitmproxy's layers may be taken: closed unless every addon with a say in it has no objection.
+"""Decides whether a path around mitmproxy's layers may be used: only if no addon with a relevant hook objects.
 
-What a client may have at all is for its mode to say: each way asks here, for each client.
+Which paths a client may use at all depends on its mode: each path checks that here, for each client.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EVENTS: Mapping[str, Sequence[str]] = {
         *("next_layer", "tls_start_server", "tls_established_server", "tls_failed_server"),
     ),
 }
-"""Whoever has one of these hooks has a say."""
+"""By path: the hooks that give an addon a say."""
 _NOT_HTTP = ("ignore_hosts", "allow_hosts", "tcp_hosts")
 _SEEN = ("save_stream_file", "proxy_debug")
 MITMPROXY_OPTIONS: Mapping[str, Sequence[str]] = {
@@ -44,22 +44,22 @@ MITMPROXY_OPTIONS: Mapping[str, Sequence[str]] = {
     "tunnels": ("proxyauth", "connect_addr", *_NOT_HTTP, *_SEEN),
     "exchanges": ("body_size_limit", "stream_large_bodies", "map_remote", "intercept", "proxy_debug", *_NOT_HTTP),
 }
-"""mitmproxy's own addons say nothing: any of these options that is set closes the way for them."""
+"""mitmproxy's own addons declare nothing: on their behalf, setting any of these options closes the path."""
 
 
 class FastPathGuard:
-    """Guards one way; looks again when addons change, and after `forget`, when options do."""
+    """Guards one path; decides again when addons change, and after `forget`, called when options change."""
 
     def __init__(self, path: str, condition: Callable[[], bool] = lambda: True) -> None:
         self._path, self._condition = path, condition
         self._version, self._is_open = 0, False
 
     def forget(self) -> None:
-        """Look again."""
+        """Decide again at the next check."""
         self._version = 0
 
     def is_open(self, table: Table) -> bool:
-        """Return whether the way may be taken now."""
+        """Return whether the path may be used now."""
         if self._version != table.version:
             self._version = table.version
             self._is_open = (
@@ -68,7 +68,7 @@ class FastPathGuard:
         return self._is_open
 
     def closed_by(self, table: Table) -> list[object]:
-        """Return the addons that have an objection."""
+        """Return the addons that object."""
         concerned = [addon for name in EVENTS[self._path] for group in table.groups(name) for addon in group]
         return [addon for addon in concerned if self._objects(addon)]
 
@@ -84,10 +84,10 @@ def _are_set(options: Sequence[str]) -> bool:
 
 
 def opens_tunnels(mode: ProxyMode) -> bool:
-    """Return whether a mode's clients may have a tunnel to whatever target they name.
+    """Return whether a mode's clients may open a tunnel to any target.
 
     A gateway need not support CONNECT (RFC 9110, section 9.3.6), and mitmproxy's reverse proxy refuses it; upstream and
-    SOCKS proxies have rules of their own for it.
+    SOCKS modes have their own rules for it.
     """
     return type(mode) is RegularMode
 

@@ -1,4 +1,4 @@
-"""Handing a client's connection over to mitmproxy, which has it from then on."""
+"""Hands a client's connection over to mitmproxy, which owns it from then on."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ Receive = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, 
 
 
 class Continued:
-    """What is otherwise in mitmproxy's handler of a client that the addons know already."""
+    """Changes to mitmproxy's handler for a client that the addons already know."""
 
     client: Client
     _is_announced = False
 
     def continue_client(self, client: Client) -> None:
-        """Take a client over from before."""
+        """Continue with an existing client."""
         handler: Any = self
         made, handler.client = handler.client, client
         handler.transports[client] = handler.transports.pop(made)
         handler.layer.context.client = client
 
     def log(self, message: str, *arguments: Any, **keywords: Any) -> None:
-        """Log, but not a second time that the client is here."""
+        """Log, but do not repeat that the client has connected."""
         if message == "client connect" and not self._is_announced:
             self._is_announced = True
             return
         super().log(message, *arguments, **keywords)  # type: ignore[misc]
 
     async def handle_hook(self, hook: StartHook) -> None:
-        """Trigger a hook, but not a second time that of a client's arrival."""
+        """Trigger a hook, but do not repeat `client_connected`."""
         if isinstance(hook, server_hooks.ClientConnectedHook):
             for continued in _on_handover:
                 continued(self.client)
@@ -55,24 +55,24 @@ class Continued:
 
 @functools.cache
 def _continued(handler: type) -> Any:
-    """Derive from mitmproxy's handler as it is now: with what is mended in it."""
+    """Derive from mitmproxy's current handler, including our patches."""
     return type("ContinuedHandler", (Continued, handler), {})
 
 
 def on_handover(callback: Callable[[Client], None]) -> Callable[[], None]:
-    """Have a function called with every client that is handed over after addons were shown it; returns the undoing."""
+    """Call a function with every client handed over after the addons were notified of it; return the undo function."""
     _on_handover.append(callback)
     return lambda: _on_handover.remove(callback)
 
 
 def begin_client(instance: Any, stream: SocketStream, header: bytes) -> None:
-    """Let mitmproxy have a connection as if it had accepted it itself."""
+    """Give mitmproxy a connection as if it had accepted it itself."""
     data = header + bytes(stream.received)
     spawn(_adopt(stream.detach(), data, instance.handle_stream))
 
 
 def continue_client(instance: Any, client: Client, stream: SocketStream) -> None:
-    """Let mitmproxy have the connection of a client that the addons know; nothing waits to be sent to it."""
+    """Give mitmproxy the connection of a client that the addons know; nothing may be waiting to be sent."""
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handler = _continued(mode_servers.ProxyConnectionHandler)(

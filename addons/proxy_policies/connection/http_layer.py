@@ -1,4 +1,4 @@
-"""Where mitmproxy's layers come to HTTP/1.1: a layer that has it responded to without them, as long as that can be."""
+"""A layer before mitmproxy's HTTP/1.1 layer that has requests responded to without mitmproxy while possible."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ ALPN_OF_HTTP1 = (None, b"", b"http/1.1")
 
 @dataclass
 class LayeredHttp:
-    """HTTP that is about to be spoken inside of layers."""
+    """An HTTP connection that begins inside layers."""
 
     context: Context
     mode: HTTPMode
     said: bytearray = field(default_factory=bytearray)
-    """What the client has said already, or what of it was not responded to."""
+    """Bytes already received from the client; later, those not responded to."""
     is_at_end: bool = False
-    """The client has said that nothing more comes."""
+    """The client has ended its half of the connection."""
     is_cut: bool = False
     """The client's connection broke."""
     feed: Callable[[bytes | None], None] | None = None
-    """Takes what the layers still say of the client, once the connection is borrowed; b"" is the end, None a cut."""
+    """Receives client data from the layers once the connection is borrowed; b"" is the end, None a cut."""
     has_left: bool = False
 
     def end(self, rest: bytes | None) -> None:
-        """Take what was not responded to, and what the layers say from now on; None when the client has left."""
+        """Take back the bytes not responded to, and all later ones; None if the client has left."""
         self.feed, self.has_left = None, rest is None
         self.said[:] = rest or b""
 
     @property
     def destination(self) -> Destination | None:
-        """Where requests go that do not say it themselves."""
+        """The destination of requests that name none."""
         if self.mode is not HTTPMode.transparent or not self.context.server.address:
             return None
         scheme = "https" if self.context.server.tls else "http"
         return Destination(scheme, *self.context.server.address[:2])
 
     def tls_of(self, kind: type[ClientTLSLayer | ServerTLSLayer]) -> SSL.Connection | None:
-        """Return what encrypts a side; None where nothing does."""
+        """Return a side's TLS connection; None if there is none."""
         layers = [layer for layer in self.context.layers if isinstance(layer, kind)]
         return layers[-1].tls if layers else None
 
     @property
     def is_plain(self) -> bool:
-        """Return whether it is HTTP/1.1 with an origin that is not behind another proxy, and TLS is where it should be.
+        """Return whether it is HTTP/1.1 with an origin not behind another proxy, and TLS is as expected.
 
         TLS within TLS is not.
         """
@@ -71,31 +71,31 @@ class LayeredHttp:
 
 @dataclass
 class HttpConnectionHook(StartHook):
-    """HTTP begins inside of layers: whoever responds without them says in `data` what is left for mitmproxy."""
+    """HTTP begins inside layers; a handler that responds without them sets in `data` what is left for mitmproxy."""
 
     name = "policy_http_connection"
     data: LayeredHttp
 
 
 class PolicyHttpLayer(Layer):
-    """Stands before mitmproxy's HTTP layer, until that is needed."""
+    """Takes the place of mitmproxy's HTTP layer until that is needed."""
 
     def __init__(self, http: HttpLayer, is_wanted: Callable[[LayeredHttp], bool]) -> None:
         super().__init__(http.context)
-        self.context.layers.remove(self)  # others look for HTTP where mitmproxy has it
+        self.context.layers.remove(self)  # other code looks for the HTTP layer at its usual position
         self._http, self._is_wanted = http, is_wanted
         self._asked = LayeredHttp(http.context, http.mode)
         self._is_passed_on = self._is_end_queued = False
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Handle an event; what a client says while it is responded to goes there."""
+        """Handle an event; client data during direct handling is passed to `feed`."""
         if self._is_passed_on and not self._paused:
             return self._http.handle_event(event)
         if self._paused and isinstance(event, events.ConnectionEvent) and event.connection == self.context.client:
             if isinstance(event, events.DataReceived):
                 self._take(event.data)
                 return _nothing()
-            if isinstance(event, events.ConnectionClosed):  # which the layer below is given, too
+            if isinstance(event, events.ConnectionClosed):  # also passed to the layer below
                 self._is_end_queued = True
                 self._take(None if resets.was_cut(event.connection, self.context) else b"")
         return super().handle_event(event)
@@ -110,7 +110,7 @@ class PolicyHttpLayer(Layer):
             asked.said += data
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        if self._is_passed_on:  # what came meanwhile
+        if self._is_passed_on:  # an event received meanwhile
             yield from self._http.handle_event(event)
         elif isinstance(event, events.Start):
             yield from self._start(event)
@@ -132,7 +132,7 @@ class PolicyHttpLayer(Layer):
             yield from self._http.handle_event(events.ConnectionClosed(self.context.client))
 
     def _has_ended_meanwhile(self) -> bool:
-        """Return whether the client's closing alert was read without the layers, which will not see it any more."""
+        """Return whether the client's closing alert was read outside the layers, which will therefore not see it."""
         tls = self._asked.tls_of(ClientTLSLayer)
         return tls is not None and bool(tls.get_shutdown() & SSL.RECEIVED_SHUTDOWN) and not self._is_end_queued
 
@@ -142,13 +142,13 @@ def _nothing() -> CommandGenerator[None]:
 
 
 def has_layers_around(context: Context, made: Layer) -> bool:
-    """Return whether what mitmproxy has made stands inside of a tunnel, TLS or SOCKS over TCP, or begins TLS itself."""
+    """Return whether a layer of mitmproxy's is inside a tunnel, TLS or SOCKS over TCP, or starts TLS itself."""
     is_bare = isinstance(made, HttpLayer) and len(context.layers) == 2 and speaks_http(context.client.proxy_mode)
     return not is_bare and context.client.transport_protocol == "tcp"
 
 
 def put_before_http(made: Layer, is_wanted: Callable[[LayeredHttp], bool]) -> Layer:
-    """Return the layers that mitmproxy has made, with ours before HTTP."""
+    """Return mitmproxy's layers with ours before HTTP."""
     if isinstance(made, HttpLayer):
         return PolicyHttpLayer(made, is_wanted)
     for layer in _below(made):

@@ -1,7 +1,7 @@
-"""A client whose HTTP is spoken inside of mitmproxy's layers: in TLS, in a tunnel that was opened for it, behind SOCKS.
+"""A client that speaks HTTP inside mitmproxy's layers: in TLS, in a tunnel opened for it, or after SOCKS.
 
-The layers have done what comes before HTTP, with their hooks. Then the connection's socket is borrowed, and so is the
-origin's that mitmproxy may have connected by then, until the client leaves or asks for what is mitmproxy's to do.
+The layers have handled everything before HTTP, with their hooks. Then the client's socket is borrowed, and that of the
+origin if mitmproxy has already connected it, until the client leaves or sends a request that needs mitmproxy.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from proxy_policies.patches.client_handlers import handler_of
 
 
 class ConnectedOrigin(Origin):
-    """The connection to an origin that mitmproxy made. `close` has mitmproxy close it."""
+    """A connection to an origin that mitmproxy opened. `close` makes mitmproxy close it."""
 
     def __init__(self, client: Client, server: Server, borrowed: BorrowedSocket, close: Callable[[], None]) -> None:
         self.server, self.stream = server, borrowed.stream
-        self.is_reused, self.is_idle = True, False  # it may have died meanwhile, as one that was used before
+        self.is_reused, self.is_idle = True, False  # it may have died meanwhile, like a reused one
         self._data = ServerConnectionHookData(server, client)
         self._borrowed, self._close = borrowed, close
         self.stream.on_readable = self._on_readable
 
     def give_back(self) -> None:
-        """Let mitmproxy have the connection, if it is of use."""
+        """Return the connection to mitmproxy if it is usable."""
         if self.is_usable and not self.stream.received:
             self._borrowed.give_back()
         else:
@@ -48,9 +48,9 @@ class ConnectedOrigin(Origin):
 
 
 class LayeredClient(ClientConnection):
-    """Such a client, until it leaves or is handed back.
+    """A borrowed client, until it leaves or is handed back.
 
-    `end` is called then with what was not responded to; with None when the client has left.
+    `end` is then called with the bytes not responded to, or with None if the client has left.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class LayeredClient(ClientConnection):
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def adopt(self, origin: ConnectedOrigin, destination: Destination) -> None:
-        """Send requests on a connection that mitmproxy made."""
+        """Send requests on a connection that mitmproxy opened."""
         self._connected = origin
         self.origins.keep(origin, destination)
 
     def start(self) -> None:
-        """Respond to what has come, and to what comes."""
+        """Respond to data already received, and start reading."""
         self.stream.start_reading()
         if self.stream.received or self.stream.is_at_end:
             self._readable()
 
     def feed(self, data: bytes | None) -> None:
-        """Take what mitmproxy's layers have decrypted already; b"" is the end, None that the connection was cut."""
+        """Receive data that mitmproxy's layers have already decrypted; b"" is the end, None a cut connection."""
         stream = self.stream
         if data:
             stream.feed(data)
@@ -90,10 +90,10 @@ class LayeredClient(ClientConnection):
         stream.notify()
 
     def hand_over(self) -> None:
-        """Let mitmproxy have the connection back, and what was not responded to."""
+        """Return the connection to mitmproxy, with the bytes not responded to."""
         stream = self.stream
         if stream.error is not None or (stream.is_at_end and HEAD_END.search(stream.received) is None):
-            self.leave()  # mitmproxy would not learn of an end that was read here, and wait for the rest
+            self.leave()  # mitmproxy would not see an end that was read here, and would wait for more
             return
         self._end()
         self._owner.handed_over(self)
@@ -103,7 +103,7 @@ class LayeredClient(ClientConnection):
 
     def _left(self) -> None:
         self._end()
-        resets.withhold_alert(self.client)  # where the end was to be said, it was
+        resets.withhold_alert(self.client)  # if one was due, it was already sent
         self._finish(None)
 
     def _end(self) -> None:
@@ -118,7 +118,7 @@ class LayeredClient(ClientConnection):
             self.over.set_result(None)
 
     def disconnected(self) -> None:
-        """Take note that mitmproxy has closed the connection."""
+        """Note that mitmproxy has closed the connection."""
         if self.exchange is not None:
             self.exchange.presence.left()
         self.stream.fail_silently()
@@ -126,7 +126,7 @@ class LayeredClient(ClientConnection):
 
 
 def can_borrow(asked: LayeredHttp, takeover: TunnelTakeover) -> bool:
-    """Return whether the sockets can be had of the client, and of the origin if that is connected."""
+    """Return whether the client's socket can be borrowed, and the origin's if that is connected."""
     client, server = asked.context.client, asked.context.server
     sides = (client, server) if server.connected else (client,)
     return all(takeover.watched(client, side) for side in sides)
@@ -135,7 +135,7 @@ def can_borrow(asked: LayeredHttp, takeover: TunnelTakeover) -> bool:
 async def borrow(
     asked: LayeredHttp, takeover: TunnelTakeover, owner: ConnectionOwner, responders: Responders
 ) -> LayeredClient:
-    """Return the client, whose socket and whose origin's are borrowed from then on; OSError when they have gone."""
+    """Borrow the sockets of a client and its origin, and return the client; raises OSError if they are gone."""
     client, server, destination = asked.context.client, asked.context.server, asked.destination
     if asked.is_cut:
         raise ConnectionResetError
@@ -165,7 +165,7 @@ def _borrowed(takeover: TunnelTakeover, client: Client, side: Connection, tls: S
 
 
 def _close(client: Client, server: Server) -> None:
-    """Have mitmproxy close a connection to an origin."""
+    """Make mitmproxy close a connection to an origin."""
     handler = handler_of(client.id)
     if handler is not None and server in handler.transports:
         handler.close_connection(server)

@@ -1,6 +1,6 @@
-"""Fresh cache hits that are answered without a hook: which requests, and with what.
+"""Answers fresh cache hits without calling hooks, from responses learned earlier.
 
-A response is learned from an exchange that had every hook (`response_template`); the next equal request is answered
+A response is learned from an exchange with all its hooks (`response_template`); the next identical request is answered
 with the same bytes, as long as the cache decides the same.
 """
 
@@ -28,49 +28,49 @@ from proxy_policies.exchange.exchange import Exchange
 from proxy_policies.finished import reporting
 
 MAX_LEARNED = 4096  # requests remembered
-MAX_WIRE = 1 << 20  # bytes of a response that is learned
-LONGEST_HEAD = 8192  # bytes of a request that is learned
+MAX_WIRE = 1 << 20  # bytes of a learned response
+LONGEST_HEAD = 8192  # bytes of a learned request
 
 
 @dataclass(slots=True)
 class LearnedResponse:
-    """A request that can be answered here, and the response as it is at the moment."""
+    """A request that can be answered here, and its current response."""
 
     template: ResponseTemplate
     line: str
-    """What mitmdump prints of it; the client's address is NUL, its length in spaces SOH."""
+    """mitmdump's output for it, with NUL for the client's address and SOH for as many spaces as that is long."""
     report: reporting.Finished | None
-    """Of the exchange that it was learned from, where anybody wanted to know."""
+    """The report of the exchange from which it was learned, if there are subscribers."""
     rendered: RenderedResponse | None = None
 
 
 Response = tuple[bytes, bytes, bool]
-"""Head, body, and whether the connection ends with it."""
+"""Head, body, and whether the connection ends with the response."""
 
 
 class Peer(Protocol):
-    """Whom a request is from: by `who` the response may differ, by `address` what is printed of it."""
+    """The client of a request: the response may depend on `who`, the output on `address`."""
 
     @property
     def who(self) -> str:
-        """The client and the mode by which it came."""
+        """The client and its proxy mode."""
 
     @property
     def address(self) -> str:
-        """As mitmdump prints it."""
+        """The address as mitmdump prints it."""
 
     client: Client
 
 
 class LearnedResponses:
-    """What was learned, for all connections."""
+    """Learned responses, shared by all connections."""
 
     def __init__(self) -> None:
         self._learned: OrderedDict[tuple[str, bytes], LearnedResponse] = OrderedDict()
         self._guard = FastPathGuard("hits", _is_unwatched)
         self._is_flush_due = False
         self.count = 0
-        """Responses given."""
+        """Number of responses sent."""
 
     def forget(self) -> None:
         """Forget everything: an option has changed."""
@@ -78,14 +78,14 @@ class LearnedResponses:
         self._guard.forget()
 
     def store(self, table: Table) -> SyncView | None:
-        """Return what the cache has at hand, if responses may be given from it now."""
+        """Return the cache's sync view if responses may be served from it now."""
         if not self._guard.is_open(table):
             return None
         engine = getattr(ctx.master.addons.get("cache"), "engine", None)
         return engine.store.sync_view if engine is not None else None
 
     def respond(self, peer: Peer, head: bytes, store: SyncView) -> Response | None:
-        """Return the response to a request that was learned; None for every other."""
+        """Return the learned response to a request; None if there is none."""
         learned = self._learned.get(key := (peer.who, head))
         if learned is None:
             return None
@@ -105,7 +105,7 @@ class LearnedResponses:
         return rendered.head, body, learned.template.closes
 
     def learn(self, peer: Peer, head: bytes, exchange: Exchange, table: Table) -> None:
-        """Learn from an exchange that the cache answered, if the same can be done here; a miss teaches nothing."""
+        """Learn from an exchange that the cache answered, if it can be repeated here; misses are ignored."""
         flow, wire = exchange.flow, b"".join(exchange.writer.wire or ())
         state, store = flow_state.state_of(flow), self.store(table)
         transaction = transaction_of(flow) if state.hit else None
@@ -119,7 +119,7 @@ class LearnedResponses:
                 self._learned.popitem(last=False)
 
     def _print(self, peer: Peer, line: str) -> None:
-        """Print what mitmdump prints of a flow; many of them are flushed once."""
+        """Print mitmdump's output for a flow, flushing once per turn of the event loop."""
         dumper = ctx.master.addons.get("dumper")
         if dumper is None:
             return
@@ -142,7 +142,7 @@ def _is_unwatched() -> bool:
 
 
 def line_of(flow: http.HTTPFlow) -> str:
-    """Return what mitmdump prints of a flow; the client's address is NUL, its length in spaces SOH."""
+    """Return mitmdump's output for a flow, with NUL for the client's address and SOH for spaces of its length."""
     dumper = ctx.master.addons.get("dumper")
     if dumper is None or not dumper.match(flow):
         return ""

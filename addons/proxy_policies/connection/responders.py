@@ -1,4 +1,4 @@
-"""What responds to requests without mitmproxy's layers, and whether that may be: asked in order, with each head."""
+"""Chooses what responds to a request without mitmproxy's layers, if that is permitted, trying each in order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COUNTED = ("hits", "tunnels", "exchanges", "handed over")
 
 
 class Responders:
-    """Learned responses, tunnels and exchanges, as far as every addon has no objection."""
+    """Learned responses, tunnels and exchanges, each used only if no addon objects."""
 
     def __init__(self) -> None:
         self._guards = {
@@ -39,7 +39,7 @@ class Responders:
         }
         self._learned: learned_responses.LearnedResponses | None = None
         self.table: Table | None = None
-        """Which addons have which hooks; None while nobody is to be responded to here."""
+        """Which addons have which hooks; None while the fast paths are off."""
         self._counts = dict.fromkeys(COUNTED, 0)
 
     def count(self, name: str) -> None:
@@ -47,11 +47,11 @@ class Responders:
         self._counts[name] += 1
 
     def counts(self) -> dict[str, int]:
-        """Return how many took which way around mitmproxy's layers, and how many clients were handed over to it."""
+        """Return how many requests took each path around mitmproxy's layers, and how many clients were handed over."""
         return {**self._counts, "hits": self._learned.count if self._learned else 0}
 
     def reconsider(self, *, learns: bool) -> None:
-        """Look at everybody's objections again, and forget what was learned: options have changed."""
+        """Check objections again and forget learned responses, because options have changed."""
         for guard in self._guards.values():
             guard.forget()
         if self._learned is None and learns:
@@ -60,7 +60,7 @@ class Responders:
             self._learned.forget()
 
     def serves(self, mode: ProxyMode) -> bool:
-        """Return whether any client of a mode may be responded to."""
+        """Return whether clients of a mode may be served here."""
         if self.table is None or not speaks_http(mode) or _dials_at_once(mode):
             return False
         return (
@@ -68,7 +68,7 @@ class Responders:
         )
 
     def is_open(self, path: str) -> bool:
-        """Return whether a way around mitmproxy's layers may be taken."""
+        """Return whether a path around mitmproxy's layers may be used."""
         return self.table is not None and self._guards[path].is_open(self.table)
 
     def _store(self) -> Any:
@@ -77,7 +77,7 @@ class Responders:
     # In order
 
     def reply(self, connection: Any) -> bool:
-        """Reply to requests whose responses were learned, up to a bound; False when the first is none of them."""
+        """Reply to requests with learned responses, up to a bound; return False if the first has none."""
         store = self._store()
         if store is None or self._learned is None:
             return False
@@ -85,7 +85,7 @@ class Responders:
         return bool(connection.reply(lambda head: respond(connection, head, store)))
 
     def respond(self, connection: Connection, head: bytes) -> Exchange | Coroutine[Any, Any, bool] | None:
-        """Return what responds to a request: a tunnel, an exchange, or None for mitmproxy."""
+        """Return the tunnel or exchange that responds to a request; None to leave it to mitmproxy."""
         if head.startswith(b"CONNECT "):
             return self._tunnel(connection)
         return self._exchange(connection, head) if self.is_open("exchanges") else None
@@ -122,7 +122,7 @@ class Responders:
 
 
 def _inspected_hosts() -> Hosts | None:
-    """Return what says which tunnels stay untouched."""
+    """Return the hosts that decide which tunnels stay untouched."""
     inspection = ctx.master.addons.get("inspection")
     return None if inspection is None else inspection.inspect_hosts
 
@@ -132,6 +132,6 @@ def _is_eager() -> bool:
 
 
 def _dials_at_once(mode: ProxyMode) -> bool:
-    """Return whether the user wants the origin dialled before a request, which mitmproxy does."""
+    """Return whether the user wants the origin dialled before a request, which only mitmproxy does."""
     is_reverse = isinstance(mode, ReverseMode)
     return is_reverse and strategy_is_chosen() and _is_eager()

@@ -1,8 +1,8 @@
-"""What a response from the cache looks like on the wire, with places for what changes. Pure.
+"""The bytes of a cached response, with placeholders for the fields that change. Pure.
 
-A request is answered with every policy having its say; we note the bytes. When the same bytes ask again,
-the same decision is taken anew, and if the answer it gives differs in nothing but Age and Cache-Status from the one
-that was learned, so does what every policy makes of it: then the noted head, with the new values, is the answer.
+A request is first answered with all policies involved, and the bytes sent are noted. When an identical request arrives,
+the cache decides again. If its response differs from the learned one only in Age and Cache-Status, then so does the
+result of all policies: the noted head is sent with the new values.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from proxy_policies.fields import Fields
 from proxy_policies.http1.plain_fields import CRLF_HEAD_END
 
 CHANGING = (b"age", b"cache-status")
-"""The fields of an answer that change with time."""
-MICROSECOND = 1e-6  # floats of epoch seconds are no finer
+"""The fields of a response that change with time."""
+MICROSECOND = 1e-6  # the resolution of epoch seconds as floats
 
 Lines = tuple[tuple[bytes, bytes], ...]
 Held = Callable[[MemoryHit, str], bytes | None]
-"""Gives an encoded form of the stored body."""
+"""Returns an encoded form of the stored body."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseTemplate:
-    """One request, and the answer to it with places for what changes."""
+    """One request, and its response with placeholders for changing values."""
 
     request: Request
     status: int
     constant: Lines
-    """The fields of the cache's answer but for those that change."""
+    """The fields of the cache's response except the changing ones."""
     template: tuple[bytes, ...]
-    """The head on the wire, cut where a value of `order` belongs."""
+    """The head on the wire, split where the values of `order` belong."""
     order: tuple[bytes, ...]
     coding: str
     """The encoded form of the stored body that is sent; "" for the body as stored."""
@@ -45,7 +45,7 @@ class ResponseTemplate:
     """The connection ends with it."""
 
     def render(self, store: SyncView, now: float) -> RenderedResponse | None:
-        """Take the decision anew and write the answer; None when something has changed besides the time."""
+        """Decide again and render the response; None if anything but the time has changed."""
         ready = lookup_now(store, self.request, now)
         if ready is None or ready.head.status != self.status or constant_fields(ready.head) != self.constant:
             return None
@@ -61,16 +61,16 @@ class ResponseTemplate:
 
 @dataclass(frozen=True, slots=True)
 class BodyPart:
-    """What of a stored body is sent: never the bytes themselves, which are the store's to keep or to drop."""
+    """The part of a stored body to send; not the bytes themselves, which the store may keep or drop."""
 
     entry: StoredResponse
     coding: str
     part: slice | None
-    """Positions in that form of it; None for no body."""
+    """The range of that form; None for no body."""
     length: int
 
     def read(self, store: SyncView) -> bytes | None:
-        """Return the bytes, and count the use; None when they are gone, or others."""
+        """Return the bytes, and count the use; None if they are gone or have changed."""
         body = store.get_body(self.entry, self.coding)
         if body is None:
             return None
@@ -80,26 +80,26 @@ class BodyPart:
 
 @dataclass(frozen=True, slots=True)
 class RenderedResponse:
-    """An answer that stands for up to a second: as long as neither its Age nor what is stored changes."""
+    """A response that is valid for up to a second: as long as neither its Age nor the store's entries change."""
 
     head: bytes
     body: BodyPart
     candidates: Sequence[StoredResponse]
-    """What was stored when it was decided."""
+    """The stored responses at the time of the decision."""
     since: float
     until: float
 
     def holds(self, store: SyncView, now: float) -> bool:
-        """Return whether the same would be decided and written now."""
+        """Return whether the same response would be rendered now."""
         return self.since <= now < self.until and store.get_all(self.body.entry.key) == self.candidates
 
 
 def valid_for(entry: StoredResponse, now: float) -> float:
-    """Return the seconds for which nothing that is said or decided of an entry changes.
+    """Return the seconds for which no field and no decision about an entry changes.
 
-    All of it turns on whole seconds: of its age, as Age and max-age do, or of the time that it stays fresh, as ttl,
-    min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). At such a moment itself it is none,
-    and before it came there is none: the clock went back, and ages go down as it goes on.
+    All of them change on whole seconds: of its age, as Age and max-age do, or of its remaining freshness, as ttl,
+    min-fresh, max-stale and freshness itself (RFC 9111, sections 4.2 and 5.2.1). The result is 0 exactly at such a
+    moment, and before the entry was received: then the clock was set back, and ages decrease as it goes on.
     """
     if now < entry.received_at:
         return 0.0
@@ -108,7 +108,7 @@ def valid_for(entry: StoredResponse, now: float) -> float:
 
 
 def constant_fields(answer: CachedResponse) -> Lines:
-    """Return the fields that stay as they are."""
+    """Return the fields that do not change."""
     return tuple(line for line in answer.fields.raw if line[0].lower() not in CHANGING)
 
 
@@ -118,7 +118,7 @@ def changing_fields(answer: CachedResponse) -> dict[bytes, bytes]:
 
 
 def learn(request: Request, wire: bytes, ready: MemoryHit, held: Held) -> ResponseTemplate | None:
-    """Learn from what was sent, given what the cache answers at this moment; None if there is a doubt."""
+    """Learn from the bytes sent, given the cache's current response; None if in doubt."""
     head, end, body = wire.partition(CRLF_HEAD_END)
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
     fields = Fields((name, value.strip()) for name, _, value in lines)
@@ -138,7 +138,7 @@ def learn(request: Request, wire: bytes, ready: MemoryHit, held: Held) -> Respon
 
 
 def _is_plain(fields: Fields, body: bytes) -> bool:
-    """Return whether it is said plainly if the connection goes on, and the body has come whole by its length."""
+    """Return whether persistence is unambiguous, and the body complete by its Content-Length."""
     has_length = not body or fields.get("content-length") == str(len(body))
     ends_or_not = (fields.get("connection") or "close").lower() == "close"
     return has_length and ends_or_not and "transfer-encoding" not in fields
@@ -149,7 +149,7 @@ def _is_settled(head: bytes, ready: MemoryHit) -> bool:
 
 
 def _form(fields: Fields, body: bytes, ready: MemoryHit, held: Held) -> str | None:
-    """Return which form of the stored body was sent; None when it was none of them, or not the whole of it."""
+    """Return which form of the stored body was sent; None if it was none of them, or incomplete."""
     if body == ready.body:
         return ""
     coding = fields.get("content-encoding") or ""
@@ -159,7 +159,7 @@ def _form(fields: Fields, body: bytes, ready: MemoryHit, held: Held) -> str | No
 def _cut(
     head: bytes, lines: list[tuple[bytes, bytes, bytes]], values: dict[bytes, bytes]
 ) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
-    """Cut a head where the changing values are; None unless each is there once, with the value of this moment."""
+    """Split a head at the changing values; None unless each occurs once, with its current value."""
     found = [(name.lower(), value.strip()) for name, _, value in lines if name.lower() in CHANGING]
     if len(found) != len(values) or dict(found) != values:
         return None

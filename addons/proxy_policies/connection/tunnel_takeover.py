@@ -1,8 +1,8 @@
-"""Hands untouched tunnels from mitmproxy's read loop to the relay. Tried on mitmproxy 12.2.
+"""Hands untouched tunnels from mitmproxy's read loop to the relay. Tested on mitmproxy 12.2.
 
-mitmproxy has one task per connection, which loops on `reader.read()`. We put a `TakeoverReader` in the reader's place
-before the loop picks it up. Once the connection is one side of an untouched tunnel, `read()` carries that direction to
-its end and returns b"" only then, so the task, its cancellation and the disconnect hooks stay mitmproxy's.
+mitmproxy has one task per connection, which loops on `reader.read()`. We replace the reader with a `TakeoverReader`
+before the loop uses it. Once the connection is one side of an untouched tunnel, `read()` relays that direction to
+its end and returns b"" only then, so mitmproxy keeps the task, its cancellation and the disconnect hooks.
 
 The rule that keeps the bytes in order: while a hook is pending mitmproxy queues chunks inside its layers, so a
 direction switches only once the very bytes object that `read()` returned last has come out of the tunnel's layer.
@@ -25,37 +25,37 @@ from proxy_policies.patches.client_handlers import handler_of
 from proxy_policies.relay import link
 from proxy_policies.relay.ends import StreamEnd, WriteError
 
-LAST_CHUNK_TIMEOUT = 1.0  # seconds that an end of file waits for the chunk before it to come out of the layers
+LAST_CHUNK_TIMEOUT = 1.0  # seconds that an end of file waits for the chunk before it to leave the layers
 
 Relayed = Callable[[bool, int], None]
-"""Called with every piece relayed: whether it came from the client, and its bytes."""
+"""Called for every piece relayed: whether it is from the client, and its size in bytes."""
 Broken = Callable[[bool, OSError], None]
-"""Called when a connection broke: whether it is the client's, and how."""
+"""Called when a connection breaks: whether it is the client's, and the error."""
 
 
 class TakeoverReader:
-    """Stands where mitmproxy expects a connection's reader."""
+    """Takes the place of a connection's reader in mitmproxy."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.end = StreamEnd(reader, writer)
         self.tunnel: TunnelPair | None = None
         self.is_tunnel_to_be = False
         self.has_ended = False
-        """Its end of file was mitmproxy's to pass on."""
+        """Its end of file was left to mitmproxy to pass on."""
         self._is_reading = False
         self._borrower: Callable[[bytes], None] | None = None
-        self._inside: bytes | None = None  # given to mitmproxy last, and not seen to come out again
+        self._inside: bytes | None = None  # last chunk given to mitmproxy that has not left its layers
         self._out = asyncio.Event()
 
     async def read(self, limit: int) -> bytes:
-        """Return the next chunk; once the tunnel is ours, carry it to its end and return b""."""
+        """Return the next chunk; once the tunnel is ours, relay it to its end and return b""."""
         if self.tunnel and self._inside is None:
             return await self.tunnel.relay_direction(self)
         data = await self._read(limit)
         while data and self._borrower is not None:
             self._borrower(data)
-            if self._borrower is not None:  # else it was given back at that, to be read on
-                self._pause()  # a reader that had stopped its transport, for it had too much, has started it again
+            if self._borrower is not None:  # otherwise the call gave it back, and reading continues
+                self._pause()  # the reader resumes a transport that it had paused because of a full buffer
             data = await self._read(limit)
         if data:
             self._inside = data
@@ -71,9 +71,9 @@ class TakeoverReader:
             self._is_reading = False
 
     def borrow(self, borrower: Callable[[bytes], None]) -> bytes:
-        """Stop reading until `give_back`, and return what was read already; what is on its way goes to the borrower."""
+        """Stop reading until `give_back`, and return buffered data; a pending read's data goes to the borrower."""
         self._borrower, self.is_tunnel_to_be = borrower, False
-        if self._is_reading:  # whoever reads has been given all that was there
+        if self._is_reading:  # the pending reader was already given everything
             self._pause()
             return b""
         return self.end.take_buffered()
@@ -83,13 +83,13 @@ class TakeoverReader:
             self.end.transport.pause_reading()
 
     def give_back(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._borrower = None
         with contextlib.suppress(RuntimeError):
             self.end.transport.resume_reading()
 
     async def _at_end(self) -> bytes:
-        """End of file before the switch: mitmproxy would make a full close of it, so take the tunnel over if we can."""
+        """Handle an end of file before the switch: mitmproxy would close fully, so take the tunnel over if possible."""
         if self.is_tunnel_to_be and self._inside is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._out.wait(), LAST_CHUNK_TIMEOUT)
@@ -105,8 +105,8 @@ class TakeoverReader:
         return self.end.reader.exception()
 
     def forwarded(self, data: bytes) -> None:
-        """Take note that the tunnel's layer has sent `data` on."""
-        if data is self._inside and len(data) > 1:  # all equal single bytes are one object: they prove nothing
+        """Note that the tunnel's layer has forwarded `data`."""
+        if data is self._inside and len(data) > 1:  # equal single bytes are the same object, so they prove nothing
             self._inside = None
             self._out.set()
 
@@ -114,7 +114,7 @@ class TakeoverReader:
 class TunnelPair:
     """The two connections of an untouched tunnel. Either direction may join first; the tunnel ends with both.
 
-    A connection that breaks takes the other with it, by a reset; mitmproxy would make an end of file of it.
+    If one connection breaks, the other is reset; mitmproxy would turn that into an end of file.
     """
 
     def __init__(self, client: TakeoverReader, server: TakeoverReader, relayed: Relayed, broken: Broken | None) -> None:
@@ -124,7 +124,7 @@ class TunnelPair:
         self._carrying: set[asyncio.Future[None]] = set()
 
     async def relay_direction(self, source: TakeoverReader) -> bytes:
-        """Carry what comes from `source`, wait until the other direction has ended too, and return b""."""
+        """Relay data from `source`, wait until the other direction has ended, too, and return b""."""
         sink = self._server if source is self._client else self._client
         tally = functools.partial(self._relayed, source is self._client)
         carrying = asyncio.ensure_future(link.relay_one_way(source.end, sink.end, tally))
@@ -142,13 +142,13 @@ class TunnelPair:
         return b""
 
     def close(self, source: TakeoverReader) -> None:
-        """Take note that nothing more comes from `source`."""
+        """Note that `source` has ended."""
         self._open.discard(source)
         if not self._open:
             self._over.set()
 
     async def _break_off(self) -> None:
-        """Reset both connections, once nobody holds a duplicate of their sockets."""
+        """Reset both connections, once no task holds a duplicate of their sockets."""
         for carrying in self._carrying:
             carrying.cancel()
         await asyncio.wait(self._carrying)
@@ -157,16 +157,16 @@ class TunnelPair:
 
 
 def _breaking(error: BaseException | None) -> OSError | None:
-    """Return how a direction's source failed, if it did. A sink that takes no more may still have something to say."""
+    """Return the error of a direction's source, if any. A sink that accepts no more data may still send some."""
     return error if isinstance(error, OSError) and not isinstance(error, WriteError) else None
 
 
 class TunnelTakeover:
-    """Watches connections, finds tunnels, and switches them over."""
+    """Watches connections, finds tunnels, and hands them to the relay."""
 
     @property
     def patch(self) -> Replacement:
-        """The place where bytes come out of a tunnel's layer."""
+        """The patch of the method through which bytes leave a tunnel's layer."""
         return Replacement(
             owner=TCPLayer,
             attribute="relay_messages",
@@ -176,21 +176,21 @@ class TunnelTakeover:
         )
 
     def watch(self, client: Client, connection: Connection) -> None:
-        """Stand in for the connection's reader, if it is a stream that asyncio reads."""
+        """Replace the connection's reader, if it is an asyncio stream."""
         handler = handler_of(client.id)
         io = handler.transports.get(connection) if handler else None
         if io and isinstance(io.reader, asyncio.StreamReader) and isinstance(io.writer, asyncio.StreamWriter):
             io.reader = TakeoverReader(io.reader, io.writer)  # type: ignore[assignment]
 
     def watched(self, client: Client, connection: Connection) -> TakeoverReader | None:
-        """Return what stands in for the connection's reader."""
+        """Return the `TakeoverReader` of a connection, if it has one."""
         handler = handler_of(client.id)
         io = handler.transports.get(connection) if handler else None
         reader: object = io and io.reader
         return reader if isinstance(reader, TakeoverReader) else None
 
     def expect_tunnel(self, client: Client, server: Server) -> None:
-        """Take note that a CONNECT was answered with 200 on these connections."""
+        """Note that a CONNECT was answered with 200 on these connections."""
         for connection in (client, server):
             if watched := self.watched(client, connection):
                 watched.is_tunnel_to_be = True
@@ -198,7 +198,7 @@ class TunnelTakeover:
     def _observe(
         self, original: Callable[..., Iterator[commands.Command]]
     ) -> Callable[..., Iterator[commands.Command]]:
-        """Wrap `TCPLayer.relay_messages`: when it has run, its commands have been carried out."""
+        """Wrap `TCPLayer.relay_messages`: once it has run, its commands have been executed."""
 
         @functools.wraps(original)
         def relay_messages(layer: TCPLayer, event: events.Event) -> Iterator[commands.Command]:
@@ -219,7 +219,7 @@ class TunnelTakeover:
         (client if event.connection == context.client else server).forwarded(event.data)
 
     def _reporter(self, layer: TCPLayer) -> Relayed:
-        """Tell mitmproxy's idle watchdog, and the layer if it wants to know (`relayed(from_client, size)`)."""
+        """Notify mitmproxy's idle watchdog, and the layer if it has a `relayed(from_client, size)`."""
         handler = handler_of(layer.context.client.id)
         active: Callable[[], None] = handler.timeout_watchdog.register_activity if handler else lambda: None
         told: Relayed | None = getattr(layer, "relayed", None)
@@ -233,9 +233,9 @@ class TunnelTakeover:
 
 
 def is_untouched(layer: TCPLayer) -> bool:
-    """Return whether a TCP layer only passes bytes on: nobody looks at its messages, no TLS or proxy is wrapped around.
+    """Return whether a TCP layer only passes bytes on: no addon sees its messages, no TLS or proxy surrounds it.
 
-    mitmproxy's own (`ignore=True`) keeps no flow; one of ours that keeps a flow for show says `is_passthrough = True`.
+    mitmproxy's own (`ignore=True`) has no flow; ours has one only for display, and sets `is_passthrough = True`.
     """
     context: Any = layer.context
     plain = not context.client.tls and not context.server.tls and not context.server.via

@@ -1,1 +1,1 @@
-"""Hooks looked up in a table, and asked where they come up."""
+"""Looks hooks up in a table, and calls them where they are triggered."""

@@ -1,10 +1,10 @@
-"""Hooks that are asked before every script or after all of them.
+"""Hooks that are called before every script or after all of them.
 
-mitmproxy asks addons in one order. A script loaded beside ours, before or after, would have its edits stored as the
-origin's, and find compressed bytes where the origin sent text; what it then does is not what it does with bare
-mitmproxy. So what an origin sent is taken before any script can edit it, and what is done last to a message is done
-behind all scripts and mitmproxy's own modify_body, but before `save`, from which on addons look only: they see what
-the client gets.
+mitmproxy calls addons in one order. A script loaded beside ours, before or after, would have its edits stored as the
+origin's, and find compressed bytes where the origin sent text: it would behave differently than with bare mitmproxy.
+So the origin's message is captured before any script can edit it, and final changes to a message are made after all
+scripts and mitmproxy's own modify_body, but before `save`: from there on, addons only read, and see what the client
+gets.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from mitmproxy.addons.script import ScriptLoader
 
 
 class Hooks:
-    """Some hooks of a policy, given by their names in mitmproxy."""
+    """Some of a policy's hooks, by their names in mitmproxy."""
 
     def __init__(self, name: str, **hooks: Callable[..., Any]) -> None:
         self.name = name
@@ -27,39 +27,39 @@ class Hooks:
 
 @runtime_checkable
 class HasEarlyHooks(Protocol):
-    """A policy that is asked before every script, too."""
+    """A policy that is also called before every script."""
 
     def early_hooks(self) -> Hooks:
-        """Return the hooks that are asked then."""
+        """Return the hooks to call then."""
 
 
 @runtime_checkable
 class HasLateHooks(Protocol):
-    """A policy that is asked after every script, too."""
+    """A policy that is also called after every script."""
 
     def late_hooks(self) -> Hooks:
-        """Return the hooks that are asked then."""
+        """Return the hooks to call then."""
 
 
 class _Group:
-    """Stands in mitmproxy's chain of addons."""
+    """A member of mitmproxy's chain of addons."""
 
     def __init__(self, addons: Sequence[Hooks]) -> None:
         self.addons = list(addons)
 
 
 class _Early(_Group):
-    """Asked before every script."""
+    """Called before every script."""
 
 
 class _Late(_Group):
-    """Asked after every script."""
+    """Called after every script."""
 
 
 class AroundScripts:
-    """Puts hooks of some policies into mitmproxy's chain, from load to done.
+    """Puts hooks of some policies into mitmproxy's chain, from `load` to `done`.
 
-    Late ones of policies that are loaded later come first: those that all chains of ours have in common are the last.
+    Late hooks of policies loaded later come first, so that those shared by all our chains come last.
     """
 
     def __init__(self, policies: Sequence[Any]) -> None:
@@ -71,13 +71,13 @@ class AroundScripts:
         self._early, self._late = _Early([hooks for _, hooks in early]), _Late([hooks for _, hooks in late])
 
     def load(self, loader: Loader) -> None:
-        """Put them in."""
+        """Insert the hooks."""
         chain = loader.master.addons.chain
         chain.insert(_place(chain, (_Late, Save), len(chain)), self._late)
         chain.insert(_place(chain, (ScriptLoader,), 0), self._early)
 
     def done(self) -> None:
-        """Take them out."""
+        """Remove the hooks."""
         manager = ctx.master.addons
         manager.chain = [addon for addon in manager.chain if addon not in (self._early, self._late)]
 

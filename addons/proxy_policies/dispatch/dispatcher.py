@@ -1,9 +1,9 @@
-"""Triggers events by a table, in place of an addon manager's own methods. Tried on mitmproxy 12.2 and 12.3.
+"""Triggers events from a table, replacing the addon manager's own methods. Tested on mitmproxy 12.2 and 12.3.
 
-Hooks are asked where they come up, without a task, a lock and a wakeup for each of them. Stock starts a task for every
-hook, and the layer goes on when that task has got the connection's lock: a fifth of the time of a request, though next
-to all hooks return at once. Here the topmost layer of a connection asks them itself, and goes on in the same order:
-when what it does now is done. What has to wait is left to mitmproxy.
+Hooks are called where they are triggered, without a task, a lock and a wakeup for each. Stock mitmproxy starts a task
+for every hook, and the layer continues once that task has the connection's lock: this takes a fifth of a request's
+time, though almost all hooks return at once. Here a connection's topmost layer calls them itself, and continues in the
+same order, once it has handled the current event. Hooks that have to wait are left to mitmproxy.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from mitmproxy.proxy.layer import CommandGenerator, Layer
 from proxy_policies.background import spawn
 from proxy_policies.dispatch.table import HookEntry, Table
 
-STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, for addons that add addons while they are asked
+STOCK_EVENTS = frozenset({"running", "done"})  # left to stock, because addons may add addons in them
 
 
 class Dispatch:
-    """Stands in for an addon manager's `trigger_event` and `handle_lifecycle` while installed."""
+    """Replaces an addon manager's `trigger_event` and `handle_lifecycle` while installed."""
 
     def __init__(self, manager: addonmanager.AddonManager, legacy_log: logging.Handler | None = None) -> None:
         self._manager, self._legacy_log = manager, legacy_log
@@ -38,7 +38,7 @@ class Dispatch:
         self._begun: dict[hooks.Hook, Coroutine[Any, Any, None] | None] = {}
 
     def install(self) -> Callable[[], None]:
-        """Take over, and return the function that gives back."""
+        """Replace the methods, and return the function that restores them."""
         ours = {"trigger_event": self.trigger_event, "handle_lifecycle": self.handle_lifecycle}
         vars(self._manager).update(ours)
         if self._legacy_log:
@@ -54,11 +54,11 @@ class Dispatch:
         return undo
 
     def _is_log_read(self, record: logging.LogRecord) -> bool:
-        """Return whether an addon wants log records as (deprecated) events: if not, none is formatted for nobody."""
+        """Return whether any addon uses the deprecated log events; if not, records need not be formatted for them."""
         return bool(self.table.entries("add_log"))
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
-        """Trigger an event, and `update` after it if it is about a flow; of one that has begun, the rest."""
+        """Trigger an event, or finish one that has begun, followed by `update` if it is about a flow."""
         rest = (
             self._begun.pop(event)
             if event in self._begun
@@ -68,7 +68,7 @@ class Dispatch:
             await rest
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        """Ask every addon that has the event's hook, awaiting those that are asynchronous."""
+        """Call the event's hook on every addon that has it, awaiting asynchronous ones."""
         if event.name in STOCK_EVENTS:
             await self._stock(event)
         elif (
@@ -77,9 +77,9 @@ class Dispatch:
             await rest
 
     def trigger_now(self, event: hooks.Hook) -> bool:
-        """Trigger an event here and now, and say whether that was all; else the rest is left to `handle_lifecycle`.
+        """Trigger an event at once; return whether it is finished. If not, `handle_lifecycle` does the rest.
 
-        Nothing is left of most events: then it takes no task and no wait.
+        Most events finish at once: these take no task and no wait.
         """
         arguments = _arguments(event)
         try:
@@ -99,7 +99,7 @@ class Dispatch:
 
 
 def _asking(entries: list[list[HookEntry]], name: str, arguments: list[Any]) -> Iterator[Awaitable[Any]]:
-    """Ask one after the other; what is asynchronous is given, and must be through before the next is asked."""
+    """Call hooks in order; yield each awaitable, which must finish before the next call."""
     for group in entries:
         try:
             for addon, function, condition in group:
@@ -128,21 +128,21 @@ def _is_flow(kind: type[Any]) -> bool:
 
 @functools.cache
 def _names(kind: type[Any]) -> tuple[str, ...]:
-    """Return the names of an event's arguments, which mitmproxy asks the dataclass for each time."""
+    """Return the names of an event's arguments, which mitmproxy looks up each time."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def _run_until_awaitable(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
-    """Ask until something is to be awaited, and give the coroutine that goes on from there; None when all is done."""
+    """Call hooks up to the first awaitable, and return the coroutine that continues there; None if all are done."""
     for awaited in asking:
         return _continue(awaited, asking)
     return None
 
 
 def _run_eagerly(asking: Iterator[Awaitable[Any]]) -> Coroutine[Any, Any, None] | None:
-    """Ask until something really has to wait, and give the coroutine that waits; None when all is done.
+    """Call hooks until one really has to wait, and return the coroutine that waits; None if all are done.
 
-    A hook's coroutine is a task of its own, for its time-outs to be its own.
+    Each hook's coroutine is a separate task, so that its time-outs cancel only itself.
     """
     for awaited in asking:
         if not inspect.iscoroutine(awaited):
@@ -169,7 +169,7 @@ async def _raise(error: Exception) -> None:
 
 
 def _report(error: Exception) -> None:
-    """Log an addon's error as stock does: its traceback without our frames. Wrong options are for whoever set them."""
+    """Log an addon's error as stock does, without our frames in the traceback. Re-raise OptionsError."""
     if isinstance(error, exceptions.OptionsError):
         raise error
     traceback = error.__traceback__
@@ -179,7 +179,7 @@ def _report(error: Exception) -> None:
 
 
 class Inline:
-    """Stands in for a connection's topmost layer. `ask` says whether a hook is through already."""
+    """Replaces a connection's topmost layer. `ask` triggers a hook, and returns whether it has finished."""
 
     def __init__(self, layer: Layer, ask: Callable[[StartHook], bool]) -> None:
         self._layer, self._ask = layer, ask
@@ -188,7 +188,7 @@ class Inline:
         return getattr(self._layer, name)
 
     def handle_event(self, event: events.Event) -> CommandGenerator[None]:
-        """Have the layer handle an event, and after it the ends of the hooks that it led to."""
+        """Pass an event to the layer, then the completions of the hooks that it triggered."""
         pending = deque([event])
         while pending:
             for command in self._layer.handle_event(pending.popleft()):

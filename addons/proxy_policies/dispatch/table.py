@@ -1,13 +1,13 @@
-"""Asks only the addons that have a hook, instead of every addon for every event. Tried on mitmproxy 12.2.
+"""Finds the addons that have a hook, instead of trying every addon for every event. Tested on mitmproxy 12.2.
 
-Stock mitmproxy looks some forty addons through for each of a request's sixteen events, nearly half of the time that it
-spends on one. The table here is looked up instead, and made anew when an addon was added, removed or reloaded. Order,
-`AddonHalt`, error reports and what an error skips are stock's: the rest of the addons that belong to the same member of
-the chain. One difference: a hook that an addon grows while it is loaded is not seen until the next change.
+Stock mitmproxy searches some forty addons for each of a request's sixteen events, which is nearly half of the time it
+spends on one. This table is used instead, and rebuilt when an addon is added, removed or reloaded. Order, `AddonHalt`
+and error reports are as in stock, and an error skips the same addons: the rest of the same member of the chain. One
+difference: a hook that an addon gains after loading is not seen until the next change.
 
-Hooks that are known to do nothing as things are (`only_if`, `STOCK_CONDITIONS`) are looked at, not called.
-mitmproxy's own begin by looking at an attribute that only an option fills. Where the attribute is filled by other
-means, or the hook is replaced, it is asked: the attribute and the function are looked at each time.
+Hooks known to do nothing at present (`only_if`, `STOCK_CONDITIONS`) are not called. mitmproxy's own hooks begin by
+checking an attribute that only an option sets. If the attribute is set by other means, or the hook is replaced, the
+hook is called: both the attribute and the function are checked each time.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from proxy_policies.hook_conditions import Condition, condition_of
 
 Groups = list[list[object]]
 HookEntry = tuple[object, object, Condition | None]
-"""An addon, the function that its hook was when the table was made, and what says whether that is needed."""
+"""An addon, its hook's function when the table was built, and the condition for calling it."""
 
 
 class Table:
-    """Which addons have which hook: for each event's name groups of addons, one per member of the chain."""
+    """Which addons have which hook: for each event's name, groups of addons, one per member of the chain."""
 
     def __init__(self, manager: addonmanager.AddonManager) -> None:
         self._manager = manager
         self._chain: list[object] = []
         self._parents: list[Any] = []
-        """Addons that have addons."""
+        """Addons that contain addons."""
         self._lists: list[list[object]] = []
-        """The chain and what each parent had when the table was made."""
+        """The chain and each parent's addons when the table was built."""
         self._same: Callable[[list[list[object]], list[list[object]]], bool] = operator.eq
         self._entries: dict[str, list[list[HookEntry]]] = {}
         self._version = 0
 
     @property
     def version(self) -> int:
-        """A number that changes whenever the addons do."""
+        """A number that changes whenever the addons change."""
         if not self._is_current():
             self._rebuild()
         return self._version
@@ -66,7 +66,7 @@ class Table:
         return [[addon for addon, _, _ in group] for group in self.entries(name)]
 
     def entries(self, name: str) -> list[list[HookEntry]]:
-        """Return whose turn it is at an event, in order, by the same groups."""
+        """Return the entries to call for an event, in order, in the same groups."""
         if not self._is_current():
             self._rebuild()
         entries = self._entries.get(name)
@@ -103,14 +103,14 @@ def _has(addon: object, name: str) -> bool:
 def _entry(addon: object, name: str) -> HookEntry:
     function = getattr(getattr(addon, name), "__func__", None)
     condition = STOCK_CONDITIONS.get(function) or condition_of(function)
-    with contextlib.suppress(AttributeError):  # another mitmproxy may call it otherwise
+    with contextlib.suppress(AttributeError):  # another mitmproxy version may name it differently
         if condition is not None:
             condition(addon)
             return addon, function, condition
     return addon, function, None
 
 
-# The class, the attribute without which the hooks do nothing, and those hooks.
+# Class, attribute without which the hooks do nothing, and those hooks.
 _STOCK: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (proxyauth.ProxyAuth, "validator", ("requestheaders",)),
     (modifyheaders.ModifyHeaders, "replacements", ("requestheaders", "responseheaders")),
@@ -134,4 +134,4 @@ def _hooks() -> Iterator[tuple[Any, Condition]]:
 
 
 STOCK_CONDITIONS: dict[Any, Condition] = dict(_hooks())
-"""For each such hook, as a function of its class, what says of an addon whether it is needed."""
+"""For each such hook, as a function of its class, the condition for calling it."""

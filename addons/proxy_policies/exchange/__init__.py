@@ -1,1 +1,1 @@
-"""One request and its response over sockets, from top to bottom, without mitmproxy's layers."""
+"""One request and its response over sockets, from start to end, without mitmproxy's layers."""

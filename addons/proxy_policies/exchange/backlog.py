@@ -1,4 +1,4 @@
-"""What a client has still to be sent of a response that others want, too, and do not wait for it with."""
+"""The part of a response still to be sent to a client that is slower than others who want it."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from proxy_policies.flow_state import BacklogBody, Source
 
 
 class Backlog:
-    """Sends what a body is fed with, at the client's own pace."""
+    """Sends the data fed to a body at the client's own pace."""
 
     def __init__(self, client: ByteStream, writer: ResponseWriter, body: BacklogBody, source: Source) -> None:
         self._client, self._writer, self._source = client, writer, source
         self._body = body
         self._left = 0
-        """Bytes that the client's connection was not given yet."""
+        """Bytes not yet passed to the client's connection."""
         self._taken = asyncio.Event()
         self._sending = asyncio.ensure_future(self._send())
         self._sending.add_done_callback(lambda _: self._taken.set())
 
     def send(self, data: bytes) -> None:
-        """Take what is to be sent; never waits."""
-        if data:  # nothing would be the end
+        """Queue data to be sent; never waits."""
+        if data:  # empty data would mean the end
             self._left += len(data)
             self._body.feed(data)
 
     async def drain(self) -> None:
-        """Wait until the client's connection has all of it, or nothing more can be sent."""
+        """Wait until all of it was passed to the client's connection, or nothing more can be sent."""
         while self._left and not self._sending.done():
             self._taken.clear()
             await self._taken.wait()
 
     def finish(self) -> asyncio.Future[None]:
-        """Take no more; what is returned is done once all is sent, and raises OSError if that cannot be."""
+        """Accept no more data; return a future that is done once all is sent, and raises OSError if that fails."""
         self._body.finish()
         return self._sending
 
     def cancel(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._sending.cancel()
 
     async def _send(self) -> None:

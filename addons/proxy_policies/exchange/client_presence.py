@@ -1,4 +1,4 @@
-"""Whether the client of an exchange is still there, and what is waited for in the meantime."""
+"""Whether the client of an exchange is still connected, and waiting for peers in the meantime."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from proxy_policies.exchange.response_writer import ResponseWriter
 from proxy_policies.streaming import is_endless
 
 HALF_CLOSED = 60.0
-"""Seconds without a byte of the answer after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
+"""Seconds without a response byte after which a half-closed client counts as gone: nginx's proxy_read_timeout."""
 CLIENT_LEFT = "Client disconnected."
-"""mitmproxy's words."""
+"""mitmproxy's wording."""
 
 
 class ClientLeft(Exception):
-    """The client has gone, or took too long; the text says which."""
+    """The client has left, or took too long; the text says which."""
 
 
 class ClientPresence:
-    """The client of one exchange, which may leave at any moment; its connection says so."""
+    """The client of one exchange, which may leave at any moment; its connection reports that."""
 
     def __init__(self, flow: http.HTTPFlow, writer: ResponseWriter) -> None:
         self._flow, self._writer = flow, writer
         self.why_left = ""
         self.is_response_wanted = True
-        """The client takes the response; False while the exchange goes on for others only."""
+        """False while the exchange continues only for others that want the response."""
         self.steps = 0
-        """How often something came that was waited for."""
+        """Number of waits that have ended."""
         self._waiting: asyncio.Future[Any] | None = None
         self._sent_at_last_look = 0
 
     @property
     def is_waiting_for_peer(self) -> bool:
-        """Return whether the exchange waits for a peer, not for an addon."""
+        """Return whether the exchange waits for a peer, and not for an addon."""
         return self._waiting is not None
 
     def check(self) -> None:
-        """Raise ClientLeft if the client has left, and nobody else wants the response."""
+        """Raise ClientLeft if the client has left, and no others want the response."""
         if self.why_left and not self._is_wanted_by_others():
             raise ClientLeft(self.why_left)
 
     async def wait(self, waiting: asyncio.Future[Any]) -> Any:
-        """Wait for a future, unless the client leaves: then it is cancelled, and ClientLeft is raised."""
+        """Wait for a future; if the client leaves, cancel it and raise ClientLeft."""
         try:
             self.check()
         except ClientLeft:
@@ -71,16 +71,16 @@ class ClientPresence:
         return goes_on
 
     def left(self, why: str = CLIENT_LEFT) -> None:
-        """Take note that the client has gone, or has taken too long."""
+        """Note that the client has left, or has taken too long."""
         if not self.why_left:
             self.why_left = why
             if self._waiting is not None and not self._is_wanted_by_others():
                 self._waiting.cancel()
 
     def ended(self) -> None:
-        """Take note that the client will say no more; it may still want the response (RFC 9112, section 9.6).
+        """Note that the client has ended its half; it may still want the response (RFC 9112, section 9.6).
 
-        One that watched an endless stream has left: browsers and curl just close.
+        If it was receiving an endless stream, it has left: browsers and curl just close.
         """
         response = self._flow.response
         if response is not None and self._writer.is_begun and is_endless(response):
@@ -93,7 +93,7 @@ class ClientPresence:
         asyncio.get_running_loop().call_later(HALF_CLOSED, self._look)
 
     def _look(self) -> None:
-        """Give a half-closed client up that was sent nothing since the last look."""
+        """Abandon a half-closed client that was sent nothing since the last check."""
         if not self._flow.live:
             return
         if self._writer.bytes_sent == self._sent_at_last_look:

@@ -1,7 +1,7 @@
 """One request and its response without mitmproxy's layers: the same hooks, in the same order, with the same flows.
 
-`Exchange.run` reads from top to bottom as an exchange goes. What it does not do is decided from the request's head
-before any hook is triggered (`http1.request_heads`, `connection.guard`); from then on it does everything.
+`Exchange.run` follows an exchange from start to end. Requests that it cannot handle are recognised by their head
+before any hook is triggered (`http1.request_heads`, `connection.fast_path_guard`); after that it handles everything.
 """
 
 from __future__ import annotations
@@ -53,44 +53,44 @@ class Connection(Protocol):
     stream: ByteStream
     origins: Origins
     destination: Destination | None
-    """Where requests go that do not say it themselves."""
+    """The destination of requests that name none."""
 
     def trigger_now(self, hook: StartHook) -> bool:
-        """Trigger a hook; False when the rest has to be waited for."""
+        """Trigger a hook; return False if the rest must be awaited."""
 
     async def finish_hook(self, hook: StartHook) -> None:
         """Wait for the rest of a hook."""
 
 
 class Exchange:
-    """An exchange under way."""
+    """An exchange in progress."""
 
     def __init__(self, connection: Connection, head: RequestHead, destination: Destination) -> None:
         self._connection, self._head = connection, head
         self._client = connection.stream
         self.writer = ResponseWriter(self._client, head)
         self.is_reading = bool(head.length)
-        """It waits for more of the request's body."""
+        """The exchange waits for more of the request's body."""
         self.flow = _begin(connection, head, destination)
         self.is_recorded = False
-        """What is sent of a response from the cache is kept in `writer.wire`."""
+        """Keep the bytes of a cached response in `writer.wire`."""
         self.report: reporting.Finished | None = None
-        """Of how it ended, where anybody wants to know."""
+        """How it ended, if there are subscribers."""
         self._is_answered = False
-        """The `response` hook was triggered: `error` is not, whatever happens."""
+        """The `response` hook was triggered, so `error` must not be."""
         self.presence = ClientPresence(self.flow, self.writer)
         self._upstream = Upstream(self.flow, connection.origins, self.presence, self.writer)
         self._is_timed_out = False
         self._backlog: Backlog | None = None
-        """What is sent to a client that is slower than others who want the response."""
+        """Data for a client that is slower than others who want the response."""
 
     @property
     def is_learnable(self) -> bool:
-        """Return whether the same bytes may be answered in the same way: a head without a body, and no error."""
+        """Return whether identical bytes may get the same response: the request had no body, and no error occurred."""
         return self._is_answered and self.flow.error is None and not self._head.length
 
     async def run(self) -> bool:
-        """Carry the exchange to its end; True if the client's connection may go on."""
+        """Run the exchange to its end; return True if the client's connection may persist."""
         if reporting.SUBSCRIBERS:
             reporting.UNDER_WAY.add(self)
         try:
@@ -111,11 +111,11 @@ class Exchange:
 
     @property
     def client_id(self) -> str:
-        """The id of whose it is."""
+        """The id of the client."""
         return self._connection.client.id
 
     def report_now(self, error: str = "") -> None:
-        """Report the exchange as it is, once, with what went wrong besides."""
+        """Report the exchange in its present state, once; `error` replaces its own."""
         reporting.UNDER_WAY.discard(self)
         if self.report is not None:
             return
@@ -135,9 +135,9 @@ class Exchange:
         await self._trigger(HttpRequestHeadersHook(flow))
         await self._check_killed()
         if flow.response and self._head.length:
-            await self._answer()  # whatever the client still has to say
+            await self._answer()  # whatever the client still has to send
             if self.writer.persists:
-                await self._body()  # which is no request
+                await self._body()  # discard it: it is not a request
             return
         request.data.content = await self._body()
         request.timestamp_end = time.time()
@@ -150,7 +150,7 @@ class Exchange:
             await self._forward_or_fail()
 
     async def _body(self) -> bytes:
-        """Return the request's body, once it has come."""
+        """Return the request's body once it is complete."""
         length, client = self._head.length, self._client
         while len(client.received) < length:
             if not await self.presence.wait(client.wait()):
@@ -183,7 +183,7 @@ class Exchange:
     # The response's body
 
     async def _buffer_body(self) -> None:
-        """Take the body whole, unless it seems never to end."""
+        """Buffer the whole body, unless it may never end."""
         upstream = self._upstream
         pieces, until = [upstream.received()], None
         if self._may_never_end(upstream.size):
@@ -211,7 +211,7 @@ class Exchange:
         return state.origin is not None and not is_ours and declared_length(self._response) is None
 
     async def _stream_body(self, buffered: bytes) -> None:
-        """Send the body as it comes, after what of it was buffered."""
+        """Send the body as it arrives, after the part already buffered."""
         response, upstream = self._response, self._upstream
         take_back(response, flow_state.state_of(self.flow).response_body)
         self._send_head(response, length=None if response.raw_content is None else len(response.raw_content))
@@ -261,17 +261,17 @@ class Exchange:
         return self._client.unsent > self._client.high_water and self.presence.is_response_wanted
 
     async def _drained(self) -> None:
-        """Wait until the client has taken what it was sent, as far as is wanted."""
+        """Wait until the client has accepted enough of what it was sent."""
         if self._is_behind():
             await self.presence.wait(asyncio.ensure_future(self._client.drain()))
 
     def _begin_backlog(self) -> None:
-        """Go on at others' pace."""
+        """Continue at the pace of the others."""
         make = flow_state.state_of(self.flow).backlog
         self._backlog = Backlog(self._client, self.writer, *make()) if make else None
 
     async def _end_backlog(self, backlog: Backlog) -> None:
-        """Wait until the client has all that it was too slow for."""
+        """Wait until the slow client has received everything."""
         try:
             await self.presence.wait(backlog.finish())
         except OSError:
@@ -326,7 +326,7 @@ class Exchange:
             self._send_error(str(error), 502)
 
     async def _send_stored(self, response: http.Response, source: flow_state.Source) -> None:
-        """Send a body piece by piece from where it is stored, as the client takes it."""
+        """Send a stored body piece by piece at the client's pace."""
         pipeline = flow_state.state_of(self.flow).response_body
         response.raw_content = None
         reading: asyncio.Future[bytes] | None = None
@@ -344,18 +344,18 @@ class Exchange:
                     self.writer.send(part)
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         except OSError:
-            for part in pipeline.flush():  # what came before is the client's
+            for part in pipeline.flush():  # send what was read before the error
                 self.writer.send(part)
             self.cut_client()
         finally:
-            pipeline.abort()  # which does nothing when the body came whole
+            pipeline.abort()  # no effect if the body is complete
             if reading is not None:
                 reading.cancel()
                 await asyncio.wait({reading})
             await source.close()
 
     async def _wait_for_piece(self, reading: asyncio.Future[bytes], pipeline: Pipeline) -> bytes | None:
-        """Return the next piece; None when it takes its time, and what is held back is to be sent."""
+        """Return the next piece; None if it takes long, so that held-back data should be sent."""
         if not pipeline.holds_back:
             piece: bytes = await self.presence.wait(reading)
             return piece
@@ -365,7 +365,7 @@ class Exchange:
     # What goes wrong
 
     async def _fail(self, message: str, status: int) -> None:
-        """Say that the origin failed; a policy may answer in its place, as long as nothing was sent."""
+        """Handle an origin's failure; a policy may answer in its place if nothing was sent yet."""
         before = self.flow.response
         if not self._is_answered:
             self.flow.error = flows.Error(message)
@@ -401,7 +401,7 @@ class Exchange:
         if not self._is_answered:
             self.flow.error = self.flow.error or flows.Error(why)
             await self._trigger(HttpErrorHook(self.flow))
-        if not self._is_timed_out:  # else it may still be sending, and has an answer to read
+        if not self._is_timed_out:  # otherwise it may still be sending, and has a response to read
             self.cut_client()
 
     def cut_client(self) -> None:
@@ -419,7 +419,7 @@ class Exchange:
             await self._connection.finish_hook(hook)
 
     async def _check_killed(self, is_told: bool = True) -> None:
-        """Raise Killed if an addon wants that, or ClientLeft if the client left while a hook was at work."""
+        """Raise Killed if an addon killed the flow, or ClientLeft if the client left while a hook was running."""
         error = self.flow.error
         if error and error.msg == flows.Error.KILLED_MESSAGE:
             if is_told:
@@ -428,7 +428,7 @@ class Exchange:
         self.presence.check()
 
     def time_out(self, why: str) -> None:
-        """End an exchange whose request's body does not come, by a 408 if there is no answer yet (RFC 9110, 15.5.9)."""
+        """End an exchange whose request body does not arrive, with a 408 if unanswered (RFC 9110, section 15.5.9)."""
         self._is_timed_out, self.writer.persists = True, False
         if not self.writer.is_begun:
             self._send_error(why, 408)
@@ -436,7 +436,7 @@ class Exchange:
 
 
 def _begin(connection: Connection, head: RequestHead, destination: Destination) -> http.HTTPFlow:
-    """Make the flow of a request."""
+    """Create the flow of a request."""
     scheme, host, port = destination
     client = connection.client
     flow = http.HTTPFlow(client, connection.origins.first)
@@ -452,7 +452,7 @@ def _begin(connection: Connection, head: RequestHead, destination: Destination) 
 
 
 def _chunks(made: Any) -> Iterable[bytes]:
-    """Return what a stream callable made, which may be bytes."""
+    """Return a stream callable's result as an iterable; it may be bytes."""
     if isinstance(made, bytes):
         return [made] if made else []
     return made  # type: ignore[no-any-return]

@@ -28,10 +28,10 @@ from proxy_policies.exchange.tls_handshake import Handshake, HandshakeError
 from proxy_policies.outbound import dial
 
 logger = logging.getLogger("mitmproxy.proxy.server")
-"""Its lines look as mitmproxy's own, with the client in front."""
+"""Its lines look like mitmproxy's own, prefixed with the client."""
 
 Trigger = Callable[[StartHook], Coroutine[Any, Any, None]]
-"""Triggers a hook, and waits until every addon is through with it."""
+"""Triggers a hook, and waits until every addon has handled it."""
 
 
 class Destination(NamedTuple):
@@ -44,7 +44,7 @@ class Destination(NamedTuple):
 
 
 class OriginError(Exception):
-    """An origin that cannot be reached, or that answers what is no response; the text is for the client."""
+    """An origin cannot be reached, or its response is invalid; the text is for the client."""
 
 
 class Origin:
@@ -64,7 +64,7 @@ class Origin:
         logger.log(level, line, extra={"client": self._data.client.peername})
 
     async def connect(self) -> None:
-        """Dial, and set TLS up where it is wanted, with the hooks about it; raises OriginError."""
+        """Dial, and set up TLS if required, with their hooks; raises OriginError."""
         server = self.server
         await self._trigger(ServerConnectHook(self._data))
         if server.error:
@@ -121,7 +121,7 @@ class Origin:
         self.stream.on_readable = self._on_readable
 
     def _on_readable(self) -> None:
-        """Close an idle connection that ends, or that says what nobody asked for."""
+        """Close an idle connection that ends, or sends data unasked."""
         if self.is_idle:
             self.close()
 
@@ -136,7 +136,7 @@ class Origin:
         self.stream.start_reading()
 
     def close(self, *, is_done: bool = False) -> None:
-        """Close the connection; the hook about it follows. If nothing more is under way it `is_done`, and says so."""
+        """Close the connection and trigger its hook. `is_done`: nothing is in progress, so end it properly."""
         if self.server.state is ConnectionState.CLOSED:
             return
         if is_done or self.is_idle:
@@ -153,12 +153,12 @@ class Origin:
 
 
 class Origins:
-    """The connections that one client has to origins."""
+    """One client's connections to origins."""
 
     def __init__(self, client: Client, trigger: Trigger, destination: Destination | None) -> None:
         self._client, self._trigger, self._destination = client, trigger, destination
         self.first = _server(destination) if destination else Server(address=None)
-        """What flows show before they are connected, as in mitmproxy: it never is itself."""
+        """The server that flows show before one is connected, as in mitmproxy; never connected itself."""
         self._kept: dict[Destination, Origin] = {}
 
     def idle(self, destination: Destination) -> Origin | None:
@@ -170,36 +170,36 @@ class Origins:
         return origin
 
     def new(self, destination: Destination) -> Origin:
-        """Make a connection that is still to be dialled."""
+        """Create a connection that is still to be dialled."""
         server = _server(destination)
-        if server.tls:  # an address that a client was redirected from, or had a tunnel opened to, is no name to ask for
+        if server.tls:  # the address of a redirected client or a tunnel is not a server name
             asked = self.first.sni or self._client.sni if destination == self._destination else None
             server.sni = asked or destination.host
         return Origin(self._client, server, self._trigger)
 
     def keep(self, origin: Origin, destination: Destination) -> None:
-        """Keep a connection for the next request to the same place."""
+        """Keep a connection for the next request to the same destination."""
         if (before := self._kept.pop(destination, None)) is not None:
             before.close()
         self._kept[destination] = origin
         origin.keep()
 
     def forget(self, origin: Origin) -> bool:
-        """Keep a connection no more; False if it was not kept."""
+        """Stop keeping a connection; return False if it was not kept."""
         kept = [destination for destination, other in self._kept.items() if other is origin]
         for destination in kept:
             del self._kept[destination]
         return bool(kept)
 
     def close(self) -> None:
-        """Close all that are idle."""
+        """Close all idle connections."""
         for origin in list(self._kept.values()):
             origin.close()
         self._kept.clear()
 
 
 def _timeout() -> float:
-    """Return the seconds that dialling may take, and TLS after it."""
+    """Return the seconds that dialling may take, and then TLS."""
     seconds: float = ctx.master.addons.get("dial").connect_timeout
     return seconds
 

@@ -1,4 +1,4 @@
-"""Sending one response to a client: its framing, and whether the connection goes on (RFC 9112, sections 6 and 9.3)."""
+"""Sends one response to a client: its framing, and whether the connection persists (RFC 9112, sections 6 and 9.3)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import SPLITS, reason_of, write_head
 
 DRAIN_LIMIT = 64 * 1024
-"""The rest of an upload that is read to its end to keep the connection; for a larger one it is closed."""
+"""Bytes of an upload's rest that are read to keep the connection; with more to come, it is closed."""
 RECORDED = 1 << 20
-"""Bytes of a response that are kept for whoever wants to learn from it."""
+"""Bytes of a response that are kept for learning."""
 JOINED = 16384
-"""Bytes of a body that are copied to go out together with its head."""
+"""Largest body, in bytes, that is copied to be sent together with its head."""
 
 
 class SplitError(Exception):
-    """A response whose head would end where an addon has put a line end."""
+    """A response whose head would be split by a line end from an addon."""
 
 
 class ResponseWriter:
@@ -37,22 +37,22 @@ class ResponseWriter:
     def __init__(self, stream: ByteStream, request: RequestHead) -> None:
         self._stream, self._request = stream, request
         self.is_request_read = not request.length
-        """The request's body has come whole."""
+        """The request's body is complete."""
         self.is_begun = False
         self.persists = request.persists
-        """The connection goes on after it."""
+        """The connection stays open afterwards."""
         self.wire: list[bytes] | None = None
-        """What was sent, for whoever wants to learn from it."""
+        """The bytes sent, kept for learning."""
         self.bytes_sent = self.body_sent = 0
         self.status = 0
-        """What was sent as the status; 0: nothing yet."""
+        """The status sent; 0: none yet."""
         self._framing = Framing.NONE
         self._missing: int | None = None
-        """Bytes that the body still lacks, where it was said how many it has."""
+        """Bytes that the body still lacks of its declared length."""
 
     @property
     def must_be_cut(self) -> bool:
-        """Return whether only a reset tells a client that the body has not come whole."""
+        """Return whether only a reset can show the client that the body is incomplete."""
         return self.is_begun and self._framing is Framing.CLOSE
 
     def send_interim(self, status: int, fields: RawFields, reason: bytes) -> None:
@@ -60,7 +60,7 @@ class ResponseWriter:
         self._stream.write(write_head(status, reason, fields))
 
     def send_head(self, response: http.Response, length: int | None, body: bytes = b"") -> None:
-        """Send the head of a response whose body has `length` bytes, None for not known, and what there is of it.
+        """Send the head of a response whose body has `length` bytes, None if unknown, and the start of the body.
 
         Raises SplitError.
         """
@@ -102,7 +102,7 @@ class ResponseWriter:
         return chunk(data) if self._framing is Framing.CHUNKED else data
 
     def send_end(self, trailers: RawFields = ()) -> None:
-        """Send the end of the body; a body shorter than was said makes the connection end."""
+        """Send the end of the body; a body shorter than declared ends the connection."""
         if self._framing is Framing.CHUNKED:
             self._send(last_chunk(Fields(trailers)))
         if self._missing:
@@ -118,5 +118,5 @@ class ResponseWriter:
 
 
 def has_persistent_origin(response: http.Response) -> bool:
-    """Return whether an origin leaves its connection open after a response as it was received."""
+    """Return whether an origin keeps its connection open after a response, going by the response as received."""
     return persists(response.http_version, fields_of(response.headers))

@@ -1,4 +1,4 @@
-"""TLS with an origin, set up by mitmproxy's own layer: its hooks, its options and its words, over a stream of ours."""
+"""Sets up TLS with an origin through mitmproxy's own layer, with its hooks, options and messages, over our stream."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from proxy_policies.byte_streams.tls_stream import TlsStream
 HTTP2 = b"h2"
 
 Trigger = Callable[[commands.StartHook], Coroutine[Any, Any, None]]
-"""Triggers a hook, and waits until every addon is through with it."""
+"""Triggers a hook, and waits until every addon has handled it."""
 
 
 class HandshakeError(Exception):
-    """TLS that could not be set up; the text is for the client."""
+    """TLS could not be set up; the text is for the client."""
 
 
 class _Inside(Layer):
-    """Takes what an origin said in the very moment in which TLS stood."""
+    """Collects data that an origin sent along with the end of the handshake."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -53,11 +53,11 @@ class Handshake:
         self._inside = self._layer.child_layer = _Inside(context)
 
     async def run(self) -> TlsStream:
-        """Return the stream inside. Raises HandshakeError; who closes the stream below is the caller."""
+        """Return the stream inside TLS. Raises HandshakeError; the caller closes the stream below."""
         below, layer = self._below, self._layer
         await self._handle(events.Start())
         while layer.tunnel_state is TunnelState.ESTABLISHING and not self._server.error:
-            came = bool(below.received) or await below.wait()  # while a hook was waited for, more may have come
+            came = bool(below.received) or await below.wait()  # more may have arrived during a hook
             await self._handle(
                 events.DataReceived(self._server, below.take()) if came else events.ConnectionClosed(self._server)
             )
@@ -72,7 +72,7 @@ class Handshake:
         return stream
 
     async def _handle(self, event: events.Event) -> None:
-        """Have the layer handle an event, and carry its commands out."""
+        """Pass an event to the layer, and execute its commands."""
         pending = deque([event])
         while pending:
             for command in list(self._layer.handle_event(pending.popleft())):

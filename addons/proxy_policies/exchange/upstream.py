@@ -1,4 +1,4 @@
-"""One request sent to an origin, and the response that is read from there."""
+"""Sends one request to an origin, and reads its response."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ SCHEMES = ("http", "https")
 
 
 class Stale(Exception):
-    """A kept connection to the origin had ended before the request came to it (RFC 9112, section 9.3.1)."""
+    """A kept connection ended before the origin received the request (RFC 9112, section 9.3.1)."""
 
 
 class Upstream:
-    """The origin's side of an exchange. What goes wrong there is raised as OriginError."""
+    """The origin's side of an exchange. Its failures are raised as OriginError."""
 
     size: int | None
-    """Of the response's body, as h11's readers have it."""
+    """Size of the response's body, as for h11's readers."""
 
     def __init__(self, flow: http.HTTPFlow, origins: Origins, presence: ClientPresence, writer: ResponseWriter) -> None:
         self._flow, self._origins = flow, origins
@@ -53,7 +53,7 @@ class Upstream:
         self._reader: BodyReader
         self._persists = False
         self._received_before = 0
-        """Bytes that had come from the origin when the request was sent."""
+        """Bytes received from the origin before the request was sent."""
 
     async def request(self) -> http.Response:
         """Send the flow's request and return the final response; on a stale connection, try a new one once."""
@@ -146,7 +146,7 @@ class Upstream:
         return head
 
     def _check(self, response: http.Response) -> None:
-        """Refuse a response that readers would frame differently, as mitmproxy does, in its words."""
+        """Refuse a response that recipients may frame differently, as mitmproxy does, in its wording."""
         if not is_strict() or "transfer-encoding" not in fields_of(response.headers):
             return
         try:
@@ -162,25 +162,25 @@ class Upstream:
 
     @property
     def is_finished(self) -> bool:
-        """Return whether the response has come whole."""
+        """Return whether the response is complete."""
         return self._reader.is_finished
 
     @property
     def trailers(self) -> http.Headers | None:
-        """The trailer section, once the response has come whole."""
+        """The trailer section, once the response is complete."""
         return http.Headers(self._reader.trailers) if self._reader.trailers else None
 
     def received(self) -> bytes:
-        """Return what of the body has come already."""
+        """Return the part of the body already received."""
         data = self._origin.stream.take() if self._origin else b""
         return self._feed(data) if data else b""
 
     async def more(self, seconds: float | None = None) -> bytes | None:
-        """Wait for more of the body; b"" when there was none in what came, None after `seconds` without anything."""
+        """Wait for more of the body; return b"" if the data had no content, None after `seconds` without data."""
         if self._origin is None:
             raise OriginError("server closed connection")
         stream = self._origin.stream
-        if stream.received or self._reader.is_broken:  # came while the client took what it was sent; may be the last
+        if stream.received or self._reader.is_broken:  # arrived while sending to the client; may be the last
             return self._feed(stream.take())
         came = await self._presence.wait(stream.wait(seconds))
         if came is None:
@@ -203,7 +203,7 @@ class Upstream:
     # The connection
 
     def finish(self) -> None:
-        """Keep the connection for the next request, if that can be; the response has come whole."""
+        """Keep the connection for the next request if possible; the response is complete."""
         origin, self._origin = self._origin, None
         if origin is None:
             return
@@ -213,14 +213,14 @@ class Upstream:
             origin.close(is_done=True)
 
     def close(self) -> None:
-        """Close the connection, if there is one still: nobody wants its response."""
+        """Close the connection, if there still is one: its response is no longer wanted."""
         origin, self._origin = self._origin, None
         if origin is not None:
             origin.close()
 
 
 def _request_head(request: http.Request) -> tuple[bytes, Framing]:
-    """Write a request's head, in our version and with the framing that its body needs."""
+    """Return a request's head, in our version, and the framing of its body."""
     data, content = request.data, request.raw_content
     length = None if content is None else len(content)
     is_empty = not (content or data.trailers)
@@ -236,5 +236,5 @@ def _request_head(request: http.Request) -> tuple[bytes, Framing]:
 
 
 def is_strict() -> bool:
-    """Return whether messages are held to the grammar (`validate_inbound_headers`)."""
+    """Return whether messages must conform to the grammar (`validate_inbound_headers`)."""
     return bool(ctx.options.validate_inbound_headers)

@@ -1,8 +1,8 @@
-"""Reading bodies (RFC 9112, sections 6.3 and 7.1): where each of three framings ends. Pure.
+"""Reads bodies in each of the three framings (RFC 9112, sections 6.3 and 7.1). Pure.
 
-A reader is fed what came and returns what of it is content; `rest` is what follows the body once it `is_finished`. The
-reader of chunks has the interface of h11's, for mitmproxy's layers: h11's own refuses a blank before a chunk extension,
-which is legal, and lets controls into extensions and trailers.
+A reader is fed received bytes and returns their content; once it `is_finished`, `rest` has the bytes after the body.
+The chunked reader has the interface of h11's, for mitmproxy's layers: h11's own rejects white space before a chunk
+extension, which is legal, and accepts control characters in extensions and trailers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from proxy_policies.fields import RawFields
 from proxy_policies.validity import Invalid
 
 LIMIT = 64 * 1024
-"""The most bytes that a line before a chunk or a trailer section may have: those of a request's head."""
+"""The most bytes of a chunk's size line or a trailer section: the same as for a request's head."""
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:[ \t]*+;[\t -~\x80-\xff]*+|[ \t]*+)\r\n")
-"""A size of up to 64 bits, and extensions, which end here."""
+"""A size of up to 64 bits, and extensions, which are not passed on."""
 
 
 class ChunkedReader:
-    """Reads one body. `trailers` are there when it has ended. Raises h11.RemoteProtocolError or Invalid."""
+    """Reads one body. `trailers` are set once it has ended. Raises h11.RemoteProtocolError or Invalid."""
 
     def __init__(self) -> None:
         self.trailers: RawFields = ()
-        self._left = 0  # bytes of the chunk still to come
-        self._line_end = b""  # what must come before the next chunk
+        self._left = 0  # bytes left of the chunk
+        self._line_end = b""  # required before the next chunk
         self._is_last = False
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        """Return the next piece of the body that is in `buf`, its end, or None when more must come first."""
+        """Return the next piece of the body in `buf`, or its end; None if more data is needed."""
         part = self._next(buf)
         if part is None:
             _check_size(len(buf))
@@ -53,7 +53,7 @@ class ChunkedReader:
         return h11.Data(data=bytes(data))
 
     def read_eof(self) -> h11.EndOfMessage:
-        """Refuse an end of file: the last chunk did not come."""
+        """Refuse an end of file: the last chunk is missing."""
         raise h11.RemoteProtocolError("the peer closed the connection before the last chunk")
 
     def _begin_chunk(self, buf: ReceiveBuffer) -> bool:
@@ -66,7 +66,7 @@ class ChunkedReader:
             self._line_end = self._line_end[len(data) :]
         line = buf.maybe_extract_next_line()
         if line is None:
-            if b"\n" in bytes(buf):  # alone: to wait for more would be to wait for ever
+            if b"\n" in bytes(buf):  # a bare LF: waiting for more would never end
                 raise h11.RemoteProtocolError("the line before a chunk ends in LF alone")
             return False
         _check_size(len(line))
@@ -94,7 +94,7 @@ def _check_size(size: int) -> None:
 
 CHUNKED = None
 UNTIL_CLOSE = -1
-"""Sizes as h11's readers have them; others are bytes."""
+"""Special sizes, as in h11; others are in bytes."""
 
 
 class BodyReader(Protocol):
@@ -105,33 +105,33 @@ class BodyReader(Protocol):
 
     @property
     def is_broken(self) -> bool:
-        """True if the framing broke after what was returned last: the next call raises, whether more came or not."""
+        """True if the framing broke after the content returned last: the next call raises, even without new data."""
 
     @property
     def trailers(self) -> RawFields:
         """The trailer section, once the body is finished."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the content in what came, up to where the framing breaks; raises Invalid where there is none left."""
+        """Return the content of received data up to an error in the framing; raises Invalid if there is none."""
 
     def end(self, was_cut: bool) -> None:
-        """Take note that no more comes; raises Invalid when that is too early."""
+        """Handle the end of the connection; raises Invalid if the body is incomplete."""
 
 
 def body_reader(size: int | None) -> BodyReader:
-    """Make the reader of a body of `size` bytes, CHUNKED or UNTIL_CLOSE."""
+    """Return the reader of a body of `size` bytes, CHUNKED or UNTIL_CLOSE."""
     if size is CHUNKED:
         return ChunkedBody()
     return UntilClose() if size == UNTIL_CLOSE else SizedBody(size)
 
 
 def incomplete(came: int, size: int) -> str:
-    """Return what is said of a body that ended early, in h11's words."""
+    """Return the message for a body that ended early, in h11's wording."""
     return f"peer closed connection without sending complete message body (received {came} bytes, expected {size})"
 
 
 class SizedBody:
-    """A body whose length was said."""
+    """A body of declared length."""
 
     trailers: RawFields = ()
     is_broken = False
@@ -142,7 +142,7 @@ class SizedBody:
         self.rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Return what belongs to the body."""
+        """Return the part that belongs to the body."""
         if len(data) < self._missing:
             self._missing -= len(data)
             return data
@@ -170,7 +170,7 @@ class UntilClose:
         return data
 
     def end(self, was_cut: bool) -> None:
-        """Take the end of the connection for the body's, unless it broke."""
+        """End the body with the connection, unless that broke."""
         if was_cut:
             raise Invalid("the connection broke before the body's end")
         self.is_finished = True
@@ -196,7 +196,7 @@ class ChunkedBody:
         return self._reader.trailers
 
     def feed(self, data: bytes) -> bytes:
-        """Return the chunks' data: what came whole before a break is the client's."""
+        """Return the chunks' data, including complete chunks before an error."""
         self._buffer += data
         content = b"" if self.is_broken else self._read()
         if self._error is not None and not content:

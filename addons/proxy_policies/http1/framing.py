@@ -1,6 +1,6 @@
-"""HTTP/1 messages as we send them: framing and persistence (RFC 9112, sections 6 and 9.3).
+"""Framing and persistence of the HTTP/1 messages that we send (RFC 9112, sections 6 and 9.3).
 
-Each side of the proxy decides by what that side really received and sent. Everything here is pure.
+Each side of the proxy decides by what it really received and sent. Everything here is pure.
 """
 
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ VERSION = "HTTP/1.1"
 """The version of every HTTP/1 message we send: our own, not the peer's (RFC 9110, section 2.5)."""
 RAW_VERSION = VERSION.encode()
 INTERIM_LIMIT = 256
-"""Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go takes 5."""
+"""Interim responses to one request: over an hour of a 102 every 20 s (RFC 2518, section 10.1); Go accepts 5."""
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
 """Methods of requests that may be sent again (RFC 9110, section 9.2.2; RFC 9112, section 9.3.1)."""
 OPTIONS_OF_OURS = ("close", "keep-alive")
-"""The connection options that say whether the connection goes on: each sender's own affair."""
+"""The connection options about persistence, which each sender sets itself."""
 
 
 class Framing(Enum):
-    """How the end of a body is known."""
+    """How a recipient finds the end of a body."""
 
     NONE = auto()
     """There is no body."""
     LENGTH = auto()
     CHUNKED = auto()
     CLOSE = auto()
-    """The connection's end is the body's end."""
+    """The body ends with the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The fields of a message made fit to be sent, and what follows them."""
+    """The fields of a message, ready to be sent, and the framing of its body."""
 
     fields: Fields
     framing: Framing
@@ -48,7 +48,7 @@ def persists(version: str, fields: Fields) -> bool:
 
 
 def is_modern(version: str) -> bool:
-    """Return whether a version has chunked bodies and connections that persist of themselves: HTTP/1.1 and later."""
+    """Return whether a version has chunked bodies and persistent connections by default: HTTP/1.1 and later."""
     return version not in ("HTTP/1.0", "HTTP/0.9")
 
 
@@ -64,7 +64,7 @@ class InterimCount:
         self._count = 0
 
     def add(self) -> None:
-        """Count one more; raises Invalid when there are too many."""
+        """Count one; raises Invalid if there are too many."""
         self._count += 1
         if self._count > INTERIM_LIMIT:
             raise Invalid(f"over {INTERIM_LIMIT} interim responses")
@@ -78,10 +78,10 @@ def has_no_body(method: str, status: int) -> bool:
 
 
 def frame_response(fields: Fields, *, method: str, status: int, version: str, length: int | None) -> Head:
-    """Choose the framing of a response and say it in the fields.
+    """Choose the framing of a response and declare it in the fields.
 
-    `method` and `version` are the request's as the client sent it; `length` is the
-    body's in bytes, None when it is not known yet. Never chunked to HTTP/1.0.
+    `method` and `version` are from the request as the client sent it; `length` is the body's in bytes, None if not
+    known yet. HTTP/1.0 clients never get chunked bodies.
     """
     if has_no_body(method, status):
         framing, fields = Framing.NONE, _fields_without_body(fields, method, status)
@@ -94,7 +94,7 @@ def frame_response(fields: Fields, *, method: str, status: int, version: str, le
 
 
 def _fields_without_body(fields: Fields, method: str, status: int) -> Fields:
-    """Leave the fields that speak of a body only where they may (RFC 9110, section 8.6; RFC 9112, section 6.1)."""
+    """Remove the fields about a body unless they are allowed without one (RFC 9110, 8.6; RFC 9112, 6.1)."""
     if method == "HEAD" or status == 304:
         return fields
     return fields.without(["content-length", "transfer-encoding"])
@@ -112,13 +112,13 @@ def _response_framing(fields: Fields, version: str, length: int | None) -> Frami
 
 
 def frame_request(fields: Fields, *, length: int | None, is_empty: bool) -> Head:
-    """Choose the framing of a request and say it in the fields.
+    """Choose the framing of a request and declare it in the fields.
 
-    `length` is the body's in bytes, None when it is not known yet; `is_empty`: no body follows.
+    `length` is the body's in bytes, None if not known yet; `is_empty`: no body follows.
     """
     codings = tokens(fields.get("transfer-encoding"))
     if is_empty:
-        # Content-Length: 0 stays: it is what a POST without a body says (RFC 9110, section 8.6).
+        # Keep Content-Length: 0, which a POST without a body sends (RFC 9110, section 8.6).
         said = fields.replacing("Content-Length", "0") if "content-length" in fields else fields
         return Head(said.without(["transfer-encoding"]), Framing.NONE)
     is_open = length is None and "content-length" not in fields
@@ -127,7 +127,7 @@ def frame_request(fields: Fields, *, length: int | None, is_empty: bool) -> Head
 
 
 def _told(fields: Fields, framing: Framing, length: int | None) -> Fields:
-    """Say the framing in the fields; what contradicts it goes."""
+    """Declare the framing in the fields, removing those that contradict it."""
     if framing is Framing.LENGTH:
         fields = fields.without(["transfer-encoding"])
         said = fields.lines("content-length")
@@ -139,7 +139,7 @@ def _told(fields: Fields, framing: Framing, length: int | None) -> Fields:
 
 
 def with_persistence(fields: Fields, version: str, closes: bool) -> Fields:
-    """Say in `Connection` whether the connection goes on, to a peer that spoke `version`; other options stay."""
+    """Declare persistence in `Connection`, for a peer that sent `version`; other options stay."""
     options = split_list(fields.get("connection") or "")
     kept = [option for option in options if option.lower() not in OPTIONS_OF_OURS]
     if closes:
@@ -152,10 +152,10 @@ def with_persistence(fields: Fields, version: str, closes: bool) -> Fields:
 
 
 def chunk(data: bytes) -> bytes:
-    """Write a chunk (RFC 9112, section 7.1); nothing for no data, which would be the last one."""
+    """Return a chunk (RFC 9112, section 7.1); empty for empty data, which would be the last chunk."""
     return b"%x\r\n%s\r\n" % (len(data), data) if data else b""
 
 
 def last_chunk(trailers: Fields) -> bytes:
-    """Write the end of a chunked body, with its trailer section (RFC 9112, section 7.1.2)."""
+    """Return the end of a chunked body, with its trailer section (RFC 9112, section 7.1.2)."""
     return b"0\r\n%s\r\n" % b"".join(b"%s: %s\r\n" % line for line in trailers.raw)

@@ -1,4 +1,4 @@
-"""Field lines that every reader of HTTP/1.1 reads alike (RFC 9112, section 5): read by one expression."""
+"""Parses field lines that every HTTP/1.1 parser reads alike (RFC 9112, section 5) with one expression."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import re
 from proxy_policies.fields import RawFields
 
 CRLF_HEAD_END = b"\r\n\r\n"
-"""Where a head ends whose lines end as they should."""
+"""The end of a head with regular line ends."""
 FIELD_LINES = rb"((?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+\r\n)++)\r\n"
-"""Matches the plain fields of a head and the empty line after them. Possessive: no head takes more than one pass."""
+"""Matches a head's plain fields and the empty line after them. Possessive, so that one pass is enough for any head."""
 _FIELD = re.compile(rb"([^:]++):[\t ]*+([^\r]*+)\r\n")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,15}")
 
 
 def read_fields(block: bytes) -> RawFields | None:
-    """Return the fields of such lines; None where white space after a value would have to be left out."""
+    """Return the fields of such lines; None if white space after a value would have to be stripped."""
     if b" \r\n" in block or b"\t\r\n" in block:
         return None
     return tuple(_FIELD.findall(block))
 
 
 def content_length(names: list[bytes], fields: RawFields, otherwise: int | None) -> int | None:
-    """Give Content-Length, bytes, or `otherwise` where there is none; None when it is not one plain number."""
+    """Return Content-Length in bytes, `otherwise` if absent; None if it is not one plain number."""
     match names.count(b"content-length"):
         case 0:
             return otherwise

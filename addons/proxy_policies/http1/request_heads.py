@@ -1,7 +1,7 @@
-"""Reading request heads (RFC 9112, sections 2 to 6), held to what is valid (`proxy_policies.validity`).
+"""Reads and validates request heads (RFC 9112, sections 2 to 6; `proxy_policies.validity`).
 
-A request is plain if every reader of HTTP/1.1 reads it alike: one expression reads it. What is not is read line by line
-inside of mitmproxy's layers, and refused there if it is not valid. So it is with CONNECT.
+A request is plain if every HTTP/1.1 parser reads it alike; one expression parses it. Others are parsed line by line
+inside mitmproxy's layers, and refused there if invalid. The same holds for CONNECT.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from proxy_policies.http1.plain_fields import CRLF_HEAD_END, FIELD_LINES, conten
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 64 * 1024
-"""The most bytes a head may have: 64 KiB is what Squid takes; nginx and Apache take less."""
+"""The most bytes of a head: 64 KiB is Squid's limit; those of nginx and Apache are lower."""
 REQUEST_BODY_LIMIT = 1024 * 1024
-"""Bytes of a request's body up to which it is not streamed."""
+"""Largest request body, in bytes, that is not streamed."""
 HEAD_END = re.compile(rb"\n\r?\n")
-"""Where a head ends, for a reader that takes a bare line feed for a line end, as mitmproxy does."""
+"""The end of a head, for a parser that accepts a bare line feed as a line end, as mitmproxy does."""
 
-# Possessive, so that no head takes more than one pass.
+# Possessive, so that one pass is enough for any head.
 _TARGET = rb"(?:http://([0-9A-Za-z.\-]++(?::[1-9][0-9]{0,4}+)?+))?+(/[!\"$-~]*+)"
 _REQUEST = re.compile(rb"([A-Z]{1,20}+) " + _TARGET + rb" HTTP/1\.1\r\n" + FIELD_LINES)
 _BEGINNING = re.compile(rb"[A-Z]{1,20}+(?: [!\"$-~]*+(?: [^\n]*+(?:\n.*+)?)?)?", re.DOTALL)
 _DISQUALIFYING = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"te", b"trailer", b"http2-settings"})
-"""Request fields after which something else than a plain exchange may follow."""
+"""Request fields after which something other than a plain exchange may follow."""
 
 
 class RequestHead(NamedTuple):
@@ -39,22 +39,22 @@ class RequestHead(NamedTuple):
 
     method: bytes
     authority: bytes
-    """Of a target in absolute form, else empty (RFC 9112, section 3.2)."""
+    """That of a target in absolute form, else empty (RFC 9112, section 3.2)."""
     path: bytes
     fields: RawFields
     length: int
     """Bytes of the body."""
     persists: bool
-    """The connection goes on after it, as far as the client is concerned."""
+    """The client allows the connection to persist."""
 
 
 def could_begin_request(data: bytes | bytearray) -> bool:
-    """Return whether what a client said first may become a request of HTTP/1."""
+    """Return whether a client's first bytes may be the beginning of an HTTP/1 request."""
     return _BEGINNING.fullmatch(data) is not None
 
 
 def read_plain_request(head: bytes) -> RequestHead | None:
-    """Read the head of a plain request, its end included; None for every other."""
+    """Parse the head of a plain request, including its end; return None for any other."""
     match = _REQUEST.fullmatch(head)
     if match is None or len(head) > HEAD_LIMIT:
         return None
@@ -74,7 +74,7 @@ def read_plain_request(head: bytes) -> RequestHead | None:
 
 
 def _persists(names: list[bytes], fields: RawFields) -> bool | None:
-    """Return whether the connection goes on (RFC 9112, section 9.3); None when more is said of it."""
+    """Return whether the connection persists (RFC 9112, section 9.3); None for other connection options."""
     match names.count(b"connection"):
         case 0:
             return True
@@ -86,9 +86,9 @@ def _persists(names: list[bytes], fields: RawFields) -> bool | None:
 
 
 def read_request(lines: list[bytes], strict: bool) -> tuple[http.Request, int | None]:
-    """Read a request head, given as lines without their ends, and the size of its body as h11's readers take it.
+    """Parse a request head, given as lines without line ends; return it and its body's size, as for h11's readers.
 
-    Not `strict`, mitmproxy's own reader has its say alone. Raises Invalid.
+    If not `strict`, only mitmproxy's own parser is used. Raises Invalid.
     """
     if sum(map(len, lines)) > HEAD_LIMIT:
         raise Invalid(f"The request head has over {HEAD_LIMIT} bytes.", 431)
@@ -125,7 +125,7 @@ def _read(lines: list[bytes]) -> http.Request:
 
 
 def address_of(authority: bytes, scheme: bytes) -> tuple[str, int]:
-    """Return the host and port that a target names, as mitmproxy has them; "" and 0 where it names none."""
+    """Return the host and port that a target names, in mitmproxy's form; "" and 0 if it names none."""
     if not authority:
         return "", 0
     host, port = validity.parse_address(authority)
@@ -133,10 +133,10 @@ def address_of(authority: bytes, scheme: bytes) -> tuple[str, int]:
 
 
 def name_of(host: bytes) -> str:
-    """Return a host as mitmproxy shows it and dials it: in Unicode, where its IDNA can be read and written again."""
+    """Return a host as mitmproxy shows and dials it: in Unicode, if its IDNA form can be decoded."""
     try:
         return host.decode("idna")
-    except UnicodeError:  # IDNA 2008, say, which Python does not know
+    except UnicodeError:  # such as IDNA 2008, which Python does not support
         return host.decode("ascii")
 
 
@@ -153,7 +153,7 @@ def _read_as_mitmproxy(lines: list[bytes]) -> http.Request:
 
 
 def host_of_target(request: http.Request) -> bytes | None:
-    """Return what Host must say by an absolute-form target, which overrules it (RFC 9112, section 3.2.2)."""
+    """Return the host of an absolute-form target, which overrides Host (RFC 9112, section 3.2.2); else None."""
     return request.data.authority if request.first_line_format == "absolute" else None
 
 
@@ -165,7 +165,7 @@ _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*[\t\x20-\x7e\x80-\xff
 DISQUALIFYING_IN_CONNECT = frozenset(
     {
         b"via",  # it may say that the request has been here before
-        b"proxy-authorization",  # somebody may want to look at it
+        b"proxy-authorization",  # an addon may want to check it
         b"content-length",
         b"transfer-encoding",
         b"expect",
@@ -176,7 +176,7 @@ DISQUALIFYING_IN_CONNECT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Whom a client wants to talk to, and what it has said already."""
+    """The target of a CONNECT, and the bytes that the client has already sent after it."""
 
     host: str
     port: int
@@ -184,14 +184,14 @@ class Connect:
 
 
 def read_connect(data: bytes) -> Connect | None:
-    """Read the first bytes of a connection; None when they are not a whole and plain CONNECT."""
+    """Parse the first bytes of a connection; return None if they are not a complete, plain CONNECT."""
     head, end, rest = data.partition(CRLF_HEAD_END)
     line, *fields = head.split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(line)
     if not end or match is None or not all(map(_is_plain, fields)) or not _says_one_host(fields):
         return None
     host, port = (match[1] or match[2]).decode(), int(match[3])
-    # mitmproxy eats the empty lines that some clients send after CONNECT
+    # mitmproxy skips the empty lines that some clients send after CONNECT
     return Connect(host, port, rest.lstrip(b"\r\n")) if 0 < port < 65536 else None
 
 

@@ -1,6 +1,6 @@
-"""Reading response heads (RFC 9112, sections 4 to 6), held to what is valid (`proxy_policies.validity`).
+"""Reads and validates response heads (RFC 9112, sections 4 to 6; `proxy_policies.validity`).
 
-A response that is plain is read by one expression; every other line by line. Pure, but for the time that it carries.
+A plain response is parsed by one expression, any other line by line. Pure, except for the timestamp it sets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from proxy_policies.http1.plain_fields import FIELD_LINES, content_length, read_
 from proxy_policies.validity import Invalid
 
 HEAD_LIMIT = 256 * 1024
-"""The most bytes a response head may have: Chromium's limit, the most generous of the browsers'."""
+"""The most bytes of a response head: Chromium's limit, the highest of any browser."""
 SWITCHING_PROTOCOLS = 101
 
 
@@ -26,9 +26,9 @@ _RESPONSE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ([!-~][ -~]*+)\r\n" + FIEL
 
 
 def read_response_head(head: bytes, request: http.Request, strict: bool) -> tuple[http.Response, int | None]:
-    """Read a response's head, its end included, and the size of its body as h11's readers take it. Raises Invalid.
+    """Parse a response head, including its end; return it and its body's size, as for h11's readers. Raises Invalid.
 
-    Not `strict`, mitmproxy's own reader has its say alone.
+    If not `strict`, only mitmproxy's own parser is used.
     """
     check_size(len(head))
     plain = _read_plain_response(head, request.data.method)
@@ -58,11 +58,11 @@ def _read_plain_response(head: bytes, method: bytes) -> tuple[http.Response, int
 
 
 def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tuple[http.Response, int | None]:
-    """Read the head of a response to `request`, and the size of its body as h11's readers take it.
+    """Parse the head of a response to `request`; return it and its body's size, as for h11's readers.
 
-    Not `strict`, mitmproxy's own reader has its say alone. Raises Invalid.
+    If not `strict`, only mitmproxy's own parser is used. Raises Invalid.
     """
-    check_size(sum(map(len, lines)) + 2 * len(lines) + 2)  # with their ends
+    check_size(sum(map(len, lines)) + 2 * len(lines) + 2)  # including line ends
     try:
         response = _read(lines, request) if strict else http1.read_response_head(lines)
         return response, http1.expected_http_body_size(request, response)
@@ -71,7 +71,7 @@ def read_response(lines: list[bytes], request: http.Request, strict: bool) -> tu
 
 
 def check_size(size: int) -> None:
-    """Refuse a head of so many bytes, whole or not, where that is too much."""
+    """Raise Invalid if a head, complete or not, has too many bytes."""
     if size > HEAD_LIMIT:
         raise Invalid(f"the response head has over {HEAD_LIMIT} bytes")
 
@@ -97,7 +97,7 @@ def _read(lines: list[bytes], request: http.Request) -> http.Response:
 
 
 def check_switch(asked: Fields, answered: Fields) -> None:
-    """Refuse to change to a protocol that nobody asked for (RFC 9110, section 7.8)."""
+    """Raise Invalid if a response switches to a protocol that was not requested (RFC 9110, section 7.8)."""
     wanted = tokens(asked.get("Upgrade")) if "upgrade" in tokens(asked.get("Connection")) else []
     if not set(tokens(answered.get("Upgrade"))) & set(wanted):
         raise Invalid("101 (Switching Protocols) to a request that did not ask for it")

@@ -1,4 +1,4 @@
-"""Heads as they are sent: copies of what addons may edit, in our version of HTTP (RFC 9110, section 2.5)."""
+"""Heads as sent: copies, because addons may edit the originals, in our version of HTTP (RFC 9110, section 2.5)."""
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes, url
@@ -11,7 +11,7 @@ SPLITS = "the answer that an addon made has a line end or NUL in its head"
 
 
 def kept_request(request: http.Request) -> http.Request:
-    """Copy of a request's head what no addon shall edit."""
+    """Return a copy of a request's head that addons cannot edit."""
     data = request.data
     return http.Request(
         host=data.host,
@@ -30,7 +30,7 @@ def kept_request(request: http.Request) -> http.Request:
 
 
 def kept_response(response: http.Response, fields: Fields) -> http.Response:
-    """Copy a response's head as it is sent in our version."""
+    """Return a copy of a response's head, as sent in our version."""
     data = response.data
     return http.Response(
         http_version=RAW_VERSION,
@@ -45,7 +45,7 @@ def kept_response(response: http.Response, fields: Fields) -> http.Response:
 
 
 def reason_of(response: http.Response) -> bytes:
-    """Return a response's reason phrase; of a version that has none (RFC 9113, section 8.3.2), its status's."""
+    """Return a response's reason phrase; for versions without one (RFC 9113, section 8.3.2), that of its status."""
     data = response.data
     if data.reason or data.http_version.startswith(b"HTTP/1"):
         return data.reason
@@ -53,23 +53,23 @@ def reason_of(response: http.Response) -> bytes:
 
 
 def head_of(response: http.Response) -> bytes:
-    """Write the head of a response as it is."""
+    """Return the bytes of a response's head, unchanged."""
     data = response.data
     return write_head(data.status_code, data.reason, data.headers.fields)
 
 
 def write_head(status: int, reason: bytes, fields: RawFields) -> bytes:
-    """Write a response head."""
+    """Return the bytes of a response head."""
     return b"%s %d %s\r\n%s\r\n" % (RAW_VERSION, status, reason, b"".join([b"%s: %s\r\n" % line for line in fields]))
 
 
 def error_response(status: int, message: str) -> http.Response:
-    """Make the response to what went wrong."""
+    """Return the response to an error."""
     return http.Response.make(status, format_error(status, message), {"Content-Type": "text/html; charset=utf-8"})
 
 
 def as_http1(request: http.Request) -> http.Request:
-    """Copy a request's head as HTTP/1.1 in our name."""
+    """Return a copy of a request's head as HTTP/1.1."""
     sent = kept_request(request)
     sent.http_version = VERSION
     if request.is_http2 or request.is_http3:
@@ -77,12 +77,12 @@ def as_http1(request: http.Request) -> http.Request:
     if "host" not in sent.headers and sent.method != "CONNECT":
         sent.headers.insert(0, "Host", request.data.authority or _authority_of(request))
     if sent.data.authority and sent.data.path == b"*":
-        sent.data.path = b""  # to a proxy: OPTIONS for the server as a whole (RFC 9112, section 3.2.4)
+        sent.data.path = b""  # OPTIONS for the whole server, to a proxy (RFC 9112, section 3.2.4)
     return sent
 
 
 def _authority_of(request: http.Request) -> bytes:
-    """Write host and port of a request that says neither itself, as they are dialled."""
+    """Return the dialled host and port of a request that names neither itself."""
     try:
         host = request.host.encode("idna").decode()
     except UnicodeError:
@@ -91,9 +91,9 @@ def _authority_of(request: http.Request) -> bytes:
 
 
 def _translate(sent: http.Request) -> None:
-    """Make HTTP/1 of a later version's head: a Host, one Cookie line (RFC 9113, section 8.2.3), TE in Connection.
+    """Convert a later version's head to HTTP/1: a Host, one Cookie line (RFC 9113, section 8.2.3), TE in Connection.
 
-    mitmproxy uses a connection for one request of a multiplexed client only; the origin is sent `close`.
+    For a multiplexed client, mitmproxy uses a connection for one request only; the origin is sent `close`.
     """
     authority, sent.data.authority = sent.data.authority, b""
     if "host" not in sent.headers and authority:
@@ -101,6 +101,6 @@ def _translate(sent: http.Request) -> None:
     cookies = sent.headers.get_all("cookie")
     if len(cookies) > 1:
         sent.headers["Cookie"] = "; ".join(cookies)
-    if "te" in sent.headers:  # for this connection only (RFC 9110, section 10.1.4), which HTTP/2 has no need to say
+    if "te" in sent.headers:  # hop-by-hop (RFC 9110, section 10.1.4), which need not be declared in HTTP/2
         sent.headers["Connection"] = "TE"
     sent.headers = http.Headers(with_persistence(fields_of(sent.headers), VERSION, closes=True).raw)

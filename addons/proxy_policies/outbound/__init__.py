@@ -1,1 +1,1 @@
-"""Connections to upstreams: names looked up, addresses raced, routes chosen."""
+"""Connections to upstreams: looks up names, races addresses, chooses routes."""

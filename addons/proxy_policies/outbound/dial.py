@@ -1,8 +1,7 @@
-"""The one way out: every upstream TCP connection that mitmproxy opens is opened here.
+"""Opens every upstream TCP connection of mitmproxy's.
 
-mitmproxy itself has no connect timeout, and no way to reach a name by anything
-but DNS. Rewriting addresses in `server_connect` breaks Host, SNI, verification and
-reuse; replacing the dial itself breaks nothing.
+mitmproxy itself has no connect timeout, and can resolve names only by DNS. Rewriting addresses in `server_connect`
+breaks Host, SNI, verification and reuse; replacing the dial itself breaks nothing.
 """
 
 import asyncio
@@ -24,27 +23,27 @@ from proxy_policies.settings import Setting, parse_duration
 Address = tuple[Any, ...]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Route = Callable[[str, int], Awaitable[Streams] | None]
-"""Asked with host and port. None: not mine. The writer must know its `peername`, a (host, port)."""
+"""Called with host and port; returns None if it does not handle them. The writer needs a `peername`, (host, port)."""
 
 _routes: list[Route] = []
 
 
 def add_route(route: Route) -> None:
-    """Ask `route` before the network, from now on."""
+    """Try `route` before the network from now on."""
     _routes.append(route)
 
 
 def remove_route(route: Route) -> None:
-    """Ask `route` no more."""
+    """Stop using `route`."""
     if route in _routes:
         _routes.remove(route)
 
 
 async def open(host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None) -> Streams:
-    """Connect by the first route that knows the way, else over TCP.
+    """Connect by the first route that handles the target, else over TCP.
 
-    `timeout` is in seconds, name look-up included; `local_addr` is what to connect from. Raises OSError only, with a
-    text that names the target and the reason.
+    `timeout` is in seconds, including name look-up; `local_addr` is the local address. Raises only OSError, with a text
+    that names the target and the reason.
     """
     return await _with_clear_error(_open(host, port, timeout, local_addr), host, port, timeout)
 
@@ -52,7 +51,7 @@ async def open(host: str, port: int, *, timeout: float | None = None, local_addr
 async def connect(
     host: str, port: int, *, timeout: float | None = None, local_addr: Address | None = None
 ) -> socket.socket:
-    """Connect a bare, non-blocking socket over TCP, whatever the routes say. Raises as `open`."""
+    """Connect a bare, non-blocking socket over TCP, ignoring routes. Raises as `open`."""
     return await _with_clear_error(
         tcp_connect.connect(host, port, timeout=timeout, local_addr=local_addr), host, port, timeout
     )
@@ -65,7 +64,7 @@ async def _with_clear_error[Connected](
     try:
         async with asyncio.timeout(timeout):
             return await dialling
-    except Exception as error:  # whatever a route raises: mitmproxy expects OSError, and hangs on all else
+    except Exception as error:  # whatever a route raises: mitmproxy hangs on anything but OSError
         why = tcp_connect.reason(error, timeout)
         raise OSError(printable(f"cannot connect to {format_target(host, port)}: {why}")) from error
 
@@ -80,14 +79,14 @@ async def _open(host: str, port: int, timeout: float | None, local_addr: Address
 
 
 def parse_timeout(text: str) -> float:
-    """Read a duration that is not zero, in seconds."""
+    """Parse a duration above zero; return seconds."""
     if not (seconds := parse_duration(text)):
         raise ValueError("write a duration above zero, such as 10s or 500ms")
     return seconds
 
 
 class _AsyncioShim:
-    """Stands where mitmproxy's server looks for asyncio."""
+    """Replaces asyncio in mitmproxy's server module."""
 
     def __init__(self, original: Any) -> None:
         self._original = original
@@ -115,7 +114,7 @@ PATCH = Patch(
 
 
 class Dialer:
-    """Stands between mitmproxy and the network while the addons are loaded."""
+    """Opens mitmproxy's upstream connections while the addons are loaded."""
 
     name = "dial"
     fast_paths = NO_OBJECTION
@@ -125,18 +124,18 @@ class Dialer:
         self._undo: Callable[[], None] | None = None
 
     def load(self, loader: Loader) -> None:
-        """Take the dial over."""
+        """Replace mitmproxy's dial."""
         self._undo = PATCH.apply()
 
     def done(self) -> None:
-        """Return the dial back."""
+        """Restore mitmproxy's dial."""
         if self._undo is not None:
             self._undo()
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Answer a failed CONNECT with the target and the reason, and nothing else.
 
-        The connection ends with it: mitmproxy would fail every later CONNECT on it too.
+        The connection is closed, because mitmproxy would fail every later CONNECT on it, too.
         """
         if flow.response is not None and flow.server_conn.error and flow.response.status_code == 502:
             flow.response = http.Response.make(

@@ -1,8 +1,8 @@
-"""Looks host names up, each in a thread of its own, as many as there may be: getaddrinfo(3) cannot be interrupted.
+"""Looks up each host name in its own thread, up to a limit: getaddrinfo(3) cannot be interrupted.
 
-asyncio's own way has a thread or two per core for everything that blocks: a handful of names whose servers do not
-answer stop all others. Here one name takes one thread however often it is asked for, no IP address takes any, who has
-waited long enough goes, and no thread holds up the end of the process. No mitmproxy in here.
+asyncio has a thread or two per core for all blocking calls: a handful of names whose servers do not answer would stop
+all others. Here a name takes one thread however many ask for it, an IP address takes none, callers can time out, and no
+thread delays the end of the process. Does not import mitmproxy.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import Any
 from proxy_policies.addresses import is_address
 
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
-"""As getaddrinfo gives them."""
+"""A result of getaddrinfo."""
 
-THREADS = 64  # names at once; Go's resolver has 500 by cgo, nginx's asks without threads
+THREADS = 64  # names at once; Go's resolver has 500 with cgo, nginx's needs no threads
 
 
 async def look_up(host: str, port: int, *, timeout: float | None = None, flags: int = 0) -> list[AddressInfo]:
-    """Return where to connect to, in the order of RFC 6724; "" is what `flags` make of it.
+    """Return the addresses to connect to, in the order of RFC 6724; `flags` determine the meaning of "".
 
-    `timeout` is in seconds. Raises OSError (socket.gaierror; EAI_AGAIN when the time is over), or UnicodeError for a
-    name that cannot be.
+    `timeout` is in seconds. Raises OSError (socket.gaierror; EAI_AGAIN after a time-out), or UnicodeError for an
+    invalid name.
     """
     if not host or ("%" not in host and is_address(host)):
         return _getaddrinfo(host, port, flags | socket.AI_NUMERICHOST)
@@ -53,7 +53,7 @@ class _Query:
 
 @dataclass(slots=True)
 class _Lookup:
-    """One query that is being answered, or waits for a thread; `waiting` is how many want to know."""
+    """One query that is being answered, or waits for a thread; `waiting` counts its callers."""
 
     query: _Query
     answer: Future[list[AddressInfo]] = field(default_factory=Future)
@@ -61,7 +61,7 @@ class _Lookup:
 
 
 class _Lookups:
-    """The look-ups under way, and the threads that do them."""
+    """The look-ups in progress, and their threads."""
 
     def __init__(self, threads: int = THREADS) -> None:
         self._most = threads
@@ -71,7 +71,7 @@ class _Lookups:
         self._threads = 0
 
     async def wait_for(self, query: _Query) -> list[AddressInfo]:
-        """Return the answer. Whoever is cancelled takes nobody else's answer away."""
+        """Return the answer. Cancelling one caller does not affect others."""
         lookup = self._join(query)
         try:
             return await asyncio.shield(asyncio.wrap_future(lookup.answer))
@@ -88,11 +88,11 @@ class _Lookups:
             return lookup
 
     def _leave(self, lookup: _Lookup) -> None:
-        """Take out of the queue what nobody waits for any more."""
+        """Remove a look-up from the queue once it has no more callers."""
         with self._lock:
             lookup.waiting -= 1
             if not lookup.waiting:
-                with contextlib.suppress(ValueError):  # a thread has it
+                with contextlib.suppress(ValueError):  # a thread is working on it
                     self._queue.remove(lookup)
                     del self._pending[lookup.query]
 
@@ -102,18 +102,18 @@ class _Lookups:
         try:
             threading.Thread(target=self._work, name="name look-up", daemon=True).start()
             self._threads += 1
-        except RuntimeError as error:  # no more threads to be had: those that there are will come to it
+        except RuntimeError as error:  # no more threads available: the existing ones will get to it
             if not self._threads:
                 self._queue.remove(lookup)
                 del self._pending[lookup.query]
                 raise OSError(str(error)) from None
 
     def _work(self) -> None:
-        """Answer what is queued, then end: a start takes 50 µs, and idle threads are worth nothing."""
+        """Answer queued queries, then end: starting takes 50 µs, so idle threads are not worth keeping."""
         while lookup := self._next():
             try:
                 found, error = _getaddrinfo(lookup.query.host, lookup.query.port, lookup.query.flags), None
-            except Exception as raised:  # OSError, UnicodeError: the asker's to judge
+            except Exception as raised:  # OSError, UnicodeError: for the caller to handle
                 found, error = [], raised
             with self._lock:
                 del self._pending[lookup.query]

@@ -1,4 +1,4 @@
-"""Whether an address is one at which this very process listens. No mitmproxy in here."""
+"""Whether an address is one on which this process itself listens. Does not import mitmproxy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from proxy_policies.addresses import normalize_address
 from proxy_policies.outbound.name_lookup import look_up
 
 Listening = Iterable[tuple[str, int]]
-"""Addresses and ports of listeners; of 0.0.0.0 and :: they have every address of this machine."""
+"""Addresses and ports of listeners; 0.0.0.0 and :: stand for every address of this machine."""
 
 
 async def leads_to_one(host: str, port: int, listening: Listening) -> bool:
-    """Return whether a connection to a host would come to one of the listeners, whatever the host is called.
+    """Return whether a connection to a host, given by name or address, would reach one of the listeners.
 
-    A name that does not resolve leads nowhere.
+    A name that does not resolve reaches none.
     """
     hosts = [normalize_address(own) for own, own_port in listening if own_port == port]
     if not hosts:
@@ -28,13 +28,13 @@ async def leads_to_one(host: str, port: int, listening: Listening) -> bool:
 
 
 def _is_of(address: str, hosts: list[str]) -> bool:
-    if ip_address(address).is_unspecified:  # to which systems connect as to themselves
+    if ip_address(address).is_unspecified:  # systems connect to themselves then
         address = "::1" if ":" in address else "127.0.0.1"
     return address in hosts or (any(ip_address(host).is_unspecified for host in hosts) and _is_local(address))
 
 
 def _is_local(address: str) -> bool:
-    """Return whether an address is one of this machine's: to its own it would speak from the same. Nothing is sent."""
+    """Return whether an address is this machine's own, as then the local address is the same. Nothing is sent."""
     if ip_address(address).is_loopback:
         return True
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,6 +1,6 @@
-"""Opens TCP connections: for the proxy's origins, for home's address, for work's services. No mitmproxy in here.
+"""Opens TCP connections to the proxy's origins, home's address and work's services. Does not import mitmproxy.
 
-Of several addresses the next is tried beside a silent one after a quarter of a second (RFC 8305).
+If an address is silent for a quarter of a second, the next is tried in parallel (RFC 8305).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ with lazy_imports():
     import aiohappyeyeballs
 
 NEXT_ADDRESS = 0.25
-"""Seconds that an address of several has before the next is tried beside it (RFC 8305, section 5)."""
+"""Seconds before the next of several addresses is tried in parallel (RFC 8305, section 5)."""
 
 
 async def connect(
@@ -29,8 +29,8 @@ async def connect(
 ) -> socket.socket:
     """Connect a bare, non-blocking socket that sends at once, from `local_addr` if given.
 
-    `timeout` is in seconds, name look-up included. Raises OSError, TimeoutError among them, or UnicodeError for a name
-    that cannot be.
+    `timeout` is in seconds, including name look-up. Raises OSError, including TimeoutError, or UnicodeError for an
+    invalid name.
     """
     async with asyncio.timeout(timeout):
         sock = await _connect(host, port, timeout, local_addr)
@@ -77,7 +77,7 @@ _REASONS = {
 
 
 def reason(error: BaseException, timeout: float | None) -> str:
-    """Return in plain words why a connection failed, never an empty text; `timeout` is what was granted, in seconds."""
+    """Return in plain words why a connection failed, never an empty text; `timeout` is the time limit in seconds."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(dict.fromkeys(reason(leaf, timeout) for leaf in _leaves(error)))
     if isinstance(error, socket.gaierror):
@@ -114,7 +114,7 @@ _TLS_REASONS = {
     "HTTP_REQUEST": "it speaks HTTP, not TLS",
     "UNSUPPORTED_PROTOCOL": "it speaks an old version of TLS only",
 }
-"""By OpenSSL's name for what went wrong; an alert (RFC 8446 section 6.2) is the other side's word."""
+"""By OpenSSL's name of the error; alerts (RFC 8446, section 6.2) are sent by the other side."""
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

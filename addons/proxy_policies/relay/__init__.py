@@ -1,5 +1,5 @@
-"""Links two connections both ways, at the speed of the machine. No mitmproxy in here.
+"""Links two connections in both directions, as fast as possible. Does not import mitmproxy.
 
-`link.relay_streams(a, b, idle=…)` joins two stream pairs until both directions have ended, `link.relay_one_way` is one
-direction alone.
+`link.relay_streams(a, b, idle=…)` joins two stream pairs until both directions have ended, `link.relay_one_way` handles
+one direction alone.
 """

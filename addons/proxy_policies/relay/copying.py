@@ -1,15 +1,15 @@
-"""Any Unix: bytes go through one buffer of this thread, by recv_into and send."""
+"""For any Unix: copies bytes through one buffer per thread, with recv_into and send."""
 
 from __future__ import annotations
 
 import socket
 import threading
 
-BUFFER = 1 << 18  # bytes; past 256 KiB a larger one gained nothing on loopback
+BUFFER = 1 << 18  # bytes; larger buffers gained nothing on loopback
 
 
 class _Scratch(threading.local):
-    """One buffer for all tunnels of a thread: fill and drain follow each other without a pause between."""
+    """One buffer for all tunnels of a thread, possible because drain directly follows fill."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(BUFFER))
@@ -27,13 +27,13 @@ class Copy:
         self._rest = memoryview(b"")
 
     def fill(self) -> int:
-        """Take what the source has, one buffer full at most; 0 at its end of file."""
+        """Read from the source, one buffer at most; return the bytes read, 0 at its end of file."""
         self.held = self._source.recv_into(_scratch.view)
         self._rest = _scratch.view[: self.held]
         return self.held
 
     def drain(self) -> int:
-        """Send what the sink takes of the bytes held; return how many that were."""
+        """Send held bytes to the sink; return how many it accepted."""
         moved = 0
         try:
             moved = self._sink.send(self._rest)
@@ -43,9 +43,9 @@ class Copy:
         return moved
 
     def _keep(self, rest: memoryview) -> None:
-        """Own what the sink did not take: the scratch buffer is somebody else's from now on."""
+        """Copy what the sink did not accept, because other tunnels reuse the scratch buffer."""
         self._rest = memoryview(bytes(rest)) if rest.obj is _scratch.view.obj else rest
 
     def close(self) -> None:
-        """Forget the bytes held."""
+        """Discard held bytes."""
         self._rest = memoryview(b"")

@@ -1,9 +1,9 @@
-"""The two ends of a link, and how a socket is borrowed from the event loop's streams.
+"""The two ends of a link, and borrowing a socket from the event loop's streams.
 
-A stream pair is asyncio's; the fast ones want the bare socket under it. Rules:
+A stream pair belongs to asyncio; fast transfers need the bare socket under it. Rules:
 
-- the pair stays its owner's: we work on a duplicate of its descriptor, and the owner closes the pair afterwards;
-- what the reader has already taken in comes first, what the writer has not yet sent has to go before ours;
+- the pair remains its owner's: we work on a duplicate of its descriptor, and the owner closes the pair afterwards;
+- data already buffered by the reader comes first, and data not yet sent by the writer goes before ours;
 - one direction needs the reader of one end and the writer of the other, and touches nothing else. So the two
   directions of a link may start at different times.
 """
@@ -21,28 +21,28 @@ from proxy_policies.socket_options import reset_on_close
 
 
 class WriteError(OSError):
-    """The far side of a direction takes no more bytes; the other direction may still have some to give."""
+    """The sink of a direction accepts no more bytes; the other direction may still carry some."""
 
 
 @dataclass(slots=True)
 class Broken:
-    """Why a connection takes no more bytes, as the direction that sends to it has found.
+    """Why a connection accepts no more bytes, as found by the direction that sends to it.
 
-    The kernel reports a reset once (socket(7), SO_ERROR): a send gets the error, and a read of the same socket then
-    finds an end of file that is none.
+    The kernel reports a reset only once (socket(7), SO_ERROR): after a send has got the error, a read of the same
+    socket wrongly shows an end of file.
     """
 
     error: OSError | None = None
 
     def note(self, error: OSError) -> None:
-        """Take note of a failed send. EPIPE comes after the peer's own end of file, which was one then."""
+        """Note a failed send. EPIPE follows a real end of file from the peer."""
         if error.errno != errno.EPIPE:
             self.error = error
 
 
 @dataclass(slots=True)
 class StreamEnd:
-    """One end of a link: an open stream pair, and `prefix`, bytes of it that somebody has read already."""
+    """One end of a link: an open stream pair, and `prefix`, bytes already read from it."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -51,11 +51,11 @@ class StreamEnd:
 
     @property
     def encrypted(self) -> bool:
-        """Return whether the socket's bytes are not the stream's: TLS in the event loop."""
+        """Return whether the socket's bytes differ from the stream's, because of TLS in the event loop."""
         return self.writer.get_extra_info("ssl_object") is not None
 
     def dup_socket(self) -> socket.socket:
-        """Return a non-blocking duplicate of the socket. OSError when there is none (any more)."""
+        """Return a non-blocking duplicate of the socket. Raises OSError if there is none, or no longer."""
         sock: Any = self.writer.get_extra_info("socket")
         if sock is None or self.encrypted or self.transport.is_closing():
             raise OSError("the stream is not a plain socket (any more)")
@@ -64,35 +64,35 @@ class StreamEnd:
         return double
 
     def take_buffered(self) -> bytes:
-        """Stop the event loop's reading and return every byte that it has read so far, prefix first."""
+        """Stop the event loop's reading, and return every byte read so far, prefix first."""
         taken = bytearray(self.prefix)
         self.prefix = b""
         while data := _read_nowait(self.reader):
             taken += data
-        # Last: draining a reader that had paused its transport starts the transport again.
+        # Last, because draining a reader that had paused its transport resumes that.
         with contextlib.suppress(RuntimeError):  # closed, or at its end of file
             self.transport.pause_reading()
         return bytes(taken)
 
     async def flush(self) -> None:
-        """Wait until the kernel has every byte written so far. OSError when it will never have them."""
+        """Wait until the kernel has accepted every byte written so far. Raises OSError if it never will."""
         self.transport.set_write_buffer_limits(high=0)
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Break the connection off, so that its peer takes it for no end of file."""
+        """Reset the connection, so that its peer does not see an end of file."""
         if (sock := self.writer.get_extra_info("socket")) is not None:
             reset_on_close(sock)
         self.transport.abort()
 
     @property
     def transport(self) -> Any:
-        """The transport; both pause_reading and set_write_buffer_limits are wanted of it."""
+        """The transport, which needs both pause_reading and set_write_buffer_limits."""
         return self.writer.transport
 
 
 def _read_nowait(reader: asyncio.StreamReader) -> bytes:
-    """Return what a read gives without waiting: buffered bytes, else nothing."""
+    """Return what can be read without waiting: buffered bytes, else none."""
     attempt = reader.read(1 << 20)
     try:
         attempt.send(None)

@@ -1,12 +1,12 @@
-"""Joins two connections both ways.
+"""Links two connections in both directions.
 
-`relay_streams` is the whole thing; `relay_sockets` the same for bare sockets; `relay_one_way` one direction, for a
-caller that has to switch each at a moment of its own. Which way is taken is found by trying, per direction: splice,
-else copying between bare sockets, else asyncio's streams.
+`relay_streams` links streams, `relay_sockets` bare sockets; `relay_one_way` is one direction, for callers that switch
+each at a different time. The method is found by trying, per direction: splice, else copying between bare sockets, else
+asyncio's streams.
 
-End of file passes on as half-close, and the other direction goes on. A connection that fails when read ends the link;
-one that takes no more bytes ends its direction only, for it may still have something to say. A link that ends by an
-error, or by the end of this process, resets both connections: what was cut off is no end of file.
+An end of file is passed on as a half-close, and the other direction continues. A connection that fails when read ends
+the link; one that accepts no more bytes ends only its direction, as it may still send some. A link that ends by an
+error, or because this process ends, resets both connections: cut-off data must not look complete.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from proxy_policies.socket_options import reset_on_close
 
 __all__ = ["ByteCounts", "StreamEnd", "WriteError", "relay_one_way", "relay_sockets", "relay_streams"]
 
-FOREVER = 3e8  # seconds: ten years; event loops differ in what they make of infinity
+FOREVER = 3e8  # seconds: ten years; event loops differ in how they treat infinity
 
 
 @dataclass(slots=True)
 class ByteCounts:
-    """What went through a link so far: bytes delivered each way, and why it ended early ("" if it did not)."""
+    """Bytes that a link has delivered each way, and why it ended early ("" if it did not)."""
 
     up: int = 0
     down: int = 0
@@ -42,7 +42,7 @@ class ByteCounts:
     active: float = field(default_factory=time.monotonic)
 
     def account(self, seconds: float) -> str:
-        """Return what went through within so many seconds, and why it ended early."""
+        """Return a summary of the bytes, the given duration, and why it ended early."""
         error = f" ({self.error})" if self.error else ""
         return f"{self.up} bytes up, {self.down} bytes down, {seconds:.1f} s{error}"
 
@@ -58,10 +58,10 @@ class ByteCounts:
 
 
 async def relay_streams(a: StreamEnd, b: StreamEnd, *, idle: float, counts: ByteCounts | None = None) -> ByteCounts:
-    """Relay between `a` and `b` until both have ended, a connection failed, or `idle` seconds (0: ever) without a byte.
+    """Relay between `a` and `b` until both end, a connection fails, or no byte moves for `idle` seconds (0: ever).
 
-    Returns the counts (those given, if any: they can be read while the link lives, and after its cancellation). Never
-    raises OSError: that is `ByteCounts.error`. Both stream pairs stay the caller's to close, and are of no other use.
+    Returns the counts (those given, if any: they can be read while the link exists, and after its cancellation). Never
+    raises OSError: see `ByteCounts.error`. The caller must close both stream pairs, and cannot use them otherwise.
     """
     counts = counts or ByteCounts()
     socks = [sock for end in (a, b) if (sock := end.writer.get_extra_info("socket")) is not None]
@@ -85,12 +85,12 @@ async def relay_sockets(
     counts: ByteCounts | None = None,
     names: tuple[str, str] = ("the first end", "the second end"),
 ) -> ByteCounts:
-    """Do as `relay_streams` for two bare, non-blocking sockets that no transport of the loop knows.
+    """Do as `relay_streams` for two bare, non-blocking sockets without a transport.
 
-    It takes no task, and duplicates nothing.
+    It starts no task, and duplicates nothing.
 
-    `rest` has been read from `a` already; `names` are what `a` and `b` are called in `ByteCounts.error`.
-    The loop must watch bare sockets, as all but proactors do.
+    `rest` has already been read from `a`; `names` are the names of `a` and `b` in `ByteCounts.error`. The loop must be
+    able to watch bare sockets, as all but proactors are.
     """
     counts = counts or ByteCounts()
     loop = asyncio.get_running_loop()
@@ -111,14 +111,14 @@ async def relay_sockets(
 
 
 class _BothEnds:
-    """A future of two directions' end. One that takes no more bytes ends its direction only."""
+    """A future for the end of both directions. A sink that accepts no more bytes ends only its direction."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
         self._left = 2
 
     def one(self, source: str, error: OSError | None) -> None:
-        """Take note of the end of one, whose source is called so."""
+        """Note the end of the direction whose source has this name."""
         self._left -= 1
         if self.future.done():
             return
@@ -129,16 +129,16 @@ class _BothEnds:
 
 
 def broken_by(who: str, error: OSError) -> str:
-    """Return in plain words who broke a connection that was up, and how."""
+    """Return in plain words which side broke an established connection, and how."""
     if error.errno == errno.ECONNRESET:
         return f"{who} reset the connection"
     return f"{who}: {tcp_connect.reason(error, None)}"
 
 
 async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, socks: Sequence[Any]) -> None:
-    """Wait for the end of a link; why it came early goes into the counts.
+    """Wait for the end of a link; the reason for an early end is stored in the counts.
 
-    `socks` are reset when they are closed, unless both directions ended, or nothing moved any more.
+    `socks` are reset on close, unless both directions ended, or the link was idle.
     """
     counts.active = time.monotonic()
     watch = _IdleTimer(counts, idle or FOREVER, over)
@@ -162,8 +162,8 @@ async def _until(over: asyncio.Future[Any], counts: ByteCounts, idle: float, soc
 async def relay_one_way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on as a half-close.
 
-    `tally` is called with the size of every chunk delivered. Raises `WriteError` when the sink takes
-    no more, another OSError when the source fails.
+    `tally` is called with the size of every chunk delivered. Raises `WriteError` if the sink accepts no more, another
+    OSError if the source fails.
     """
     try:
         await sockets.copy_until_eof(source, sink, tally)
@@ -172,7 +172,7 @@ async def relay_one_way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> N
 
 
 async def _way(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
-    """One direction of a link; the other outlives a sink that takes no more."""
+    """Relay one direction of a link; if its sink accepts no more, the other continues."""
     try:
         await relay_one_way(source, sink, tally)
     except WriteError:
@@ -197,5 +197,5 @@ class _IdleTimer:
             self._over.cancel()
 
     def end(self) -> None:
-        """Watch no more."""
+        """Stop the timer."""
         self._timer.cancel()

@@ -1,7 +1,7 @@
 """One direction between two bare sockets, driven by the event loop's readiness callbacks.
 
-Each turn moves what is ready, up to a burst, and then lets the other tunnels have theirs. A direction waits for one
-thing at a time: for its source while nothing is held, else for its sink. That is all the back-pressure there is.
+Each turn moves the bytes that are ready, up to a limit, then lets other tunnels have their turn. A direction waits for
+one thing at a time: its source while it holds no bytes, else its sink. This alone provides back-pressure.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ OnBytes = Callable[[int], None]
 
 
 class Transfer(Protocol):
-    """A way to move bytes. `fill` only when nothing is held; both raise BlockingIOError instead of waiting."""
+    """A method of moving bytes. Call `fill` only when none are held; both raise BlockingIOError instead of waiting."""
 
     held: int
 
     def fill(self) -> int:
-        """Take bytes from the source; 0 at its end of file."""
+        """Read bytes from the source; return 0 at its end of file."""
 
     def drain(self) -> int:
-        """Give bytes to the sink; returns how many it took."""
+        """Send bytes to the sink; return how many it accepted."""
 
     def close(self) -> None:
-        """Release what is held."""
+        """Discard held bytes."""
 
 
 def transfers(source: socket.socket, sink: socket.socket) -> list[Callable[[], Transfer]]:
-    """Return the ways to move bytes, fastest first."""
+    """Return the methods of moving bytes, fastest first."""
     return [lambda: Splice(source.fileno(), sink.fileno()), lambda: Copy(source, sink)]
 
 
 async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> None:
     """Move bytes from source to sink until end of file, and pass that on. Raises as `link.relay_one_way`.
 
-    And `Unsupported`, which comes before anything is touched: the streams are as they were.
+    Also raises `Unsupported`, before touching anything: the streams are unchanged.
     """
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
@@ -71,11 +71,11 @@ async def copy_until_eof(source: StreamEnd, sink: StreamEnd, tally: OnBytes) -> 
 def _borrow(
     loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack, source: StreamEnd, sink: StreamEnd
 ) -> tuple[socket.socket, socket.socket]:
-    """Duplicate both sockets, to be closed with the stack, and make sure that the loop watches bare sockets."""
+    """Duplicate both sockets, to be closed with the stack, and check that the loop can watch bare sockets."""
     try:
         origin = stack.enter_context(source.dup_socket())
         target = stack.enter_context(sink.dup_socket())
-        loop.remove_reader(origin)  # a no-op, or NotImplementedError: proactor loops watch no sockets
+        loop.remove_reader(origin)  # a no-op, or NotImplementedError in proactor loops, which cannot watch sockets
     except (OSError, NotImplementedError) as error:
         raise Unsupported(error) from error
     return origin, target
@@ -99,7 +99,7 @@ def _settle(future: asyncio.Future[None], error: OSError | None) -> None:
 
 
 class Direction(NamedTuple):
-    """A direction: from which socket to which, and what the other direction has found out about them."""
+    """A direction: its source and sink, and errors that the other direction has found on them."""
 
     source: socket.socket
     sink: socket.socket
@@ -108,10 +108,10 @@ class Direction(NamedTuple):
 
 
 class Pump:
-    """One direction, from `start` to its source's end of file, which it passes on, or to an error, or `stop`.
+    """One direction, from `start` to its source's end of file, which it passes on, an error, or `stop`.
 
-    Then, and never after a `stop`, `ended` is called: with None, `WriteError`, or another OSError, the source's.
-    `rest` is what somebody has read of the source already.
+    Then, but never after `stop`, `ended` is called: with None, `WriteError`, or another OSError for the source's.
+    `rest` has already been read from the source.
     """
 
     def __init__(
@@ -130,13 +130,13 @@ class Pump:
         self._awaits_sink = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start moving bytes."""
         self._loop.add_reader(self._source, self._turn)
         if self._rest:
             self._turn()
 
     def stop(self) -> None:
-        """Move nothing more; what is held is lost."""
+        """Stop moving bytes; held ones are lost."""
         self._loop.remove_writer(self._sink) if self._awaits_sink else self._loop.remove_reader(self._source)
         self._transfer.close()
 
@@ -160,17 +160,17 @@ class Pump:
         except OSError as error:
             self._fail(error)
             return
-        self._wait()  # after a full burst, too: its last chunk may have been swallowed in part
+        self._wait()  # after a full turn, too: its last chunk may have been accepted only in part
 
     def _fail(self, error: OSError) -> None:
-        """End: the source has failed, or the sink while it was to take what is held."""
+        """End with an error: the source's, or the sink's if bytes are held."""
         if self._holds:
             self._sink_broken.note(error)
             error = WriteError(*error.args)
         self._end(error)
 
     def _move(self) -> bool:
-        """Move one chunk; False at the source's end of file."""
+        """Move one chunk; return False at the source's end of file."""
         if self._rest:
             sent = self._sink.send(self._rest)
             self._rest = self._rest[sent:]

@@ -1,7 +1,7 @@
-"""Linux: bytes go from socket to socket through a pipe, and never visit this process (splice(2)).
+"""For Linux: moves bytes from socket to socket through a pipe, without copying them into this process (splice(2)).
 
-A pipe is held only while bytes are in it, so that ten thousand quiet tunnels own none; a few idle ones are kept
-for the next to come.
+A pipe is held only while it contains bytes, so that ten thousand quiet tunnels need none; a few idle ones are kept for
+reuse.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ try:
 except ImportError:  # not a Unix
     fcntl = None  # type: ignore[assignment]
 
-PIPE_SIZE = 1 << 20  # bytes; what /proc/sys/fs/pipe-max-size allows anybody by default
-PIPE_MIN = 1 << 16  # bytes; a user over the soft limit of pipe pages gets pipes so small that copying is faster
+PIPE_SIZE = 1 << 20  # bytes; the default of /proc/sys/fs/pipe-max-size
+PIPE_MIN = 1 << 16  # bytes; beyond the soft limit of pipe pages, pipes are so small that copying is faster
 MAX_POOLED = 32  # pipes kept for the next tunnel
 
 UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP})
 
 
 class Unsupported(OSError):
-    """This way of moving bytes does not work here; `held` is what it had taken from the source and not delivered."""
+    """This method of moving bytes does not work here; `held` was read from the source and not delivered."""
 
     def __init__(self, reason: object, held: bytes = b"") -> None:
         super().__init__(str(reason))
@@ -41,7 +41,7 @@ class Pipe:
 
     @classmethod
     def open(cls) -> Pipe:
-        """Open the largest pipe we may have. `Unsupported` when there is none worth having."""
+        """Open the largest pipe allowed. Raises `Unsupported` if that is too small, or none is available."""
         try:
             way_out, way_in = os.pipe()
         except OSError as error:
@@ -55,38 +55,38 @@ class Pipe:
         return pipe
 
     def close(self) -> None:
-        """Close both descriptors; what is in the pipe is lost."""
+        """Close both descriptors; bytes in the pipe are lost."""
         os.close(self.read_fd)
         os.close(self.write_fd)
 
     def drain(self, held: int) -> bytes:
-        """Read the `held` bytes back out, for a way that copies."""
+        """Read the `held` bytes back, for a method that copies."""
         return os.read(self.read_fd, held) if held else b""
 
 
 def _enlarge(descriptor: int) -> int:
     """Ask for PIPE_SIZE and return the bytes granted."""
-    with contextlib.suppress(OSError):  # over the user's limit: what there is will have to do
+    with contextlib.suppress(OSError):  # over the user's limit: use the size that there is
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     granted: int = fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ)
     return granted
 
 
 class Pipes:
-    """Idle, empty pipes, at most SPARE of them."""
+    """Idle, empty pipes, at most MAX_POOLED of them."""
 
     def __init__(self) -> None:
         self._idle: list[Pipe] = []
 
     def acquire(self) -> Pipe:
-        """Return an empty pipe. `Unsupported` when there is none to be had."""
+        """Return an empty pipe. Raises `Unsupported` if none is available."""
         try:
             return self._idle.pop()
         except IndexError:
             return Pipe.open()
 
     def release(self, pipe: Pipe) -> None:
-        """Hand an empty pipe back."""
+        """Return an empty pipe to the pool."""
         if len(self._idle) < MAX_POOLED:
             self._idle.append(pipe)
         else:
@@ -113,9 +113,9 @@ class Splice:
         self._flags = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
     def fill(self) -> int:
-        """Take what the source has, one pipe full at most.
+        """Read from the source, one full pipe at most; return the bytes read.
 
-        `Unsupported` where nothing is taken: its end of file, or urgent data (RFC 6093), and a read tells which.
+        Raises `Unsupported` if there are none: at the end of file, or at urgent data (RFC 6093); a read shows which.
         """
         pipe = self._pipes.acquire()
         try:
@@ -134,7 +134,7 @@ class Splice:
         return self.held
 
     def drain(self) -> int:
-        """Send what the sink takes of the bytes held; return how many that were."""
+        """Send held bytes to the sink; return how many it accepted."""
         try:
             moved = os.splice(self._pipe.read_fd, self._sink, self.held, flags=self._flags)
         except OSError as error:
@@ -147,7 +147,7 @@ class Splice:
         return moved
 
     def close(self) -> None:
-        """Let go of the pipe; the bytes in it are lost."""
+        """Release the pipe; bytes in it are lost."""
         if self.held:
             self._pipe.close()
             self.held = 0

@@ -1,4 +1,4 @@
-"""Everywhere else, and through TLS: bytes go through asyncio's own streams."""
+"""For all other systems, and for TLS: moves bytes through asyncio's own streams."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ async def _write(sink: StreamEnd, data: bytes) -> None:
     try:
         sink.writer.write(data)
         await sink.writer.drain()
-    except (OSError, RuntimeError) as error:  # RuntimeError: written after an end of file
+    except (OSError, RuntimeError) as error:  # RuntimeError: write after end of file
         raise WriteError(str(error)) from error
 
 
 async def _end(sink: StreamEnd) -> None:
-    """Pass the end of file on. TLS in the event loop has no half-close: a full one is all that can be said."""
+    """Pass on the end of file. TLS in the event loop has no half-close, so close fully."""
     try:
         if sink.writer.can_write_eof():
             sink.writer.write_eof()
