@@ -1,1 +1,1 @@
-"""A shared HTTP cache: what RFC 9111 says (rfc9111/), where responses are kept (stores/), and how flows meet both."""
+"""A shared HTTP cache: the rules of RFC 9111 (rfc9111/), the stores (stores/), and modules that apply both to flows."""

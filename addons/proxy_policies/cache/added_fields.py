@@ -1,12 +1,12 @@
-"""What the proxy itself adds to a request about the client, as far as an answer may depend on it.
+"""Fields that the proxy itself adds to a request, if a response may depend on them.
 
-A client's own fields are in the key only where `Vary` names them (RFC 9111, section 4.1). What we say besides must be
-there, for Vary says nothing of it: fields that a rule adds, and where the client's URI is said by X-Forwarded-*
-or Forwarded, the URI that they say, a trusted balancer's or ours.
+A client's own fields are part of the key only if `Vary` names them (RFC 9111, section 4.1). Fields that the proxy adds
+must be, because Vary does not mention them: those of rules, and the client's URI if X-Forwarded-* or Forwarded declare
+it, whether from a trusted balancer or from us.
 
-The client's address is not in the key. It is a fact of the connection, which the origin of any shared cache lacks or
-knows for one of many clients only: one that answers by it says `private` or `Vary: X-Forwarded-For`. nginx, Varnish,
-Squid and Apache append X-Forwarded-For and do not key it either; keyed, every client would have a cache of its own.
+The client's address is not part of the key. The origin of any shared cache does not know it, or knows only one of many
+clients: an origin whose response depends on it must say `private` or `Vary: X-Forwarded-For`. nginx, Varnish, Squid and
+Apache append X-Forwarded-For and do not key it either; otherwise every client would have its own cache.
 """
 
 from collections import Counter
@@ -29,14 +29,14 @@ URI_FIELDS = frozenset(
         b"client-cert-chain", *(name.encode() for name in USERS),
     }
 )  # fmt: skip
-"""By what origins take a request to be for another URI or method than it is (Django, Rails, Symfony, IIS …), or to be
-a user's whom the proxy in front of them has let in."""
+"""Fields by which origins override a request's URI or method (Django, Rails, Symfony, IIS …), or identify a user
+authenticated by the proxy in front of them."""
 URI_PREFIXES = (
     *(b"x-forwarded-", b"x-remote-", b"x-ssl-client-", b"ssl-client-"),
     *(prefix.encode() for prefix in USER_PREFIXES),
 )
 ADDRESSES = frozenset({b"x-forwarded-for", b"x-remote-addr", b"x-remote-ip", b"x-remote-host"})
-"""What begins so and is about a client's address."""
+"""Fields with such a prefix that hold a client's address."""
 
 NOT_KEYED = frozenset(
     {
@@ -45,14 +45,14 @@ NOT_KEYED = frozenset(
         b"if-unmodified-since",
     }
 )  # fmt: skip
-"""In the key already, about one hop or the way here, or a condition that the cache evaluates."""
+"""Fields already in the key, about one hop or the path, or conditions that the cache evaluates."""
 
 
 _FOLDED = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256)).lower()
 
 
 class Client(NamedTuple):
-    """What the key says of the client's request anyway: a field that repeats it adds nothing."""
+    """What the key contains of the client's request anyway: a field that repeats it adds nothing."""
 
     scheme: str
     authority: str
@@ -60,11 +60,11 @@ class Client(NamedTuple):
     address: str
 
 
-@lru_cache(maxsize=64)  # a client's requests have the same fields, as a rule
+@lru_cache(maxsize=64)  # a client's requests usually have the same fields
 def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_uri: bool) -> str:
-    """Return a digest of what the proxy says by itself in the fields it sends; empty where that is nothing new.
+    """Return a digest of the information that the proxy adds in the fields it sends; empty if there is none.
 
-    `states_uri`: the origin goes by what URI_FIELDS and their like say, as in reverse mode.
+    `states_uri`: the origin trusts URI_FIELDS and similar ones, as in reverse mode.
     """
     ours = _added(received, sent)
     if states_uri or any(name in (b"x-forwarded-for", b"forwarded") for name, _ in ours):
@@ -75,8 +75,8 @@ def own_fields(received: RawFields, sent: RawFields, client: Client, *, states_u
 
 
 def _added(received: RawFields, sent: RawFields) -> list[tuple[bytes, bytes]]:
-    """Return the lines sent that were not received, names folded; one sent twice was added once."""
-    if len(set(sent)) == len(sent):  # none is there twice, as ever
+    """Return the lines sent but not received, with folded names; a line received once and sent twice was added once."""
+    if len(set(sent)) == len(sent):  # no duplicates, as usual
         known = set(received)
         return [(_folded(line[0]), line[1]) for line in sent if line not in known]
     left, ours = Counter(received), []
@@ -93,19 +93,19 @@ def _states_uri(name: bytes) -> bool:
 
 
 def _folded(name: bytes) -> bytes:
-    """Write a field name as CGI has it: `X_Forwarded_Host`, and `X.Forwarded.Host`, is X-Forwarded-Host there."""
+    """Fold a field name as CGI does: `X_Forwarded_Host` and `X.Forwarded.Host` become X-Forwarded-Host."""
     return name.translate(_FOLDED)
 
 
 @lru_cache(maxsize=256)
 def _digest(lines: RawFields, client: Client) -> str:
-    """Digest field lines, of which one may be a secret that a rule adds: none of it may be read in a key."""
+    """Digest field lines, because a rule may add a secret, which must not be readable in a key."""
     kept = list(filter(None, (_line_for_key(name, value, client) for name, value in lines)))
     return blake2b(b"\n".join(kept), digest_size=16).hexdigest() if kept else ""
 
 
 def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
-    """Write what one line says besides the client's URI and address; empty: nothing."""
+    """Return the information in a line other than the client's URI and address; empty if none."""
     match name:
         case b"x-forwarded-host" if normal_authority(client.scheme, value) == client.authority:
             return b""
@@ -119,7 +119,7 @@ def _line_for_key(name: bytes, value: bytes, client: Client) -> bytes:
 
 
 def _forwarded(value: bytes, client: Client) -> bytes:
-    """Write the elements of Forwarded (RFC 7239, section 4) without addresses, and what only repeats the URI."""
+    """Return the elements of Forwarded (RFC 7239, section 4) without addresses and repetitions of the URI."""
     elements = (_element(element, client) for element in split_list(value.decode("latin-1")))
     return ", ".join(filter(None, elements)).encode("latin-1")
 

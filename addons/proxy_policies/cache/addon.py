@@ -30,9 +30,9 @@ from proxy_policies.settings import Setting, parse_size, parse_switch, reject
 from proxy_policies.worker_number import worker_number
 
 CLOCK_LOOKED_AT_EVERY = 1.0
-"""Seconds between looks at the clock."""
+"""Seconds between checks of the clock."""
 CLOSING = 2.0
-"""Seconds that storing may take to end when mitmproxy does."""
+"""Seconds that pending stores get to finish when mitmproxy ends."""
 
 PURGE_OF_ONE = (
     "option cache_purge: with several workers a PURGE would reach the memory of one of them; "
@@ -45,7 +45,7 @@ Hook = Callable[["Cache", http.HTTPFlow], Awaitable[None]]
 
 
 def convenience(hook: Hook) -> Hook:
-    """Log what goes wrong in a hook, and let the exchange go on: mitmproxy would skip the policies after us."""
+    """Log a hook's exception and continue the exchange: mitmproxy would skip the policies after us."""
 
     @functools.wraps(hook)
     async def guarded(self: "Cache", flow: http.HTTPFlow) -> None:
@@ -58,7 +58,7 @@ def convenience(hook: Hook) -> Hook:
 
 
 class Cache:
-    """Answers from what is stored, and stores what origins answer, as RFC 9111 has it for a shared cache."""
+    """Answers from the store, and stores origins' responses, as a shared cache by RFC 9111."""
 
     name = "cache"
     fast_paths = {**NO_OBJECTION, "hits": ("cache_rules",)}
@@ -89,7 +89,7 @@ class Cache:
         self._tasks = Tasks("cache")
 
     def load(self, loader: Loader) -> None:
-        """Offer the commands."""
+        """Add the commands."""
         loader.add_command("cache.stats", self.stats)
         loader.add_command("cache.list", self.list)
         loader.add_command("cache.show", self.show)
@@ -97,7 +97,7 @@ class Cache:
         loader.add_command("cache.purge.soft", self.purge_softly)
 
     def configure(self, updated: set[str]) -> None:
-        """Open the store that was chosen."""
+        """Open the chosen store, and apply the other options."""
         if self.cache_purge and self.cache.kind == "memory" and worker_number():
             reject(PURGE_OF_ONE)
         if updated & {"cache", "cache_size"}:
@@ -125,7 +125,7 @@ class Cache:
         self._tasks.spawn(self._watch_clock())
 
     async def _watch_clock(self) -> None:
-        """Have everything asked about again whose age is by a clock that was put back."""
+        """If the clock was set back, make all entries whose age depends on it stale."""
         clock = Clock(time.time(), time.monotonic())
         while True:
             await asyncio.sleep(CLOCK_LOOKED_AT_EVERY)
@@ -136,7 +136,7 @@ class Cache:
 
     @in_background
     async def done(self) -> None:
-        """Finish what is being stored."""
+        """Finish pending stores."""
         await self._tasks.cancel()
         if self.engine is not None:
             with contextlib.suppress(TimeoutError):
@@ -145,14 +145,14 @@ class Cache:
 
     @only_if("cache_purge")
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Answer a PURGE before its body, which might be streamed to the origin."""
+        """Answer a PURGE before its body, which otherwise might be streamed to the origin."""
         if admin.is_purge(flow, self.cache_purge):
             await admin.answer_purge(self.engine, flow, self.cache_purge)
 
     @only_if("engine")
     @convenience
     async def request(self, flow: http.HTTPFlow) -> None:
-        """Look up, and answer or send on. A PURGE comes here only if an addon before us failed in `requestheaders`."""
+        """Look up, and answer or forward. A PURGE gets here only if an addon before us failed in `requestheaders`."""
         if admin.is_purge(flow, self.cache_purge):
             await admin.answer_purge(self.engine, flow, self.cache_purge)
         elif self.engine is not None and not request_phase.is_not_ours(flow):
@@ -161,7 +161,7 @@ class Cache:
     @only_if("engine")
     @convenience
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Freshen, stand in, or store."""
+        """Freshen, serve stale, or store."""
         if self.engine is None or flow.response is None or flow_state.state_of(flow).origin is None:
             return
         transaction = transaction_of(flow) or request_phase.transaction_for_early_response(self.engine, flow)
@@ -169,28 +169,28 @@ class Cache:
             await response_phase.handle_response(self.engine, flow, transaction, flow.response)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Let nobody wait any longer."""
+        """Release collapsed requests."""
         transaction, state = transaction_of(flow), flow_state.state_of(flow)
         if transaction is not None and self.engine is not None:
             response_phase.finish(self.engine, transaction)
         if flow.response is not None and state.source is not None and state.origin is not None:
-            flow.response.raw_content = b""  # the origin's, whom a stored response stands in for
+            flow.response.raw_content = b""  # the origin's, replaced by a stored one
 
     async def stored_body(self, wanted: Wanted) -> None:
-        """Read on in a stored body that is being sent."""
+        """Read the next piece of a stored body."""
         await provide(wanted)
 
     @only_if("engine")
     @convenience
     async def error(self, flow: http.HTTPFlow) -> None:
-        """Stand in for an origin that failed, where nothing was sent yet."""
+        """Serve stale for an origin that failed, if nothing was sent yet."""
         transaction = transaction_of(flow)
         if self.engine is not None and transaction is not None:
             await revalidation.serve_stale_for_failure(self.engine, flow, transaction)
 
     @only_if("engine")
     def client_disconnected(self, client: Client) -> Awaitable[None] | None:
-        """Let the origin go on with what others wait for: mitmproxy closes its connections after this hook."""
+        """Wait for responses that others need: mitmproxy closes the client's connections to origins after this hook."""
         led = self.engine.collapsed.led_by(client.id) if self.engine is not None else ()
         return collapsed_flows.finish_for_followers(led) if led else None
 
@@ -209,7 +209,7 @@ class Cache:
         return admin.run_command(admin.stats(self._store()))
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return how full the cache is; nothing when it is off."""
+        """Return how full the cache is; empty if it is off."""
         if self.engine is None:
             return {}
         counts = await self.engine.store.counts()

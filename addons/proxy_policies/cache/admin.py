@@ -1,4 +1,4 @@
-"""Looking into the store and purging it: the commands, and the PURGE method."""
+"""Inspecting and purging the store: the commands, and the PURGE method."""
 
 import asyncio
 import hmac
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 METHOD = "PURGE"
 UNAUTHORIZED = "PURGE without the secret"
 MIN_SECRET = 16
-"""Characters that the secret of PURGE has at least."""
+"""The fewest characters of the secret for PURGE."""
 OFF = "off"
 
 
 def parse_purge(text: str) -> str:
-    """Read `cache_purge`: `off`, or the secret a purger sends; raises ValueError."""
+    """Parse `cache_purge`: `off`, or the secret that clients must send; raises ValueError."""
     if text == OFF:
         return ""
     if len(text) < MIN_SECRET or not text.isascii() or " " in text:
@@ -39,23 +39,23 @@ def parse_purge(text: str) -> str:
 
 
 def is_purge(flow: http.HTTPFlow, secret: str) -> bool:
-    """Return whether a request is a PURGE that nobody has answered yet, and ours to answer.
+    """Return whether a request is an unanswered PURGE that we must answer.
 
-    In lower case, too: passed on to an origin that ignores case, it would purge there without a secret.
+    In lower case, too: otherwise an origin that ignores case would purge without a secret.
     """
     return bool(secret) and flow.request.method.upper() == METHOD and not (flow.response or flow.error)
 
 
 def is_authorized(authorization: Sequence[bytes], secret: str) -> bool:
-    """Return whether Authorization lines, as they came, are the one that holds the secret."""
+    """Return whether the received Authorization lines are a single one with the secret."""
     scheme, _, given = authorization[0].partition(b" ") if len(authorization) == 1 else (b"", b"", b"")
     return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(b" "), secret.encode())
 
 
 async def answer_purge(engine: CacheEngine | None, flow: http.HTTPFlow, secret: str) -> None:
-    """Answer a PURGE whatever happens: it is never forwarded, and what goes wrong is a 401 or a 500.
+    """Answer a PURGE in every case: it is never forwarded, and failures are answered with 401 or 500.
 
-    `Authorization: Bearer SECRET`; `Soft-Purge: 1` makes stale what would be removed.
+    `Authorization: Bearer SECRET`; with `Soft-Purge: 1`, entries become stale instead of being removed.
     """
     flow.response = _refusal()
     try:
@@ -75,7 +75,7 @@ def _refusal() -> http.Response:
 
 
 async def _purged(engine: CacheEngine | None, flow: http.HTTPFlow) -> http.Response:
-    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, and return what to answer."""
+    """Purge a URL, or the tags in Cache-Tag or Surrogate-Key, and return the response."""
     headers = flow.request.headers
     tags = tags_of(Fields(headers.fields))
     meant = [Selector("tag", tag) for tag in tags] or [Selector("url", url) for url in _urls(engine, flow)]
@@ -87,7 +87,7 @@ async def _purged(engine: CacheEngine | None, flow: http.HTTPFlow) -> http.Respo
 
 
 def _urls(engine: CacheEngine | None, flow: http.HTTPFlow) -> Sequence[str]:
-    """Return the URL that is asked for as it is, and as the rules have it in keys."""
+    """Return the requested URL, unchanged and as changed in keys by the rules."""
     ignored = [glob for rule in engine.rules for glob in rule.apply(NO_EFFECTS).ignore_query] if engine else []
     url = url_of(key_of_flow(flow, target_of(flow)))
     return list(dict.fromkeys((url, without_query(url, ignored))))
@@ -97,7 +97,7 @@ def _urls(engine: CacheEngine | None, flow: http.HTTPFlow) -> Sequence[str]:
 
 
 def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
-    """Do what a command asks for; what cannot be done at once is done behind it, and logged."""
+    """Run a command; if it does not finish at once, its result is logged later."""
     task = spawn(work, eager=True)
     if task.done():
         return task.result()
@@ -106,7 +106,7 @@ def run_command(work: Coroutine[Any, Any, list[str]]) -> Sequence[str]:
 
 
 class UnderWay(list[str]):
-    """What a command says whose result is logged later; who can wait has its `task`."""
+    """The reply of a command whose result is logged later; callers that can wait use its `task`."""
 
     def __init__(self, task: asyncio.Task[list[str]]) -> None:
         super().__init__(["under way; the result is logged"])
@@ -122,7 +122,7 @@ def _report(task: asyncio.Task[list[str]]) -> None:
 
 
 async def close(store: Store) -> list[str]:
-    """Close a store that another takes the place of."""
+    """Close a store that is being replaced."""
     await store.close()
     return []
 
@@ -136,7 +136,7 @@ async def stats(store: Store) -> list[str]:
 
 
 async def list_entries(store: Store, wanted: str, now: float) -> list[str]:
-    """List what is stored: those whose URL matches a glob, or contains a text."""
+    """List the entries whose URL matches a glob, or contains a text."""
     entries = [entry for entry in await store.entries() if not wanted or _is_wanted(entry.key, wanted)]
     return [line_of(entry, now) for entry in sorted(entries, key=lambda entry: entry.key)]
 
@@ -154,7 +154,7 @@ def line_of(entry: StoredResponse, now: float) -> str:
 
 
 async def show_entry(store: Store, key: str, now: float) -> list[str]:
-    """Show all that is stored under a key, or a URL."""
+    """Show all entries under a key or a URL."""
     found = [entry for entry in await store.entries() if key in (entry.key, url_of(entry.key))]
     lines = []
     for entry in found:
@@ -166,6 +166,6 @@ async def show_entry(store: Store, key: str, now: float) -> list[str]:
 
 
 async def purge(store: Store, what: str, soft: bool) -> list[str]:
-    """Purge a URL, a glob of URLs, or a tag; raises ValueError when it is none of them."""
+    """Purge a URL, a glob of URLs, or a tag; raises ValueError for anything else."""
     count = sum([await store.purge(selector, soft) for selector in selectors_of(what)])
     return [f"{'made stale' if soft else 'purged'}: {count}"]

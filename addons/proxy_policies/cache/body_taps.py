@@ -1,4 +1,4 @@
-"""What happens to bodies: kept while they pass, preceded by what is stored, encoded forms kept beside them."""
+"""Taps and transforms that store bodies, prepend a stored beginning, and keep encoded forms."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from proxy_policies.cache.rfc9111.ranges import parse_content_range
 from proxy_policies.cache.stores.store import Body, BodySource, BodyWriter, Store, read_whole
 
 COMPLETED_MOST = 8 * 1024 * 1024
-"""Bytes of a stored beginning that are sent ahead of its rest: they are in memory for as long."""
+"""Most bytes of a stored beginning that is completed; it is held in memory meanwhile."""
 
 
 class StoreTap:
-    """The tap that stores a body as it passes; calls `ended` with the entry stored, or None.
+    """The tap that stores a body as it passes; calls `ended` with the stored entry, or None.
 
-    With a `length`, the bytes that the whole has, the beginning of a body that breaks off is stored as the part that
-    it is (RFC 9111, section 3.3). One that is not delimited ends with its connection: whether it has come whole only
-    Content-Range can say.
+    With a `length` of the whole in bytes, the beginning of a body that breaks off is stored as a part (RFC 9111,
+    section 3.3). A body that is not delimited ends with its connection: only Content-Range can show whether it is
+    complete.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class StoreTap:
         self._size = 0
 
     def feed(self, data: bytes) -> None:
-        """Store a chunk; beyond the limit for one object nothing is kept."""
+        """Store a chunk; if the body exceeds the limit, discard it."""
         if self._writing is None:
             return
         self._size += len(data)
@@ -64,7 +64,7 @@ class StoreTap:
         return None if span is None else self._entry.replace(size=self._size, span=span)
 
     def abort(self) -> None:
-        """Keep the beginning if the rest of it can be asked for, else nothing."""
+        """Keep the beginning if the rest can be requested, else nothing."""
         beginning = self._beginning()
         if self._writing is None or beginning is None:
             self._drop()
@@ -88,25 +88,25 @@ class StoreTap:
 
 
 class OnComplete:
-    """The tap that does something once all before it have done with a body, whole or not."""
+    """The tap that calls a function once all taps before it have finished with a body, complete or not."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 
     def feed(self, data: bytes) -> None:
-        """Let it pass."""
+        """Do nothing."""
 
     def finish(self) -> None:
-        """Do it."""
+        """Call the function."""
         self._then()
 
     def abort(self) -> None:
-        """Do it: a script may have killed an exchange whose body is stored by now."""
+        """Call the function: a script may have killed an exchange whose body is already stored."""
         self._then()
 
 
 class PrependBody:
-    """The transform that sends a stored beginning before the rest that the origin sends."""
+    """The transform that sends a stored beginning before the rest from the origin."""
 
     def __init__(self, beginning: bytes) -> None:
         self._beginning = beginning
@@ -117,19 +117,19 @@ class PrependBody:
         return beginning + data
 
     def finish(self) -> bytes:
-        """Return the beginning, should nothing have followed."""
+        """Return the beginning if no data followed."""
         return self.feed(b"")
 
 
 class EncodedBody:
-    """An encoded form that is kept (`flow_state.EncodedBody`)."""
+    """A stored encoded form (`flow_state.EncodedBody`)."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self.size = body.size
 
     async def read(self) -> bytes | None:
-        """Return all of it; None when it cannot be read."""
+        """Return all of it; None if it cannot be read."""
         return await read_whole(self._body, self.size)
 
     def source(self) -> BodySource:
@@ -138,7 +138,7 @@ class EncodedBody:
 
 
 class EncodedVariants:
-    """The encoded forms of a stored response (`flow_state.Variants`); none yet of one that is being stored."""
+    """The encoded forms of a stored response (`flow_state.Variants`); none while it is being stored."""
 
     def __init__(self, store: Store, entry: StoredResponse, limit: int, *, is_stored: bool) -> None:
         self._store, self._entry, self._limit, self._is_stored = store, entry, limit, is_stored
@@ -149,6 +149,6 @@ class EncodedVariants:
         return None if body is None else EncodedBody(body)
 
     def keep(self, coding: str) -> StoreTap:
-        """Return the tap that keeps what the encoder makes."""
+        """Return the tap that keeps the encoder's output."""
         writing = self._store.write(None, coding)
         return StoreTap(writing, self._entry.replace(status=200), self._limit, lambda _: None)

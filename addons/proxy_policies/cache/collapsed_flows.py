@@ -1,4 +1,4 @@
-"""Collapsed forwarding on flows: who leads, who follows, and how followers get a body that is still coming."""
+"""Collapsed forwarding on flows: leading, following, and sending followers a body that is still arriving."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from proxy_policies.patches.client_handlers import let_run_ahead
 
 
 async def collapse(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> Decision:
-    """Decide; what would go forward follows a leader whose answer may serve it, else it goes, and leads."""
+    """Decide; a request to be forwarded follows a leader whose response may serve it, else it leads itself."""
     asked, tried = engine.collapsed.moment(), list[Leader]()
     waits = 0
     while True:
@@ -57,7 +57,7 @@ def _is_unshared(engine: CacheEngine, request: Request, identity: Identity) -> b
 def _leader_for(
     engine: CacheEngine, request: Request, names: Collection[str], asked: int, fresh: bool, tried: Sequence[Leader]
 ) -> Leader | None:
-    """Return the leader to follow: one of the same identity, or one that brings the whole that a part is wanted of."""
+    """Return the leader to follow: one with the same identity, or one that fetches the whole of a requested part."""
     identity, conditions = collapsing.identity_of(request, names), collapsing.conditions_of(request)
     now = time.monotonic()
     found = engine.collapsed.find(identity, asked, now, fresh=fresh, excluded=tried, conditions=conditions)
@@ -67,7 +67,7 @@ def _leader_for(
 
 
 async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
-    """Return whether a purge that we know of is about what a leader brings, or may be; by whichever process it came."""
+    """Return whether a known purge, by any process, selects a leader's response, or may."""
     known = engine.store.checkpoint
     if leader.checkpoint == known:
         return False
@@ -79,7 +79,7 @@ async def _is_purged(engine: CacheEngine, leader: Leader) -> bool:
 
 
 async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader, asked: int) -> Hit | None:
-    """Wait for what a leader brings; None when it does not serve this request."""
+    """Wait for a leader's response; None if it does not serve this request."""
     await leader.until(lambda: leader.entry)
     validated = leader.began is None or leader.began >= asked
     if leader.entry is None or not (hit := _served(transaction, leader.entry, validated)):
@@ -88,7 +88,7 @@ async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader,
         transaction.is_head_enough, transaction.length = True, leader.length
         return hit
     comes = not leader.is_head_only and (leader.length is not None or _takes_all(transaction.request, leader.entry))
-    # One that is there all at once is encoded and kept first: its followers need not all do that again.
+    # A body that arrives at once is first encoded and kept, so that followers need not all repeat that.
     await leader.until(lambda: comes and (body := leader.body) and body.size and not body.is_finished)
     if leader.outcome is Outcome.STORED and (found := await _stored(engine, transaction, leader.entry, validated)):
         return found
@@ -100,12 +100,12 @@ async def _follow(engine: CacheEngine, transaction: Transaction, leader: Leader,
 
 
 def _needs_no_body(request: Request, hit: Hit) -> bool:
-    """Return whether a request is answered by a head: a HEAD, or what is not modified."""
+    """Return whether a head answers a request: a HEAD, or one answered with 304."""
     return build_response(request, hit.entry, time.time(), CacheStatus(), hit.part).part is None
 
 
 def _takes_all(request: Request, entry: StoredResponse) -> bool:
-    """Return whether a body is sent as it comes, however long it is."""
+    """Return whether a body is sent as it arrives, whatever its length."""
     return entry.status != 206 and "range" not in request.fields
 
 
@@ -114,7 +114,7 @@ def _served(transaction: Transaction, entry: StoredResponse, validated: bool) ->
 
 
 async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredResponse, validated: bool) -> Hit | None:
-    """Decide on what a leader's answer has become in the store."""
+    """Decide on a leader's response as stored."""
     found = [stored for stored in await engine.store.lookup(entry.key) if stored.id == entry.id]
     return _served(transaction, found[0], validated) if found else None
 
@@ -122,7 +122,7 @@ async def _stored(engine: CacheEngine, transaction: Transaction, entry: StoredRe
 async def _lead(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, decision: Decision, identity: Identity
 ) -> Decision:
-    """Go forward; beside others as somebody whose answer they may have, and without conditions of one client's."""
+    """Forward the request as a leader; beside others, without the client's conditions, so that all may use it."""
     request = transaction.request
     if not collapsing.may_lead(request, decision):
         return decision
@@ -142,7 +142,7 @@ async def _lead(
 
 
 def _backlog() -> tuple[IncomingBody, IncomingReader]:
-    """Make room for what a leader's client is too slow for, as for a follower that is."""
+    """Create the buffer for a leader's slow client, as for a slow follower."""
     body = IncomingBody(Room(), lambda: None)
     return body, body.open_alone()
 
@@ -150,7 +150,7 @@ def _backlog() -> tuple[IncomingBody, IncomingReader]:
 async def put_incoming(
     flow: http.HTTPFlow, made: CachedResponse, reader: IncomingReader | None, length: int | None
 ) -> None:
-    """Answer with a body that is still coming, or with a head alone."""
+    """Answer with a body that is still arriving, or with a head alone."""
     if length is None:
         made = replace(made, fields=made.fields.without(["content-length"]))
     put_bytes(flow, made, b"")
@@ -163,7 +163,7 @@ async def put_incoming(
 
 
 def _let_run_ahead(leader: Leader) -> None:
-    """Let a leader's client be slower than its followers, by as much as is held of a body, and then by its backlog."""
+    """Let a leader's client be slower than its followers, first by the bytes held of a body, then by its backlog."""
     fastlane = ctx.master.addons.get("fastlane")
     if fastlane is not None and (ours := fastlane.find(leader.client)) is not None:
         ours.stream.high_water = HELD_MOST
@@ -171,6 +171,6 @@ def _let_run_ahead(leader: Leader) -> None:
 
 
 async def finish_for_followers(led: Sequence[Leader]) -> None:
-    """Wait, when a client has left, until the followers of what it had asked for have their answers."""
+    """Wait, after a client has left, until the followers of its requests have their responses."""
     for leader in led:
         await leader.unneeded()

@@ -1,20 +1,20 @@
 """Collapsed forwarding (RFC 9111, section 4; `collapsed` in RFC 9211): requests that share one upstream request.
 
-The model. Requests whose answer would be the same have the same `Identity`. Of these one, the *leader*, goes forward;
-the others are its *followers*, and wait for what is known of its answer, never for a time:
+The model. Requests that would get the same response have the same `Identity`. One of them, the *leader*, is forwarded;
+the others are its *followers*, and wait for events of its response, never for a fixed time:
 
-1.  its head: a follower whom it will not serve (by Vary, freshness, or because it may not be stored) goes forward at
-    once, and waits again only for a leader that began after it had come;
-2.  its body, which followers get as it comes: all of it, or the range that they asked for, once that is there.
+1.  its head: a follower that it cannot serve (because of Vary or freshness, or because it may not be stored) is
+    forwarded at once, and waits again only for a leader that began after it arrived;
+2.  its body, which followers get as it arrives: all of it, or the range they requested, once available.
 
-A leader with conditions of its client's goes forward with them. Whoever asks with the same ones may have the same
-304; others go beside it, and have the whole asked for. To want no more than the head is such a condition, too.
+A leader with its client's conditions is forwarded with them. Requests with the same conditions may share its 304;
+others are forwarded beside it, for the whole. Wanting only the head (HEAD) is such a condition, too.
 
-May a follower have the answer? Yes where the answer is fresh. One that has to be validated each time (`no-cache`,
-`max-age=0`, a validator and nothing else) is as good as validated for whoever asked before its leader began, unless it
-may be one client's: its origin would have been asked with another cookie.
+May a follower use the response? Yes, if it is fresh. One that must be validated each time (`no-cache`, `max-age=0`,
+only a validator) counts as validated for requests that arrived before its leader began, unless it may be personal: the
+origin would have been asked with another cookie.
 
-Nothing here knows of flows or stores; moments are numbers that `CollapsedForwarding.moment` gives out in order.
+This module is independent of flows and stores; moments are ascending numbers from `CollapsedForwarding.moment`.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from proxy_policies.cache.rfc9111.ranges import parse_range, within
 from proxy_policies.cache.stores.store import Checkpoint
 
 LEADER_AGE = 60.0
-"""Seconds without an answer after which newcomers do not follow a leader any more (nginx's proxy_read_timeout)."""
+"""Seconds without a response after which new requests no longer follow a leader (nginx's proxy_read_timeout)."""
 HIT_FOR_MISS_TTL = 120.0
-"""Seconds for which requests for what was not storable do not wait (Varnish's hit-for-miss)."""
+"""Seconds for which requests do not wait after an unstorable response (Varnish's hit-for-miss)."""
 UNSHARED_MOST = 4096
 """Identities remembered as not storable."""
 GATHERING_SHARE = 0.1
-"""Of the time the last answer took: how long a validation beside another waits for others to take part."""
+"""Fraction of the last response's duration for which a validation beside another waits for more followers."""
 GATHERING_MOST = 1.0
 """Seconds that it waits at most."""
 WAITS_MOST = 2
@@ -48,33 +48,33 @@ WAITS_MOST = 2
 
 RANGED = frozenset({"range", "if-range"})
 ALWAYS_SELECTING = frozenset({"authorization", *RANGED})
-"""Fields on which an answer depends whether Vary names them or not."""
+"""Fields on which a response depends even if Vary does not name them."""
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
-"""Conditions of a client's own: a 304 is an answer to the same ones only."""
+"""A client's own conditions: a 304 only answers requests with the same ones."""
 HEAD_ONLY = ("", "HEAD")
 """Stands among the conditions of a HEAD."""
 
 Identity = tuple[str, VaryKey]
-"""A cache key, and the values of the request's fields that select among its answers."""
+"""A cache key, and the values of the request's selecting fields."""
 
 
 Question = tuple[Identity, tuple[str, ...]]
-"""What is asked for, and the names of the conditions with which."""
+"""An identity, and the names of the request's conditions."""
 
 
 def question_of(identity: Identity, conditions: VaryKey) -> Question:
-    """Return what is asked for, whatever the conditions' values are."""
+    """Return the question, which ignores the conditions' values."""
     return identity, tuple(name for name, _ in conditions)
 
 
 class Outcome(Enum):
-    """What became of a leader's answer."""
+    """The outcome of a leader's response."""
 
     STORED = "stored"
     UNSHARED = "unshared"
-    """It may not be stored: everybody asks for himself, also for a while hereafter."""
+    """It may not be stored: followers forward their own requests, as do later ones for a while."""
     FAILED = "failed"
-    """There is none that others could have."""
+    """There is no response that others could use."""
 
 
 def identity_of(request: Request, names: Collection[str]) -> Identity:
@@ -95,7 +95,7 @@ def may_lead(request: Request, decision: Decision) -> bool:
 
 
 def may_follow(request: Request, decision: Decision, heads: Iterable[StoredResponse] = ()) -> bool:
-    """Return whether a request may have another's answer; `heads` are those that it has seen of late."""
+    """Return whether a request may use another's response; `heads` are those it has recently seen."""
     asked, known = parse_request(request.fields), _known(decision)
     if not goes_forward(decision) or asked.no_cache or asked.max_age == 0:
         return False
@@ -109,7 +109,7 @@ def conditions_of(request: Request) -> VaryKey:
 
 
 def part_of_whole(request: Request, leader: "Leader") -> bool:
-    """Return whether the range that is asked for is there of the whole that a leader brings, or comes next."""
+    """Return whether a requested range of a leader's whole is available, or next to arrive."""
     wanted, entry, body = parse_range(request.fields.get("range")), leader.entry, leader.body
     if wanted is None or entry is None or entry.status != 200 or not entry.size or body is None:
         return False
@@ -118,7 +118,7 @@ def part_of_whole(request: Request, leader: "Leader") -> bool:
 
 
 def expects_fresh(decision: Decision) -> bool:
-    """Return whether the answer will be fresh, judging by what is stored: then every client may have it."""
+    """Return whether the response will be fresh, judging by the stored one: then every client may use it."""
     known = _known(decision)
     return known is None or _may_be_fresh(known)
 
@@ -128,7 +128,7 @@ def _may_be_fresh(entry: StoredResponse) -> bool:
 
 
 def _is_for_all(request: Request, entry: StoredResponse) -> bool:
-    """Return whether the origin would answer a request the same where each use has to be validated."""
+    """Return whether the origin would answer this request the same, if each use must be validated."""
     facts = entry.freshness
     return is_shared(facts.directives, facts.overrides) or not (facts.personal or "cookie" in request.fields)
 
@@ -140,7 +140,7 @@ def may_gather(request: Request, decision: Decision) -> bool:
 
 
 def gathering_time(decision: Decision) -> float:
-    """Return the seconds to wait for others that a validation can be made for, too: a tenth of what it takes."""
+    """Return the seconds to wait for others that can share a validation: a tenth of its usual duration."""
     known = _known(decision)
     took = known.received_at - known.requested_at if known else 0.0
     return min(max(took, 0.0) * GATHERING_SHARE, GATHERING_MOST)
@@ -157,7 +157,7 @@ def _known(decision: Decision) -> StoredResponse | None:
 
 
 def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *, validated: bool) -> Hit | None:
-    """Decide on a leader's answer for a follower; `validated`: the leader began after the follower had asked."""
+    """Decide whether a leader's response serves a follower; `validated`: the leader began after the follower asked."""
     decision = decide(request, entries, now)
     if isinstance(decision, Hit):
         return decision
@@ -168,42 +168,42 @@ def served_by(request: Request, entries: Iterable[StoredResponse], now: float, *
 
 
 class Leader:
-    """A request under way that others may follow. `began` is the moment it was sent, None while it gathers others."""
+    """A request in progress that others may follow. `began` is the moment it was sent, None while gathering others."""
 
     def __init__(
         self, identity: Identity, client: str, since: float, conditions: VaryKey, checkpoint: Checkpoint = None
     ) -> None:
         self.identity = identity
         self.client = client
-        """The id of the connection that it came by."""
+        """The id of its client's connection."""
         self.since = since
-        """When the last word of it came, by a clock that is never put back, as all times here are."""
+        """When it last made progress, by a monotonic clock, as all times here."""
         self.conditions = conditions
-        """Those of its client's that it goes forward with."""
+        """Its client's conditions with which it is forwarded."""
         self.checkpoint = checkpoint
-        """How far the purges had come of which none is about it."""
+        """The last checkpoint up to which no purge selects it."""
         self.shareable = True
         """Whether newcomers may follow."""
         self.began: int | None = None
         self.entry: StoredResponse | None = None
-        """The head of its answer, once that is known and may be stored; `size` is what its body will have."""
+        """The head of its response, once known and storable; `size` is its body's final size."""
         self.is_head_only = False
-        """Nothing but a head has come, or a 304: there is no body for those whom it does not tell enough."""
+        """Only a head or a 304 was received: there is no body for followers that need one."""
         self.length: int | None = None
-        """Bytes that the answer's body will have, if it says so."""
+        """The declared size of the response's body in bytes."""
         self.body: IncomingBody | None = None
         self.outcome: Outcome | None = None
         self._waiting = 0
         self._news: asyncio.Event | None = None
-        """Set at the next change; there once somebody waits for that."""
+        """Set at the next change; created when a follower waits."""
 
     @property
     def unshared_as(self) -> "Question":
-        """Return the name under which it is remembered that its answer was of no use to others."""
+        """Return the question under which an unshareable response is remembered."""
         return question_of(self.identity, self.conditions)
 
     def changed(self) -> None:
-        """Wake all followers: something has changed."""
+        """Wake all followers because of a change."""
         news, self._news = self._news, None
         if news is not None:
             news.set()
@@ -225,25 +225,25 @@ class Leader:
 
     @property
     def is_needed(self) -> bool:
-        """Return whether others still wait for something of it."""
+        """Return whether others still wait for it."""
         is_read = self.body is not None and self.body.is_read and not self.body.is_finished
         return is_read or (self._waiting > 0 and self.outcome is None)
 
     async def unneeded(self) -> None:
-        """Wait until nobody needs it any more, or nothing has come of it for LEADER_AGE."""
+        """Wait until no others need it, or it has made no progress for LEADER_AGE."""
         with contextlib.suppress(TimeoutError):
             while self.is_needed:
                 await asyncio.wait_for(self._change(), LEADER_AGE)
 
     def may_serve(self, asked: int, now: float, *, fresh: bool, conditions: VaryKey = ()) -> bool:
-        """Return whether to follow it is worthwhile for a request that came at a moment."""
+        """Return whether a request that arrived at moment `asked` should follow it."""
         is_in_time = fresh or self.began is None or self.began >= asked
         is_for_these = not self.conditions or self.conditions == conditions
         return self.shareable and is_for_these and is_in_time and now - self.since < LEADER_AGE
 
 
 class CollapsedForwarding:
-    """Knows the leaders, by identity."""
+    """Tracks the leaders by identity."""
 
     def __init__(self) -> None:
         self._leaders: dict[Identity, list[Leader]] = {}
@@ -272,7 +272,7 @@ class CollapsedForwarding:
         return None
 
     def find_whole(self, request: Request, names: Collection[str], now: float) -> Leader | None:
-        """Return the leader whose answer a range that is asked for is a part of; `names` as for `identity_of`."""
+        """Return the leader whose response contains a requested range; `names` as for `identity_of`."""
         whole = request._replace(fields=request.fields.without(RANGED))
         for leader in self._leaders.get(identity_of(whole, names), ()):
             if leader.shareable and part_of_whole(request, leader) and now - leader.since < LEADER_AGE:
@@ -280,25 +280,25 @@ class CollapsedForwarding:
         return None
 
     def is_led(self, identity: Identity) -> bool:
-        """Return whether a GET with this identity is under way."""
+        """Return whether a GET with this identity is in progress."""
         return any(HEAD_ONLY not in leader.conditions for leader in self._leaders.get(identity, ()))
 
     def is_unshared(self, identity: Identity, now: float, conditions: VaryKey = ()) -> bool:
-        """Return whether waiting was in vain of late, for the whole or for what is asked with such conditions."""
+        """Return whether waiting was recently in vain, for the whole or with these conditions."""
         questions = question_of(identity, ()), question_of(identity, conditions)
         return any(self._unshared.get(question, 0.0) > now for question in questions)
 
     def lead(
         self, identity: Identity, client: str, now: float, conditions: VaryKey = (), checkpoint: Checkpoint = None
     ) -> Leader:
-        """Begin to lead."""
+        """Register a new leader."""
         leader = Leader(identity, client, now, conditions, checkpoint)
         self._leaders.setdefault(identity, []).append(leader)
         self._by_client.setdefault(client, []).append(leader)
         return leader
 
     def led_by(self, client: str) -> Sequence[Leader]:
-        """Return the leaders that came by a connection and are not over yet."""
+        """Return the unfinished leaders of a connection."""
         return tuple(self._by_client.get(client, ()))
 
     def answered(self, leader: Leader, entry: StoredResponse, now: float) -> None:
@@ -326,7 +326,7 @@ class CollapsedForwarding:
 
 
 def _take_out[K](groups: dict[K, list[Leader]], name: K, leader: Leader) -> None:
-    """Take a leader out, if it is there: after a reload, hooks of the new cache end what began under the old one."""
+    """Remove a leader if present: after a reload, hooks of the new cache end leaders of the old one."""
     group = groups.get(name, [])
     if leader in group:
         group.remove(leader)

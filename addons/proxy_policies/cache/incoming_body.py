@@ -1,7 +1,7 @@
-"""A body on its way from its origin, for those who get it while it comes: each at a pace of its own.
+"""A body arriving from its origin, read meanwhile by several readers, each at its own pace.
 
-The pieces form a chain of which each reader holds the one that it has come to: what nobody can ask for any more is
-gone by itself. What a slow reader has still to get lies in memory up to a bound, then in a temporary file.
+The pieces form a chain in which each reader holds its current one, so that pieces no longer needed are freed. Pieces
+that a slow reader still needs are kept in memory up to a bound, then in a temporary file.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import IO
 
 HELD_MOST = 16 * 1024 * 1024
-"""Bytes of one body in memory (cache_max_object's default: what a store in memory holds of it anyway)."""
+"""Bytes of one body in memory (cache_max_object's default, which a memory store holds anyway)."""
 HELD_TOGETHER = 64 * 1024 * 1024
-"""Bytes held of all bodies for readers that may come, beyond which newcomers do not get one as it comes."""
+"""Bytes held of all bodies for future readers; beyond that, new readers cannot join."""
 SPOOLED_MOST = 1024 * 1024 * 1024
 """Bytes of one body in its temporary file (nginx's proxy_max_temp_file_size)."""
 
 
 class Room:
-    """How much is held of all bodies for readers that may still come."""
+    """The bytes left for holding all bodies for future readers."""
 
     def __init__(self, limit: int = HELD_TOGETHER) -> None:
         self.left = limit
@@ -39,16 +39,16 @@ class _Piece:
 
 
 class IncomingBody:
-    """The tap that takes a body, and gives it to readers."""
+    """The tap that receives a body, and passes it to readers."""
 
     def __init__(self, room: Room, changed: Callable[[], None]) -> None:
         self._room = room
         self._changed = changed
         self._last = _Piece(0, b"")
         self._first: _Piece | None = self._last
-        """What a newcomer begins with; None when that is not held any more."""
+        """Where new readers start; None if that is no longer held."""
         self._kept = self._last
-        """The last piece that is not in memory only because it is young."""
+        """The last piece beyond the bound: later ones stay in memory."""
         self._reserved = self._spooled = 0
         self._overflow: IO[bytes] | None = None
         self._readers: set[IncomingReader] = set()
@@ -62,7 +62,7 @@ class IncomingBody:
             self._overflow.close()
 
     def feed(self, data: bytes) -> None:
-        """Take a piece."""
+        """Add a piece."""
         piece = _Piece(self.size, data)
         self._last.next = self._last = piece
         self.size += len(data)
@@ -105,16 +105,16 @@ class IncomingBody:
         self._changed()
 
     async def news(self) -> None:
-        """Wait until something has come."""
+        """Wait for a change."""
         await self._news.wait()
 
     @property
     def is_read(self) -> bool:
-        """Return whether somebody reads it."""
+        """Return whether it has readers."""
         return bool(self._readers)
 
     def open(self) -> "IncomingReader | None":
-        """Begin to read; None when its beginning is gone."""
+        """Return a new reader; None if the beginning is gone."""
         if self._first is None or self.is_broken:
             return None
         reader = IncomingReader(self, self._first)
@@ -122,7 +122,7 @@ class IncomingBody:
         return reader
 
     def open_alone(self) -> "IncomingReader":
-        """Begin to read as the only one there will be: nothing is held for others."""
+        """Return the only reader that there will be: nothing is held for others."""
         reader = IncomingReader(self, self._last)
         self._readers.add(reader)
         self._forget_beginning()
@@ -133,10 +133,10 @@ class IncomingBody:
         self._readers.discard(reader)
         self._changed()
 
-    # What slow readers have still to get
+    # Data for slow readers
 
     def _bound(self) -> None:
-        """Put what is older than the bound into the file, if a reader has it still before him."""
+        """Move pieces beyond the bound to the file, if a reader still needs them."""
         while (piece := self._kept.next) is not None and self.size - piece.at - piece.size > HELD_MOST:
             self._kept = piece
             slowest = min((reader.position for reader in self._readers), default=self.size)
@@ -147,7 +147,7 @@ class IncomingBody:
         data, piece.data = piece.data, None
         if data is None or (self._spooled + piece.size <= SPOOLED_MOST and self._write(data, piece.at)):
             self._spooled += piece.size
-        else:  # whoever needs it has fallen too far behind
+        else:  # readers that need it are too slow
             piece.is_lost = True
             self._forget_beginning()
 
@@ -159,14 +159,14 @@ class IncomingBody:
             return False
 
     def load(self, piece: _Piece) -> bytes:
-        """Read a piece from the file; raises OSError when it is not there."""
+        """Read a piece from the file; raises OSError if it is not there."""
         if self._overflow is None or piece.is_lost:
             raise OSError("fell too far behind the body as it came")
         return os.pread(self._overflow.fileno(), piece.size, piece.at)
 
 
 class IncomingReader:
-    """One reader of a body that is coming (`exchange.Source`)."""
+    """One reader of an arriving body (`flow_state.Source`)."""
 
     def __init__(self, body: IncomingBody, piece: _Piece) -> None:
         self._body, self._piece = body, piece
@@ -177,7 +177,7 @@ class IncomingReader:
         return self._piece.at + self._piece.size
 
     async def read(self) -> bytes:
-        """Return the next piece, b"" at the end; raises OSError when the body broke off, or this reader is too slow."""
+        """Return the next piece, b"" at the end; raises OSError if the body broke off, or this reader is too slow."""
         body = self._body
         while self._piece.next is None and not body.is_finished:
             await body.news()
@@ -191,12 +191,12 @@ class IncomingReader:
         return data
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Stop reading."""
         self._body.closed(self)
 
 
 class IncomingPart:
-    """Positions `start` to `stop` of a body that is coming (`exchange.Source`)."""
+    """Positions `start` to `stop` of an arriving body (`flow_state.Source`)."""
 
     def __init__(self, reader: IncomingReader, start: int, stop: int) -> None:
         self._reader, self._start, self._stop = reader, start, stop
@@ -209,5 +209,5 @@ class IncomingPart:
         return b""
 
     async def close(self) -> None:
-        """Let go of it."""
+        """Stop reading."""
         await self._reader.close()

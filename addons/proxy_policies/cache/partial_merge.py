@@ -1,4 +1,4 @@
-"""Stored parts that touch become one (RFC 9111, section 3.4): only with the same strong validator."""
+"""Joins adjoining stored parts (RFC 9111, section 3.4), only with the same strong validator."""
 
 import uuid
 
@@ -8,7 +8,7 @@ from proxy_policies.cache.stores.store import Body, Checkpoint, Store
 
 
 async def merge_parts(store: Store, part: StoredResponse, limit: int) -> StoredResponse | None:
-    """Join a part that was just stored with one that it touches; gives the entry that has both, None for none."""
+    """Join a part just stored with an adjoining one; return the joined entry, None if there is none."""
     since = store.checkpoint
     others = [entry for entry in await store.lookup(part.key) if _is_other(entry, part)]
     old = ranges.adjoining(others, part)
@@ -29,7 +29,7 @@ def _is_other(entry: StoredResponse, part: StoredResponse) -> bool:
 
 
 def merged_entry(part: StoredResponse, span: Span) -> StoredResponse:
-    """Make the head of two parts together, by the later one's fields; a whole is a 200 and no part any more."""
+    """Return the head of two joined parts, with the later one's fields; a complete one becomes a 200."""
     is_whole = span.first == 0 and span.last + 1 == span.length
     return part.replace(
         status=200 if is_whole else 206,

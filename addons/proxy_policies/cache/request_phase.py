@@ -1,4 +1,4 @@
-"""The request side: look up, decide, and carry the decision out."""
+"""The request side: look up, decide, and execute the decision."""
 
 import time
 
@@ -35,11 +35,11 @@ from proxy_policies.cache.transactions import (
 )
 
 NOT_REFRESHED = frozenset({*validation.CONDITIONALS, "range"})
-"""What a client wants of a response, and for itself alone."""
+"""Fields that only concern this client's use of a response."""
 
 
 async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
-    """Answer a request from the store, or send it on with what the decision adds."""
+    """Answer a request from the store, or forward it with the decision's fields."""
     effects = effects_for(engine.rules, lambda rule: rule.matches(flow))
     transaction = begin_transaction(flow, effects, time.time())
     state = flow_state.state_of(flow)
@@ -50,7 +50,7 @@ async def handle_request(engine: CacheEngine, flow: http.HTTPFlow) -> None:
 
 
 def _bypass_reason(flow: http.HTTPFlow, transaction: Transaction) -> Decision | None:
-    """Return what else keeps a request from being looked up."""
+    """Return another reason not to look a request up."""
     if transaction.effects.bypass:
         return Bypass(ForwardReason.BYPASS, "a cache rule says so")
     if "upgrade" in flow.request.headers:
@@ -70,7 +70,7 @@ async def _decide(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transac
 
 
 def _refreshed(request: Request, decision: Decision) -> Decision:
-    """Make of an answer within stale-while-revalidate the question that goes with it."""
+    """Turn a hit within stale-while-revalidate into the request that refreshes it."""
     if not isinstance(decision, Hit):
         return decision
     entry = decision.entry
@@ -113,7 +113,7 @@ async def _serve(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transact
 
 
 async def _answer_from_store(engine: CacheEngine, flow: http.HTTPFlow, hit: Hit, made: CachedResponse) -> bool:
-    """Answer with a stored body; False when it is gone, or cannot be read."""
+    """Answer with a stored body; return False if it is gone, or cannot be read."""
     body = await engine.store.body(hit.entry)
     if body is None:
         return False
@@ -126,7 +126,7 @@ async def _answer_from_store(engine: CacheEngine, flow: http.HTTPFlow, hit: Hit,
 
 
 def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, hit: Hit) -> None:
-    """Refresh an entry in the background, once at a time: the whole of it, whatever this client wants of it."""
+    """Refresh a whole entry in the background, one refresh at a time, whatever part this client requested."""
     if hit.entry.id in engine.refreshing:
         return
     engine.refreshing.add(hit.entry.id)
@@ -141,9 +141,9 @@ def refresh_in_background(engine: CacheEngine, flow: http.HTTPFlow, transaction:
 
 
 def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> Transaction | None:
-    """Note an upload that its origin answers before it has come whole, when nobody has asked us yet; None for others.
+    """Begin a transaction for an upload that its origin answers before it is complete; None for others.
 
-    Nothing that is stored could have answered it.
+    No stored response could have answered it.
     """
     if flow.request.timestamp_end is not None or ctx.options.server_replay:
         return None
@@ -156,5 +156,5 @@ def transaction_for_early_response(engine: CacheEngine, flow: http.HTTPFlow) -> 
 
 
 def is_not_ours(flow: http.HTTPFlow) -> bool:
-    """Return whether the cache has no business with a flow: it is answered, broken, or a server replay is on."""
+    """Return whether the cache must ignore a flow: it is answered, failed, or a server replay is on."""
     return bool(flow.response or flow.error or ctx.options.server_replay)

@@ -1,6 +1,6 @@
-"""Answers made from what is stored: heads and the part of the body to send (RFC 9111, section 4; RFC 9110, 13 to 15).
+"""Builds responses from stored ones: heads and the part of the body to send (RFC 9111, section 4; RFC 9110, 13 to 15).
 
-`build_response` is the one way a stored response becomes a response, inside of mitmproxy's layers and on a fast path.
+`build_response` is used for every stored response, inside mitmproxy's layers and on the fast path.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from proxy_policies.fields import Fields
 
 @dataclass(frozen=True, slots=True)
 class CachedResponse:
-    """A response to send: `part` are the positions (start, stop) of the stored body, None for no body."""
+    """A response to send: `part` is the range (start, stop) of the stored body, None for no body."""
 
     status: int
     reason: str
@@ -31,7 +31,7 @@ class CachedResponse:
 def build_response(
     request: Request, entry: StoredResponse, now: float, status: CacheStatus, part: tuple[int, int] | None = None
 ) -> CachedResponse:
-    """Make the response to a request from a stored one; `part` is what of a partial one the request asked for."""
+    """Build the response to a request from a stored one; `part` is the requested range of a partial one."""
     base = _with_status(entry, now, status)
     # 1. The client's own preconditions come first (RFC 9110, section 13.2.2).
     if validation.not_modified(request.fields, entry, now):
@@ -43,7 +43,7 @@ def build_response(
     else:
         # 2. Then If-Range and Range (14.2).
         body = _ranged(request, entry, base, now) or CachedResponse(entry.status, entry.reason, base, whole)
-    # 3. HEAD has the head only.
+    # 3. HEAD gets only the head.
     return body if request.method != "HEAD" else CachedResponse(body.status, body.reason, body.fields, None)
 
 
@@ -64,7 +64,7 @@ def _length(entry: StoredResponse) -> bytes:
 
 
 def _ranged(request: Request, entry: StoredResponse, base: Fields, now: float) -> CachedResponse | None:
-    """Serve a range of a stored whole (RFC 9110, section 14.2); None where Range is to be ignored."""
+    """Serve a range of a stored whole (RFC 9110, section 14.2); None if Range must be ignored."""
     if request.method != "GET" or entry.status != 200 or "range" not in request.fields:
         return None
     wanted = ranges.parse_range(request.fields.get("range"))
@@ -97,7 +97,7 @@ def hit_status(hit: Hit, now: float) -> CacheStatus:
 
 @dataclass(frozen=True, slots=True)
 class MemoryHit:
-    """A whole answer from memory: head and body, and the entry it is made from."""
+    """A complete response from memory: head, body, and the entry it is from."""
 
     head: CachedResponse
     body: bytes
@@ -105,12 +105,12 @@ class MemoryHit:
 
 
 def lookup_now(store: SyncView, request: Request, now: float) -> MemoryHit | None:
-    """Answer a request whole from what is at hand; None when it is not ours.
+    """Answer a request completely from the sync view; None unless it is a fresh hit.
 
-    Not ours is everything but a fresh hit: a miss, a validation, a stale answer that needs a refresh behind it.
-    Takes tens of microseconds, has no effect but to count the use, and never raises. `request.key` is
-    `key.key_of(Target(…))` of what would be sent upstream; the fields are as they would be there. The body is the
-    identity form; `store.get_body(ready.entry, "gzip")` gives an encoded form that is kept beside it.
+    So None for a miss, a validation, or a stale response that needs a background refresh. Takes tens of microseconds,
+    has no effect except counting the use, and never raises. `request.key` is `key.key_of(Target(…))` for the upstream
+    request, with that request's fields. The body is the identity form; `store.get_body(ready.entry, "gzip")` returns an
+    encoded form kept beside it.
     """
     decision = decide(request, store.get_all(request.key), now)
     if not isinstance(decision, Hit) or decision.refresh:

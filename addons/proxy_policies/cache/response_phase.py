@@ -1,4 +1,4 @@
-"""The response side: what an origin's response head leads to."""
+"""The response side: handles the head of an origin's response."""
 
 import asyncio
 import random
@@ -49,17 +49,17 @@ from proxy_policies.http1.framing import has_no_body
 from proxy_policies.streaming import declared_length
 
 STORING = 5.0
-"""Seconds within which an answer that has come whole is encoded and stored, or it is not."""
+"""Seconds after which a complete response that was not encoded and stored counts as failed."""
 
 LENGTH_UNKNOWN = "stored if it ends within cache_max_object"
-"""What Cache-Status says where a head goes out before anybody knows how long its body gets."""
+"""Cache-Status detail for a head sent before the body's length is known."""
 DELIMITING = frozenset({"content-length", "transfer-encoding"})
 
 
 async def handle_response(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response
 ) -> None:
-    """Handle the head of an origin's response: decide, and carry it out."""
+    """Handle the head of an origin's response: decide, and execute the decision."""
     if response.status_code < 200:
         return
     now = time.time()
@@ -81,7 +81,7 @@ async def handle_response(
     if isinstance(decided, ServeStale) and not await revalidation.serve_stale_for_5xx(
         engine, flow, transaction, response, decided, now
     ):
-        decided = decide_storing(judged, head, now)  # the stale one is gone
+        decided = decide_storing(judged, head, now)  # the stale response is gone
     if not isinstance(decided, (Store, DontStore)):
         await _carry_out(engine, flow, transaction, response, decided, now)
         return
@@ -129,12 +129,12 @@ def _pass_on(
     response: http.Response,
     decided: Store | DontStore,
 ) -> None:
-    """Let an answer go to the client, into the store or past it, and say in Cache-Status how it went."""
+    """Pass a response to the client, stored or not, and set Cache-Status."""
     if isinstance(decided, Store):
         _start_storing(engine, flow, transaction, response, decided.entry)
         _set_cache_status(engine, flow, transaction, response, decided)
         return
-    # A 5xx says nothing of what the answer is otherwise; a head may have been enough for followers.
+    # A 5xx says nothing about other responses; a head may have been enough for followers.
     says_little = response.status_code >= 500 or (transaction.leader is not None and transaction.leader.is_head_only)
     complete_flight(engine, transaction, Outcome.FAILED if says_little else Outcome.UNSHARED)
     _set_cache_status(engine, flow, transaction, response, decided)
@@ -147,8 +147,8 @@ def _start_storing(
     response: http.Response,
     entry: StoredResponse,
 ) -> None:
-    """Put the tap that stores into the body's way."""
-    # A POST that is stored has just invalidated what it stores.
+    """Add the storing tap to the body's pipeline."""
+    # A POST that is stored has just invalidated its own key.
     since = engine.store.checkpoint if transaction.request.method == "POST" else transaction.since
 
     def finish(stored: StoredResponse | None) -> None:
@@ -164,7 +164,7 @@ def _start_storing(
     state.response_body.tap(Stage.CACHE, keeping)
     if incoming := answered(engine, transaction, entry, declared_length(response)):
         state.response_body.tap(Stage.CACHE, incoming)
-    # Those who wait for the end go on when the encoded form is kept, too: they need not all make it again.
+    # Followers wait until the encoded form is kept, too, so that they need not all repeat the encoding.
     state.response_body.tap(Stage.CLIENT, OnComplete(lambda: complete_flight(engine, transaction, Outcome.STORED)))
     if entry.status == 200:
         state.variants = EncodedVariants(engine.store, entry, engine.max_object, is_stored=False)
@@ -172,13 +172,13 @@ def _start_storing(
 
 
 def _length_to_complete(entry: StoredResponse, response: http.Response) -> int | None:
-    """Return the length of a whole of which the rest could be asked for, should it break off."""
+    """Return the length of a body whose rest could be requested if it breaks off; else None."""
     ranged = response.headers.get("accept-ranges", "").strip().lower() != "none"
     return declared_length(response) if entry.status == 200 and ranged and strong_validator(entry) else None
 
 
 def _is_delimited(response: http.Response) -> bool:
-    """Return whether a body says itself where it ends, not its connection (RFC 9112, section 6.3)."""
+    """Return whether a body's framing marks its end, and not the connection's end (RFC 9112, section 6.3)."""
     is_framed = not response.data.http_version.startswith(b"HTTP/1")
     return is_framed or fields_of(response.headers).has_any(DELIMITING)
 
@@ -210,10 +210,8 @@ def _set_cache_status(
 
 
 def finish(engine: CacheEngine, transaction: Transaction) -> None:
-    """Let nobody wait for an exchange that is over without storing."""
+    """Release requests that wait for an exchange that ended without storing."""
     if not transaction.stored:
         complete_flight(engine, transaction, Outcome.FAILED)
-    elif (
-        transaction.leader is not None
-    ):  # as a rule it is stored in a moment, unless somebody took the body away from us
+    elif transaction.leader is not None:  # usually stored in a moment, unless an addon removed the body
         asyncio.get_running_loop().call_later(STORING, complete_flight, engine, transaction, Outcome.FAILED)

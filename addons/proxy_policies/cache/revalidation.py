@@ -1,4 +1,4 @@
-"""Answers from the store where an origin was asked: after a 304, a failure, or for the rest of a stored beginning."""
+"""Answers from the store after asking the origin: after a 304, a failure, or for the rest of a stored beginning."""
 
 import time
 
@@ -27,7 +27,7 @@ from proxy_policies.cache.transactions import (
 from proxy_policies.fields import Fields
 
 FAILED = "the origin failed"
-"""What Cache-Status says where there was no answer, or none that could be passed on."""
+"""Cache-Status detail if there was no response, or none that could be passed on."""
 
 
 # RFC 5861, section 4, and RFC 9111, section 4.2.4: a failing origin
@@ -41,7 +41,7 @@ async def serve_stale_for_5xx(
     decided: ServeStale,
     now: float,
 ) -> bool:
-    """Send a stale response in place of a 5xx; says whether it was there still."""
+    """Send a stale response in place of a 5xx; return whether it still existed."""
     entry, body = decided.entry, await engine.store.body(decided.entry)
     if body is None:
         return False
@@ -56,7 +56,7 @@ async def serve_stale_for_5xx(
 
 
 async def serve_stale_for_failure(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction) -> None:
-    """Answer a request whose origin cannot be reached or broke off, if that is allowed and nothing was sent."""
+    """Serve stale if the origin cannot be reached or broke off, this is allowed, and nothing was sent."""
     error = flow.error.msg if flow.error else ""
     has_left = flow_state.state_of(flow).client_left or not flow.client_conn.connected
     if error and error != Error.KILLED_MESSAGE and not has_left:
@@ -90,7 +90,7 @@ async def freshen(
     decided: Freshen,
     now: float,
 ) -> None:
-    """Freshen what a 304 or a HEAD is about, or remove it, and answer from it."""
+    """Freshen or remove the entry that a 304 or a HEAD is about, and answer from it."""
     body = await engine.store.body(decided.old)
     if decided.new is None:
         await engine.store.remove(decided.old)
@@ -146,9 +146,9 @@ def _answer_head(
 
 
 async def refetch(engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response) -> None:
-    """Fetch again, without our conditions, when the response to them fits nothing that is stored.
+    """Fetch again without our conditions, because the response to them matches no stored one.
 
-    The request that does that is one of its own, and stores what it gets.
+    This is a separate request, whose response is stored.
     """
     again = await subrequest.send(flow, transaction.request.fields, REFETCH)
     complete_flight(engine, transaction, Outcome.FAILED)
@@ -174,9 +174,9 @@ def _bad_gateway(status: CacheStatus) -> CachedResponse:
 async def join(
     engine: CacheEngine, flow: http.HTTPFlow, transaction: Transaction, response: http.Response, decided: Join
 ) -> bool:
-    """Send a stored beginning ahead of the rest that came; where it is gone, fetch the whole.
+    """Send a stored beginning before the received rest; if it is gone, fetch the whole.
 
-    Says whether it is joined: then the whole that follows may be stored.
+    Return whether they were joined: then the whole may be stored.
     """
     body = await engine.store.body(decided.entry)
     beginning = await read_whole(body, COMPLETED_MOST) if body is not None else None

@@ -1,4 +1,4 @@
-"""`cache_rules`: what the user says of some flows, `/flow-filter/ttl=60, status=200 404, bypass, …`, added up."""
+"""`cache_rules`: the user's rules for some flows, `/flow-filter/ttl=60, status=200 404, bypass, …`, combined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ttl:
-    """How long a rule has answers be fresh, seconds, and answers of which statuses."""
+    """A rule's freshness lifetime in seconds, and the statuses to which it applies."""
 
     seconds: float
     statuses: frozenset[int]
@@ -29,26 +29,26 @@ class Ttl:
 
 @dataclass(frozen=True, slots=True)
 class RuleEffects:
-    """What the rules that match a flow add up to; the later rule wins."""
+    """The combined effects of the rules that match a flow; the later rule wins."""
 
     overrides: Overrides = NO_OVERRIDES
-    """But for `ttl`, which depends on the status: see `overrides_for`."""
+    """Except `ttl`, which depends on the status: see `overrides_for`."""
     ttls: tuple[Ttl, ...] = ()
     bypass: bool = False
     ignore_query: tuple[str, ...] = ()
     key_headers: tuple[str, ...] = ()
 
     def overrides_for(self, status: int) -> Overrides:
-        """Return what goes before the origin's word in an answer of this status."""
+        """Return the values that override the origin's in a response of this status."""
         if not self.ttls:
             return self.overrides
         seconds = next((ttl.seconds for ttl in reversed(self.ttls) if status in ttl.statuses), None)
         return self.overrides if seconds is None else replace(self.overrides, ttl=seconds)
 
     def key(self, key: str, headers: Mapping[str, str], own_fields: str = "") -> str:
-        """Compute the key under these rules; what a key-header holds is part of it, quoted so that nothing else is.
+        """Return the key under these rules; values of key-headers are added, quoted so that they are unambiguous.
 
-        `own_fields` is the digest of what we say ourselves, which no rule leaves out; it comes last.
+        `own_fields` is the digest of the fields that we add ourselves, which no rule excludes; it comes last.
         """
         if self.ignore_query:
             key = without_query(key, self.ignore_query)
@@ -63,20 +63,20 @@ Change = Callable[[RuleEffects], RuleEffects]
 
 @dataclass(frozen=True, slots=True)
 class CacheRule:
-    """One rule: for which flows, and how it changes their treatment."""
+    """One rule: the flows it matches, and its effects."""
 
     rule: Rule
     changes: tuple[Change, ...]
 
     def apply(self, effects: RuleEffects) -> RuleEffects:
-        """Add this rule to those before it."""
+        """Add this rule's effects to those before it."""
         for change in self.changes:
             effects = change(effects)
         return effects
 
 
 def parse_cache_rule(rule: Rule) -> CacheRule:
-    """Read one rule's actions; raises ValueError naming the nearest one to a misspelt action."""
+    """Parse one rule's actions; raises ValueError, which suggests the nearest name for a misspelt action."""
     actions = [_split(action) for action in rule.action.split(",") if action.strip()]
     if not actions:
         raise ValueError(f"{rule.spec!r} says nothing; write {_FORMS}")
@@ -125,7 +125,7 @@ def _ttl(value: str) -> Change:
 
 
 def _for_statuses(values: Sequence[str]) -> Change:
-    """Make the rule's own ttl=, the last so far, be for these statuses."""
+    """Restrict the rule's own ttl=, the last so far, to these statuses."""
     statuses = frozenset(status for value in values for text in value.split() for status in _statuses(text))
     if not statuses:
         raise ValueError("write status=200 404, or status=2xx")
@@ -133,7 +133,7 @@ def _for_statuses(values: Sequence[str]) -> Change:
 
 
 def _statuses(text: str) -> frozenset[int]:
-    """Read `404`, or `4xx` for all of a class but those that are never stored; raises ValueError."""
+    """Parse `404`, or `4xx` for a whole class except statuses that are never stored; raises ValueError."""
     if re.fullmatch("[2-5]xx", text):
         return frozenset(range(int(text[0]) * 100, int(text[0]) * 100 + 100)) - NEVER_STORED_STATUS
     if not re.fullmatch("[2-5][0-9][0-9]", text):
@@ -178,7 +178,7 @@ _FORMS = (
 
 
 def effects_for(rules: Sequence[CacheRule], matches: Callable[[Rule], bool]) -> RuleEffects:
-    """Add up the rules that match."""
+    """Combine the rules that match."""
     effects = NO_EFFECTS
     for rule in rules:
         if matches(rule.rule):

@@ -7,7 +7,7 @@ from proxy_policies.version import NAME
 
 
 class CacheStatus(NamedTuple):
-    """How a request was handled: answered from the store (`hit`), or forwarded, and why (`fwd`); else by ourselves."""
+    """How a request was handled: from the store (`hit`), forwarded, and why (`fwd`), or else by the proxy itself."""
 
     hit: bool = False
     fwd: str = ""
@@ -15,11 +15,11 @@ class CacheStatus(NamedTuple):
     ttl: float | None = None
     stored: bool = False
     collapsed: bool | None = None
-    """It waited for another request's answer and got that; False: and had to go forward all the same."""
+    """True: it got another request's response; False: it waited for one, but was forwarded all the same."""
     detail: str = ""
 
     def __str__(self) -> str:
-        """Write the member of the Structured Fields list."""
+        """Return the member of the Structured Fields list."""
         return _member(self if self.ttl is None else self._replace(ttl=int(self.ttl)))
 
 

@@ -1,4 +1,4 @@
-"""From mitmproxy's flows to the cache's values, and back."""
+"""Converts mitmproxy's flows to the cache's values, and back."""
 
 import logging
 import time
@@ -28,14 +28,14 @@ from proxy_policies.requested_host import requested_host
 logger = logging.getLogger(__name__)
 
 REFRESH = "refresh"
-"""The purpose of a request of ours that refreshes what was answered stale."""
+"""The purpose of our own request that refreshes an entry served stale."""
 REFETCH = "refetch"
-"""The purpose of a request of ours that must not be answered from the store."""
+"""The purpose of our own request that must not be answered from the store."""
 
 
 @dataclass(slots=True)
 class CacheEngine:
-    """What both sides of the cache work with."""
+    """The state shared by the cache's request and response side."""
 
     store: Store
     max_object: int
@@ -45,11 +45,11 @@ class CacheEngine:
     collapsed: CollapsedForwarding = field(default_factory=CollapsedForwarding)
     room: Room = field(default_factory=Room)
     refreshing: set[str] = field(default_factory=set)
-    """Ids of entries that a refresh is under way for."""
+    """Ids of entries being refreshed."""
 
 
 class UpstreamTarget(NamedTuple):
-    """What of a request its target is read from, just as it lies there: while that is the same, the target is."""
+    """The raw values from which a request's target is derived: while they are unchanged, so is the target."""
 
     scheme: bytes
     host: str
@@ -62,43 +62,43 @@ class UpstreamTarget(NamedTuple):
 
 @dataclass(slots=True)
 class Transaction:
-    """One flow's dealings with the cache."""
+    """One flow's state in the cache."""
 
     request: Request
-    """As the client asked, before any validator of ours."""
+    """As the client sent it, without our validators."""
     decision: Decision
     effects: RuleEffects
     asked_at: float
     sent: UpstreamTarget
     target: str
-    """`key_of` what `sent` is for."""
+    """The key of the target in `sent`."""
     purpose: str = ""
-    """What a request of our own is for."""
+    """The purpose of a request of our own."""
     leader: Leader | None = None
-    """What others may follow of it."""
+    """The leader that others may follow."""
     waited: ForwardReason | None = None
-    """Why it would have gone forward when it began to wait for another's answer; None: it did not wait."""
+    """Why it would have been forwarded when it began to wait for another's response; None: it did not wait."""
     incoming: IncomingReader | None = None
-    """The body of a leader's answer, which is still coming."""
+    """The arriving body of a leader's response."""
     length: int | None = None
-    """Bytes that it will have, if that is known."""
+    """Its final size in bytes, if known."""
     is_head_enough: bool = False
-    """The head of a leader's answer answers it, for which `length` is what is known of its body."""
+    """The head of a leader's response is enough; `length` is its body's, if known."""
     unconditional: bool = False
-    """It goes forward without the client's own conditions, so that others may have the answer."""
+    """It is forwarded without the client's own conditions, so that others may use the response."""
     stored: bool = False
     since: Checkpoint = None
-    """How far the store's purges had come when it went forward: one after that beats its answer."""
+    """The store's checkpoint when it was forwarded: a later purge prevents storing the response."""
 
 
 def transaction_of(flow: http.HTTPFlow) -> Transaction | None:
-    """Return what the cache noted of a flow."""
+    """Return the cache's transaction for a flow."""
     stored = flow_state.state_of(flow).cache_transaction
     return stored if isinstance(stored, Transaction) else None
 
 
 def upstream_target_of(request: http.Request) -> UpstreamTarget:
-    """Return what is sent upstream."""
+    """Return the target values of an upstream request."""
     data = request.data
     return UpstreamTarget(
         data.scheme, data.host, data.port, data.path, data.authority, data.http_version, request.headers.fields
@@ -106,7 +106,7 @@ def upstream_target_of(request: http.Request) -> UpstreamTarget:
 
 
 def target_of(flow: http.HTTPFlow) -> Target:
-    """Return what a request is for, and how it is sent to the origin."""
+    """Return a request's target, and how it is sent to the origin."""
     data, client = flow.request.data, flow.client_conn
     scheme = data.scheme.decode("latin-1")
     hosts = tuple([value for name, value in data.headers.fields if len(name) == 4 and name.lower() == b"host"])
@@ -124,19 +124,19 @@ def target_of(flow: http.HTTPFlow) -> Target:
 
 
 def _server_name(flow: http.HTTPFlow) -> str:
-    """Return the server name in TLS to the origin, empty where it is the host that is dialled.
+    """Return the TLS server name for the origin, empty if it is the dialled host.
 
-    As mitmproxy's `HttpLayer.get_connection` has it: reverse mode's choice, else the client's, on the way to where the
-    client's connection leads; a request for anywhere else has the name of that.
+    As in mitmproxy's `HttpLayer.get_connection`: reverse mode's choice, else the client's, for the client's original
+    destination; a request to any other destination uses that one's name.
     """
     server, data = flow.server_conn, flow.request.data
     return (server.sni or flow.client_conn.sni or "") if server.address == (data.host, data.port) else ""
 
 
 def key_of_flow(flow: http.HTTPFlow, target: Target, effects: RuleEffects = NO_EFFECTS) -> str:
-    """Compute the cache key of a request: its target, what we say besides, and what rules put in or leave out.
+    """Return the cache key of a request: its target and the fields that we add, as changed by rules.
 
-    A request of our own has the key of the one that it was made like.
+    A request of our own has the key of the one it was derived from.
     """
     if (like := subrequest.template(flow)) is not None and (asked := transaction_of(like)):
         return asked.request.key
@@ -150,7 +150,7 @@ def _own_fields(flow: http.HTTPFlow, target: Target) -> str:
     scheme = target.scheme.lower()
     peer = normalize_address(client.peername[0]) if client.peername else ""
     said = Client(scheme, normal_authority(scheme, target.authority), peer)
-    # A flow that is replayed says all that we said when it was recorded.
+    # A replayed flow includes the fields that we added when it was recorded.
     states_uri = isinstance(client.proxy_mode, ReverseMode) or flow.is_replay == "request"
     return own_fields(received.raw, flow.request.headers.fields, said, states_uri=states_uri)
 
@@ -167,9 +167,9 @@ CREDENTIALS = (b"authorization", b"cookie")
 
 
 def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
-    """Return the request as its client sent it, with the credentials that an addon after us has put on it.
+    """Return the request as its client sent it, with credentials added by an addon after us.
 
-    mitmproxy's stickycookie and stickyauth do, after the look-up: the answer is the one to a request with them.
+    mitmproxy's stickycookie and stickyauth add them after the look-up: the response is to a request with them.
     """
     known = transaction.request.fields
     if flow.request.headers.fields == known.raw:
@@ -179,7 +179,7 @@ def request_as_sent(flow: http.HTTPFlow, transaction: Transaction) -> Request:
 
 
 def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> Transaction:
-    """Begin to deal with a flow of which nothing is known to be stored."""
+    """Start the transaction of a flow, before any look-up."""
     target, purpose = target_of(flow), subrequest.purpose(flow)
     request = request_of(flow, target, effects)
     return Transaction(
@@ -188,19 +188,19 @@ def begin_transaction(flow: http.HTTPFlow, effects: RuleEffects, now: float) -> 
 
 
 async def set_response(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -> None:
-    """Answer a request that has not gone out, or whose answer did not come."""
+    """Answer a request that was not forwarded, or got no response."""
     put_bytes(flow, answer, await _body_bytes(flow, answer, body))
 
 
 def put_bytes(flow: http.HTTPFlow, answer: CachedResponse, content: bytes) -> None:
-    """Answer with a body that is at hand."""
+    """Answer with a body in memory."""
     reason = answer.reason.encode("utf-8", "surrogateescape")
     start, headers = flow.request.timestamp_start, http.Headers(answer.fields.raw)
     flow.response = http.Response(b"HTTP/1.1", answer.status, reason, headers, content, None, start, None)
 
 
 async def replace_response(flow: http.HTTPFlow, response: http.Response, answer: CachedResponse, body: Body) -> None:
-    """Put an answer in place of the origin's, whose head has come and whose body is still to come."""
+    """Replace the origin's response, of which only the head has been received."""
     response.status_code = answer.status
     response.reason = answer.reason
     response.headers = http.Headers(answer.fields.raw)
@@ -210,7 +210,7 @@ async def replace_response(flow: http.HTTPFlow, response: http.Response, answer:
 
 
 async def _body_bytes(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -> bytes:
-    """Take what an answer sends of a stored body: the bytes, or none and a source of them where they are many."""
+    """Return the bytes to send of a stored body; if large, none, and set a source for them."""
     if answer.part is None:
         return b""
     if answer.length > MAX_WHOLE:
@@ -222,7 +222,7 @@ async def _body_bytes(flow: http.HTTPFlow, answer: CachedResponse, body: Body) -
 
 
 def offer_variants(engine: CacheEngine, flow: http.HTTPFlow, entry: StoredResponse, made: CachedResponse) -> None:
-    """Let encoding find the forms that are kept of a stored response, where the whole of it is sent."""
+    """Make a stored response's encoded forms available to encoding, if the whole of it is sent."""
     state = flow_state.state_of(flow)
     if flow.response is not None:
         state.content = flow.response.raw_content
@@ -233,7 +233,7 @@ def offer_variants(engine: CacheEngine, flow: http.HTTPFlow, entry: StoredRespon
 def answered(
     engine: CacheEngine, transaction: Transaction, entry: StoredResponse, length: int | None
 ) -> IncomingBody | None:
-    """Give followers the head of a response that may be stored; return the tap that gives them its body."""
+    """Pass the head of a storable response to followers; return the tap that passes them its body."""
     leader = transaction.leader
     if leader is None:
         return None
@@ -243,7 +243,7 @@ def answered(
 
 
 def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
-    """Return a response whose body is coming as it is stored then, as far as that is known."""
+    """Return the entry of an arriving response as it will be stored, as far as is known."""
     if length is None:
         return entry
     span = parse_content_range(entry.fields.get("content-range"), length) if entry.status == 206 else None
@@ -253,9 +253,9 @@ def _as_it_will_be(entry: StoredResponse, length: int | None) -> StoredResponse:
 def answered_by_head(
     engine: CacheEngine, transaction: Transaction, described: StoredResponse | None, length: int | None = None
 ) -> None:
-    """Give followers the whole that a head, or a 304 to their leader's conditions, describes.
+    """Pass to followers the response described by a head, or by a 304 to their leader's conditions.
 
-    None: it is not for others. `length` is what the head says of the body.
+    None: it is not for others. `length` is the body's, as declared in the head.
     """
     leader = transaction.leader
     if leader is not None and leader.conditions and described is not None:
@@ -266,7 +266,7 @@ def answered_by_head(
 def complete_flight(
     engine: CacheEngine, transaction: Transaction, outcome: Outcome, entry: StoredResponse | None = None
 ) -> None:
-    """Give followers the outcome of a response, and the entry that was stored."""
+    """Pass the outcome of a response to followers, and the stored entry."""
     leader, transaction.leader = transaction.leader, None
     if leader is not None:
         leader.entry = entry or leader.entry

@@ -1,1 +1,1 @@
-"""What RFC 9111 says, as pure functions; files are named for its sections."""
+"""The rules of RFC 9111 as pure functions; files are named after its sections."""

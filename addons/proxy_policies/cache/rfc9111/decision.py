@@ -18,7 +18,7 @@ from proxy_policies.fields import Fields
 
 
 class ForwardReason(StrEnum):
-    """Why a request goes on to the origin, in the words of RFC 9211, section 2.2."""
+    """Why a request is forwarded to the origin, in the terms of RFC 9211, section 2.2."""
 
     BYPASS = "bypass"
     METHOD = "method"
@@ -30,7 +30,7 @@ class ForwardReason(StrEnum):
 
 
 class Request(NamedTuple):
-    """A request as the cache sees it; `key` is what `key.key_of` made of its target."""
+    """A request as the cache sees it; `key` is its target's, from `key.key_of`."""
 
     method: str
     key: str
@@ -46,13 +46,13 @@ class Hit(NamedTuple):
     part: tuple[int, int] | None = None
     """Positions (start, stop) within the stored body; None sends all of it."""
     refresh: bool = False
-    """Stale within stale-while-revalidate: answer now, refresh behind (RFC 5861)."""
+    """Stale within stale-while-revalidate: answer now, refresh in the background (RFC 5861)."""
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Validate:
-    """Ask the origin whether what is stored still holds (section 4.3.1); the first entry is the one that fits."""
+    """Ask the origin whether stored responses are still valid (section 4.3.1); the first entry is the best match."""
 
     entries: tuple[StoredResponse, ...]
     fields: Fields
@@ -63,14 +63,14 @@ class Validate:
 
 @dataclass(frozen=True, slots=True)
 class CompletePartial:
-    """Ask the origin for the rest of a stored beginning (section 3.4)."""
+    """Ask the origin for the rest of a partially stored response (section 3.4)."""
 
     entry: StoredResponse
     fields: Fields
 
 
 class Miss(NamedTuple):
-    """Ask the origin; `fallback` is what may replace a failure."""
+    """Ask the origin; `fallback` may be sent if that fails."""
 
     why: ForwardReason
     detail: str = ""
@@ -79,7 +79,7 @@ class Miss(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Not the cache's business: neither look up nor store."""
+    """Bypass the cache: neither look up nor store."""
 
     why: ForwardReason
     detail: str = ""
@@ -87,7 +87,7 @@ class Bypass:
 
 @dataclass(frozen=True, slots=True)
 class OnlyIfCached504:
-    """Answer 504: only-if-cached, and nothing suitable is (section 5.2.1.7)."""
+    """Answer 504: the request says only-if-cached, and nothing suitable is stored (section 5.2.1.7)."""
 
     detail: str
 
@@ -96,7 +96,7 @@ Decision = Hit | Validate | CompletePartial | Miss | Bypass | OnlyIfCached504
 
 
 def decide(request: Request, candidates: Iterable[StoredResponse], now: float) -> Decision:
-    """Decide what to do with a request; the numbers are those of section 4's conditions, where it has them."""
+    """Decide what to do with a request; the numbers in comments are those of section 4's conditions."""
     passed = _uncacheable(request)
     if passed is not None:
         return passed
@@ -123,7 +123,7 @@ def _uncacheable(request: Request) -> Bypass | None:
 def _from_stored(
     request: Request, asked: RequestDirectives, candidates: Sequence[StoredResponse], now: float
 ) -> Decision:
-    # 1. The URI matches: that is what the store was asked for.
+    # 1. The URI matches, because the store was searched for it.
     if not candidates:
         return Miss(ForwardReason.URI_MISS)
     # 2. The method fits: entries are responses to GET, which answer HEAD too.
@@ -131,17 +131,17 @@ def _from_stored(
     suitable = [entry for entry in candidates if matches(entry.vary_key, entry.fields, request.fields)]
     if not suitable:
         return _other_variants(request, candidates)
-    # The most recent of several is used.
+    # The most recent one is used.
     if len(suitable) > 1:
         suitable.sort(key=lambda entry: entry.freshness.date, reverse=True)
     return _whole(request, asked, suitable, now) or _parts(request, asked, suitable, now)
 
 
 def _other_variants(request: Request, candidates: Sequence[StoredResponse]) -> Decision:
-    """Ask with the validators of all variants: the origin may say that one of them will do (section 4.3.1).
+    """Ask with the validators of all variants: the origin may select one of them (section 4.3.1).
 
-    Not with those of one client's: an origin that has the same tag for everybody's would say so of all of them. Nor
-    with a weak one, which the variants in several codings may have in common, or one in a coding that is not accepted.
+    Excluded are personal variants, because an origin may use the same tag for every client's; weak tags, which variants
+    in several codings may share; and variants in a coding that the request does not accept.
     """
     tagged = tuple(entry for entry in candidates if _may_be_offered(entry, request))
     if not tagged or request.method != "GET" or "if-none-match" in request.fields:
@@ -162,7 +162,7 @@ def _whole(
 
 
 def _parts(request: Request, asked: RequestDirectives, suitable: Sequence[StoredResponse], now: float) -> Decision:
-    """Use stored parts: for a range within one of them, or as the beginning of a whole (sections 3.3, 3.4)."""
+    """Use stored parts: for a range within one of them, or as the beginning of the whole (sections 3.3, 3.4)."""
     if request.method != "GET":
         return Miss(ForwardReason.PARTIAL)
     wanted = ranges.parse_range(request.fields.get("range"))
@@ -186,9 +186,9 @@ def _completion(request: Request, asked: RequestDirectives, suitable: Sequence[S
 def _complete_or_miss(
     request: Request, asked: RequestDirectives, entry: StoredResponse, rest: str, now: float
 ) -> CompletePartial | Miss:
-    """Ask for the rest where it can be joined, which takes a strong validator.
+    """Ask for the rest if it can be joined, which takes a strong validator.
 
-    Where there is none at all it is asked for, too, once: the whole that comes, or is fetched then, is stored.
+    If there is no validator at all, ask once, too: the whole that is sent, or then fetched, is stored.
     """
     tag = ranges.strong_validator(entry)
     if tag is not None:
@@ -221,7 +221,7 @@ def _reuse(
 
 
 def _blocker(entry: StoredResponse, asked: RequestDirectives, age: float) -> tuple[ForwardReason, str] | None:
-    """Return what stands in the way of using it as it is; None when nothing does."""
+    """Return why an entry cannot be used without validation; None if it can."""
     facts = entry.freshness
     if facts.requires_validation:
         return ForwardReason.REQUEST, "the response says no-cache"
@@ -236,17 +236,17 @@ def _blocker(entry: StoredResponse, asked: RequestDirectives, age: float) -> tup
 
 
 def goes_forward(decision: Decision) -> bool:
-    """Return whether the cache sends a request to its origin, and may learn from the answer."""
+    """Return whether the request is forwarded to its origin, and its response may be stored."""
     return isinstance(decision, (Miss, Validate, CompletePartial))
 
 
 def forward_reason(decision: Decision) -> ForwardReason:
-    """Return why a request goes forward; a Complete does for want of the rest."""
+    """Return why a request is forwarded; CompletePartial counts as PARTIAL."""
     return decision.why if isinstance(decision, (Miss, Validate, Bypass)) else ForwardReason.PARTIAL
 
 
 def fallback(decision: Decision) -> StoredResponse | None:
-    """Return the stored response that may stand in when the origin fails."""
+    """Return the stored response that may be sent if the origin fails."""
     match decision:
         case Miss(fallback=StoredResponse(status=status) as entry) if status < 500:
             return entry

@@ -1,8 +1,7 @@
 """Cache directives of requests and responses (RFC 9111, section 5.2; RFC 5861; RFC 8246; RFC 9213).
 
-Parsers are lenient in what they ignore and strict in what they trust: an argument
-that cannot be read makes a lifetime zero, never longer; what restricts does so however
-it is written and wherever it stands, what permits has to be written by the grammar.
+Parsers are strict about what they trust: an unreadable argument makes a lifetime zero, never longer; a restricting
+directive counts however and wherever it is written, a permitting one only if it conforms to the grammar.
 """
 
 import re
@@ -18,31 +17,31 @@ with lazy_imports():
     import http_sf
 
 MAX_DELTA = 2**31
-"""Seconds that a delta counts for at most (RFC 9111, section 1.2.2)."""
+"""The most seconds of a delta (RFC 9111, section 1.2.2)."""
 
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-"""Lower-cased. Tokens may be more, but a number is no field that a response has."""
+"""Lower-cased. Tokens allow more, but no response field is named by a number."""
 ALL: frozenset[str] = frozenset()
-"""The field names of an unqualified `no-cache` or `private`: none named, all meant."""
+"""The field names of an unqualified `no-cache` or `private`: none named means all."""
 ANSWERS = frozenset({"false", "no", "none", "null", "off", "on", "true", "yes"})
-"""What stands where field names belong when somebody takes a directive for a switch: names of no field."""
+"""Values written instead of field names by mistake, as if the directive were a switch; no field has such a name."""
 LIMITED_BY_FIELDS = frozenset({"no-cache", "private"})
-"""Directives whose argument, a quoted-string, names the fields that they are about (sections 5.2.2.4 and 5.2.2.7)."""
+"""Directives whose quoted-string argument names the fields they apply to (sections 5.2.2.4 and 5.2.2.7)."""
 PERMITTING = frozenset({"public", "must-understand"})
-"""Directives that allow to store what could not be stored without them. They have no argument."""
+"""Directives that allow storing a response that otherwise could not be stored. They have no argument."""
 RESTRICTING = frozenset({"must-revalidate", "no-cache", "no-store", "no-transform", "private", "proxy-revalidate"})
-"""Directives that only forbid: they count also in a field that is invalid as a whole."""
+"""Directives that only forbid: they count even in a field that is invalid as a whole."""
 INDISPENSABLE = frozenset(
     {
         "age", "cache-control", "cdn-cache-control", "content-encoding", "content-range", "content-type", "date",
         "expires", "location", "vary",
     }
 )  # fmt: skip
-"""Fields without which a response would be another one, or be reused otherwise."""
+"""Fields without which a response would mean something else, or be reused differently."""
 
 
 def delta_seconds(text: str | None) -> int | None:
-    """Read delta-seconds; None when the text is anything else (a sign, a fraction, nothing)."""
+    """Parse delta-seconds; return None for any other text (a sign, a fraction, nothing)."""
     if text is None or not text.isascii() or not text.isdigit():
         return None
     return min(int(text[:20]), MAX_DELTA)
@@ -50,7 +49,7 @@ def delta_seconds(text: str | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ResponseDirectives:
-    """What a response says about its caching; `seconds` are None when not said, 0 when said unreadably."""
+    """A response's caching directives; seconds are None if absent, 0 if unreadable."""
 
     max_age: int | None = None
     s_maxage: int | None = None
@@ -58,7 +57,7 @@ class ResponseDirectives:
     stale_if_error: int | None = None
     no_store: bool = False
     no_cache: frozenset[str] | None = None
-    """None: not said; empty: the whole response; else the fields it is about (section 5.2.2.4)."""
+    """None: absent; empty: the whole response; else the fields it applies to (section 5.2.2.4)."""
     private: frozenset[str] | None = None
     """As `no_cache` (section 5.2.2.7)."""
     public: bool = False
@@ -66,14 +65,14 @@ class ResponseDirectives:
     proxy_revalidate: bool = False
     must_understand: bool = False
     allows_authorization: bool = False
-    """What was asked for with Authorization may be shared (section 3.5)."""
+    """A response to a request with Authorization may be shared (section 3.5)."""
     targeted: bool = False
-    """Read from CDN-Cache-Control, which makes Cache-Control and Expires of no account (RFC 9213, section 2.1)."""
+    """From CDN-Cache-Control, which overrides Cache-Control and Expires (RFC 9213, section 2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestDirectives:
-    """What a request asks of caches on its way (RFC 9111, section 5.2.1)."""
+    """A request's caching directives (RFC 9111, section 5.2.1)."""
 
     max_age: int | None = None
     min_fresh: int | None = None
@@ -94,10 +93,9 @@ def _directives(lines: Iterable[str]) -> list[Directive]:
 
 
 def _members(directives: Iterable[Directive]) -> Iterator[Member]:
-    """Choose what counts: what permits only as the grammar has it, field names only where they are quoted.
+    """Select what counts: permitting directives only if they conform to the grammar, field names only if quoted.
 
-    An unquoted argument of `private` or `no-cache` is none that a sender should write; Squid, too, takes the directive
-    for one without it.
+    Senders should not write an unquoted argument of `private` or `no-cache`; Squid, too, ignores such an argument.
     """
     for directive in directives:
         is_plain = directive.is_valid and directive.argument is None
@@ -108,7 +106,7 @@ def _members(directives: Iterable[Directive]) -> Iterator[Member]:
 
 
 def _allows_authorization(directive: Directive) -> bool:
-    """Return whether a directive, by the grammar, is one of those that section 3.5 names."""
+    """Return whether a directive is a valid one of those that section 3.5 names."""
     match directive:
         case Directive("public" | "must-revalidate", None, True):
             return True
@@ -123,14 +121,14 @@ def _lifetime(argument: str | None) -> int:
 
 
 def _min_fresh(argument: str | None) -> int:
-    """Read what a client demands, which zero does not restrict."""
+    """Parse a client's demand, which zero does not restrict."""
     return _lifetime(argument)
 
 
 def _names(argument: str | None) -> frozenset[str]:
     """Return the field names that a directive is limited to (section 5.2.2.7).
 
-    ALL unless they are names of fields that a response can do without.
+    ALL unless these are names of fields that a response can do without.
     """
     names = frozenset(tokens(argument)) if argument else ALL
     is_limited = names.isdisjoint(INDISPENSABLE | ANSWERS) and all(_FIELD_NAME.fullmatch(name) for name in names)
@@ -173,10 +171,11 @@ _REQUEST: dict[str, DirectiveParser] = {
 
 
 def _collect(members: Iterable[Member], readers: dict[str, DirectiveParser]) -> dict[str, object]:
-    """Keep the first of repeated directives, a lifetime of zero wherever it stands, the widest of repeated field lists.
+    """Keep the first of repeated directives, a lifetime of zero wherever it is, and the widest of repeated field lists.
 
-    Section 4.2.1 has the first lifetime used, as Squid, Varnish and Fastly do, or the response stale. Whoever wrote one
-    that is zero, or cannot be read, meant the latter: a framework behind a server, say, that adds a line of its own.
+    Section 4.2.1 allows using the first lifetime, as Squid, Varnish and Fastly do, or treating the response as stale. A
+    lifetime that is zero or unreadable means the latter, for example from a framework behind a server that adds its
+    own.
     """
     found: dict[str, object] = {}
     for name, argument in members:
@@ -197,7 +196,7 @@ def _union(one: object, other: frozenset[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _parse_response(lines: tuple[str, ...], unread: tuple[str, ...] = ()) -> ResponseDirectives:
-    """Read Cache-Control, and of a targeted field that is invalid what it forbids."""
+    """Parse Cache-Control, and the restricting directives of an invalid targeted field."""
     directives = _directives(lines)
     forbidding = [member for member in _members(_directives(unread)) if member[0] in RESTRICTING]
     found = _collect((*_members(directives), *forbidding), _RESPONSE)
@@ -214,20 +213,20 @@ NO_REQUEST_DIRECTIVES = RequestDirectives()
 
 
 def parse_request(fields: Fields) -> RequestDirectives:
-    """Read a request's Cache-Control; Pragma is ignored (RFC 9111, section 5.4)."""
+    """Parse a request's Cache-Control; Pragma is ignored (RFC 9111, section 5.4)."""
     lines = fields.lines("cache-control")
     return _parse_request(tuple(lines)) if lines else NO_REQUEST_DIRECTIVES
 
 
 def parse_response(fields: Fields) -> ResponseDirectives:
-    """Read what a response says to a shared cache: CDN-Cache-Control where it is valid, else Cache-Control."""
+    """Parse a response's directives for a shared cache: CDN-Cache-Control if valid, else Cache-Control."""
     targeted = tuple(fields.lines("cdn-cache-control"))
     said = parse_targeted(targeted) if targeted else None
     return said or _parse_response(tuple(fields.lines("cache-control")), targeted)
 
 
 def parse_targeted(lines: Iterable[str]) -> ResponseDirectives | None:
-    """Read a targeted field (RFC 9213), a Structured Fields dictionary; None when empty or invalid as a whole."""
+    """Parse a targeted field (RFC 9213), a Structured Fields dictionary; None if empty or invalid as a whole."""
     try:
         dictionary: Any = http_sf.parse(", ".join(lines).encode("utf-8", "surrogateescape"), tltype="dictionary")
     except ValueError:
@@ -235,7 +234,7 @@ def parse_targeted(lines: Iterable[str]) -> ResponseDirectives | None:
     found: dict[str, object] = {"targeted": True}
     forbidden: dict[str, object] = {}
     for name, (value, parameters) in dictionary.items():
-        # What a semicolon makes a parameter restricts all the same, as in Cache-Control.
+        # A directive turned into a parameter by a semicolon still restricts, as in Cache-Control.
         forbidden |= _collect(((parameter, "") for parameter in parameters if parameter not in PERMITTING), _RESPONSE)
         reader = _RESPONSE.get(name)
         if reader is None:
@@ -249,7 +248,7 @@ def parse_targeted(lines: Iterable[str]) -> ResponseDirectives | None:
 
 
 def _targeted_value(reader: DirectiveParser, value: object) -> object | None:
-    """Read one member by its directive's type; None when it has another (RFC 9213, section 2.2)."""
+    """Parse one member by its directive's type; None if it has another type (RFC 9213, section 2.2)."""
     if reader is _lifetime:
         return max(0, min(value, MAX_DELTA)) if isinstance(value, int) and not isinstance(value, bool) else None
     if reader is _names:

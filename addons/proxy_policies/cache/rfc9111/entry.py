@@ -15,28 +15,28 @@ class Span:
     first: int
     last: int
     length: int | None = None
-    """None when the origin does not know it."""
+    """None if the origin does not know it."""
 
     @property
     def size(self) -> int:
-        """Count its bytes."""
+        """Its number of bytes."""
         return self.last - self.first + 1
 
     @property
     def content_range(self) -> str:
-        """Write it as a Content-Range value."""
+        """Its Content-Range value."""
         return f"bytes {self.first}-{self.last}/{'*' if self.length is None else self.length}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The head of a stored response and what is known of its storing. Times are epoch seconds."""
+    """The head of a stored response, and how it was stored. Times are epoch seconds."""
 
     key: str
     status: int
     reason: str
     fields: Fields
-    """The origin's fields, without those that section 3.1 keeps out."""
+    """The origin's fields, without those excluded by section 3.1."""
     vary_key: VaryKey
     requested_at: float
     received_at: float
@@ -45,15 +45,15 @@ class StoredResponse:
     id: str
     """Names the body in its store."""
     span: Span | None = None
-    """The part of the representation held, when it is not the whole (section 3.3)."""
+    """The part of the representation held, if not the whole (section 3.3)."""
     tags: frozenset[str] = frozenset()
     overrides: Overrides = NO_OVERRIDES
     personal: bool = False
-    """It set a cookie or was asked for with one, and nothing says that it is for everybody."""
+    """It set a cookie or its request had one, and nothing says that it may be shared."""
     freshness: Freshness = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        fields = Fields(self.fields.raw)  # a copy: what Fields remembers of its lines would double an entry's memory
+        fields = Fields(self.fields.raw)  # a copy, because the index that Fields caches would double an entry's memory
         freshness = evaluate(self.status, fields, self.requested_at, self.received_at, self.overrides, self.personal)
         object.__setattr__(self, "freshness", freshness)
 
@@ -66,9 +66,9 @@ class StoredResponse:
         return self.freshness.lifetime - self.age(now)
 
     def as_stale(self) -> Self:
-        """Copy it as no longer fresh, whatever it says itself."""
+        """Return a copy that is no longer fresh, whatever its fields say."""
         return self.replace(overrides=replace(self.overrides, ttl=0.0))
 
     def replace(self, **changes: object) -> Self:
-        """Copy it with some attributes changed, its facts read anew."""
+        """Return a copy with some attributes changed and its freshness evaluated again."""
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -2,11 +2,11 @@
 
 All times are seconds since the epoch; `now` is always an argument.
 
-What a field says that can have one value only, and has several or none that can be read:
+A single-valued field with several values, or an unreadable one, is interpreted as follows:
 
-    ETag, Last-Modified     no validator: which of them is meant nobody knows (RFC 9110, sections 5.3 and 8.8)
+    ETag, Last-Modified     no validator, as the right one is unknown (RFC 9110, sections 5.3 and 8.8)
     Expires                 stale (section 4.2.1)
-    Date                    several: stale, for nobody knows its age; unreadable: the time of receipt (RFC 9110, 6.6.1)
+    Date                    several: stale, as the age is unknown; unreadable: the time of receipt (RFC 9110, 6.6.1)
     Age                     the first of several counts; unreadable: none (section 5.1)
 """
 
@@ -19,30 +19,30 @@ from proxy_policies.fields import Fields, parse_date, split_list
 HEURISTIC_STATUS = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501})
 """Cacheable by default (RFC 9110, section 15.1)."""
 HEURISTIC_FRACTION = 0.1
-"""Of the time since Last-Modified: the value section 4.2.2 calls typical."""
+"""Fraction of the time since Last-Modified: the value that section 4.2.2 calls typical."""
 HEURISTIC_LIMIT = 86400.0
-"""Beyond a day section 4.2.2's predecessor asked for a warning."""
+"""One day, beyond which section 4.2.2's predecessor required a warning."""
 DATED_STRONGLY = 60.0
-"""Seconds within which something may change without its Last-Modified doing so, if clocks differ (RFC 7232, 2.2.2)."""
+"""Seconds within which a resource may change but not its Last-Modified, if clocks differ (RFC 7232, 2.2.2)."""
 _TAG = re.compile(r'[^\s",]*"[^"]*"|[^\s",]+')
-"""One entity tag; also one without its quotes, or with a `w/` for `W/`, which can be compared all the same."""
+"""One entity tag; also without quotes, or with `w/` for `W/`, which can still be compared."""
 STALE_WHEN_DISCONNECTED = 86400.0
-"""How far past its freshness a response may be sent when the origin fails and has set no window (section 4.2.4)."""
+"""Seconds past freshness that a response may be sent if the origin fails and has set no window (section 4.2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What a rule of the user's puts in place of the origin's word; None leaves it."""
+    """Values that a user's rule substitutes for the origin's; None leaves the origin's."""
 
     ttl: float | None = None
     stale_while_revalidate: float | None = None
     stale_if_error: float | None = None
     force: bool = False
-    """Store and reuse although the response says no-store, private or no-cache."""
+    """Store and reuse even if the response says no-store, private or no-cache."""
     share_cookies: bool = False
-    """Take what sets a cookie, or was asked for with one, for everybody's, as `public` in the response does."""
+    """Share responses that set a cookie, or whose request had one, as with `public` in the response."""
     undated_304: bool = False
-    """Take a response without Last-Modified for unmodified since any date a client names."""
+    """Treat a response without Last-Modified as unmodified since any date that a client names."""
 
 
 NO_OVERRIDES = Overrides()
@@ -50,11 +50,11 @@ NO_OVERRIDES = Overrides()
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What reuse depends on, read once when a response is stored."""
+    """The facts on which reuse depends, evaluated once when a response is stored."""
 
     directives: ResponseDirectives
     lifetime: float
-    """Seconds from the response's birth that it is fresh; negative when it was born stale."""
+    """Seconds that the response is fresh from its generation; negative if generated stale."""
     heuristic: bool
     initial_age: float
     """`corrected_initial_age`: how old it was when it was received (section 4.2.3)."""
@@ -63,16 +63,16 @@ class Freshness:
     etag: str | None
     overrides: Overrides = NO_OVERRIDES
     personal: bool = False
-    """It set a cookie or was asked for with one, and nothing says that it is for everybody: see `is_shared`."""
+    """It set a cookie or its request had one, and nothing says that it may be shared: see `is_shared`."""
 
     @property
     def requires_validation(self) -> bool:
-        """Return whether no reuse is allowed without asking the origin (section 5.2.2.4)."""
+        """Return whether reuse is forbidden without asking the origin (section 5.2.2.4)."""
         return self.directives.no_cache == frozenset() and not self.overrides.force
 
     @property
     def forbids_stale(self) -> bool:
-        """Return whether the origin forbids stale answers outright (section 4.2.4)."""
+        """Return whether the origin forbids stale responses entirely (section 4.2.4)."""
         said = self.directives
         return said.must_revalidate or said.proxy_revalidate or self.requires_validation
 
@@ -83,19 +83,19 @@ class Freshness:
 
     @property
     def stale_while_revalidate(self) -> float:
-        """Seconds past freshness that an answer may be sent while it is refreshed (RFC 5861, section 3)."""
+        """Seconds past freshness that the response may be sent while it is refreshed (RFC 5861, section 3)."""
         rule = self.overrides.stale_while_revalidate
         return rule if rule is not None else float(self.directives.stale_while_revalidate or 0)
 
     @property
     def stale_if_error(self) -> float | None:
-        """Seconds past freshness that an answer may be sent in place of an error; None when not said."""
+        """Seconds past freshness that the response may be sent in place of an error; None if not set."""
         rule, said = self.overrides.stale_if_error, self.directives.stale_if_error
         return rule if rule is not None else None if said is None else float(said)
 
 
 def is_shared(said: ResponseDirectives, overrides: Overrides) -> bool:
-    """Return whether what carries cookies is said to be for everybody: by `public` (section 5.2.2.9) or a rule."""
+    """Return whether `public` (section 5.2.2.9) or a rule allows sharing a response with cookies."""
     return said.public or overrides.share_cookies
 
 
@@ -107,13 +107,13 @@ def evaluate(
     overrides: Overrides = NO_OVERRIDES,
     personal: bool = False,
 ) -> Freshness:
-    """Read a response's facts; the times are when it was asked for and when its head came."""
+    """Evaluate a response's freshness; the times are those of its request and of the receipt of its head."""
     directives = parse_response(fields)
     date = _date(fields, received_at)
     last_modified = _parse(fields, "last-modified", received_at)
     lifetime, heuristic = _lifetime(status, fields, directives, date, last_modified, received_at, overrides)
     if heuristic and personal:
-        lifetime = 0.0  # no guess at what may be one client's (section 7.3)
+        lifetime = 0.0  # no heuristic for a response that may be personal (section 7.3)
     return Freshness(
         directives,
         lifetime,
@@ -128,7 +128,7 @@ def evaluate(
 
 
 def read_etag(fields: Fields) -> str | None:
-    """Read ETag; None where there is none, or none that one can rely on."""
+    """Return ETag; None if it is absent or unreliable."""
     value = (fields.single("etag") or "").strip()
     return value if _TAG.fullmatch(value) else None
 
@@ -139,7 +139,7 @@ def _parse(fields: Fields, name: str, now: float) -> float | None:
 
 
 def _date(fields: Fields, received_at: float) -> float:
-    """Read Date; one that is missing or unreadable counts as the time of receipt (RFC 9110, section 6.6.1)."""
+    """Return Date; if missing or unreadable, the time of receipt (RFC 9110, section 6.6.1)."""
     parsed = _parse(fields, "date", received_at)
     return received_at if parsed is None else parsed
 
@@ -153,7 +153,7 @@ def _lifetime(
     received_at: float,
     overrides: Overrides,
 ) -> tuple[float, bool]:
-    """Compute `freshness_lifetime` (section 4.2.1), and whether it is a guess."""
+    """Compute `freshness_lifetime` (section 4.2.1), and whether it is heuristic."""
     # 0. The user's rule.
     if overrides.ttl is not None:
         return overrides.ttl, False
@@ -163,11 +163,11 @@ def _lifetime(
     for seconds in (said.s_maxage, said.max_age):
         if seconds is not None:
             return float(seconds), False
-    # 3. Expires less Date; one that is unreadable, `0` above all, is in the past (section 5.3).
+    # 3. Expires minus Date; an unreadable one, such as `0`, is in the past (section 5.3).
     if "expires" in fields and not said.targeted:
         expires = _parse(fields, "expires", received_at)
         return (0.0 if expires is None else expires - date), False
-    # 4. A guess (section 4.2.2).
+    # 4. A heuristic (section 4.2.2).
     if status in HEURISTIC_STATUS or said.public:
         return _heuristic(date, last_modified), True
     return 0.0, False
@@ -180,7 +180,7 @@ def _heuristic(date: float, last_modified: float | None) -> float:
 
 
 def _age_value(fields: Fields) -> int:
-    """Read Age: its first member, and nothing if that is no delta-seconds (section 5.1)."""
+    """Return Age's first member; 0 if that is not delta-seconds (section 5.1)."""
     said = fields.get("age")
     members = split_list(said) if said else ()
     return (delta_seconds(members[0]) or 0) if members else 0
@@ -195,30 +195,29 @@ def _initial_age(fields: Fields, date: float, requested_at: float, received_at: 
 def current_age(freshness: Freshness, received_at: float, now: float) -> float:
     """Compute `current_age` (section 4.2.3).
 
-    A clock that went back adds as much: nobody knows how old it is, and it must not be fresh for that much longer.
+    A clock set back adds the same time: the true age is unknown, and freshness must not be prolonged.
     """
     return freshness.initial_age + abs(now - received_at)
 
 
 def may_be_stale(freshness: Freshness) -> bool:
-    """Return whether staleness may be accepted at all: by a request's max-stale, or when the origin is out of reach.
+    """Return whether staleness may be accepted at all, for a request's max-stale or an unreachable origin.
 
-    s-maxage forbids it as proxy-revalidate does (section 5.2.2.10); and nobody guesses at what may be one client's.
+    s-maxage forbids it as proxy-revalidate does (section 5.2.2.10); so does a response that may be personal.
     """
     return not (freshness.forbids_stale or freshness.personal) and freshness.directives.s_maxage is None
 
 
 def stale_while_revalidating(freshness: Freshness, staleness: float) -> bool:
-    """Return whether an answer this stale may go out while a refresh is under way.
+    """Return whether a response this stale may be sent while it is refreshed.
 
-    An origin that writes a window beside s-maxage means the window, as every CDN has it,
-    though section 5.2.2.10 read alone would void it.
+    A window beside s-maxage counts, as with every CDN, though section 5.2.2.10 by itself would void it.
     """
     return not freshness.forbids_stale and 0 < freshness.stale_while_revalidate >= staleness
 
 
 def stale_on_error(freshness: Freshness, staleness: float, request: RequestDirectives) -> bool:
-    """Return whether an answer this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
+    """Return whether a response this stale may replace a failure (RFC 5861, section 4; RFC 9111, section 4.2.4)."""
     if freshness.forbids_stale or request.no_cache:
         return False
     asked = None if freshness.personal else request.stale_if_error

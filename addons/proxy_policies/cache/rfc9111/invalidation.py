@@ -1,4 +1,4 @@
-"""What an unsafe request makes invalid (RFC 9111, section 4.4)."""
+"""Invalidation by unsafe requests (RFC 9111, section 4.4)."""
 
 from urllib.parse import urljoin
 
@@ -6,14 +6,14 @@ from proxy_policies.cache.rfc9111.key import normal_url, origin_url_of, url_of, 
 from proxy_policies.fields import Fields
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "REPORT", "SEARCH"})
-"""Those of the IANA HTTP Method Registry, and CONNECT, which is about no resource."""
+"""Those of the IANA HTTP Method Registry, and CONNECT, which does not act on a resource."""
 
 
 def invalidated(method: str, key: str, status: int, response: Fields) -> list[str]:
-    """List the keys a response to an unsafe (or unknown) method invalidates: its own, and same-origin locations.
+    """Return the keys that a response to an unsafe (or unknown) method invalidates: its own and same-origin locations.
 
-    As a `Selector` has them: a request that changes something may differ in what we say ourselves (`X-HTTP-Method`, a
-    rule's field) from those that read it.
+    In the form that a `Selector` takes: a request that changes a resource may differ from those that read it in the
+    fields that the proxy adds (`X-HTTP-Method`, a rule's field).
     """
     if method in SAFE_METHODS or not 200 <= status < 400:
         return []
@@ -30,7 +30,7 @@ def invalidated(method: str, key: str, status: int, response: Fields) -> list[st
 
 
 def _same_origin(url: str, origin_url: str, reference: str) -> str | None:
-    """Resolve a location as the client's URL; one that an origin writes with its own authority is the client's, too."""
+    """Resolve a location as the client's URL; one with the origin's own authority becomes the client's, too."""
     try:
         target = normal_url(urljoin(url, reference))
     except ValueError:

@@ -1,9 +1,9 @@
-"""What a stored response is filed under: the target URI, and Vary (RFC 9111, sections 2 and 4.1).
+"""Cache keys: the target URI, and Vary (RFC 9111, sections 2 and 4.1).
 
-The URI is the one the client asked for: with its Host, absolute-form authority or :authority, also where the origin is
-asked under another name. What else is sent to the origin follows it wherever it differs: the address that is dialled,
-the Host that is sent, the server name of TLS, and what the proxy itself says (`own_fields`). No other field of the
-client's selects an answer (Cookie, X-HTTP-Method-Override …) unless `Vary` names it.
+The URI is the client's: with its Host, absolute-form authority or :authority, even if the origin is asked under another
+name. Where they differ, other data sent to the origin follow it: the dialled address, the sent Host, the TLS server
+name, and the fields that the proxy itself adds (`own_fields`). No other field of the client's selects a response
+(Cookie, X-HTTP-Method-Override …) unless `Vary` names it.
 """
 
 import re
@@ -21,14 +21,14 @@ VaryKey = tuple[tuple[str, str], ...]
 
 
 class Target(NamedTuple):
-    """Whom a request is for, and how its origin is asked; authorities are bytes as sent, never normalised."""
+    """A request's target, and how its origin is asked; authorities are bytes as sent, never normalised."""
 
     scheme: str
-    """Of the client's URI."""
+    """The scheme of the client's URI."""
     authority: bytes
-    """Of the client's URI (RFC 9110, section 7.1); empty: the client named none."""
+    """The authority of the client's URI (RFC 9110, section 7.1); empty: the client named none."""
     path: bytes
-    """Path and query as sent; `*` for the server as a whole."""
+    """Path and query as sent; `*` for the whole server."""
     origin_scheme: str
     host: str
     """Dialled, as `port` is."""
@@ -39,14 +39,14 @@ class Target(NamedTuple):
     """Server name of TLS to the origin; empty: none."""
 
 
-# Text in keys is Latin-1, a character for each byte; what would be read as something else is escaped by a character
-# that is none of those, so that no two targets have the same key.
+# Text in keys is Latin-1, one character per byte; ambiguous characters are escaped with one outside of Latin-1, so that
+# no two targets have the same key.
 _ESCAPE = "\N{SYMBOL FOR ESCAPE}"
 _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z!$&'()*+;=._~%-]+)(?::([0-9]{0,5}))?")
-"""A host, perhaps with a port (RFC 3986, section 3.2); what is none is kept as it came."""
+"""A host, optionally with a port (RFC 3986, section 3.2); anything else is kept unchanged."""
 _UNUSUAL = re.compile(r"[^0-9A-Za-z!$&'()*+;=._~%:\[\]-]")
 _ANOTHER_ARGUMENT = re.compile("[;?#]|%(?:26|3b|3f|23)", re.IGNORECASE)
-"""In a query argument: what divides arguments besides `&` (W3C HTML 4, B.2.2), or would once decoded twice."""
+"""In a query argument: separators other than `&` (W3C HTML 4, B.2.2), also if encoded twice."""
 _URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -56,9 +56,9 @@ def _escaped(text: str, unwanted: re.Pattern[str]) -> str:
 
 @lru_cache(maxsize=256)
 def normal_authority(scheme: str, authority: bytes) -> str:
-    """Write an authority so that equivalent ones are equal: lower case, no default port (RFC 9110, section 4.2.3).
+    """Normalise an authority so that equivalent ones are equal: lower case, no default port (RFC 9110, section 4.2.3).
 
-    Nothing else is equivalent: not a dot at the end, nor a name in Unicode to the same in Punycode.
+    Nothing else is equivalent: neither with a trailing dot, nor Unicode to Punycode.
     """
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
@@ -69,7 +69,7 @@ def normal_authority(scheme: str, authority: bytes) -> str:
 
 @lru_cache(maxsize=256)
 def authority_of(scheme: str, host: str, port: int) -> str:
-    """Write the host and port that are dialled as a normalised authority, IPv6 in brackets."""
+    """Return the dialled host and port as a normalised authority, with IPv6 in brackets."""
     raw = host.encode("utf-8", "surrogateescape")
     name = raw if raw.startswith(b"[") or b":" not in raw else b"[%s]" % raw
     return normal_authority(scheme, b"%s:%d" % (name, port))
@@ -79,7 +79,7 @@ _SPACE = re.compile(" ")
 
 
 def _path_of(path: bytes) -> str:
-    """Write path and query as they are; an empty path is `/` (RFC 9110, section 4.2.3)."""
+    """Return path and query unchanged; an empty path becomes `/` (RFC 9110, section 4.2.3)."""
     text = _escaped(path.decode("latin-1"), _SPACE)
     if text.startswith("/"):
         return text
@@ -88,12 +88,11 @@ def _path_of(path: bytes) -> str:
 
 @lru_cache(maxsize=1024)
 def key_of(target: Target) -> str:
-    """Write the cache key: the client's URI, then after a space how its origin is asked, where that says any more.
+    """Return the cache key: the client's URI, then after a space how the origin is asked, if that differs.
 
-    ` at ORIGIN`: under its own name, as in reverse mode. ` via ORIGIN`: another address is dialled, Host is that of the
-    URI; so a client that names a victim in Host on the way to an address of its own choosing fills an entry that
-    nobody else reads. ` host=…`: Host says something else yet; nothing after it: there is none, not even an empty one.
-    ` sni=…`: so does TLS.
+    ` at ORIGIN`: under its own name, as in reverse mode. ` via ORIGIN`: another address is dialled, with the URI's
+    Host; so a client that names a victim in Host but chooses the address itself fills an entry that no other client
+    reads. ` host=…`: Host differs from both; empty: there is no Host. ` sni=…`: the TLS server name differs.
     """
     scheme, origin_scheme = target.scheme.lower(), target.origin_scheme.lower()
     dialled = authority_of(origin_scheme, target.host, target.port)
@@ -121,12 +120,12 @@ def _server_name(target: Target, named: str, dialled: str) -> str:
 
 
 def url_of(key: str) -> str:
-    """Return the URI in a key, without how its origin is asked."""
+    """Return the URI in a key, without the part about its origin."""
     return key.partition(" ")[0]
 
 
 def origin_url_of(key: str) -> str:
-    """Return the URI by which a key's origin is asked: another than the client's in reverse mode."""
+    """Return the URI requested from a key's origin, which differs from the client's in reverse mode."""
     url, _, rest = key.partition(" ")
     relation, _, origin = rest.partition(" ")
     if relation != "at":
@@ -138,16 +137,16 @@ def origin_url_of(key: str) -> str:
 
 
 OWN = " own="
-"""What precedes, at the end of a key, the digest of what the proxy itself says in the request (`own_fields`)."""
+"""Precedes, at the end of a key, the digest of the fields that the proxy itself added (`own_fields`)."""
 
 
 def without_own(key: str) -> str:
-    """Return a key without what the proxy itself said: the same resource, asked for by the same rules."""
+    """Return a key without the digest of the proxy's own fields: the same resource, requested under the same rules."""
     return key.partition(OWN)[0]
 
 
 def normal_url(url: str) -> str | None:
-    """Write a URL as `url_of` gives that of a key; None for what is no http or https URL. The fragment goes."""
+    """Normalise a URL as in keys (`url_of`), without its fragment; None if it is not an http or https URL."""
     match = _URL.fullmatch(url.partition("#")[0])
     if match is None:
         return None
@@ -157,9 +156,9 @@ def normal_url(url: str) -> str | None:
 
 
 def without_query(key: str, globs: Sequence[str]) -> str:
-    """Leave out of a key the query arguments whose name matches one of `globs` (`utm_*`).
+    """Return a key without the query arguments whose name matches one of `globs` (`utm_*`).
 
-    One that holds what some origins take for the next argument (`utm_source=x;id=2`) stays.
+    One that some origins would split into several arguments (`utm_source=x;id=2`) stays.
     """
     url, space, rest = key.partition(" ")
     head, mark, query = url.partition("?")
@@ -178,13 +177,13 @@ def _is_ignored(argument: str, globs: Sequence[str]) -> bool:
 
 
 def vary_names(response: Fields) -> tuple[str, ...] | None:
-    """Read Vary as lower-cased field names; None when it holds `*`, which nothing ever matches, or what is no name."""
+    """Return Vary's lower-cased field names; None if it has `*`, which never matches, or an invalid name."""
     names = [name for line in response.lines("vary") for name in tokens(line)]
     return tuple(dict.fromkeys(names)) if all(name != "*" and TOKEN.fullmatch(name) for name in names) else None
 
 
 def vary_key(names: Sequence[str], request: Fields) -> VaryKey:
-    """Return the request's values of the fields that Vary names, normalised so that equals in meaning are equal."""
+    """Return the request's values of the fields that Vary names, normalised so that equivalent values are equal."""
     return tuple([(name, normalise(name, request)) for name in names])
 
 
@@ -201,15 +200,15 @@ _WEIGHTED = re.compile(rf"{TOKEN.pattern}(?:[ \t]*+;[ \t]*+[qQ]=(?:0(?:\.[0-9]{{
 
 
 def _as_list(value: str) -> str:
-    """Leave out the blanks around commas. Empty members stay: not every field is a list (Origin, Cookie, …)."""
+    """Remove white space around commas. Empty members stay: not every field is a list (Origin, Cookie, …)."""
     return _QUOTED_OR_COMMA.sub(lambda match: match[1] or ",", value.strip(" \t"))
 
 
 def _weighted(value: str, alias: dict[str, str]) -> str:
-    """Write weights in one order: members of the same weight are equally welcome wherever they stand.
+    """Sort weighted members: the order of those with the same weight has no meaning.
 
-    What is not written by the grammar, or names one twice, is what an origin may read in its own way, or repeat: it
-    stays as it came, marked by what no name begins with.
+    Values that violate the grammar, or repeat a name, may be interpreted differently by origins: they stay unchanged,
+    marked with a character that cannot begin a name.
     """
     members = _as_list(value)
     weights = {alias.get(name, name): weight for name, weight in parse_weights(members)}
@@ -232,7 +231,7 @@ def _as_text(value: str) -> str:
 
 
 _NO_LISTS = ("authorization", "cookie", "host", "origin", "referer", "user-agent")
-"""Fields that are no lists: a blank beside a comma is part of their value."""
+"""Fields that are not lists: white space beside a comma is part of their value."""
 _NORMALISERS: dict[str, Callable[[str], str]] = {
     **dict.fromkeys(_NO_LISTS, _as_text),
     "accept-encoding": _accept_encoding,
@@ -241,7 +240,7 @@ _NORMALISERS: dict[str, Callable[[str], str]] = {
 
 
 def matches(stored: VaryKey, response: Fields, request: Fields) -> bool:
-    """Return whether a request selects the response that was stored for the fields `stored`."""
+    """Return whether a request selects the response stored for the field values `stored`."""
     return not stored or all(
         normalise(name, request) == value or (name == "accept-language" and _language_matches(response, request))
         for name, value in stored
@@ -249,9 +248,9 @@ def matches(stored: VaryKey, response: Fields, request: Fields) -> bool:
 
 
 def _language_matches(response: Fields, request: Fields) -> bool:
-    """Return whether the stored response is in the one language the request likes best.
+    """Return whether the stored response is in the single language that the request prefers.
 
-    Whatever else the request lists, a server that has this language would choose it.
+    A server that has this language would choose it whatever else the request lists.
     """
     languages = tokens(response.get("content-language"))
     weights = sorted(parse_weights(request.get("accept-language") or ""), key=lambda weight: -weight[1])

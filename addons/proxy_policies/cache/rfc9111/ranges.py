@@ -15,14 +15,14 @@ _CONTENT_RANGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RangeSpec:
-    """One range as asked for: `first` to `last`, or the last `last` bytes when `first` is None."""
+    """One requested range: `first` to `last`, or the last `last` bytes if `first` is None."""
 
     first: int | None
     last: int | None
 
 
 def parse_range(value: str | None) -> RangeSpec | None:
-    """Read a Range field of one byte range; None for anything else, which may be ignored (section 14.2)."""
+    """Parse a Range field with one byte range; None for anything else, which may be ignored (section 14.2)."""
     match = _RANGE.fullmatch(value) if value else None
     if match is None or match["first"] == match["last"] == "":
         return None
@@ -32,11 +32,11 @@ def parse_range(value: str | None) -> RangeSpec | None:
 
 
 def parse_content_range(value: str | None, size: int, *, is_exact: bool = False) -> Span | None:
-    """Read Content-Range of a body of `size` bytes; None when it names no such part.
+    """Parse the Content-Range of a body of `size` bytes; None if it does not describe such a part.
 
-    The first position and the body are what can be relied on. Where the last position
-    does not agree with the body, the body counts; a part that claims to reach the end
-    then ends the representation where the body ends. `is_exact`: unless they agree it names none.
+    Only the first position and the body are reliable. If the last position disagrees with the body, the body counts; if
+    the part claims to reach the end, the representation then ends with the body. `is_exact`: return None if they
+    disagree.
     """
     match = _CONTENT_RANGE.fullmatch(value) if value else None
     if match is None or size == 0:
@@ -54,7 +54,7 @@ def parse_content_range(value: str | None, size: int, *, is_exact: bool = False)
 
 
 def within(wanted: RangeSpec, length: int) -> tuple[int, int] | None:
-    """Resolve a range against `length` bytes as (start, stop); None when it is not satisfiable."""
+    """Resolve a range against `length` bytes as (start, stop); None if it is not satisfiable."""
     if wanted.first is None:
         count = min(wanted.last or 0, length)
         return (length - count, length) if count else None
@@ -64,7 +64,7 @@ def within(wanted: RangeSpec, length: int) -> tuple[int, int] | None:
 
 
 def within_span(wanted: RangeSpec, span: Span) -> tuple[int, int] | None:
-    """Resolve a range to (start, stop) positions of a stored part's body; None unless it lies wholly within."""
+    """Resolve a range to (start, stop) positions in a stored part's body; None unless fully within it."""
     if span.length is not None:
         resolved = within(wanted, span.length)
     elif wanted.first is not None and wanted.last is not None:
@@ -93,13 +93,13 @@ def if_range_matches(request: Fields, entry: StoredResponse, now: float) -> bool
 
 
 def strong_validator(entry: StoredResponse) -> str | None:
-    """Return the entity tag by which two parts can be known to be of one whole; None when there is none."""
+    """Return the entity tag that proves two parts to be of one whole; None if there is none."""
     tag = parse_entity_tag(entry.freshness.etag)
     return None if tag is None or tag.weak else str(tag)
 
 
 def adjoining(entries: Sequence[StoredResponse], part: StoredResponse) -> StoredResponse | None:
-    """Find a stored part that a new one continues, precedes or overlaps, of the same whole for certain."""
+    """Find a stored part, provably of the same whole, that a new one continues, precedes or overlaps."""
     span, tag = part.span, strong_validator(part)
     if span is None or tag is None:
         return None
@@ -119,7 +119,7 @@ def joined(old: Span, new: Span) -> Span:
 
 
 def remaining(span: Span) -> str | None:
-    """Write the Range that completes a stored beginning; None when it is no beginning or lacks nothing."""
+    """Return the Range that completes a stored beginning; None if it is not one, or is complete."""
     if span.first != 0 or span.length is None or span.last + 1 >= span.length:
         return None
     return f"bytes={span.last + 1}-"

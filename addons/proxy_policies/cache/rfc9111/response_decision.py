@@ -1,9 +1,9 @@
-"""What to do with an answer of the origin's: the one function that decides, for every answer (RFC 9111, 3 and 4.3).
+"""What to do with an origin's response: the one function that decides (RFC 9111, sections 3 and 4.3).
 
     decide_response(exchange, head, now) -> ServeStale | Freshen | Join | Refetch | Store | DontStore
 
-Pure: what was stored is in the decision that sent the request on, `now` is epoch seconds. What a 304, a HEAD or the
-rest of a stored beginning says is put together with what is stored, and judged as a fresh answer would be.
+Pure: the stored responses are in the decision that forwarded the request, `now` is epoch seconds. A 304, a response to
+HEAD, or the rest of a stored beginning is combined with the stored response, and judged like a new response.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from proxy_policies.cache.rfc9111.storability import may_store, sets_cookie, sto
 from proxy_policies.fields import Fields, format_date, split_tags
 
 FAILURES = frozenset({500, 502, 503, 504})
-"""What RFC 5861, section 4, counts as an error."""
+"""The errors of RFC 5861, section 4."""
 
 
 class ResponseHead(NamedTuple):
@@ -42,22 +42,22 @@ class ResponseHead(NamedTuple):
 
 
 class ResponseContext(NamedTuple):
-    """What an answer is judged by, besides itself."""
+    """What a decision depends on besides the response."""
 
     request: Request
-    """As the client asked, before any validator of ours."""
+    """As the client sent it, without our validators."""
     decision: Decision
-    """Why, and with what stored, the request went on."""
+    """Why the request was forwarded, with the stored responses."""
     asked_at: float
     overrides_for: Callable[[int], Overrides]
-    """What the user's rules say of an answer of a status."""
+    """The overrides by the user's rules for a status."""
     max_object: int
     """Bytes of the largest body stored."""
     id: str
-    """For an entry that is stored."""
+    """The id of a new entry."""
     strict: bool = False
     sent_elsewhere: bool = False
-    """Another addon sent it to where its key does not lead."""
+    """Another addon redirected the request, so its key does not match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,43 +73,43 @@ class Freshen:
 
     old: StoredResponse
     new: StoredResponse | None
-    """What is stored from now on; None: the update may not be stored, so the entry goes."""
+    """The entry to store; None: the update may not be stored, so the old entry is removed."""
     shown: StoredResponse
-    """What this client is answered with: what the update holds for nobody else is in it."""
+    """The response for this client, including fields of the update that must not be stored."""
     why: str
     has_body: bool = True
-    """False: a HEAD is answered."""
+    """False for a response to HEAD."""
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Send a stored beginning ahead of the rest that came (section 3.4)."""
+    """Send a stored beginning followed by the received rest (section 3.4)."""
 
     entry: StoredResponse
     head: ResponseHead
-    """Of the whole."""
+    """The head of the whole."""
     then: "Store | DontStore"
 
 
 @dataclass(frozen=True, slots=True)
 class Refetch:
-    """Ask again, without our conditions: what came answers them, and fits nothing that is stored."""
+    """Ask again without our conditions: the response answers them, but matches no stored response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Pass it on, and store it; its size is known at its end."""
+    """Pass the response on, and store it; its size is known at its end."""
 
     entry: StoredResponse
     why: str
 
 
 class DontStore(NamedTuple):
-    """Pass it on."""
+    """Pass the response on without storing it."""
 
     why: str
     removes: StoredResponse | None = None
-    """What is stored and no longer so: the answer describes another."""
+    """A stored response to remove, because this one describes another."""
 
 
 ResponseDecision = ServeStale | Freshen | Join | Refetch | Store | DontStore
@@ -124,7 +124,7 @@ def decide_response(exchange: ResponseContext, head: ResponseHead, now: float) -
 
 
 def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -> ResponseDecision | None:
-    """Decide of an answer to a question about what is stored; None for any other."""
+    """Decide about a response to a request concerning stored responses; None for any other."""
     match exchange.decision:
         case Validate() if head.status == 304:
             return _after_304(exchange, exchange.decision, head.fields, now)
@@ -140,7 +140,7 @@ def _after_question(exchange: ResponseContext, head: ResponseHead, now: float) -
 
 
 def stale_on_failure(request: Request, decision: Decision, now: float) -> StoredResponse | None:
-    """Return the stored response that may be sent in place of a failure; None when there is none."""
+    """Return the stored response that may be sent in place of a failure; None if there is none."""
     entry = fallback(decision)
     if entry is None or not freshness.stale_on_error(entry.freshness, -entry.ttl(now), parse_request(request.fields)):
         return None
@@ -155,7 +155,7 @@ def _stale_in_place(exchange: ResponseContext, head: ResponseHead, now: float) -
 
 
 def _after_304(exchange: ResponseContext, decision: Validate, fields: Fields, now: float) -> Freshen | Refetch | None:
-    """Update what a 304 is about; None when it is about the client's own copy, which gets it."""
+    """Update the entry that a 304 is about; None if it is about the client's copy, and is passed on."""
     own_tags = exchange.request.fields.get("if-none-match")
     is_variant = decision.why is ForwardReason.VARY_MISS
     entry = validation.select_for_304(decision.entries, fields, own_tags, now, is_variant=is_variant)
@@ -168,10 +168,10 @@ def _after_304(exchange: ResponseContext, decision: Validate, fields: Fields, no
 
 
 def _of_variant(freshen: Freshen) -> Freshen:
-    """Update another request's variant, which a 304 is about, by what says how long it holds, and nothing else.
+    """Update a variant stored for another request with only the freshness fields of a 304.
 
-    The rest, such as Access-Control-Allow-Origin, is as this request has it; where Vary has changed, nobody knows any
-    more for whom the stored response is.
+    Other fields, such as Access-Control-Allow-Origin, depend on this request; if Vary has changed, it is unknown which
+    requests the stored response is for.
     """
     old, shown, new = freshen.old, freshen.shown, freshen.new
     if new is None or [name for name, _ in new.vary_key] != [name for name, _ in old.vary_key]:
@@ -185,8 +185,8 @@ def _of_variant(freshen: Freshen) -> Freshen:
 def described_by_304(exchange: ResponseContext, fields: Fields, now: float) -> StoredResponse | None:
     """Return the whole that a 304 to a client's own condition describes; None unless that could be stored.
 
-    It has the fields that a 200 would have had (RFC 9110, section 15.4.5); its tag is the client's, where it was one,
-    and where it has no date it was not modified since the client's.
+    It has the fields of the corresponding 200 (RFC 9110, section 15.4.5); without a tag, the client's single tag;
+    without a date, it was not modified since the client's.
     """
     asked = exchange.request.fields
     tags, since = split_tags(asked.get("if-none-match") or ""), asked.get("if-modified-since")
@@ -202,7 +202,7 @@ def described_by_304(exchange: ResponseContext, fields: Fields, now: float) -> S
 
 
 def described_by_head(exchange: ResponseContext, head: ResponseHead, now: float) -> StoredResponse | None:
-    """Return what the answer to a HEAD describes; None unless that could be stored."""
+    """Return the response that a response to HEAD describes; None unless that could be stored."""
     as_get = exchange._replace(request=exchange.request._replace(method="GET"))
     decided = decide_storing(as_get, head, now)
     return decided.entry if isinstance(decided, Store) else None
@@ -211,7 +211,7 @@ def described_by_head(exchange: ResponseContext, head: ResponseHead, now: float)
 def _after_head(
     exchange: ResponseContext, entry: StoredResponse | None, fields: Fields, now: float
 ) -> Freshen | DontStore | None:
-    """Update by a 200 to HEAD what it describes still (section 4.3.5); what it does not, or not for all, goes."""
+    """Update the entry that a 200 to HEAD still describes (section 4.3.5); remove it if not, or if not for all."""
     if entry is None or exchange.sent_elsewhere:
         return None
     if not validation.head_agrees(entry, fields):
@@ -221,9 +221,9 @@ def _after_head(
 
 
 def _freshen(exchange: ResponseContext, old: StoredResponse, fields: Fields, now: float) -> Freshen:
-    """Put an update together with what is stored, and judge the whole as a fresh answer."""
+    """Combine an update with the stored response, and judge the result as a new response."""
     shown = validation.updated_by(old, fields, exchange.asked_at, now)
-    status = 200 if old.span else old.status  # a part may be stored if the whole may
+    status = 200 if old.span else old.status  # a part may be stored if the whole may be
     shown = shown.replace(overrides=_overrides(exchange, status, shown.fields, now))
     context = _storing_exchange(exchange, "GET", shown.overrides)
     new = _renewed(context, shown)
@@ -232,9 +232,9 @@ def _freshen(exchange: ResponseContext, old: StoredResponse, fields: Fields, now
 
 
 def _renewed(context: storability.StorageContext, shown: StoredResponse) -> StoredResponse:
-    """Return what is stored of an update; Vary and tags are read anew.
+    """Return the entry to store for an update; Vary and tags are evaluated again.
 
-    While Vary names the same fields, their values stay: the answer may be to another variant's request.
+    If Vary names the same fields, their values stay: the update may be for another variant's request.
     """
     said, names = parse_response(shown.fields), vary_names(shown.fields) or ()
     is_same = names == tuple(name for name, _ in shown.vary_key)
@@ -251,7 +251,7 @@ def _renewed(context: storability.StorageContext, shown: StoredResponse) -> Stor
 
 
 def _after_rest(exchange: ResponseContext, entry: StoredResponse, head: ResponseHead, now: float) -> Join | Refetch:
-    """Join a beginning and its rest, if they are of one whole for certain."""
+    """Join a beginning and its rest, if they are provably of one whole."""
     whole = _continued(entry, head.fields)
     if whole is None or exchange.sent_elsewhere:
         return Refetch()
@@ -265,7 +265,7 @@ def _after_rest(exchange: ResponseContext, entry: StoredResponse, head: Response
 
 
 def _continued(entry: StoredResponse, fields: Fields) -> Span | None:
-    """Return the whole that a stored beginning and a response make; None unless they are of one whole for certain."""
+    """Return the span of a stored beginning and its continuation; None unless provably of one whole."""
     tag, held = ranges.strong_validator(entry), entry.span
     rest = ranges.parse_content_range(fields.get("content-range"), _declared_length(fields) or 0)
     if held is None or rest is None or tag is None or fields.get("etag") != tag or validation.recodes(entry, fields):
@@ -283,7 +283,7 @@ def _declared_length(fields: Fields) -> int | None:
 
 
 def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) -> Store | DontStore:
-    """Decide whether an answer that is passed on is stored."""
+    """Decide whether to store a response that is passed on."""
     refused = _refusal(exchange, head.fields)
     if refused:
         return DontStore(refused)
@@ -302,7 +302,7 @@ def decide_storing(exchange: ResponseContext, head: ResponseHead, now: float) ->
 
 
 def _refusal(exchange: ResponseContext, fields: Fields) -> str:
-    """Return what keeps a response out that section 3 does not know of."""
+    """Return a reason not to store a response other than those of section 3; "" if none."""
     if isinstance(exchange.decision, Bypass) and not _is_post(exchange):
         return exchange.decision.detail or exchange.decision.why
     if exchange.sent_elsewhere:
@@ -311,7 +311,7 @@ def _refusal(exchange: ResponseContext, fields: Fields) -> str:
 
 
 def _is_post(exchange: ResponseContext) -> bool:
-    """Return whether it passed the store by for its method alone, the answers to which may be stored."""
+    """Return whether the request bypassed the store only because it is a POST, whose responses may be stored."""
     return exchange.request.method == "POST" and forward_reason(exchange.decision) is ForwardReason.METHOD
 
 
@@ -322,9 +322,10 @@ def _storing_exchange(exchange: ResponseContext, method: str, overrides: Overrid
 
 
 def _overrides(exchange: ResponseContext, status: int, fields: Fields, now: float) -> Overrides:
-    """Return what the user's rules say of an answer.
+    """Return the overrides of the user's rules for a response.
 
-    What sets a cookie has no more time by `ttl=` than by its origin's word: nginx's proxy_cache_valid leaves it out.
+    For a response that sets a cookie, `ttl=` cannot exceed the origin's lifetime: nginx's proxy_cache_valid excludes
+    it.
     """
     overrides = exchange.overrides_for(status)
     is_dated = overrides.ttl is not None and not overrides.force and sets_cookie(fields)
@@ -343,7 +344,7 @@ def _entry(
         key=request.key,
         status=head.status,
         reason=head.reason,
-        # A recipient with a clock adds the Date that is missing (RFC 9110, section 6.6.1).
+        # A recipient with a clock adds a missing Date (RFC 9110, section 6.6.1).
         fields=kept if "date" in kept else kept.adding("Date", format_date(now)),
         vary_key=vary_key(vary_names(fields) or (), request.fields),
         requested_at=exchange.asked_at,

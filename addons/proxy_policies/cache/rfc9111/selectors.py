@@ -1,4 +1,4 @@
-"""What a purge or an invalidation is about, and which stores in flight it beats."""
+"""What a purge or an invalidation selects, and which pending stores it prevents."""
 
 import re
 from collections import deque
@@ -11,17 +11,17 @@ from proxy_policies.cache.rfc9111.key import normal_authority, normal_url, origi
 from proxy_policies.fields import Fields, split_list
 
 REMEMBERED_MOST = 4096
-"""Purges remembered one by one; what is older counts as a purge of everything."""
+"""Purges remembered individually; older ones count as a purge of everything."""
 
 TAG, URL = "tag:", "url:"
 
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which stored responses are meant: one key, all variants of a URL, a glob of URLs, or a tag.
+    """Selects stored responses: one key, all variants of a URL, a glob of URLs, or a tag.
 
-    A key is meant whatever the proxy itself said besides (`without_own`). A URL is the client's; `origin` is about that
-    by which an origin is asked, and a glob about either.
+    A key matches whatever fields the proxy itself added (`without_own`). A URL is the client's; `origin` matches the
+    URL requested from the origin, a glob either of them.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Selector:
     value: str
 
     def matches(self, key: str, tags: Collection[str] | None) -> bool:
-        """Return whether a stored response is meant; it may be while its tags are unknown (None)."""
+        """Return whether a stored response is selected; unknown tags (None) count as a match."""
         match self.kind:
             case "key":
                 return without_own(key) == self.value
@@ -50,15 +50,14 @@ ALL = Selector("glob", "*")
 
 @lru_cache(maxsize=64)
 def _glob(text: str) -> re.Pattern[str]:
-    """Read a glob of `*` and `?`; brackets are those of IPv6."""
+    """Compile a glob of `*` and `?`; brackets are literal, as in IPv6 addresses."""
     return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in text), re.DOTALL)
 
 
 def parse_selector(text: str) -> Selector:
-    """Read `tag:NAME`, a URL, or a glob of URLs (`*` and `?` in a URL's path count as glob only with a `*`).
+    """Parse `tag:NAME`, a URL, or a glob of URLs (`?` is a wildcard only beside a `*`).
 
-    `url:` before a URL that has a `*` says that it is no glob.
-    Raises ValueError for anything that is neither.
+    `url:` before a URL with a `*` says that it is not a glob. Raises ValueError for anything else.
     """
     text = text.strip()
     if text.startswith(TAG):
@@ -74,7 +73,7 @@ def parse_selector(text: str) -> Selector:
 
 
 def _normal_glob(text: str) -> str:
-    """Write scheme and authority of a glob as they are in URLs of keys."""
+    """Normalise a glob's scheme and authority as in the URLs of keys."""
     scheme, found, rest = text.partition("://")
     if not found:
         return text
@@ -84,30 +83,30 @@ def _normal_glob(text: str) -> str:
 
 
 def selectors_of(text: str) -> tuple[Selector, ...]:
-    """Read what a user names: a URL may be the client's or, in reverse mode, the origin's. Raises ValueError."""
+    """Parse a user's selection: a URL may be the client's or, in reverse mode, the origin's. Raises ValueError."""
     selector = parse_selector(text)
     return (selector, Selector("origin", selector.value)) if selector.kind == "url" else (selector,)
 
 
 def tags_of(response: Fields) -> frozenset[str]:
-    """Read the origin's tags: Cache-Tag (a list) and Surrogate-Key (words)."""
+    """Return the origin's tags: Cache-Tag (a list) and Surrogate-Key (words)."""
     listed = (tag for line in response.lines("cache-tag") for tag in split_list(line))
     words = (tag for line in response.lines("surrogate-key") for tag in line.split())
     return frozenset(map(_readable, (*listed, *words)))
 
 
 def _readable(tag: str) -> str:
-    """Write a tag as every store can: what is no UTF-8 is the same as any other that is none, and purged with it."""
+    """Return a tag in a form that every store accepts: invalid UTF-8 is replaced, so such tags may coincide."""
     return tag if tag.isascii() else tag.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 class Purges:
-    """The purges of late, numbered: a response asked for before one must not be stored after it."""
+    """Recent purges, numbered: a response requested before one must not be stored after it."""
 
     def __init__(self) -> None:
         self._recent: deque[Selector] = deque(maxlen=REMEMBERED_MOST)
         self.count = 0
-        """All that there ever were."""
+        """The number of all purges so far."""
 
     def record(self, selector: Selector) -> None:
         """Note a purge."""
@@ -115,7 +114,7 @@ class Purges:
         self.count += 1
 
     def supersedes(self, key: str, tags: Collection[str] | None, since: int) -> bool:
-        """Return whether a response asked for when there had been `since` purges was purged meanwhile."""
+        """Return whether a response requested after `since` purges has been purged since."""
         later = self.count - since
         return later > len(self._recent) or any(
             selector.matches(key, tags) for selector in islice(reversed(self._recent), later)

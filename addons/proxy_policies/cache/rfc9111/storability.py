@@ -1,4 +1,4 @@
-"""Whether a response may be stored, and which of its fields (RFC 9111, section 3)."""
+"""Whether a response may be stored, and with which fields (RFC 9111, section 3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from proxy_policies.cache.rfc9111.key import vary_names
 from proxy_policies.fields import Fields, tokens
 
 UNDERSTOOD_STATUS = HEURISTIC_STATUS | {302, 303, 307, 400, 401, 402, 403, 406, 409, 415, 422, 451, 500, 502, 503, 504}
-"""Statuses whose caching requirements are implemented (what must-understand asks for, section 5.2.2.3)."""
+"""Statuses whose caching requirements are implemented, as must-understand requires (section 5.2.2.3)."""
 
 NEVER_STORED_STATUS = frozenset(
     {
-        226,  # a delta, by what the client said that it has (RFC 3229)
+        226,  # a delta to the client's own copy (RFC 3229)
         304,  # updates what is stored
         412, 416, 417,  # one request's condition, range or expectation
-        407, 408, 421, 425, 426,  # the connection it came on: credentials, time, host, early data, protocol
+        407, 408, 421, 425, 426,  # its connection: credentials, time, host, early data, protocol
         428, 429, 431, 511,  # one client (RFC 6585, sections 3 to 6: "MUST NOT be stored by a cache")
-        494, 495, 496, 497,  # nginx's own: one client's fields, its certificate, its want of TLS
+        494, 495, 496, 497,  # nginx's own: one client's fields, its certificate, its lack of TLS
     }
 )  # fmt: skip
-"""Statuses that answer one request, or are about one connection or client: no representation of what the URL names."""
+"""Statuses about one request, connection or client, and not a representation of the resource."""
 
 DATED_BY_RULES_STATUS = frozenset({200, 203, 301, 302, 308, 404, 410})
-"""What a rule's ttl= is for unless its status= says otherwise: else one client's broken request, answered with an
-error, would be everybody's. nginx's proxy_cache_valid is for 200, 301, 302; Varnish's default_ttl also for 300, 307."""
+"""Statuses to which a rule's ttl= applies without a status=: otherwise an error for one client's broken request would
+be sent to all. nginx's proxy_cache_valid is for 200, 301, 302; Varnish's default_ttl also for 300, 307."""
 
 COOKIE_FIELDS = ("set-cookie", "set-cookie2")
 
@@ -37,11 +37,11 @@ NOT_STORED = frozenset(
         "proxy-authenticate", "proxy-authentication-info", "proxy-authorization",
     }
 )  # fmt: skip
-"""Fields of one connection or one hop (section 3.1). Via stays: it says which way the response came."""
+"""Fields of one connection or one hop (section 3.1). Via stays: it records the response's path."""
 
 
 class StorageContext(NamedTuple):
-    """What storing depends on besides the response: the request it answers, and the user's rules for it."""
+    """What storing depends on besides the response: its request, and the user's rules."""
 
     method: str
     url: str
@@ -51,7 +51,7 @@ class StorageContext(NamedTuple):
     overrides: Overrides = NO_OVERRIDES
 
     def is_personal(self, response: Fields, said: ResponseDirectives) -> bool:
-        """Return whether a response carries cookies, or was asked for with one, and is not said to be for everybody."""
+        """Return whether a response sets a cookie, or its request had one, and nothing allows sharing it."""
         return ("cookie" in self.request or sets_cookie(response)) and not is_shared(said, self.overrides)
 
 
@@ -62,7 +62,7 @@ def sets_cookie(response: Fields) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether to store, and why; false is a refusal."""
+    """Whether to store, and why; false in a boolean context if not."""
 
     store: bool
     why: str
@@ -74,7 +74,7 @@ class Verdict:
 def may_store(exchange: StorageContext, status: int, response: Fields, read: Callable[[], Freshness]) -> Verdict:
     """Decide whether a complete final response may be stored; numbered as section 3 lists its conditions.
 
-    `read` reads the response's facts: its dates are of no account where its directives forbid to store it.
+    `read` evaluates the response's freshness, which is not needed if its directives forbid storing.
     """
     said = parse_response(response)
     refusal = (
@@ -118,7 +118,7 @@ def _status(status: int, said: ResponseDirectives) -> str:
 
 
 def _part(exchange: StorageContext, response: Fields) -> str:
-    """Return what is wrong with a 206: an origin that sends one unasked does so again for the rest or the whole."""
+    """Return what is wrong with a 206: an origin that sends one unasked would do so again for the rest or the whole."""
     if "range" not in exchange.request:
         return "206 to a request without Range"
     return "" if "content-range" in response else "206 without Content-Range"
@@ -136,13 +136,13 @@ def _directives(exchange: StorageContext, said: ResponseDirectives) -> str:
 
 
 def _authorization(exchange: StorageContext, said: ResponseDirectives) -> str:
-    """6. A response to an authenticated request needs leave to be shared (section 3.5)."""
+    """6. A response to an authenticated request needs permission to be shared (section 3.5)."""
     leave = said.allows_authorization or exchange.overrides.force
     return "" if leave or "authorization" not in exchange.request else "the request had Authorization"
 
 
 def _caution(exchange: StorageContext, response: Fields, said: ResponseDirectives) -> str:
-    """Apply `cache_strict`: what carries cookies is not stored at all unless it is said to be for everybody."""
+    """Apply `cache_strict`: a response with cookies is not stored at all unless sharing is allowed."""
     if not exchange.is_personal(response, said):
         return ""
     which = "the response sets a cookie" if sets_cookie(response) else "the request had a cookie"
@@ -150,7 +150,7 @@ def _caution(exchange: StorageContext, response: Fields, said: ResponseDirective
 
 
 def _never_reusable(facts: Freshness) -> str:
-    """7. It can be reused at all: it says how long, may be guessed at, or has a validator."""
+    """7. It can be reused: it has an explicit or heuristic lifetime, or a validator."""
     windows = facts.stale_while_revalidate or facts.stale_if_error
     reusable = facts.lifetime > 0 or windows or facts.etag or facts.last_modified is not None
     return "" if reusable else "neither freshness nor a validator"
@@ -162,16 +162,16 @@ def _because(facts: Freshness) -> str:
 
 
 def end_to_end(response: Fields) -> Fields:
-    """Leave out hop-by-hop fields (section 3.1)."""
+    """Return the fields without hop-by-hop fields (section 3.1)."""
     listed = {name for line in response.lines("connection") for name in tokens(line)}
     return response.without(NOT_STORED | listed)
 
 
 def stored_fields(response: Fields, said: ResponseDirectives, overrides: Overrides = NO_OVERRIDES) -> Fields:
-    """Leave out what must not be stored: hop-by-hop fields, those that no-cache or private name, and cookies.
+    """Return the fields to store, without hop-by-hop fields, those that no-cache or private name, and cookies.
 
-    Cookies stay where the response says `public`, or a rule that they are everybody's. Squid takes them out of hits
-    always; nginx, Varnish and Fastly do not store what sets one.
+    Cookies stay if `public` or a rule allows sharing them. Squid always removes them from hits; nginx, Varnish and
+    Fastly do not store responses that set one.
     """
     named = (said.no_cache or frozenset()) | (said.private or frozenset())
     cookies = () if is_shared(said, overrides) else COOKIE_FIELDS

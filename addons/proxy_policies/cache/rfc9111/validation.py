@@ -1,4 +1,4 @@
-"""Conditional requests, the client's and our own (RFC 9111, sections 4.3.1 to 4.3.5; RFC 9110, section 13)."""
+"""The client's and our own conditional requests (RFC 9111, sections 4.3.1 to 4.3.5; RFC 9110, section 13)."""
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -16,10 +16,10 @@ CONDITIONALS = ("if-none-match", "if-modified-since", "if-match", "if-unmodified
 FRESHENING = frozenset(
     {b"age", b"cache-control", b"cdn-cache-control", b"date", b"etag", b"expires", b"last-modified", b"vary"}
 )
-"""What says of a response which it is, and for how long it holds: the same for all requests that it answers."""
+"""The fields that identify a response and its freshness: the same for all requests that it answers."""
 
 NOT_UPDATED = ("content-length",)
-"""What an update never changes (section 3.2)."""
+"""Fields that an update never changes (section 3.2)."""
 
 CONTENT_CODINGS = frozenset(
     {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "identity", "pack200-gzip", "x-compress",
@@ -34,9 +34,9 @@ WEAK = "W/"
 
 
 def conditional(request: Fields, entries: Sequence[StoredResponse]) -> Fields:
-    """Return the request with our validators in place of, or beside, the client's.
+    """Return the request's fields with our validators, replacing or extending the client's.
 
-    The client's own entity tags stay in the list: a 304 for one of them is the client's (section 4.3.2).
+    The client's own entity tags stay in the list: a 304 for one of them is for the client (section 4.3.2).
     """
     ours = [_quoted(entry.freshness.etag) for entry in entries if entry.freshness.etag]
     if ours:
@@ -51,7 +51,7 @@ def conditional(request: Fields, entries: Sequence[StoredResponse]) -> Fields:
 
 
 def with_tags(request: Fields, entries: Iterable[StoredResponse]) -> Fields:
-    """Return the request with the entity tags of all of `entries` in If-None-Match, as its only condition."""
+    """Return the request's fields with the tags of all `entries` in If-None-Match as the only condition."""
     tags = dict.fromkeys(_quoted(entry.freshness.etag or "") for entry in entries)
     return request.without(["if-modified-since"]).replacing("If-None-Match", ", ".join(tags))
 
@@ -75,7 +75,7 @@ def has_validator(entry: StoredResponse) -> bool:
 
 
 def not_modified(request: Fields, entry: StoredResponse, now: float) -> bool:
-    """Return whether the client's copy is still good; If-None-Match goes before If-Modified-Since."""
+    """Return whether the client's copy is still valid; If-None-Match takes precedence over If-Modified-Since."""
     if entry.status != 200:
         return False
     if "if-none-match" in request:
@@ -88,7 +88,7 @@ def not_modified(request: Fields, entry: StoredResponse, now: float) -> bool:
         return False
     changed = entry.freshness.last_modified
     if changed is None:
-        # Without Last-Modified the time of origin is the closest bound (section 4.3.2).
+        # Without Last-Modified, Date is the closest bound (section 4.3.2).
         return entry.freshness.overrides.undated_304 or entry.freshness.date <= given
     return changed <= given
 
@@ -100,7 +100,7 @@ def _listed(condition: str, etag: str | None) -> bool:
 
 
 def _opaque(tag: str) -> str:
-    """Reduce a tag for weak comparison; tags that lack their quotes are compared as they stand."""
+    """Reduce a tag for weak comparison; tags without quotes are compared as they are."""
     return tag.strip().removeprefix(WEAK).strip('"')
 
 
@@ -108,11 +108,11 @@ def _opaque(tag: str) -> str:
 
 
 class Agreement(IntEnum):
-    """How the validators of a 304 agree with those of a stored response."""
+    """How well the validators of a 304 agree with those of a stored response."""
 
     NONE = 0
     UNSAID = 1
-    """It has none to compare."""
+    """The 304 has none to compare."""
     WEAK = 2
     STRONG = 3
 
@@ -120,13 +120,13 @@ class Agreement(IntEnum):
 def agreement(entry: StoredResponse, response: Fields, now: float) -> Agreement:
     """Compare the validators of a 304 with a stored response's (section 4.3.4).
 
-    Where both have an entity tag it decides alone, as it does for whoever is asked with both (RFC 9110, section
-    13.2.2); else Last-Modified does, but not against a strong tag that nothing stored has unless it is strong itself.
+    If both have an entity tag, it alone decides, as for a recipient of both conditions (RFC 9110, section 13.2.2); else
+    Last-Modified does. If the 304 has a strong tag and the stored response none, Last-Modified must itself be strong.
     """
     said, facts = read_etag(response), entry.freshness
     if "etag" not in response and "last-modified" not in response:
         return Agreement.UNSAID
-    if "etag" in response and said is None:  # it names one, and nobody knows which
+    if "etag" in response and said is None:  # it has one, but an unreadable one
         return Agreement.NONE
     if said is not None and facts.etag is not None:
         return _tags_agree(said, facts.etag)
@@ -147,13 +147,13 @@ def _tags_agree(one: str, other: str) -> Agreement:
 def select_for_304(
     entries: Sequence[StoredResponse], response: Fields, own_tags: str | None, now: float, *, is_variant: bool = False
 ) -> StoredResponse | None:
-    """Find the stored response that a 304 is about; None when it is about the client's copy, another one, or unclear.
+    """Find the stored response that a 304 is about; None if that is the client's copy, another one, or unclear.
 
-    `own_tags` is the client's If-None-Match, None when it sent none. `is_variant`: the entries were stored for requests
-    with other selecting fields, of which a weak tag may be that of several (gzip and identity, say).
+    `own_tags` is the client's If-None-Match, None if absent. `is_variant`: the entries were stored for requests with
+    other selecting fields; several of them may share a weak tag (gzip and identity, for example).
 
-    Of one that says nothing section 4.3.4 has none updated that has a validator. But many origins leave out what they
-    were asked with, and where that was one validator of ours and no other, nothing else can be meant.
+    By section 4.3.4, a 304 without validators updates no response that has one. But many origins leave out the
+    validators of the request, and if that had only one of ours, nothing else can be meant.
     """
     agreements = {entry: agreement(entry, response, now) for entry in entries}
     best = max(agreements.values(), default=Agreement.NONE)
@@ -171,32 +171,33 @@ def _asks_nothing_else(entry: StoredResponse, own_tags: str | None) -> bool:
 
 
 def is_about_own_copy(response: Fields, own_tags: str | None) -> bool:
-    """Return whether a 304 names one of the client's own tags, or answers its `*`."""
+    """Return whether a 304 has one of the client's own tags, or answers its `*`."""
     etag = read_etag(response)
     return etag is not None and own_tags is not None and _listed(own_tags, etag)
 
 
 def recodes(entry: StoredResponse, response: Fields) -> bool:
-    """Return whether a response claims another content coding than the stored body has.
+    """Return whether a response declares a content coding that differs from the stored body's.
 
-    Taken over, it would have every client decode what is not coded so. A coding that is none is nobody's to decode.
+    If it were copied, clients would decode a body that is not so coded. Unregistered codings, which none decode, are
+    ignored.
     """
     old, new = (tokens(fields.get("content-encoding")) for fields in (entry.fields, response))
     return "content-encoding" in response and old != new and not CONTENT_CODINGS.isdisjoint({*old, *new})
 
 
 def updated_by(entry: StoredResponse, response: Fields, requested_at: float, received_at: float) -> StoredResponse:
-    """Update a stored response by the fields of a 304, or of a 200 to HEAD (section 3.2).
+    """Update a stored response with the fields of a 304, or of a 200 to HEAD (section 3.2).
 
-    Nothing is left out that is for this client only: that is for `stored_fields` to do before it is stored.
+    Fields for this client only are included; `stored_fields` removes them before storing.
     """
     kept = [*NOT_UPDATED, *_validators_kept(entry, response, received_at)]
     if recodes(entry, response):
         kept.append("content-encoding")
     if entry.span is not None or "content-range" not in entry.fields:
-        kept.append("content-range")  # it says where the new part lies, not the stored one
+        kept.append("content-range")  # it describes the new part, not the stored one
     update = end_to_end(response).without(kept)
-    if "date" not in update:  # a recipient with a clock adds it (RFC 9110, section 6.6.1)
+    if "date" not in update:  # added by a recipient with a clock (RFC 9110, section 6.6.1)
         update = update.adding("Date", format_date(received_at))
     return entry.replace(
         fields=_updated(entry.fields, update),
@@ -206,10 +207,10 @@ def updated_by(entry: StoredResponse, response: Fields, requested_at: float, rec
 
 
 def _validators_kept(entry: StoredResponse, response: Fields, now: float) -> tuple[str, ...]:
-    """Return which validators an update leaves alone.
+    """Return the validators that an update does not change.
 
-    A tag that agrees says nothing new, or is a strong one over a stored weak one, as nginx has it where it compresses:
-    the stored body must not get the tag of another one. What cannot be read takes nothing's place.
+    An agreeing tag adds nothing, or is strong where the stored one is weak, as from nginx when it compresses: the
+    stored body must not get the tag of another body. Unreadable validators replace nothing.
     """
     if agreement(entry, response, now) < Agreement.STRONG:
         return ("etag", "last-modified")
@@ -220,12 +221,12 @@ def _validators_kept(entry: StoredResponse, response: Fields, now: float) -> tup
 
 def _updated(old: Fields, update: Fields) -> Fields:
     names = {name.lower() for name, _ in update}
-    # An Age or a Cache-Status that the new response lacks was about the old one's way here.
+    # Without a new value, Age and Cache-Status described the old response's path.
     return Fields(old.without(names | {"age", "cache-status"}).raw + update.raw)
 
 
 def head_agrees(entry: StoredResponse, response: Fields) -> bool:
-    """Return whether a 200 to HEAD describes the stored response still (section 4.3.5)."""
+    """Return whether a 200 to HEAD still describes the stored response (section 4.3.5)."""
     facts = {"etag": entry.freshness.etag, "last-modified": entry.fields.get("last-modified")}
     validators = all(response.get(name) in (None, value) for name, value in facts.items())
     length = response.get("content-length")
@@ -234,7 +235,7 @@ def head_agrees(entry: StoredResponse, response: Fields) -> bool:
 
 
 def fields_of_304(stored: Fields) -> Fields:
-    """Choose the fields of a 304: those a 200 would have had that guide the update (RFC 9110, section 15.4.5)."""
+    """Return the fields of a 304: those of the 200 that guide an update (RFC 9110, section 15.4.5)."""
     return stored.without(
         {name.lower() for name, _ in stored} & {"content-length", "content-encoding", "content-range"}
     )

@@ -1,10 +1,9 @@
-"""Which entries stay when there is not room for all.
+"""Which entries stay when there is no room for all.
 
-`Lru` keeps what was used last. `TinyLfu` also asks how often: a newcomer takes an old
-entry's place only if it was asked for more often of late, so that a scan of URLs
-that nobody asks for twice leaves the rest alone (Einziger, Friedman and Manes,
-"TinyLFU: A Highly Efficient Cache Admission Policy", 2017). The disk's index keeps its own
-order of use, and takes `Sketch`, `Window` and `choose_victims` from here.
+`Lru` keeps the most recently used. `TinyLfu` also considers frequency: a newcomer replaces an old entry only if it was
+requested more often recently, so that a scan of URLs requested only once does not evict the rest (Einziger, Friedman
+and Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", 2017). The disk's index keeps its own order of use, and
+uses `Sketch`, `Window` and `choose_victims`.
 """
 
 from collections import OrderedDict
@@ -14,13 +13,13 @@ from itertools import chain
 from typing import Protocol
 
 WINDOW_SHARE = 0.01
-"""Of the limit: where newcomers are kept while they prove themselves (the paper's W-TinyLFU)."""
+"""The window's share of the limit, for newcomers (the paper's W-TinyLFU)."""
 PROTECTED_SHARE = 0.8
-"""Of the main part: for what was used again."""
+"""The protected share of the main part, for entries used again."""
 
 
 class EvictionPolicy(Protocol):
-    """Knows the entries by id, the name their popularity is counted under, and cost in bytes."""
+    """Tracks entries by id, with the name under which uses are counted, and their cost in bytes."""
 
     total: int
 
@@ -38,7 +37,7 @@ class EvictionPolicy(Protocol):
 
 
 class Lru:
-    """Keeps what was used last."""
+    """Keeps the most recently used entries."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -72,7 +71,7 @@ class Lru:
 
 
 class Sketch:
-    """Counts of late, small and approximate: a count-min sketch of four rows, halved now and then."""
+    """Small, approximate counts of recent uses: a count-min sketch of four rows, halved periodically."""
 
     ROWS = 4
     MOST = 15
@@ -97,7 +96,7 @@ class Sketch:
             self._age()
 
     def count(self, name: str) -> int:
-        """Estimate the uses of late."""
+        """Estimate the number of recent uses."""
         return min(row[place] for row, place in zip(self._rows, self._places(name), strict=True))
 
     def _age(self) -> None:
@@ -107,7 +106,7 @@ class Sketch:
 
 
 class Window:
-    """Newcomers while they prove themselves: a small share of the limit, which they leave oldest first."""
+    """New entries, in a small share of the limit, which they leave oldest first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = max(int(limit * WINDOW_SHARE), 1)
@@ -121,11 +120,11 @@ class Window:
         return iter(self._costs)
 
     def cost(self, id: str) -> int:
-        """Return the cost of one that is in it, else 0."""
+        """Return an entry's cost if it is in the window, else 0."""
         return self._costs.get(id, 0)
 
     def put(self, id: str, cost: int) -> None:
-        """Take in a newcomer, or learn the new cost of one."""
+        """Add a newcomer, or update its cost."""
         self._total += cost - self._costs.get(id, 0)
         self._costs[id] = cost
 
@@ -134,13 +133,13 @@ class Window:
         self._costs.move_to_end(id)
 
     def drop(self, id: str) -> int:
-        """Forget one, and give its cost."""
+        """Remove an entry, and return its cost."""
         cost = self._costs.pop(id, 0)
         self._total -= cost
         return cost
 
     def leave(self) -> list[tuple[str, int]]:
-        """Let go those that there is no room for: ids and costs."""
+        """Remove the entries for which there is no room; return their ids and costs."""
         gone = []
         while self._total > self._limit and self._costs:
             id, cost = self._costs.popitem(last=False)
@@ -151,7 +150,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An entry that another may have to make room for: its cost in bytes, and its uses of late."""
+    """An entry considered for eviction: its cost in bytes, and its recent uses."""
 
     id: str
     cost: int
@@ -159,7 +158,7 @@ class Candidate:
 
 
 def choose_victims(candidates: Iterable[Candidate], victims: Iterable[Candidate], excess: int) -> list[str]:
-    """Return the ids that have to go for `excess` bytes: the less popular of each pair; of equals the candidate."""
+    """Return the ids to evict for `excess` bytes: the less popular of each pair, the candidate if equal."""
     coming, staying = iter(candidates), iter(victims)
     candidate, victim = next(coming, None), next(staying, None)
     gone: list[str] = []
@@ -239,7 +238,7 @@ class TinyLfu:
         self._probation.pop(id, None)
 
     def _make_room(self) -> Sequence[str]:
-        """Let newcomers leave the window; while the whole is too large, they compete with what was there."""
+        """Let newcomers leave the window; while the total is too large, they compete with the other entries."""
         candidates = self._window.leave()
         self._probation.update(candidates)
         excess = self.total - self.limit

@@ -1,4 +1,4 @@
-"""Which store `cache=` names."""
+"""Parses `cache=`, and opens the store that it names."""
 
 import importlib.util
 import sys
@@ -21,14 +21,14 @@ SYNTAX = "off, memory, disk:FOLDER or redis://HOST:PORT/DB"
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
-    """A kind of store, and where it is."""
+    """A kind of store, and its location."""
 
     kind: str
     place: str = ""
 
 
 def parse_backend(text: str) -> BackendSpec:
-    """Read `cache`; raises ValueError for what is none of its forms, or lacks what it needs."""
+    """Parse `cache`; raises ValueError for an invalid form, or a missing dependency."""
     kind, _, place = text.partition(":")
     if text in ("off", "memory"):
         return BackendSpec(text)
@@ -53,7 +53,7 @@ def _redis(text: str) -> BackendSpec:
 
 
 def open_store(choice: BackendSpec, limit: int) -> Store | None:
-    """Open the store that was chosen, None for off; raises OSError when its folder cannot be used."""
+    """Open the chosen store, None for off; raises OSError if its folder cannot be used."""
     match choice.kind:
         case "memory":
             return MemoryStore(limit)

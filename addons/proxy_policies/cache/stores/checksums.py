@@ -1,8 +1,8 @@
-"""Checksums of bodies outside of this process: bytes that are not what was stored are not served.
+"""Checksums of bodies stored outside this process, so that damaged bytes are not served.
 
-ZFS and Btrfs have them, most disks and servers do not. A body is followed by its trailer: a CRC-32 of each block, so
-that any part can be read and tried by itself, and one of the body's name and these, so that it is not taken for
-another's. Pure.
+ZFS and Btrfs have checksums, most disks and servers do not. A body is followed by its trailer: a CRC-32 of each block,
+so that any part can be verified by itself, and one of these and the body's name, so that bodies cannot be confused.
+Pure.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ DAMAGED = "the stored body was damaged"
 
 
 class DamagedBodyError(OSError):
-    """A body is not what was written."""
+    """A body differs from what was written."""
 
 
 def body_size(stored_size: int) -> int:
-    """Return the bytes of body in what is stored; raises DamagedBodyError when there is none of that size."""
+    """Return the size of the body in stored data of a size; raises DamagedBodyError if no body has that size."""
     rest = max(stored_size - CHECKSUM, 0)
     size = max(rest - CHECKSUM * -(-rest // (BLOCK + CHECKSUM)), 0)
     if size + trailer_size(size) != stored_size:
@@ -38,14 +38,14 @@ def _signed(checksums: bytes | bytearray, name: str) -> bytes:
 
 
 class Checksums:
-    """Of a body as it is written."""
+    """The checksums of a body being written."""
 
     def __init__(self) -> None:
         self._done = bytearray()
         self._last = self._size = 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Add the next bytes of the body."""
         view = memoryview(data)
         while view:
             piece = view[: BLOCK - self._size]
@@ -59,20 +59,20 @@ class Checksums:
         self._last = self._size = 0
 
     def finish(self, name: str) -> bytes:
-        """Return the trailer of the body, which is stored under a name."""
+        """Return the trailer for the body, stored under `name`."""
         if self._size:
             self._close()
         return bytes(self._done) + _signed(self._done, name)
 
 
 def blocks_of(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    """Return the blocks, as (start, stop), that positions `start` to `stop` of a body lie in."""
+    """Yield the blocks, as (start, stop), that contain positions `start` to `stop` of a body."""
     for at in range(start - start % BLOCK, stop, BLOCK):
         yield at, min(at + BLOCK, size)
 
 
 class Trailer:
-    """The trailer of a body that is read; raises DamagedBodyError when it is not that of the name."""
+    """The trailer of a body being read; raises DamagedBodyError if it does not match the name."""
 
     def __init__(self, stored: bytes, name: str) -> None:
         self._checksums = stored[:-CHECKSUM]
@@ -80,7 +80,7 @@ class Trailer:
             raise DamagedBodyError(DAMAGED)
 
     def verify(self, piece: bytes, at: int) -> None:
-        """Raise DamagedBodyError unless the blocks from a position of the body on are what was written."""
+        """Raise DamagedBodyError unless the blocks in `piece`, which starts at position `at`, are intact."""
         for start in range(0, len(piece), BLOCK):
             first = (at + start) // BLOCK * CHECKSUM
             if crc32(piece[start : start + BLOCK]).to_bytes(CHECKSUM) != self._checksums[first : first + CHECKSUM]:
@@ -88,7 +88,7 @@ class Trailer:
 
 
 def verified(stored: bytes, name: str) -> bytes:
-    """Return the body in what is stored under a name; raises DamagedBodyError when it is not what was written."""
+    """Return the body in data stored under a name; raises DamagedBodyError if it was damaged."""
     size = body_size(len(stored))
     body = stored[:size]
     Trailer(stored[size:], name).verify(body, 0)

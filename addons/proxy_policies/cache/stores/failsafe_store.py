@@ -1,4 +1,4 @@
-"""A store that may fail: its failures are misses and one log line, never a client's errors."""
+"""Wraps a store that may fail: failures become misses and a log line, never errors for clients."""
 
 import logging
 import time
@@ -13,15 +13,15 @@ from proxy_policies.cache.stores.store import Body, BodyWriter, Checkpoint, OnWr
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 2.0
-"""Seconds for which a store that failed is left alone."""
+"""Seconds for which a failed store is not used."""
 TOLD_EVERY = 600.0
 """Seconds between lines about a failure that lasts."""
 INTERMITTENT_EVERY = 60.0
 """Seconds between lines about failures that come and go."""
 QUOTED_BEFORE = " of pipeline caused error: "
-"""What redis-py writes between a command, with all that was to be stored, and what was wrong with it."""
+"""redis-py's text between a command, with all its data, and the error."""
 MISSED_MOST = 1000
-"""Purges that wait for a store to come back; beyond, everything in it is purged."""
+"""Purges that wait for a store to return; beyond that, everything in it is purged."""
 
 
 class OutsideStore(Store, Protocol):
@@ -31,9 +31,9 @@ class OutsideStore(Store, Protocol):
 
 
 class Failures:
-    """Logs a lasting failure: one line when it begins, one with a count now and then, one when it is over.
+    """Logs a lasting failure: one line when it begins, occasionally one with a count, one when it ends.
 
-    Of failures that come and go, the next line has how many there were.
+    For intermittent failures, the next line has their number.
     """
 
     def __init__(self, what: str, meaning: str, clock: Callable[[], float]) -> None:
@@ -52,14 +52,14 @@ class Failures:
             logger.warning(f"cache: {self._what}, {self._meaning}{times}: {reason}")
 
     def over(self, how: str) -> None:
-        """Note a success; log it if there were failures before that were logged."""
+        """Note a success; log it if earlier failures were logged."""
         if self._is_told:
             count, self._count, self._is_told = self._count, 0, False
             logger.info(f"cache: {how}, after {count} {'failures' if count > 1 else 'failure'}")
 
 
 class _Nowhere:
-    """What goes to a store that is left alone."""
+    """Discards bodies for a store that is not used."""
 
     def feed(self, data: bytes) -> None:
         pass
@@ -76,7 +76,7 @@ NOWHERE = _Nowhere()
 
 class _Checkpoint(NamedTuple):
     missed: int
-    """Purges that did not reach the store at once."""
+    """The number of purges that did not reach the store at once."""
     of_store: Checkpoint
 
 
@@ -85,7 +85,7 @@ def _of_store(checkpoint: Checkpoint) -> Checkpoint:
 
 
 class FailSafeStore:
-    """Stands before a store that is outside of this process."""
+    """Wraps a store outside this process."""
 
     def __init__(self, store: OutsideStore, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -117,26 +117,26 @@ class FailSafeStore:
     def _written(self, error: Exception | None) -> None:
         if error is None:
             self._writing.over(f"{self._name} stores again")
-        elif not self._is_away:  # while it is, that has been logged
+        elif not self._is_away:  # otherwise already logged
             self._writing.failed(error)
 
     def takes(self, size: int | None) -> bool:
-        """Return whether a body will be stored, as far as is known."""
+        """Return whether a body will probably be stored."""
         return not (self._is_away or self._missed) and self._store.takes(size)
 
     @property
     def sync_view(self) -> SyncView | None:
-        """Nothing while the store is left alone, has to learn first what was purged, or cannot be asked."""
+        """The store's; None while it is not used, has missed purges, or fails."""
         if self._missed or self._is_away:
             return None
         try:
             return self._store.sync_view
-        except Exception as error:  # who asks answers a client, which would wait for ever
+        except Exception as error:  # otherwise the caller's client would wait for ever
             self._reading.failed(error)
             return None
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
-        """Look up; a store that was away first learns what was purged meanwhile."""
+        """Look up; after an outage, first apply missed purges."""
         await self._catch_up()
         return () if self._missed else await self._try(lambda: self._store.lookup(key), ())
 
@@ -153,20 +153,20 @@ class FailSafeStore:
 
     @property
     def is_timed_by_us(self) -> bool:
-        """As the store has it."""
+        """As for the store."""
         return self._store.is_timed_by_us
 
     @property
     def checkpoint(self) -> "_Checkpoint":
-        """How far the purges had come, those that the store has missed included."""
+        """The checkpoint, including purges that the store has missed."""
         return _Checkpoint(self._missed_ever, self._store.checkpoint)
 
     async def read_checkpoint(self) -> None:
-        """Have `checkpoint` be of now, as far as can be."""
+        """Update `checkpoint`, if possible."""
         await self._try(self._store.read_checkpoint, None)
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be."""
+        """Return whether a purge after `since` selects a response, or may."""
         if any(selector.matches(key, tags) for selector, _ in self._missed):
             return True
         if _of_store(since) == self._store.checkpoint:
@@ -174,11 +174,11 @@ class FailSafeStore:
         return await self._try(lambda: self._store.is_purged(key, tags, _of_store(since)), True)
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
-        """Begin to store; to a store that is left alone nothing is written."""
+        """Start storing a body; discard it if the store is not used."""
         return NOWHERE if self._is_away else self._store.write(_of_store(since), coding)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body that stays."""
+        """Replace the head of a body."""
         await self._try(lambda: self._store.update(old, new, _of_store(since)), None)
 
     async def remove(self, entry: StoredResponse) -> None:
@@ -186,7 +186,7 @@ class FailSafeStore:
         await self._try(lambda: self._store.remove(entry), None)
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
-        """Purge, now or as soon as the store is back."""
+        """Purge now, or as soon as the store is back."""
         count = await self._try(lambda: self._store.purge(selector, soft), -1)
         if count < 0:
             self._missed_ever += 1
@@ -204,7 +204,7 @@ class FailSafeStore:
         return await self._try(self._store.counts, StoreStats(0, 0, 0))
 
     async def close(self) -> None:
-        """Finish what is under way."""
+        """Finish pending work."""
         try:
             await self._store.close()
         except Exception as error:

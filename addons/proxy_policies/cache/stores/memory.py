@@ -13,16 +13,16 @@ from proxy_policies.cache.stores.store import VARIANTS_MOST, BytesBody, Checkpoi
 from proxy_policies.fields import Fields
 
 OVERHEAD = 1100
-"""Bytes of bookkeeping an entry costs besides what is counted exactly.
+"""Bytes of bookkeeping per entry, in addition to what is counted exactly.
 
 Measured: its objects, and its share of dictionaries that have just grown.
 """
 LINE_COST = 113
-"""Bytes that a field line costs besides its value's text."""
+"""Bytes that a field line costs in addition to its value's text."""
 SLOT_COST = 8
-"""Bytes that a line shared with others costs."""
+"""Bytes that a shared line costs."""
 SHARED_LONGEST = 40
-"""Bytes of a value that is looked for among the common ones."""
+"""The longest value, in bytes, for which sharing is tried."""
 NO_TAGS: frozenset[str] = frozenset()
 
 
@@ -30,11 +30,11 @@ NO_TAGS: frozenset[str] = frozenset()
 class _Record:
     entry: StoredResponse
     shared: int
-    """Bytes of its head that others have paid for."""
+    """Bytes of its head that are shared with other entries."""
     body: bytes
     coded: dict[str, bytes] | None = None
     used: int = 0
-    """When it was used last, in uses of the store."""
+    """The number of the last use of it, counting all uses of the store."""
 
     @property
     def cost(self) -> int:
@@ -43,14 +43,14 @@ class _Record:
 
 
 def cost_of(entry: StoredResponse) -> int:
-    """Count the bytes a stored head takes when it shares nothing but names."""
+    """Return the bytes that a stored head takes if it shares only names."""
     fields = sum(len(value) + LINE_COST for _, value in entry.fields.raw)
     selecting = sum(len(name) + len(value) + 2 * LINE_COST for name, value in entry.vary_key)
     return OVERHEAD + fields + selecting + len(entry.key) + LINE_COST + sum(len(tag) + LINE_COST for tag in entry.tags)
 
 
 def _compact(entry: StoredResponse) -> tuple[StoredResponse, int]:
-    """Copy an entry so that it shares with others what is the same in most; gives the bytes that this saves, too."""
+    """Return a copy that shares common values with other entries, and the bytes saved."""
     given = entry.fields.raw
     lines = tuple(
         _shared_line(line) if len(line[1]) <= SHARED_LONGEST else (_shared_name(line[0]), line[1]) for line in given
@@ -72,7 +72,7 @@ def _shared_name(name: bytes) -> bytes:
 
 
 class MemoryStore:
-    """Keeps responses up to `limit` bytes; which go when there are more is the eviction policy's to say."""
+    """Keeps responses up to `limit` bytes; the eviction policy decides which are evicted."""
 
     is_timed_by_us = True
 
@@ -80,7 +80,7 @@ class MemoryStore:
         self._keys: dict[str, tuple[_Record, ...]] = {}  # most hold one, and a tuple is half a list
         self._ids: dict[str, _Record] = {}
         self._own: dict[str, set[str]] = {}
-        """The keys that differ from one without it in what the proxy itself said, by that one."""
+        """Keys with fields added by the proxy itself, by the key without them."""
         self._eviction = eviction or TinyLfu(limit)
         self._purges = Purges()
         self._uses = 0
@@ -88,7 +88,7 @@ class MemoryStore:
 
     @property
     def sync_view(self) -> "MemoryStore":
-        """All of it is."""
+        """The store itself."""
         return self
 
     def get_all(self, key: str) -> Sequence[StoredResponse]:
@@ -116,29 +116,29 @@ class MemoryStore:
 
     @property
     def checkpoint(self) -> int:
-        """How many purges there were."""
+        """The number of purges so far."""
         return self._purges.count
 
     async def read_checkpoint(self) -> None:
-        """Do nothing: it always is of now."""
+        """Do nothing: it is always current."""
 
     def _is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
         return not isinstance(since, int) or self._purges.supersedes(key, tags, since)
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be."""
+        """Return whether a purge after `since` selects a response, or may."""
         return self._is_purged(key, tags, since)
 
     def write(self, since: Checkpoint, coding: str = "") -> "_Writing":
-        """Begin to store."""
+        """Start storing a body."""
         return _Writing(self, since, coding)
 
     def takes(self, size: int | None) -> bool:
-        """Return whether there can be room."""
+        """Return whether a body can fit."""
         return size is None or size + OVERHEAD <= self.limit
 
     def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> None:
-        """Store at once, unless it was purged meanwhile."""
+        """Store a response at once, unless it was purged meanwhile."""
         if self._is_purged(entry.key, entry.tags, since):
             return
         for old in [one for one in self._keys.get(entry.key, ()) if supersedes(entry, one.entry)]:
@@ -181,7 +181,7 @@ class MemoryStore:
             del self._own[without_own(key)]
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body that stays."""
+        """Replace the head of a body."""
         kept = self._ids.get(old.id)
         if kept is not None:
             is_purged = self._is_purged(new.key, new.tags, since)
@@ -194,7 +194,7 @@ class MemoryStore:
             self._drop(kept)
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
-        """Remove what is meant, or make it stale."""
+        """Remove the selected responses, or mark them stale."""
         self._purges.record(selector)
         keys = [selector.value, *self._own.get(selector.value, ())] if selector.kind == "key" else list(self._keys)
         meant = [
@@ -216,7 +216,7 @@ class MemoryStore:
         return StoreStats(len(self._ids), self._eviction.total, self.limit)
 
     async def close(self) -> None:
-        """Nothing is under way."""
+        """Do nothing: no work is pending."""
 
 
 class _Writing:

@@ -1,6 +1,6 @@
-"""Stored heads as text, for stores outside of this process: a checksum, and JSON.
+"""Stored heads as text, for stores outside this process: a checksum, and JSON.
 
-A record of another version, or one that is not what was written, is not read.
+Records of another version, and damaged ones, are ignored.
 """
 
 import json
@@ -21,7 +21,7 @@ CHECKSUM = 8
 
 
 def dump(entry: StoredResponse) -> str:
-    """Write a stored head; any byte in a field survives."""
+    """Serialize a stored head; any byte in a field is preserved."""
     text = json.dumps(
         {
             "version": VERSION,
@@ -49,9 +49,9 @@ def _checksum(text: bytes) -> str:
 
 @lru_cache(maxsize=2048)
 def load(text: str | bytes) -> StoredResponse:
-    """Read a stored head; raises ValueError when it is none of this version, or not what was written.
+    """Parse a stored head; raises ValueError if it is damaged, or of another version.
 
-    Remembers the last ones: a key with many variants is looked up as fast as any.
+    The last ones are cached, so that a key with many variants is looked up as fast as any.
     """
     try:
         written = text.encode() if isinstance(text, str) else text
@@ -76,7 +76,7 @@ def load(text: str | bytes) -> StoredResponse:
 
 
 def load_heads(texts: Iterable[str | bytes], key: str | None = None) -> list[StoredResponse]:
-    """Read those heads that can be read, and are of a key if one is given: the others are as good as absent."""
+    """Parse the valid heads, only those of a key if given; the others count as absent."""
     found = []
     for text in texts:
         try:

@@ -1,4 +1,4 @@
-"""What keeps stored responses: one protocol for memory, disk and Redis."""
+"""The protocol of stores: memory, disk and Redis."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
@@ -10,47 +10,47 @@ from proxy_policies.cache.rfc9111.selectors import Selector
 CHUNK = 64 * 1024
 """Bytes read from a store at once."""
 MAX_WHOLE = 1024 * 1024
-"""Bodies up to this many bytes are read whole; larger ones piece by piece as they are sent."""
+"""Bodies up to this many bytes are read whole, larger ones piece by piece while being sent."""
 
 
 Checkpoint = Hashable
-"""How far the purges of a store had come at a moment: a place in its log of them, which no clock has a part in.
+"""A position in a store's log of purges, independent of any clock.
 
-Only that two are equal means anything to others. None: that is not known, and nothing is stored.
+Callers can only compare two for equality. None: unknown, so nothing is stored.
 """
 VARIANTS_MOST = 32
-"""Responses kept under one key: beyond, Vary names something that never repeats, and those used longest ago go."""
+"""Responses kept under one key: with more, Vary names a field that never repeats; the least recently used go."""
 
 
 def name_of(id: str, coding: str = "") -> str:
-    """Name a body, or an encoded form of it."""
+    """Return the name of a body, or of an encoded form of it."""
     return f"{id}.{coding}" if coding else id
 
 
 class Body(Protocol):
-    """The body of one stored response; readable whatever happens to the entry meanwhile."""
+    """The body of one stored response; readable even if the entry is removed meanwhile."""
 
     size: int
 
     @property
     def in_memory(self) -> bytes | None:
-        """All of it, when it is in memory anyway."""
+        """The whole body if it is in memory anyway."""
 
     def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Read positions start to stop, at most 64 KiB at a time."""
 
 
 class BodyWriter(Protocol):
-    """A body on its way into the store. Nothing of it is visible before `commit`."""
+    """Writes a body into the store. It is not visible before `commit`."""
 
     def feed(self, data: bytes) -> None:
-        """Take a chunk; never blocks."""
+        """Add a chunk; never blocks."""
 
     def commit(self, entry: StoredResponse) -> None:
-        """Keep what was fed as the body of `entry`, in place of what it supersedes."""
+        """Store the chunks as the body of `entry`, replacing those it supersedes."""
 
     def abort(self) -> None:
-        """Forget it."""
+        """Discard the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class StoreStats:
 
 
 class SyncView(Protocol):
-    """What of a store is in memory: asked without waiting."""
+    """The part of a store that can answer without waiting."""
 
     def get_all(self, key: str) -> Sequence[StoredResponse]:
-        """Return all responses stored under a key; none where they are not at hand."""
+        """Return all responses stored under a key; none if not available at once."""
 
     def get_body(self, entry: StoredResponse, coding: str = "") -> bytes | None:
-        """Return a response's body, or the form of it in a content coding, and count the use; None if not at hand."""
+        """Return a response's body, or its form in a content coding, and count the use; None if not in memory."""
 
 
 class Store(Protocol):
@@ -77,45 +77,45 @@ class Store(Protocol):
 
     @property
     def sync_view(self) -> SyncView | None:
-        """What can be asked without waiting, from now on if need be; None when that is nothing."""
+        """The part that can answer without waiting, possibly only from now on; None if there is none."""
 
     @property
     def is_timed_by_us(self) -> bool:
         """Whether its times are by this machine's clock."""
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
-        """Return all responses stored under a key; a commit under way is waited for."""
+        """Return all responses stored under a key, after any pending commit."""
 
     async def body(self, entry: StoredResponse, coding: str = "") -> Body | None:
-        """Open a response's body, or the form of it in a content coding; None when it is gone."""
+        """Open a response's body, or its form in a content coding; None if it is gone."""
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """How far its purges had come when that was read last: none of those is about what is asked for from now."""
+        """The last read position in its log of purges; earlier purges do not affect later requests."""
 
     async def read_checkpoint(self) -> None:
-        """Have `checkpoint` be of now, before a request goes forward."""
+        """Update `checkpoint`, before a request is forwarded."""
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be: tags are None where nobody knows."""
+        """Return whether a purge after `since` selects a response, or may; `tags` is None if unknown."""
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
-        """Begin to store. `since`: the checkpoint when it was asked for; a purge after that beats it.
+        """Start storing a body. `since` is the checkpoint at the request; a later purge prevents storing.
 
-        With a `coding`, an encoded form of an entry that is stored already, for which `since` is of no account.
+        With a `coding`, it is an encoded form of an entry already stored, and `since` is ignored.
         """
 
     def takes(self, size: int | None) -> bool:
-        """Return whether a body of so many bytes (None: not known yet) will be stored, as far as is known now."""
+        """Return whether a body of `size` bytes (None: not known yet) will probably be stored."""
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body that stays, if it is still there; stale, if a purge after `since` is about it."""
+        """Replace the head of a body, if still there; mark it stale if a purge after `since` selects it."""
 
     async def remove(self, entry: StoredResponse) -> None:
         """Remove one response."""
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
-        """Remove what is meant (soft: make it stale) and give how many it was."""
+        """Remove the selected responses (soft: mark them stale) and return their number."""
 
     async def entries(self) -> Sequence[StoredResponse]:
         """List what is stored, for people to look at."""
@@ -124,7 +124,7 @@ class Store(Protocol):
         """Return how much is stored."""
 
     async def close(self) -> None:
-        """Finish what is under way."""
+        """Finish pending work."""
 
 
 OnWrite = Callable[[Exception | None], None]
@@ -132,11 +132,11 @@ OnWrite = Callable[[Exception | None], None]
 
 
 def unheard(error: Exception | None) -> None:
-    """Take no notice."""
+    """Ignore the outcome."""
 
 
 def supersedes(new: StoredResponse, old: StoredResponse) -> bool:
-    """Return whether a response takes the place of another under the same key."""
+    """Return whether a response replaces another under the same key."""
     if new.vary_key != old.vary_key:
         return False
     if new.span is None:
@@ -161,7 +161,7 @@ class BytesBody:
 
 
 async def read_whole(body: Body, limit: int) -> bytes | None:
-    """Read a body into memory; None when it has more than `limit` bytes, or cannot be read."""
+    """Read a body into memory; None if it has more than `limit` bytes, or cannot be read."""
     if body.size > limit:
         return None
     if body.in_memory is not None:
@@ -173,7 +173,7 @@ async def read_whole(body: Body, limit: int) -> bytes | None:
 
 
 class BodySource:
-    """A part of a stored body, read as it is sent (`exchange.Source`)."""
+    """A part of a stored body, read as it is sent (`flow_state.Source`)."""
 
     def __init__(self, body: Body, part: tuple[int, int]) -> None:
         self._chunks = body.chunks(*part)

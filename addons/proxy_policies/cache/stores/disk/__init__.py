@@ -1,1 +1,1 @@
-"""A store in a folder of this machine, shared by its processes."""
+"""A store in a folder, shared by the processes of this machine."""

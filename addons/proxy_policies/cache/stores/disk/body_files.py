@@ -1,4 +1,4 @@
-"""Bodies in files: read in pieces, each checked, and written as they come."""
+"""Bodies in files: read in verified pieces, and written as they arrive."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from proxy_policies.cache.stores.checksums import DAMAGED, Checksums, DamagedBod
 from proxy_policies.cache.stores.store import Checkpoint, name_of
 
 QUEUED_MOST = 32 * 1024 * 1024
-"""Bytes of one body waiting to be written: where the disk is that much slower than the origin, it is not stored."""
+"""Bytes of one body that may wait to be written; if the disk is even slower, the body is not stored."""
 TOGETHER = 64
-"""Chunks written at once, 4 MiB."""
+"""Chunks written at once: 4 MiB."""
 
 
 class Folder(Protocol):
-    """The store that a body is written for."""
+    """The store to which a body is written."""
 
     bodies: Path
 
     def mended[T](self, work: Callable[[], T]) -> T:
-        """Do something in the folder, which is made again first if it was removed."""
+        """Run work in the folder, after creating it again if it was removed."""
 
     def commits(self, key: str, commit: Future[None]) -> None:
-        """Note a commit under way."""
+        """Note a pending commit."""
 
     def finish(self, temporary: Path, entry: StoredResponse, since: Checkpoint, coding: str) -> None:
         """Make a complete body visible."""
@@ -41,7 +41,7 @@ class Folder(Protocol):
 
 
 class BodyFile:
-    """A body in a file that is open: readable even when it is deleted meanwhile."""
+    """A body in an open file: readable even if it is deleted meanwhile."""
 
     in_memory = None
 
@@ -52,7 +52,7 @@ class BodyFile:
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces in a thread; raises OSError before a piece that is not what was written."""
+        """Read pieces in a thread; raises OSError before a damaged piece."""
         for first, last in blocks_of(start, stop, self.size):
             try:
                 block = await asyncio.to_thread(self._read, first, last)
@@ -75,9 +75,9 @@ class BodyFile:
 
 
 class BodyFileWriter:
-    """A body on its way to the disk, in a file of its own.
+    """Writes a body to its own file on disk.
 
-    The thread takes all that is queued at once: it gets its turn from a busy event loop a few hundred times a second.
+    The thread takes everything queued at once, as a busy event loop lets it run only a few hundred times a second.
     """
 
     def __init__(self, store: Folder, thread: ThreadPoolExecutor, since: Checkpoint, coding: str) -> None:
@@ -95,7 +95,7 @@ class BodyFileWriter:
         return self._is_aborted or self._error is not None
 
     def feed(self, data: bytes) -> None:
-        """Take a part of the body."""
+        """Queue a part of the body."""
         self._fed += len(data)
         if self._fed - self._written > QUEUED_MOST:
             self._error = OSError("slower than the origin")
@@ -132,7 +132,7 @@ class BodyFileWriter:
             return self._store.mended(lambda: os.open(self._path, flags, 0o600))
 
     def commit(self, entry: StoredResponse) -> None:
-        """Store what was fed, behind the response."""
+        """Store the body, without delaying the response."""
         self._store.commits(entry.key, self._thread.submit(self._finish, entry))
 
     def _finish(self, entry: StoredResponse) -> None:

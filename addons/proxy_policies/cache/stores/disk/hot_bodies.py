@@ -1,7 +1,7 @@
-"""What a disk store has at hand: bodies read of late stay in memory, bounded; heads are asked of the index each time.
+"""A disk store's sync view: recently read bodies in bounded memory; heads are read from the index each time.
 
-A body never changes under its id, and the index is what all processes agree on, so there is nothing to invalidate.
-Asking it for one key takes five microseconds on a connection of its own that never waits for a writer.
+A body never changes under its id, and the index is shared by all processes, so nothing needs invalidation. Looking up
+a key takes five microseconds on a separate connection that never waits for a writer.
 """
 
 import sqlite3
@@ -17,14 +17,14 @@ from proxy_policies.cache.stores.disk.index import HEADS, Rows, read_heads
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of bodies in memory."""
 MAX_FRACTION = 4
-"""At most this part of what the store may hold on disk."""
+"""At most this fraction of the store's limit on disk."""
 OVERHEAD = 2048
-"""Bytes that a body costs besides: its head, as it is written and as it is read."""
+"""Bytes that a body's head costs in addition, serialized and parsed."""
 
 
 @dataclass(slots=True)
 class _AtHand:
-    """What is at hand under one key."""
+    """What is in memory under one key."""
 
     rows: Rows = ()
     entries: Sequence[StoredResponse] = ()
@@ -32,10 +32,10 @@ class _AtHand:
 
 
 class HotBodies:
-    """Answers without waiting, for keys whose bodies were read of late. Used in one thread at a time."""
+    """Answers without waiting for keys whose bodies were recently read. Used by one thread at a time."""
 
     def __init__(self, index: Path, limit: int, used: Callable[[StoredResponse], None]) -> None:
-        uri = f"{index.absolute().as_uri()}?mode=rw"  # one that was removed is not for us to make again
+        uri = f"{index.absolute().as_uri()}?mode=rw"  # do not create a removed index
         self._db = sqlite3.connect(uri, timeout=0, isolation_level=None, check_same_thread=False, uri=True)
         self._db.execute("pragma query_only = 1")
         self._used = used
@@ -54,7 +54,7 @@ class HotBodies:
             self._clear_out(next(iter(self._by_key)), frozenset())
 
     def _clear_out(self, key: str, kept: Set[str]) -> None:
-        """Let go of the bodies under a key but those of some ids."""
+        """Drop the bodies under a key except those of some ids."""
         bodies = self._by_key[key].bodies
         for name in [name for name in bodies if name[0] not in kept]:
             self._left += len(bodies.pop(name)) + OVERHEAD
@@ -67,7 +67,7 @@ class HotBodies:
         commit.add_done_callback(lambda done: self._committing.pop(done, None))
 
     def get_all(self, key: str) -> Sequence[StoredResponse]:
-        """Return all responses stored under a key; none if they are not at hand."""
+        """Return all responses stored under a key; none if their bodies are not in memory."""
         at_hand = self._by_key.get(key)
         if at_hand is None or key in self._committing.values():
             return ()
@@ -90,5 +90,5 @@ class HotBodies:
         return body
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index."""
         self._db.close()

@@ -1,7 +1,7 @@
-"""The index of a disk store: which responses there are, in SQLite. Every method blocks; one thread uses it at a time.
+"""The index of a disk store, in SQLite. Every method blocks; one thread uses it at a time.
 
-The database is in WAL mode, so that several processes may share it and a killed one leaves it whole. An entry's row is
-written after its body file is complete, and deleted before that file is.
+The database is in WAL mode, so that several processes may share it and a killed one leaves it intact. An entry's row is
+written after its body file is complete, and deleted before that file.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from proxy_policies.cache.stores.store import VARIANTS_MOST, Checkpoint, StoreSt
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for another process's transaction."""
 OVERHEAD = 4096
-"""Bytes an entry costs besides its body: its row, and the rest of the last block of its file."""
+"""Bytes an entry costs in addition to its body: its row, and the unused part of its file's last block."""
 
 _SCHEMA = """
 create table if not exists entries (
@@ -55,36 +55,36 @@ end;
 
 
 HEADS = f"select head from entries where key = ? limit {VARIANTS_MOST}"  # noqa: S608 -- a number of ours
-"""The heads under a key. There are no more, but in what was stored before they were bounded."""
+"""The heads under a key. More may exist only if stored before the bound was introduced."""
 BEYOND = f"select id from entries where key = ? order by used desc limit -1 offset {VARIANTS_MOST}"  # noqa: S608
-"""The ids of those beyond the bound, that were not used for longest."""
+"""The ids of the least recently used ones beyond the bound."""
 DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-"""Errors of a database that is damaged, none, or another program's: our own statements are right."""
+"""Errors of a damaged, missing or foreign database, since our own statements are correct."""
 
 Rows = Sequence[tuple[str]]
-"""Heads as they are written in the index."""
+"""Serialized heads from the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evicted:
-    """Entries whose files are to be deleted: id and codings."""
+    """An entry whose files must be deleted: its id and codings."""
 
     id: str
     codings: tuple[str, ...] = ()
 
 
 class DamagedError(Exception):
-    """The index cannot be read; what it named is lost."""
+    """The index cannot be read; its entries are lost."""
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error comes from the database itself, not from what is around it."""
+    """Return whether an error is caused by the database itself, and not its environment."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """Open the database, made if need be; raises DamagedError, or OSError when it cannot be used."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # and SQLite gives the files beside it the same mode
+    """Open or create the database; raises DamagedError, or OSError if it cannot be used."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives the files beside it the same mode
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(db)
@@ -98,7 +98,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Switch to WAL; of two processes that do so at once SQLite refuses one, however long that would have waited."""
+    """Switch to WAL; if two processes do so at once, SQLite refuses one of them despite its time-out."""
     deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
@@ -111,12 +111,12 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 
 class Index:
-    """Knows the entries of one folder."""
+    """The entries of one folder."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self.limit = limit
         self.sketch = Sketch()
-        """How often keys were asked for of late, in this process."""
+        """How often keys were recently requested in this process."""
         self._window = Window(limit)
         self._path = path
         try:
@@ -127,7 +127,7 @@ class Index:
 
     @property
     def is_there(self) -> bool:
-        """Return whether its file is the one that was opened."""
+        """Return whether its file is still the one that was opened."""
         try:
             return os.path.samestat(self._path.stat(), self._made)
         except OSError:
@@ -145,7 +145,7 @@ class Index:
             raise
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._db.close()
 
     def lookup(self, key: str) -> list[StoredResponse]:
@@ -166,12 +166,12 @@ class Index:
             self._db.executemany("update entries set used = ? where id = ?", [(at, id) for id, at in ids])
 
     def last_use(self) -> float:
-        """Return when anything was used last, in epoch seconds."""
+        """Return the time of the last use of any entry, in epoch seconds."""
         at: float = self._db.execute("select coalesce(max(used), 0) from entries").fetchone()[0]
         return at
 
     def put(self, entry: StoredResponse, since: Checkpoint, now: float) -> tuple[bool, list[Evicted]]:
-        """Add an entry whose body file is complete, unless a purge beats it; says so, and what had to go for it."""
+        """Add an entry whose body file is complete, unless purged; return whether it was added, and evicted ones."""
         with self._transaction():
             if self.is_purged(entry.key, entry.tags, since):
                 return False, []
@@ -196,7 +196,7 @@ class Index:
             return True, self._evict()
 
     def update(self, id: str, entry: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body, if it is still there; stale, if a purge beats it."""
+        """Replace the head of a body, if still there; mark it stale if it was purged."""
         with self._transaction():
             self._put_head(id, entry.as_stale() if self.is_purged(entry.key, entry.tags, since) else entry)
 
@@ -220,24 +220,24 @@ class Index:
             return [self._remove(id) for id in self.known_ids()]
 
     def checkpoint(self) -> int:
-        """Return the number of the last purge. The first of a new index is one at random, and none."""
+        """Return the number of the last purge. A new index starts at a random number, without a purge."""
         number: int = self._db.execute("select max(number) from purge_log").fetchone()[0]
         return number
 
     def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be: the log does not go back that far."""
+        """Return whether a purge after `since` selects a response, or may if the log does not go back that far."""
         query = "select number, kind, value from purge_log where number >= ? order by number"
         rows = self._db.execute(query, (since,)).fetchall()
         is_known = bool(rows) and rows[0][0] == since
         return not is_known or any(Selector(kind, value).matches(key, tags) for _, kind, value in rows[1:])
 
     def note_purge(self, selector: Selector) -> None:
-        """Note a purge, so that nothing asked for before it is stored any more."""
+        """Log a purge, so that no response requested before it is stored."""
         self._db.execute("insert into purge_log (kind, value) values (?, ?)", (selector.kind, selector.value))
         self._db.execute("delete from purge_log where number < ?", (self.checkpoint() - REMEMBERED_MOST,))
 
     def begin_purge(self, selector: Selector) -> list[StoredResponse]:
-        """Note a purge, and give what it is about."""
+        """Log a purge, and return the entries it selects."""
         with self._transaction():
             self.note_purge(selector)
             return [entry for entry in self._candidates(selector) if selector.matches(entry.key, entry.tags)]
@@ -273,9 +273,9 @@ class Index:
         return Evicted(id, codings)
 
     def _evict(self) -> list[Evicted]:
-        """Let newcomers leave the window; while the whole is too large, they compete with what was there.
+        """Let newcomers leave the window; while the total is too large, they compete with the other entries.
 
-        What was not used for longest is first at stake, what is in our window last.
+        The least recently used are considered first, those in our window last.
         """
         candidates = dict(self._window.leave())
         excess = self.counts().bytes - self.limit
@@ -304,7 +304,7 @@ class Index:
 
 
 def read_heads(rows: Rows, key: str | None = None) -> list[StoredResponse]:
-    """Read the heads in rows of the index, all of one key if it is given."""
+    """Parse the heads in rows of the index, only those of a key if given."""
     return serialization.load_heads((text for (text,) in rows), key)
 
 

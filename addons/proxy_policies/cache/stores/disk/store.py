@@ -1,9 +1,8 @@
 """Stored responses on disk: an index in SQLite and one file per body, shared by the processes of one machine.
 
-Nothing here blocks the event loop: one thread writes and asks the index, in order; bodies are read in others. (What is
-`sync_view` is asked for in the event loop, in microseconds.)
-A body is written to a file of its own, renamed when it is complete, and only then named in the index: whoever is
-killed in between leaves a file that nobody reads, swept away at the next start.
+Nothing here blocks the event loop: one thread writes and reads the index, in order; bodies are read in others. (The
+`sync_view` is read in the event loop, in microseconds.) A body is written to its own file, renamed when complete, and
+only then added to the index: a process killed in between leaves an unused file, which the next start deletes.
 """
 
 import asyncio
@@ -46,19 +45,19 @@ except ImportError:  # pragma: no cover -- Windows
 logger = logging.getLogger(__name__)
 
 NOTED_EVERY = 1.0
-"""Seconds between notes in the index of what was used: writers of all processes wait for each other there."""
+"""Seconds between updates of use times in the index, where writers of all processes wait for each other."""
 PURGED_TOGETHER = 32
-"""Entries purged in one transaction: others wait no longer than for that."""
+"""Entries purged in one transaction, which bounds how long others wait."""
 LEFT_LEAST = 1024 * 1024
-"""Bytes of room without which nothing is expected to be stored: the index and its log grow, too."""
+"""Bytes of free space required to store anything: the index and its log grow, too."""
 ABANDONED = 3600.0
-"""Seconds after which a file that no index names is nobody's."""
+"""Seconds after which a file missing from the index is abandoned."""
 
 
 class DiskStore:
-    """Keeps responses in a folder, up to `limit` bytes; which go when there are more is the index's to say.
+    """Keeps responses in a folder, up to `limit` bytes; the index decides which are evicted.
 
-    What is damaged is thrown away and begun anew, what was removed is made again: it is a cache.
+    As it is a cache, damaged data are discarded, and removed files are created again.
     """
 
     is_timed_by_us = True
@@ -70,7 +69,7 @@ class DiskStore:
         self._limit = limit
         self._hot_bodies: HotBodies | None = None
         self._room = sys.maxsize
-        """Bytes that can be written."""
+        """Bytes of free space."""
         self._is_failing = False
         """The last attempt to store failed."""
         self._index = self._open_index()
@@ -86,26 +85,26 @@ class DiskStore:
         self._thread.submit(self._sweep)
 
     def _doubt(self) -> str:
-        """Return why what was stored before us cannot be relied on; empty where it can."""
+        """Return why previously stored data are unreliable; "" if they are not."""
         if usage_marker.acquire(self.folder):
             return "the machine went down while its folder was in use"
         return "the clock was put back" if self._index.last_use() > time.time() + TOLERATED else ""
 
     @property
     def sync_view(self) -> HotBodies:
-        """Bodies read from now on, while there is room for them in memory."""
+        """The sync view: bodies read from now on, while memory for them is left."""
         if self._hot_bodies is None:
             self._hot_bodies = HotBodies(self.folder / "index.sqlite", self._limit, self._note_use)
         return self._hot_bodies
 
     def path(self, id: str, coding: str = "") -> Path:
-        """Name the file of a body."""
+        """Return the path of a body's file."""
         return self.bodies / name_of(id, coding)
 
-    # In the thread: what is broken is made whole
+    # In the thread, with repairs
 
     def _open_index(self) -> Index:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be for others, too
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # an existing one may be shared with others
         self.bodies.mkdir(mode=0o700, exist_ok=True)
         path = self.folder / "index.sqlite"
         try:
@@ -126,7 +125,7 @@ class DiskStore:
         usage_marker.acquire(self.folder)
 
     def mended[T](self, work: Callable[[], T]) -> T:
-        """Do something with the index, which is made again first if it was removed, and once more if it is damaged."""
+        """Run work on the index, creating it again first if it was removed; if damaged, create it again and retry."""
         if not (self._index.is_there and self.bodies.is_dir()):
             logger.warning(f"cache: {self.folder} was removed; creating it again")
             self._renew()
@@ -147,11 +146,11 @@ class DiskStore:
         return self._index.lookup(key)
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
-        """Return all responses stored under a key; one thread works in order, so commits under way are seen."""
+        """Return all responses stored under a key, including pending commits, as one thread works in order."""
         return await self._do(lambda: self._look_up(key))
 
     async def body(self, entry: StoredResponse, coding: str = "") -> BodyFile | BytesBody | None:
-        """Open a body; one that is not what was written is not used, and its entry removed."""
+        """Open a body; a damaged one is not used, and its entry removed."""
         self._note_use(entry)
         opened = await asyncio.to_thread(self._open, entry, coding)
         if opened is None and not coding:
@@ -183,7 +182,7 @@ class DiskStore:
             return BytesBody(verified(file.read(), name))
 
     def _damaged(self, entry: StoredResponse, error: Exception) -> None:
-        """Remove what turned out to be damaged while it was read."""
+        """Remove an entry whose body turned out to be damaged while being read."""
         self._tell_damage(entry, error)
         self._thread.submit(self.mended, lambda: self._delete(self._index.remove(entry.id)))
 
@@ -205,7 +204,7 @@ class DiskStore:
             self.mended(lambda: self._index.used(list(uses.items())))
 
     def takes(self, size: int | None) -> bool:
-        """Return whether there is room, and nothing else stood in the way the last time."""
+        """Return whether there is room, and the last attempt to store succeeded."""
         return not self._is_failing and (size or 0) + LEFT_LEAST <= self._room
 
     def ended(self, error: Exception | None) -> None:
@@ -219,18 +218,18 @@ class DiskStore:
         return self._checkpoint
 
     async def read_checkpoint(self) -> None:
-        """Rely on the look-up: every request has one right before."""
+        """Do nothing: the look-up right before has read it."""
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be."""
+        """Return whether a purge after `since` selects a response, or may."""
         return await self._do(lambda: self._index.is_purged(key, tags, since))
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
-        """Begin to store."""
+        """Start storing a body."""
         return BodyFileWriter(self, self._thread, since, coding)
 
     def commits(self, key: str, commit: Future[None]) -> None:
-        """Note a commit under way."""
+        """Note a pending commit."""
         if self._hot_bodies is not None:
             self._hot_bodies.commits(key, commit)
 
@@ -256,7 +255,7 @@ class DiskStore:
                 self.path(one.id, coding).unlink(missing_ok=True)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body that stays."""
+        """Replace the head of a body."""
         await self._do(lambda: self._index.update(old.id, new, since))
 
     async def remove(self, entry: StoredResponse) -> None:
@@ -264,12 +263,12 @@ class DiskStore:
         await self._do(lambda: self._delete(self._index.remove(entry.id)))
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
-        """Remove what is meant, or make it stale."""
+        """Remove the selected responses, or mark them stale."""
         meant = await self._do(lambda: self._index.begin_purge(selector))
-        for at in range(0, len(meant), PURGED_TOGETHER):  # in between it is the turn of others
+        for at in range(0, len(meant), PURGED_TOGETHER):  # others get their turn in between
             some = meant[at : at + PURGED_TOGETHER]
             await self._do(lambda some=some: self._delete(self._index.purge(some, soft)))  # type: ignore[misc]
-        if meant:  # once more: in between, something may have been made of what was still there
+        if meant:  # again, because meanwhile responses may have been derived from entries not yet removed
             await self._do(lambda: self._index.note_purge(selector))
         await self._do(self._read_checkpoint)
         return len(meant)
@@ -286,7 +285,7 @@ class DiskStore:
         return await self._do(self._index.counts)
 
     async def close(self) -> None:
-        """Finish what is under way."""
+        """Finish pending work."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
@@ -299,7 +298,7 @@ class DiskStore:
         usage_marker.release(self.folder)
 
     def _sweep(self) -> None:
-        """Delete the files that nobody will ever name: left by processes that were killed."""
+        """Delete unused files, left by killed processes."""
         with contextlib.suppress(OSError, sqlite3.Error):
             self._sweep_bodies(self.mended(lambda: self._index.known_ids()), time.time())
 
@@ -314,7 +313,7 @@ class DiskStore:
 
 
 def room_in(folder: Path) -> int:
-    """Return the bytes that a file in a folder may get, by what its file system has left and this process may write."""
+    """Return how large a file in a folder may become, given free space and this process's limit."""
     try:
         free = os.statvfs(folder)
     except OSError:

@@ -1,7 +1,7 @@
-"""Who uses a folder, so that a machine that went down under it is noticed.
+"""Marks a folder as in use, to detect that the machine went down meanwhile.
 
-A killed process leaves whole what it wrote; a machine that loses power may not. Each process
-leaves a file with the machine's boot id while it uses the folder.
+What a killed process wrote is intact; after a power failure it may not be. Each process keeps a file with the machine's
+boot id while it uses the folder.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Name this run of the machine; always the same where that cannot be known."""
+    """Return an id of this boot of the machine; a constant if it is unknown."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:
@@ -20,7 +20,7 @@ def boot_id() -> str:
 
 
 def acquire(folder: Path) -> bool:
-    """Leave our file, remove those of the dead; says whether the machine went down while somebody was here."""
+    """Create our marker, remove stale ones; return whether the machine went down while the folder was in use."""
     now, went_down = boot_id(), False
     for file in folder.glob("in-use-*"):
         with contextlib.suppress(OSError):
@@ -31,12 +31,12 @@ def acquire(folder: Path) -> bool:
                 file.unlink()
     entering = folder / f"entering-{os.getpid()}"
     entering.write_text(now)
-    entering.replace(_marker(folder))  # at once: another that enters must not read half of it
+    entering.replace(_marker(folder))  # atomically: another process must not read half of it
     return went_down
 
 
 def release(folder: Path) -> None:
-    """Take our file away."""
+    """Remove our marker."""
     _marker(folder).unlink(missing_ok=True)
 
 
@@ -45,5 +45,5 @@ def _marker(folder: Path) -> Path:
 
 
 def is_alive(pid: str) -> bool:
-    """Return whether a process of this machine runs; where that cannot be known, it does."""
+    """Return whether a process of this machine runs; True if that cannot be known."""
     return not Path("/proc/self").exists() or (pid.isdigit() and Path(f"/proc/{pid}").exists())

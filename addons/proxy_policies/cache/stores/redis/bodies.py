@@ -1,4 +1,4 @@
-"""Bodies on the server: large ones are read in pieces, and each is written whole."""
+"""Bodies on the server: large ones are read in pieces, all are written whole."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from proxy_policies.cache.stores.store import Checkpoint, name_of
 PIECE = 4 * BLOCK
 """Bytes read at once of a large body."""
 READ_LEASE = 60
-"""Seconds that a body stays after its entry has gone, and after each piece that is read of it: who reads it reads on.
+"""Seconds that a body stays after its entry is removed, and after each piece read, so that readers can finish.
 
-A client that takes nothing for that long is closed on (`send_timeout`).
+The connection of a client that reads nothing for that long is closed (`send_timeout`).
 """
 READ_TIMEOUT = 10.0
-"""Seconds for which a piece is asked for again when the server does not answer: its client has had others."""
+"""Seconds for which reading a piece is retried if the server does not answer, as earlier pieces were already sent."""
 RETRY_AFTER = 0.2
-"""Seconds between two such tries."""
+"""Seconds between these retries."""
 
 
 class Commits(Protocol):
-    """The store that a body is written for."""
+    """The store to which a body is written."""
 
     def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
-        """Do a commit behind the response."""
+        """Run a commit without delaying the response."""
 
     async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
-        """Store, unless it was purged meanwhile; says whether it is."""
+        """Store a response unless it was purged meanwhile; return whether it is stored."""
 
     async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
-        """Keep an encoded form; says whether it is kept."""
+        """Keep an encoded form; return whether it is kept."""
 
 
 class RemoteBody:
@@ -48,7 +48,7 @@ class RemoteBody:
         self.size = size
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Read pieces; a body that is gone meanwhile, or a piece that is not what was written, raises OSError."""
+        """Read pieces; raises OSError if the body is gone, or a piece is damaged."""
         end = min(stop + -stop % BLOCK, self.size)
         for at in range(start - start % BLOCK, end, PIECE):
             count = min(PIECE, end - at)
@@ -85,7 +85,7 @@ class RemoteBody:
 
 
 class RemoteBodyWriter:
-    """A body on its way to the server, which gets it whole."""
+    """Collects a body, and writes it to the server as a whole."""
 
     def __init__(self, store: Commits, since: Checkpoint, coding: str) -> None:
         self._store, self._since, self._coding = store, since, coding
@@ -93,12 +93,12 @@ class RemoteBodyWriter:
         self._checksums = Checksums()
 
     def feed(self, data: bytes) -> None:
-        """Take a part of the body."""
+        """Add a part of the body."""
         self._data.append(data)
         self._checksums.feed(data)
 
     def commit(self, entry: StoredResponse) -> None:
-        """Store what was fed, behind the response."""
+        """Store the body, without delaying the response."""
         body, self._data = b"".join((*self._data, self._checksums.finish(name_of(entry.id, self._coding)))), []
         if self._coding:
             self._store.keep(entry.key, lambda: self._store.put_coded(entry, self._coding, body))

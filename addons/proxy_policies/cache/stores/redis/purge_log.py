@@ -1,9 +1,9 @@
-"""The log of purges on a Redis server, and what to do with what is not ours under names of ours.
+"""The log of purges on a Redis server, and the removal of foreign values under our names.
 
-The log is a stream, whose ids are the server's: they say which of two came first, whatever the clocks of those who ask
-say. A response is stored if no purge that is about it came after what was the last one when it was asked for. Where the
-log does not go back to that, nobody knows: it was trimmed, evicted or lost with the server, and the response is not
-stored. So the log is never empty: it begins with an entry that is no purge.
+The log is a stream with ids from the server: they order purges independently of clients' clocks. A response is stored
+if no purge that selects it was logged after the last one at the time of its request. If the log does not go back that
+far (trimmed, evicted, or lost with the server), this is unknown, and the response is not stored. So the log is never
+empty: it begins with an entry that is not a purge.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -16,19 +16,19 @@ PREFIX = "proxy-policies:"
 PURGES = f"{PREFIX}purge-log"
 
 Rows = Sequence[tuple[bytes, dict[bytes, bytes]]]
-"""Entries of a stream: ids, and what they say."""
+"""Entries of a stream: ids and fields."""
 
 
 class PurgeLog:
-    """Knows the last entry of the log when it was read last, and what came after another one."""
+    """Tracks the last known entry of the log, and finds later ones."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
         self.checkpoint: bytes | None = None
-        """The id of the last entry that we know of; None when there is none."""
+        """The id of the last known entry; None if there is none."""
 
     async def note_last(self, last: Rows | Exception, *, may_begin: bool) -> None:
-        """Take note of the last entry; where there is none, begin anew."""
+        """Note the last entry; if there is none, start a new log."""
         if isinstance(last, Exception):
             await mend(self._redis, last, PURGES)
             last = ()
@@ -37,7 +37,7 @@ class PurgeLog:
             await self._add("", "")
 
     async def note(self, selector: Selector) -> None:
-        """Note a purge."""
+        """Log a purge."""
         await self._add(selector.kind, selector.value)
 
     async def _add(self, kind: str, value: str) -> None:
@@ -47,7 +47,7 @@ class PurgeLog:
         )
 
     async def is_purged(self, pipe: Any, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be; `pipe` asks, in a transaction or not."""
+        """Return whether a purge after `since` selects a response, or may; `pipe` may be in a transaction."""
         rows: Rows = await pipe.xrange(PURGES, min=since) if since else ()
         is_known = bool(rows) and rows[0][0] == since
         return not is_known or any(_selector(said).matches(key, tags) for _, said in rows[1:])
@@ -58,14 +58,14 @@ def _selector(said: dict[bytes, bytes]) -> Selector:
 
 
 async def mend(redis: Any, error: Exception, *names: str | bytes) -> None:
-    """Remove what has the wrong type under names of ours; raises any other error again."""
+    """Remove values of the wrong type under our names; re-raise any other error."""
     if "WRONGTYPE" not in str(error):
         raise error
     await redis.unlink(*names)
 
 
 async def mended[T](redis: Any, name: str, work: Callable[[], Awaitable[T]]) -> T:
-    """Do something with what has a name of ours, once more when that was not ours."""
+    """Run work on one of our names, again if a foreign value had to be removed."""
     from redis.exceptions import ResponseError
 
     try:

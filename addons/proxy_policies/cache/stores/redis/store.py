@@ -1,18 +1,18 @@
 """Stored responses in Redis (7 or later) or Valkey, shared by many proxies on many machines.
 
-The server lets entries expire, a day after they stopped to be fresh, and bounds its own memory (`maxmemory`,
+The server expires entries a day after their freshness ends, and bounds its own memory (`maxmemory`,
 `maxmemory-policy allkeys-lru`). Keys, all under `proxy-policies:`
 
     key:KEY      a hash of the responses under a cache key: id → head
     body:ID      a body with its checksums; coded:ID:CODING an encoded form of it
-    tagged:TAG   a sorted set of the keys of what has a tag, by when the last of it is gone
-    own:KEY      the same of the keys that differ from KEY in what the proxy itself said
-    used:KEY     a sorted set of the ids under a cache key, by when they were used last
-    purge-log    a stream of the purges of late; its ids, the server's, order what is purged and what is stored
-    probe        whether the server takes what is written
+    tagged:TAG   a sorted set of the keys of entries with a tag, by the latest expiry
+    own:KEY      the same for keys that add fields of the proxy's own to KEY
+    used:KEY     a sorted set of the ids under a cache key, by last use
+    purge-log    a stream of recent purges; its ids, from the server, order purges and stores
+    probe        tests whether the server accepts writes
 
-All times are by the server's clock: those of machines may differ. What has another type than it should under these
-names is not ours, and is removed.
+All times are by the server's clock, as machines' clocks may differ. Values of another type under these names are
+foreign, and are removed.
 """
 
 import asyncio
@@ -54,15 +54,15 @@ logger = logging.getLogger(__name__)
 
 KEY = f"{PREFIX}key:".encode()
 CLOCKS_AGREE = 1.0
-"""Seconds by which two clocks may differ without being said to: Age and Date have whole ones."""
+"""Seconds by which two clocks may differ and still count as equal: Age and Date have whole seconds."""
 TIMEOUT = 1.0
-"""Seconds that the server may take to answer, unless its URL says `socket_timeout`."""
+"""Seconds that the server may take to answer, unless its URL sets `socket_timeout`."""
 COMMITS_MOST = 8
-"""Commits at once: each takes a connection, and all of them together must not be too slow for TIMEOUT."""
+"""Concurrent commits: each takes a connection, and together they must not exceed TIMEOUT."""
 READ_TOGETHER = 50
-"""Keys read at once in looking through everything: a millisecond's work, and others have their turn."""
+"""Keys read at once while listing everything: a millisecond's work before others get their turn."""
 MAX_ATTEMPTS = 5
-"""How often a commit is tried that other commits get in the way of."""
+"""Attempts at a commit that conflicts with others."""
 
 
 class RedisStore:
@@ -71,7 +71,7 @@ class RedisStore:
     is_timed_by_us = False
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        from redis.asyncio import Redis  # only who chooses this store waits for its import
+        from redis.asyncio import Redis  # imported only if this store is chosen
 
         self._redis: Any = Redis.from_url(url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
         self._timeout: float = self._redis.connection_pool.connection_kwargs["socket_timeout"]
@@ -83,11 +83,11 @@ class RedisStore:
         self._turns = asyncio.Semaphore(COMMITS_MOST)
         self._clock = clock
         self._ahead = 0.0
-        """Seconds by which the server's clock is ahead of ours, as far as is known for certain."""
+        """Seconds by which the server's clock is certainly ahead of ours."""
 
     @property
     def sync_view(self) -> None:
-        """Nothing: other machines may have changed it."""
+        """None: other machines may have changed the data."""
 
     async def lookup(self, key: str) -> Sequence[StoredResponse]:
         """Return all responses stored under a key."""
@@ -120,21 +120,21 @@ class RedisStore:
         return self._clock() + self._ahead
 
     def _entries(self, records: Sequence[bytes], key: str) -> list[StoredResponse]:
-        """Read the heads under a key, their times by our clock."""
+        """Parse the heads under a key, with times by our clock."""
         return [later(entry, -self._ahead) for entry in serialization.load_heads(records, key)]
 
     def _dump(self, entry: StoredResponse) -> str:
-        """Write a head, its times by the server's clock."""
+        """Serialize a head, with times by the server's clock."""
         return serialization.dump(later(entry, self._ahead))
 
     def _probed(self, error: Exception | None) -> None:
-        """Note whether the server accepts writes: no response shall claim `stored` when it was not."""
+        """Note whether the server accepts writes: no response may wrongly claim `stored`."""
         if error is not None or not self._is_writable:
             self.on_write(error)
         self._is_writable = error is None
 
     def takes(self, size: int | None) -> bool:
-        """Return whether the server took what was written last."""
+        """Return whether the server accepted the last write."""
         return self._is_writable
 
     async def body(self, entry: StoredResponse, coding: str = "") -> RemoteBody | BytesBody | None:
@@ -144,7 +144,7 @@ class RedisStore:
             pipe.strlen(name)
             pipe.zadd(f"{PREFIX}used:{entry.key}", {entry.id: self._now()}, xx=True)
             if lists := lists_of(entry):
-                pipe.touch(*lists)  # so that the server does not evict them before what they list
+                pipe.touch(*lists)  # so that the server does not evict them before the entries they list
             size, *_ = await pipe.execute(raise_on_error=False)
         if isinstance(size, Exception):
             await mend(self._redis, size, name)
@@ -167,7 +167,7 @@ class RedisStore:
         return None if data is None else BytesBody(verified(data, name_of(entry.id, coding)))
 
     def _damaged(self, entry: StoredResponse, coding: str, error: Exception) -> None:
-        """Remove what turned out not to be what was stored."""
+        """Remove damaged data."""
         line = self._damage.admit(f"cache: {body_name(entry.id, coding)} is fetched anew: {error}", time.monotonic())
         if line:
             logger.warning(line)
@@ -176,7 +176,7 @@ class RedisStore:
 
     @property
     def checkpoint(self) -> bytes | None:
-        """The last entry of the log of purges when it was read last."""
+        """The last known entry of the log of purges."""
         return self._purges.checkpoint
 
     async def read_checkpoint(self) -> None:
@@ -190,15 +190,15 @@ class RedisStore:
         await self._purges.note_last(last, may_begin=self._is_writable)
 
     async def is_purged(self, key: str, tags: Collection[str] | None, since: Checkpoint) -> bool:
-        """Return whether a purge after `since` is about a response, or may be."""
+        """Return whether a purge after `since` selects a response, or may."""
         return await self._purges.is_purged(self._redis, key, tags, since)
 
     def write(self, since: Checkpoint, coding: str = "") -> BodyWriter:
-        """Begin to store."""
+        """Start storing a body."""
         return RemoteBodyWriter(self, since, coding)
 
     def keep(self, key: str, work: Callable[[], Awaitable[bool]]) -> None:
-        """Do a commit behind the response, after those before it; whoever looks the key up waits for it."""
+        """Run a commit without delaying the response, after earlier ones; look-ups of the key wait for it."""
         before = tuple(self._pending.get(key, ()))
 
         async def commit() -> bool:
@@ -222,11 +222,11 @@ class RedisStore:
             self.on_write(error if isinstance(error, Exception) else None)
 
     async def put(self, entry: StoredResponse, body: bytes, since: Checkpoint) -> bool:
-        """Store, unless it was purged meanwhile; says whether it is."""
+        """Store a response unless it was purged meanwhile; return whether it is stored."""
         return await self._watching(entry, lambda pipe: self._try_put(pipe, entry, body, since))
 
     async def _watching(self, entry: StoredResponse, work: Callable[[Any], Awaitable[bool]]) -> bool:
-        """Do something in a transaction that nobody has come in between of, by a purge or under the same key."""
+        """Run work in a transaction, retried if a purge or a change under the same key intervenes."""
         from redis.exceptions import ResponseError, WatchError
 
         for _ in range(MAX_ATTEMPTS):
@@ -270,14 +270,14 @@ class RedisStore:
         return True
 
     async def put_coded(self, entry: StoredResponse, coding: str, body: bytes) -> bool:
-        """Keep an encoded form beside an entry that is still there; says whether it is kept."""
+        """Keep an encoded form of an entry that still exists; return whether it is kept."""
         left = await self._redis.ttl(body_name(entry.id))
         if left > 0:
             await self._redis.set(body_name(entry.id, coding), body, ex=left)
         return bool(left > 0)
 
     async def update(self, old: StoredResponse, new: StoredResponse, since: Checkpoint) -> None:
-        """Put a new head to a body that stays."""
+        """Replace the head of a body."""
 
         async def update(pipe: Any) -> bool:
             is_purged = await self._purges.is_purged(pipe, new.key, new.tags, since)
@@ -286,7 +286,7 @@ class RedisStore:
         await self._watching(new, update)
 
     async def _put_head(self, pipe: Any, id: str, entry: StoredResponse) -> bool:
-        """Put a new head to a body, if it is still there; says whether it was."""
+        """Replace the head of a body if it still exists; return whether it did."""
         name, seconds = f"{PREFIX}key:{entry.key}", seconds_kept(entry)
         if not await pipe.hexists(name, id):
             return False
@@ -307,12 +307,12 @@ class RedisStore:
             await pipe.execute()
 
     async def purge(self, selector: Selector, soft: bool = False) -> int:
-        """Remove what is meant, or make it stale."""
+        """Remove the selected responses, or mark them stale."""
         await self._purges.note(selector)
         meant = [entry for entry in await self._candidates(selector) if selector.matches(entry.key, entry.tags)]
         for entry in meant:
             await (self._make_stale(entry) if soft else self.remove(entry))
-        if meant:  # once more: in between, something may have been made of what was still there
+        if meant:  # again, because meanwhile responses may have been derived from entries not yet removed
             await self._purges.note(selector)
         return len(meant)
 
@@ -332,11 +332,11 @@ class RedisStore:
         return await mended(self._redis, name, lambda: self._redis.zrange(name, 0, -1))
 
     async def _has_evicted(self) -> bool:
-        """Return whether the server has evicted anything: what is listed may be there still, and the list not."""
+        """Return whether the server has evicted anything: it may be a list whose entries still exist."""
         return int((await self._redis.info("stats"))["evicted_keys"]) > 0
 
     async def _all(self, beginning: str = "") -> list[StoredResponse]:
-        """Read everything, or what is under keys that begin so."""
+        """Read all entries, or those under keys with a prefix."""
         pattern = KEY + quoted(beginning).encode() + b"*"
         return await self._under([name async for name in self._redis.scan_iter(pattern, count=1000)])
 
@@ -358,16 +358,16 @@ class RedisStore:
         return await self._all()
 
     async def counts(self) -> StoreStats:
-        """Return how much is stored, by the server's own account of its memory."""
+        """Return how much is stored, as reported by the server for its memory."""
         memory = await self._redis.info("memory")
         return StoreStats(len(await self._all()), int(memory["used_memory"]), int(memory.get("maxmemory", 0)))
 
     async def close(self) -> None:
-        """Finish what is under way."""
+        """Finish pending work."""
         tasks = [task for tasks in self._pending.values() for task in tasks]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._timeout)
             for task in late:
-                task.cancel()  # else it would connect anew
+                task.cancel()  # otherwise it would connect again
             await asyncio.gather(*late, return_exceptions=True)
         await self._redis.aclose()
