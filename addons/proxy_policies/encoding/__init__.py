@@ -1,1 +1,1 @@
-"""Compresses what the origin sent plain, in a coding the client accepts."""
+"""Compresses uncompressed responses in a coding that the client accepts."""

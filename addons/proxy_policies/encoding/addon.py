@@ -34,13 +34,13 @@ CONDITIONS = frozenset({"if-none-match", "if-match", "if-range"})
 
 
 class EntityTags:
-    """Before the cache: gives the entity tags that we marked back as the origin knows them."""
+    """Before the cache: restores the origin's entity tags from those that we marked."""
 
     name = "entity-tags"
     fast_paths = NO_OBJECTION
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Undo in the conditions of a client's request what `Encoding` did to the tags."""
+        """Restore the origin's tags in a request's conditions, undoing `Encoding`'s marks."""
         if flow.response or flow.error or subrequest.purpose(flow):
             return
         fields = fields_of(flow.request.headers)
@@ -52,7 +52,7 @@ class EntityTags:
 
 
 class Encoding:
-    """After the cache and every script: compresses what is plain, from the origin, from the cache or from a script."""
+    """After the cache and every script: compresses uncompressed bodies from the origin, the cache or a script."""
 
     name = "encoding"
     fast_paths = {**NO_OBJECTION, "hits": ("encode_rules",)}
@@ -71,23 +71,21 @@ class Encoding:
     )
 
     def late_hooks(self) -> Hooks:
-        """Compress once no script has a say any more: in pieces from the head on, or whole."""
+        """Return the hooks that run after all scripts: encoding in pieces from the head on, or whole."""
         return Hooks(self.name, responseheaders=self.encode_in_pieces, response=self.encode_whole)
 
     def encode_in_pieces(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Encode a body that is sent as it comes, whose head goes out now."""
+        """Encode a body that is sent as it arrives, whose head is sent now."""
         return self._encode(flow) if is_sent_in_pieces(flow) else None
 
     def encode_whole(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Encode a body that is there whole; or none."""
+        """Encode a complete body, or none."""
         return None if is_sent_in_pieces(flow) else self._encode(flow)
 
     def _encode(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Decide, change the head, and put the encoder into the body's pipeline."""
         response = flow.response
-        if (
-            response is None or flow_state.state_of(flow).has_followers
-        ):  # what we fetch for another flow is encoded there
+        if response is None or flow_state.state_of(flow).has_followers:  # our fetch for another flow is encoded there
             return None
         fields = fields_of(response.headers)
         request, options = fields_of(flow.request.headers), self._options(flow)
@@ -116,7 +114,7 @@ def _reads(accepted: Accepted) -> Callable[[str], bool]:
 
 
 def _confirming(flow: http.HTTPFlow, fields: Fields, options: EncodingOptions) -> Fields:
-    """Return a 304's fields with the entity tag that the client knows."""
+    """Return a 304's fields with the client's entity tag."""
     received = flow_state.state_of(flow).received
     accepted = accepted_by(flow.request.headers.get("Accept-Encoding"))
     condition = received.get("If-None-Match") if received else None
@@ -134,14 +132,14 @@ class PlainSize:
         self._state.plain = (self._state.plain or 0) + len(data)
 
     def finish(self) -> None:
-        """Leave it as it is: the body is complete."""
+        """Do nothing: the body is complete."""
 
     def abort(self) -> None:
-        """Likewise: it was cut off."""
+        """Do nothing: the body was cut off."""
 
 
 async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decision) -> None:
-    """Take the encoded form that the cache keeps, or put the encoder in the body's way."""
+    """Use the encoded form kept by the cache, or add the encoder to the body's pipeline."""
     state, coding = flow_state.state_of(flow), decision.coding
     variants = state.variants if _is_as_stored(flow, response) else None
     kept = await variants.find(coding) if variants else None
@@ -150,7 +148,7 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decisi
     if flow.request.method == "HEAD":
         response.headers.pop("Content-Length", None)
         return
-    if is_sent_in_pieces(flow):  # its head goes out before anybody knows how long it gets
+    if is_sent_in_pieces(flow):  # its head is sent before its length is known
         response.headers.pop("Content-Length", None)
     if reporting.SUBSCRIBERS:
         state.plain = 0
@@ -161,7 +159,7 @@ async def _encode(flow: http.HTTPFlow, response: http.Response, decision: Decisi
 
 
 def _is_as_stored(flow: http.HTTPFlow, response: http.Response) -> bool:
-    """Return whether the cache's encoded forms are of this very body: it ends, and no script has a hand in it."""
+    """Return whether the cache's encoded forms are of this very body: it ends, and no script changes it."""
     state = flow_state.state_of(flow)
     if is_endless(response) or state.response_body.is_scripted or callable(response.stream):
         return False
@@ -169,9 +167,9 @@ def _is_as_stored(flow: http.HTTPFlow, response: http.Response) -> bool:
 
 
 async def _send_kept(flow: http.HTTPFlow, response: http.Response, kept: flow_state.EncodedBody) -> bool:
-    """Send a kept form in place of the plain one: piece by piece where that is, too, else whole.
+    """Send a kept form in place of the plain one: in pieces if that is sent in pieces, else whole.
 
-    False when it cannot be read.
+    Return False if it cannot be read.
     """
     state, plain, whole = flow_state.state_of(flow), response.headers.fields, length_of(flow, response)
     response.headers["Content-Length"] = str(kept.size)

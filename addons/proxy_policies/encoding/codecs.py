@@ -1,10 +1,9 @@
-"""The content codings we make, as body transforms (RFC 9110, section 8.4.1; RFC 7932; RFC 8878).
+"""Our content codings, as body transforms (RFC 9110, section 8.4.1; RFC 7932; RFC 8878).
 
-The levels are the best that keep a chunk of 64 KiB under 2 ms, for it is
-compressed in the event loop. Measured, most time per chunk and ratio on source text:
-zstd 3: 0.7 ms, 3.9; brotli 5 with a 64 KiB window: 1.5 ms, 4.2 (with the usual 4 MiB window
-it saves input up and then takes 5 ms); gzip by isal 3: 0.4 ms, 3.6; by zlib-ng 6: 1.1 ms, 4.0; by
-zlib 4: 1.9 ms, 3.9 (6 takes 2.5 ms).
+The levels are the highest that compress a chunk of 64 KiB in under 2 ms, as this happens in the event loop. Measured
+maximum time per chunk and ratio on source text: zstd 3: 0.7 ms, 3.9; brotli 5 with a 64 KiB window: 1.5 ms, 4.2 (with
+the usual 4 MiB window it collects input and then takes 5 ms); gzip by isal 3: 0.4 ms, 3.6; by zlib-ng 6: 1.1 ms, 4.0;
+by zlib 4: 1.9 ms, 3.9 (6 takes 2.5 ms).
 """
 
 import zlib
@@ -17,7 +16,7 @@ import zstandard
 
 
 def _optional(name: str) -> Any:
-    """Import what the extra `fast` installs; None when it is not there."""
+    """Import a module of the extra `fast`; None if not installed."""
     try:
         return import_module(name)
     except ImportError:
@@ -26,16 +25,16 @@ def _optional(name: str) -> Any:
 
 isal_zlib, zlib_ng = _optional("isal.isal_zlib"), _optional("zlib_ng.zlib_ng")
 GZIP, ZLIB = 31, 15
-"""zlib's `wbits`: a window of 32 KiB in gzip's or in zlib's wrapping."""
+"""zlib's `wbits`: a window of 32 KiB in gzip's or zlib's format."""
 BROTLI_WINDOW = 16
-"""As a power of two, bytes."""
+"""Bytes, as a power of two."""
 
 type Step = Callable[[bytes], bytes]
 type Flush = Callable[[], bytes]
 
 
 class Encoder:
-    """A transform that compresses, and can be flushed."""
+    """A transform that compresses and can be flushed."""
 
     __slots__ = ("_compress", "_finish", "_flush", "holds_back")
 
@@ -51,7 +50,7 @@ class Encoder:
         return self._compress(data)
 
     def flush(self) -> bytes:
-        """Return all that has come, in a form that can be decoded at once."""
+        """Return all input so far, in a form that can be decoded at once."""
         self.holds_back = False
         return self._flush()
 
@@ -79,7 +78,7 @@ def _zlib(wbits: int) -> Callable[[], Encoder]:
 
 
 def _fastest(wbits: int) -> tuple[Any, int]:
-    """Return the fastest zlib that is installed, and its number for a flush that ends no stream."""
+    """Return the fastest installed zlib, and its constant for a flush that does not end the stream."""
     if isal_zlib is not None:
         return isal_zlib.compressobj(3, isal_zlib.DEFLATED, wbits), isal_zlib.Z_SYNC_FLUSH
     if zlib_ng is not None:
@@ -93,9 +92,9 @@ CODECS: dict[str, Callable[[], Encoder]] = {
     "gzip": _zlib(GZIP),
     "deflate": _zlib(ZLIB),
 }
-"""What we can make, by the name it has in Content-Encoding."""
+"""The supported codings, by their names in Content-Encoding."""
 
 
 def encoder(coding: str) -> Encoder:
-    """Make the transform for a coding of `CODECS`."""
+    """Return a new transform for a coding of `CODECS`."""
     return CODECS[coding]()

@@ -1,4 +1,4 @@
-"""Whether a response is encoded, and how: the one function that says so."""
+"""Decides whether a response is encoded, and how."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ NOT_MODIFIED = 304
 
 
 class ResponseInfo(NamedTuple):
-    """A request and the head of its response; the length is in bytes, None when not known beforehand."""
+    """A request and the head of its response; the length is in bytes, None if not known beforehand."""
 
     request: Fields
     status: int
@@ -22,7 +22,7 @@ class ResponseInfo(NamedTuple):
 
 
 class EncodingOptions(NamedTuple):
-    """What the user set, for this flow: our codings, in order of preference, the smallest body, the media types."""
+    """The user's options for this flow: codings in order of preference, the smallest body, the media types."""
 
     codings: Sequence[str]
     min_size: int
@@ -30,7 +30,7 @@ class EncodingOptions(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The coding the body gets, whether another client might get another, and why."""
+    """The coding for the body, whether it depends on the client, and why."""
 
     coding: str
     varies: bool
@@ -47,7 +47,7 @@ def _identity(why: str) -> Decision:
 
 
 def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
-    """Decide on one response. A HEAD is decided on as its GET would be."""
+    """Decide on one response. A HEAD is treated like its GET."""
     if reason := _reason_not_to(subject, options):
         return _identity(reason)
     accepted = accepted_by(subject.request.get("Accept-Encoding"))
@@ -62,7 +62,7 @@ def decide(subject: ResponseInfo, options: EncodingOptions) -> Decision:
 
 
 def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
-    """Return why neither this client nor any other gets the response encoded; "" when one might."""
+    """Return why no client gets the response encoded; "" if one might."""
     response = subject.response
     if not options.codings:
         return "turned off"
@@ -72,7 +72,7 @@ def _reason_not_to(subject: ResponseInfo, options: EncodingOptions) -> str:
         return f"already {present}"
     if _forbids(response) or _forbids(subject.request):
         return "no-transform"
-    # What a 304 refers to is not said again in full (RFC 9110, section 15.4.5): without a type it may have any.
+    # A 304 does not repeat all fields (RFC 9110, section 15.4.5): without a type it may have any.
     media_type = response.get("Content-Type")
     if not (options.types.include(media_type) or (subject.status == NOT_MODIFIED and media_type is None)):
         return f"type {media_type or 'unknown'} is not among encode_types"

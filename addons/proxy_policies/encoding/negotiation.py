@@ -11,7 +11,7 @@ _ALIASES = {"x-gzip": "gzip"}
 
 
 class Accepted:
-    """What an Accept-Encoding field says: the weight of every coding, 0 to 1."""
+    """An Accept-Encoding field: the weight of every coding, 0 to 1."""
 
     __slots__ = ("_others", "_weights")
 
@@ -32,18 +32,18 @@ class Accepted:
         return self._weights.get(IDENTITY, 1.0 if self._others is None else self._others) > 0
 
     def prefers_identity(self, weight: float) -> bool:
-        """Return whether the plain form was asked for by name with more weight than this."""
+        """Return whether identity was requested by name with a higher weight."""
         return self._weights.get(IDENTITY, 0.0) > weight
 
 
 @lru_cache(maxsize=256)
 def accepted_by(accept_encoding: str | None) -> Accepted:
-    """Read an Accept-Encoding field; there are few different ones."""
+    """Parse an Accept-Encoding field; cached, as there are few different ones."""
     return Accepted(accept_encoding)
 
 
 def choose(accepted: Accepted, ours: Sequence[str]) -> str:
-    """Choose among our codings, in order of preference, the one the client weighs highest; else identity.
+    """Choose, among our codings in order of preference, the client's highest-weighted one; else identity.
 
     A coding of weight 0 is never chosen. Between equal weights our order decides.
     """

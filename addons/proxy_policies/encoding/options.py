@@ -1,4 +1,4 @@
-"""What the user asks of encoding: how the options' texts are read."""
+"""Parses the options of encoding."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class EncodeRule:
 
 
 def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
-    """Read content codings, in order of preference, from several texts or one with commas; `off` is none.
+    """Parse content codings, in order of preference, from several texts or one with commas; `off` means none.
 
-    Raises ValueError naming those that can be made.
+    Raises ValueError, which lists the supported ones.
     """
     names = [name.strip().lower() for text in texts for name in text.split(",") if name.strip()]
     if names in ([], [OFF]):
@@ -42,7 +42,7 @@ def parse_codings(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_rule(rule: Rule) -> EncodeRule:
-    """Read one of `encode_rules`; raises ValueError quoting it."""
+    """Parse one of `encode_rules`; raises ValueError, which quotes it."""
     try:
         return EncodeRule(rule, parse_codings([rule.action]))
     except ValueError as error:

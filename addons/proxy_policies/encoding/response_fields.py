@@ -1,17 +1,18 @@
-"""What encoding does to the fields of a response (RFC 9110, section 8.4).
+"""How encoding changes the fields of a response (RFC 9110, section 8.4).
 
-Entity tags are marked so that any process can take the mark off again. A strong tag names the very bytes (RFC 9110,
-section 8.8.3), so no two codings may share it (8.8.3.3). Ours is what the origin said, `~` and the coding: `"v1"`
-becomes `W/"v1~gzip"`. Weak, because the same text compressed twice need not give the same bytes (8.8.1): libraries
+Entity tags are marked so that any process can remove the mark again. A strong tag identifies the exact bytes (RFC 9110,
+section 8.8.3), so no two codings may share it (8.8.3.3). Ours is the origin's tag, `~` and the coding: `"v1"` becomes
+`W/"v1~gzip"`. It is weak, because the same text compressed twice need not give the same bytes (8.8.1): libraries
 differ, and so do the pauses at which a stream is flushed. `w-` before the coding says that the origin's own tag was
 weak: `W/"v1"` becomes `W/"v1~w-gzip"`. An origin's tag that looks marked is marked too, as `identity`, and a mark is
-taken off only where it is exactly what we would have put there: what lost its `W/`, or comes from an origin that was
-asked without us, stays. Nothing is remembered: a restart, other workers and other machines know as much (as Apache's
-`-gzip`, Jetty's `--gzip`). Everything here is pure.
+removed only if it is exactly what we would have added: a tag that lost its `W/`, or that the client got from the origin
+directly, stays. There is no state: it works across restarts, workers and machines (as Apache's `-gzip` and Jetty's
+`--gzip`). Everything here is pure.
 
-That counts for If-Match, too, though a weak tag never matches there (section 13.1.1): the mark names the origin's own
-tag, of whose content the client has every byte, so that the strong comparison is the origin's, with that tag. One that
-the origin called weak reaches it weak. Otherwise nothing that was read compressed could be changed (Apache bug 45023).
+This also applies to If-Match, though a weak tag never matches there (section 13.1.1): the mark contains the origin's
+own tag, and the client has every byte of that content, so the origin does the strong comparison with that tag. One that
+is weak at the origin is sent to it as weak. Otherwise no resource read in compressed form could be changed (Apache bug
+45023).
 """
 
 import re
@@ -21,7 +22,7 @@ from proxy_policies.encoding.negotiation import IDENTITY
 from proxy_policies.fields import EntityTag, Fields, parse_entity_tag, split_tags, tokens
 
 VOID = ("Accept-Ranges", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest")
-"""Said of the plain form, no longer true of the encoded one: ranges and digests of its bytes (RFC 9530, section 2)."""
+"""Fields true only of the plain form: ranges and digests of its bytes (RFC 9530, section 2)."""
 
 
 def with_vary(fields: Fields) -> Fields:
@@ -38,21 +39,21 @@ def with_encoding(fields: Fields, coding: str) -> Fields:
 
 
 _MARKED = re.compile(r"(?P<own>.*)~(?P<weak>w-)?(?P<coding>zstd|br|gzip|deflate|identity)", re.DOTALL)
-"""A member of a list of entity tags; in a tag a backslash is a letter as any other."""
+"""A marked tag; a backslash has no special meaning in a tag."""
 
 type Accepts = Callable[[str], bool]
 """True if the client accepts a coding."""
 
 
 def marked(tag: EntityTag, coding: str) -> EntityTag:
-    """Return the tag that a response in `coding` bears, given its origin's."""
+    """Return the tag of a response in `coding`, given its origin's."""
     if coding == IDENTITY and not _MARKED.fullmatch(tag.opaque):
         return tag
     return EntityTag(f"{tag.opaque}~{'w-' if tag.weak else ''}{coding}", weak=tag.weak or coding != IDENTITY)
 
 
 def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
-    """Return the origin's own tag and the coding, given one that `marked` made; any other is the origin's own."""
+    """Return the origin's own tag and the coding of a tag made by `marked`; any other is the origin's own."""
     match = _MARKED.fullmatch(tag.opaque)
     if match is None:
         return tag, IDENTITY
@@ -63,7 +64,7 @@ def unmarked(tag: EntityTag) -> tuple[EntityTag, str]:
 def with_origins_tags(fields: Fields, method: str, accepts: Accepts) -> Fields:
     """Return a request's fields with the origin's own tags in its conditions (RFC 9110, section 13.1).
 
-    A form that the client cannot read is not asked about: it must not be confirmed.
+    Tags of a coding that the client does not accept are removed: they must not be confirmed.
     """
     fields = _in_list(fields, "If-Match", lambda _: True)
     fields = _in_list(fields, "If-None-Match", accepts if method in ("GET", "HEAD") else lambda _: True)
@@ -77,13 +78,13 @@ def _in_list(fields: Fields, name: str, counts: Accepts) -> Fields:
     given = split_tags(value)
     members = dict.fromkeys(own for member in given if (own := _own(member, counts)))
     if not members:
-        # Nothing matches, and without If-None-Match the date would count (section 13.1.3).
+        # No tag can match, and without If-None-Match the date would count (section 13.1.3).
         return fields.without([name, "If-Modified-Since"])
     return fields if list(members) == given else fields.replacing(name, ", ".join(members))
 
 
 def _own(member: str, counts: Accepts) -> str:
-    """Return a member as the origin knows it; "" for one that does not count."""
+    """Return a member with the origin's own tag; "" for one that does not count."""
     tag = parse_entity_tag(member)
     if tag is None:
         return member
@@ -92,7 +93,7 @@ def _own(member: str, counts: Accepts) -> str:
 
 
 def _if_range(fields: Fields) -> Fields:
-    """Ask for the whole where a part would continue a compressed form: parts are of the plain one (13.1.5)."""
+    """Ask for the whole if a part would continue a compressed form: parts are of the plain form (13.1.5)."""
     tag = parse_entity_tag(fields.get("If-Range"))
     if tag is None:
         return fields
@@ -103,12 +104,12 @@ def _if_range(fields: Fields) -> Fields:
 
 
 def with_tag(fields: Fields, coding: str) -> Fields:
-    """Return the fields of a response in `coding` with the tag that it bears; none where its origin's cannot be marked.
+    """Return the fields of a response in `coding` with its tag; without one if the origin's cannot be marked.
 
-    What is no entity tag stays with the plain form alone (nginx, too, takes it away).
+    An invalid entity tag is kept only on the plain form (nginx, too, removes it).
     """
     value = fields.get("etag")
-    if value is None or (coding == IDENTITY and "~" not in value):  # what looks marked has one
+    if value is None or (coding == IDENTITY and "~" not in value):  # a tag that looks marked has `~`
         return fields
     tag = parse_entity_tag(value)
     if tag is None:
@@ -118,7 +119,7 @@ def with_tag(fields: Fields, coding: str) -> Fields:
 
 
 def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str, accepts: Accepts) -> Fields:
-    """Return the fields of a 304 with the tag of the form that the client has, of several the `preferred` coding's."""
+    """Return the fields of a 304 with the tag of the client's form; of several, that of the `preferred` coding."""
     own = parse_entity_tag(fields.get("ETag"))
     if own is None:
         return fields

@@ -32,18 +32,18 @@ TEXT_LIKE = (
     "image/vnd.microsoft.icon",
     "model/gltf+json",
 )
-"""What shrinks when compressed."""
+"""Media types that compress well."""
 
 _GLOB = re.compile(r"!?[^\s/;,!]+/[^\s/;,]+|\*")
 
 
 class MediaTypeGlobs:
-    """Media types, by globs; those with `!` before them take away from the others."""
+    """Media types by globs; those with a leading `!` exclude."""
 
     def __init__(self, wanted: re.Pattern[str], excluded: re.Pattern[str]) -> None:
         self._wanted, self._excluded = wanted, excluded
         self.include = lru_cache(maxsize=256)(self._include)
-        """Returns whether a Content-Type is among them, its parameters and case aside."""
+        """Returns whether they include a Content-Type, ignoring parameters and case."""
 
     def _include(self, content_type: str | None) -> bool:
         media_type = (content_type or "").partition(";")[0].strip().lower()
@@ -51,7 +51,7 @@ class MediaTypeGlobs:
 
 
 def parse_types(globs: Sequence[str]) -> MediaTypeGlobs:
-    """Read globs over media types; raises ValueError quoting one that is none."""
+    """Parse globs over media types; raises ValueError, which quotes an invalid one."""
     for glob in globs:
         if not _GLOB.fullmatch(glob.strip()):
             raise ValueError(

@@ -1,1 +1,1 @@
-"""Shows what the policies did with a flow, wherever a user may look at it."""
+"""Shows what the policies did with a flow, wherever a user may view it."""

@@ -21,13 +21,13 @@ with lazy_imports():
     from proxy_policies.explain import formatting
 
 COMMENTED = "policy_comment"
-"""Where the flow keeps the comment we gave it, to distinguish it from the user's."""
+"""The flow metadata with our own comment, to distinguish it from the user's."""
 DETAILED = 2
-"""The `flow_detail` from which mitmdump prints heads, and we the story under them."""
+"""The `flow_detail` from which mitmdump prints heads, and we the decisions below them."""
 
 
 class Explain:
-    """Late in the chain: by then the others have decided."""
+    """Late in the chain, after the other policies have decided."""
 
     name = "explain"
     fast_paths = NO_OBJECTION
@@ -38,13 +38,13 @@ class Explain:
         self.recent = Recent()
 
     def load(self, loader: Loader) -> None:
-        """Offer the content view and the command `policy.explain`."""
+        """Add the content view and the command `policy.explain`."""
         self._view.is_first = type(ctx.master).__name__ == "WebMaster"
         contentviews.add(self._view)
         loader.add_command("policy.explain", self.explain)
 
     def done(self) -> None:
-        """Take the content view back."""
+        """Remove the content view."""
         unregister(self._view)
 
     def explain(self, flows: Sequence[Flow]) -> Sequence[str]:
@@ -56,22 +56,22 @@ class Explain:
         ]
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return how many flows ended, and what was decided about them."""
+        """Return how many flows have ended, and the counts of decisions about them."""
         return self.recent.counts()
 
     def late_hooks(self) -> Hooks:
-        """Set the flow's comment when all has been decided; print the decisions once mitmdump has printed the flow."""
+        """Return the hook that sets the flow's comment and notes the decisions, after all policies have decided."""
         return Hooks(self.name, response=self.conclude)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """Comment on a flow that broke off, with why, unless another policy has an answer to it."""
+        """Comment on why a flow broke off, unless another policy answered it."""
         if flow.error is not None and not _is_answered(flow):
             verdict = "client left" if state_of(flow).client_left else "failed"
             trace.note(flow, "proxy", verdict, formatting.failure(flow.error.msg))
         self.conclude(flow)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
-        """Comment on a CONNECT that was refused, with why."""
+        """Comment on why a CONNECT was refused."""
         if flow.response is not None:
             error = flow.server_conn.error if flow.server_conn else None
             trace.note(flow, "proxy", "refused", error or f"{flow.response.status_code} {flow.response.reason}")
@@ -90,7 +90,7 @@ class Explain:
         comment(flow)
 
     def conclude(self, flow: http.HTTPFlow) -> None:
-        """Return what was decided, now that nothing more will be."""
+        """Record the decisions, now that they are final."""
         comment(flow)
         self.recent.add(Decided(time.time(), _asked(flow.request), _outcome(flow), trace.notes(flow)))
         if _is_detailed():
@@ -98,7 +98,7 @@ class Explain:
 
     @only_if("_ended")
     def update(self, flows: Sequence[Flow]) -> None:
-        """Print under a flow that has just ended: this comes when every addon, mitmdump's dumper too, has seen it."""
+        """Print the decisions below a flow that has just ended, after every addon, including mitmdump's dumper."""
         for each in flows:
             if each.id in self._ended:
                 self._ended.discard(each.id)
@@ -106,7 +106,7 @@ class Explain:
 
 
 def _is_answered(flow: http.HTTPFlow) -> bool:
-    """Return whether a policy, or another addon, stood in for an origin that failed."""
+    """Return whether a policy, or another addon, answered in place of a failed origin."""
     has_stood_in = any(note["verdict"] == "stale" for note in trace.notes(flow))
     return flow.response is not None and (has_stood_in or state_of(flow).origin is None)
 
@@ -136,7 +136,7 @@ def _outcome(flow: http.HTTPFlow) -> str:
 
 
 def _asked(request: http.Request) -> str:
-    """Return what a client asked for as it wrote it: of each flow, so nothing is parsed and put together again."""
+    """Return the request's method and target as sent; this runs for each flow, so nothing is parsed."""
     data = request.data
     host = request.headers.get("host", f"{data.host}:{data.port}")
     authority = data.authority or host.encode("utf-8", "surrogateescape")

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 VERDICT_LIMIT = 160
 """Characters: a verdict is one line in a table."""
 WIDTH = 76
-"""Characters a line has beside the list of flows."""
+"""Characters per line beside the list of flows."""
 NOTHING = "No policy has decided anything about this flow."
 
 REFUSED = "refused"
 TELLING = ("proxy", "passthrough", "replay", "cache")
-"""The policies of whose verdicts one is the outcome, most telling first."""
+"""The policies whose verdict may be the outcome, most informative first."""
 OUTCOMES: Mapping[tuple[str, str], str] = {
     ("cache", "stored"): "miss",
     ("cache", "not stored"): "miss",
@@ -28,14 +28,14 @@ OUTCOMES: Mapping[tuple[str, str], str] = {
     ("cache", "goes on"): "miss",
     ("passthrough", "closed"): "untouched",
 }
-"""What came of a flow where that is not the verdict itself."""
+"""The outcome of a flow for verdicts that are not the outcome themselves."""
 
 
 def summary(notes: Sequence[Note]) -> str:
     """Return one short line with the outcome and every verdict: `miss · cache: stored · encoding: zstd`.
 
-    The outcome comes first, for a column is narrow: hit, stale, miss, refused, untouched, failed and their like. Where
-    a policy decided more than once, its last word counts. "" when no policy decided anything.
+    The outcome comes first, because columns are narrow: hit, stale, miss, refused, untouched, failed and so on. If a
+    policy decided more than once, its last verdict counts. "" if no policy decided anything.
     """
     return _summary(tuple([(note["policy"], note["verdict"]) for note in notes]))
 
@@ -49,7 +49,7 @@ def _summary(verdicts: tuple[tuple[str, str], ...]) -> str:
 
 
 def outcome(verdicts: Mapping[str, str]) -> str:
-    """Return what came of a flow in a word, from each policy's last verdict; "" where those say nothing of it."""
+    """Return a flow's outcome in one word, from each policy's last verdict; "" if they do not tell."""
     if REFUSED in verdicts.values():
         return REFUSED
     said = [(policy, verdicts[policy]) for policy in TELLING if policy in verdicts]
@@ -57,20 +57,20 @@ def outcome(verdicts: Mapping[str, str]) -> str:
 
 
 def format_notes(notes: Sequence[Note]) -> list[str]:
-    """Return everything, one line for each decision, oldest first, the policies' names in a column."""
+    """Return all decisions, one line each, oldest first, with the policies' names in a column."""
     width = max((len(note["policy"]) for note in notes), default=0)
     return [printable(f"{note['policy']:<{width}}  {_decision(note)}") for note in notes] or [NOTHING]
 
 
 def failure(message: str) -> str:
-    """Return why an exchange failed, with what would help where mitmproxy does not say it."""
+    """Return why an exchange failed, with a hint if mitmproxy gives none."""
     if "certificate verify failed" in message.lower():
         return f"{message}; --set ssl_verify_upstream_trusted_ca=FILE names the CA to trust"
     return message
 
 
 def wrapped(notes: Sequence[Note]) -> str:
-    """Return everything, in lines short enough for mitmweb's narrow pane."""
+    """Return all decisions, in lines short enough for mitmweb's narrow pane."""
     indent = 2 + max((len(note["policy"]) for note in notes), default=0)
     return "\n".join(
         textwrap.fill(line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)

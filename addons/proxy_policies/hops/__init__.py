@@ -1,1 +1,1 @@
-"""What a proxy owes each hop: its own connection fields, Via, Forwarded, and no loops."""
+"""A proxy's duties at each hop: connection fields of its own, Via, Forwarded, and no loops."""

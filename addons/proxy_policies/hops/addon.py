@@ -1,4 +1,4 @@
-"""The hops policy: first on the way in, nearest to the origin on the way back."""
+"""The hops policy: first for requests, nearest to the origin for responses."""
 
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,7 @@ STYLES = {
 
 
 class Hops:
-    """Keeps to itself what is for one connection only, and says that it was here."""
+    """Removes fields for one connection only, and adds the proxy's own."""
 
     name = "hops"
     fast_paths = NO_OBJECTION
@@ -56,7 +56,7 @@ class Hops:
         self._connects: WeakKeyDictionary[Client, http.Request] = WeakKeyDictionary()
 
     async def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Refuse to connect to ourselves where no Via would tell: what is no HTTP would come back for ever."""
+        """Refuse to connect to ourselves where Via cannot show a loop: non-HTTP traffic would loop for ever."""
         server = data.server
         if server.error or server.address is None or not _may_be_no_http(data.client.proxy_mode):
             return
@@ -64,12 +64,12 @@ class Hops:
             server.error = f"cannot connect to {format_target(*server.address[:2])}: it is this proxy"
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
-        """Refuse a CONNECT that came by us before."""
+        """Refuse a CONNECT that has passed us before."""
         if flow.response is None and not self._refuse_loop(flow, fields_of(flow.request.headers)):
             self._connects[flow.client_conn] = flow.request
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
-        """Put on the CONNECT for the next proxy who passed on the client's, and our name."""
+        """Add the Via of the client's CONNECT, and our name, to the one for the next proxy."""
         if not self.via_name:
             return
         asked = self._connects.get(flow.client_conn, flow.request)
@@ -78,7 +78,7 @@ class Hops:
         flow.request.headers.fields = via.with_via(fields, self.via_name, asked.http_version).raw
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Refuse a loop; make the request ours to send."""
+        """Refuse a loop; prepare the fields for the next hop."""
         request = flow.request
         if flow.response or flow.error or (request.method in LIMITED and self._is_final_hop(flow)):
             return
@@ -91,7 +91,7 @@ class Hops:
         set_fields(request.headers, passed.fields)
 
     def _is_final_hop(self, flow: http.HTTPFlow) -> bool:
-        """Count a hop of a request that says how many it may take, and answer where this is the last."""
+        """Decrement a request's Max-Forwards, and answer if this is the last hop."""
         request, fields = flow.request, fields_of(flow.request.headers)
         if self._refuse_loop(flow, fields):
             return True
@@ -104,7 +104,7 @@ class Hops:
         return False
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Make an origin's response ours to send. What is answered here went over no hop."""
+        """Prepare an origin's response for the next hop. Responses made here passed no hop."""
         response, origin = flow.response, flow_state.state_of(flow).origin
         if response is None or origin is None:
             return
@@ -116,7 +116,7 @@ class Hops:
         set_fields(response.headers, fields)
 
     def request(self, flow: http.HTTPFlow) -> None:
-        """Hold the trailer section to what the fields are held to."""
+        """Apply the rules for fields to the trailer section."""
         if flow.request.trailers and flow.is_replay != "request":
             trailers = _for_next_hop(flow.request.trailers, flow_state.state_of(flow).received)
             if (claims := self._hop(flow).claims) is not None:
@@ -124,13 +124,13 @@ class Hops:
             flow.request.trailers = http.Headers(trailers.raw)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """Hold the trailer section to what the fields are held to."""
+        """Apply the rules for fields to the trailer section."""
         origin = flow_state.state_of(flow).origin
         if flow.response and flow.response.trailers and origin:
             flow.response.trailers = http.Headers(_for_next_hop(flow.response.trailers, origin.fields).raw)
 
     def _refuse_loop(self, flow: http.HTTPFlow, fields: Fields) -> bool:
-        """Answer 508 to a request that has our name on it, unless it was us who sent it again."""
+        """Answer 508 to a request with our name in Via, unless we are sending it again."""
         if not self.via_name or flow.is_replay == "request" or not via.lists(fields, self.via_name):
             return False
         text = f"The request came back to this proxy: {fields.get('Via')}\n"
@@ -139,7 +139,7 @@ class Hops:
         return True
 
     def _hop(self, flow: http.HTTPFlow) -> Hop:
-        """Return what decides how a request is forwarded."""
+        """Return the settings that decide how a request is forwarded."""
         request, mode = flow.request, flow.client_conn.proxy_mode
         is_reverse = isinstance(mode, ReverseMode)
         style, trusts = self._style(is_reverse), self._trusts(flow)
@@ -165,14 +165,14 @@ class Hops:
 
 
 def _sender(flow: http.HTTPFlow, is_reverse: bool) -> ClientInfo:
-    """Return who sent a request."""
+    """Return the sender of a request."""
     client = flow.client_conn
     proto = ("https" if client.tls else "http") if is_reverse else flow.request.scheme
     return ClientInfo(client.peername[0], requested_host(flow.request), proto)
 
 
 def _for_next_hop(trailers: http.Headers, head: Fields | None) -> Fields:
-    """Leave out of a trailer section what the head said is for one hop only."""
+    """Remove from a trailer section the fields that the head declares as hop-by-hop."""
     names = connection_fields.named(head) if head is not None else ()
     return Fields(trailers.fields).without(names)
 
@@ -188,7 +188,7 @@ def _may_be_no_http(mode: ProxyMode) -> bool:
 
 
 def _listening(protocol: str) -> list[tuple[str, int]]:
-    """Return where we listen for TCP, or UDP."""
+    """Return the addresses on which we listen for TCP or UDP."""
     servers = ctx.master.addons.get("proxyserver").servers
     return [
         address[:2] for it in servers if it.mode.transport_protocol in (protocol, "both") for address in it.listen_addrs

@@ -1,40 +1,39 @@
-"""Fields that are for one connection only (RFC 9110, section 7.6.1).
+"""Fields for one connection only (RFC 9110, section 7.6.1).
 
-Framing is not touched here: Content-Length and Transfer-Encoding, and whether
-a connection persists, are settled where messages are written.
+Content-Length, Transfer-Encoding and persistence are not handled here, but where messages are written.
 """
 
 from proxy_policies.fields import Fields, RawFields, tokens
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "upgrade"})
 FOR_THIS_PROXY = HOP_BY_HOP | {"proxy-authorization"}
-"""Of a request: its credentials for us, too."""
+"""In a request, also the credentials for us."""
 FROM_THIS_PROXY = HOP_BY_HOP | {"proxy-authenticate", "proxy-authentication-info"}
-"""Of a response: challenges that only a proxy may give, too."""
+"""In a response, also the challenges of a proxy."""
 END_TO_END = frozenset(
     {
         "host", "content-length", "transfer-encoding", "age", "cache-control", "cdn-cache-control", "content-encoding",
         "content-range", "content-type", "date", "expires", "vary",
     }
 )  # fmt: skip
-"""Kept though Connection names them: framing, routing, and what section 7.6.1 says must not be named, as every
-recipient has to know it."""
+"""Kept even if Connection names them: framing, routing, and fields that by section 7.6.1 must not be named, as all
+recipients need them."""
 NOT_UPGRADES = ("h2c", "http/", "tls/")
-"""Upgrades to what would be the proxy's own affair; it offers none of them."""
+"""Upgrades that would concern the proxy's own connection; it offers none of them."""
 
 SWITCHING_PROTOCOLS, UPGRADE_REQUIRED = 101, 426
 
 
 def named(fields: Fields) -> list[str]:
-    """Return the names that Connection lists, lower-cased, but for those that go on to the end."""
+    """Return the names listed in Connection, lower-cased, except end-to-end fields."""
     said = fields.get("Connection")
     return [name for name in tokens(said) if name not in END_TO_END] if said else []
 
 
 def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> Fields:
-    """Leave out of a request what was for us; `to_proxy`: the next hop is a proxy, credentials for it stay.
+    """Remove the fields for us from a request; `to_proxy`: the next hop is a proxy, so its credentials stay.
 
-    A handshake (WebSocket's, say) and a client's willingness to take trailers go on, as ours.
+    A handshake (such as WebSocket's) and a client's support for trailers are passed on in our name.
     """
     passed = _without(fields, HOP_BY_HOP if to_proxy else FOR_THIS_PROXY)
     if passed is fields:
@@ -48,7 +47,7 @@ def request_for_next_hop(fields: Fields, *, to_proxy: bool, is_http1: bool) -> F
 
 
 def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> Fields:
-    """Leave out of a response what was for us; `from_proxy`: the last hop is a proxy, its challenges go on."""
+    """Remove the fields for us from a response; `from_proxy`: the last hop is a proxy, so its challenges stay."""
     passed = _without(fields, HOP_BY_HOP if from_proxy else FROM_THIS_PROXY)
     if status in (SWITCHING_PROTOCOLS, UPGRADE_REQUIRED) and (protocols := fields.get("Upgrade")):
         passed = passed.adding("Connection", "Upgrade").adding("Upgrade", protocols)
@@ -56,12 +55,12 @@ def response_for_next_hop(fields: Fields, status: int, *, from_proxy: bool) -> F
 
 
 def _without(fields: Fields, names: frozenset[str]) -> Fields:
-    """Leave out these fields, and what Connection names."""
+    """Remove these fields, and those that Connection names."""
     return fields.without(names.union(named(fields)) if "connection" in fields else names)
 
 
 def _upgrades(fields: Fields) -> str | None:
-    """Return the protocols that a client would like to change to, if it asks rightly."""
+    """Return the protocols that a client asks to upgrade to, if it does so correctly."""
     wanted = fields.get("Upgrade")
     if not wanted or "upgrade" not in tokens(fields.get("Connection")):
         return None
@@ -69,6 +68,6 @@ def _upgrades(fields: Fields) -> str | None:
 
 
 def interim_for_next_hop(fields: RawFields, status: int) -> RawFields:
-    """Return the fields of an interim response that are for the client: none of framing, or for one hop only."""
+    """Return the fields of an interim response for the client, without framing and hop-by-hop fields."""
     passed = Fields(fields).without(("content-length", "transfer-encoding", "trailer"))
     return response_for_next_hop(passed, status, from_proxy=False).raw

@@ -16,12 +16,12 @@ USERS = frozenset(
         *("x-apigateway-api-userinfo", "x-endpoint-api-userinfo"),
     }
 )
-"""Who a client's user is, as proxies that let users in say it."""
+"""Fields in which authenticating proxies name the client's user."""
 USER_PREFIXES = (
     *("x-auth-request-", "x-webauth-", "x-authentik-", "x-vouch-", "x-consumer-"),  # oauth2-proxy, Grafana, Kong …
     *("x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal", "tailscale-user-", "x-pomerium-claim-"),
 )
-"""How more of them begin."""
+"""Prefixes of more such fields."""
 
 CLAIMS = USERS.union(
     {
@@ -36,34 +36,34 @@ CLAIMS = USERS.union(
         # Its certificate (RFC 9440, section 4)
         *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert", "x-arr-clientcert"),
         *("x-client-verify", "x-client-dn"),
-        # The scheme it came by
+        # The scheme it used
         *("front-end-https", "x-scheme", "x-url-scheme", "cf-visitor", "x-arr-ssl", "https", "x-https", "x-proto"),
         "fastly-ssl",
-        # What it asked for, to be read in place of the target and Host
+        # Overrides of the target and Host
         *("x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url"),
         *("x-host", "x-http-host-override", "x-script-name"),
-        # What a server has done already: Next.js has then no middleware to run (CVE-2025-29927)
+        # Work claimed to be done already: Next.js then skips its middleware (CVE-2025-29927)
         "x-middleware-subrequest",
         # How the proxy sends files (Rack::Sendfile)
         *("x-accel-mapping", "x-sendfile-type"),
-        # Where a CGI program that asks others is to find a proxy (CVE-2016-5385)
+        # The proxy that a CGI program should use (CVE-2016-5385)
         "proxy",
     }
 )
-"""What only the proxy in front may say of a request, and origins believe: nginx's, Apache's, IIS's and CDNs' names."""
+"""Fields that only the proxy in front may set, and origins trust: names of nginx, Apache, IIS and CDNs."""
 CLAIM_PREFIXES = (
     *("x-forwarded-", "x-remote-", "x-ssl-client-", "ssl-client-", "x-amzn-mtls-"),
     *USER_PREFIXES,
 )
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
-"""Frameworks obey them on a POST; on anything else they would only make an answer what its key does not say."""
+"""Frameworks follow them on a POST; with other methods they would only make a response disagree with its cache key."""
 
 _FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else ord("-") for code in range(256))
-"""CGI, WSGI and PHP make one variable of names that differ in case and punctuation: `X_Real_IP` is X-Real-IP."""
+"""CGI, WSGI and PHP map names that differ in case and punctuation to one variable: `X_Real_IP` is X-Real-IP."""
 
 
 class Style(Flag):
-    """Which of the two to write."""
+    """Which fields to write."""
 
     NONE = 0
     FORWARDED = auto()
@@ -72,7 +72,7 @@ class Style(Flag):
 
 
 class ClientInfo(NamedTuple):
-    """The client's address, the Host it asked for, and the scheme it came by."""
+    """The client's address, the requested Host, and the scheme it used."""
 
     address: str
     host: str | None
@@ -80,12 +80,12 @@ class ClientInfo(NamedTuple):
 
 
 def folded(name: bytes) -> str:
-    """Return a field name with everything alike that CGI has alike."""
+    """Return a field name in a form in which names that CGI does not distinguish are equal."""
     return name.translate(_FOLDED).decode()
 
 
 def without_claims(fields: Fields, method: str, more: tuple[str, ...] = ()) -> Fields:
-    """Leave out what a client may not say; `more`: further names, as `parse_names` gives them."""
+    """Remove fields that a client may not set; `more`: further names, from `parse_names`."""
     forbidden, prefixes = _forbidden(method == "POST", more)
     kept = [line for line in fields.raw if not ((name := folded(line[0])) in forbidden or name.startswith(prefixes))]
     return fields if len(kept) == len(fields.raw) else Fields(kept)
@@ -93,14 +93,14 @@ def without_claims(fields: Fields, method: str, more: tuple[str, ...] = ()) -> F
 
 @lru_cache(maxsize=8)
 def _forbidden(is_post: bool, more: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the names, and the beginnings of names, that go."""
+    """Return the names, and prefixes of names, to remove."""
     exact = CLAIMS.union(name for name in more if not name.endswith("*"))
     prefixes = (*CLAIM_PREFIXES, *(name.removesuffix("*") for name in more if name.endswith("*")))
     return exact if is_post else exact | METHOD_OVERRIDES, prefixes
 
 
 def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
-    """Read field names, each perhaps with `*` at its end, and fold them. Raises ValueError."""
+    """Parse and fold field names, each optionally ending with `*`. Raises ValueError."""
     names = [name for text in texts for name in split_list(text)]
     for name in names:
         if not TOKEN.fullmatch(name.removesuffix("*")):
@@ -109,7 +109,7 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_forwarded(fields: Fields, sender: ClientInfo, style: Style, *, trusted: bool) -> Fields:
-    """Add the client to the forwarding fields; what earlier hops put there is kept of trusted clients only."""
+    """Add the client to the forwarding fields; values from earlier hops are kept only for trusted clients."""
     if style is Style.NONE:
         return fields
     return _append_all(fields, sender, style) if trusted else Fields((*fields.raw, *_members(sender, style)))
@@ -139,7 +139,7 @@ def _append_missing(fields: Fields, name: str, value: str | None) -> Fields:
 
 
 def _element(sender: ClientInfo) -> str:
-    """Write one forwarded-element (RFC 7239, section 4)."""
+    """Return one forwarded-element (RFC 7239, section 4)."""
     address = normalize_address(sender.address)
     node = f"[{address}]" if ":" in address else address
     pairs = [("for", node), ("host", sender.host), ("proto", sender.proto)]

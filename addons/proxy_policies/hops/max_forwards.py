@@ -7,21 +7,21 @@ from proxy_policies.fields import Fields
 
 LIMITED = ("TRACE", "OPTIONS")
 SECRET = ("Authorization", "Cookie", "Proxy-Authorization")
-"""Not to be reflected in the answer to a TRACE (RFC 9110, section 9.3.8)."""
+"""Fields not to be reflected in the response to a TRACE (RFC 9110, section 9.3.8)."""
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
 class FinalHop:
-    """We are the last it may reach: the answer's media type, if it has one, and its body."""
+    """This proxy is the final recipient: the media type, if any, and body of the response."""
 
     media_type: str | None
     body: bytes
 
 
 def count_down(method: str, target: str, version: str, fields: Fields) -> Fields | FinalHop:
-    """Count one hop: the fields to send on, or the answer to give."""
+    """Count one hop; return the fields to send on, or the response."""
     said = fields.get("Max-Forwards") if method in LIMITED else None
     if said is None or not _DIGITS.fullmatch(said):
         return fields

@@ -1,6 +1,6 @@
-"""What becomes of a request's fields on their way through this proxy: the one function that says so.
+"""Decides how a request's fields are passed on by this proxy.
 
-A client sends the same fields with one request after another, so the last answers are kept. Everything here is pure.
+A client repeats the same fields in its requests, so the last results are cached. Everything here is pure.
 """
 
 from typing import NamedTuple
@@ -10,43 +10,43 @@ from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, with_forwarded, without_claims
 
 STANDARD_OPTIONS = connection_fields.HOP_BY_HOP | {"close"}
-"""Connection options that nobody asks about."""
+"""Connection options that are not worth a note."""
 
 
 class Hop(NamedTuple):
-    """What decides, besides the fields themselves, how they are passed on."""
+    """What decides how fields are passed on, besides the fields themselves."""
 
     method: str
     http_version: str
     """As the client sent it."""
     to_proxy: bool
-    """The next hop is a proxy: credentials for it stay."""
+    """The next hop is a proxy, so credentials for it stay."""
     via_name: str
     """Our name in Via; empty: none."""
     is_resent: bool
-    """It was passed on before, and is sent again: nothing is said of its client, and our name is no loop."""
+    """It is being sent again: nothing is added about its client, and our name in Via is not a loop."""
     sender: ClientInfo | None
-    """The client; None where origins get no information about it."""
+    """The client; None if origins get no information about it."""
     style: Style
     is_trusted: bool
-    """The client may say of itself what only a proxy in front of us can know."""
+    """The client may set fields that only a proxy in front of us can know."""
     claims: tuple[str, ...] | None
-    """Names of fields, beside the known ones, that a client may not claim things by; None: it may send them all."""
+    """Further names of fields that the client may not set; None: it may set all of them."""
 
 
 class PassedOn(NamedTuple):
-    """The fields that are sent on."""
+    """The fields to send on."""
 
     fields: Fields
     removed: tuple[str, ...]
-    """Fields left out that nobody but the client's own Connection names."""
+    """Fields removed only because the client's own Connection names them."""
     is_loop: bool = False
-    """The request came by us before: it is not to be sent on."""
+    """The request has passed us before, and must not be sent on."""
 
 
 @cached_by_fields
 def request_passed_on(raw: RawFields, hop: Hop) -> PassedOn:
-    """Make a request's fields ours to send (RFC 9110, section 7.6)."""
+    """Prepare a request's fields for the next hop (RFC 9110, section 7.6)."""
     fields = Fields(raw)
     is_ours = bool(hop.via_name) and via.lists(fields, hop.via_name)
     if is_ours and not hop.is_resent:

@@ -1,1 +1,1 @@
-"""How much one client may have: connections, requests, time, and frames that carry nothing."""
+"""Limits on one client: connections, requests, time, and frames that carry nothing."""

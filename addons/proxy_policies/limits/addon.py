@@ -1,4 +1,4 @@
-"""Bounds on what a client may have and how long it may take, in every mode and version of HTTP."""
+"""Limits on what a client may use and how long it may take, in every mode and HTTP version."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from proxy_policies.waits import FOR_MORE, Timeouts, Wait, longest_waiting, most
 
 logger = logging.getLogger(__name__)
 
-CONNECTIONS_PER_TURN = 256  # connections looked at in one turn of the event loop: some 2 ms
-HISTORY_LINES = 3600.0  # seconds between two lines that say that messages are removed from flows
-READING = ("save_stream_file", "hardump", "capture_file")  # options with which messages are read at a stream's end
+CONNECTIONS_PER_TURN = 256  # connections checked in one turn of the event loop: some 2 ms
+HISTORY_LINES = 3600.0  # seconds between log lines about messages removed from flows
+READING = ("save_stream_file", "hardump", "capture_file")  # options that read messages at a stream's end
 MESSAGE_HOOKS = ("websocket_message", "websocket_end", "tcp_message", "tcp_end", "udp_message", "udp_end")
-COUNTED = 16  # new connections, as a share of the most there may be, between two counts
+COUNTED = 16  # fraction of the most connections that may be new between two counts
 
 
 def parse_count(text: str) -> int:
-    """Read a number of things, 0 for no limit; raises ValueError."""
+    """Parse a number, 0 for no limit; raises ValueError."""
     if not text.strip().isdecimal():
         raise ValueError("write a number; 0 is no limit")
     return int(text)
@@ -48,14 +48,14 @@ class Waiter(Protocol):
     """A connection that may wait for its client."""
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Return what it waits for, for how many seconds, and how many bytes came in that time."""
+        """Return what it waits for, for how many seconds, and how many bytes arrived meanwhile."""
 
     def close(self, wait: Wait, waited: float) -> None:
-        """Close the connection, and say why."""
+        """Close the connection, and log why."""
 
 
 class Limits:
-    """Counts what clients have, and closes connections that keep us waiting."""
+    """Counts clients' connections and requests, and closes connections that wait too long."""
 
     name = "limits"
     fast_paths = NO_OBJECTION
@@ -97,21 +97,21 @@ class Limits:
         self._looking: asyncio.Future[None] | None = None
 
     def configure(self, updated: set[str]) -> None:
-        """Take the time-outs and bounds over."""
+        """Apply the time-outs and limits."""
         messages.limit(self.message_limit)
         self._timeouts = Timeouts(
             self.head_timeout, self.body_timeout, self.keepalive_timeout, self.send_timeout, self.handshake_timeout
         )
 
     def done(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         if self._looking is not None:
             self._looking.cancel()
 
     # Connections
 
     def client_connected(self, client: Client) -> None:
-        """Count a connection in, and refuse one too many."""
+        """Count a connection, and refuse it if there are too many."""
         address = client.peername[0]
         if not self._by_address.enter(address, client.peername, self.client_connections):
             client.error = "too many connections from this address"
@@ -120,7 +120,7 @@ class Limits:
         self.watch(client)
 
     def watch(self, client: Client) -> None:
-        """Look at a connection that mitmproxy has."""
+        """Watch a connection owned by mitmproxy."""
         now, handler = time.monotonic(), handler_of(client.id)
         if handler is not None:
             kind = MitmproxyConnection if client.transport_protocol == "tcp" else DatagramConnection
@@ -128,21 +128,21 @@ class Limits:
             self.expect_one_more(now)
 
     def tls_established_client(self, data: TlsData) -> None:
-        """Look at a client that has set TLS up, and may say nothing inside."""
+        """Watch a client that has set up TLS, in case it sends nothing inside."""
         if watched := self._connections.get(data.context.client.id):
             watched.expect_request(data.context)
 
     def next_layer(self, nextlayer: NextLayer) -> None:
-        """Look at what a client begins to say, of which nobody knows yet what it is."""
+        """Watch the first bytes of a client, whose protocol is not known yet."""
         if watched := self._connections.get(nextlayer.context.client.id):
             watched.undecided = nextlayer
 
     def unwatch(self, client: Client) -> None:
-        """Look at a connection of mitmproxy's no more, until it is watched again."""
+        """Stop watching a connection of mitmproxy's, until it is watched again."""
         self._connections.pop(client.id, None)
 
     def client_disconnected(self, client: Client) -> None:
-        """Count it out."""
+        """Stop counting it."""
         self._by_address.leave(client.peername[0], client.peername)
         self._connections.pop(client.id, None)
 
@@ -153,7 +153,7 @@ class Limits:
     # Requests
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Count a request in, and refuse one too many."""
+        """Count a request, and refuse it if there are too many."""
         address = flow.client_conn.peername[0] if flow.client_conn.peername else ""
         if flow.is_replay or self._in_flight.enter(address, flow, self.client_requests):
             return
@@ -170,12 +170,12 @@ class Limits:
     # Messages
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Bound what a flow keeps of its messages."""
+        """Limit the messages that a flow keeps."""
         if flow.websocket is not None:
             self._bound_history(flow, flow.websocket.messages)
 
     def tcp_message(self, flow: tcp.TCPFlow | udp.UDPFlow) -> None:
-        """Bound what a flow keeps of its messages."""
+        """Limit the messages that a flow keeps."""
         self._bound_history(flow, flow.messages)
 
     udp_message = tcp_message
@@ -199,19 +199,19 @@ class Limits:
     # Waiting
 
     def add(self, waiter: Waiter) -> None:
-        """Look at a connection, too, that mitmproxy does not have."""
+        """Watch a connection that mitmproxy does not own, too."""
         self._others.add(waiter)
         self.expect_one_more(time.monotonic())
 
     def remove(self, waiter: Waiter) -> None:
-        """Look at it no more."""
+        """Stop watching it."""
         self._others.discard(waiter)
 
     def _waiters(self) -> list[Waiter]:
         return [*self._others, *self._connections.values()]
 
     def expect_one_more(self, now: float) -> None:
-        """Begin to look round, and make room where there are too many."""
+        """Start checking, and make room if there are too many."""
         if self._looking is None or self._looking.done():
             self._looking = spawn(self._look_round())
         self._uncounted += 1
@@ -232,7 +232,7 @@ class Limits:
             waiter.close(wait, waited)
 
     def _make_room(self, now: float) -> None:
-        """Close the connections that wait longest for their clients to say more, where there are too many."""
+        """If there are too many connections, close those that have waited longest for their clients."""
         self._uncounted = 0
         waiting = [(waiter, *waiter.waits(now)) for waiter in self._waiters()]
         idle = [(waiter, wait, waited) for waiter, wait, waited, _ in waiting if wait in FOR_MORE]
@@ -242,7 +242,7 @@ class Limits:
 
 
 def _are_messages_read() -> bool:
-    """Return whether anything may read messages once their hooks are over: who records or shows them, or a script."""
+    """Return whether anything may read messages after their hooks: options that record or show them, or a script."""
     if any(getattr(ctx.options, name, None) for name in READING) or ctx.master.addons.get("view"):
         return True
     others = (addon for addon in traverse(ctx.master.addons.chain) if not _is_known(addon))

@@ -1,4 +1,4 @@
-"""mitmproxy's connections: what each waits for its client to do, and how it is closed."""
+"""mitmproxy's connections: what each waits for from its client, and how it is closed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HTTP_MODES = (modes.HttpProxy, modes.HttpUpstreamProxy, modes.ReverseProxy)
 
 
 class MitmproxyConnection:
-    """A client's connection that mitmproxy has."""
+    """A client's connection that mitmproxy owns."""
 
     def __init__(self, handler: ConnectionHandler, now: float) -> None:
         self._handler = handler
@@ -32,17 +32,17 @@ class MitmproxyConnection:
         self._unsent = Unsent()
         self._is_ending = False
         self._inside: ClientTLSLayer | None = None
-        """The TLS that its client has set up last."""
+        """The TLS layer that its client set up last."""
         self.undecided: NextLayer | None = None
-        """Where what its client says was last asked about."""
+        """The layer that last asked for its client's protocol."""
 
     def expect_request(self, context: Context) -> None:
-        """Take note that the client has set TLS up: a request is to follow."""
+        """Note that the client has set up TLS: a request should follow."""
         layers = [layer for layer in context.layers if isinstance(layer, ClientTLSLayer)]
         self._inside = layers[-1] if layers else None
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Return what the connection waits for, for how many seconds, and how many bytes came in that time."""
+        """Return what the connection waits for, for how many seconds, and how many bytes arrived meanwhile."""
         transport = self._transport()
         if transport is None or self._is_ending:
             return Wait.NOTHING, 0.0, 0
@@ -57,7 +57,7 @@ class MitmproxyConnection:
         return getattr(io.writer, "transport", None) if io else None
 
     def _since_when_unsent(self, transport: Any, side: client_sides.ClientSide | None, now: float) -> float | None:
-        """Return since when the client has taken nothing of a response; None where nothing waits for it."""
+        """Return since when the client has accepted no response data; None if none is waiting."""
         if side is None or side.is_tunnel:
             return None
         waiting = transport.get_write_buffer_size() + side.unsent()
@@ -75,19 +75,19 @@ class MitmproxyConnection:
         return side.waiting() if side is not None else _before_http(self._handler)
 
     def _first_request(self) -> Waiting | None:
-        """Return the wait for the first request inside of TLS; None where it has begun."""
+        """Return the wait for the first request inside TLS; None once it has begun."""
         layer = self._inside.child_layer if self._inside is not None else None
         if not isinstance(layer, NextLayer) or layer.layer is not None:
             return None
         return Waiting(Wait.REQUEST)
 
     def _is_origin_slow(self) -> bool:
-        """Return whether an origin does not take what it is sent: then nothing is read from the client."""
+        """Return whether an origin does not accept data: then nothing is read from the client."""
         others = (io for connection, io in self._handler.transports.items() if connection != self._handler.client)
         return any(_unsent_bytes(io.writer) for io in others)
 
     def close(self, wait: Wait, waited: float) -> None:
-        """Close the connection, and say why."""
+        """Close the connection, and log why."""
         self._is_ending = True
         why = f"for {waited:.0f} s {wait.value}"
         if wait is Wait.HEAD and self.undecided is not None and self.undecided.layer is None:
@@ -113,32 +113,32 @@ class MitmproxyConnection:
 
 
 class DatagramConnection(MitmproxyConnection):
-    """A client that sends datagrams; whether it will send more, nobody can know."""
+    """A client that sends datagrams; whether it will send more cannot be known."""
 
     def waits(self, now: float) -> tuple[Wait, float, int]:
-        """Return since when nothing was said, by the client or to it."""
+        """Return for how long nothing was sent, by the client or to it."""
         if self._is_ending:
             return Wait.NOTHING, 0.0, 0
         return Wait.DATAGRAM, time.time() - self._handler.timeout_watchdog.last_activity, 0
 
 
 def _unsent_bytes(writer: Any) -> int:
-    with contextlib.suppress(AttributeError):  # of another kind: datagrams
+    with contextlib.suppress(AttributeError):  # other kinds, for datagrams
         return int(writer.transport.get_write_buffer_size())
     return 0
 
 
 def _first_words(undecided: NextLayer | None) -> Waiting | None:
-    """Return the wait for more of what was begun; None where nothing was, or it is known what it is."""
+    """Return the wait for more first bytes; None if there are none, or the protocol is known."""
     if undecided is None or undecided.layer is not None or not (said := undecided.data_client()):
         return None
-    if undecided._paused:  # an addon is asked what it is
+    if undecided._paused:  # an addon is deciding
         return NOT_WAITING
     return Waiting(Wait.HANDSHAKE if said[0] == TLS_HANDSHAKE else Wait.HEAD)
 
 
 def _take_for_http(undecided: NextLayer) -> None:
-    """Have what was said so far be the beginning of a request."""
+    """Treat the bytes so far as the beginning of a request."""
     side = http.Http1Server(undecided.context)  # type: ignore[attr-defined]  # ours, which is put there
     side.buf += undecided.data_client()
     side.state = side.read_headers
@@ -146,12 +146,12 @@ def _take_for_http(undecided: NextLayer) -> None:
 
 
 def _before_http(handler: ConnectionHandler) -> Waiting:
-    """Return what is waited for before it is known that HTTP is spoken, in the modes in which it will be."""
+    """Return what is awaited before the protocol is known, in modes in which it will be HTTP."""
     layers: list[Any] = handler.layer.context.layers
     top = layers[0] if len(layers) == 1 else None
     if top is None or top._paused:
         return NOT_WAITING
-    below = top._handle_event.__self__  # itself until it knows where to connect to
+    below = top._handle_event.__self__  # itself until it knows its destination
     if isinstance(top, modes.Socks5Proxy) and below is top:
         return Waiting(Wait.HEAD if top.buf else Wait.REQUEST)
     if not isinstance(top, _HTTP_MODES) or not isinstance(below, NextLayer) or below.layer is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 OVERHEAD = 256
-"""Octets that a message takes beside its content (measured: 220)."""
+"""Octets that a message takes in addition to its content (measured: 220)."""
 UNREAD = 256 << 10
-"""Octets that are kept where nothing reads messages once their hooks are over: for scripts that look back."""
+"""Octets kept if nothing reads messages after their hooks, for scripts that look back."""
 
 
 class Message(Protocol):
@@ -18,26 +18,26 @@ class Message(Protocol):
 
 
 class MessageHistory:
-    """What a flow has of its messages, and had."""
+    """The size of the messages that a flow keeps, and of those removed."""
 
     def __init__(self) -> None:
-        self._size = 0  # octets that the flow keeps, about
+        self._size = 0  # approximate octets kept by the flow
         self._much = UNREAD
         self.removed = {True: 0, False: 0}
-        """Octets of messages that it has no more, by whether they came from the client."""
+        """Octets of removed messages, by whether they were from the client."""
 
     def add[M: Message](self, messages: list[M]) -> bool:
-        """Take note of the last message, which is new; return whether there may be too many by now."""
+        """Count the last message, which is new; return whether there may be too many now."""
         self._size += _size(messages[-1])
         return self._size > self._much
 
     def shorten[M: Message](self, messages: list[M], most: int) -> bool:
-        """Where they are more than `most` octets, remove the oldest until there are three quarters of that.
+        """If there are more than `most` octets, remove the oldest until three quarters of that are left.
 
-        The last one stays, whatever it is. Return whether there was one to remove.
+        The last one always stays. Return whether any was removed.
         """
         self._size = sum(map(_size, messages))  # addons may have changed any of them
-        self._much = min(2 * self._size, most)  # to look at all of them again and again takes no more than linear time
+        self._much = min(2 * self._size, most)  # so that recounting takes linear time in total
         if self._size <= most:
             return False
         count = 0

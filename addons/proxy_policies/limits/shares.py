@@ -1,4 +1,4 @@
-"""How much each client address has at the moment. Pure."""
+"""What each client address currently uses. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from proxy_policies.addresses import normalize_address
 
 EMPTY_MOST = 64
-"""Addresses that may be kept with nothing: a client on a connection that goes on is in and out with every request."""
+"""Addresses kept without entries: a client on a persistent connection enters and leaves with every request."""
 IPV6_PREFIX = 64
-"""Bits that one client has at the least (RFC 6177): nginx's and Cloudflare's advice for limits by address."""
+"""The prefix of one client's network at least (RFC 6177): nginx's and Cloudflare's advice for limits by address."""
 
 
 @lru_cache(maxsize=4096)
 def share_of(address: str) -> str:
-    """Return what an address is counted as: an IPv6 network of IPV6_PREFIX bits, an IPv4 address as it is."""
+    """Return the unit in which an address is counted: an IPv6 network of IPV6_PREFIX bits, or the IPv4 address."""
     plain = normalize_address(address)
     try:
         parsed = ip_address(plain)
@@ -29,14 +29,14 @@ def share_of(address: str) -> str:
 
 
 class Shares:
-    """What is there of one kind, by client address; with `WeakSet` as its kind of set, while somebody else knows it."""
+    """Items of one kind by client address; with `WeakSet` as the set, only while they are referenced elsewhere."""
 
     def __init__(self, kind: type[MutableSet[Any]] = set) -> None:
         self._kind = kind
         self._inside: dict[str, MutableSet[Any]] = {}
 
     def enter(self, address: str, what: Hashable, most: int) -> bool:
-        """Count something in; False, and nothing is counted, where an address has `most` already (0: no limit)."""
+        """Add an item; return False, adding nothing, if the address already has `most` (0: no limit)."""
         share = share_of(address)
         inside = self._inside.get(share)
         if inside is None:
@@ -47,7 +47,7 @@ class Shares:
         return True
 
     def leave(self, address: str, what: Hashable) -> None:
-        """Count it out, if it was in."""
+        """Remove an item, if present."""
         share = share_of(address)
         inside = self._inside.get(share)
         if inside is not None:
@@ -56,5 +56,5 @@ class Shares:
                 del self._inside[share]
 
     def __len__(self) -> int:
-        """Return how many there are, of all addresses."""
+        """Return the number of items of all addresses."""
         return sum(map(len, self._inside.values()))

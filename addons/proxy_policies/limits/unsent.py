@@ -1,4 +1,4 @@
-"""Since when a client has taken nothing of what waits for it."""
+"""Since when a client has accepted no data that waits for it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ with contextlib.suppress(ImportError):  # Windows has neither
 
 
 class Unsent:
-    """What is on its way to one client, looked at now and then."""
+    """The unsent and unacknowledged data for one client, checked periodically."""
 
     def __init__(self) -> None:
         self._size, self._since = 0, 0.0
 
     def since(self, now: float, waiting: int, sock: Any) -> float | None:
-        """Return since when nothing was taken of the bytes `waiting` here for the kernel; None while none wait."""
+        """Return since when no data was accepted, with `waiting` bytes for the kernel; None if none are waiting."""
         size = waiting and waiting + _in_kernel(sock)
         if size != self._size:
             self._size, self._since = size, now
@@ -26,7 +26,7 @@ class Unsent:
 
 
 def _in_kernel(sock: Any) -> int:
-    """Count the bytes not acknowledged yet: a client may be taking some long before the kernel takes more of us."""
+    """Count the bytes not acknowledged yet: a client may accept some long before the kernel accepts more from us."""
     try:
         size = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
     except (NameError, OSError, ValueError):  # not Unix, or closed, which has descriptor -1
