@@ -1,4 +1,4 @@
-"""What a client asked for, as it wrote it. Pure."""
+"""A client's request as it was sent. Pure."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 LONGEST_TEXT = 2048
-"""Bytes that are kept of each text of a client's: what was long for a URL once, and bounds what waits to be written."""
+"""Bytes kept of each text from a client: a former limit on URLs, which bounds the data waiting to be written."""
 LONGEST_TRACEPARENT = 128
-"""Bytes of the one field that is not cut: of version 00 it has 55, and later ones may be longer."""
+"""Bytes of the one field that is not cut: version 00 has 55, and later ones may be longer."""
 _PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
-"""What may be the beginning of a token, which would not be recognised any more."""
+"""The beginning of a token that was cut, and would no longer be recognised as one."""
 
 
 class Asked(NamedTuple):
-    """A request line, and the fields that say which client asks for what."""
+    """A request line, and the fields that identify the client and its purpose."""
 
     method: bytes = b""
-    """Empty where what came was no request."""
+    """Empty for an invalid request."""
     target: bytes = b""
-    """In the form in which it came: absolute to a proxy, else a path (RFC 9112, section 3.2); of a tunnel host:port."""
+    """In the form received: absolute to a proxy, else a path (RFC 9112, section 3.2); host:port for a tunnel."""
     version: bytes = b""
-    """Empty where nobody asked in HTTP."""
+    """Empty if there was no HTTP request."""
     host: bytes = b""
     referer: bytes = b""
     user_agent: bytes = b""
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
     @classmethod
     def of(cls, method: bytes, target: bytes, version: bytes, fields: Iterable[tuple[bytes, bytes]]) -> Self:
-        """Return what was asked for, and what is of interest of the fields; long texts are cut."""
+        """Return the request line and the relevant fields; long texts are cut."""
         host = referer = user_agent = traceparent = b""
         for name, value in fields:
             match len(name):
@@ -49,5 +49,5 @@ class Asked(NamedTuple):
 
 
 def _cut(value: bytes) -> bytes:
-    """Return a text that is not too long, and ends between two words if it was."""
+    """Return a text, cut between two words if it is too long."""
     return value if len(value) <= LONGEST_TEXT else _PARTIAL.sub(b"...", value[:LONGEST_TEXT], count=1)

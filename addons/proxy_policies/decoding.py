@@ -1,4 +1,4 @@
-"""Undoes content codings (RFC 9110 section 8.4.1) without ever making more than was asked for. Pure.
+"""Decodes content codings (RFC 9110, section 8.4.1) without ever exceeding a bound. Pure.
 
 What a peer sends may be a thousand or a million times larger when it is unpacked: each decoder here has a bound
 on how much it may make, and stops there.
@@ -12,7 +12,7 @@ import brotli
 import zstandard
 
 CODINGS_MOST = 5
-"""Codings on top of each other that are undone: curl's limit."""
+"""Nested codings that are decoded: curl's limit."""
 ZSTD_WINDOW = 8 << 20
 """Octets of history a zstd decoder keeps at most (RFC 9659 section 3)."""
 

@@ -1,4 +1,4 @@
-"""Lines for a log or a terminal: how often, with which characters, and what an error says. Pure."""
+"""Lines for a log or a terminal: their rate, their characters, and the texts of errors. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 EVERY = 10.0
-"""Seconds between two lines of a kind."""
+"""Seconds between two lines of the same kind."""
 
 _OBEYED = "\x00-\x1f\x7f-\x9f"
 """C0, DEL and C1 (ECMA-48)."""
@@ -35,14 +35,14 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def error_text(error: Exception) -> str:
-    """Return what was wrong, in words, with the file that it was wrong with."""
+    """Return an error's text, with the name of its file."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
 
 
 class Throttle:
-    """Lets a line of a kind through in a while, or `at_once` of them, and counts those that it leaves out."""
+    """Admits one line of a kind per interval, or `at_once` of them, and counts those left out."""
 
     def __init__(self, every: float = EVERY, at_once: int = 1) -> None:
         self._every, self._at_once = every, at_once
@@ -50,7 +50,7 @@ class Throttle:
         self._admitted = self._left_out = 0
 
     def admit(self, line: str, now: float) -> str | None:
-        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        """Return the line, with the number of similar ones left out; None if it is too soon. `now` is in seconds."""
         if now >= self._next:
             self._next, self._admitted = now + self._every, 0
         elif self._admitted >= self._at_once:
@@ -62,14 +62,14 @@ class Throttle:
 
 
 class Throttles:
-    """A throttle for each kind of line, of those used last."""
+    """A throttle for each of the most recently used kinds of lines."""
 
     def __init__(self, every: float = 60.0, most: int = 256, at_once: int = 1) -> None:
         self._every, self._most, self._at_once = every, most, at_once
         self._throttles: OrderedDict[Hashable, Throttle] = OrderedDict()
 
     def admit(self, kind: Hashable, line: str, now: float) -> str | None:
-        """Return the line, with how many like it were left out; None when it is too soon. `now` is in seconds."""
+        """Return the line, with the number of similar ones left out; None if it is too soon. `now` is in seconds."""
         throttle = self._throttles.setdefault(kind, Throttle(self._every, self._at_once))
         self._throttles.move_to_end(kind)
         if len(self._throttles) > self._most:
@@ -81,10 +81,10 @@ _CLIENT_LINES = {
     prefix: Throttle(every=1.0)
     for prefix in ("Client TLS handshake failed", "closing connection, for ", "Received WebSocket p")
 }
-"""By the beginnings of lines that clients can cause as often as they like: one a second, with a count of the others."""
+"""By the beginnings of lines that clients can cause at will: one a second, with a count of the others."""
 
 
 def admit_client_line(line: str, now: float) -> str | None:
-    """Return a line about a client as it is to be logged; None when many like it have been of late. `now`: seconds."""
+    """Return a line about a client to be logged; None if there were too many like it recently. `now`: seconds."""
     throttle = next((throttle for prefix, throttle in _CLIENT_LINES.items() if line.startswith(prefix)), None)
     return line if throttle is None else throttle.admit(line, now)

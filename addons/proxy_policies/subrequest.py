@@ -1,9 +1,9 @@
-"""The one way to send a request of our own: refresh what is stale, fetch again what came apart.
+"""Sends requests of our own, to refresh stale entries or to fetch again.
 
 It goes through the whole chain of addons, TLS verification and upstream proxies
 included, as mitmproxy's own client replay does, whose connection handler it uses
-(mitmproxy 12.2: `addons.clientplayback.ReplayHandler`). Its answer goes nowhere but
-through the chain, so it is kept where the cache keeps it.
+(mitmproxy 12.2: `addons.clientplayback.ReplayHandler`). Its response only passes through the chain, so that the cache
+may store it.
 """
 
 import asyncio
@@ -18,23 +18,23 @@ from proxy_policies.fields import Fields
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 60.0
-"""Seconds after which an unanswered request of our own is given up, as nginx's proxy_read_timeout."""
+"""Seconds after which an unanswered request of our own is abandoned: nginx's proxy_read_timeout."""
 
 _own: WeakKeyDictionary[Flow, tuple[str, http.HTTPFlow]] = WeakKeyDictionary()
 
 
 def purpose(flow: Flow) -> str:
-    """Return what a flow of our own is for; empty for everybody else's."""
+    """Return the purpose of a flow of our own; empty for any other."""
     return _own[flow][0] if flow.is_replay and flow in _own else ""
 
 
 def template(flow: Flow) -> http.HTTPFlow | None:
-    """Return the flow that a flow of our own was made like; None for everybody else's."""
+    """Return the flow from which a flow of our own was derived; None for any other."""
     return _own[flow][1] if flow.is_replay and flow in _own else None
 
 
 async def send(template: http.HTTPFlow, fields: Fields, purpose: str, timeout: float = TIMEOUT) -> http.HTTPFlow | None:
-    """Send a GET like another's request, with other fields, and give its flow once it is answered or has failed.
+    """Send a GET derived from another flow, with other fields; return its flow once it is answered or has failed.
 
     None when it could not be sent or took longer than `timeout` seconds.
     """
@@ -64,7 +64,7 @@ def _handler_type() -> type | None:
 def _copy(template: http.HTTPFlow, fields: Fields) -> http.HTTPFlow:
     flow = http.HTTPFlow(template.client_conn, template.server_conn.copy(), True)
     flow.request = template.request.copy()
-    flow.request.method = "GET"  # what is stale may have been asked for by HEAD
+    flow.request.method = "GET"  # the original request may be a HEAD
     flow.request.headers = http.Headers(fields.raw)
     flow.request.stream = False
     flow.is_replay = "request"

@@ -10,7 +10,7 @@ from mitmproxy.flow import Flow
 
 KEY = "policy_trace"
 LIMIT = 64
-"""Notes kept of one flow: a flow with more has a loop, not a story."""
+"""Notes kept of one flow: a flow with more is in a loop."""
 
 Note = dict[str, Any]
 """`policy`, `verdict`, `why`, and facts of the policy's own; JSON-safe."""

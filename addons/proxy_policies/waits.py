@@ -1,4 +1,4 @@
-"""What a connection waits for its client to do, and for how long it may. Pure; times are seconds of one clock."""
+"""What a connection waits for from its client, and for how long it may. Pure; times are seconds of one clock."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from enum import Enum
 
 BODY_RATE = 500
-"""Bytes that buy a request's body one more second: Apache's RequestReadTimeout has MinRate=500."""
+"""Bytes that earn a request's body one more second: Apache's RequestReadTimeout has MinRate=500."""
 
 
 LINGERING_TIMEOUT = 5.0
 """Seconds without a byte after which a client that is being closed is cut off: nginx's lingering_timeout."""
 LINGERING_TIME = 30.0
-"""Seconds after which it is cut off though it goes on sending: nginx's lingering_time."""
+"""Seconds after which it is cut off even if it keeps sending: nginx's lingering_time."""
 
 
 class Wait(Enum):
-    """What a connection waits for; the values are what is said when that took too long."""
+    """What a connection waits for; the values are the texts logged when that took too long."""
 
     NOTHING = ""
-    """Not for its client: for an origin, for an addon, or for whatever is said in a tunnel."""
+    """Not for its client: for an origin, for an addon, or for data in a tunnel."""
     REQUEST = "no request came"
     """For a request to begin, the first or the next."""
     HANDSHAKE = "the TLS handshake did not end"
@@ -35,26 +35,26 @@ class Wait(Enum):
 
 
 FOR_MORE = frozenset({Wait.REQUEST, Wait.HANDSHAKE, Wait.HEAD, Wait.BODY, Wait.DATAGRAM})
-"""Waits for the client to say more: such connections are closed when there are too many of them."""
+"""Waits for more data from the client: these connections are closed if there are too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that each wait may last; 0: without an end."""
+    """Seconds that each wait may last; 0: no limit."""
 
     head: float = 60.0
     """nginx's client_header_timeout, Squid's request_timeout: from its first byte to its last."""
     body: float = 60.0
-    """nginx's client_body_timeout; and one more for each BODY_RATE bytes that have come."""
+    """nginx's client_body_timeout, plus one for every BODY_RATE bytes received."""
     idle: float = 75.0
     """nginx's keepalive_timeout, Squid's client_idle_pconn_timeout."""
     send: float = 60.0
-    """nginx's send_timeout: without one byte taken."""
+    """nginx's send_timeout: no byte accepted."""
     handshake: float = 60.0
-    """nginx waits for a TLS handshake as long as for a head."""
+    """As in nginx, the same as for a head."""
 
     def seconds(self, wait: Wait, received: int) -> float:
-        """Return the limit of a wait in which so many bytes have come."""
+        """Return the limit of a wait during which `received` bytes arrived."""
         limits = {
             Wait.REQUEST: self.idle,
             Wait.HANDSHAKE: self.handshake,
@@ -66,7 +66,7 @@ class Timeouts:
 
     @property
     def between_looks(self) -> float:
-        """Seconds between two looks at all connections."""
+        """Seconds between two checks of all connections."""
         shortest = min(filter(None, (self.head, self.body, self.idle, self.send, self.handshake)), default=80.0)
         return min(5.0, shortest / 16)
 
@@ -77,23 +77,23 @@ class Waiting:
 
     wait: Wait = Wait.NOTHING
     which: Hashable = None
-    """Differs from one wait of a kind to the next: the number of a request, say."""
+    """Distinguishes successive waits of a kind, such as by the number of a request."""
     received: int = 0
-    """Bytes that came from the client, ever."""
+    """All bytes received from the client so far."""
 
 
 NOT_WAITING = Waiting()
 
 
 class Stopwatch:
-    """Measures how long a connection has been waiting for the same thing, by a look at it now and then."""
+    """Measures how long a connection has been waiting for the same thing, by periodic checks."""
 
     def __init__(self, now: float, which: Hashable = None) -> None:
         self._seen = Waiting(Wait.REQUEST, which)
         self._since, self._received = now, 0
 
     def look(self, waiting: Waiting, now: float) -> tuple[Wait, float, int]:
-        """Return what is waited for, for how many seconds, and how many bytes came in that time."""
+        """Return what is awaited, for how many seconds, and how many bytes arrived meanwhile."""
         before, self._seen = self._seen, waiting
         if (waiting.wait, waiting.which) != (before.wait, before.which):
             self._since, self._received = now, waiting.received
@@ -101,10 +101,10 @@ class Stopwatch:
 
 
 def most_connections(files: int) -> int:
-    """Return how many connections a process may have that may open so many files: each may need an origin."""
+    """Return how many connections a process with this limit on files may have: each may need another to an origin."""
     return max(16, min(files // 2, 16384))
 
 
 def longest_waiting(waited: Sequence[float], excess: int) -> list[int]:
-    """Return the positions of those to close, `excess` of those that have waited so many seconds: the longest."""
+    """Return the positions of the `excess` longest waits to close."""
     return heapq.nlargest(excess, range(len(waited)), key=waited.__getitem__) if excess > 0 else []
