@@ -24,7 +24,6 @@ _COMPARING = ("eq", "$eq", "_eq", "equals", "is", "exact", "in", "$in", "set", "
 _TEXTS = ("text", "#text", "_text", "$t", "_", "$", "raw", "plain", "string", "str")
 _INHERITING = frozenset((*_VALUE_NAMES, *_COMPARING, *_TEXTS))
 """Members that are what is around them: comparisons in queries, texts of XML that was made JSON."""
-_VALUE_STEMS = tuple(f'"{name}{end}' for name in _VALUE_NAMES for end in ('"', "\\"))
 _VALUES = "|".join(_VALUE_NAMES)
 _MEMBERS_BETWEEN = (
     rf'(?:(?!"(?:{_VALUES})")"[^"\\]{{1,40}}"\s*:\s*(?:"[^"\\\n]{{0,200}}"|[\w.+-]{{1,40}})\s*,\s*){{0,3}}+'
@@ -64,12 +63,18 @@ _VALUE_FIRST = re.compile(
     re.IGNORECASE,
 )
 
+type Found = set[tuple[str, ...]]
+"""The groups of each match of a pattern, once."""
+
 
 def in_json(text: str, decider: Decider) -> str:
     """Replace secrets in members, and in pairs: `{"name": "password", "value": "…"}`, `[["password", "…"]]`."""
     if '"' not in text:
         return text
-    if any(map(text.lower().__contains__, _VALUE_STEMS)):
+    members = _ESCAPED_MEMBER if '\\"' in text else _MEMBER
+    found = set(members.findall(text))
+    before = text
+    if not _names(found, members).isdisjoint(_VALUE_NAMES):
         text = _replace_after(text, _PAIR, decider, Place.FIELD)
         text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
     if _LISTS.search(text) is not None:
@@ -78,7 +83,13 @@ def in_json(text: str, decider: Decider) -> str:
         text = _replace_after(text, _COMPARISON, decider, Place.MEMBER)
     if '"rawHeaders"' in text:  # Node.js: names and values by turns
         text = _replace_after(text, _NEXT_TO_NAME, decider, Place.CODE)
-    return _replace_after(text, _ESCAPED_MEMBER if '\\"' in text else _MEMBER, decider, Place.MEMBER)
+    return _replace_after(text, members, decider, Place.MEMBER, found if text == before else None)
+
+
+def _names(found: Found, pattern: re.Pattern[str]) -> set[str]:
+    """Return the names of the members that were found, in lower case."""
+    name = pattern.groupindex["name"] - 1
+    return {source.lower() for source in {groups[name] for groups in found}}
 
 
 def in_strings(text: str, marks: Iterable[str], look: Callable[[str], str]) -> str:
@@ -109,11 +120,13 @@ def _value_first(found: re.Match[str], decider: Decider) -> str:
     return f"{found['value']}{replaced}{found[0][len(found['value']) + len(found['plain']) :]}"
 
 
-def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> str:
-    """Replace the value after each match of a name."""
+def _replace_after(
+    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, every: Found | None = None
+) -> str:
+    """Replace the value after each match of a name; `every` match's groups, where they are known already."""
     pieces: list[str] = []
     done = 0
-    for found in _telling(text, pattern, decider, place):
+    for found in _telling(text, pattern, decider, place, every):
         if found.start() >= done:
             name = _plain(found["name"], 0)
             value, end = _value(text, found.end(), found["slashes"], name, decider, place)
@@ -122,10 +135,12 @@ def _replace_after(text: str, pattern: re.Pattern[str], decider: Decider, place:
     return "".join((*pieces, text[done:])) if pieces else text
 
 
-def _telling(text: str, pattern: re.Pattern[str], decider: Decider, place: Place) -> Iterator[re.Match[str]]:
+def _telling(
+    text: str, pattern: re.Pattern[str], decider: Decider, place: Place, every: Found | None
+) -> Iterator[re.Match[str]]:
     """Yield the matches of a name that may make its value a secret; the same few come again and again."""
     name, value = pattern.groupindex["name"] - 1, pattern.groupindex["plain"] - 1
-    found = set(pattern.findall(text))
+    found = set(pattern.findall(text)) if every is None else every
     plain = {source: _plain(source, 0) for source in {groups[name] for groups in found}}
     telling = {source for source in plain if _is_telling(plain[source], decider, place)}
     wanted = {

@@ -5,6 +5,7 @@ Every function leaves every other character of the text as it was.
 
 import re
 from collections.abc import Callable, Iterator
+from string import ascii_letters, digits
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from proxy_policies.capture.secrets.decide import Decider, Place
@@ -39,6 +40,7 @@ _BARE = re.compile(
     r"(?P<value>[^\s&;,\"'<>(){}\[\]\\]+)(?![\w(])"
 )
 _TIGHT = re.compile(r"=(?<=[\w.-]=)(?P<value>[^\s&;,\"'<>(){}\[\]\\=][^\s&;,\"'<>(){}\[\]\\]*+)(?!\()")
+_NAME_CHARACTERS = f"{ascii_letters}{digits}_$-"
 NAME_LENGTH = 100  # characters before a sign in which a name is looked for
 _IN_URL = ("?", "&", "#", ".", "%")  # what stands before the name of a parameter
 _CREDENTIALS_LINE = re.compile(
@@ -274,7 +276,7 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
 def _last_name(text: str) -> str:
     """Return the name at the end of a text, spaces apart; empty when there is none."""
     text = text.rstrip().removesuffix("'")
-    start = len(text)
+    start = len(text.rstrip(_NAME_CHARACTERS))
     while start and (text[start - 1].isalnum() or text[start - 1] in "_$-"):
         start -= 1
     return text[start:]
