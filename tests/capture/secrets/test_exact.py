@@ -215,6 +215,16 @@ def parameters(pairs: Pairs) -> str:
     return json.dumps([{"param": name, "v": value, "city": "Bonn"} for name, value in pairs])
 
 
+def columns(pairs: Pairs) -> str:
+    names, values = [name for name, _ in pairs], [value for _, value in pairs]
+    return json.dumps({"columns": ["city", *names], "rows": [["Bonn", *values], [None, *values]], "required": names})
+
+
+def described_columns(pairs: Pairs) -> str:
+    names = [{"name": name, "type": "varchar"} for name, _ in pairs]
+    return json.dumps({"columns": names, "data": [[value for _, value in pairs]]}, indent=1)
+
+
 def rows_of_two(pairs: Pairs) -> str:
     inner = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in pairs)
     return f"<table><tr><th>city</th><td>Bonn</td></tr>{inner}</table>"
@@ -266,6 +276,8 @@ STRUCTURES = {
     "comparisons": Structure(compared, "application/json"),
     "operators": Structure(below_operators, "application/json"),
     "parameters": Structure(parameters, "application/json"),
+    "columns": Structure(columns, "application/json"),
+    "described columns": Structure(described_columns, "application/json"),
     "rows of two": Structure(rows_of_two, "text/html"),
     "UTF-16": Structure(wide, "application/json"),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade
+from proxy_policies.capture.secrets.redact_columns import COLUMNS, ROWS, in_columns
 
 _NAME = r'(?P<name>(?!\\*")[^"\\\n]{0,200}+(?:\\u[0-9a-fA-F]{4}[^"\\\n]{0,200}+){0,30}+'
 _PLAIN = r'(?:(?=(?P=slashes)"(?P<plain>[^"\\]*+)(?P=slashes)"))?'
@@ -74,9 +75,12 @@ def in_json(text: str, decider: Decider) -> str:
     members = _ESCAPED_MEMBER if '\\"' in text else _MEMBER
     found = set(members.findall(text))
     before = text
-    if not _names(found, members).isdisjoint(_VALUE_NAMES):
+    names = _names(found, members)
+    if not names.isdisjoint(_VALUE_NAMES):
         text = _replace_after(text, _PAIR, decider, Place.FIELD)
         text = _VALUE_FIRST.sub(lambda found: _value_first(found, decider), text)
+    if not (names.isdisjoint(COLUMNS) or names.isdisjoint(ROWS)):
+        text = in_columns(text, decider)
     if _LISTS.search(text) is not None:
         text = _replace_after(text, _LISTED_PAIR, decider, Place.MEMBER)
     if _OPERATED.search(text) is not None:
