@@ -9,8 +9,9 @@ from rich.console import Console
 from tests.support.capture_reports import a_report, an_outcome
 
 from proxy_policies.capture.check.diff import Change
-from proxy_policies.capture.check.noise import Noise, match_rule
-from proxy_policies.capture.check.outcome import Outcome, Report
+from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
+from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
+from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.report.terminal import (
     SHOWN_CHANGES,
     SHOWN_ENTRIES,
@@ -82,4 +83,41 @@ def test_the_sum_of_nothing_and_of_noise() -> None:
 def test_secrets_that_were_not_compared_are_said() -> None:
     report = a_report(replace(an_outcome(0, "{}", "{}"), secrets=1))
     assert secrets_line(report).startswith("1 secret value was not compared; ")
-    assert " ".join(" ".join(printed(report)[1:]).split()) == secrets_line(report)
+    assert printed(report)[1:] == [secrets_line(report)]
+
+
+LISTS = {
+    "by a key": (
+        '[{"id": 1, "n": "a"}, {"id": 2, "n": "b"}]',
+        '[{"id": 2, "n": "b"}, {"id": 1, "n": "a"}]',
+        "[key=id]",
+    ),
+    "as a set": ('["a", "b"]', '["b", "a"]', ""),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "key"), LISTS.values(), ids=LISTS)
+def test_a_list_in_another_order_gets_the_rule_for_it(old: str, new: str, key: str) -> None:
+    outcome = an_outcome(0, old, new, url="/tags?{}")
+    rule = f"GET /tags unordered:${key}"
+    assert printed(a_report(outcome))[-1] == f"to let it pass, in the rules beside the capture: {rule}"
+    assert not any("--match" in line for line in printed(a_report(outcome)))
+    assert again(outcome, rule).verdict == "same"
+
+
+def test_what_changed_beside_the_order_has_its_matcher() -> None:
+    outcome = an_outcome(0, '{"tags": ["a", "b"], "n": 1}', '{"tags": ["b", "a"], "n": 3}', url="/tags?{}")
+    assert printed(a_report(outcome))[-2:] == [
+        "to let it pass, in the rules beside the capture: GET /tags unordered:$.tags",
+        "to let it pass: --match 'json:$.n=number±2'",
+    ]
+    with_rule = again(outcome, "GET /* unordered:$.tags")
+    assert printed(a_report(with_rule))[-1:] == ["to let it pass: --match 'json:$.n=number±2'"]
+    assert not with_rule.reordered
+
+
+def again(outcome: Outcome, rule: str) -> Outcome:
+    assert outcome.old
+    assert outcome.new
+    rules = CompareOptions(Noise(parse_rules(rule)))
+    return evaluate(0, outcome.request, outcome.old, 0.1, SendResult(outcome.new, 0.1), rules)

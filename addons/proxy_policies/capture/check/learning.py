@@ -76,7 +76,7 @@ def _locations(
     request: Request, one: Response, other: Response, exact: bool, hide: Callable[[str], str] | None
 ) -> list[str]:
     """Return the locations that differ between two answers, as rules name them."""
-    orders = list(dict.fromkeys(_orders(one, other)))
+    orders = list(dict.fromkeys(reordered_lists(one, other)))
     found = compare(one, other, SecretPairs(hide), orders)
     changes = [change for change in found if exact or not change.is_dynamic]
     trees = [change for change in changes if change.location.startswith("json:")]
@@ -84,7 +84,8 @@ def _locations(
     return [*map(str, orders), *_in_json(trees, one), *(rule.location for rule in rest)]
 
 
-def _orders(one: Response, other: Response) -> Iterator[Unordered]:
+def reordered_lists(one: Response, other: Response) -> Iterator[Unordered]:
+    """Yield the lists of two JSON answers that have the same items in another order."""
     old, new = _document(one), _document(other)
     if old is not None and new is not None:
         yield from find_unordered(old, new)

@@ -1,12 +1,13 @@
 """The outcome of a check: for each entry what changed, and of all of them how many."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from proxy_policies.capture.check.diff import Change, compare, slower
-from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.learning import reordered_lists
+from proxy_policies.capture.check.noise import Noise, NoiseRule, make_rule
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Request, Response
@@ -33,6 +34,8 @@ class Outcome:
     new: Response | None = None
     secrets: int = 0
     """Places in which the values of secrets were not compared."""
+    reordered: tuple[NoiseRule, ...] = ()
+    """Rules that nobody has made yet, for lists that have the same items in another order."""
 
     @property
     def verdict(self) -> str:
@@ -67,7 +70,8 @@ def evaluate(
         return Outcome(number, request, old.status, 0, old_seconds, 0, error=sent.error, skipped=sent.skipped, old=old)
     rules.secrets.learn(sent.secrets)
     before = rules.secrets.count
-    changes = compare(old, new, rules.secrets, rules.noise.unordered(request))
+    unordered = rules.noise.unordered(request)
+    changes = compare(old, new, rules.secrets, unordered)
     changes += slower(old_seconds, sent.seconds, rules.factor)
     counted, ignored = rules.noise.split(request, changes, rules.exact)
     return Outcome(
@@ -82,7 +86,15 @@ def evaluate(
         old=old if counted else None,
         new=new if counted else None,
         secrets=rules.secrets.count - before,
+        reordered=tuple(_reordered(request, old, new, {rule.path for rule in unordered})) if counted else (),
     )
+
+
+def _reordered(request: Request, old: Response, new: Response, known: Container[str]) -> Iterator[NoiseRule]:
+    path = urlsplit(request.url).path or "/"
+    for found in dict.fromkeys(reordered_lists(old, new)):
+        if found.path not in known:
+            yield make_rule(request.method, path, str(found))
 
 
 def drop_excess_bodies(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:

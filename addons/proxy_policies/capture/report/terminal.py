@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -9,8 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from proxy_policies.capture.check.diff import Change
-from proxy_policies.capture.check.matchers import suggest
+from proxy_policies.capture.check.matchers import covers, suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
+from proxy_policies.capture.check.unordered import parse_unordered
 from proxy_policies.log_lines import printable
 
 SHOWN_CHANGES = 8  # of one entry
@@ -43,19 +45,29 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"… and {report.telling_count - SHOWN_ENTRIES} more", style="dim")
     console.print(_summary(report))
     for suggestion in _suggestions(report):
-        console.print(Text(f"to let it pass: --match {shlex.quote(printable(suggestion))}", "dim"), soft_wrap=True)
+        console.print(Text(f"to let it pass{suggestion}", "dim"), soft_wrap=True)
     if report.secrets:
-        console.print(secrets_line(report), style="dim")
+        console.print(secrets_line(report), style="dim", soft_wrap=True)
 
 
 def _suggestions(report: Report) -> list[str]:
-    """Return the first few matchers that would have let something pass."""
+    """Return the first few rules and matchers that would have let something pass."""
     found: dict[str, None] = {}
     for outcome in report.telling:
-        found |= dict.fromkeys(filter(None, map(suggest, outcome.changes)))
+        found |= dict.fromkeys(_suggested(outcome))
         if len(found) >= SHOWN_SUGGESTIONS:
             break
     return list(found)[:SHOWN_SUGGESTIONS]
+
+
+def _suggested(outcome: Outcome) -> Iterator[str]:
+    """Yield a rule for each list in another order, and matchers for what changed elsewhere."""
+    lists = [parse_unordered(rule.location) for rule in outcome.reordered]
+    for rule in outcome.reordered:
+        yield f", in the rules beside the capture: {printable(str(rule))}"
+    for change in outcome.changes:
+        if not any(covers(f"json:{found.path}", "any", change) for found in lists) and (matcher := suggest(change)):
+            yield f": --match {shlex.quote(printable(matcher))}"
 
 
 def secrets_line(report: Report) -> str:
