@@ -1,7 +1,9 @@
 """What could not be searched for secrets, said at the end of `record` and `scrub`."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from proxy_policies.capture.cli.messages import say
 from proxy_policies.capture.har.reader import framed_values
@@ -10,8 +12,16 @@ from proxy_policies.capture.secrets.redact import UNSEARCHED
 
 def say_unsearched(path: Path, strict: bool) -> None:
     """Say which bodies of a capture of ours could not be searched for secrets. Raises CaptureError and OSError."""
-    found = Counter(why for entry in framed_values(path) for why in dict(entry.get(UNSEARCHED) or {}).values())
+    found = Counter(why for entry in framed_values(path) for why in _reasons(entry))
     if found:
         kinds = ", ".join(f"{count} {why}" for why, count in sorted(found.items()))
         outcome = "and were left out" if strict else "--strict leaves such bodies out"
         say(f"could not be searched for secrets: {kinds}; {outcome}")
+
+
+def _reasons(entry: Mapping[str, Any]) -> list[str]:
+    """Return why bodies of an entry could not be searched; the origin's is no other where it was sent on as it came."""
+    found = dict(entry.get(UNSEARCHED) or {})
+    if "response" in found and ((entry.get("_origin") or {}).get("content") or {}).get("_same"):
+        found.pop("origin", None)
+    return list(found.values())
