@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
+from mitmproxy.options import Options
 from mitmproxy.optmanager import OptManager
 from mitmproxy.tools import cmdline
 
@@ -48,6 +49,14 @@ def parse_command_line(program: str, arguments: Sequence[str], options: OptManag
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
         return _explicit(make_parser(options).parse_known_args(list(arguments))[0], options)
     return ExplicitOptions()
+
+
+def filter_of_mitmdump(arguments: Sequence[str]) -> list[str]:
+    """Return the words that mitmdump takes for its flow filter; none where it refuses the arguments anyway."""
+    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
+        parsed = cmdline.mitmdump(Options()).parse_known_args(list(arguments))[0]
+        return list(parsed.filter_args)
+    return []
 
 
 def _explicit(parsed: argparse.Namespace, options: OptManager) -> ExplicitOptions:
