@@ -42,7 +42,7 @@ def lines(path, most=99):
 said["tokens"] = lines("/tokens")
 said["rows"] = lines("/rows")
 said["broken"] = lines("/broken")
-said["endless"] = lines("/endless", most=3)
+said["endless"] = lines("/endless", most=8)  # all: who leaves earlier may leave before the last
 def message(text):
     return bytes([10, len(text)]) + text.encode()
 with open(os.environ["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"], "rb") as roots:
