@@ -130,7 +130,7 @@ def test_whatever_is_in_them_as_stock(method: str, path: bytes, reason: bytes, s
 
 
 def test_the_terminal_is_not_asked_about_a_short_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked() -> None:
+    def asked(*_: object, **__: object) -> None:
         raise AssertionError
 
     monkeypatch.setattr(shutil, "get_terminal_size", asked)
