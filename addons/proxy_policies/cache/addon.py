@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 Hook = Callable[["Cache", http.HTTPFlow], Awaitable[None]]
 
 
-def convenience(hook: Hook) -> Hook:
+def fail_open(hook: Hook) -> Hook:
     """Log a hook's exception and continue the exchange: mitmproxy would skip the policies after us."""
 
     @functools.wraps(hook)
@@ -150,7 +150,7 @@ class Cache:
             await admin.answer_purge(self.engine, flow, self.cache_purge)
 
     @only_if("engine")
-    @convenience
+    @fail_open
     async def request(self, flow: http.HTTPFlow) -> None:
         """Look up, and answer or forward. A PURGE gets here only if an addon before us failed in `requestheaders`."""
         if admin.is_purge(flow, self.cache_purge):
@@ -159,7 +159,7 @@ class Cache:
             await request_phase.handle_request(self.engine, flow)
 
     @only_if("engine")
-    @convenience
+    @fail_open
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Freshen, serve stale, or store."""
         if self.engine is None or flow.response is None or flow_state.state_of(flow).origin is None:
@@ -181,7 +181,7 @@ class Cache:
         await provide(wanted)
 
     @only_if("engine")
-    @convenience
+    @fail_open
     async def error(self, flow: http.HTTPFlow) -> None:
         """Serve stale for an origin that failed, if nothing was sent yet."""
         transaction = transaction_of(flow)

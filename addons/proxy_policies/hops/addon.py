@@ -15,7 +15,7 @@ from proxy_policies.hops import connection_fields, via
 from proxy_policies.hops.forwarding import ClientInfo, Style, parse_names, without_claims
 from proxy_policies.hops.max_forwards import LIMITED, FinalHop, count_down
 from proxy_policies.hops.next_hop import Hop, request_passed_on
-from proxy_policies.outbound.own_listeners import leads_to_one
+from proxy_policies.outbound.own_listeners import is_own_listener
 from proxy_policies.requested_host import requested_host
 from proxy_policies.settings import Setting, one_of
 
@@ -58,9 +58,9 @@ class Hops:
     async def server_connect(self, data: ServerConnectionHookData) -> None:
         """Refuse to connect to ourselves where Via cannot show a loop: non-HTTP traffic would loop for ever."""
         server = data.server
-        if server.error or server.address is None or not _may_be_no_http(data.client.proxy_mode):
+        if server.error or server.address is None or not _carries_other_protocols(data.client.proxy_mode):
             return
-        if await leads_to_one(*server.address[:2], _listening(server.transport_protocol)):
+        if await is_own_listener(*server.address[:2], _listening(server.transport_protocol)):
             server.error = f"cannot connect to {format_target(*server.address[:2])}: it is this proxy"
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
@@ -181,7 +181,7 @@ def _is_upstream(flow: http.HTTPFlow) -> bool:
     return isinstance(flow.client_conn.proxy_mode, UpstreamMode)
 
 
-def _may_be_no_http(mode: ProxyMode) -> bool:
+def _carries_other_protocols(mode: ProxyMode) -> bool:
     if isinstance(mode, ReverseMode):
         return mode.scheme not in ("http", "https")
     return isinstance(mode, TransparentMode)

@@ -14,7 +14,7 @@ Listening = Iterable[tuple[str, int]]
 """Addresses and ports of listeners; 0.0.0.0 and :: stand for every address of this machine."""
 
 
-async def leads_to_one(host: str, port: int, listening: Listening) -> bool:
+async def is_own_listener(host: str, port: int, listening: Listening) -> bool:
     """Return whether a connection to a host, given by name or address, would reach one of the listeners.
 
     A name that does not resolve reaches none.
