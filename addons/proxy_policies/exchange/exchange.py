@@ -6,10 +6,8 @@ before any hook is triggered (`http1.request_heads`, `connection.fast_path_guard
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 from mitmproxy import ctx, http
 from mitmproxy import flow as flows
@@ -29,7 +27,7 @@ from proxy_policies import flow_state, requested_host, trace
 from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
-from proxy_policies.exchange.backlog import Backlog
+from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
 from proxy_policies.exchange.client_presence import ClientLeft, ClientPresence
 from proxy_policies.exchange.origin_connections import Destination, OriginError, Origins
 from proxy_policies.exchange.response_writer import ResponseWriter, SplitError
@@ -39,7 +37,7 @@ from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
-from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, PAUSE, Stream, declared_length, take_back
+from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, declared_length, take_back
 
 
 class Killed(Exception):
@@ -81,8 +79,7 @@ class Exchange:
         self.presence = ClientPresence(self.flow, self.writer)
         self._upstream = Upstream(self.flow, connection.origins, self.presence, self.writer)
         self._is_timed_out = False
-        self._backlog: Backlog | None = None
-        """Data for a client that is slower than others who want the response."""
+        self._body_sender = BodySender(self.flow, self._client, self.writer, self.presence)
 
     @property
     def is_learnable(self) -> bool:
@@ -103,8 +100,7 @@ class Exchange:
         finally:
             self.flow.live = False
             self._upstream.close()
-            if self._backlog is not None:
-                self._backlog.cancel()
+            self._body_sender.cancel()
             if reporting.SUBSCRIBERS:
                 self.report_now()
         return self.writer.persists and not self.presence.why_left and not self._client.is_closed
@@ -212,70 +208,22 @@ class Exchange:
 
     async def _stream_body(self, buffered: bytes) -> None:
         """Send the body as it arrives, after the part already buffered."""
-        response, upstream = self._response, self._upstream
+        response, upstream, sender = self._response, self._upstream, self._body_sender
         take_back(response, flow_state.state_of(self.flow).response_body)
         self._send_head(response, length=None if response.raw_content is None else len(response.raw_content))
-        kept: list[bytes] | None = [] if ctx.options.store_streamed_bodies else None
-        await self._send_chunks(response.stream, buffered + upstream.received(), kept)
+        sender.kept = [] if ctx.options.store_streamed_bodies else None
+        await sender.send(buffered + upstream.received(), response.stream)
         while not upstream.is_finished:
-            seconds = response.stream.seconds_to_flush() if isinstance(response.stream, Stream) else None
-            piece = await upstream.more(seconds)
+            piece = await upstream.more(seconds_to_flush(response.stream))
             if piece is None:
-                await self._flush(response.stream, kept)
+                await sender.flush(response.stream)
             else:
-                await self._send_chunks(response.stream, piece, kept)
-        if callable(response.stream):
-            await self._send_all(_chunks(response.stream(b"")), kept)
-        if kept is not None:
-            response.data.content = b"".join(kept)
+                await sender.send(piece, response.stream)
+        await sender.end(response.stream)
+        if sender.kept is not None:
+            response.data.content = b"".join(sender.kept)
         self._take_trailers()
         await self._send_response(is_streamed=True)
-
-    async def _flush(self, stream: Any, kept: list[bytes] | None) -> None:
-        seconds = stream.seconds_to_flush()
-        if seconds is not None and seconds <= 0:
-            await self._send_all(stream.flush(), kept)
-
-    async def _send_chunks(self, stream: Any, data: bytes, kept: list[bytes] | None) -> None:
-        if data:
-            await self._send_all(_chunks(stream(data)) if callable(stream) else [data], kept)
-
-    async def _send_all(self, chunks: Iterable[bytes], kept: list[bytes] | None) -> None:
-        for data in chunks:
-            if kept is not None:
-                kept.append(data)
-            if self.presence.is_response_wanted:
-                (self._backlog or self.writer).send(data)
-        if self._backlog is None and self._is_behind() and self._is_wanted_by_others():
-            self._begin_backlog()
-        if self._backlog is None:
-            await self._drained()
-        elif not self._is_wanted_by_others():
-            await self.presence.wait(asyncio.ensure_future(self._backlog.drain()))
-
-    def _is_wanted_by_others(self) -> bool:
-        wanted = flow_state.state_of(self.flow).wanted
-        return wanted is not None and wanted()
-
-    def _is_behind(self) -> bool:
-        return self._client.unsent > self._client.high_water and self.presence.is_response_wanted
-
-    async def _drained(self) -> None:
-        """Wait until the client has accepted enough of what it was sent."""
-        if self._is_behind():
-            await self.presence.wait(asyncio.ensure_future(self._client.drain()))
-
-    def _begin_backlog(self) -> None:
-        """Continue at the pace of the others."""
-        make = flow_state.state_of(self.flow).backlog
-        self._backlog = Backlog(self._client, self.writer, *make()) if make else None
-
-    async def _end_backlog(self, backlog: Backlog) -> None:
-        """Wait until the slow client has received everything."""
-        try:
-            await self.presence.wait(backlog.finish())
-        except OSError:
-            self.cut_client()
 
     def _take_trailers(self) -> None:
         if (trailers := self._upstream.trailers) is not None:
@@ -304,13 +252,15 @@ class Exchange:
         if source is not None and not is_streamed:
             await self._send_stored(response, source)
             return
-        await self._check_killed(is_told=False)
+        self._check_ended()
         if not is_streamed:
             content, trailers = response.raw_content, response.trailers
             length = len(content) if content is not None else None if trailers else 0
             self._send_head(response, length, content or b"")
-        if self._backlog is not None:
-            await self._end_backlog(self._backlog)
+        try:
+            await self._body_sender.finish()
+        except OSError:
+            self.cut_client()
         if self.presence.is_response_wanted:
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         self.flow.live = False
@@ -326,22 +276,13 @@ class Exchange:
             self._send_error(str(error), 502)
 
     async def _send_stored(self, response: http.Response, source: flow_state.Source) -> None:
-        """Send a stored body piece by piece at the client's pace."""
+        """Send a stored body at the client's pace."""
         pipeline = flow_state.state_of(self.flow).response_body
         response.raw_content = None
-        reading: asyncio.Future[bytes] | None = None
         try:
-            await self._check_killed(is_told=False)
+            self._check_ended()
             self._send_head(response, length=None)
-            piece: bytes | None = None
-            while piece != b"":
-                await self._drained()
-                reading = reading or asyncio.ensure_future(source.read())
-                piece = await self._wait_for_piece(reading, pipeline)
-                reading = reading if piece is None else None
-                await self._check_killed(is_told=False)
-                for part in pipeline.flush() if piece is None else pipeline.stream(piece):
-                    self.writer.send(part)
+            await self._body_sender.send_stored(source, pipeline, self._check_ended)
             self.writer.send_end(response.trailers.fields if response.trailers else ())
         except OSError:
             for part in pipeline.flush():  # send what was read before the error
@@ -349,18 +290,7 @@ class Exchange:
             self.cut_client()
         finally:
             pipeline.abort()  # no effect if the body is complete
-            if reading is not None:
-                reading.cancel()
-                await asyncio.wait({reading})
             await source.close()
-
-    async def _wait_for_piece(self, reading: asyncio.Future[bytes], pipeline: Pipeline) -> bytes | None:
-        """Return the next piece; None if it takes long, so that held-back data should be sent."""
-        if not pipeline.holds_back:
-            piece: bytes = await self.presence.wait(reading)
-            return piece
-        done, _ = await asyncio.wait({reading}, timeout=PAUSE)
-        return reading.result() if done else None
 
     # What goes wrong
 
@@ -375,7 +305,7 @@ class Exchange:
                 state.origin, state.response_body, self.flow.error = None, Pipeline(), None
                 await self._answer()
                 return
-        await self._check_killed(is_told=False)
+        self._check_ended()
         if self.writer.is_begun:
             self.cut_client()
         else:
@@ -418,14 +348,21 @@ class Exchange:
         if not self._connection.trigger_now(hook):
             await self._connection.finish_hook(hook)
 
-    async def _check_killed(self, is_told: bool = True) -> None:
+    async def _check_killed(self) -> None:
+        """Trigger `error` if an addon killed the flow, and raise as `_check_ended` does."""
+        if self._is_killed:
+            await self._trigger(HttpErrorHook(self.flow))
+        self._check_ended()
+
+    def _check_ended(self) -> None:
         """Raise Killed if an addon killed the flow, or ClientLeft if the client left while a hook was running."""
-        error = self.flow.error
-        if error and error.msg == flows.Error.KILLED_MESSAGE:
-            if is_told:
-                await self._trigger(HttpErrorHook(self.flow))
+        if self._is_killed:
             raise Killed
         self.presence.check()
+
+    @property
+    def _is_killed(self) -> bool:
+        return self.flow.error is not None and self.flow.error.msg == flows.Error.KILLED_MESSAGE
 
     def time_out(self, why: str) -> None:
         """End an exchange whose request body does not arrive, with a 408 if unanswered (RFC 9110, section 15.5.9)."""
@@ -449,10 +386,3 @@ def _begin(connection: Connection, head: RequestHead, destination: Destination) 
     if isinstance(client.proxy_mode, ReverseMode) and not ctx.options.keep_host_header:
         request.host_header = url.hostport(scheme, host, port)
     return flow
-
-
-def _chunks(made: Any) -> Iterable[bytes]:
-    """Return a stream callable's result as an iterable; it may be bytes."""
-    if isinstance(made, bytes):
-        return [made] if made else []
-    return made  # type: ignore[no-any-return]
