@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -33,6 +34,7 @@ DH_FILE = "mitmproxy-dhparam.pem"  # mitmproxy writes it beside the others
 PUBLIC_FILES = (CERTIFICATE_FILE, "mitmproxy-ca-cert.cer", "mitmproxy-ca-cert.p12")
 
 KEY_SIZE = 2048  # mitmproxy's: it signs every host's certificate, and serves with, this one key
+ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")  # PKCS #8 (RFC 7468, section 11), OpenSSL's
 LIFETIME = timedelta(days=3650)  # mitmproxy's
 SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
 CLOCK_SKEW = timedelta(days=2)  # mitmproxy's: clients whose clock is late
@@ -180,7 +182,7 @@ def read_authority(folder: Path) -> Authority:
     try:
         key = serialization.load_pem_private_key(content, None)
         certificate = x509.load_pem_x509_certificate(content)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         line = f"{folder / KEY_FILE} is not a key with its certificate: {_first_sentence(error)}"
         raise ValueError(line) from None
     if not isinstance(key, Key):
@@ -188,15 +190,21 @@ def read_authority(folder: Path) -> Authority:
     return Authority(key, certificate)
 
 
-def require_whole(key_file: Path) -> None:
-    """Raise ValueError for a file that mitmproxy cannot sign with, where it ends in a traceback, or OSError.
-
-    It may have a passphrase, which mitmproxy knows (`cert_passphrase`), so what is in it is not looked at.
-    """
+def is_encrypted(key_file: Path) -> bool:
+    """Return whether the key has a passphrase; raises OSError."""
     content = key_file.read_bytes()
-    if b" PRIVATE KEY-----" not in content or b"-----END CERTIFICATE-----" not in content:
-        line = f"{key_file} is not a key with its certificate: {own_command()} certs make --force makes another"
-        raise ValueError(line)
+    return any(mark in content for mark in ENCRYPTED)
+
+
+def require_passphrase(key_file: Path, passphrase: str | None) -> None:
+    """Raise ValueError where mitmproxy cannot decrypt the key, OSError where it cannot be read."""
+    if not is_encrypted(key_file):
+        return
+    try:
+        serialization.load_pem_private_key(key_file.read_bytes(), passphrase.encode() if passphrase else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        line = f"{key_file} has a passphrase, which --set cert_passphrase must give: {_first_sentence(error)}"
+        raise ValueError(line) from None
 
 
 def problems(folder: Path, authority: Authority, now: datetime) -> Iterator[tuple[str, str]]:

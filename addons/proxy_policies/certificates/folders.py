@@ -18,6 +18,7 @@ with lazy_imports():
 PREFIX = "mitmproxy-"  # of the names of all files with certificates and keys: mitmproxy's CONF_BASENAME
 CONFDIR = "confdir"
 """The folder among the certificates that is mitmproxy's confdir."""
+RESTORE = "restore it, or delete it: mitmproxy then makes another, which clients must trust"
 
 
 def certificates_folder() -> Path:
@@ -44,17 +45,18 @@ def mitmproxy_confdir() -> Path:
 
 
 def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
-    """Make a folder, as mitmproxy does, which ends in a traceback where it cannot; raises ValueError instead."""
+    """Raise ValueError or OSError where mitmproxy can neither read a CA nor make one: it ends in a traceback there.
+
+    A key may have a passphrase, which mitmproxy alone knows (`cert_passphrase`): it is not looked at.
+    """
     key = confdir / authority.KEY_FILE
-    try:
-        confdir.mkdir(parents=True, exist_ok=True)
-        if key.exists():
-            authority.require_whole(key)
-        elif not os.access(confdir, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
-        line = f"confdir {confdir}: {error.strerror}; {how} names another folder for the CA"
-        raise ValueError(line) from None
+    if not all(os.path.exists(path) for path in (key, confdir / authority.DH_FILE)) and (why := why_not_made(confdir)):
+        raise ValueError(f"confdir {confdir}: {why}; {how} names another folder for the CA")
+    if os.path.exists(key) and not authority.is_encrypted(key):
+        try:
+            authority.read_authority(confdir)
+        except ValueError as error:
+            raise ValueError(f"{error}; {RESTORE}") from None
 
 
 def why_not_made(folder: Path) -> str:

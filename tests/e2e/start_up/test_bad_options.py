@@ -1,12 +1,14 @@
 """A wrong value of any option: one line that quotes it, and no proxy without its policies."""
 
+import os
 import re
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.mitmdump import ADDONS, Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump, Running
 from tests.support.workers import Workers
 
 Start = Callable[..., Mitmdump]
@@ -63,6 +65,16 @@ def test_a_port_in_use_is_the_last_that_is_said(mitmdump: Start) -> None:
         proxy = mitmdump("--listen-port", str(taken.getsockname()[1]), wait=False)
         assert proxy.wait_exit() == 1
     assert "failed to listen on" in "\n".join(proxy.log().splitlines()[-2:])
+
+
+def test_half_a_ca_is_the_last_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".mitmproxy").mkdir()
+    (tmp_path / ".mitmproxy/mitmproxy-ca.pem").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
+    command = [str(Path(sys.executable).with_name("mitmdump")), "-n", "-s", str(ADDONS / "policy.py")]
+    proxy = Running(command, os.environ | {"HOME": str(tmp_path)})
+    assert proxy.wait_exit() == 1
+    assert "mitmproxy-ca.pem is not a key with its certificate" in proxy.log().splitlines()[-1]
+    assert "Traceback" not in proxy.log()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Refuses a confdir whose CA mitmproxy cannot sign with: it ends in a traceback, or goes on without certificates."""
+
+from mitmproxy import ctx
+
+from proxy_policies.certificates import authority, folders
+from proxy_policies.option_files import expanded
+from proxy_policies.settings import reject
+
+
+class ConfdirCheck:
+    """Looks at the files of the CA before mitmproxy reads them, at start and whenever their options change."""
+
+    name = "confdir_check"
+
+    def configure(self, updated: set[str]) -> None:
+        """Refuse a confdir without a CA where none can be made, and a CA that cannot be read."""
+        if not updated & {"confdir", "cert_passphrase"}:
+            return
+        confdir = expanded(ctx.options.confdir)
+        key = confdir / authority.KEY_FILE
+        try:
+            folders.require_confdir(confdir)
+            if key.exists():
+                authority.require_passphrase(key, ctx.options.cert_passphrase)
+        except (OSError, ValueError) as error:
+            reject(str(error))
