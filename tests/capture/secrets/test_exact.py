@@ -230,6 +230,20 @@ def rows_of_two(pairs: Pairs) -> str:
     return f"<table><tr><th>city</th><td>Bonn</td></tr>{inner}</table>"
 
 
+def titled(pairs: Pairs) -> str:
+    between = {"type": "text", "order": 3, "none": None, "list": [1, {"text": "Bonn"}], "deep": {"value": "Bonn"}}
+    return json.dumps([{"label": name, **between, "text": value} for name, value in pairs])
+
+
+def named_in_string(pairs: Pairs) -> str:
+    return json.dumps({"body": named(pairs), "data": titled(pairs), "id": 7})
+
+
+def markup_in_string(pairs: Pairs) -> str:
+    inner = "".join(f'<a {n}="{html.escape(v)}"/><input name="{n}" value="{html.escape(v)}">' for n, v in pairs)
+    return json.dumps({"html": f"<p>{inner}</p>", "id": 7}, ensure_ascii=False)
+
+
 def wide(pairs: Pairs) -> str:
     """Return JSON in UTF-16, each octet as a character that `octets` makes it of again."""
     return ("\ufeff" + json_text(pairs)).encode("utf-16-le").decode("ascii", "surrogateescape")
@@ -279,6 +293,9 @@ STRUCTURES = {
     "columns": Structure(columns, "application/json"),
     "described columns": Structure(described_columns, "application/json"),
     "rows of two": Structure(rows_of_two, "text/html"),
+    "titles": Structure(titled, "application/json"),
+    "titles in a string": Structure(named_in_string, "application/json"),
+    "inputs in a string": Structure(markup_in_string, "application/json"),
     "UTF-16": Structure(wide, "application/json"),
 }
 structures = st.sampled_from(sorted(STRUCTURES))

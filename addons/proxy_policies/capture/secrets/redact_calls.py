@@ -4,12 +4,12 @@
 """
 
 import html
-import json
 import re
 from dataclasses import replace
 from itertools import chain
 
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.json_values import plain_text
 from proxy_policies.capture.secrets.names import Grade, words
 
 _VARIABLE = re.compile(r":\s*\$(?P<name>[A-Za-z_]\w{0,99})")
@@ -69,7 +69,7 @@ def in_positions(text: str, decider: Decider) -> str:
     pieces: list[str] = []
     done = 0
     for item in _arguments(text, _lists(text, decider)):
-        plain = _plain(item["text"])
+        plain = plain_text(item["text"], 0)
         replaced = decider.replace("password", plain)
         if replaced != plain:
             pieces += (text[done : item.start("text")], replaced)
@@ -135,10 +135,3 @@ def _read_list(text: str, at: int, wanted: frozenset[int], found: list[list[re.M
             if not around:
                 return piece.end()
     return len(text)
-
-
-def _plain(source: str) -> str:
-    try:
-        return str(json.loads(f'"{source}"', strict=False))
-    except ValueError:
-        return source

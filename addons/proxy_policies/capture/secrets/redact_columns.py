@@ -3,18 +3,18 @@
 So do databases' interfaces answer (Trino, InfluxDB, Neo4j, BigQuery), and `{"names": […], "values": […]}` is one row.
 """
 
-import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from proxy_policies.capture.secrets.decide import Decider, Place
+from proxy_policies.capture.secrets.json_values import plain_text
 from proxy_policies.capture.secrets.names import Grade
 
-COLUMNS = frozenset(("columns", "columnnames", "column_names", "fields", "headers", "header", "names", "keys"))
-ROWS = frozenset(("rows", "values", "data", "records", "datarows"))
-_COLUMNS = re.compile(rf'"(?i:{"|".join(sorted(COLUMNS))})"\s*+:\s*+(?=\[)')
-_ROWS = re.compile(rf'"(?i:{"|".join(sorted(ROWS))})"\s*+:\s*+(?=\[)')
+_COLUMNS = frozenset(("columns", "columnnames", "column_names", "cols", "fields", "headers", "header", "names", "keys"))
+_ROWS = frozenset(("rows", "values", "data", "records", "datarows"))
+_COLUMNS_START = re.compile(rf'"(?i:{"|".join(sorted(_COLUMNS))})"\s*+:\s*+(?=\[)')
+_ROWS_START = re.compile(rf'"(?i:{"|".join(sorted(_ROWS))})"\s*+:\s*+(?=\[)')
 _PIECE = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*+)(?:"|\Z)|[\[\]{},]', re.DOTALL)
 _NAMING = re.compile(r'"(?:name|column_name|columnName|field)"\s*+:\s*+\Z')
 _NAMING_LENGTH = 40  # characters before a text in which it is looked for
@@ -25,12 +25,18 @@ type Item = tuple[str, list[int], re.Match[str]]
 """A text with the brackets around it, and the commas before it in each."""
 
 
+def has_columns(names: Iterable[str]) -> bool:
+    """Return whether members of these names have columns, and rows of them."""
+    lower = {name.lower() for name in names}
+    return not (lower.isdisjoint(_COLUMNS) or lower.isdisjoint(_ROWS))
+
+
 def in_columns(text: str, decider: Decider) -> str:
     """Replace the cells of columns whose names make them secret, in the rows that come next, else in those before."""
-    starts = [found.end() for found in _ROWS.finditer(text)]
+    starts = [found.end() for found in _ROWS_START.finditer(text)]
     pieces: list[str] = []
     done = read = 0
-    for columns in _COLUMNS.finditer(text):
+    for columns in _COLUMNS_START.finditer(text):
         if columns.end() < read:  # it is within another
             continue
         names, read = _names(text, columns.end(), decider)
@@ -54,7 +60,7 @@ def _names(text: str, at: int, decider: Decider) -> tuple[dict[int, str], int]:
     for around, numbers, item in _items(text, at):
         before = text[max(at, item.start() - _NAMING_LENGTH) : item.start()]
         if around == "[" or (around == "[{" and _NAMING.search(before)):
-            names[numbers[0]] = _plain(item["text"])
+            names[numbers[0]] = plain_text(item["text"], 0)
         end = item.end()
     return {number: name for number, name in names.items() if decider.grade(name, Place.MEMBER) > Grade.NONE}, end
 
@@ -90,13 +96,6 @@ def _items(text: str, at: int) -> Iterator[Item]:
 
 
 def _replaced(name: str, cell: re.Match[str], decider: Decider) -> str:
-    plain = _plain(cell["text"])
+    plain = plain_text(cell["text"], 0)
     replaced = decider.replace(name, plain)
     return cell["text"] if replaced == plain else replaced
-
-
-def _plain(source: str) -> str:
-    try:
-        return str(json.loads(f'"{source}"', strict=False))
-    except ValueError:
-        return source

@@ -30,7 +30,8 @@ _CELLS = re.compile(
 _OPENING = re.compile(r"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)(\s[^<>]*)?>")
 _TAG = re.compile(r"<[A-Za-z][\w:.-]*\s[^<>=]*=[^<>]*(?:>|\Z)")
 _ATTRIBUTE = re.compile(
-    r"""(?<![\w:.-])(?P<name>[\w:.-]++)(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^\s"'=<>`]+))"""
+    r"""(?<![\w:.-])(?P<name>[\w:.-]++)(?P<equals>\s*+=\s*+)(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|"""
+    r"""\\+"(?P<escaped>[^"\\]*)|(?P<bare>[^\s"'=<>`\\]+))"""
 )
 _ESCAPES: tuple[Callable[[str], str], ...] = (
     html.escape,
@@ -118,7 +119,9 @@ def _as_spelled(text: str, old: str, source: str) -> str:
 
 
 def _source_of(part: re.Match[str]) -> str:
-    return next(text for text in (part["double"], part["single"], part["bare"], "") if text is not None)
+    return next(
+        text for text in (part["double"], part["single"], part["escaped"], part["bare"], "") if text is not None
+    )
 
 
 def _text_of(part: re.Match[str]) -> str:

@@ -28,12 +28,12 @@ NESTED_MOST = 16
 """Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
 _OPEN = ("{", "[")
 _TABLES = ("csv", "tab-separated", "ms-excel")
-_CALLS_AND_FORMS = ('\\"params\\"', "form-data;", '[[\\"', "[\\n")
-"""What says that a JSON string holds what cannot be read where it stands."""
+_DOCUMENTS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n")
+"""What says that a JSON string holds a document that cannot be read where it stands."""
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
 
-_JSON = re.compile(r'\s*(?:\{|\[\s*(?:[\[{"\]\d-]|true|false|null))')
+_JSON = re.compile(r'\s*(?:\{\s*(?:["}]|\Z)|\[\s*(?:[\[{"\]\d-]|true|false|null))')
 _FORMATS = ("msgpack", "cbor", "octet-stream", "protobuf", "zip", "gzip", "pdf", "wasm", "avro", "thrift")
 """Formats of octets, in which texts may stand that are found by their shape only."""
 _TEXTS = ("text/", "json", "xml", "javascript", "form-urlencoded")
@@ -190,7 +190,7 @@ class MessageRedactor:
         text = redact_json.in_json(self._paths(text), naming)
         text = redact_calls.in_defaults(text, naming)
         text = redact_calls.in_positions(text, self.decider)
-        text = redact_json.in_strings(text, _CALLS_AND_FORMS, self._quoted)
+        text = redact_json.in_strings(text, _DOCUMENTS, self._quoted)
         if "<" in text:
             text = redact_markup.in_markup(text, self.decider)
         is_code = any(part in kind for part in _SCRIPTS) or text.lstrip()[:1] == "<"
