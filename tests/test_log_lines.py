@@ -37,7 +37,7 @@ def test_nothing_is_left_to_obey(text: str) -> None:
 
 
 def test_one_line_in_a_while_with_a_count_of_the_others() -> None:
-    throttle = Throttle(every=10)
+    throttle = Throttle(interval=10)
     assert throttle.admit("refused", 0) == "refused"
     assert [throttle.admit("refused", now) for now in (1, 2, 9.9)] == [None] * 3
     assert throttle.admit("refused", 10) == "refused (and 3 more like this)"
@@ -45,7 +45,7 @@ def test_one_line_in_a_while_with_a_count_of_the_others() -> None:
 
 
 def test_a_few_lines_at_once() -> None:
-    throttle = Throttle(every=10, at_once=2)
+    throttle = Throttle(interval=10, burst=2)
     assert [throttle.admit("came", now) for now in (0, 1, 2, 9)] == ["came", "came", None, None]
     assert [throttle.admit("came", now) for now in (10, 11, 12)] == ["came (and 2 more like this)", "came", None]
 
@@ -59,7 +59,7 @@ def test_a_client_causes_one_line_of_a_kind_a_second() -> None:
 
 
 def test_what_happens_often_is_said_seldom_each_kind_by_itself() -> None:
-    throttles = Throttles(every=10, most=2)
+    throttles = Throttles(interval=10, max_kinds=2)
     said = [throttles.admit("a", "x", now) for now in (100, 101, 109, 110, 111, 121, 140)]
     assert said == ["x", None, None, "x (and 2 more like this)", None, "x (and 1 more like this)", "x"]
     assert throttles.admit("b", "y", 141) == "y"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_policies.option_files import expanded, parse_path, parse_path_to_write, read_bounded, read_text
+from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write, read_bounded, read_text
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_shells_pipe_is_read_where_it_may_be() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"secret\n")
     os.close(writing)
-    assert read_text(Path(f"/dev/fd/{reading}"), pipes=True) == "secret\n"
+    assert read_text(Path(f"/dev/fd/{reading}"), allow_pipe=True) == "secret\n"
     os.close(reading)
 
 
@@ -56,7 +56,7 @@ def test_text(tmp_path: Path) -> None:
 
 def test_what_is_nobodys_home_folder_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert expanded("~/x") == tmp_path / "x"
-    assert expanded(Path("~nobody-at-all/x")) == Path("~nobody-at-all/x")
+    assert expand_home("~/x") == tmp_path / "x"
+    assert expand_home(Path("~nobody-at-all/x")) == Path("~nobody-at-all/x")
     with pytest.raises(ValueError, match="no such home folder"):
         parse_path("~nobody-at-all/x")

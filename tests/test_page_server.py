@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tornado import web
 
-from proxy_policies.page_server import CONNECTIONS, HEAD, PageServer, bind, is_own_name
+from proxy_policies.page_server import MAX_CONNECTIONS, MAX_HEAD, PageServer, bind, is_own_name
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -32,7 +32,7 @@ class Page(web.RequestHandler):
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     sockets = bind("127.0.0.1", 0)
-    server = PageServer(sockets, web.Application([("/", Page)]), largest=1000)
+    server = PageServer(sockets, web.Application([("/", Page)]), max_body=1000)
     server.start()
     yield sockets[0].getsockname()[1]
     await server.close()
@@ -56,11 +56,11 @@ async def test_no_more_is_taken_than_there_is_to_say(port: int) -> None:
         port, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + bytes(1000)
     )
     assert b" 200 " not in await ask(port, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n")
-    assert b" 200 " not in await ask(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * HEAD + b"\r\n\r\n")
+    assert b" 200 " not in await ask(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n")
 
 
 async def test_the_oldest_connection_makes_room(port: int) -> None:
-    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS + 5)]
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS + 5)]
     assert b" 200 " in await ask(port, GET)
     async with asyncio.timeout(60):
         assert [await reader.read() for reader, _ in idle[:5]] == [b""] * 5

@@ -32,7 +32,7 @@ DECLARES_OPTIONS = {"proxy_policies.capture.options"}
 """Shared by adapters, and imported by no pure module."""
 
 
-def expanded(pattern: str) -> Iterator[str]:
+def expand_home(pattern: str) -> Iterator[str]:
     """Give the patterns that `a/{b,c}` stands for."""
     before, brace, rest = pattern.partition("{")
     if not brace:
@@ -40,11 +40,11 @@ def expanded(pattern: str) -> Iterator[str]:
         return
     choices, _, after = rest.partition("}")
     for choice in choices.split(","):
-        yield from expanded(before + choice + after)
+        yield from expand_home(before + choice + after)
 
 
 IGNORED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["per-file-ignores"]
-ADAPTERS = [one for pattern, rules in IGNORED.items() if "TID251" in rules for one in expanded(pattern)]
+ADAPTERS = [one for pattern, rules in IGNORED.items() if "TID251" in rules for one in expand_home(pattern)]
 
 
 def may_import_mitmproxy(module: str) -> bool:

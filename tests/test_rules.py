@@ -38,10 +38,10 @@ def test_a_rule_has_a_filter_and_an_action(spec: str, filter_text: str, action: 
         ("//", "'//' lacks its action"),
         ("/~nothing/off", "'~nothing' is not a valid flow filter; see https://"),
         ("/~u [/off", r"'~u \[' is not a valid flow filter"),
-        ("/~b secret/off", "'/~b secret/off' would never act: rules are for heads, which come before what ~b looks at"),
-        ("/~q & !(~u a | ~bq x)/off", r".* before what ~bq looks at"),
-        ("/~bs x/off", ".* before what ~bs looks at"),
-        ("/~e/off", ".* before what ~e looks at"),
+        ("/~b secret/off", "'/~b secret/off' would never match: rules apply to heads, before ~b can be evaluated"),
+        ("/~q & !(~u a | ~bq x)/off", r".* before ~bq can be evaluated"),
+        ("/~bs x/off", ".* before ~bs can be evaluated"),
+        ("/~e/off", ".* before ~e can be evaluated"),
     ],
 )
 def test_what_is_no_rule_is_quoted(spec: str, complaint: str) -> None:

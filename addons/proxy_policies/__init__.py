@@ -1,4 +1,4 @@
-"""Proxy policies: a bundle of mitmproxy addons, one package a policy."""
+"""A bundle of mitmproxy addons, one package for each policy."""
 
 from proxy_policies.start_up import requirements
 

@@ -1,4 +1,4 @@
-"""Makes the list of addons that a script hands to mitmproxy."""
+"""Builds the list of addons that a script hands to mitmproxy."""
 
 from mitmproxy import ctx
 
@@ -16,10 +16,10 @@ from proxy_policies.streaming import Streaming
 
 
 def build_addons(*policies: Policy) -> list[Policy]:
-    """Put policies, in the order a request meets them, between what each of them needs.
+    """Return the policies, in the order a request meets them, with the addons that all of them need around them.
 
-    Gives an empty list, and one error line, when one of them is loaded already; raises OptionsError for it in a
-    script that was edited.
+    If one of them is already loaded, log an error and return an empty list; raise OptionsError if the script was
+    reloaded after an edit.
     """
     duplicates = [policy.name for policy in policies if _is_loaded(policy)]
     if duplicates:

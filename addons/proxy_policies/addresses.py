@@ -23,15 +23,15 @@ def is_address(host: str) -> bool:
 
 
 def format_target(host: str, port: int) -> str:
-    """Write host and port as a URL has them."""
+    """Return host and port in the form of a URL: an IPv6 address is in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @lru_cache(maxsize=256)
 def normalize_address(address: str) -> str:
-    """Write an IP address in its shortest form, an IPv4-mapped one (RFC 4291, section 2.5.5.2) as IPv4.
+    """Return an IP address in its shortest form, an IPv4-mapped one (RFC 4291, section 2.5.5.2) as IPv4.
 
-    What is none stays as it is.
+    Any other text is returned unchanged.
     """
     try:
         parsed = ip_address(address.partition("%")[0])
@@ -42,7 +42,7 @@ def normalize_address(address: str) -> str:
 
 
 def parse_address(text: str, default_host: str = LOOPBACK) -> Address:
-    """Read `9000`, `home.example:9000` or `[::1]:9000`."""
+    """Parse `9000`, `home.example:9000` or `[::1]:9000`; raise ValueError for anything else."""
     host, colon, port = text.strip().rpartition(":")
     is_number = port.isascii() and port.isdigit()
     if not is_number and not (colon and port):
@@ -67,7 +67,7 @@ def _check_ipv6(host: str) -> None:
 
 
 def _check_name(host: str) -> None:
-    """Refuse what no resolver would be asked: labels and their lengths as in RFC 1035 section 2.3.4."""
+    """Raise ValueError for a name that DNS cannot have: lengths of names and labels, RFC 1035, section 2.3.4."""
     try:
         octets = host.removesuffix(".").encode("idna")
     except UnicodeError:
@@ -79,7 +79,7 @@ def _check_name(host: str) -> None:
 
 
 def _check_ipv4(host: str) -> None:
-    """Refuse what ends in a number and is no address: no top-level domain is one (RFC 3696 section 2)."""
+    """Raise ValueError: a host that ends in a number must be an address, not a name (RFC 3696, section 2)."""
     try:
         socket.inet_aton(host)
     except OSError:
@@ -97,7 +97,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Read IP networks or addresses; raises ValueError quoting what is neither."""
+    """Parse IP networks or addresses; raise ValueError that quotes an invalid one."""
     networks = []
     for text in texts:
         try:
@@ -124,10 +124,10 @@ _CREDENTIALS = re.compile(r"(?<=://)[^\s'\"]*@")
 
 
 def without_credentials(text: str) -> str:
-    """Leave out of the URLs in a text what stands before their `@`: user and password."""
+    """Return a text with user and password removed from its URLs: everything before their `@`."""
     return _CREDENTIALS.sub("", text)
 
 
 def is_tunnel_name(host: str) -> bool:
-    """Return whether a host is one that the reverse tunnel leads to, if there is a tunnel: `wiki.office.internal`."""
+    """Return whether a host is reached through the reverse tunnel, if one is open: `wiki.office.internal`."""
     return host.lower().rstrip(".").endswith(".internal")

@@ -1,4 +1,4 @@
-"""argparse's parser, which says what a misspelt word was probably meant to be; and how each `--help` ends."""
+"""An argparse parser that suggests corrections for misspelt words, and the end of each `--help`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WRONG_USAGE = 2
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """Its sub-commands have parsers of this class, too."""
+    """The parser of a command; its sub-commands' parsers are of this class, too."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
@@ -25,32 +25,32 @@ class ArgumentParser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{error.message}{hint}") from None
 
     def error(self, message: str) -> NoReturn:
-        """Exit; no terminal obeys what was typed."""
+        """Exit with a message, in which control characters are escaped."""
         super().error(printable(message, lines=True))
 
-    def refuse(self, unknown: Sequence[str]) -> NoReturn:
-        """Exit with what nobody knows."""
+    def reject(self, unknown: Sequence[str]) -> NoReturn:
+        """Exit with a message that lists unknown arguments."""
         options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
         hint = did_you_mean(options[0], self._option_string_actions) if options else ""
         self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
-    def note_itself(self) -> None:
-        """Have what is parsed say, as `parser`, the innermost of the sub-commands that it names."""
+    def record_subparser(self) -> None:
+        """Set `parser` in the parsed arguments to the parser of the innermost sub-command."""
         self.set_defaults(parser=self)
         for action in self._actions:
             for child in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
-                child.note_itself()
+                child.record_subparser()
 
 
 def port(text: str) -> int:
-    """Read a port, for argparse's `type`."""
+    """Parse a port number; for argparse's `type`."""
     if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: write 0 to 65535")
     return int(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a line that names what a word was probably meant to be; "" where nothing is near."""
+    """Return `; did you mean …?` with the most similar known word; "" if none is similar."""
     near = difflib.get_close_matches(word, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -61,7 +61,7 @@ def set_help(
     examples: Sequence[str],
     exit_codes: Mapping[int, str],
 ) -> None:
-    """Set what a command's help says. Examples are without the program's name; what comes after two blanks explains."""
+    """Set a command's help. Examples lack the program's name; two spaces separate each from its explanation."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = description
     codes = {**exit_codes, WRONG_USAGE: exit_codes.get(WRONG_USAGE, "the command line is wrong")}
@@ -71,5 +71,5 @@ def set_help(
 
 
 def _typed(example: str) -> str:
-    """Return an example with our command, where it is named within, as it is to be typed here."""
+    """Return an example in which each mention of our command is written as the user has to type it."""
     return example.replace(f"{PROGRAM} ", f"{own_command()} ")

@@ -1,4 +1,4 @@
-"""Starts tasks that complete even if no caller awaits them."""
+"""Tasks that complete even if no caller awaits them."""
 
 from __future__ import annotations
 

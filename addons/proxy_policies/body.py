@@ -13,7 +13,7 @@ from typing import Protocol, cast
 logger = logging.getLogger(__name__)
 
 CHUNK = 64 * 1024
-"""The most bytes that a transform gets at once, so that it takes under 2 ms."""
+"""The largest number of bytes passed to a transform at once, so that a call takes under 2 ms."""
 PREVIEW_LIMIT = 256 * 1024
 """Bytes of a streamed body that are kept for viewing."""
 
@@ -38,7 +38,7 @@ class Transform(Protocol):
         """Process a chunk of at most 64 KiB, and return the bytes that can already be passed on."""
 
     def finish(self) -> bytes:
-        """Return the rest, because the body is complete."""
+        """Return the remaining output: the body is complete."""
 
 
 class Buffering(Transform, Protocol):
@@ -52,7 +52,7 @@ class Buffering(Transform, Protocol):
 
 
 class StreamCallable:
-    """A script's own `.stream`: returns bytes or an iterable of them for each chunk, and for b"" at the end."""
+    """A `.stream` set by a script: returns bytes or an iterable of them for each chunk, and for b"" at the end."""
 
     def __init__(self, callable: Callable[[bytes], bytes | Iterable[bytes]]) -> None:
         self._callable = callable
@@ -74,7 +74,7 @@ class Replace:
         return b""
 
     def finish(self) -> bytes:
-        """Return the other body."""
+        """Return the new body."""
         return self._body
 
 
@@ -222,7 +222,7 @@ def _passed(parts: "Sequence[Part]", data: bytes) -> Iterator[bytes]:
 
 
 def _ended(parts: "Sequence[Part]") -> Iterator[bytes]:
-    """End one part after the other, passing the rest that each returns through those after it."""
+    """Finish one part after the other, passing the remaining output of each through the parts after it."""
     for at, part in enumerate(parts):
         for tail in part.chunks(b"") if isinstance(part, StreamCallable) else (part.finish(),):
             if tail:

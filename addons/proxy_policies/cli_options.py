@@ -1,7 +1,7 @@
-"""What the command line said, whatever config.yaml has made of it since.
+"""The options that were set on the command line.
 
-mitmproxy reads config.yaml after `--set`, and lets it win; only the command
-line itself, read again with mitmproxy's own parser, shows it.
+mitmproxy reads config.yaml after `--set` and lets it override that; so the command line is parsed again, with
+mitmproxy's own parser.
 """
 
 import argparse
@@ -19,14 +19,14 @@ PARSERS: dict[str, Callable[[OptManager], argparse.ArgumentParser]] = {
     "WebMaster": cmdline.mitmweb,
     "ConsoleMaster": cmdline.mitmproxy,
 }
-"""By the class of mitmproxy's master; another program's command line is none of our business."""
+"""By the class of mitmproxy's master; the command lines of other programs are ignored."""
 VERBOSITY = ("termlog_verbosity", "flow_detail")
 FILTERS = ("dumper_filter", "save_stream_filter", "readfile_filter")
 
 
 @dataclass(frozen=True, slots=True)
 class ExplicitOptions:
-    """The options named on a command line, and each `--set` as it was written."""
+    """The options set on a command line, and the text of each `--set`."""
 
     names: frozenset[str] = frozenset()
     specs: tuple[str, ...] = ()
@@ -36,13 +36,13 @@ class ExplicitOptions:
         return [spec for spec in self.specs if spec.partition("=")[0] in names]
 
     def values_of(self, name: str) -> list[str] | None:
-        """Return the values of an option's `--set`s, in order; None when it was not named so."""
+        """Return the values of all `--set` of an option, in order; None if there are none."""
         specs = self.specs_of([name])
         return [spec.partition("=")[2] for spec in specs if "=" in spec] if specs else None
 
 
 def parse_command_line(program: str, arguments: Sequence[str], options: OptManager) -> ExplicitOptions:
-    """Read the arguments of a program, named by its master's class; an unknown one said nothing."""
+    """Return the options in the arguments of a program, given by its master's class; none for unknown programs."""
     make_parser = PARSERS.get(program)
     if make_parser is None:
         return ExplicitOptions()
@@ -51,8 +51,8 @@ def parse_command_line(program: str, arguments: Sequence[str], options: OptManag
     return ExplicitOptions()
 
 
-def filter_of_mitmdump(arguments: Sequence[str]) -> list[str]:
-    """Return the words that mitmdump takes for its flow filter; none where it refuses the arguments anyway."""
+def flow_filter_words(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that mitmdump would read as its flow filter; empty if it rejects the arguments anyway."""
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
         parsed = cmdline.mitmdump(Options()).parse_known_args(list(arguments))[0]
         return list(parsed.filter_args)

@@ -1,7 +1,7 @@
-"""Decodes content codings (RFC 9110, section 8.4.1) without ever exceeding a bound. Pure.
+"""Decodes content codings (RFC 9110, section 8.4.1) with bounded memory. Pure.
 
-What a peer sends may be a thousand or a million times larger when it is unpacked: each decoder here has a bound
-on how much it may make, and stops there.
+Decoded content may be a thousand or a million times as large as what a peer sent: each decoder here takes a limit on
+its output, and stops there.
 """
 
 import zlib
@@ -11,22 +11,22 @@ from typing import Protocol
 import brotli
 import zstandard
 
-CODINGS_MOST = 5
-"""Nested codings that are decoded: curl's limit."""
+MAX_CODINGS = 5
+"""Nested codings: curl's limit."""
 ZSTD_WINDOW = 8 << 20
-"""Octets of history a zstd decoder keeps at most (RFC 9659 section 3)."""
+"""Octets of history that a zstd decoder keeps (RFC 9659, section 3)."""
 
-ZSTD_PIECE = 256
-"""Octets fed at once: 8 MiB may come of them, as a block of 128 KiB takes 4 at least (RFC 8878 section 3.1.1.2)."""
+ZSTD_CHUNK = 256
+"""Octets decoded at once: they give at most 8 MiB, as a block of 128 KiB takes at least 4 (RFC 8878, 3.1.1.2)."""
 
-MEMBERS_MOST = 4096
-"""Streams in a row that one coding may hold: bgzip writes one for 64 KiB of content, so 256 MiB of it pass."""
-PIECE = 64 << 10
-"""Octets taken at once."""
+MAX_MEMBERS = 4096
+"""Concatenated members of one coding: bgzip writes one for 64 KiB of content, so 256 MiB are decoded."""
+CHUNK = 64 << 10
+"""Octets decoded at once."""
 
 
 class TooLarge(ValueError):
-    """The content would be larger than it may be."""
+    """The content is larger than its limit."""
 
 
 def codings_of(content_encoding: str | None) -> list[str]:
@@ -34,21 +34,22 @@ def codings_of(content_encoding: str | None) -> list[str]:
     return [name for name in (part.strip().lower() for part in (content_encoding or "").split(",")) if name]
 
 
-def undo(data: bytes, content_encoding: str | None, limit: int) -> bytes:
-    """Return the content without its codings, at most `limit` octets at every step.
+def decode_all(data: bytes, content_encoding: str | None, limit: int) -> bytes:
+    """Return the content with all its codings decoded, each step giving at most `limit` octets.
 
-    Raises TooLarge, and ValueError when a coding is unknown, the octets do not fit it, or there are too many codings.
+    Raise TooLarge if it would be more, ValueError if a coding is unknown, the data is invalid, or there are too many
+    codings.
     """
     names = codings_of(content_encoding)
-    if len(names) > CODINGS_MOST:
-        raise ValueError(f"{len(names)} codings, more than {CODINGS_MOST}")
+    if len(names) > MAX_CODINGS:
+        raise ValueError(f"{len(names)} codings, more than {MAX_CODINGS}")
     for name in reversed(names):
         data = decode(data, name, limit) if data else data
     return data
 
 
 def decode(data: bytes, coding: str, limit: int) -> bytes:
-    """Return the octets without one coding, at most `limit`. Raises TooLarge and ValueError."""
+    """Return data with one coding decoded, at most `limit` octets. Raise TooLarge or ValueError."""
     try:
         decoder = DECODERS[coding]
     except KeyError:
@@ -56,14 +57,14 @@ def decode(data: bytes, coding: str, limit: int) -> bytes:
     try:
         content = decoder(data, limit)
     except (zlib.error, brotli.error, zstandard.ZstdError) as error:
-        raise ValueError(f"no {coding}: {error}") from error
+        raise ValueError(f"invalid {coding}: {error}") from error
     if len(content) > limit:
-        raise TooLarge(f"more than {limit} octets when {coding} is undone")
+        raise TooLarge(f"more than {limit} octets once {coding} is decoded")
     return content
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
-    """Deflate with or without its zlib wrapper: RFC 9110 section 8.4.1.2 notes that both are sent."""
+    """Decode deflate with or without its zlib wrapper: both are in use (RFC 9110, section 8.4.1.2)."""
     try:
         return _members(data, limit, lambda: zlib.decompressobj(), 1)
     except zlib.error:
@@ -71,13 +72,13 @@ def _inflate(data: bytes, limit: int) -> bytes:
 
 
 def _gunzip(data: bytes, limit: int) -> bytes:
-    """Undo one member or several in a row (RFC 1952 section 2.2)."""
-    return _members(data, limit, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), MEMBERS_MOST)
+    """Decode one member, or several concatenated (RFC 1952, section 2.2)."""
+    return _members(data, limit, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), MAX_MEMBERS)
 
 
 def _unzstd(data: bytes, limit: int) -> bytes:
-    """Undo one frame or several in a row (RFC 8878 section 3)."""
-    return _members(data, limit, _ZstdFrame, MEMBERS_MOST)
+    """Decode one frame, or several concatenated (RFC 8878, section 3)."""
+    return _members(data, limit, _ZstdFrame, MAX_MEMBERS)
 
 
 class _Decompressor(Protocol):
@@ -89,60 +90,60 @@ class _Decompressor(Protocol):
 
 
 class _ZstdFrame:
-    """A zstd decoder that takes its input in pieces so small that little can come of each."""
+    """A zstd decoder that is fed small chunks, so that the output of each is bounded."""
 
     def __init__(self) -> None:
         self._frame = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
         self.eof, self.unused_data = False, b""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        made, at = bytearray(), 0
-        while at < len(data) and not self._frame.eof and len(made) < max_length:
-            made += self._frame.decompress(data[at : at + ZSTD_PIECE])
-            at += ZSTD_PIECE
+        output, at = bytearray(), 0
+        while at < len(data) and not self._frame.eof and len(output) < max_length:
+            output += self._frame.decompress(data[at : at + ZSTD_CHUNK])
+            at += ZSTD_CHUNK
         self.eof = self._frame.eof
         self.unused_data = self._frame.unused_data + data[at:]
-        return bytes(made)
+        return bytes(output)
 
 
-def _members(data: bytes, limit: int, begin: Callable[[], _Decompressor], most: int) -> bytes:
-    """Undo up to `most` streams in a row; what is left over when one ends is copied, hence in pieces."""
-    made, at = bytearray(), 0
-    for _ in range(most):
-        stream = begin()
-        while not stream.eof:
-            piece = data[at : at + PIECE]
-            at += len(piece)
-            made += stream.decompress(piece, limit + 1 - len(made))
-            if len(made) > limit:
-                return bytes(made)
-            if not piece:
-                raise ValueError("not one whole stream")
-        at -= len(stream.unused_data)
+def _members(data: bytes, limit: int, make_decompressor: Callable[[], _Decompressor], max_members: int) -> bytes:
+    """Decode concatenated members, in chunks because each decompressor copies its unused data."""
+    output, at = bytearray(), 0
+    for _ in range(max_members):
+        member = make_decompressor()
+        while not member.eof:
+            chunk = data[at : at + CHUNK]
+            at += len(chunk)
+            output += member.decompress(chunk, limit + 1 - len(output))
+            if len(output) > limit:
+                return bytes(output)
+            if not chunk:
+                raise ValueError("incomplete data")
+        at -= len(member.unused_data)
         if at == len(data):
-            return bytes(made)
-    raise ValueError(f"more than {most} in a row")
+            return bytes(output)
+    raise ValueError(f"more than {max_members} members")
 
 
 def _unbrotli(data: bytes, limit: int) -> bytes:
     decompressor = brotli.Decompressor()
-    made, fed = bytearray(), data
-    while len(made) <= limit:
-        made += decompressor.process(fed, output_buffer_limit=limit + 1 - len(made))
-        fed = b""
+    output, rest = bytearray(), data
+    while len(output) <= limit:
+        output += decompressor.process(rest, output_buffer_limit=limit + 1 - len(output))
+        rest = b""
         if decompressor.is_finished() or decompressor.can_accept_more_data():
             break
-    if len(made) <= limit and not decompressor.is_finished():
-        raise ValueError("not one whole stream")
-    return bytes(made)
+    if len(output) <= limit and not decompressor.is_finished():
+        raise ValueError("incomplete data")
+    return bytes(output)
 
 
-def _same(data: bytes, limit: int) -> bytes:
+def _identity(data: bytes, limit: int) -> bytes:
     return data
 
 
 DECODERS: Mapping[str, Callable[[bytes, int], bytes]] = {
-    "identity": _same,
+    "identity": _identity,
     "gzip": _gunzip,
     "x-gzip": _gunzip,
     "deflate": _inflate,

@@ -1,7 +1,6 @@
 """HTTP field syntax: lists, weights, dates, directives and entity tags (RFC 9110, section 5.6 and 8.8.3).
 
-Everything here is pure and never raises on what a peer sent: a malformed value
-comes back as `None`, or as the part of it that could be read.
+Pure. No function raises on anything a peer sends: of a malformed value it returns None, or the valid part.
 """
 
 import re
@@ -13,11 +12,11 @@ from functools import lru_cache, wraps
 from typing import NamedTuple, Protocol
 
 RawFields = tuple[tuple[bytes, bytes], ...]
-"""Field lines as they came: (name, value), in order, repeats and case kept."""
+"""Field lines as received: (name, value), in order, with repetitions and case kept."""
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
-# Possessive, so that no text takes more than one pass: an unclosed quote runs to the end.
+# Possessive quantifiers, so that no text takes more than one pass; an unclosed quote extends to the end.
 _LIST_MEMBER = re.compile(r"""(?:[^",]++|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))*+""", re.DOTALL)
 
 _TAG = re.compile(r'(?:W/)?"[^"]*"|[^\s,][^,]*')
@@ -35,17 +34,17 @@ Index = dict[str, list[bytes]]
 
 
 def cached_by_fields[T, R](function: Callable[[RawFields, T], R]) -> Callable[[RawFields, T], R]:
-    """Keep the last answers of a pure function of a message's fields: a client sends the same ones again."""
+    """Cache the results of a pure function of a message's fields: a client sends the same fields repeatedly."""
     cached = lru_cache(maxsize=64)(function)
 
     @wraps(function)
-    def answer(raw: RawFields, more: T) -> R:
+    def cached_call(raw: RawFields, argument: T) -> R:
         try:
-            return cached(raw, more)
-        except TypeError:  # lines that are no tuples, as an addon may have put them
-            return function(raw, more)
+            return cached(raw, argument)
+        except TypeError:  # lines that an addon has set, and which are not tuples
+            return function(raw, argument)
 
-    return answer
+    return cached_call
 
 
 def _index(raw: RawFields) -> Index:
@@ -56,16 +55,16 @@ def _index(raw: RawFields) -> Index:
     return index
 
 
-# A message has some ten policies look at it, one right after the other, and a client sends the same fields again.
+# Some ten policies look at each message, one after the other, and a client sends the same fields repeatedly.
 _cached_index = lru_cache(maxsize=64)(_index)
 
 
 class Fields:
     """A read-only view on field lines; names are case-insensitive (RFC 9110, section 5.1).
 
-    Values are text in UTF-8 with surrogate escapes, as in `mitmproxy.http.Headers`,
-    so that any byte survives a round trip. Every policy looks at every message through
-    this: it decodes only what is asked for, and gives itself where nothing changes.
+    Values are text in UTF-8 with surrogate escapes, as in `mitmproxy.http.Headers`, so that any byte survives a round
+    trip. Every policy reads every message through this class: it decodes only the values that are read, and methods
+    that change nothing return the same object.
     """
 
     __slots__ = ("_index", "raw")
@@ -76,23 +75,23 @@ class Fields:
 
     @classmethod
     def of(cls, *lines: tuple[str, str]) -> "Fields":
-        """Build from text: `Fields.of(("Vary", "*"))`."""
+        """Return fields made from text: `Fields.of(("Vary", "*"))`."""
         return cls((_bytes(name), _bytes(value)) for name, value in lines)
 
     def _indexed(self) -> Index:
         try:
             self._index = _cached_index(self.raw)
-        except TypeError:  # lines that are no tuples, as an addon may have put them
+        except TypeError:  # lines that an addon has set, and which are not tuples
             self._index = _index(self.raw)
         return self._index
 
     def lines(self, name: str) -> list[str]:
-        """Return the value of each field line called `name`, in order."""
+        """Return the value of each field line with this name, in order."""
         index = self._index or self._indexed()
         return [_text(value) for value in index.get(name.lower(), ())]
 
     def get(self, name: str) -> str | None:
-        """Return the field's value, its lines joined as RFC 9110, section 5.3, has it; None when absent."""
+        """Return the field's value, its lines joined with commas (RFC 9110, section 5.3); None if absent."""
         index = self._index or self._indexed()
         values = index.get(name.lower())
         if values is None:
@@ -100,9 +99,9 @@ class Fields:
         return (values[0] if len(values) == 1 else b", ".join(values)).decode("utf-8", "surrogateescape")
 
     def single(self, name: str) -> str | None:
-        """Return the value of a field that can have but one; None when absent, or where its lines say different things.
+        """Return the value of a field that is not a list; None if absent, or if its lines differ.
 
-        Whoever wrote two of them said nothing that can be relied on (RFC 9110, section 5.3).
+        A sender must not generate several lines for such a field (RFC 9110, section 5.3), so none can be relied on.
         """
         values = (self._index or self._indexed()).get(name.lower())
         if values is None or (len(values) > 1 and len(set(values)) > 1):
@@ -113,7 +112,7 @@ class Fields:
         return name.lower() in (self._index or self._indexed())
 
     def has_any(self, names: frozenset[str]) -> bool:
-        """Return whether there is one of these, whose names are lower-case."""
+        """Return whether any of these names, which are lower-case, is present."""
         return not names.isdisjoint(self._index or self._indexed())
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
@@ -133,14 +132,14 @@ class Fields:
         return f"Fields({list(self)})"
 
     def without(self, names: Iterable[str]) -> "Fields":
-        """Leave out every line whose name is among `names`; those of a frozenset are lower-case already."""
+        """Return the fields without all lines of these names, which in a frozenset must be lower-case."""
         gone = names if isinstance(names, frozenset) else {name.lower() for name in names}
         if gone.isdisjoint(self._index or self._indexed()):
             return self
         return Fields([line for line in self.raw if _text(line[0].lower()) not in gone])
 
     def adding(self, name: str, value: str) -> "Fields":
-        """Append one field line."""
+        """Return the fields with one line added at the end."""
         line = _bytes(name), _bytes(value)
         added = Fields((*self.raw, line))
         if self._index is not None:
@@ -149,7 +148,7 @@ class Fields:
         return added
 
     def replacing(self, name: str, value: str) -> "Fields":
-        """Put one line in place of all called `name`, where the first of them stood, else at the end."""
+        """Return the fields with one line instead of all of this name, at the place of the first, else at the end."""
         if name not in self:
             return self.adding(name, value)
         wanted, line = _bytes(name.lower()), (_bytes(name), _bytes(value))
@@ -171,7 +170,7 @@ _VIEW = "policy_fields"
 
 
 def fields_of(headers: HasFields) -> Fields:
-    """Return a view on a message's fields as they are now; the same one for everybody until they change."""
+    """Return a view on a message's present fields; the same object until they change."""
     attributes = vars(headers)
     view: Fields | None = attributes.get(_VIEW)
     if view is None or view.raw is not headers.fields:
@@ -180,7 +179,7 @@ def fields_of(headers: HasFields) -> Fields:
 
 
 def set_fields(headers: HasFields, fields: Fields) -> None:
-    """Give a message other fields, with what has been read of them."""
+    """Set a message's fields, and keep the view with what it has already decoded."""
     headers.fields = fields.raw
     vars(headers)[_VIEW] = fields
 
@@ -189,7 +188,7 @@ def set_fields(headers: HasFields, fields: Fields) -> None:
 
 
 def split_list(value: str) -> list[str]:
-    """Split a comma-separated list, quoted strings kept whole, empty members dropped."""
+    """Return the members of a comma-separated list, except empty ones; quoted strings are not split."""
     if '"' not in value:
         return [member for part in value.split(",") if (member := part.strip(" \t"))]
     found = (match[0].strip(" \t") for match in _LIST_MEMBER.finditer(value))
@@ -197,17 +196,17 @@ def split_list(value: str) -> list[str]:
 
 
 def split_tags(value: str) -> list[str]:
-    """Split a list of entity tags, in which a backslash is a character like any other (RFC 9110, section 8.8.3)."""
+    """Return the members of a list of entity tags, in which a backslash escapes nothing (RFC 9110, section 8.8.3)."""
     return [member.strip(" \t") for member in _TAG.findall(value)]
 
 
 def tokens(value: str | None) -> list[str]:
-    """Read a list of case-insensitive tokens, lower-cased (`Connection`, `Vary`)."""
+    """Return a list of case-insensitive tokens, lower-cased (`Connection`, `Vary`)."""
     return [] if not value else [member.lower() for member in split_list(value)]
 
 
 def unquote(value: str) -> str:
-    """Take a quoted-string out of its quotes (RFC 9110, section 5.6.4); a token stays as it is."""
+    """Return the content of a quoted-string (RFC 9110, section 5.6.4); a token is returned unchanged."""
     if len(value) >= 2 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1], flags=re.DOTALL)
     return value
@@ -219,7 +218,7 @@ _WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
 def parse_weights(value: str) -> list[tuple[str, float]]:
-    """Read `name;q=0.5, …` as (lower-cased name, weight), in order; a malformed weight counts as 0."""
+    """Parse `name;q=0.5, …` into (lower-cased name, weight), in order; a malformed weight counts as 0."""
     weights = []
     for member in split_list(value):
         name, *parameters = (part.strip(" \t") for part in member.split(";"))
@@ -249,9 +248,9 @@ _MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def parse_date(value: str, now: float) -> float | None:
-    """Read an HTTP-date in any of its three forms as seconds since the epoch; None when it is none of them.
+    """Return an HTTP-date, in any of its three forms, as seconds since the epoch; None if it is invalid.
 
-    `now` (epoch seconds) settles the century of the two-digit year of the obsolete form.
+    `now`, in seconds since the epoch, determines the century of the two-digit year in the obsolete form.
     """
     match = next((m for form in _DATES if (m := form.fullmatch(value.strip().lower()))), None)
     if match is None:
@@ -268,7 +267,7 @@ def parse_date(value: str, now: float) -> float | None:
 
 
 def _century(two_digits: int, now: float) -> int:
-    """Take a two-digit year over fifty years ahead to be in the past (RFC 9110, section 5.6.7)."""
+    """Return the year; one more than 50 years in the future is in the past century (RFC 9110, section 5.6.7)."""
     this_year = 1970 + int(now // 31_556_952)
     year = this_year - this_year % 100 + two_digits
     return year - 100 if year > this_year + 50 else year
@@ -280,7 +279,7 @@ def _format_second(second: int) -> str:
 
 
 def format_date(timestamp: float) -> str:
-    """Write epoch seconds as an IMF-fixdate."""
+    """Return seconds since the epoch as an IMF-fixdate."""
     return _format_second(int(timestamp))
 
 
@@ -291,23 +290,23 @@ _DIRECTIVE = re.compile(rf'{TOKEN.pattern}(?:=(?:{TOKEN.pattern}|"(?:[^"\\]|\\.)
 
 
 class Directive(NamedTuple):
-    """One directive of `Cache-Control` or its like."""
+    """One directive of `Cache-Control` or a field with the same syntax."""
 
     name: str
     """Lower-cased."""
     argument: str | None
-    """Unquoted; None where there is none."""
+    """Unquoted; None if there is none."""
     is_valid: bool = True
-    """False: it was found in a member of the list that is not written by the grammar; its argument is unreadable."""
+    """False if it was found in a list member that does not match the grammar; its argument is then unknown."""
     is_quoted: bool = False
-    """Its argument was a quoted-string."""
+    """True if its argument was a quoted-string."""
 
 
 def parse_directives(value: str | None) -> list[Directive]:
-    """Read `Cache-Control` and its like, order and repeats kept.
+    """Return the directives of `Cache-Control` or a similar field, in order, with repetitions.
 
-    Whatever a member holds that is not `name[=argument]` is there, too: `private` between semicolons, blanks or stray
-    quotes is a `private` all the same.
+    Of a member that is not `name[=argument]`, every token is returned: `private` between semicolons, spaces or stray
+    quotes still counts.
     """
     directives = []
     for member in split_list(value or ""):
@@ -336,15 +335,15 @@ class EntityTag:
         return f'{"W/" if self.weak else ""}"{self.opaque}"'
 
     def matches_weakly(self, other: "EntityTag") -> bool:
-        """Compare as If-None-Match does."""
+        """Return whether the tags match by weak comparison, which If-None-Match uses (RFC 9110, section 8.8.3.2)."""
         return self.opaque == other.opaque
 
     def matches_strongly(self, other: "EntityTag") -> bool:
-        """Compare as If-Match and If-Range do."""
+        """Return whether the tags match by strong comparison, which If-Match and If-Range use."""
         return self.opaque == other.opaque and not self.weak and not other.weak
 
 
 def parse_entity_tag(value: str | None) -> EntityTag | None:
-    """Read one entity tag; None when it is none."""
+    """Return one entity tag; None if it is invalid."""
     match = _ENTITY_TAG.fullmatch(value.strip()) if value else None
     return EntityTag(match["opaque"], match["weak"] is not None) if match else None

@@ -12,10 +12,10 @@ from mitmproxy import http
 from mitmproxy.flow import Flow
 
 from proxy_policies import trace
-from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline, Tap
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import NO_FIELDS, Fields, fields_of
+from proxy_policies.request_summary import RequestSummary
 
 
 class OriginHead(NamedTuple):
@@ -111,7 +111,7 @@ class FlowState:
     """Fields to add to mitmproxy's own response when the origin fails; set in the `error` hook."""
     content: bytes | None = None
     """The whole body as the origin or the cache returned it; None for one that is sent in pieces."""
-    asked: Asked | None = None
+    original_request: RequestSummary | None = None
     """The original request of a WebSocket connection."""
     removed: Mapping[bool, int] = field(default_factory=dict)
     """Octets of messages already removed from a stream's flow, by whether its client sent them."""

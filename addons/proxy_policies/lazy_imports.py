@@ -1,16 +1,16 @@
-"""Imports that wait until they are needed: what an option brings is imported once that option is set.
+"""Imports that are postponed until a module is first used: those that only one option needs.
 
     with lazy_imports():
         from proxy_policies.reverse_tunnel import home
 
-`home` is a module as any other, for type checkers, too; its code runs when something of it is first asked for. So
-import modules in the block: names are asked for at once. A module that is not there is missed at once; one that breaks
-is run again by whoever asks next, as an import would be.
+`home` is a module like any other, for type checkers, too; its code runs when one of its attributes is first read. So
+import modules in the block, not names, which are read at once. A missing module raises at once; one whose code raises
+is run again at the next access, as an import statement would.
 """
 
 import contextlib
 import sys
-import threading  # noqa: F401 - LazyLoader imports it when it is used, which must not put it off
+import threading  # noqa: F401 - LazyLoader imports it when used: its import must not be postponed, too
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
@@ -24,7 +24,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def lazy_imports() -> Iterator[None]:
-    """Put off what is imported in the block, unless it is imported already."""
+    """Postpone the imports in the block, except of modules already imported."""
     finder = _LazyFinder()
     sys.meta_path.insert(0, finder)
     try:
@@ -34,7 +34,7 @@ def lazy_imports() -> Iterator[None]:
 
 
 class _LazyFinder:
-    """Finds what the finders after it find, to be loaded later."""
+    """Finds modules by the other finders, and has them loaded later."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         others = (finder for finder in sys.meta_path if finder is not self)
@@ -46,7 +46,7 @@ class _LazyFinder:
 
 
 class _RetryableLoader(Loader):
-    """Runs a module for LazyLoader, which would take one that broke half-way for loaded; then it is out of the way."""
+    """Runs a module for LazyLoader, which would treat one that raised as loaded; replaced once it is loaded."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -67,6 +67,6 @@ class _RetryableLoader(Loader):
             names.clear()
             names.update(before)
             spec.loader_state["is_loading"] = False
-            object.__setattr__(module, "__class__", _LazyModule)  # Python before 3.12.3 had taken it off by now
+            object.__setattr__(module, "__class__", _LazyModule)  # Python before 3.12.3 has already replaced it
             raise
         spec.loader = module.__loader__ = self._loader

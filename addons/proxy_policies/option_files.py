@@ -1,4 +1,4 @@
-"""Files and folders that options name: what cannot be one, or has no end, is refused in a line. Pure."""
+"""Files and folders named by options: parsing of paths, and bounded reading. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import os
 import stat
 from pathlib import Path
 
-MOST = 1 << 20
-"""Bytes of a file that is read whole: what a person writes is a hundredth of it."""
+MAX_SIZE = 1 << 20
+"""Bytes of a file that is read whole: a file written by a person has a hundredth of it."""
 
 
-def expanded(path: str | Path) -> Path:
-    """Return a path with `~` expanded as in mitmproxy's options: what is nobody's home folder stays as it is."""
+def expand_home(path: str | Path) -> Path:
+    """Return a path with `~` expand_home as in mitmproxy's options: `~` with an unknown user's name is kept."""
     return Path(os.path.expanduser(path))
 
 
 def parse_path(text: str) -> Path | None:
-    """Read the path of a file or folder, `~` being a home folder; None when none is named. Raises ValueError."""
+    """Return the path of a file or folder, `~` expanded; None if the text is empty. Raise ValueError if invalid."""
     if not text:
         return None
     try:
@@ -31,38 +31,38 @@ def parse_path(text: str) -> Path | None:
 
 
 def parse_path_to_write(text: str) -> Path | None:
-    """Read the path of a file that will be written, in a folder that is there. Raises ValueError."""
+    """Return the path of a file to be written. Raise ValueError if invalid, or if its folder does not exist."""
     path = parse_path(text)
     if path is not None and not path.absolute().parent.is_dir():
         raise ValueError(f"{path.parent}: no such folder")
     return path
 
 
-def require_end(path: Path) -> None:
-    """Raise OSError for what is not there, or may have no end: a device, a pipe, a socket."""
+def require_file_or_folder(path: Path) -> None:
+    """Raise OSError if the path does not exist, or is a device, a pipe or a socket, which may have no end."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "not a file", str(path))
 
 
-def read_bounded(path: Path, most: int = MOST, *, pipes: bool = False) -> bytes:
-    """Return what a file holds; raises OSError, also for a device, a file of more than `most` bytes, and a pipe.
+def read_bounded(path: Path, limit: int = MAX_SIZE, *, allow_pipe: bool = False) -> bytes:
+    """Return the content of a file. Raise OSError, also for a device, a pipe, and a file of more than `limit` bytes.
 
-    With `pipes`, one is read to its end, as a shell's `@<(pass show tunnel)` is.
+    With `allow_pipe`, a pipe is read to its end, such as a shell's `@<(pass show tunnel)`.
     """
-    if not (pipes and path.is_fifo()):
-        require_end(path)
+    if not (allow_pipe and path.is_fifo()):
+        require_file_or_folder(path)
     with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"more than {most >> 10} KiB", str(path))
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"more than {limit >> 10} KiB", str(path))
     return data
 
 
-def read_text(path: Path, *, pipes: bool = False) -> str:
-    """Return the UTF-8 text in a file, as `read_bounded` does. Raises ValueError."""
+def read_text(path: Path, *, allow_pipe: bool = False) -> str:
+    """Return the UTF-8 text in a file, read as by `read_bounded`. Raise ValueError."""
     try:
-        return read_bounded(path, pipes=pipes).decode("utf-8")
+        return read_bounded(path, allow_pipe=allow_pipe).decode("utf-8")
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

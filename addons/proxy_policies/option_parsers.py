@@ -1,4 +1,4 @@
-"""Parsers of options that several policies share. Each raises ValueError with what would be right."""
+"""Parsers of options that several policies share. Each raises ValueError that says how to write a valid value."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SECONDS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def parse_size(text: str) -> int:
-    """Read a size in bytes: `512`, `64k`, `10m`, `1g`."""
+    """Return a size in bytes: `512`, `64k`, `10m`, `1g`."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError("write a size such as 512, 64k, 10m or 1g")
@@ -20,7 +20,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration in seconds: `60`, `500ms`, `5m`, `1h`, `2d`."""
+    """Return a duration in seconds: `60`, `500ms`, `5m`, `1h`, `2d`."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError("write a duration such as 60, 500ms, 5m, 1h or 2d")
@@ -28,7 +28,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_switch(value: str | bool) -> bool:
-    """Read `on` or `off`; what mitmproxy has for its own options is taken, too: `true`, `false`, and the booleans."""
+    """Return the boolean for `on` or `off`, or for mitmproxy's forms: `true`, `false`, and the booleans themselves."""
     switch = {True: True, False: False, "on": True, "true": True, "off": False, "false": False}.get(value)
     if switch is None:
         raise ValueError("choose one of off, on")
@@ -37,31 +37,31 @@ def parse_switch(value: str | bool) -> bool:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The parser of one of a few words."""
+    """A parser that accepts only certain words."""
 
     choices: tuple[str, ...]
 
     def __call__(self, text: str) -> str:
-        """Return the word; raises ValueError for any other."""
+        """Return the text if it is one of the words, else raise ValueError."""
         if text not in self.choices:
             raise ValueError(f"choose one of {', '.join(self.choices)}")
         return text
 
 
 def one_of(*words: str) -> OneOf:
-    """Make a parser for one of a few words, which mitmweb and the console offer as a list."""
+    """Return a parser that accepts only these words; mitmweb and the console offer them as a list."""
     return OneOf(words)
 
 
 def as_text(text: str) -> str:
-    """Take any text."""
+    """Return any text unchanged."""
     return text
 
 
 def parse_page_address(text: str) -> tuple[str, int] | None:
-    """Read where a page of ours is served, PORT, HOST:PORT or *:PORT; None for `off`. Raises ValueError.
+    """Return the host and port on which one of our pages is served, from PORT, HOST:PORT or *:PORT; None for `off`.
 
-    The host is "" for every address. Of several workers the Nth listens N-1 ports above.
+    The host is "" for `*`. With several workers, the Nth uses the port plus N-1. Raise ValueError.
     """
     if text == "off":
         return None

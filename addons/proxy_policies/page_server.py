@@ -1,4 +1,4 @@
-"""Serves pages of ours by tornado, which comes with mitmweb, within limits; and what it logs of their clients."""
+"""Serves our own pages with tornado, which mitmweb needs anyway; limits connections, requests and log lines."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tornado import httpserver, iostream, netutil, web
 
 from proxy_policies.log_lines import Throttles, printable
 
-HEAD = 16384
+MAX_HEAD = 16384
 """Octets of a request's head."""
-BODY_TIME = 10.0
+BODY_TIMEOUT = 10.0
 """Seconds for a request's body."""
-IDLE = 75.0
+IDLE_TIMEOUT = 75.0
 """Seconds without a request, and for its head: nginx's keepalive_timeout."""
-CONNECTIONS = 64
-"""Connections at a time; beyond them the oldest is closed. A browser opens six to a host."""
-CLOSING = 2.0
-"""Seconds that a request under way may take to end when mitmproxy does."""
+MAX_CONNECTIONS = 64
+"""Simultaneous connections; beyond them the oldest is closed. A browser opens six to a host."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a request in progress may take to end when mitmproxy ends."""
 
 
-class _Clients(logging.Filter):
-    """Lets a line of each kind through now and then, as its reader may see it: clients cause them."""
+class _ClientLines(logging.Filter):
+    """Escapes and throttles lines that clients cause, by kind."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._throttles = Throttles(every=10.0)
+        self._throttles = Throttles(interval=10.0)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the line is logged, how many like it were left out at its end."""
+        """Return whether the line is logged; append how many like it were left out."""
         kind = record.levelno, str(record.msg).split(":")[0]
         line = self._throttles.admit(kind, printable(record.getMessage(), lines=True), time.monotonic())
         record.msg, record.args = line, None
@@ -42,19 +42,19 @@ class _Clients(logging.Filter):
 
 
 for _name in ("tornado.general", "tornado.application"):
-    logging.getLogger(_name).addFilter(_Clients())
+    logging.getLogger(_name).addFilter(_ClientLines())
 logging.getLogger("tornado.access").addFilter(lambda record: record.levelno > logging.WARNING)
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Listen on an address; raises OSError."""
+    """Return sockets that listen on an address. Raise OSError."""
     return netutil.bind_sockets(port, host)
 
 
 def is_own_name(host: str) -> bool:
-    """Return whether a Host names this machine in a way that no page of somebody else's could be served under.
+    """Return whether a Host is localhost or an IP address, which no other site can have as its name.
 
-    A page whose name is made to lead to a loopback address (DNS rebinding) is asked for by that name.
+    With DNS rebinding, a site's name resolves to a loopback address, but its pages still send that name as Host.
     """
     if host.lower() == "localhost":
         return True
@@ -66,46 +66,46 @@ def is_own_name(host: str) -> bool:
 
 
 class _Server(httpserver.HTTPServer):
-    """A server with so many connections at most."""
+    """A server with at most MAX_CONNECTIONS connections."""
 
     def initialize(self, *arguments: Any, **named: Any) -> None:
-        """Begin without any."""
+        """Initialize: tornado calls this instead of `__init__`."""
         super().initialize(*arguments, **named)
         self._open: list[iostream.IOStream] = []
 
     def handle_stream(self, stream: iostream.IOStream, address: Any) -> None:
-        """Take a connection in, and close the oldest where they are too many."""
+        """Accept a connection; close the oldest if there are too many."""
         self._open = [other for other in self._open if not other.closed()]
-        if len(self._open) >= CONNECTIONS:
+        if len(self._open) >= MAX_CONNECTIONS:
             self._open.pop(0).close()
         self._open.append(stream)
         super().handle_stream(stream, address)
 
 
 class PageServer:
-    """Serves an application from `start` to `close`; `largest` is in octets, of a request's body."""
+    """Serves an application from `start` to `close`; `max_body` limits a request's body, in octets."""
 
-    def __init__(self, sockets: list[socket.socket], application: web.Application, largest: int) -> None:
+    def __init__(self, sockets: list[socket.socket], application: web.Application, max_body: int) -> None:
         self._sockets = sockets
         self._server = _Server(
             application,
-            idle_connection_timeout=IDLE,
-            body_timeout=BODY_TIME,
-            max_header_size=HEAD,
-            max_body_size=largest,
-            max_buffer_size=4 * max(largest, HEAD),  # tornado's own is 100 MiB, which it keeps before it asks anybody
+            idle_connection_timeout=IDLE_TIMEOUT,
+            body_timeout=BODY_TIMEOUT,
+            max_header_size=MAX_HEAD,
+            max_body_size=max_body,
+            max_buffer_size=4 * max(max_body, MAX_HEAD),  # tornado's default is 100 MiB for each connection
         )
 
     def start(self) -> None:
-        """Accept clients."""
+        """Start accepting clients."""
         self._server.add_sockets(self._sockets)
 
     def stop(self) -> None:
-        """Accept nobody any more: the port is free."""
+        """Stop accepting clients, and release the port."""
         self._server.stop()
 
     async def close(self) -> None:
-        """Accept nobody any more, and end who is connected."""
+        """Stop accepting clients, and close the connections, after requests in progress if they end in time."""
         self.stop()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.close_all_connections(), CLOSING)
+            await asyncio.wait_for(self._server.close_all_connections(), CLOSE_TIMEOUT)

@@ -46,7 +46,7 @@ class Replacement:
         setattr(self.owner, self.attribute, replacement)
 
         def undo() -> None:
-            # If ours was wrapped in turn, leave that in place.
+            # If another addon has wrapped our replacement, leave it in place.
             if getattr(self.owner, self.attribute) is not replacement:
                 return
             if inherited:

@@ -1,5 +1,6 @@
-"""A thread that does something with what is put into its queue: whoever puts it there never waits, nor does a disk's or
-a network's slowness hold anybody up. What it cannot do is lost, counted, and said.
+"""A thread that processes items from a bounded queue, so that the event loop never waits for a disk or a network.
+
+Items that do not fit the queue, or cannot be processed, are dropped, counted, and reported.
 """
 
 from __future__ import annotations
@@ -12,105 +13,115 @@ from collections.abc import Callable, Sequence
 
 from proxy_policies.log_lines import Throttle
 
-TOO_SLOW = "they come faster than they can be taken"
-TOO_LATE = "they could not be taken before the end"
+QUEUE_FULL = "the queue is full"
+NO_TIME_LEFT = "not processed before the proxy ended"
 
 
 class QueuedThread[Item](ABC):
-    """Takes items, in order, from `start` to `close`.
+    """Processes items, in order, from `start` to `close`.
 
-    `unit` is what the log calls one of them. `say` is called in the thread with a text about what is lost, one in a
-    while. `most` wait at most, at most `at_once` are taken together, and they are gathered for `gathered` seconds.
+    `unit` is the log's word for an item. `warn` is called in the thread, throttled, with a text about lost items. At
+    most `max_queued` items wait. At most `batch_size` are processed at once; `batch_delay` is how many seconds a batch
+    is waited for once there is an item.
     """
 
     def __init__(
-        self, name: str, unit: str, say: Callable[[str], None], *, most: int, at_once: int, gathered: float = 0.0
+        self,
+        name: str,
+        unit: str,
+        warn: Callable[[str], None],
+        *,
+        max_queued: int,
+        batch_size: int,
+        batch_delay: float = 0.0,
     ) -> None:
-        self._unit, self._say, self._most, self._at_once, self._gathered = unit, say, most, at_once, gathered
-        self._queue: deque[Sequence[Item]] = deque()  # as they came, many at once
+        self._unit, self._warn = unit, warn
+        self._max_queued, self._batch_size, self._batch_delay = max_queued, batch_size, batch_delay
+        self._queue: deque[Sequence[Item]] = deque()  # as they were put, several at once
         self._wake, self._closing = threading.Event(), threading.Event()
-        self._throttle, self._why, self._said = Throttle(), TOO_SLOW, 0
-        self._queued = self._begun = self._unqueued = self._untaken = 0  # each counted by one thread
-        self.taken = 0
-        """Items that were."""
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)  # what it waits for may hang for ever
+        self._throttle, self._reason, self._reported = Throttle(), QUEUE_FULL, 0
+        self._queued = self._begun = self._rejected = self._failed = 0  # each counted by one thread
+        self.processed = 0
+        """Number of items processed."""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)  # it may hang in a system call
 
     @property
     def lost(self) -> int:
-        """Items that were not taken."""
-        return self._unqueued + self._untaken
+        """Number of items that were not processed."""
+        return self._rejected + self._failed
 
     def start(self) -> None:
-        """Begin to take them."""
+        """Start processing."""
         self._thread.start()
 
     def put(self, items: Sequence[Item]) -> None:
-        """Have items taken, but for those that would be too many to wait for that."""
-        admitted = items[: max(0, self._most - (self._queued - self._begun))]
+        """Queue items, except those for which the queue has no room; never waits."""
+        admitted = items[: max(0, self._max_queued - (self._queued - self._begun))]
         if len(admitted) < len(items):
-            self._unqueued, self._why = self._unqueued + len(items) - len(admitted), TOO_SLOW
+            self._rejected, self._reason = self._rejected + len(items) - len(admitted), QUEUE_FULL
         self._queued += len(admitted)
         self._queue.append(admitted)
         self._wake.set()
 
-    def close(self, seconds: float) -> None:
-        """Take what waits, and end; wait for that, but not for longer."""
+    def close(self, timeout: float) -> None:
+        """End the thread once it has processed the queue; wait for that at most `timeout` seconds."""
         self._closing.set()
         self._wake.set()
-        self._thread.join(seconds)
+        self._thread.join(timeout)
 
-    def end(self, seconds: float) -> None:
-        """Close it where nobody will wait any longer: what is not taken by then is lost."""
-        self.close(seconds)
+    def end(self, timeout: float) -> None:
+        """Close, and report items as lost that are not processed in time."""
+        self.close(timeout)
         if self._thread.is_alive():
-            self._unqueued, self._why = self._unqueued + self._queued - self.taken - self._untaken, TOO_LATE
-            self._say_lost()
+            self._rejected += self._queued - self.processed - self._failed
+            self._reason = NO_TIME_LEFT
+            self._report_lost()
 
     # In the thread
 
     @abstractmethod
-    def _take(self, items: Sequence[Item]) -> tuple[int, str]:
-        """Take items; return how many were taken, and why those were not all."""
+    def _process(self, items: Sequence[Item]) -> tuple[int, str]:
+        """Process a batch; return how many items were processed, and why not all, if so."""
 
-    def _between(self) -> None:  # noqa: B027 - most have nothing to do then
-        """Do what is to be done when the queue is empty."""
+    def _on_empty(self) -> None:  # noqa: B027 - optional
+        """Act when the queue is empty."""
 
-    def _release(self) -> None:  # noqa: B027 - likewise
-        """Let go of everything."""
+    def _release(self) -> None:  # noqa: B027 - optional
+        """Release resources: the thread ends."""
 
     def _run(self) -> None:
         while not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
-            if self._gathered:
-                self._closing.wait(self._gathered)
-            self._take_queued()
-            if self.lost > self._said and self._throttle.admit("", time.monotonic()) is not None:
-                self._say_lost()
-            self._between()
-        self._take_queued()
-        if self.lost > self._said:
-            self._say_lost()
+            if self._batch_delay:
+                self._closing.wait(self._batch_delay)
+            self._process_queue()
+            if self.lost > self._reported and self._throttle.admit("", time.monotonic()) is not None:
+                self._report_lost()
+            self._on_empty()
+        self._process_queue()
+        if self.lost > self._reported:
+            self._report_lost()
         self._release()
 
-    def _take_queued(self) -> None:
+    def _process_queue(self) -> None:
         while self._queue:
             items = self._queue.popleft()
-            while self._queue and len(items) < self._at_once:  # that few are not taken one by one
+            while self._queue and len(items) < self._batch_size:
                 items = [*items, *self._queue.popleft()]
-            for at in range(0, len(items), self._at_once):
-                self._take_some(items[at : at + self._at_once])
+            for at in range(0, len(items), self._batch_size):
+                self._process_batch(items[at : at + self._batch_size])
 
-    def _take_some(self, items: Sequence[Item]) -> None:
+    def _process_batch(self, items: Sequence[Item]) -> None:
         self._begun += len(items)
         try:
-            taken, why = self._take(items)
-        except Exception as error:  # of which the others are not to suffer
-            taken, why = 0, f"{type(error).__name__}: {error}"
-        self.taken += taken
-        if taken < len(items):
-            self._untaken, self._why = self._untaken + len(items) - taken, why
+            processed, reason = self._process(items)
+        except Exception as error:  # the next batch may succeed
+            processed, reason = 0, f"{type(error).__name__}: {error}"
+        self.processed += processed
+        if processed < len(items):
+            self._failed, self._reason = self._failed + len(items) - processed, reason
 
-    def _say_lost(self) -> None:
-        lost, self._said = self.lost - self._said, self.lost
-        self._say(f"{lost} {self._unit}{'' if lost == 1 else 's'} lost: {self._why}")
+    def _report_lost(self) -> None:
+        lost, self._reported = self.lost - self._reported, self.lost
+        self._warn(f"{lost} {self._unit}{'' if lost == 1 else 's'} lost: {self._reason}")

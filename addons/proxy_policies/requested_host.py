@@ -1,24 +1,24 @@
-"""The host that a client asked for: in reverse mode mitmproxy overwrites it before any addon sees the request."""
+"""The host that a client requested: in reverse mode mitmproxy overwrites it before any addon sees the request."""
 
 from mitmproxy import http
 
 _ATTRIBUTE = "policy_requested_host"
-"""Of the request: what mitmproxy saves and copies of a message are the attributes that it knows of."""
+"""An attribute of the request; mitmproxy saves and copies only the attributes it knows."""
 
 
 def requested_host(request: http.Request) -> str | None:
-    """Return Host, or :authority, as the client sent it; for a request that no client sent, as it is."""
+    """Return :authority or Host as the client sent it; the present value for a request that no client sent."""
     attributes = vars(request)
     return attributes[_ATTRIBUTE] if _ATTRIBUTE in attributes else _host_of(request)
 
 
 def note(request: http.Request) -> None:
-    """Keep the host that a request asks for, before it is overwritten."""
+    """Note the host of a request before it is overwritten."""
     vars(request)[_ATTRIBUTE] = _host_of(request)
 
 
 def _host_of(request: http.Request) -> str | None:
-    """Read the host from the bytes: mitmproxy's `host_header` and `authority` decode IDNA."""
+    """Return the host without decoding IDNA, as mitmproxy's `host_header` and `authority` would."""
     if request.data.authority:
         return request.data.authority.decode("utf-8", "surrogateescape")
     return request.headers.get("host")

@@ -1,12 +1,11 @@
-"""The one grammar of every `*_rules` option: `/flow-filter/action`.
+"""The grammar of every `*_rules` option: `/flow-filter/action`.
 
-The first character is the separator and must be neither letter nor digit nor
-white space; the filter stands between the first two of them and may be empty
-(it then matches every flow); the action is the rest of the text, separators
-included.
+The first character is the separator, which must be neither a letter nor a digit nor white space. The filter is between
+the first two separators; an empty one matches every flow. The action is the rest of the text, which may contain
+separators.
 
-Rules act when a head has come, before its body: that is when a field can still
-be changed and a large body still be streamed.
+Rules are applied after a message's head and before its body: then a field can still be changed, and a large body still
+be streamed.
 """
 
 import reprlib
@@ -18,17 +17,17 @@ from typing import Any
 import pyparsing
 from mitmproxy import flow, flowfilter
 
-pyparsing.ParserElement.enable_packrat()  # before pyparsing 3.3 mitmproxy's grammar takes seconds for six parentheses
+pyparsing.ParserElement.enable_packrat()  # before pyparsing 3.3, six parentheses take mitmproxy's grammar seconds
 
 BODY_FILTERS = (flowfilter.FBod, flowfilter.FBodRequest, flowfilter.FBodResponse, flowfilter.FErr)
-"""What no rule can ask for: bodies and errors come after heads."""
-DEEPEST = 100
-"""Levels of `!`, `&` and `|` in a filter: matching takes one call a level, of which Python allows a thousand in all."""
+"""Filters that a rule cannot use: bodies and errors come after heads."""
+MAX_DEPTH = 100
+"""Levels of `!`, `&` and `|` in a filter: matching recurses once per level, and Python allows 1000 nested calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: which flows it is for, and what is to be done with them."""
+    """One rule: which flows it matches, and the action for them."""
 
     filter: flowfilter.TFilter
     action: str
@@ -37,12 +36,12 @@ class Rule:
     filter_text: str
 
     def matches(self, subject: flow.Flow) -> bool:
-        """Return whether the rule is for this flow."""
+        """Return whether the rule applies to this flow."""
         return bool(self.filter(subject))
 
 
 def parse_rule(spec: str) -> Rule:
-    """Read one rule; raises ValueError with what is wrong and what would be right."""
+    """Return a rule; raise ValueError that says what is wrong and how to write it."""
     separator = spec[:1]
     if not separator or separator.isalnum() or separator.isspace():
         raise ValueError(f"{spec!r} is not a valid rule; write /flow-filter/action, for example //{spec or 'action'}")
@@ -53,12 +52,12 @@ def parse_rule(spec: str) -> Rule:
         raise ValueError(f"{spec!r} lacks its action; write {separator}flow-filter{separator}action")
     matching = parse_filter(filter_text)
     if late := [part.code for part in walk_filter(matching) if isinstance(part, BODY_FILTERS)]:
-        raise ValueError(f"{spec!r} would never act: rules are for heads, which come before what ~{late[0]} looks at")
+        raise ValueError(f"{spec!r} would never match: rules apply to heads, before ~{late[0]} can be evaluated")
     return Rule(matching, action, spec, filter_text)
 
 
 def parse_filter(text: str) -> flowfilter.TFilter:
-    """Read a mitmproxy flow filter, "" matching everything; raises ValueError quoting it."""
+    """Return a mitmproxy flow filter; "" matches every flow. Raise ValueError that quotes an invalid one."""
     if not text.strip():
         return flowfilter.match_all
     try:
@@ -67,18 +66,18 @@ def parse_filter(text: str) -> flowfilter.TFilter:
         raise ValueError(
             f"{text!r} is not a valid flow filter; see https://docs.mitmproxy.org/stable/concepts/filters/"
         ) from error
-    if len(list(levels(matching))) > DEEPEST:
-        raise ValueError(f"{reprlib.repr(text)} is not a valid flow filter: it is nested more than {DEEPEST} deep")
+    if len(list(levels(matching))) > MAX_DEPTH:
+        raise ValueError(f"{reprlib.repr(text)} is not a valid flow filter: nested more than {MAX_DEPTH} deep")
     return matching
 
 
 def walk_filter(node: Any) -> Iterator[Any]:
-    """Walk a flow filter."""
+    """Return all parts of a flow filter."""
     return chain.from_iterable(levels(node))
 
 
 def levels(node: Any) -> Iterator[list[Any]]:
-    """Return a flow filter's parts, level by level: `&` and `|` hold a list, `!` one item."""
+    """Return a flow filter's parts, level by level: `&` and `|` have a list of operands, `!` has one."""
     level = [node]
     while level:
         yield level
@@ -90,7 +89,7 @@ def _negated(node: Any) -> list[Any]:
 
 
 def parse_rules[T](read: Callable[[Rule], T]) -> Callable[[Sequence[str]], tuple[T, ...]]:
-    """Make the parser of a `*_rules` option from what reads one rule."""
+    """Return the parser of a `*_rules` option, given the parser of one rule."""
 
     def parse(specs: Sequence[str]) -> tuple[T, ...]:
         return tuple(_read_one(read, spec) for spec in specs)
@@ -106,7 +105,7 @@ def _read_one[T](read: Callable[[Rule], T], spec: str) -> T:
 
 
 def _other_separator(spec: str) -> str:
-    """Return how the rule may have been meant, where its separator may well be part of its filter; "" elsewhere."""
+    """Return the rule with another separator, as a suggestion, if its separator may be part of its filter; else ""."""
     separator, (filter_text, _, action) = spec[:1], spec[1:].rpartition(spec[:1])
     other = next((char for char in "|:!;#" if char not in spec), "")
     if separator not in filter_text[1:] or spec[1] == separator or not other or not _is_filter(filter_text):

@@ -1,7 +1,4 @@
-"""Where the scripts for mitmproxy are: beside the package in a clone, inside it when it is installed.
-
-And what our command is.
-"""
+"""The paths of our mitmproxy scripts, beside the package in a clone, inside it when installed; and of our command."""
 
 import os
 import shlex
@@ -16,14 +13,14 @@ PROGRAM = NAME
 
 
 def scripts() -> dict[str, Path]:
-    """Return the scripts by name; `policy` has every policy, each other has one."""
+    """Return the scripts by name; `policy` has every policy, each of the others has one."""
     shipped = PACKAGE / "scripts"
     folder = shipped if shipped.is_dir() else PACKAGE.parent
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def own_command() -> str:
-    """Return what a shell in this working directory finds our command by: messages say what can be typed as it is."""
+    """Return our command as it has to be typed in this working directory, for messages."""
     clone = PACKAGE.parents[1]
     script = clone / "scripts" / PROGRAM
     on_path = shutil.which(PROGRAM)

@@ -141,7 +141,7 @@ def _without_computed(policy: object) -> list[str]:
 
 
 class Policy(Protocol):
-    """A member of a chain: an addon with a name."""
+    """An addon with a name."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""The streams that a command prints to, whatever they are: closed, a narrow encoding, a reader that has enough."""
+"""The standard streams of a command, even if they are closed, lack characters, or their reader has left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def prepare_output() -> None:
-    """Have streams to print to, where they are closed, too; what their encoding lacks is printed escaped."""
+    """Replace closed streams by /dev/null, and escape characters that a stream's encoding lacks."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -18,7 +18,7 @@ def prepare_output() -> None:
 
 
 def flush_output() -> None:
-    """Print what Python has kept back. Raises OSError, and keeps nothing then: it would complain again as it ends."""
+    """Flush standard output. Raise OSError, after dropping the data: Python would report the error again at exit."""
     try:
         sys.stdout.flush()
     except OSError:

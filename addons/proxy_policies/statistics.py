@@ -1,6 +1,6 @@
-"""What every policy has counted: one answer for `proxy-policies stats` and for Prometheus.
+"""The counters of all policies, for `proxy-policies stats` and for Prometheus.
 
-A policy that counts has an asynchronous `statistics`, which returns numbers by what they are of.
+A policy with counters has an asynchronous method `statistics`, which returns them by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from mitmproxy import ctx
 
 
 async def of_policies() -> dict[str, Mapping[str, int]]:
-    """Return it by the policy's name."""
+    """Return the counters by the policy's name and their own."""
     counting = {
         name: addon.statistics for name, addon in ctx.master.addons.lookup.items() if hasattr(addon, "statistics")
     }

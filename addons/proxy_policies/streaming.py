@@ -52,7 +52,7 @@ def declared_length(message: http.Message) -> int | None:
 
 
 def is_endless(message: http.Message) -> bool:
-    """Return whether a message's media type is one whose parts are needed as they arrive."""
+    """Return whether a message has a media type whose parts the receiver needs as they arrive."""
     return _is_streaming_type(fields_of(message.headers).get("content-type") or "")
 
 
@@ -62,7 +62,7 @@ def _is_streaming_type(content_type: str) -> bool:
 
 
 def length_of(flow: http.HTTPFlow, response: http.Response) -> int | None:
-    """Return the size of a response's body in bytes, as present or else as declared; None if unknown."""
+    """Return the size of a response's body in bytes, of its content or else as declared; None if unknown."""
     content = response.raw_content
     is_elsewhere = content is None or _comes_from_source(flow_state.state_of(flow), response)
     if content is None or is_elsewhere or has_no_body(flow.request.method, response.status_code):

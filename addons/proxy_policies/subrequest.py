@@ -1,9 +1,8 @@
-"""Sends requests of our own, to refresh stale entries or to fetch again.
+"""Sends requests that the proxy itself makes, to refresh stale entries or to fetch again.
 
-It goes through the whole chain of addons, TLS verification and upstream proxies
-included, as mitmproxy's own client replay does, whose connection handler it uses
-(mitmproxy 12.2: `addons.clientplayback.ReplayHandler`). Its response only passes through the chain, so that the cache
-may store it.
+Such a request passes through all addons, TLS verification and upstream proxies, like mitmproxy's client replay, whose
+connection handler is used (`addons.clientplayback.ReplayHandler` in mitmproxy 12.2). Its response only passes through
+the addons, so that the cache may store it.
 """
 
 import asyncio

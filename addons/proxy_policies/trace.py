@@ -1,7 +1,6 @@
-"""What each policy decided about a flow, and why.
+"""The decisions of each policy about a flow, and their reasons.
 
-Notes are plain data in `flow.metadata`, so they are saved with the flow, and
-whatever a user may ask "why?" about can be answered later.
+Notes are plain data in `flow.metadata`, so they are saved with the flow, and can be shown later.
 """
 
 from typing import Any, cast
@@ -10,10 +9,10 @@ from mitmproxy.flow import Flow
 
 KEY = "policy_trace"
 LIMIT = 64
-"""Notes kept of one flow: a flow with more is in a loop."""
+"""Notes kept for one flow; one with more is in a loop."""
 
 Note = dict[str, Any]
-"""`policy`, `verdict`, `why`, and facts of the policy's own; JSON-safe."""
+"""`policy`, `verdict`, `why`, and further facts that the policy chooses; JSON values only."""
 
 
 def note(flow: Flow, policy: str, verdict: str, why: str = "", **facts: str | int | float | bool | None) -> None:
@@ -24,7 +23,7 @@ def note(flow: Flow, policy: str, verdict: str, why: str = "", **facts: str | in
 
 
 def restart(flow: Flow) -> None:
-    """Forget the decisions about a flow: it is sent again, and they will be made anew."""
+    """Delete the decisions about a flow: it is sent again, and they will be made again."""
     flow.metadata.pop(KEY, None)
 
 
@@ -34,12 +33,12 @@ def notes(flow: Flow) -> list[Note]:
 
 
 def line(entry: Note) -> str:
-    """Return one decision in plain words: `cache: hit, fresh for 57 s (age=3)`."""
+    """Return a decision as a line of text: `cache: hit, fresh for 57 s (age=3)`."""
     facts = ", ".join(f"{name}={value}" for name, value in entry.items() if name not in ("policy", "verdict", "why"))
     because = f", {entry['why']}" if entry["why"] else ""
     return f"{entry['policy']}: {entry['verdict']}{because}{f' ({facts})' if facts else ''}"
 
 
 def lines(flow: Flow) -> list[str]:
-    """Return every decision about a flow in plain words, oldest first."""
+    """Return every decision about a flow as a line of text, oldest first."""
     return [line(entry) for entry in notes(flow)]

@@ -1,9 +1,9 @@
-"""What a message must be to be passed on, by whatever version it comes (RFC 9110, RFC 9112, RFC 9113).
+"""Which messages are valid enough to be passed on, in every HTTP version (RFC 9110, RFC 9112, RFC 9113).
 
-One verdict for requests and responses, in every mode. Everything here is pure; every function raises `Invalid` or
-returns what was read. Three rules are not the grammar's: bytes over 0x7f may stand in a path (nginx, Squid and
-Varnish pass raw UTF-8 on as it came), a host has no comma (joined Host lines would look like one host), and a host has
-at most 255 bytes, as in DNS.
+The same rules apply to requests and responses in every mode. Pure; functions return the parsed value or raise
+`Invalid`. Three rules differ from the grammar: bytes over 0x7f are allowed in a path (nginx, Squid and Varnish pass
+raw UTF-8 on), a comma is not allowed in a host (joined Host lines would look like one host), and a host has at most 255
+bytes, as in DNS.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from proxy_policies.fields import RawFields
 LONGEST_HOST = 255
 """Bytes: RFC 1035, section 2.3.4."""
 LARGEST_LENGTH = 2**63 - 1
-"""Bytes that Content-Length may say: what fits where origins count with 64 bits and a sign (nginx, Go, Java)."""
+"""The largest valid Content-Length, in bytes: origins use signed 64-bit integers (nginx, Go, Java)."""
 DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_TEXT = rb"[\t -~\x80-\xff]*+"  # field-vchar and blanks (RFC 9110, section 5.5): no CR, LF, NUL or other control
+_TEXT = rb"[\t -~\x80-\xff]*+"  # field-vchar, SP, HTAB (RFC 9110, section 5.5): no CR, LF, NUL or other control
 _METHOD = re.compile(_TOKEN)
 _PATH = re.compile(rb"/[!\"$-~\x80-\xff]*+")
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*+)://([^/?#]*+)([^#]*+)")
@@ -34,7 +34,7 @@ _REQUEST_LINE = re.compile(rb"([^ ]++) ([^ ]++) HTTP/([0-9])\.([0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _CODINGS = re.compile(rb"(?:(?:x-)?(?:gzip|compress)|deflate)([ \t]*+,[ \t]*+chunked)?", re.IGNORECASE)
-"""Transfer-Encoding with more than `chunked`, of the grammar; what is not is refused where framing is read."""
+"""A valid Transfer-Encoding with other codings than `chunked`; `http1/framing.py` rejects invalid ones."""
 _AUTHORITY = re.compile(
     rb"(\[[0-9A-Fa-f:.]++(?:%[0-9A-Za-z\-._~]++)?\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+)(?::([0-9]{0,5}+))?"
 )
@@ -52,11 +52,11 @@ FORBIDDEN_TRAILERS = frozenset(
         *(b"content-encoding", b"content-type", b"content-range"),
     }
 )
-"""What decides on framing, routing, control, authentication or the content, and may not come late (RFC 9110, 6.5.1)."""
+"""Fields not allowed in trailers: framing, routing, control, authentication, content format (RFC 9110, 6.5.1)."""
 
 
 class Invalid(ValueError):
-    """A message that is not passed on; its text is printable ASCII. `status` is what a client is answered."""
+    """The message is invalid and is not passed on. The text is printable ASCII; `status` is that of the response."""
 
     def __init__(self, reason: str, status: int = 400) -> None:
         super().__init__(reason)
@@ -72,7 +72,7 @@ class RequestLine(NamedTuple):
     path: bytes
     """Origin-form, or `*`; empty for CONNECT."""
     version: bytes
-    """Ours: HTTP/1.0, or HTTP/1.1 for that and later minor versions (RFC 9110, section 2.5)."""
+    """HTTP/1.0, or HTTP/1.1 for that and later minor versions (RFC 9110, section 2.5)."""
 
 
 class StatusLine(NamedTuple):
@@ -84,7 +84,7 @@ class StatusLine(NamedTuple):
 
 
 def shown(data: bytes) -> str:
-    """Return the beginning of what a peer sent as printable ASCII."""
+    """Return the beginning of a peer's data as printable ASCII, for messages."""
     return repr(data if len(data) <= 80 else data[:80] + b"...")[1:]
 
 
@@ -92,13 +92,13 @@ def shown(data: bytes) -> str:
 
 
 def parse_request_line(line: bytes) -> RequestLine:
-    """Read a request line (RFC 9112, section 3)."""
+    """Return the parts of a request line (RFC 9112, section 3)."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise Invalid(f"The request line is not valid: {shown(line)}")
     method, target, major, minor = match.groups()
     if major != b"1":
-        raise Invalid(f"HTTP/{major.decode()}.{minor.decode()} is not spoken here, HTTP/1.1 is.", 505)
+        raise Invalid(f"HTTP/{major.decode()}.{minor.decode()} is not supported. Use HTTP/1.1.", 505)
     check_method(method)
     return RequestLine(method, *_parse_target(method, target), _version(minor))
 
@@ -108,7 +108,10 @@ def _version(minor: bytes) -> bytes:
 
 
 def check_method(method: bytes) -> None:
-    """Refuse what is no token, and what is CONNECT or HEAD but for its case: their answers would be framed wrongly."""
+    """Raise Invalid for a method that is not a token, or is CONNECT or HEAD in another case.
+
+    The latter's responses could be framed wrongly, as some servers ignore case.
+    """
     if not _METHOD.fullmatch(method):
         raise Invalid(f"The method is not a token: {shown(method)}")
     if method.upper() in (b"CONNECT", b"HEAD") and not method.isupper():
@@ -116,7 +119,7 @@ def check_method(method: bytes) -> None:
 
 
 def _parse_target(method: bytes, target: bytes) -> tuple[bytes, bytes, bytes]:
-    """Read a target in one of its four forms (RFC 9112, section 3.2) as scheme, authority and path."""
+    """Return scheme, authority and path of a target, in one of its four forms (RFC 9112, section 3.2)."""
     if method == b"CONNECT":
         if not parse_address(target).port:
             raise Invalid("CONNECT names no port.")
@@ -141,15 +144,15 @@ def _absolute_path(method: bytes, rest: bytes) -> bytes:
 
 
 def check_path(method: bytes, path: bytes) -> None:
-    """Refuse a path and query that has a fragment, a space or a control, and `*` unless for OPTIONS."""
+    """Raise Invalid for a path and query with a fragment, space or control character, and for `*` except in OPTIONS."""
     if not (_PATH.fullmatch(path) or (path == b"*" and method == b"OPTIONS")):
         raise Invalid(f"The request target is not valid: {shown(path)}")
 
 
 def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: bytes, fields: RawFields) -> None:
-    """Refuse the request of an HTTP/2 or HTTP/3 stream that is not valid (RFC 9113, section 8.3.1), or is CONNECT."""
+    """Raise Invalid for an invalid request on an HTTP/2 or HTTP/3 stream (RFC 9113, section 8.3.1), and for CONNECT."""
     check_method(method)
-    if method == b"CONNECT":  # with a `:protocol`, too (RFC 8441), which no SETTINGS of ours offers
+    if method == b"CONNECT":  # also with `:protocol` (RFC 8441), which our SETTINGS do not offer
         raise Invalid("CONNECT is not supported over HTTP/2. Use HTTP/1.1.", 501)
     if scheme not in DEFAULT_PORTS:
         raise Invalid(f"The scheme is not http or https: {shown(scheme)}")
@@ -157,20 +160,20 @@ def check_multiplexed(method: bytes, scheme: bytes, authority: bytes, path: byte
     if authority and not parse_authority(authority).host:
         raise Invalid(f"The host is not valid: {shown(authority)}")
     check_fields(fields)
-    check_host(fields, condition=not authority, may_be_empty=False)
+    check_host(fields, is_required=not authority, may_be_empty=False)
 
 
 class Address(NamedTuple):
-    """Where an authority points to."""
+    """The host and port of an authority."""
 
     host: bytes
-    """As it came, but for the brackets of an IPv6 address."""
+    """As received, without the brackets of an IPv6 address."""
     port: int | None
 
 
 @lru_cache(maxsize=1024)
 def parse_authority(authority: bytes) -> Address:
-    """Read `uri-host [":" port]` (RFC 3986, section 3.2, without userinfo); the host may be empty."""
+    """Parse `uri-host [":" port]` (RFC 3986, section 3.2, without userinfo); the host may be empty."""
     match = _AUTHORITY.fullmatch(authority) if len(authority) <= LONGEST_HOST + 6 else None
     if match is None or len(match[1]) > LONGEST_HOST:
         raise Invalid(f"The host is not valid: {shown(authority)}")
@@ -188,7 +191,7 @@ def parse_authority(authority: bytes) -> Address:
 
 @lru_cache(maxsize=1024)
 def is_host(value: bytes) -> bool:
-    """Return True if a Host field may say this, and says a host."""
+    """Return True if this is a valid and not empty value of a Host field."""
     try:
         return bool(parse_authority(value).host)
     except Invalid:
@@ -196,20 +199,20 @@ def is_host(value: bytes) -> bool:
 
 
 def parse_address(authority: bytes) -> Address:
-    """Read an authority that can be connected to: its host is an IP address or could be a name in DNS."""
+    """Parse an authority to connect to: its host is an IP address or a possible DNS name."""
     address = parse_authority(authority)
     if b":" not in address.host and not _DNS_NAME.fullmatch(address.host):
         raise Invalid(f"The host is not valid: {shown(authority)}")
     return address
 
 
-def check_host(fields: RawFields, *, condition: bool, may_be_empty: bool) -> None:
-    """Refuse more than one Host, one that is not valid, and none where it `condition` (RFC 9112, section 3.2)."""
+def check_host(fields: RawFields, *, is_required: bool, may_be_empty: bool) -> None:
+    """Raise Invalid for an invalid Host, for several, and for none if it is required (RFC 9112, section 3.2)."""
     hosts = [value for name, value in fields if name.lower() == b"host"]
     if len(hosts) > 1:
         raise Invalid("The request has more than one Host.")
     if not hosts:
-        if condition:
+        if is_required:
             raise Invalid("The request has no Host.")
         return
     if not parse_authority(hosts[0]).host and not may_be_empty:
@@ -220,7 +223,7 @@ def check_host(fields: RawFields, *, condition: bool, may_be_empty: bool) -> Non
 
 
 def parse_status_line(line: bytes) -> StatusLine:
-    """Read a status line (RFC 9112, section 4); the space before an absent reason phrase may be absent too."""
+    """Return the parts of a status line (RFC 9112, section 4); without a reason phrase, the last space is optional."""
     match = _STATUS_LINE.fullmatch(line)
     if match is None:
         raise Invalid(f"the status line is not valid: {shown(line)}")
@@ -228,7 +231,7 @@ def parse_status_line(line: bytes) -> StatusLine:
 
 
 def unfolded(lines: Iterable[bytes]) -> list[bytes]:
-    """Return a response's field lines, a space for each fold, no blank before a colon (RFC 9112, 5.1 and 5.2)."""
+    """Return a response's field lines with folds as spaces, and no space before a colon (RFC 9112, 5.1 and 5.2)."""
     whole: list[bytes] = []
     for line in lines:
         if line[:1] not in (b" ", b"\t"):
@@ -245,7 +248,7 @@ def unfolded(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def parse_fields(lines: Iterable[bytes]) -> RawFields:
-    """Read field lines (RFC 9112, section 5), without their ends; Content-Length comes back as one number."""
+    """Return the fields of lines (RFC 9112, section 5) without their ends; Content-Length becomes one number."""
     fields = []
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
@@ -257,26 +260,26 @@ def parse_fields(lines: Iterable[bytes]) -> RawFields:
 
 
 def check_fields(fields: Iterable[tuple[bytes, bytes]]) -> None:
-    """Refuse field lines whose name is not a token, or whose value holds a control (RFC 9110, section 5.5)."""
+    """Raise Invalid for a name that is not a token, or a value with a control character (RFC 9110, section 5.5)."""
     for name, value in fields:
         if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
             raise Invalid(f"The field line is not valid: {shown(name + b': ' + value)}")
 
 
 def check_codings(fields: RawFields) -> None:
-    """Refuse content that is compressed as a transfer coding, which no TE of ours asks for (RFC 9112, section 7.4).
+    """Raise Invalid for compression as a transfer coding, which we never request with TE (RFC 9112, section 7.4).
 
-    Nobody takes it off where it may not be said: towards HTTP/1.0 and HTTP/2, and in the cache. 501 where it is clear
-    how long it is, else 400 (section 6.1).
+    It cannot be passed on to HTTP/1.0 or HTTP/2, nor be stored, without decoding it. The status is 501 if the message's
+    length is known nevertheless, else 400 (section 6.1).
     """
     for name, value in fields:
         if name.lower() == b"transfer-encoding" and (coded := _CODINGS.fullmatch(value)):
             status = 501 if coded[1] else 400
-            raise Invalid(f"No transfer coding but chunked is understood here: {shown(value)}", status)
+            raise Invalid(f"No transfer coding but chunked is supported: {shown(value)}", status)
 
 
 def with_one_length(fields: RawFields) -> RawFields:
-    """Make one plain number of Content-Length, which may say the same several times (RFC 9110, section 8.6)."""
+    """Return the fields with Content-Length as one number; repetitions must be equal (RFC 9110, section 8.6)."""
     values = [value for name, value in fields if name.lower() == b"content-length"]
     if not values:
         return fields
@@ -290,7 +293,7 @@ def with_one_length(fields: RawFields) -> RawFields:
 
 
 def _with_length(fields: RawFields, length: bytes) -> RawFields:
-    """Put one line in place of all that say Content-Length, where the first of them stood."""
+    """Return the fields with one Content-Length, at the place of the first."""
     lines: dict[int, tuple[bytes, bytes]] = {}
     first = -1
     for at, (name, value) in enumerate(fields):
@@ -302,12 +305,12 @@ def _with_length(fields: RawFields, length: bytes) -> RawFields:
 
 
 def without_forbidden_trailers(fields: RawFields) -> RawFields:
-    """Return the trailer fields that may come late; the others a recipient may drop (RFC 9110, section 6.5.1)."""
+    """Return the fields that are allowed in trailers; a recipient may drop the others (RFC 9110, section 6.5.1)."""
     check_fields(fields)
     return tuple(line for line in fields if line[0].lower() not in FORBIDDEN_TRAILERS)
 
 
 def would_split(fields: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Return True if a field line holds what would end it where it is written: CR, LF or NUL."""
+    """Return True if a field contains CR, LF or NUL, which would end its line once it is written."""
     text = b"".join([part for line in fields for part in line])
     return b"\r" in text or b"\n" in text or b"\0" in text

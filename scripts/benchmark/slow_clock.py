@@ -1,14 +1,14 @@
-"""A script for mitmdump, loaded before the policies: does more rarely what is done so often in a second.
+"""A script for mitmdump, loaded before the policies, that lengthens the intervals of periodic work.
 
-Instructions are counted at a fiftieth of the speed, and what belongs to a second would count fifty times.
+While instructions are counted, the proxy runs at a fiftieth of its speed, and periodic work would count fifty times.
 """
 
 from proxy_policies.dashboard import addon as dashboard
 from proxy_policies.finished import reporting
 
-EVERY = 5.0
+INTERVAL = 5.0
 """Seconds."""
 
-reporting.EVERY = dashboard.EVERY = EVERY
+reporting.DELIVERY_INTERVAL = dashboard.SAMPLE_INTERVAL = INTERVAL
 
 addons: list[object] = []

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.access_log.formats import FORMATS, CombinedFormat, JsonFormat
-from proxy_policies.asked import Asked
-from proxy_policies.finished.reporting import Address, Finished
+from proxy_policies.finished.reporting import Address, Record
+from proxy_policies.request_summary import RequestSummary
 
 COMBINED = re.compile(r'(\S+) - (\S+) \[([^\]\s]+ [+-]\d{4})\] "([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)"\n')
 """As analysers of logs read it."""
@@ -22,9 +22,9 @@ def plain(text: str) -> str:
     return text
 
 
-def a_request(**values: Any) -> Finished:
-    asked = Asked(b"GET", b"/a?b", b"HTTP/1.1", b"host:80", b"http://from/", b"Browser/1")
-    made = Finished(asked, ("192.0.2.1", 5555), 1_700_000_000.25, 0.5, 200, 1234, 0)
+def a_request(**values: Any) -> Record:
+    request = RequestSummary(b"GET", b"/a?b", b"HTTP/1.1", b"host:80", b"http://from/", b"Browser/1")
+    made = Record(request, ("192.0.2.1", 5555), 1_700_000_000.25, 0.5, 200, 1234, 0)
     for name, value in values.items():
         setattr(made, name, value)
     return made
@@ -42,8 +42,8 @@ said = [
 octets = st.binary(max_size=60) | st.sampled_from(said)
 texts = octets.map(lambda data: data.decode("utf-8", "surrogateescape"))
 requests = st.builds(
-    Finished,
-    asked=st.builds(Asked, octets, octets, octets, octets, octets, octets),
+    Record,
+    request=st.builds(RequestSummary, octets, octets, octets, octets, octets, octets),
     client=st.none() | st.tuples(st.sampled_from(["192.0.2.1", "fe80::1%eth0"]), st.integers(0, 65535)),
     started=st.floats(0, 4e9),
     seconds=st.floats(-1, 1e6),
@@ -57,10 +57,10 @@ requests = st.builds(
 
 
 @given(requests, st.sampled_from([None, ("::1", 9)]))
-def test_nothing_that_is_said_makes_a_line_or_is_obeyed(what: Finished, client: Address | None) -> None:
+def test_nothing_that_is_said_makes_a_line_or_is_obeyed(record: Record, client: Address | None) -> None:
     for name, kind in FORMATS.items():
         written = kind(plain)
-        for line in (written.lines([what]), written.lines([(what, client or ("192.0.2.1", 1), 7.0)])):
+        for line in (written.lines([record]), written.lines([(record, client or ("192.0.2.1", 1), 7.0)])):
             line.encode("ascii")
             assert line.index("\n") == len(line) - 1
             assert UNSAFE.search(line[:-1]) is None
@@ -71,8 +71,8 @@ def test_nothing_that_is_said_makes_a_line_or_is_obeyed(what: Finished, client: 
 
 
 def test_json() -> None:
-    what = a_request(cache="uri-miss", encoding="br", upstream=("10.0.0.1", 80), upstream_seconds=0.25, user="ann")
-    assert json.loads(JsonFormat(plain).lines([what])) == {
+    record = a_request(cache="uri-miss", encoding="br", upstream=("10.0.0.1", 80), upstream_seconds=0.25, user="ann")
+    assert json.loads(JsonFormat(plain).lines([record])) == {
         "time": "2023-11-14T22:13:20.750Z",
         "client": "192.0.2.1:5555",
         "type": "request",
@@ -95,10 +95,10 @@ def test_json() -> None:
 
 
 def test_what_is_answered_again_differs_in_client_and_time_only() -> None:
-    written, what = JsonFormat(plain), a_request(cache="hit")
-    first = json.loads(written.lines([what]))
+    written, record = JsonFormat(plain), a_request(cache="hit")
+    first = json.loads(written.lines([record]))
     for client in (("::1", 1), ("192.0.2.9", 2)):
-        again = json.loads(written.lines([(what, client, 1_700_000_009.5)]))
+        again = json.loads(written.lines([(record, client, 1_700_000_009.5)]))
         assert again["time"] == "2023-11-14T22:13:29.500Z"
         assert again["client"] == ("[::1]:1" if client[0] == "::1" else "192.0.2.9:2")
         assert again == {**first, "time": again["time"], "client": again["client"], "seconds": 0.0}
@@ -119,28 +119,28 @@ def test_combined(monkeypatch: pytest.MonkeyPatch, zone: str, at: int, local: st
 
 
 def test_what_was_no_request_is_a_line_too() -> None:
-    what = Finished(Asked(), None, 0, 0, 400)
-    assert json.loads(JsonFormat(plain).lines([what]))["request"] is None
-    assert ' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).lines([what])
+    record = Record(RequestSummary(), None, 0, 0, 400)
+    assert json.loads(JsonFormat(plain).lines([record]))["request"] is None
+    assert ' "-" 400 0 "-" "-"\n' in CombinedFormat(plain).lines([record])
 
 
 @pytest.mark.parametrize("kind", FORMATS.values())
 def test_lines_of_many_are_those_of_each(kind: Any) -> None:
-    what = a_request()
+    record = a_request()
     items = [
-        what,
-        (what, ("::1", 1), 2.0),
-        (what, ("::1", 2), 2.0),
-        what,
-        (what, ("::1", 1), 0.0),
+        record,
+        (record, ("::1", 1), 2.0),
+        (record, ("::1", 2), 2.0),
+        record,
+        (record, ("::1", 1), 0.0),
         a_request(started=0),
     ]
     assert kind(plain).lines(items) == "".join([kind(plain).lines([item]) for item in items])
 
 
 def test_secrets_are_masked_wherever_a_client_says_something() -> None:
-    what = a_request(error="SECRET", user="SECRET")
-    what.asked = Asked(b"GET", b"/SECRET", b"HTTP/1.1", b"SECRET", b"SECRET", b"SECRET")
+    record = a_request(error="SECRET", user="SECRET")
+    record.request = RequestSummary(b"GET", b"/SECRET", b"HTTP/1.1", b"SECRET", b"SECRET", b"SECRET")
     for kind in FORMATS.values():
         written = kind(lambda text: text.replace("SECRET", "-"))
-        assert "SECRET" not in written.lines([what, (what, ("::1", 1), 0.0)])
+        assert "SECRET" not in written.lines([record, (record, ("::1", 1), 0.0)])

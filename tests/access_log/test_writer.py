@@ -46,19 +46,19 @@ def test_every_line_is_written_in_order(start: Start, tmp_path: Path) -> None:
     writer.put(range(5000))
     writer.close(60)
     assert path.read_text().split("\n") == [*(f"line {number}" for number in range(5000)), ""]
-    assert (writer.taken, writer.lost) == (5000, 0)
+    assert (writer.processed, writer.lost) == (5000, 0)
 
 
 def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Path, said: list[str]) -> None:
     path, moved = tmp_path / "log", tmp_path / "log.1"
     writer = start(open_log(str(path)))
     writer.put([1])
-    wait_until(lambda: writer.taken == 1)
+    wait_until(lambda: writer.processed == 1)
     path.rename(moved)
     writer.reopen(lambda: open_log(str(path)))
     wait_until(path.exists)
     writer.put([2])
-    wait_until(lambda: writer.taken == 2)
+    wait_until(lambda: writer.processed == 2)
     writer.reopen(lambda: open_log(str(tmp_path)))
     wait_until(lambda: said)
     writer.put([3])
@@ -70,7 +70,7 @@ def test_lines_go_on_in_the_file_that_is_opened_again(start: Start, tmp_path: Pa
 def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
     start: Start, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writers, "QUEUED", 100)
+    monkeypatch.setattr(writers, "MAX_QUEUED", 100)
     reader, pipe = os.pipe()
     os.set_blocking(pipe, False)
     filled = 0
@@ -81,7 +81,7 @@ def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
             break
     os.set_blocking(pipe, True)
     writer = start(pipe)
-    writer.put(range(100 + writers.AT_ONCE + 50))
+    writer.put(range(100 + writers.BATCH_SIZE + 50))
     assert writer.lost >= 50
     taken = b""
 
@@ -96,10 +96,10 @@ def test_a_reader_that_hangs_holds_nobody_up_and_what_is_lost_is_said(
     taking.join(60)
     os.close(reader)
     lines = taken[filled:].decode().splitlines()
-    assert len(lines) == writer.taken
-    assert writer.taken + writer.lost == 100 + writers.AT_ONCE + 50
+    assert len(lines) == writer.processed
+    assert writer.processed + writer.lost == 100 + writers.BATCH_SIZE + 50
     assert sum(int(text.split()[0]) for text in said) == writer.lost
-    assert all("lost: they come faster than they can be taken" in text for text in said)
+    assert all("lost: the queue is full" in text for text in said)
 
 
 def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_full_disk_tears_no_line(start: Start, said: list[str], tmp_path: Path
     writer.put([7])
     writer.close(60)
     assert path.read_text() == "line 0\nlin\nline 7\n"
-    assert (writer.taken, writer.lost) == (2, 2)
+    assert (writer.processed, writer.lost) == (2, 2)
     assert said == ["2 lines lost: File too large"]
 
 

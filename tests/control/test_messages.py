@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.control.messages import (
-    LONGEST_QUESTION,
+    MAX_QUESTION,
     ControlError,
     Question,
     read_answer,
@@ -58,11 +58,11 @@ def test_what_is_no_question_is_refused(question: object) -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
-    deep = b"[" * (LONGEST_QUESTION - 1) + b"\n"
+    deep = b"[" * (MAX_QUESTION - 1) + b"\n"
     with pytest.raises(ControlError):
         read_question(deep)
 
 
 def test_a_question_that_nobody_would_read_is_not_sent() -> None:
     with pytest.raises(ControlError, match="too long"):
-        write_question(Question("x", ["y" * LONGEST_QUESTION]))
+        write_question(Question("x", ["y" * MAX_QUESTION]))

@@ -8,7 +8,7 @@ import pytest
 
 from proxy_policies.control import server, socket_files
 from proxy_policies.control.client import ask
-from proxy_policies.control.messages import LONGEST_QUESTION, ControlError, Question
+from proxy_policies.control.messages import MAX_QUESTION, ControlError, Question
 from proxy_policies.control.server import MAX_CONNECTIONS, ControlServer
 
 Ask = Callable[..., Awaitable[object]]
@@ -43,7 +43,7 @@ async def asked(path: Path, command: str, *arguments: str) -> object:
 
 
 async def test_it_answers(path: Path) -> None:
-    big = "x" * (LONGEST_QUESTION - 100)
+    big = "x" * (MAX_QUESTION - 100)
     assert await asked(path, "echo", "a", "b\n") == ["a", "b\n"]
     assert await asked(path, "echo", big) == [big]
 
@@ -62,7 +62,7 @@ async def test_what_goes_wrong_is_the_answer(path: Path, command: str, line: str
     assert await asked(path, "echo") == []
 
 
-@pytest.mark.parametrize("sent", [b"", b"\n", b"GET / HTTP/1.1\r\n\r\n", b"\xff\n", b"x" * 2 * LONGEST_QUESTION])
+@pytest.mark.parametrize("sent", [b"", b"\n", b"GET / HTTP/1.1\r\n\r\n", b"\xff\n", b"x" * 2 * MAX_QUESTION])
 async def test_what_is_no_question_ends_the_connection(path: Path, sent: bytes) -> None:
     client = await asyncio.to_thread(socket_files.connect, path, 10)
     reader, writer = await asyncio.open_connection(sock=client)

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.asked import Asked
 from proxy_policies.counting import collector as collectors
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
+from proxy_policies.request_summary import RequestSummary
 
 
-def a_request(method: bytes = b"GET", **values: Any) -> Finished:
-    made = Finished(Asked(method, b"/", b"HTTP/1.1"), None, 0, 0.5, 200, 100, 7)
+def a_request(method: bytes = b"GET", **values: Any) -> Record:
+    made = Record(RequestSummary(method, b"/", b"HTTP/1.1"), None, 0, 0.5, 200, 100, 7)
     for name, value in values.items():
         setattr(made, name, value)
     return made
 
 
 def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector, what = Collector(), a_request(cache="hit", encoding="br", plain=400)
-    collector.take([what, *[(what, ("::1", 1), 0.0)] * 9])
+    collector, record = Collector(), a_request(cache="hit", encoding="br", plain=400)
+    collector.take([record, *[(record, ("::1", 1), 0.0)] * 9])
     collector.fold()
     totals = collector.totals()
     assert collector.totals() == totals
@@ -29,7 +29,7 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatc
     assert totals["bytes sent"] == totals["bytes saved by the cache"] == 1000
     assert totals["bytes saved by encoding"] == 3000
     assert collector.seconds["hit"].total == 0.5
-    monkeypatch.setattr(collectors, "MOST_AGAIN", 5)
+    monkeypatch.setattr(collectors, "MAX_UNCOUNTED", 5)
     collector.take([(a_request(cache="hit"), ("::1", 1), 0.0) for _ in range(7)])
     assert collector.requests.total() == 17, "they were added up"
 
@@ -37,7 +37,7 @@ def test_hits_that_were_learned_count_as_the_first_but_for_their_time(monkeypatc
 def test_what_stands_out() -> None:
     collector = Collector(clock=lambda: 1000.0)
     slow, hit = a_request(seconds=2.0), a_request(seconds=0.25, cache="hit")
-    slow.asked = slow.asked._replace(host=b"slow.example")
+    slow.request = slow.request._replace(host=b"slow.example")
     collector.take([slow, *[(hit, ("::1", 1), 0.0)] * 8, hit])
     collector.fold()
     assert collector.top_hosts() == [(b"", 9, 900), (b"slow.example", 1, 100)]

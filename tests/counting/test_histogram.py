@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.counting.histogram import BOUNDS, BUCKETS, SCRAPED, Histogram, percentile
+from proxy_policies.counting.histogram import BOUNDS, BUCKETS, PROMETHEUS_BOUNDS, Histogram, percentile
 
 
-@given(st.lists(st.tuples(st.sampled_from([*BOUNDS, *SCRAPED, 0.0, 0.3, 1e9]), st.integers(1, 9))))
+@given(st.lists(st.tuples(st.sampled_from([*BOUNDS, *PROMETHEUS_BOUNDS, 0.0, 0.3, 1e9]), st.integers(1, 9))))
 def test_what_is_in_which_bucket(observed: list[tuple[float, int]]) -> None:
     histogram = Histogram()
     for seconds, times in observed:
         histogram.observe(seconds, times)
-    assert [bound for bound, _ in histogram.cumulative()] == [*map(str, SCRAPED), "+Inf"]
+    assert [bound for bound, _ in histogram.cumulative()] == [*map(str, PROMETHEUS_BOUNDS), "+Inf"]
     for bound, count in histogram.cumulative():
         assert count == sum(times for seconds, times in observed if seconds <= float(bound))
     assert histogram.count == sum(times for _, times in observed)

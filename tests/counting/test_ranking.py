@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.counting.ranking import MOST_HOSTS, SLOWEST, SPAN, SPANS, Hosts, Recent, Slowest, longest, top
+from proxy_policies.counting.ranking import LISTED, MAX_HOSTS, SPAN, SPANS, Hosts, Recent, Slowest, busiest, slowest
 
 
 def test_hosts_that_are_asked_most_come_first_however_many_others_there_are() -> None:
     hosts = Hosts()
-    for number in range(5 * MOST_HOSTS):
+    for number in range(5 * MAX_HOSTS):
         hosts.add(b"%d.example" % number, 1, 10)
         hosts.add(b"busy.example", 2, 100)
-    assert len(list(hosts.items())) <= MOST_HOSTS
-    assert top([hosts])[0] == (b"busy.example", 10 * MOST_HOSTS, 500 * MOST_HOSTS)
+    assert len(list(hosts.items())) <= MAX_HOSTS
+    assert busiest([hosts])[0] == (b"busy.example", 10 * MAX_HOSTS, 500 * MAX_HOSTS)
 
 
 def test_spans_are_added_up() -> None:
@@ -20,8 +20,8 @@ def test_spans_are_added_up() -> None:
     first.add(b"a", 1, 10)
     second.add(b"a", 2, 20)
     second.add(b"b", 1, 1)
-    assert top([first, second]) == [(b"a", 3, 30), (b"b", 1, 1)]
-    assert top([first, second], most=1) == [(b"a", 3, 30)]
+    assert busiest([first, second]) == [(b"a", 3, 30), (b"b", 1, 1)]
+    assert busiest([first, second], count=1) == [(b"a", 3, 30)]
 
 
 def test_what_is_older_than_all_spans_is_forgotten() -> None:
@@ -41,5 +41,5 @@ def test_what_took_longest(took: list[float]) -> None:
     spans = [Slowest(), Slowest()]
     for at, seconds in enumerate(took):
         spans[at % 2].add(seconds, seconds)
-    assert longest(spans) == sorted(took, reverse=True)[:SLOWEST]
-    assert all(len(span.items()) <= SLOWEST for span in spans)
+    assert slowest(spans) == sorted(took, reverse=True)[:LISTED]
+    assert all(len(span.items()) <= LISTED for span in spans)

@@ -1,11 +1,11 @@
 """There is one set of counts, however many read it, and none while nobody does."""
 
-from proxy_policies.asked import Asked
 from proxy_policies.counting.shared import Counting
 from proxy_policies.finished import reporting
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
+from proxy_policies.request_summary import RequestSummary
 
-GET = Finished(Asked(b"GET"), None, 0, 0, 200)
+GET = Record(RequestSummary(b"GET"), None, 0, 0, 200)
 
 
 async def test_readers_share_the_counts() -> None:

@@ -10,19 +10,19 @@ def test_a_token_is_made_up_where_there_is_no_password() -> None:
     assert first.token != second.token
     assert len(first.token) == 32
     assert Access(PASSWORD).token == "", "a password is never printed"
-    assert first.enter(first.token)
-    assert first.enter(second.token) is None
-    assert first.enter("") is None
+    assert first.log_in(first.token)
+    assert first.log_in(second.token) is None
+    assert first.log_in("") is None
 
 
 def test_cookies() -> None:
     access = Access(PASSWORD)
-    cookie = access.enter(PASSWORD)
+    cookie = access.log_in(PASSWORD)
     assert cookie
-    assert access.has_entered(cookie)
+    assert access.is_logged_in(cookie)
     for wrong in ("", PASSWORD, cookie[:-1], "é\udc80"):
-        assert not access.has_entered(wrong)
-        assert access.enter(f"{wrong}x") is None
+        assert not access.is_logged_in(wrong)
+        assert access.log_in(f"{wrong}x") is None
 
 
 def test_only_our_own_page_changes_anything() -> None:

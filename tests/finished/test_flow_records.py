@@ -4,9 +4,9 @@ import pytest
 from mitmproxy.test import tflow
 
 from proxy_policies import flow_state, trace
-from proxy_policies.asked import Asked
 from proxy_policies.fields import Fields
-from proxy_policies.finished.flow_records import asked_of, of_request
+from proxy_policies.finished.flow_records import of_request, summary_of
+from proxy_policies.request_summary import RequestSummary
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ def test_the_word_of_cache_status(status: str, word: str) -> None:
     flow = tflow.tflow(resp=True)
     assert flow.response
     flow.response.headers["Cache-Status"] = status
-    assert of_request(flow, Asked(), 200, 0, 0).cache == "", "the cache was not asked"
+    assert of_request(flow, RequestSummary(), 200, 0, 0).cache == "", "the cache was not asked"
     flow_state.state_of(flow).cache_transaction = object()
-    assert of_request(flow, Asked(), 200, 0, 0).cache == word
+    assert of_request(flow, RequestSummary(), 200, 0, 0).cache == word
 
 
 def test_the_word_without_the_field() -> None:
@@ -32,16 +32,16 @@ def test_the_word_without_the_field() -> None:
     state = flow_state.state_of(flow)
     state.cache_transaction = object()
     trace.note(flow, "cache", "stored", "", fwd="vary-miss")
-    assert of_request(flow, Asked(), 200, 0, 0).cache == "vary-miss"
+    assert of_request(flow, RequestSummary(), 200, 0, 0).cache == "vary-miss"
     flow.response, state.error_fields = None, Fields.of(("Cache-Status", "proxy-policies; fwd=uri-miss"))
-    assert of_request(flow, Asked(), 502, 0, 0).cache == "uri-miss"
+    assert of_request(flow, RequestSummary(), 502, 0, 0).cache == "uri-miss"
 
 
 def test_targets() -> None:
     request = tflow.tflow().request
     request.data.authority = b""
-    assert asked_of(request).target == request.data.path
+    assert summary_of(request).target == request.data.path
     request.data.authority, request.data.scheme = b"h:1", b"http"
-    assert asked_of(request).target == b"http://h:1" + request.data.path
+    assert summary_of(request).target == b"http://h:1" + request.data.path
     request.method = "CONNECT"
-    assert asked_of(request).target == b"h:1"
+    assert summary_of(request).target == b"h:1"

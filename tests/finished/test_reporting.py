@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
-from proxy_policies.asked import Asked
 from proxy_policies.finished import reporting
-from proxy_policies.finished.reporting import Finished, Item
+from proxy_policies.finished.reporting import Item, Record
+from proxy_policies.request_summary import RequestSummary
 
 
 async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> None:
-    first, second = Finished(Asked(), None, 0, 0, 200), Finished(Asked(), None, 0, 0, 200)
+    first, second = Record(RequestSummary(), None, 0, 0, 200), Record(RequestSummary(), None, 0, 0, 200)
     told: list[object] = []
     is_told = asyncio.Event()
 
@@ -36,6 +36,6 @@ async def test_subscribers_are_told_all_in_order_and_not_each_by_itself() -> Non
 
 async def test_who_comes_later_is_not_told_of_what_was_before() -> None:
     told: list[object] = []
-    reporting.report(Finished(Asked(), None, 0, 0, 200))
+    reporting.report(Record(RequestSummary(), None, 0, 0, 200))
     reporting.subscribe(told.append)()
     assert told == []

@@ -9,12 +9,12 @@ from mitmproxy.test import tflow
 from proxy_policies import trace
 from proxy_policies.finished import reporting
 from proxy_policies.finished.flow_records import of_stream
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
 from proxy_policies.finished.tunnels import FinishedFlows
 
 
 @pytest.fixture
-def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Finished]]:
+def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Record]]:
     """Subscribe, and give what is reported."""
     made: list[Any] = []
     monkeypatch.setattr(reporting, "report", made.append)
@@ -23,7 +23,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Finished]]:
     end()
 
 
-def test_a_connect_is_reported_once(reports: list[Finished]) -> None:
+def test_a_connect_is_reported_once(reports: list[Record]) -> None:
     policy, opened = FinishedFlows(), tflow.ttcpflow()
     connect = tflow.tflow(client_conn=opened.client_conn, resp=True)
     connect.metadata["proxyauth"] = ("ann", "")
@@ -32,13 +32,13 @@ def test_a_connect_is_reported_once(reports: list[Finished]) -> None:
     policy.tcp_end(opened)
     policy.client_disconnected(opened.client_conn)
     (tunnel,) = reports
-    assert (tunnel.is_tunnel, tunnel.user, tunnel.asked.method) == (True, "ann", b"CONNECT")
+    assert (tunnel.is_tunnel, tunnel.user, tunnel.request.method) == (True, "ann", b"CONNECT")
     policy.http_connected(connect)
     policy.client_disconnected(opened.client_conn)
     assert (reports[1].is_tunnel, reports[1].sent) == (True, None)
 
 
-def test_streams_and_their_bytes(reports: list[Finished]) -> None:
+def test_streams_and_their_bytes(reports: list[Record]) -> None:
     policy, stream = FinishedFlows(), tflow.ttcpflow()
     made = of_stream(stream)
     assert (made.received, made.sent) == tuple(
@@ -49,4 +49,4 @@ def test_streams_and_their_bytes(reports: list[Finished]) -> None:
     assert (made.received, made.sent) == (7, 9)
     policy.udp_end(tflow.tudpflow())
     policy.websocket_end(tflow.twebsocketflow())
-    assert [(what.is_tunnel, what.status) for what in reports] == [(True, 200), (False, 101)]
+    assert [(record.is_tunnel, record.status) for record in reports] == [(True, 200), (False, 101)]

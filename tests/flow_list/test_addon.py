@@ -7,7 +7,7 @@ from mitmproxy import flow
 from mitmproxy.addons import view
 from mitmproxy.test import taddons, tflow
 
-from proxy_policies.flow_list.addon import AT_ONCE, FlowList, parse_count
+from proxy_policies.flow_list.addon import BATCH_SIZE, FlowList, parse_count
 from proxy_policies.settings import Settings
 
 
@@ -31,7 +31,7 @@ async def test_the_oldest_go_once_they_are_over(caplog: pytest.LogCaptureFixture
     shown, policy = view.View(), FlowList()
     with taddons.context(Settings([policy]), policy, shown) as context:
         context.configure(policy, web_keep_flows="5")
-        flows: list[flow.Flow] = [tflow.tflow(resp=True, live=False) for _ in range(AT_ONCE * 2 + 12)]
+        flows: list[flow.Flow] = [tflow.tflow(resp=True, live=False) for _ in range(BATCH_SIZE * 2 + 12)]
         flows[0].marked, flows[1].live = ":red_circle:", True
         shown.add(flows)
         policy.running()
@@ -46,7 +46,7 @@ async def test_the_oldest_go_once_they_are_over(caplog: pytest.LogCaptureFixture
         await asyncio.sleep(0.6)
         assert shown.store_count() == 50
         policy.done()
-    assert caplog.text.count("the list of flows is full") == 1
+    assert caplog.text.count("the list of flows has reached") == 1
 
 
 async def test_mitmdump_keeps_none() -> None:

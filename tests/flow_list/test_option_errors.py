@@ -15,7 +15,7 @@ def test_what_was_refused_is_told_once_with_the_old_value() -> None:
     errors = OptionErrors(describe, told.append)
     errors.changed({"cache"})
     assert told == []
-    errors.refused(ValueError("not so"))
+    errors.rejected(ValueError("not so"))
     errors.changed({"cache_size"})
     assert told == [{"cache_size": {"value": "old", "error": "not so"}}]
     errors.changed({"cache_size"})

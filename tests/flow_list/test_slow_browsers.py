@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from proxy_policies.flow_list import slow_browsers
-from proxy_policies.flow_list.slow_browsers import QUEUED, QUEUED_BYTES, RESETS, relieve
+from proxy_policies.flow_list.slow_browsers import MAX_QUEUED, MAX_QUEUED_BYTES, RESETS, drop_queued
 
 
 class Browser:
@@ -38,26 +38,26 @@ def a_message(kind: str, size: int = 0) -> bytes:
 
 
 def test_what_a_browser_will_read_waits_in_order() -> None:
-    messages = [a_message("flows/add", number) for number in range(QUEUED)]
+    messages = [a_message("flows/add", number) for number in range(MAX_QUEUED)]
     browser = Browser(*messages)
-    assert relieve({browser}) == 0
+    assert drop_queued({browser}) == 0
     assert browser.waiting == messages
 
 
 def test_too_many_or_too_large_messages_are_asked_for_anew() -> None:
-    many = [a_message("flows/update")] * QUEUED
-    large = [a_message("events/add", QUEUED_BYTES // 20)] * 30
+    many = [a_message("flows/update")] * MAX_QUEUED
+    large = [a_message("events/add", MAX_QUEUED_BYTES // 20)] * 30
     for messages in (many, large):
         option = a_message("options/update")
         browser = Browser(*messages, option)
         browser.filters = {"search": Expression}
-        assert relieve({browser, Browser()}) == 1
+        assert drop_queued({browser, Browser()}) == 1
         assert browser.waiting == [option, *RESETS, b"search=~u x"]
-        assert relieve({browser}) == 0
+        assert drop_queued({browser}) == 0
 
 
 def test_what_is_not_asked_for_anew_is_bounded_too() -> None:
-    options = [a_message("options/update", number) for number in range(QUEUED + 1)]
+    options = [a_message("options/update", number) for number in range(MAX_QUEUED + 1)]
     browser = Browser(*options)
-    assert relieve({browser}) == 1
-    assert browser.waiting == [*options[-slow_browsers.OTHERS :], *RESETS]
+    assert drop_queued({browser}) == 1
+    assert browser.waiting == [*options[-slow_browsers.MAX_OTHERS :], *RESETS]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy_policies.asked import Asked
 from proxy_policies.counting.collector import Collector
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
 from proxy_policies.metrics import families
 from proxy_policies.metrics.families import encode, families_of
+from proxy_policies.request_summary import RequestSummary
 
 GRAFANA = Path(families.__file__).with_name("grafana.json")
 STATISTICS = {
@@ -27,9 +27,11 @@ STATISTICS = {
 
 def page() -> str:
     collector = Collector()
-    get = Finished(Asked(b"GET", b"/", b"HTTP/1.1"), None, 0, 0.2, 200, 100, 7, cache="hit", encoding="br", plain=300)
+    get = Record(
+        RequestSummary(b"GET", b"/", b"HTTP/1.1"), None, 0, 0.2, 200, 100, 7, cache="hit", encoding="br", plain=300
+    )
     get.upstream_seconds = 0.1
-    collector.take([get, Finished(Asked(b"CONNECT"), None, 0, 1, 502, 1, 1, is_tunnel=True, error="x")])
+    collector.take([get, Record(RequestSummary(b"CONNECT"), None, 0, 1, 502, 1, 1, is_tunnel=True, error="x")])
     text, media_type = encode(families_of(collector, STATISTICS, 6, ("1.0", "12.3.1")), "text/plain")
     assert media_type.startswith("text/plain")
     return text.decode()

@@ -37,4 +37,4 @@ async def test_who_is_given_what(target: str, host: str, expected: bytes) -> Non
 async def test_health_says_whether_clients_are_accepted() -> None:
     well, stopping = await ask("/health", "localhost"), await ask("/health", "10.1.2.3", accepts=False)
     assert (well.split()[1], well.endswith(b"\r\n\r\nok\n")) == (b"200", True)
-    assert (stopping.split()[1], stopping.endswith(b"\r\n\r\nno clients are accepted\n")) == (b"503", True)
+    assert (stopping.split()[1], stopping.endswith(b"\r\n\r\nnot accepting clients\n")) == (b"503", True)

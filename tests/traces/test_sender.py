@@ -3,11 +3,11 @@
 from tests.support.otlp_receiver import Receiver
 from tests.support.waiting import wait_until
 
-from proxy_policies.asked import Asked
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
+from proxy_policies.request_summary import RequestSummary
 from proxy_policies.traces.sender import Sender
 
-GET = Finished(Asked(b"GET", b"http://a.example/", b"HTTP/1.1", b"a.example"), ("::1", 1), 1.0, 0.5, 200)
+GET = Record(RequestSummary(b"GET", b"http://a.example/", b"HTTP/1.1", b"a.example"), ("::1", 1), 1.0, 0.5, 200)
 
 
 def test_a_collector_that_refuses_and_then_takes_them() -> None:
@@ -19,9 +19,9 @@ def test_a_collector_that_refuses_and_then_takes_them() -> None:
     sender.put([GET, (GET, ("::1", 2), 2.0)])
     wait_until(lambda: said)
     host = receiver.url.removeprefix("http://")
-    assert said == [f"2 spans lost: the collector at {host} does not take them"]
+    assert said == [f"2 spans lost: the collector at {host} does not accept them"]
     receiver.status = 200
     sender.put([GET])
     sender.close(60)
-    assert (sender.taken, sender.lost, len(receiver.spans)) == (1, 2, 1)
+    assert (sender.processed, sender.lost, len(receiver.spans)) == (1, 2, 1)
     receiver.close()

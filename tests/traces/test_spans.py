@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.asked import Asked
-from proxy_policies.finished.reporting import Finished
+from proxy_policies.finished.reporting import Record
+from proxy_policies.request_summary import RequestSummary
 from proxy_policies.traces.spans import span_of, url_of
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -17,9 +17,9 @@ def plain(text: str) -> str:
     return text
 
 
-def a_request(target: bytes = b"http://a.example:81/x?y=1", **values: Any) -> Finished:
-    asked = Asked(b"GET", target, b"HTTP/1.1", b"a.example:81", user_agent=b"Browser/1", traceparent=PARENT)
-    made = Finished(asked, ("192.0.2.1", 5555), 1_700_000_000.25, 0.5, 200, 1234, 7)
+def a_request(target: bytes = b"http://a.example:81/x?y=1", **values: Any) -> Record:
+    request = RequestSummary(b"GET", target, b"HTTP/1.1", b"a.example:81", user_agent=b"Browser/1", traceparent=PARENT)
+    made = Record(request, ("192.0.2.1", 5555), 1_700_000_000.25, 0.5, 200, 1234, 7)
     for name, value in values.items():
         setattr(made, name, value)
     return made
@@ -89,15 +89,15 @@ def test_what_goes_wrong(values: dict[str, Any], kind: str | None, said: str) ->
 
 
 def test_a_tunnel() -> None:
-    span = span_of(Finished(Asked(b"CONNECT", b"[::1]:443"), None, 5, 2, 200, 1, 2, is_tunnel=True), plain)
+    span = span_of(Record(RequestSummary(b"CONNECT", b"[::1]:443"), None, 5, 2, 200, 1, 2, is_tunnel=True), plain)
     assert span.name == "CONNECT"
     assert (span.attributes()["server.address"], span.attributes()["server.port"]) == ("::1", 443)
     assert "url.full" not in span.attributes()
 
 
 def test_a_method_that_nobody_knows_makes_no_name() -> None:
-    asked = Asked(b"BREW", b"/", b"HTTP/2.0", b"pot")
-    span = span_of(Finished(asked, None, 0, -1, 200), plain)
+    request = RequestSummary(b"BREW", b"/", b"HTTP/2.0", b"pot")
+    span = span_of(Record(request, None, 0, -1, 200), plain)
     assert (span.name, span.attributes()["http.request.method"]) == ("HTTP", "_OTHER")
     assert span.attributes()["http.request.method_original"] == "BREW"
     assert span.attributes()["network.protocol.version"] == "2"
@@ -111,8 +111,8 @@ octets = st.binary(max_size=40) | st.sampled_from([b"http://[::1", b"http://a:b:
 def test_whatever_a_client_says_is_a_span_without_its_secrets(
     method: bytes, target: bytes, host: bytes, agent: bytes, is_tunnel: bool, status: int
 ) -> None:
-    asked = Asked(method, target, b"HTTP/1.1", host, user_agent=agent, traceparent=agent)
-    span = span_of(Finished(asked, None, 0, 0, status, is_tunnel=is_tunnel, error="x"), lambda text: "masked")
+    request = RequestSummary(method, target, b"HTTP/1.1", host, user_agent=agent, traceparent=agent)
+    span = span_of(Record(request, None, 0, 0, status, is_tunnel=is_tunnel, error="x"), lambda text: "masked")
     assert span.name in ("GET", "HTTP", "CONNECT")
     texts = {name: value for name, value in span.attributes().items() if isinstance(value, str)}
     assert {name for name, value in texts.items() if value != "masked"} <= {"http.request.method", "error.type"}

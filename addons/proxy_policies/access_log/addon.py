@@ -1,4 +1,4 @@
-"""The access-log policy: a line for each request and each tunnel, whichever way it took."""
+"""The access-log policy: a line for each request and each tunnel, also for those on fast paths."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
-CLOSING = 2.0
-"""Seconds that writing may take to end when mitmproxy does."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds to write queued lines when mitmproxy ends."""
 
 
 class AccessLog:
-    """Hands what has ended to a thread that writes."""
+    """Passes records of finished requests and tunnels to a thread that writes them."""
 
     name = "access_log"
     fast_paths = NO_OBJECTION
@@ -41,7 +41,7 @@ class AccessLog:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
-        """Write where, and as, was chosen."""
+        """Open the chosen file, and continue with it in the chosen format."""
         if not updated & {"access_log", "access_log_format"}:
             return
         opened = None
@@ -68,23 +68,23 @@ class AccessLog:
         self._unsubscribe = reporting.subscribe(self._writer.put)
 
     def _stop(self) -> writer.Writer[reporting.Item] | None:
-        """Give nobody's lines to the writer any more, and return it."""
+        """Unsubscribe the writer, and return it."""
         self._unsubscribe()
         self._unsubscribe = lambda: None
-        ended, self._writer = self._writer, None
-        return ended
+        stopped, self._writer = self._writer, None
+        return stopped
 
     @in_background
     async def done(self) -> None:
-        """Write what waits, and no more."""
-        if (ended := self._stop()) is not None:
-            await asyncio.to_thread(ended.end, CLOSING)
+        """Write the queued lines, and close the file."""
+        if (stopped := self._stop()) is not None:
+            await asyncio.to_thread(stopped.end, CLOSE_TIMEOUT)
 
     def reopen(self) -> None:
-        """Go on in a new file, where somebody has moved the old one away: SIGHUP says so."""
+        """Open the file again, on SIGHUP: it may have been moved away to start a new one."""
         if self._writer is not None:
             self._writer.reopen(self._open)
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return how many lines were written, and how many could not be."""
-        return {"lines": self._writer.taken, "lost": self._writer.lost} if self._writer is not None else {}
+        """Return the number of lines written, and of those lost."""
+        return {"lines": self._writer.processed, "lost": self._writer.lost} if self._writer is not None else {}

@@ -1,6 +1,6 @@
-"""What is written of each request and tunnel: a JSON object, or the combined format of Apache and nginx. Pure.
+"""The line for each request and tunnel: a JSON object, or the combined format of Apache and nginx. Pure.
 
-Nothing that a client said can begin a line, end one, or be obeyed by the terminal that shows it.
+No text from a client can start or end a line, or control the terminal that shows it.
 """
 
 from __future__ import annotations
@@ -13,113 +13,116 @@ from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 from proxy_policies.addresses import format_target
-from proxy_policies.asked import Asked
-from proxy_policies.finished.reporting import Address, Finished, Item
+from proxy_policies.finished.reporting import Address, Item, Record
 from proxy_policies.log_lines import printable
+from proxy_policies.request_summary import RequestSummary
 
 Mask = Callable[[str], str]
-"""Returns a text of a client's without the secrets in it."""
-REMEMBERED = 4096
-"""Lines of learned responses, and texts, that are kept to be written again."""
+"""Returns a client's text with the secrets in it masked."""
+CACHE_SIZE = 4096
+"""Cached texts, and lines of learned responses, that are likely to be written again."""
 _SECONDS = "%.6f".__mod__
 _MILLISECONDS = tuple([f'{number:03d}Z","client":' for number in range(1000)])
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Format(Protocol):
-    """Writes lines."""
+    """Formats lines."""
 
     def lines(self, items: Iterable[Item]) -> str:
-        """Return the lines of what has ended, or was answered again."""
+        """Return a line for each record and each repeated hit."""
 
 
-class _Made[Key, Made](dict[Key, Made]):
-    """What was made of each of the last keys; it makes what it has not. A look-up costs less than any call."""
+class _Cache[Key, Value](dict[Key, Value]):
+    """The results of a function for the last keys; a dict, whose look-up is faster than any call (lru_cache)."""
 
-    def __init__(self, make: Callable[[Key], Made]) -> None:
+    def __init__(self, function: Callable[[Key], Value]) -> None:
         super().__init__()
-        self._make = make
+        self._function = function
 
-    def __missing__(self, key: Key) -> Made:
-        while len(self) >= REMEMBERED:
+    def __missing__(self, key: Key) -> Value:
+        while len(self) >= CACHE_SIZE:
             del self[next(iter(self))]
-        made = self[key] = self._make(key)
-        return made
+        value = self[key] = self._function(key)
+        return value
 
 
-class _Remembered:
-    """What is written again and again, kept: texts without secrets and without what a terminal obeys, and lines."""
+class _Texts:
+    """Clients' texts, with secrets masked and control characters escaped."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
-        self.text = _Made(self._text)
+        self.printable = _Cache(self._printable)
 
-    def _text(self, data: bytes | str) -> str:
+    def _printable(self, data: bytes | str) -> str:
         text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
         return printable(self._mask(text))
 
-    def request(self, asked: Asked) -> str:
-        """Return the request line; "" for what was no request."""
-        method, target, version, text = asked.method, asked.target, asked.version, self.text
+    def request_line(self, request: RequestSummary) -> str:
+        """Return the request line; "" if there was no valid request."""
+        method, target, version, text = request.method, request.target, request.version, self.printable
         if method and target and version:
             return f"{text[method]} {text[target]} {text[version]}"
         return " ".join([text[part] for part in (method, target, version) if part])
 
 
 class JsonFormat:
-    """A JSON object a line (https://jsonlines.org), its time in UTC (RFC 3339)."""
+    """A JSON object per line (https://jsonlines.org), its time in UTC (RFC 3339)."""
 
     def __init__(self, mask: Mask) -> None:
-        self._remembered = _Remembered(mask)
-        self._quoted = _Made[bytes | str, str](lambda text: _quoted(self._remembered.text[text]))
-        self._ended, self._addresses, self._again = _Made(self._end), _Made(_address), _Made(self._rest_at_once)
+        self._texts = _Texts(mask)
+        self._quoted = _Cache[bytes | str, str](lambda text: _quoted(self._texts.printable[text]))
+        self._ends, self._addresses, self._hits = _Cache(self._end), _Cache(_address), _Cache(self._rest_of_hit)
 
     def lines(self, items: Iterable[Item]) -> str:
-        """Return the lines of what has ended, or was answered again: dozens in a millisecond, with one beginning."""
-        addresses, again = self._addresses, self._again
+        """Return a line for each item; dozens in a millisecond share the formatted time."""
+        addresses, hits = self._addresses, self._hits
         client: Address | None
         since = until = 0.0
-        begun, made = "", list[str]()
+        beginning, parts = "", list[str]()
         for item in items:
             if isinstance(item, tuple):
-                what, client, now = item
-                rest = again[what]
+                record, client, now = item
+                rest = hits[record]
             else:
                 client, now, rest = item.client, item.started + item.seconds, self._rest(item)
             if not since <= now < until:
                 milliseconds = int(now * 1000)
-                since, until, begun = milliseconds / 1000, (milliseconds + 1) / 1000, _begun(milliseconds)
-            made += begun, addresses[client], rest
-        return "".join(made)
+                since, until, beginning = milliseconds / 1000, (milliseconds + 1) / 1000, _beginning(milliseconds)
+            parts += beginning, addresses[client], rest
+        return "".join(parts)
 
-    def _rest_at_once(self, what: Finished) -> str:
-        return self._rest(replace(what, seconds=0.0, connect_seconds=None, upstream_seconds=None))
+    def _rest_of_hit(self, record: Record) -> str:
+        return self._rest(replace(record, seconds=0.0, connect_seconds=None, upstream_seconds=None))
 
-    def _rest(self, what: Finished) -> str:
-        asked, sent, received, quoted = what.asked, what.sent, what.received, self._quoted
-        seconds, connecting, waiting = what.seconds, what.connect_seconds, what.upstream_seconds
-        end = self._ended[what.cache, what.encoding, what.upstream, asked.referer, asked.user_agent, what.error]
+    def _rest(self, record: Record) -> str:
+        request, sent, received, quoted = record.request, record.sent, record.received, self._quoted
+        seconds, connecting, waiting = record.seconds, record.connect_seconds, record.upstream_seconds
+        end = self._ends[
+            record.cache, record.encoding, record.upstream, request.referer, request.user_agent, record.error
+        ]
+        line = _quoted(self._texts.request_line(request))
         return (
-            f',"type":"{"tunnel" if what.is_tunnel else "request"}","user":{quoted[what.user]},'
-            f'"request":{_quoted(self._remembered.request(asked))},"host":{quoted[asked.host]},"status":{what.status},'
+            f',"type":"{"tunnel" if record.is_tunnel else "request"}","user":{quoted[record.user]},'
+            f'"request":{line},"host":{quoted[request.host]},"status":{record.status},'
             f'"bytes":{"null" if sent is None else sent},"bytes_received":{"null" if received is None else received},'
             f'"seconds":{seconds if seconds > 0.0 else 0.0:.6f},'
             f'"connect_seconds":{"null" if connecting is None else _SECONDS(connecting)},'
             f'"upstream_seconds":{"null" if waiting is None else _SECONDS(waiting)},{end}'
         )
 
-    def _end(self, said: tuple[str, str, Address | None, bytes, bytes, str]) -> str:
-        """Return what many lines end with."""
+    def _end(self, values: tuple[str, str, Address | None, bytes, bytes, str]) -> str:
+        """Return the end of a line, which many lines share."""
         quoted = self._quoted
-        cache, encoding, upstream, referer, user_agent, error = said
+        cache, encoding, upstream, referer, user_agent, error = values
         return (
             f'"cache":{quoted[cache]},"encoding":{quoted[encoding]},"upstream":{_address(upstream)},'
             f'"referer":{quoted[referer]},"user_agent":{quoted[user_agent]},"error":{quoted[error]}}}\n'
         )
 
 
-def _begun(milliseconds: int) -> str:
-    """Return the beginning of each line of a millisecond, up to its client."""
+def _beginning(milliseconds: int) -> str:
+    """Return the beginning of all lines of a millisecond, up to the client."""
     second, rest = divmod(milliseconds, 1000)
     return _in_utc(second) + _MILLISECONDS[rest]
 
@@ -138,38 +141,38 @@ def _address(address: Address | None) -> str:
 
 
 class CombinedFormat:
-    """The line that Apache and nginx call combined, which every analyser of logs reads; its time is local."""
+    """The format that Apache and nginx call combined, which log analysers read; its time is local."""
 
     def __init__(self, mask: Mask) -> None:
-        self._remembered = _Remembered(mask)
-        self._clients, self._users, self._again = _Made(_host), _Made(self._user), _Made(self._rest)
+        self._texts = _Texts(mask)
+        self._clients, self._users, self._hits = _Cache(_host), _Cache(self._user), _Cache(self._rest)
 
     def lines(self, items: Iterable[Item]) -> str:
-        """Return the lines of what has ended, or was answered again: thousands in a second, with one time."""
-        clients, users, again = self._clients, self._users, self._again
+        """Return a line for each item; thousands in a second share the formatted time."""
+        clients, users, hits = self._clients, self._users, self._hits
         client: Address | None
-        second, at, made = -1, "", list[str]()
+        second, time_text, parts = -1, "", list[str]()
         for item in items:
             if isinstance(item, tuple):
-                what, client, now = item
-                rest = again[what]
+                record, client, now = item
+                rest = hits[record]
             else:
-                what, client, now, rest = item, item.client, item.started + item.seconds, self._rest(item)
+                record, client, now, rest = item, item.client, item.started + item.seconds, self._rest(item)
             if not second <= now < second + 1:
                 second = int(now)
-                at = _local(second)
-            made += clients[client], users[what.user], at, rest
-        return "".join(made)
+                time_text = _local(second)
+            parts += clients[client], users[record.user], time_text, rest
+        return "".join(parts)
 
     def _user(self, user: str) -> str:
-        shown = _escaped(self._remembered.text[user]).replace(" ", "\\x20")
+        shown = _escaped(self._texts.printable[user]).replace(" ", "\\x20")
         return f" - {shown or '-'} ["
 
-    def _rest(self, what: Finished) -> str:
-        asked, text = what.asked, self._remembered.text
-        request, referer, agent = self._remembered.request(asked), text[asked.referer], text[asked.user_agent]
+    def _rest(self, record: Record) -> str:
+        request, text = record.request, self._texts.printable
+        line, referer, agent = self._texts.request_line(request), text[request.referer], text[request.user_agent]
         texts = f'"{_escaped(referer) or "-"}" "{_escaped(agent) or "-"}"'
-        return f'] "{_escaped(request) or "-"}" {what.status:03d} {what.sent or 0} {texts}\n'
+        return f'] "{_escaped(line) or "-"}" {record.status:03d} {record.sent or 0} {texts}\n'
 
 
 def _host(client: Address | None) -> str:
@@ -178,7 +181,7 @@ def _host(client: Address | None) -> str:
 
 @lru_cache(2)
 def _local(second: int) -> str:
-    """Write a time as Apache does, in English wherever we are."""
+    """Return a time in Apache's format, in English whatever the locale."""
     at = time.localtime(second)
     return f"{at.tm_mday:02d}/{_MONTHS[at.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S %z', at)}"
 
@@ -187,7 +190,7 @@ FORMATS: dict[str, Callable[[Mask], Format]] = {"json": JsonFormat, "combined": 
 
 
 def _escaped(text: str) -> str:
-    r"""Write what would end a quoted text, and what is not ASCII, as nginx does: `\x22`."""
+    r"""Return a text with quotes, backslashes and all but printable ASCII escaped as nginx does: `\x22`."""
     if text.isascii() and '"' not in text and "\\" not in text:
         return text
     octets = text.encode("utf-8", "surrogatepass")

@@ -1,7 +1,7 @@
-"""Where lines go: a file that is appended to, or standard output.
+"""The file to which lines are appended, or standard output.
 
-A new file is for its owner only: URLs say what people read, and those who may know are the owner's to choose (`chmod`,
-or logrotate's `create`). One that was there keeps its mode.
+A new file is readable by its owner only, as URLs show what people read; the owner can change that (`chmod`, or `create`
+of logrotate). An existing file keeps its mode.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ MODE = 0o600
 
 
 def open_log(path: str) -> int:
-    """Open the file, whose descriptor is the caller's to close; raises OSError, and ValueError for what names none.
+    """Return a descriptor of the file, which the caller must close. Raise OSError, or ValueError for an invalid path.
 
-    It never waits for anybody who should read a pipe: who is not there yet is an error.
+    Never waits: a pipe without a reader is an error.
     """
     if path == STANDARD_OUTPUT:
         return os.dup(1)
@@ -30,12 +30,12 @@ def open_log(path: str) -> int:
             error.strerror = "it is a pipe without a reader, or a socket"
         raise
     if hasattr(os, "O_NONBLOCK"):
-        os.set_blocking(opened, True)  # whoever writes is a thread of its own
+        os.set_blocking(opened, True)  # it is written in a thread
     return opened
 
 
 def write_all(opened: int, data: bytes) -> tuple[int, str]:
-    """Write as much as can be; return how many bytes were written, and why those were not all: "" when they were."""
+    """Write data; return the number of bytes written, and the error's text, "" if all were."""
     at = 0
     try:
         while at < len(data):

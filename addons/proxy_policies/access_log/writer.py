@@ -1,4 +1,4 @@
-"""Writes lines in a thread of its own: whoever has something to be written never waits for it, nor for a disk."""
+"""Writes lines in a thread, so that the event loop never waits for a disk."""
 
 from __future__ import annotations
 
@@ -8,50 +8,51 @@ from collections.abc import Callable, Sequence
 from proxy_policies.access_log.log_file import write_all
 from proxy_policies.queued_thread import QueuedThread
 
-QUEUED = 32768
-"""Lines that wait to be written at most: more than one process answers in a second."""
-AT_ONCE = 256
-"""Lines that are written by one system call: their text stays below 128 KiB, from which on malloc asks the kernel."""
+MAX_QUEUED = 32768
+"""Lines waiting to be written: more than one process answers in a second."""
+BATCH_SIZE = 256
+"""Lines written by one system call: their text stays below 128 KiB, from which on malloc maps memory each time."""
 
 
 class Writer[Item](QueuedThread[Item]):
-    """Makes lines of items, one of each, and appends them to an open file."""
+    """Formats a line for each item, and appends the lines to an open file."""
 
-    def __init__(self, opened: int, lines: Callable[[Sequence[Item]], str], say: Callable[[str], None]) -> None:
-        super().__init__("access log", "line", say, most=QUEUED, at_once=AT_ONCE)
-        self._opened, self._lines = opened, lines
+    def __init__(self, descriptor: int, lines: Callable[[Sequence[Item]], str], warn: Callable[[str], None]) -> None:
+        super().__init__("access log", "line", warn, max_queued=MAX_QUEUED, batch_size=BATCH_SIZE)
+        self._descriptor, self._lines = descriptor, lines
         self._is_torn = False
-        self._open_again: Callable[[], int] | None = None
+        """The last line was written in part."""
+        self._open_new: Callable[[], int] | None = None
 
-    def reopen(self, open_again: Callable[[], int]) -> None:
-        """Go on in the file that is opened then, once what has come is written."""
-        self._open_again = open_again
+    def reopen(self, open_new: Callable[[], int]) -> None:
+        """Continue with the descriptor that the function returns, once the queued lines are written."""
+        self._open_new = open_new
         self._wake.set()
 
     # In the thread
 
-    def _take(self, items: Sequence[Item]) -> tuple[int, str]:
-        """Write lines; what follows a line that was written in part begins a new one."""
+    def _process(self, items: Sequence[Item]) -> tuple[int, str]:
+        """Write lines, after a line feed if the last line was written in part."""
         data = (("\n" if self._is_torn else "") + self._lines(items)).encode("utf-8", "backslashreplace")
-        length, why = write_all(self._opened, data)
+        length, error = write_all(self._descriptor, data)
         if length == len(data):
             self._is_torn = False
             return len(items), ""
         whole = data.count(b"\n", 0, length) - bool(self._is_torn and length)
         self._is_torn = not data.endswith(b"\n", 0, length) if length else self._is_torn
-        return whole, why
+        return whole, error
 
-    def _between(self) -> None:
-        open_again, self._open_again = self._open_again, None
-        if open_again is None:
+    def _on_empty(self) -> None:
+        open_new, self._open_new = self._open_new, None
+        if open_new is None:
             return
         try:
-            opened = open_again()
+            descriptor = open_new()
         except OSError as error:
-            self._say(f"still writing to the previous file: {error.strerror}")
+            self._warn(f"still writing to the previous file: {error.strerror}")
             return
-        os.close(self._opened)
-        self._opened, self._is_torn = opened, False
+        os.close(self._descriptor)
+        self._descriptor, self._is_torn = descriptor, False
 
     def _release(self) -> None:
-        os.close(self._opened)
+        os.close(self._descriptor)

@@ -58,7 +58,7 @@ def from_wire(raw: bytes, headers: Headers, limit: int = MAX_CONTENT) -> Body:
     What is no such coding is content and wire in one, and so sent again as it came.
     """
     try:
-        content = decoding.undo(raw, header(headers, "content-encoding"), limit)
+        content = decoding.decode_all(raw, header(headers, "content-encoding"), limit)
     except decoding.TooLarge:
         return Body(dropped=len(raw), sha256=hashlib.sha256(raw).hexdigest())
     except ValueError:

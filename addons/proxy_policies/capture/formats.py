@@ -10,7 +10,7 @@ from proxy_policies.capture.har.reader import Capture, framed_values, open_captu
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.vcr_cassettes import is_cassette, read_cassette
-from proxy_policies.option_files import require_end
+from proxy_policies.option_files import require_file_or_folder
 
 
 def is_flow_file(path: Path) -> bool:
@@ -22,7 +22,7 @@ def is_flow_file(path: Path) -> bool:
 
 def open_source(path: Path) -> Capture:
     """Open a capture of any kind. Raises CaptureError and OSError."""
-    require_end(path)
+    require_file_or_folder(path)
     if is_flow_file(path):
 
         def flows(_: list[str]) -> Iterator[Entry]:

@@ -3,7 +3,7 @@
 from mitmproxy import ctx
 
 from proxy_policies.certificates import authority, folders
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 from proxy_policies.settings import reject
 
 
@@ -16,7 +16,7 @@ class ConfdirCheck:
         """Refuse a confdir without a CA where none can be made, and a CA that cannot be read."""
         if not updated & {"confdir", "cert_passphrase"}:
             return
-        confdir = expanded(ctx.options.confdir)
+        confdir = expand_home(ctx.options.confdir)
         key = confdir / authority.KEY_FILE
         try:
             folders.require_confdir(confdir)

@@ -18,7 +18,7 @@ from proxy_policies.start_up import requirements
 
 SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 """An address for documentation (RFC 5737, RFC 3849), by which the kernel tells ours; nothing is sent to it."""
-LARGEST = 16384
+MAX_BODY = 16384
 """Octets of a request's body: nobody has anything to say here."""
 HEADERS = {
     "Cache-Control": "no-store",
@@ -89,7 +89,7 @@ async def serve(sockets: list[socket.socket], files: Mapping[str, File]) -> None
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     routes = [(path.replace(".", r"\."), _Handler, {"file": file}) for path, file in files.items()]
-    server = page_server.PageServer(sockets, web.Application(routes, log_function=lambda _: None), LARGEST)
+    server = page_server.PageServer(sockets, web.Application(routes, log_function=lambda _: None), MAX_BODY)
     server.start()
     await stopping.wait()
     await server.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from proxy_policies.control import socket_files
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 from proxy_policies.script_paths import PACKAGE
 
 with lazy_imports():
@@ -27,7 +27,7 @@ def certificates_folder() -> Path:
     if (clone / "addons" / "policy.py").exists() and (clone / "pyproject.toml").exists():
         return clone / "certs"
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return expanded(data) / "proxy-policies" / "certs"
+    return expand_home(data) / "proxy-policies" / "certs"
 
 
 def own_confdir() -> Path | None:
@@ -41,7 +41,7 @@ def own_confdir() -> Path | None:
 
 def mitmproxy_confdir() -> Path:
     """Return mitmproxy's own; where nobody's home is known, a folder that is not there."""
-    return expanded("~/.mitmproxy")
+    return expand_home("~/.mitmproxy")
 
 
 def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:

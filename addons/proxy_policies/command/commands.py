@@ -91,7 +91,7 @@ def make_parser(
         )
         if is_named:
             getattr(importlib.import_module(command.module), command.describe)(parser)
-    top.note_itself()
+    top.record_subparser()
     return top
 
 
@@ -101,6 +101,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         words = [*words, "--help"]
     given, rest = make_parser(words).parse_known_args(words)
     if given.subcommand is None or (rest and not getattr(given, "takes_mitmproxy_arguments", False)):
-        given.parser.refuse(rest or words)
+        given.parser.reject(rest or words)
     given.mitmproxy_arguments = rest
     return given

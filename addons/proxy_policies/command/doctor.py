@@ -11,7 +11,7 @@ from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.doctor import certificates, environment, trial_run
 from proxy_policies.doctor.finding import Finding, has_failed
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
 PORT = 8080
 
@@ -52,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
 def look(given: argparse.Namespace) -> Iterator[Finding]:
     """Look at one thing after the other."""
     named = mitmproxy_arguments.value_of(given.mitmproxy_arguments, "confdir")
-    confdir = expanded(named) if named else folders.own_confdir() or folders.mitmproxy_confdir()
+    confdir = expand_home(named) if named else folders.own_confdir() or folders.mitmproxy_confdir()
     yield from environment.python()
     yield from environment.packages()
     yield from environment.open_files()

@@ -15,7 +15,7 @@ from proxy_policies.argument_parser import set_help
 from proxy_policies.certificates import folders
 from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 from proxy_policies.script_paths import PROGRAM, scripts
 from proxy_policies.start_up import mitmproxy_program
 
@@ -121,10 +121,12 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     """Become mitmproxy, or the supervisor of several; return the exit code. Raises ValueError and OSError."""
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
-    if program == "mitmdump" and (wrong := stray_word(cli_options.filter_of_mitmdump(given.mitmproxy_arguments))):
+    if program == "mitmdump" and (wrong := stray_word(cli_options.flow_filter_words(given.mitmproxy_arguments))):
         given.parser.error(wrong)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
-    folders.require_confdir(expanded(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir()))
+    folders.require_confdir(
+        expand_home(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir())
+    )
     if given.workers:
         return supervisor.main([str(given.workers), *arguments])
     return mitmproxy_program.run(getattr(mitmproxy, program), f"{PROGRAM} {given.subcommand}", arguments)

@@ -39,7 +39,7 @@ class LearnedResponse:
     template: ResponseTemplate
     line: str
     """mitmdump's output for it, with NUL for the client's address and SOH for as many spaces as that is long."""
-    report: reporting.Finished | None
+    report: reporting.Record | None
     """The report of the exchange from which it was learned, if there are subscribers."""
     rendered: RenderedResponse | None = None
 

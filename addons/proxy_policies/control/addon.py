@@ -1,4 +1,4 @@
-"""The control socket: `proxy-policies stats`, `explain`, `tunnel` and `cache` ask a proxy that runs there."""
+"""The control socket, on which a running proxy answers `proxy-policies stats`, `explain`, `tunnel` and `cache`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from proxy_policies import statistics
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 from proxy_policies.script_paths import own_command
 from proxy_policies.settings import Setting, parse_switch, started
 from proxy_policies.start_up import requirements
@@ -30,11 +30,11 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 COMMANDS = ("cache.", "policy.stats", "tunnel.")
-"""How commands of mitmproxy begin that may be asked for; flows cannot be named from without."""
+"""Prefixes of the mitmproxy commands that are allowed: others may need flows, which cannot be named from outside."""
 
 
 class Control:
-    """Listens in the confdir while the proxy runs."""
+    """Listens on a socket in the confdir while the proxy runs."""
 
     name = "control"
     fast_paths = NO_OBJECTION
@@ -51,18 +51,18 @@ class Control:
         self._is_running = False
 
     def configure(self, updated: set[str]) -> None:
-        """Listen, or do so no more, as was chosen."""
+        """Start or stop listening."""
         if "control_socket" in updated and self._is_running:
             self._close()
             spawn(self._open())
 
     def running(self) -> None:
-        """Listen, once every addon runs; the start does not wait for it."""
+        """Listen once every addon runs, without delaying the start."""
         self._is_running = True
         spawn(self._open())
 
     def done(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._is_running = False
         self._close()
 
@@ -81,7 +81,7 @@ class Control:
         await self._server.start(listening)
 
     def _listen(self) -> socket.socket:
-        confdir = expanded(ctx.options.confdir)
+        confdir = expand_home(ctx.options.confdir)
         socket_files.remove_stale(confdir)
         self._path = socket_files.folder_of(confdir) / f"{os.getpid()}.sock"
         return socket_files.listen(self._path)
@@ -93,7 +93,7 @@ class Control:
             self._server = None
 
     async def answer(self, question: messages.Question) -> object:
-        """Return what was asked for; raises ControlError."""
+        """Return the answer to a question. Raise ControlError."""
         own: Mapping[str, Callable[..., object]] = {
             "status": self.status,
             "stats": self.stats,
@@ -113,7 +113,7 @@ class Control:
         return await task if task is not None else result
 
     def status(self) -> dict[str, Any]:
-        """Return what tells this proxy from others."""
+        """Return what distinguishes this proxy from others: its process, addresses, modes and versions."""
         proxyserver: Any = ctx.master.addons.get("proxyserver")
         addresses = [f"{host}:{port}" for host, port, *_ in proxyserver.listen_addrs()]
         return {
@@ -127,18 +127,18 @@ class Control:
         }
 
     async def stats(self) -> dict[str, Any]:
-        """Return that, and what every policy has counted."""
+        """Return the status, and the counters of all policies."""
         return {**self.status(), "policies": await statistics.of_policies()}
 
     def explain(self, text: str = "", last: str = "20") -> list[dict[str, Any]]:
-        """Return what was decided about the last flows whose title has a text in it, oldest first."""
+        """Return the decisions about the last flows whose title contains a text, oldest first."""
         explain: Any = ctx.master.addons.get("explain")
         if explain is None:
             raise messages.ControlError("the explain policy is not loaded")
         return [one.as_json() for one in explain.recent.find(text, int(last))]
 
     def dashboard(self) -> str:
-        """Return the address of the live page, with its token: whoever may open the socket may see it."""
+        """Return the dashboard's URL, with its token: only the proxy's user can open this socket."""
         dashboard: Any = ctx.master.addons.get("dashboard")
         if dashboard is None or not dashboard.url:
             raise messages.ControlError("its dashboard is off: --set dashboard=8082 turns it on")

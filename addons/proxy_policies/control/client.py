@@ -1,4 +1,4 @@
-"""Asks the proxies that run on this machine."""
+"""Finds the proxies that run on this machine, and asks them over their control sockets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from proxy_policies.control import socket_files
 from proxy_policies.control.messages import ControlError, Question, read_answer, write_question
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
-ANSWER_TIMEOUT = 30.0  # seconds for an answer: a proxy under load has other things to do
+ANSWER_TIMEOUT = 30.0  # seconds for an answer: a proxy under load may be slow
 CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A proxy that runs: its socket, and what it says of itself."""
+    """A running proxy: its socket, and its answer to `status`."""
 
     path: Path
     status: Mapping[str, Any]
@@ -29,17 +29,17 @@ class Instance:
 
     @property
     def title(self) -> str:
-        """What tells it from others."""
+        """The addresses and the process id, for messages."""
         where = ", ".join(self.status["addresses"]) or "no port"
         return f"{where} (process {self.status['pid']})"
 
     def ask(self, command: str, *arguments: str) -> Any:
-        """Return what it answers; raises ControlError."""
+        """Return the answer to a command. Raise ControlError."""
         return ask(self.path, Question(command, arguments))
 
 
 def ask(path: Path, question: Question) -> Any:
-    """Put a question to whoever listens on a socket; raises ControlError, and OSError where nobody does."""
+    """Return the answer to a question on a socket. Raise ControlError, or OSError if it cannot be reached."""
     with socket_files.connect(path, ANSWER_TIMEOUT) as connection:
         connection.sendall(write_question(question))
         answer = bytearray()
@@ -49,31 +49,31 @@ def ask(path: Path, question: Question) -> Any:
 
 
 def instances(confdirs: Iterable[Path]) -> list[Instance]:
-    """Return who runs with any of these confdirs; the sockets of the dead are removed."""
+    """Return the proxies running with any of these confdirs; remove stale sockets."""
     found = []
-    named = [expanded(path).absolute() for path in confdirs]
+    named = [expand_home(path).absolute() for path in confdirs]
     where = {socket_files.folder_of(path).resolve(): path for path in named}
     for confdir in where.values():
         socket_files.remove_stale(confdir)
         for path in socket_files.sockets(confdir):
             try:
                 found.append(Instance(path, ask(path, Question("status"))))
-            except (OSError, ControlError):  # it has just ended, or is not ours
+            except (OSError, ControlError):  # it has just ended, or is another program
                 continue
     return found
 
 
 def choose(found: Sequence[Instance], port: int | None, pid: int | None = None) -> list[Instance]:
-    """Return the one that is meant, or the workers that share a port; raises ControlError for none or several."""
-    meant = [one for one in found if port in (None, *one.ports) and pid in (None, one.status["pid"])]
+    """Return the selected proxy, or the workers that share its port. Raise ControlError if there is none or several."""
+    chosen = [one for one in found if port in (None, *one.ports) and pid in (None, one.status["pid"])]
     if not found:
         raise ControlError("no proxy with these policies is running; use --confdir if it has another confdir")
-    if not meant:
+    if not chosen:
         wanted = f"listens on port {port}" if pid is None else f"is process {pid}"
         raise ControlError(f"no running proxy {wanted}; there are {_titles(found)}")
-    if len({one.ports or one.path for one in meant}) > 1:
-        raise ControlError(f"several are running, select one with --port or --pid: {_titles(meant)}")
-    return meant
+    if len({one.ports or one.path for one in chosen}) > 1:
+        raise ControlError(f"several are running, select one with --port or --pid: {_titles(chosen)}")
+    return chosen
 
 
 def _titles(found: Sequence[Instance]) -> str:

@@ -1,4 +1,4 @@
-"""The questions and answers of the control socket: a JSON object, a line feed; one question a connection. Pure."""
+"""The questions and answers of the control socket: JSON objects, each a line; one question per connection. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_QUESTION = 64 * 1024
+MAX_QUESTION = 64 * 1024
 """Bytes: asyncio's own limit for a line."""
 
 
 class ControlError(ValueError):
-    """What was asked for cannot be had; the text says why."""
+    """The proxy cannot answer; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Question:
 
 
 def write_question(question: Question) -> bytes:
-    """Write a question; raises ControlError for one that is too long."""
+    """Return the line of a question. Raise ControlError if it is too long."""
     line = json.dumps({"command": question.command, "arguments": list(question.arguments)}).encode() + b"\n"
-    if len(line) > LONGEST_QUESTION:
-        raise ControlError(f"the arguments are too long: {len(line)} bytes of {LONGEST_QUESTION}")
+    if len(line) > MAX_QUESTION:
+        raise ControlError(f"the arguments are too long: {len(line)} bytes of {MAX_QUESTION}")
     return line
 
 
 def read_question(line: bytes) -> Question:
-    """Read a question; raises ControlError."""
-    read = _read_object(line)
-    command, arguments = read.get("command"), read.get("arguments", [])
+    """Return the question in a line. Raise ControlError if it is malformed."""
+    fields = _read_object(line)
+    command, arguments = fields.get("command"), fields.get("arguments", [])
     is_text = isinstance(arguments, list) and all(isinstance(argument, str) for argument in arguments)
     if not isinstance(command, str) or not is_text:
         raise ControlError('a question is {"command": "NAME", "arguments": ["TEXT", …]}')
@@ -42,28 +42,28 @@ def read_question(line: bytes) -> Question:
 
 
 def write_result(result: object) -> bytes:
-    """Write what came of a question."""
+    """Return the line of a result."""
     return json.dumps({"result": result}).encode() + b"\n"
 
 
 def write_error(text: str) -> bytes:
-    """Write why nothing came of it."""
+    """Return the line of an error."""
     return json.dumps({"error": text}).encode() + b"\n"
 
 
 def read_answer(line: bytes) -> Any:
-    """Return what came of a question; raises ControlError with what the other side says went wrong."""
+    """Return the result in a line. Raise ControlError with the error in it, or if it is malformed."""
     answer = _read_object(line)
     if "result" not in answer:
-        raise ControlError(str(answer.get("error", "the answer holds no result")))
+        raise ControlError(str(answer.get("error", "the answer has no result")))
     return answer["result"]
 
 
 def _read_object(line: bytes) -> Mapping[str, Any]:
     try:
-        read = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
-        read = None
-    if not line.endswith(b"\n") or not isinstance(read, dict):
+        value = None
+    if not line.endswith(b"\n") or not isinstance(value, dict):
         raise ControlError("not a line with a JSON object")
-    return read
+    return value

@@ -1,4 +1,4 @@
-"""Answers questions on a socket. Whatever is asked, and however, nothing of it is raised where the proxy runs."""
+"""Answers questions on a socket. No question, valid or not, raises an exception in the proxy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from proxy_policies.control.messages import (
-    LONGEST_QUESTION,
+    MAX_QUESTION,
     ControlError,
     Question,
     read_question,
@@ -19,15 +19,15 @@ from proxy_policies.control.messages import (
 
 logger = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 8  # connections at a time; more are closed
-QUESTION_TIMEOUT = 30.0  # seconds for a question, its answer, and its way out
+MAX_CONNECTIONS = 8  # simultaneous connections; further ones are closed
+QUESTION_TIMEOUT = 30.0  # seconds to receive a question, and to answer it
 
 Answer = Callable[[Question], Awaitable[object]]
-"""Returns something that JSON can hold; raises ControlError."""
+"""Returns a JSON value. Raises ControlError."""
 
 
 class ControlServer:
-    """Listens from `start` to `close`."""
+    """Answers from `start` to `close`."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -35,11 +35,11 @@ class ControlServer:
         self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self, listening: socket.socket) -> None:
-        """Answer on a socket that listens; it is closed with us."""
-        self._server = await asyncio.start_server(self._serve, sock=listening, limit=LONGEST_QUESTION)
+        """Start answering on a listening socket, which `close` closes."""
+        self._server = await asyncio.start_server(self._serve, sock=listening, limit=MAX_QUESTION)
 
     def close(self) -> None:
-        """Listen no more, and let go who is connected."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
         for writer in list(self._open):
@@ -51,7 +51,7 @@ class ControlServer:
             return
         self._open.add(writer)
         try:
-            with contextlib.suppress(OSError, ValueError, TimeoutError):  # it left, or sent no line: its own loss
+            with contextlib.suppress(OSError, ValueError, TimeoutError):  # the client left, or sent no line
                 async with asyncio.timeout(QUESTION_TIMEOUT):
                     writer.write(await self._reply(await reader.readline()))
                     await writer.drain()

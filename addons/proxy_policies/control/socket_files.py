@@ -1,4 +1,4 @@
-"""The files of control sockets: `control/PID.sock` in a confdir, for the user alone who started the proxy."""
+"""The files of control sockets: `control/PID.sock` in a confdir, accessible only to the proxy's user."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDER = "control"
-LONGEST_ADDRESS = 100
+MAX_ADDRESS = 100
 """Bytes: `sun_path` has 108 on Linux, 104 on macOS and the BSDs."""
 BACKLOG = 8
-MOST = 256
-"""Files that are looked at."""
+MAX_FILES = 256
+"""Socket files that are read; further ones are ignored."""
 
 
 def folder_of(confdir: Path) -> Path:
-    """Return the folder of a confdir where the sockets are."""
+    """Return the folder for sockets in a confdir."""
     return confdir / FOLDER
 
 
 def sockets(confdir: Path) -> list[Path]:
-    """Return the sockets in a confdir, those that nobody listens on any more among them."""
-    return sorted(folder_of(confdir).glob("*.sock"))[:MOST]
+    """Return the socket files in a confdir, including stale ones."""
+    return sorted(folder_of(confdir).glob("*.sock"))[:MAX_FILES]
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen where only this user may connect: the folder is 0700, the socket 0600. Raises OSError.
+    """Return a listening socket to which only this user can connect: folder 0700, socket 0600. Raise OSError.
 
-    The socket has its name once it listens. Whoever looks before, another worker that starts or somebody who asks,
-    would be refused by it, and remove it as one that was left behind.
+    The file gets its name once the socket listens: otherwise, another process might remove it as stale.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.parent.chmod(0o700)
@@ -52,7 +51,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def connect(path: Path, timeout: float) -> socket.socket:
-    """Connect within so many seconds; raises OSError."""
+    """Return a socket connected within `timeout` seconds. Raise OSError."""
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(timeout)
     try:
@@ -65,20 +64,20 @@ def connect(path: Path, timeout: float) -> socket.socket:
 
 
 def remove_stale(confdir: Path) -> None:
-    """Remove the sockets of processes that died without a word."""
+    """Remove the socket files of processes that were killed."""
     for path in sockets(confdir):
         try:
             connect(path, 0.1).close()
         except (ConnectionRefusedError, FileNotFoundError):
             path.unlink(missing_ok=True)
-        except OSError:  # a busy one, or somebody else's
+        except OSError:  # it is busy, or another user's
             continue
 
 
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """Give an address that fits: Linux reaches any file by the descriptor of its folder."""
-    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+    """Yield an address short enough for the path; on Linux by way of its folder's descriptor. Raise OSError."""
+    if len(os.fsencode(path)) <= MAX_ADDRESS:
         yield str(path)
         return
     if not Path("/proc/self/fd").is_dir():

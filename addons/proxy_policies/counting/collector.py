@@ -1,7 +1,7 @@
-"""Counts what has ended, and remembers what stands out of it. Pure.
+"""Counts finished requests and tunnels, and keeps the busiest hosts and slowest requests. Pure.
 
-Whatever a client says is one of a few words here, or one of few that are remembered for minutes: no client can make the
-number of counts grow.
+Clients cannot make the number of counters grow: their words are mapped to a few known ones, and hosts are kept for
+minutes only, up to a limit.
 """
 
 from __future__ import annotations
@@ -11,101 +11,102 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
+from proxy_policies.counting import ranking
 from proxy_policies.counting.histogram import Histogram
-from proxy_policies.counting.ranking import Hosts, Recent, Slowest, longest, top
-from proxy_policies.finished.reporting import CLIENT_CLOSED, Finished, Item
+from proxy_policies.counting.ranking import Hosts, Recent, Slowest
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Item, Record
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 OTHER = "other"
 NONE = "none"
 CACHE_WORDS = frozenset({"hit", "bypass", "method", "uri-miss", "vary-miss", "miss", "request", "stale", "partial"})
-"""What Cache-Status says (RFC 9211, sections 2.1 and 2.2)."""
+"""Words of Cache-Status (RFC 9211, sections 2.1 and 2.2)."""
 CODINGS = frozenset({"zstd", "br", "gzip", "deflate"})
-MOST_AGAIN = 8192
-"""Responses that were answered again, and are still to be counted; twice as many as are learned."""
+MAX_UNCOUNTED = 8192
+"""Learned responses with repeated hits that are not yet counted; twice as many as are learned."""
 
 
 class Collector:
-    """Subscribes to what has ended; what is counted is read after `fold`."""
+    """Counts records; call `fold` before reading the counts."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """By method, class of status, and word of Cache-Status."""
         self.seconds: dict[str, Histogram] = {source: Histogram() for source in ("hit", "miss", NONE)}
-        """How long requests took, by `hit`, `miss`, or `none` where the cache was not asked."""
+        """Durations of requests, by `hit`, `miss`, or `none` if the cache was not involved."""
         self.upstream_seconds = Histogram()
         """From the end of a request to the head of its origin's response."""
         self.sent: Counter[str] = Counter()
-        """Bytes of bodies sent to clients, by the same."""
+        """Bytes of bodies sent to clients, by `hit`, `miss` or `none`."""
         self.received = 0
-        """Bytes of bodies that clients sent."""
+        """Bytes of bodies received from clients."""
         self.saved: Counter[str] = Counter()
-        """Bytes that need not be sent, by content coding."""
+        """Bytes saved by encoding, by content coding."""
         self.tunnels: Counter[str] = Counter()
         """By class of status."""
         self.tunnel_bytes: Counter[str] = Counter()
         """By direction: `sent` to clients, `received` from them."""
         self.errors: Counter[str] = Counter()
-        """By what went wrong."""
+        """By the result of `error_of`, or `tunnel`."""
         self._hosts, self._slowest = Recent(Hosts), Recent(Slowest)
-        self._again: Counter[Finished] = Counter()
+        self._repeated: Counter[Record] = Counter()
 
     def take(self, items: Sequence[Item]) -> None:
-        """Count what has ended. Of what was learned thousands may come in a second: it is added up later."""
-        again = [item[0] for item in items if type(item) is tuple]
-        self._again.update(again)
-        if len(again) < len(items):
+        """Count records. Repeated hits, of which there may be thousands in a second, are counted by `fold`."""
+        repeated = [item[0] for item in items if type(item) is tuple]
+        self._repeated.update(repeated)
+        if len(repeated) < len(items):
             hosts, slowest = self._spans()
-            for what in items:
-                if type(what) is Finished:
-                    self._count(what, hosts, slowest)
-        if len(self._again) > MOST_AGAIN:
+            for record in items:
+                if type(record) is Record:
+                    self._count(record, hosts, slowest)
+        if len(self._repeated) > MAX_UNCOUNTED:
             self.fold()
 
     def fold(self) -> None:
-        """Add up what was answered again."""
-        again, self._again = self._again, Counter()
+        """Count the repeated hits so far."""
+        repeated, self._repeated = self._repeated, Counter()
         hosts, _ = self._spans()
-        for what, times in again.items():
-            self._count_request(what, 0.0, times, hosts)
+        for record, times in repeated.items():
+            self._count_request(record, 0.0, times, hosts)
 
     def _spans(self) -> tuple[Hosts, Slowest]:
         now = self._clock()
         return self._hosts.at(now), self._slowest.at(now)
 
-    def _count(self, what: Finished, hosts: Hosts, slowest: Slowest) -> None:
-        if what.is_tunnel:
-            self._count_tunnel(what)
+    def _count(self, record: Record, hosts: Hosts, slowest: Slowest) -> None:
+        if record.is_tunnel:
+            self._count_tunnel(record)
             return
-        self._count_request(what, what.seconds, 1, hosts)
-        slowest.add(what.seconds, what)
-        if what.upstream_seconds is not None:
-            self.upstream_seconds.observe(what.upstream_seconds)
+        self._count_request(record, record.seconds, 1, hosts)
+        slowest.add(record.seconds, record)
+        if record.upstream_seconds is not None:
+            self.upstream_seconds.observe(record.upstream_seconds)
 
-    def _count_request(self, what: Finished, seconds: float, times: int, hosts: Hosts) -> None:
-        cache, asked, sent = what.cache, what.asked, (what.sent or 0) * times
+    def _count_request(self, record: Record, seconds: float, times: int, hosts: Hosts) -> None:
+        cache, request, sent = record.cache, record.request, (record.sent or 0) * times
         source = "hit" if cache == "hit" else "miss" if cache else NONE
-        self.requests[labels_of(asked.method, what.status, cache)] += times
+        self.requests[labels_of(request.method, record.status, cache)] += times
         self.seconds[source].observe(seconds, times)
         self.sent[source] += sent
-        self.received += (what.received or 0) * times
-        hosts.add(asked.host, times, sent)
-        if what.plain and (saved := saved_by(what)):
-            coding = what.encoding.rpartition(",")[2].strip().lower()
+        self.received += (record.received or 0) * times
+        hosts.add(request.host, times, sent)
+        if record.plain and (saved := saved_by(record)):
+            coding = record.encoding.rpartition(",")[2].strip().lower()
             self.saved[coding if coding in CODINGS else OTHER] += saved * times
-        if (what.error or not asked.method or what.status == CLIENT_CLOSED) and (why := error_of(what)):
+        if (record.error or not request.method or record.status == CLIENT_CLOSED) and (why := error_of(record)):
             self.errors[why] += times
 
-    def _count_tunnel(self, what: Finished) -> None:
-        self.tunnels[status_of(what.status)] += 1
-        self.tunnel_bytes["sent"] += what.sent or 0
-        self.tunnel_bytes["received"] += what.received or 0
-        if what.error:
+    def _count_tunnel(self, record: Record) -> None:
+        self.tunnels[status_of(record.status)] += 1
+        self.tunnel_bytes["sent"] += record.sent or 0
+        self.tunnel_bytes["received"] += record.received or 0
+        if record.error:
             self.errors["tunnel"] += 1
 
     def totals(self) -> Mapping[str, int]:
-        """Return the counts in short."""
+        """Return the sums, by name."""
         by_cache: Counter[str] = Counter()
         for (_, _, cache), count in self.requests.items():
             by_cache[cache] += count
@@ -121,42 +122,42 @@ class Collector:
         }
 
     def times(self) -> list[int]:
-        """Return how many requests took how long, by the bucket of a histogram."""
+        """Return the number of requests in each bucket of the histogram of durations."""
         return [sum(column) for column in zip(*(each.counts for each in self.seconds.values()), strict=True)]
 
     def top_hosts(self) -> list[tuple[bytes, int, int]]:
-        """Return the hosts that were asked most of late, with requests and bytes."""
-        return top(self._hosts.all(self._clock()))
+        """Return the hosts with the most requests recently, with requests and bytes."""
+        return ranking.busiest(self._hosts.all(self._clock()))
 
-    def slowest(self) -> list[Finished]:
-        """Return the requests that took longest of late."""
-        return longest(self._slowest.all(self._clock()))
+    def slowest(self) -> list[Record]:
+        """Return the slowest requests recently, the slowest first."""
+        return ranking.slowest(self._slowest.all(self._clock()))
 
 
 @lru_cache(512)
 def labels_of(method: bytes, status: int, cache: str) -> tuple[str, str, str]:
-    """Return the words for a method, a status, and what Cache-Status says, that are counted under."""
-    known = method.decode("latin-1")
-    named = known if known in METHODS else OTHER if method else NONE
-    return named, status_of(status), cache if cache in CACHE_WORDS else OTHER if cache else NONE
+    """Return the method, class of status, and word of Cache-Status under which a request is counted."""
+    text = method.decode("latin-1")
+    label = text if text in METHODS else OTHER if method else NONE
+    return label, status_of(status), cache if cache in CACHE_WORDS else OTHER if cache else NONE
 
 
 def status_of(status: int) -> str:
-    """Return the class of a status: `2xx`; `none` where nothing was sent."""
+    """Return the class of a status, such as `2xx`; `none` if none was sent."""
     return f"{status // 100}xx" if 100 <= status < 600 else NONE
 
 
-def saved_by(what: Finished) -> int:
-    """Return the bytes by which encoding has made a response shorter."""
-    if not what.plain or not what.encoding or what.error or what.sent is None:
+def saved_by(record: Record) -> int:
+    """Return the number of bytes by which encoding made a response's body shorter."""
+    if not record.plain or not record.encoding or record.error or record.sent is None:
         return 0
-    return max(0, what.plain - what.sent)
+    return max(0, record.plain - record.sent)
 
 
-def error_of(what: Finished) -> str:
-    """Return the word for what went wrong with a request; "" when nothing did."""
-    if what.status == CLIENT_CLOSED:
+def error_of(record: Record) -> str:
+    """Return the kind of error of a request; "" if there was none."""
+    if record.status == CLIENT_CLOSED:
         return "client_left"
-    if not what.asked.method:
+    if not record.request.method:
         return "no_request"
-    return "origin" if what.error else ""
+    return "origin" if record.error else ""

@@ -1,4 +1,4 @@
-"""The one collector of this process, which counts as long as anybody reads it."""
+"""The collector that all readers in this process share; it counts while there are readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy_policies.finished import reporting
 
 
 class Counting:
-    """Subscribes a collector to what has ended while it has readers; the first one begins anew."""
+    """Has a collector subscribed while there are readers; the first reader starts with new counts."""
 
     def __init__(self) -> None:
         self._readers = 0
@@ -17,20 +17,20 @@ class Counting:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
-        """Count, for one reader more."""
+        """Add a reader."""
         self._readers += 1
         if self._readers == 1:
             self._collector = Collector()
             self._unsubscribe = reporting.subscribe(self._collector.take)
 
     def end(self) -> None:
-        """Count for one reader less."""
+        """Remove a reader."""
         self._readers -= 1
         if not self._readers:
             self._unsubscribe()
 
     def read(self) -> Collector:
-        """Return the counts as they are now."""
+        """Return the present counts."""
         reporting.deliver()
         self._collector.fold()
         return self._collector

@@ -1,4 +1,4 @@
-"""The dashboard policy: a page that shows what the proxy does, as it does it."""
+"""The dashboard policy: a page that shows live what the proxy does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from mitmproxy import ctx
 
 from proxy_policies import statistics
 from proxy_policies.addresses import Address, format_target, is_loopback
-from proxy_policies.asked import LONGEST_TEXT
 from proxy_policies.background import in_background, spawn
 from proxy_policies.cache.rfc9111.key import url_of
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -22,6 +21,7 @@ from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import parse_page_address
+from proxy_policies.request_summary import LONGEST_TEXT
 from proxy_policies.settings import Setting, reject
 
 with lazy_imports():
@@ -35,22 +35,22 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 NOT_SERVED: tuple[Address | None, str] = (None, "")
-"""Neither an address nor a password."""
-EVERY = 1.0
-"""Seconds that a point of the charts stands for."""
-ROWS = 200
-"""Rows of a table at most: what a page shows without being slow."""
+"""Neither address nor password."""
+SAMPLE_INTERVAL = 1.0
+"""Seconds between two points of the charts."""
+MAX_ROWS = 200
+"""Rows of a table, so that the page is not slow."""
 
 
 def parse_password(text: str) -> str:
-    """Read a password; "" for none. Raises ValueError."""
-    if text and (len(text) < access.LEAST or not text.isprintable()):
-        raise ValueError(f"write at least {access.LEAST} characters, or nothing for a token that is printed")
+    """Return a password; "" for none. Raise ValueError if it is too short or not printable."""
+    if text and (len(text) < access.MIN_LENGTH or not text.isprintable()):
+        raise ValueError(f"write at least {access.MIN_LENGTH} characters, or nothing for a token that is printed")
     return text
 
 
 class Dashboard:
-    """Counts, and serves the page, while `dashboard` says where."""
+    """Counts, and serves the page, while `dashboard` is set."""
 
     name = "dashboard"
     fast_paths = NO_OBJECTION
@@ -72,10 +72,10 @@ class Dashboard:
         self._served = NOT_SERVED
         self._secret = token_bytes(16)
         self.url = ""
-        """Where the page is, with the token that was made; empty while it is off."""
+        """The page's URL, with the generated token; empty while it is off."""
 
     def configure(self, updated: set[str]) -> None:
-        """Listen where was chosen; where that cannot be, go on where it is done."""
+        """Listen on the chosen address; if that fails, keep the previous one."""
         wanted = (self.dashboard, self.dashboard_password)
         if not updated & {"dashboard", "dashboard_password"} or wanted == self._served:
             return
@@ -100,8 +100,8 @@ class Dashboard:
 
     def _end(self) -> None:
         self._served = NOT_SERVED
-        if (ended := self._stop()) is not None:
-            spawn(ended.close())
+        if (stopped := self._stop()) is not None:
+            spawn(stopped.close())
 
     @property
     def _is_local(self) -> bool:
@@ -112,7 +112,7 @@ class Dashboard:
         shared.COUNTING.begin()
         self._series = points.Series()
         self._task = spawn(self._sample(self._series))
-        ask: dict[str, server.Ask] = {
+        api: dict[str, server.ApiCall] = {
             "get now": self.now,
             "get entries": self.entries,
             "get tunnels": self.tunnels,
@@ -120,7 +120,7 @@ class Dashboard:
             "post purge": self.purge,
             "post close": self.close,
         }
-        self._server = server.serve(sockets, allowed, self._is_local, ask)
+        self._server = server.serve(sockets, allowed, self._is_local, api)
         self._server.start()
         host, port, *_ = sockets[0].getsockname()
         token = f"?token={allowed.token}" if allowed.token else ""
@@ -130,65 +130,65 @@ class Dashboard:
     def _stop(self) -> page_server.PageServer | None:
         if self._task is not None:
             self._task.cancel()
-        ended, self._server, self._series, self._task = self._server, None, None, None
-        if ended is not None:
-            ended.stop()
+        stopped, self._server, self._series, self._task = self._server, None, None, None
+        if stopped is not None:
+            stopped.stop()
             self.url = ""
             shared.COUNTING.end()
-        return ended
+        return stopped
 
     @in_background
     async def done(self) -> None:
-        """Listen no more."""
-        if (ended := self._stop()) is not None:
-            await ended.close()
+        """Stop listening."""
+        if (stopped := self._stop()) is not None:
+            await stopped.close()
 
     async def _sample(self, series: points.Series) -> None:
         while True:
-            counted = shared.COUNTING.read()
-            series.add(round(time.time(), 3), counted.totals(), counted.times())
-            await asyncio.sleep(EVERY)
+            counters = shared.COUNTING.read()
+            series.add(round(time.time(), 3), counters.totals(), counters.times())
+            await asyncio.sleep(SAMPLE_INTERVAL)
 
-    # What the page asks for
+    # The page's API
 
     async def now(self, since: str = "0") -> dict[str, Any]:
-        """Return the points after a time, and what else is to be seen at once."""
+        """Return the points after a time (POSIX time, seconds), and the present state."""
         if self._series is None:
             raise ValueError("the dashboard is off")
-        counted = shared.COUNTING.read()
+        counters = shared.COUNTING.read()
         return {
             "points": self._series.since(float(since)),
-            "totals": dict(counted.totals()),
+            "totals": dict(counters.totals()),
             "percentiles": self._series.percentiles(),
-            "hosts": [[_shown(host), *counts] for host, *counts in counted.top_hosts()],
-            "slowest": [_slow(what) for what in counted.slowest()],
+            "hosts": [[_shown(host), *counts] for host, *counts in counters.top_hosts()],
+            "slowest": [_slow(record) for record in counters.slowest()],
             "status": await _control("status"),
             "policies": await statistics.of_policies(),
         }
 
     async def entries(self, text: str = "") -> dict[str, Any]:
-        """Return what is stored."""
+        """Return the cache's entries whose keys contain a text."""
         lines: Any = await _control("cache.list", text)
-        return {"all": len(lines), "rows": [self._entry(line) for line in lines[:ROWS]]}
+        return {"all": len(lines), "rows": [self._entry(line) for line in lines[:MAX_ROWS]]}
 
     def _entry(self, line: str) -> dict[str, str]:
         key, _, state = line.rpartition("  ")
         return {"id": self._id(key), "shown": _shown(key), "state": printable(state)}
 
     def _id(self, key: str) -> str:
-        """Return what stands for a key, which may have a secret in it, on the page."""
+        """Return an id for a key on the page: the key may contain a secret."""
         return blake2s(key.encode("utf-8", "surrogatepass"), key=self._secret, digest_size=12).hexdigest()
 
     async def tunnels(self) -> dict[str, Any]:
-        """Return the streams that are open, and what the reverse tunnel has."""
+        """Return the open streams, and the state of the reverse tunnel."""
         try:
             home: Any = await _control("tunnel.status")
-        except ValueError:  # there is none
+        except ValueError:  # the home policy is not loaded
             home = []
-        return {"streams": flows.rows(time.time()), "home": [printable(line) for line in home][:ROWS]}
+        return {"streams": flows.rows(time.time()), "home": [printable(line) for line in home][:MAX_ROWS]}
 
     async def flows(self, text: str = "") -> list[dict[str, Any]]:
-        """Return what was decided about the last flows, the last one first."""
+        """Return the decisions about recent flows whose title contains a text, the latest first."""
         found: Any = await _control("explain", text, "50")
         return [
             {
@@ -201,7 +201,7 @@ class Dashboard:
         ]
 
     async def purge(self, entry: str) -> object:
-        """Remove what is stored under the URL of an entry, with all its variants."""
+        """Remove everything stored for the URL of an entry, with all its variants."""
         lines: Any = await _control("cache.list", "")
         found = (key for line in lines if self._id(key := line.rpartition("  ")[0]) == entry)
         key = next(found, None)
@@ -215,7 +215,7 @@ class Dashboard:
 
 
 async def _control(command: str, *arguments: str) -> object:
-    """Return what `proxy-policies` would be answered; raises ValueError."""
+    """Return the result of a command of the control socket. Raise ValueError."""
     control: Any = ctx.master.addons.get("control")
     if control is None:
         raise ValueError("the control policy is not loaded")
@@ -223,18 +223,18 @@ async def _control(command: str, *arguments: str) -> object:
 
 
 def _shown(text: bytes | str) -> str:
-    """Return a text of a client's without secrets, and without what changes how others are seen."""
+    """Return a client's text with secrets masked and control characters escaped."""
     decoded = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
     return printable(masking.mask_url(decoded))[:LONGEST_TEXT]
 
 
-def _slow(what: reporting.Finished) -> dict[str, Any]:
-    asked = what.asked
+def _slow(record: reporting.Record) -> dict[str, Any]:
+    request = record.request
     return {
-        "request": _shown(b" ".join((asked.method, asked.target))),
-        "host": _shown(asked.host),
-        "status": what.status,
-        "seconds": round(what.seconds, 4),
-        "cache": printable(what.cache),
-        "at": round(what.started + what.seconds, 3),
+        "request": _shown(b" ".join((request.method, request.target))),
+        "host": _shown(request.host),
+        "status": record.status,
+        "seconds": round(record.seconds, 4),
+        "cache": printable(record.cache),
+        "at": round(record.started + record.seconds, 3),
     }

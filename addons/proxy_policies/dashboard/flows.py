@@ -1,4 +1,4 @@
-"""The tunnels and other streams that are open: what the page shows of them, and how they are closed."""
+"""Open tunnels and other streams: the page's rows for them, and closing them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from proxy_policies.finished.flow_records import bytes_of
 from proxy_policies.log_lines import printable
 from proxy_policies.patches.client_handlers import handler_of
 
-MOST = 500
-"""Streams that are shown: the last ones."""
+MAX_ROWS = 500
+"""Streams that are shown, the latest ones."""
 
 
 def open_streams() -> dict[str, tcp.TCPFlow | udp.UDPFlow]:
-    """Return those there are, by their ids."""
+    """Return the open streams by their ids."""
     streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = ctx.master.addons.get("finished-flows").streams
     return streams
 
 
 def rows(now: float) -> list[dict[str, Any]]:
-    """Return what is shown of each, the last ones first: how much went through, and for how long."""
-    return [_row(flow, now) for flow in list(open_streams().values())[: -MOST - 1 : -1]]
+    """Return a row for each stream, the latest first; `now` is POSIX time in seconds."""
+    return [_row(flow, now) for flow in list(open_streams().values())[: -MAX_ROWS - 1 : -1]]
 
 
 def _row(flow: tcp.TCPFlow | udp.UDPFlow, now: float) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _text(address: Any) -> str:
 
 
 def close(stream: str) -> str:
-    """Close one by its id; raises ValueError where there is none."""
+    """Close a stream by its id. Raise ValueError if there is none."""
     flow = open_streams().get(stream)
     if flow is None:
         raise ValueError("it is already closed")

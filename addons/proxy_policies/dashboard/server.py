@@ -1,4 +1,4 @@
-"""The page and what it asks for."""
+"""Serves the dashboard: its page, and the API that the page uses."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ CSP = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 CSRF_FIELD = "X-CSRF-Token"
-"""The field in which our page sends back the token that it was given."""
-LARGEST = 64 * 1024
+"""The field in which our page returns its CSRF token."""
+MAX_BODY = 64 * 1024
 """Bytes of a request's body."""
 
-Ask = Callable[..., Awaitable[object]]
-"""Answers a question with what JSON can hold; raises ValueError with why it cannot."""
+ApiCall = Callable[..., Awaitable[object]]
+"""Returns a JSON value; raises ValueError with the error's text."""
 
 logger = logging.getLogger(__name__)
 
 
 class Handler(web.RequestHandler):
-    """What all have: fields that keep others out, and the question who asks."""
+    """The base of all handlers: access control, and security fields."""
 
-    is_open = False
-    """Whoever has not entered may see it, too."""
-    is_known = False
-    """Whether this is from somebody who has entered."""
+    is_public = False
+    """True if no login is needed."""
+    is_logged_in = False
+    """True if the request has a valid cookie or password."""
 
-    def initialize(self, access: Access, is_local: bool, ask: Mapping[str, Ask], cookie: str) -> None:
-        """Take what the server has."""
-        self._access, self._is_local, self._ask, self._cookie = access, is_local, ask, cookie
+    def initialize(self, access: Access, is_local: bool, api: Mapping[str, ApiCall], cookie: str) -> None:
+        """Initialize; `cookie` is the cookie's name."""
+        self._access, self._is_local, self._api, self._cookie = access, is_local, api, cookie
 
     def set_default_headers(self) -> None:
-        """Say nothing of who serves it; let nothing be kept, framed, or brought in from elsewhere."""
+        """Set the fields that each response has: no caching, framing, or content of other sites."""
         self.clear_header("Server")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -54,26 +54,26 @@ class Handler(web.RequestHandler):
         self.set_header("Content-Security-Policy", CSP)
 
     async def prepare(self) -> None:
-        """Refuse names that are not ours, and whoever has not entered."""
+        """Refuse requests for another site's name (DNS rebinding), and those without login."""
         if self._is_local and not is_own_name(self.request.host_name):
-            raise web.HTTPError(403, reason="Not Our Name")
-        self.is_known = await self._knows()
-        if not self.is_open and not self.is_known:
+            raise web.HTTPError(403, reason="Wrong Host")
+        self.is_logged_in = await self._has_login()
+        if not self.is_public and not self.is_logged_in:
             raise web.HTTPError(401)
 
-    async def _knows(self) -> bool:
-        """Return whether this is from somebody who has entered, or has the password in Authorization."""
-        if self._access.has_entered(self.get_cookie(self._cookie, "") or ""):
+    async def _has_login(self) -> bool:
+        """Return whether the request has a valid cookie, or the password in Authorization."""
+        if self._access.is_logged_in(self.get_cookie(self._cookie, "") or ""):
             return True
         scheme, _, password = self.request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and await self.try_password(password) is not None
 
     async def try_password(self, password: str) -> str | None:
-        """Return the cookie for a password; None for a wrong one, for which whoever has guessed of late has to wait.
+        """Return the cookie for a password; None for a wrong one, after a delay that grows with each wrong guess.
 
-        Whoever has the right one does not: others at his address may be guessing.
+        The right password is never delayed: the guesses may be of others with the same address.
         """
-        cookie = self._access.enter(password)
+        cookie = self._access.log_in(password)
         if cookie is None:
             address, clock = self.request.remote_ip or "", asyncio.get_running_loop().time
             self._access.guesses.wrong(address, clock())
@@ -81,40 +81,40 @@ class Handler(web.RequestHandler):
         return cookie
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Say what is wrong in a line."""
+        """Respond with the error in a line of text."""
         self.set_header("Content-Type", "text/plain")
         self.finish(f"{status_code} {self._reason}\n")
 
 
 class Home(Handler):
-    """The page; the form for the password where nobody has entered."""
+    """The page; without login, the form for the password."""
 
-    is_open = True
+    is_public = True
 
     async def get(self) -> None:
-        """Give it; with `?token=` the cookie, and the page without it in its address."""
+        """Send the page; with `?token=`, set the cookie and redirect to the URL without it."""
         if token := self.get_query_argument("token", ""):
-            await self._enter(token)
-        elif self.is_known:
-            self._give("index.html", csrf_token=self._access.csrf_token)
+            await self._log_in(token)
+        elif self.is_logged_in:
+            self._send("index.html", csrf_token=self._access.csrf_token)
         else:
             self.set_status(401)
-            self._give("login.html", wrong="")
+            self._send("login.html", wrong="")
 
     async def post(self) -> None:
-        """Take the password of the form."""
-        await self._enter(self.get_body_argument("password", ""))
+        """Log in with the form's password."""
+        await self._log_in(self.get_body_argument("password", ""))
 
-    async def _enter(self, password: str) -> None:
+    async def _log_in(self, password: str) -> None:
         cookie = await self.try_password(password)
         if cookie is None:
             self.set_status(401)
-            self._give("login.html", wrong="That is not the password.")
+            self._send("login.html", wrong="That is not the password.")
             return
         self.set_cookie(self._cookie, cookie, httponly=True, samesite="Strict", path="/")
         self.redirect("/", status=303)
 
-    def _give(self, name: str, **texts: str) -> None:
+    def _send(self, name: str, **texts: str) -> None:
         page = (PAGE / name).read_text()
         for key, text in texts.items():
             page = page.replace(f"{{{{ {key} }}}}", escape.xhtml_escape(text))
@@ -123,64 +123,64 @@ class Home(Handler):
 
 
 class File(Handler):
-    """What the page is made of, which says nothing of this proxy."""
+    """The page's static files, which contain no data of this proxy."""
 
-    is_open = True
+    is_public = True
 
     def get(self, name: str) -> None:
-        """Give a file."""
+        """Send a file."""
         self.set_header("Content-Type", f"{FILES[name]}; charset=utf-8")
         self.finish((PAGE / name).read_bytes())
 
 
-class Question(Handler):
-    """What the page asks for: `GET /ask/NAME?…` gives, `POST` changes."""
+class Api(Handler):
+    """The page's API: `GET /ask/NAME?…` reads, `POST` changes."""
 
     async def get(self, name: str) -> None:
-        """Answer a question that changes nothing."""
-        await self._answer(f"get {name}", {key: self.get_query_argument(key) for key in self.request.query_arguments})
+        """Respond to a call that changes nothing."""
+        await self._call(f"get {name}", {key: self.get_query_argument(key) for key in self.request.query_arguments})
 
     async def post(self, name: str) -> None:
-        """Change something, if our own page asks for it."""
+        """Respond to a call that changes something, if it is from our own page."""
         fields = self.request.headers
         if not self._access.may_change(fields.get(CSRF_FIELD, ""), fields.get("Origin", ""), self.request.host):
             raise web.HTTPError(403)
         try:
-            asked = json.loads(self.request.body)
+            arguments = json.loads(self.request.body)
         except (ValueError, RecursionError):
-            asked = None
-        if not isinstance(asked, dict) or not all(isinstance(value, str) for value in asked.values()):
+            arguments = None
+        if not isinstance(arguments, dict) or not all(isinstance(value, str) for value in arguments.values()):
             raise web.HTTPError(400)
-        await self._answer(f"post {name}", asked)
+        await self._call(f"post {name}", arguments)
 
-    async def _answer(self, name: str, asked: Mapping[str, str]) -> None:
-        ask = self._ask.get(name)
-        if ask is None:
+    async def _call(self, name: str, arguments: Mapping[str, str]) -> None:
+        call = self._api.get(name)
+        if call is None:
             raise web.HTTPError(404)
         self.set_header("Content-Type", "application/json")
         try:
-            answer = json.dumps({"result": await ask(**asked)})
-        except Exception as error:  # as on the control socket: nothing that is asked is raised where the proxy runs
-            logger.debug("dashboard: cannot answer", exc_info=True)
+            body = json.dumps({"result": await call(**arguments)})
+        except Exception as error:  # no call may raise in the proxy, as on the control socket
+            logger.debug("dashboard: the call failed", exc_info=True)
             self.set_status(400 if isinstance(error, (ValueError, TypeError)) else 500)
-            answer = json.dumps({"error": str(error) or type(error).__name__})
-        self.finish(answer)
+            body = json.dumps({"error": str(error) or type(error).__name__})
+        self.finish(body)
 
 
 class Missing(Handler):
-    """Whatever else is asked for."""
+    """Any other path."""
 
     async def prepare(self) -> None:
-        """Say that there is nothing."""
+        """Respond with 404, after checking access."""
         await super().prepare()
         raise web.HTTPError(404)
 
 
-def serve(sockets: list[socket.socket], access: Access, is_local: bool, ask: Mapping[str, Ask]) -> PageServer:
-    """Return the server of the page, which has not begun yet."""
-    shared = {"access": access, "is_local": is_local, "ask": ask}
+def serve(sockets: list[socket.socket], access: Access, is_local: bool, api: Mapping[str, ApiCall]) -> PageServer:
+    """Return the server of the dashboard, not yet started."""
+    shared = {"access": access, "is_local": is_local, "api": api}
     shared["cookie"] = f"proxy-policies-{sockets[0].getsockname()[1]}"
     names = "|".join(name.replace(".", r"\.") for name in FILES)
-    routes = [(r"/", Home, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Question, shared)]
+    routes = [(r"/", Home, shared), (rf"/({names})", File, shared), (r"/ask/([a-z]+)", Api, shared)]
     application = web.Application(routes, default_handler_class=Missing, default_handler_args=shared)
-    return PageServer(sockets, application, LARGEST)
+    return PageServer(sockets, application, MAX_BODY)

@@ -24,7 +24,6 @@ from mitmproxy.proxy.layers.http._hooks import (
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from proxy_policies import flow_state, requested_host, trace
-from proxy_policies.asked import Asked
 from proxy_policies.body import Pipeline
 from proxy_policies.byte_streams.byte_stream import ByteStream
 from proxy_policies.exchange.body_sender import BodySender, seconds_to_flush
@@ -37,6 +36,7 @@ from proxy_policies.http1.bodies import incomplete
 from proxy_policies.http1.framing import RAW_VERSION
 from proxy_policies.http1.request_heads import RequestHead
 from proxy_policies.http1.sent_heads import error_response
+from proxy_policies.request_summary import RequestSummary
 from proxy_policies.streaming import BUFFER_LIMIT, BUFFERED_FOR, declared_length, take_back
 
 
@@ -72,7 +72,7 @@ class Exchange:
         self.flow = _begin(connection, head, destination)
         self.is_recorded = False
         """Keep the bytes of a cached response in `writer.wire`."""
-        self.report: reporting.Finished | None = None
+        self.report: reporting.Record | None = None
         """How it ended, if there are subscribers."""
         self._is_answered = False
         """The `response` hook was triggered, so `error` must not be."""
@@ -89,7 +89,7 @@ class Exchange:
     async def run(self) -> bool:
         """Run the exchange to its end; return True if the client's connection may persist."""
         if reporting.SUBSCRIBERS:
-            reporting.UNDER_WAY.add(self)
+            reporting.IN_PROGRESS.add(self)
         try:
             await self._receive()
         except Killed:
@@ -112,14 +112,14 @@ class Exchange:
 
     def report_now(self, error: str = "") -> None:
         """Report the exchange in its present state, once; `error` replaces its own."""
-        reporting.UNDER_WAY.discard(self)
+        reporting.IN_PROGRESS.discard(self)
         if self.report is not None:
             return
         head, writer = self._head, self.writer
         target = b"http://%s%s" % (head.authority, head.path) if head.authority else head.path
-        asked = Asked.of(head.method, target, RAW_VERSION, head.fields)
+        request = RequestSummary.of(head.method, target, RAW_VERSION, head.fields)
         received = head.length if writer.is_request_read else min(head.length, len(self._client.received))
-        made = flow_records.of_request(self.flow, asked, writer.status, writer.body_sent, received)
+        made = flow_records.of_request(self.flow, request, writer.status, writer.body_sent, received)
         made.error = error or made.error
         self.report = made
         reporting.report(made)

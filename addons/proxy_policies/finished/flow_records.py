@@ -1,4 +1,4 @@
-"""Makes the records of flows that have ended."""
+"""Creates the records of flows that have ended."""
 
 from __future__ import annotations
 
@@ -16,109 +16,109 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy_policies import flow_state, trace
 from proxy_policies.addresses import format_target
-from proxy_policies.asked import LONGEST_TEXT, Asked
 from proxy_policies.fields import fields_of
-from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Finished
+from proxy_policies.finished.reporting import CLIENT_CLOSED, Address, Record
+from proxy_policies.request_summary import LONGEST_TEXT, RequestSummary
 from proxy_policies.version import NAME
 
 _STATUS = re.compile(rf"\b{NAME}; (?:(hit)|fwd=([a-z-]+))")
-"""Our member of Cache-Status."""
+"""Our member of Cache-Status (RFC 9211)."""
 
 
-def asked_of(request: http.Request) -> Asked:
-    """Return what a client asked for, while nobody has changed it."""
+def summary_of(request: http.Request) -> RequestSummary:
+    """Return the summary of a request; call it before addons can change the request."""
     data = request.data
     target = data.path
     if data.method == b"CONNECT":
         target = data.authority or format_target(data.host, data.port).encode("utf-8", "surrogateescape")
     elif data.authority:
         target = b"%s://%s%s" % (data.scheme, data.authority, data.path)
-    made = Asked.of(data.method, target, data.http_version, data.headers.fields)
+    made = RequestSummary.of(data.method, target, data.http_version, data.headers.fields)
     return made if made.host else made._replace(host=data.authority[:LONGEST_TEXT])
 
 
-def of_request(flow: http.HTTPFlow, asked: Asked, status: int, sent: int | None, received: int | None) -> Finished:
-    """Make the record of a request that has ended just now."""
+def of_request(
+    flow: http.HTTPFlow, request: RequestSummary, status: int, sent: int | None, received: int | None
+) -> Record:
+    """Return the record of a request that has just ended."""
     now, started = time.time(), flow.request.data.timestamp_start
-    what = Finished(asked, flow.client_conn.peername, started, now - started, status, sent, received)
+    record = Record(request, flow.client_conn.peername, started, now - started, status, sent, received)
     state, response = flow_state.state_of(flow), flow.response
     fields = state.error_fields if response is None else fields_of(response.data.headers)
-    what.user, what.plain, what.is_tls = user_of(flow, state), state.plain, flow.client_conn.tls
+    record.user, record.plain, record.is_tls = user_of(flow, state), state.plain, flow.client_conn.tls
     if state.cache_transaction is not None:
-        what.cache = _word(fields.get("cache-status") or "") or _noted(flow, state)
+        record.cache = _word(fields.get("cache-status") or "") or _noted(flow, state)
     if response is not None and (encoding := fields.get("content-encoding")):
-        what.encoding = encoding[:LONGEST_TEXT]
+        record.encoding = encoding[:LONGEST_TEXT]
     if flow.error:
-        what.error = flow.error.msg[:LONGEST_TEXT]
-    if state.origin is not None or what.error:
-        _add_upstream(what, flow)
+        record.error = flow.error.msg[:LONGEST_TEXT]
+    if state.origin is not None or record.error:
+        _add_upstream(record, flow)
     if not status and state.client_left:
-        what.status = CLIENT_CLOSED
-    return what
+        record.status = CLIENT_CLOSED
+    return record
 
 
-def of_refusal(client: Client, status: int, why: str) -> Finished:
-    """Make the record of what came in place of a request, and was refused just now."""
-    return Finished(Asked(), client.peername, time.time(), 0.0, status, error=why[:LONGEST_TEXT])
+def of_refusal(client: Client, status: int, why: str) -> Record:
+    """Return the record of an invalid request that was just refused."""
+    return Record(RequestSummary(), client.peername, time.time(), 0.0, status, error=why[:LONGEST_TEXT])
 
 
 def user_of(flow: flows.Flow, state: flow_state.FlowState) -> str:
-    """Return who asked, as mitmproxy's proxyauth knows it, or who opened the tunnel."""
-    known = flow.metadata.get("proxyauth")
-    return str(known[0]) if known else state.user
+    """Return the user whom mitmproxy's proxyauth has authenticated, or the user who opened the tunnel; "" if none."""
+    credentials = flow.metadata.get("proxyauth")
+    return str(credentials[0]) if credentials else state.user
 
 
 def _noted(flow: http.HTTPFlow, state: flow_state.FlowState) -> str:
-    """Return the word that Cache-Status would say, where a rule has taken it away: that of the note about it."""
+    """Return the word of Cache-Status from the cache's note, as a rule may have removed the field."""
     noted = next((note["fwd"] for note in reversed(trace.notes(flow)) if "fwd" in note), "")
     return "hit" if state.hit else str(noted)
 
 
 @lru_cache(256)
 def _word(status: str) -> str:
-    """Return what the last of our members of a Cache-Status says; "" where there is none."""
+    """Return `hit` or the reason for forwarding from our last member of Cache-Status; "" if there is none."""
     found = _STATUS.findall(status)
     return "".join(found[-1]) if found else ""
 
 
-def _add_upstream(what: Finished, flow: http.HTTPFlow) -> None:
+def _add_upstream(record: Record, flow: http.HTTPFlow) -> None:
     server, request, response = flow.server_conn, flow.request.data, flow.response
-    what.upstream = server.peername or server.address
-    if what.upstream is None and what.status >= 500:
-        what.upstream = (request.host, request.port)  # which could not be reached
+    record.upstream = server.peername or server.address
+    if record.upstream is None and record.status >= 500:
+        record.upstream = (request.host, request.port)  # which could not be reached
     begun, connected = server.timestamp_start, server.timestamp_tcp_setup
     if begun and connected and begun >= request.timestamp_start:
-        what.connect_seconds = max(0.0, connected - begun)
+        record.connect_seconds = max(0.0, connected - begun)
     if response is not None and request.timestamp_end and (answered := response.data.timestamp_start):
-        what.upstream_seconds = max(0.0, answered - request.timestamp_end)
+        record.upstream_seconds = max(0.0, answered - request.timestamp_end)
 
 
-def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Finished:
-    """Make the record of a tunnel, or of another stream, that has ended just now."""
+def of_stream(flow: tcp.TCPFlow | udp.UDPFlow) -> Record:
+    """Return the record of a tunnel, or of another stream, that has just ended."""
     now = time.time()
     up, down = bytes_of(flow)
     error = flow.error.msg if flow.error else ""
     started, is_open = flow.timestamp_created, flow.server_conn.timestamp_tcp_setup is not None or not error
     status = 200 if is_open else 502
-    asked, client = Asked(b"CONNECT", _target(flow.server_conn)), flow.client_conn
-    what = Finished(asked, client.peername, started, now - started, status, down, up)
-    what.is_tunnel, what.user, what.error = (
-        True,
-        user_of(flow, flow_state.state_of(flow)),
-        error[:LONGEST_TEXT],
-    )
-    what.upstream = _peer(flow)
-    return what
+    request, client = RequestSummary(b"CONNECT", _target(flow.server_conn)), flow.client_conn
+    record = Record(request, client.peername, started, now - started, status, down, up)
+    record.is_tunnel, record.upstream = True, _peer(flow)
+    record.user, record.error = user_of(flow, flow_state.state_of(flow)), error[:LONGEST_TEXT]
+    return record
 
 
-def of_failed_tunnel(data: ServerConnectionHookData) -> Finished:
-    """Make the record of a tunnel that could not be opened just now."""
+def of_failed_tunnel(data: ServerConnectionHookData) -> Record:
+    """Return the record of a tunnel that could not be opened."""
     now, server = time.time(), data.server
     started = server.timestamp_start or now
-    what = Finished(Asked(b"CONNECT", _target(server)), data.client.peername, started, now - started, 502, 0, 0)
-    what.is_tunnel, what.upstream = True, server.address
-    what.error = (server.error or "")[:LONGEST_TEXT]
-    return what
+    record = Record(
+        RequestSummary(b"CONNECT", _target(server)), data.client.peername, started, now - started, 502, 0, 0
+    )
+    record.is_tunnel, record.upstream = True, server.address
+    record.error = (server.error or "")[:LONGEST_TEXT]
+    return record
 
 
 def _target(server: Server) -> bytes:
@@ -131,7 +131,7 @@ def _peer(flow: flows.Flow) -> Address | None:
 
 
 def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
-    """Return how many bytes came from the client, and how many went there."""
+    """Return the number of bytes received from the client, and of those sent to it."""
     if tunnel := flow_state.state_of(flow).tunnel:
         return tunnel.bytes_up, tunnel.bytes_down
     for note in reversed(trace.notes(flow)):
@@ -141,7 +141,7 @@ def bytes_of(flow: tcp.TCPFlow | udp.UDPFlow) -> tuple[int, int]:
 
 
 def message_bytes(flow: flows.Flow, messages: Iterable[Any]) -> tuple[int, int]:
-    """Return the octets of all messages of a stream, both ways, with those that its flow has no more."""
+    """Return the octets of a stream's messages, from the client and to it, including those removed from the flow."""
     sizes = Counter(flow_state.state_of(flow).removed)
     for message in messages:
         sizes[message.from_client] += len(message.content)

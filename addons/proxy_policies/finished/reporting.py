@@ -1,8 +1,7 @@
-"""Every request and every tunnel is reported here once when it ends, whichever way it took. Pure.
+"""Reports every request and every tunnel once when it ends, also those on fast paths. Pure.
 
-Mitmproxy's hooks do not see all of them: hits that were learned have no flow, and a head that is no request has none
-either. So whoever ends one reports it, and whoever wants to know of them subscribes, as the access log does. While
-nobody has, nothing is put together.
+mitmproxy's hooks do not see all of them: repeated hits have no flow, nor have invalid request heads. So the code that
+ends one reports it, to subscribers such as the access log. While there are no subscribers, no records are created.
 """
 
 from __future__ import annotations
@@ -13,81 +12,80 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from proxy_policies.asked import Asked
+from proxy_policies.request_summary import RequestSummary
 
 CLIENT_CLOSED = 499
-"""The status of a request whose client left before it was sent anything: nginx's."""
+"""nginx's status for a request whose client left before any response was sent."""
 
 Address = tuple[Any, ...]
-"""A host and a port, as sockets have them."""
+"""A host and a port, as in the socket module."""
 
 
 @dataclass(slots=True, eq=False)
-class Finished:
-    """One request with its response, or one tunnel."""
+class Record:
+    """One request with its response, or one tunnel, that has ended."""
 
-    asked: Asked
+    request: RequestSummary
     client: Address | None
     started: float
     """POSIX time in seconds."""
     seconds: float
-    """Until the last of the response was given to the client's connection, or the tunnel was closed."""
+    """Until the response was completely written to the client's connection, or the tunnel was closed."""
     status: int
-    """What the client was sent; 0: nothing."""
+    """The status sent to the client; 0 if none."""
     sent: int | None = None
-    """Bytes of the body that the client was sent, of a tunnel all; None where nobody counts."""
+    """Bytes of the body sent to the client, for a tunnel all bytes; None if they are not counted."""
     received: int | None = None
-    """Likewise that it sent."""
+    """Bytes received from the client, counted likewise."""
     is_tunnel: bool = False
     is_tls: bool = False
-    """The client asked over TLS."""
+    """The request was received over TLS."""
     plain: int | None = None
-    """Bytes of the body before we encoded it; None where we did not."""
+    """Bytes of the body before we encoded it; None if we did not."""
     user: str = ""
     cache: str = ""
-    """What Cache-Status says (RFC 9211): `hit`, or why it was forwarded; empty where the cache was not asked."""
+    """The word of Cache-Status (RFC 9211): `hit`, or the reason for forwarding; empty if the cache was not involved."""
     encoding: str = ""
-    """The content codings of what was sent."""
+    """The content codings of the response as sent."""
     upstream: Address | None = None
-    """Whom the response came from."""
+    """The server that sent the response."""
     connect_seconds: float | None = None
-    """That the connection to there took, where it was made for this."""
+    """The time to connect to it; None if an open connection was used."""
     upstream_seconds: float | None = None
     """From the end of the request to the head of the response."""
     error: str = ""
 
 
-Again = tuple[Finished, Address, float]
-"""What was answered before and was answered again, at once and with as much; to whom, and when (POSIX time)."""
-Item = Finished | Again
+RepeatedHit = tuple[Record, Address, float]
+"""The record of a learned response, sent again without delay: the client's address, and when (POSIX time, seconds)."""
+Item = Record | RepeatedHit
 
 Subscriber = Callable[[Sequence[Item]], None]
-"""Called in the event loop with what has ended since the last time, in order: it may not wait, and raises nothing."""
+"""Called in the event loop with the items since the last call, in order. It must not block or raise."""
 
 
-class UnderWay(Protocol):
+class InProgress(Protocol):
     """A request that has not ended."""
 
     @property
     def client_id(self) -> str:
-        """The id of whose it is."""
+        """The id of its client."""
 
     def report_now(self, error: str) -> None:
-        """Report it as it is, with why it ends here; it is not reported again."""
+        """Report the request in its present state, once, with an error."""
 
 
-UNDER_WAY: WeakSet[UnderWay] = WeakSet()
-"""Those that began while somebody wanted to know."""
+IN_PROGRESS: WeakSet[InProgress] = WeakSet()
+"""Requests that began while there were subscribers."""
 SUBSCRIBERS: list[Subscriber] = []
-"""Those there are now. Look here before anything is put together for them."""
-EVERY = 0.1
-"""Seconds for which what has ended is gathered, for of hits there may be thousands in a second."""
+"""The present subscribers. Do not create records while it is empty."""
+DELIVERY_INTERVAL = 0.1
+"""Seconds for which items are collected, as there may be thousands of hits in a second."""
 _undelivered: list[Item] = []
-"""What nobody was called with yet: as much as ends in that time."""
 
 
 def subscribe(subscriber: Subscriber) -> Callable[[], None]:
-    """Call a subscriber from now on, and return the function that ends it, once what has ended is delivered."""
+    """Add a subscriber, and return the function that removes it after delivering the items so far."""
     deliver()
     SUBSCRIBERS.append(subscriber)
 
@@ -99,14 +97,14 @@ def subscribe(subscriber: Subscriber) -> Callable[[], None]:
 
 
 def report(item: Item) -> None:
-    """Deliver, before long, that something has ended or was answered again."""
+    """Have an item delivered within DELIVERY_INTERVAL."""
     if not _undelivered:
-        asyncio.get_running_loop().call_later(EVERY, deliver)
+        asyncio.get_running_loop().call_later(DELIVERY_INTERVAL, deliver)
     _undelivered.append(item)
 
 
 def deliver() -> None:
-    """Call everybody with what has ended, without waiting for more."""
+    """Call the subscribers with the items so far."""
     items = _undelivered.copy()
     _undelivered.clear()
     if items:

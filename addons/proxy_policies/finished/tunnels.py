@@ -1,4 +1,4 @@
-"""Reports tunnels, which only hooks see; requests are reported where they end."""
+"""Reports tunnels, by hooks; requests are reported by the code that ends them."""
 
 from __future__ import annotations
 
@@ -11,121 +11,123 @@ from proxy_policies import flow_state
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.finished import reporting
 from proxy_policies.finished.flow_records import (
-    asked_of,
     message_bytes,
     of_failed_tunnel,
     of_request,
     of_stream,
+    summary_of,
     user_of,
 )
 from proxy_policies.hook_conditions import only_if
 
-ASKED_FIRST = (RegularMode, UpstreamMode)
-"""Modes in which a client says in HTTP where it wants to go."""
+CONNECT_MODES = (RegularMode, UpstreamMode)
+"""Modes in which a client names its destination in an HTTP request."""
 PROXY_ENDED = "the proxy has ended"
-"""The error of what was under way then."""
+"""The error of requests and tunnels in progress when the proxy ends."""
 
 
 class FinishedFlows:
-    """Reports tunnels: those that are untouched, and those that were opened for what is asked inside."""
+    """Reports tunnels: untouched ones, and those with requests inside."""
 
     name = "finished-flows"
     fast_paths = NO_OBJECTION
 
     def __init__(self) -> None:
         self._connected: dict[str, list[http.HTTPFlow]] = {}
-        """CONNECTs that were answered, by the id of their client: nobody knows yet what they are for."""
+        """CONNECTs that were answered, by their client's id: whether requests follow is not known yet."""
 
         self.streams: dict[str, tcp.TCPFlow | udp.UDPFlow] = {}
-        """Tunnels and other streams that are open, by their ids."""
+        """Open tunnels and other streams, by their flows' ids."""
 
     @property
-    def is_wanted(self) -> bool:
-        """Return whether anybody wants to know."""
+    def is_needed(self) -> bool:
+        """Return whether there are subscribers, or tunnels begun while there were."""
         return bool(reporting.SUBSCRIBERS or self._connected or self.streams)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def http_connected(self, flow: http.HTTPFlow) -> None:
         """Note a CONNECT."""
         self._connected.setdefault(flow.client_conn.id, []).append(flow)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         """Report a CONNECT that was refused."""
         if flow.response is not None:
             response = flow.response
-            what = of_request(flow, asked_of(flow.request), response.status_code, len(response.raw_content or b""), 0)
-            reporting.report(what)
+            record = of_request(
+                flow, summary_of(flow.request), response.status_code, len(response.raw_content or b""), 0
+            )
+            reporting.report(record)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def server_connect_error(self, data: ServerConnectionHookData) -> None:
-        """Report a tunnel that could not be opened before anything was asked in it: nobody has a flow of it.
+        """Report a tunnel that could not be opened and has no flow, as with SOCKS and in transparent mode.
 
-        As with SOCKS and in transparent mode; where something is asked first, that fails, and is reported.
+        If there was a request first, that fails and is reported instead.
         """
-        if ctx.options.connection_strategy != "eager" or isinstance(data.client.proxy_mode, ASKED_FIRST):
+        if ctx.options.connection_strategy != "eager" or isinstance(data.client.proxy_mode, CONNECT_MODES):
             return
-        if not any(request.client_id == data.client.id for request in reporting.UNDER_WAY):
+        if not any(request.client_id == data.client.id for request in reporting.IN_PROGRESS):
             reporting.report(of_failed_tunnel(data))
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def tcp_start(self, flow: tcp.TCPFlow) -> None:
-        """Note a stream, which stands for the CONNECT in which it is."""
+        """Note a stream; it is reported instead of the CONNECT that opened it."""
         self.streams[flow.id] = flow
         if waiting := self._connected.get(flow.client_conn.id):
             flow_state.state_of(flow).user = user_of(connect := waiting.pop(), flow_state.state_of(connect))
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def client_disconnected(self, client: Client) -> None:
-        """Report the CONNECTs of a client inside of which something was asked, or nothing."""
+        """Report the CONNECTs of a client with requests inside, or without any data."""
         for flow in self._connected.pop(client.id, ()):
-            what = of_request(flow, asked_of(flow.request), 200, None, None)
-            what.is_tunnel, what.upstream = True, flow.server_conn.peername
-            what.error = what.error or client.error or ""
-            reporting.report(what)
+            record = of_request(flow, summary_of(flow.request), 200, None, None)
+            record.is_tunnel, record.upstream = True, flow.server_conn.peername
+            record.error = record.error or client.error or ""
+            reporting.report(record)
 
     def done(self) -> None:
-        """Report what is still under way: nobody will be there when it ends."""
-        for request in list(reporting.UNDER_WAY):
+        """Report the requests and streams in progress: the proxy ends."""
+        for request in list(reporting.IN_PROGRESS):
             request.report_now(PROXY_ENDED)
         for stream in list(self.streams.values()):
-            self._ended(stream, PROXY_ENDED)
+            self._report_stream(stream, PROXY_ENDED)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
         """Report a stream."""
-        self._ended(flow)
+        self._report_stream(flow)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
-        """Report a stream that broke off."""
-        self._ended(flow)
+        """Report a stream that ended with an error."""
+        self._report_stream(flow)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def udp_start(self, flow: udp.UDPFlow) -> None:
         """Note a stream of datagrams."""
         self.streams[flow.id] = flow
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def udp_end(self, flow: udp.UDPFlow) -> None:
         """Report a stream of datagrams."""
-        self._ended(flow)
+        self._report_stream(flow)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def udp_error(self, flow: udp.UDPFlow) -> None:
-        """Report a stream of datagrams that broke off."""
-        self._ended(flow)
+        """Report a stream of datagrams that ended with an error."""
+        self._report_stream(flow)
 
-    def _ended(self, flow: tcp.TCPFlow | udp.UDPFlow, error: str = "") -> None:
+    def _report_stream(self, flow: tcp.TCPFlow | udp.UDPFlow, error: str = "") -> None:
         self.streams.pop(flow.id, None)
         if reporting.SUBSCRIBERS:
-            what = of_stream(flow)
-            what.error = error or what.error
-            reporting.report(what)
+            record = of_stream(flow)
+            record.error = error or record.error
+            reporting.report(record)
 
-    @only_if("is_wanted")
+    @only_if("is_needed")
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """Report a request that became a WebSocket connection."""
         up, down = message_bytes(flow, flow.websocket.messages if flow.websocket else ())
-        asked = flow_state.state_of(flow).asked or asked_of(flow.request)
-        reporting.report(of_request(flow, asked, 101, down, up))
+        request = flow_state.state_of(flow).original_request or summary_of(flow.request)
+        reporting.report(of_request(flow, request, 101, down, up))

@@ -1,4 +1,4 @@
-"""The list of flows of mitmweb and of the console: says what was decided in a column, and forgets the oldest."""
+"""The list of flows in mitmweb and the console: shows decisions in a column, and removes the oldest flows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.25
-"""Seconds between looks at how long the list is."""
-AT_ONCE = 250
-"""Flows that are forgotten in one turn of the event loop, which takes some 10 ms with a browser that looks on."""
+CHECK_INTERVAL = 0.25
+"""Seconds between checks of the list's length."""
+BATCH_SIZE = 250
+"""Flows removed in one turn of the event loop, which takes some 10 ms while a browser shows the list."""
 ALL = "all"
 SLOW = "a browser does not keep up with mitmweb: it has to load the list of flows again"
 
 
 def parse_count(text: str) -> int | None:
-    """Read how many flows are kept; None for all of them. Raises ValueError."""
+    """Return the number of flows to keep; None for all. Raise ValueError."""
     if text.strip() == ALL:
         return None
     if not text.strip().isdecimal() or int(text) < 1:
@@ -43,12 +43,12 @@ def parse_count(text: str) -> int | None:
 
 
 class FlowList:
-    """Has nothing to do in mitmdump, which keeps no flows."""
+    """Bounds the list of flows; does nothing in mitmdump, which keeps none."""
 
     name = "flow-list"
     fast_paths = NO_OBJECTION
     web_keep_flows = Setting(
-        "10000",  # what mitmproxy keeps of its own log
+        "10000",  # as many as mitmproxy keeps lines of its log
         parse_count,
         "Flows to keep in the list of mitmweb and the console; the oldest unmarked are removed first. all: no limit.",
     )
@@ -56,15 +56,15 @@ class FlowList:
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
         self._restore: Callable[[], None] | None = None
-        self._has_said_so = False
+        self._has_warned = False
         self._browsers: Collection[Any] = ()
-        """mitmweb's connections to them."""
+        """mitmweb's connections to browsers."""
         self._throttle = Throttle()
         self._errors: OptionErrors | None = None
-        """To which mitmproxy's signals have weak references."""
+        """Kept here, as mitmproxy's signals have only weak references."""
 
     def running(self) -> None:
-        """Show the column of comments, and watch how long the list gets."""
+        """Show the column of comments, and start watching the list's length."""
         view: Any = ctx.master.addons.get("view")
         if view is None:
             return
@@ -72,20 +72,20 @@ class FlowList:
             self._restore = settings.override(web_columns=with_comments(ctx.options.web_columns))
         if type(ctx.master).__name__ == "WebMaster":
             self._browsers = web_app.ClientConnection.connections
-            self._say_what_is_refused()
+            self._show_option_errors()
         self._task = spawn(self._watch(view))
 
-    def _say_what_is_refused(self) -> None:
+    def _show_option_errors(self) -> None:
         options, broadcast = ctx.options, cast(Any, web_app.ClientConnection.broadcast)
         self._errors = OptionErrors(
             lambda names: optmanager.dump_dicts(options, names),
             lambda described: broadcast(type="options/update", payload=described),
         )
-        options.errored.connect(self._errors.refused)
-        options.changed.connect(self._errors.changed)  # after mitmweb, which tells its page of the old value
+        options.errored.connect(self._errors.rejected)
+        options.changed.connect(self._errors.changed)  # after mitmweb, which sends its page the old value
 
     def done(self) -> None:
-        """Put the columns back."""
+        """Restore the columns."""
         if self._task is not None:
             self._task.cancel()
         if self._restore is not None and not ctx.master.should_exit.is_set():
@@ -93,23 +93,23 @@ class FlowList:
 
     async def _watch(self, view: Any) -> None:
         while True:
-            is_behind = self._forget(view) == AT_ONCE
-            slow = slow_browsers.relieve(self._browsers)
+            is_behind = self._remove_oldest(view) == BATCH_SIZE
+            slow = slow_browsers.drop_queued(self._browsers)
             if slow and (line := self._throttle.admit(SLOW, time.monotonic())):
                 logger.info(line)
-            await asyncio.sleep(0 if is_behind else LOOK_EVERY)
+            await asyncio.sleep(0 if is_behind else CHECK_INTERVAL)
 
-    def _forget(self, view: Any) -> int:
-        """Forget the oldest flows that are too many, some at a time; returns how many those were."""
+    def _remove_oldest(self, view: Any) -> int:
+        """Remove the oldest flows beyond the limit, at most BATCH_SIZE; return their number."""
         if self.web_keep_flows is None or (excess := view.store_count() - self.web_keep_flows) <= 0:
             return 0
-        flows = oldest(view.resolve("@all"), min(excess, AT_ONCE))
+        flows = oldest(view.resolve("@all"), min(excess, BATCH_SIZE))
         for flow in flows:
-            view.remove([flow])  # one at a time: it logs how many those were that it is given together
-        if flows and not self._has_said_so:
-            self._has_said_so = True
+            view.remove([flow])  # one at a time: for several, it logs their number
+        if flows and not self._has_warned:
+            self._has_warned = True
             logger.warning(
-                f"the list of flows is full: the oldest of more than {self.web_keep_flows} go, but for marked ones; "
+                f"the list of flows has reached {self.web_keep_flows}: the oldest unmarked ones are removed; "
                 f"--set web_keep_flows={ALL} keeps them"
             )
         return len(flows)

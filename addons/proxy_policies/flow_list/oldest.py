@@ -1,4 +1,4 @@
-"""Which flows go when there are too many, and which columns there are. Pure: flows and names in, the same out."""
+"""Which flows are removed if there are too many, and which columns are shown. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol
 
 COMMENT = "comment"
 """mitmweb's name of the column."""
-BEFORE = "method"
-"""The column that it stands before, beside the path: what was decided is looked for more than what follows."""
+NEXT_COLUMN = "method"
+"""The column before which it is shown, beside the path."""
 
 
-class Listed(Protocol):
-    """What is asked of a flow."""
+class ListedFlow(Protocol):
+    """The attributes of a flow that are needed here."""
 
     @property
     def marked(self) -> str:
@@ -21,17 +21,17 @@ class Listed(Protocol):
 
     @property
     def live(self) -> bool:
-        """True while it is under way."""
+        """True while it is in progress."""
 
 
-def oldest[F: Listed](flows: Iterable[F], count: int) -> list[F]:
-    """Return the first flows that may go, at most so many: neither marked by the user nor under way."""
+def oldest[F: ListedFlow](flows: Iterable[F], count: int) -> list[F]:
+    """Return the first flows that may be removed, at most `count`: not marked by the user, and not in progress."""
     return list(islice((flow for flow in flows if not flow.marked and not flow.live), count))
 
 
 def with_comments(columns: Sequence[str]) -> list[str]:
-    """Return mitmweb's columns with that of the comments, in which what was decided stands."""
+    """Return mitmweb's columns with that of the comments, which show the decisions."""
     if COMMENT in columns:
         return list(columns)
-    at = columns.index(BEFORE) if BEFORE in columns else len(columns)
+    at = columns.index(NEXT_COLUMN) if NEXT_COLUMN in columns else len(columns)
     return [*columns[:at], COMMENT, *columns[at:]]

@@ -1,6 +1,6 @@
-"""A browser that does not read what mitmweb tells it: what waits for it is dropped, and it asks for everything anew.
+"""Browsers that read mitmweb's messages too slowly: their queues are dropped, and their pages load the lists again.
 
-mitmweb itself keeps whatever a browser does not take, for as long as it is connected.
+mitmweb itself queues messages without limit while a browser is connected.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-QUEUED = 1000
-"""Messages that may wait: those of some 300 flows."""
-QUEUED_BYTES = 8 << 20
-FEW = 16
-"""Messages that are not too many whatever their size: mitmproxy's heads, which are in them, have 64 KiB at most."""
-OTHERS = 100
-"""Messages about options and listeners that are kept, the last ones: those are not asked for anew."""
+MAX_QUEUED = 1000
+"""Queued messages: those of some 300 flows."""
+MAX_QUEUED_BYTES = 8 << 20
+ALWAYS_QUEUED = 16
+"""Messages allowed whatever their size, which is bounded by that of heads, 64 KiB."""
+MAX_OTHERS = 100
+"""Messages about options and listeners that are kept, the last ones: pages do not load those again."""
 _LISTS = ("flows", "events")
-_OF_LISTS = tuple(f'{{"type": "{name}/'.encode() for name in _LISTS)
+_LIST_PREFIXES = tuple(f'{{"type": "{name}/'.encode() for name in _LISTS)
 RESETS = tuple(json.dumps({"type": f"{name}/reset"}).encode() for name in _LISTS)
-"""Has mitmweb's page ask for both lists."""
+"""The messages on which mitmweb's page loads both lists again."""
 
 
 class Connection(Protocol):
-    """mitmweb's to a browser."""
+    """mitmweb's connection to a browser."""
 
     _send_queue: asyncio.Queue[bytes]
 
@@ -33,30 +33,30 @@ class Connection(Protocol):
         """The filters of its page, by name."""
 
     def send(self, message: bytes) -> None:
-        """Have a message wait."""
+        """Queue a message."""
 
     def update_filter(self, name: str, expr: str) -> None:
-        """Say which flows a filter finds."""
+        """Queue a message with the flows that a filter matches."""
 
 
 def is_too_much(sizes: Sequence[int]) -> bool:
-    """Return whether so many messages, of these sizes in bytes, are too many to wait."""
-    return len(sizes) > QUEUED or sum(sizes) > QUEUED_BYTES
+    """Return whether queued messages of these sizes, in bytes, exceed a limit."""
+    return len(sizes) > MAX_QUEUED or sum(sizes) > MAX_QUEUED_BYTES
 
 
 def others(messages: Iterable[bytes]) -> list[bytes]:
-    """Return the last messages that are about neither list."""
-    return [message for message in messages if not message.startswith(_OF_LISTS)][-OTHERS:]
+    """Return the last MAX_OTHERS messages that are not about a list."""
+    return [message for message in messages if not message.startswith(_LIST_PREFIXES)][-MAX_OTHERS:]
 
 
-def relieve(connections: Iterable[Connection]) -> int:
-    """Drop what waits for each browser for which too much does; return how many those were."""
-    return sum([_relieve(connection) for connection in list(connections)])
+def drop_queued(connections: Iterable[Connection]) -> int:
+    """Drop the queues that exceed a limit; return the number of these connections."""
+    return sum([_drop_queued(connection) for connection in list(connections)])
 
 
-def _relieve(connection: Connection) -> bool:
+def _drop_queued(connection: Connection) -> bool:
     queue = connection._send_queue
-    if queue.qsize() < FEW:
+    if queue.qsize() < ALWAYS_QUEUED:
         return False
     waiting = [queue.get_nowait() for _ in range(queue.qsize())]
     is_slow = is_too_much([len(message) for message in waiting])

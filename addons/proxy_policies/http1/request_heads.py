@@ -105,7 +105,7 @@ def _read(lines: list[bytes]) -> http.Request:
     validity.check_codings(fields)
     names_host = bool(line.authority)
     validity.check_host(
-        fields, condition=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"
+        fields, is_required=line.version == b"HTTP/1.1" and not names_host, may_be_empty=names_host or line.path == b"*"
     )
     host, port = address_of(line.authority, line.scheme)
     return http.Request(
@@ -146,7 +146,7 @@ def _read_as_mitmproxy(lines: list[bytes]) -> http.Request:
     except (ValueError, IndexError) as error:
         raise Invalid(str(error)) from error
     if request.data.http_version[:7] != b"HTTP/1.":
-        raise Invalid(f"{request.http_version} is not spoken here, HTTP/1.1 is.", 505)
+        raise Invalid(f"{request.http_version} is not supported. Use HTTP/1.1.", 505)
     if request.method == "CONNECT" and not request.host:
         raise Invalid("CONNECT names no host and port.")
     return request

@@ -90,7 +90,7 @@ class Limits:
         self._by_address, self._in_flight = Shares(), Shares(WeakSet)
         self._refused = Throttle()
         self._histories: WeakKeyDictionary[Flow, MessageHistory] = WeakKeyDictionary()
-        self._shortened = Throttle(every=HISTORY_LINES)
+        self._shortened = Throttle(interval=HISTORY_LINES)
         self._timeouts = Timeouts()
         self._most = most_connections(_files())
         self._uncounted = 0

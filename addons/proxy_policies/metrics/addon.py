@@ -1,4 +1,4 @@
-"""The metrics policy: what the proxy has counted, for Prometheus."""
+"""The metrics policy: the proxy's counters, for Prometheus."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKAGE = "prometheus-client"
 
 
 def parse_listen(text: str) -> tuple[str, int] | None:
-    """Read where to listen, as `parse_page_address` does, if there is what it takes. Raises ValueError."""
+    """Return the address to listen on, as `parse_page_address` does. Raise ValueError, also if a package is missing."""
     address = parse_page_address(text)
     if address and importlib.util.find_spec("prometheus_client") is None:
         raise ValueError(f"needs the package {PACKAGE}: {requirements.install_command([PACKAGE])}")
@@ -36,7 +36,7 @@ def parse_listen(text: str) -> tuple[str, int] | None:
 
 
 class Metrics:
-    """Counts, and listens, while `metrics` says where."""
+    """Counts, and serves the counters, while `metrics` is set."""
 
     name = "metrics"
     fast_paths = NO_OBJECTION
@@ -49,10 +49,10 @@ class Metrics:
     def __init__(self) -> None:
         self._server: page_server.PageServer | None = None
         self._address: Address | None = None
-        """Where it listens: options are reported more than once, by a policy file for one."""
+        """The address it listens on: `configure` may be called without a change, by a policy file for one."""
 
     def configure(self, updated: set[str]) -> None:
-        """Listen where was chosen; where that cannot be, go on where it is done."""
+        """Listen on the chosen address; if that fails, keep the previous one."""
         if "metrics" not in updated or self.metrics == self._address:
             return
         try:
@@ -60,8 +60,8 @@ class Metrics:
         except OSError as error:
             reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
             return
-        if (ended := self._stop()) is not None:
-            spawn(ended.close())
+        if (stopped := self._stop()) is not None:
+            spawn(stopped.close())
         if sockets is not None:
             self._start(sockets)
         self._address = self.metrics
@@ -72,32 +72,32 @@ class Metrics:
         self._server.start()
 
     def _stop(self) -> page_server.PageServer | None:
-        ended, self._server = self._server, None
-        if ended is not None:
+        stopped, self._server = self._server, None
+        if stopped is not None:
             shared.COUNTING.end()
-        return ended
+        return stopped
 
     @in_background
     async def done(self) -> None:
-        """Listen no more."""
-        if (ended := self._stop()) is not None:
-            await ended.close()
+        """Stop listening."""
+        if (stopped := self._stop()) is not None:
+            await stopped.close()
 
     async def _render(self, accept: str) -> tuple[bytes, str]:
-        """Take the counts here, and write them in a thread."""
-        counted = await statistics.of_policies()
+        """Read the counters here, and encode them in a thread."""
+        counters = await statistics.of_policies()
         streams = ctx.master.addons.get("finished-flows").streams
         versions = VERSION, requirements.mitmproxy_version()
-        made = list(families.families_of(shared.COUNTING.read(), counted, len(streams), versions))
-        return await asyncio.to_thread(families.encode, made, accept)
+        snapshot = list(families.families_of(shared.COUNTING.read(), counters, len(streams), versions))
+        return await asyncio.to_thread(families.encode, snapshot, accept)
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return the counts in short; nothing when it is off."""
+        """Return the sums of all counters; empty while it is off."""
         return shared.COUNTING.read().totals() if self._server is not None else {}
 
 
 def accepts_clients() -> bool:
-    """Return whether every address is listened on, and nothing says that the proxy is to end."""
+    """Return whether the proxy listens on all its addresses, and is not being stopped."""
     signals: Any = ctx.master.addons.get("signals")
     is_stopping = signals is not None and signals.is_stopping
     return not is_stopping and all(instance.is_running for instance in ctx.master.addons.get("proxyserver").servers)

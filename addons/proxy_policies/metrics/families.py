@@ -1,4 +1,4 @@
-"""The counts as Prometheus has them: conventional names and units, and labels with few values.
+"""The counters as Prometheus metric families, with conventional names and units, and labels with few values.
 
 Needs the package prometheus-client.
 """
@@ -17,38 +17,38 @@ from proxy_policies.counting.histogram import Histogram
 PREFIX = "proxy_policies_"
 PATHS = ("hits", "tunnels", "exchanges", "handed over")
 Statistics = Mapping[str, Mapping[str, int]]
-"""What each policy has counted."""
+"""The counters of each policy, by its name and theirs."""
 
 GAUGES = {
-    ("cache", "responses"): ("cache_responses", "Responses that are stored."),
-    ("cache", "bytes"): ("cache_bytes", "Bytes that the store holds."),
-    ("cache", "limit"): ("cache_limit_bytes", "Bytes that the store may hold."),
-    ("fastlane", "clients"): ("clients", "Clients that are connected."),
-    ("home", "works"): ("tunnel_works", "Works of the reverse tunnel that are connected."),
-    ("home", "sessions"): ("tunnel_sessions", "Sessions of the reverse tunnel that are open."),
+    ("cache", "responses"): ("cache_responses", "Stored responses."),
+    ("cache", "bytes"): ("cache_bytes", "Bytes in the store."),
+    ("cache", "limit"): ("cache_limit_bytes", "Bytes that the store is limited to."),
+    ("fastlane", "clients"): ("clients", "Connected clients."),
+    ("home", "works"): ("tunnel_works", "Connected works of the reverse tunnel."),
+    ("home", "sessions"): ("tunnel_sessions", "Open sessions of the reverse tunnel."),
 }
 COUNTERS = {
     ("access_log", "lines"): ("access_log_lines", "Lines written to the access log."),
     ("access_log", "lost"): ("access_log_lost_lines", "Lines that could not be written to the access log."),
-    ("traces", "spans"): ("trace_spans", "Spans that a collector took."),
-    ("traces", "lost"): ("trace_lost_spans", "Spans that no collector took."),
+    ("traces", "spans"): ("trace_spans", "Spans that a collector accepted."),
+    ("traces", "lost"): ("trace_lost_spans", "Spans that no collector accepted."),
 }
-"""What policies count by themselves."""
+"""Counters that policies keep themselves, with their names and helps here."""
 
 
 class Snapshot:
-    """Families of one moment, as a registry wants them."""
+    """A collector of families, as a registry needs it."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
 
     def collect(self) -> Iterable[Metric]:
-        """Return them."""
+        """Return the families."""
         return self._families
 
 
 def encode(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
-    """Write them in the format that a scraper accepts; return that, and its media type."""
+    """Return the families in the format that a scraper accepts, and its media type."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     registry.register(Snapshot(families))
@@ -59,19 +59,22 @@ def encode(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
 def families_of(
     collector: Collector, statistics: Statistics, open_tunnels: int, versions: tuple[str, str]
 ) -> Iterator[Metric]:
-    """Return what is counted; `versions` are ours and mitmproxy's."""
+    """Return all families; `versions` are ours and mitmproxy's."""
     yield from _requests(collector)
     yield _counter(
         "response_saved_bytes",
-        "Bytes that clients need not be sent, by coding.",
+        "Bytes saved by encoding responses, by coding.",
         "encoding",
         collector.saved,
     )
     yield _counter("tunnels", "Tunnels that have ended, by class of status.", "status", collector.tunnels)
     yield _counter("tunnel_bytes", "Bytes through tunnels that have ended.", "direction", collector.tunnel_bytes)
-    yield _gauge("tunnels_open", "Tunnels that are open.", open_tunnels)
+    yield _gauge("tunnels_open", "Open tunnels.", open_tunnels)
     yield _counter(
-        "errors", "What went wrong.", "reason", {key.replace(" ", "_"): n for key, n in collector.errors.items()}
+        "errors",
+        "Requests and tunnels that failed, by reason.",
+        "reason",
+        {key.replace(" ", "_"): n for key, n in collector.errors.items()},
     )
     yield from _of_policies(statistics)
     build = GaugeMetricFamily(PREFIX + "build_info", "The versions in use.", labels=("version", "mitmproxy"))
@@ -85,14 +88,14 @@ def _requests(collector: Collector) -> Iterator[Metric]:
     for key, count in sorted(collector.requests.items()):
         requests.add_metric(key, count)
     yield requests
-    yield _counter("response_bytes", "Bytes of bodies sent to clients, by what the cache did.", "cache", collector.sent)
-    yield _counter("request_bytes", "Bytes of bodies that clients sent.", "", {"": collector.received})
-    took = HistogramMetricFamily(
-        PREFIX + "request_duration_seconds", "How long requests took, by what the cache did.", labels=("cache",)
+    yield _counter("response_bytes", "Bytes of bodies sent to clients, by the cache's part.", "cache", collector.sent)
+    yield _counter("request_bytes", "Bytes of bodies received from clients.", "", {"": collector.received})
+    durations = HistogramMetricFamily(
+        PREFIX + "request_duration_seconds", "Durations of requests, by the cache's part.", labels=("cache",)
     )
     for source, seconds in collector.seconds.items():
-        _observed(took, (source,), seconds)
-    yield took
+        _observed(durations, (source,), seconds)
+    yield durations
     upstream = HistogramMetricFamily(
         PREFIX + "upstream_duration_seconds", "From the end of a request to the head of its origin's response."
     )
@@ -105,7 +108,7 @@ def _observed(family: HistogramMetricFamily, labels: tuple[str, ...], histogram:
 
 
 def _counter(name: str, help: str, label: str, counts: Mapping[str, int]) -> Metric:
-    """Make a counter with a label, or with none where that is ""."""
+    """Return a counter with a label; without one if `label` is ""."""
     family = CounterMetricFamily(PREFIX + name, help, labels=(label,) if label else ())
     for value, count in sorted(counts.items()):
         family.add_metric((value,) if label else (), count)
@@ -123,5 +126,5 @@ def _of_policies(statistics: Statistics) -> Iterator[Metric]:
     for (policy, count), (name, help) in COUNTERS.items():
         if (value := statistics.get(policy, {}).get(count)) is not None:
             yield CounterMetricFamily(PREFIX + name, help, value=value)
-    ways = {path.replace(" ", "_"): statistics.get("fastlane", {}).get(path, 0) for path in PATHS}
-    yield _counter("fast_path", "Ways around mitmproxy's layers, and clients handed over to them.", "path", ways)
+    paths = {path.replace(" ", "_"): statistics.get("fastlane", {}).get(path, 0) for path in PATHS}
+    yield _counter("fast_path", "Uses of fast paths, and clients handed over to mitmproxy's layers.", "path", paths)

@@ -18,7 +18,7 @@ from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded, parse_path, parse_path_to_write, read_text
+from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write, read_text
 from proxy_policies.outbound import dial
 from proxy_policies.settings import Setting
 
@@ -98,7 +98,7 @@ class Mirror:
 
     def _begin(self) -> None:
         try:
-            key = keyfile.load_key(expanded(ctx.options.confdir))
+            key = keyfile.load_key(expand_home(ctx.options.confdir))
         except CaptureError as error:
             settings.reject(f"option mirror_to: {error}")
             return

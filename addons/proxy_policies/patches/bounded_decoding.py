@@ -64,7 +64,7 @@ def _ungzip(content: bytes) -> bytes:
 
 def _undeflate(content: bytes) -> bytes:
     try:
-        return decoding.undo(content, "deflate", _content.most)
+        return decoding.decode_all(content, "deflate", _content.most)
     except decoding.TooLarge:
         raise
     except ValueError:
@@ -92,8 +92,8 @@ def _decoders(original: dict[str, Callable[[bytes], bytes]]) -> _Decoders:
         gzip=_ungzip,
         deflate=_undeflate,
         deflateraw=_undeflate,
-        br=lambda content: decoding.undo(content, "br", _content.most),
-        zstd=lambda content: decoding.undo(content, "zstd", _content.most),
+        br=lambda content: decoding.decode_all(content, "br", _content.most),
+        zstd=lambda content: decoding.decode_all(content, "zstd", _content.most),
     )
 
 

@@ -44,7 +44,7 @@ class ProxyProtocol:
     )
 
     def __init__(self) -> None:
-        self._rejections = Throttle(every=1.0)
+        self._rejections = Throttle(interval=1.0)
         self._waiting = Shares()
 
     def is_trusted_peer(self, host: str) -> bool:

@@ -135,7 +135,7 @@ def guessable_bits(secret: str) -> float:
 def _read_file(text: str) -> str:
     try:
         path = parse_path(text)
-        return read_text(path, pipes=True).strip() if path else ""
+        return read_text(path, allow_pipe=True).strip() if path else ""
     except ValueError as error:
         raise ValueError(f"cannot read the secret: {error}") from None
 

@@ -14,7 +14,7 @@ class ThrottledLog:
 
     def __init__(self, logger: logging.Logger, at_once: int = 1) -> None:
         self._logger = logger
-        self._throttles = Throttles(at_once=at_once)
+        self._throttles = Throttles(burst=at_once)
 
     def info(self, kind: Hashable, line: str) -> bool:
         """Log what happens; whether it was."""

@@ -9,7 +9,7 @@ from mitmproxy import ctx
 from mitmproxy.certs import CertStore
 
 from proxy_policies.fast_paths import NO_OBJECTION
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 from proxy_policies.settings import start_errors
 from proxy_policies.startup_summary.formatting import summary_lines, warning_of_end, warning_of_key
 
@@ -27,7 +27,7 @@ class StartupSummary:
         if start_errors() or not ctx.options.server:
             return
         options = {name: getattr(ctx.options, name) for name in ctx.options.keys()}  # noqa: SIM118 - no Mapping
-        certificate = expanded(ctx.options.confdir) / "mitmproxy-ca-cert.pem"
+        certificate = expand_home(ctx.options.confdir) / "mitmproxy-ca-cert.pem"
         for line in summary_lines(options, str(certificate)):
             logger.info(line)
         tls: Any = ctx.master.addons.get("tlsconfig")

@@ -1,4 +1,4 @@
-"""The traces policy: a span of each request and each tunnel, for an OpenTelemetry collector."""
+"""The traces policy: a span for each request and each tunnel, sent to an OpenTelemetry collector."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ logger = logging.getLogger(__name__)
 PACKAGES = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
 MODULES = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 PATH = "/v1/traces"
-"""Where a collector takes traces, if the URL names no path (OTLP/HTTP)."""
-CLOSING = 2.0
-"""Seconds that sending may take to end when mitmproxy does."""
+"""The collector's path, if the URL has none (OTLP/HTTP)."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds to send queued spans when mitmproxy ends."""
 
 
 def parse_collector(text: str) -> str | None:
-    """Read a collector's URL, if there is what it takes; None for `off`. Raises ValueError."""
+    """Return a collector's URL; None for `off`. Raise ValueError if it is invalid, or a package is missing."""
     if text == "off":
         return None
     try:
@@ -41,20 +41,20 @@ def parse_collector(text: str) -> str | None:
         is_url = False
     if not is_url or url.username is not None or url.query or url.fragment:
         raise ValueError(f"write a collector's URL such as http://127.0.0.1:4318 ({PATH} is added), or off")
-    if not all(map(_is_there, MODULES)):
+    if not all(map(_is_installed, MODULES)):
         raise ValueError(f"needs the packages {', '.join(PACKAGES)}: {requirements.install_command(PACKAGES)}")
     return text if url.path.strip("/") else f"{url.scheme}://{url.netloc}{PATH}"
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # the package that it is in
+    except ImportError:  # its package is missing
         return False
 
 
 class Traces:
-    """Hands what has ended to a thread that sends it, while `traces` says where to."""
+    """Passes records of finished requests and tunnels to a thread that sends them, while `traces` is set."""
 
     name = "traces"
     fast_paths = NO_OBJECTION
@@ -67,7 +67,7 @@ class Traces:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def configure(self, updated: set[str]) -> None:
-        """Send where was chosen."""
+        """Send to the chosen collector."""
         if "traces" not in updated:
             return
         if (before := self._stop()) is not None:
@@ -80,18 +80,18 @@ class Traces:
     def _stop(self) -> sender.Sender | None:
         self._unsubscribe()
         self._unsubscribe = lambda: None
-        ended, self._sender = self._sender, None
-        return ended
+        stopped, self._sender = self._sender, None
+        return stopped
 
     @in_background
     async def done(self) -> None:
-        """Send what waits, and no more."""
-        if (ended := self._stop()) is not None:
-            await asyncio.to_thread(ended.end, CLOSING)
+        """Send the queued spans, and close the connection."""
+        if (stopped := self._stop()) is not None:
+            await asyncio.to_thread(stopped.end, CLOSE_TIMEOUT)
 
     async def statistics(self) -> Mapping[str, int]:
-        """Return how many spans were sent, and how many could not be."""
-        return {"spans": self._sender.taken, "lost": self._sender.lost} if self._sender is not None else {}
+        """Return the number of spans sent, and of those lost."""
+        return {"spans": self._sender.processed, "lost": self._sender.lost} if self._sender is not None else {}
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes spans with OpenTelemetry's SDK, and sends them with its exporter, which wait for the collector: in a thread.
+"""Creates spans with OpenTelemetry's SDK, and sends them with its exporter, which blocks: use it in a thread.
 
 Needs the packages opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http, which take a second to import.
 """
@@ -22,15 +22,15 @@ from proxy_policies.traces.spans import SpanData
 from proxy_policies.version import VERSION
 
 SERVICE = "proxy-policies"
-"""The service's name, where OTEL_SERVICE_NAME names no other."""
+"""The service's name, unless OTEL_SERVICE_NAME is set."""
 TIMEOUT = 10.0
-"""Seconds that sending may take, retries and all: the exporter's own default."""
+"""Seconds that sending may take with retries: the exporter's default."""
 
-logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # what is lost is said once in a while, by us
+logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # we report lost spans ourselves, throttled
 
 
-class _Ended(SpanProcessor):
-    """Keeps the spans that have ended, and are sampled."""
+class _EndedSpans(SpanProcessor):
+    """Collects the sampled spans that have ended."""
 
     def __init__(self) -> None:
         self.spans: list[ReadableSpan] = []
@@ -41,13 +41,13 @@ class _Ended(SpanProcessor):
 
 
 class Collector:
-    """The collector at a URL, as the spans' receiver."""
+    """A connection to the collector at a URL."""
 
     def __init__(self, url: str) -> None:
         session = requests.Session()
-        session.trust_env = False  # nothing of HTTP_PROXY: that may be ourselves
+        session.trust_env = False  # ignore HTTP_PROXY, which may be this proxy
         self._exporter = OTLPSpanExporter(endpoint=url, session=session, timeout=TIMEOUT)
-        self._ended = _Ended()
+        self._ended = _EndedSpans()
         names = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
         resource = Resource.create({**names, "service.version": VERSION})
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -56,14 +56,14 @@ class Collector:
         self._parents = TraceContextTextMapPropagator()
 
     def send(self, spans: Iterable[SpanData]) -> int:
-        """Send spans; return how many it did not take."""
+        """Send spans; return how many the collector did not accept."""
         for span in spans:
-            self._make(span)
-        made, self._ended.spans = self._ended.spans, []
-        is_taken = not made or self._exporter.export(made) is SpanExportResult.SUCCESS
-        return 0 if is_taken else len(made)
+            self._create(span)
+        sampled, self._ended.spans = self._ended.spans, []
+        is_accepted = not sampled or self._exporter.export(sampled) is SpanExportResult.SUCCESS
+        return 0 if is_accepted else len(sampled)
 
-    def _make(self, span: SpanData) -> None:
+    def _create(self, span: SpanData) -> None:
         parent = self._parents.extract({"traceparent": span.parent}, Context()) if span.parent else Context()
         made = self._tracer.start_span(span.name, parent, trace.SpanKind.SERVER, start_time=span.started)
         if made.is_recording():
@@ -73,5 +73,5 @@ class Collector:
             made.end(span.ended)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]

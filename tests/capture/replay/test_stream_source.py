@@ -7,7 +7,7 @@ import pytest
 
 from proxy_policies.capture.model import Body, Headers, Response, Times
 from proxy_policies.capture.replay.stream_source import Piece, Schedule, StreamSource, schedule
-from proxy_policies.decoding import undo
+from proxy_policies.decoding import decode_all
 
 FRAMES = [b"data: one\n\n", b"data: two\n\n"]
 TIMES = Times(100.0, 101.0, 102.0, 105.0)
@@ -42,7 +42,7 @@ def test_each_frame_can_be_read_when_it_has_come(coding: str) -> None:
     made = schedule(recorded(headers=(*SSE, ("Content-Encoding", coding))), TIMES, 1)
     assert made is not None
     assert len(made.pieces) == 3
-    assert undo(b"".join(piece.data for piece in made.pieces), coding, 1000) == b"".join(FRAMES)
+    assert decode_all(b"".join(piece.data for piece in made.pieces), coding, 1000) == b"".join(FRAMES)
 
 
 async def read_all(source: StreamSource) -> list[bytes]:

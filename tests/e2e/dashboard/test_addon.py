@@ -77,8 +77,8 @@ def test_what_a_browser_shows_and_does(mitmdump: Start, origin: Callable[..., Or
     tunnel.close()
 
 
-def right_edge(page: Any, what: str) -> float:
-    box = page.locator(what).bounding_box()
+def right_edge(page: Any, record: str) -> float:
+    box = page.locator(record).bounding_box()
     return float(box["x"] + box["width"])
 
 

@@ -67,15 +67,15 @@ def test_who_may_see_it_and_who_may_change_anything(site: Site) -> None:
     csrf = ("-H", "X-CSRF-Token: " + re.findall(r'name="csrf-token" content="([^"]+)"', page.body.decode())[0])
     assert site.get("/", *site.entered, "-H", "Host: attacker.test").status == 403
     assert site.get("/ask/now", *site.entered, "-H", "Host: attacker.test").status == 403
-    what = {"stream": "x"}
-    assert site.post("close", what, *site.entered).status == 403, "not our page"
-    assert site.post("close", what, *csrf).status == 401
-    assert site.post("close", what, *site.entered, *csrf, "-H", "Origin: http://attacker.test").status == 403
-    assert site.post("close", what, *site.entered, *csrf, "-H", f"Origin: {site.url}").status == 400
+    record = {"stream": "x"}
+    assert site.post("close", record, *site.entered).status == 403, "not our page"
+    assert site.post("close", record, *csrf).status == 401
+    assert site.post("close", record, *site.entered, *csrf, "-H", "Origin: http://attacker.test").status == 403
+    assert site.post("close", record, *site.entered, *csrf, "-H", f"Origin: {site.url}").status == 400
     for wrong, said in (([], b"400"), ({"entry": 1}, b"400"), ({"other": "x"}, b"error"), ({"entry": "x"}, b"error")):
         answer = site.post("purge", wrong, *site.entered, *csrf)
         assert (answer.status, said in answer.body) == (400, True), wrong
-    assert b"it is already closed" in site.post("close", what, *site.entered, *csrf).body
+    assert b"it is already closed" in site.post("close", record, *site.entered, *csrf).body
     assert site.get("/ask/now?since=x", *site.entered).status == 400
     assert site.get("/ask/purge?what=x", *site.entered).status == 404, "a GET changes nothing"
 

@@ -67,7 +67,7 @@ def test_the_oldest_go_and_marked_ones_and_those_under_way_stay(
     curl("-x", proxy.url, f"{server.url}/after")
     wait_until(lambda: "/slow" not in api.paths() and len(api.paths()) == KEPT, 20, "the slow one to go")
     assert (api.paths()[0], api.paths()[-1]) == ("/marked", "/after")
-    assert proxy.log().count("the list of flows is full") == 1
+    assert proxy.log().count("the list of flows has reached") == 1
 
 
 def test_what_a_browser_does_not_read_is_bounded_and_asked_for_anew(

@@ -60,7 +60,7 @@ def test_a_collector_that_refuses_is_a_line_with_a_count(mitmdump: Start, origin
     receiver.status = 400
     proxy = mitmdump("--set", f"traces={receiver.url}/custom", script="traces.py")
     assert curl("-x", proxy.url, server.url + "/").status == 200
-    said = proxy.wait_log(r"traces: 1 span lost: the collector at (\S+) does not take them")[1]
+    said = proxy.wait_log(r"traces: 1 span lost: the collector at (\S+) does not accept them")[1]
     assert said == receiver.url.removeprefix("http://")
     assert receiver.paths[0] == "/custom"
     assert "Traceback" not in proxy.log()

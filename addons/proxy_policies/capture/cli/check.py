@@ -39,7 +39,7 @@ from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.capture.secrets.secret_values import SecretValues, parse_secrets
 from proxy_policies.log_lines import printable
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
 Replies = Mapping[int, SendResult]
 
@@ -103,7 +103,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace) -> CheckRun:
-    placeholders = Placeholders(load_key(expanded(arguments.confdir)))
+    placeholders = Placeholders(load_key(expand_home(arguments.confdir)))
     secrets = parse_secrets(arguments.secret, arguments.secrets, os.environ)
     path = Path(arguments.capture)
     _check_outputs(arguments)
@@ -146,7 +146,7 @@ def _send_all(arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Map
     replies: list[Replies] = []
     with _progress(len(run.order) * len(rounds)) as advance:
         for targets in rounds:  # a proxy for each: what one remembers of a build is nothing to the next
-            with ProxyProcess(expanded(arguments.confdir), settings) as proxy:
+            with ProxyProcess(expand_home(arguments.confdir), settings) as proxy:
                 replies.append(run.send(proxy.port, targets, pace, advance))
     return replies
 

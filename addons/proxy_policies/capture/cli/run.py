@@ -16,7 +16,7 @@ from proxy_policies.capture.formats import open_source
 from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
 FAILED = 2
 
@@ -99,7 +99,7 @@ def _exchanges(count: int) -> str:
 
 def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:
     """Run the command with a proxy of these settings; its exit code, as a shell gives it."""
-    with ProxyProcess(expanded(arguments.confdir), settings) as proxy, _bundle(proxy) as folder:
+    with ProxyProcess(expand_home(arguments.confdir), settings) as proxy, _bundle(proxy) as folder:
         bundle = Path(folder) / "ca-bundle.pem"
         client_environment.write_bundle(bundle, proxy.ca, os.environ)
         code = _run(arguments.command, client_environment.environment(os.environ, proxy.url, bundle, proxy.ca))

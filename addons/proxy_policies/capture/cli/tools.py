@@ -26,7 +26,7 @@ from proxy_policies.capture.secrets.findings import findings
 from proxy_policies.capture.secrets.keyfile import load_key
 from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.log_lines import printable
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
 ENDINGS = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
 """What is written by default, by the ending of the file."""
@@ -58,7 +58,7 @@ def scrub(arguments: argparse.Namespace) -> int:
 
 
 def _redactor(confdir: str, rules: Iterable[str] = (), strict: bool = False) -> redact.Redactor:
-    placeholders = Placeholders(load_key(expanded(confdir)))
+    placeholders = Placeholders(load_key(expand_home(confdir)))
     return redact.Redactor(redact.parse_rules(rules), placeholders, strict)
 
 

@@ -19,7 +19,7 @@ from proxy_policies.capture.options import REDACT
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded, parse_path
+from proxy_policies.option_files import expand_home, parse_path
 from proxy_policies.settings import Setting
 
 with lazy_imports():
@@ -64,7 +64,7 @@ class Capture:
 
     def _open(self, path: Path) -> None:
         try:
-            key = keyfile.load_key(expanded(ctx.options.confdir))
+            key = keyfile.load_key(expand_home(ctx.options.confdir))
             redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key), self.capture_strict)
             stopped = functools.partial(self._stopped, path)
             self._recorder = recorder.CaptureRecorder(path, redactor, self.capture_max_body, stopped)

@@ -22,7 +22,7 @@ from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.fields import Fields
 from proxy_policies.hook_conditions import only_if
 from proxy_policies.lazy_imports import lazy_imports
-from proxy_policies.option_files import expanded, parse_path, parse_path_to_write
+from proxy_policies.option_files import expand_home, parse_path, parse_path_to_write
 from proxy_policies.patches.http_stream import websockets
 from proxy_policies.settings import Setting
 from proxy_policies.streaming import must_buffer
@@ -127,7 +127,7 @@ class Replay:
 
     def _open(self, path: Path) -> None:
         try:
-            key = keyfile.load_key(expanded(ctx.options.confdir))
+            key = keyfile.load_key(expand_home(ctx.options.confdir))
             redactor = redact.Redactor(self.capture_redact, placeholders.Placeholders(key))
             self._session = replay_session.load(
                 path, cassette.ReplayMode(self.replay_mode), redactor, self.replay_ignore, self.replay_exact

@@ -16,7 +16,7 @@ from proxy_policies.capture.har.reader import count_entries
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
-from proxy_policies.option_files import expanded
+from proxy_policies.option_files import expand_home
 
 CONFDIR = "~/.mitmproxy"
 CAPTURES = "captures"
@@ -44,7 +44,7 @@ class SessionProxy:
     def __init__(self, folder: Path, claims: CaptureClaims) -> None:
         self._folder = folder
         self._requests = 0
-        confdir = expanded(os.environ.get("HTTP_CAPTURE_CONFDIR", CONFDIR))
+        confdir = expand_home(os.environ.get("HTTP_CAPTURE_CONFDIR", CONFDIR))
         settings = ("inspect_hosts=*", "cache=off", f"capture_control={folder}")
         self._process = ProxyProcess(confdir, settings)
         self.bundle = folder / "ca-bundle.pem"

@@ -18,16 +18,16 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from proxy_policies import flow_state, trace
-from proxy_policies.asked import Asked
 from proxy_policies.finished import flow_records, reporting
 from proxy_policies.patch import Section
 from proxy_policies.patches import client_sides
+from proxy_policies.request_summary import RequestSummary
 
 
 class Reporting(layers.HttpStream):
     """A request and its response."""
 
-    _asked: Asked | None = None
+    _summary: RequestSummary | None = None
     """None if there are no subscribers, or once it was reported."""
     _status = 0
     """The status that the client was sent."""
@@ -48,13 +48,13 @@ class Reporting(layers.HttpStream):
                 break
             self._note_sent(command)
             reply = yield command
-        if self._asked is not None and (flow := getattr(self, "flow", None)) is not None:
-            self._report_if_over(flow, self._asked)
+        if self._summary is not None and (flow := getattr(self, "flow", None)) is not None:
+            self._report_if_over(flow, self._summary)
 
-    def _report_if_over(self, flow: http.HTTPFlow, asked: Asked) -> None:
+    def _report_if_over(self, flow: http.HTTPFlow, request: RequestSummary) -> None:
         if flow.websocket:  # a hook reports its end
-            flow_state.state_of(flow).asked, self._asked = asked, None
-            reporting.UNDER_WAY.discard(self)
+            flow_state.state_of(flow).original_request, self._summary = request, None
+            reporting.IN_PROGRESS.discard(self)
         elif self._is_over(flow):
             self.report_now()
 
@@ -62,9 +62,9 @@ class Reporting(layers.HttpStream):
         if isinstance(event, RequestData):
             self._received += len(event.data)
         elif isinstance(event, RequestHeaders) and event.replay_flow is None:
-            self._asked = flow_records.asked_of(event.request)
-            if self._asked.method != b"CONNECT":
-                reporting.UNDER_WAY.add(self)
+            self._summary = flow_records.summary_of(event.request)
+            if self._summary.method != b"CONNECT":
+                reporting.IN_PROGRESS.add(self)
 
     def _note_sent(self, command: Command) -> None:
         if not isinstance(command, layers.SendHttp) or command.connection is not self.context.client:
@@ -87,15 +87,15 @@ class Reporting(layers.HttpStream):
 
     def report_now(self, error: str = "") -> None:
         """Report the request in its present state, once; `error` replaces its own."""
-        asked, self._asked = self._asked, None
-        reporting.UNDER_WAY.discard(self)
-        if asked is None or getattr(self, "flow", None) is None:
+        request, self._summary = self._summary, None
+        reporting.IN_PROGRESS.discard(self)
+        if request is None or getattr(self, "flow", None) is None:
             return
-        sent = 0 if asked.method == b"HEAD" else self._sent
+        sent = 0 if request.method == b"HEAD" else self._sent
         status = 0 if self._status < 200 and self._status != 101 else self._status
         if not status:  # the status with which an invalid body was refused
             status = getattr(client_sides.side_of(self.context.client), "refused", 0)
-        made = flow_records.of_request(self.flow, asked, status, sent, self._received)
+        made = flow_records.of_request(self.flow, request, status, sent, self._received)
         made.error = error or made.error
         reporting.report(made)
 

@@ -1,4 +1,4 @@
-"""A client's request as it was sent. Pure."""
+"""What logs, traces and counters need to know of a client's request, as it was received. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 LONGEST_TEXT = 2048
-"""Bytes kept of each text from a client: a former limit on URLs, which bounds the data waiting to be written."""
+"""Bytes kept of each text from a client, so that lines waiting to be written are bounded: an old limit on URLs."""
 LONGEST_TRACEPARENT = 128
-"""Bytes of the one field that is not cut: version 00 has 55, and later ones may be longer."""
+"""Bytes of a traceparent that is kept; it is never cut. Version 00 has 55, later versions may be longer."""
 _PARTIAL = re.compile(rb"[^/?&=;#, ]*\Z")
-"""The beginning of a token that was cut, and would no longer be recognised as one."""
+"""An incomplete token at the end of a text that was cut: no redaction would recognise a part of a secret."""
 
 
-class Asked(NamedTuple):
+class RequestSummary(NamedTuple):
     """A request line, and the fields that identify the client and its purpose."""
 
     method: bytes = b""
@@ -49,5 +49,5 @@ class Asked(NamedTuple):
 
 
 def _cut(value: bytes) -> bytes:
-    """Return a text, cut between two words if it is too long."""
+    """Return a text; one that is too long is cut between two tokens."""
     return value if len(value) <= LONGEST_TEXT else _PARTIAL.sub(b"...", value[:LONGEST_TEXT], count=1)
