@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import packed
+from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.har.reader import Capture, framed_values, open_capture
 from proxy_policies.capture.har.writer import new_log
 from proxy_policies.capture.model import Entry
@@ -43,6 +44,12 @@ def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, A
     """
     capture = open_source(path)
     return _with_format(capture.log), _read(capture, problems)
+
+
+def newest_first(path: Path) -> Iterator[Entry]:
+    """Yield the entries of a capture of any kind from the last to the first. Raises CaptureError and OSError."""
+    entries = EntryIndex(open_source(path))
+    yield from map(entries.__getitem__, reversed(range(len(entries))))
 
 
 def entry_values(path: Path) -> Iterator[Any] | None:

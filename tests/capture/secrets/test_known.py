@@ -2,12 +2,14 @@
 
 import base64
 import json
+from itertools import chain
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_policies.capture.secrets import known as known_secrets
 from proxy_policies.capture.secrets.known import ALL_LENGTH, FEW, KNOWN_LIMIT, LONGEST, KnownSecrets, sweep
 
 SECRET = "aB3/xY7+zQ9w=kL"
@@ -117,3 +119,22 @@ def test_what_was_forgotten_is_known_again_when_it_comes_again(secrets: list[str
     for number, secret in enumerate(secrets):
         found.add(secret, f"<{number}>")
     assert {pair[1] for pair in found.within(secrets)} >= {f"<{number}>" for number in range(len(secrets))}
+
+
+SECRETS = st.sampled_from([f"{number:04d}-a1B2c3D4" for number in range(9)])
+
+
+@given(st.lists(st.lists(SECRETS, max_size=4), max_size=6))
+def test_reading_backwards_ends_with_what_reading_forwards_does(entries: list[list[str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known_secrets, "KNOWN_LIMIT", 5)
+        forwards, backwards = known(*chain.from_iterable(entries)), known()
+        unread = list(entries)
+        while unread and backwards.add_older(known(*unread.pop())):
+            pass
+        newer = [f"newer-{number}-a1B2c3D4" for number in range(6)]
+        for one in newer:  # of which each has the least recently seen forgotten
+            names = {secret for secret, _ in forwards.within(chain.from_iterable(entries))}
+            assert {secret for secret, _ in backwards.within(chain.from_iterable(entries))} == names
+            forwards.add(one, "<newer>")
+            backwards.add(one, "<newer>")

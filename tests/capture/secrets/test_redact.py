@@ -16,6 +16,7 @@ from proxy_policies.capture.content_coding import decode_bodies
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.secrets.keyfile import load_key
+from proxy_policies.capture.secrets.known import KNOWN_LIMIT
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
 from proxy_policies.capture.secrets.redact import Redactor, parse_rules
 from proxy_policies.capture.secrets.values import is_plain
@@ -344,3 +345,16 @@ def test_what_the_origin_sent_is_redacted_as_what_it_is(mime: str) -> None:
     assert found is not None
     assert b"hunter2" not in found.body.content
     assert "Wz-" not in str(found.headers)
+
+
+def test_only_as_many_entries_are_read_for_secrets_as_can_be_remembered() -> None:
+    def entry(number: int, text: str = "") -> Entry:
+        fields = (("Authorization", f"Bearer {number:04d}-a1B2c3D4"),)
+        return Entry(Request("POST", "http://a.test/", fields, Body(text.encode())), Response(200), Times(1.0))
+
+    newest_first = iter([entry(number) for number in range(2 * KNOWN_LIMIT)])
+    learned = redactor()
+    learned.learn(newest_first)
+    assert len(list(newest_first)) == KNOWN_LIMIT
+    done = learned.entry(entry(1, f"{KNOWN_LIMIT - 1:04d}-a1B2c3D4 {KNOWN_LIMIT:04d}-a1B2c3D4"))
+    assert re.fullmatch(f"secret_\\w+ {KNOWN_LIMIT:04d}-a1B2c3D4", done.request.body.content.decode())

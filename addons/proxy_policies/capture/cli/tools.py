@@ -18,7 +18,7 @@ from proxy_policies.capture.export.http_file import http_file
 from proxy_policies.capture.export.k6 import k6_script
 from proxy_policies.capture.export.openapi_file import openapi_json, openapi_yaml
 from proxy_policies.capture.export.python_scripts import locust_file, pytest_module
-from proxy_policies.capture.formats import is_har, merged_log, open_any, same_key
+from proxy_policies.capture.formats import is_har, merged_log, newest_first, open_any, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
@@ -65,11 +65,10 @@ def _redactor(confdir: str, rules: Iterable[str] = (), strict: bool = False) -> 
 def _cleaned(path: Path, redactor: redact.Redactor, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
     """Return the log object and the entries of a capture without secrets.
 
-    It is read once before, for what the secrets are, so that none is missed before it is first named.
+    Its last entries are read before, for what the secrets are: few are missed before they are first named.
     """
-    log, entries = open_any(path)
-    for entry in entries:
-        redactor.learn(entry)
+    log, _ = open_any(path)
+    redactor.learn(newest_first(path))
     own = {**log["_capture"], "key": redactor.key_id}
     foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
     _, entries = open_any(path, problems)

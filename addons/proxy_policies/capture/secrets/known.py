@@ -64,6 +64,18 @@ class KnownSecrets:
             for pair in self._pairs.pop(oldest, ()):
                 self._take(pair)
 
+    def add_older(self, older: "KnownSecrets") -> bool:
+        """Remember what was last seen before all that is known here; return whether there is room for still older."""
+        for secret, placeholder in reversed(older._placeholders.items()):
+            if secret in self._placeholders:
+                continue
+            if len(self._placeholders) >= KNOWN_LIMIT or self._length + len(secret) > ALL_LENGTH:
+                return False
+            self._placeholders[secret] = placeholder
+            self._placeholders.move_to_end(secret, last=False)
+            self._length += len(secret)
+        return len(self._placeholders) < KNOWN_LIMIT
+
     def _spell_new(self) -> None:
         if len(self._pairs) == len(self._placeholders):
             return

@@ -62,9 +62,18 @@ class Redactor:
         entry = self._redacted(entry)
         return replace(entry, extra={**entry.extra, UNSEARCHED: why}) if why else entry
 
-    def learn(self, entry: Entry) -> None:
-        """Remember the secrets of an entry, so that they are found in those before it too."""
-        self._placed(entry)
+    def learn(self, newest_first: Iterable[Entry]) -> None:
+        """Remember the latest secrets of these entries, so that they are found in those before them, too.
+
+        It is as if all were read in order, and reads no more of them than that takes.
+        """
+        all_known = self._known
+        for entry in newest_first:
+            self._known = KnownSecrets()
+            self._placed(entry)
+            if not all_known.add_older(self._known):
+                break
+        self._known = all_known
 
     def _redacted(self, entry: Entry) -> Entry:
         entry = self._placed(entry)
