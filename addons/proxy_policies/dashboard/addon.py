@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from functools import partial
 from hashlib import blake2s
 from secrets import token_bytes
 from typing import Any
@@ -21,6 +22,7 @@ from proxy_policies.finished import reporting
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.log_lines import printable
 from proxy_policies.option_parsers import parse_page_address
+from proxy_policies.optional_page import OptionalPage
 from proxy_policies.request_summary import LONGEST_TEXT
 from proxy_policies.settings import Setting, reject
 
@@ -34,8 +36,6 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
-NOT_SERVED: tuple[Address | None, str] = (None, "")
-"""Neither address nor password."""
 SAMPLE_INTERVAL = 1.0
 """Seconds between two points of the charts."""
 MAX_ROWS = 200
@@ -66,49 +66,36 @@ class Dashboard:
     )
 
     def __init__(self) -> None:
+        self._page = OptionalPage(self._ended)
         self._series: points.Series | None = None
-        self._server: page_server.PageServer | None = None
         self._task: asyncio.Task[None] | None = None
-        self._served = NOT_SERVED
+        self._served: tuple[Address | None, str] = (None, "")
+        """The address and password last chosen: options are reported more than once, by a policy file for one."""
         self._secret = token_bytes(16)
         self.url = ""
         """The page's URL, with the generated token; empty while it is off."""
 
     def configure(self, updated: set[str]) -> None:
         """Listen on the chosen address; if that fails, keep the previous one."""
-        wanted = (self.dashboard, self.dashboard_password)
-        if not updated & {"dashboard", "dashboard_password"} or wanted == self._served:
+        chosen = (self.dashboard, self.dashboard_password)
+        if not updated & {"dashboard", "dashboard_password"} or chosen == self._served:
             return
         if self.dashboard is not None and not self._is_local and not self.dashboard_password:
             reject(f"option dashboard={ctx.options.dashboard!r}: set dashboard_password, or listen on 127.0.0.1")
             return
         try:
-            sockets = self._bind(self.dashboard)
+            self._page.move(self.dashboard, partial(self._begin, self.dashboard_password, self._is_local))
         except OSError as error:
             reject(f"option dashboard={ctx.options.dashboard!r}: cannot listen: {error.strerror or error}")
             return
-        self._end()
-        if sockets:
-            self._start(sockets)
-        self._served = wanted
-
-    def _bind(self, address: Address | None) -> list[socket.socket]:
-        before = self._served[0]
-        if before and address and before[1] == address[1]:
-            self._end()  # two cannot listen on one port
-        return page_server.bind(*address) if address else []
-
-    def _end(self) -> None:
-        self._served = NOT_SERVED
-        if (stopped := self._stop()) is not None:
-            spawn(stopped.close())
+        self._served = chosen
 
     @property
     def _is_local(self) -> bool:
         return self.dashboard is not None and is_loopback(self.dashboard[0])
 
-    def _start(self, sockets: Any) -> None:
-        allowed = access.Access(self.dashboard_password)
+    def _begin(self, password: str, is_local: bool, sockets: list[socket.socket]) -> page_server.PageServer:
+        allowed = access.Access(password)
         shared.COUNTING.begin()
         self._series = points.Series()
         self._task = spawn(self._sample(self._series))
@@ -120,28 +107,22 @@ class Dashboard:
             "post purge": self.purge,
             "post close": self.close,
         }
-        self._server = server.serve(sockets, allowed, self._is_local, api)
-        self._server.start()
         host, port, *_ = sockets[0].getsockname()
         token = f"?token={allowed.token}" if allowed.token else ""
         self.url = f"http://{format_target(host, port)}/{token}"
         logger.info(f"dashboard: {self.url}")
+        return server.serve(sockets, allowed, is_local, api)
 
-    def _stop(self) -> page_server.PageServer | None:
+    def _ended(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        stopped, self._server, self._series, self._task = self._server, None, None, None
-        if stopped is not None:
-            stopped.stop()
-            self.url = ""
-            shared.COUNTING.end()
-        return stopped
+        self._series, self._task, self.url = None, None, ""
+        shared.COUNTING.end()
 
     @in_background
     async def done(self) -> None:
         """Stop listening."""
-        if (stopped := self._stop()) is not None:
-            await stopped.close()
+        await self._page.close()
 
     async def _sample(self, series: points.Series) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,11 @@ from mitmproxy import ctx
 
 from proxy_policies import statistics
 from proxy_policies.addresses import Address
-from proxy_policies.background import in_background, spawn
+from proxy_policies.background import in_background
 from proxy_policies.fast_paths import NO_OBJECTION
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_parsers import parse_page_address
+from proxy_policies.optional_page import OptionalPage
 from proxy_policies.settings import Setting, reject
 from proxy_policies.start_up import requirements
 from proxy_policies.version import VERSION
@@ -47,7 +49,7 @@ class Metrics:
     )
 
     def __init__(self) -> None:
-        self._server: page_server.PageServer | None = None
+        self._page = OptionalPage(lambda: shared.COUNTING.end())
         self._address: Address | None = None
         """The address it listens on: `configure` may be called without a change, by a policy file for one."""
 
@@ -56,32 +58,20 @@ class Metrics:
         if "metrics" not in updated or self.metrics == self._address:
             return
         try:
-            sockets = page_server.bind(*self.metrics) if self.metrics is not None else None
+            self._page.move(self.metrics, self._begin)
         except OSError as error:
             reject(f"option metrics={ctx.options.metrics!r}: cannot listen: {error.strerror or error}")
             return
-        if (stopped := self._stop()) is not None:
-            spawn(stopped.close())
-        if sockets is not None:
-            self._start(sockets)
         self._address = self.metrics
 
-    def _start(self, sockets: Any) -> None:
+    def _begin(self, sockets: list[socket.socket]) -> page_server.PageServer:
         shared.COUNTING.begin()
-        self._server = server.serve(sockets, self._render, accepts_clients)
-        self._server.start()
-
-    def _stop(self) -> page_server.PageServer | None:
-        stopped, self._server = self._server, None
-        if stopped is not None:
-            shared.COUNTING.end()
-        return stopped
+        return server.serve(sockets, self._render, accepts_clients)
 
     @in_background
     async def done(self) -> None:
         """Stop listening."""
-        if (stopped := self._stop()) is not None:
-            await stopped.close()
+        await self._page.close()
 
     async def _render(self, accept: str) -> tuple[bytes, str]:
         """Read the counters here, and encode them in a thread."""
@@ -93,7 +83,7 @@ class Metrics:
 
     async def statistics(self) -> Mapping[str, int]:
         """Return the sums of all counters; empty while it is off."""
-        return shared.COUNTING.read().totals() if self._server is not None else {}
+        return shared.COUNTING.read().totals() if self._page.is_served else {}
 
 
 def accepts_clients() -> bool:
