@@ -33,6 +33,11 @@ def test_names_the_options(arguments: list[str], names: set[str], options: Optio
     assert parse_command_line("DumpMaster", arguments, options).names == names
 
 
+def test_gives_the_flow_filter(options: Options) -> None:
+    said = parse_command_line("DumpMaster", ["-s", "policy.py", "-q", "~u", "x"], options)
+    assert said.flow_filter == ("~u", "x")
+
+
 def test_another_programs_command_line_says_nothing(options: Options) -> None:
     assert parse_command_line("RecordingMaster", ["-v", "--set", "x=1"], options) == ExplicitOptions()
 

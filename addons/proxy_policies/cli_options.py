@@ -10,7 +10,6 @@ import io
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from mitmproxy.options import Options
 from mitmproxy.optmanager import OptManager
 from mitmproxy.tools import cmdline
 
@@ -26,10 +25,11 @@ FILTERS = ("dumper_filter", "save_stream_filter", "readfile_filter")
 
 @dataclass(frozen=True, slots=True)
 class ExplicitOptions:
-    """The options set on a command line, and the text of each `--set`."""
+    """The options set on a command line, the text of each `--set`, and the words of the flow filter."""
 
     names: frozenset[str] = frozenset()
     specs: tuple[str, ...] = ()
+    flow_filter: tuple[str, ...] = ()
 
     def specs_of(self, names: Container[str]) -> list[str]:
         """Return the `--set` specs for some options, in order."""
@@ -51,18 +51,10 @@ def parse_command_line(program: str, arguments: Sequence[str], options: OptManag
     return ExplicitOptions()
 
 
-def flow_filter_words(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments that mitmdump would read as its flow filter; empty if it rejects the arguments anyway."""
-    with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
-        parsed = cmdline.mitmdump(Options()).parse_known_args(list(arguments))[0]
-        return list(parsed.filter_args)
-    return []
-
-
 def _explicit(parsed: argparse.Namespace, options: OptManager) -> ExplicitOptions:
     given = {name for name, value in vars(parsed).items() if value not in (None, False, [])}
     names = {name for name, value in vars(parsed).items() if name in options and value is not None}
     names |= {spec.partition("=")[0] for spec in parsed.setoptions}
     names |= set(VERBOSITY) if given & {"verbose", "quiet", "options", "commands"} else set()
     names |= set(FILTERS) if "filter_args" in given else set()
-    return ExplicitOptions(frozenset(names), tuple(parsed.setoptions))
+    return ExplicitOptions(frozenset(names), tuple(parsed.setoptions), tuple(getattr(parsed, "filter_args", ())))

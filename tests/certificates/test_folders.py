@@ -64,23 +64,26 @@ def test_a_home_that_is_not_there_is_none_to_link(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "confdir").iterdir()] == ["mitmproxy-ca.pem"]
 
 
-@pytest.mark.parametrize("name", ["file", "file/below"])
-def test_a_confdir_that_cannot_be_is_one_line(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("file", "File exists"), ("file/below", "Not a directory"), ("/proc/none", "No such file or directory")],
+)
+def test_a_confdir_that_cannot_be_is_one_line(tmp_path: Path, name: str, why: str) -> None:
     (tmp_path / "file").touch()
-    line = rf"^confdir {tmp_path}/{name}: Not a directory; --set confdir=FOLDER names another"
-    with pytest.raises(ValueError, match=line):
+    with pytest.raises(ValueError, match=rf"^confdir {tmp_path / name}: {why}; --set confdir=FOLDER names another"):
         require_confdir(tmp_path / name)
 
 
-def test_nothing_is_made(tmp_path: Path) -> None:
-    require_confdir(tmp_path / "new/one")
-    assert not list(tmp_path.iterdir())
+def test_a_confdir_is_made(tmp_path: Path) -> None:
+    for _ in range(2):
+        require_confdir(tmp_path / "new/one")
+        assert (tmp_path / "new/one").is_dir()
 
 
 def test_where_the_whole_ca_is_nothing_need_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "why_not_made", lambda folder: "Read-only file system")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     (tmp_path / authority.KEY_FILE).write_text("BEGIN ENCRYPTED PRIVATE KEY")
-    with pytest.raises(ValueError, match="Read-only file system"):
+    with pytest.raises(ValueError, match="Permission denied"):
         require_confdir(tmp_path)
     (tmp_path / authority.DH_FILE).touch()
     require_confdir(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from proxy_policies.certificates import folders
 from proxy_policies.command.commands import parse
-from proxy_policies.command.proxy import arguments_of, stray_word
+from proxy_policies.command.proxy import arguments_of
 from proxy_policies.script_paths import scripts
 
 POLICY, HOME, WORK = (str(scripts()[name]) for name in ("policy", "home", "work"))
@@ -58,27 +58,3 @@ def test_the_ends_of_a_tunnel_run_without_a_proxy() -> None:
     work = given_to_mitmproxy("work", "--home", "h:1", "--service", "ssh=a:22", "--grace", "1s", script="work")
     options = ["--set", "work_home=h:1", "--set", "work_services=ssh=a:22", "--set", "grace_period=1s"]
     assert work == ["-s", WORK, "-n", *LOOPBACK, *options]
-
-
-@pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (["run", "web"], "unrecognized argument: web; a flow filter would be '~u web'"),
-        (["run", "cache=off", "-q"], "unrecognized argument: cache=off; did you mean --set cache=off?"),
-        (["run", "--workers", "2", "-p", "1", "web"], "'~u web'"),
-        (["home", "9000"], "unrecognized argument: 9000;"),
-        (["work", "home.example:9000"], "unrecognized argument: home.example:9000;"),
-    ],
-)
-def test_a_stray_word_is_no_flow_filter(words: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """mitmdump would take it for one, with all that follows, and print nothing of most requests."""
-    given = parse(words)
-    with pytest.raises(SystemExit) as ended:
-        given.run_command(given)
-    assert ended.value.code == 2
-    assert meant in capsys.readouterr().err.splitlines()[-1]
-
-
-@pytest.mark.parametrize("words", [[], ["~q & ~s"], ["!~q"], ["(~q)", "-q"], ["  ~u x"], [""]])
-def test_a_flow_filter_is_mitmdumps(words: list[str]) -> None:
-    assert stray_word(words) == ""

@@ -6,6 +6,9 @@ import sys
 import pytest
 from tests.support.mitmdump import environment
 
+VALUES = ["-w", "/dev/null", "-M", "/a/b/", "-B", "/a/b", "--proxyauth", "a:b", "--stickycookie", "~u x", "-k"]
+"""Arguments with values, of options that mitmproxy's addons have."""
+
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
@@ -14,6 +17,10 @@ from tests.support.mitmdump import environment
         (["web", "-p", "x"], 2, "proxy-policies web: error: argument --listen-port/-p: invalid int value: 'x'"),
         (["run", "--workers", "2", "--frob"], 2, "proxy-policies run: error: unrecognized arguments: --frob"),
         (["run", "--set", "cache=nowhere"], 1, "option cache='nowhere': choose off"),
+        (["run", "web"], 1, "unrecognized argument: web; a flow filter would be '~u web'"),
+        (["web", "run"], 2, "proxy-policies web: error: unrecognized arguments: run"),
+        (["home", "9000"], 1, "unrecognized argument: 9000; a flow filter would be '~u 9000'"),
+        (["run", *VALUES, "--set", "cache=nowhere"], 1, "option cache='nowhere': choose off"),
         (["run", "--version"], 0, "Mitmproxy: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -50,13 +50,23 @@ def require_confdir(confdir: Path, how: str = "--set confdir=FOLDER") -> None:
     A key may have a passphrase, which mitmproxy alone knows (`cert_passphrase`): it is not looked at.
     """
     key = confdir / authority.KEY_FILE
-    if not all(os.path.exists(path) for path in (key, confdir / authority.DH_FILE)) and (why := why_not_made(confdir)):
-        raise ValueError(f"confdir {confdir}: {why}; {how} names another folder for the CA")
+    if not all(os.path.exists(path) for path in (key, confdir / authority.DH_FILE)):
+        _require_folder(confdir, how)
     if os.path.exists(key) and not authority.is_encrypted(key):
         try:
             authority.read_authority(confdir)
         except ValueError as error:
             raise ValueError(f"{error}; {RESTORE}") from None
+
+
+def _require_folder(confdir: Path, how: str) -> None:
+    """Make the confdir, as mitmproxy does; raises ValueError where nothing can be written in it."""
+    try:
+        confdir.mkdir(parents=True, exist_ok=True)
+        if not os.access(confdir, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ValueError(f"confdir {confdir}: {error.strerror}; {how} names another folder for the CA") from None
 
 
 def why_not_made(folder: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import re
 import sys
 from collections.abc import Sequence
 
@@ -22,14 +21,11 @@ from proxy_policies.start_up import mitmproxy_program
 with lazy_imports():  # mitmproxy takes half a second
     from mitmproxy.tools import main as mitmproxy
 
-    from proxy_policies import cli_options
     from proxy_policies.workers import supervisor
 
 EXIT_CODES = {0: "it was stopped", 1: "it could not start; the last line says why"}
 PRINTING = frozenset({"--version", "--options", "--commands", "-h", "--help"})
 """Arguments of mitmproxy that have it print something, and end."""
-BEGIN_FILTERS = ("~", "!", "(")
-"""How a flow filter begins that is not a bare word, which mitmproxy takes for a part of the URL."""
 COMMON = "All other arguments are {program}'s: --set NAME=VALUE for an option (--options lists them), --mode, -s …\n"
 SIGNALS = """
 It listens on 127.0.0.1 unless --listen-host says otherwise, and signs with the CA of `proxy-policies certs make`, if
@@ -121,8 +117,6 @@ def run(program: str, script: str, given: argparse.Namespace) -> int:
     """Become mitmproxy, or the supervisor of several; return the exit code. Raises ValueError and OSError."""
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
-    if program == "mitmdump" and (wrong := stray_word(cli_options.flow_filter_words(given.mitmproxy_arguments))):
-        given.parser.error(wrong)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)
     folders.require_confdir(
         expand_home(mitmproxy_arguments.value_of(arguments, "confdir") or folders.mitmproxy_confdir())
@@ -136,19 +130,6 @@ def require_terminal(arguments: Sequence[str]) -> None:
     """Raise ValueError where the console has nothing to be shown on: mitmproxy's own line ends in a traceback."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and not PRINTING.intersection(arguments):
         raise ValueError("needs a terminal; run and web do not")
-
-
-def stray_word(flow_filter: Sequence[str]) -> str:
-    """Return what is wrong with the words that mitmdump takes for its flow filter: all that follows the first of them.
-
-    "" where they are one. A bare word is a filter to mitmdump; here it is more likely an option without its dashes.
-    """
-    word = flow_filter[0].strip() if flow_filter else ""
-    if not word or word.startswith(BEGIN_FILTERS):
-        return ""
-    is_setting = re.match(r"[a-z_]+=", word)
-    meant = f"did you mean --set {word}?" if is_setting else f"a flow filter would be '~u {word}'"
-    return f"unrecognized argument: {word}; {meant}"
 
 
 def arguments_of(script: str, settings: Sequence[str], others: Sequence[str]) -> list[str]:

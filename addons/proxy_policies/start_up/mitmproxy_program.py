@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
+from proxy_policies.script_paths import PROGRAM
+
 
 def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequence[str]) -> int:
     """Become the program, under a name that its messages and the policies read; return the exit code.
@@ -19,3 +21,8 @@ def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequen
             return of_argparse.code
         raise
     return 0
+
+
+def is_ours() -> bool:
+    """Return whether our command has become the program that runs."""
+    return sys.argv[0].startswith(f"{PROGRAM} ")

@@ -8,7 +8,7 @@ from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
 
 from proxy_policies import cli_options, settings
-from proxy_policies.start_up import requirements
+from proxy_policies.start_up import mitmproxy_program, requirements, stray_word
 from proxy_policies.start_up.unknown_options import Verdict, complaint, judge
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def say_what_was_held_back() -> None:
 
 
 def check(had_errors: bool = False) -> None:
-    """Log options that no addon has; end the process if that, or anything before, was an error.
+    """Log options that no addon has, and a stray word; end the process if that, or anything before, was an error.
 
     `had_errors` is whether something was wrong before our first script was loaded, after which more was said.
     """
@@ -65,6 +65,8 @@ def check(had_errors: bool = False) -> None:
     levels = {Verdict.REFUSED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
         logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))
+    if mitmproxy_program.is_ours() and (line := stray_word.complaint(said.flow_filter)):
+        logger.error(line)
     if errors := settings.start_errors():
         end(errors, had_errors)
     say_what_was_held_back()
