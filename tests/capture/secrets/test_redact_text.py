@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.secrets import redact_text
+from proxy_policies.capture.secrets import redact_lines, redact_text
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.rules import parse_rules
 
@@ -29,7 +29,7 @@ PARTS: dict[str, Callable[[str, Decider], str]] = {
     "lines": redact_text.in_lines,
     "script": lambda text, decider: redact_text.in_assignments(text, decider, Place.CODE),
     "graphql": lambda text, decider: redact_text.in_assignments(text, decider, Place.MEMBER),
-    "plain": redact_text.in_plain_text,
+    "plain": redact_lines.in_named_lines,
 }
 PIECES = [
     *("password", "token", "Authorization", "authorization: ", "Bearer ", "Basic ", "Cookie: ", "set-cookie: ", "İ"),

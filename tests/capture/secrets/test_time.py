@@ -20,8 +20,10 @@ from proxy_policies.capture.secrets import (
     redact_commands,
     redact_csv,
     redact_json,
+    redact_lines,
     redact_markup,
     redact_multipart,
+    redact_pairs,
     redact_text,
 )
 from proxy_policies.capture.secrets.decide import Decider, Place
@@ -51,13 +53,15 @@ PARTS: dict[str, Callable[[str], object]] = {
     "commands": lambda text: redact_commands.in_commands(f"curl -H {text}", DECIDER, Place.MEMBER),
     "tight": lambda text: redact_text.in_tight_pairs(text, DECIDER, Place.MEMBER),
     "links": lambda text: redact_text.in_links(text, DECIDER),
-    "plain": lambda text: redact_text.in_plain_text(text, DECIDER, Place.MEMBER),
+    "plain": lambda text: redact_lines.in_named_lines(text, DECIDER, Place.MEMBER),
     "json": lambda text: redact_json.in_json(text, DECIDER),
     "variables": lambda text: redact_calls.naming_variables(text, DECIDER),
     "columns": lambda text: redact_columns.in_columns(text, DECIDER),
     "positions": lambda text: redact_calls.in_positions(text, DECIDER),
     "defaults": lambda text: redact_calls.in_defaults(text, DECIDER),
     "strings": lambda text: redact_json.in_strings(text, ("form-data;", "\\"), str),
+    "pairs": lambda text: redact_pairs.in_pairs(text, DECIDER),
+    "prose": lambda text: redact_lines.in_prose(text, DECIDER),
     "is it a table": redact_csv.is_table,
     "markup": lambda text: redact_markup.in_markup(text, DECIDER),
     "table": lambda text: redact_csv.in_table(text, DECIDER),
@@ -92,6 +96,16 @@ PIECES += [
     '["a","=",',
 ]
 PIECES += ["content-disposition:", "content-disposition: name", "<input ", "data\n"]
+PIECES += [
+    '{"name":"token",',
+    '"value":"a",',
+    "- name: token\n",
+    "  value: a\n",
+    "token:\n",
+    "- a\n",
+    "a: a: ",
+    "&a !a ",
+]
 PAIRS = [";a", "\r\n", "= ", ": ", "<token><!--", "<a =", "cookie: a;", "password='", '"a" :', "- ", "; "]
 FRAMES = [  # what stands before the repeated piece and behind it, where that alone shows nothing
     *((begin, piece, "<b") for begin, piece in product(["<token>", "<token x=1 ", "a="], [" ", "a", "&=a", "é"])),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.names import Grade, may_be_named
 from proxy_policies.capture.secrets.redact_json import in_json
-from proxy_policies.capture.secrets.redact_text import in_plain_text
+from proxy_policies.capture.secrets.redact_lines import in_named_lines
 
 _ELEMENT = re.compile(
     r"<(?P<tag>(?:[\w.-]+:)?(?P<name>[A-Za-z_][\w.-]*))(?P<attributes>\s[^<>]*)?>\s*+"
@@ -53,7 +53,7 @@ def in_markup(text: str, decider: Decider) -> str:
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _CELLS.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     if "<!--" in text:
-        text = _COMMENT.sub(lambda found: found["open"] + in_plain_text(found["text"], decider, Place.MEMBER), text)
+        text = _COMMENT.sub(lambda found: found["open"] + in_named_lines(found["text"], decider, Place.MEMBER), text)
     text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
     is_telling = any(_telling_names(name, attributes, decider) for name, attributes in set(_OPENING.findall(text)))
     return _ELEMENT.sub(lambda found: _element(found, decider), text) if is_telling else text

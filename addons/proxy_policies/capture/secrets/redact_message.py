@@ -15,6 +15,7 @@ from proxy_policies.capture.secrets import redact_text as texts
 from proxy_policies.capture.secrets.decide import Decider, Place
 from proxy_policies.capture.secrets.redact_base64 import in_base64
 from proxy_policies.capture.secrets.redact_commands import in_commands
+from proxy_policies.capture.secrets.redact_lines import in_named_lines, in_prose
 from proxy_policies.capture.secrets.seen_texts import SeenTexts
 from proxy_policies.capture.secrets.shapes import in_shapes
 from proxy_policies.capture.streams.events import rewrite, rewrite_binary
@@ -198,9 +199,9 @@ class MessageRedactor:
         place = Place.CODE if is_code else Place.MEMBER
         text = in_commands(texts.in_assignments(text, self.decider, place), self.decider, place)
         if not is_code and not _is_structured(kind) and _JSON.match(text) is None:
-            text = texts.in_plain_text(text, self.decider, Place.MEMBER if "yaml" in kind else Place.CODE)
+            text = in_named_lines(text, self.decider, Place.MEMBER if "yaml" in kind else Place.CODE)
         elif not is_script:
-            text = texts.in_tight_pairs(text, self.decider, place)
+            text = in_prose(texts.in_tight_pairs(text, self.decider, place), self.decider)
         text = texts.in_lines(texts.in_paths(texts.in_userinfo(text, self.decider), self.decider), self.decider)
         return self._shapes((texts.in_links if is_script else texts.in_parameters)(text, self.decider))
 

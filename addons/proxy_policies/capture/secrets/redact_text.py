@@ -52,14 +52,6 @@ _COOKIE_LINE = re.compile(
     r"(?i)(?P<before>(?P<set>(?<=set-))?\bcookie\\*[\"']?:\s*+\\*+[\"']?+)(?P<value>(?:(?!cookie:)[^\r\n\"'\\<>=])*+=[^\r\n\"'\\<>]*+)"
 )
 """A line without `=` is read up to the next `cookie:` in it: from there it is looked at again."""
-_FIELD_LINE = re.compile(
-    r"(?m)(?P<before>^[ \t]*+(?:[<>*-][ \t]*+)?(?P<name>[A-Za-z][\w-]*):[ \t]*)(?P<value>[^\s|>&*!{\[#][^\r\n]*)"
-)
-_BLOCK = re.compile(
-    r"(?m)(?P<before>^(?P<indent>[ \t]*)(?:-[ \t]+)?(?P<name>[A-Za-z][\w-]*):[ \t]*[|>][-+\d]{0,2}[ \t]*\r?\n)"
-    r"(?P<value>(?:(?P=indent)[ \t]+[^\n]*(?:\n|\Z)|[ \t\r]*\n)+)"
-)
-_LINES = ("authorization", "proxy-authorization", "cookie", "set-cookie")  # which `in_lines` reads
 _FORM = re.compile(r"[\w.\[\]%+~-]++=[^\s\"'<>{}]*+\s*+")
 
 
@@ -263,7 +255,7 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
         begin = sign.end()
         if sign.start() < done:
             continue
-        name = _last_name(text[done : sign.start()])
+        name = last_name(text[done : sign.start()])
         if begin > line_end:
             line_end = text.find("\n", begin) % (len(text) + 1)
         end = text.find(sign["quote"], begin, line_end) if 2 <= len(name) <= 200 else -1
@@ -273,13 +265,14 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int]]:
             done = end + len(sign["quote"])
 
 
-def _last_name(text: str) -> str:
+def last_name(text: str) -> str:
     """Return the name at the end of a text, spaces apart; empty when there is none."""
-    text = text.rstrip().removesuffix("'")
+    text = text.rstrip(" \t\r\n=!<>~").removesuffix("'")
     start = len(text.rstrip(_NAME_CHARACTERS))
     while start and (text[start - 1].isalnum() or text[start - 1] in "_$-"):
         start -= 1
-    return text[start:]
+    is_escape = text[start - 1 : start] == "\\" and text[start : start + 1] in ("n", "r", "t")
+    return text[start + is_escape :]
 
 
 def in_bare_pairs(text: str, decider: Decider) -> str:
@@ -297,7 +290,7 @@ def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
 
     def pair(found: re.Match[str]) -> str:
         before = text[max(0, found.start() - NAME_LENGTH) : found.start()]
-        name = _last_name(before)
+        name = last_name(before)
         if before[-len(name) - 1 : -len(name)] in _IN_URL or decider.grade(name, place) is Grade.NONE:
             return found[0]
         plain = unquote_plus(found["value"])
@@ -305,26 +298,3 @@ def in_tight_pairs(text: str, decider: Decider, place: Place) -> str:
         return found[0] if replaced == plain else f"={replaced}"
 
     return _TIGHT.sub(pair, text) if "=" in text else text
-
-
-def in_plain_text(text: str, decider: Decider, place: Place = Place.CODE) -> str:
-    """Replace secrets in `password=…` and in `X-Api-Key: …` lines of a plain text; such lines are at this place."""
-    text = in_bare_pairs(text, decider)
-    if ":" not in text:
-        return text
-
-    def field(found: re.Match[str]) -> str:
-        if found["name"].lower() in _LINES:
-            return found[0]
-        return found["before"] + decider.replace(found["name"], found["value"], place)
-
-    text = _FIELD_LINE.sub(field, text)
-    return _BLOCK.sub(lambda found: _block(found, decider), text) if place is Place.MEMBER else text
-
-
-def _block(found: re.Match[str], decider: Decider) -> str:
-    """Replace a text of YAML that stands in lines of its own; it is one line then."""
-    value = found["value"]
-    plain = value.strip()
-    replaced = decider.replace(found["name"], plain)
-    return found[0] if replaced == plain else found["before"] + value.replace(plain, replaced, 1)

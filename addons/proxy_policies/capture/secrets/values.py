@@ -110,6 +110,7 @@ _LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,20}|[A-ZÀ-Þ]{1,8})?(?:[ '\u201
 _SHORT_LABEL = re.compile(r"[A-ZÀ-Þ](?:[a-zß-ÿ]{1,9}|[A-ZÀ-Þ]{1,8})[:!?…]?")
 _PROSE = re.compile(r"[^\W\d_]+(?:[ '\u2019,:;!?()-]+(?:[^\W\d_]+|\d+)){2,}[ .:!?…)]*")
 _LOWER_PATH = re.compile(r"(?:/(?:[a-z]+|v\d))+/?")
+_SCOPE = re.compile(r"[a-z]+(?:[:.][a-z]+)+")  # of OAuth: read:pets
 _SPACE = re.compile(r"\s")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}")
 _BORDER = re.compile(r"(?<=[A-Za-z])[0-9]|(?<=[0-9])[A-Za-z]")
@@ -159,7 +160,9 @@ def is_word_or_count(value: str) -> bool:
     if _PATH.fullmatch(text):
         return bool(_LOWER_PATH.fullmatch(text)) or not (_BASE64.fullmatch(text) or is_random(text))
     is_short = text.isalpha() and len(text) <= WORD_LENGTH
-    return text.lower() in PLAIN_WORDS or is_short or (_has_space(text) and bool(_PROSE.fullmatch(text)))
+    if text.lower() in PLAIN_WORDS or is_short or _SCOPE.fullmatch(text):
+        return True
+    return _has_space(text) and bool(_PROSE.fullmatch(text))
 
 
 def is_label(value: str) -> bool:
