@@ -68,3 +68,16 @@ def test_a_document_behind_others_that_are_none_is_found() -> None:
     document, clean = (base64.b64encode(b'{"a":"%s"}' % word).decode() for word in (b"hunter2", b"x"))
     for before in ("/eyJaaaaaaaa/eyJaaaa.a /", "/eyJaaaaaaaa_/", "/eyJaaaa-aaaa/"):
         assert in_base64(before + document, look) == before + clean
+
+
+@pytest.mark.parametrize("width", [64, 76])
+@pytest.mark.parametrize("fold", ["\n", "\r\n", "\\n", "\\r\\n"])
+def test_what_is_in_lines_stays_in_lines(width: int, fold: str) -> None:
+    def written(word: str) -> str:
+        made = base64.b64encode(f'{{"a": "{"b" * 99}", "password": "{word}", "city": "Bonn"}}'.encode()).decode()
+        return f'"data": "{fold.join(made[at : at + width] for at in range(0, len(made), width))}"'
+
+    assert in_base64(written("hunter2"), look) == written("x")
+    octets = base64.b64encode(bytes(range(256))).decode()
+    certificate = fold.join(octets[at : at + width] for at in range(0, len(octets), width))
+    assert in_base64(certificate, look) == certificate

@@ -131,3 +131,27 @@ def test_lists_within_each_other_are_each_read() -> None:
     text = '[{"method":"login","params":["a1",{"method":"login","params":["b1","b2"]},"a2"]}]'
     expected = text.replace("b2", KEY.of("b2")).replace("a2", KEY.of("a2"))
     assert redacted(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('["login","bob","hunter2"]', "hunter2"),
+        ('42["user.login", "bob", "hunter2"]', "hunter2"),
+        ('["AUTH", "hunter2"]', "hunter2"),
+        ('{"op": 1, "args": ["authenticate", "bob", "hunter2"], "of": ["login", "bob", "x"]}', "hunter2"),
+    ],
+)
+def test_a_list_that_is_a_call_is_read(text: str, secret: str) -> None:
+    assert redacted(text, "text/plain") == text.replace(secret, KEY.of(secret))
+
+
+@pytest.mark.parametrize("text", ['["find", "bob", "hunter2"]', '{"fields": ["login", "email", "id"]}', '["login"]'])
+def test_other_lists_stay(text: str) -> None:
+    assert redacted(text, "application/json") == text
+
+
+def test_an_answer_calls_nothing() -> None:
+    body = Body(b'["login", "home", "help"]')
+    entry = Entry(Request("GET", "http://shop.test/"), Response(200, body=body), Times(1.0))
+    assert Redactor(parse_rules(()), KEY).entry(entry).response.body == body

@@ -21,12 +21,19 @@ COMMANDS = {
     "assignment of a hash": "'password' => '§', 'city' => 'Bonn'",
     "connection string": "host=db port=5432 user=bob password=§ sslmode=require",
     "URL of a database": "DATABASE_URL=postgres://bob:§@db:5432/shop?sslmode=require",
+    "URL of Oracle's": "jdbc:oracle:thin:scott/§@//db.test:1521/x",
+    "Oracle's client": "sqlplus -s scott/§@db.test",
+    "SQL": "ALTER USER bob IDENTIFIED BY '§'",
+    "SQL of a role": "CREATE ROLE bob WITH LOGIN PASSWORD '§'",
+    "OData": "/users?$filter=name eq 'bob' and password eq '§'",
 }
 STAYS = [
     "docker run -u 1000:1000 --name web --token-type bearer image",
     "git commit --no-verify --author=bob",
     "the login page, its password field",
     "def f(password, name): return password == name",
+    "jdbc:oracle:thin:@//db.test:1521/x and jdbc:postgresql://db.test/x",
+    "name eq 'password' and city eq 'Bonn'",
     "a --password-file /run/x --cookie-domain a.test",
 ]
 

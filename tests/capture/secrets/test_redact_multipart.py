@@ -3,7 +3,7 @@
 import pytest
 
 from proxy_policies.capture.secrets.decide import Decider
-from proxy_policies.capture.secrets.redact_multipart import in_multipart
+from proxy_policies.capture.secrets.redact_multipart import in_multipart, in_quoted_printable
 from proxy_policies.capture.secrets.rules import RedactionRules
 
 
@@ -33,3 +33,29 @@ def test_what_has_no_parts_stays() -> None:
     decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
     assert in_multipart(b"password=x", "multipart/form-data", decider, inner) == b"password=x"
     assert in_multipart(b"--b\r\nno head", "multipart/form-data; boundary=b", decider, inner) == b"--b\r\nno head"
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n"], ids=["crlf", "lf"])
+def test_an_encoded_part_is_looked_through(end: str) -> None:
+    decider = Decider(RedactionRules(), lambda *_: "#", is_answer=False)
+
+    def body(encoding: str, name: str, text: str) -> bytes:
+        head = f'Content-Disposition: form-data; name="{name}"{end}Content-Transfer-Encoding: {encoding}'
+        return f"--b{end}{head}{end}{end}{text}{end}--b--{end}".encode()
+
+    assert in_multipart(body("base64", "token", "aHVudGVyMi14"), "multipart/mixed; boundary=b", decider, inner) == body(
+        "base64", "token", "Iw=="
+    )
+    quoted = body("quoted-printable", "token", f"hunter2=3D={end}x")
+    assert in_multipart(quoted, "multipart/mixed; boundary=b", decider, inner) == body("quoted-printable", "token", "#")
+    for text in (body("base64", "city", "Qm9ubg=="), body("quoted-printable", "city", f"K=C3=B6ln a={end}b")):
+        assert in_multipart(text, "multipart/mixed; boundary=b", decider, inner) == text
+
+
+def test_quoted_printable_is_read_where_its_lines_are_broken() -> None:
+    text = "pass=\r\nword=3Dhunter2\r\nc=C3=A9 =\r\nd\r\n"
+    assert in_quoted_printable(text, lambda plain: plain.replace("hunter2", "#")).replace("=\n", "") == (
+        "password=3D#\r\nc=C3=A9 d\r\n"
+    )
+    for plain in (text, "a=3Db", "a=\nb=c", "url?a=\n"):
+        assert in_quoted_printable(plain, str) == plain

@@ -14,6 +14,13 @@ _LONG = b"a" * LEAST
 _CLASSES = bytes.maketrans(
     bytes(range(256)), bytes(b"a"[0] if chr(octet) in f"{ascii_letters}{digits}+/-_" else 0 for octet in range(256))
 )
+_FOLD = r"(?:\r?\n|(?:\\r)?\\n)"
+"""What is between two lines, also in a JSON string."""
+_FOLDED = re.compile(
+    rf"(?<![\w.+/=-])(?P<line>[A-Za-z0-9+/]{{60}}(?:[A-Za-z0-9+/]{{4}}){{0,4}}+)(?P<fold>{_FOLD})"
+    rf"(?:[A-Za-z0-9+/]{{60}}(?:[A-Za-z0-9+/]{{4}}){{0,4}}+(?P=fold))*+[A-Za-z0-9+/]++={{0,2}}(?![\w+/=-])"
+)
+"""Base64 in lines of 60 to 76 characters (RFC 2045 section 6.8, RFC 7468)."""
 _RUN = re.compile(r"(?<![\w.])[A-Za-z0-9+/_-]++(?:={1,2}|(?:%3[Dd]){1,2})?(?![\w+/=-]|\.\w)")
 _BEGIN = re.compile(r"H4sI|77u/|[C-Za-f][A-HQ-Xg-nw-z0-3]")
 """What gzip's octets, UTF-8's mark, and two of ASCII begin with."""
@@ -26,12 +33,22 @@ UNPACKED_MOST = 1 << 20
 
 def in_base64(text: str, look: Callable[[str], str]) -> str:
     """Return the text with what `look` makes of each text that is in it in base64, written as it was."""
+    if "\n" in text or "\\n" in text:
+        text = _FOLDED.sub(lambda found: _in_folded(found, look), text)
     pieces: list[str] = []
     done = 0
     for run in _runs(text):
         pieces += (text[done : run.start()], _in_run(run[0], look, is_cut=run.end() == len(text)))
         done = run.end()
     return "".join((*pieces, text[done:])) if pieces else text
+
+
+def _in_folded(found: re.Match[str], look: Callable[[str], str]) -> str:
+    """Look through base64 in lines, and write it in lines as long as the first."""
+    run, width, fold = found[0].replace(found["fold"], ""), len(found["line"]), found["fold"]
+    if (replaced := _replaced(run, look, is_cut=False)) in (None, run):
+        return found[0]
+    return fold.join(replaced[at : at + width] for at in range(0, len(replaced), width))
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:

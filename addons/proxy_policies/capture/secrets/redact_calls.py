@@ -30,6 +30,12 @@ _BLOGS = ("wp.", "blogger.", "metaWeblog.", "mt.")
 _LOGINS = ("login", "logon", "signin", "authenticate", "authorize", "unlock")
 """What methods have in their names that take a password: Odoo's `authenticate`, Stratum's `mining.authorize`."""
 
+_CALL = re.compile(
+    r'(?:\A\s*+\d{0,9}|"(?:args|arguments|command)"\s*+:\s*+)'
+    rf'(?=\[\s*+"(?i:(?:\w+[.:])?(?:{"|".join(_LOGINS)}|auth))"\s*+,\s*+")'
+)
+"""A request that is a call, or has one: `["login", "bob", "…"]`, as Socket.IO's `42["login", …]`."""
+
 
 def naming_variables(text: str, decider: Decider) -> Decider:
     """Return a decider to which variables are called as the arguments are that a GraphQL query passes them for."""
@@ -64,11 +70,13 @@ def in_positions(text: str, decider: Decider) -> str:
     """Replace the texts in the list of a call that takes a password: all but the first, or a lone one."""
     if "<methodName>" in text:
         return _in_xml_positions(text, decider)
-    if '"params"' not in text or '"method"' not in text:
+    calls = frozenset() if decider.is_answer else frozenset(found.end() for found in _CALL.finditer(text))
+    lists = _lists(text, decider) if '"params"' in text and '"method"' in text else []
+    if not (calls or lists):
         return text
     pieces: list[str] = []
     done = 0
-    for item in _arguments(text, _lists(text, decider)):
+    for item in _arguments(text, sorted({*calls, *lists}), calls):
         plain = plain_text(item["text"], 0)
         replaced = decider.replace("password", plain)
         if replaced != plain:
@@ -107,17 +115,21 @@ def _takes_password(method: str, decider: Decider) -> bool:
     return any(map(joined.__contains__, _LOGINS)) or decider.grade(method, Place.MEMBER) >= Grade.TOKEN
 
 
-def _arguments(text: str, lists: list[int]) -> list[re.Match[str]]:
-    """Return the texts that are to be secret in the lists that begin at these places, in their order in the text."""
-    found: list[list[re.Match[str]]] = []
+def _arguments(text: str, lists: list[int], calls: frozenset[int]) -> list[re.Match[str]]:
+    """Return the texts that are to be secret in the lists that begin at these places, in their order in the text.
+
+    In the lists of `calls` the name of what is called comes first.
+    """
+    found: list[tuple[int, list[re.Match[str]]]] = []
     wanted, done = frozenset(lists), 0
     for at in lists:
         if at >= done:  # else it is within one that was read already
             done = _read_list(text, at, wanted, found)
-    return sorted(chain.from_iterable(items[1:] or items for items in found), key=re.Match.start)
+    arguments = [items[1:] if at in calls else items for at, items in found]
+    return sorted(chain.from_iterable(items[1:] or items for items in arguments), key=re.Match.start)
 
 
-def _read_list(text: str, at: int, wanted: frozenset[int], found: list[list[re.Match[str]]]) -> int:
+def _read_list(text: str, at: int, wanted: frozenset[int], found: list[tuple[int, list[re.Match[str]]]]) -> int:
     """Add the items of the list at this place that are texts, and of each wanted list in it; return where it ends.
 
     One that is cut is read as far as it goes.
@@ -129,7 +141,7 @@ def _read_list(text: str, at: int, wanted: frozenset[int], found: list[list[re.M
         elif piece[0] in "[{":
             around.append([])
             if piece.start() in wanted:
-                found.append(around[-1])
+                found.append((piece.start(), around[-1]))
         else:
             around.pop()
             if not around:

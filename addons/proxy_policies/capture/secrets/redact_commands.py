@@ -28,11 +28,27 @@ _CALL = re.compile(
     r"(?P<before>\(\s*+(?P<quote>\\?[\"'])(?P<name>[A-Za-z][\w.-]{1,60})(?P=quote)\s*+,\s*+\\?[\"'`])"
     r"(?P<value>[^\"'`\\\n]+)"
 )
+_ORACLE = re.compile(
+    r"(?P<before>(?:jdbc:oracle:\w{1,9}:|\bsqlplus[ \t]++(?:-\w++[ \t]++)*+)[^\s/@:\"'\\]{1,100}/)"
+    r"(?P<value>[^\s@\"'\\]{1,200})(?=@)"
+)
+_SQL = re.compile(
+    r"(?i)(?P<before>\b(?:identified[ ]+(?:with[ ]+[\w'-]+[ ]+)?by|password)[ ]+')(?P<value>[^'\\\n]+)(?=')"
+)
+"""`ALTER USER bob IDENTIFIED BY '…'`, `WITH PASSWORD '…'`"""
+_FILTER = re.compile(
+    r"(?P<before>(?P<name>(?<![\w/.])[A-Za-z_][\w/.]{1,99}+) (?:eq|EQ|co|sw) (?P<quote>\\?[\"']))"
+    r"(?P<value>[^\"'\\\n]+)(?=(?P=quote))"
+)
+"""A comparison in OData and SCIM."""
 _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], Place | None], ...] = (
     (("--",), _FLAG, None),
     (("curl",), _USER, Place.MEMBER),
     (("-H",), _FIELD, Place.FIELD),
     (("login",), _NETRC, Place.MEMBER),
+    (("jdbc:oracle", "sqlplus"), _ORACLE, Place.MEMBER),
+    ((" BY '", " by '", "PASSWORD '", "password '"), _SQL, Place.MEMBER),
+    ((" eq ", " EQ ", " co ", " sw "), _FILTER, None),
     (('("', "('", '(\\"'), _CALL, Place.CODE),
 )
 """What texts with a command have one of, how it is written, and the place of its value where that is not the text's."""

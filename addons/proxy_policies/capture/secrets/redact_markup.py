@@ -15,14 +15,24 @@ _ELEMENT = re.compile(
     r"(?P<open><!\[CDATA\[)?(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]*[^<>\s]))(?=\s*(?:\]\]>|</|<?\Z))"
 )
 _KEY_VALUE = re.compile(
-    r"(<(?:\w+:)?(?:key|name)>(?P<name>[^<>]+)</(?:\w+:)?(?:key|name)>\s*<(?:\w+:)?(?:string|value|integer)>"
+    r"(<(?:\w+:)?(?P<key>key|name|label|field|id|title|param|property|string)>(?P<name>[^<>]+)</(?:\w+:)?(?P=key)>\s*"
+    r"<(?:\w+:)?(?:string|value|integer|text|val|content|data)>"
     r"(?:\s*<(?:\w+:)?(?:string|int|i4|base64)>)?\s*(?P<open><!\[CDATA\[)?)"
     r"(?P<value>(?(open)(?:(?!\]\]>)[\s\S])+|[^<>]+))(?=\]\]>|</|<?\Z)",
     re.IGNORECASE,
 )
 _COMMENT = re.compile(r"(?P<open><!--\s*+)(?P<text>(?:(?!\s*+-->)[\s\S])++)")
+_ENTITY = re.compile(
+    r"""(?P<before><!ENTITY\s+(?:%\s+)?(?P<name>[\w.-]{1,100})\s+(?P<quote>["']))(?P<value>[^"'<>]+)(?=(?P=quote))"""
+)
+_LABELLED = re.compile(
+    r"""(?P<before><label\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})</label>\s*+(?:<(?!input)\w[^<>]{0,200}>\s*+){0,2}+)"""
+    r"""(?P<input><input\b[^<>]*+>)""",
+    re.IGNORECASE,
+)
+"""A field and what it is called for people."""
 _CELLS = re.compile(
-    r"(<(?P<tag>td|th|dt)\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})</(?P=tag)>\s*+<(?:td|dd)\b[^<>]{0,200}>\s*+(?:<\w{1,9}>)?)"
+    r"(<(?P<tag>td|th|dt)\b[^<>]{0,200}>\s*+(?P<name>[^<>]{2,60})(?:</(?P=tag)>\s*+)?<(?:td|dd)\b[^<>]{0,200}>\s*+(?:<\w{1,9}>)?)"
     r"(?P<value>[^<>]*[^<>\s])(?=\s*<)",
     re.IGNORECASE,
 )
@@ -52,6 +62,11 @@ def in_markup(text: str, decider: Decider) -> str:
     """Replace secrets in `<input name=… value=…>`, `<name …>value</name>` and attributes of a secret name."""
     text = _KEY_VALUE.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
     text = _CELLS.sub(lambda found: found[1] + _replaced(found["name"].strip(), found["value"], decider), text)
+    text = _LABELLED.sub(
+        lambda found: found["before"] + _field(found["name"].strip(" \r\n\t:*"), found["input"], decider), text
+    )
+    if "<!ENTITY" in text:
+        text = _ENTITY.sub(lambda found: found["before"] + _replaced(found["name"], found["value"], decider), text)
     if "<!--" in text:
         text = _COMMENT.sub(lambda found: found["open"] + in_named_lines(found["text"], decider, Place.MEMBER), text)
     text = _TAG.sub(lambda found: _tag(found[0], decider) if _may_hold(found[0], decider) else found[0], text)
@@ -108,6 +123,19 @@ def _tag(tag: str, decider: Decider) -> str:
             called = part["name"].rpartition(":")[2]
             is_password = "-" not in called and decider.grade(called, Place.MEMBER) is Grade.PASSWORD
             replaced = decider.replace(called, value, Place.MEMBER if is_password else Place.CODE)
+        return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
+
+    return _ATTRIBUTE.sub(attribute, tag)
+
+
+def _field(name: str, tag: str, decider: Decider) -> str:
+    """Replace the value of an input that is called so."""
+    if decider.grade(name, Place.MEMBER) is Grade.NONE or _NO_FIELD.search(tag):
+        return tag
+
+    def attribute(part: re.Match[str]) -> str:
+        value = _text_of(part)
+        replaced = decider.replace(name, value) if part["name"].lower() == "value" else value
         return part[0] if replaced == value else part[0].replace(_source_of(part), replaced)
 
     return _ATTRIBUTE.sub(attribute, tag)

@@ -29,7 +29,7 @@ NESTED_MOST = 16
 """Multiparts within each other that are looked through: each is read once more for each around it. Deeper ones go."""
 _OPEN = ("{", "[")
 _TABLES = ("csv", "tab-separated", "ms-excel")
-_DOCUMENTS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n")
+_DOCUMENTS = ('\\":', '\\",', '=\\"', "form-data;", "\\u003c", "[\\n", "=\\n", "=\\r\\n")
 """What says that a JSON string holds a document that cannot be read where it stands."""
 _SCRIPTS = ("html", "javascript", "ecmascript", "css")
 
@@ -181,6 +181,7 @@ class MessageRedactor:
         """Return a text without secrets, as a body of this media type is looked through."""
         if not text:
             return text
+        text = redact_multipart.in_quoted_printable(text, self._quoted)
         kind = mime.lower()
         if "x-www-form-urlencoded" in kind or (not _is_structured(kind) and texts.is_form(text)):
             text = texts.in_form(texts.in_userinfo(text, self.decider), self._naming_variables(text))

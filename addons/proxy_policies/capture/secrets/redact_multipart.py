@@ -1,6 +1,9 @@
 """Secrets in multipart bodies (RFC 2046 section 5.1, RFC 7578), octet by octet: binary parts stay beside the others."""
 
+import binascii
+import quopri
 import re
+from base64 import b64decode, b64encode, encodebytes
 from collections.abc import Callable
 
 from proxy_policies.capture.multipart import boundary_of
@@ -12,6 +15,10 @@ _NAME = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _TYPE = re.compile(rb"content-type\s*:\s*([^\r\n]+)", re.IGNORECASE)
+
+_ENCODED = re.compile(rb"content-transfer-encoding\s*:\s*(base64|quoted-printable)\b", re.IGNORECASE)
+
+_SOFT_BREAK = re.compile(r"[^\s=]=\r?\n")
 
 type Content = Callable[[bytes, str], bytes]
 """Returns the content of a media type without its secrets."""
@@ -34,7 +41,34 @@ def _part(part: bytes, decider: Decider, inner: Content) -> bytes:
     rest = next((tail for tail in (b"\r\n", b"\n") if body.endswith(tail)), b"")
     body = body.removesuffix(rest)
     mime = _TYPE.search(head)
-    return head + _value(_name_of(head), body, mime[1].decode("latin-1") if mime else "", decider, inner) + rest
+    encoding = _ENCODED.search(head)
+
+    def value(body: bytes) -> bytes:
+        return _value(_name_of(head), body, mime[1].decode("latin-1") if mime else "", decider, inner)
+
+    return head + (value(body) if encoding is None else _within(body, encoding[1].lower(), value)) + rest
+
+
+def _within(body: bytes, encoding: bytes, look: Callable[[bytes], bytes]) -> bytes:
+    """Return an encoded body (RFC 2045 section 6) with what `look` makes of the content."""
+    try:
+        plain = b64decode(body) if encoding == b"base64" else quopri.decodestring(body)
+    except binascii.Error:
+        return look(body)
+    if (replaced := look(plain)) == plain:
+        return body
+    if encoding == b"quoted-printable":
+        return quopri.encodestring(replaced)
+    return encodebytes(replaced) if b"\n" in body else b64encode(replaced)
+
+
+def in_quoted_printable(text: str, look: Callable[[str], str]) -> str:
+    """Return a text with what `look` makes of it, where it is quoted-printable (RFC 2045 section 6.7)."""
+    if "=3D" not in text or _SOFT_BREAK.search(text) is None:
+        return text
+    plain = quopri.decodestring(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    replaced = look(plain)
+    return text if replaced == plain else quopri.encodestring(replaced.encode("utf-8", "surrogateescape")).decode()
 
 
 def _name_of(head: bytes) -> str:
