@@ -17,6 +17,7 @@ from proxy_policies.capture.formats import (
     merged_log,
     newest_first,
     open_any,
+    open_by_time,
     open_source,
     same_key,
 )
@@ -61,6 +62,7 @@ def test_every_kind_has_its_entries(write: Callable[[Path], object], is_plain_ha
     assert [(entry.request.url, entry.response.body.content) for entry in entries] == [
         (entry.request.url, entry.response.body.content) for entry in ENTRIES
     ]
+    assert [entry.request.url for entry in open_by_time(path, [])[1]] == [entry.request.url for entry in ENTRIES]
     assert [entry.request.url for entry in newest_first(path)] == [entry.request.url for entry in reversed(ENTRIES)]
     assert log["_capture"]["format"] == FORMAT
     assert problems == []

@@ -46,6 +46,18 @@ def open_any(path: Path, problems: list[str] | None = None) -> tuple[dict[str, A
     return _with_format(capture.log), _read(capture, problems)
 
 
+def open_by_time(path: Path, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
+    """Return the same, with the entries by the time they were sent."""
+    capture = open_source(path)
+    return _with_format(capture.log), _by_time(capture, problems)
+
+
+def _by_time(capture: Capture, problems: list[str]) -> Iterator[Entry]:
+    entries = EntryIndex(capture)
+    problems += _named(capture)
+    yield from map(entries.__getitem__, entries.by_time())
+
+
 def newest_first(path: Path) -> Iterator[Entry]:
     """Yield the entries of a capture of any kind from the last to the first. Raises CaptureError and OSError."""
     entries = EntryIndex(open_source(path))
@@ -65,7 +77,11 @@ def is_har(path: Path) -> bool:
 def _read(capture: Capture, problems: list[str] | None) -> Iterator[Entry]:
     yield from capture
     if problems is not None:
-        problems += [f"{capture.path.name}: {problem}" for problem in capture.problems]
+        problems += _named(capture)
+
+
+def _named(capture: Capture) -> list[str]:
+    return [f"{capture.path.name}: {problem}" for problem in capture.problems]
 
 
 def _with_format(log: dict[str, Any]) -> dict[str, Any]:

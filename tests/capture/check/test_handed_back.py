@@ -1,6 +1,5 @@
 """Values that requests hand back are found by what they are, whatever they are, and once."""
 
-import sqlite3
 from contextlib import closing
 from typing import Any
 
@@ -38,17 +37,3 @@ def test_values_with_one_bit_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> 
         for number in range(100):
             table.add(str(number), (number, 0), Location("path:1", "", str(number)))
         assert [table.pop(str(number))[0][0] for number in range(100)] == [(number, 0) for number in range(100)]
-
-
-def test_a_full_disk_is_an_oserror() -> None:
-    with closing(HandedBack()) as table:
-        table._table.execute("PRAGMA max_page_count = 5")
-        with pytest.raises(OSError, match="no room for a temporary file: database or disk is full"):
-            table.add("a", (0, 0), Location("path:1", "", "x" * 100_000))
-
-
-def test_its_file_is_nobody_elses() -> None:
-    with closing(HandedBack()) as table:
-        assert table._table.execute("PRAGMA database_list").fetchall() == [(0, "main", "")]
-    with pytest.raises(sqlite3.ProgrammingError):
-        table.add("a", (0, 0), Location("path:1", "", ""))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.check.correlate import Correlator, find_links
-from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, chronological, skip_reason
+from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
 from proxy_policies.capture.check.targets import Target
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.har.entry_index import EntryIndex
@@ -66,7 +66,7 @@ class Run:
         path = folder / "a.har"
         writer.rewrite(path, writer.new_log(KEY.key_id), entries)
         self.entries, self.proxy = EntryIndex(open_capture(path)), proxy
-        self.order = chronological(self.entries)
+        self.order = self.entries.by_time()
         correlator = Correlator(find_links(self.order, self.entries, KEY.of))
         redactor = Redactor(parse_rules(()), KEY)
         self.sender = Sender(self.entries, TARGETS, correlator, SecretValues(secrets, KEY), redactor)

@@ -30,6 +30,8 @@ def test_an_entry_is_the_one_of_its_number(folder: Path, some: list[Entry], is_f
     assert capture.framed is is_framed
     assert [index[number] for number in reversed(range(len(index)))] == list(reversed(list(capture)))
     assert list(index.requests()) == [entry.request for entry in capture]
+    starts = [entry.times.request_start for entry in capture]
+    assert list(index.by_time()) == sorted(range(len(starts)), key=starts.__getitem__)
 
 
 def test_a_body_beside_the_file_is_fetched(tmp_path: Path) -> None:

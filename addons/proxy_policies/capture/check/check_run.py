@@ -8,12 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from proxy_policies.capture import locations
-from proxy_policies.capture.check.correlate import CarryRule, Correlator, Link, find_links
+from proxy_policies.capture.check.correlate import CarryRule, Correlator, find_links
 from proxy_policies.capture.check.learning import Learned, learn_rules
+from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, drop_excess_bodies, evaluate
 from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.reply_file import ReplyFile
-from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, chronological, skip_reason
+from proxy_policies.capture.check.sender import Sender, SendOptions, SendResult, skip_reason
 from proxy_policies.capture.check.targets import Target, parse_targets
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.formats import open_source
@@ -38,14 +39,14 @@ class CheckRun:
     carries: tuple[CarryRule, ...] = ()
     entries: EntryIndex = field(init=False)
     order: Sequence[int] = field(init=False)
-    links: list[Link] = field(init=False)
+    links: LinkTable = field(init=False)
     problems: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         capture = open_source(self.path)
         self.entries = EntryIndex(capture)
         self.problems = list(capture.problems)
-        self.order = chronological(self.entries)
+        self.order = self.entries.by_time()
         self.links = find_links(self.order, self.entries, self.placeholders.of)
 
     def targets(self, specs: Sequence[str]) -> dict[str, Target]:
@@ -54,16 +55,14 @@ class CheckRun:
 
     def unresolved(self, targets: Mapping[str, Target]) -> list[str]:
         """Return each placeholder that nothing would stand for, with the entry it is in."""
-        carried: dict[int, dict[str, str]] = {}
-        for link in self.links:
-            carried.setdefault(link.target_entry, {})[link.target] = "carried"
         for_all = {carry.target: "carried" for carry in self.carries}
         found = []
         for number in self.order:
             entry = self.entries[number]
             if entry.request.origin in targets and not skip_reason(entry):
+                carried = dict.fromkeys((link.target for link in self.links.to_entry(number)), "carried") | for_all
                 for request in as_requests(entry):
-                    found += self._missing_in(number, request, carried.get(number, {}) | for_all)
+                    found += self._missing_in(number, request, carried)
         return list(dict.fromkeys(found))
 
     def _missing_in(self, number: int, request: Request, carried: Mapping[str, str]) -> list[str]:

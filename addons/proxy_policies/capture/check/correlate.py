@@ -5,15 +5,15 @@ places. When the recording is sent again, the live response's value at the same 
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from sys import intern
+from dataclasses import dataclass
 from typing import Protocol
 
 from proxy_policies.capture import dynamic_values, locations
-from proxy_policies.capture.check.handed_back import HandedBack, Place
+from proxy_policies.capture.check.handed_back import HandedBack
+from proxy_policies.capture.check.link_table import Link, LinkTable
+from proxy_policies.capture.check.spilled_mapping import SpilledMapping
 from proxy_policies.capture.locations import Location
 from proxy_policies.capture.model import Entry, Request, Response
 from proxy_policies.capture.secrets.names import is_secret_name, words
@@ -35,20 +35,6 @@ _FREE = re.compile(r"(?=.*\d)\S{6,}\Z")  # long enough, and with a digit: not eq
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """What entry `source_entry` handed out at one location is handed back by entry `target_entry` at another."""
-
-    source_entry: int
-    source: str
-    target_entry: int
-    target: str
-    value: str
-
-    def __str__(self) -> str:
-        return f"entry {self.source_entry + 1} {self.source} → entry {self.target_entry + 1} {self.target}"
-
-
-@dataclass(frozen=True, slots=True)
 class CarryRule:
     """A rule of the user's: whatever was last handed out at one location is handed back at another, if it is there."""
 
@@ -67,13 +53,13 @@ def parse_carries(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     return tuple(carries)
 
 
-def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str] = str) -> list[Link]:
+def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str] = str) -> LinkTable:
     """Return the guessed links of entries in this order, each from the latest response that handed the value out.
 
     `hide(value)` returns the placeholder of a value: one place may have the value, another what stands for it.
     The last entry is looked at first: what no later request hands back need not be remembered.
     """
-    links: list[tuple[Place, Link]] = []
+    links = LinkTable()
     with closing(HandedBack()) as handed_back:
         for at in reversed(range(len(order))):
             entry = entries[order[at]]
@@ -81,16 +67,12 @@ def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str
                 if _is_correlatable(source):
                     for place, target in handed_back.pop(identity(hide(source.value))):
                         if _fit(source, target):
-                            links.append((place, _link(order[at], source, order[place[0]], target)))
+                            where = Link(order[at], source.where, order[place[0]], target.where, target.value)
+                            links.add(place, where)
             for index, target in enumerate(_handed_back(entry)):
                 if _may_be_carried(target):
                     handed_back.add(identity(hide(target.value)), (at, index), target)
-    return [link for _, link in sorted(links, key=lambda found: found[0])]
-
-
-def _link(source_entry: int, source: Location, target_entry: int, target: Location) -> Link:
-    """Return a link of few octets: the same locations, and often the same values, are in many."""
-    return Link(source_entry, intern(source.where), target_entry, intern(target.where), intern(target.value))
+    return links
 
 
 def _may_be_carried(target: Location) -> bool:
@@ -129,47 +111,38 @@ def _fit(source: Location, target: Location) -> bool:
     return _is_id(source.name) and (_is_id(target.name) or target.where.startswith("path:"))
 
 
-@dataclass(slots=True)
 class Correlator:
     """Carries live values over while a recording is sent again."""
 
-    links: list[Link]
-    carries: tuple[CarryRule, ...] = ()
-    _by_target: Mapping[int, list[Link]] = field(init=False)
-    _wanted: Mapping[int, set[str]] = field(init=False)
-    _values: dict[tuple[int, str], str] = field(init=False, default_factory=dict)
-    _latest: dict[str, str] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        by_target: dict[int, list[Link]] = defaultdict(list)
-        wanted: dict[int, set[str]] = defaultdict(set)
-        for link in self.links:
-            by_target[link.target_entry].append(link)
-            wanted[link.source_entry].add(link.source)
-        self._by_target, self._wanted = by_target, wanted
+    def __init__(self, links: LinkTable, carries: tuple[CarryRule, ...] = ()) -> None:
+        self._links = links
+        self._carries = carries
+        self._values = SpilledMapping()  # by the number of an entry and the location in its response
+        self._latest: dict[str, str] = {}
 
     def learn(self, number: int, live: Response) -> None:
         """Remember what the live response of an entry handed out."""
-        wanted = self._wanted.get(number, ())
-        sources = {carry.source for carry in self.carries}
+        wanted = {link.source for link in self._links.from_entry(number)}
+        sources = {carry.source for carry in self._carries}
         if not wanted and not sources:
             return
         for location in locations.values_in_response(live):
             if location.where in wanted:
-                self._values.setdefault((number, location.where), location.value)
+                wanted.remove(location.where)  # the first one counts
+                self._values.put(f"{number} {location.where}", location.value)
             if location.where in sources:
                 self._latest[location.where] = location.value
 
     def apply(self, number: int, request: Request) -> Request:
         """Return the request with live values at its linked locations."""
-        values = {
-            link.target: self._values[link.source_entry, link.source]
-            for link in self._by_target.get(number, ())
-            if (link.source_entry, link.source) in self._values
-        }
-        values |= {carry.target: self._latest[carry.source] for carry in self.carries if carry.source in self._latest}
+        values = {}
+        for link in self._links.to_entry(number):
+            value = self._values.get(f"{link.source_entry} {link.source}")
+            if value is not None:
+                values[link.target] = value
+        values |= {carry.target: self._latest[carry.source] for carry in self._carries if carry.source in self._latest}
         return locations.set_values(request, values)
 
     def needs(self, number: int) -> set[int]:
         """Return the entries whose live responses this one needs."""
-        return {link.source_entry for link in self._by_target.get(number, ())}
+        return {link.source_entry for link in self._links.to_entry(number)}

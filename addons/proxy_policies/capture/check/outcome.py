@@ -114,7 +114,7 @@ class Report:
     new: str
     outcomes: Sequence[Outcome] = ()
     noise: Sequence[str] = ()
-    links: Sequence[str] = ()
+    links: Iterable[object] = ()
     seconds: float = 0.0
     started: float = 0.0
     policies: str = ""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from proxy_policies.capture.check.spilled_mapping import SpilledMapping
 from proxy_policies.capture.model import Request
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, identity, kind
 from proxy_policies.capture.secrets.values import LENGTHS, PLAIN_WORDS, is_plain
@@ -32,14 +33,14 @@ class SecretPairs:
 
     hide: Callable[[str], str] | None = None
     count: int = 0
-    _now: dict[str, str] = field(default_factory=dict)
-    _recorded: dict[str, str] = field(default_factory=dict)
+    _now: SpilledMapping = field(default_factory=SpilledMapping)
+    _recorded: SpilledMapping = field(default_factory=SpilledMapping)
 
     def learn(self, pairs: Iterable[Pair]) -> None:
         """Take pairs that are known to belong together: those of a request."""
         for old, new in pairs:
-            self._now[identity(old)] = identity(new)
-            self._recorded[identity(new)] = old
+            self._now.put(identity(old), identity(new))
+            self._recorded.put(identity(new), old)
 
     def keeps(self, text: str) -> bool:
         """Take it that the secrets in a text stand for themselves, as it is the same now; False if others do."""
@@ -51,7 +52,7 @@ class SecretPairs:
 
     def restore(self, text: str) -> str:
         """Return the text with the recorded placeholder for each one that stands for it now."""
-        return PLACEHOLDER.sub(lambda found: self._recorded.get(identity(found[0]), found[0]), text)
+        return PLACEHOLDER.sub(lambda found: self._recorded.get(identity(found[0])) or found[0], text)
 
     def same(self, old: str, new: str) -> bool:
         """Return whether two texts say the same, but for secrets of the same kind that stand for each other."""
@@ -82,7 +83,7 @@ class SecretPairs:
         )
 
     def _fits(self, old: str, new: str) -> bool:
-        return self._now.get(identity(old), identity(new)) == identity(new)
+        return (self._now.get(identity(old)) or identity(new)) == identity(new)
 
 
 def _is_of_now(text: str) -> bool:

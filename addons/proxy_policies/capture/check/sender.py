@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -56,12 +55,6 @@ def skip_reason(entry: Entry) -> str:
     if entry.response.body.cut and not is_stream(entry.response):
         return f"its answer was broken off by the {entry.response.body.cut} when it was recorded"
     return "its request was broken off when it was recorded" if entry.request.body.cut else ""
-
-
-def chronological(entries: EntryIndex) -> array[int]:
-    """Return the entries' numbers by the time they were sent: they are written as they end."""
-    starts = array("d", (entries[number].times.request_start for number in range(len(entries))))
-    return array("Q", sorted(range(len(starts)), key=starts.__getitem__))
 
 
 class Sender:

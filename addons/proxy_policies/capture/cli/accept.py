@@ -74,7 +74,7 @@ def _accepted(
         outcome, entry, reply = outcomes[places[number]], run.entries[number], replies[number]
         why = refusal(entry) or ("" if reply.response else outcome.error or outcome.skipped)
         if outcome.changes and not why and reply.response:
-            handed_back = {link.source for link in run.links if link.source_entry == number}
+            handed_back = {link.source for link in run.links.from_entry(number)}
             locations = {change.location for change in outcome.changes}
             unordered = rules.noise.unordered(entry.request)
             what = Acceptance(locations, handed_back, unordered, rules.secrets.restore)

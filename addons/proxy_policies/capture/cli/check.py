@@ -183,9 +183,8 @@ def _rules(arguments: argparse.Namespace, run: CheckRun, noise: Noise) -> Compar
 
 
 def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: float) -> Report:
-    links = [str(link) for link in run.links]
     rules = [str(rule) for rule in noise.rules]
-    return Report(run.path.name, "run", "", noise=rules, links=links, started=began)
+    return Report(run.path.name, "run", "", noise=rules, links=run.links, started=began)
 
 
 def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], began: float) -> int:

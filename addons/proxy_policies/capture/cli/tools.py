@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from proxy_policies.capture.export.http_file import http_file
 from proxy_policies.capture.export.k6 import k6_script
 from proxy_policies.capture.export.openapi_file import openapi_json, openapi_yaml
 from proxy_policies.capture.export.python_scripts import locust_file, pytest_module
-from proxy_policies.capture.formats import is_har, merged_log, newest_first, open_any, same_key
+from proxy_policies.capture.formats import is_har, merged_log, newest_first, open_any, open_by_time, same_key
 from proxy_policies.capture.har import writer
 from proxy_policies.capture.model import Entry
 from proxy_policies.capture.secrets import redact
@@ -96,13 +97,11 @@ def merge(arguments: argparse.Namespace) -> int:
     """Write several captures as one, by time; entries that are in several of them once."""
     target = Path(arguments.output)
     problems: list[str] = []
-    opened = [open_any(Path(name), problems) for name in arguments.captures]
+    opened = [open_by_time(Path(name), problems) for name in arguments.captures]
     logs = [log for log, _ in opened]
     log, pages = merged_log(logs, writer.new_log(same_key(logs)))
-    by_time = heapq.merge(
-        *(_sorted(_renamed(entries, names)) for (_, entries), names in zip(opened, pages, strict=True)),
-        key=lambda entry: entry.times.request_start,
-    )
+    renamed = [_renamed(entries, names) for (_, entries), names in zip(opened, pages, strict=True)]
+    by_time = heapq.merge(*renamed, key=_start)
     count = writer.rewrite(target, log, _once(by_time))
     say_problems(problems)
     say(f"merged {len(opened)} captures, {_entries(count)}, into {target}")
@@ -113,8 +112,8 @@ def _entries(count: int) -> str:
     return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
-def _sorted(entries: Iterator[Entry]) -> list[Entry]:
-    return sorted(entries, key=lambda entry: entry.times.request_start)
+def _start(entry: Entry) -> float:
+    return entry.times.request_start
 
 
 def _renamed(entries: Iterator[Entry], names: Mapping[str, str]) -> Iterator[Entry]:
@@ -124,14 +123,14 @@ def _renamed(entries: Iterator[Entry], names: Mapping[str, str]) -> Iterator[Ent
         yield replace(entry, extra={**entry.extra, "pageref": page}) if page else entry
 
 
-def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
+def _once(by_time: Iterable[Entry]) -> Iterator[Entry]:
     """Leave out what comes again. Other tools' ids are hashes of requests, which may come twice: the time tells."""
-    seen: set[tuple[str, float]] = set()
-    for entry in entries:
-        name = (entry.id, entry.times.request_start)
-        if not entry.id or name not in seen:
-            seen.add(name)
-            yield entry
+    for _, entries in groupby(by_time, _start):
+        seen: set[str] = set()
+        for entry in entries:
+            if not entry.id or entry.id not in seen:
+                seen.add(entry.id)
+                yield entry
 
 
 def export(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import line_framing
-from proxy_policies.capture.har.entry_reader import read_entry, read_request
+from proxy_policies.capture.har.entry_reader import read_entry, read_request, read_times
 from proxy_policies.capture.har.reader import Capture, require_tail
 from proxy_policies.capture.model import Entry, Request
 
@@ -28,13 +28,23 @@ class EntryIndex:
     def requests(self) -> Iterator[Request]:
         """Yield the requests in order; of a file of ours nothing else is made of what is read. Raises CaptureError."""
         if self._kept:
-            yield from (entry.request for entry in self._kept)
-            return
+            return (entry.request for entry in self._kept)
+        return (read_request(value, name, self._capture.fetch) for value, name in self._values())
+
+    def by_time(self) -> array[int]:
+        """Return the entries' numbers by the time they were sent: they are written as they end. Raises CaptureError."""
+        if self._kept:
+            starts = array("d", (entry.times.request_start for entry in self._kept))
+        else:
+            starts = array("d", (read_times(value, name).request_start for value, name in self._values()))
+        return array("Q", sorted(range(len(starts)), key=starts.__getitem__))
+
+    def _values(self) -> Iterator[tuple[Any, str]]:
+        """Yield what is read of each entry of a file of ours, with its name in errors."""
         with self._capture.path.open("rb") as file:
             file.seek(self._ends[0])
             for number, (start, end) in enumerate(pairwise(self._ends), 1):
-                value = self._parsed(file.read(end - start), number)
-                yield read_request(value, self._name(number), self._capture.fetch)
+                yield self._parsed(file.read(end - start), number), self._name(number)
 
     def __getitem__(self, number: int) -> Entry:
         """Return one entry. Raises OSError and CaptureError when the file has changed meanwhile."""

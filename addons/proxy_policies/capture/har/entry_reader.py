@@ -103,6 +103,11 @@ def read_request(value: Any, path: str, fetch: Fetch | None = None) -> Request:
     return _request(JsonCursor(value, path)["request"], fetch)
 
 
+def read_times(value: Any, path: str) -> Times:
+    """Return the times of a HAR entry object. Raises CaptureError."""
+    return _times(JsonCursor(value, path))
+
+
 def _foreign(mapping: dict[str, Any]) -> dict[str, Any]:
     """Return what a foreign entry says beyond our model, by the object that says it: timings, fields of tools."""
     timings = _mapping(mapping.get("timings"))

@@ -54,7 +54,7 @@ def _about(report: Report) -> dict[str, Any]:
         "secrets_not_compared": report.secrets,
         "exit_code": report.exit_code,
         "noise": list(report.noise),
-        "links": list(report.links),
+        "links": [str(link) for link in report.links],
     }
 
 
