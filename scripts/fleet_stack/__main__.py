@@ -20,7 +20,7 @@ from typing import Any
 
 from proxy_policies.proxy_protocol.header import write
 from proxy_policies.workers import subprocesses
-from proxy_policies.workers.subprocesses import Command, how
+from proxy_policies.workers.subprocesses import Command, describe_exit
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -135,7 +135,7 @@ class Fleet:
             if time.monotonic() > deadline:
                 raise FleetError(f"{member.name} does not answer on {HOST}:{member.port}")
             await asyncio.sleep(0.05)
-        self._children.works(member.name)
+        self._children.note_working(member.name)
         say(f"{member.name} on {HOST}:{member.port}, pid {self._children.pid(member.name)}")
 
     async def _keep(self, member: Member) -> None:
@@ -143,7 +143,7 @@ class Fleet:
         command = Command(member.name, member.command, prefix=f"{member.name}: ", stop_signal=member.stop_signal)
         code = await self._children.keep(command)
         if not self._children.stopping.is_set():
-            raise FleetError(f"{member.name} ended with {how(code)}")
+            raise FleetError(f"{member.name} ended with {describe_exit(code)}")
 
     async def _end(self) -> None:
         """End HAProxy, then the proxies, then Redis: each is there for as long as those before it need it."""

@@ -39,8 +39,8 @@ REFUSED = {
     "server": ("server: false\n", "line 1, option server: belongs on the command line"),
     "policy_file": ("policy_file: x\n", "line 1, option policy_file: belongs on the command line"),
     "two documents": ("a: 1\n---\nb: 2\n", "line 2: but found another document"),
-    "control character": ("a: \x00\n", "no YAML: "),
-    "bad date": ("a: 2020-99-99\n", "no YAML: month must be in 1..12"),
+    "control character": ("a: \x00\n", "invalid YAML: "),
+    "bad date": ("a: 2020-99-99\n", "invalid YAML: month must be in 1..12"),
     "too deep": ("a: 1\nb: " + "[" * 5000, "line 2: nested more than 8 deep"),
     "too deep, by lines": ("\n".join(" " * level + "a:" for level in range(400)), "line 9: nested more than 8 deep"),
     "too deep, closed": ("a: " + "[" * 400 + "]" * 400, "line 1: nested more than 8 deep"),
@@ -65,5 +65,5 @@ def test_raises_nothing_but_its_own_error(text: str) -> None:
 
 
 def test_a_secret_is_not_quoted() -> None:
-    assert "hunter2" not in str(Entry("home_secret", "hunter2", 1).refusal("too short", quoted=False))
-    assert str(Entry("cache", "lots", 4).refusal("say on or off")) == "line 4, option cache: 'lots': say on or off"
+    assert "hunter2" not in str(Entry("home_secret", "hunter2", 1).error("too short", quoted=False))
+    assert str(Entry("cache", "lots", 4).error("say on or off")) == "line 4, option cache: 'lots': say on or off"

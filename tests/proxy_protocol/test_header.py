@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.proxy_protocol.header import LONGEST_V1, Address, HeaderError, parse, read, write
+from proxy_policies.proxy_protocol.header import MAX_V1, Address, HeaderError, parse, read, write
 
 SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 V4 = bytes.fromhex("21 11 000c c0000201 c6336402 c350 2329")
@@ -85,7 +85,7 @@ WRONG = {
     "v1, nothing": b"PROXY \r\n",
     "v1, short": b"PROXY A\r\n",
     "v1, no CR": b"PROXY UNKNOWN\n",
-    "v1, too long": b"PROXY TCP4 " + b"1" * (LONGEST_V1 - 11),
+    "v1, too long": b"PROXY TCP4 " + b"1" * (MAX_V1 - 11),
     "v1, no address": b"PROXY TCP4 here there 50000 9001\r\n",
     "v1, other family": b"PROXY TCP4 ::1 ::1 50000 9001\r\n",
     "v1, no port": b"PROXY TCP4 192.0.2.1 198.51.100.2 70000 9001\r\n",

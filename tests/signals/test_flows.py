@@ -11,7 +11,7 @@ from mitmproxy.proxy.layers.http import HTTPMode, HttpStream
 from mitmproxy.proxy.layers.modes import HttpProxy
 from mitmproxy.test.tflow import twebsocketflow
 
-from proxy_policies.signals.flows import are_at_work
+from proxy_policies.signals.flows import are_in_use
 
 
 @pytest.fixture
@@ -34,27 +34,27 @@ def tunnel(context: Context) -> Any:
 
 def test_a_client_that_has_said_nothing(context: Context) -> None:
     HttpProxy(context)
-    assert not are_at_work(context.layers)
+    assert not are_in_use(context.layers)
 
 
 def test_http(context: Context) -> None:
     layer = http(context)
-    assert not are_at_work(context.layers)
+    assert not are_in_use(context.layers)
     layer.streams[1] = HttpStream(context.fork(), 1)
-    assert are_at_work(context.layers)
+    assert are_in_use(context.layers)
 
 
 def test_a_relay(context: Context) -> None:
     TCPLayer(context, ignore=True)
-    assert are_at_work(context.layers)
+    assert are_in_use(context.layers)
 
 
 def test_a_tunnel_is_at_work_if_what_is_in_it_is(context: Context) -> None:
     stream = tunnel(context)
     inside = HttpLayer(stream.context, HTTPMode.transparent)
-    assert not are_at_work(context.layers)
+    assert not are_in_use(context.layers)
     inside.streams[1] = HttpStream(stream.context.fork(), 1)
-    assert are_at_work(context.layers)
+    assert are_in_use(context.layers)
 
 
 @pytest.mark.parametrize("relay", ["tcp", "websocket"])
@@ -64,4 +64,4 @@ def test_a_relay_in_a_tunnel(context: Context, relay: str) -> None:
         TCPLayer(stream.context, ignore=True)
     else:
         WebsocketLayer(stream.context, twebsocketflow())
-    assert are_at_work(context.layers)
+    assert are_in_use(context.layers)

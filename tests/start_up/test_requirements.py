@@ -11,7 +11,7 @@ import pytest
 from tests.support.mitmdump import ADDONS, Mitmdump, environment
 
 from proxy_policies.start_up import requirements
-from proxy_policies.start_up.requirements import LOWEST, MODULES, NEWEST, install_command, missing, numbers, untried
+from proxy_policies.start_up.requirements import LOWEST, MODULES, NEWEST, install_command, missing, numbers, untested
 
 ROOT = Path(__file__).parents[2]
 POLICY = str(ADDONS / "policy.py")
@@ -88,14 +88,14 @@ def test_the_command_without_what_is_needed_ends_in_one_line(program: str, words
 def test_a_mitmproxy_never_tried_is_told_of_once(mitmdump: Callable[..., Mitmdump], tmp_path: Path) -> None:
     (tmp_path / "newer.py").write_text("from mitmproxy import version\nversion.VERSION = '99.0.0'\n")
     proxy = mitmdump("-s", POLICY, script=tmp_path / "newer.py")
-    proxy.wait_log("mitmproxy 99.0.0 was never tried with these policies")
+    proxy.wait_log("mitmproxy 99.0.0 was never tested with these policies")
     proxy.stop()
-    assert proxy.log().count("never tried") == 1
+    assert proxy.log().count("never tested") == 1
 
 
 def test_what_is_here_will_do() -> None:
     assert missing() == ""
-    assert untried() == ""
+    assert untested() == ""
 
 
 @pytest.mark.parametrize("extra", ["", "-lowest"])
@@ -123,7 +123,7 @@ def test_the_command_that_mends_it_is_one_that_this_environment_has(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert install_command(["a", "b>=2"]) == f"{sys.executable} -m pip install a 'b>=2'"
-    monkeypatch.setattr(requirements, "_is_there", lambda module: module != "pip")
+    monkeypatch.setattr(requirements, "_is_installed", lambda module: module != "pip")
     assert install_command(["a"]) == f"uv pip install --python {sys.executable} a"
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "mitmproxy"))
     (tmp_path / "mitmproxy").mkdir()

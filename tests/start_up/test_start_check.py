@@ -38,17 +38,17 @@ def test_what_ends_does_not_say_that_it_listens(
     caplog.set_level(logging.INFO, start_check.SERVERS.name)
     with taddons.context(ErrorCheck()):
         monkeypatch.setattr(settings, "start_errors", lambda: errors)
-        start_check.SERVERS.addFilter(start_check.hold_back)
+        start_check.SERVERS.addFilter(start_check.defer)
         start_check.SERVERS.info("listening")
         start_check.SERVERS.error("port in use")
         assert caplog.messages == ["port in use"]
         with contextlib.suppress(SystemExit):
             start_check.check()
         assert caplog.messages == ["port in use", *["listening"] * (not errors)]
-        start_check.say_what_was_held_back()
+        start_check.log_deferred()
 
 
 def test_what_was_wrong_before_our_script_is_said_again() -> None:
     with taddons.context(ErrorCheck()), pytest.raises(SystemExit) as ended:
-        start_check.end(["port in use"], say_again=True)
+        start_check.end(["port in use"], repeat=True)
     assert ended.value.code == "port in use"

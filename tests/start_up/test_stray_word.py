@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy_policies.start_up.stray_word import complaint
+from proxy_policies.start_up.stray_word import message
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,9 @@ from proxy_policies.start_up.stray_word import complaint
     ],
 )
 def test_a_stray_word_is_no_flow_filter(words: list[str], said: str) -> None:
-    assert complaint(words) == said
+    assert message(words) == said
 
 
 @pytest.mark.parametrize("words", [[], ["~q & ~s"], ["!~q"], ["(~q)", "-q"], ["  ~u x"], [""]])
 def test_a_flow_filter_is_mitmproxys(words: list[str]) -> None:
-    assert complaint(words) == ""
+    assert message(words) == ""

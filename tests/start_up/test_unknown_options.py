@@ -5,7 +5,7 @@ from mitmproxy import options
 from mitmproxy.tools import dump, web
 from mitmproxy.tools.console import master as console
 
-from proxy_policies.start_up.unknown_options import Verdict, complaint, judge, nearest
+from proxy_policies.start_up.unknown_options import Verdict, judge, message, nearest
 
 KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
 
@@ -16,17 +16,17 @@ KNOWN = {"proxyauth", "cache", "cache_size", "view_filter"}
 )
 def test_the_nearest_name_is_told(name: str, meant: str | None) -> None:
     assert nearest(name, KNOWN) == meant
-    assert complaint(name, KNOWN).startswith(f"unknown option {name!r}; ")
-    assert (f"did you mean {meant!r}?" in complaint(name, KNOWN)) == (meant is not None)
+    assert message(name, KNOWN).startswith(f"unknown option {name!r}; ")
+    assert (f"did you mean {meant!r}?" in message(name, KNOWN)) == (meant is not None)
 
 
 @pytest.mark.parametrize(
     ("name", "on_command_line", "verdict"),
     [
-        ("nope", True, Verdict.REFUSED),
-        ("console_palette", True, Verdict.REFUSED),
+        ("nope", True, Verdict.REJECTED),
+        ("console_palette", True, Verdict.REJECTED),
         ("nope", False, Verdict.WARNED),
-        ("proxyaut", False, Verdict.REFUSED),
+        ("proxyaut", False, Verdict.REJECTED),
         ("console_palette", False, Verdict.IGNORED),
         ("intercept", False, Verdict.IGNORED),
     ],

@@ -94,8 +94,8 @@ def test_what_is_on_is_said(changed: dict[str, Any], said: str) -> None:
     ("days", "line"),
     [
         (31, ""),
-        (29, f"the authority ca.pem ends on 2026-01-30: {own_command()} certs make --force makes another"),
-        (-1, f"the authority ca.pem ended on 2025-12-31: {own_command()} certs make --force makes another"),
+        (29, f"the authority ca.pem expires on 2026-01-30: {own_command()} certs make --force makes another"),
+        (-1, f"the authority ca.pem expired on 2025-12-31: {own_command()} certs make --force makes another"),
     ],
 )
 def test_an_authority_that_ends_soon_is_warned_of(days: int, line: str) -> None:

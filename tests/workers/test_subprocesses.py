@@ -66,7 +66,7 @@ async def test_who_worked_is_started_again_after_growing_pauses(
 ) -> None:
     said: list[str] = []
     kept = subprocesses.ChildProcesses(said.append)
-    kept.works("it")
+    kept.note_working("it")
     command = Command("it", (sys.executable, "-c", "print('here', flush=True); exit(3)"), prefix="it: ")
     keeping = asyncio.ensure_future(kept.keep(command))
     await asyncio.to_thread(wait_until, lambda: len(said) == 2, 20)
@@ -81,15 +81,15 @@ async def test_who_cannot_be_started_again_is_tried_on(monkeypatch: pytest.Monke
     monkeypatch.setattr(subprocesses, "restart_delay", lambda short_lives: 0.01)
     genuine, refused = asyncio.create_subprocess_exec, iter((True, True))
 
-    async def create(*arguments: str, **how: Any) -> asyncio.subprocess.Process:
+    async def create(*arguments: str, **describe_exit: Any) -> asyncio.subprocess.Process:
         if next(refused, False):
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        return await genuine(*arguments, **how)
+        return await genuine(*arguments, **describe_exit)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", create)
     said: list[str] = []
     kept = subprocesses.ChildProcesses(said.append)
-    kept.works("it")
+    kept.note_working("it")
     keeping = asyncio.ensure_future(kept.keep(Command("it", (sys.executable, "-c", "import time; time.sleep(60)"))))
     await asyncio.to_thread(wait_until, lambda: len(said) == 4, 20)
     await kept.end()
@@ -101,7 +101,7 @@ async def test_who_cannot_be_started_again_is_tried_on(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(("code", "said"), [(3, "exit code 3"), (-9, "SIGKILL"), (-36, "signal 36")])
 def test_how_a_process_ended(code: int, said: str) -> None:
-    assert subprocesses.how(code) == said
+    assert subprocesses.describe_exit(code) == said
 
 
 SUPERVISOR = """

@@ -205,9 +205,9 @@ def try_clients(folder: Path, ours: authority.Authority) -> list[str]:
     host, certificate = client_checks.host_for(ours.permitted), folder / authority.CERTIFICATE_FILE
     with client_checks.proxy(folder, host) as port:
         asked = {name: ask(port, certificate, host) for name, ask in client_checks.clients().items()}
-    for name, complaint in asked.items():
-        say(name, f"refuses it: {complaint}" if complaint else "opens HTTPS through a proxy that signs with it")
-    return [name for name, complaint in asked.items() if complaint]
+    for name, message in asked.items():
+        say(name, f"refuses it: {message}" if message else "opens HTTPS through a proxy that signs with it")
+    return [name for name, message in asked.items() if message]
 
 
 def ask_stores(folder: Path, name: str) -> bool:

@@ -45,6 +45,6 @@ def run(given: argparse.Namespace) -> int:
         return 0
     for name, value in found.items():
         print(f"{name:<14} {value}")
-    if line := requirements.untried():
+    if line := requirements.untested():
         print(line)
     return 0

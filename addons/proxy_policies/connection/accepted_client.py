@@ -86,7 +86,7 @@ class AcceptedClient(ClientConnection):
         except TimeoutError:
             in_time = False
         finally:
-            self._owner.header_came(peer, in_time=in_time)
+            self._owner.header_done(peer, in_time=in_time)
         self._is_busy = False
         if not in_time:
             self.leave()

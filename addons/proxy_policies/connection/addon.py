@@ -154,9 +154,9 @@ class Fastlane:
         """Count a connection that must send one; return False if there are too many."""
         return bool(ctx.master.addons.get("proxy-protocol").expect_header(peer))
 
-    def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
+    def header_done(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
         """Stop counting it."""
-        ctx.master.addons.get("proxy-protocol").header_came(peer, "" if in_time else NO_HEADER)
+        ctx.master.addons.get("proxy-protocol").header_done(peer, "" if in_time else NO_HEADER)
 
     def find(self, client_id: str) -> ClientConnection | None:
         """Return a client's connection if it is ours."""

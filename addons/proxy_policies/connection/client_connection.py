@@ -58,7 +58,7 @@ class ConnectionOwner(Protocol):
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
         """Count a connection that must send one; return False if there are too many."""
 
-    def header_came(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
+    def header_done(self, peer: tuple[Any, ...], *, in_time: bool) -> None:
         """Stop counting it."""
 
     def closed(self, connection: ClientConnection) -> None:

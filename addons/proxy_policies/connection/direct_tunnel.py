@@ -109,7 +109,7 @@ class DirectTunnel:
                 counts.error = ENDED_BY_US
                 raise
             finally:
-                shown.broke_off(counts.error)
+                shown.note_error(counts.error)
                 shown.flow.live = False
                 self._server.state, self._server.timestamp_end = ConnectionState.CLOSED, time.time()
                 await _trigger(TcpEndHook(shown.flow))

@@ -63,15 +63,15 @@ def look_at_trust(confdir: Path) -> Iterator[Finding]:
     except (OSError, ValueError) as error:
         yield fail("trust", str(error))
         return
-    for name, complaint in asked.items():
-        if not complaint:
+    for name, message in asked.items():
+        if not message:
             yield ok(f"trust, {name}", "opens a host that the proxy signs for")
-        elif client_checks.is_about_trust(complaint):
+        elif client_checks.is_about_trust(message):
             yield warn(
                 f"trust, {name}", "does not trust the authority", HOW_TO_TRUST[name].format(command=own_command())
             )
         else:
-            yield fail(f"trust, {name}", complaint)
+            yield fail(f"trust, {name}", message)
 
 
 def look_at_tunnel() -> Iterator[Finding]:

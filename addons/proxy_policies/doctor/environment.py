@@ -25,7 +25,7 @@ def python() -> Iterator[Finding]:
     """Look at Python and mitmproxy."""
     yield ok("python", f"{platform.python_version()}, {sys.executable}")
     version = requirements.mitmproxy_version()
-    if line := requirements.untried():
+    if line := requirements.untested():
         yield warn("mitmproxy", line)
     else:
         yield ok("mitmproxy", f"{version}; {requirements.LOWEST} to {requirements.NEWEST} were tried")

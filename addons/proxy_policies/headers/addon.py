@@ -1,4 +1,4 @@
-"""The headers policy: `header_rules`, on requests before the cache and on responses after all else."""
+"""The headers policy: `header_rules`, applied to requests before the cache, and to responses last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ with lazy_imports():
 
 
 def read_rule(rule: Rule) -> header_rule.HeaderRule:
-    """Read one of `header_rules`; raises ValueError."""
+    """Return one of `header_rules`, parsed. Raise ValueError."""
     return header_rule.read_rule(rule)
 
 
@@ -33,7 +33,7 @@ class _HeaderRules:
 
 
 class RequestRules(_HeaderRules):
-    """Before the cache: what requests are made of is what it looks up."""
+    """Applies the rules for requests, before the cache, which uses the changed requests."""
 
     name = "request-rules"
     fast_paths = {**NO_OBJECTION, "hits": ("header_rules",)}
@@ -48,7 +48,7 @@ class RequestRules(_HeaderRules):
 
 
 class ResponseRules(_HeaderRules):
-    """Last: responses leave as these rules make them."""
+    """Applies the rules for responses, after all other policies."""
 
     name = "response-rules"
     fast_paths = {**NO_OBJECTION, "hits": ("header_rules",)}
@@ -71,9 +71,8 @@ def _apply(
     for rule in rules:
         if rule.rule.matches(flow):
             set_fields(message.headers, rule.apply(fields_of(message.headers), facts))
-            # Not its value: it may be a secret.
-            done = rule.operation.name.lower()
-            trace.note(flow, "headers", f"{done} {rule.name}", f"the filter is {rule.rule.filter_text or 'empty'}")
+            operation = rule.operation.name.lower()  # without the value, which may be a secret
+            trace.note(flow, "headers", f"{operation} {rule.name}", f"the filter is {rule.rule.filter_text or 'empty'}")
 
 
 def _template_values(flow: http.HTTPFlow) -> dict[str, str]:
@@ -86,7 +85,7 @@ def _template_values(flow: http.HTTPFlow) -> dict[str, str]:
 
 
 def _cache(flow: http.HTTPFlow) -> str:
-    """Return what the cache made of the request: hit, stale or miss; off where it said nothing."""
+    """Return the cache's outcome: hit, stale or miss; off if it made no decision."""
     verdicts = {note["verdict"] for note in trace.notes(flow) if note["policy"] == "cache"}
     if flow_state.state_of(flow).hit or "hit" in verdicts:
         return "hit"

@@ -1,4 +1,4 @@
-"""One of `header_rules`: `/flow-filter/[+|-]name[/value]`. A value may have `{client_ip}` and its like in it."""
+"""One of `header_rules`: `/flow-filter/[+|-]name[/value]`. Its value may contain placeholders such as `{client_ip}`."""
 
 import re
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from proxy_policies.fields import TOKEN, Fields
 from proxy_policies.rules import Rule, walk_filter
 
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
-"""What says where a message ends: changing it would tear messages apart."""
+"""Fields that determine where a message ends, and cannot be changed."""
 PLACEHOLDERS = ("client_ip", "host", "method", "status", "cache")
-"""What is replaced in braces. Other braces stay as they are."""
+"""Names that are replaced in braces; other text in braces is kept."""
 UNKNOWN_IN_REQUESTS = ("status", "cache")
 
 _PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _UNSENDABLE = re.compile(r"[\r\n\0]")
-"""What would end the field line or be refused by its receiver (RFC 9110, section 5.5)."""
+"""Characters that a field value cannot contain (RFC 9110, section 5.5)."""
 
 
 class Operation(Enum):
-    """What a rule does to the field lines of one name."""
+    """The operation on the field lines of one name."""
 
     SET = ""
     ADD = "+"
@@ -31,7 +31,7 @@ class Operation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HeaderRule:
-    """One rule, and whether it acts on requests or on responses."""
+    """One rule, for requests or for responses."""
 
     rule: Rule
     operation: Operation
@@ -40,7 +40,7 @@ class HeaderRule:
     on_requests: bool
 
     def apply(self, fields: Fields, facts: Mapping[str, str]) -> Fields:
-        """Return the fields as the rule wants them."""
+        """Return the fields as changed by the rule."""
         match self.operation:
             case Operation.REMOVE:
                 return fields.without([self.name])
@@ -51,7 +51,7 @@ class HeaderRule:
 
 
 def read_rule(rule: Rule) -> HeaderRule:
-    """Read the action of one rule; raises ValueError quoting the rule."""
+    """Return a rule with its action parsed. Raise ValueError that quotes the rule."""
     separator, text = rule.spec[0], rule.action
     operation = Operation(text[0]) if text[0] in "+-" else Operation.SET
     name, has_value, value = text.removeprefix(operation.value).partition(separator)
@@ -65,15 +65,15 @@ def _problem(operation: Operation, name: str, value: str | None, on_requests: bo
     if not TOKEN.fullmatch(name):
         return f"{name!r} is not a valid field name; write /flow-filter/[+|-]name[/value]"
     if name.lower() in FRAMING:
-        return f"{name} is for the proxy to set"
+        return f"{name} is set by the proxy"
     if operation is Operation.REMOVE:
-        return "" if value is None else "what is removed takes no value"
+        return "" if value is None else "a field to remove takes no value"
     if value is None:
         return f"{name} lacks its value; put - before the name to remove the field"
     if not is_sendable(value):
-        return "a value must not hold CR, LF or NUL"
+        return "a value must not contain CR, LF or NUL"
     unknown = [found for found in placeholders(value) if on_requests and found in UNKNOWN_IN_REQUESTS]
-    return f"{{{unknown[0]}}} is not known yet when a rule for requests acts" if unknown else ""
+    return f"{{{unknown[0]}}} is not known yet when rules for requests are applied" if unknown else ""
 
 
 def placeholders(value: str) -> list[str]:
@@ -87,5 +87,5 @@ def is_sendable(value: str) -> bool:
 
 
 def fill(value: str, facts: Mapping[str, str]) -> str:
-    """Put facts in the place of placeholders; one that has none becomes empty."""
+    """Return a value with its placeholders replaced; unknown ones become empty."""
     return _PLACEHOLDER.sub(lambda match: _UNSENDABLE.sub("", facts.get(match[1], "")), value)

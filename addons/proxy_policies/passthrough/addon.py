@@ -1,4 +1,4 @@
-"""Logs, and notes on the flow, what went through an untouched tunnel."""
+"""Logs untouched tunnels, and notes on the flow how many bytes they carried."""
 
 import logging
 import time
@@ -25,11 +25,11 @@ class Passthrough:
             logger.info(tunnel.opening())
 
     def tcp_end(self, flow: tcp.TCPFlow) -> None:
-        """Return what went through."""
+        """Log how many bytes a tunnel carried."""
         self._closed(flow)
 
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
-        """Return what went through before it broke."""
+        """Log how many bytes a tunnel carried before its error."""
         self._closed(flow)
 
     def _closed(self, flow: tcp.TCPFlow) -> None:

@@ -1,10 +1,10 @@
-"""The layer of an untouched tunnel. Tried on mitmproxy 12.2.
+"""The layer of an untouched tunnel. Tested with mitmproxy 12.2.
 
-A `TCPLayer` that keeps a flow keeps every byte of it in memory, and one that keeps
-none is not to be seen. This one shows a flow and stores nothing in it.
+mitmproxy's `TCPLayer` either has a flow, and keeps every byte in memory, or has none, and is invisible to users. This
+layer has a flow without bytes.
 
-Whoever carries the bytes past this layer (`connection/tunnel_takeover.py` does) finds `is_passthrough`
-on it, and reports the bytes by `relayed`.
+Code that relays the bytes without this layer, such as `connection/tunnel_takeover.py`, recognises it by
+`is_passthrough`, and reports the bytes with `relayed`.
 """
 
 import errno
@@ -28,26 +28,26 @@ from proxy_policies.relay import link
 
 
 def tunnel_of(flow: tcp.TCPFlow) -> Tunnel | None:
-    """Return the tunnel that a flow shows; None for every other TCP flow."""
+    """Return the tunnel of a flow; None for other TCP flows."""
     tunnel = state_of(flow).tunnel
     return tunnel if isinstance(tunnel, Tunnel) else None
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelFlow:
-    """The flow that users see of a tunnel, and the tunnel."""
+    """The flow that users see, and its tunnel."""
 
     flow: tcp.TCPFlow
     tunnel: Tunnel
 
-    def broke_off(self, why: str) -> None:
-        """Take note why it ended before its ends did ("": they did); the first reason counts."""
-        if why and self.flow.error is None:
-            self.flow.error = flows.Error(why)
+    def note_error(self, error: str) -> None:
+        """Note the error with which the tunnel ended, "" for none; the first one is kept."""
+        if error and self.flow.error is None:
+            self.flow.error = flows.Error(error)
 
 
 def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
-    """Make the flow that shows an untouched tunnel."""
+    """Return a new flow for an untouched tunnel; `why` says why it is untouched."""
     flow = tcp.TCPFlow(client, server, live=True)
     host, port, *_ = server.address or ("unknown", 0)
     tunnel = Tunnel(human.format_address(client.peername), format_target(host, port), why, time.time())
@@ -56,25 +56,25 @@ def make_tunnel_flow(client: Client, server: Server, why: str) -> TunnelFlow:
 
 
 class TunnelLayer(TCPLayer):
-    """Passes bytes on both ways. `shown` is the flow that users see; mitmproxy's own `flow` is None."""
+    """Relays bytes in both directions. `shown` is the flow that users see; mitmproxy's own `flow` is None."""
 
     is_passthrough = True
 
     def __init__(self, context: Context, why: str) -> None:
         super().__init__(context, ignore=True)
         made = make_tunnel_flow(context.client, context.server, why)
-        self.shown, self.tunnel, self._broke_off = made.flow, made.tunnel, made.broke_off
+        self.shown, self.tunnel, self._note_error = made.flow, made.tunnel, made.note_error
 
     def relayed(self, from_client: bool, size: int) -> None:
-        """Take note of bytes that went through, here or elsewhere."""
+        """Count bytes that were relayed, here or elsewhere."""
         self.tunnel.count(from_client, size)
 
     def broken(self, by_client: bool, error: OSError) -> None:
-        """Take note that one side's connection broke, here or elsewhere."""
-        self._broke_off(link.broken_by(CLIENT if by_client else TARGET, error))
+        """Note that one side's connection failed, here or elsewhere."""
+        self._note_error(link.broken_by(CLIENT if by_client else TARGET, error))
 
     def start(self, event: events.Start) -> CommandGenerator[None]:
-        """Connect, if that is still to be done, and show the tunnel."""
+        """Connect to the target, if not connected yet, and trigger the flow's hooks."""
         yield from super().start(event)
         yield TcpStartHook(self.shown)
         if self._handle_event == self.done:
@@ -85,7 +85,7 @@ class TunnelLayer(TCPLayer):
     _handle_event = start
 
     def relay_messages(self, event: events.Event) -> CommandGenerator[None]:
-        """Pass bytes and half-closes on."""
+        """Relay bytes and half-closes."""
         if isinstance(event, events.DataReceived):
             self.relayed(event.connection == self.context.client, len(event.data))
         elif isinstance(event, events.ConnectionClosed):
@@ -96,12 +96,14 @@ class TunnelLayer(TCPLayer):
             yield TcpEndHook(self.shown)
 
     def _closed(self, connection: Connection) -> None:
-        """Take note of what a connection's end is if it is none of the stream."""
+        """Note an error if a connection's end is not that of its stream: it was reset, or we closed it."""
         if resets.was_reset(connection, self.context):
             self.broken(connection == self.context.client, ConnectionResetError(errno.ECONNRESET, ""))
-        elif connection == self.context.client and connection.state is ConnectionState.CLOSED and self._is_heard():
-            self._broke_off(ENDED_BY_US)
+        elif connection != self.context.client or connection.state is not ConnectionState.CLOSED:
+            return
+        elif self._target_may_send():
+            self._note_error(ENDED_BY_US)
 
-    def _is_heard(self) -> bool:
-        """Return whether the target may still say something: otherwise a client is closed because both have ended."""
+    def _target_may_send(self) -> bool:
+        """Return whether the target has not ended its stream; if it had, we would close the client regularly."""
         return bool(self.context.server.state & ConnectionState.CAN_READ)

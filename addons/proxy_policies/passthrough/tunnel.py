@@ -1,9 +1,9 @@
-"""An untouched tunnel: between whom it runs, and how much went through it."""
+"""An untouched tunnel: its two ends, and how many bytes it has carried. Pure."""
 
 from dataclasses import dataclass
 
 CLIENT, TARGET = "the client", "the target"
-"""What the ends of a tunnel are called where it is said by whom it was broken."""
+"""The names of a tunnel's ends in error messages."""
 ENDED_BY_US = "ended by this proxy"
 
 
@@ -22,18 +22,18 @@ class Tunnel:
     """From the target to the client."""
 
     def count(self, from_client: bool, size: int) -> None:
-        """Take note that `size` bytes went through."""
+        """Count `size` bytes that were relayed."""
         if from_client:
             self.bytes_up += size
         else:
             self.bytes_down += size
 
     def opening(self) -> str:
-        """Return the log line of the tunnel's beginning."""
+        """Return the log line for the opening of the tunnel."""
         return f"tunnel {self.client} → {self.target} opened, {self.why}"
 
     def closing(self, now: float, error: str = "") -> str:
-        """Return the log line of the tunnel's end."""
+        """Return the log line for the end of the tunnel; `now` is in seconds since the epoch."""
         seconds = max(0.0, now - self.opened)
         because = f": {error}" if error else ""
         counts = f"{self.bytes_up} bytes up, {self.bytes_down} bytes down, {seconds:.1f} s"

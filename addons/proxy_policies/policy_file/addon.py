@@ -1,7 +1,6 @@
 """`policy_file`: options in a YAML file, applied at start and whenever the file changes.
 
-The command line wins over the file, and the file over config.yaml. A file that
-cannot be applied whole is not applied at all.
+The command line takes precedence over the file, and the file over config.yaml. If a value is invalid, none is applied.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 0.25
-"""Seconds between looks at the file."""
+"""Seconds between two reads of the file."""
 
 
 class PolicyFile:
-    """Keeps mitmproxy's options as the file has them."""
+    """Keeps mitmproxy's options in accordance with the file."""
 
     name = "policy_file"
     policy_file = Setting("", parse_path, "YAML file of options, applied at start and whenever it changes.")
@@ -52,7 +51,7 @@ class PolicyFile:
         return cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
 
     def configure(self, updated: set[str]) -> None:
-        """Take up the file, or another one; refuse what cannot be applied whole."""
+        """Apply the chosen file; reject the option if the file cannot be applied."""
         if "policy_file" in updated and self.policy_file != self._path:
             try:
                 self._load(self.policy_file)
@@ -60,13 +59,13 @@ class PolicyFile:
                 settings.reject(f"policy_file {self.policy_file}: {error}")
 
     def running(self) -> None:
-        """Apply what the file has for scripts that were loaded after us; from now on, watch it."""
+        """Apply the options of scripts loaded after this one, and start watching the file."""
         if self._path:
             self._apply_for_all(self._path)
         self._task = spawn(self._follow())
 
     def done(self) -> None:
-        """Stop watching; put back what the file had changed, unless mitmproxy ends anyway."""
+        """Stop watching, and restore the options, unless mitmproxy is ending."""
         if self._task:
             self._task.cancel()
         if self._before and not ctx.master.should_exit.is_set():
@@ -84,23 +83,23 @@ class PolicyFile:
         entries = entries_of(state)
         if starting := settings.is_starting():
             self._reapply_command_line(entries)
-        self._apply(entries, of_others=not starting)
+        self._apply(entries, skip_unknown=starting)
         self._path, self._watch = path, watch.Watch(state)
 
     def _reapply_command_line(self, names: Collection[str]) -> None:
-        """Let the command line win over config.yaml in what the file speaks of."""
+        """Set the file's options that are also on the command line from there, not from config.yaml."""
         try:
             settings.set_specs(ctx.options, self._explicit.specs_of([name for name in names if name in ctx.options]))
         except exceptions.OptionsError as error:
             raise ValueError(f"command line: {error}") from error
 
-    def _apply(self, file: Mapping[str, document.Entry], of_others: bool = True) -> overlay.Plan:
-        """Apply what the file has whole; raises ValueError, and changes nothing then.
+    def _apply(self, file: Mapping[str, document.Entry], skip_unknown: bool = False) -> overlay.Plan:
+        """Apply all entries of the file; on ValueError, nothing is changed.
 
-        Without `of_others`, options that nobody knows yet are left for later.
+        `skip_unknown` ignores options not declared yet, those of scripts that are loaded later.
         """
         entries = [entry for name, entry in file.items() if name not in self._explicit.names]
-        known = [entry for entry in entries if of_others or entry.name in ctx.options]
+        known = [entry for entry in entries if not skip_unknown or entry.name in ctx.options]
         planned = overlay.plan(_current(), self._before, coercion.coerce_all(known, ctx.options, _our_settings()))
         self._set(planned, known)
         self._before, self._entries = planned.before, file
@@ -119,23 +118,23 @@ class PolicyFile:
                 await self.poll(self._path)
 
     def read_again(self) -> None:
-        """Read the file now, and apply it even if it has not changed: what it names may have."""
+        """Read and apply the file now, even if unchanged: the files that it names may have changed."""
         if self._path is None:
             return
         self._watch = watch.Watch(watch.read_state(self._path))
         try:
             planned = self._apply(entries_of(self._watch.state))
         except ValueError as error:
-            logger.error(f"policy_file {self._path}: {error}; nothing was applied, the previous options stay in force")
+            logger.error(f"policy_file {self._path}: {error}; nothing was applied, keeping the previous options")
         else:
             logger.info(f"policy_file {self._path}: read again; {self._summary(planned)}")
 
     async def poll(self, path: Path) -> None:
-        """Follow the file if it has changed and stands still, or say in one line why not; it is read in a thread."""
+        """Apply the file if it has changed and is stable, or log why that fails; it is read in a thread."""
         gone = isinstance(self._watch.state, watch.Unreadable)
         state = await asyncio.to_thread(watch.read_state, path)
         if path != self._path:
-            return  # another one is to be followed meanwhile
+            return  # another file was chosen meanwhile
         if not self._watch.is_stable_change(state):
             return
         if isinstance(state, watch.Unreadable):
@@ -146,7 +145,7 @@ class PolicyFile:
         try:
             planned = self._apply(await asyncio.to_thread(document.read, state))
         except ValueError as error:
-            logger.error(f"policy_file {path}: {error}; nothing was applied, the previous options stay in force")
+            logger.error(f"policy_file {path}: {error}; nothing was applied, keeping the previous options")
         else:
             logger.info(f"policy_file {path}: {'back' if gone else 'changed'}; {self._summary(planned)}")
 
@@ -154,15 +153,15 @@ class PolicyFile:
         applied = planned.updates.keys() - planned.returned
         parts = {
             "set": applied,
-            "back to what it was": planned.returned,
-            "left as the command line has it": self._entries.keys() & self._explicit.names,
+            "restored": planned.returned,
+            "set by the command line": self._entries.keys() & self._explicit.names,
         }
-        said = [f"{what}: {', '.join(sorted(names))}" for what, names in parts.items() if names]
-        return "; ".join(said) or "nothing to do"
+        texts = [f"{label}: {', '.join(sorted(names))}" for label, names in parts.items() if names]
+        return "; ".join(texts) or "no option changes"
 
 
 def entries_of(state: watch.FileState) -> dict[str, document.Entry]:
-    """Return what a look at the file saw, by option name; raises ValueError with what is wrong."""
+    """Return the file's entries by option name. Raise ValueError."""
     if isinstance(state, watch.Unreadable):
         raise ValueError(state.reason)
     return document.read(state)
@@ -177,7 +176,7 @@ def _our_settings() -> dict[str, Setting[Any]]:
 
 
 def _locate(reason: str, entries: Sequence[document.Entry], updates: Collection[str]) -> str:
-    """Name the lines that may be at fault: those the reason names, else all that would have changed something."""
+    """Return the error with the lines that may have caused it: of options that it names, else of all changes."""
     changing = [entry for entry in entries if entry.name in updates]
     suspects = [entry for entry in changing if entry.name in reason] or changing
     if len(suspects) == 1:

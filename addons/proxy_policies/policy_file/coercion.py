@@ -1,4 +1,4 @@
-"""Fits a file's entries to the options they name, each to its own type."""
+"""Converts a file's entries to the types of their options."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,9 +11,9 @@ from proxy_policies.start_up.unknown_options import nearest
 
 
 def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[str, Setting[Any]]) -> dict[str, Any]:
-    """Return the options' values by name; raises ValueError for the first entry that does not fit.
+    """Return the options' values by name. Raise ValueError for the first invalid entry.
 
-    `settings` are our own options, which are parsed here so that a refusal can name the line.
+    `settings` are our own options, which are parsed here so that an error can name the line.
     """
     return {entry.name: _value(entry, options, settings) for entry in entries}
 
@@ -21,8 +21,8 @@ def coerce_all(entries: Iterable[Entry], options: OptManager, settings: Mapping[
 def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any]]) -> Any:
     option = dict(options.items()).get(entry.name)
     if option is None:
-        meant = nearest(entry.name, options.keys())
-        hint = f"; did you mean {meant}?" if meant else ""
+        similar = nearest(entry.name, options.keys())
+        hint = f"; did you mean {similar}?" if similar else ""
         raise ValueError(f"line {entry.line}, option {entry.name}: no such option{hint}")
     setting = settings.get(entry.name)
     try:
@@ -32,12 +32,12 @@ def _value(entry: Entry, options: OptManager, settings: Mapping[str, Setting[Any
         if setting:
             setting.parse(value)
     except ValueError as error:
-        raise entry.refusal(error, quoted=not is_secret(entry.name)) from error
+        raise entry.error(error, quoted=not is_secret(entry.name)) from error
     return value
 
 
 def to_type(value: Any, typespec: Any) -> Any:
-    """Fit a YAML value to an option's type; raises ValueError saying what the type is."""
+    """Return a YAML value in an option's type. Raise ValueError that names the type."""
     if value is None and typespec in (str | None, int | None):
         return None
     if typespec in (str, str | None, Sequence[str]):

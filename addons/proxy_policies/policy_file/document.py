@@ -1,6 +1,6 @@
 """Reads a policy file: a YAML mapping from option names to values (YAML 1.2, as mitmproxy's config.yaml).
 
-Only the form is judged here; what an option takes is known where it is applied.
+Only the file's form is checked here; the values are checked when they are applied.
 """
 
 import reprlib
@@ -16,33 +16,33 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from proxy_policies.addresses import without_credentials
 
 FORBIDDEN = frozenset({"mode", "scripts", "confdir", "server", "policy_file"})
-"""Options that decide how mitmproxy starts; a file read after that cannot."""
+"""Options that mitmproxy reads before the file is."""
 
 MAX_SIZE = 256 << 10
-"""Characters: what a person writes is a hundredth of it."""
+"""Characters; a file written by a person has a hundredth of it."""
 MAX_DEPTH = 8
-"""Levels: options are lists of words at most, two."""
+"""Levels; two are needed, for a list of words."""
 MAX_NODES = 20_000
-"""Words, lists and aliases: a list of blocked hosts is a file of its own."""
+"""Scalars, lists and aliases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One option as the file has it; lines count from 1."""
+    """One option in the file; lines count from 1."""
 
     name: str
     value: Any
     line: int
 
-    def refusal(self, reason: object, quoted: bool = True) -> ValueError:
-        """Make the error that says where the entry is and what is wrong with it; a secret is not to be quoted."""
+    def error(self, reason: object, quoted: bool = True) -> ValueError:
+        """Return the error with the entry's line, its value unless it is a secret, and the reason."""
         shown = without_credentials(str(self.value)) if isinstance(self.value, str) else self.value
         value = f" {reprlib.repr(shown)}:" if quoted else ""
         return ValueError(f"line {self.line}, option {self.name}:{value} {reason}")
 
 
 def read(text: str) -> dict[str, Entry]:
-    """Read a policy file, by option name; raises ValueError with the line and what is wrong."""
+    """Return the entries of a policy file by option name. Raise ValueError with the line and the reason."""
     document = _load(text)
     if document is None:
         return {}
@@ -65,14 +65,14 @@ def _load(text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise ValueError(f"line {line}: {_first_line(error.problem or error.context or 'no YAML')}") from error
+        raise ValueError(f"line {line}: {_first_line(error.problem or error.context or 'invalid YAML')}") from error
     except (YAMLError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        # ruamel.yaml lets what a malformed scalar did to int(), date() and the like through
-        raise ValueError(f"no YAML: {_first_line(str(error) or type(error).__name__)}") from error
+        # ruamel.yaml does not catch what int(), date() and others raise on a malformed scalar
+        raise ValueError(f"invalid YAML: {_first_line(str(error) or type(error).__name__)}") from error
 
 
 def _check_bounds(text: str) -> None:
-    """Raise YAMLError for a file too deep or too large to be read whole, which takes a call a level and seconds."""
+    """Raise YAMLError for a file nested too deep or with too many values: loading it recurses, and takes seconds."""
     depth = 0
     for count, event in enumerate(YAML(typ="rt", pure=True).parse(text)):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)

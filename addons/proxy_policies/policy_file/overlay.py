@@ -1,4 +1,4 @@
-"""Lays the file's options over what was there before, and takes them off again."""
+"""Plans which options to set from the file, and which to restore."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to set now, and what to go back to when an option leaves the file."""
+    """The options to set now, and the values to restore when an option is removed from the file."""
 
     updates: Mapping[str, Any]
     before: Mapping[str, Any]
     returned: frozenset[str]
-    """Names that left the file and go back to what they were."""
+    """Options that were removed from the file, and are restored."""
 
 
 def plan(current: Mapping[str, Any], before: Mapping[str, Any], wanted: Mapping[str, Any]) -> Plan:
-    """Compare what holds, what held before the file spoke, and what the file wants. Pure; all by option name.
+    """Return the plan, given present values, those before the file was applied, and the file's. Pure; by option name.
 
-    Options that nobody declares any longer (not in `current`) are passed over.
+    Options that are no longer declared (not in `current`) are ignored.
     """
     returned = frozenset(before.keys() - wanted.keys()) & current.keys()
     target = {**{name: before[name] for name in returned}, **wanted}

@@ -1,7 +1,6 @@
-"""Follows a small text file by its content.
+"""Detects changes of a small text file by its content.
 
-Not by its times: an editor may write twice within a clock tick, replace the
-file by another one, or leave it half written for a moment.
+Its times are not enough: an editor may write twice within a clock tick, replace the file, or write it in parts.
 """
 
 from dataclasses import dataclass
@@ -12,17 +11,17 @@ from proxy_policies.option_files import read_bounded
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why there is no text."""
+    """The file could not be read, and why."""
 
     reason: str
 
 
 FileState = str | Unreadable
-"""What a look at the file gives."""
+"""The file's text, or why it could not be read."""
 
 
 def read_state(path: Path) -> FileState:
-    """Read the file, which is UTF-8 text; never raises, nor waits for a pipe."""
+    """Return the file's UTF-8 text, or why it could not be read. Never raises, and never waits for a pipe."""
     try:
         return read_bounded(path).decode("utf-8")
     except OSError as error:
@@ -32,17 +31,17 @@ def read_state(path: Path) -> FileState:
 
 
 class Watch:
-    """Reports a change once it is stable: when two polls in a row see the same."""
+    """Reports a change once it is stable: when two successive polls find the same content."""
 
     def __init__(self, state: FileState) -> None:
         self.state = state
-        """What was settled last."""
+        """The last stable content."""
         self._last = state
 
     def is_stable_change(self, state: FileState) -> bool:
-        """Take another look's sight; say whether it is new and stands still."""
-        still, self._last = state == self._last, state
-        if not still or state == self.state:
+        """Return whether the content found by a poll is new and stable."""
+        is_stable, self._last = state == self._last, state
+        if not is_stable or state == self.state:
             return False
         self.state = state
         return True

@@ -1,4 +1,4 @@
-"""Forgetting the password that mitmproxy's proxyauth leaves on every flow, and so in every flow file."""
+"""Removes the password that mitmproxy's proxyauth leaves on every flow, and so in every flow file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from proxy_policies.dispatch.around_scripts import Hooks
 
 
 class _HooksWhileNeeded(Hooks):
-    """Asked only while it has any addons; a hook that is there closes fast paths, whether it does anything or not."""
+    """Hooks in a list of child addons, which can be empty: a hook closes fast paths even if it does nothing."""
 
     addons: list[Hooks]
 
 
 class ProxyCredentials:
-    """Acts right behind proxyauth, before every script, while that is in use."""
+    """Acts right after proxyauth, before every script, while `proxyauth` is set."""
 
     name = "proxy-credentials"
 
@@ -23,19 +23,19 @@ class ProxyCredentials:
         self._early.addons = []
 
     def early_hooks(self) -> Hooks:
-        """Forget before any script or file can keep it."""
+        """Return the hooks that remove the password before any script or file can keep it."""
         return self._early
 
     def configure(self, updated: set[str]) -> None:
-        """Act while proxyauth does."""
+        """Add or remove the hooks."""
         if "proxyauth" in updated:
             hooks = Hooks(self.name, requestheaders=forget_password, http_connect=forget_password)
             self._early.addons = [hooks] if ctx.options.proxyauth else []
 
 
 def forget_password(flow: http.HTTPFlow) -> None:
-    """Leave the user's name on a flow, and nothing of the credentials that proxyauth refused."""
-    if known := flow.metadata.get("proxyauth"):
-        flow.metadata["proxyauth"] = (known[0], "")
+    """Keep only the user's name on a flow; of rejected credentials, nothing."""
+    if credentials := flow.metadata.get("proxyauth"):
+        flow.metadata["proxyauth"] = (credentials[0], "")
     if flow.response is not None:
         flow.request.headers.pop("Proxy-Authorization", None)

@@ -1,4 +1,4 @@
-"""The proxy-protocol policy: takes a load balancer's word for who the client is."""
+"""The proxy-protocol policy: takes the client's address from a load balancer's PROXY header."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ with lazy_imports():
 logger = logging.getLogger(__name__)
 
 HEADER_TIMEOUT = 5.0
-"""Seconds that a load balancer has to say it; it says it at once."""
-NO_HEADER = "no PROXY header came"
-TOO_MANY = "too many of its connections have not said whom they are from"
-MOST_WAITING = 1024
-"""Connections of one balancer whose header has not come: it comes at once. nginx's worker_connections; sshd, which
-bounds those who have not said who they are in the same way, has 100."""
+"""Seconds in which a load balancer must send the header; it sends it at once."""
+NO_HEADER = "no PROXY header received"
+TOO_MANY = "too many of its connections have not sent a PROXY header"
+MAX_WAITING = 1024
+"""Connections of one balancer without a header yet, as in nginx's worker_connections; sshd allows 100 connections that
+are not authenticated."""
 
 
 class ProxyProtocol:
-    """Before anything is read of a connection: learns whom it is from. Without that word, there is no connection."""
+    """Reads the header before anything else of a connection, and closes connections without one."""
 
     name = "proxy-protocol"
     fast_paths = NO_OBJECTION
@@ -48,21 +48,21 @@ class ProxyProtocol:
         self._waiting = Shares()
 
     def is_trusted_peer(self, host: str) -> bool:
-        """Return whether an address is a load balancer's, whose connections begin with a header."""
+        """Return whether an address is that of a load balancer, whose connections begin with a header."""
         return bool(self.proxy_protocol) and in_networks(host, self.proxy_protocol)
 
     def expect_header(self, peer: tuple[Any, ...]) -> bool:
-        """Count a connection in that begins with a header; False, and it is to be closed, where there are too many."""
-        if self._waiting.enter(peer[0], peer, MOST_WAITING):
+        """Count a connection whose header is awaited; False if there are too many, and it must be closed."""
+        if self._waiting.enter(peer[0], peer, MAX_WAITING):
             return True
         self._reject(peer, TOO_MANY)
         return False
 
-    def header_came(self, peer: tuple[Any, ...], why_not: str = "") -> None:
-        """Count it out; or tell `why_not`."""
+    def header_done(self, peer: tuple[Any, ...], error: str = "") -> None:
+        """Stop counting a connection: its header was received, or there was an `error`, which is logged."""
         self._waiting.leave(peer[0], peer)
-        if why_not:
-            self._reject(peer, why_not)
+        if error:
+            self._reject(peer, error)
 
     def _reject(self, peer: tuple[Any, ...], why: str) -> None:
         if admitted := self._rejections.admit(f"{format_target(*peer[:2])} rejected: {why}", time.monotonic()):
@@ -70,23 +70,23 @@ class ProxyProtocol:
 
     @only_if("proxy_protocol")
     async def client_connected(self, client: Client) -> None:
-        """Read the header, where one is due."""
+        """Read the header of a load balancer's connection."""
         if client.transport_protocol != "tcp" or not client.peername or client.error:
             return
         if not self.is_trusted_peer(client.peername[0]):
             return
         handler = handler_of(client.id)
-        if handler is None:  # it is served before mitmproxy has it, where a balancer's own connections never are
+        if handler is None:  # on a fast path, where a balancer's own connections never are
             client.error = NO_HEADER
             return
-        peer, why, reader = client.peername, "", handler.transports[client].reader
+        peer, failure, reader = client.peername, "", handler.transports[client].reader
         if not self.expect_header(peer):
             client.error = TOO_MANY
             return
         try:
             async with asyncio.timeout(HEADER_TIMEOUT):
-                client.peername = await header.read(reader.readexactly) or peer  # type: ignore[union-attr]  # over TCP a stream
+                client.peername = await header.read(reader.readexactly) or peer  # type: ignore[union-attr] # over TCP
         except (header.HeaderError, OSError, EOFError, asyncio.LimitOverrunError) as error:
-            why = client.error = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
+            failure = client.error = str(error) if isinstance(error, header.HeaderError) else NO_HEADER
         finally:
-            self.header_came(peer, why)
+            self.header_done(peer, failure)

@@ -1,4 +1,4 @@
-"""The PROXY protocol's header, by which a load balancer says whom a connection is from. Pure.
+"""The PROXY protocol's header, with which a load balancer names the client of a connection. Pure.
 
 https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt; version 1 is its section 2.1, version 2 its section 2.2.
 """
@@ -13,23 +13,23 @@ type IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Address = tuple[str, int]
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-"""What version 2 begins with."""
+"""The beginning of version 2."""
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half
 TCP = {4: 0x11, 6: 0x21}
-LONGEST_V1 = 107  # octets of a line
-LONGEST_V2 = 2048  # octets after the length, fields of other software included
+MAX_V1 = 107  # octets of a line
+MAX_V2 = 2048  # octets after the length, including extensions
 
 _V1 = b"PROXY "
-_HEAD_V2 = len(SIGNATURE) + 4  # octets up to the length, which stands last
+_HEAD_V2 = len(SIGNATURE) + 4  # octets up to and including the length
 _SIZES = {0x11: 4, 0x21: 16}  # octets of an address: of TCP over IPv4 and over IPv6
 
 
 class HeaderError(ValueError):
-    """A connection that should begin with a header begins otherwise."""
+    """A connection does not begin with a valid header."""
 
 
 def write(client: Address | None, server: Address | None) -> bytes:
-    """Write a version 2 header for a client that came to `server`; LOCAL when either is unknown or no IP address."""
+    """Return a version 2 header for a client connected to `server`; LOCAL if either is not a known IP address."""
     source, target = _ip(client), _ip(server)
     if client is None or server is None or source is None or target is None:
         return SIGNATURE + bytes((LOCAL, 0, 0, 0))
@@ -51,9 +51,9 @@ def _as_ipv6(address: IP) -> ipaddress.IPv6Address:
 
 
 def parse(data: bytes) -> tuple[Address | None, bytes] | None:
-    """Take the header off what a connection begins with: the client, or None as in `_read_v2`, and what follows it.
+    """Return the client in the header at the beginning of data, None as in `_read_v2`, and the data after the header.
 
-    None while the header is not there whole. Raises HeaderError as soon as it is certain that none comes.
+    Return None while the header is incomplete. Raise HeaderError as soon as the data cannot be a valid header.
     """
     size = _size(data)
     if len(data) < size:
@@ -63,9 +63,9 @@ def parse(data: bytes) -> tuple[Address | None, bytes] | None:
 
 
 async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
-    """Read a header and not an octet more, with a function that reads so many: the client, as `parse` has it.
+    """Return the client, as `parse` does, after reading the header only; `exactly` reads a number of octets.
 
-    Raises HeaderError, and whatever the function does.
+    Raise HeaderError, and what `exactly` raises.
     """
     data = b""
     while (found := parse(data)) is None:
@@ -74,13 +74,10 @@ async def read(exactly: Callable[[int], Awaitable[bytes]]) -> Address | None:
 
 
 def _size(data: bytes) -> int:
-    """Return how many octets a header that begins so has at least: what can be read before more is known.
-
-    Raises HeaderError if it is none.
-    """
+    """Return the least number of octets of a header with this beginning. Raise HeaderError if it is invalid."""
     if data.startswith(_V1):
-        end = data.find(b"\n", 0, LONGEST_V1) + 1
-        if not end and len(data) >= LONGEST_V1:
+        end = data.find(b"\n", 0, MAX_V1) + 1
+        if not end and len(data) >= MAX_V1:
             raise HeaderError("its PROXY line is incomplete")
         return end or len(data) + 1
     if data.startswith(SIGNATURE):
@@ -92,7 +89,7 @@ def _size(data: bytes) -> int:
 
 
 def _read_v1(line: bytes) -> Address | None:
-    """Read a version 1 line, its end included: the client, or None for UNKNOWN. Raises HeaderError."""
+    """Return the client in a version 1 line with its end, None for UNKNOWN. Raise HeaderError."""
     words = line.removesuffix(b"\r\n").split(b" ")
     if not line.endswith(b"\r\n"):
         raise HeaderError("its PROXY line is incomplete")
@@ -102,12 +99,12 @@ def _read_v1(line: bytes) -> Address | None:
         _, family, client, server, port, *rest = (word.decode("ascii") for word in words)
         version = {"TCP4": 4, "TCP6": 6}[family]
         addresses = ipaddress.ip_address(client), ipaddress.ip_address(server)
-        has_zone = "%" in client + server  # which means something to one machine only, and may hold anything
+        has_zone = "%" in client + server  # zones are only valid on one machine, and are not checked
         if not has_zone and {address.version for address in addresses} == {version} and len(rest) == 1:
             return str(addresses[0]), _port(port)
     except (ValueError, KeyError):
         pass
-    raise HeaderError("its PROXY line cannot be read")
+    raise HeaderError("its PROXY line is invalid")
 
 
 def _port(text: str) -> int:
@@ -117,15 +114,15 @@ def _port(text: str) -> int:
 
 
 def _length_v2(head: bytes) -> int:
-    """Read how many octets follow the four that stand behind the signature. Raises HeaderError."""
+    """Return the length in the four octets after the signature. Raise HeaderError."""
     length = int.from_bytes(head[2:])
-    if head[0] not in (LOCAL, PROXY) or length > LONGEST_V2:
+    if head[0] not in (LOCAL, PROXY) or length > MAX_V2:
         raise HeaderError("its PROXY header has an unknown version")
     return length
 
 
 def _read_v2(header: bytes) -> Address | None:
-    """Read a whole version 2 header: the client, or None for LOCAL and what is not TCP over IP. Raises HeaderError."""
+    """Return the client in a complete version 2 header, None for LOCAL and all but TCP over IP. Raise HeaderError."""
     command, family = header[len(SIGNATURE) : len(SIGNATURE) + 2]
     rest, size = header[_HEAD_V2:], _SIZES.get(family)
     if command == LOCAL or size is None:

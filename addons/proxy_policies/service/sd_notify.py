@@ -1,4 +1,4 @@
-"""Says to systemd how the service is (sd_notify(3)): a datagram to the socket that NOTIFY_SOCKET names."""
+"""Notifies systemd of the service's state (sd_notify(3)), by a datagram to the socket in NOTIFY_SOCKET."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STOPPING = "STOPPING=1"
 
 
 def notify(state: str) -> None:
-    """Send a state; nothing happens where nobody wants to know, and no failure is raised: nothing depends on it."""
+    """Send a state, if systemd expects it. Errors are ignored."""
     address = os.environ.get(VARIABLE, "")
     if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
         return
@@ -24,5 +24,5 @@ def notify(state: str) -> None:
 
 
 def reloading() -> str:
-    """Return the state of a service that reads its files again, with the time that systemd wants beside it."""
+    """Return the state of a service that is reloading, with the present time, as systemd requires."""
     return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"

@@ -1,4 +1,4 @@
-"""The units: one text, and what differs between the services. Pure."""
+"""The systemd units: a template, and the differences between the services. Pure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from string import Template
 
 OPEN_FILES = 65536
-"""A client has a descriptor, and so has its origin: some 30 000 clients. HAProxy's unit leaves it to `maxconn`."""
-STOPS_WITHIN = 30
-"""Seconds: the grace period of 10 s, and some. After that systemd kills."""
+"""Enough for some 30 000 clients: each has a descriptor, and its origin another."""
+STOP_TIMEOUT = 30
+"""Seconds until systemd kills the service: the grace period of 10 s, with a margin."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """What differs: what it is, and the arguments of `proxy-policies`."""
+    """A service's description, and its arguments of `proxy-policies`."""
 
     description: str
     arguments: str
@@ -44,7 +44,7 @@ Environment=HOME=%S/$name XDG_DATA_HOME=%S/$name PYTHONDONTWRITEBYTECODE=1
 Restart=on-failure
 RestartSec=1
 KillMode=mixed
-TimeoutStopSec=$stops_within
+TimeoutStopSec=$stop_timeout
 LimitNOFILE=$open_files
 
 DynamicUser=yes
@@ -81,13 +81,13 @@ WantedBy=multi-user.target
 
 
 def unit(name: str, command: str) -> str:
-    """Return the unit of a service; `command` is the path of `proxy-policies`."""
+    """Return the unit file of a service; `command` is the path of `proxy-policies`."""
     service = SERVICES[name]
     return _UNIT.substitute(
         name=name,
-        command=command.replace("%", "%%"),  # systemd's own specifiers
+        command=command.replace("%", "%%"),  # systemd's specifiers begin with %
         description=f"proxy-policies: {service.description}",
         arguments=service.arguments,
         open_files=OPEN_FILES,
-        stops_within=STOPS_WITHIN,
+        stop_timeout=STOP_TIMEOUT,
     )

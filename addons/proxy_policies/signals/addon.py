@@ -1,4 +1,4 @@
-"""SIGTERM lets answers in flight be finished, SIGHUP has files read again. Windows has neither."""
+"""SIGTERM ends the proxy once responses in progress are complete, SIGHUP reloads files. Windows has neither."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from proxy_policies.workers import subprocesses
 
 logger = logging.getLogger(__name__)
 
-LOOK_EVERY = 0.05  # seconds between two looks at who is still at work
+POLL_INTERVAL = 0.05  # seconds between checks for responses in progress
 TUNNEL_ENDS = ("home", "work")
-"""The reverse tunnel's addons, whose clients are none of mitmproxy's."""
+"""The reverse tunnel's addons, whose clients are not mitmproxy's."""
 FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trusted_ca", "home_tls", "work_tls"})
-"""Options that name files with certificates and keys, which are read again when they are reported as changed."""
+"""Options that name files of certificates and keys, which are read when the options are reported as changed."""
 
 
 class Signals:
-    """Handles signals from `running` on; before, they end the process at once."""
+    """Handles signals once mitmproxy runs; before, they end the process at once."""
 
     name = "signals"
     fast_paths = NO_OBJECTION
@@ -41,35 +41,35 @@ class Signals:
 
     def __init__(self) -> None:
         self.is_stopping = False
-        """SIGTERM has come."""
+        """True after SIGTERM."""
 
     def running(self) -> None:
-        """Add the handlers."""
+        """Add the signal handlers."""
         self._add_handler("SIGTERM", self.stop)
         self._add_handler("SIGHUP", self.hang_up)
         spawn(self._ready())
 
     async def _ready(self) -> None:
-        """Say so once clients are served; of several workers the supervisor does."""
+        """Notify systemd once clients are served; with several workers, the supervisor does."""
         await started()
         if not worker_number():
             sd_notify.notify(sd_notify.READY)
 
     def done(self) -> None:
-        """Leave SIGTERM to mitmproxy again; SIGHUP would end the process, and is ignored until we are back."""
+        """Let mitmproxy handle SIGTERM; ignore SIGHUP, which would end the process while scripts are reloaded."""
         self._add_handler("SIGTERM", ctx.master.shutdown)
         self._add_handler("SIGHUP", lambda: None)
 
-    def _add_handler(self, name: str, what: Callable[[], None]) -> None:
+    def _add_handler(self, name: str, handler: Callable[[], None]) -> None:
         number: signal.Signals | None = getattr(signal, name, None)
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             if number is not None:
-                asyncio.get_running_loop().add_signal_handler(number, what)
+                asyncio.get_running_loop().add_signal_handler(number, handler)
 
     # SIGTERM
 
     def stop(self) -> None:
-        """End when all that is under way is finished, or the grace period is over; called again, end at once."""
+        """End once everything in progress is finished, or after the grace period; if called again, end at once."""
         if self.is_stopping:
             ctx.master.shutdown()
             return
@@ -79,20 +79,20 @@ class Signals:
 
     async def _drain(self) -> None:
         until = time.monotonic() + self.grace_period
-        await asyncio.sleep(0)  # who has been waiting to be accepted is
+        await asyncio.sleep(0)  # accept the connections that are waiting for it
         ctx.options.update(server=False)
         for end in filter(None, map(ctx.master.addons.get, TUNNEL_ENDS)):
             await end.drain()
         if is_busy():
             logger.info(f"stopping: responses in progress have {self.grace_period:g} s to finish")
-        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for an answer that has left
-            await asyncio.sleep(LOOK_EVERY)
+        while is_busy() and time.monotonic() < until:  # noqa: ASYNC110 - there is no event for a response that was sent
+            await asyncio.sleep(POLL_INTERVAL)
         ctx.master.shutdown()
 
     # SIGHUP
 
     def hang_up(self) -> None:
-        """Read files again; where it says that our terminal is gone, end instead."""
+        """Reload files; but end if SIGHUP means that our terminal was closed."""
         if subprocesses.is_terminal_gone():
             self.stop()
             return
@@ -103,26 +103,26 @@ class Signals:
         access_log = ctx.master.addons.get("access_log")
         if access_log is not None:
             access_log.reopen()
-        read_certificates_again()
+        reload_certificates()
         sd_notify.notify(sd_notify.READY)
 
 
 def is_busy() -> bool:
-    """Return whether anybody is being served, or still connected; clients that are not served are disconnected."""
+    """Return whether any client is being served or still connected; disconnect clients that are not served."""
     fastlane = ctx.master.addons.get("fastlane")
     addons = filter(None, (fastlane, *map(ctx.master.addons.get, TUNNEL_ENDS)))
-    busy = any([addon.is_serving() for addon in addons])  # all are asked
+    busy = any([addon.is_serving() for addon in addons])  # a list, as each call disconnects clients
     for handler in list(ctx.master.addons.get("proxyserver").connections.values()):
         if fastlane is not None and fastlane.find(handler.client.id):
-            continue  # borrowed: the layers do not know what goes on there
+            continue  # on a fast path, unknown to the layers
         busy = True
-        if not flows.is_at_work(handler):
+        if not flows.is_in_use(handler):
             closing_alerts.leave(handler)
     return busy
 
 
-def read_certificates_again() -> None:
-    """Have files of certificates and keys read again; what cannot be read leaves everything as it was."""
+def reload_certificates() -> None:
+    """Reload the files of certificates and keys; if one is invalid, keep all the previous ones."""
     tls: Any = ctx.master.addons.get("tlsconfig")
     before = tls.certstore if tls else None
     try:

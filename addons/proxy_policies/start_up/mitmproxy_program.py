@@ -9,9 +9,9 @@ from proxy_policies.script_paths import PROGRAM
 
 
 def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequence[str]) -> int:
-    """Become the program, under a name that its messages and the policies read; return the exit code.
+    """Run a program under a name for its messages and `sys.argv`; return the exit code.
 
-    mitmproxy makes 1 of every exit code of argparse; a wrong command line keeps its own here.
+    mitmproxy turns argparse's exit code 2 for a wrong command line into 1; here it is kept.
     """
     sys.argv = [name, *arguments]
     try:
@@ -24,5 +24,5 @@ def run(program: Callable[[Sequence[str]], object], name: str, arguments: Sequen
 
 
 def is_ours() -> bool:
-    """Return whether our command has become the program that runs."""
+    """Return whether mitmproxy was started by our command."""
     return sys.argv[0].startswith(f"{PROGRAM} ")

@@ -1,6 +1,6 @@
-"""What this package needs to run: one line where it is missing.
+"""Checks that Python, mitmproxy and all packages are present and recent enough; else prints one line.
 
-Runs with nothing installed, and on Pythons that cannot read the other modules.
+Runs with nothing installed, and on Python versions that cannot parse the other modules.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MODULES = {
     "werkzeug": "werkzeug",
     "zstandard": "zstandard",
 }
-"""What is imported, and the package that brings it."""
+"""The modules that are imported, and their packages."""
 
 
 def check() -> None:
-    """Go on only if everything is there: else end a mitmproxy that starts, and raise ImportError for everybody else."""
+    """Check; if something is missing, end a starting mitmproxy or our command, else raise ImportError."""
     if not (line := missing()):
         return
-    if _mitmproxy_starts():
+    if _is_mitmproxy_starting():
         _end_at_once(line)
     if _is_our_command():
         sys.exit(line)
@@ -52,15 +52,15 @@ def check() -> None:
 
 
 def _end_at_once(line: str) -> None:
-    """End the process: a mitmproxy before 12.2 goes on to listen, without us, where a script raises SystemExit."""
+    """End the process: mitmproxy before 12.2 would listen, without policies, after SystemExit in a script."""
     print(line, file=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(1)
 
 
-def _mitmproxy_starts() -> bool:
-    """As `settings.is_starting`, which cannot be imported where something is missing."""
+def _is_mitmproxy_starting() -> bool:
+    """Return the same as `settings.is_starting`, which cannot be imported if something is missing."""
     master = getattr(sys.modules.get("mitmproxy.ctx"), "master", None)
     watch = master.addons.get("errorcheck") if master else None
     return watch is not None and watch.logger in logging.getLogger().handlers
@@ -74,7 +74,7 @@ def _is_our_command() -> bool:
 
 
 def missing() -> str:
-    """Return the line that says what is missing or too old, and how this Python gets it; "" when all is there."""
+    """Return a line on what is missing or too old, with the command to install it; "" if nothing is."""
     if sys.version_info < PYTHON:
         return "proxy-policies needs Python 3.12 or newer, this is {}.{}".format(*sys.version_info)
     version = mitmproxy_version()
@@ -82,20 +82,20 @@ def missing() -> str:
         return _line("mitmproxy", ["mitmproxy>=" + LOWEST])
     if numbers(version) < numbers(LOWEST):
         return _line(f"mitmproxy {LOWEST} or newer (this is {version})", ["mitmproxy>=" + LOWEST])
-    packages = [package for module, package in MODULES.items() if not _is_there(module)]
+    packages = [package for module, package in MODULES.items() if not _is_installed(module)]
     return _line(", ".join(packages), packages) if packages else ""
 
 
-def untried() -> str:
-    """Return the line that says that this mitmproxy was never tried; "" for one that was."""
+def untested() -> str:
+    """Return a line on a mitmproxy version that was never tested; "" for a tested one."""
     version = mitmproxy_version()
     if numbers(LOWEST) <= numbers(version) <= numbers(NEWEST):
         return ""
-    return f"mitmproxy {version} was never tried with these policies; {LOWEST} to {NEWEST} were"
+    return f"mitmproxy {version} was never tested with these policies; {LOWEST} to {NEWEST} were"
 
 
 def mitmproxy_version() -> str:
-    """Return the version of the mitmproxy that is imported here; "" where there is none."""
+    """Return the version of mitmproxy; "" if it is not installed."""
     try:
         from mitmproxy.version import VERSION
     except ImportError:
@@ -104,7 +104,7 @@ def mitmproxy_version() -> str:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return a version's numbers to compare by; what follows them, as in 13.0.0.dev, does not count."""
+    """Return a version's leading numbers, for comparison; `dev` in 13.0.0.dev is ignored."""
     found = []
     for part in version.split("."):
         if not part.isdecimal():
@@ -113,27 +113,25 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return module in sys.modules or importlib.util.find_spec(module) is not None
-    except ImportError:  # the package that it is in
+    except ImportError:  # its package is missing
         return False
 
 
-def _line(what: str, packages: list[str]) -> str:
+def _line(needed: str, packages: list[str]) -> str:
     if getattr(sys, "frozen", False):
-        return (
-            f"proxy-policies needs {what}, which mitmproxy's standalone binaries cannot get: install mitmproxy by pip"
-        )
-    return f"proxy-policies needs {what}: {install_command(packages)}"
+        return f"proxy-policies needs {needed}, which mitmproxy's standalone binaries lack: install mitmproxy with pip"
+    return f"proxy-policies needs {needed}: {install_command(packages)}"
 
 
 def install_command(packages: list[str]) -> str:
-    """Return the command by which this Python gets packages; pipx and uv make environments without pip."""
+    """Return the command that installs packages for this Python; pipx and uv create environments without pip."""
     environment = Path(sys.prefix)
     if (environment / "pipx_metadata.json").exists():
         command = ["pipx", "runpip", environment.name, "install"]
-    elif not _is_there("pip"):
+    elif not _is_installed("pip"):
         command = ["uv", "pip", "install", "--python", sys.executable]
     else:
         command = [sys.executable, "-m", "pip", "install"]

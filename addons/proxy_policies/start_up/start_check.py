@@ -1,4 +1,4 @@
-"""Ends a start that went wrong, before anything listens that would not have its policies; once for all scripts."""
+"""Ends a start with errors before mitmproxy listens without its policies; runs once for all scripts."""
 
 import asyncio
 import logging
@@ -9,70 +9,68 @@ from mitmproxy.addonmanager import Loader
 
 from proxy_policies import cli_options, settings
 from proxy_policies.start_up import mitmproxy_program, requirements, stray_word
-from proxy_policies.start_up.unknown_options import Verdict, complaint, judge
+from proxy_policies.start_up.unknown_options import Verdict, judge, message
 
 logger = logging.getLogger(__name__)
 SERVERS = logging.getLogger("mitmproxy.proxy.mode_servers")
-"""Which says what listens where."""
+"""Logs the listening addresses."""
 
 
 class StartCheck:
-    """Checks when every script of the command line is loaded: they are loaded one right after the other."""
+    """Runs the check once all scripts on the command line are loaded, which happens without returning to the loop."""
 
     name = "start_check"
 
     def load(self, loader: Loader) -> None:
-        """Warn of a mitmproxy that was never tried; check once the other scripts are loaded, too."""
-        if line := requirements.untried():
+        """Warn of an untested mitmproxy, and schedule the check."""
+        if line := requirements.untested():
             logger.warning(line)
         if settings.is_starting():
-            SERVERS.addFilter(hold_back)
+            SERVERS.addFilter(defer)
             had_errors = bool(settings.start_errors())
             asyncio.get_running_loop().call_soon(check, had_errors)
 
     def done(self) -> None:
-        """Let everything be said again."""
-        SERVERS.removeFilter(hold_back)
+        """Stop deferring log lines."""
+        SERVERS.removeFilter(defer)
 
 
-_held: list[logging.LogRecord] = []
+_deferred: list[logging.LogRecord] = []
 
 
-def hold_back(record: logging.LogRecord) -> bool:
-    """Return whether mitmproxy may say this before it is checked: errors, but not yet that it listens."""
+def defer(record: logging.LogRecord) -> bool:
+    """Return whether a line is logged before the check: errors are, those on listening addresses are deferred."""
     if record.levelno <= logging.INFO:
-        _held.append(record)
+        _deferred.append(record)
     return record.levelno > logging.INFO
 
 
-def say_what_was_held_back() -> None:
-    """Let everything be said again, and what was held back first."""
-    SERVERS.removeFilter(hold_back)
-    for record in _held:
+def log_deferred() -> None:
+    """Log the deferred lines, and defer no more."""
+    SERVERS.removeFilter(defer)
+    for record in _deferred:
         SERVERS.handle(record)
-    _held.clear()
+    _deferred.clear()
 
 
 def check(had_errors: bool = False) -> None:
-    """Log options that no addon has, and a stray word; end the process if that, or anything before, was an error.
+    """Log options that no addon has, and a stray word; end the process after any error.
 
-    `had_errors` is whether something was wrong before our first script was loaded, after which more was said.
+    `had_errors` is True if there were errors before our first script was loaded; they are then repeated at the end.
     """
-    said, known = (
-        cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options),
-        ctx.options.keys(),
-    )
-    levels = {Verdict.REFUSED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
+    explicit = cli_options.parse_command_line(type(ctx.master).__name__, sys.argv[1:], ctx.options)
+    known = ctx.options.keys()
+    levels = {Verdict.REJECTED: logging.ERROR, Verdict.WARNED: logging.WARNING, Verdict.IGNORED: logging.DEBUG}
     for name in [name for name in ctx.options.deferred if name not in known]:
-        logger.log(levels[judge(name, known, name in said.names)], complaint(name, known))
-    if mitmproxy_program.is_ours() and (line := stray_word.complaint(said.flow_filter)):
+        logger.log(levels[judge(name, known, name in explicit.names)], message(name, known))
+    if mitmproxy_program.is_ours() and (line := stray_word.message(explicit.flow_filter)):
         logger.error(line)
     if errors := settings.start_errors():
         end(errors, had_errors)
-    say_what_was_held_back()
+    log_deferred()
 
 
-def end(errors: list[str], say_again: bool = False) -> None:
-    """End the process; the console has shown nothing yet."""
+def end(errors: list[str], repeat: bool = False) -> None:
+    """End the process; print the errors in the console, which shows nothing before, and if they are to be repeated."""
     watch = ctx.master.addons.get("errorcheck")
-    sys.exit("\n".join(errors) if watch.repeat_errors_on_stderr or say_again else 1)
+    sys.exit("\n".join(errors) if watch.repeat_errors_on_stderr or repeat else 1)

@@ -1,40 +1,40 @@
-"""Options that no addon has: what is said of them, and which of them end the start. Pure: names in, text out."""
+"""Options that no addon has: which of them end the start, and the messages about them. Pure."""
 
 import difflib
 import enum
 from collections.abc import Collection
 
-ALIKE = 0.7
-"""From this likeness on (difflib's ratio) one name is taken for another, misspelt."""
+SIMILARITY = 0.7
+"""The similarity (difflib's ratio) from which a name is considered a misspelling of another."""
 OTHER_PROGRAMS = ("console_", "dumper_", "view_", "web_")
-"""How options begin that only some of mitmdump, mitmproxy and mitmweb have, which share one config.yaml."""
+"""Prefixes of options that only some of mitmdump, mitmproxy and mitmweb have, which share one config.yaml."""
 OF_SOME_PROGRAMS = frozenset({"flow_detail", "intercept", "intercept_active", "keepserving", "termlog_verbosity"})
-"""The others that only some of them have."""
+"""Other options that only some of them have."""
 
 
 class Verdict(enum.Enum):
-    """What comes of an option that no addon has."""
+    """How an option that no addon has is treated."""
 
-    REFUSED = enum.auto()
+    REJECTED = enum.auto()
     WARNED = enum.auto()
     IGNORED = enum.auto()
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the option that was probably meant; None when no name is near."""
-    return next(iter(difflib.get_close_matches(name, sorted(known), 1, ALIKE)), None)
+    """Return the known option with the most similar name; None if none is similar."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), 1, SIMILARITY)), None)
 
 
 def judge(name: str, known: Collection[str], on_command_line: bool) -> Verdict:
-    """Decide about an option: what config.yaml has may be for another program, or for a script not loaded today."""
+    """Decide about an option; one in config.yaml may be for another program, or for a script that is not loaded."""
     if on_command_line:
-        return Verdict.REFUSED
+        return Verdict.REJECTED
     if name.startswith(OTHER_PROGRAMS) or name in OF_SOME_PROGRAMS:
         return Verdict.IGNORED
-    return Verdict.REFUSED if nearest(name, known) else Verdict.WARNED
+    return Verdict.REJECTED if nearest(name, known) else Verdict.WARNED
 
 
-def complaint(name: str, known: Collection[str]) -> str:
-    """Return the line that says what is unknown, and what was probably meant."""
-    meant = nearest(name, known)
-    return f"unknown option {name!r}; " + (f"did you mean {meant!r}?" if meant else "--options lists those there are")
+def message(name: str, known: Collection[str]) -> str:
+    """Return the line about an unknown option, with a suggestion if a name is similar."""
+    similar = nearest(name, known)
+    return f"unknown option {name!r}; " + (f"did you mean {similar!r}?" if similar else "--options lists all options")

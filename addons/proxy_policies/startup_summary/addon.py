@@ -1,4 +1,4 @@
-"""The startup summary: says once, in the log, what is on."""
+"""The startup summary: logs once which policies are active."""
 
 import logging
 from datetime import UTC, datetime
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 class StartupSummary:
-    """Last in the chain, so that every policy's options are known."""
+    """Logs the summary; last of all policies, so that every option is known."""
 
     name = "startup-summary"
     fast_paths = NO_OBJECTION
 
     def running(self) -> None:
-        """Log the summary, unless no proxy is started or mitmproxy is about to end for an error."""
+        """Log the summary, unless mitmproxy does not listen or is about to end with an error."""
         if start_errors() or not ctx.options.server:
             return
         options = {name: getattr(ctx.options, name) for name in ctx.options.keys()}  # noqa: SIM118 - no Mapping

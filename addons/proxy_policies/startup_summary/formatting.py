@@ -1,4 +1,4 @@
-"""What a start says, made from the options it was started with."""
+"""The lines logged at start, from the options."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,19 +8,21 @@ from proxy_policies.addresses import without_credentials
 from proxy_policies.script_paths import own_command
 
 FORWARDING = ("regular", "upstream", "socks5", "transparent", "local", "wireguard", "tun")
-"""The modes in which a client's HTTPS is a tunnel to a host it chose, to be left untouched or opened."""
-SOON = timedelta(days=30)  # Let's Encrypt renews that long before the end
+"""The modes in which clients choose the hosts of their HTTPS connections."""
+RENEWAL_PERIOD = timedelta(days=30)  # as Let's Encrypt recommends
 OVERRIDING_OPTIONS = ("ignore_hosts", "allow_hosts", "tcp_hosts")
-"""mitmproxy's own options that decide before `inspect_hosts` does."""
+"""mitmproxy's own options, which take precedence over `inspect_hosts`."""
 
 
 def summary_lines(options: Mapping[str, Any], certificate: str) -> Iterator[str]:
     """Return the lines; `certificate` is the file that clients of opened hosts must trust."""
-    working = [
-        text for name, tell in FORMATTERS.items() if (value := options.get(name)) and (text := tell(value, options))
+    active = [
+        text
+        for name, describe in FORMATTERS.items()
+        if (value := options.get(name)) and (text := describe(value, options))
     ]
-    if working:
-        yield f"policies: {'; '.join(working)}"
+    if active:
+        yield f"policies: {'; '.join(active)}"
     if (
         "inspect_hosts" in options
         and forwards(options["mode"])
@@ -30,25 +32,25 @@ def summary_lines(options: Mapping[str, Any], certificate: str) -> Iterator[str]
 
 
 def warning_of_end(end: datetime, now: datetime, certificate: str) -> str:
-    """Return that the authority that signs for opened hosts ends soon, or has; "" when it does not."""
-    if end - now > SOON:
+    """Return the warning that the authority for opened hosts expires soon, or has expired; "" if it does not."""
+    if end - now > RENEWAL_PERIOD:
         return ""
-    verb = "ended" if end <= now else "ends"
+    verb = "expired" if end <= now else "expires"
     return f"the authority {certificate} {verb} on {end:%Y-%m-%d}: {own_command()} certs make --force makes another"
 
 
 def warning_of_key(certificate: str) -> str:
-    """Return that no client can believe the authority."""
-    return f"the key beside {certificate} is another one's: {own_command()} certs make --force makes a new authority"
+    """Return the warning that the authority's key and certificate do not match."""
+    return f"the key beside {certificate} does not match it: {own_command()} certs make --force makes a new authority"
 
 
 def forwards(modes: Sequence[str]) -> bool:
-    """Return whether any of these modes takes clients to hosts of their choice."""
+    """Return whether in any of these modes clients choose the hosts."""
     return any(mode.partition(":")[0].partition("@")[0] in FORWARDING for mode in modes)
 
 
 def inspection(globs: Sequence[str], certificate: str) -> str:
-    """Return which HTTPS is opened."""
+    """Return the line on which hosts' HTTPS is opened."""
     if not globs:
         return "HTTPS passes through untouched; --set inspect_hosts='*' opens it"
     opened = ", ".join(glob for glob in globs if not glob.startswith("!"))
@@ -59,7 +61,7 @@ def inspection(globs: Sequence[str], certificate: str) -> str:
 
 
 def _cache(where: str, options: Mapping[str, Any]) -> str:
-    if where.partition(":")[0] in ("redis", "rediss", "valkey"):  # whose own maxmemory counts
+    if where.partition(":")[0] in ("redis", "rediss", "valkey"):  # limited by its own maxmemory
         return f"cache in {without_credentials(where)}"
     return "" if where == "off" else f"cache of {options['cache_size']} in {where}"
 

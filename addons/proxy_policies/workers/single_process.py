@@ -1,6 +1,6 @@
-"""What the arguments ask for that only one process can do: found before one of several workers listens.
+"""Finds options that cannot be used with several workers, before a worker listens.
 
-That is the command line, config.yaml and the policy file. What is said live, `Settings` refuses as any wrong option.
+They are looked for on the command line, in config.yaml and in the policy file; `Settings` rejects those set later.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ from proxy_policies.reverse_tunnel.work.addon import Work
 from proxy_policies.settings import Setting, coerce
 
 POLICIES = (Home, Work, Capture, Replay, Mirror)
-"""Those that have such options."""
+"""Policies that have such options."""
 
 
 def settings() -> Iterator[Setting[Any]]:
-    """Return the options that are for one process."""
+    """Return the options that cannot be used with several workers."""
     for policy in POLICIES:
         yield from (value for value in vars(policy).values() if isinstance(value, Setting) and value.single_process)
 
 
-def refusal(arguments: Sequence[str], options: OptManager) -> str:
-    """Return the line that refuses a worker its arguments; empty when there is nothing against them.
+def conflict(arguments: Sequence[str], options: OptManager) -> str:
+    """Return the error for an option that several workers cannot use; "" if there is none.
 
-    `options` are as mitmdump has made them of the arguments and config.yaml, before a script has declared any.
+    `options` are mitmdump's after reading the arguments and config.yaml, before scripts declare theirs.
     """
-    said = cli_options.parse_command_line("DumpMaster", arguments, options)
-    return next(chain(_in_arguments(said, options), _in_policy_file(said, options)), "")
+    explicit = cli_options.parse_command_line("DumpMaster", arguments, options)
+    return next(chain(_in_arguments(explicit, options), _in_policy_file(explicit, options)), "")
 
 
-def _in_arguments(said: ExplicitOptions, options: OptManager) -> Iterator[str]:
+def _in_arguments(explicit: ExplicitOptions, options: OptManager) -> Iterator[str]:
     for setting in settings():
-        text = _text(setting, said, options)
+        text = _text(setting, explicit, options)
         try:
             setting.parse_override(text or setting.default_value)
         except ValueError as error:
             yield f"option {setting.name}={without_credentials(repr(text))}: {error}"
 
 
-def _in_policy_file(said: ExplicitOptions, options: OptManager) -> Iterator[str]:
+def _in_policy_file(explicit: ExplicitOptions, options: OptManager) -> Iterator[str]:
     try:
-        path = PolicyFile.policy_file.parse(_text(PolicyFile.policy_file, said, options) or "")
+        path = PolicyFile.policy_file.parse(_text(PolicyFile.policy_file, explicit, options) or "")
         entries = entries_of(read_state(path)) if path else {}
     except ValueError:
-        return  # said when it is applied
+        return  # reported when it is applied
     for setting in settings():
-        entry = entries.get(setting.name) if setting.name not in said.names else None
+        entry = entries.get(setting.name) if setting.name not in explicit.names else None
         try:
             setting.parse_override(to_type(entry.value, setting.typespec) if entry else setting.default_value)
         except ValueError as error:
-            yield f"policy_file {path}: {entry.refusal(error) if entry else error}"
+            yield f"policy_file {path}: {entry.error(error) if entry else error}"
 
 
-def _text(setting: Setting[Any], said: ExplicitOptions, options: OptManager) -> Any:
-    """Return an option's value as it was written; None when nobody wrote one, or not as it should be."""
+def _text(setting: Setting[Any], explicit: ExplicitOptions, options: OptManager) -> Any:
+    """Return an option's text; None if it is not set, or has an invalid form, which is reported when it is read."""
     try:
-        return coerce(said.values_of(setting.name), options.deferred[setting.name], setting.is_list)
+        return coerce(explicit.values_of(setting.name), options.deferred[setting.name], setting.is_list)
     except (ValueError, KeyError):
-        return None  # wrong anyhow, and said when the option is read
+        return None

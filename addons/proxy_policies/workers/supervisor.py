@@ -1,8 +1,8 @@
 """Several proxies on one port: `python -m proxy_policies.workers.supervisor 4 [mitmdump arguments…]`.
 
-One process each, all listening with SO_REUSEPORT, so that the kernel deals connections out. The supervisor starts the
-first alone (it makes the CA, and finds out whether the arguments are right), then the others; it prints what they say,
-and starts one again that dies. SIGHUP it passes on; on SIGTERM or SIGINT it ends them all, on a second at once.
+Each is a process, and all listen with SO_REUSEPORT, so that the kernel distributes connections. The supervisor starts
+the first one alone, which creates the CA and checks the arguments, and then the others; it prints their output, and
+restarts one that dies. SIGHUP is sent on to them; SIGTERM or SIGINT ends them all, a second one at once.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from proxy_policies.worker_number import ENV_VAR, SINGLE_PROCESS, worker_number
 from proxy_policies.workers import subprocesses
 from proxy_policies.workers.subprocesses import Command
 
-TELLS = "PROXY_POLICIES_WORKER_TELLS"
-"""The environment variable that names the descriptor on which a worker reports that it serves, and its grace period."""
-FIRST_ON_PORT = "PROXY_POLICIES_FIRST_ON_PORT"
-"""The environment variable of workers whose port nobody may have yet, unless it is the one in it: reserved for us."""
-LATE = 3.0  # seconds after its grace period in which a worker has to be gone
+READY_FD = "PROXY_POLICIES_WORKER_READY_FD"
+"""The environment variable with the descriptor to which a worker writes its grace period once it serves."""
+RESERVED_PORT = "PROXY_POLICIES_RESERVED_PORT"
+"""The environment variable with the port that we have reserved; while it is set, any other must be free."""
+END_MARGIN = 3.0  # seconds after its grace period until a worker is killed
 
 
 def fixed_port(arguments: Sequence[str], port: int) -> list[str]:
-    """Replace a listen port of 0 by `port`: every worker would get one of its own."""
+    """Return the arguments with a listen port of 0 replaced by `port`: otherwise each worker would get another."""
     fixed: list[str] = []
     for before, argument in zip(("", *arguments), arguments, strict=False):
         name, equals, _ = argument.partition("=")
@@ -43,36 +43,36 @@ def fixed_port(arguments: Sequence[str], port: int) -> list[str]:
 
 
 def reserve_port() -> socket.socket:
-    """Return a socket that holds a free port, at every address of IPv4 and IPv6, for those who share it.
+    """Return a socket that reserves a free port, on all addresses of IPv4 and IPv6, for processes that share it.
 
-    Workers listen wherever their arguments say: held at one address, the port might be somebody else's at another.
+    On all, as workers listen on the addresses in their arguments, where another program might have the port.
     """
     is_dual = socket.has_dualstack_ipv6()
-    held = socket.socket(socket.AF_INET6 if is_dual else socket.AF_INET)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved = socket.socket(socket.AF_INET6 if is_dual else socket.AF_INET)
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if is_dual:
-        held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    held.bind(("", 0))
-    return held
+        reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    reserved.bind(("", 0))
+    return reserved
 
 
 IGNORE_HANG_UP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-"""What a worker does first: one that is asked to reload while it still imports its modules would end."""
+"""The first thing a worker does: otherwise, SIGHUP during its imports would end it."""
 
 
 class Supervisor:
     """Keeps workers running."""
 
-    def __init__(self, count: int, arguments: Sequence[str], held_port: int) -> None:
+    def __init__(self, count: int, arguments: Sequence[str], reserved_port: int) -> None:
         self._count, self._arguments = count, arguments
-        self._claim = {FIRST_ON_PORT: str(held_port)}
-        self._children = subprocesses.ChildProcesses(say)
+        self._reservation = {RESERVED_PORT: str(reserved_port)}
+        self._children = subprocesses.ChildProcesses(log)
         self._one_works = asyncio.Event()
-        self._heard, self._told = os.pipe()
+        self._ready_reader, self._ready_writer = os.pipe()
         self._grace = 0.0
 
     async def run(self) -> int:
-        """Run until stopped; return the exit code: of the first worker, if that never worked."""
+        """Run until stopped; return the exit code, that of the first worker if it never worked."""
         self._listen()
         first = asyncio.ensure_future(self._keep(1))
         stop, works = (asyncio.ensure_future(event.wait()) for event in (self._children.stopping, self._one_works))
@@ -80,72 +80,69 @@ class Supervisor:
         rest = range(2, self._count + 1) if works.done() and not self._children.stopping.is_set() else ()
         others = [asyncio.ensure_future(self._keep(number)) for number in rest]
         await asyncio.wait([first, stop], return_when=asyncio.FIRST_COMPLETED)
-        refused = 0 if self._children.stopping.is_set() else first.result()
+        code = 0 if self._children.stopping.is_set() else first.result()
         sd_notify.notify(sd_notify.STOPPING)
-        await self._children.end(self._grace + LATE)
+        await self._children.end(self._grace + END_MARGIN)
         await asyncio.gather(first, *others)
         self._children.close()
-        return refused
+        return code
 
     def _listen(self) -> None:
-        """Read what workers report, and handle signals."""
+        """Read the workers' reports, and handle signals."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._heard, self._read_ready)
+        loop.add_reader(self._ready_reader, self._read_ready)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._children.stop)
         loop.add_signal_handler(signal.SIGHUP, self._children.hang_up)
 
     def _read_ready(self) -> None:
-        """Take note that a worker serves, and how long it takes at most to end."""
-        graces = os.read(self._heard, 4096).split()
+        """Note that a worker serves, and its grace period."""
+        graces = os.read(self._ready_reader, 4096).split()
         self._grace = max(self._grace, *map(float, graces))
-        self._claim.clear()
-        self._children.works(*map(_name, range(1, self._count + 1)))
+        self._reservation.clear()
+        self._children.note_working(*map(_name, range(1, self._count + 1)))
         if not self._one_works.is_set():
             sd_notify.notify(sd_notify.READY)
         self._one_works.set()
 
     async def _keep(self, number: int) -> int:
-        environment = ChainMap(
-            self._claim,
-            {
-                ENV_VAR: str(number if self._count > 1 else SINGLE_PROCESS),
-                TELLS: str(self._told),
-            },
-        )
+        number_text = str(number if self._count > 1 else SINGLE_PROCESS)
+        environment = ChainMap(self._reservation, {ENV_VAR: number_text, READY_FD: str(self._ready_writer)})
         mitmdump = (
             sys.executable,
             "-c",
             f"{IGNORE_HANG_UP}; from {__spec__.name} import work; work()",
             *self._arguments,
         )
-        return await self._children.keep(Command(_name(number), mitmdump, environment, (self._told,), f"{number} "))
+        return await self._children.keep(
+            Command(_name(number), mitmdump, environment, (self._ready_writer,), f"{number} ")
+        )
 
 
 def _name(number: int) -> str:
     return f"worker {number}"
 
 
-def say(text: str) -> None:
-    """Print a line of our own."""
+def log(text: str) -> None:
+    """Print a line of the supervisor."""
     print(text, flush=True)
 
 
-class _Shared:
-    """Stands where mitmproxy's servers look for asyncio, and has them share their port."""
+class _ReusePortAsyncio:
+    """Replaces the module asyncio for mitmproxy's servers, so that they share their port."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
 
     async def start_server(self, serve: Any, host: str, port: int) -> asyncio.Server:
-        # Unless the port is reserved for us, somebody else's workers would share it as well as ours.
-        if os.environ.get(FIRST_ON_PORT, str(port)) != str(port):
+        # A port that we have not reserved may belong to other workers, which would share it with ours.
+        if os.environ.get(RESERVED_PORT, str(port)) != str(port):
             (await asyncio.start_server(serve, host, port, start_serving=False)).close()
         return await asyncio.start_server(serve, host, port, reuse_port=True)
 
 
 def work() -> None:
-    """Run one worker: mitmdump, with a port that others may share."""
+    """Run one worker: mitmdump with a shared port."""
     from mitmproxy import ctx
     from mitmproxy.addons.errorcheck import ErrorCheck
     from mitmproxy.master import Master
@@ -159,38 +156,38 @@ def work() -> None:
     from proxy_policies.workers import single_process
 
     async def run(master: Master) -> None:
-        if worker_number() and (line := single_process.refusal(sys.argv[1:], master.options)):
+        if worker_number() and (line := single_process.conflict(sys.argv[1:], master.options)):
             sys.exit(line)
-        for _ in range(2):  # scripts are loaded before it listens: whom they refuse gets no client
+        for _ in range(2):  # scripts are loaded before it listens: if they end it, no client was accepted
             await asyncio.sleep(0)
         await Master.run(master)
 
     def finish(check: ErrorCheck) -> None:
         finished(check)  # type: ignore[no-untyped-call]
-        os.write(int(os.environ[TELLS]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
+        os.write(int(os.environ[READY_FD]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
 
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]
     dump.DumpMaster.run = run  # type: ignore[assignment, method-assign]
-    mode_servers.asyncio = _Shared()  # type: ignore[attr-defined, assignment]
+    mode_servers.asyncio = _ReusePortAsyncio()  # type: ignore[attr-defined, assignment]
     sys.exit(mitmproxy_program.run(mitmdump, f"{PROGRAM} run", sys.argv[1:]))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `arguments[0]` workers with the rest as mitmdump's arguments; gives the exit code."""
+    """Run `arguments[0]` workers with the rest as mitmdump's arguments; return the exit code."""
     if not arguments or not arguments[0].isdecimal() or not int(arguments[0]):
-        say("usage: workers COUNT [mitmdump arguments…]")
+        log("usage: workers COUNT [mitmdump arguments…]")
         return 2
     if not hasattr(socket, "SO_REUSEPORT"):
-        say("this system cannot share a port between processes (SO_REUSEPORT)")
+        log("this system cannot share a port between processes (SO_REUSEPORT)")
         return 1
-    with reserve_port() as held:
-        port = held.getsockname()[1]
+    with reserve_port() as reserved:
+        port = reserved.getsockname()[1]
         rest = fixed_port(arguments[1:], port)
         return asyncio.run(_supervise(int(arguments[0]), rest, port))
 
 
-async def _supervise(count: int, arguments: Sequence[str], held_port: int) -> int:
-    return await Supervisor(count, arguments, held_port).run()
+async def _supervise(count: int, arguments: Sequence[str], reserved_port: int) -> int:
+    return await Supervisor(count, arguments, reserved_port).run()
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_rules_act_on_streamed_bodies_too(mitmdump: Start, origin: Callable[...,
     [
         ("X-Foo", "option header_rules='X-Foo': 'X-Foo' is not a valid rule; write /flow-filter/action"),
         ("//X Foo/y", "'//X Foo/y': 'X Foo' is not a valid field name; write /flow-filter/[+|-]name[/value]"),
-        ("//X/a\nb", "a value must not hold CR, LF or NUL"),
+        ("//X/a\nb", "a value must not contain CR, LF or NUL"),
         ("/~bogus/X/y", "'~bogus' is not a valid flow filter"),
     ],
 )

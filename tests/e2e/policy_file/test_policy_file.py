@@ -98,12 +98,10 @@ def test_changes_take_effect_and_options_that_leave_return(house: House) -> None
     house.start("--set", "probe_list=b")
     assert (house.options()["parsed"], house.options()["showhost"]) == (2048, True)
     line = house.change("probe_mode: wild\nshowhost: true\nprobe_list: [c]\n")
-    assert (
-        "changed; set: probe_mode; back to what it was: probe_size; left as the command line has it: probe_list" in line
-    )
+    assert "changed; set: probe_mode; restored: probe_size; set by the command line: probe_list" in line
     told = house.options()
     assert (told["parsed"], told["probe_mode"], told["showhost"], told["probe_list"]) == (3072, "wild", True, ["b"])
-    assert "back to what it was: probe_mode, showhost" in house.change("")
+    assert "restored: probe_mode, showhost" in house.change("")
     assert house.options()["probe_mode"] == "calm"
 
 
@@ -161,7 +159,7 @@ def test_a_file_that_is_replaced_goes_and_comes_back(house: House) -> None:
     house.file.unlink()
     house.proxy.wait_log("No such file or directory; keeping the previous options until the file is readable again")
     assert house.options()["parsed"] == 4096
-    assert "back; nothing to do" in house.change("probe_size: 4k\n")
+    assert "back; no option changes" in house.change("probe_size: 4k\n")
     assert house.proxy.log().count("policy_file") == 3
 
 
@@ -179,5 +177,5 @@ def test_what_the_file_said_goes_with_its_script(house: House) -> None:
     script.write_text(script.read_text() + "# edited\n")
     wait_until(lambda: house.proxy.log().count("Loading script") == 3, 10, "the script's reload")
     wait_until(lambda: house.options()["parsed"] == 2048, 10, "the file's options")
-    assert "back to what it was: probe_size" in house.change("")
+    assert "restored: probe_size" in house.change("")
     assert house.options()["parsed"] == 1024

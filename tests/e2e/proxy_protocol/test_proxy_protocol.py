@@ -150,7 +150,7 @@ def test_rejections_are_counted_not_listed(mitmdump: Start) -> None:
 FEW = """
 from proxy_policies.connection import accepted_client
 from proxy_policies.proxy_protocol import addon
-addon.MOST_WAITING, addon.HEADER_TIMEOUT, accepted_client.PREAMBLE_TIMEOUT = 10, 600, 600
+addon.MAX_WAITING, addon.HEADER_TIMEOUT, accepted_client.PREAMBLE_TIMEOUT = 10, 600, 600
 """
 
 
@@ -163,7 +163,7 @@ def test_those_that_are_not_introduced_are_few(
     silent = [socket.create_connection(("127.0.0.1", proxy.port), timeout=100) for _ in range(10)]
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as one_more:
         assert read_all(one_more) == b""
-    proxy.wait_log("rejected: too many of its connections have not said whom they are from")
+    proxy.wait_log("rejected: too many of its connections have not sent a PROXY header")
     for sock in silent:
         sock.close()
     wait_until(lambda: has_answer(proxy))

@@ -94,8 +94,8 @@ def test_other_mistakes(mitmdump: Start, arguments: tuple[str, ...], complaint: 
 
 
 UNKNOWN = {
-    "nope=1": "unknown option 'nope'; --options lists those there are",
-    "nope": "unknown option 'nope'; --options lists those there are",
+    "nope=1": "unknown option 'nope'; --options lists all options",
+    "nope": "unknown option 'nope'; --options lists all options",
     "proxyaut=user:secret": "unknown option 'proxyaut'; did you mean 'proxyauth'?",
     "proxy_auth=user:secret": "unknown option 'proxy_auth'; did you mean 'proxyauth'?",
     "block_globel=false": "unknown option 'block_globel'; did you mean 'block_global'?",
