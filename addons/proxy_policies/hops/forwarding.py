@@ -10,7 +10,7 @@ from proxy_policies.fields import TOKEN, Fields, RawFields, split_list
 
 USERS = frozenset(
     {
-        *("remote-user", "remote-name", "remote-email", "remote-groups", "x-authenticated-user"),  # Apache, Authelia
+        *("remote-user", "remote-name", "remote-email", "remote-groups"),  # Apache, Authelia
         *("cf-access-authenticated-user-email", "cf-access-jwt-assertion", "x-goog-iap-jwt-assertion"),
         *("x-pomerium-jwt-assertion", "x-credential-identifier", "x-credential-username", "x-anonymous-consumer"),
         *("x-apigateway-api-userinfo", "x-endpoint-api-userinfo"),
@@ -18,7 +18,8 @@ USERS = frozenset(
 )
 """Fields in which authenticating proxies name the client's user."""
 USER_PREFIXES = (
-    *("x-auth-request-", "x-webauth-", "x-authentik-", "x-vouch-", "x-consumer-"),  # oauth2-proxy, Grafana, Kong …
+    *("x-auth-request-", "x-webauth-", "x-authentik-", "x-vouch-"),  # oauth2-proxy, Grafana
+    *("x-consumer-", "x-authenticated-"),  # Kong
     *("x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal", "tailscale-user-", "x-pomerium-claim-"),
 )
 """Prefixes of more such fields."""
@@ -28,17 +29,16 @@ CLAIMS = USERS.union(
         # The client's address
         *("forwarded", "forwarded-for", "x-forwarded", "x-original-forwarded-for", "x-real-ip", "x-client-ip"),
         *("client-ip", "remote-addr", "x-originating-ip", "x-cluster-client-ip", "x-true-client-ip", "x-user-ip"),
-        *("true-client-ip", "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip"),
-        *("x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "x-envoy-external-address"),
+        *("true-client-ip", "true-client-port", "forwarded-for-ip", "x-forward-for", "x-custom-ip-authorization"),
+        *("x-original-remote-addr", "x-ip", "real-ip", "source-ip", "x-source-ip", "cluster-client-ip"),
         *("proxy-client-ip", "wl-proxy-client-ip", "x-proxyuser-ip", "http-client-ip", "x-http-client-ip"),
         *("fly-client-ip", "do-connecting-ip", "incap-client-ip", "x-sucuri-clientip", "x-nf-client-connection-ip"),
-        *("cloudfront-viewer-address", "x-vercel-forwarded-for", "ali-cdn-real-ip"),
+        *("x-akamai-edgescape", "x-vercel-forwarded-for", "ali-cdn-real-ip"),
         # Its certificate (RFC 9440, section 4)
         *("client-cert", "client-cert-chain", "x-client-cert", "ssl-client-cert", "x-ssl-cert", "x-arr-clientcert"),
         *("x-client-verify", "x-client-dn"),
         # The scheme it used
-        *("front-end-https", "x-scheme", "x-url-scheme", "cf-visitor", "x-arr-ssl", "https", "x-https", "x-proto"),
-        "fastly-ssl",
+        *("front-end-https", "x-scheme", "x-url-scheme", "x-arr-ssl", "https", "x-https", "x-proto"),
         # Overrides of the target and Host
         *("x-original-url", "x-original-uri", "x-original-host", "x-original-method", "x-rewrite-url"),
         *("x-host", "x-http-host-override", "x-script-name"),
@@ -53,6 +53,8 @@ CLAIMS = USERS.union(
 """Fields that only the proxy in front may set, and origins trust: names of nginx, Apache, IIS and CDNs."""
 CLAIM_PREFIXES = (
     *("x-forwarded-", "x-remote-", "x-ssl-client-", "ssl-client-", "x-amzn-mtls-"),
+    *("cf-connecting-", "cf-ip", "cf-pseudo-", "cf-visitor", "cloudfront-", "fastly-client", "fastly-ssl"),  # CDNs
+    *("x-azure-", "x-appengine-", "x-envoy-"),  # Azure Front Door, App Engine, Envoy
     *USER_PREFIXES,
 )
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})

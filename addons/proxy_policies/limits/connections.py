@@ -15,7 +15,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.background import spawn
 from proxy_policies.limits.unsent import Unsent
-from proxy_policies.patches import client_sides, closing_alerts
+from proxy_policies.patches import ask_early, client_sides, closing_alerts
 from proxy_policies.waits import NOT_WAITING, Stopwatch, Wait, Waiting
 
 TLS_HANDSHAKE = 0x16
@@ -129,9 +129,12 @@ def _unsent_bytes(writer: Any) -> int:
 
 
 def _first_words(undecided: NextLayer | None) -> Waiting | None:
-    """Return the wait for more first bytes; None if there are none, or the protocol is known."""
-    if undecided is None or undecided.layer is not None or not (said := undecided.data_client()):
+    """Return the wait for a protocol's first bytes; None if it is known, or not awaited from the client only."""
+    if undecided is None or undecided.layer is not None:
         return None
+    if not (said := undecided.data_client()):
+        is_silent = ask_early.is_tunnel(undecided.context) and not undecided.data_server()
+        return Waiting(Wait.REQUEST) if is_silent else None
     if undecided._paused:  # an addon is deciding
         return NOT_WAITING
     return Waiting(Wait.HANDSHAKE if said[0] == TLS_HANDSHAKE else Wait.HEAD)

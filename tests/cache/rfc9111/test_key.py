@@ -237,4 +237,6 @@ def test_selecting(name: str, first: tuple[str, ...], second: tuple[str, ...], e
 def test_a_blank_in_what_is_no_list_is_part_of_it(name: str) -> None:
     values = [normalise(name.lower(), fields(f"{name}: {value}")) for value in ("a, b", "a,b", "a ,b")]
     assert len(set(values)) == 3
+    lines, line = fields(f"{name}: a", f"{name}: b"), fields(f"{name}: a, b")
+    assert normalise(name.lower(), lines) != normalise(name.lower(), line)
     assert len({normalise("x-list", fields(f"X-List: {value}")) for value in ("a, b", "a,b", "a ,b")}) == 1

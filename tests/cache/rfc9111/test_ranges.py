@@ -11,6 +11,7 @@ from proxy_policies.cache.rfc9111.entry import Span
 from proxy_policies.cache.rfc9111.ranges import (
     RangeSpec,
     adjoining,
+    describes,
     if_range_matches,
     parse_content_range,
     parse_range,
@@ -46,7 +47,9 @@ CONTENT_RANGES: list[tuple[str | None, int, Span | None]] = [
     ("bytes 0-4/10", 5, Span(0, 4, 10)),
     ("bytes 5-9/10", 5, Span(5, 9, 10)),
     ("bytes 5-9/*", 5, Span(5, 9)),
-    ("bytes 4-9/10", 5, Span(4, 8, 9)),  # says it reaches the end: the body counts
+    ("bytes 4-9/10", 5, Span(4, 8, 9)),  # off by one, and says it reaches the end: the body counts
+    ("bytes 0-9/10", 5, None),
+    ("bytes 0-2/10", 5, None),
     ("bytes 0-4/10", 0, None),
     ("bytes 5-4/10", 1, None),
     ("bytes 5-10/10", 6, None),
@@ -60,6 +63,12 @@ CONTENT_RANGES: list[tuple[str | None, int, Span | None]] = [
 @pytest.mark.parametrize(("value", "size", "expected"), CONTENT_RANGES)
 def test_parse_content_range(value: str | None, size: int, expected: Span | None) -> None:
     assert parse_content_range(value, size) == expected
+
+
+def test_a_part_whose_size_is_not_known_yet() -> None:
+    assert describes("bytes 0-4/10", None)
+    assert not describes("lines 0-4/10", None)
+    assert not describes(None, None)
 
 
 @given(st.integers(0, 50), st.integers(0, 50) | st.none(), st.integers(1, 60))

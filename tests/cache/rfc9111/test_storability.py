@@ -53,6 +53,15 @@ CASES = [
     Case("206", (MAX_AGE, "Content-Range: bytes 0-1/2"), True, ("Range: bytes=0-1",), status=206),
     Case("206 that nobody asked for", (MAX_AGE, "Content-Range: bytes 0-1/2"), False, status=206),
     Case("206 without Content-Range", (MAX_AGE,), False, ("Range: bytes=0-1",), status=206),
+    *(
+        Case(f"206 with {lines}", (MAX_AGE, *lines), False, ("Range: bytes=0-1",), status=206)
+        for lines in (
+            ("Content-Range: bytes 5-0/5",),
+            ("Content-Range: lines 0-1/2",),
+            ("Content-Range: bytes 0-1/2", "Content-Range: bytes 2-3/4"),
+            ("Content-Range: bytes 0-9/10", "Content-Length: 5"),
+        )
+    ),
     Case("Vary: *", (MAX_AGE, "Vary: *"), False),
     Case("Authorization", (MAX_AGE,), False, ("Authorization: x",)),
     Case("Authorization and public", ("Cache-Control: max-age=60, public",), True, ("Authorization: x",)),

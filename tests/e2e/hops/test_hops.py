@@ -225,6 +225,7 @@ CLAIMS = (
     *("X-Real-IP", "x_real_ip", "X-REAL.IP", "X_Forwarded_For", "X-Forwarded-Prefix", "X-Forwarded-Client-Cert"),
     *("True-Client-IP", "CF-Connecting-IP", "Fastly-Client-IP", "X-Cluster-Client-IP", "X-Original-URL"),
     *("X_Rewrite_URL", "X-Original-Host", "Front-End-Https", "Client-Cert", "X-User-Id"),
+    *("X-Authenticated-Userid", "CF-IPCountry", "X-Appengine-Cron", "X-Envoy-Internal", "X-Custom-IP-Authorization"),
     *("Proxy", "Remote_User", "X-Remote-Group", "X-WebAuth-User", "X-Auth-Request-Email", "Fly-Client-IP"),
 )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.support.fast_lane import ALL, FRESH, Connection, Start, hits, script
 from tests.support.mitmdump import Mitmdump
-from tests.support.openings import connect, trusting_anyone
+from tests.support.openings import connect, socks5, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
 from tests.support.pauses import Pauses, unless_late
 from tests.support.pipelining import read_responses
@@ -209,6 +209,17 @@ def test_a_tunnel_may_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]
     tunnel.ask(asking_for("/small"))
     time.sleep(2.0)  # the point of the test
     assert tunnel.ask(asking_for("/small")).endswith(b"x")
+
+
+@pytest.mark.parametrize(("mode", "opening"), [("regular", connect), ("socks5", socks5)])
+def test_a_tunnel_to_be_opened_in_which_nothing_is_said(
+    mitmdump: Start, pages: Origin, lane: tuple[str, str], mode: str, opening: Callable[[socket.socket, str], None]
+) -> None:
+    proxy = mitmdump(*SHORT, *lane, "--set", "inspect_hosts=127.0.0.1", mode=mode)
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=100) as sock:
+        opening(sock, f"127.0.0.1:{pages.port}")
+        assert ending(sock) == b""
+    proxy.wait_log("closing connection, for 1 s no request came")
 
 
 def test_too_many_that_idle(mitmdump: Start, pages: Origin, lane: tuple[str, str]) -> None:

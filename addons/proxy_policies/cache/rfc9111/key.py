@@ -189,10 +189,11 @@ def vary_key(names: Sequence[str], request: Fields) -> VaryKey:
 
 def normalise(name: str, request: Fields) -> str:
     """Normalise one field's value; an absent field differs from every present one."""
-    value = request.get(name)
-    if value is None:
+    if name not in request:
         return "-"
-    return "=" + _NORMALISERS.get(name, _as_list)(value)
+    if name in _NO_LISTS:
+        return "=" + "\n".join([line.strip(" \t") for line in request.lines(name)])
+    return "=" + _NORMALISERS.get(name, _as_list)(request.get(name) or "")
 
 
 _QUOTED_OR_COMMA = re.compile(r"""("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|[ \t]*+,[ \t]*+""", re.DOTALL)
@@ -226,14 +227,10 @@ def _accept_language(value: str) -> str:
     return _weighted(value, {})
 
 
-def _as_text(value: str) -> str:
-    return value.strip(" \t")
-
-
-_NO_LISTS = ("authorization", "cookie", "host", "origin", "referer", "user-agent")
-"""Fields that are not lists: white space beside a comma is part of their value."""
+_NO_LISTS = frozenset({"authorization", "cookie", "host", "origin", "referer", "user-agent"})
+"""Fields that are not lists: white space beside a comma is part of their value, and several lines, which origins may
+read differently, or a proxy join differently (Cookie: RFC 9113, section 8.2.3), differ from one with commas."""
 _NORMALISERS: dict[str, Callable[[str], str]] = {
-    **dict.fromkeys(_NO_LISTS, _as_text),
     "accept-encoding": _accept_encoding,
     "accept-language": _accept_language,
 }

@@ -34,9 +34,8 @@ def parse_range(value: str | None) -> RangeSpec | None:
 def parse_content_range(value: str | None, size: int, *, is_exact: bool = False) -> Span | None:
     """Parse the Content-Range of a body of `size` bytes; None if it does not describe such a part.
 
-    Only the first position and the body are reliable. If the last position disagrees with the body, the body counts; if
-    the part claims to reach the end, the representation then ends with the body. `is_exact`: return None if they
-    disagree.
+    A last position that is off by one, a common error, is corrected by the body; if the part claims to reach the end,
+    the representation then ends with the body. `is_exact`: return None for this, too.
     """
     match = _CONTENT_RANGE.fullmatch(value) if value else None
     if match is None or size == 0:
@@ -46,11 +45,20 @@ def parse_content_range(value: str | None, size: int, *, is_exact: bool = False)
     if claimed < first or (length is not None and claimed >= length):
         return None
     last = first + size - 1
-    if is_exact and last != claimed:
+    if abs(last - claimed) > (0 if is_exact else 1):
         return None
     if last != claimed and claimed + 1 == length:
         length = last + 1
     return Span(first, last, length) if length is None or last < length else None
+
+
+def describes(value: str | None, size: int | None) -> bool:
+    """Return whether a Content-Range describes a part whose body has `size` bytes, None if not known yet."""
+    match = _CONTENT_RANGE.fullmatch(value) if value else None
+    if match is None:
+        return False
+    expected = int(match["last"]) - int(match["first"]) + 1
+    return parse_content_range(value, expected if size is None else size) is not None
 
 
 def within(wanted: RangeSpec, length: int) -> tuple[int, int] | None:

@@ -26,7 +26,7 @@ from proxy_policies.cache.rfc9111.entry import Span, StoredResponse
 from proxy_policies.cache.rfc9111.freshness import Overrides
 from proxy_policies.cache.rfc9111.key import url_of, vary_key, vary_names
 from proxy_policies.cache.rfc9111.selectors import tags_of
-from proxy_policies.cache.rfc9111.storability import may_store, sets_cookie, stored_fields
+from proxy_policies.cache.rfc9111.storability import declared_length, may_store, sets_cookie, stored_fields
 from proxy_policies.fields import Fields, format_date, split_tags
 
 FAILURES = frozenset({500, 502, 503, 504})
@@ -267,16 +267,11 @@ def _after_rest(exchange: ResponseContext, entry: StoredResponse, head: Response
 def _continued(entry: StoredResponse, fields: Fields) -> Span | None:
     """Return the span of a stored beginning and its continuation; None unless provably of one whole."""
     tag, held = ranges.strong_validator(entry), entry.span
-    rest = ranges.parse_content_range(fields.get("content-range"), _declared_length(fields) or 0)
+    rest = ranges.parse_content_range(fields.get("content-range"), declared_length(fields) or 0)
     if held is None or rest is None or tag is None or fields.get("etag") != tag or validation.recodes(entry, fields):
         return None
     ends = rest.first == held.last + 1 and rest.last + 1 == rest.length == held.length
     return Span(0, rest.last, rest.length) if ends else None
-
-
-def _declared_length(fields: Fields) -> int | None:
-    length = fields.get("content-length") or ""
-    return int(length) if length.isascii() and length.isdigit() else None
 
 
 # Section 3: storing
@@ -307,7 +302,7 @@ def _refusal(exchange: ResponseContext, fields: Fields) -> str:
         return exchange.decision.detail or exchange.decision.why
     if exchange.sent_elsewhere:
         return "it was sent elsewhere than its URL says"
-    return "larger than cache_max_object" if (_declared_length(fields) or 0) > exchange.max_object else ""
+    return "larger than cache_max_object" if (declared_length(fields) or 0) > exchange.max_object else ""
 
 
 def _is_post(exchange: ResponseContext) -> bool:

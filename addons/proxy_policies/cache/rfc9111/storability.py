@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urljoin
 
+from proxy_policies.cache.rfc9111 import ranges
 from proxy_policies.cache.rfc9111.directives import RequestDirectives, ResponseDirectives, parse_response
 from proxy_policies.cache.rfc9111.freshness import HEURISTIC_STATUS, NO_OVERRIDES, Freshness, Overrides, is_shared
 from proxy_policies.cache.rfc9111.key import vary_names
@@ -117,11 +118,18 @@ def _status(status: int, said: ResponseDirectives) -> str:
     return ""
 
 
+def declared_length(response: Fields) -> int | None:
+    """Return the number in Content-Length; None if there is none."""
+    length = response.get("content-length") or ""
+    return int(length) if length.isascii() and length.isdigit() else None
+
+
 def _part(exchange: StorageContext, response: Fields) -> str:
     """Return what is wrong with a 206: an origin that sends one unasked would do so again for the rest or the whole."""
     if "range" not in exchange.request:
         return "206 to a request without Range"
-    return "" if "content-range" in response else "206 without Content-Range"
+    is_described = ranges.describes(response.get("content-range"), declared_length(response))
+    return "" if is_described else "206 without a Content-Range that describes its body"
 
 
 def _directives(exchange: StorageContext, said: ResponseDirectives) -> str:
