@@ -56,6 +56,12 @@ def _form(name: str, value: str) -> str:
     return _DIGIT.sub("0", _FRACTION.sub("", value)) if name in ("time", "epoch") else ""
 
 
+def has_time(value: object) -> bool:
+    """Return whether a value has a time in it, which may come again by chance; a number may be one."""
+    kinds = {found.lastgroup for found in _ANY.finditer(value)} if isinstance(value, str) else {"epoch"}
+    return not kinds.isdisjoint(("date", "time", "epoch"))
+
+
 def spans(text: str) -> list[tuple[int, int]]:
     """Return where dynamic values stand in a text."""
     found = [match.span() for match in _ANY.finditer(text)]

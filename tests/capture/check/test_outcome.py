@@ -1,5 +1,7 @@
 """What came of an entry, and of all."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,7 +20,7 @@ from proxy_policies.capture.check.outcome import (
 )
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
-from proxy_policies.capture.model import Body, Request, Response
+from proxy_policies.capture.model import Body, Headers, Request, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
 REQUEST = Request("GET", "http://a.test/orders?page=2")
@@ -52,6 +54,34 @@ def test_without_an_answer_it_is_said_why(sent: SendResult, verdict: str) -> Non
     found = evaluate(0, REQUEST, OLD, 0, sent, CompareOptions(Noise()))
     assert (found.verdict, found.error, found.skipped) == (verdict, sent.error, sent.skipped)
     assert (found.old_status, found.new_status) == (200, 0)
+
+
+IDS = [f"{number}f9619ff-8b86-4d01-b42d-00cf4fc964ff" for number in range(6)]
+AS_JSON, AS_EVENTS, AS_TEXT = (
+    (("Content-Type", mime),) for mime in ("application/json", "text/event-stream", "text/plain")
+)
+WRITTEN: dict[str, tuple[Headers, Callable[[list[str]], str]]] = {
+    "list": (AS_JSON, lambda ids: json.dumps([{"id": one} for one in ids])),
+    "members": (AS_JSON, lambda ids: json.dumps({f"m{at}": one for at, one in enumerate(ids)})),
+    "events": (AS_EVENTS, lambda ids: "".join(f'data: {{"id": "{one}"}}\n\n' for one in ids)),
+    "lines": (AS_TEXT, lambda ids: "".join(f"order {one}\n" for one in ids)),
+}
+
+
+def verdict_of(kind: str, old: list[str], new: list[str]) -> str:
+    fields, write = WRITTEN[kind]
+    one, other = (Response(200, "", fields, Body(write(ids).encode())) for ids in (old, new))
+    return evaluate(0, REQUEST, one, 0, SendResult(other), CompareOptions(Noise())).verdict
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_ids_may_be_new_but_not_change_places(kind: str) -> None:
+    assert verdict_of(kind, IDS[:3], IDS[3:]) == "same"
+    assert verdict_of(kind, IDS[:3], [IDS[1], IDS[0], IDS[2]]) == "changed"
+    if kind == "lines":
+        return  # which are aligned by what they say
+    times = ["2026-11-28T10:00:01Z", "2026-11-28T10:00:02Z", "2026-11-28T10:00:03Z"]
+    assert verdict_of(kind, times[:2], times[1:]) == "same"
 
 
 KEY = Placeholders(b"k" * 32)

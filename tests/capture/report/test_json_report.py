@@ -61,3 +61,12 @@ def test_what_a_page_cannot_hold_is_cut() -> None:
 def test_octets_are_summed_up() -> None:
     (line,) = body_lines(Response(200, "", (("Content-Type", "image/png"),), Body(b"\xff\x00")))
     assert line.startswith("2 octets, sha256 ")
+
+
+def test_for_a_list_in_another_order_it_has_the_rule_and_no_matchers() -> None:
+    outcome = an_outcome(0, '{"a": [{"id": 1}, {"id": 2}], "n": 1}', '{"a": [{"id": 2}, {"id": 1}], "n": 2}')
+    (found,) = report_json(a_report(outcome))["outcomes"]
+    assert found["rules"] == ["GET /0 unordered:$.a[key=id]"]
+    assert {change["location"]: change.get("match") for change in found["changes"]} == {
+        **{"json:$.a[0].id": None, "json:$.a[1].id": None, "json:$.n": "json:$.n=number±1"}
+    }

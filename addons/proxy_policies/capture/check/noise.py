@@ -13,7 +13,7 @@ A matcher (see `matchers.py`) says what a value may be, and nothing else is pass
 
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -180,8 +180,10 @@ class Noise:
         rules = self._rules_for(request)
         counted: list[Change] = []
         noisy: list[Change] = []
+        changes = list(changes)
+        dynamic = {change.location for change in (() if exact else _differing_each_time(changes))}
         for change in changes:
-            (noisy if _is_noise(change, rules, exact) else counted).append(change)
+            (noisy if _is_noise(change, rules, change.location in dynamic) else counted).append(change)
         return counted, noisy
 
     def _rules_for(self, request: Request) -> list[NoiseRule]:
@@ -200,12 +202,19 @@ class Noise:
         return HEAD + "".join(f"{rule}\n" for rule in self.rules)
 
 
-def _is_noise(change: Change, rules: Iterable[NoiseRule], exact: bool) -> bool:
+def _is_noise(change: Change, rules: Iterable[NoiseRule], is_dynamic: bool) -> bool:
     """Return what the matchers for a change say, all of them; where there is none, what the other rules do."""
     verdicts = [verdict for rule in rules if (verdict := rule.verdict(change)) is not None]
     if verdicts:
         return all(verdicts)
-    return (not exact and change.is_dynamic) or any(rule.matches(change) for rule in rules)
+    return is_dynamic or any(rule.matches(change) for rule in rules)
+
+
+def _differing_each_time(changes: Iterable[Change]) -> Iterator[Change]:
+    """Yield the changes between values that differ each time: an id that was at another place before has moved."""
+    dynamic = [change for change in changes if change.is_dynamic]
+    before = {change.old for change in dynamic if change.old != change.new and not dynamic_values.has_time(change.old)}
+    yield from (change for change in dynamic if change.new not in before)
 
 
 def _path_pattern(path: str) -> "re.Pattern[str]":

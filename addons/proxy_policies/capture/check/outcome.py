@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture.check.diff import Change, compare, slower
 from proxy_policies.capture.check.learning import reordered_lists
+from proxy_policies.capture.check.matchers import covers
 from proxy_policies.capture.check.noise import Noise, NoiseRule, make_rule
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
+from proxy_policies.capture.check.unordered import parse_unordered
 from proxy_policies.capture.model import Request, Response
 
 TELLING = ("changed", "error")
@@ -36,6 +38,11 @@ class Outcome:
     """Places in which the values of secrets were not compared."""
     reordered: tuple[NoiseRule, ...] = ()
     """Rules that nobody has made yet, for lists that have the same items in another order."""
+
+    def is_reordered(self, change: Change) -> bool:
+        """Return whether a change is in one of the lists that have the same items in another order."""
+        lists = (parse_unordered(rule.location) for rule in self.reordered)
+        return any(covers(f"json:{found.path}", "any", change) for found in lists)
 
     @property
     def verdict(self) -> str:

@@ -67,9 +67,11 @@ def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
         "verdict": outcome.verdict,
         "status": [outcome.old_status, outcome.new_status],
         "ms": [round(outcome.old_seconds * 1000, 1), round(outcome.new_seconds * 1000, 1)],
-        "changes": [_change(change) for change in outcome.changes],
-        "ignored": [_change(change) for change in outcome.ignored],
+        "changes": [_change(change, outcome) for change in outcome.changes],
+        "ignored": [_change(change, outcome) for change in outcome.ignored],
     }
+    if outcome.reordered:
+        fields["rules"] = [str(rule) for rule in outcome.reordered]
     if outcome.error or outcome.skipped:
         fields["why"] = outcome.error or outcome.skipped
     if bodies and outcome.old and outcome.new:
@@ -93,9 +95,9 @@ def _asked(request: Request, target: str) -> dict[str, Any]:
     }
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: Change, outcome: Outcome) -> dict[str, Any]:
     found = {"location": change.location, "kind": change.kind, "old": change.old, "new": change.new}
-    match = suggest(change)
+    match = "" if outcome.is_reordered(change) else suggest(change)
     return {**found, "match": match} if match else found
 
 

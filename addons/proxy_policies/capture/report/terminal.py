@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from proxy_policies.capture.check.diff import Change
-from proxy_policies.capture.check.matchers import covers, suggest
+from proxy_policies.capture.check.matchers import suggest
 from proxy_policies.capture.check.outcome import Outcome, Report
-from proxy_policies.capture.check.unordered import parse_unordered
 from proxy_policies.log_lines import printable
 
 SHOWN_CHANGES = 8  # of one entry
@@ -62,11 +61,10 @@ def _suggestions(report: Report) -> list[str]:
 
 def _suggested(outcome: Outcome) -> Iterator[str]:
     """Yield a rule for each list in another order, and matchers for what changed elsewhere."""
-    lists = [parse_unordered(rule.location) for rule in outcome.reordered]
     for rule in outcome.reordered:
         yield f", in the rules beside the capture: {printable(str(rule))}"
     for change in outcome.changes:
-        if not any(covers(f"json:{found.path}", "any", change) for found in lists) and (matcher := suggest(change)):
+        if not outcome.is_reordered(change) and (matcher := suggest(change)):
             yield f": --match {shlex.quote(printable(matcher))}"
 
 
