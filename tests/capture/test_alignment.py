@@ -18,7 +18,7 @@ texts = st.text("abc", max_size=12)
 @given(texts, texts, st.sampled_from([0, 3, 10**6]))
 def test_what_is_equal_is_equal_and_all_is_in_order(old: str, new: str, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alignment, "PAIRS_MOST", most)
+        patch.setattr(alignment, "MAX_PAIRS", most)
         found = opcodes(old, new)
     assert "".join(old[i1:i2] for _, i1, i2, _, _ in found) == old
     assert "".join(new[j1:j2] for _, _, _, j1, j2 in found) == new

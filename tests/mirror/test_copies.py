@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 from proxy_policies.capture.check.http_client import SendError
-from proxy_policies.capture.check.noise import Noise, parse_rules
+from proxy_policies.capture.check.noise import NoiseRules, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -24,7 +24,7 @@ def entry(path: str, document: object = None, **headers: str) -> Entry:
 
 def copies(send: Send, noise: str = "", with_credentials: bool = False) -> Copies:
     redactor = Redactor(parse_redaction(()), Placeholders(b"k" * 32))
-    rules = CompareOptions(Noise(parse_rules(noise)))
+    rules = CompareOptions(NoiseRules(parse_rules(noise)))
     return Copies("http://127.0.0.1:1", send, redactor, rules, 1 << 20, with_credentials, lambda: None)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions
 from proxy_policies.capture.model import Request, Response
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -19,7 +19,7 @@ async def no_sender(request: Request) -> tuple[Response, float]:
 
 def test_an_empty_report_says_so() -> None:
     redactor = Redactor(parse_rules(()), Placeholders(b"k" * 32))
-    made = Copies("http://b.test", no_sender, redactor, CompareOptions(Noise()), 1, False, lambda: None)
+    made = Copies("http://b.test", no_sender, redactor, CompareOptions(NoiseRules()), 1, False, lambda: None)
     made.drop("body too large")
     report = json.loads(text(made, "r.json", 1, 3))
     assert (report["new"], report["seconds"], report["outcomes"]) == ("http://b.test", 2, [])

@@ -1,6 +1,6 @@
 """Reports of checks, of what was and what came."""
 
-from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.model import Body, Headers, Request, Response
@@ -12,7 +12,7 @@ def an_outcome(number: int, old: str, new: str, *, status: int = 200, url: str =
     """Compare two JSON answers to the request of a number, each after a tenth of a second."""
     before, after = Response(200, "", JSON, Body(old.encode())), Response(status, "", JSON, Body(new.encode()))
     request = Request("GET", f"http://shop.test{url.format(number)}")
-    return evaluate(number, request, before, 0.1, SendResult(after, 0.1), CompareOptions(Noise()))
+    return evaluate(number, request, before, 0.1, SendResult(after, 0.1), CompareOptions(NoiseRules()))
 
 
 def a_report(*outcomes: Outcome) -> Report:

@@ -50,10 +50,10 @@ def parse_methods(methods: Sequence[str]) -> tuple[str, ...]:
     return tuple(method.strip().upper() for method in methods) or candidates.SAFE
 
 
-def parse_noise(text: str) -> noise.Noise:
+def parse_noise(text: str) -> noise.NoiseRules:
     """Read the rules of a file; raises ValueError."""
     path = parse_path(text)
-    return noise.Noise(noise.parse_rules(read_text(path), path.name)) if path else noise.Noise()
+    return noise.NoiseRules(noise.parse_rules(read_text(path), path.name)) if path else noise.NoiseRules()
 
 
 class Mirror:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from proxy_policies.capture.check.accept import Acceptance, accept, refusal
+from proxy_policies.capture.check.accept import Acceptance, accept, refusal_reason
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
@@ -42,7 +42,7 @@ def test_only_what_changed_is_taken_from_a_document() -> None:
 
 
 def test_what_a_later_request_hands_back_stays() -> None:
-    what = Acceptance({"json:$.id", "json:$.n"}, handed_back={"json:$.id"})
+    what = Acceptance({"json:$.id", "json:$.n"}, linked={"json:$.id"})
     done = accepted(response({"id": 100, "n": 1}), response({"id": 700, "n": 2}), what)
     assert json.loads(done.body.content) == {"id": 100, "n": 2}
 
@@ -91,5 +91,5 @@ def test_the_time_is_taken_when_it_counted() -> None:
 
 def test_a_conversation_is_not_accepted() -> None:
     entry = Entry(Request("GET", "http://a.test/"), Response(101, "", (("Upgrade", "websocket"),)), Times(1.0))
-    assert "record it again" in refusal(entry)
-    assert refusal(Entry(Request("GET", "http://a.test/"), Response(200), Times(1.0))) == ""
+    assert "record it again" in refusal_reason(entry)
+    assert refusal_reason(Entry(Request("GET", "http://a.test/"), Response(200), Times(1.0))) == ""

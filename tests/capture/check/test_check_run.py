@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
-from proxy_policies.capture.check.correlate import parse_carries
-from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.correlate import parse_carry_rules
+from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.check.targets import Target
@@ -38,7 +38,7 @@ def opened(tmp_path: Path) -> Callable[..., CheckRun]:
     def open_run(*entries: Entry, carries: tuple[str, ...] = (), **secrets: str) -> CheckRun:
         path = tmp_path / "a.har"
         writer.rewrite(path, writer.new_log(KEY.key_id), entries)
-        return CheckRun(path, SecretValues(secrets, KEY), KEY, parse_rules(()), parse_carries(carries))
+        return CheckRun(path, SecretValues(secrets, KEY), KEY, parse_rules(()), parse_carry_rules(carries))
 
     return open_run
 
@@ -81,7 +81,7 @@ def verdicts(outcomes: list[Outcome]) -> list[tuple[int, str, list[str]]]:
 def test_what_came_is_compared_with_the_recording_in_its_order(opened: Callable[..., CheckRun]) -> None:
     run = opened(ELSEWHERE, an_entry("http://a.test/", 1.0, '{"n": 1}'))
     replies = {0: SendResult(skipped="no --target"), 1: answer('{"n": 2}')}
-    found = run.compare_with_recording(replies, CompareOptions(Noise()))
+    found = run.compare_with_recording(replies, CompareOptions(NoiseRules()))
     assert verdicts(list(found)) == [(1, "changed", ["json:$.n"]), (0, "skipped", [])]
 
 
@@ -89,7 +89,7 @@ def test_two_builds_are_compared_with_each_other(opened: Callable[..., CheckRun]
     run = opened(LOGIN, USE, ELSEWHERE)
     old = {0: answer('{"n": 1}'), 1: SendResult(error="refused"), 2: SendResult(skipped="cut")}
     new = {0: answer('{"n": 2}'), 1: answer("{}"), 2: SendResult(skipped="cut")}
-    found = list(run.compare_builds(old, new, CompareOptions(Noise())))
+    found = list(run.compare_builds(old, new, CompareOptions(NoiseRules())))
     assert verdicts(found) == [(0, "changed", ["json:$.n"]), (1, "error", []), (2, "skipped", [])]
     assert found[1].error == "old: refused"
     assert found[0].old_seconds == found[0].new_seconds == 0.1
@@ -99,7 +99,7 @@ def test_what_differs_between_two_runs_of_one_build_is_noise(opened: Callable[..
     run = opened(an_entry("http://a.test/x", 1.0), USE)
     first = {0: answer('{"n": 1}'), 1: SendResult(error="refused")}
     second = {0: answer('{"n": 2}'), 1: answer("{}")}
-    assert [str(learned.rule) for learned in run.noise_between(first, second)] == ["GET /x json:$.n"]
+    assert [str(learned.rule) for learned in run.learn_noise(first, second)] == ["GET /x json:$.n"]
 
 
 def test_noise_is_kept_beside_the_capture() -> None:

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from proxy_policies.capture.check.correlate import Correlator, find_links, parse_carries
+from proxy_policies.capture.check.correlate import Correlator, find_links, parse_carry_rules
 from proxy_policies.capture.check.link_table import LinkTable
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
@@ -86,13 +86,13 @@ def test_a_value_comes_from_the_latest_that_handed_it_out() -> None:
 
 
 def test_an_explicit_rule_carries_the_latest_value() -> None:
-    carrier = Correlator(LinkTable(), parse_carries(["json:$.csrf=header:x-csrf"]))
+    carrier = Correlator(LinkTable(), parse_carry_rules(["json:$.csrf=header:x-csrf"]))
     for value in ("one", "two"):
         carrier.learn(0, Response(200, "OK", (JSON,), Body(f'{{"csrf": "{value}"}}'.encode())))
     assert carrier.apply(5, get("/", ("X-Csrf", "old"))).headers == (("X-Csrf", "two"),)
     assert carrier.apply(5, get("/")).headers == ()
     with pytest.raises(ValueError, match="write where it comes from"):
-        parse_carries(["csrf"])
+        parse_carry_rules(["csrf"])
 
 
 class Distinct:

@@ -7,7 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from proxy_policies.capture.check.http_client import EVENTS_PER_TURN, Answer, Connection, SendError, head_and_body
+from proxy_policies.capture.check.http_client import (
+    EVENTS_PER_TURN,
+    Connection,
+    IncomingResponse,
+    SendError,
+    head_and_body,
+)
 from proxy_policies.capture.model import Body, Request
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -99,13 +105,13 @@ async def test_others_have_their_turn_while_thousands_of_chunks_come() -> None:
             await asyncio.sleep(0)
             turns += 1
 
-    chunks, reader, answer = 3000, asyncio.StreamReader(), Answer("GET")
+    chunks, reader, answer = 3000, asyncio.StreamReader(), IncomingResponse("GET")
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     reader.feed_data(head + chunk(b"x") * chunks + b"0\r\n\r\n")  # all of it is there
     other = asyncio.ensure_future(take_turns())
     await Connection(0, 20)._receive(reader, REQUEST, answer)
     other.cancel()
-    assert len(answer.response().body.content) == chunks
+    assert len(answer.result().body.content) == chunks
     assert turns > chunks // EVENTS_PER_TURN // 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from proxy_policies.capture.check.diff import compare
 from proxy_policies.capture.check.learning import learn_rules, rules_text
-from proxy_policies.capture.check.noise import Noise, parse_rules
+from proxy_policies.capture.check.noise import NoiseRules, parse_rules
 from proxy_policies.capture.check.unordered import align, find_unordered
 from proxy_policies.capture.model import Body, Request, Response
 
@@ -21,12 +21,12 @@ def answer(document: Any) -> Response:
     return Response(200, "OK", JSON, Body(json.dumps(document).encode()))
 
 
-def learned(*runs: tuple[str, Any, Any]) -> Noise:
+def learned(*runs: tuple[str, Any, Any]) -> NoiseRules:
     exchanges = [(Request("GET", f"http://a.test{path}"), answer(one), answer(other)) for path, one, other in runs]
-    return Noise(parse_rules(rules_text(learn_rules(lambda: exchanges))))
+    return NoiseRules(parse_rules(rules_text(learn_rules(lambda: exchanges))))
 
 
-def counted(noise: Noise, path: str, old: Any, new: Any) -> list[str]:
+def counted(noise: NoiseRules, path: str, old: Any, new: Any) -> list[str]:
     request = Request("GET", f"http://a.test{path}")
     changes = compare(answer(old), answer(new), unordered=noise.unordered(request))
     return [change.location for change in noise.split(request, changes)[0]]

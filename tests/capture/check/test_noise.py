@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture.check.diff import Change, json_changes, text_changes
-from proxy_policies.capture.check.noise import Noise, learn, match_rule, parse_rules, request_pattern
+from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules, request_pattern, rules_for_changes
 from proxy_policies.capture.model import Request
 
 REQUEST = Request("GET", "http://a.test/orders/7")
@@ -33,24 +33,24 @@ COUNTED = [
 
 @pytest.mark.parametrize("exact", [True, False])
 def test_noise_is_told_from_changes(exact: bool) -> None:
-    noise = Noise(parse_rules(RULES))
+    noise = NoiseRules(parse_rules(RULES))
     assert noise.split(REQUEST, [*PASSED, *COUNTED], exact) == (COUNTED, PASSED)
 
 
 def test_what_differs_each_time_is_noise_unless_exact() -> None:
     change = Change("json:$.at", 1760000000, 1760000001)
-    assert Noise().split(REQUEST, [change], exact=False) == ([], [change])
-    assert Noise().split(REQUEST, [change], exact=True) == ([change], [])
+    assert NoiseRules().split(REQUEST, [change], exact=False) == ([], [change])
+    assert NoiseRules().split(REQUEST, [change], exact=True) == ([change], [])
 
 
 def test_a_matcher_of_the_command_line_is_for_all_requests() -> None:
-    noise = Noise([match_rule("$.total=type")])
+    noise = NoiseRules([match_rule("$.total=type")])
     change = Change("json:$.total", 1, 2)
     assert noise.split(Request("POST", "http://a.test/a/b/c"), [change]) == ([], [change])
 
 
 def test_rules_are_written_as_they_are_read() -> None:
-    noise = Noise(parse_rules(RULES))
+    noise = NoiseRules(parse_rules(RULES))
     assert parse_rules(noise.text()) == noise.rules
 
 
@@ -70,14 +70,14 @@ lines = st.lists(st.sampled_from("ab1 -"), max_size=9).map("".join)
 @given(lines, lines)
 def test_what_was_learned_is_noise_from_then_on(one: str, other: str) -> None:
     changes = [*text_changes(one, other), *json_changes({"a": [one]}, {"a": [other]})]
-    noise = Noise(parse_rules(Noise(learn(ORDER, changes)).text()))
+    noise = NoiseRules(parse_rules(NoiseRules(rules_for_changes(ORDER, changes)).text()))
     assert noise.split(ORDER, changes) == ([], changes)
 
 
 def test_a_value_is_learned_whole_not_by_what_two_of_them_share() -> None:
     page = "<p>Rendered at {} by node {}, visit <b>{}</b></p>"
     changes = list(text_changes(page.format("10:59:58", "a17", 20), page.format("10:59:59", "a18", 21), True))
-    noise = Noise(learn(ORDER, changes))
+    noise = NoiseRules(rules_for_changes(ORDER, changes))
     later = list(text_changes(page.format("10:59:58", "a17", 20), page.format("11:00:02", "b09", 7), True))
     assert noise.split(ORDER, later) == ([], later)
     other = list(
@@ -88,7 +88,7 @@ def test_a_value_is_learned_whole_not_by_what_two_of_them_share() -> None:
 
 def test_noise_is_for_requests_like_the_one_it_was_learned_from() -> None:
     change = Change("json:$.items[0].at", "a", "b")
-    noise = Noise(learn(ORDER, [change]))
+    noise = NoiseRules(rules_for_changes(ORDER, [change]))
     assert [str(rule) for rule in noise.rules] == ["GET /orders/* json:$.items[*].at"]
     assert noise.split(OTHER, [change]) == ([change], [])
     assert noise.split(ORDER, [Change("json:$.items[7].at", "x", "y")])[0] == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.capture_reports import a_report, an_outcome
 
-from proxy_policies.capture.check.noise import Noise, match_rule
+from proxy_policies.capture.check.noise import NoiseRules, match_rule
 from proxy_policies.capture.check.outcome import (
     MAX_DETAILED,
     CompareOptions,
@@ -28,22 +28,22 @@ OLD, NEW = Response(200, "", (), Body(b'{"n": 1}')), Response(200, "", (), Body(
 
 
 def test_what_changed_is_kept_with_both_answers() -> None:
-    found = evaluate(3, REQUEST, OLD, 0.5, SendResult(NEW, 0.25), CompareOptions(Noise()))
+    found = evaluate(3, REQUEST, OLD, 0.5, SendResult(NEW, 0.25), CompareOptions(NoiseRules()))
     assert (found.verdict, found.title, found.number) == ("changed", "GET /orders?page=2", 3)
     assert (found.old, found.new, found.old_seconds, found.new_seconds) == (OLD, NEW, 0.5, 0.25)
     assert [change.location for change in found.changes] == ["json:$.n"]
 
 
 def test_what_is_noise_is_passed_over_and_told() -> None:
-    found = evaluate(0, REQUEST, OLD, 0, SendResult(NEW), CompareOptions(Noise([match_rule("$.n=number±1")])))
+    found = evaluate(0, REQUEST, OLD, 0, SendResult(NEW), CompareOptions(NoiseRules([match_rule("$.n=number±1")])))
     assert (found.verdict, found.old, found.new) == ("same", None, None)
     assert [change.location for change in found.ignored] == ["json:$.n"]
 
 
 def test_a_slower_answer_is_a_change_when_that_is_asked_for() -> None:
     slow = SendResult(OLD, 5.0)
-    assert evaluate(0, REQUEST, OLD, 0.5, slow, CompareOptions(Noise())).verdict == "same"
-    (change,) = evaluate(0, REQUEST, OLD, 0.5, slow, CompareOptions(Noise(), factor=2)).changes
+    assert evaluate(0, REQUEST, OLD, 0.5, slow, CompareOptions(NoiseRules())).verdict == "same"
+    (change,) = evaluate(0, REQUEST, OLD, 0.5, slow, CompareOptions(NoiseRules(), factor=2)).changes
     assert change.location == "time"
 
 
@@ -51,7 +51,7 @@ def test_a_slower_answer_is_a_change_when_that_is_asked_for() -> None:
     ("sent", "verdict"), [(SendResult(error="refused"), "error"), (SendResult(skipped="cut"), "skipped")]
 )
 def test_without_an_answer_it_is_said_why(sent: SendResult, verdict: str) -> None:
-    found = evaluate(0, REQUEST, OLD, 0, sent, CompareOptions(Noise()))
+    found = evaluate(0, REQUEST, OLD, 0, sent, CompareOptions(NoiseRules()))
     assert (found.verdict, found.error, found.skipped) == (verdict, sent.error, sent.skipped)
     assert (found.old_status, found.new_status) == (200, 0)
 
@@ -90,14 +90,14 @@ ONE, OTHER = (Response(200, "", (("X-Token", token),)) for token in (HEX, OTHER_
 
 
 def test_secrets_are_counted_by_entry() -> None:
-    rules = CompareOptions(Noise(), secrets=SecretPairs(KEY.of))
+    rules = CompareOptions(NoiseRules(), secrets=SecretPairs(KEY.of))
     found = [evaluate(number, REQUEST, ONE, 0, SendResult(OTHER), rules) for number in range(2)]
     assert [(outcome.verdict, outcome.secrets) for outcome in found] == [("same", 1), ("same", 1)]
 
 
 def test_what_was_sent_is_known_when_it_comes_back() -> None:
     sent = SendResult(OTHER, secrets=((HEX, HEX),))
-    found = evaluate(0, REQUEST, ONE, 0, sent, CompareOptions(Noise(), secrets=SecretPairs(KEY.of)))
+    found = evaluate(0, REQUEST, ONE, 0, sent, CompareOptions(NoiseRules(), secrets=SecretPairs(KEY.of)))
     assert [change.location for change in found.changes] == ["header:x-token"]
 
 

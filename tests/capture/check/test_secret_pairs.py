@@ -112,12 +112,12 @@ BY_CHANCE = [
 
 @pytest.mark.parametrize(("one", "other"), BY_CHANCE, ids=lambda text: text[:6])
 def test_what_one_generator_draws_is_of_one_kind(one: str, other: str) -> None:
-    assert SecretPairs().same(KEY.of(one), KEY.of(other))
-    assert SecretPairs().same(KEY.of(other), KEY.of(one))
+    assert SecretPairs().are_equal(KEY.of(one), KEY.of(other))
+    assert SecretPairs().are_equal(KEY.of(other), KEY.of(one))
 
 
 def test_a_long_hash_is_no_token() -> None:
-    assert not SecretPairs().same(KEY.of("0f" * 32), KEY.of("0g" * 32))
+    assert not SecretPairs().are_equal(KEY.of("0f" * 32), KEY.of("0g" * 32))
 
 
 KINDS = {
@@ -129,6 +129,6 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "same"), KINDS.values(), ids=KINDS)
-def test_kinds_that_no_chance_makes_alike_are_told_apart(old: str, new: str, same: bool) -> None:
-    assert SecretPairs().same(KEY.of(old), KEY.of(new)) is same
+@pytest.mark.parametrize(("old", "new", "expected"), KINDS.values(), ids=KINDS)
+def test_kinds_that_no_chance_makes_alike_are_told_apart(old: str, new: str, expected: bool) -> None:
+    assert SecretPairs().are_equal(KEY.of(old), KEY.of(new)) is expected

@@ -13,7 +13,7 @@ NAMES = st.sampled_from(["a", "b", "c", "d", "\ud800", ""])
 @given(st.lists(st.tuples(NAMES, st.none() | st.text(max_size=2))), st.integers(0, 3))
 def test_it_is_a_mapping(steps: list[tuple[str, str | None]], kept: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spilled_mapping, "KEPT", kept)
+        patch.setattr(spilled_mapping, "MAX_IN_MEMORY", kept)
         mapping, expected = SpilledMapping(), dict[str, str]()
         for name, value in steps:
             if value is None:

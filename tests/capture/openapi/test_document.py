@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import validate as validate_document
 
-from proxy_policies.capture.check.conformance import changes_of
+from proxy_policies.capture.check.conformance import violations
 from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times
 from proxy_policies.capture.openapi.document import openapi_document
 from proxy_policies.capture.openapi.references import Document
@@ -139,7 +139,7 @@ def test_any_traffic_has_a_document_that_it_fits(entries: list[Entry], draw: ran
     assert SECRET not in json.dumps(document)
     checker = checker_of(Document("api.json", document))
     for one in clean:
-        changes = changes_of(checker, one.request, one.response)
+        changes = violations(checker, one.request, one.response)
         empty = [change for change in changes if "no content" in (change.old, change.new)]  # of others of this status
         assert not [change for change in changes if change not in empty]
 
@@ -147,7 +147,7 @@ def test_any_traffic_has_a_document_that_it_fits(entries: list[Entry], draw: ran
 def test_another_answer_does_not_fit() -> None:
     checker = checker_of(Document("api.json", openapi_document(ENTRIES)))
     changed = replace(ENTRIES[0].response, body=Body(b'[{"id": "1", "due": 3}, {}]'))
-    found = changes_of(checker, ENTRIES[0].request, changed)
+    found = violations(checker, ENTRIES[0].request, changed)
     assert [change.location for change in found] == [
         *("openapi:$[0].due", "openapi:$[0].id", "openapi:$[1]", "openapi:$[1]"),
     ]

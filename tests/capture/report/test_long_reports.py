@@ -50,7 +50,7 @@ def test_of_a_long_recording_few_outcomes_are_in_memory_at_once(write: Callable[
     outcomes = Outcomes(100)
     report = Report("shop.har", "run", "http://127.0.0.1:9000")
     report.finish(outcomes, 1.0)
-    assert report.telling_count == 100
+    assert report.different_count == 100
     for _ in write(report):
         pass
     assert outcomes.most < 10

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.support.capture_reports import a_report, an_outcome
 
 from proxy_policies.capture.check.diff import Change
-from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
+from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome, Report, evaluate
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.report.terminal import (
@@ -64,7 +64,7 @@ def test_what_changed_comes_first_and_then_how_to_let_it_pass() -> None:
 def test_what_is_said_to_let_it_pass_does() -> None:
     changed = an_outcome(1, '{"n": 1}', '{"n": 2}')
     suggestion = shlex.split(printed(a_report(changed))[-1])[-1]
-    assert Noise([match_rule(suggestion)]).split(changed.request, changed.changes) == ([], list(changed.changes))
+    assert NoiseRules([match_rule(suggestion)]).split(changed.request, changed.changes) == ([], list(changed.changes))
 
 
 def test_a_long_report_is_cut() -> None:
@@ -119,5 +119,5 @@ def test_what_changed_beside_the_order_has_its_matcher() -> None:
 def again(outcome: Outcome, rule: str) -> Outcome:
     assert outcome.old
     assert outcome.new
-    rules = CompareOptions(Noise(parse_rules(rule)))
+    rules = CompareOptions(NoiseRules(parse_rules(rule)))
     return evaluate(0, outcome.request, outcome.old, 0.1, SendResult(outcome.new, 0.1), rules)

@@ -1,6 +1,6 @@
-"""What came made the new baseline: the recorded answer with what changed in it, and all else as it was.
+"""Accepting a live response as the new baseline: the recorded response with the changes that count, and nothing else.
 
-Noise stays as it was recorded, and so do values that later requests of the recording hand back: they are still found.
+NoiseRules stays as recorded, and so do values that later requests send back: links between entries are still found.
 """
 
 import json
@@ -16,120 +16,120 @@ from proxy_policies.capture.model import Body, Entry, Headers, Response, header
 from proxy_policies.capture.parsed_body import BodyKind
 from proxy_policies.capture.websocket.transcript import is_conversation
 
-BODY_PLACES = ("json:", "text:", "body")
+BODY_LOCATIONS = ("json:", "text:", "body")
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """What is accepted of an answer: the locations that changed, but for those that are handed back later.
+    """The locations whose live values are accepted: those that changed, except the sources of links.
 
-    `restore(text)` puts the recorded placeholder in for each one that stands for it now.
+    `restore(text)` returns the text with the recorded placeholders in place of the live ones.
     """
 
     locations: Collection[str]
-    handed_back: Collection[str] = ()
+    linked: Collection[str] = ()
     unordered: Sequence[Unordered] = ()
     restore: Callable[[str], str] = str
 
-    def takes(self, location: str) -> bool:
-        """Return whether what came at this location becomes the baseline."""
-        return location in self.locations and location not in self.handed_back
+    def accepts(self, location: str) -> bool:
+        """Return whether the live value at this location becomes the baseline."""
+        return location in self.locations and location not in self.linked
 
-    def takes_body(self) -> bool:
-        """Return whether anything in the body does."""
-        return any(location.startswith(BODY_PLACES) for location in self.locations)
+    def accepts_body(self) -> bool:
+        """Return whether any part of the body is accepted."""
+        return any(location.startswith(BODY_LOCATIONS) for location in self.locations)
 
 
-def refusal(entry: Entry) -> str:
-    """Return why the answer to an entry cannot be accepted; empty when it can."""
+def refusal_reason(entry: Entry) -> str:
+    """Return why the response to an entry cannot be accepted; empty if it can."""
     return "a WebSocket conversation: record it again" if is_conversation(entry.response) else ""
 
 
-def accept(entry: Entry, new: Response, seconds: float, what: Acceptance) -> Entry:
-    """Return the entry with what changed in its answer."""
+def accept(entry: Entry, new: Response, seconds: float, acceptance: Acceptance) -> Entry:
+    """Return the entry with the accepted changes in its response. `seconds` is the live response's duration."""
     old, times = entry.response, entry.times
-    response = replace(old, headers=_headers(old.headers, new.headers, what))
-    if what.takes("status"):
+    response = replace(old, headers=_headers(old.headers, new.headers, acceptance))
+    if acceptance.accepts("status"):
         response = replace(response, status=new.status, reason=new.reason)
-    if what.takes_body():
-        response = replace(response, body=_body(old, new, what))
-    if what.takes("time"):
+    if acceptance.accepts_body():
+        response = replace(response, body=_body(old, new, acceptance))
+    if acceptance.accepts("time"):
         times = replace(times, response_start=None, response_end=times.request_start + seconds)
     return replace(entry, response=response, times=times, origin=None)
 
 
-def _headers(old: Headers, new: Headers, what: Acceptance) -> Headers:
-    """Return the recorded fields, with those that changed in their places and new ones at the end."""
-    came: dict[str, list[tuple[str, str]]] = {}
+def _headers(old: Headers, new: Headers, acceptance: Acceptance) -> Headers:
+    """Return the recorded fields, accepted ones replaced where they stand, and new ones at the end."""
+    accepted: dict[str, list[tuple[str, str]]] = {}
     for name, value in new:
-        if what.takes(_location(name, value)):
-            came.setdefault(_location(name, value), []).append((name, what.restore(value)))
+        if acceptance.accepts(_location_of(name, value)):
+            accepted.setdefault(_location_of(name, value), []).append((name, acceptance.restore(value)))
     fields: list[tuple[str, str]] = []
     for name, value in old:
-        location = _location(name, value)
-        fields += came.pop(location, []) if what.takes(location) else [(name, value)]
-    return (*fields, *(field for fields_of_name in came.values() for field in fields_of_name))
+        location = _location_of(name, value)
+        fields += accepted.pop(location, []) if acceptance.accepts(location) else [(name, value)]
+    return (*fields, *(field for fields_of_name in accepted.values() for field in fields_of_name))
 
 
-def _location(name: str, value: str) -> str:
+def _location_of(name: str, value: str) -> str:
     if name.lower() == "set-cookie":
         return f"cookie:{value.partition('=')[0].strip()}"
     return "cache" if name.lower() == "cache-status" else f"header:{name.lower()}"
 
 
-def _body(old: Response, new: Response, what: Acceptance) -> Body:
+def _body(old: Response, new: Response, acceptance: Acceptance) -> Body:
     before, after = (parsed_body.parse(response.body, response.headers) for response in (old, new))
     mime = header(new.headers, "content-type") or ""
     if before.kind is not BodyKind.JSON or after.kind is not BodyKind.JSON:
-        return _text_body(new.body, mime, what)
-    aligned = align(before.value, after.value, what.unordered)
-    document = _merged(before.value, aligned, (), what)
-    text = json.dumps(document, ensure_ascii=False, **_layout(new.body.content))
+        return _text_body(new.body, mime, acceptance)
+    aligned = align(before.value, after.value, acceptance.unordered)
+    document = _merged(before.value, aligned, (), acceptance)
+    text = json.dumps(document, ensure_ascii=False, **_json_layout(new.body.content))
     return Body(text.encode(charset(mime), "replace"))
 
 
-def _layout(content: bytes) -> dict[str, Any]:
-    """Return how JSON is written: on lines, or on one, with blanks or without."""
+def _json_layout(content: bytes) -> dict[str, Any]:
+    """Return the arguments of `json.dumps` for the layout of this JSON: indented or not, with blanks or without."""
     if b"\n" in content.strip():
         return {"indent": 2}
     return {} if b'": ' in content else {"separators": (",", ":")}
 
 
-def _text_body(body: Body, mime: str, what: Acceptance) -> Body:
+def _text_body(body: Body, mime: str, acceptance: Acceptance) -> Body:
     if b"secret_" not in body.content:
         return body
-    text = what.restore(body.content.decode("utf-8", "surrogateescape"))
+    text = acceptance.restore(body.content.decode("utf-8", "surrogateescape"))
     return replace(body, content=text.encode("utf-8", "surrogateescape"), wire=None)
 
 
-def _merged(old: Any, new: Any, steps: tuple[Step, ...], what: Acceptance) -> Any:
-    """Return the new value, with the old one's leaves where nothing changed that counts."""
-    if what.takes(f"json:{json_path.write(steps)}"):
-        return _restored(new, what)
+def _merged(old: Any, new: Any, steps: tuple[Step, ...], acceptance: Acceptance) -> Any:
+    """Return the new value, with the old one's leaves where no change was accepted."""
+    if acceptance.accepts(f"json:{json_path.write(steps)}"):
+        return _restored(new, acceptance)
     if isinstance(old, dict) and isinstance(new, dict):
-        return dict(_members(old, new, steps, what))
+        return dict(_members(old, new, steps, acceptance))
     if not isinstance(old, list) or not isinstance(new, list):
         return old
-    if len(old) != len(new):  # items came or went: which fits which is not known by its place
-        return _restored(new, what)
-    return [_merged(one, other, (*steps, at), what) for at, (one, other) in enumerate(zip(old, new, strict=True))]
+    if len(old) != len(new):  # items were added or removed: an index does not say which items belong together
+        return _restored(new, acceptance)
+    return [_merged(one, other, (*steps, at), acceptance) for at, (one, other) in enumerate(zip(old, new, strict=True))]
 
 
 def _members(
-    old: dict[str, Any], new: dict[str, Any], steps: tuple[Step, ...], what: Acceptance
+    old: dict[str, Any], new: dict[str, Any], steps: tuple[Step, ...], acceptance: Acceptance
 ) -> Iterator[tuple[str, Any]]:
     for name, value in old.items():
-        is_gone = name not in new and what.takes(f"json:{json_path.write((*steps, name))}")
+        is_gone = name not in new and acceptance.accepts(f"json:{json_path.write((*steps, name))}")
         if not is_gone:
-            yield name, _merged(value, new.get(name), (*steps, name), what) if name in new else value
+            yield name, _merged(value, new.get(name), (*steps, name), acceptance) if name in new else value
     for name in [name for name in new if name not in old]:
-        if what.takes(f"json:{json_path.write((*steps, name))}"):
-            yield name, _restored(new[name], what)
+        if acceptance.accepts(f"json:{json_path.write((*steps, name))}"):
+            yield name, _restored(new[name], acceptance)
 
 
-def _restored(value: Any, what: Acceptance) -> Any:
+def _restored(value: Any, acceptance: Acceptance) -> Any:
     if isinstance(value, str):
-        return what.restore(value)
+        return acceptance.restore(value)
     if isinstance(value, dict):
-        return {name: _restored(item, what) for name, item in value.items()}
-    return [_restored(item, what) for item in value] if isinstance(value, list) else value
+        return {name: _restored(item, acceptance) for name, item in value.items()}
+    return [_restored(item, acceptance) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""A check as a whole: what is needed to send a recording again, gathered and tried before the first request."""
+"""A check: opens the recording, resolves its targets and secrets, sends it, and compares the responses."""
 
 import asyncio
 import socket
@@ -30,13 +30,13 @@ Progress = Callable[[], None]
 
 @dataclass(slots=True)
 class CheckRun:
-    """An open capture, ready to be sent: its order, its links, and what stands for its placeholders."""
+    """An open capture, ready to be sent: its entries in order, their links, and the values of its secrets."""
 
     path: Path
     secret_values: SecretValues
     placeholders: Placeholders
     redaction: RedactionRules
-    carries: tuple[CarryRule, ...] = ()
+    carry_rules: tuple[CarryRule, ...] = ()
     entries: EntryIndex = field(init=False)
     order: Sequence[int] = field(init=False)
     links: LinkTable = field(init=False)
@@ -50,19 +50,19 @@ class CheckRun:
         self.links = find_links(self.order, self.entries, self.placeholders.of)
 
     def targets(self, specs: Sequence[str]) -> dict[str, Target]:
-        """Return what each origin of the capture is replaced by. Raises CaptureError."""
+        """Return the target for each origin of the capture. Raises CaptureError."""
         return parse_targets(specs, (self.entries[number].request.origin for number in self.order))
 
     def unresolved(self, targets: Mapping[str, Target]) -> list[str]:
-        """Return each placeholder that nothing would stand for, with the entry it is in."""
-        for_all = {carry.target: "carried" for carry in self.carries}
+        """Return the placeholders for which no value is known, each with its entry."""
+        by_rule = {rule.target: "carried" for rule in self.carry_rules}
         found = []
         for number in self.order:
             entry = self.entries[number]
             if entry.request.origin in targets and not skip_reason(entry):
-                carried = dict.fromkeys((link.target for link in self.links.to_entry(number)), "carried") | for_all
+                linked = dict.fromkeys((link.target for link in self.links.to_entry(number)), "carried") | by_rule
                 for request in as_requests(entry):
-                    found += self._missing_in(number, request, carried)
+                    found += self._missing_in(number, request, linked)
         return list(dict.fromkeys(found))
 
     def _missing_in(self, number: int, request: Request, carried: Mapping[str, str]) -> list[str]:
@@ -70,53 +70,54 @@ class CheckRun:
         return [f"entry {number + 1}, {request.method} {request.url}: {text}" for text in unresolved(filled)]
 
     def send(self, port: int, targets: Mapping[str, Target], options: SendOptions, progress: Progress) -> ReplyFile:
-        """Send everything once, with nothing carried over from an earlier time."""
+        """Send every entry once, with a new state of carried values, and return the results."""
         sender = Sender(
             self.entries,
             targets,
-            Correlator(self.links, self.carries),
+            Correlator(self.links, self.carry_rules),
             self.secret_values,
             Redactor(self.redaction, self.placeholders),
         )
         replies = ReplyFile()
 
-        def done(number: int, sent: SendResult) -> None:
-            replies.put(number, sent)
+        def on_result(number: int, result: SendResult) -> None:
+            replies.put(number, result)
             progress()
 
-        asyncio.run(sender.run(port, self.order, options, done))
+        asyncio.run(sender.run(port, self.order, options, on_result))
         return replies
 
-    def compare_with_recording(self, replies: Mapping[int, SendResult], rules: CompareOptions) -> Sequence[Outcome]:
-        """Compare what came with what was recorded."""
+    def compare_with_recording(self, replies: Mapping[int, SendResult], options: CompareOptions) -> Sequence[Outcome]:
+        """Compare the live responses with the recorded ones."""
         outcomes = (
-            evaluate(number, entry.request, comparable_response(entry), entry.times.seconds, replies[number], rules)
+            evaluate(number, entry.request, comparable_response(entry), entry.times.seconds, replies[number], options)
             for number in self.order
             if (entry := self.entries[number])
         )
         return PickledItems(drop_excess_bodies(outcomes))
 
     def compare_builds(
-        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], rules: CompareOptions
+        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], options: CompareOptions
     ) -> Sequence[Outcome]:
-        """Compare what came from one build with what came from another."""
-        return PickledItems(drop_excess_bodies(self._evaluated(old, new, rules)))
+        """Compare the responses of two builds."""
+        return PickledItems(drop_excess_bodies(self._evaluated(old, new, options)))
 
     def _evaluated(
-        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], rules: CompareOptions
+        self, old: Mapping[int, SendResult], new: Mapping[int, SendResult], options: CompareOptions
     ) -> Iterator[Outcome]:
         for number in self.order:
             request, before, after = self.entries[number].request, old[number], new[number]
             if before.response is None and not before.skipped:
                 after = SendResult(error=f"old: {before.error}")
-            now = dict(after.secrets)
-            after = replace(after, secrets=tuple((one, now[old]) for old, one in before.secrets if old in now))
-            yield evaluate(number, request, before.response or Response(0), before.seconds, after, rules)
+            new_secrets = dict(after.secrets)
+            pairs = tuple((sent, new_secrets[secret]) for secret, sent in before.secrets if secret in new_secrets)
+            after = replace(after, secrets=pairs)
+            yield evaluate(number, request, before.response or Response(0), before.seconds, after, options)
 
-    def noise_between(
+    def learn_noise(
         self, first: Mapping[int, SendResult], second: Mapping[int, SendResult], exact: bool = False
     ) -> list[Learned]:
-        """Return rules for what differs between two runs of one build."""
+        """Return rules for the differences between two runs of one build."""
 
         def exchanges() -> Iterator[tuple[Request, Response, Response]]:
             for number in self.order:
@@ -128,12 +129,12 @@ class CheckRun:
 
 
 def noise_file(capture: Path) -> Path:
-    """Return where a capture's rules of noise are kept: beside it."""
+    """Return the path of a capture's rules of noise: beside it."""
     return capture.with_name(f"{capture.name}.noise")
 
 
 def require_reachable(targets: Iterable[Target]) -> None:
-    """Raise CaptureError naming the first target that takes no connection."""
+    """Raise CaptureError with the name of the first target that refuses connections."""
     for live in dict.fromkeys(target.live for target in targets):
         parts = urlsplit(live)
         try:

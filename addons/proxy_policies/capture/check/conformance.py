@@ -1,4 +1,4 @@
-"""Outcomes with what of the answers does not fit an OpenAPI document, as further changes: expected, and found."""
+"""Outcomes of responses that violate an OpenAPI document: each violation is a change from expected to found."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,17 +11,17 @@ from proxy_policies.capture.openapi.response_checker import ResponseChecker
 from proxy_policies.capture.websocket.transcript import is_conversation
 
 
-def changes_of(checker: ResponseChecker, request: Request, response: Response) -> tuple[Change, ...]:
-    """Return what of an answer does not fit. Raises CaptureError for a document that is wrong."""
+def violations(checker: ResponseChecker, request: Request, response: Response) -> tuple[Change, ...]:
+    """Return the violations of a response. Raises CaptureError if the document is invalid."""
     return tuple(Change(found.location, found.expected, found.found) for found in checker.problems(request, response))
 
 
 def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Iterator[Outcome]:
-    """Yield an outcome for each entry: its recorded answer held to the document."""
+    """Yield an outcome for each entry: its recorded response checked against the document."""
     for number, entry in enumerate(entries):
         request, response, seconds = entry.request, entry.response, entry.times.seconds
-        skipped = _why_not(response)
-        changes = () if skipped else changes_of(checker, request, response)
+        skipped = _skip_reason(response)
+        changes = () if skipped else violations(checker, request, response)
         shown = response if changes else None
         status = response.status
         yield Outcome(
@@ -33,7 +33,7 @@ def recorded_outcomes(entries: Iterable[Entry], checker: ResponseChecker) -> Ite
         )
 
 
-def _why_not(response: Response) -> str:
+def _skip_reason(response: Response) -> str:
     if is_conversation(response):
         return "OpenAPI does not describe WebSocket connections"
     return "no answer was recorded" if response.status < 200 else ""
@@ -42,11 +42,11 @@ def _why_not(response: Response) -> str:
 def with_conformance(
     outcomes: Iterable[Outcome], replies: Mapping[int, SendResult], checker: ResponseChecker
 ) -> Iterator[Outcome]:
-    """Yield the outcomes of a run that was sent, with what of the answers that came does not fit the document."""
+    """Yield the outcomes of a run, with the violations of the live responses added."""
     for outcome in outcomes:
         new = replies[outcome.number].response
-        if new is None or _why_not(new):
+        if new is None or _skip_reason(new):
             yield outcome
             continue
-        changes = changes_of(checker, outcome.request, new)
+        changes = violations(checker, outcome.request, new)
         yield replace(outcome, changes=(*outcome.changes, *changes)) if changes else outcome

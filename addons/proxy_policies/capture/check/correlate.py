@@ -1,7 +1,7 @@
-"""Values that a response handed out and later requests handed back: found in a recording, carried over when re-sending.
+"""Values of responses that later requests send back: found in a recording, and replaced by live ones when it is sent.
 
-A session cookie, a token, the id of what was just created: in the recording they are the same text in both
-places. When the recording is sent again, the live response's value at the same location takes its place.
+A session cookie, a token or the id of a new object is the same text in both. When the recording is sent again, the
+value at the same location of the live response replaces it.
 """
 
 import re
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy_policies.capture import dynamic_values, locations
-from proxy_policies.capture.check.handed_back import HandedBack
 from proxy_policies.capture.check.link_table import Link, LinkTable
+from proxy_policies.capture.check.request_value_index import RequestValueIndex
 from proxy_policies.capture.check.spilled_mapping import SpilledMapping
 from proxy_policies.capture.locations import Location
 from proxy_policies.capture.model import Entry, Request, Response
@@ -31,72 +31,74 @@ class Entries(Protocol):
 _ID_WORDS = frozenset(
     ["id", "ids", "uuid", "guid", "key", "slug", "number", "no", "ref", "code", "handle", "cursor", "etag"]
 )
-_FREE = re.compile(r"(?=.*\d)\S{6,}\Z")  # long enough, and with a digit: not equal by chance
+_DISTINCTIVE = re.compile(r"(?=.*\d)\S{6,}\Z")  # long enough, and with a digit: not equal by chance
 
 
 @dataclass(frozen=True, slots=True)
 class CarryRule:
-    """A rule of the user's: whatever was last handed out at one location is handed back at another, if it is there."""
+    """A rule of the user: each request that has the location `target` gets the latest live value of `source` there."""
 
     source: str
     target: str
 
 
-def parse_carries(specs: Iterable[str]) -> tuple[CarryRule, ...]:
+def parse_carry_rules(specs: Iterable[str]) -> tuple[CarryRule, ...]:
     """Read `LOCATION=LOCATION`, as `json:$.csrf=header:x-csrf-token`. Raises ValueError."""
-    carries = []
+    rules = []
     for spec in specs:
         source, equals, target = spec.partition("=")
         if not equals or ":" not in source or ":" not in target:
             raise ValueError(f"{spec!r}: write where it comes from and where it goes: json:$.csrf=header:x-csrf-token")
-        carries.append(CarryRule(source, target))
-    return tuple(carries)
+        rules.append(CarryRule(source, target))
+    return tuple(rules)
 
 
 def find_links(order: Sequence[int], entries: Entries, hide: Callable[[str], str] = str) -> LinkTable:
-    """Return the guessed links of entries in this order, each from the latest response that handed the value out.
+    """Return the links of entries in this order, guessed: each from the latest earlier response with the value.
 
-    `hide(value)` returns the placeholder of a value: one place may have the value, another what stands for it.
-    The last entry is looked at first: what no later request hands back need not be remembered.
+    `hide(value)` returns the placeholder of a value: a recording may have the value in one place, the placeholder in
+    another. Entries are read from the last, so that only values of later requests are kept.
     """
     links = LinkTable()
-    with closing(HandedBack()) as handed_back:
+    with closing(RequestValueIndex()) as later_values:
         for at in reversed(range(len(order))):
             entry = entries[order[at]]
-            for source in locations.values_in_response(comparable_response(entry)) if handed_back else ():
+            for source in locations.values_in_response(comparable_response(entry)) if later_values else ():
                 if _is_correlatable(source):
-                    for place, target in handed_back.pop(identity(hide(source.value))):
-                        if _fit(source, target):
-                            where = Link(order[at], source.where, order[place[0]], target.where, target.value)
-                            links.add(place, where)
-            for index, target in enumerate(_handed_back(entry)):
-                if _may_be_carried(target):
-                    handed_back.add(identity(hide(target.value)), (at, index), target)
+                    for position, target in later_values.pop(identity(hide(source.value))):
+                        if _is_probable(source, target):
+                            link = Link(order[at], source.where, order[position[0]], target.where, target.value)
+                            links.add(position, link)
+            for index, target in enumerate(_request_locations(entry)):
+                if _may_be_linked(target):
+                    later_values.add(identity(hide(target.value)), (at, index), target)
     return links
 
 
-def _may_be_carried(target: Location) -> bool:
-    return _is_id(target.name) or target.where.startswith("path:") or _is_telling(target.value)
+def _may_be_linked(target: Location) -> bool:
+    return _is_id(target.name) or target.where.startswith("path:") or _is_distinctive(target.value)
 
 
-def _handed_back(entry: Entry) -> Iterator[Location]:
-    """Yield the locations of a request and of what a WebSocket client says; each once."""
+def _request_locations(entry: Entry) -> Iterator[Location]:
+    """Yield the locations of an entry's request, and of messages from a WebSocket client, each once."""
     return iter(
         dict.fromkeys(location for request in as_requests(entry) for location in locations.values_in_request(request))
     )
 
 
 def _is_correlatable(location: Location) -> bool:
-    """Return whether a value may well be handed back: a secret, an identifier, or too odd to be there by chance."""
+    """Return whether requests may send a value back: it is a secret, an identifier, or unlikely to recur by chance."""
     value = location.value
     if len(value) > 4096 or not value:
         return False
-    return _is_telling(value) or is_secret_name(location.name) or _is_id(location.name)
+    return _is_distinctive(value) or is_secret_name(location.name) or _is_id(location.name)
 
 
-def _is_telling(value: str) -> bool:
-    """Return whether a value is in two places because it went from one to the other, wherever they are."""
-    return bool(PLACEHOLDER.search(value) or _FREE.match(value) or dynamic_values.kind_of(value)) or is_random(value)
+def _is_distinctive(value: str) -> bool:
+    """Return whether a value is unlikely to be in two places by chance."""
+    return bool(PLACEHOLDER.search(value) or _DISTINCTIVE.match(value) or dynamic_values.kind_of(value)) or is_random(
+        value
+    )
 
 
 def _is_id(name: str) -> bool:
@@ -104,31 +106,31 @@ def _is_id(name: str) -> bool:
     return bool(parts) and parts[-1] in _ID_WORDS
 
 
-def _fit(source: Location, target: Location) -> bool:
-    """Return whether the value went from one location to the other, rather than being there by chance."""
-    if any(_is_telling(location.value) for location in (source, target)):
+def _is_probable(source: Location, target: Location) -> bool:
+    """Return whether a value that is at both locations was probably sent back, and is not there by chance."""
+    if any(_is_distinctive(location.value) for location in (source, target)):
         return not source.where.startswith("cookie:") or target.where.startswith(("cookie:", "header:", "form:"))
     return _is_id(source.name) and (_is_id(target.name) or target.where.startswith("path:"))
 
 
 class Correlator:
-    """Carries live values over while a recording is sent again."""
+    """Replaces linked values of requests by those of live responses, while a recording is sent again."""
 
-    def __init__(self, links: LinkTable, carries: tuple[CarryRule, ...] = ()) -> None:
+    def __init__(self, links: LinkTable, carry_rules: tuple[CarryRule, ...] = ()) -> None:
         self._links = links
-        self._carries = carries
+        self._carry_rules = carry_rules
         self._values = SpilledMapping()  # by the number of an entry and the location in its response
         self._latest: dict[str, str] = {}
 
     def learn(self, number: int, live: Response) -> None:
-        """Remember what the live response of an entry handed out."""
-        wanted = {link.source for link in self._links.from_entry(number)}
-        sources = {carry.source for carry in self._carries}
-        if not wanted and not sources:
+        """Remember the linked values of the live response of an entry."""
+        linked_sources = {link.source for link in self._links.from_entry(number)}
+        sources = {rule.source for rule in self._carry_rules}
+        if not linked_sources and not sources:
             return
         for location in locations.values_in_response(live):
-            if location.where in wanted:
-                wanted.remove(location.where)  # the first one counts
+            if location.where in linked_sources:
+                linked_sources.remove(location.where)  # the first one counts
                 self._values.put(f"{number} {location.where}", location.value)
             if location.where in sources:
                 self._latest[location.where] = location.value
@@ -140,9 +142,9 @@ class Correlator:
             value = self._values.get(f"{link.source_entry} {link.source}")
             if value is not None:
                 values[link.target] = value
-        values |= {carry.target: self._latest[carry.source] for carry in self._carries if carry.source in self._latest}
+        values |= {rule.target: self._latest[rule.source] for rule in self._carry_rules if rule.source in self._latest}
         return locations.set_values(request, values)
 
     def needs(self, number: int) -> set[int]:
-        """Return the entries whose live responses this one needs."""
+        """Return the numbers of the entries whose live responses this one needs."""
         return {link.source_entry for link in self._links.to_entry(number)}

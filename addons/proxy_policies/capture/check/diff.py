@@ -1,7 +1,7 @@
-"""What differs between a recorded response and a live one: a list of changes, each at a named location.
+"""The differences between a recorded response and a live one: a list of changes, each at a named location.
 
-Places: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:PATH`, `text:LINE`, `body`, `time`,
-`error`. A placeholder equals another of its kind, if that stands for it everywhere (see `secret_pairs.py`).
+Locations: `status`, `cache`, `header:NAME`, `cookie:NAME`, `trailer:NAME`, `json:PATH`, `text:LINE`, `body`, `time`,
+`error`. A placeholder equals another of its kind that replaces it everywhere (see `secret_pairs.py`).
 """
 
 import json
@@ -43,13 +43,13 @@ IGNORED_HEADERS = frozenset(
 )
 _LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _LONG_AGO = re.compile(r"\b(?:19\d\d|200\d|[01]\d [A-Z][a-z]{2} \d\d) ")
-TEXT_LINES = 4000  # beyond this many lines a text is compared as a whole: difflib is quadratic
-LIST_ITEMS = 2000  # beyond this many items lists are compared index by index
+MAX_TEXT_LINES = 4000  # a longer text is compared as a whole: difflib is quadratic
+MAX_LIST_ITEMS = 2000  # longer lists are compared index by index
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `old` and `new` are JSON-safe; None where there is nothing."""
+    """One difference. `old` and `new` are JSON values; None if absent. `kind`: `changed`, `added` or `removed`."""
 
     location: str
     old: Any = None
@@ -58,10 +58,10 @@ class Change:
 
     @property
     def is_dynamic(self) -> bool:
-        """Return whether both values are of the same kind that differs each time: two UUIDs, two timestamps.
+        """Return whether both values are of a kind that differs each time: two UUIDs, or two timestamps.
 
         1 and 1.0 are one number in JSON (RFC 8259 section 6), though not to every client.
-        Secrets that a comparison found to differ do so in what is compared of them.
+        Two secrets never are: they are in a change only if their kinds or lengths differ, or they are swapped.
         """
         if _same_number(self.old, self.new):
             return True
@@ -75,9 +75,9 @@ class Change:
 def compare(
     old: Response, new: Response, secrets: SecretPairs | None = None, unordered: Sequence[Unordered] = ()
 ) -> list[Change]:
-    """Return what differs, most telling first; empty when they say the same.
+    """Return the differences, most important first; empty if there are none.
 
-    `secrets`: of the whole run so far. `unordered`: lists whose order means nothing.
+    `secrets` are those of the whole run so far, `unordered` the lists whose order is ignored.
     """
     secrets = secrets or SecretPairs()
     return [
@@ -96,16 +96,16 @@ def _status(old: Response, new: Response) -> Iterator[Change]:
 
 
 def _cache(old: Headers, new: Headers) -> Iterator[Change]:
-    """Return whether our own cache answered one and not the other, as a changed rule makes it."""
+    """Yield a change if only one of the responses is from our cache."""
     before, after = (("from the cache" if _is_hit(headers) else "from the origin") for headers in (old, new))
     if before != after:
         yield Change("cache", before, after)
 
 
 def _is_hit(headers: Headers) -> bool:
-    """Read our member of Cache-Status (RFC 9211, section 2.1)."""
+    """Return whether our member of Cache-Status has the parameter `hit` (RFC 9211, section 2.1)."""
     members = [member.split(";") for member in split_list(header(headers, "cache-status") or "")]
-    return any(name.strip() == CACHE and "hit" in map(str.strip, said) for name, *said in members)
+    return any(name.strip() == CACHE and "hit" in map(str.strip, parameters) for name, *parameters in members)
 
 
 def _grouped(headers: Headers) -> dict[str, list[str]]:
@@ -116,7 +116,7 @@ def _grouped(headers: Headers) -> dict[str, list[str]]:
 
 
 def _trailers(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
-    """Compare the trailers of a gRPC call: its status is there."""
+    """Compare the trailers of a gRPC call, which have its status."""
     return _fields(old.trailers, new.trailers, secrets, "trailer")
 
 
@@ -128,23 +128,23 @@ def _fields(old: Headers, new: Headers, secrets: SecretPairs, kind: str = "heade
             yield Change(f"{kind}:{name}", one, None, "removed")
         elif name not in before:
             yield Change(f"{kind}:{name}", None, other, "added")
-        elif not secrets.same(one, other):
+        elif not secrets.are_equal(one, other):
             yield Change(f"{kind}:{name}", one, other)
 
 
 def _cookies(old: Response, new: Response, secrets: SecretPairs) -> Iterator[Change]:
-    """Compare cookies by name: their values unless they are numbers, which count, and all attributes but the dates."""
+    """Compare cookies by name: their values, unless they are numbers, and all attributes but dates."""
     before, after = _cookie_jar(old.headers), _cookie_jar(new.headers)
     for name in sorted({*before, *after}):
         one, other = before.get(name), after.get(name)
         if one is None or other is None:
             yield Change(f"cookie:{name}", one, other, "added" if one is None else "removed")
-        elif not secrets.same(dynamic_values.mask_plain(one), dynamic_values.mask_plain(other)):
+        elif not secrets.are_equal(dynamic_values.mask_plain(one), dynamic_values.mask_plain(other)):
             yield Change(f"cookie:{name}", one, other)
 
 
 def _cookie_jar(headers: Headers) -> dict[str, str]:
-    """Return each cookie as it is compared; of one that is set several times, for other paths, all of them."""
+    """Return each cookie as it is compared; one that is set several times, for several paths, as a list."""
     jar: dict[str, list[str]] = {}
     for value in _grouped(headers).get("set-cookie", []):
         pair, _, attributes = value.partition(";")
@@ -156,7 +156,7 @@ def _cookie_jar(headers: Headers) -> dict[str, str]:
 
 
 def _without_date(attribute: str) -> str:
-    """Return an attribute without a date that differs each time; one of 1970 or so takes the cookie back."""
+    """Return an attribute without its date, which differs each time; `long ago` deletes the cookie."""
     name, equals, date = attribute.partition("=")
     if not equals or name.lower() != "expires":
         return attribute
@@ -169,15 +169,15 @@ def _mask_secrets(text: str) -> str:
 
 def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Sequence[Unordered]) -> Iterator[Change]:
     is_same = old.body.content == new.body.content and old.body.cut == new.body.cut and not old.body.dropped
-    if is_same and secrets.keeps(old.body.content.decode("latin-1")):
+    if is_same and secrets.learn_unchanged(old.body.content.decode("latin-1")):
         return
     before, after = parsed_body.parse(old.body, old.headers), parsed_body.parse(new.body, new.headers)
     if before.kind is not after.kind:
         yield Change("body", _summary(before), _summary(after))
     elif before.is_document:
         yield from json_changes(before.value, align(before.value, after.value, unordered), (), secrets)
-        yield from _repetitions(old, new)
-        yield from _digits_lost(old, new, unordered)
+        yield from _repetition_changes(old, new)
+        yield from _digit_changes(old, new, unordered)
     elif before.kind in (BodyKind.TEXT, BodyKind.HTML):
         yield from text_changes(before.value, after.value, before.kind is BodyKind.HTML, secrets)
     elif before.kind is BodyKind.BYTES and before.sha256 == after.sha256:
@@ -186,45 +186,46 @@ def _bodies(old: Response, new: Response, secrets: SecretPairs, unordered: Seque
         yield Change("body", _summary(before), _summary(after))
 
 
-class _Written(str):
+class _DecimalText(str):
     """A number with a fraction, as it is written."""
 
     __slots__ = ()
 
-    def is_other(self, number: "_Written") -> bool:
-        """Return whether it is another number, though it is the same to who reads it into 64 bits (IEEE 754)."""
+    def differs_beyond_float(self, number: "_DecimalText") -> bool:
+        """Return whether the numbers differ, but not as 64-bit floats (IEEE 754)."""
         return float(self) == float(number) and Decimal(self) != Decimal(number)
 
 
-def _digits_lost(old: Response, new: Response, unordered: Sequence[Unordered]) -> Iterator[Change]:
-    """Compare numbers that have more digits than Python's have."""
+def _digit_changes(old: Response, new: Response, unordered: Sequence[Unordered]) -> Iterator[Change]:
+    """Compare numbers with more digits than a float has."""
     try:
-        before, after = (json.loads(message.body.content, parse_float=_Written) for message in (old, new))
+        before, after = (json.loads(message.body.content, parse_float=_DecimalText) for message in (old, new))
     except (ValueError, RecursionError):
         return
     for change in json_changes(before, align(before, after, unordered)):
-        if isinstance(change.old, _Written) and isinstance(change.new, _Written) and change.old.is_other(change.new):
-            yield replace(change, old=str(change.old), new=str(change.new))
+        one, other = change.old, change.new
+        if isinstance(one, _DecimalText) and isinstance(other, _DecimalText) and one.differs_beyond_float(other):
+            yield replace(change, old=str(one), new=str(other))
 
 
-def _repetitions(old: Response, new: Response) -> Iterator[Change]:
-    """Compare which members objects have twice: of them parsers take the first, or the last, or none."""
+def _repetition_changes(old: Response, new: Response) -> Iterator[Change]:
+    """Compare the repeated members of objects: parsers use the first, the last, or reject them (RFC 8259 section 4)."""
     before, after = (repeated_members(message.body.content) for message in (old, new))
     if before != after:
         yield Change("body", *(f"repeated members: {', '.join(names) or 'none'}" for names in (before, after)))
 
 
 def repeated_members(content: bytes) -> list[str]:
-    """Return the names that a JSON object has more than once."""
+    """Return the sorted names that any object of a JSON text has more than once; empty if it is not JSON."""
     found: set[str] = set()
 
-    def note(pairs: list[tuple[str, Any]]) -> None:
+    def collect(pairs: list[tuple[str, Any]]) -> None:
         seen: set[str] = set()
         for name, _ in pairs:
             (found if name in seen else seen).add(name)
 
     try:
-        json.loads(content, object_pairs_hook=note)
+        json.loads(content, object_pairs_hook=collect)
     except (ValueError, RecursionError):
         return []
     return sorted(found)
@@ -232,7 +233,7 @@ def repeated_members(content: bytes) -> list[str]:
 
 def _same_canonical(old: Any, new: Any, secrets: SecretPairs) -> bool:
     """Compare forms and parts of multipart bodies."""
-    return bool(old == new) or secrets.same(json.dumps(old), json.dumps(new))
+    return bool(old == new) or secrets.are_equal(json.dumps(old), json.dumps(new))
 
 
 def _summary(parsed: Parsed) -> str:
@@ -247,9 +248,9 @@ def _summary(parsed: Parsed) -> str:
 def json_changes(
     old: Any, new: Any, steps: tuple[Step, ...] = (), secrets: SecretPairs | None = None
 ) -> Iterator[Change]:
-    """Yield what differs between two JSON values; equal parts cost one comparison."""
+    """Yield the differences between two JSON values; equal parts cost one comparison."""
     secrets = secrets or SecretPairs()
-    if old == new and (text := repr(old)) == repr(new) and secrets.keeps(text):  # to Python true is 1; not to JSON
+    if old == new and (text := repr(old)) == repr(new) and secrets.learn_unchanged(text):  # in Python, True == 1
         return
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
@@ -261,14 +262,14 @@ def json_changes(
 
 
 def _same_text(old: Any, new: Any, secrets: SecretPairs) -> bool:
-    """Compare texts; a number beside a placeholder may be one that was too small to be taken for a secret."""
+    """Compare texts; also a number with a placeholder: it may have been too short to be redacted."""
     values = (old, new)
     if any(type(value) not in (str, int) for value in values):
         return False
     is_number = int in map(type, values)
     if is_number and not any(isinstance(value, str) and PLACEHOLDER.fullmatch(value) for value in values):
         return False
-    return secrets.same(str(old), str(new))
+    return secrets.are_equal(str(old), str(new))
 
 
 def _same_number(old: Any, new: Any) -> bool:
@@ -290,8 +291,8 @@ def _member(
 
 
 def _list_changes(old: list[Any], new: list[Any], steps: tuple[Step, ...], secrets: SecretPairs) -> Iterator[Change]:
-    """Compare lists of one length index by index; else align what is equal and name what was added or removed."""
-    if len(old) == len(new) or max(len(old), len(new)) > LIST_ITEMS:
+    """Compare lists of equal length index by index; align others by their equal items."""
+    if len(old) == len(new) or max(len(old), len(new)) > MAX_LIST_ITEMS:
         yield from _side_by_side(old, new, 0, steps, secrets)
         return
     before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
@@ -315,14 +316,14 @@ def _side_by_side(
 
 
 def lines_of(text: str, is_html: bool) -> list[str]:
-    """Return a text's lines; HTML without line ends is broken between its tags."""
+    """Return a text's lines; HTML is also split between tags."""
     if not is_html:
         return text.splitlines()
     return [line.rstrip() for line in text.replace("><", ">\n<").splitlines()]
 
 
-def _shown_ends(ends: Sequence[str]) -> str:
-    """Return how many lines of a text end with what."""
+def _count_ends(ends: Sequence[str]) -> str:
+    """Return the number of lines with each line end."""
     counts = [f"{ends.count(end)} that end with {json.dumps(end)}" for end in sorted(set(ends))]
     return f"lines: {', '.join(counts) or 'none that ends'}"
 
@@ -331,22 +332,22 @@ def text_changes(old: str, new: str, is_html: bool = False, secrets: SecretPairs
     """Yield each run of lines that differs; `text:LINE` counts from 1 in the old text."""
     changes = list(_line_changes(old, new, is_html, secrets or SecretPairs()))
     yield from changes
-    ends, now = _LINE_END.findall(old), _LINE_END.findall(new)
-    if not is_html and ends != now and (not changes or set(ends) != set(now)):
-        yield Change("text:1", _shown_ends(ends), _shown_ends(now))
+    old_ends, new_ends = _LINE_END.findall(old), _LINE_END.findall(new)
+    if not is_html and old_ends != new_ends and (not changes or set(old_ends) != set(new_ends)):
+        yield Change("text:1", _count_ends(old_ends), _count_ends(new_ends))
 
 
 def _line_changes(old: str, new: str, is_html: bool, secrets: SecretPairs) -> Iterator[Change]:
     before, after = lines_of(old, is_html), lines_of(new, is_html)
-    if max(len(before), len(after)) > TEXT_LINES:
-        if not secrets.same(old, new):
+    if max(len(before), len(after)) > MAX_TEXT_LINES:
+        if not secrets.are_equal(old, new):
             yield Change("text:1", f"{len(before)} lines", f"{len(after)} lines")
         return
     one, other = ([_mask_secrets(line) for line in lines] for lines in (before, after))
     for tag, i1, i2, j1, j2 in opcodes(one, other):
         if tag == "equal" or (tag == "replace" and i2 - i1 == j2 - j1):
             pairs = [(i1 + k, before[i1 + k], after[j1 + k]) for k in range(i2 - i1)]
-            yield from (Change(f"text:{k + 1}", a, b) for k, a, b in pairs if not secrets.same(a, b))
+            yield from (Change(f"text:{k + 1}", a, b) for k, a, b in pairs if not secrets.are_equal(a, b))
         else:
             kind = {"insert": "added", "delete": "removed", "replace": "changed"}[tag]
             yield Change(f"text:{i1 + 1}", _joined(before[i1:i2]), _joined(after[j1:j2]), kind)
@@ -356,8 +357,8 @@ def _joined(lines: Sequence[str]) -> str | None:
     return "\n".join(lines) if lines else None
 
 
-def slower(old: float, new: float, factor: float, least: float = 0.1) -> list[Change]:
-    """Return a change when it took `factor` times as long, and at least `least` seconds longer."""
-    if factor <= 0 or new < old * factor or new - old < least:
+def slower(old: float, new: float, factor: float, min_seconds: float = 0.1) -> list[Change]:
+    """Return a change if `new` is at least `factor` times `old`, and `min_seconds` longer; none if `factor` is 0."""
+    if factor <= 0 or new < old * factor or new - old < min_seconds:
         return []
     return [Change("time", f"{old * 1000:.0f} ms", f"{new * 1000:.0f} ms")]

@@ -1,6 +1,6 @@
 """Sending a recorded gRPC call again: over HTTP/2 (RFC 9113), inside TLS, through the proxy's tunnel.
 
-mitmproxy takes HTTP/2 over TLS only. The proxy is our own, and its certificate is made for the name: nothing to verify.
+mitmproxy accepts HTTP/2 over TLS only. The certificate is not verified: it is that of the proxy started for the check.
 """
 
 import asyncio
@@ -15,39 +15,40 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from proxy_policies.capture.check.http_client import DROPPED, READ, Answer, Reply, SendError
+from proxy_policies.capture.check.http_client import DROPPED_FIELDS, READ_SIZE, IncomingResponse, Reply, SendError
 from proxy_policies.capture.content_coding import to_wire
 from proxy_policies.capture.model import Headers, Request, Response, without
 from proxy_policies.capture.streams.frames import Framing, split
 
-_NOT_SENT = (*DROPPED, "te", "host", "content-length", "transfer-encoding")
+_OMITTED_FIELDS = (*DROPPED_FIELDS, "te", "host", "content-length", "transfer-encoding")
 
 
 async def send(
     port: int, request: Request, timeout: float, frames: int | None = None, waits: Sequence[int] = ()
 ) -> Reply:
-    """Send a request and return its response; so many messages of it, if given. Raises SendError.
+    """Send a request and return its response, at most `frames` messages of it, if given. Raises SendError.
 
-    `waits` say of each message, and of the end, how much of the answer is to come before: its head, and messages.
+    `waits` has for each message of the request, and for its end, the number of parts of the response to receive first:
+    its head, and messages.
     """
-    began, answer = time.perf_counter(), Answer(request.method, frames, counts=bool(waits))
+    start, response = time.perf_counter(), IncomingResponse(request.method, frames, counts_frames=bool(waits))
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout):
             reader, writer = await _open_tunnel(port, request)
-            await _Exchange(reader, writer, answer).run(request, waits)
+            await _Exchange(reader, writer, response).run(request, waits)
     except TimeoutError:
-        if not answer.is_stream:
+        if not response.is_stream:
             raise SendError(f"no answer within {timeout:g} s") from None
-        answer.cut = f"not over within {timeout:g} s"
+        response.cut = f"not over within {timeout:g} s"
     except (OSError, h2.exceptions.ProtocolError) as error:
-        if not answer.is_stream:
+        if not response.is_stream:
             raise SendError(f"incomplete response: {error}") from None
-        answer.cut = "server"
+        response.cut = "server"
     finally:
         if writer is not None:
             writer.close()
-    return Reply(answer.response(), time.perf_counter() - began)
+    return Reply(response.result(), time.perf_counter() - start)
 
 
 async def _open_tunnel(port: int, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -78,57 +79,57 @@ async def _open_tunnel(port: int, request: Request) -> tuple[asyncio.StreamReade
 
 
 class _Exchange:
-    """One request and its response, the only ones on their connection."""
+    """One request and its response, on a connection of their own."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
-        self._reader, self._writer, self._answer = reader, writer, answer
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, response: IncomingResponse) -> None:
+        self._reader, self._writer, self._incoming = reader, writer, response
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="latin-1"))
 
     async def run(self, request: Request, waits: Sequence[int]) -> None:
-        """Send the request, and take its response. Raises OSError and h2's ProtocolError."""
+        """Send the request, and receive its response. Raises OSError and h2's ProtocolError."""
         self._h2.initiate_connection()
         body = to_wire(request.body, request.headers)
         parts = deque(_parts(body, waits))
         self._h2.send_headers(1, list(_fields(request)), end_stream=not parts)
-        while not self._answer.is_over:
+        while not self._incoming.is_complete:
             self._send_due(parts)
             self._writer.write(self._h2.data_to_send())
             await self._writer.drain()
-            data = await self._reader.read(READ)
+            data = await self._reader.read(READ_SIZE)
             if not data:
                 raise ConnectionResetError("the connection was closed")
             for event in self._h2.receive_data(data):
-                self._take(event)
+                self._handle(event)
 
     def _send_due(self, parts: deque[tuple[bytes, int]]) -> None:
-        """Send what waits for no more of the answer, and what the window lets through of it."""
-        while parts and self._answer.count >= parts[0][1]:
+        """Send parts whose wait is over, as far as flow control allows (RFC 9113 section 5.2)."""
+        while parts and self._incoming.count >= parts[0][1]:
             data, wait = parts.popleft()
-            room = min(self._h2.local_flow_control_window(1), self._h2.max_outbound_frame_size)
-            if data and room <= 0:
+            size = min(self._h2.local_flow_control_window(1), self._h2.max_outbound_frame_size)
+            if data and size <= 0:
                 parts.appendleft((data, wait))
                 return
-            if len(data) > room:
-                parts.appendleft((data[room:], wait))
-            self._h2.send_data(1, data[:room], end_stream=not parts)
+            if len(data) > size:
+                parts.appendleft((data[size:], wait))
+            self._h2.send_data(1, data[:size], end_stream=not parts)
 
-    def _take(self, event: h2.events.Event) -> None:
+    def _handle(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ResponseReceived):
-            self._answer.begin(_response(event))
+            self._incoming.set_head(_response(event))
         elif isinstance(event, h2.events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length or 0, 1)
-            if not self._answer.is_over:
-                self._answer.feed(event.data or b"")
+            if not self._incoming.is_complete:
+                self._incoming.feed(event.data or b"")
         elif isinstance(event, h2.events.TrailersReceived):
-            self._answer.end(_headers(event))
-        elif isinstance(event, h2.events.StreamEnded) and not self._answer.is_over:
-            self._answer.end(())
+            self._incoming.end(_headers(event))
+        elif isinstance(event, h2.events.StreamEnded) and not self._incoming.is_complete:
+            self._incoming.end(())
         elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
             raise ConnectionResetError(f"the stream was reset: {event.error_code}")
 
 
 def _parts(body: bytes, waits: Sequence[int]) -> Iterator[tuple[bytes, int]]:
-    """Yield the messages of a body, and its end, each with what it waits for; or all at once, when nothing waits."""
+    """Yield the messages of a body, and its end, each with its wait; the whole body if there are no waits."""
     if not waits:
         yield from ((body, 0),) if body else ()
         return
@@ -140,7 +141,7 @@ def _fields(request: Request) -> Iterator[tuple[str, str]]:
     url = urlsplit(request.url)
     yield from ((":method", request.method), (":scheme", url.scheme), (":authority", url.netloc))
     yield ":path", (url.path or "/") + (f"?{url.query}" if url.query else "")
-    yield from ((name.lower(), value) for name, value in without(request.headers, *_NOT_SENT))
+    yield from ((name.lower(), value) for name, value in without(request.headers, *_OMITTED_FIELDS))
     yield "te", "trailers"
 
 

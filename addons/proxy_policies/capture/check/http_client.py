@@ -1,7 +1,7 @@
 """Sending a recorded request again, octet for octet, over HTTP/1.1 (RFC 9112) through a proxy.
 
-h11 frames what comes back; what goes out is written by ourselves, so that the order, case and repetition of
-fields stay as recorded. One connection serves a worker until the other side closes it.
+h11 parses responses; requests are written here, so that the order, case and repetition of fields stay as recorded.
+A connection is used for one request after the other until the proxy closes it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from proxy_policies.capture.streams.frames import FrameCounter, declared_framing
 from proxy_policies.http1.framing import InterimCount
 from proxy_policies.validity import Invalid
 
-DROPPED = (
+DROPPED_FIELDS = (
     "connection",
     "proxy-connection",
     "keep-alive",
@@ -29,33 +29,33 @@ DROPPED = (
     "expect",
     "http2-settings",
 )
-READ = 65536
+READ_SIZE = 65536
 EVENTS_PER_TURN = 32
-"""Chunks, interim responses and reads after which others have their turn: some milliseconds. `mirror` sends copies in
-the event loop that serves clients."""
-BODY_LIMIT = 256 << 20  # octets of one response; more is an error, not memory
+"""Chunks, interim responses and reads before other tasks run, a few milliseconds: `mirror` sends copies in the event
+loop that serves clients."""
+MAX_BODY = 256 << 20  # bytes of one response; more is an error
 
 
 class SendError(Exception):
-    """The request could not be sent, or no whole response came; the text says why."""
+    """The request could not be sent, or the response is incomplete; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A live response, and the seconds from sending to its last octet."""
+    """A live response, and the seconds from sending the request to its last byte."""
 
     response: Response
     seconds: float
 
 
 def head_and_body(request: Request, keep: Collection[str] = ()) -> bytes:
-    """Return the octets of a request to a proxy: the target in absolute form (RFC 9112 section 3.2.2).
+    """Return a request to a proxy as bytes: the target in absolute form (RFC 9112 section 3.2.2).
 
-    Fields of the recorded connection are left out, but for those to `keep`.
+    Fields of the recorded connection are left out, except those to `keep`.
     """
     body = to_wire(request.body, request.headers)
     lines = [f"{request.method} {request.url.partition('#')[0]} HTTP/1.1"]
-    dropped = [name for name in DROPPED if name not in keep]
+    dropped = [name for name in DROPPED_FIELDS if name not in keep]
     lines += [f"{name}: {value}" for name, value in _fields(without(request.headers, *dropped), len(body))]
     head = "\r\n".join(lines) + "\r\n\r\n"
     if _is_chunked(request.headers) and body:
@@ -70,7 +70,7 @@ def _is_chunked(headers: Headers) -> bool:
 
 
 def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
-    """Yield the fields to send, the length made right."""
+    """Yield the fields with the right Content-Length for a body of this length."""
     chunked = _is_chunked(headers)
     for name, value in headers:
         if name.lower() != "content-length":
@@ -84,61 +84,61 @@ def _fields(headers: Headers, length: int) -> Iterator[tuple[str, str]]:
 class Connection:
     """A connection to the proxy that is opened when needed. One request at a time."""
 
-    def __init__(self, port: int, timeout: float, limit: int = BODY_LIMIT) -> None:
+    def __init__(self, port: int, timeout: float, limit: int = MAX_BODY) -> None:
         self.port = port
         self._limit = limit
         self._timeout = timeout
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: Request, frames: int | None = None) -> Reply:
-        """Send a request and return its response; of a stream so many frames, if given. Raises SendError.
+        """Send a request and return its response; of a stream at most `frames`, if given. Raises SendError.
 
-        A stream that breaks off, or does not end in time, is what has come of it.
+        A stream that breaks off, or does not end in time, is returned as far as it was received.
         """
-        began, answer = time.perf_counter(), Answer(request.method, frames, self._limit)
+        start, response = time.perf_counter(), IncomingResponse(request.method, frames, self._limit)
         try:
             async with asyncio.timeout(self._timeout):
-                await self._exchange(request, answer)
+                await self._exchange(request, response)
         except TimeoutError:
             await self.close()
-            if not answer.is_stream:
+            if not response.is_stream:
                 raise SendError(f"no answer within {self._timeout:g} s") from None
-            answer.cut = f"not over within {self._timeout:g} s"
+            response.cut = f"not over within {self._timeout:g} s"
         except (OSError, h11.RemoteProtocolError) as error:
             await self.close()
-            if not answer.is_stream:
+            if not response.is_stream:
                 raise SendError(f"incomplete response: {error}") from None
-            answer.cut = "server"
-        return Reply(answer.response(), time.perf_counter() - began)
+            response.cut = "server"
+        return Reply(response.result(), time.perf_counter() - start)
 
-    async def _exchange(self, request: Request, answer: "Answer") -> None:
-        fresh = self._streams is None
+    async def _exchange(self, request: Request, response: "IncomingResponse") -> None:
+        is_new = self._streams is None
         reader, writer = await self._open()
         try:
             writer.write(head_and_body(request))
             await writer.drain()
-            await self._receive(reader, request, answer)
+            await self._receive(reader, request, response)
             return
         except (ConnectionError, h11.RemoteProtocolError):
-            if fresh or answer.head is not None:
+            if is_new or response.head is not None:
                 raise
-        await self.close()  # the proxy closed an idle connection: that is no answer to this request
-        await self._exchange(request, answer)
+        await self.close()  # the proxy closed the idle connection before it read the request
+        await self._exchange(request, response)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port)
         return self._streams
 
-    async def _receive(self, reader: asyncio.StreamReader, request: Request, answer: "Answer") -> None:
+    async def _receive(self, reader: asyncio.StreamReader, request: Request, response: "IncomingResponse") -> None:
         parser = _parser_for(request.method)
         for count in itertools.count(1):
             event = parser.next_event()
             if event is h11.NEED_DATA:
-                parser.receive_data(await reader.read(READ))
+                parser.receive_data(await reader.read(READ_SIZE))
             else:
-                answer.take(event)
-            if answer.is_over:
+                response.add_event(event)
+            if response.is_complete:
                 break
             if count % EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -158,31 +158,31 @@ class Connection:
 
 
 @dataclass(slots=True)
-class Answer:
-    """A response as it comes: over at its end, or, of a stream, when so many `frames` have come.
+class IncomingResponse:
+    """A response that is being received: complete at its end, or, of a stream, once it has so many `frames`.
 
-    With `counts`, `count` says how much has come: the head, and the frames of a stream.
+    With `counts_frames`, `count` is the number of parts received: the head, and the frames of a stream.
     """
 
     method: str
     frames: int | None = None
-    limit: int = BODY_LIMIT
-    counts: bool = False
+    limit: int = MAX_BODY
+    counts_frames: bool = False
     count: int = 0
     head: Response | None = None
     cut: str = ""
-    is_over: bool = False
+    is_complete: bool = False
     _body: bytearray = field(default_factory=bytearray)
     _trailers: Headers = ()
     _decoder: StreamDecoder | None = None
     _counter: FrameCounter | None = None
     _interim: InterimCount = field(default_factory=InterimCount)
 
-    def take(self, event: object) -> None:
-        """Take what came next. Raises OSError when it is too much, or the end before its time."""
+    def add_event(self, event: object) -> None:
+        """Add an event of h11. Raises OSError if the response is too large, or the connection was closed."""
         match event:
             case h11.Response():
-                self.begin(_response(event))
+                self.set_head(_response(event))
             case h11.Data():
                 self.feed(event.data)
             case h11.EndOfMessage():
@@ -200,11 +200,11 @@ class Answer:
 
     @property
     def is_stream(self) -> bool:
-        """Return whether its head has come, and says that frames follow."""
+        """Return whether the head was received, and its media type is of a stream of frames."""
         return self._counter is not None
 
-    def begin(self, head: Response) -> None:
-        """Take the head."""
+    def set_head(self, head: Response) -> None:
+        """Start with the head."""
         self.head, self.count = head, 1
         framing = declared_framing(header(head.headers, "content-type") or "")
         if framing is not None and self.method != "HEAD":
@@ -212,35 +212,35 @@ class Answer:
                 FrameCounter(framing),
                 StreamDecoder(header(head.headers, "content-encoding")),
             )
-            self._look(0)
+            self._set_frame_count(0)
 
     def feed(self, data: bytes) -> None:
-        """Take a part of the body. Raises OSError when it is too large."""
+        """Add a part of the body. Raises OSError if it becomes too large."""
         if len(self._body) + len(data) > self.limit:
             raise OSError(f"its body is larger than {self.limit / (1 << 20):g} MiB")
         self._body += data
-        if self._counter is not None and self._decoder is not None and (self.counts or self.frames is not None):
-            self._look(self._counter.feed(self._decoder.feed(data)))
+        if self._counter is not None and self._decoder is not None and (self.counts_frames or self.frames is not None):
+            self._set_frame_count(self._counter.feed(self._decoder.feed(data)))
 
-    def _look(self, count: int) -> None:
+    def _set_frame_count(self, count: int) -> None:
         self.count = 1 + count
         if self.frames is not None and count >= self.frames:
-            self.is_over, self.cut = True, "client"
+            self.is_complete, self.cut = True, "client"
 
     def end(self, trailers: Headers) -> None:
-        """Take the end."""
-        self.is_over, self._trailers = True, trailers
+        """Complete the response, with its trailers."""
+        self.is_complete, self._trailers = True, trailers
 
-    def response(self) -> Response:
-        """Return what has come. Raises ConnectionResetError when nothing has."""
+    def result(self) -> Response:
+        """Return the response as far as it was received. Raises ConnectionResetError if there is no head."""
         if self.head is None:
             raise ConnectionResetError("the connection was closed")
-        sent = replace(self.head, body=Body(bytes(self._body), cut=self.cut), trailers=self._trailers)
-        return decode_body(sent, min(self.limit, MAX_CONTENT))
+        encoded = replace(self.head, body=Body(bytes(self._body), cut=self.cut), trailers=self._trailers)
+        return decode_body(encoded, min(self.limit, MAX_CONTENT))
 
 
 async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Response, bytes]:
-    """Read the answer to a request to switch protocols: its head, and what came after it.
+    """Return the head of the response to an upgrade request, and the bytes received after it.
 
     Raises OSError, h11.RemoteProtocolError.
     """
@@ -248,7 +248,7 @@ async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Respo
     while True:
         event = parser.next_event()
         if event is h11.NEED_DATA:
-            parser.receive_data(await reader.read(READ))
+            parser.receive_data(await reader.read(READ_SIZE))
         elif isinstance(event, h11.Response) or (
             isinstance(event, h11.InformationalResponse) and event.status_code == 101
         ):
@@ -258,7 +258,7 @@ async def receive_head(reader: asyncio.StreamReader, method: str) -> tuple[Respo
 
 
 def _parser_for(method: str, *fields: tuple[str, str]) -> h11.Connection:
-    """Return a parser that expects the response to this method: HEAD's has no body (RFC 9112 section 6.3)."""
+    """Return a parser for the response to this method: to HEAD it has no body (RFC 9112 section 6.3)."""
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
     parser.send(h11.Request(method=method, target="/", headers=[("host", "x"), *fields]))
     parser.send(h11.EndOfMessage())

@@ -1,7 +1,7 @@
-"""Learning what differs by itself, from two runs of one build: no more than was seen to differ.
+"""Learning rules of noise from the differences between two runs of one build, as narrow as possible.
 
-A rule is for a path with `*` for ids, and for every index of a list, only where every answer and every item differed;
-a value that stayed the same in one of them is not covered by what differed in another.
+A rule has `*` for ids in the path, and for indices of a list, only if every response, or every item, differed there;
+if the value stayed the same in one of them, the rules are for the others only.
 """
 
 from collections import defaultdict
@@ -12,18 +12,18 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture import json_path, parsed_body
 from proxy_policies.capture.check.diff import Change, compare
-from proxy_policies.capture.check.noise import NoiseRule, learn, make_rule, request_pattern
+from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pattern, rules_for_changes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, any_index, find_unordered
 from proxy_policies.capture.model import Request, Response
 
 Exchanges = Callable[[], Iterable[tuple[Request, Response, Response]]]
-"""Gives each request with its answers in both runs, as often as it is asked."""
+"""Returns each request with its responses in both runs; called twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A rule, and in how many of the answers that it is for it was seen to differ."""
+    """A rule, and the number of responses that differed, of those for which it is."""
 
     rule: NoiseRule
     seen: int
@@ -35,22 +35,19 @@ class Learned:
 
 @dataclass(slots=True)
 class _Observed:
-    """What was seen of requests of one pattern: of each location the paths where it differed, and where it did not."""
+    """Responses to requests of one pattern: how many a path had, and at which locations they differed or stayed."""
 
-    answers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    responses: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     differed: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
     stayed: dict[str, bool] = field(default_factory=dict)
 
 
 def learn_rules(exchanges: Exchanges, exact: bool = False, hide: Callable[[str], str] | None = None) -> list[Learned]:
-    """Return the rules for what differed. Values of a kind that differs each time need none, unless `exact`.
-
-    `hide` is for `SecretPairs`.
-    """
+    """Return rules for the differences; unless `exact`, dynamic values need none. `hide` is passed to `SecretPairs`."""
     observed: dict[tuple[str, str], _Observed] = defaultdict(_Observed)
     for request, one, other in exchanges():
         seen, path = observed[request_pattern(request)], urlsplit(request.url).path or "/"
-        seen.answers[path] += 1
+        seen.responses[path] += 1
         for location in _locations(request, one, other, exact, hide):
             seen.differed[location][path] += 1
     for request, one, other in exchanges():
@@ -66,26 +63,26 @@ def _rules(observed: dict[tuple[str, str], _Observed]) -> Iterator[Learned]:
     for (method, pattern), seen in observed.items():
         for location, paths in seen.differed.items():
             if location not in seen.stayed:
-                yield Learned(make_rule(method, pattern, location), sum(paths.values()), sum(seen.answers.values()))
+                yield Learned(make_rule(method, pattern, location), sum(paths.values()), sum(seen.responses.values()))
                 continue
             for path, count in paths.items():
-                yield Learned(make_rule(method, path, location), count, seen.answers[path])
+                yield Learned(make_rule(method, path, location), count, seen.responses[path])
 
 
 def _locations(
     request: Request, one: Response, other: Response, exact: bool, hide: Callable[[str], str] | None
 ) -> list[str]:
-    """Return the locations that differ between two answers, as rules name them."""
+    """Return the locations that differ between two responses, as rules name them."""
     orders = list(dict.fromkeys(reordered_lists(one, other)))
     found = compare(one, other, SecretPairs(hide), orders)
     changes = [change for change in found if exact or not change.is_dynamic]
     trees = [change for change in changes if change.location.startswith("json:")]
-    rest = learn(request, (change for change in changes if not change.location.startswith("json:")))
-    return [*map(str, orders), *_in_json(trees, one), *(rule.location for rule in rest)]
+    rest = rules_for_changes(request, (change for change in changes if not change.location.startswith("json:")))
+    return [*map(str, orders), *_json_locations(trees, one), *(rule.location for rule in rest)]
 
 
 def reordered_lists(one: Response, other: Response) -> Iterator[Unordered]:
-    """Yield the lists of two JSON answers that have the same items in another order."""
+    """Yield the lists of two JSON responses that have the same items in another order."""
     old, new = _document(one), _document(other)
     if old is not None and new is not None:
         yield from find_unordered(old, new)
@@ -96,8 +93,8 @@ def _document(response: Response) -> Any:
     return parsed.value if parsed.is_document else None
 
 
-def _in_json(changes: list[Change], one: Response) -> list[str]:
-    """Return `[*]` for the indices of a list whose items differ all, else each index by itself."""
+def _json_locations(changes: list[Change], one: Response) -> list[str]:
+    """Return the locations of changes, with `[*]` for the index of a list if all of its items differ."""
     groups: dict[str, set[str]] = defaultdict(set)
     for change in changes:
         groups[any_index(change.location)].add(change.location)
@@ -113,7 +110,7 @@ def _in_json(changes: list[Change], one: Response) -> list[str]:
 
 
 def _has(response: Response, location: str) -> bool:
-    """Return whether an answer has something at a location, so that it stayed the same there."""
+    """Return whether a response has a value at a location; if it does not differ there, it stayed the same."""
     kind, _, name = location.partition(":")
     if kind == "header":
         return any(field.lower() == name for field, _ in response.headers)
@@ -127,5 +124,5 @@ def _has(response: Response, location: str) -> bool:
 
 
 def rules_text(learned: Iterable[Learned]) -> str:
-    """Return rules as lines of a rules file, each below how often it was seen."""
+    """Return rules as lines of a rules file, each below a comment with its counts."""
     return "".join(f"# differed in {found.seen} of {found.total}\n{found.rule}\n" for found in learned)

@@ -1,9 +1,9 @@
-"""Which value goes from which response to which request, kept in a file: there may be more links than entries."""
+"""The links of a recording, in a temporary file: there may be more links than entries."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proxy_policies.capture.check.handed_back import Place
+from proxy_policies.capture.check.request_value_index import Position
 from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
 
 _TABLE = """
@@ -21,7 +21,7 @@ _ORDER = "ORDER BY entry, location"
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What entry `source_entry` handed out at one location is handed back by entry `target_entry` at another."""
+    """The value at `source` in the response of one entry, which the request of a later one has at `target`."""
 
     source_entry: int
     source: str
@@ -34,26 +34,28 @@ class Link:
 
 
 class LinkTable:
-    """Links, in the order of the places where values are handed back."""
+    """Links, in the order of their positions in requests."""
 
     def __init__(self) -> None:
         self._table = TemporaryDatabase(_TABLE)
 
-    def add(self, place: Place, link: Link) -> None:
-        """Add the link to a place, which has no other. Raises OSError when there is no room."""
+    def add(self, position: Position, link: Link) -> None:
+        """Add the link to a position, which must not have another. Raises OSError if the disk is full."""
         texts = (link.source_entry, as_octets(link.source), link.target_entry, as_octets(link.target))
-        self._table.execute("INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*place, *texts, as_octets(link.value)))
+        self._table.execute(
+            "INSERT INTO links VALUES (?, ?, ?, ?, ?, ?, ?)", (*position, *texts, as_octets(link.value))
+        )
 
     def __iter__(self) -> Iterator[Link]:
         """Yield all links."""
         return map(_link, self._table.rows(f"{_SELECT} {_ORDER}"))
 
     def from_entry(self, number: int) -> list[Link]:
-        """Return the links of what the response of an entry hands out."""
+        """Return the links from the response of an entry."""
         return [_link(row) for row in self._table.rows(f"{_SELECT} WHERE source_entry = ? {_ORDER}", (number,))]
 
     def to_entry(self, number: int) -> list[Link]:
-        """Return the links of what the request of an entry hands back."""
+        """Return the links to the request of an entry."""
         return [_link(row) for row in self._table.rows(f"{_SELECT} WHERE target_entry = ? {_ORDER}", (number,))]
 
 

@@ -1,4 +1,4 @@
-"""Noise: what differs between two runs of the same build, kept as rules that people can read and edit.
+"""NoiseRules: differences between two runs of the same build, kept as rules that people can read and edit.
 
     GET /orders/*      header:x-node
     GET /orders/*      json:$.items[*].updated
@@ -6,9 +6,9 @@
     GET /tags          unordered:$.tags
     GET /orders/*      match:$.total=number±0.01
 
-A rule is a method, a path in which `*` stands for any segment, and a location; it is for requests like these only.
-A JSON location covers all that is inside it; `[*]` is any index, `[3]` that one. Lines with `#` first are comments.
-A matcher (see `matchers.py`) says what a value may be, and nothing else is passed over at its path.
+A rule is a method, a path in which `*` is any segment, and a location; it is for requests with that method and path.
+A JSON location includes everything inside it; `[*]` is any index, `[3]` that one. Lines that start with `#` are
+comments. If there are matchers for a location (see `matchers.py`), they alone decide which changes are noise.
 """
 
 import re
@@ -24,10 +24,22 @@ from proxy_policies.capture.check.diff import Change
 from proxy_policies.capture.check.unordered import PREFIX, Unordered, any_index, parse_unordered
 from proxy_policies.capture.model import Request
 
-HEAD = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
-_VALUE = string.ascii_letters + string.digits + "-_:.,+/"
-"""What a value may be made of: 10:59:58 and 10:59:59 differ as wholes, not in their last digit."""
-_KINDS = ("status", "cache", "header:", "cookie:", "trailer:", "json:", "text:", "body", "time", "unordered:", "match:")
+FILE_HEADER = "# What differs by itself, learned by sending everything twice to the same build. Edit as you like.\n"
+_VALUE_CHARACTERS = string.ascii_letters + string.digits + "-_:.,+/"
+"""The characters of a value: 10:59:58 and 10:59:59 differ as a whole, not in the last digit."""
+_LOCATION_PREFIXES = (
+    "status",
+    "cache",
+    "header:",
+    "cookie:",
+    "trailer:",
+    "json:",
+    "text:",
+    "body",
+    "time",
+    "unordered:",
+    "match:",
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,24 +51,24 @@ class NoiseRule:
     location: str
     _pattern: "re.Pattern[str] | None" = field(default=None, compare=False, repr=False)
     matcher: tuple[str, str] | None = field(default=None, compare=False, repr=False)
-    """The location and the matcher of a rule that has one."""
+    """Location and matcher, if the rule has one."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.location}"
 
     def verdict(self, change: Change) -> bool | None:
-        """Return whether a matcher lets this change pass; None when the rule is not one for it."""
+        """Return whether the rule's matcher accepts this change; None if it has none for it."""
         if self.matcher and matchers.covers(*self.matcher, change):
             return matchers.allows(*self.matcher, change)
         return None
 
     def matches(self, change: Change) -> bool:
-        """Return whether this change is noise, for a request the rule is for."""
+        """Return whether this change is noise, if the rule is for its request."""
         if self.location.startswith("text:"):
             return change.location.startswith("text:") and self._matches_lines(change)
         if not self.location.startswith("json:"):
             return self.location == change.location
-        return bool(_inside(self.location).match(change.location))
+        return bool(_location_pattern(self.location).match(change.location))
 
     def _matches_lines(self, change: Change) -> bool:
         pattern = self._pattern or re.compile(self.location[5:])
@@ -65,13 +77,13 @@ class NoiseRule:
 
 
 @lru_cache(1024)
-def _inside(location: str) -> re.Pattern[str]:
-    """Return a pattern for a JSON location, in which `[*]` is any index, and for all that is inside it."""
+def _location_pattern(location: str) -> re.Pattern[str]:
+    """Return a pattern for a JSON location, in which `[*]` is any index, and for everything inside it."""
     return re.compile(r"\[\d+\]".join(re.escape(part) for part in location.split("[*]")) + r"(?:[.\[].*)?\Z", re.DOTALL)
 
 
 def parse_rules(text: str, source: str = "noise") -> list[NoiseRule]:
-    """Read rules, one to a line. Raises ValueError naming the line."""
+    """Return the rules of a text, one per line. Raises ValueError with the number of the line."""
     rules = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -81,7 +93,7 @@ def parse_rules(text: str, source: str = "noise") -> list[NoiseRule]:
 
 
 def _parse(parts: list[str], source: str) -> NoiseRule:
-    if len(parts) != 3 or not parts[2].startswith(_KINDS):
+    if len(parts) != 3 or not parts[2].startswith(_LOCATION_PREFIXES):
         raise ValueError(f"{source}: write METHOD PATH LOCATION, as: GET /orders/* json:$.updated")
     location = parts[2].rstrip()
     try:
@@ -98,27 +110,27 @@ def _parse(parts: list[str], source: str) -> NoiseRule:
 
 
 def match_rule(spec: str) -> NoiseRule:
-    """Read `PATH=MATCHER` as a rule for all requests. Raises ValueError."""
+    """Return `PATH=MATCHER` as a rule for all requests. Raises ValueError."""
     return _parse(["*", "**", f"{matchers.PREFIX}{spec}"], "--match")
 
 
 def make_rule(method: str, path: str, location: str) -> NoiseRule:
-    """Return a rule that was learned."""
+    """Return a learned rule."""
     return _parse([method, path.replace(" ", "%20"), location], "learned")
 
 
 def request_pattern(request: Request) -> tuple[str, str]:
-    """Return the method, and the path with `*` for every segment that is a number or differs each time."""
+    """Return the method, and the path with `*` for each segment that is a number or a dynamic value."""
     segments = urlsplit(request.url).path.split("/") or ["", ""]
-    return request.method, "/".join(_shape(segment) for segment in segments) or "/"
+    return request.method, "/".join(_segment_pattern(segment) for segment in segments) or "/"
 
 
-def _shape(segment: str) -> str:
+def _segment_pattern(segment: str) -> str:
     return "*" if segment.isdigit() or dynamic_values.kind_of(segment) else segment.replace(" ", "%20")
 
 
-def learn(request: Request, changes: Iterable[Change]) -> list[NoiseRule]:
-    """Return the rules that take these changes, seen between two runs of one build, for noise."""
+def rules_for_changes(request: Request, changes: Iterable[Change]) -> list[NoiseRule]:
+    """Return rules for which these changes, between two runs of one build, are noise."""
     method, path = request_pattern(request)
     locations = {location for change in changes for location in _locations(change)}
     return sorted(_parse([method, path, location], "learned") for location in locations)
@@ -131,7 +143,7 @@ def _locations(change: Change) -> list[str]:
         return [change.location]
     old, new = _lines(change.old), _lines(change.new)
     if len(old) == len(new):
-        return [f"text:{_common(one, other)}" for one, other in zip(old, new, strict=True)]
+        return [f"text:{_common_pattern(one, other)}" for one, other in zip(old, new, strict=True)]
     return [f"text:^{re.escape(line)}$" for line in (*old, *new)]
 
 
@@ -139,8 +151,8 @@ def _lines(text: object) -> list[str]:
     return [] if text is None else str(text).split("\n")
 
 
-def _common(one: str, other: str) -> str:
-    """Return a pattern for what two lines have in common at their beginning and end."""
+def _common_pattern(one: str, other: str) -> str:
+    """Return a pattern for the beginning and end that two lines have in common."""
     head = 0
     while head < min(len(one), len(other)) and one[head] == other[head]:
         head += 1
@@ -151,23 +163,24 @@ def _common(one: str, other: str) -> str:
 
 
 def _before_value(head: str) -> str:
-    """Cut what two lines begin with where a value that differs each time may begin, though these two shared a part."""
+    """Return the common beginning of two lines, without the beginning of a dynamic value."""
     spans = dynamic_values.spans(head)
-    return head[: spans[0][0]] if spans else head.rstrip(_VALUE)
+    return head[: spans[0][0]] if spans else head.rstrip(_VALUE_CHARACTERS)
 
 
 def _after_value(tail: str) -> str:
+    """Return the common end of two lines, without the end of a dynamic value."""
     spans = dynamic_values.spans(tail)
-    return tail[spans[-1][1] :] if spans else tail.lstrip(_VALUE)
+    return tail[spans[-1][1] :] if spans else tail.lstrip(_VALUE_CHARACTERS)
 
 
 def _escape(text: str) -> str:
-    """Escape for a pattern, leaving spaces readable."""
+    """Return a text escaped for a pattern, with spaces and hyphens as they are."""
     return re.escape(text).replace("\\ ", " ").replace("\\-", "-")
 
 
-class Noise:
-    """Rules by the requests they are for."""
+class NoiseRules:
+    """Sorted rules, of which each request has its own."""
 
     def __init__(self, rules: Iterable[NoiseRule] = ()) -> None:
         self.rules = sorted(set(rules))
@@ -176,7 +189,7 @@ class Noise:
     def split(
         self, request: Request, changes: Iterable[Change], exact: bool = True
     ) -> tuple[list[Change], list[Change]]:
-        """Return the changes that count, and those that are noise; unless `exact` what differs each time is, too."""
+        """Return the changes that count, and those that are noise; so are dynamic values unless `exact`."""
         rules = self._rules_for(request)
         counted: list[Change] = []
         noisy: list[Change] = []
@@ -193,17 +206,17 @@ class Noise:
         ]
 
     def unordered(self, request: Request) -> list[Unordered]:
-        """Return the lists whose order means nothing in the answers to this request."""
+        """Return the lists of the response to this request whose order is ignored."""
         rules = self._rules_for(request)
         return [parse_unordered(rule.location) for rule in rules if rule.location.startswith(PREFIX)]
 
     def text(self) -> str:
         """Return the rules as the text of a rules file."""
-        return HEAD + "".join(f"{rule}\n" for rule in self.rules)
+        return FILE_HEADER + "".join(f"{rule}\n" for rule in self.rules)
 
 
 def _is_noise(change: Change, rules: Iterable[NoiseRule], is_dynamic: bool) -> bool:
-    """Return what the matchers for a change say, all of them; where there is none, what the other rules do."""
+    """Return whether all matchers for a change accept it; without any, whether another rule makes it noise."""
     verdicts = [verdict for rule in rules if (verdict := rule.verdict(change)) is not None]
     if verdicts:
         return all(verdicts)

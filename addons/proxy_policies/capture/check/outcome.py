@@ -1,4 +1,4 @@
-"""The outcome of a check: for each entry what changed, and of all of them how many."""
+"""The outcome of a check: the changes in each entry, and their counts."""
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -8,19 +8,20 @@ from urllib.parse import urlsplit
 from proxy_policies.capture.check.diff import Change, compare, slower
 from proxy_policies.capture.check.learning import reordered_lists
 from proxy_policies.capture.check.matchers import covers
-from proxy_policies.capture.check.noise import Noise, NoiseRule, make_rule
+from proxy_policies.capture.check.noise import NoiseRule, NoiseRules, make_rule
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.check.unordered import parse_unordered
 from proxy_policies.capture.model import Request, Response
 
-TELLING = ("changed", "error")
-MAX_DETAILED = 2000  # entries whose responses are kept, to be laid side by side
+DIFFERENT = ("changed", "error")
+"""The verdicts of entries that fail a check."""
+MAX_DETAILED = 2000  # entries whose responses are kept, to be shown side by side
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One entry: both responses where they differ, the changes that count, and how many were passed over."""
+    """One entry: its changes, those ignored as noise, and both responses if they differ."""
 
     number: int
     request: Request
@@ -35,9 +36,9 @@ class Outcome:
     old: Response | None = None
     new: Response | None = None
     secrets: int = 0
-    """Places in which the values of secrets were not compared."""
+    """Number of places in which the values of secrets were not compared."""
     reordered: tuple[NoiseRule, ...] = ()
-    """Rules that nobody has made yet, for lists that have the same items in another order."""
+    """Suggested rules for lists that have the same items in another order."""
 
     def is_reordered(self, change: Change) -> bool:
         """Return whether a change is in one of the lists that have the same items in another order."""
@@ -60,39 +61,41 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CompareOptions:
-    """What counts as a change. `exact`: dynamic values too; `factor`: slower by this much (0: never)."""
+    """What counts as a change. `exact`: also dynamic values; `factor`: responses slower by this factor (0: none)."""
 
-    noise: Noise
+    noise: NoiseRules
     exact: bool = False
     factor: float = 0.0
     secrets: SecretPairs = field(default_factory=SecretPairs)
 
 
 def evaluate(
-    number: int, request: Request, old: Response, old_seconds: float, sent: SendResult, rules: CompareOptions
+    number: int, request: Request, old: Response, old_seconds: float, result: SendResult, options: CompareOptions
 ) -> Outcome:
-    """Compare what was with what came; the entries of a run in their order."""
-    new = sent.response
+    """Return the outcome of comparing a recorded response with a live one; called for the entries of a run in order."""
+    new = result.response
     if new is None:
-        return Outcome(number, request, old.status, 0, old_seconds, 0, error=sent.error, skipped=sent.skipped, old=old)
-    rules.secrets.learn(sent.secrets)
-    before = rules.secrets.count
-    unordered = rules.noise.unordered(request)
-    changes = compare(old, new, rules.secrets, unordered)
-    changes += slower(old_seconds, sent.seconds, rules.factor)
-    counted, ignored = rules.noise.split(request, changes, rules.exact)
+        return Outcome(
+            number, request, old.status, 0, old_seconds, 0, error=result.error, skipped=result.skipped, old=old
+        )
+    options.secrets.learn(result.secrets)
+    before = options.secrets.count
+    unordered = options.noise.unordered(request)
+    changes = compare(old, new, options.secrets, unordered)
+    changes += slower(old_seconds, result.seconds, options.factor)
+    counted, ignored = options.noise.split(request, changes, options.exact)
     return Outcome(
         number,
         request,
         old.status,
         new.status,
         old_seconds,
-        sent.seconds,
+        result.seconds,
         tuple(counted),
         tuple(ignored),
         old=old if counted else None,
         new=new if counted else None,
-        secrets=rules.secrets.count - before,
+        secrets=options.secrets.count - before,
         reordered=tuple(_reordered(request, old, new, {rule.path for rule in unordered})) if counted else (),
     )
 
@@ -105,7 +108,7 @@ def _reordered(request: Request, old: Response, new: Response, known: Container[
 
 
 def drop_excess_bodies(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
-    """Yield the outcomes, with responses for the first `MAX_DETAILED` only: everything may have changed."""
+    """Yield the outcomes; only the first `MAX_DETAILED` that differ keep their responses, to bound memory."""
     kept = 0
     for outcome in outcomes:
         kept += outcome.old is not None
@@ -114,7 +117,7 @@ def drop_excess_bodies(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
 
 @dataclass(slots=True)
 class Report:
-    """All outcomes of a run, in the order of the recording; they may be in a file, and are read one at a time."""
+    """All outcomes of a run, in the order of the recording; they may be in a file, so they are read one at a time."""
 
     capture: str
     old: str
@@ -128,21 +131,21 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
 
     def finish(self, outcomes: Sequence[Outcome], seconds: float) -> None:
-        """Take the outcomes and count them."""
+        """Set the outcomes, their counts, and the duration in seconds."""
         self.outcomes = outcomes
         self.seconds = seconds
         verdicts = Counter(outcome.verdict for outcome in outcomes)
         self.counts = {verdict: verdicts[verdict] for verdict in ("same", "changed", "error", "skipped")}
 
     @property
-    def telling(self) -> Iterator[Outcome]:
-        """The outcomes that somebody should see: what changed, and what could not be sent."""
-        return (outcome for outcome in self.outcomes if outcome.verdict in TELLING)
+    def different(self) -> Iterator[Outcome]:
+        """The outcomes of entries that changed or could not be sent."""
+        return (outcome for outcome in self.outcomes if outcome.verdict in DIFFERENT)
 
     @property
-    def telling_count(self) -> int:
-        """The number of these."""
-        return sum(self.counts.get(verdict, 0) for verdict in TELLING)
+    def different_count(self) -> int:
+        """The number of entries that changed or could not be sent."""
+        return sum(self.counts.get(verdict, 0) for verdict in DIFFERENT)
 
     @property
     def secrets(self) -> int:
@@ -151,5 +154,5 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 the same, 1 differences; an entry that could not be sent is a difference."""
-        return int(self.telling_count > 0)
+        """0 if there is no difference, else 1; an entry that could not be sent is a difference."""
+        return int(self.different_count > 0)

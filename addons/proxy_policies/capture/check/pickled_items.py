@@ -1,4 +1,4 @@
-"""A list that is kept in a file: memory does not grow with what is in it."""
+"""A list whose items are kept in a file: memory does not grow with their size."""
 
 import pickle
 import tempfile
@@ -8,16 +8,16 @@ from typing import overload
 
 
 class PickledItems[Item](Sequence[Item]):
-    """Items in their order. The file has no name, and is gone with this object; nobody else can have written it."""
+    """Items in order. The file has no name, so no one else can write to it, and is deleted with this object."""
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as we live
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 -- closed by __del__
         self._ends = array("Q", [0])
         for item in items:
             self.append(item)
 
     def append(self, item: Item) -> None:
-        """Keep another item. Raises OSError."""
+        """Add an item. Raises OSError."""
         self._file.seek(self._ends[-1])
         self._ends.append(self._ends[-1] + self._file.write(pickle.dumps(item)))
 
@@ -33,7 +33,7 @@ class PickledItems[Item](Sequence[Item]):
             return [self[at] for at in range(*index.indices(len(self)))]
         at = range(len(self))[index]
         self._file.seek(self._ends[at])
-        item: Item = pickle.loads(self._file.read(self._ends[at + 1] - self._ends[at]))  # noqa: S301 -- ours
+        item: Item = pickle.loads(self._file.read(self._ends[at + 1] - self._ends[at]))  # noqa: S301 -- written by append
         return item
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What came of a run, by number, in a file of its own: memory does not grow with the recording."""
+"""The results of a run in a file, so that memory does not grow with the recording."""
 
 from array import array
 from collections.abc import Iterator, Mapping
@@ -8,26 +8,26 @@ from proxy_policies.capture.check.sender import SendResult
 
 
 class ReplyFile(Mapping[int, SendResult]):
-    """Replies by their entry's number; they hold no secrets."""
+    """Results by the number of their entry; they contain no secrets."""
 
     def __init__(self) -> None:
         self._items = PickledItems[SendResult]()
-        self._places = array("Q")  # by number, from 1; 0 is for none
+        self._positions = array("Q")  # by number, from 1; 0 if there is none
 
-    def put(self, number: int, sent: SendResult) -> None:
-        """Keep a reply. Raises OSError."""
-        self._places.extend([0] * (number + 1 - len(self._places)))
-        self._items.append(sent)
-        self._places[number] = len(self._items)
+    def put(self, number: int, result: SendResult) -> None:
+        """Add the result for an entry. Raises OSError."""
+        self._positions.extend([0] * (number + 1 - len(self._positions)))
+        self._items.append(result)
+        self._positions[number] = len(self._items)
 
     def __getitem__(self, number: int) -> SendResult:
-        """Return a reply. Raises KeyError, OSError."""
-        if not 0 <= number < len(self._places) or not self._places[number]:
+        """Return the result for an entry. Raises KeyError, OSError."""
+        if not 0 <= number < len(self._positions) or not self._positions[number]:
             raise KeyError(number)
-        return self._items[self._places[number] - 1]
+        return self._items[self._positions[number] - 1]
 
     def __iter__(self) -> Iterator[int]:
-        return (number for number, place in enumerate(self._places) if place)
+        return (number for number, position in enumerate(self._positions) if position)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

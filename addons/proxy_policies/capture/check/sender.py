@@ -1,4 +1,4 @@
-"""Sending a whole recording again: in order, or several at a time where nothing depends on what is still under way."""
+"""Sending a recording again: in order, or several requests at a time if none depends on an unfinished one."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])  # RFC 9110 section 9.2.1
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """How fast: so many at a time, so many a second (0: no bound), so many seconds for each."""
+    """Requests at a time, requests per second (0: unlimited), and seconds for each."""
 
     jobs: int = 1
     rate: float = 0.0
@@ -34,18 +34,18 @@ class SendOptions:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """What came of an entry: a response without secrets, or why there is none."""
+    """The result of sending an entry: a redacted response, or the reason why there is none."""
 
     response: Response | None = None
     seconds: float = 0.0
     error: str = ""
     skipped: str = ""
     secrets: tuple[Pair, ...] = ()
-    """The request's secrets: as recorded, and as they were sent."""
+    """Placeholders of the request's secrets, as recorded and as sent."""
 
 
 def skip_reason(entry: Entry) -> str:
-    """Return why an entry cannot be sent again; empty when it can."""
+    """Return why an entry cannot be sent again; empty if it can."""
     if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded"
     if entry.request.body.dropped:
@@ -58,7 +58,7 @@ def skip_reason(entry: Entry) -> str:
 
 
 class Sender:
-    """Sends every entry of a recording to its target, through the proxy at this port, with all that it needs."""
+    """Sends every entry of a recording to its target, through a proxy, with secrets and linked values filled in."""
 
     def __init__(
         self,
@@ -75,24 +75,24 @@ class Sender:
         self._redactor = redactor
 
     async def run(
-        self, port: int, order: Iterable[int], options: SendOptions, done: Callable[[int, SendResult], None]
+        self, port: int, order: Iterable[int], options: SendOptions, on_result: Callable[[int, SendResult], None]
     ) -> None:
-        """Send the entries in this order; `done` is called with each as it ends. Nothing is left running."""
+        """Send the entries in this order, and call `on_result` with the number and result of each."""
         free: asyncio.Queue[Connection] = asyncio.Queue()
         connections = [Connection(port, options.timeout) for _ in range(options.jobs)]
         for connection in connections:
             free.put_nowait(connection)
         running: dict[int, asyncio.Task[None]] = {}
-        began, started = time.monotonic(), 0
+        start, started_count = time.monotonic(), 0
         try:
             for number in order:
                 entry = self._entries[number]
                 await _wait(running, None if entry.request.method not in SAFE else self._correlator.needs(number))
                 connection = await free.get()
                 if options.rate:
-                    await asyncio.sleep(max(0.0, began + started / options.rate - time.monotonic()))
-                started += 1
-                task = spawn(self._one(number, entry, connection, options, free, done))
+                    await asyncio.sleep(max(0.0, start + started_count / options.rate - time.monotonic()))
+                started_count += 1
+                task = spawn(self._send_entry(number, entry, connection, options, free, on_result))
                 running[number] = task
                 if entry.request.method not in SAFE:
                     await task
@@ -102,17 +102,17 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*(connection.close() for connection in connections))
 
-    async def _one(
+    async def _send_entry(
         self,
         number: int,
         entry: Entry,
         connection: Connection,
         options: SendOptions,
         free: "asyncio.Queue[Connection]",
-        done: Callable[[int, SendResult], None],
+        on_result: Callable[[int, SendResult], None],
     ) -> None:
         try:
-            done(number, await self._send(number, entry, connection, options))
+            on_result(number, await self._send(number, entry, connection, options))
         finally:
             free.put_nowait(connection)
 
@@ -131,7 +131,9 @@ class Sender:
             return SendResult(error=str(error))
         live = target.to_recorded(reply.response)
         self._correlator.learn(number, live)
-        exchange = self._redactor.entry(Entry(request, live, entry.times))  # also what was just sent and comes back
+        exchange = self._redactor.entry(
+            Entry(request, live, entry.times)
+        )  # masks the request's secrets in the response, too
         secrets = pairs_in_requests(entry.request, exchange.request)
         return SendResult(exchange.response, reply.seconds, secrets=tuple(secrets))
 
@@ -140,7 +142,7 @@ class Sender:
     ) -> Reply:
         messages = [self._prepared_message(number, entry.request, message) for message in entry.messages]
         for message in messages:
-            self._redactor.message(message)  # which learns what must not come back in the clear
+            self._redactor.message(message)  # so that the redactor masks its secrets if they come back
         recorded = Transcript(entry.response, messages, entry.close_code, entry.close_reason, entry.closed_by_client)
         transcript, seconds = await websocket_client.replay_conversation(port, request, recorded, timeout)
         return Reply(as_response(transcript), seconds)
@@ -151,12 +153,12 @@ class Sender:
         return replace(message, data=self.prepared(number, as_request(request, message)).body.content)
 
     def prepared(self, number: int, request: Request) -> Request:
-        """Return a recorded request with the real values in it, as far as they are known by now."""
+        """Return a recorded request with the known secrets and linked values filled in."""
         return self._secret_values.substitute(self._correlator.apply(number, request))
 
 
 async def _send_http(entry: Entry, request: Request, connection: Connection, timeout: float) -> Reply:
-    """Send a request as it was sent; of a stream that its client left, take as many frames as that had."""
+    """Send a request in its HTTP version; of a stream that the client closed, read as many frames as were recorded."""
     frames = frame_count(entry.response) if entry.response.body.cut == "client" else None
     if request.version == "HTTP/2" and is_grpc(request):
         waits = [wait for _, wait in awaited(entry)] if is_interleaved(entry) else []
@@ -165,7 +167,7 @@ async def _send_http(entry: Entry, request: Request, connection: Connection, tim
 
 
 async def _wait(running: dict[int, asyncio.Task[None]], numbers: Iterable[int] | None) -> None:
-    """Wait for these, or for all, and let go of those that are over. Raises what one of them raised."""
+    """Wait for these tasks, or for all if None, and remove those that are done. Raises the first error of a task."""
     waited = running.keys() if numbers is None else set(numbers) & running.keys()
     tasks = [running[number] for number in waited]
     if tasks:

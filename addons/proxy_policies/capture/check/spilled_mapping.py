@@ -1,23 +1,23 @@
-"""A mapping of which only the latest items are in memory: it does not grow with the recording."""
+"""A mapping with only the latest items in memory, so that memory does not grow with the recording."""
 
 from collections import OrderedDict
 
 from proxy_policies.capture.temporary_database import TemporaryDatabase, as_octets, as_text
 
-KEPT = 4096
-"""Items in memory; those that were used before are in a temporary file."""
+MAX_IN_MEMORY = 4096
+"""Items in memory; the least recently used of more are written to a temporary file."""
 _TABLE = "CREATE TABLE items (name BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID"
 
 
 class SpilledMapping:
-    """Texts by texts. Raises OSError when there is no room for them."""
+    """A mapping from texts to texts. Raises OSError if the disk is full."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[str, str] = OrderedDict()
         self._others: TemporaryDatabase | None = None
 
     def get(self, name: str) -> str | None:
-        """Return the text of this name, or None."""
+        """Return the value of a name; None if there is none."""
         value = self._latest.get(name)
         if value is not None:
             self._latest.move_to_end(name)
@@ -27,10 +27,10 @@ class SpilledMapping:
         return value
 
     def put(self, name: str, value: str) -> None:
-        """Set the text of this name."""
+        """Set the value of a name."""
         self._latest[name] = value
         self._latest.move_to_end(name)
-        if len(self._latest) > KEPT:
+        if len(self._latest) > MAX_IN_MEMORY:
             self._spill(*self._latest.popitem(last=False))
 
     def _spill(self, name: str, value: str) -> None:

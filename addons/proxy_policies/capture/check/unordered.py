@@ -1,4 +1,4 @@
-"""Lists whose order means nothing: found between two runs of one build, and compared as sets, or by a key.
+"""Lists whose order is ignored: found between two runs of one build, and compared as multisets or by a key.
 
 GET /orders    unordered:$.tags             the same items in any order
 GET /orders    unordered:$.items[key=id]    items with the same `id` are compared with each other
@@ -16,13 +16,13 @@ from proxy_policies.capture.json_path import Step
 
 PREFIX = "unordered:"
 KEYS = ("id", "uuid", "guid", "key", "slug", "code", "name", "sku", "href", "url")
-"""Members by which items are distinguished, the first that all items have and no two share."""
+"""Members that may identify items: the first is used that all items have, with values that all differ."""
 _SPEC = re.compile(r"unordered:(?P<path>\$.*?)(?:\[key=(?P<key>[^\]]+)\])?\Z")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Unordered:
-    """A list at this path, in which `[*]` is any index; without a key it is a set in which items may come twice."""
+    """A list at this path, in which `[*]` is any index; without a key it is a multiset."""
 
     path: str
     key: str = ""
@@ -45,7 +45,7 @@ def any_index(path: str) -> str:
 
 
 def align(old: Any, new: Any, rules: Iterable[Unordered]) -> Any:
-    """Return the new document with the items of its unordered lists in the old ones' order."""
+    """Return the new document with the items of unordered lists in the order of the old document."""
     found = {rule.path: rule for rule in rules}
     return _aligned(old, new, (), found) if found else new
 
@@ -61,11 +61,11 @@ def _aligned(old: Any, new: Any, steps: tuple[Step, ...], rules: dict[str, Unord
 
 
 def reorder(old: Sequence[Any], new: Sequence[Any], key: str) -> list[Any]:
-    """Return the new items in the order of the old; those that none fits take the places that are left."""
-    waiting: dict[str, list[Any]] = {}
+    """Return the new items in the order of the old ones; new items without a match fill the gaps."""
+    unplaced: dict[str, list[Any]] = {}
     for item in new:
-        waiting.setdefault(_identity(item, key), []).append(item)
-    placed = [waiting[name].pop(0) if waiting.get(name) else None for name in (_identity(item, key) for item in old)]
+        unplaced.setdefault(_identity(item, key), []).append(item)
+    placed = [unplaced[name].pop(0) if unplaced.get(name) else None for name in (_identity(item, key) for item in old)]
     taken = {id(item) for item in placed}
     rest = iter([item for item in new if id(item) not in taken or item is None])
     filled = [item if item is not None else next(rest, _NOTHING) for item in placed]
@@ -81,7 +81,7 @@ def _identity(item: Any, key: str) -> str:
 
 
 def find_unordered(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator[Unordered]:
-    """Yield the lists of two answers of one build that have the same items in another order."""
+    """Yield the lists of two JSON values that have the same items in another order."""
     if isinstance(old, dict) and isinstance(new, dict):
         for name in old.keys() & new.keys():
             yield from find_unordered(old[name], new[name], (*steps, name))
@@ -95,7 +95,7 @@ def find_unordered(old: Any, new: Any, steps: tuple[Step, ...] = ()) -> Iterator
 
 
 def _rule_of(old: list[Any], new: list[Any], path: str) -> Unordered | None:
-    """Return the rule for two lists, if they are permutations of each other; None for lists in the same order."""
+    """Return a rule for two lists if they are permutations of each other; None if they are equal or unrelated."""
     if len(old) != len(new) or len(old) < 2:
         return None
     for key in KEYS:
@@ -107,7 +107,7 @@ def _rule_of(old: list[Any], new: list[Any], path: str) -> Unordered | None:
 
 
 def _keys(items: list[Any], key: str) -> list[str]:
-    """Return the values of a member, if every item has it and no two the same; else none."""
+    """Return the values of a member as JSON, if every item has it and all differ; else an empty list."""
     values = [
         json.dumps(item[key]) for item in items if isinstance(item, dict) and isinstance(item.get(key), str | int)
     ]

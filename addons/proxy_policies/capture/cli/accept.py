@@ -1,11 +1,11 @@
-"""`check --accept`: shows what becomes the new baseline, asks, and writes the capture anew."""
+"""`check --accept`: shows the new baseline, asks for confirmation, and rewrites the capture."""
 
 import argparse
 import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from proxy_policies.capture.check.accept import Acceptance, accept, refusal
+from proxy_policies.capture.check.accept import Acceptance, accept, refusal_reason
 from proxy_policies.capture.check.check_run import CheckRun
 from proxy_policies.capture.check.outcome import CompareOptions, Outcome
 from proxy_policies.capture.check.sender import SendResult
@@ -20,17 +20,17 @@ from proxy_policies.log_lines import printable
 Accepted = Mapping[int, Entry]
 
 
-def refuse_unless_asked(arguments: argparse.Namespace, run: CheckRun) -> None:
-    """Raise CaptureError, before anything is sent, where nothing could be accepted."""
+def require_acceptable(arguments: argparse.Namespace, run: CheckRun) -> None:
+    """Raise CaptureError if `--accept` cannot work, before anything is sent."""
     if arguments.accept is None:
         return
     if not arguments.yes and not sys.stdin.isatty():
         raise CaptureError("--accept asks before it writes, which needs a terminal; use --yes")
     if not is_har(run.path):
         raise CaptureError(f"{run.path} is not a plain HAR file: export it to one, and accept into that")
-    beyond = [number for number in arguments.accept if number > len(run.entries)]
-    if beyond:
-        raise CaptureError(f"--accept {beyond[0]}: {run.path} has {len(run.entries)} entries")
+    missing = [number for number in arguments.accept if number > len(run.entries)]
+    if missing:
+        raise CaptureError(f"--accept {missing[0]}: {run.path} has {len(run.entries)} entries")
 
 
 def accept_changes(
@@ -38,52 +38,52 @@ def accept_changes(
     run: CheckRun,
     replies: Mapping[int, SendResult],
     outcomes: Sequence[Outcome],
-    rules: CompareOptions,
+    options: CompareOptions,
 ) -> Sequence[int]:
-    """Show what is accepted, write it when that is wanted, and return the numbers of the entries, from 0."""
-    entries = dict(_accepted(arguments.accept, run, replies, outcomes, rules))
+    """Show the accepted changes, write them if confirmed, and return the numbers (from 0) of the entries written."""
+    entries = dict(_accepted(arguments.accept, run, replies, outcomes, options))
     if not entries:
         say("nothing to accept")
         return ()
     for number, entry in entries.items():
-        print(printable("\n".join(_difference(number, run.entries[number], entry)), lines=True))
-    what = f"{len(entries)} answer{'' if len(entries) == 1 else 's'}"
-    if not arguments.yes and not _is_wanted(f"accept {what} into {run.path}? [y/N] "):
+        print(printable("\n".join(_unified_diff(number, run.entries[number], entry)), lines=True))
+    count = f"{len(entries)} answer{'' if len(entries) == 1 else 's'}"
+    if not arguments.yes and not _confirm(f"accept {count} into {run.path}? [y/N] "):
         say("nothing was written")
         return ()
     _write(run, entries)
-    say(f"accepted {what} into {run.path}")
+    say(f"accepted {count} into {run.path}")
     return tuple(entries)
 
 
-def _is_wanted(question: str) -> bool:
+def _confirm(question: str) -> bool:
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _accepted(
-    wanted: Sequence[int],
+    chosen: Sequence[int],
     run: CheckRun,
     replies: Mapping[int, SendResult],
     outcomes: Sequence[Outcome],
-    rules: CompareOptions,
+    options: CompareOptions,
 ) -> Iterator[tuple[int, Entry]]:
-    """Yield the entries that are to be, by number; of all that changed, or of those that are wanted."""
-    places = {outcome.number: at for at, outcome in enumerate(outcomes)}
-    for number in [number - 1 for number in wanted] or sorted(places):
-        outcome, entry, reply = outcomes[places[number]], run.entries[number], replies[number]
-        why = refusal(entry) or ("" if reply.response else outcome.error or outcome.skipped)
-        if outcome.changes and not why and reply.response:
-            handed_back = {link.source for link in run.links.from_entry(number)}
+    """Yield the new entries with their numbers: the chosen ones, counted from 1, or all that changed if none are."""
+    indices = {outcome.number: index for index, outcome in enumerate(outcomes)}
+    for number in [number - 1 for number in chosen] or sorted(indices):
+        outcome, entry, reply = outcomes[indices[number]], run.entries[number], replies[number]
+        reason = refusal_reason(entry) or ("" if reply.response else outcome.error or outcome.skipped)
+        if outcome.changes and not reason and reply.response:
+            linked = {link.source for link in run.links.from_entry(number)}
             locations = {change.location for change in outcome.changes}
-            unordered = rules.noise.unordered(entry.request)
-            what = Acceptance(locations, handed_back, unordered, rules.secrets.restore)
-            yield number, accept(entry, reply.response, reply.seconds, what)
-        elif wanted or why:
-            say(f"entry {number + 1} is left as it is: {why or 'nothing in it changed'}")
+            unordered = options.noise.unordered(entry.request)
+            acceptance = Acceptance(locations, linked, unordered, options.secrets.restore)
+            yield number, accept(entry, reply.response, reply.seconds, acceptance)
+        elif chosen or reason:
+            say(f"entry {number + 1} is left as it is: {reason or 'nothing in it changed'}")
 
 
-def _difference(number: int, old: Entry, new: Entry) -> list[str]:
+def _unified_diff(number: int, old: Entry, new: Entry) -> list[str]:
     names = f"entry {number + 1}, recorded", f"entry {number + 1}, {new.request.method} {new.request.url}"
     return list(difflib.unified_diff(_lines(old.response), _lines(new.response), *names, lineterm=""))
 
@@ -95,6 +95,6 @@ def _lines(response: Response) -> list[str]:
 
 def _write(run: CheckRun, accepted: Accepted) -> None:
     log, entries = open_any(run.path)
-    own = {**log["_capture"], "key": run.placeholders.key_id}
+    header = {**log["_capture"], "key": run.placeholders.key_id}
     changed = (accepted.get(number, entry) for number, entry in enumerate(entries))
-    writer.rewrite(run.path, {**log, "_capture": own}, changed)
+    writer.rewrite(run.path, {**log, "_capture": header}, changed)

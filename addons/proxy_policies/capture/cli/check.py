@@ -1,4 +1,4 @@
-"""`check` and `compare`: send a run again and say what changed."""
+"""`check` and `compare`: send a recording again and report the differences."""
 
 import argparse
 import os
@@ -14,10 +14,10 @@ from rich.progress import Progress as Bar
 from proxy_policies.capture import private_files
 from proxy_policies.capture.check.check_run import CheckRun, noise_file, require_reachable
 from proxy_policies.capture.check.conformance import recorded_outcomes, with_conformance
-from proxy_policies.capture.check.correlate import parse_carries
+from proxy_policies.capture.check.correlate import parse_carry_rules
 from proxy_policies.capture.check.learning import rules_text
-from proxy_policies.capture.check.noise import Noise, match_rule, parse_rules
-from proxy_policies.capture.check.outcome import TELLING, CompareOptions, Outcome, Report, drop_excess_bodies
+from proxy_policies.capture.check.noise import NoiseRules, match_rule, parse_rules
+from proxy_policies.capture.check.outcome import DIFFERENT, CompareOptions, Outcome, Report, drop_excess_bodies
 from proxy_policies.capture.check.pickled_items import PickledItems
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.sender import SendOptions, SendResult
@@ -45,7 +45,7 @@ Replies = Mapping[int, SendResult]
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Send a run to a new build and compare with the run. Returns 0 the same, 1 changed, 2 not run."""
+    """Send a recording to a new build, and compare the responses. Return 0 if equal, 1 if not, 2 if it was not sent."""
     checker = checker_of(read_document(Path(arguments.openapi))) if arguments.openapi else None
     run = _open(arguments)
     if checker and not (arguments.target or arguments.learn or arguments.accept is not None):
@@ -54,52 +54,52 @@ def check(arguments: argparse.Namespace) -> int:
     if not targets:
         say("nothing to send to: give --target URL")
         return FAILED
-    accept.refuse_unless_asked(arguments, run)
+    accept.require_acceptable(arguments, run)
     if _report_missing_secrets(run, targets):
         return FAILED
     rounds = [targets, targets] if arguments.learn else [targets]
-    began = time.time()
+    start = time.time()
     replies = _send_all(arguments, run, rounds)
     noise = _noise(arguments, run, replies)
-    report = _report(arguments, run, noise, began)
+    report = _report(arguments, run, noise, start)
     report.new = ", ".join(target.live for target in targets.values())
-    rules = _rules(arguments, run, noise)
-    outcomes = run.compare_with_recording(replies[0], rules)
-    told = PickledItems(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
-    code = _finish(arguments, report, told, began)
+    options = _compare_options(arguments, run, noise)
+    outcomes = run.compare_with_recording(replies[0], options)
+    reported = PickledItems(with_conformance(outcomes, replies[0], checker)) if checker else outcomes
+    code = _finish(arguments, report, reported, start)
     if arguments.accept is None:
         return code
-    accepted = accept.accept_changes(arguments, run, replies[0], outcomes, rules)
-    pairs = zip(outcomes, told, strict=True)
-    left = (now for before, now in pairs if before.number not in accepted or now.changes != before.changes)
-    return int(any(outcome.verdict in TELLING for outcome in left))
+    accepted = accept.accept_changes(arguments, run, replies[0], outcomes, options)
+    pairs = zip(outcomes, reported, strict=True)
+    remaining = (full for plain, full in pairs if plain.number not in accepted or full.changes != plain.changes)
+    return int(any(outcome.verdict in DIFFERENT for outcome in remaining))
 
 
 def _check_recorded(arguments: argparse.Namespace, run: CheckRun, checker: ResponseChecker) -> int:
-    """Hold the recorded answers to the document, and send nothing."""
-    began = time.time()
+    """Check the recorded responses against the OpenAPI document, without sending anything."""
+    start = time.time()
     entries = (run.entries[number] for number in range(len(run.entries)))
     outcomes = PickledItems(drop_excess_bodies(recorded_outcomes(entries, checker)))
     if all(outcome.skipped for outcome in outcomes):
         raise CaptureError(f"{run.path} has no response to check against {arguments.openapi}")
-    report = Report(run.path.name, "run", Path(arguments.openapi).name, started=began)
-    return _finish(arguments, report, outcomes, began)
+    report = Report(run.path.name, "run", Path(arguments.openapi).name, started=start)
+    return _finish(arguments, report, outcomes, start)
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Send a run to two builds and compare their answers. Returns 0 the same, 1 different, 2 not run."""
+    """Send a recording to two builds, and compare the responses. Return 0 if equal, 1 if not, 2 if it was not sent."""
     run = _open(arguments)
     old, new = (run.targets([url]) for url in (arguments.old, arguments.new))
     if _report_missing_secrets(run, old) or _report_missing_secrets(run, new):
         return FAILED
     rounds = [old, new, old] if arguments.learn else [old, new]
-    began = time.time()
+    start = time.time()
     replies = _send_all(arguments, run, rounds)
     noise = _noise(arguments, run, [replies[0], replies[-1]])
-    report = _report(arguments, run, noise, began)
+    report = _report(arguments, run, noise, start)
     report.old, report.new = arguments.old, arguments.new
-    outcomes = run.compare_builds(replies[0], replies[1], _rules(arguments, run, noise))
-    return _finish(arguments, report, outcomes, began)
+    outcomes = run.compare_builds(replies[0], replies[1], _compare_options(arguments, run, noise))
+    return _finish(arguments, report, outcomes, start)
 
 
 def _open(arguments: argparse.Namespace) -> CheckRun:
@@ -114,7 +114,7 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
         SecretValues(secrets, placeholders),
         placeholders,
         redact.parse_rules(arguments.redact),
-        parse_carries(arguments.carry),
+        parse_carry_rules(arguments.carry),
     )
     say_problems(run.problems)
     if not run.entries:
@@ -123,14 +123,14 @@ def _open(arguments: argparse.Namespace) -> CheckRun:
 
 
 def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Refuse a report that cannot be written before anything is sent."""
+    """Raise CaptureError if a report cannot be written."""
     for name in (arguments.html, arguments.junit, arguments.json, arguments.markdown):
         if name:
             private_files.require_replaceable(Path(name))
 
 
 def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> bool:
-    """Return what is unresolved before anything is sent."""
+    """Return whether values of placeholders are missing, and list them. Raises CaptureError if a target is down."""
     require_reachable(targets.values())
     unresolved = run.unresolved(targets)
     for text in unresolved:
@@ -141,13 +141,13 @@ def _report_missing_secrets(run: CheckRun, targets: Mapping[str, Target]) -> boo
 
 
 def _send_all(arguments: argparse.Namespace, run: CheckRun, rounds: Sequence[Mapping[str, Target]]) -> list[Replies]:
-    pace = SendOptions(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
+    options = SendOptions(arguments.jobs, arguments.rate, arguments.timeout, arguments.keep_host)
     settings = proxy_settings(arguments)
     replies: list[Replies] = []
     with _progress(len(run.order) * len(rounds)) as advance:
-        for targets in rounds:  # a proxy for each: what one remembers of a build is nothing to the next
+        for targets in rounds:  # each with its own proxy, so that nothing cached is shared between builds
             with ProxyProcess(expand_home(arguments.confdir), settings) as proxy:
-                replies.append(run.send(proxy.port, targets, pace, advance))
+                replies.append(run.send(proxy.port, targets, options, advance))
     return replies
 
 
@@ -159,36 +159,36 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Replies]) -> Noise:
-    """Return the rules of noise beside the capture, with those just learned; these are kept there."""
+def _noise(arguments: argparse.Namespace, run: CheckRun, replies: Sequence[Replies]) -> NoiseRules:
+    """Return the rules of noise in the file beside the capture; with `--learn`, also new ones, added to it."""
     path = Path(arguments.noise) if arguments.noise else noise_file(run.path)
     known = parse_rules(path.read_text(encoding="utf-8"), path.name) if path.exists() else []
-    wanted = [match_rule(spec) for spec in arguments.match]
+    matchers = [match_rule(spec) for spec in arguments.match]
     if not arguments.learn:
-        return Noise([*known, *wanted])
-    found = run.noise_between(replies[0], replies[-1], arguments.exact)
+        return NoiseRules([*known, *matchers])
+    found = run.learn_noise(replies[0], replies[-1], arguments.exact)
     learned = [learned for learned in found if learned.rule not in known]
     if learned:
-        old = path.read_text(encoding="utf-8") if path.exists() else Noise().text()
+        old = path.read_text(encoding="utf-8") if path.exists() else NoiseRules().text()
         private_files.write_bytes(path, (old + rules_text(learned)).encode())
     kept = f", kept in {path}" if learned else ""
     say(f"learned {len(learned)} rule{'' if len(learned) == 1 else 's'} of noise{kept}")
     for rule in learned:
         say(f"  {rule}")
-    return Noise([*known, *wanted, *(rule.rule for rule in learned)])
+    return NoiseRules([*known, *matchers, *(rule.rule for rule in learned)])
 
 
-def _rules(arguments: argparse.Namespace, run: CheckRun, noise: Noise) -> CompareOptions:
+def _compare_options(arguments: argparse.Namespace, run: CheckRun, noise: NoiseRules) -> CompareOptions:
     return CompareOptions(noise, arguments.exact, arguments.slower, SecretPairs(run.placeholders.of))
 
 
-def _report(arguments: argparse.Namespace, run: CheckRun, noise: Noise, began: float) -> Report:
+def _report(arguments: argparse.Namespace, run: CheckRun, noise: NoiseRules, start: float) -> Report:
     rules = [str(rule) for rule in noise.rules]
-    return Report(run.path.name, "run", "", noise=rules, links=run.links, started=began)
+    return Report(run.path.name, "run", "", noise=rules, links=run.links, started=start)
 
 
-def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], began: float) -> int:
-    report.finish(outcomes, time.time() - began)
+def _finish(arguments: argparse.Namespace, report: Report, outcomes: Sequence[Outcome], start: float) -> int:
+    report.finish(outcomes, time.time() - start)
     for link in report.links if arguments.show_links else ():
         print(printable(f"carried over: {link}"))
     print_report(report, Console(highlight=False))

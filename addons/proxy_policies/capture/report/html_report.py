@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from proxy_policies.capture.check.outcome import MAX_DETAILED, TELLING, Outcome, Report
+from proxy_policies.capture.check.outcome import DIFFERENT, MAX_DETAILED, Outcome, Report
 from proxy_policies.capture.report.json_report import report_json
 from proxy_policies.log_lines import printable
 
@@ -31,8 +31,8 @@ def page_html(report: Report) -> str:
 
 def _shown(report: Report) -> list[Outcome]:
     """Choose what a browser is asked to show: as many as there are responses for, those that differ first."""
-    others = (outcome for outcome in report.outcomes if outcome.verdict not in TELLING)
-    return sorted(islice(chain(report.telling, others), MAX_DETAILED), key=lambda outcome: outcome.number)
+    others = (outcome for outcome in report.outcomes if outcome.verdict not in DIFFERENT)
+    return sorted(islice(chain(report.different, others), MAX_DETAILED), key=lambda outcome: outcome.number)
 
 
 def _seen(value: Any) -> Any:

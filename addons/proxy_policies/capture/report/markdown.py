@@ -16,10 +16,10 @@ def markdown(report: Report) -> str:
     """Return the summary. What was captured cannot be markup in it."""
     sign = "❌" if report.exit_code else "✅"
     lines = [f"### {sign} {escape(report.capture)}: {escape(summary_line(report))}"]
-    lines += ["", "| entry | request | what changed |", "| --: | --- | --- |"] if report.telling_count else []
-    lines += [_row(outcome) for outcome in islice(report.telling, SHOWN_ENTRIES)]
-    if report.telling_count > SHOWN_ENTRIES:
-        lines += ["", f"… and {report.telling_count - SHOWN_ENTRIES} more"]
+    lines += ["", "| entry | request | what changed |", "| --: | --- | --- |"] if report.different_count else []
+    lines += [_row(outcome) for outcome in islice(report.different, SHOWN_ENTRIES)]
+    if report.different_count > SHOWN_ENTRIES:
+        lines += ["", f"… and {report.different_count - SHOWN_ENTRIES} more"]
     if report.secrets:
         lines += ["", f"<sub>{escape(secrets_line(report))}</sub>"]
     return "\n".join(lines) + "\n"

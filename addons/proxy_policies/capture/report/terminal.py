@@ -38,10 +38,10 @@ def change_line(change: Change) -> str:
 
 def print_report(report: Report, console: Console) -> None:
     """Print the report."""
-    for outcome in islice(report.telling, SHOWN_ENTRIES):
+    for outcome in islice(report.different, SHOWN_ENTRIES):
         _print_outcome(outcome, console)
-    if report.telling_count > SHOWN_ENTRIES:
-        console.print(f"… and {report.telling_count - SHOWN_ENTRIES} more", style="dim")
+    if report.different_count > SHOWN_ENTRIES:
+        console.print(f"… and {report.different_count - SHOWN_ENTRIES} more", style="dim")
     console.print(_summary(report))
     for suggestion in _suggestions(report):
         console.print(Text(f"to let it pass{suggestion}", "dim"), soft_wrap=True)
@@ -52,7 +52,7 @@ def print_report(report: Report, console: Console) -> None:
 def _suggestions(report: Report) -> list[str]:
     """Return the first few rules and matchers that would have let something pass."""
     found: dict[str, None] = {}
-    for outcome in report.telling:
+    for outcome in report.different:
         found |= dict.fromkeys(_suggested(outcome))
         if len(found) >= SHOWN_SUGGESTIONS:
             break

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.support.browser import chromium, serious_faults
 
-from proxy_policies.capture.check.noise import Noise
+from proxy_policies.capture.check.noise import NoiseRules
 from proxy_policies.capture.check.outcome import (
     MAX_DETAILED,
     CompareOptions,
@@ -26,7 +26,7 @@ def an_outcome(number: int, old: str, new: str) -> Outcome:
     request = Request("GET", f"http://shop.test/api/products?page={number}")
     before = Response(200, "OK", JSON, Body(old.encode()))
     sent = SendResult(Response(200, "OK", JSON, Body(new.encode())), 0.02 * number)
-    return evaluate(number, request, before, 0.03, sent, CompareOptions(Noise()))
+    return evaluate(number, request, before, 0.03, sent, CompareOptions(NoiseRules()))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_policies.capture.check import handed_back
-from proxy_policies.capture.check.handed_back import HandedBack
+from proxy_policies.capture.check import request_value_index
+from proxy_policies.capture.check.request_value_index import RequestValueIndex
 from proxy_policies.capture.locations import Location
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=3)
@@ -18,7 +18,7 @@ STEPS = st.lists(st.tuples(st.sampled_from("ab\0\ud800"), st.one_of(st.none(), T
 @given(STEPS)
 def test_what_was_added_is_popped_once_in_its_order(steps: list[tuple[str, str | None]]) -> None:
     expected: dict[str, list[Any]] = {}
-    with closing(HandedBack()) as table:
+    with closing(RequestValueIndex()) as table:
         assert not table
         for number, (key, value) in enumerate(steps):
             if value is None:
@@ -32,8 +32,8 @@ def test_what_was_added_is_popped_once_in_its_order(steps: list[tuple[str, str |
 
 
 def test_values_with_one_bit_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handed_back, "BITS", 8)
-    with closing(HandedBack()) as table:
+    monkeypatch.setattr(request_value_index, "FILTER_BITS", 8)
+    with closing(RequestValueIndex()) as table:
         for number in range(100):
             table.add(str(number), (number, 0), Location("path:1", "", str(number)))
         assert [table.pop(str(number))[0][0] for number in range(100)] == [(number, 0) for number in range(100)]
