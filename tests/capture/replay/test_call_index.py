@@ -25,13 +25,13 @@ def index_of(*entries: object, exact: bool = False, matching: Matching | None = 
 
 
 def test_a_head_counts_when_one_of_its_calls_went_by_turns() -> None:
-    assert index_of(AT_ONCE, TURNS).has(LIVE)
+    assert index_of(AT_ONCE, TURNS).contains(LIVE)
     assert index_of(AT_ONCE, TURNS).numbers(LIVE) == [0, 1]
-    assert not index_of(AT_ONCE).has(LIVE)
-    assert not index_of().has(LIVE)
-    assert not index_of(TURNS).may_have(replace(LIVE, headers=()))
-    assert not index_of(TURNS).has(replace(LIVE, url="https://a.test/S/Other"))
-    assert not index_of(TURNS).has(replace(LIVE, headers=()))
+    assert not index_of(AT_ONCE).contains(LIVE)
+    assert not index_of().contains(LIVE)
+    assert not index_of(TURNS).may_contain(replace(LIVE, headers=()))
+    assert not index_of(TURNS).contains(replace(LIVE, url="https://a.test/S/Other"))
+    assert not index_of(TURNS).contains(replace(LIVE, headers=()))
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -39,22 +39,22 @@ def test_ids_may_be_others_unless_they_are_to_be_exact(exact: bool) -> None:
     old, new = b"\x0a\x24c6095edd-963b-4dba-8626-d382593e0f67", b"\x0a\x242f0a7c51-1b2c-4d3e-9f40-5a6b7c8d9e0f"
     body = Body(message(old), frame_times=(1.0,))
     recorded = replace(TURNS, request=replace(TURNS.request, body=body))
-    turns = index_of(recorded, exact=exact).turns(LIVE, [0])
+    call = index_of(recorded, exact=exact).call(LIVE, [0])
     if exact:
         with pytest.raises(NotRecorded):
-            turns.client_did(Kind.CLIENT, message(new))
+            call.on_client_step(Kind.CLIENT, message(new))
     else:
-        turns.client_did(Kind.CLIENT, message(new))
-        assert "recorded" in turns.differences[0]
+        call.on_client_step(Kind.CLIENT, message(new))
+        assert "recorded" in call.differences[0]
 
 
 def test_what_does_not_count_is_not_compared() -> None:
     matching = parse_matching(['json:$.messages[*]["1"]'])
     body = Body(message(b"\x0a\x03one"), frame_times=(1.0,))
     recorded = replace(TURNS, request=replace(TURNS.request, body=body))
-    turns = index_of(recorded, matching=matching).turns(LIVE, [0])
-    turns.client_did(Kind.CLIENT, message(b"\x0a\x03two"))
-    assert turns.differences == []
+    call = index_of(recorded, matching=matching).call(LIVE, [0])
+    call.on_client_step(Kind.CLIENT, message(b"\x0a\x03two"))
+    assert call.differences == []
 
 
 def test_secrets_of_live_messages_are_those_of_the_recording() -> None:
@@ -64,6 +64,6 @@ def test_secrets_of_live_messages_are_those_of_the_recording() -> None:
         LIVE.method, LIVE.url, LIVE.headers, Body(message(b"\x0a" + bytes([len(token)]) + token), frame_times=(1.0,))
     )
     recorded = replace(TURNS, request=redactor.request_swept(plain))
-    turns = index_of(recorded).turns(LIVE, [0])
-    turns.client_did(Kind.CLIENT, plain.body.content)
-    assert turns.differences == []
+    call = index_of(recorded).call(LIVE, [0])
+    call.on_client_step(Kind.CLIENT, plain.body.content)
+    assert call.differences == []

@@ -143,6 +143,6 @@ def test_an_answer_to_another_id_says_so_or_is_refused_when_exact(names: tuple[s
 @pytest.mark.parametrize(("mode", "then"), [(ReplayMode.ONCE, [1, 2]), (ReplayMode.LOOP, [1, 2, 0])])
 def test_of_several_that_will_do_the_used_come_last(mode: ReplayMode, then: list[int]) -> None:
     cassette = Cassette(mode, used={0})
-    assert cassette.any_of([0, 1, 2]) == then
+    assert cassette.available([0, 1, 2]) == then
     cassette.used |= {1, 2}
-    assert cassette.any_of([0, 1, 2]) == ([] if mode is ReplayMode.ONCE else [0, 1, 2])
+    assert cassette.available([0, 1, 2]) == ([] if mode is ReplayMode.ONCE else [0, 1, 2])

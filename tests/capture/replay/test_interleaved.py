@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy_policies.capture.replay.interleaved import ClientSteps, InterleavedSource, NotRecorded, Turns
+from proxy_policies.capture.replay.interleaved import ClientSteps, InterleavedCall, InterleavedSource, NotRecorded
 from proxy_policies.capture.streams.interleaving import Kind, Step
 
 HEAD, END, DONE = Step(Kind.HEAD, 1.0), Step(Kind.CLIENT_END, 8.0), Step(Kind.SERVER_END, 9.0)
@@ -42,7 +42,7 @@ class Call:
     """A live call, and what was told of it."""
 
     def __init__(self, speed: float = 0.0) -> None:
-        self.turns = Turns(dict(CALLS), compare)
+        self.turns = InterleavedCall(dict(CALLS), compare)
         self.client, self.over = ClientSteps(), asyncio.Event()
         self.ended: list[tuple[int, str]] = []
         self.source = InterleavedSource(
@@ -54,7 +54,7 @@ async def test_which_recording_it_is_shows_as_the_client_goes_on() -> None:
     call = Call()
     call.client.feed(message(b"one")[:3])
     call.client.feed(message(b"one")[3:])
-    assert await call.source.begin() == 3
+    assert await call.source.start() == 3
     assert await call.source.read() == message(b"ONE")
     reading = asyncio.ensure_future(call.source.read())
     await asyncio.sleep(0)
@@ -71,7 +71,7 @@ async def test_which_recording_it_is_shows_as_the_client_goes_on() -> None:
 async def test_the_recording_that_says_just_this_comes_first(said: bytes, number: int, differences: list[str]) -> None:
     call = Call()
     call.client.feed(message(said))
-    assert await call.source.begin() == number
+    assert await call.source.start() == number
     assert call.turns.differences == differences
 
 
@@ -82,7 +82,7 @@ async def test_the_recording_that_says_just_this_comes_first(said: bytes, number
 async def test_a_client_that_says_something_else_is_broken_off(said: bytes | None, why: str) -> None:
     call = Call()
     call.client.feed(message(b"one"))
-    await call.source.begin()
+    await call.source.start()
     await call.source.read()
     call.client.feed(message(said)) if said else call.client.finish()
     with pytest.raises(OSError, match=why):
@@ -94,14 +94,14 @@ async def test_what_nothing_recorded_begins_with_is_said_before_there_is_an_answ
     call = Call()
     call.client.feed(message(b"nothing like it"))
     with pytest.raises(NotRecorded, match="message 1"):
-        await call.source.begin()
+        await call.source.start()
     assert call.ended == []
 
 
 @pytest.mark.parametrize("is_over", [True, False])
 async def test_a_client_that_leaves_is_waited_for_no_more(is_over: bool) -> None:
     call = Call()
-    beginning = asyncio.ensure_future(call.source.begin())
+    beginning = asyncio.ensure_future(call.source.start())
     await asyncio.sleep(0)
     call.over.set() if is_over else call.client.abort()
     with pytest.raises(OSError, match="over"):
@@ -112,5 +112,5 @@ async def test_the_server_takes_its_time_at_its_speed() -> None:
     call = Call(speed=100.0)
     call.client.feed(message(b"one"))
     began = asyncio.get_running_loop().time()
-    await call.source.begin()
+    await call.source.start()
     assert asyncio.get_running_loop().time() - began >= 0.01, "the head came a second after the message"

@@ -11,11 +11,11 @@ from proxy_policies.capture.replay.matching import (
     Difference,
     RequestKey,
     differences,
+    matches_recorded,
     parse_matching,
     pattern_of,
     request_key,
     similarity,
-    stands_for,
 )
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
@@ -133,13 +133,13 @@ def test_a_long_difference_is_shown_from_where_it_begins() -> None:
 
 def test_times_differ_each_time_and_paths_do_not() -> None:
     old, new = (parts(f"/?at={year}-01-01T00:00:00Z").canonical() for year in (2026, 2027))
-    assert stands_for(old, new)
-    assert stands_for(old, old, exact=True)
-    assert not stands_for(old, new, exact=True)
-    assert not stands_for(old, parts("/x?at=2027-01-01T00:00:00Z").canonical())
+    assert matches_recorded(old, new)
+    assert matches_recorded(old, old, exact=True)
+    assert not matches_recorded(old, new, exact=True)
+    assert not matches_recorded(old, parts("/x?at=2027-01-01T00:00:00Z").canonical())
 
 
 def test_of_another_key_any_secret_stands_for_the_recorded_one() -> None:
     recorded, got = (parts(f"/?token={value}").canonical() for value in (HOLDER, "plain"))
-    assert stands_for(recorded, got, any_secret=True)
-    assert not stands_for(recorded, got)
+    assert matches_recorded(recorded, got, any_secret=True)
+    assert not matches_recorded(recorded, got)

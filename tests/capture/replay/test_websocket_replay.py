@@ -8,7 +8,7 @@ import pytest
 
 from proxy_policies.capture.model import Entry, Request, Response, Times, WebSocketMessage
 from proxy_policies.capture.replay.matching import Matching, parse_matching
-from proxy_policies.capture.replay.websocket_replay import MISSED, WebSocketReplay
+from proxy_policies.capture.replay.websocket_replay import NOT_RECORDED, WebSocketReplay
 
 Make = Callable[..., WebSocketReplay]
 said = partial(WebSocketMessage, True, True, time=0)
@@ -78,7 +78,7 @@ def test_what_was_not_recorded_ends_it(make: Make, misses: list[str], wrong: Wro
     says(playing)
     farewell = playing.on_message(wrong.text, wrong.data)
     assert farewell is not None
-    assert farewell[0] == MISSED
+    assert farewell[0] == NOT_RECORDED
     assert misses == [wrong.why]
     assert farewell[1] == f"not recorded: {wrong.why}"
 

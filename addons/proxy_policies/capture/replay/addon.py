@@ -1,4 +1,4 @@
-"""The replay policy: answers every request from a capture, and lets no connection leave."""
+"""The replay policy: answers every request from a capture, and blocks connections to servers."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ with lazy_imports():
 
 logger = logging.getLogger(__name__)
 
-FASTEST = 1_000_000.0
+MAX_SPEED = 1_000_000.0
 MODES = settings.one_of("once", "loop", "new", "strict")
-"""Those of `cassette.ReplayMode`, which need not be imported for it."""
-MISS_STATUS = 599  # no server sends it: what the client shows is surely ours
+"""The values of `cassette.ReplayMode`, which is not imported for start-up speed."""
+MISS_STATUS = 599  # no server sends it, so clients can recognise it
 
 
 def parse_matching(specs: Sequence[str]) -> matching.Matching:
-    """Read `replay_ignore`; raises ValueError."""
+    """Return `replay_ignore` parsed. Raises ValueError."""
     return replay_session.parse_replay_ignore(specs)
 
 
 def parse_speed(text: str) -> float:
-    """Read `replay_speed`; raises ValueError."""
+    """Return `replay_speed` parsed. Raises ValueError."""
     try:
         speed = float(text)
     except ValueError:
         speed = -1.0
-    if not 0 <= speed <= FASTEST:
-        raise ValueError(f"write 0 for at once, 1 for as recorded, or how many times as fast, up to {FASTEST:.0f}")
+    if not 0 <= speed <= MAX_SPEED:
+        raise ValueError(f"write 0 for at once, 1 for as recorded, or how many times as fast, up to {MAX_SPEED:.0f}")
     return speed
 
 
 class Replay:
-    """Plays `replay_file`."""
+    """Answers requests from `replay_file`."""
 
     name = "replay"
     fast_paths = {**NO_OBJECTION, "hits": ("replay_file",)}
@@ -99,31 +99,31 @@ class Replay:
     def __init__(self) -> None:
         self._session: replay_session.ReplaySession | None = None
         self._misses: list[dict[str, Any]] = []
-        self._alike: list[dict[str, Any]] = []  # answered, though ids, times or random values are others
-        self._report: Path | None = None  # of what is being played now: the option may already name the next one's
+        self._inexact: list[dict[str, Any]] = []  # answered, though ids, times or random values differ
+        self._report: Path | None = None  # of the open session: the option may already name the next one
         self._heads: WeakKeyDictionary[Flow, model.Request] = WeakKeyDictionary()
-        self._restore_dialling: Callable[[], None] | None = None
-        self._over = asyncio.Event()
+        self._restore_connection_options: Callable[[], None] | None = None
+        self._stopped = asyncio.Event()
 
     @property
     def _is_offline(self) -> bool:
         return self._session is not None and self._session.cassette.mode is not cassette.ReplayMode.NEW
 
     def configure(self, updated: set[str]) -> None:
-        """Open another capture when the options change."""
+        """Open the capture, and open it again when an option changes."""
         if updated & {"replay_file", "replay_mode", "replay_ignore", "replay_exact", "replay_report", "capture_redact"}:
-            self._end()
+            self._end_session()
             if self.replay_file:
                 self._open(self.replay_file)
-            self._choose_dialling()
+            self._set_connection_options()
 
-    def _choose_dialling(self) -> None:
-        """While offline dial nobody before the request is known: neither for a tunnel nor for its certificate."""
-        if self._is_offline and self._restore_dialling is None:
-            self._restore_dialling = settings.override(connection_strategy="lazy", upstream_cert=False)
-        elif not self._is_offline and self._restore_dialling is not None:
-            self._restore_dialling()
-            self._restore_dialling = None
+    def _set_connection_options(self) -> None:
+        """While offline, keep mitmproxy from connecting before the request: for a tunnel, or for its certificate."""
+        if self._is_offline and self._restore_connection_options is None:
+            self._restore_connection_options = settings.override(connection_strategy="lazy", upstream_cert=False)
+        elif not self._is_offline and self._restore_connection_options is not None:
+            self._restore_connection_options()
+            self._restore_connection_options = None
 
     def _open(self, path: Path) -> None:
         try:
@@ -139,15 +139,15 @@ class Replay:
 
     @only_if("_is_offline")
     def server_connect(self, data: ServerConnectionHookData) -> None:
-        """Refuse every connection, before the name is even looked up."""
+        """Block every connection, before its name is resolved."""
         if self._is_offline:
             data.server.error = "connections are blocked during replay"
 
     @only_if("_session")
     def requestheaders(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """Note the request as the client sent it, and have its body whole: a streamed one cannot be answered.
+        """Keep the request's head as the client sent it, and have its body buffered: requests are matched as a whole.
 
-        But for a gRPC call whose client may wait for an answer first.
+        A gRPC call whose client may wait for a response first is answered at once.
         """
         if self._session is None:
             return None
@@ -157,71 +157,71 @@ class Replay:
         received = state.received.raw if state.received else flow.request.headers.fields
         head = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(received), model.Body())
         self._heads[flow] = head
-        if not self._session.calls.may_have(head):
+        if not self._session.calls.may_contain(head):
             return None
         clean = self._session.redactor.request_swept(head)
-        return self._answer_call(flow, clean) if self._session.calls.has(clean) else None
+        return self._answer_call(flow, clean) if self._session.calls.contains(clean) else None
 
     async def _answer_call(self, flow: http.HTTPFlow, head: model.Request) -> None:
-        """Answer a gRPC call by turns, once its client has said so much that the server spoke."""
+        """Answer an interleaved gRPC call, once its client has sent as much as it had before the recorded head."""
         session, state = self._session, flow_state.state_of(flow)
         if session is None or must_buffer("response"):
             return
         state.early_request = client = interleaved.ClientSteps()
         numbers = session.calls.numbers(head)
-        turns = session.calls.turns(head, session.cassette.any_of(numbers))
-        asked = f"{head.method} {head.url}"
-        if not turns.candidates:
+        call = session.calls.call(head, session.cassette.available(numbers))
+        requested = f"{head.method} {head.url}"
+        if not call.candidates:
             if self._is_offline:
-                self._refuse(flow, asked, cassette.Miss(len(numbers)).explain())
+                self._refuse(flow, requested, cassette.Miss(len(numbers)).explain())
             return
         source = interleaved.InterleavedSource(
-            *(turns, client, self._over, self.replay_speed),
-            ended=lambda begun, why: self._call_ended(flow, asked, turns, begun, why),
+            *(call, client, self._stopped, self.replay_speed),
+            on_end=lambda first, reason: self._on_call_end(flow, requested, call, first, reason),
         )
         try:
-            number = await source.begin()
+            number = await source.start()
         except interleaved.NotRecorded as error:
             if self._is_offline:
-                self._refuse(flow, asked, str(error))
+                self._refuse(flow, requested, str(error))
         except OSError as error:
-            logger.debug(f"replay: {asked}: {error}")
+            logger.debug(f"replay: {requested}: {error}")
         else:
             session.cassette.used.add(number)
             self._answer(flow, session.entries[number], number + 1, source)
 
-    def _call_ended(self, flow: http.HTTPFlow, asked: str, turns: interleaved.Turns, begun: int, why: str) -> None:
-        """Take note of a call that is over: which recording it was in the end, or `why` it was none."""
+    def _on_call_end(
+        self, flow: http.HTTPFlow, requested: str, call: interleaved.InterleavedCall, first: int, reason: str
+    ) -> None:
+        """Set trailers, and mark the recording that matched the whole call as used; with a `reason`, count a miss."""
         session = self._session
         if session is None or flow.response is None:
             return
-        if why:
-            self._misses.append({"url": asked, "why": why})
-            logger.warning(f"replay: {asked}: {why}")
+        if reason:
+            self._add_miss(requested, reason)
             return
-        session.cassette.used.discard(begun)
-        session.cassette.used.add(turns.number)
-        flow.response.trailers = mitmproxy_flows.from_headers(session.entries[turns.number].response.trailers)
-        if turns.differences:
-            why = "; ".join(turns.differences)
-            self._alike.append({"url": asked, "entry": turns.number + 1, "why": why})
+        session.cassette.used.discard(first)
+        session.cassette.used.add(call.number)
+        flow.response.trailers = mitmproxy_flows.from_headers(session.entries[call.number].response.trailers)
+        if call.differences:
+            self._inexact.append({"url": requested, "entry": call.number + 1, "why": "; ".join(call.differences)})
 
     @only_if("_session")
     def request(self, flow: http.HTTPFlow) -> None:
-        """Answer, always."""
+        """Answer the request: from a recording, or offline with status 599."""
         head = self._heads.pop(flow, None)
         if self._session is None or head is None or flow.response or flow.error:
             return
         request = self._session.redactor.request_swept(replay_session.with_body(head, flow))
-        parts = matching.request_key(request, self.replay_ignore)
-        found = self._session.cassette.match(parts)
+        key = matching.request_key(request, self.replay_ignore)
+        found = self._session.cassette.match(key)
         if isinstance(found, cassette.Match):
             if found.differences:
                 why = "; ".join(map(str, found.differences))
-                self._alike.append({"url": request.url, "entry": found.number + 1, "why": why})
+                self._inexact.append({"url": request.url, "entry": found.number + 1, "why": why})
             self._answer(flow, self._session.entries[found.number], found.number + 1)
         elif self._is_offline:
-            self._refuse(flow, f"{parts.method} {parts.origin}{parts.path}", found.explain())
+            self._refuse(flow, f"{key.method} {key.origin}{key.path}", found.explain())
 
     def _answer(
         self, flow: http.HTTPFlow, entry: model.Entry, number: int, source: flow_state.Source | None = None
@@ -233,7 +233,7 @@ class Replay:
         started = entry.times.request_start
         shift = time.time() - started if started and self.replay_dates == "shift" else 0
         recorded = entry.origin or entry.response
-        flow.response = replay_session.to_answer(recorded, shift)
+        flow.response = replay_session.to_live(recorded, shift)
         self._send_from(flow, source or self._scheduled(flow, recorded, entry.times))
         if transcript.is_conversation(recorded):
             self._replay_conversation(flow, entry, number)
@@ -247,13 +247,13 @@ class Replay:
     def _scheduled(
         self, flow: http.HTTPFlow, recorded: model.Response, times: model.Times
     ) -> stream_source.StreamSource | None:
-        """Return what sends a stream as it came, and breaks off what was broken off; None for any other answer."""
+        """Return a source that sends a stream as it was recorded; None for any other response."""
         scheduled = stream_source.schedule(recorded, times, self.replay_speed)
         if scheduled is None or flow.request.method == "HEAD" or must_buffer("response"):
             return None
         state = flow_state.state_of(flow)
         return stream_source.StreamSource(
-            scheduled, self._over, lambda: flow.client_conn.connected and not state.client_left
+            scheduled, self._stopped, lambda: flow.client_conn.connected and not state.client_left
         )
 
     def _send_from(self, flow: http.HTTPFlow, source: flow_state.Source | None) -> None:
@@ -263,39 +263,42 @@ class Replay:
             flow_state.state_of(flow).source = source
 
     def _replay_conversation(self, flow: http.HTTPFlow, entry: model.Entry, number: int) -> None:
-        """Shake hands anew, and play the server of the WebSocket connection that follows."""
+        """Answer the handshake, and replay the server of the WebSocket connection."""
         if self._session is None or flow.response is None:
             return
-        for name in ("sec-websocket-extensions", "sec-websocket-accept"):  # we compress nothing; the key is another
+        for name in ("sec-websocket-extensions", "sec-websocket-accept"):  # not supported; for another key
             flow.response.headers.pop(name, None)
         flow.response.headers["Sec-WebSocket-Accept"] = replay_session.accept_token(
             flow.request.headers["sec-websocket-key"]
         )
         url, misses = entry.request.url, self._misses
 
-        def missed(why: str) -> None:
-            misses.append({"url": url, "why": f"entry {number}, {why}"})
-            logger.warning(f"replay: {url}: entry {number}, {why}")
+        def on_miss(reason: str) -> None:
+            _log_miss(misses, url, f"entry {number}, {reason}")
 
         any_secret = self._session.cassette.any_secret
-        clean = self._session.redactor.message
+        redact_message = self._session.redactor.message
         player = websocket_replay.WebSocketReplay(
-            *(entry, self.replay_ignore, clean, missed, any_secret), exact=self.replay_exact, speed=self.replay_speed
+            *(entry, self.replay_ignore, redact_message, on_miss, any_secret),
+            exact=self.replay_exact,
+            speed=self.replay_speed,
         )
         websockets.play(flow, player)
 
-    def _refuse(self, flow: http.HTTPFlow, asked: str, why: str) -> None:
-        self._misses.append({"url": asked, "why": why})
-        logger.warning(f"replay: {asked}: {why}")
-        trace.note(flow, self.name, "missed", why)
+    def _add_miss(self, requested: str, reason: str) -> None:
+        _log_miss(self._misses, requested, reason)
+
+    def _refuse(self, flow: http.HTTPFlow, requested: str, reason: str) -> None:
+        self._add_miss(requested, reason)
+        trace.note(flow, self.name, "missed", reason)
         flow_state.state_of(flow).replayed = True
         fields = {"content-type": "text/plain; charset=utf-8", "x-replay": "missed"}
-        flow.response = http.Response.make(MISS_STATUS, f"replay: {asked}: {why}\n", fields)
+        flow.response = http.Response.make(MISS_STATUS, f"replay: {requested}: {reason}\n", fields)
         flow.response.reason = "Not Recorded"
 
     @only_if("_is_offline")
     def error(self, flow: http.HTTPFlow) -> None:
-        """Count a request that was refused before it came to us: a tunnel that nobody inspects."""
+        """Count a request that was refused before `request`: one in a tunnel that is not inspected."""
         if self._is_offline and flow.response is None and flow.error:
             self._misses.append({"url": flow.request.pretty_url, "why": flow.error.msg})
 
@@ -305,27 +308,27 @@ class Replay:
             self._misses.append({"url": flow.request.pretty_host, "why": "not inspected, so not answered"})
 
     def done(self) -> None:
-        """Report."""
-        self._end()
+        """Write the report."""
+        self._end_session()
 
-    def _end(self) -> None:
-        """End what was being played, and report on it."""
-        self._over.set()
-        self._over = asyncio.Event()
+    def _end_session(self) -> None:
+        """End the session, and write its report."""
+        self._stopped.set()
+        self._stopped = asyncio.Event()
         session, self._session = self._session, None
         misses, self._misses = self._misses, []
-        alike, self._alike = self._alike, []
+        inexact, self._inexact = self._inexact, []
         report, self._report = self._report, self.replay_report
         if session is None or not report:
             return
-        # Only `strict` minds what was not asked for, and finding it reads the capture once more.
-        unplayed = session.cassette.unused() if session.cassette.mode is cassette.ReplayMode.STRICT else []
-        requests = ((number + 1, session.entries[number].request) for number in unplayed)
+        # Only `strict` needs the unused recordings, and finding their requests reads the capture again.
+        unused_numbers = session.cassette.unused() if session.cassette.mode is cassette.ReplayMode.STRICT else []
+        requests = ((number + 1, session.entries[number].request) for number in unused_numbers)
         unused = [f"entry {number}: {request.method} {request.url}" for number, request in requests]
         outcome = {
             "played": len(session.cassette.used),
             "problems": session.problems,
-            "alike": alike,
+            "alike": inexact,
             "misses": misses,
             "unused": unused,
         }
@@ -333,3 +336,8 @@ class Replay:
             private_files.write_text(report, json.dumps(outcome, indent=1))
         except OSError as error:
             logger.error(f"option replay_report: {report}: {error.strerror or error}")
+
+
+def _log_miss(misses: list[dict[str, Any]], requested: str, reason: str) -> None:
+    misses.append({"url": requested, "why": reason})
+    logger.warning(f"replay: {requested}: {reason}")

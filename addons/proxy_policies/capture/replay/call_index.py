@@ -1,6 +1,6 @@
-"""Recorded gRPC calls whose client waited for answers before it had sent all its messages, by what their heads say.
+"""Recorded gRPC calls whose client waited for responses before it had sent all its messages, by their heads.
 
-Such a call must be answered before its request is whole, so its messages cannot be what it is found by.
+Such a call must be answered before its request is complete, so its messages cannot be used to find it.
 """
 
 from collections import defaultdict
@@ -11,8 +11,8 @@ from typing import Protocol
 
 from proxy_policies.capture import dynamic_values
 from proxy_policies.capture.model import Body, Entry, Request
-from proxy_policies.capture.replay.interleaved import CANDIDATES, Turns
-from proxy_policies.capture.replay.matching import Matching, request_key, stands_for
+from proxy_policies.capture.replay.interleaved import MAX_CANDIDATES, InterleavedCall
+from proxy_policies.capture.replay.matching import Matching, matches_recorded, request_key
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.streams.interleaving import interleaving, is_interleaved
 from proxy_policies.capture.streams.messages import is_grpc
@@ -26,7 +26,7 @@ class Entries(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallIndex:
-    """Recordings of gRPC calls by their heads; a head counts when both sides spoke by turns in one of them."""
+    """Recordings of gRPC calls by their heads; a head is found if a recording of it is interleaved."""
 
     entries: Entries
     redactor: Redactor
@@ -37,29 +37,29 @@ class CallIndex:
     _heads: set[str] = field(default_factory=set, init=False)
 
     def add(self, number: int, request: Request) -> None:
-        """Take the next recording."""
+        """Add a recording."""
         if is_grpc(request) and request.body.frame_times:
             head = self._head(request)
             self._numbers[head].append(number)
             if head not in self._heads and is_interleaved(self.entries[number]):
                 self._heads.add(head)
 
-    def may_have(self, request: Request) -> bool:
-        """Return whether a request may be such a call, by its media type: redacting it is worth while."""
+    def may_contain(self, request: Request) -> bool:
+        """Return whether an unredacted request may be such a call, by its media type."""
         return bool(self._heads) and is_grpc(request)
 
-    def has(self, request: Request) -> bool:
-        """Return whether a request with this head, redacted, may be such a call."""
-        return self.may_have(request) and self._head(request) in self._heads
+    def contains(self, request: Request) -> bool:
+        """Return whether a redacted request has the head of such a call."""
+        return self.may_contain(request) and self._head(request) in self._heads
 
     def numbers(self, request: Request) -> Sequence[int]:
-        """Return the recordings that have the head of a request."""
+        """Return the numbers of the recordings with the head of a request."""
         return self._numbers[self._head(request)]
 
-    def turns(self, request: Request, numbers: Iterable[int]) -> Turns:
-        """Return a call with this head that one of these recordings may answer, of which only the first few count."""
-        steps = {number: interleaving(self.entries[number]) for number in islice(numbers, CANDIDATES)}
-        return Turns(steps, lambda recorded, got: self._compare(request, recorded, got))
+    def call(self, request: Request, numbers: Iterable[int]) -> InterleavedCall:
+        """Return a call with this head, to be answered by one of the first `MAX_CANDIDATES` of these recordings."""
+        steps = {number: interleaving(self.entries[number]) for number in islice(numbers, MAX_CANDIDATES)}
+        return InterleavedCall(steps, lambda recorded, got: self._compare(request, recorded, got))
 
     def _head(self, request: Request) -> str:
         key = request_key(replace(request, body=Body()), replace(self.matching, body=False)).canonical()
@@ -72,7 +72,7 @@ class CallIndex:
         one, other = self._canonical(request, recorded), self._canonical(request, clean)
         if one == other:
             return ""
-        return f"recorded {one}, got {other}" if stands_for(one, other, self.exact, self.any_secret) else None
+        return f"recorded {one}, got {other}" if matches_recorded(one, other, self.exact, self.any_secret) else None
 
     def _canonical(self, request: Request, message: bytes) -> str:
         return request_key(Request("", "", request.headers, Body(message)), self.matching).canonical()

@@ -1,4 +1,4 @@
-"""A recording being played: which entry answers a request, in which mode, and what was missed or left over."""
+"""The recordings being replayed: which one answers a request, which are used, and why none matches."""
 
 import hashlib
 import re
@@ -13,10 +13,10 @@ from proxy_policies.capture.replay.matching import Difference, RequestKey, diffe
 
 
 class ReplayMode(StrEnum):
-    """How recordings are used up.
+    """How often recordings are used.
 
-    `once`: each one once, in their order. `loop`: again from the first when all are used. `new`: as `once`, and
-    what is missing goes to the network and is recorded. `strict`: as `once`, and every one must be used.
+    `once`: each once, in order. `loop`: from the first again when all are used. `new`: as `once`, but requests that
+    were not recorded are forwarded and recorded. `strict`: as `once`, and unused recordings are an error.
     """
 
     ONCE = "once"
@@ -27,29 +27,29 @@ class ReplayMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A request that nothing answers: how many like it there were, and the nearest recording with what differs."""
+    """A request without an unused recording: the number of used ones that match, and the nearest one's differences."""
 
-    recorded: int
+    matching: int
     nearest: int | None = None
     differences: tuple[Difference, ...] = ()
     hint: str = ""
-    """The options that would have let it match, as a command line has them."""
+    """Command-line options with which the nearest recording would match."""
 
     def explain(self) -> str:
-        """Return why there is no answer, naming the nearest recording and what differs from it."""
-        if self.recorded:
-            times = "once" if self.recorded == 1 else f"{self.recorded} times"
+        """Return why there is no recording, with the nearest one and its differences."""
+        if self.matching:
+            times = "once" if self.matching == 1 else f"{self.matching} times"
             return f"recorded {times}, but requested again (--mode loop repeats recordings)"
         if self.nearest is None:
             return "the capture is empty"
         lines = "; ".join(str(difference) for difference in self.differences)
-        would = f"; it would match with {self.hint}" if self.hint else ""
-        return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}{would}"
+        suggestion = f"; it would match with {self.hint}" if self.hint else ""
+        return f"not recorded; nearest is entry {self.nearest + 1}, which differs in {lines}{suggestion}"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The recording that answers, and what differs from it all the same: ids, times, random values."""
+    """The matching recording, and the dynamic values that differ: ids, times, random values."""
 
     number: int
     differences: tuple[Difference, ...] = ()
@@ -57,82 +57,83 @@ class Match:
 
 @dataclass(slots=True)
 class Cassette:
-    """Recordings by their canonical text. `any_secret`: made with another key, so a placeholder matches anything.
+    """Recordings by their canonical text, numbered from 0.
 
-    `exact`: values that differ each time must be those that were recorded.
+    `any_secret`: a placeholder matches any value, as the recording was made with another key. `exact`: dynamic values
+    must be equal, too.
     """
 
     mode: ReplayMode = ReplayMode.ONCE
     any_secret: bool = False
     exact: bool = False
     used: set[int] = field(default_factory=set)
-    _parts: list[RequestKey] = field(default_factory=list)
-    _exact: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    _loose: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _keys: list[RequestKey] = field(default_factory=list)
+    _by_text: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _by_masked_text: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _patterns: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
 
-    def add(self, parts: RequestKey) -> None:
-        """Append the next recording."""
-        number = len(self._parts)
-        text = parts.canonical()
-        self._parts.append(parts)
-        self._exact[_key(text)].append(number)
+    def add(self, key: RequestKey) -> None:
+        """Add the next recording."""
+        number = len(self._keys)
+        text = key.canonical()
+        self._keys.append(key)
+        self._by_text[_digest(text)].append(number)
         if not self.exact:
-            self._loose[_key(dynamic_values.mask(text))].append(number)
+            self._by_masked_text[_digest(dynamic_values.mask(text))].append(number)
         pattern = pattern_of(text) if self.any_secret else None
         if pattern is not None:
             self._patterns.append((pattern, number))
 
-    def extend(self, many: Iterable[RequestKey]) -> None:
-        """Append recordings."""
-        for parts in many:
-            self.add(parts)
+    def extend(self, keys: Iterable[RequestKey]) -> None:
+        """Add recordings."""
+        for key in keys:
+            self.add(key)
 
     def __len__(self) -> int:
-        return len(self._parts)
+        return len(self._keys)
 
-    def match(self, parts: RequestKey) -> Match | Miss:
-        """Return the recording that answers, which is then used, or the miss."""
-        text = parts.canonical()
-        exact = self._exact.get(_key(text), [])
-        loose = self._loose.get(_key(dynamic_values.mask(text)), [])
-        fitting = [number for pattern, number in self._patterns if pattern.fullmatch(text)] if not exact else []
-        for numbers in (exact, fitting, loose):
-            number = self._next(numbers)
+    def match(self, key: RequestKey) -> Match | Miss:
+        """Return the recording that matches, and mark it as used; a Miss if there is none."""
+        text = key.canonical()
+        exact = self._by_text.get(_digest(text), [])
+        masked = self._by_masked_text.get(_digest(dynamic_values.mask(text)), [])
+        by_pattern = [number for pattern, number in self._patterns if pattern.fullmatch(text)] if not exact else []
+        for numbers in (exact, by_pattern, masked):
+            number = self._first_free(numbers)
             if number is not None:
                 self.used.add(number)
-                return Match(number, self._differences(number, parts) if numbers is loose else ())
-        return self._miss(parts, len({*exact, *fitting, *loose}))
+                return Match(number, self._differences(number, key) if numbers is masked else ())
+        return self._miss(key, len({*exact, *by_pattern, *masked}))
 
-    def _differences(self, number: int, parts: RequestKey) -> tuple[Difference, ...]:
-        return tuple(differences(self._parts[number], parts))
+    def _differences(self, number: int, key: RequestKey) -> tuple[Difference, ...]:
+        return tuple(differences(self._keys[number], key))
 
     def free(self, numbers: Sequence[int]) -> Iterator[int]:
-        """Yield those of these recordings that can be played now: the unused, or all again where they loop."""
+        """Yield those of these recordings that are unused; in mode `loop`, all of them if all are used."""
         if self.mode is ReplayMode.LOOP and self.used.issuperset(numbers):
             self.used.difference_update(numbers)
         return (number for number in numbers if number not in self.used)
 
-    def any_of(self, numbers: Sequence[int]) -> list[int]:
-        """Return those of these recordings that can be played, any of which may do; where they loop, used ones last."""
+    def available(self, numbers: Sequence[int]) -> list[int]:
+        """Return those of these recordings that are unused; in mode `loop`, followed by the used ones."""
         free = list(self.free(numbers))
-        again = [number for number in numbers if number in self.used] if self.mode is ReplayMode.LOOP else []
-        return [*free, *again]
+        used = [number for number in numbers if number in self.used] if self.mode is ReplayMode.LOOP else []
+        return [*free, *used]
 
-    def _next(self, numbers: list[int]) -> int | None:
+    def _first_free(self, numbers: list[int]) -> int | None:
         return next(self.free(numbers), None)
 
-    def _miss(self, parts: RequestKey, recorded: int) -> Miss:
-        if not self._parts:
-            return Miss(recorded)
-        nearest = max(range(len(self._parts)), key=lambda number: similarity(self._parts[number], parts))
-        hint = "" if recorded else ignore_hint.hint(self._parts[nearest], parts)
-        return Miss(recorded, nearest, self._differences(nearest, parts), hint)
+    def _miss(self, key: RequestKey, matching: int) -> Miss:
+        if not self._keys:
+            return Miss(matching)
+        nearest = max(range(len(self._keys)), key=lambda number: similarity(self._keys[number], key))
+        hint = "" if matching else ignore_hint.hint(self._keys[nearest], key)
+        return Miss(matching, nearest, self._differences(nearest, key), hint)
 
     def unused(self) -> list[int]:
-        """Return the recordings that were never played."""
-        return [number for number in range(len(self._parts)) if number not in self.used]
+        """Return the numbers of the recordings that were not used."""
+        return [number for number in range(len(self._keys)) if number not in self.used]
 
 
-def _key(text: str) -> str:
+def _digest(text: str) -> str:
     return text if len(text) < 100 else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""What `--ignore` would have let a request match the nearest recording, found by trying it."""
+"""Suggests the `--ignore` options with which a request would match the nearest recording."""
 
 import copy
 import shlex
@@ -9,49 +9,49 @@ from proxy_policies.capture import json_path
 from proxy_policies.capture.json_path import Step
 from proxy_policies.capture.replay.matching import RequestKey, parse_matching, without_paths
 
-MOST = 5  # of more values that differ, the body as a whole is named
+MAX_PATHS = 5  # if more values differ, the suggestion is to ignore the whole body
 
 
 def ignores_for(recorded: RequestKey, got: RequestKey) -> list[str]:
-    """Return what to ignore so that the two are the same; empty when nothing does: another method or path."""
+    """Return the parts to ignore so that two requests match; empty if method or path differ."""
     if (recorded.method, recorded.path) != (got.method, got.path):
         return []
     found = ["host"] if recorded.origin != got.origin else []
-    found += [f"query:{name}" for name in _names(recorded.query, got.query)]
-    found += [f"header:{name}" for name in _names(recorded.headers, got.headers)]
-    return [*found, *(_in_body(recorded.body, got.body) if recorded.body != got.body else ())]
+    found += [f"query:{name}" for name in _differing_names(recorded.query, got.query)]
+    found += [f"header:{name}" for name in _differing_names(recorded.headers, got.headers)]
+    return [*found, *(_ignores_for_body(recorded.body, got.body) if recorded.body != got.body else ())]
 
 
 def hint(recorded: RequestKey, got: RequestKey) -> str:
-    """Return the options, ready to paste; empty when there are none."""
+    """Return the options as text for a shell; empty if there are none."""
     return " ".join(f"--ignore {shlex.quote(spec)}" for spec in ignores_for(recorded, got))
 
 
-def _names(old: list[list[str]], new: list[list[str]]) -> list[str]:
+def _differing_names(old: list[list[str]], new: list[list[str]]) -> list[str]:
     differing = [pair for pair in old if pair not in new] + [pair for pair in new if pair not in old]
     return list(dict.fromkeys(pair[0] for pair in differing))
 
 
-def _in_body(old: Any, new: Any) -> list[str]:
+def _ignores_for_body(old: Any, new: Any) -> list[str]:
     if not isinstance(old, list) or not isinstance(new, list) or old[0] != new[0]:
         return ["body"]
     if old[0] in ("form", "multipart"):
-        return [f"form:{name}" for name in _names(old[1], new[1])] or ["body"]
-    found = list(dict.fromkeys(f"json:{json_path.write(steps)}" for steps in _differing(old[1], new[1], ())))
-    if old[0] != "json" or not found or len(found) > MOST or "json:$" in found:
+        return [f"form:{name}" for name in _differing_names(old[1], new[1])] or ["body"]
+    found = list(dict.fromkeys(f"json:{json_path.write(steps)}" for steps in _differing_paths(old[1], new[1], ())))
+    if old[0] != "json" or not found or len(found) > MAX_PATHS or "json:$" in found:
         return ["body"]
     matching = parse_matching(found)
     one, other = (without_paths(copy.deepcopy(value), matching) for value in (old[1], new[1]))
     return found if one == other else ["body"]
 
 
-def _differing(old: Any, new: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
-    """Yield the steps to what differs; to what is around it where one has more than the other."""
+def _differing_paths(old: Any, new: Any, steps: tuple[Step, ...]) -> Iterator[tuple[Step, ...]]:
+    """Yield the paths of values that differ; of an object or list whose members differ in number, its own path."""
     if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
         for name in old:
-            yield from _differing(old[name], new[name], (*steps, name))
+            yield from _differing_paths(old[name], new[name], (*steps, name))
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for at, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _differing(one, other, (*steps, at))
+            yield from _differing_paths(one, other, (*steps, at))
     elif old != new:
         yield steps

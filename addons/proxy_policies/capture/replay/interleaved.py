@@ -1,6 +1,6 @@
-"""A gRPC call replayed by turns: its server speaks when it has received as much from its client as it had then.
+"""Replaying a gRPC call whose messages are interleaved: the server sends once it has received as much as recorded.
 
-Which recording answers shows as the client speaks: those that began as the call did are kept as long as they fit.
+Recordings that start as the call does are candidates, and are dropped once a message does not match.
 """
 
 import asyncio
@@ -11,43 +11,43 @@ from dataclasses import dataclass, field
 from proxy_policies.capture.streams.frames import Framing, split
 from proxy_policies.capture.streams.interleaving import Kind, Step
 
-LOOK = 1.0
-"""Seconds between looks whether a client that says nothing is still there."""
-CANDIDATES = 16
-"""Recordings of one method that are looked at for a call."""
+POLL_INTERVAL = 1.0
+"""Seconds between checks whether an idle client is still connected."""
+MAX_CANDIDATES = 16
+"""Recordings that are compared with a call."""
 
 type Compare = Callable[[bytes, bytes], str | None]
-"""Returns how a message differs from the recorded one, empty when not at all; None when it does not stand for it."""
+"""Returns how a message differs from the recorded one, empty if it does not; None if it does not match."""
 
 
 class NotRecorded(Exception):
-    """No recording goes on as the call does; the text says where."""
+    """No recording continues as the call does; the text says where."""
 
 
 @dataclass(slots=True)
-class Turns:
-    """How far a call has come, and the recordings that went the same way; the first of them is played."""
+class InterleavedCall:
+    """The state of a call, and the recordings that match it so far; the first of them is replayed."""
 
     candidates: Mapping[int, Sequence[Step]]
     compare: Compare
     differences: list[str] = field(default_factory=list)
-    """Where the client's messages were others than those recorded, and stand for them all the same."""
+    """Differences of the client's messages that match all the same."""
     _position: int = 0
-    _heard: int = 0  # of the client's messages
+    _client_messages: int = 0
 
     @property
     def number(self) -> int:
-        """The recording that is played."""
+        """The number of the recording that is replayed."""
         return next(iter(self.candidates))
 
     @property
     def step(self) -> Step | None:
-        """What comes next; None when nothing more was recorded."""
+        """The next step; None at the end of the recording."""
         return self._step_of(self.candidates[self.number], 0)
 
     @property
-    def gap(self) -> float:
-        """The seconds between the step before and this one."""
+    def delay(self) -> float:
+        """The seconds between the previous step and the next one."""
         before, step = self._step_of(self.candidates[self.number], -1), self.step
         return max(0.0, step.time - before.time) if before is not None and step is not None else 0.0
 
@@ -55,24 +55,24 @@ class Turns:
         position = self._position + ahead
         return steps[position] if 0 <= position < len(steps) else None
 
-    def server_did(self) -> None:
-        """Go on: what was next has been sent. Recordings in which it is something else are none of this call."""
-        said = self.step
-        self._go_on(
-            [number for number, step in self._next() if said and (step.kind, step.data) == (said.kind, said.data)]
+    def on_server_step(self) -> None:
+        """Advance: the next step was sent. Drop the recordings in which it is another one."""
+        sent = self.step
+        self._advance(
+            [number for number, step in self._next() if sent and (step.kind, step.data) == (sent.kind, sent.data)]
         )
 
-    def client_did(self, kind: Kind, data: bytes) -> None:
-        """Take what the client did. Raises NotRecorded when no recording goes on like that."""
-        wanted = self.step
+    def on_client_step(self, kind: Kind, data: bytes) -> None:
+        """Advance by a step of the client, and drop recordings that do not match. Raises NotRecorded if all are."""
+        expected = self.step
         found = {number: self.compare(step.data, data) for number, step in self._next() if step.kind is kind}
-        fitting = {number: difference for number, difference in found.items() if difference is not None}
-        where = f"message {self._heard + 1}"
-        if not fitting:
-            raise NotRecorded(f"{where}: recorded {_shown(wanted)}, got {_shown(Step(kind, 0.0, data))}")
-        self._go_on(sorted(fitting, key=lambda number: bool(fitting[number])))  # first those that say just this
-        self._heard += 1
-        if difference := fitting[self.number]:
+        matching = {number: difference for number, difference in found.items() if difference is not None}
+        where = f"message {self._client_messages + 1}"
+        if not matching:
+            raise NotRecorded(f"{where}: recorded {_shown(expected)}, got {_shown(Step(kind, 0.0, data))}")
+        self._advance(sorted(matching, key=lambda number: bool(matching[number])))  # equal ones first
+        self._client_messages += 1
+        if difference := matching[self.number]:
             self.differences.append(f"{where}: {difference}")
 
     def _next(self) -> Iterator[tuple[int, Step]]:
@@ -80,7 +80,7 @@ class Turns:
             if (step := self._step_of(steps, 0)) is not None:
                 yield number, step
 
-    def _go_on(self, numbers: Iterable[int]) -> None:
+    def _advance(self, numbers: Iterable[int]) -> None:
         self.candidates = {number: self.candidates[number] for number in numbers}
         self._position += 1
 
@@ -92,88 +92,93 @@ def _shown(step: Step | None) -> str:
 
 
 class ClientSteps:
-    """A tap of a request's body: what its client does, message by message, as it comes."""
+    """A tap of a request's body that queues the client's steps."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._steps: deque[tuple[Kind, bytes]] = deque()
-        self._come = asyncio.Event()
+        self._changed = asyncio.Event()
         self.has_left = False
 
     def feed(self, data: bytes) -> None:
-        """Take a chunk."""
+        """Add a chunk of the body."""
         frames, self._rest = split(self._rest + data, Framing.MESSAGES)
         self._steps.extend((Kind.CLIENT, frame) for frame in frames)
-        self._come.set()
+        self._changed.set()
 
     def finish(self) -> None:
-        """Learn that the body came whole."""
+        """Note the end of the body."""
         self._steps.append((Kind.CLIENT_END, b""))
-        self._come.set()
+        self._changed.set()
 
     def abort(self) -> None:
-        """Learn that the client has left."""
+        """Note that the client has disconnected."""
         self.has_left = True
-        self._come.set()
+        self._changed.set()
 
-    async def next(self, over: asyncio.Event) -> tuple[Kind, bytes]:
-        """Return what the client does next. Raises OSError when it leaves, or the replay is `over`."""
+    async def next(self, stopped: asyncio.Event) -> tuple[Kind, bytes]:
+        """Return the client's next step. Raises OSError if it disconnects, or the replay is `stopped`."""
         while not self._steps:
-            if self.has_left or over.is_set():
+            if self.has_left or stopped.is_set():
                 raise OSError("the replay is over")
-            self._come.clear()
-            await asyncio.wait({waiting := asyncio.ensure_future(self._come.wait())}, timeout=LOOK)
+            self._changed.clear()
+            await asyncio.wait({waiting := asyncio.ensure_future(self._changed.wait())}, timeout=POLL_INTERVAL)
             waiting.cancel()
         return self._steps.popleft()
 
 
 class InterleavedSource:
-    """The body of an answer that comes by turns with the request. `over` ends it.
+    """The body of a response that is interleaved with the request; the event `stopped` ends it.
 
-    `ended` is called with the recording it began with, once all is said, and why it was not all.
+    `on_end` is called with the number of the recording that it started with, and the reason if it was not completed.
     """
 
     def __init__(
-        self, turns: Turns, client: ClientSteps, over: asyncio.Event, speed: float, ended: Callable[[int, str], None]
+        self,
+        call: InterleavedCall,
+        client: ClientSteps,
+        stopped: asyncio.Event,
+        speed: float,
+        on_end: Callable[[int, str], None],
     ) -> None:
-        self._turns = turns
+        self._call = call
         self._client = client
-        self._over = over
+        self._stopped = stopped
         self._speed = speed
-        self._ended = ended
-        self._begun = -1
+        self._on_end = on_end
+        self._first = -1
 
-    async def begin(self) -> int:
-        """Wait until the server sends its head; return the recording's number. Raises NotRecorded, OSError."""
+    async def start(self) -> int:
+        """Wait until the head is to be sent; return the number of the recording. Raises NotRecorded, OSError."""
         await self._until_server()
         await self._pause()
-        self._begun = self._turns.number
-        self._turns.server_did()
-        return self._begun
+        self._first = self._call.number
+        self._call.on_server_step()
+        return self._first
 
     async def read(self) -> bytes:
-        """Return the next message once it is due, b"" at the end. Raises OSError where the call is broken off."""
+        """Return the next message once it is due, b"" at the end. Raises OSError where the call was broken off."""
         try:
             step = await self._until_server()
         except NotRecorded as error:
-            self._ended(self._begun, str(error))
+            self._on_end(self._first, str(error))
             raise OSError(str(error)) from None
         await self._pause()
         if step.kind is Kind.SERVER_END:
-            self._ended(self._begun, "")
+            self._on_end(self._first, "")
             return b""
-        self._turns.server_did()
+        self._call.on_server_step()
         return step.data
 
     async def _until_server(self) -> Step:
-        while (step := self._turns.step) is None or step.kind.is_client:
-            self._turns.client_did(*await self._client.next(self._over))
+        while (step := self._call.step) is None or step.kind.is_client:
+            self._call.on_client_step(*await self._client.next(self._stopped))
         return step
 
     async def _pause(self) -> None:
         if self._speed:
-            await asyncio.sleep(self._turns.gap / self._speed)
+            await asyncio.sleep(self._call.delay / self._speed)
 
     async def close(self) -> None:
-        """Let go of it."""
-        self._turns.candidates = {}
+        """Release the recordings."""
+        self._call.candidates = {}

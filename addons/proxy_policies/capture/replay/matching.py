@@ -1,7 +1,7 @@
-"""Which recorded request a live one is: by method, URL, query, chosen fields and body.
+"""Matching a request with recorded ones: by method, URL, query, chosen fields and body.
 
-A request becomes its parts, and the parts one canonical text. Two requests are the same when the texts are;
-they are alike when the texts are the same but for dynamic values. `Ignore` takes out what must not count.
+The parts of a request that count are written as one canonical text. Two requests are equal if their texts are equal,
+and similar if only dynamic values differ. `Matching` says which parts count.
 """
 
 import json
@@ -23,7 +23,7 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """What counts: `headers` are the fields that must be equal; the rest is what is ignored."""
+    """The parts that count: fields in `headers`, body, host. Parameters, form fields and JSONPaths are ignored ones."""
 
     headers: tuple[str, ...] = ()
     queries: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class Matching:
 
 
 def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Matching:
-    """Read what to ignore, as `query:NAME` (see the error's text for the rest). Raises ValueError."""
+    """Return the parts that count, from specs of parts to ignore, and names of fields. Raises ValueError."""
     found: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for spec in ignores:
         kind, colon, value = spec.partition(":")
@@ -54,7 +54,7 @@ def parse_matching(ignores: Iterable[str], headers: Sequence[str] = ()) -> Match
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """The parts of a request that count; each JSON-safe."""
+    """The parts of a request that count, as JSON values."""
 
     method: str
     origin: str
@@ -64,7 +64,7 @@ class RequestKey:
     body: Any
 
     def canonical(self) -> str:
-        """Return one text for all parts; of a placeholder what is the same in captures of every version."""
+        """Return all parts as one text, with placeholders as captures of the first version have them, without kinds."""
         text = json.dumps(
             [self.method, self.origin, self.path, self.query, self.headers, self.body],
             sort_keys=True,
@@ -100,14 +100,14 @@ def _body(request: Request, matching: Matching) -> Any:
 
 
 def without_paths(document: Any, matching: Matching) -> Any:
-    """Return the document without what the ignored paths select."""
+    """Return the document with null for the values that the ignored paths select."""
     found = [list(node.parts) for path in matching.paths for node in path.finditer(document)]
     for parts in sorted(found, key=lambda parts: (-len(parts), [str(part).zfill(9) for part in parts]), reverse=False):
-        document = _blank(document, parts)
+        document = _without_value(document, parts)
     return document
 
 
-def _blank(document: Any, parts: list[Any]) -> Any:
+def _without_value(document: Any, parts: list[Any]) -> Any:
     if not parts:
         return None
     inner = document
@@ -119,7 +119,7 @@ def _blank(document: Any, parts: list[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A part that differs: what was recorded and what came, as texts."""
+    """A part that differs, recorded and received, as texts."""
 
     part: str
     recorded: str
@@ -134,13 +134,13 @@ def _short(text: str, limit: int = 120) -> str:
 
 
 def differences(recorded: RequestKey, got: RequestKey) -> list[Difference]:
-    """Return the parts that differ, most telling first; of lists the items that differ."""
+    """Return the parts that differ, most important first; of lists only the items that differ."""
     pairs = [(name, getattr(recorded, name), getattr(got, name)) for name in RequestKey.__slots__]
     return [Difference(name, *_differing(old, new)) for name, old, new in pairs if old != new]
 
 
 def _differing(old: Any, new: Any) -> tuple[str, str]:
-    """Return the texts of two values, cut to what differs: the items of lists, the middle of texts."""
+    """Return the differing parts of two values as texts: items of lists, texts from shortly before the difference."""
     if isinstance(old, list) and isinstance(new, list):
         if len(old) == len(new) == 2 and old[0] == new[0] and isinstance(old[0], str):
             return _differing(old[1], new[1])  # a body: its kind and its value
@@ -156,7 +156,7 @@ def _as_text(value: Any) -> str:
 
 
 def pattern_of(canonical: str) -> re.Pattern[str] | None:
-    """Return a pattern in which every placeholder matches any value in its place; None when there is none."""
+    """Return a pattern in which each placeholder matches any value; None if the text has no placeholder."""
     pieces = PLACEHOLDER.split(canonical)
     if len(pieces) == 1:
         return None
@@ -164,18 +164,18 @@ def pattern_of(canonical: str) -> re.Pattern[str] | None:
 
 
 def similarity(one: RequestKey, other: RequestKey) -> int:
-    """Return how alike two requests are; the path counts most."""
+    """Return a weight for the similarity of two requests; the path counts most."""
     same = [name for name in RequestKey.__slots__ if getattr(one, name) == getattr(other, name)]
     weights = {"path": 8, "method": 4, "origin": 3, "query": 3, "body": 2, "headers": 1}
     segments = set(one.path.split("/")) & set(other.path.split("/"))
     return sum(weights[name] for name in same) + min(5, len(segments))
 
 
-def stands_for(recorded: str, got: str, exact: bool = False, any_secret: bool = False) -> bool:
-    """Return whether one canonical text is as good as the recorded one: but for dynamic values, unless `exact`.
+def matches_recorded(recorded: str, got: str, exact: bool = False, any_secret: bool = False) -> bool:
+    """Return whether a canonical text matches the recorded one: equal, or unless `exact`, except for dynamic values.
 
-    `any_secret`: a recorded placeholder stands for any value.
+    `any_secret`: a recorded placeholder matches any value.
     """
     pattern = pattern_of(recorded) if any_secret else None
-    is_alike = recorded == got if exact else dynamic_values.mask(recorded) == dynamic_values.mask(got)
-    return is_alike or (pattern is not None and pattern.fullmatch(got) is not None)
+    is_similar = recorded == got if exact else dynamic_values.mask(recorded) == dynamic_values.mask(got)
+    return is_similar or (pattern is not None and pattern.fullmatch(got) is not None)

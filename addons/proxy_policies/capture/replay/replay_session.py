@@ -1,4 +1,4 @@
-"""A capture being played, and the answers that its entries make."""
+"""A capture being replayed, and the responses made of its entries."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from proxy_policies.capture.websocket.transcript import is_conversation
 
 
 def parse_replay_ignore(specs: Iterable[str]) -> matching.Matching:
-    """Read `replay_ignore`: what to ignore, and `match:NAME` for a field that must be equal."""
+    """Return the matching of `replay_ignore`: parts to ignore, and `match:NAME` for a field that must be equal."""
     specs = list(specs)
     headers = [spec.removeprefix("match:") for spec in specs if spec.startswith("match:")]
     return matching.parse_matching([spec for spec in specs if not spec.startswith("match:")], headers)
@@ -29,34 +29,34 @@ def parse_replay_ignore(specs: Iterable[str]) -> matching.Matching:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySession:
-    """An open capture being played."""
+    """An open capture being replayed."""
 
     cassette: Cassette
     entries: Entries
     redactor: Redactor
     calls: CallIndex
     problems: Sequence[str] = ()
-    """What was wrong with entries of the file."""
+    """Errors in entries of the file, which were skipped or repaired."""
 
 
 def load(
-    path: Path, mode: ReplayMode, redactor: Redactor, wanted: matching.Matching, exact: bool = False
+    path: Path, mode: ReplayMode, redactor: Redactor, match_rules: matching.Matching, exact: bool = False
 ) -> ReplaySession:
-    """Open a capture to be played. Raises OSError and CaptureError."""
+    """Open a capture for replay. Raises OSError and CaptureError."""
     if mode is ReplayMode.NEW and not path.exists():
-        return ReplaySession(Cassette(mode), (), redactor, CallIndex((), redactor, wanted))
+        return ReplaySession(Cassette(mode), (), redactor, CallIndex((), redactor, match_rules))
     capture = open_source(path)
     any_secret = capture.key_id != redactor.key_id
     cassette, entries = Cassette(mode, any_secret, exact), EntryIndex(capture)
-    calls = CallIndex(entries, redactor, wanted, exact, any_secret)
+    calls = CallIndex(entries, redactor, match_rules, exact, any_secret)
     for number, request in enumerate(_redacted(capture, entries, redactor)):
-        cassette.add(matching.request_key(request, wanted))
+        cassette.add(matching.request_key(request, match_rules))
         calls.add(number, request)
     return ReplaySession(cassette, entries, redactor, calls, capture.problems)
 
 
 def _redacted(capture: Capture, entries: EntryIndex, redactor: Redactor) -> Iterator[Request]:
-    """Yield the recorded requests as live ones will be redacted: a browser's HAR holds secrets, live requests none."""
+    """Yield the recorded requests, redacted as live ones will be: a browser's HAR contains secrets."""
     if capture.key_id:
         yield from map(redactor.request_swept, entries.requests())
     else:
@@ -64,13 +64,13 @@ def _redacted(capture: Capture, entries: EntryIndex, redactor: Redactor) -> Iter
 
 
 def with_body(head: Request, flow: http.HTTPFlow) -> Request:
-    """Return a request with the body that has come since."""
+    """Return a request with the flow's body, which was received after its head."""
     body = from_wire(flow.request.raw_content or b"", head.headers)
     return Request(head.method, head.url, head.headers, body, head.version, (), head.target)
 
 
 def cannot_replay(entry: Entry) -> str:
-    """Return why an entry has no answer to give; empty when it has."""
+    """Return why an entry cannot be replayed; empty if it can."""
     if entry.response.status < 200 and not is_conversation(entry.response):
         return "no answer was recorded" + (f" ({entry.error})" if entry.error else "")
     if entry.response.status > 999:
@@ -81,26 +81,26 @@ def cannot_replay(entry: Entry) -> str:
 
 
 def accept_token(key: str) -> str:
-    """Return the answer to a client's Sec-WebSocket-Key."""
+    """Return the Sec-WebSocket-Accept for a Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
     return str(generate_accept_token(key.encode("ascii", "replace")).decode("ascii"))
 
 
 def needs_websocket(entry: Entry, request: http.Request) -> str:
-    """Return why the entry's answer is none to this request; empty when it is one."""
+    """Return an error if the entry is a WebSocket connection and the request is not; else an empty text."""
     if not is_conversation(entry.response) or request.headers.get("sec-websocket-key"):
         return ""
     return "it is a WebSocket connection, and the request does not ask for one"
 
 
-def to_answer(recorded: Response, shift: float) -> http.Response:
-    """Return a recorded response to send now: its dates moved, its length that of the body we have."""
+def to_live(recorded: Response, shift: float) -> http.Response:
+    """Return a recorded response to send now: dates moved by `shift` seconds, Content-Length that of the body."""
     headers = dates.shift(recorded.headers, shift) if shift else recorded.headers
-    made = mitmproxy_flows.to_response(
+    response = mitmproxy_flows.to_response(
         Response(recorded.status, recorded.reason, headers, recorded.body, "HTTP/1.1", recorded.trailers)
     )
-    body = made.raw_content or b""
+    body = response.raw_content or b""
     if header(headers, "transfer-encoding") is None and header(headers, "content-length") is not None and body:
-        made.headers["content-length"] = str(len(body))
+        response.headers["content-length"] = str(len(body))
     if header(headers, "transfer-encoding") is not None:
-        made.headers = mitmproxy_flows.from_headers((*without(headers, "content-length"),))
-    return made
+        response.headers = mitmproxy_flows.from_headers((*without(headers, "content-length"),))
+    return response
