@@ -71,7 +71,7 @@ WRITTEN: dict[str, tuple[Headers, Callable[[list[str]], str]]] = {
 def verdict_of(kind: str, old: list[str], new: list[str]) -> str:
     fields, write = WRITTEN[kind]
     one, other = (Response(200, "", fields, Body(write(ids).encode())) for ids in (old, new))
-    return evaluate(0, REQUEST, one, 0, SendResult(other), CompareOptions(Noise())).verdict
+    return evaluate(0, REQUEST, one, 0, SendResult(other), CompareOptions(NoiseRules())).verdict
 
 
 @pytest.mark.parametrize("kind", WRITTEN)
