@@ -16,7 +16,7 @@ from proxy_policies.command import mitmproxy_arguments
 from proxy_policies.lazy_imports import lazy_imports
 from proxy_policies.option_files import expand_home
 from proxy_policies.script_paths import PROGRAM, scripts
-from proxy_policies.start_up import mitmproxy_program
+from proxy_policies.start_up import early_hang_up, mitmproxy_program
 
 with lazy_imports():  # mitmproxy takes half a second
     from mitmproxy.tools import main as mitmproxy
@@ -115,6 +115,7 @@ def _count(text: str) -> int:
 
 def run(program: str, script: str, given: argparse.Namespace) -> int:
     """Become mitmproxy, or the supervisor of several; return the exit code. Raises ValueError and OSError."""
+    early_hang_up.note()
     if program == "mitmproxy":
         require_terminal(given.mitmproxy_arguments)
     arguments = arguments_of(script, given.settings, given.mitmproxy_arguments)

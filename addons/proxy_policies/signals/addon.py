@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
 
 from proxy_policies.background import spawn
 from proxy_policies.fast_paths import NO_OBJECTION
@@ -18,6 +19,7 @@ from proxy_policies.patches import closing_alerts
 from proxy_policies.service import sd_notify
 from proxy_policies.settings import Setting, parse_duration, started
 from proxy_policies.signals import flows
+from proxy_policies.start_up import early_hang_up
 from proxy_policies.worker_number import worker_number
 from proxy_policies.workers import subprocesses
 
@@ -31,7 +33,7 @@ FILES = frozenset({"confdir", "certs", "client_certs", "ssl_verify_upstream_trus
 
 
 class Signals:
-    """Handles signals once mitmproxy runs; before, they end the process at once."""
+    """Handles signals once mitmproxy runs; before, SIGTERM ends the process at once."""
 
     name = "signals"
     fast_paths = NO_OBJECTION
@@ -43,10 +45,16 @@ class Signals:
         self.is_stopping = False
         """True after SIGTERM."""
 
+    def load(self, loader: Loader) -> None:
+        """Let no SIGHUP end the process while it starts."""
+        early_hang_up.note()
+
     def running(self) -> None:
-        """Add the signal handlers."""
+        """Add the signal handlers, and handle a SIGHUP that came while the proxy started."""
         self._add_handler("SIGTERM", self.stop)
         self._add_handler("SIGHUP", self.hang_up)
+        if early_hang_up.take():
+            self.hang_up()
         spawn(self._ready())
 
     async def _ready(self) -> None:

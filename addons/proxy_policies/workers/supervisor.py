@@ -56,8 +56,8 @@ def reserve_port() -> socket.socket:
     return reserved
 
 
-IGNORE_HANG_UP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-"""The first thing a worker does: otherwise, SIGHUP during its imports would end it."""
+PREPARE = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN); signal.signal(signal.SIGINT, signal.SIG_DFL)"
+"""The first thing a worker does: otherwise, SIGHUP during its imports would end it, and SIGINT print a traceback."""
 
 
 class Supervisor:
@@ -111,7 +111,7 @@ class Supervisor:
         mitmdump = (
             sys.executable,
             "-c",
-            f"{IGNORE_HANG_UP}; from {__spec__.name} import work; work()",
+            f"{PREPARE}; from {__spec__.name} import work; work()",
             *self._arguments,
         )
         return await self._children.keep(
@@ -141,6 +141,11 @@ class _ReusePortAsyncio:
         return await asyncio.start_server(serve, host, port, reuse_port=True)
 
 
+def take_interrupt_for_terminate() -> None:
+    """Have SIGINT do what SIGTERM does, as in the supervisor; mitmproxy would cut responses in progress."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, signal.raise_signal, signal.SIGTERM)
+
+
 def work() -> None:
     """Run one worker: mitmdump with a shared port."""
     from mitmproxy import ctx
@@ -164,6 +169,7 @@ def work() -> None:
 
     def finish(check: ErrorCheck) -> None:
         finished(check)  # type: ignore[no-untyped-call]
+        take_interrupt_for_terminate()
         os.write(int(os.environ[READY_FD]), b"%f\n" % parse_duration(getattr(ctx.options, "grace_period", "0")))
 
     finished, ErrorCheck.finish = ErrorCheck.finish, finish  # type: ignore[method-assign]

@@ -35,7 +35,7 @@ def events(url):
         return [line.decode() for line in answer.iter_lines() if line]
 def chat(url):
     trust = ssl.create_default_context() if url.startswith("wss") else None
-    with websockets.sync.client.connect(url, ssl=trust) as client:
+    with websockets.sync.client.connect(url, ssl=trust, open_timeout=100) as client:
         greeting = client.recv(timeout=100)
         client.send("hi")
         return [greeting, client.recv(timeout=100)]

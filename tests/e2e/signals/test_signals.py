@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import h2.events
 import pytest
 import trustme
 from tests.support.early_clients import connect, get
-from tests.support.mitmdump import Mitmdump
+from tests.support.mitmdump import ADDONS, Mitmdump, Running
 from tests.support.openings import read_all, trusting_anyone
 from tests.support.origin import Answer, Origin
 from tests.support.tls_ends import TlsEnd, read_to_end
@@ -206,3 +207,36 @@ def test_workers(tmp_path: Path, slow: tuple[Origin, threading.Event]) -> None:
         assert workers.process.wait(100) == 0
     finally:
         workers.process.kill()
+
+
+def test_a_worker_that_is_interrupted_finishes_what_it_has_begun(
+    tmp_path: Path, slow: tuple[Origin, threading.Event]
+) -> None:
+    server, over = slow
+    workers = Workers(tmp_path, "1", *COMMAND, "--set", "grace_period=60s", "--mode", f"reverse:{server.url}")
+    try:
+        workers.wait_listening(1)
+        (worker,) = workers.children()
+        with dial(workers.port) as busy:
+            begin(busy, "")
+            os.kill(worker, signal.SIGINT)
+            wait_until(lambda: is_refused(workers.port), 40)
+            over.set()
+            assert b"ended" in read_all(busy)
+        workers.wait_listening(2)
+        assert workers.stop() == 0
+        assert "Traceback" not in workers.text
+    finally:
+        workers.process.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what a process has imported from /proc")
+def test_a_reload_that_comes_while_it_starts_is_no_end(tmp_path: Path) -> None:
+    arguments = ["--set", f"confdir={tmp_path}", "-p", "0"]
+    proxy = Running([sys.executable, "-m", "proxy_policies", "run", *arguments], {"PYTHONPATH": str(ADDONS)})
+    maps = Path(f"/proc/{proxy.pid}/maps")
+    wait_until(lambda: "mitmproxy_rs" in maps.read_text(), 60, "some of mitmproxy")
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_listening()
+    proxy.wait_log("certificates read again")
+    assert proxy.stop() == 0

@@ -1,0 +1,26 @@
+"""SIGHUP while a proxy starts: noted until somebody handles it. By default it would end the process."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+_noted: list[int] = []
+
+
+def note() -> None:
+    """Note SIGHUP from now on, unless it is handled or ignored already. Windows has none."""
+    number: signal.Signals | None = getattr(signal, "SIGHUP", None)
+    if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        signal.signal(number, _note)
+
+
+def _note(number: int, frame: Any) -> None:
+    _noted.append(number)
+
+
+def take() -> bool:
+    """Return whether SIGHUP has come since `note`, and forget it."""
+    came = bool(_noted)
+    _noted.clear()
+    return came
