@@ -19,7 +19,7 @@ from mitmproxy.proxy.server import ConnectionHandler
 
 from proxy_policies.log_lines import admit_client_line
 from proxy_policies.patch import Companion, Patch
-from proxy_policies.patches import resets, tcp_resets, turns
+from proxy_policies.patches import datagrams, resets, tcp_resets, turns
 from proxy_policies.patches.generators import in_place_of
 from proxy_policies.patches.http2 import back_pressure
 from proxy_policies.patches.http_stream.streaming import Timer
@@ -41,10 +41,21 @@ class Handler(ConnectionHandler):
         """
         await started()
         address: Any = self.client.peername
-        if address is not None:
+        if address is not None and self.client.transport_protocol == "udp":
+            await self._handle_datagrams()
+        elif address is not None:
             await super().handle_client()
         elif (writer := self.transports.pop(self.client).writer) is not None:
             writer.close()
+
+    async def _handle_datagrams(self) -> None:
+        """Serve a client that sends datagrams, and again after the end of its session."""
+        io: Any = self.transports[self.client]
+        stream = io.reader
+        if not isinstance(stream, datagrams.DatagramStream):
+            io.reader = io.writer = stream = datagrams.DatagramStream(stream)
+        await super().handle_client()
+        datagrams.serve_again(stream, self.client.proxy_mode)
 
     async def handle_connection(self, connection: Connection) -> None:
         """Read a connection to its end, and close its socket however the task ends.
@@ -56,6 +67,9 @@ class Handler(ConnectionHandler):
             # mitmproxy's tasks start at once: if bytes or the end have already arrived, its layers would respond by
             # closing a connection that is not registered yet, and `client_disconnected` would never be called.
             await asyncio.sleep(0)
+            io: Any = self.transports[connection]
+            if connection.transport_protocol == "udp" and not isinstance(io.reader, datagrams.DatagramStream):
+                io.reader = datagrams.DatagramStream(io.reader)
             with resets.noting(connection, self.transports[connection]):
                 await super().handle_connection(connection)
         finally:
@@ -97,14 +111,15 @@ PATCH = Patch(
     wrap=in_place_of(Handler),
     seen_on="12.2.1 to 12.3.1",
     why="clients are served before addons are running, and an error caused by that ends the process; "
-    "sockets stay open; one client that sends many small messages blocks the event loop",
+    "sockets stay open; one client that sends many small messages blocks the event loop; "
+    "a client of `reverse:udp` that was silent for 20 s, or sent an empty datagram, is never answered again",
     upstream=(
         "not reported: let an origin reset its connection in the middle of a body without a length: to the "
-        "client the response looks complete"
+        "client the response looks complete; or send datagrams from one port with a pause of 25 s"
     ),
     remove_when=(
         "mitmproxy notifies layers of a reset, serves no client before `running`, closes sockets in a `finally`, "
-        "and bounds its work per turn of the event loop"
+        "bounds its work per turn of the event loop, and tells an empty datagram from an end"
     ),
     test="tests/e2e/messages/test_cut_answers.py::test_a_cut_answer_is_cut_and_not_stored",
     source_sha256={"12.2.1 to 12.3.1": "328c425f675582263c36c95b80301c495cffe4acde29ab4030fab50547128ed5"},

@@ -1,4 +1,4 @@
-"""Clients that send datagrams: any number of them, each from a port of its own, leaves the proxy its files."""
+"""Clients that send datagrams: any number of them leaves the proxy its files, and each is answered whenever it asks."""
 
 from __future__ import annotations
 
@@ -37,12 +37,21 @@ def echo() -> Iterator[int]:
 
 
 def is_answered(port: int) -> bool:
-    with socket.socket(type=socket.SOCK_DGRAM) as client:
-        client.settimeout(PATIENCE)
-        client.connect(("127.0.0.1", port))
-        client.send(b"hello")
-        with contextlib.suppress(OSError):
-            return client.recv(100) == b"hello"
+    with dial(port) as client:
+        return has_echo(client, b"hello")
+
+
+def dial(port: int) -> socket.socket:
+    client = socket.socket(type=socket.SOCK_DGRAM)
+    client.settimeout(PATIENCE)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+def has_echo(client: socket.socket, data: bytes) -> bool:
+    client.send(data)
+    with contextlib.suppress(OSError):
+        return client.recv(100) == data
     return False
 
 
@@ -57,3 +66,31 @@ def test_a_flood_from_many_ports(mitmdump: Callable[..., Mitmdump], echo: int) -
         wait_until(lambda: is_answered(proxy.port), 3, "an answer while mitmproxy's 20 s are not over")
     proxy.wait_log("closing connection, for .* no datagram came")
     assert "Traceback" not in proxy.log()
+
+
+def test_an_empty_datagram_is_passed_on_and_ends_nothing(mitmdump: Callable[..., Mitmdump], echo: int) -> None:
+    proxy = mitmdump(mode=f"reverse:udp://127.0.0.1:{echo}")
+    with dial(proxy.port) as client:
+        for data in (b"one", b"", b"two"):
+            wait_until(lambda data=data: has_echo(client, data))  # type: ignore[misc]
+    assert proxy.log().count("client connect") == 1
+
+
+def test_who_comes_again_after_a_session_is_served_again(mitmdump: Callable[..., Mitmdump]) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    proxy = mitmdump(mode=f"reverse:udp://127.0.0.1:{port}")
+    with dial(proxy.port) as client, socket.socket(type=socket.SOCK_DGRAM) as server:
+        client.send(b"is anybody there?")
+        proxy.wait_log("client disconnect")
+        server.bind(("127.0.0.1", port))
+        server.settimeout(PATIENCE)
+
+        def is_heard() -> bool:
+            client.send(b"again")
+            with contextlib.suppress(OSError):
+                return server.recv(100) == b"again"
+            return False
+
+        wait_until(is_heard)
