@@ -99,7 +99,7 @@ def test_what_differs_between_two_runs_of_one_build_is_noise(opened: Callable[..
     run = opened(an_entry("http://a.test/x", 1.0), USE)
     first = {0: answer('{"n": 1}'), 1: SendResult(error="refused")}
     second = {0: answer('{"n": 2}'), 1: answer("{}")}
-    assert [str(learned.rule) for learned in run.learn_noise(first, second)] == ["GET /x json:$.n"]
+    assert [str(learned.rule) for learned in run.learn_noise(first, second)] == ["GET /x match:$.n=type"]
 
 
 def test_noise_is_kept_beside_the_capture() -> None:

@@ -54,13 +54,13 @@ def test_what_differs_inside_an_unordered_list_is_learned_too() -> None:
     one = [{"id": 1, "at": "x", "n": 5}, {"id": 2, "at": "y", "n": 6}]
     other = [{"id": 2, "at": "z", "n": 6}, {"id": 1, "at": "w", "n": 5}]
     noise = learned(("/", one, other))
-    assert [str(rule) for rule in noise.rules] == ["GET / json:$[*].at", "GET / unordered:$[key=id]"]
+    assert [str(rule) for rule in noise.rules] == ["GET / match:$[*].at=type", "GET / unordered:$[key=id]"]
     assert counted(noise, "/", one, [{"id": 2, "at": "q", "n": 7}, {"id": 1, "at": "q", "n": 5}]) == ["json:$[1].n"]
 
 
 def test_an_item_that_stayed_the_same_is_not_covered() -> None:
     noise = learned(("/", {"items": [{"n": 1}, {"n": 2}]}, {"items": [{"n": 1}, {"n": 9}]}))
-    assert [str(rule) for rule in noise.rules] == ["GET / json:$.items[1].n"]
+    assert [str(rule) for rule in noise.rules] == ["GET / match:$.items[1].n=type"]
     assert counted(noise, "/", {"items": [{"n": 1}, {"n": 2}]}, {"items": [{"n": 7}, {"n": 7}]}) == [
         "json:$.items[0].n"
     ]
@@ -68,13 +68,36 @@ def test_an_item_that_stayed_the_same_is_not_covered() -> None:
 
 def test_an_answer_that_stayed_the_same_is_not_covered() -> None:
     noise = learned(("/orders/1", {"n": 1}, {"n": 2}), ("/orders/2", {"n": 1}, {"n": 1}))
-    assert [str(rule) for rule in noise.rules] == ["GET /orders/1 json:$.n"]
+    assert [str(rule) for rule in noise.rules] == ["GET /orders/1 match:$.n=type"]
     assert counted(noise, "/orders/2", {"n": 1}, {"n": 5}) == ["json:$.n"]
 
 
 def test_what_differs_in_every_answer_is_learned_for_all() -> None:
     runs = [(f"/orders/{number}", {"n": number}, {"n": -number}) for number in (1, 2)]
-    assert [str(rule) for rule in learned(*runs).rules] == ["GET /orders/* json:$.n"]
+    assert [str(rule) for rule in learned(*runs).rules] == ["GET /orders/* match:$.n=type"]
+
+
+@pytest.mark.parametrize(
+    "new", [{"n": None, "at": "x"}, {"n": "5", "at": "x"}, {"at": "x"}, {"n": 5}, {"n": 5, "at": [1]}]
+)
+def test_what_is_gone_or_of_another_type_is_not_covered(new: Any) -> None:
+    noise = learned(("/", {"n": 1, "at": "x"}, {"n": 2.5, "at": "y"}))
+    assert counted(noise, "/", {"n": 1, "at": "x"}, {"n": 7, "at": "z"}) == []
+    assert len(counted(noise, "/", {"n": 1, "at": "x"}, new)) == 1
+
+
+def test_what_came_or_went_by_itself_may() -> None:
+    noise = learned(("/", {"n": 1, "m": 1}, {"m": "a"}))
+    assert [str(rule) for rule in noise.rules] == ["GET / json:$.m", "GET / json:$.n"]
+    assert counted(noise, "/", {"n": 1, "m": 1}, {"m": None}) == []
+
+
+def test_a_field_is_to_be_there() -> None:
+    request = Request("GET", "http://a.test/")
+    one, other, none = (Response(200, "", fields) for fields in ((("X-N", "1"),), (("X-N", "b"),), ()))
+    noise = NoiseRules(parse_rules(rules_text(learn_rules(lambda: [(request, one, other)]))))
+    assert [str(rule) for rule in noise.rules] == ["GET / match:header:x-n=any"]
+    assert [len(noise.split(request, compare(one, new))[0]) for new in (other, none)] == [0, 1]
 
 
 def test_a_value_of_a_kind_that_differs_each_time_needs_no_rule() -> None:

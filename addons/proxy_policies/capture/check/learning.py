@@ -1,7 +1,8 @@
 """Learning rules of noise from the differences between two runs of one build, as narrow as possible.
 
 A rule has `*` for ids in the path, and for indices of a list, only if every response, or every item, differed there;
-if the value stayed the same in one of them, the rules are for the others only.
+if the value stayed the same in one of them, the rules are for the others only. If nothing but values differed, the rule
+is a matcher for values of the same JSON type: a missing value, null, or another type remains a change.
 """
 
 from collections import defaultdict
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from proxy_policies.capture import json_path, parsed_body
 from proxy_policies.capture.check.diff import Change, compare
+from proxy_policies.capture.check.matchers import PREFIX, allows, parse_match
 from proxy_policies.capture.check.noise import NoiseRule, make_rule, request_pattern, rules_for_changes
 from proxy_policies.capture.check.secret_pairs import SecretPairs
 from proxy_policies.capture.check.unordered import Unordered, any_index, find_unordered
@@ -39,7 +41,9 @@ class _Observed:
 
     responses: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     differed: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
-    stayed: dict[str, bool] = field(default_factory=dict)
+    stayed: set[str] = field(default_factory=set)
+    widely: set[str] = field(default_factory=set)
+    """Locations at which a value was added, removed, or of another type."""
 
 
 def learn_rules(exchanges: Exchanges, exact: bool = False, hide: Callable[[str], str] | None = None) -> list[Learned]:
@@ -48,37 +52,50 @@ def learn_rules(exchanges: Exchanges, exact: bool = False, hide: Callable[[str],
     for request, one, other in exchanges():
         seen, path = observed[request_pattern(request)], urlsplit(request.url).path or "/"
         seen.responses[path] += 1
-        for location in _locations(request, one, other, exact, hide):
+        for location, is_wide in _locations(request, one, other, exact, hide).items():
             seen.differed[location][path] += 1
+            seen.widely |= {location} if is_wide else set()
     for request, one, other in exchanges():
         seen = observed[request_pattern(request)]
-        differing = set(_locations(request, one, other, exact, hide))
+        differing = _locations(request, one, other, exact, hide)
         for location in seen.differed:
             if location not in differing and _has(one, location):
-                seen.stayed[location] = True
+                seen.stayed.add(location)
     return sorted(_rules(observed), key=lambda learned: learned.rule)
 
 
 def _rules(observed: dict[tuple[str, str], _Observed]) -> Iterator[Learned]:
     for (method, pattern), seen in observed.items():
         for location, paths in seen.differed.items():
+            what = location if location in seen.widely else _matching(location)
             if location not in seen.stayed:
-                yield Learned(make_rule(method, pattern, location), sum(paths.values()), sum(seen.responses.values()))
+                yield Learned(make_rule(method, pattern, what), sum(paths.values()), sum(seen.responses.values()))
                 continue
             for path, count in paths.items():
-                yield Learned(make_rule(method, path, location), count, seen.responses[path])
+                yield Learned(make_rule(method, path, what), count, seen.responses[path])
+
+
+def _matching(location: str) -> str:
+    """Return a matcher for other values at a location, or the location if there can be no matcher for it."""
+    matcher = f"{PREFIX}{location.removeprefix('json:')}={'type' if location.startswith('json:') else 'any'}"
+    try:
+        return matcher if parse_match(matcher)[0] == location else location
+    except ValueError:
+        return location
 
 
 def _locations(
     request: Request, one: Response, other: Response, exact: bool, hide: Callable[[str], str] | None
-) -> list[str]:
-    """Return the locations that differ between two responses, as rules name them."""
+) -> dict[str, bool]:
+    """Return the locations that differ between two responses, as rules name them, and whether not only in value."""
     orders = list(dict.fromkeys(reordered_lists(one, other)))
     found = compare(one, other, SecretPairs(hide), orders)
     changes = [change for change in found if exact or not change.is_dynamic]
     trees = [change for change in changes if change.location.startswith("json:")]
-    rest = rules_for_changes(request, (change for change in changes if not change.location.startswith("json:")))
-    return [*map(str, orders), *_json_locations(trees, one), *(rule.location for rule in rest)]
+    rest = [change for change in changes if not change.location.startswith("json:")]
+    values = {change.location for change in rest if change.kind == "changed"}
+    places = {rule.location: rule.location not in values for rule in rules_for_changes(request, rest)}
+    return dict.fromkeys(map(str, orders), True) | _json_locations(trees, one) | places
 
 
 def reordered_lists(one: Response, other: Response) -> Iterator[Unordered]:
@@ -93,20 +110,20 @@ def _document(response: Response) -> Any:
     return parsed.value if parsed.is_document else None
 
 
-def _json_locations(changes: list[Change], one: Response) -> list[str]:
+def _json_locations(changes: list[Change], one: Response) -> dict[str, bool]:
     """Return the locations of changes, with `[*]` for the index of a list if all of its items differ."""
-    groups: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, dict[str, bool]] = defaultdict(dict)
     for change in changes:
-        groups[any_index(change.location)].add(change.location)
+        is_value = change.kind == "changed" and allows(change.location, "type", change)
+        groups[any_index(change.location)][change.location] = not is_value
     counts: dict[str, int] = defaultdict(int)
     if any("[*]" in wide for wide in groups):
         for steps, _ in json_path.leaves(_document(one)):
             counts[any_index(f"json:{json_path.write(steps)}")] += 1
-    return [
-        location
-        for wide, narrow in groups.items()
-        for location in ([wide] if len(narrow) >= counts[wide] else sorted(narrow))
-    ]
+    found: dict[str, bool] = {}
+    for wide, narrow in groups.items():
+        found |= {wide: any(narrow.values())} if len(narrow) >= counts[wide] else narrow
+    return found
 
 
 def _has(response: Response, location: str) -> bool:
