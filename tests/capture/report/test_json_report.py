@@ -9,8 +9,8 @@ from tests.support.capture_reports import JSON, a_report, an_outcome
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.model import Body, Request, Response
 from proxy_policies.capture.report.json_report import (
-    BODY_LIMIT,
-    REQUEST_LIMIT,
+    MAX_BODY_TEXT,
+    MAX_REQUEST_TEXT,
     body_lines,
     json_pieces,
     report_json,
@@ -51,11 +51,11 @@ def test_a_page_has_both_answers_side_by_side_and_the_request_to_send() -> None:
 
 
 def test_what_a_page_cannot_hold_is_cut() -> None:
-    request = Request("POST", "http://shop.test/1", JSON, Body(b'"%s"' % (b"x" * REQUEST_LIMIT)))
+    request = Request("POST", "http://shop.test/1", JSON, Body(b'"%s"' % (b"x" * MAX_REQUEST_TEXT)))
     (found,) = report_json(a_report(replace(CHANGED, request=request)), bodies=True)["outcomes"]
-    assert len(found["request"]) == REQUEST_LIMIT
+    assert len(found["request"]) == MAX_REQUEST_TEXT
     assert found["curl"] == ""
-    assert len(body_lines(Response(200, "", (), Body(b"x" * (BODY_LIMIT + 1))))[0]) == BODY_LIMIT
+    assert len(body_lines(Response(200, "", (), Body(b"x" * (MAX_BODY_TEXT + 1))))[0]) == MAX_BODY_TEXT
 
 
 def test_octets_are_summed_up() -> None:

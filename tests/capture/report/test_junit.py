@@ -9,7 +9,7 @@ from tests.support.capture_reports import a_report, an_outcome
 
 from proxy_policies.capture.check.outcome import Outcome
 from proxy_policies.capture.model import Request
-from proxy_policies.capture.report.junit import NAMED, junit_pieces
+from proxy_policies.capture.report.junit import MAX_NAMED, junit_pieces
 
 ONE, TWO = an_outcome(1, '{"n": 1}', '{"n": 2}'), an_outcome(2, '{"n": 1}', '{"n": 2}', status=500)
 
@@ -34,10 +34,10 @@ def test_a_failure_names_what_changed() -> None:
     one, two = (failure.attrib for failure in suite(ONE, TWO).iter("failure"))
     assert one == {"message": "json:$.n: 1 → 2", "type": "json"}
     assert two == {"message": "2 changes: status, json:$.n", "type": "status json"}
-    many = an_outcome(1, "{}", str({f"n{number}": number for number in range(NAMED + 5)}).replace("'", '"'))
+    many = an_outcome(1, "{}", str({f"n{number}": number for number in range(MAX_NAMED + 5)}).replace("'", '"'))
     (failure,) = suite(many).iter("failure")
     assert (failure.get("message") or "").endswith("json:$.n9, …")
-    assert len((failure.text or "").splitlines()) == NAMED + 5
+    assert len((failure.text or "").splitlines()) == MAX_NAMED + 5
 
 
 @given(st.text())

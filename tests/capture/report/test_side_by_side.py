@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_policies.capture import dynamic_values
-from proxy_policies.capture.report.side_by_side import MOST_LINES, rows
+from proxy_policies.capture.report.side_by_side import MAX_LINES, rows
 
 lines = st.lists(st.sampled_from(["a", "b", "", "at 2026-01-02T03:04:05Z", "at 2027-01-02T03:04:05Z"]), max_size=8)
 
@@ -29,5 +29,5 @@ def test_a_tag_says_how_two_lines_differ(old: list[str], new: list[str]) -> None
 
 
 def test_only_the_beginning_of_what_is_very_long_is_shown() -> None:
-    many = [str(number) for number in range(MOST_LINES + 1)]
+    many = [str(number) for number in range(MAX_LINES + 1)]
     assert rows(many, many) == [("=", line, line) for line in many[:-1]]

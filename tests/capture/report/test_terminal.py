@@ -15,7 +15,7 @@ from proxy_policies.capture.check.sender import SendResult
 from proxy_policies.capture.report.terminal import (
     SHOWN_CHANGES,
     SHOWN_ENTRIES,
-    WIDTH,
+    VALUE_WIDTH,
     change_line,
     print_report,
     secrets_line,
@@ -44,8 +44,8 @@ def test_a_change_is_a_line(change: Change, line: str) -> None:
 
 def test_a_value_is_on_one_line_that_no_terminal_obeys() -> None:
     assert short("a\nb\x1b[2J\x9b") == "a⏎b\\x1b[2J\\x9b"
-    assert short("x" * (WIDTH + 1)) == "x" * WIDTH + "…"
-    assert short("x" * WIDTH) == "x" * WIDTH
+    assert short("x" * (VALUE_WIDTH + 1)) == "x" * VALUE_WIDTH + "…"
+    assert short("x" * VALUE_WIDTH) == "x" * VALUE_WIDTH
 
 
 def test_what_changed_comes_first_and_then_how_to_let_it_pass() -> None:
@@ -82,7 +82,7 @@ def test_the_sum_of_nothing_and_of_noise() -> None:
 
 def test_secrets_that_were_not_compared_are_said() -> None:
     report = a_report(replace(an_outcome(0, "{}", "{}"), secrets=1))
-    assert secrets_line(report).startswith("1 secret value was not compared; ")
+    assert secrets_line(report).startswith("1 secret value was not compared: only ")
     assert printed(report)[1:] == [secrets_line(report)]
 
 

@@ -1,4 +1,4 @@
-"""What the commands tell the user, on stderr: stdout is the command's, or the data's."""
+"""Messages to the user on stderr; stdout is for data, or for the command that is run."""
 
 import sys
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ SHOWN_PROBLEMS = 10
 
 
 def say(text: str) -> None:
-    """Tell the user something; no terminal obeys what was captured."""
+    """Print a message, with control characters made visible."""
     print(f"capture: {printable(text, lines=True)}", file=sys.stderr)
 
 
 def say_problems(problems: Sequence[str]) -> None:
-    """Name what was wrong with the entries of a file, the first of it whole."""
+    """Print the first `SHOWN_PROBLEMS` errors in the entries of a file, and the number of the others."""
     for problem in problems[:SHOWN_PROBLEMS]:
         say(problem)
     if len(problems) > SHOWN_PROBLEMS:

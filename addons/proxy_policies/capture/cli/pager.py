@@ -1,4 +1,4 @@
-"""Output for a terminal through the user's pager, as `git log` has it."""
+"""Output on a terminal through the user's pager, as in `git log`."""
 
 import os
 import shlex
@@ -9,33 +9,33 @@ from contextlib import contextmanager
 from typing import TextIO, cast
 
 DEFAULT = "less"
-LESS = "FRX"  # what fits is just printed, colours are colours, the screen stays (as git sets it)
+LESS = "FRX"  # quit if it fits on the screen, keep colours, do not clear the screen: as git
 
 
 @contextmanager
 def paged(as_json: bool = False) -> Iterator[TextIO]:
-    """Give what to write to: the pager's input on a terminal, else stdout. `PAGER=` or `PAGER=cat` is none."""
+    """Yield the file to write to: the pager's input on a terminal, else stdout. `PAGER=` or `PAGER=cat`: no pager."""
     command = shlex.split(os.environ.get("PAGER", DEFAULT))
     if as_json or not sys.stdout.isatty() or command in ([], ["cat"]):
         yield sys.stdout
         return
     try:
-        pager = subprocess.Popen(  # noqa: S603 -- the user's own
+        pager = subprocess.Popen(  # noqa: S603 -- chosen by the user
             command, stdin=subprocess.PIPE, text=True, errors="replace", env={"LESS": LESS, **os.environ}
         )
-    except OSError:  # none is installed
+    except OSError:  # not installed
         yield sys.stdout
         return
     try:
         yield cast(TextIO, pager.stdin)
-    except BrokenPipeError:  # it was quit before the end
+    except BrokenPipeError:  # the user quit it before the end
         pass
     finally:
         _close(pager)
 
 
 def _close(pager: "subprocess.Popen[str]") -> None:
-    """Wait until the user has read enough; Ctrl-C is the pager's."""
+    """Wait until the user quits the pager, which handles Ctrl-C."""
     try:
         if pager.stdin:
             pager.stdin.close()

@@ -1,4 +1,4 @@
-"""`record` and `replay`: a command, run through the proxy."""
+"""`record` and `replay`: run a command through the proxy."""
 
 import argparse
 import json
@@ -22,16 +22,16 @@ FAILED = 2
 
 
 def proxy_settings(arguments: argparse.Namespace) -> list[str]:
-    """Return the options that every run of ours gives the proxy, then the user's own."""
-    own = [f"inspect_hosts={glob}" for glob in (arguments.inspect or ["*"])]
-    own += [] if arguments.with_cache else ["cache=off"]
-    own += [f"capture_redact={rule}" for rule in arguments.redact]
-    own += [f"policy_file={Path(arguments.policy).resolve()}"] if arguments.policy else []
-    return [*own, *arguments.set]
+    """Return the options of the proxy: ours, then those of the user."""
+    settings = [f"inspect_hosts={glob}" for glob in (arguments.inspect or ["*"])]
+    settings += [] if arguments.with_cache else ["cache=off"]
+    settings += [f"capture_redact={rule}" for rule in arguments.redact]
+    settings += [f"policy_file={Path(arguments.policy).resolve()}"] if arguments.policy else []
+    return [*settings, *arguments.set]
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Record what a command does. Returns its exit code; 2 when nothing came through."""
+    """Record the requests of a command. Return its exit code; 2 if it succeeded without any request."""
     path = Path(arguments.capture)
     if path.exists() and not (arguments.append or arguments.overwrite):
         raise CaptureError(f"{path} exists: --append adds to it, --overwrite replaces it")
@@ -46,7 +46,7 @@ def record(arguments: argparse.Namespace) -> int:
         code, proxy = _through_proxy(arguments, settings)
     finally:
         if is_new and not count_entries(target):
-            target.unlink(missing_ok=True)  # so that the next try finds nothing in its way
+            target.unlink(missing_ok=True)  # so that the next attempt does not fail
     if arguments.overwrite and target.exists():
         target.replace(path)
     added = count_entries(path) - before
@@ -59,7 +59,7 @@ def record(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Replay a capture to a command. Returns its exit code; 1 when it asked for what was not recorded."""
+    """Replay a capture to a command. Return its exit code; 1 if it succeeded but requests were not answered."""
     path = Path(arguments.capture)
     if arguments.mode != "new":
         open_source(path)
@@ -77,10 +77,10 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def _verdict(outcome: dict[str, Any], mode: str, hint: str) -> int:
-    """Return how a replay went, and return its exit code."""
+    """Print the result of a replay, and return its exit code."""
     say_problems(outcome.get("problems", []))
-    for alike in outcome.get("alike", []):
-        say(f"answered, though it differs (--exact refuses it): {alike['url']}: entry {alike['entry']}, {alike['why']}")
+    for found in outcome.get("alike", []):
+        say(f"answered, though it differs (--exact refuses it): {found['url']}: entry {found['entry']}, {found['why']}")
     for miss in outcome["misses"]:
         say(f"not answered: {miss['url']}: {miss['why']}")
     unused = outcome["unused"] if mode == "strict" else []
@@ -98,15 +98,15 @@ def _exchanges(count: int) -> str:
 
 
 def _through_proxy(arguments: argparse.Namespace, settings: Sequence[str]) -> tuple[int, ProxyProcess]:
-    """Run the command with a proxy of these settings; its exit code, as a shell gives it."""
-    with ProxyProcess(expand_home(arguments.confdir), settings) as proxy, _bundle(proxy) as folder:
+    """Run the command with a proxy; return its exit code, as a shell would, and the proxy."""
+    with ProxyProcess(expand_home(arguments.confdir), settings) as proxy, _bundle_folder(proxy) as folder:
         bundle = Path(folder) / "ca-bundle.pem"
         client_environment.write_bundle(bundle, proxy.ca, os.environ)
         code = _run(arguments.command, client_environment.environment(os.environ, proxy.url, bundle, proxy.ca))
     return code, proxy
 
 
-def _bundle(proxy: ProxyProcess) -> "tempfile.TemporaryDirectory[str]":
+def _bundle_folder(proxy: ProxyProcess) -> "tempfile.TemporaryDirectory[str]":
     if not proxy.ca.exists():
         raise CaptureError(f"the proxy made no CA certificate at {proxy.ca}")
     return tempfile.TemporaryDirectory(prefix="capture-")
@@ -121,8 +121,8 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            continue  # the terminal sent it to the command too: its way to end is its own
+            continue  # the terminal sent it to the command, too, which decides when to end
         except SystemExit:
-            process.terminate()  # it was meant for the two of us
+            process.terminate()  # SIGTERM was sent to us only
             continue
         return code if code >= 0 else 128 - code

@@ -1,4 +1,4 @@
-"""`show`: the entries of a capture as lines, as JSON, or one of them whole."""
+"""`show`: prints the entries of a capture as lines or as JSON, or one of them in full."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,7 +31,7 @@ SHOWN_TEXT = 160  # characters of one WebSocket message
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What `show` says of an entry."""
+    """The line of `show` for an entry; `started` is in seconds since the epoch."""
 
     number: int
     started: float
@@ -42,19 +43,19 @@ class Line:
     error: str = ""
 
     def as_json(self) -> str:
-        """Return the line for programs."""
+        """Return the line as JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
     def as_text(self, width: int | None, colour: bool) -> str:
-        """Return the line for people, cut at a terminal's width; None: as long as it is."""
+        """Return the line as text, cut to a width unless that is None."""
         when = datetime.fromtimestamp(self.started).strftime("%H:%M:%S")
-        asked = f"{self.method} {self.url}" + (f"  ({self.error})" if self.error else "")
+        request = f"{self.method} {self.url}" + (f"  ({self.error})" if self.error else "")
         status = f"{self.status or '-':>3}"
         head = f"{self.number:>5}  {when}  ", f"  {self.ms:>7.0f}  {self.type[:16]:<16}  "
         room = None if width is None else max(20, width - len(head[0]) - len(head[1]) - 3)
-        asked = printable(asked)
-        asked = asked if room is None or len(asked) <= room else f"{asked[: room - 1]}…"
-        return f"{head[0]}{_coloured(status, self.status) if colour else status}{printable(head[1])}{asked}"
+        request = printable(request)
+        request = request if room is None or len(request) <= room else f"{request[: room - 1]}…"
+        return f"{head[0]}{_coloured(status, self.status) if colour else status}{printable(head[1])}{request}"
 
 
 def _coloured(text: str, status: int) -> str:
@@ -63,34 +64,34 @@ def _coloured(text: str, status: int) -> str:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the entries as lines, or one entry whole; mend a torn capture when asked to."""
+    """Print the entries as lines, or one entry in full; or repair a truncated capture."""
     path = Path(arguments.capture)
     if arguments.repair:
-        path.stat()  # one that is not there is not begun
-        mended = writer.resume(path, writer.new_log())
-        mended.close()
-        say(f"{path} is whole: {mended.count} entries")
+        path.stat()  # raises FileNotFoundError rather than creating it
+        repaired = writer.resume(path, writer.new_log())
+        repaired.close()
+        say(f"{path} is complete: {repaired.count} entries")
         return 0
     problems: list[str] = []
     if arguments.entry:
         _, entries = open_any(path, problems)
-        text = printable("\n".join(_whole(_numbered(entries, arguments.entry, path))), lines=True)
+        text = printable("\n".join(_full_text(_entry(entries, arguments.entry, path))), lines=True)
         with paged(arguments.json) as out:
             out.write(f"{text}\n")
         return 0
-    lines = _chosen(path, arguments.filter, problems)
+    lines = _filtered_lines(path, arguments.filter, problems)
     with paged(arguments.json) as out:
         _print_lines(lines, arguments.json, out, sys.stdout.isatty())
     say_problems(problems)
     return 0
 
 
-def _chosen(path: Path, text: str, problems: list[str]) -> Iterator[Line]:
-    """Yield the line of each entry, of those that a flow filter matches when there is one."""
-    if not text:
+def _filtered_lines(path: Path, filter_text: str, problems: list[str]) -> Iterator[Line]:
+    """Yield the line of each entry, or of each that matches a flow filter."""
+    if not filter_text:
         yield from _lines(path, problems)
         return
-    matches = _matcher(text)
+    matches = _matcher(filter_text)
     _, entries = open_any(path, problems)
     for number, entry in enumerate(entries, 1):
         if matches(entry):
@@ -98,16 +99,16 @@ def _chosen(path: Path, text: str, problems: list[str]) -> Iterator[Line]:
 
 
 def _matcher(text: str) -> Callable[[Entry], bool]:
-    """Return what a flow filter of mitmproxy's matches. Raises ValueError."""
-    from proxy_policies import rules  # these are mitmproxy's: slow to import, and only needed here
+    """Return a function that tests an entry by a mitmproxy flow filter. Raises ValueError."""
+    from proxy_policies import rules  # imports mitmproxy, which is slow
     from proxy_policies.capture.mitmproxy_flows import to_flow
 
-    wanted = rules.parse_filter(text)
+    flow_filter = rules.parse_filter(text)
 
     def matches(entry: Entry) -> bool:
         try:
-            return bool(wanted(to_flow(entry)))
-        except ValueError:  # a URL that mitmproxy does not take
+            return bool(flow_filter(to_flow(entry)))
+        except ValueError:  # a URL that mitmproxy rejects
             return False
 
     return matches
@@ -120,11 +121,11 @@ def _lines(path: Path, problems: list[str]) -> Iterator[Line]:
             yield _line_of(number, entry)
         return
     for number, value in enumerate(values, 1):
-        yield _quick(number, value) or _line_of(number, read_entry(value, f"entry {number}"))
+        yield _line_of_value(number, value) or _line_of(number, read_entry(value, f"entry {number}"))
 
 
-def _quick(number: int, value: dict[str, Any]) -> Line | None:
-    """Return the line of an entry of ours, without reading all of it; None when it is not as we write it."""
+def _line_of_value(number: int, value: dict[str, Any]) -> Line | None:
+    """Return the line of an entry that we wrote, without parsing all of it; None if it is not as we write it."""
     try:
         request, response, started = value["request"], value["response"], value["_times"][0]
         kinds = (pair["value"] for pair in response["headers"] if pair["name"].lower() == "content-type")
@@ -156,15 +157,15 @@ def _print_lines(lines: Iterator[Line], as_json: bool, out: TextIO, is_terminal:
         out.write("no entries\n")
 
 
-def _numbered(entries: Iterator[Entry], wanted: int, path: Path) -> Entry:
-    for number, entry in enumerate(entries, 1):
-        if number == wanted:
-            return entry
-    raise CaptureError(f"{path} has no entry {wanted}")
+def _entry(entries: Iterator[Entry], number: int, path: Path) -> Entry:
+    entry = next(islice(entries, number - 1, None), None)
+    if entry is None:
+        raise CaptureError(f"{path} has no entry {number}")
+    return entry
 
 
-def _whole(entry: Entry) -> list[str]:
-    """Return everything of an entry as lines."""
+def _full_text(entry: Entry) -> list[str]:
+    """Return the request, the response, the messages and the policies' notes of an entry as lines."""
     request, response = entry.request, entry.response
     lines = [f"{request.method} {request.url} {request.version}", *_fields(request.headers), ""]
     if request.body.content:

@@ -1,4 +1,4 @@
-"""`scrub`, `merge` and `export`: clean captures, combine them, hand them on."""
+"""`scrub`, `merge` and `export`: remove secrets from captures, merge them, and convert them."""
 
 import argparse
 import heapq
@@ -29,18 +29,18 @@ from proxy_policies.capture.secrets.placeholders import Placeholders
 from proxy_policies.log_lines import printable
 from proxy_policies.option_files import expand_home
 
-ENDINGS = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
-"""What is written by default, by the ending of the file."""
+KINDS_BY_ENDING = {".har": "har", ".mitm": "flows", ".flow": "flows", ".flows": "flows", ".sh": "curl", ".http": "http"}
+"""The default format, by the ending of the file."""
 type TextWriter = Callable[[Iterable[Entry]], Iterator[str]]
 
-TEXTS: dict[str, TextWriter] = {
+TEXT_WRITERS: dict[str, TextWriter] = {
     **{"curl": curl_script, "http": http_file, "k6": k6_script},
     **{"pytest": pytest_module, "locust": locust_file},
 }
 
 
 def scrub(arguments: argparse.Namespace) -> int:
-    """Write a capture anew without secrets."""
+    """Write a capture without its secrets."""
     path, target = Path(arguments.capture), Path(arguments.output or arguments.capture)
     if not arguments.output and not arguments.dry_run and not is_har(path):
         raise CaptureError(
@@ -48,7 +48,7 @@ def scrub(arguments: argparse.Namespace) -> int:
         )
     redactor = _redactor(arguments.confdir, arguments.redact, arguments.strict)
     problems: list[str] = []
-    log, entries = _cleaned(path, redactor, problems)
+    log, entries = _redacted(path, redactor, problems)
     if arguments.dry_run:
         return _dry_run(path, redactor, arguments.json)
     count = writer.rewrite(target, log, entries)
@@ -63,21 +63,21 @@ def _redactor(confdir: str, rules: Iterable[str] = (), strict: bool = False) -> 
     return redact.Redactor(redact.parse_rules(rules), placeholders, strict)
 
 
-def _cleaned(path: Path, redactor: redact.Redactor, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
+def _redacted(path: Path, redactor: redact.Redactor, problems: list[str]) -> tuple[dict[str, Any], Iterator[Entry]]:
     """Return the log object and the entries of a capture without secrets.
 
-    Its last entries are read before, for what the secrets are: few are missed before they are first named.
+    The last entries are read first, to learn secrets whose first use is not recognisable.
     """
     log, _ = open_any(path)
     redactor.learn(newest_first(path))
-    own = {**log["_capture"], "key": redactor.key_id}
+    header = {**log["_capture"], "key": redactor.key_id}
     foreign = {name: value for name, value in log.items() if name not in ("_capture", "entries")}
     _, entries = open_any(path, problems)
-    return {**redactor.document(foreign), "_capture": own}, (redactor.entry(entry) for entry in entries)
+    return {**redactor.document(foreign), "_capture": header}, (redactor.entry(entry) for entry in entries)
 
 
 def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
-    """Print what would go: where it is, and by which rule, but never the value."""
+    """Print the location of each secret, and the rule that found it, but not its value."""
     problems: list[str] = []
     count, numbers = 0, set()
     for number, entry in enumerate(open_any(path, problems)[1], 1):
@@ -89,12 +89,12 @@ def _dry_run(path: Path, redactor: redact.Redactor, as_json: bool) -> int:
             count += 1
             numbers.add(number)
     say_problems(problems)
-    say(f"{count} value{'' if count == 1 else 's'} in {_entries(len(numbers))} would go; nothing was written")
+    say(f"{count} value{'' if count == 1 else 's'} in {_entries(len(numbers))} would be replaced; nothing was written")
     return 0
 
 
 def merge(arguments: argparse.Namespace) -> int:
-    """Write several captures as one, by time; entries that are in several of them once."""
+    """Write several captures as one, by time, without duplicate entries."""
     target = Path(arguments.output)
     problems: list[str] = []
     opened = [open_by_time(Path(name), problems) for name in arguments.captures]
@@ -117,14 +117,14 @@ def _start(entry: Entry) -> float:
 
 
 def _renamed(entries: Iterator[Entry], names: Mapping[str, str]) -> Iterator[Entry]:
-    """Yield the entries with what their pages are called now."""
+    """Yield the entries with the new names of their pages."""
     for entry in entries:
         page = names.get(str(entry.extra.get("pageref")))
         yield replace(entry, extra={**entry.extra, "pageref": page}) if page else entry
 
 
 def _once(by_time: Iterable[Entry]) -> Iterator[Entry]:
-    """Leave out what comes again. Other tools' ids are hashes of requests, which may come twice: the time tells."""
+    """Yield the entries without duplicates: same id and time. In other tools' files, ids alone are not unique."""
     for _, entries in groupby(by_time, _start):
         seen: set[str] = set()
         for entry in entries:
@@ -134,19 +134,19 @@ def _once(by_time: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write a capture as another program's file: what the ending says, or `--as`."""
+    """Write a capture in another format: that of `--as`, or of the file's ending."""
     source, target = Path(arguments.capture), Path(arguments.output)
     if target.exists() and not arguments.overwrite:
         raise CaptureError(f"{target} exists: --overwrite replaces it")
-    kind = arguments.kind or ENDINGS.get(target.suffix)
+    kind = arguments.kind or KINDS_BY_ENDING.get(target.suffix)
     if kind is None:
-        raise CaptureError(f"{target}: unknown file type; use one of the endings {', '.join(ENDINGS)}, or --as")
+        raise CaptureError(f"{target}: unknown file type; use one of the endings {', '.join(KINDS_BY_ENDING)}, or --as")
     problems: list[str] = []
     log, entries = open_any(source, problems)
     redactor = None
-    if not log["_capture"].get("key") and (kind == "openapi" or not arguments.raw):  # somebody else's: it has secrets
+    if not log["_capture"].get("key") and (kind == "openapi" or not arguments.raw):  # a foreign file, with secrets
         redactor = _redactor(arguments.confdir)
-        log, entries = _cleaned(source, redactor, problems)
+        log, entries = _redacted(source, redactor, problems)
     if kind == "flows":
         count = _export_flows(target, entries)
     elif kind == "har":
@@ -156,20 +156,20 @@ def export(arguments: argparse.Namespace) -> int:
     say_problems(problems)
     if redactor and redactor.rules and kind != "openapi":
         number = f"{len(redactor.rules)} secret{'' if len(redactor.rules) == 1 else 's'}"
-        say(f"placeholders stand for {number} of {source}; --raw writes what is there")
+        say(f"replaced {number} of {source} by placeholders; --raw keeps them")
     say(f"exported {_entries(count)} to {target}")
     return 0
 
 
 def _text_writer(kind: str, target: Path) -> TextWriter:
-    """Return what writes a kind of text; an OpenAPI document is YAML where its file is called so."""
+    """Return the writer for a format; an OpenAPI document is YAML if the file's ending says so."""
     if kind == "openapi":
         return openapi_yaml if target.suffix.lower() in (".yaml", ".yml") else openapi_json
-    return TEXTS[kind]
+    return TEXT_WRITERS[kind]
 
 
 def _export_text(target: Path, write: TextWriter, entries: Iterator[Entry]) -> int:
-    """Write pieces of text, beside and then in place; a capture may hold what is only its owner's."""
+    """Write a text file, readable by its owner only; return the number of entries."""
     count = 0
 
     def counted() -> Iterator[Entry]:

@@ -1,1 +1,1 @@
-"""Reports of a check: for the terminal, for CI (JUnit), for programs (JSON) and for people (a page)."""
+"""Reports of a check: text for a terminal, JUnit XML for CI, JSON for programs, Markdown and HTML for people."""

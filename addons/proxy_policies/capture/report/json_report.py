@@ -1,4 +1,4 @@
-"""The report as JSON, for programs; also what the page is made from."""
+"""The report as JSON, for programs and for the HTML page."""
 
 import json
 from collections.abc import Iterator
@@ -14,36 +14,36 @@ from proxy_policies.capture.model import Request, Response, header
 from proxy_policies.capture.parsed_body import BodyKind, parse
 from proxy_policies.capture.report.side_by_side import rows
 
-REQUEST_LIMIT = 20_000  # characters of a request in a page; there may be 2 000 of them
-BODY_LIMIT = 200_000  # characters of one body in a report
+MAX_REQUEST_TEXT = 20_000  # characters of a request in a page with up to 2 000 requests
+MAX_BODY_TEXT = 200_000  # characters of a body in a report
 
 
 def report_json(report: Report, bodies: bool = False) -> dict[str, Any]:
-    """Return the report; `bodies` adds what changed laid side by side."""
+    """Return the report as a JSON value; with `bodies`, also the requests, and both responses side by side."""
     outcomes = [
-        _outcome(outcome, bodies) | (_asked(outcome.request, report.new) if bodies else {})
+        _outcome(outcome, bodies) | (_request_fields(outcome.request, report.new) if bodies else {})
         for outcome in report.outcomes
     ]
-    return _about(report) | {"outcomes": outcomes}
+    return _summary_fields(report) | {"outcomes": outcomes}
 
 
 def json_pieces(report: Report) -> Iterator[str]:
-    """Yield the report as JSON, an outcome at a time: there may be more of them than memory holds."""
-    before, after = _dumped(_about(report) | {"outcomes": []}).rsplit("]", 1)
+    """Yield the report as JSON text, an outcome at a time, as they may exceed the memory."""
+    before, after = _dumps(_summary_fields(report) | {"outcomes": []}).rsplit("]", 1)
     yield before
-    sign = ""
+    comma = ""
     for outcome in report.outcomes:
-        text = _dumped(_outcome(outcome, bodies=False)).replace("\n", "\n  ")  # a text in JSON has none of its own
-        yield f"{sign}\n  {text}"
-        sign = ","
-    yield f"\n ]{after}" if sign else f"]{after}"
+        text = _dumps(_outcome(outcome, bodies=False)).replace("\n", "\n  ")  # line ends inside texts are escaped
+        yield f"{comma}\n  {text}"
+        comma = ","
+    yield f"\n ]{after}" if comma else f"]{after}"
 
 
-def _dumped(value: Any) -> str:
+def _dumps(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False)
 
 
-def _about(report: Report) -> dict[str, Any]:
+def _summary_fields(report: Report) -> dict[str, Any]:
     return {
         "capture": report.capture,
         "old": report.old,
@@ -80,8 +80,8 @@ def _outcome(outcome: Outcome, bodies: bool) -> dict[str, Any]:
     return fields
 
 
-def _asked(request: Request, target: str) -> dict[str, Any]:
-    """Return the request to look at, and as a command that sends it to the target, if there is one target."""
+def _request_fields(request: Request, target: str) -> dict[str, Any]:
+    """Return the request as text, and as a command that sends it to the target if there is only one."""
     head = [
         f"{request.method} {request.url} {request.version}",
         *(f"{name}: {value}" for name, value in request.headers),
@@ -90,8 +90,8 @@ def _asked(request: Request, target: str) -> dict[str, Any]:
     live = Target(request.origin, target).to_live(request) if "://" in target and "," not in target else request
     command = curl_command(live)
     return {
-        "request": "\n".join([*head, "", *body])[:REQUEST_LIMIT],
-        "curl": command if len(command) <= REQUEST_LIMIT else "",
+        "request": "\n".join([*head, "", *body])[:MAX_REQUEST_TEXT],
+        "curl": command if len(command) <= MAX_REQUEST_TEXT else "",
     }
 
 
@@ -102,13 +102,13 @@ def _change(change: Change, outcome: Outcome) -> dict[str, Any]:
 
 
 def _head(response: Response) -> list[str]:
-    """Return the status and the fields as lines, sorted: their order means nothing (RFC 9110 section 5.3)."""
+    """Return status and fields as lines; fields are sorted, as their order is irrelevant (RFC 9110 section 5.3)."""
     fields = sorted(f"{name.lower()}: {value}" for name, value in response.headers)
     return [f"{response.status} {response.reason}", *fields]
 
 
 def body_lines(response: Response) -> list[str]:
-    """Return the body as lines to look at: JSON laid out, HTML broken between tags, octets summed up."""
+    """Return the body as lines of text: JSON indented, HTML split between tags, binary data as size and hash."""
     parsed = parse(response.body, response.headers)
     if parsed.is_document:
         text = json.dumps(parsed.value, indent=2, ensure_ascii=False, sort_keys=True)
@@ -116,4 +116,4 @@ def body_lines(response: Response) -> list[str]:
         mime = header(response.headers, "content-type") or ""
         found = None if parsed.kind is BodyKind.BYTES else as_text(response.body.content, mime)
         text = f"{parsed.size} octets, sha256 {parsed.sha256}" if found is None else found
-    return lines_of(text[:BODY_LIMIT], parsed.kind is BodyKind.HTML)
+    return lines_of(text[:MAX_BODY_TEXT], parsed.kind is BodyKind.HTML)

@@ -1,4 +1,4 @@
-"""The report as JUnit XML, which CI systems show: one test case for each entry."""
+"""The report as JUnit XML for CI systems: one test case for each entry."""
 
 import re
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from proxy_policies.capture.check.outcome import Outcome, Report
 from proxy_policies.capture.report.terminal import change_line
 from proxy_policies.log_lines import printable
 
-NAMED = 10  # locations in the message of a failure
+MAX_NAMED = 10  # locations in the message of a failure
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
 
 
 def junit_pieces(report: Report) -> Iterator[str]:
-    """Yield the document, a test case at a time: there may be more of them than memory holds."""
+    """Yield the document, a test case at a time, as they may exceed the memory."""
     counts = {"tests": len(report.outcomes), "failures": report.counts.get("changed", 0)}
     counts |= {"errors": report.counts.get("error", 0), "skipped": report.counts.get("skipped", 0)}
     suite = ElementTree.Element("testsuite", name=_clean(report.capture), time=f"{report.seconds:.3f}")
@@ -52,11 +52,11 @@ def _case(outcome: Outcome, capture: str) -> ElementTree.Element:
 
 
 def _message(outcome: Outcome, lines: list[str]) -> str:
-    """Return the one change, or the locations of all: what a list of failed tests shows."""
+    """Return the only change, or the number and locations of all changes."""
     if len(lines) == 1:
         return lines[0]
-    named = ", ".join(change.location for change in outcome.changes[:NAMED])
-    return f"{len(lines)} changes: {named}{', …' if len(lines) > NAMED else ''}"
+    named = ", ".join(change.location for change in outcome.changes[:MAX_NAMED])
+    return f"{len(lines)} changes: {named}{', …' if len(lines) > MAX_NAMED else ''}"
 
 
 def _kinds(outcome: Outcome) -> str:
@@ -64,5 +64,5 @@ def _kinds(outcome: Outcome) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return a text that XML may hold and a reader sees whole."""
+    """Return a text with control characters, and characters that XML forbids, made visible."""
     return _FORBIDDEN.sub("\ufffd", printable(text, lines=True))

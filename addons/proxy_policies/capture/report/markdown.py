@@ -1,4 +1,4 @@
-"""A summary for pull requests, in GitHub's Markdown: what changed, where, from what to what."""
+"""The report as a summary in GitHub's Markdown, for pull requests."""
 
 import re
 from itertools import islice
@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def markdown(report: Report) -> str:
-    """Return the summary. What was captured cannot be markup in it."""
+    """Return the summary, with captured texts escaped."""
     sign = "❌" if report.exit_code else "✅"
     lines = [f"### {sign} {escape(report.capture)}: {escape(summary_line(report))}"]
     lines += ["", "| entry | request | what changed |", "| --: | --- | --- |"] if report.different_count else []
@@ -26,13 +26,13 @@ def markdown(report: Report) -> str:
 
 
 def _row(outcome: Outcome) -> str:
-    said = [outcome.error] if outcome.error else [change_line(change) for change in outcome.changes[:SHOWN_CHANGES]]
+    lines = [outcome.error] if outcome.error else [change_line(change) for change in outcome.changes[:SHOWN_CHANGES]]
     if len(outcome.changes) > SHOWN_CHANGES:
-        said.append(f"… {len(outcome.changes) - SHOWN_CHANGES} more")
-    return f"| {outcome.number + 1} | {escape(outcome.title)} | {'<br>'.join(map(escape, said))} |"
+        lines.append(f"… {len(outcome.changes) - SHOWN_CHANGES} more")
+    return f"| {outcome.number + 1} | {escape(outcome.title)} | {'<br>'.join(map(escape, lines))} |"
 
 
 def escape(text: str) -> str:
-    """Return a text that says in Markdown what it is, on one line."""
-    plain = printable(" ".join(text.split())).replace("@", "@\u200b")  # nobody is called by what was captured
+    """Return a text on one line, escaped for Markdown."""
+    plain = printable(" ".join(text.split())).replace("@", "@\u200b")  # GitHub notifies the users it names
     return _SPECIAL.sub(r"\\\1", plain.replace("&", "&amp;")).replace("\\<", "&lt;").replace("\\>", "&gt;")

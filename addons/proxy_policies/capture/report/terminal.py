@@ -1,4 +1,4 @@
-"""The report for a terminal: what changed, where, from what to what; then one line that sums up."""
+"""The report for a terminal: a line for each change, and one with the counts."""
 
 import json
 import shlex
@@ -16,15 +16,15 @@ from proxy_policies.log_lines import printable
 
 SHOWN_CHANGES = 8  # of one entry
 SHOWN_ENTRIES = 40
-SHOWN_SUGGESTIONS = 5  # of matchers that would have let a change pass
-WIDTH = 160  # characters of one value
+SHOWN_SUGGESTIONS = 5
+VALUE_WIDTH = 160  # characters
 
 
 def short(value: Any) -> str:
-    """Return a value on one line, cut when it is long; no terminal obeys it."""
+    """Return a value on one line, cut to `VALUE_WIDTH`, with control characters made visible."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = printable(text.replace("\n", "⏎"))
-    return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
+    return text if len(text) <= VALUE_WIDTH else f"{text[:VALUE_WIDTH]}…"
 
 
 def change_line(change: Change) -> str:
@@ -50,7 +50,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _suggestions(report: Report) -> list[str]:
-    """Return the first few rules and matchers that would have let something pass."""
+    """Return the first `SHOWN_SUGGESTIONS` rules and matchers that would accept changes."""
     found: dict[str, None] = {}
     for outcome in report.different:
         found |= dict.fromkeys(_suggested(outcome))
@@ -69,9 +69,9 @@ def _suggested(outcome: Outcome) -> Iterator[str]:
 
 
 def secrets_line(report: Report) -> str:
-    """Return what was compared of secrets: in recordings there are none, but what stands for them."""
+    """Return a line about secrets: recordings contain placeholders only, so values cannot be compared."""
     number = f"{report.secrets} secret value{' was' if report.secrets == 1 else 's were'}"
-    return f"{number} not compared; that they are there, their kinds, lengths and echoes were"
+    return f"{number} not compared: only presence, kind, length and repetition were"
 
 
 def _print_outcome(outcome: Outcome, console: Console) -> None:
@@ -100,7 +100,7 @@ def _change_text(change: Change) -> Text:
 
 
 def summary_line(report: Report) -> str:
-    """Return how many requests were the same, changed, and so on."""
+    """Return the line with the numbers of requests by verdict."""
     return _summary(report).plain
 
 

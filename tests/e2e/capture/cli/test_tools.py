@@ -59,7 +59,7 @@ def test_repair_mends_a_torn_capture(shop: Path) -> None:
     refused = tools(shop.parent, "show", "shop.har")
     assert refused.returncode == 2
     assert "proxy-policies capture show --repair shop.har" in refused.stderr
-    assert "is whole: 2 entries" in tools(shop.parent, "show", "--repair", "shop.har").stderr
+    assert "is complete: 2 entries" in tools(shop.parent, "show", "--repair", "shop.har").stderr
     assert tools(shop.parent, "show", "shop.har").returncode == 0
 
 
@@ -269,7 +269,7 @@ def test_a_foreign_file_is_exported_without_its_secrets(tmp_path: Path) -> None:
         done = tools(tmp_path, "export", "--confdir", "conf", "chrome.har", name)
         assert done.returncode == 0, done.stderr
         assert SECRET.encode() not in (tmp_path / name).read_bytes()
-        assert "placeholders stand for 1 secret of chrome.har; --raw writes what is there" in done.stderr
+        assert "replaced 1 secret of chrome.har by placeholders; --raw keeps them" in done.stderr
     done = tools(tmp_path, "export", "--raw", "chrome.har", "raw.har")
     assert (done.returncode, "placeholders" in done.stderr) == (0, False)
     assert SECRET in (tmp_path / "raw.har").read_text()
