@@ -1,9 +1,9 @@
 """Entries and mitmproxy's flows, in both directions."""
 
-import re
 import time
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -15,15 +15,26 @@ from proxy_policies import trace
 from proxy_policies.capture.content_coding import from_wire, to_wire
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har import entry_reader
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, Times, WebSocketMessage
+from proxy_policies.capture.har.line_framing import Laid
+from proxy_policies.capture.model import (
+    HEADS,
+    Body,
+    Entry,
+    Headers,
+    Request,
+    Response,
+    Times,
+    WebSocketMessage,
+    target_of,
+)
+
+type Side = tuple[str | None, str | None, bytes | None, str | None, str | None, int | None]
+"""Of a connection its TLS version and cipher, ALPN, SNI, and the host and port of the peer."""
 
 _WEBSOCKET_PORTS = (("ws", 80), ("wss", 443))  # RFC 6455 section 3; mitmproxy knows those of http and https
-_PLAIN_URL = re.compile(
-    r"https?://[\w.:-]+(?P<target>/[\w./~%!$&'()*+,;=:@-]*(?:\?[\w./~%!$&'()*+,;=:@?-]+)?)", re.ASCII
-)
-"""What nearly every URL is: reading it in parts takes longer."""
 
 
+@lru_cache(HEADS)  # the same come with every message, and are then one object
 def to_headers(fields: tuple[tuple[bytes, bytes], ...]) -> Headers:
     """Return mitmproxy's raw fields as ours."""
     return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
@@ -49,16 +60,8 @@ def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
         body=body,
         version=version_of(request.http_version),
         trailers=to_headers(request.trailers.fields) if request.trailers else (),
-        target="" if target == _target_of(url) else target,
+        target="" if target == target_of(url) else target,
     )
-
-
-def _target_of(url: str) -> str:
-    """Return the request target that a URL says: its path and query (RFC 9112 section 3.2.1)."""
-    if (plain := _PLAIN_URL.fullmatch(url)) is not None:
-        return plain["target"]
-    parts = urlsplit(url)
-    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def _url_of(request: http.Request) -> str:
@@ -107,22 +110,26 @@ def times_of(flow: http.HTTPFlow) -> Times:
 
 def connection_info_of(flow: http.HTTPFlow) -> dict[str, Any]:
     """Return the addresses and the TLS parameters of both connections, JSON-safe."""
-    client, server = flow.client_conn, flow.server_conn
-    info: dict[str, Any] = {"client": _side(client), "server": _side(server)}
-    if server.peername:
-        info["server_ip"] = server.peername[0]
-    return {name: value for name, value in info.items() if value}
+    return _connection_info(_side_of(flow.client_conn), _side_of(flow.server_conn))
 
 
-def _side(conn: connection.Connection) -> dict[str, Any]:
-    info = {
-        "tls": conn.tls_version if conn.tls_established else None,
-        "cipher": conn.cipher if conn.tls_established else None,
-        "alpn": conn.alpn.decode("latin-1") if conn.alpn else None,
-        "sni": conn.sni,
-        "address": f"{conn.peername[0]}:{conn.peername[1]}" if conn.peername else None,
-    }
-    return {name: value for name, value in info.items() if value}
+def _side_of(conn: connection.Connection) -> Side:
+    tls = (conn.tls_version, conn.cipher) if conn.tls_established else (None, None)
+    return (*tls, conn.alpn, conn.sni, *(conn.peername[:2] if conn.peername else (None, None)))
+
+
+@lru_cache(256)  # the same for all exchanges of two connections
+def _connection_info(client: Side, server: Side) -> Laid:
+    info = {"client": _side(*client), "server": _side(*server), "server_ip": server[4]}
+    return Laid({name: value for name, value in info.items() if value})
+
+
+def _side(
+    tls: str | None, cipher: str | None, alpn: bytes | None, sni: str | None, host: str | None, port: int | None
+) -> dict[str, Any]:
+    address = None if host is None else f"{host}:{port}"
+    info = {"tls": tls, "cipher": cipher, "alpn": alpn.decode("latin-1") if alpn else None, "sni": sni}
+    return {name: value for name, value in (info | {"address": address}).items() if value}
 
 
 def messages_of(flow: http.HTTPFlow) -> tuple[WebSocketMessage, ...]:

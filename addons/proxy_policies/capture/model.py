@@ -5,14 +5,26 @@ byte a peer sent survives. A body is kept as the octets after its content coding
 them the octets that were on the wire when those differ. Times are seconds since the epoch.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 type Headers = tuple[tuple[str, str], ...]
 
+HEADS = 256
+"""Questions about fields of which the answers are remembered: the same are asked again of each message."""
+SMALL = 8192
+"""Octets of the fields, and of the content, of a message that is remembered: nginx takes so large fields."""
+_PLAIN_URL = re.compile(
+    r"https?://[\w.:-]+(?P<path>/[\w./~%!$&'()*+,;=:@-]*)(?:\?(?P<query>[\w./~%!$&'()*+,;=:@?-]+))?", re.ASCII
+)
+"""What nearly every URL is: reading it in parts takes longer."""
 
+
+@lru_cache(HEADS)
 def header(headers: Headers, name: str) -> str | None:
     """Return the value of a field, its lines joined with a comma, or None."""
     name, length = name.lower(), len(name)
@@ -20,9 +32,24 @@ def header(headers: Headers, name: str) -> str | None:
     return ", ".join(lines) if lines else None
 
 
+@lru_cache(HEADS)
 def size_of(headers: Headers) -> int:
     """Return the size of fields as HTTP/2 counts it: 32 more for each than its octets (RFC 9113 section 6.5.2)."""
     return sum([len(name) + len(value) + 32 for name, value in headers])
+
+
+def query_of(url: str) -> str:
+    """Return the query of a URL."""
+    plain = _PLAIN_URL.fullmatch(url)
+    return urlsplit(url).query if plain is None else plain["query"] or ""
+
+
+def target_of(url: str) -> str:
+    """Return the request target that a URL says: its path and query (RFC 9112 section 3.2.1)."""
+    if (plain := _PLAIN_URL.fullmatch(url)) is not None:
+        return url[plain.start("path") :]
+    parts = urlsplit(url)
+    return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 def without(headers: Headers, *names: str) -> Headers:
@@ -82,6 +109,13 @@ class Response:
     body: Body = Body()
     version: str = "HTTP/1.1"
     trailers: Headers = ()
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether what was made of it is remembered: that takes some megabytes of 256 such."""
+        body = self.body
+        is_plain = body.wire is None and not body.frame_times and not self.trailers
+        return is_plain and len(body.content) <= SMALL and size_of(self.headers) <= SMALL
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from proxy_policies.capture.har import body as har_body
 from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
-from proxy_policies.capture.har.line_framing import Pairs
+from proxy_policies.capture.har.line_framing import Laid, Pairs
 from proxy_policies.capture.model import (
+    SMALL,
     Body,
     Entry,
     Headers,
@@ -24,13 +25,13 @@ from proxy_policies.capture.model import (
     Times,
     WebSocketMessage,
     header,
+    query_of,
     size_of,
 )
 
 FOREIGN = ("request", "response", "content", "timings", "cache", "postData", "requestCookies")
 """Members of a foreign entry of which a part is in `extra`, under its name."""
-REMEMBERED_SIZE = 8192
-"""Of the fields of a message whose text is remembered: nginx takes such large ones, and of 256 it is some megabytes."""
+_CLOSED_BY = {by_client: name for name, by_client in CLOSED_BY.items()} | {None: ""}
 FORMAT = 1  # the version of the underscore fields; a reader refuses a newer one
 
 
@@ -48,11 +49,12 @@ class ExternalBodies:
 
 def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str, Any]:
     """Return the entry as a HAR entry object."""
+    origin, write = entry.origin, _response if beside or entry.extra else _known_response
     fields: dict[str, Any] = {
         "startedDateTime": datetime.fromtimestamp(entry.times.request_start, UTC).isoformat(timespec="microseconds"),
         "time": round(entry.times.seconds * 1000, 3),
         "request": _request(entry.request, beside),
-        "response": _response(entry.response, entry.response.body, beside),
+        "response": write(entry.response, beside),
         "cache": {},
         "timings": _timings(entry.times),
     }
@@ -61,14 +63,14 @@ def write_entry(entry: Entry, beside: ExternalBodies | None = None) -> dict[str,
         "comment": entry.comment,
         "_id": entry.id,
         "_times": _times(entry.times),
-        "_origin": _origin(entry.origin, entry.response, beside) if entry.origin else None,
+        "_origin": write(origin, beside, origin.body == entry.response.body) if origin else None,
         "_webSocketMessages": [_message(message) for message in entry.messages],
         "_closeCode": entry.close_code,
         "_closeReason": entry.close_reason,
-        "_closedBy": next((name for name, by_client in CLOSED_BY.items() if by_client is entry.closed_by_client), ""),
+        "_closedBy": _CLOSED_BY[entry.closed_by_client],
         "_error": entry.error,
         "_trace": [dict(note) for note in entry.trace],
-        "_facts": dict(entry.connection_info),
+        "_facts": entry.connection_info if entry.connection_info.__class__ is Laid else dict(entry.connection_info),
     }
     fields |= {name: value for name, value in optional.items() if value or value == 0}
     return _with_foreign(fields, entry.extra) if entry.extra else fields
@@ -90,7 +92,7 @@ def _with_foreign(fields: dict[str, Any], extra: Mapping[str, Any]) -> dict[str,
 
 
 def _pairs(headers: Headers) -> Pairs:
-    return _remembered(headers) if size_of(headers) <= REMEMBERED_SIZE else Pairs(headers)
+    return _remembered(headers) if size_of(headers) <= SMALL else Pairs(headers)
 
 
 _remembered = lru_cache(256)(Pairs)
@@ -102,9 +104,9 @@ def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
         "method": request.method,
         "url": request.url,
         "httpVersion": request.version,
-        "cookies": _cookies(header(request.headers, "cookie")),
+        "cookies": _cookies(header(request.headers, "cookie") or ""),
         "headers": _pairs(request.headers),
-        "queryString": _pairs(tuple(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))),
+        "queryString": _query(query_of(request.url)),
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
@@ -117,9 +119,27 @@ def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
     return fields
 
 
-def _cookies(value: str | None) -> Pairs:
-    parts = [part.strip().partition("=") for part in (value or "").split(";")]
-    return _pairs(tuple([(name, text) for name, _, text in parts if name]))
+def _query(query: str) -> Pairs:
+    return _remembered_query(query) if len(query) <= SMALL else _read_query(query)
+
+
+def _read_query(query: str) -> Pairs:
+    return Pairs(parse_qsl(query, keep_blank_values=True))
+
+
+_remembered_query = lru_cache(256)(_read_query)
+
+
+def _cookies(value: str) -> Pairs:
+    return _remembered_cookies(value) if len(value) <= SMALL else _read_cookies(value)
+
+
+def _read_cookies(value: str) -> Pairs:
+    parts = [part.strip().partition("=") for part in value.split(";")]
+    return Pairs([(name, text) for name, _, text in parts if name])
+
+
+_remembered_cookies = lru_cache(256)(_read_cookies)
 
 
 def _set_cookie(value: str) -> dict[str, Any]:
@@ -146,7 +166,9 @@ def _moment(date: str) -> str:
         return ""
 
 
-def _response(response: Response, body: Body, beside: ExternalBodies | None) -> dict[str, Any]:
+def _response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
+    """Return a response; what the origin sent has no body if that reached the client unchanged: `is_same`."""
+    body = Body() if is_same else response.body
     mime = header(response.headers, "content-type") or ""
     content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
     fields: dict[str, Any] = {
@@ -155,7 +177,7 @@ def _response(response: Response, body: Body, beside: ExternalBodies | None) -> 
         "httpVersion": response.version,
         "cookies": [_set_cookie(value) for name, value in response.headers if name.lower() == "set-cookie"],
         "headers": _pairs(response.headers),
-        "content": {"size": len(body.content), **content},
+        "content": {"_same": True} if is_same else {"size": len(body.content), **content},
         "redirectURL": header(response.headers, "location") or "",
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
@@ -165,11 +187,13 @@ def _response(response: Response, body: Body, beside: ExternalBodies | None) -> 
     return fields
 
 
-def _origin(origin: Response, response: Response, beside: ExternalBodies | None) -> dict[str, Any]:
-    """Return what the origin sent; a body that reached the client unchanged is not written twice."""
-    if origin.body == response.body:
-        return _response(origin, Body(), beside) | {"content": {"_same": True}}
-    return _response(origin, origin.body, beside)
+def _known_response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
+    return _remembered_response(response, is_same) if response.is_small else _response(response, beside, is_same)
+
+
+@lru_cache(256)
+def _remembered_response(response: Response, is_same: bool) -> Laid:
+    return Laid(_response(response, None, is_same))
 
 
 def _message(message: WebSocketMessage) -> dict[str, Any]:

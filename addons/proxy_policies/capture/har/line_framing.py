@@ -37,7 +37,18 @@ class Pairs(list[dict[str, str]]):
         """Their text by its depth."""
 
 
-_NESTED = (dict, list, Pairs)
+class Laid(dict[str, Any]):
+    """An object of which the text is made once: the same response comes again and again. Not to be changed."""
+
+    __slots__ = ("laid_out",)
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.laid_out: dict[int, str] = {}
+        """Its text by its depth."""
+
+
+_NESTED = (dict, list, Pairs, Laid)
 
 
 def head_line(log: dict[str, Any]) -> bytes:
@@ -66,11 +77,19 @@ def entry_lines(fields: dict[str, Any], first: bool) -> bytes:
 def _lay_out(value: Any, depth: int) -> str:
     """Return JSON with one member to a line down to DEPTH: read in review, and compared line by line."""
     kind = value.__class__
-    if kind is Pairs:
-        return _pairs(value, depth)
+    if kind is dict:
+        return _object(value, depth)
     if kind is list:
         return _list(value, depth)
-    if kind is not dict or not value or depth >= DEPTH or _is_leaf(value, depth):
+    if kind is not Pairs and kind is not Laid:
+        return _dump(value)
+    if (text := value.laid_out.get(depth)) is None:
+        text = value.laid_out[depth] = _list(value, depth) if kind is Pairs else _object(value, depth)
+    return str(text)
+
+
+def _object(value: dict[str, Any], depth: int) -> str:
+    if not value or depth >= DEPTH or _is_leaf(value, depth):
         return _dump(value)
     return (_known_lines if len(value) <= MEMBERS else _on_lines)(tuple(value), depth) % tuple(
         [
@@ -92,12 +111,6 @@ def _on_a_line(names: tuple[Any, ...]) -> str:
 
 
 _known_lines, _known_line = lru_cache(256)(_on_lines), lru_cache(256)(_on_a_line)  # objects are of few kinds
-
-
-def _pairs(value: Pairs, depth: int) -> str:
-    if (text := value.laid_out.get(depth)) is None:
-        text = value.laid_out[depth] = _list(value, depth)
-    return text
 
 
 def _list(value: list[Any], depth: int) -> str:

@@ -46,6 +46,8 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._placeholders: OrderedDict[str, str] = OrderedDict()
         self._length = 0  # of all these secrets
+        self.generation = 0
+        """Changes with each secret that was not known."""
         self._pairs: dict[str, list[Pair]] = {}  # of those that were looked for since they came
         self._by_border: dict[Anchor, set[Pair]] = {}
         self._by_anchor: dict[Anchor, set[Pair]] = {}
@@ -55,7 +57,9 @@ class KnownSecrets:
         """Remember a secret, unless it is longer than `LONGEST`."""
         if len(secret) > LONGEST:
             return
-        self._length += 0 if secret in self._placeholders else len(secret)
+        if secret not in self._placeholders:
+            self._length += len(secret)
+            self.generation += 1
         self._placeholders[secret] = placeholder
         self._placeholders.move_to_end(secret)
         while len(self._placeholders) > KNOWN_LIMIT or self._length > ALL_LENGTH:
@@ -74,6 +78,7 @@ class KnownSecrets:
             self._placeholders[secret] = placeholder
             self._placeholders.move_to_end(secret, last=False)
             self._length += len(secret)
+            self.generation += 1
         return len(self._placeholders) < KNOWN_LIMIT
 
     def _spell_new(self) -> None:

@@ -7,29 +7,43 @@ was once found and is unlike anything else is then replaced wherever else it app
 import base64
 import binascii
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
-from proxy_policies.capture.model import Body, Entry, Headers, Request, Response, WebSocketMessage, header, media_type
+from proxy_policies.capture.model import (
+    HEADS,
+    Body,
+    Entry,
+    Headers,
+    Request,
+    Response,
+    WebSocketMessage,
+    header,
+    media_type,
+)
 from proxy_policies.capture.secrets.decide import Decider, is_sweepable
 from proxy_policies.capture.secrets.known import KNOWN_LIMIT, KnownSecrets, sweep
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER, Placeholders
-from proxy_policies.capture.secrets.redact_message import MessageRedactor, unsearched
+from proxy_policies.capture.secrets.redact_message import CREDENTIALS, MessageRedactor, unsearched
 from proxy_policies.capture.secrets.rules import RedactionRules, parse_rules
-from proxy_policies.capture.streams.events import binary_texts, rewrite_binary
+from proxy_policies.capture.secrets.sweep_entry import (
+    SearchedResponses,
+    add_strings,
+    decoded,
+    sweep_document,
+    sweep_entry,
+    sweep_message,
+    sweep_request,
+    texts_of,
+)
 
 __all__ = ["RedactionRules", "Redactor", "parse_rules"]
-
-_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>[^/?#]*)")
 
 UNSEARCHED = "_unsearched"
 """The field of an entry that says which of its bodies could not be searched for secrets."""
 MESSAGES = ("request", "response", "origin")
-
-type Found = list[tuple[str, str]]
-"""Spellings of secrets that are somewhere in an entry, with their placeholders."""
 
 
 class Redactor:
@@ -44,6 +58,7 @@ class Redactor:
         self._strict = strict
         self._placeholders = placeholders
         self._known = KnownSecrets()
+        self._searched = SearchedResponses()
         self._sent = MessageRedactor(Decider(rules, self._hide, is_answer=False))
         self._got = MessageRedactor(Decider(rules, self._hide, is_answer=True))
 
@@ -77,23 +92,28 @@ class Redactor:
 
     def _redacted(self, entry: Entry) -> Entry:
         entry = self._placed(entry)
-        found = self._known.within(_texts_of(entry))
-        return _sweep_entry(entry, found) if found else entry
+        found = self._searched.within(entry, self._known)
+        return sweep_entry(entry, found) if found else entry
 
     def _placed(self, entry: Entry) -> Entry:
         """Return the entry without the secrets found at their places."""
         request, response = self.request(entry.request), self._response(entry.response)
         close_reason, error, comment = self._got.notes((entry.close_reason, entry.error, entry.comment))
-        return replace(
-            entry,
-            request=request,
-            response=response,
-            origin=self._origin(entry.origin, entry.response, response) if entry.origin else None,
-            messages=tuple(self._message(message) for message in entry.messages),
-            close_reason=close_reason,
-            error=error,
-            comment=comment,
-            extra=self._got.document(entry.extra) if entry.extra else entry.extra,
+        return Entry(
+            request,
+            response,
+            entry.times,
+            entry.id,
+            self._origin(entry.origin, entry.response, response) if entry.origin else None,
+            tuple([self._message(message) for message in entry.messages]),
+            entry.close_code,
+            close_reason,
+            entry.closed_by_client,
+            error,
+            comment,
+            entry.trace,
+            entry.connection_info,
+            self._got.document(entry.extra) if entry.extra else entry.extra,
         )
 
     def request(self, request: Request) -> Request:
@@ -112,12 +132,12 @@ class Redactor:
     def request_swept(self, request: Request) -> Request:
         """Return the request without any secret: at their places, and wherever a known one appears."""
         clean = self.request(request)
-        return _sweep_request(clean, self._known.within(_texts(clean)))
+        return sweep_request(clean, self._known.within(texts_of(clean)))
 
     def message(self, message: WebSocketMessage) -> WebSocketMessage:
         """Return a WebSocket message without secrets."""
         clean = self._message(message)
-        return _sweep_message(clean, self._known.within([_decoded(clean.data)]))
+        return sweep_message(clean, self._known.within([decoded(clean.data)]))
 
     def text(self, text: str, mime: str = "") -> str:
         """Return a text that a client sent without secrets, as a body of this media type would be redacted."""
@@ -128,14 +148,17 @@ class Redactor:
         """Return a JSON document without secrets: the log object of a foreign HAR."""
         clean = self._got.document(value)
         texts: list[str] = []
-        _add_strings(clean, texts)
-        return _sweep_document(clean, self._known.within(texts))
+        add_strings(clean, texts)
+        return sweep_document(clean, self._known.within(texts))
 
     def _message(self, message: WebSocketMessage) -> WebSocketMessage:
         side = self._sent if message.from_client else self._got
         return replace(message, data=side.content(message.data, "text/plain" if message.text else ""))
 
     def _response(self, response: Response) -> Response:
+        return self._got.response(response, self._new_response) if response.is_small else self._new_response(response)
+
+    def _new_response(self, response: Response) -> Response:
         return self._with_body(response, _content(self._got, response.body, response.headers))
 
     def _origin(self, origin: Response, sent: Response, clean: Response) -> Response:
@@ -169,16 +192,23 @@ class Redactor:
 
     def _learn_basic(self, headers: Headers) -> None:
         """Remember the password inside Basic credentials (RFC 7617), so that it is found elsewhere too."""
-        for name, value in headers:
-            scheme, _, credentials = value.partition(" ")
-            if name.lower() not in ("authorization", "proxy-authorization") or scheme.lower() != "basic":
-                continue
-            try:
-                _, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-            except (binascii.Error, ValueError):
-                continue
-            if colon:
-                self._hide(password, "credentials")
+        for password in _basic_passwords(headers):
+            self._hide(password, "credentials")
+
+
+@lru_cache(HEADS)
+def _basic_passwords(headers: Headers) -> tuple[str, ...]:
+    found = []
+    for name, value in headers:
+        scheme, _, credentials = value.partition(" ")
+        if name.lower() not in CREDENTIALS or scheme.lower() != "basic":
+            continue
+        try:
+            _, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            continue
+        found += [password] if colon else []
+    return tuple(found)
 
 
 def unsearched_bodies(entry: Entry) -> dict[str, str]:
@@ -209,131 +239,3 @@ def _content(side: MessageRedactor, body: Body, headers: Headers) -> Body:
         return body
     content = side.content(body.content, header(headers, "content-type") or "")
     return body if content == body.content else replace(body, content=content, wire=None)
-
-
-def _decoded(content: bytes) -> str:
-    return _decode(content)[0]
-
-
-def _decode(content: bytes) -> tuple[str, str]:
-    """Return the text of octets and its codec: utf-8 where it fits, else what reads and writes any octets."""
-    try:
-        return content.decode(), "utf-8"
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), "latin-1"
-
-
-def _texts_of(entry: Entry) -> list[str]:
-    """Return every text of an entry in which a secret may stand; a body that was sent on as it came is there once."""
-    request, response, origin = entry.request, entry.response, entry.origin
-    texts = _texts(request) + _texts(response)
-    if origin is not None:
-        texts += _head_texts(origin) if origin.body is response.body else _texts(origin)
-    texts += [_decoded(frame.data) for frame in entry.messages]
-    texts += (entry.close_reason, entry.error, entry.comment)
-    for notes in (entry.trace, entry.connection_info, entry.extra):
-        _add_strings(notes, texts)
-    return texts
-
-
-def _texts(message: Request | Response) -> list[str]:
-    return _head_texts(message) + _body_texts(message.body, message.headers)
-
-
-def _head_texts(message: Request | Response) -> list[str]:
-    texts = [value for _, value in message.headers]
-    texts += [value for _, value in message.trailers]
-    texts += (message.url, message.target) if isinstance(message, Request) else (message.reason,)
-    return texts
-
-
-def _body_texts(body: Body, headers: Headers) -> list[str]:
-    if not body.content:
-        return []
-    texts = binary_texts(body.content, header(headers, "content-type") or "")
-    return [_decoded(body.content)] if texts is None else list(texts)
-
-
-def _add_strings(value: Any, texts: list[str]) -> None:
-    """Add the texts of a document, keys apart."""
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _add_strings(item, texts)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _add_strings(item, texts)
-
-
-def _sweep_entry(entry: Entry, found: Found) -> Entry:
-    return replace(
-        entry,
-        request=_sweep_request(entry.request, found),
-        response=_sweep_response(entry.response, found),
-        origin=_sweep_response(entry.origin, found) if entry.origin else None,
-        messages=tuple(_sweep_message(message, found) for message in entry.messages),
-        close_reason=sweep(entry.close_reason, found),
-        error=sweep(entry.error, found),
-        comment=sweep(entry.comment, found),
-        trace=tuple(_sweep_document(entry.trace, found)),
-        connection_info=_sweep_document(entry.connection_info, found),
-        extra=_sweep_document(entry.extra, found),
-    )
-
-
-def _sweep_url(url: str, found: Found) -> str:
-    """Sweep a URL behind its authority: without it nothing could read the entry, nor replay it."""
-    authority = _AUTHORITY.match(url)
-    begin, end = authority.span("host") if authority else (0, 0)
-    return f"{sweep(url[:begin], found)}{url[begin:end]}{sweep(url[end:], found)}" if found else url
-
-
-def _sweep_headers(headers: Headers, found: Found) -> Headers:
-    return tuple((name, sweep(value, found)) for name, value in headers) if found else headers
-
-
-def _sweep_body(body: Body, headers: Headers, found: Found) -> Body:
-    if not found or not body.content:
-        return body
-    content = rewrite_binary(body.content, header(headers, "content-type") or "", lambda text: sweep(text, found))
-    content = _swept(body.content, found) if content is None else content
-    return body if content == body.content else replace(body, content=content, wire=None)
-
-
-def _swept(content: bytes, found: Found) -> bytes:
-    text, name = _decode(content)
-    return sweep(text, found).encode(name)
-
-
-def _sweep_request(request: Request, found: Found) -> Request:
-    return replace(
-        request,
-        url=_sweep_url(request.url, found),
-        target=_sweep_url(request.target, found),
-        headers=_sweep_headers(request.headers, found),
-        trailers=_sweep_headers(request.trailers, found),
-        body=_sweep_body(request.body, request.headers, found),
-    )
-
-
-def _sweep_response(response: Response, found: Found) -> Response:
-    return replace(
-        response,
-        reason=sweep(response.reason, found),
-        headers=_sweep_headers(response.headers, found),
-        trailers=_sweep_headers(response.trailers, found),
-        body=_sweep_body(response.body, response.headers, found),
-    )
-
-
-def _sweep_message(message: WebSocketMessage, found: Found) -> WebSocketMessage:
-    return replace(message, data=_swept(message.data, found)) if found else message
-
-
-def _sweep_document(value: Any, found: Found) -> Any:
-    if isinstance(value, str):
-        return sweep(value, found)
-    if isinstance(value, dict):
-        return {name: _sweep_document(item, found) for name, item in value.items()}
-    return [_sweep_document(item, found) for item in value] if isinstance(value, list | tuple) else value

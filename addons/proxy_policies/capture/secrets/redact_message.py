@@ -2,13 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_plus
 
 from proxy_policies.capture.har.body import as_text, charset, octets
-from proxy_policies.capture.model import Body, Headers, header, size_of
+from proxy_policies.capture.model import Body, Headers, Response, header, size_of
 from proxy_policies.capture.multipart import is_form_data
 from proxy_policies.capture.secrets import redact_calls, redact_csv, redact_json, redact_markup, redact_multipart
 from proxy_policies.capture.secrets import redact_text as texts
@@ -114,8 +115,14 @@ class MessageRedactor:
     def _fields(self, headers: Headers) -> Headers:
         return tuple([(name, self._seen.through(name, value, self._field)) for name, value in headers])
 
+    def response(self, response: Response, look: Callable[[Response], Response]) -> Response:
+        """Return what `look(response)` makes of a small response, which may be known."""
+        return self._seen.group((response,), 0, lambda group: (look(group[0]),))[0]
+
     def notes(self, notes: tuple[str, ...]) -> tuple[str, ...]:
         """Return short texts without secrets."""
+        if not any(notes):
+            return notes
         return self._seen.group(notes, sum(map(len, notes)), lambda notes: tuple(map(self.text, notes)))
 
     def _field(self, name: str, value: str) -> str:
