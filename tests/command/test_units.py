@@ -19,3 +19,13 @@ def test_they_run_this_installation(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["units", "--write", str(tmp_path / "nowhere")]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prefix", ["/root/.pyenv/versions/3.13.0", "/opt/python"])
+def test_a_python_that_a_service_cannot_see(
+    prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/opt/proxy-policies")
+    monkeypatch.setattr(sys, "base_prefix", prefix)
+    assert main(["units"]) == 0
+    assert ("a service cannot see" in capsys.readouterr().err) == prefix.startswith("/root")

@@ -9,7 +9,7 @@ import pytest
 from tests.support.programs import find
 
 from proxy_policies.command.commands import parse
-from proxy_policies.service.units import SERVICES, unit
+from proxy_policies.service.units import SERVICES, hidden, unit
 
 EXPOSURE = 3.0
 """The most that `systemd-analyze security` may find: of 10, and 2 is a service that talks to the network."""
@@ -40,3 +40,21 @@ def test_what_it_starts_is_a_command_line(name: str) -> None:
 
 def test_a_percent_sign_is_the_paths_own() -> None:
     assert "ExecStart=/opt/100%%/proxy-policies run" in unit("proxy-policies", "/opt/100%/proxy-policies")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_hidden"),
+    [
+        ("/opt/proxy-policies", False),
+        ("/usr", False),
+        ("/homes/x", False),
+        ("/root/.pyenv/versions/3.13.0", True),
+        ("/home/ann/.local/share/uv/python/cpython-3.13", True),
+    ],
+)
+def test_what_a_unit_cannot_see(path: str, is_hidden: bool) -> None:
+    assert hidden([Path("/usr"), Path(path)]) == (Path(path) if is_hidden else None)
+
+
+def test_logs_have_a_folder() -> None:
+    assert "\nLogsDirectory=proxy-policies-home\n" in unit("proxy-policies-home", "/bin/proxy-policies")

@@ -8,7 +8,12 @@ from pathlib import Path
 
 from proxy_policies.argument_parser import set_help
 from proxy_policies.script_paths import PROGRAM
-from proxy_policies.service.units import SERVICES, unit
+from proxy_policies.service.units import SERVICES, hidden, unit
+
+WARNING = (
+    "a service cannot see {path}; install with a Python outside of home folders: uv python install -i /opt/python 3.13"
+)
+"""uv and pyenv install Pythons into the home folder."""
 
 
 def describe(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +35,10 @@ def describe(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print one, or write all."""
+    """Print one, or write all; warn of an installation that a unit cannot see."""
     command = str(Path(sys.executable).with_name(PROGRAM))
+    if path := hidden([Path(sys.prefix), Path(sys.base_prefix).resolve()]):
+        print(f"units: {WARNING.format(path=path)}", file=sys.stderr)
     if given.write is None:
         print(unit(given.name, command), end="")
         return 0

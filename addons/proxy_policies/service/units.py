@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from string import Template
 
 OPEN_FILES = 65536
@@ -26,6 +27,9 @@ SERVICES: Mapping[str, Service] = {
     "proxy-policies-home": Service("reverse tunnel, where clients are", "home"),
     "proxy-policies-work": Service("reverse tunnel, behind the firewall", "work"),
 }
+
+HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
+"""What ProtectHome=yes hides."""
 
 _UNIT = Template("""\
 # Made by `proxy-policies units`. Arguments of your own: ARGUMENTS=--set policy_file=/etc/proxy-policies/policies.yaml
@@ -50,6 +54,8 @@ LimitNOFILE=$open_files
 DynamicUser=yes
 StateDirectory=$name
 StateDirectoryMode=0700
+LogsDirectory=$name
+LogsDirectoryMode=0700
 UMask=0077
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -78,6 +84,11 @@ SystemCallErrorNumber=EPERM
 [Install]
 WantedBy=multi-user.target
 """)
+
+
+def hidden(paths: Iterable[Path]) -> Path | None:
+    """Return the first path that a unit cannot see; None if it sees all."""
+    return next((path for path in paths if any(path.is_relative_to(folder) for folder in HIDDEN)), None)
 
 
 def unit(name: str, command: str) -> str:
