@@ -12,6 +12,7 @@ Clients are not patched: they find a real proxy in the environment, one process 
 import json
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.session_proxy import CAPTURES, SessionProxy, Wanted
 
+TRUSTED_CA = "ssl_verify_upstream_trusted_ca"
 SCOPES = ("function", "class", "module", "session")
 FIXTURES = ("http_capture", *(f"http_capture_{scope}" for scope in SCOPES[1:]))
 _FAILED = pytest.StashKey[bool]()
@@ -204,6 +206,8 @@ def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
         elif request.scope == "session" and _is_worker(request.config):
             pytest.fail("the capture of a whole session is recorded by one process: without -n", pytrace=False)
         environ = stack.enter_context(pytest.MonkeyPatch.context())
+        if _is_default(getattr(urllib.request, "_opener", None)):
+            environ.setattr(urllib.request, "_opener", None)  # it has the proxies of its first use
         for name, value in client_environment.environment({}, proxy.url, proxy.bundle, proxy.ca).items():
             environ.setenv(name, value)
         report = _begin(proxy, path, mode, node.nodeid or "the session", want)
@@ -211,10 +215,26 @@ def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
             yield HttpCapture(path, mode == "record", proxy.url, proxy.bundle)
         finally:
             recorded = proxy.end(keep=want.record_on_exception or not node.stash.get(_FAILED, False))
+    if proxy.failures and isinstance(node, pytest.Item):
+        node.add_report_section("teardown", "http_capture", "\n".join(map(_explained, proxy.failures)))
     outcome = json.loads(report.read_text()) if report.exists() else {}
     _fail_on_misses(outcome, mode)
     if not node.stash.get(_FAILED, False):
         _fail_on_nothing(outcome.get("played", 0) + recorded, proxy.url)
+
+
+def _is_default(opener: Any) -> bool:
+    """Return whether `urlopen` made it itself, rather than somebody installed it."""
+    made: Any = urllib.request.build_opener()
+    kinds = {type(handler) for handler in made.handlers} | {urllib.request.ProxyHandler}
+    return opener is None or {type(handler) for handler in opener.handlers} <= kinds
+
+
+def _explained(failure: str) -> str:
+    """Return why a request failed, with what to do about a certificate of a private CA."""
+    if "certificate verify failed" in failure.lower():
+        return f"{failure}; name its CA in the ini file: http_capture_set = {TRUSTED_CA}=FILE"
+    return failure
 
 
 def _begin(proxy: SessionProxy, path: Path, mode: str, name: str, want: Wanted) -> Path:

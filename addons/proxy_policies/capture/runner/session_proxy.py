@@ -6,13 +6,14 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from proxy_policies.capture import private_files
 from proxy_policies.capture.errors import CaptureError
-from proxy_policies.capture.har.reader import count_entries
+from proxy_policies.capture.har.reader import count_entries, open_capture
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
 from proxy_policies.capture.runner.proxy_process import ProxyProcess
@@ -53,6 +54,8 @@ class SessionProxy:
         self._used_by = ""
         self._before = folder / "before.har"
         self._count = 0
+        self.failures: list[str] = []
+        """Why requests failed while the latest recording was made."""
 
     def __enter__(self) -> Self:
         self._process.__enter__()
@@ -113,6 +116,7 @@ class SessionProxy:
         were recorded.
         """
         self._used_by = ""
+        self.failures = []
         empty = self._folder / "nothing.har"
         if not empty.exists():
             empty.write_text('{"log": {"version": "1.2", "entries": []}}')
@@ -123,6 +127,7 @@ class SessionProxy:
         if path is None:
             return 0
         recorded = count_entries(path) - self._count
+        self.failures = _failures(path, self._count) if recorded and not keep else []
         if keep and recorded:
             self.claims.note_recorded(path)
         elif self._before.exists():
@@ -149,3 +154,9 @@ class SessionProxy:
         problem = answer.read_text()
         if problem:
             raise CaptureError(problem)
+
+
+def _failures(path: Path, begin: int) -> list[str]:
+    """Return why requests failed, of the entries from this number on."""
+    entries = islice(open_capture(path), begin, None)
+    return [f"{entry.request.url}: {entry.error}" for entry in entries if entry.error]

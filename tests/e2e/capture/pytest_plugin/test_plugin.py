@@ -76,8 +76,20 @@ def test_recorded_once_then_replayed_offline(origin: Callable[..., Origin], tmp_
 
 
 NODES = """
-import os, pytest, requests
+import os, pytest, requests, urllib.request
 URL = os.environ["SHOP"]
+
+def test_before():
+    assert urllib.request.urlopen(URL + "/before").status == 200
+
+def test_default_opener(http_capture):
+    assert urllib.request.urlopen(URL + "/opened").status == 200
+
+def test_after():
+    assert urllib.request.urlopen(URL + "/after").status == 200
+
+def test_private_ca(http_capture):
+    requests.get(os.environ["SECURE"], timeout=100).raise_for_status()
 
 def ask(path):
     answer = requests.get(URL + path, timeout=100)
@@ -117,26 +129,37 @@ def test_misspelt():
 """
 
 
-def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(origin: Callable[..., Origin], tmp_path: Path) -> None:
+def test_no_two_tests_share_a_capture_and_what_is_wrong_is_said(
+    origin: Callable[..., Origin], server_tls: ssl.SSLContext, tmp_path: Path
+) -> None:
     server = origin()
     server.route("/", lambda request: Answer(body=request.target.encode()))
     (tmp_path / "test_nodes.py").write_text(NODES)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    first = run(tmp_path, server.url)
-    assert "10 passed" in first.stdout, first.stdout + first.stderr
+    private = origin(server_tls)
+    first = run(tmp_path, server.url, SECURE=f"https://localhost:{private.port}")
+    assert "ertificate verify failed" in first.stdout
+    assert "http_capture_set = ssl_verify_upstream_trusted_ca=FILE" in first.stdout
+    assert "13 passed" in first.stdout, first.stdout + first.stderr
     assert "nothing came through the proxy" in first.stdout
     assert "make it in the test" in first.stdout
     assert "http_capture does not take mdoe (mode?); it takes path, mode, record_mode" in first.stdout
     captures = {path.name: path for path in (tmp_path / "captures").iterdir()}
     assert {"test_nodes.TestA.test_same.har", "test_nodes.TestB.test_same.har", "both.har"} < set(captures)
-    assert len(captures) == 8, "one for each test but those that failed, and one for two that name it"
+    assert len(captures) == 9, "one for each test but those that failed, and one for two that name it"
     assert max(map(len, captures)) < 150
     assert {path.stat().st_mode & 0o777 for path in captures.values()} == {0o600}
     assert (tmp_path / "captures").stat().st_mode & 0o777 == 0o700
     well = run(tmp_path, server.url, "-k", "fails", WELL="1")
     assert well.returncode == 0, well.stdout + "what a failed test recorded is gone, so that it records anew"
     server.close()
-    again = run(tmp_path, server.url, "-k", "not nothing and not misspelt", WELL="1")
+    again = run(
+        tmp_path,
+        server.url,
+        "-k",
+        "not nothing and not misspelt and not private and not before and not after",
+        WELL="1",
+    )
     assert again.returncode == 0, again.stdout + again.stderr
 
 
