@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.arrivals import wait_until_read
 from tests.support.mitmdump import Mitmdump
 from tests.support.origin import Answer, Origin, Received
 from tests.support.waiting import wait_until
@@ -126,7 +127,7 @@ def crowd(proxy: Mitmdump, url: str, count: int, *fields: str) -> list[Client]:
 
 
 def settle(seconds: float = 1.0) -> None:
-    """Let requests that are under way arrive: too short a time can only hide a failure, never make one."""
+    """Let what should not happen have the time to: too short a time can only hide a failure, never make one."""
     time.sleep(seconds)
 
 
@@ -144,6 +145,7 @@ def test_an_origin_however_slow_is_asked_once(lane: str, mitmdump: Start, origin
     server.route("/", lambda _: gate.answer(headers=FRESH, body=b"one"))
     clients = crowd(proxy, f"{server.url}/", 30)
     gate.reached(1)
+    wait_until_read(proxy)
     settle(6.0)  # a lock that gives up gives up after 5 s (nginx's proxy_cache_lock_timeout)
     gate.open()
     assert {client.end().body for client in clients} == {b"one"}
@@ -200,7 +202,7 @@ def test_whom_the_leaders_answer_does_not_serve_goes_on_at_once(
     server.route("/", answer)
     clients = [Client(proxy, f"{server.url}/", *([f"Cookie: user={n}"] if differ else [])) for n in range(10)]
     leads.reached(1)
-    settle()
+    wait_until_read(proxy)
     leads.open()
     others.reached(9)  # all of them at once, not one after the other
     others.open()
@@ -221,7 +223,7 @@ def test_equal_variants_are_shared_among_equals(policy_proxy: Mitmdump, origin: 
     gate = Gate()
     clients = [Client(proxy, f"{server.url}/", f"X-Color: {color}") for color in ["blue", "green"] * 5]
     gate.reached(2)
-    settle()
+    wait_until_read(proxy)
     gate.open()
     assert [client.end().body for client in clients] == [b"blue", b"green"] * 5
     assert len(server.requests) == 3
@@ -249,7 +251,7 @@ def test_validations_are_shared_by_who_asked_before_they_began(
     server.route("/", answer)
     clients = crowd(proxy, f"{server.url}/", 20)
     leads.reached(1)
-    settle()
+    wait_until_read(proxy)
     leads.open()
     others.reached(1)
     settle()
@@ -307,7 +309,7 @@ def test_a_leader_that_leaves_takes_nothing_away(when: str, lane: str, mitmdump:
     if when == "in the body":
         wait_until(lambda: all(len(client.received) > 300_000 for client in followers), PATIENCE)
     else:
-        settle()
+        wait_until_read(proxy)
     leader.leave()
     settle()
     gate.open()
@@ -330,7 +332,7 @@ def test_a_leader_that_resets_its_connection_takes_nothing_away(lane: str, mitmd
         leader.sendall(f"GET {server.url}/ HTTP/1.1\r\nHost: {server.url.removeprefix('http://')}\r\n\r\n".encode())
         gate.reached(1)
         followers = crowd(proxy, f"{server.url}/", 4)
-        settle()
+        wait_until_read(proxy)
         leader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     settle()
     gate.open()
@@ -368,7 +370,7 @@ def test_a_leader_that_fails_holds_nobody_up_in_a_queue(status: int, policy_prox
     server.route("/", answer)
     clients = crowd(proxy, f"{server.url}/", 8)
     leads.reached(1)
-    settle()
+    wait_until_read(proxy)
     leads.open()
     others.reached(1)
     others.open()
@@ -483,7 +485,7 @@ def test_head_and_conditional_requests_among_gets(policy_proxy: Mitmdump, origin
     head = Client(proxy, f"{server.url}/", method="HEAD")
     known = Client(proxy, f"{server.url}/", 'If-None-Match: "v1"')
     part = Client(proxy, f"{server.url}/", 'If-None-Match: W/"old"')
-    settle()
+    wait_until_read(proxy)
     gate.open()
     assert [client.end().status for client in (get, head, known, part)] == [200, 200, 304, 200]
     assert (get.body, part.body) == (b"one", b"one")
@@ -548,7 +550,7 @@ def test_crowds_of_conditional_requests(lane: str, mitmdump: Start, origin: Orig
     crowds = [ConditionalCrowd(proxy, server, case) for case in CONDITIONAL]
     for crowd in crowds:
         crowd.join()
-    settle()
+    wait_until_read(proxy)
     for crowd in crowds:
         crowd.leads.open()
     for crowd in crowds:

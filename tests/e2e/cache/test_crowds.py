@@ -104,9 +104,9 @@ def test_a_failed_leader_does_not_fail_the_crowd_one_by_one(cache_proxy: Mitmdum
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 def test_clients_that_leave_one_by_one_cost_no_request_each(
-    version: str, mitmdump: Start, origin: Origins, curl: Any, server_tls: ssl.SSLContext, ca_file: Path
+    version: str, mitmdump: Start, origin: Origins, curl: Any, server_tls: ssl.SSLContext, ca_file: Path, tmp_path: Path
 ) -> None:
-    server, gate = origin(server_tls), threading.Event()
+    server, other, gate = origin(server_tls), origin(server_tls), threading.Event()
     proxy = mitmdump("--set", f"ssl_verify_upstream_trusted_ca={ca_file}", script="cache.py")
 
     def answer(_: Received) -> Answer:
@@ -114,23 +114,29 @@ def test_clients_that_leave_one_by_one_cost_no_request_each(
         return Answer(headers=FRESH, body=b"one")
 
     server.route("/", answer)
-    target = (version, "-x", proxy.url, "--cacert", str(proxy.ca), f"{server.url}/")
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        leavers = [subprocess.Popen(["curl", "-s", "--noproxy", "", "-o", os.devnull, *target], env=environment())]
-        wait_until(lambda: server.requests)
-        leavers += [subprocess.Popen(leavers[0].args, env=environment()) for _ in range(3)]
-        patient = [pool.submit(curl, *target) for _ in range(2)]
-        wait_until(lambda: proxy.log().count("client connect") == 6)
-        time.sleep(1)  # so that they have asked
-        for leaver in leavers:
-            leaver.kill()
-            assert leaver.wait() == -signal.SIGKILL
-            left = leavers.index(leaver) + 1
-            wait_until(lambda left=left: proxy.log().count("client disconnect") >= left)  # type: ignore[misc]
-        gate.set()
-        assert {one.result().body for one in patient} == {b"one"}
+    flags = (version, "-x", proxy.url, "--cacert", str(proxy.ca))
+    clients = [asking(tmp_path / str(number), *flags, f"{server.url}/") for number in range(6)]
+    for _ in range(2):  # after which the proxy has read what they have sent
+        assert curl(*flags, f"{other.url}/").status == 200
+    for left, leaver in enumerate(clients[:4], proxy.log().count("client disconnect") + 1):
+        leaver.kill()
+        assert leaver.wait() == -signal.SIGKILL
+        wait_until(lambda left=left: proxy.log().count("client disconnect") >= left)  # type: ignore[misc]
+    gate.set()
+    assert [client.wait(100) for client in clients] == [-signal.SIGKILL] * 4 + [0] * 2
+    assert [(tmp_path / number).read_bytes() for number in "45"] == [b"one"] * 2
     assert len(server.requests) == 1  # the origin goes on with it for those who are left
-    assert "hit" in status(curl(*target))
+    assert "hit" in status(curl(*flags, f"{server.url}/"))
+
+
+def asking(body: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a curl, and return it once it has sent its request."""
+    said = body.with_suffix(".said")
+    command = ["curl", "-sv", "--noproxy", "", "-o", str(body), *arguments]
+    with said.open("wb") as stderr:
+        client = subprocess.Popen(command, stderr=stderr, env=environment())
+    wait_until(lambda: "> GET /" in said.read_text(), 60, "a request to be sent")
+    return client
 
 
 def test_what_a_client_that_left_had_got_is_kept_and_continued(
@@ -158,7 +164,6 @@ def test_what_a_client_that_left_had_got_is_kept_and_continued(
         received = b""
         while len(received.partition(b"\r\n\r\n")[2]) < 2_000_000:
             received += client.recv(1 << 20)
-    time.sleep(0.5)  # so that it is known to have left
     gate.set()
     results = crowd(curl, 4, "-x", proxy.url, f"{server.url}/")
     assert {result.body for result in results} == {body}
