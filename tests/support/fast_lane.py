@@ -17,6 +17,12 @@ Start = Callable[..., Mitmdump]
 
 ALL = ("--set", "fast_lane=on")
 FRESH = ("Cache-Control", "max-age=1000")
+PATIENT = """
+from proxy_policies.connection import direct_tunnel
+direct_tunnel.DIAL_TIMEOUT = 100
+"""
+"""A script for tests that count tunnels: a dial that takes half a second, as on a machine that stands still, is left to
+mitmproxy's layers."""
 
 
 def hits(proxy: Mitmdump) -> int:

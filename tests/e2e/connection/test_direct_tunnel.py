@@ -12,7 +12,7 @@ import ssl
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import Start, echo, exchange, many, script, tunnels
+from tests.support.fast_lane import PATIENT, Start, echo, exchange, many, script, tunnels
 from tests.support.mitmdump import ADDONS
 from tests.support.tunnels import connect, drink, serving
 from tests.support.waiting import free_port, wait_until
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(100)
 
 
 async def test_hundreds_of_tunnels(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump()
+    proxy = mitmdump(*script(tmp_path, PATIENT))
     await many(proxy.port, 200, 200_000)
     await asyncio.to_thread(wait_until, lambda: proxy.log().count("client disconnect") == 200)
     assert tunnels(proxy) == 200
@@ -177,14 +177,10 @@ async def test_what_is_there_before_mitmproxy_reads(mitmdump: Start, data: bytes
 
 
 async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump()
+    proxy = mitmdump(*script(tmp_path, PATIENT))
     async with serving(echo) as port, asyncio.timeout(100):
-        opened = []
-        while not tunnels(proxy):  # where a dial takes its time, mitmproxy opens the tunnel
-            opened.append(await connect(proxy.port, port))
-        for _, writer in opened[:-1]:
-            writer.close()
-        reader, writer = opened[-1]
+        reader, writer = await connect(proxy.port, port)
+        assert tunnels(proxy)
         writer.write(b"ping")
         assert await reader.readexactly(4) == b"ping"
         assert await asyncio.to_thread(proxy.stop) == 0
@@ -195,20 +191,19 @@ async def test_sigterm(mitmdump: Start, tmp_path: Path) -> None:
 
 
 async def test_an_idle_tunnel_ends(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump("--set", "tcp_timeout=1")
+    proxy = mitmdump("--set", "tcp_timeout=1", *script(tmp_path, PATIENT))
     async with serving(echo) as port, asyncio.timeout(100):
-        reader, writer = await connect(proxy.port, port)
-        writer.write(b"ping")
+        reader, writer = await connect(proxy.port, port, early=b"ping")  # or it might idle before
         assert await drink(reader) == b"ping"
         writer.close()
     await asyncio.to_thread(wait_until, lambda: tunnels(proxy))
 
 
 async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump("--set", "tcp_timeout=1")
+    proxy = mitmdump("--set", "tcp_timeout=4", *script(tmp_path, PATIENT))
     async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await connect(proxy.port, port)
-        for _ in range(6):
+        for _ in range(12):
             await asyncio.sleep(0.4)
             writer.write(b"ping")
             assert await reader.readexactly(4) == b"ping"
@@ -218,7 +213,7 @@ async def test_a_busy_tunnel_does_not_end(mitmdump: Start, tmp_path: Path) -> No
 
 
 async def test_one_that_says_nothing_for_a_while(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump()
+    proxy = mitmdump(*script(tmp_path, PATIENT))
     async with serving(echo) as port, asyncio.timeout(100):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         await asyncio.to_thread(proxy.wait_log, "client connect")
@@ -259,7 +254,7 @@ addons = [Switch()]
 
 
 async def test_a_proxy_that_begins_to_listen_later_and_one_that_stops(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*script(tmp_path, SWITCH))
+    proxy = mitmdump(*script(tmp_path, SWITCH + PATIENT))
     later = free_port()
     async with serving(echo) as port:
         await asyncio.to_thread(switch, proxy.port, f"regular@{later}")

@@ -19,6 +19,7 @@ import websockets.sync.client
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import connect, read_all, trusting_anyone
 from tests.support.origin import Answer, Origin, Received
+from tests.support.pauses import Pauses, unless_late
 from tests.support.waiting import wait_until
 from tests.support.websocket_server import Chat, serving
 
@@ -278,20 +279,31 @@ def test_an_origin_whose_certificate_nobody_trusts(mitmdump: Start, server: Orig
     proxy.wait_log(re.escape("ertificate verify failed"))
 
 
-def test_time_is_up_for_one_that_says_nothing_more(mitmdump: Start, server: Origin) -> None:
-    proxy = mitmdump(*OPENED, "--set", "keepalive_timeout=1", "--set", "head_timeout=1")
-    client = Inspected(proxy, server)
-    assert client.get() == BODY
-    assert client.tls.recv(1) == b""
-    proxy.wait_log("closing connection, for 1 s")
-    client = Inspected(proxy, server)
-    assert client.get() == BODY
-    client.send(b"GET / HT")
-    assert client.tls.recv(65536).startswith(b"HTTP/1.1 408")
-    for first, answer in ((b"", b""), (b"GET / HT", b"HTTP/1.1 408")):
-        client = Inspected(proxy, server)
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
+@pytest.fixture
+def impatient(mitmdump: Start) -> Mitmdump:
+    return mitmdump(*OPENED, "--set", "keepalive_timeout=1", "--set", "head_timeout=1")
+
+
+@pytest.mark.parametrize("first", [b"", b"GET / HT"], ids=["nothing", "a beginning"])
+@pytest.mark.parametrize("after", [0, 1])
+@unless_late(0.8)
+def test_time_is_up_for_one_that_says_nothing_more(
+    impatient: Mitmdump, server: Origin, first: bytes, after: int, pauses: Pauses
+) -> None:
+    with pauses:
+        client = Inspected(impatient, server)
+    for _ in range(after):
+        with pauses:
+            assert client.get() == BODY
+    with pauses:
         client.send(first)
-        assert client.tls.recv(65536)[:12] == answer
+    assert client.tls.recv(65536)[:12] == (b"HTTP/1.1 408" if first else b"")
+    impatient.wait_log("closing connection, for 1 s")
 
 
 def test_an_option_that_is_set_meanwhile(mitmdump: Start, server: Origin, tmp_path: Path) -> None:
@@ -305,8 +317,7 @@ def test_an_option_that_is_set_meanwhile(mitmdump: Start, server: Origin, tmp_pa
         "def response(flow):\n    flow.response.headers['X-Seen'] = 'yes'\n    flow.response.text = 'seen'\n"
     )
     wait_until(lambda: proxy.log().count("later.py") >= 2, 20, "the script's reload")
-    time.sleep(0.2)
-    assert client.get() == b"seen"
+    wait_until(lambda: client.get() == b"seen", 20, "its hooks")
 
 
 def test_sigterm_waits_for_an_answer(mitmdump: Start, origin: StartOrigin, server_tls: ssl.SSLContext) -> None:

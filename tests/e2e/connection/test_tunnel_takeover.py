@@ -185,8 +185,7 @@ async def test_a_silent_tunnel_ends_after_tcp_timeout(mitmdump: Start) -> None:
         await reader.read(-1)
 
     async with serving(serve) as port, asyncio.timeout(100):
-        reader, writer = await connect(proxy.port, port)
-        writer.write(b"ping")
+        reader, writer = await connect(proxy.port, port, early=b"ping")  # or it might be silent before
         assert await drink(reader) == b"ping"
         writer.close()
     await asyncio.to_thread(proxy.wait_log, "inactivity")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.support.fast_lane import ALL, Connection, echo, exchange, handed_over, hits, script, tunnels
+from tests.support.fast_lane import ALL, PATIENT, Connection, echo, exchange, handed_over, hits, script, tunnels
 from tests.support.mitmdump import Mitmdump
 from tests.support.openings import read_all
 from tests.support.origin import Answer, Origin
@@ -106,7 +106,7 @@ def test_hits_too(mitmdump: Start, origin: StartOrigin, tmp_path: Path) -> None:
 
 
 async def test_tunnels_set_up_fast(mitmdump: Start, tmp_path: Path) -> None:
-    proxy = mitmdump(*BALANCER)
+    proxy = mitmdump(*BALANCER, *script(tmp_path, PATIENT))
     async with serving(echo) as port:
         for number, header in enumerate(HEADERS.values(), 1):
             connection = introduced(proxy, header)
