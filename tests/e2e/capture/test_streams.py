@@ -20,8 +20,8 @@ from tests.support.programs import need
 from proxy_policies.capture.har.reader import open_capture
 
 SECRET = "sk-proj-Zq7hunter2Q9xZabcdefghijklmnop"
-GAP = 0.3
-"""Seconds between two frames."""
+GAP = 0.7
+"""Seconds between two frames, of which each may be late: of three the last comes half of that after the first."""
 CLIENT = """
 import json, os, sys, time, grpc, requests
 http, assistant = sys.argv[1:3]
@@ -120,7 +120,7 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
         assert recorded.returncode == 0, recorded.stderr
         said, times = json.loads(recorded.stdout)
         assert [line for line in said["tokens"] if "[DONE]" in line], said
-        assert times["/tokens"][-1] - times["/tokens"][0] > GAP, "nothing is held back"
+        assert times["/tokens"][-1] - times["/tokens"][0] > GAP / 2, "nothing is held back"
         assert said["broken"] == ['{"n": 1}', '{"n": 2}', "broken off"]
         assert said["grpc"][-1] == "RESOURCE_EXHAUSTED: no more"
         entries = list(open_capture(tmp_path / "a.har"))
@@ -132,7 +132,7 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
             ("", 3),
         ]
         tokens = entries[0].response.body.frame_times
-        assert tokens[5] - tokens[0] > GAP
+        assert tokens[5] - tokens[0] > GAP / 2
         assert "hunter2" not in (tmp_path / "a.har").read_text()
         assert b"hunter2" not in b"".join(entry.response.body.content for entry in entries)
 
@@ -165,7 +165,7 @@ def test_streams_are_recorded_replayed_and_checked_frame_by_frame(
     assert replayed.returncode == 0, replayed.stderr
     said_again, times_again = json.loads(replayed.stdout)
     assert without_secrets(said_again) == without_secrets(said)
-    assert times_again["/tokens"][-1] - times_again["/tokens"][0] > GAP * 0.8
+    assert times_again["/tokens"][-1] - times_again["/tokens"][0] > GAP / 2
 
 
 def targets(url: str, address: str) -> tuple[str, ...]:

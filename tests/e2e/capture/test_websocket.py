@@ -152,7 +152,7 @@ with websockets.sync.client.connect(sys.argv[1]) as client:
     if sys.argv[2:]:
         client.send("hurry")
     said = [client.recv(timeout=60), client.recv(timeout=60)]
-    print(said[0], said[1], time.monotonic() - began > 2)
+    print(said[0], said[1], time.monotonic() - began)
 """
 
 
@@ -180,4 +180,6 @@ def test_messages_are_sent_as_they_came(
     writer.rewrite(tmp_path / "chat.har", writer.new_log(), [entry])
     client = ("--", sys.executable, "-c", TIMED, "ws://chat.test/", *says)
     done = capture(tmp_path, "replay", "--set", f"replay_speed={speed}", "chat.har", *client, timeout=120)
-    assert (done.returncode, done.stdout.split()) == (0, ["b", "c", str(is_slow)]), done.stderr
+    *texts, took = done.stdout.split()
+    assert (done.returncode, texts) == (0, ["b", "c"]), done.stderr
+    assert float(took) > 1 or not is_slow

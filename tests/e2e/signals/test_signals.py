@@ -95,7 +95,10 @@ def test_tunnels_end_with_the_grace_period(mitmdump: Start, slow: tuple[Origin, 
         since = time.monotonic()
         proxy.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(proxy.port), 40)
-        assert b"at once" in get("")(tunnel) or time.monotonic() - since > 2
+        try:
+            assert b"at once" in get("")(tunnel)
+        except (AssertionError, OSError):
+            assert time.monotonic() - since > 2, "it was over before its time"
         assert proxy.wait_exit(40) == 0
         assert time.monotonic() - since > 1
 
@@ -128,10 +131,13 @@ def test_who_idles_is_told_of_the_end(
     server, _ = slow
     times = ("--set", "keepalive_timeout=2s", "--set", "head_timeout=2s") if why == "time" else ()
     proxy = mitmdump("--set", f"fast_lane={fast_lane}", *times, mode=f"reverse:{server.url}")
-    silent, asked, (multiplexed, connection) = tls_client(proxy.port), tls_client(proxy.port), h2_client(proxy.port)
+    asked = tls_client(proxy.port)
     asked.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-    while b"at once" not in asked.recv(65536):
-        pass
+    heard = [b""]
+    while b"at once" not in b"".join(heard):
+        heard.append(asked.recv(65536))
+        assert heard[-1], heard
+    silent, (multiplexed, connection) = tls_client(proxy.port), h2_client(proxy.port)
     if why == "SIGTERM":
         proxy.process.send_signal(signal.SIGTERM)
     assert read_to_end(asked) == (b"", True)

@@ -111,7 +111,7 @@ def test_proxies_share_the_cache_and_know_their_clients(fleet: StartFleet, pages
     running = fleet("--proxies", "2", "--mode", f"reverse:{pages.url}")
     assert "stored" in curl(f"{running.url}/long").get("cache-status")
     assert "hit" in curl(f"{running.url}/long").get("cache-status")
-    first = running.log().split("GET ")[0].rpartition("proxy ")[2][0]  # whoever had the URL is lost
+    first = running.wait_log(r"proxy (\d): .*GET ")[1]  # whoever had the URL is lost
     os.kill(pid_of(running, f"proxy {first}"), signal.SIGKILL)
     running.wait_log(f"fleet: proxy {first} died")
     assert "hit" in curl(f"{running.url}/long").get("cache-status")
