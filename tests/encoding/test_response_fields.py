@@ -181,3 +181,11 @@ def test_a_304_has_the_tag_that_the_client_knows(
     fields = Fields() if etag is None else Fields.of(("ETag", etag))
     got = with_confirmed_tag(fields, condition, "gzip", lambda coding: coding in ("gzip", "br"))
     assert got.get("ETag") == confirmed
+
+
+def test_a_304_for_an_encoded_form_says_nothing_of_the_plain_one() -> None:
+    plain = Fields.of(
+        ("ETag", '"a"'), ("Repr-Digest", "sha-256=:abc=:"), ("Accept-Ranges", "bytes"), ("Content-Length", "9")
+    )
+    assert with_confirmed_tag(plain, 'W/"a~gzip"', "gzip", lambda _: True) == Fields.of(("ETag", 'W/"a~gzip"'))
+    assert with_confirmed_tag(plain, '"a"', "gzip", lambda _: True) == plain

@@ -119,7 +119,7 @@ def with_tag(fields: Fields, coding: str) -> Fields:
 
 
 def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str, accepts: Accepts) -> Fields:
-    """Return the fields of a 304 with the tag of the client's form; of several, that of the `preferred` coding."""
+    """Return the fields of a 304 for the client's form, with its tag; of several, that of the `preferred` coding."""
     own = parse_entity_tag(fields.get("ETag"))
     if own is None:
         return fields
@@ -132,4 +132,4 @@ def with_confirmed_tag(fields: Fields, if_none_match: str | None, preferred: str
     coding = preferred if preferred in held else next(iter(held), IDENTITY)
     if coding == IDENTITY:
         return with_tag(fields, IDENTITY)
-    return fields.replacing("ETag", str(EntityTag(held[coding], weak=True)))
+    return fields.without((*VOID, "Content-Length")).replacing("ETag", str(EntityTag(held[coding], weak=True)))
