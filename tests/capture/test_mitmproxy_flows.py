@@ -130,3 +130,10 @@ def test_a_body_that_was_edited_is_coded_anew() -> None:
 def test_a_url_is_the_same_after_it_was_a_flow(url: str) -> None:
     found = from_flow(to_flow(replace(an_entry(1), request=Request("GET", url)))).request
     assert (found.url, found.target) == (url, "")
+
+
+def test_lines_that_an_addon_has_set_are_read() -> None:
+    flow = tflow.tflow(resp=True)
+    assert flow.response is not None
+    flow.response.headers.fields = ([b"x-list", b"a"], (b"x-tuple", b"b"))  # type: ignore[assignment]
+    assert from_flow(flow).response.headers == (("x-list", "a"), ("x-tuple", "b"))

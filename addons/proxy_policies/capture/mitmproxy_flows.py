@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from mitmproxy import connection, exceptions, flow, http, io, websocket
+from mitmproxy.net.http import url
 from wsproto.frame_protocol import Opcode
 
 from proxy_policies import trace
@@ -28,16 +29,26 @@ from proxy_policies.capture.model import (
     target_of,
 )
 
+type RawFields = tuple[tuple[bytes, bytes], ...]
 type Side = tuple[str | None, str | None, bytes | None, str | None, str | None, int | None]
 """Of a connection its TLS version and cipher, ALPN, SNI, and the host and port of the peer."""
 
 _WEBSOCKET_PORTS = (("ws", 80), ("wss", 443))  # RFC 6455 section 3; mitmproxy knows those of http and https
 
 
-@lru_cache(HEADS)  # the same come with every message, and are then one object
-def to_headers(fields: tuple[tuple[bytes, bytes], ...]) -> Headers:
-    """Return mitmproxy's raw fields as ours."""
+def to_headers(fields: RawFields) -> Headers:
+    """Return mitmproxy's raw fields as ours; the same come with every message, and are then one object."""
+    try:
+        return _known_headers(fields)
+    except TypeError:  # lines that an addon has set, and which are not tuples
+        return _read_headers(fields)
+
+
+def _read_headers(fields: RawFields) -> Headers:
     return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
+
+
+_known_headers = lru_cache(HEADS)(_read_headers)
 
 
 def from_headers(headers: Headers) -> http.Headers:
@@ -52,24 +63,33 @@ def version_of(text: str) -> str:
 
 def request_of(request: http.Request, headers: Headers, body: Body) -> Request:
     """Return mitmproxy's request with the fields and body that the client sent."""
-    url, target = _url_of(request), _octets(request.path)
+    whole, target = _url_of(request), request.data.path.decode("latin-1")
     return Request(
         method=request.data.method.decode("latin-1"),  # its property writes it in capitals
-        url=url,
+        url=whole,
         headers=headers,
         body=body,
         version=version_of(request.http_version),
         trailers=to_headers(request.trailers.fields) if request.trailers else (),
-        target="" if target == target_of(url) else target,
+        target="" if target == target_of(whole) else target,
     )
 
 
 def _url_of(request: http.Request) -> str:
     """Return the URL with an IPv6 address in brackets (RFC 3986 section 3.2.2), and no WebSocket's usual port."""
-    url, host = _octets(request.url), request.host
-    if (request.scheme, request.port) in _WEBSOCKET_PORTS:
-        url = url.replace(f"://{host}:{request.port}", f"://{host}", 1)
-    return url.replace(f"://{host}", f"://[{host}]", 1) if ":" in host else url
+    data = request.data
+    if data.method.upper() == b"CONNECT":
+        return _octets(f"{data.host}:{data.port}")
+    path = "" if data.path == b"*" else data.path.decode("latin-1")
+    return f"{_origin_of(request.scheme, data.host, data.port)}{path}"
+
+
+@lru_cache(256)
+def _origin_of(scheme: str, host: str, port: int) -> str:
+    origin = _octets(url.unparse(scheme, host, port, ""))
+    if (scheme, port) in _WEBSOCKET_PORTS:
+        origin = origin.replace(f"://{host}:{port}", f"://{host}", 1)
+    return origin.replace(f"://{host}", f"://[{host}]", 1) if ":" in host else origin
 
 
 def _octets(text: str) -> str:

@@ -80,6 +80,9 @@ class Body:
     frame_times: tuple[float, ...] = field(default=(), compare=False)
 
 
+NO_BODY = Body()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as the client sent it. `target` is the request target when it is not the URL's path and query."""
@@ -87,7 +90,7 @@ class Request:
     method: str
     url: str
     headers: Headers = ()
-    body: Body = Body()
+    body: Body = NO_BODY
     version: str = "HTTP/1.1"
     trailers: Headers = ()
     target: str = ""
@@ -106,7 +109,7 @@ class Response:
     status: int
     reason: str = ""
     headers: Headers = ()
-    body: Body = Body()
+    body: Body = NO_BODY
     version: str = "HTTP/1.1"
     trailers: Headers = ()
 

@@ -16,6 +16,7 @@ from proxy_policies.capture.har.body import Attach
 from proxy_policies.capture.har.entry_reader import CLOSED_BY
 from proxy_policies.capture.har.line_framing import Laid, Pairs
 from proxy_policies.capture.model import (
+    NO_BODY,
     SMALL,
     Body,
     Entry,
@@ -110,7 +111,7 @@ def _request(request: Request, beside: ExternalBodies | None) -> dict[str, Any]:
         "headersSize": -1,
         "bodySize": len(body.content if body.wire is None else body.wire),
     }
-    if body != Body():
+    if body is not NO_BODY and body != NO_BODY:
         fields["postData"] = har_body.write_body(body, mime, "_data", beside.of(body) if beside else None)
     if request.trailers:
         fields["_trailers"] = _pairs(request.trailers)
@@ -168,7 +169,7 @@ def _moment(date: str) -> str:
 
 def _response(response: Response, beside: ExternalBodies | None, is_same: bool = False) -> dict[str, Any]:
     """Return a response; what the origin sent has no body if that reached the client unchanged: `is_same`."""
-    body = Body() if is_same else response.body
+    body = NO_BODY if is_same else response.body
     mime = header(response.headers, "content-type") or ""
     content = har_body.write_body(body, mime, "encoding", beside.of(body) if beside else None)
     fields: dict[str, Any] = {

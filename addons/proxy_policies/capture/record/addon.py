@@ -87,7 +87,8 @@ class Capture:
             return None
         state = flow_state.state_of(flow)
         begun = state.recording = recording.begin(flow, self.capture_max_body)
-        state.request_body.tap(Stage.ORIGIN, begun.sent)
+        if not begun.sent.is_whole:
+            state.request_body.tap(Stage.ORIGIN, begun.sent)
         return self._recorder.has_room() if self._recorder.is_full else None
 
     @only_if("_recorder")

@@ -7,11 +7,14 @@ from mitmproxy import http
 
 from proxy_policies import flow_state
 from proxy_policies.capture import mitmproxy_flows
-from proxy_policies.capture.model import Body, Entry, Request, Response
+from proxy_policies.capture.model import NO_BODY, Body, Entry, Request, Response
 from proxy_policies.capture.record.bounded_body import BoundedBody
 from proxy_policies.capture.streams.arrivals import Arrival
 from proxy_policies.capture.streams.frames import may_be_framed
+from proxy_policies.fields import fields_of
 from proxy_policies.streaming import declared_length
+
+_ANNOUNCING = frozenset(["content-length", "transfer-encoding"])
 
 
 @dataclass(slots=True, eq=False)
@@ -25,7 +28,8 @@ class Recording:
 
     def watch(self, message: http.Message, body: BoundedBody) -> None:
         """Note when the octets of a body come, if it may be a stream: its length is not known before."""
-        if declared_length(message) is None and may_be_framed(message.headers.get("content-type", "")):
+        content_type = fields_of(message.headers).get("content-type") or ""
+        if may_be_framed(content_type) and declared_length(message) is None:
             body.time_arrivals(time.time)
 
     @property
@@ -41,8 +45,17 @@ def begin(flow: http.HTTPFlow, limit: int) -> Recording:
     fields = received.raw if received else flow.request.headers.fields
     request = mitmproxy_flows.request_of(flow.request, mitmproxy_flows.to_headers(fields), Body())
     begun = Recording(request, BoundedBody(limit), BoundedBody(limit), BoundedBody(limit))
-    begun.watch(flow.request, begun.sent)
+    if _has_no_body(flow.request):
+        begun.sent.finish()
+    else:
+        begun.watch(flow.request, begun.sent)
     return begun
+
+
+def _has_no_body(request: http.Request) -> bool:
+    """Return whether it is known that none will come: of HTTP/1 the head says so (RFC 9112 section 6.3)."""
+    is_http1 = request.data.http_version.startswith(b"HTTP/1")
+    return is_http1 and not request.raw_content and not fields_of(request.headers).has_any(_ANNOUNCING)
 
 
 def entry_of(flow: http.HTTPFlow, recording: Recording) -> Entry:
@@ -89,4 +102,6 @@ def _changed_origin(flow: http.HTTPFlow, recording: Recording, response: Respons
 def _body(collected: BoundedBody, by: str) -> Body:
     """Return a body as it was sent; `by` names who broke the exchange off, if anybody did."""
     cut = "" if collected.is_whole else by
+    if not (collected.data or collected.dropped or cut):
+        return NO_BODY
     return Body(collected.data, dropped=collected.dropped, sha256=collected.sha256, cut=cut)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 
 
 class Framing(Enum):
@@ -37,6 +38,7 @@ def declared_framing(content_type: str) -> Framing | None:
     return Framing.MESSAGES if _MESSAGES.match(mime) else None
 
 
+@lru_cache(256)  # the same few come with every exchange
 def may_be_framed(content_type: str) -> bool:
     """Return whether content of a media type may turn out to be a stream: JSON may be one document to a line."""
     return declared_framing(content_type) is not None or "json" in content_type.lower()
