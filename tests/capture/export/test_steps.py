@@ -1,6 +1,6 @@
 """A capture as steps of a script."""
 
-from proxy_policies.capture.export.steps import pieces, script_of
+from proxy_policies.capture.export.steps import script_of, split_markers
 from proxy_policies.capture.model import Body, Entry, Request, Response, Times
 from proxy_policies.capture.secrets.placeholders import Placeholders
 
@@ -27,9 +27,9 @@ def test_a_secret_that_nobody_hands_out_comes_from_outside() -> None:
         [Entry(Request("POST", "http://a.test/", (JSON,), Body(body.encode())), Response(200), Times(1.0))]
     )
     assert script.secrets == ("NEW_PASSWORD",)
-    assert ("NEW_PASSWORD", True) in list(pieces(script.steps[0].text or ""))
+    assert ("NEW_PASSWORD", True) in list(split_markers(script.steps[0].text or ""))
 
 
 def test_nothing_is_no_steps() -> None:
     assert script_of([]).steps == ()
-    assert list(pieces("")) == [("", False)]
+    assert list(split_markers("")) == [("", False)]

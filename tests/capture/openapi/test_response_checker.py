@@ -82,7 +82,7 @@ def test_without_servers_paths_are_whole() -> None:
 @pytest.mark.parametrize(
     ("root", "problem"),
     [
-        ({"swagger": "2.0"}, "of version 2.0; OpenAPI 3.0 and 3.1 are understood"),
+        ({"swagger": "2.0"}, "of version 2.0; OpenAPI 3.0 and 3.1 are supported"),
         ({"openapi": "4.0.0"}, "of version 4.0.0"),
         ({"log": {}}, "no OpenAPI document"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from proxy_policies.capture.openapi.value_shape import DEEPEST, TextShape, ValueShape
+from proxy_policies.capture.openapi.value_shape import MAX_DEPTH, TextShape, ValueShape
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8)),
@@ -65,7 +65,7 @@ def test_what_is_merged(values: list[Any], schema: dict[str, Any]) -> None:
 
 def test_what_is_nested_too_deep_may_be_anything() -> None:
     value: Any = 1
-    for _ in range(DEEPEST * 3):
+    for _ in range(MAX_DEPTH * 3):
         value = [value]
     Draft202012Validator(schema_of(value)).validate(value)
 

@@ -48,7 +48,7 @@ def test_allowed_hosts_are_expressions_for_the_whole_name() -> None:
     assert check.allows("192.0.2.1")
     assert not check.allows("api.shop.test.evil")
     assert not check.allows("192.0.2.10")
-    check.note(["192.0.2.10"])
+    check.add_addresses(["192.0.2.10"])
     assert check.allows("192.0.2.10"), "that is where an allowed host was found to be"
     with pytest.raises(ValueError, match=r"allowed_hosts: '\(' is not a valid regular expression"):
         HostCheck(["("])

@@ -29,6 +29,6 @@ def test_arrivals_count_what_is_kept() -> None:
 def test_arrivals_are_bounded() -> None:
     body = BoundedBody(10)
     body.time_arrivals(lambda: 1.0)
-    for _ in range(arrivals.MARKS_MOST + 10):
+    for _ in range(arrivals.MAX_ARRIVALS + 10):
         body.feed(b"")
-    assert len(body.arrivals) == arrivals.MARKS_MOST
+    assert len(body.arrivals) == arrivals.MAX_ARRIVALS

@@ -23,7 +23,7 @@ def test_a_capture_is_one_test_s_unless_it_is_named(tmp_path: Path) -> None:
 def test_what_was_recorded_is_known_to_all(tmp_path: Path) -> None:
     claims, of_another_process = CaptureClaims(tmp_path), CaptureClaims(tmp_path)
     assert not of_another_process.was_recorded(CAPTURE)
-    claims.note_recorded(CAPTURE)
+    claims.mark_recorded(CAPTURE)
     assert of_another_process.was_recorded(CAPTURE)
     assert not of_another_process.was_recorded(CAPTURE.with_name("b.har"))
 
@@ -31,7 +31,7 @@ def test_what_was_recorded_is_known_to_all(tmp_path: Path) -> None:
 def add(folder: Path, counter: Path) -> None:
     claims = CaptureClaims(folder)
     for _ in range(50):
-        with claims.one_at_a_time(CAPTURE):
+        with claims.recording_lock(CAPTURE):
             counter.write_text(str(int(counter.read_text()) + 1))
 
 

@@ -7,12 +7,18 @@ import certifi
 import pytest
 import trustme
 
-from proxy_policies.capture.runner.client_environment import BUNDLES, HINT, PROXY, environment, write_bundle
+from proxy_policies.capture.runner.client_environment import (
+    BUNDLE_VARIABLES,
+    HINT,
+    PROXY_VARIABLES,
+    environment,
+    write_bundle,
+)
 
 URL = "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize("name", [*PROXY, *map(str.upper, PROXY)])
+@pytest.mark.parametrize("name", [*PROXY_VARIABLES, *map(str.upper, PROXY_VARIABLES)])
 def test_every_spelling_of_a_proxy_is_ours(name: str) -> None:
     made = environment({name: "http://other.test", name.title(): "x"}, URL, Path("b.pem"), Path("ca.pem"))
     assert made[name] == URL
@@ -25,7 +31,7 @@ def test_nothing_passes_by_and_nothing_else_is_lost() -> None:
     assert made["PATH"] == "/bin"
     assert (made["NO_PROXY"], made["no_proxy"]) == ("", "")
     assert "SSL_CERT_DIR" not in made, "what is in it would win over a bundle"
-    assert {made[name] for name in BUNDLES} == {"b.pem"}
+    assert {made[name] for name in BUNDLE_VARIABLES} == {"b.pem"}
     assert made["NODE_EXTRA_CA_CERTS"] == "ca.pem"
 
 

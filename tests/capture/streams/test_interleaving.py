@@ -6,7 +6,7 @@ import pytest
 from tests.support.grpc_calls import AT_ONCE, TURNS, call
 
 from proxy_policies.capture.model import Body, Response, Times
-from proxy_policies.capture.streams.interleaving import Kind, awaited, interleaving, is_interleaved
+from proxy_policies.capture.streams.interleaving import Kind, client_waits, interleaving, is_interleaved
 
 
 def test_the_order_is_that_of_the_times() -> None:
@@ -19,7 +19,7 @@ def test_the_order_is_that_of_the_times() -> None:
         (Kind.SERVER, b"TWO"),
         (Kind.SERVER_END, b""),
     ]
-    assert [(data[5:], count) for data, count in awaited(TURNS)] == [(b"one", 0), (b"two", 2), (b"", 2)]
+    assert [(data[5:], count) for data, count in client_waits(TURNS)] == [(b"one", 0), (b"two", 2), (b"", 2)]
 
 
 def test_what_came_at_the_same_time_is_the_clients_first() -> None:

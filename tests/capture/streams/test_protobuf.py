@@ -32,7 +32,7 @@ def test_whatever_it_is_nothing_replaced_is_nothing_changed(data: bytes) -> None
 
 
 def test_what_is_no_message_is_octets() -> None:
-    assert protobuf.to_value(b"\xff\xff") == protobuf.octets(b"\xff\xff")
+    assert protobuf.to_value(b"\xff\xff") == protobuf.summary(b"\xff\xff")
     nested = b""
     for _ in range(100):
         nested = b"\x0a" + bytes([len(nested)]) + nested if len(nested) < 120 else nested

@@ -15,7 +15,7 @@ from proxy_policies.capture.har.entry_index import EntryIndex
 from proxy_policies.capture.model import Entry, Request, Response, WebSocketMessage
 from proxy_policies.capture.secrets.redact import Redactor
 from proxy_policies.capture.secrets.secret_values import SecretValues
-from proxy_policies.capture.streams.interleaving import awaited, is_interleaved
+from proxy_policies.capture.streams.interleaving import client_waits, is_interleaved
 from proxy_policies.capture.streams.messages import frame_count, is_grpc, is_stream
 from proxy_policies.capture.websocket.transcript import Transcript, as_request, as_response, is_conversation
 
@@ -161,7 +161,7 @@ async def _send_http(entry: Entry, request: Request, connection: Connection, tim
     """Send a request in its HTTP version; of a stream that the client closed, read as many frames as were recorded."""
     frames = frame_count(entry.response) if entry.response.body.cut == "client" else None
     if request.version == "HTTP/2" and is_grpc(request):
-        waits = [wait for _, wait in awaited(entry)] if is_interleaved(entry) else []
+        waits = [wait for _, wait in client_waits(entry)] if is_interleaved(entry) else []
         return await http2_client.send(connection.port, request, timeout, frames, waits)
     return await connection.send(request, frames)
 

@@ -1,4 +1,4 @@
-"""Requests as a `.http` file, which editors send (JetBrains' HTTP Client, VS Code's REST Client)."""
+"""Requests as a `.http` file, for JetBrains' HTTP Client and VS Code's REST Client."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from proxy_policies.capture.model import Entry, Request, header
 
 
 def http_file(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the file, a request at a time, each with what was answered as a comment."""
+    """Yield the file, a request at a time, each with its recorded status as a comment."""
     for number, entry in enumerate(entries, 1):
         request, status = entry.request, entry.response.status
         title = f"{number}: {request.method} {_one_line(request.url)} ({status or 'no answer'})"
@@ -25,7 +25,7 @@ def _request(request: Request) -> str:
 
 
 def _body(text: str) -> str:
-    """Return a body in which no line begins the next request, as one with ### would."""
+    """Return a body without lines that start with ###, which would start the next request."""
     return "\n".join(f" {line}" if line.startswith("###") else line for line in text.splitlines())
 
 

@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterable, Iterator
 
 from proxy_policies.capture import json_path
-from proxy_policies.capture.export.steps import Step, pieces, script_of
+from proxy_policies.capture.export.steps import Step, script_of, split_markers
 from proxy_policies.capture.model import Entry
 
 
 def k6_script(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the script; k6 runs it as often as it is asked to."""
+    """Yield the script: one iteration sends the whole capture."""
     script = script_of(entries)
     yield "// Requests of a capture, made by `proxy-policies capture export`.\n"
     yield "// k6 run -e TARGET=http://127.0.0.1:9000 THIS_FILE\n"
@@ -29,25 +29,25 @@ def _step(step: Step) -> Iterator[str]:
     options = f"{{ redirects: 0, headers: {{ {fields} }} }}"
     yield f"\n  // {step.number}\n"
     yield f"  answer = http.request({json.dumps(step.method)}, {url}, {_body(step)}, {options});\n"
-    what = f"{step.number}: status is {step.status}"
-    yield f"  check(answer, {{ {json.dumps(what)}: (one) => one.status === {step.status} }});\n"
-    yield from (f"  const {name} = {_source(where)};\n" for name, where in step.takes)
+    name = f"{step.number}: status is {step.status}"
+    yield f"  check(answer, {{ {json.dumps(name)}: (one) => one.status === {step.status} }});\n"
+    yield from (f"  const {name} = {_source(where)};\n" for name, where in step.extracts)
 
 
 def _body(step: Step) -> str:
-    if not step.octets:
+    if not step.content:
         return "null"
     if step.text is None:
-        return f"encoding.b64decode({json.dumps(base64.b64encode(step.octets).decode())})"
+        return f"encoding.b64decode({json.dumps(base64.b64encode(step.content).decode())})"
     return _value(step.text)
 
 
 def _value(text: str) -> str:
-    return " + ".join(piece if is_name else json.dumps(piece) for piece, is_name in pieces(text))
+    return " + ".join(piece if is_name else json.dumps(piece) for piece, is_name in split_markers(text))
 
 
 def _source(where: str) -> str:
-    """Return the expression for a value of the answer."""
+    """Return the expression for a value of the response."""
     kind, _, name = where.partition(":")
     if kind == "json":
         return "answer.json()" + "".join(f"[{json.dumps(step)}]" for step in json_path.read(name))

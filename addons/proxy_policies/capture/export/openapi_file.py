@@ -15,7 +15,7 @@ def openapi_json(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def openapi_yaml(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield the document of redacted exchanges in YAML, which reads as the same document."""
+    """Yield the document of redacted exchanges in YAML."""
     from ruamel.yaml import YAML  # slow to import: only for YAML
 
     yaml: Any = YAML(typ="safe", pure=True)

@@ -1,10 +1,10 @@
-"""Captures as Python: a pytest module, and a load test for Locust, both with `requests`' interface."""
+"""Captures as Python: a pytest module, and a load test for Locust, both with the interface of `requests`."""
 
 import base64
 from collections.abc import Iterable, Iterator
 
 from proxy_policies.capture import json_path
-from proxy_policies.capture.export.steps import Step, pieces, script_of
+from proxy_policies.capture.export.steps import Step, script_of, split_markers
 from proxy_policies.capture.model import Entry
 
 _HELPERS = '''
@@ -20,7 +20,7 @@ def input_value(page, name):
 
 
 def pytest_module(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield a module with one test, which sends all requests and expects the statuses that were recorded."""
+    """Yield a module with one test, which sends all requests and expects the recorded statuses."""
     script = script_of(entries)
     yield '"""Requests of a capture as a test, by `proxy-policies capture export`: TARGET=URL pytest THIS_FILE."""\n'
     yield "\nimport base64\nimport html\nimport os\nimport re\n\nimport requests\n"
@@ -34,7 +34,7 @@ def pytest_module(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def locust_file(entries: Iterable[Entry]) -> Iterator[str]:
-    """Yield a locustfile with one task, which is the whole capture."""
+    """Yield a locustfile with one task, which sends the whole capture."""
     script = script_of(entries)
     yield '"""Requests of a capture as a load test, made by `proxy-policies capture export`: locust -f THIS_FILE."""\n'
     yield "\nimport base64\nimport html\nimport os\nimport re\n\nfrom locust import HttpUser, between, task\n"
@@ -48,7 +48,7 @@ def locust_file(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _name(step: Step) -> str:
-    path = "".join("*" if is_name else piece for piece, is_name in pieces(step.path.partition("?")[0]))
+    path = "".join("*" if is_name else piece for piece, is_name in split_markers(step.path.partition("?")[0]))
     return f"{step.method} {path}"
 
 
@@ -58,23 +58,23 @@ def _step(step: Step, indent: str, target: str, options: str) -> Iterator[str]:
     yield f"\n{indent}# {step.number}\n{indent}headers = {{\n{fields}{indent}}}\n"
     yield f"{indent}answer = send({step.method!r}, {url}, headers=headers{_body(step)}{options})\n"
     yield f"{indent}assert answer.status_code == {step.status}, answer.text[:500]\n"
-    yield from (f"{indent}{name} = {_source(where)}\n" for name, where in step.takes)
+    yield from (f"{indent}{name} = {_source(where)}\n" for name, where in step.extracts)
 
 
 def _body(step: Step) -> str:
-    if not step.octets:
+    if not step.content:
         return ""
     if step.text is None:
-        return f", data=base64.b64decode({base64.b64encode(step.octets).decode()!r})"
+        return f", data=base64.b64decode({base64.b64encode(step.content).decode()!r})"
     return f", data=({_value(step.text)}).encode()"
 
 
 def _value(text: str) -> str:
-    return " + ".join(f"str({piece})" if is_name else ascii(piece) for piece, is_name in pieces(text))
+    return " + ".join(f"str({piece})" if is_name else ascii(piece) for piece, is_name in split_markers(text))
 
 
 def _source(where: str) -> str:
-    """Return the expression for a value of the answer."""
+    """Return the expression for a value of the response."""
     kind, _, name = where.partition(":")
     if kind == "json":
         return "answer.json()" + "".join(f"[{step!r}]" for step in json_path.read(name))

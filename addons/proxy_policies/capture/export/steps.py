@@ -1,7 +1,7 @@
-"""A capture as steps of a script: requests in their order, with what is carried over from one answer to the next.
+"""A capture as the steps of a script: requests in order, with the values carried over from responses.
 
-What is carried is found as `check` finds it. A step has markers in its texts for what a run puts in: carried values,
-and secrets, which come from the environment.
+Carried values are found as in `check`. The texts of a step have markers for them, and for secrets, which come from the
+environment.
 """
 
 import re
@@ -23,22 +23,22 @@ _SOURCES = ("cookie:", "header:", "json:", "input:")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request, what came of it when it was recorded, and what is taken from its answer: variable and location."""
+    """A request, its recorded status, and the values to extract from its response: variable and location."""
 
     number: int
     method: str
     path: str
-    """Behind the origin that the script is for; a whole URL for another one."""
+    """Without the script's origin; a complete URL for another origin."""
     headers: tuple[tuple[str, str], ...]
     text: str | None
-    octets: bytes
+    content: bytes
     status: int
-    takes: tuple[tuple[str, str], ...] = ()
+    extracts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The steps, the origin that they were recorded of, and the names of secrets that the environment has to give."""
+    """The steps, their most frequent origin, and the names of secrets, which are read from the environment."""
 
     origin: str
     steps: tuple[Step, ...]
@@ -46,7 +46,7 @@ class Script:
 
 
 def script_of(entries: Iterable[Entry]) -> Script:
-    """Return the script of a capture; what is no plain exchange (WebSocket, no answer) is left out."""
+    """Return the script of a capture, without WebSocket connections and requests without a response."""
     chosen = [entry for entry in entries if entry.response.status >= 200 and not is_conversation(entry.response)]
     chosen.sort(key=lambda entry: entry.times.request_start)
     links = [link for link in find_links(range(len(chosen)), chosen) if link.source.startswith(_SOURCES)]
@@ -58,9 +58,11 @@ def script_of(entries: Iterable[Entry]) -> Script:
     secrets: dict[str, None] = {}
     steps = []
     for number, entry in enumerate(chosen):
-        puts = {link.target: variables[link.source_entry, link.source] for link in links if link.target_entry == number}
-        takes = tuple((name, where) for (source, where), name in variables.items() if source == number)
-        steps.append(_step(number + 1, entry, origin, puts, takes, secrets))
+        inserts = {
+            link.target: variables[link.source_entry, link.source] for link in links if link.target_entry == number
+        }
+        extracts = tuple((name, where) for (source, where), name in variables.items() if source == number)
+        steps.append(_step(number + 1, entry, origin, inserts, extracts, secrets))
     return Script(origin, tuple(steps), tuple(secrets))
 
 
@@ -68,11 +70,11 @@ def _step(
     number: int,
     entry: Entry,
     origin: str,
-    puts: dict[str, str],
-    takes: tuple[tuple[str, str], ...],
+    inserts: dict[str, str],
+    extracts: tuple[tuple[str, str], ...],
     secrets: dict[str, None],
 ) -> Step:
-    request = _marked(entry.request, puts)
+    request = _marked(entry.request, inserts)
     for location in list(locations.values_in_request(request)):
         if PLACEHOLDER.search(location.value):
             name = re.sub(r"\W+", "_", location.name).strip("_").upper() or "SECRET"
@@ -88,17 +90,17 @@ def _step(
         text,
         request.body.content,
         entry.response.status,
-        takes,
+        extracts,
     )
 
 
-def _marked(request: Request, puts: dict[str, str]) -> Request:
-    """Return the request with a marker for each value that is carried over; for a number without its quotes."""
-    numbers = [where for where in puts if _is_number(request, where)]
-    marked = locations.set_values(request, {where: _mark(name) for where, name in puts.items()})
+def _marked(request: Request, inserts: dict[str, str]) -> Request:
+    """Return the request with a marker for each carried value; for a number without quotes."""
+    numbers = [where for where in inserts if _is_number(request, where)]
+    marked = locations.set_values(request, {where: _mark(name) for where, name in inserts.items()})
     content = marked.body.content
     for where in numbers:
-        mark = _mark(puts[where])
+        mark = _mark(inserts[where])
         content = content.replace(f'"{mark}"'.encode(), mark.encode())
     return marked if content == marked.body.content else replace(marked, body=replace(marked.body, content=content))
 
@@ -115,13 +117,13 @@ def _mark(name: str) -> str:
     return f"\ue000{name}\ue001"
 
 
-def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the pieces of a step's text: what stands there, and the names of what is put in (True)."""
-    done = 0
+def split_markers(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of a step's text: literal text (False), and names of variables (True)."""
+    end = 0
     for found in _MARKER.finditer(text):
-        if found.start() > done:
-            yield text[done : found.start()], False
+        if found.start() > end:
+            yield text[end : found.start()], False
         yield found[1] or found[2], True
-        done = found.end()
-    if done < len(text) or not done:
-        yield text[done:], False
+        end = found.end()
+    if end < len(text) or not end:
+        yield text[end:], False

@@ -1,1 +1,1 @@
-"""OpenAPI: a document made of what was captured, and answers held to a document."""
+"""OpenAPI: a document generated from a capture, and responses checked against a document."""

@@ -1,6 +1,6 @@
-"""An OpenAPI 3.1 document of captured traffic: paths, parameters, bodies and answers, merged from all examples of each.
+"""An OpenAPI 3.1 document of captured traffic: paths, parameters, bodies and responses, merged from all examples.
 
-The same exchanges, in whatever order, make the same document, and no value of theirs is in it.
+It does not depend on the order of the exchanges, and contains none of their values.
 """
 
 from collections import Counter
@@ -18,20 +18,20 @@ from proxy_policies.capture.parsed_body import BodyKind
 from proxy_policies.capture.websocket.transcript import is_conversation
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-"""What a path item may describe (OpenAPI 3.1, section 4.8.9), in its order."""
-REFUSED = (401, 403)
-"""Answers to requests that were not authorised: they do not say that nobody has to be."""
+"""The methods of a path item (OpenAPI 3.1, section 4.8.9), in its order."""
+UNAUTHORISED = (401, 403)
+"""Statuses of requests without authorisation, which must not make it optional."""
 
 
 class Content:
-    """The bodies seen at one place, by their media types."""
+    """The bodies of a request or a response, by media type."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._shapes: dict[str, ValueShape | TextBody | None] = {}
+        self._shapes: dict[str, ValueShape | FormShape | None] = {}
 
     def add(self, body: Body, headers: Headers) -> None:
-        """Take in a body, if there is one."""
+        """Add a body, unless it is empty."""
         parsed = parsed_body.parse(body, headers)
         if parsed.kind is BodyKind.EMPTY:
             return
@@ -40,18 +40,18 @@ class Content:
         if parsed.kind is BodyKind.JSON and "json" in mime:
             _shape(self._shapes, mime, ValueShape).add(parsed.value)
         elif parsed.kind in (BodyKind.FORM, BodyKind.MULTIPART):
-            _shape(self._shapes, mime, TextBody).add([(pair[0], pair[-1]) for pair in parsed.value])
+            _shape(self._shapes, mime, FormShape).add([(pair[0], pair[-1]) for pair in parsed.value])
         else:
             self._shapes.setdefault(mime, None if parsed.kind is BodyKind.BYTES else _any_text())
 
     def document(self) -> dict[str, Any]:
-        """Return the content of a body or an answer by media types."""
+        """Return the request body object, or the content of a response object."""
         found = {mime: {"schema": shape.schema()} if shape else {} for mime, shape in sorted(self._shapes.items())}
         return {"content": found} if found else {}
 
 
-def _shape[Shape: (ValueShape, "TextBody")](shapes: dict[str, Any], mime: str, kind: type[Shape]) -> Shape:
-    """Return the shape of this kind for a media type; a page where JSON is usual is no reason to forget that."""
+def _shape[Shape: (ValueShape, "FormShape")](shapes: dict[str, Any], mime: str, kind: type[Shape]) -> Shape:
+    """Return the shape of this kind for a media type, in place of one of another kind."""
     if not isinstance(shapes.get(mime), kind):
         shapes[mime] = kind()
     found: Shape = shapes[mime]
@@ -64,7 +64,7 @@ def _any_text() -> ValueShape:
     return shape
 
 
-class TextBody:
+class FormShape:
     """The fields of forms."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class TextBody:
         self._fields: dict[str, TextShape] = {}
 
     def add(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Take in the fields of a form."""
+        """Add the fields of a form."""
         self._count += 1
         add_texts(self._fields, pairs)
 
@@ -84,7 +84,7 @@ class TextBody:
 
 
 def add_texts(shapes: dict[str, TextShape], pairs: Iterable[tuple[str, str]]) -> None:
-    """Take in the values that one message has for each name."""
+    """Add the values of one message to the shapes of their names."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
@@ -104,7 +104,7 @@ class Operation:
         self._security: set[tuple[str, ...]] = set()
 
     def add(self, entry: Entry, values: Iterable[tuple[str, str]], schemes: Iterable[str]) -> None:
-        """Take in an exchange."""
+        """Add an exchange."""
         request, response = entry.request, entry.response
         self._count += 1
         add_texts(self._path, values)
@@ -114,7 +114,7 @@ class Operation:
         self._body.add(request.body, request.headers)
         content = self._responses.setdefault(response.status, (_description(response.status), Content()))[1]
         content.add(response.body, response.headers)
-        if response.status not in REFUSED:
+        if response.status not in UNAUTHORISED:
             self._security.add(tuple(sorted(set(schemes))))
 
     def document(self, name: str) -> dict[str, Any]:
@@ -137,8 +137,8 @@ class Operation:
         return [] if found == [{}] else found
 
 
-def _parameter(name: str, place: str, shape: TextShape, required: bool) -> dict[str, Any]:
-    return {"name": name, "in": place} | ({"required": True} if required else {}) | {"schema": shape.schema()}
+def _parameter(name: str, location: str, shape: TextShape, required: bool) -> dict[str, Any]:
+    return {"name": name, "in": location} | ({"required": True} if required else {}) | {"schema": shape.schema()}
 
 
 def _description(status: int) -> str:
@@ -149,7 +149,7 @@ def _description(status: int) -> str:
 
 
 class DocumentBuilder:
-    """Makes the document of the exchanges that it is given; they must be redacted."""
+    """Builds the document of exchanges, which must be redacted."""
 
     def __init__(self) -> None:
         self._origins: Counter[str] = Counter()
@@ -158,7 +158,7 @@ class DocumentBuilder:
         self._schemes: dict[str, dict[str, Any]] = {}
 
     def add(self, entry: Entry) -> None:
-        """Take in an exchange; what OpenAPI cannot describe is left out."""
+        """Add an exchange, unless OpenAPI cannot describe it."""
         if not _is_describable(entry):
             return
         request = entry.request
@@ -171,7 +171,7 @@ class DocumentBuilder:
         operation.add(entry, path.values, schemes)
 
     def document(self) -> dict[str, Any]:
-        """Return the document. Its servers are the origins, the one of most exchanges first."""
+        """Return the document. Its servers are the origins, the most frequent first."""
         origins = sorted(self._origins, key=lambda origin: (-self._origins[origin], origin))
         paths: dict[str, Any] = {}
         names: set[str] = set()
@@ -191,13 +191,13 @@ class DocumentBuilder:
         return {name: value for name, value in document.items() if value or name == "paths"}
 
     def _servers_of(self, template: str, origins: list[str]) -> dict[str, Any]:
-        """Return what a path says of its servers: nothing when all origins have it."""
-        own = [origin for origin in origins if origin in self._origins_of[template]]
-        return {} if own == origins else {"servers": [{"url": origin} for origin in own]}
+        """Return the `servers` of a path; none if all origins have it."""
+        servers = [origin for origin in origins if origin in self._origins_of[template]]
+        return {} if servers == origins else {"servers": [{"url": origin} for origin in servers]}
 
 
 def _is_describable(entry: Entry) -> bool:
-    """Return whether it is an exchange with an answer, of a method that OpenAPI knows, and no CORS preflight."""
+    """Return whether an exchange has a response and a method of OpenAPI, and is not a CORS preflight."""
     request, response = entry.request, entry.response
     if response.status < 200 or is_conversation(response) or request.method.lower() not in METHODS:
         return False
@@ -209,8 +209,8 @@ def _has(request: Request, field: str) -> bool:
 
 
 def _operation_id(method: str, template: str, names: set[str]) -> str:
-    """Return a name that no other operation has: `getOrdersByOrderId`."""
-    words = " ".join(_spoken(segment) for segment in template.split("/") if segment)
+    """Return a unique name for an operation: `getOrdersByOrderId`."""
+    words = " ".join(_segment_words(segment) for segment in template.split("/") if segment)
     name = base = camel_case(f"{method} {words}") or method
     number = 2
     while name in names:
@@ -219,7 +219,7 @@ def _operation_id(method: str, template: str, names: set[str]) -> str:
     return name
 
 
-def _spoken(segment: str) -> str:
+def _segment_words(segment: str) -> str:
     return f"by {segment.strip('{}')}" if segment.startswith("{") else segment
 
 

@@ -1,6 +1,6 @@
-"""JSON held to the schemas of an OpenAPI document, by the library `jsonschema`, which is optional.
+"""Checking JSON against the schemas of an OpenAPI document, with `jsonschema`, an optional package.
 
-A placeholder stands for a value that nobody knows any more: it fits every schema.
+The value of a placeholder is unknown, so it matches every schema.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 BASE = "urn:openapi"
-MOST_PROBLEMS = 20
-"""Problems listed of one answer."""
+MAX_PROBLEMS = 20
+"""Problems reported of one response."""
 
 
 class Schemas:
-    """The schemas of a document. Raises CaptureError when `jsonschema` is missing."""
+    """The schemas of a document. Raises CaptureError if `jsonschema` is not installed."""
 
     def __init__(self, document: Document) -> None:
         try:
@@ -43,18 +43,21 @@ class Schemas:
         )
 
     def problems(self, pointer: Sequence[str], value: Any) -> Iterator[tuple[str, Any, Any]]:
-        """Yield what of a JSON value does not fit the schema at this place: where, what is expected, what is there."""
+        """Yield location, expectation and value for each violation of the schema at this pointer.
+
+        Raises CaptureError for an invalid schema.
+        """
         parts = [part.replace("~", "~0").replace("/", "~1").replace("%", "%25") for part in pointer]
         validator = self._validator({"$ref": f"{BASE}#/{'/'.join(parts)}"})
         count = 0
         try:
             for error in validator.iter_errors(value):
-                if not _is_of_placeholder(error):
+                if not _concerns_placeholder(error):
                     yield _as_problem(error)
                     count += 1
-                if count >= MOST_PROBLEMS:
+                if count >= MAX_PROBLEMS:
                     return
-        except Exception as error:  # of many kinds: a reference to nowhere, a wrong pattern, a type that is none
+        except Exception as error:  # of many kinds, for example for a broken reference, or an invalid pattern or type
             text = str(error).partition("\n")[0][:200]
             raise CaptureError(f"{self._name}: #/{'/'.join(pointer)}: {text}") from None
 
@@ -72,18 +75,18 @@ def _as_problem(error: ValidationError) -> tuple[str, Any, Any]:
     return where, rule, error.instance
 
 
-def _is_of_placeholder(error: ValidationError) -> bool:
-    """Return whether it is about a value that was taken for a secret."""
+def _concerns_placeholder(error: ValidationError) -> bool:
+    """Return whether an error concerns a redacted value."""
     if isinstance(error.instance, str) and PLACEHOLDER.search(error.instance):
         return True
     branches: dict[Any, list[bool]] = {}
     for inner in error.context or ():
-        branches.setdefault(next(iter(inner.relative_schema_path), None), []).append(_is_of_placeholder(inner))
+        branches.setdefault(next(iter(inner.relative_schema_path), None), []).append(_concerns_placeholder(inner))
     return any(map(all, branches.values()))
 
 
 def _as_json_schema(value: Any) -> Any:
-    """Return a document of OpenAPI 3.0 whose schemas mean the same in JSON Schema 2020-12."""
+    """Return a document of OpenAPI 3.0 with its schemas converted to JSON Schema 2020-12."""
     if isinstance(value, list):
         return [_as_json_schema(item) for item in value]
     if not isinstance(value, Mapping):
@@ -98,5 +101,5 @@ def _as_json_schema(value: Any) -> Any:
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema that null fits, too."""
+    """Return a schema that null matches, too."""
     return {"anyOf": [schema, {"type": "null"}]}

@@ -1,4 +1,4 @@
-"""Paths with their ids taken out: `/orders/17/items/4` is `/orders/{orderId}/items/{itemId}`."""
+"""Paths with parameters for ids: `/orders/17/items/4` is `/orders/{orderId}/items/{itemId}`."""
 
 import re
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from proxy_policies.capture.secrets.values import is_random
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _VERSION = re.compile(r"v\d+(?:\.\d+)*", re.IGNORECASE)
 _PLURALS = (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ss", "ss"), ("us", "us"), ("s", ""))
-"""Endings of words in the plural, and what they are in the singular; the first that fits."""
+"""Endings of plurals, and of their singulars; the first that matches is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplatedPath:
-    """A path as OpenAPI has it, and the values of its parameters by their names."""
+    """A path template of OpenAPI, and the values of its parameters by name."""
 
     template: str
     values: tuple[tuple[str, str], ...] = ()
 
 
 def template_of(path: str) -> TemplatedPath:
-    """Return the path with a parameter for each segment that is an id; its other segments stay as they are."""
+    """Return the path with a parameter for each segment that is an id."""
     segments: list[str] = []
     values: dict[str, str] = {}
     for segment in (path or "/").split("/"):
@@ -38,12 +38,12 @@ def template_of(path: str) -> TemplatedPath:
 
 
 def is_id(text: str) -> bool:
-    """Return whether a text says which one is meant, rather than what: a number, a UUID, a hash, a secret."""
+    """Return whether a text is an id rather than a name: a number, a UUID, a hash or a secret."""
     return bool(text.isdigit() or PLACEHOLDER.search(text) or dynamic_values.kind_of(text) or is_random(text))
 
 
 def _name_after(segment: str) -> str:
-    """Return what a parameter is called by the segment before it: `orderId` after `orders`."""
+    """Return the name of a parameter after the previous segment: `orderId` after `orders`."""
     is_name = not segment.startswith("{") and not _VERSION.fullmatch(segment)
     return camel_case(f"{_singular(unquote(segment))} id") if is_name else "id"
 
@@ -56,7 +56,7 @@ def _singular(word: str) -> str:
 
 
 def _unused(name: str, names: dict[str, str]) -> str:
-    """Return the name, with a number when it has been given."""
+    """Return the name, with a number if it is already used."""
     chosen, number = name, 2
     while chosen in names:
         chosen, number = f"{name}{number}", number + 1
@@ -64,6 +64,6 @@ def _unused(name: str, names: dict[str, str]) -> str:
 
 
 def camel_case(text: str) -> str:
-    """Return the words of a text as one name: `orderId`; empty when there are none."""
+    """Return the words of a text in camel case: `orderId`; empty if there are none."""
     words = [word.lower() for word in _WORD.findall(text)]
     return "".join([*words[:1], *(word.capitalize() for word in words[1:])])

@@ -1,4 +1,4 @@
-"""An OpenAPI document read from a file, and its places, behind the references that stand there."""
+"""An OpenAPI document in a file, and its nodes, with references resolved."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from urllib.parse import unquote
 
 from proxy_policies.capture.errors import CaptureError
 
-MOST_REFERENCES = 32
-"""References one after the other; more are a circle."""
+MAX_REFERENCES = 32
+"""References to references; more are taken for a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A value of the document, and where it stands."""
+class Node:
+    """A value of the document, and the pointer to it (RFC 6901)."""
 
     pointer: list[str]
     value: Any
@@ -29,22 +29,22 @@ class Document:
     root: Mapping[str, Any]
 
     def mapping(self, name: str) -> Mapping[str, Any]:
-        """Return the object of this name at the top; an empty one when there is none."""
+        """Return the top-level object of this name; an empty one if there is none."""
         value = self.root.get(name)
         return value if isinstance(value, Mapping) else {}
 
-    def at(self, pointer: Sequence[str]) -> Place:
-        """Return what is at a place; where a reference stands, what it refers to. Raises CaptureError."""
-        place = Place([], self.root)
+    def at(self, pointer: Sequence[str]) -> Node:
+        """Return the node at a pointer, with references resolved. Raises CaptureError."""
+        node = Node([], self.root)
         for name in pointer:
-            place = self._behind(Place([*place.pointer, name], _member(place.value, name)))
-        return place
+            node = self._resolve(Node([*node.pointer, name], _member(node.value, name)))
+        return node
 
-    def _behind(self, place: Place) -> Place:
-        for _ in range(MOST_REFERENCES):
-            if not isinstance(place.value, Mapping) or "$ref" not in place.value:
-                return place
-            reference = str(place.value["$ref"])
+    def _resolve(self, node: Node) -> Node:
+        for _ in range(MAX_REFERENCES):
+            if not isinstance(node.value, Mapping) or "$ref" not in node.value:
+                return node
+            reference = str(node.value["$ref"])
             if not reference.startswith("#/"):
                 raise CaptureError(f"{self.name}: {reference}: only references within the document are followed")
             pointer = [unquote(part).replace("~1", "/").replace("~0", "~") for part in reference[2:].split("/")]
@@ -53,8 +53,8 @@ class Document:
                 value = _member(value, name)
             if value is None:
                 raise CaptureError(f"{self.name}: {reference}: there is no such place")
-            place = Place(pointer, value)
-        raise CaptureError(f"{self.name}: references in a circle at #/{'/'.join(place.pointer)}")
+            node = Node(pointer, value)
+        raise CaptureError(f"{self.name}: references in a circle at #/{'/'.join(node.pointer)}")
 
 
 def _member(value: Any, name: str) -> Any:
@@ -87,7 +87,7 @@ def _yaml(path: Path, data: bytes) -> Any:
 
 
 def _with_text_names(value: Any) -> Any:
-    """Return a document whose names are texts: YAML reads the statuses among them as numbers."""
+    """Return a value whose names are all texts: YAML reads statuses as numbers."""
     if isinstance(value, dict):
         return {str(name): _with_text_names(item) for name, item in value.items()}
     return [_with_text_names(item) for item in value] if isinstance(value, list) else value

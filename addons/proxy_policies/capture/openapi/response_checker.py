@@ -1,4 +1,4 @@
-"""Answers held to an OpenAPI document, 3.0 or 3.1: path, method, status, media type and JSON schema."""
+"""Checking responses against an OpenAPI document, 3.0 or 3.1: path, method, status, media type and JSON schema."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +13,14 @@ from proxy_policies.capture.openapi.json_schema import Schemas
 from proxy_policies.capture.openapi.references import Document
 from proxy_policies.capture.parsed_body import BodyKind
 
-BODILESS = (204, 205, 304)
-"""Statuses of answers without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
+WITHOUT_CONTENT = (204, 205, 304)
+"""Statuses of responses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5)."""
 _PARAMETER = re.compile(r"\{[^/{}]+\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What of an answer does not fit: where, what the document says there, and what came."""
+    """A violation by a response: location, what the document says, and the value found."""
 
     location: str
     expected: Any
@@ -28,24 +28,23 @@ class Problem:
 
 
 class ResponseChecker:
-    """Holds answers to one document. Raises CaptureError for a document that cannot be used."""
+    """Checks responses against a document. Raises CaptureError if the document cannot be used."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._schemas = Schemas(document)
-        self._prefixes = sorted({*_prefixes(document.root.get("servers"))} or {""}, key=len, reverse=True)
+        self._server_paths = sorted({*_server_paths(document.root.get("servers"))} or {""}, key=len, reverse=True)
         paths = document.mapping("paths")
-        self._paths = [_Path(template, _pattern(template)) for template in sorted(paths, key=_concrete_first)]
+        self._paths = [_Path(template, _pattern(template)) for template in sorted(paths, key=_parameters_last)]
 
     def problems(self, request: Request, response: Response) -> Iterator[Problem]:
-        """Yield what does not fit of the answer to a request. Raises CaptureError for a wrong document."""
+        """Yield the violations of the response to a request. Raises CaptureError for an invalid document."""
         path = _normalized(urlsplit(request.url).path or "/")
-        found = next(self._candidates(path), None)
-        if found is None:
+        template = next(self._candidates(path), None)
+        if template is None:
             yield Problem("openapi:path", "a path of the document", path)
             return
-        where = ["paths", found]
-        item = self._document.at(where)
+        item = self._document.at(["paths", template])
         method = request.method.lower()
         if not isinstance(item.value, Mapping) or method not in item.value:
             yield Problem("openapi:method", _methods(item.value), request.method)
@@ -55,21 +54,21 @@ class ResponseChecker:
         if name is None:
             yield Problem("openapi:status", ", ".join(map(str, responses.value or {})), response.status)
             return
-        answer = self._document.at([*responses.pointer, name])
-        yield from self._content_problems(request, response, answer.pointer, answer.value)
+        described = self._document.at([*responses.pointer, name])
+        yield from self._content_problems(request, response, described.pointer, described.value)
 
     def _candidates(self, path: str) -> Iterator[str]:
-        """Yield the templates that a path fits, behind each of the servers' own paths, the concrete ones first."""
-        for prefix in self._prefixes:
+        """Yield the templates that a path matches after the path of a server; those with fewer parameters first."""
+        for prefix in self._server_paths:
             if path.startswith(f"{prefix}/"):
                 rest = path.removeprefix(prefix)
                 yield from (known.template for known in self._paths if known.pattern.fullmatch(rest))
 
     def _content_problems(
-        self, request: Request, response: Response, pointer: list[str], answer: Any
+        self, request: Request, response: Response, pointer: list[str], described: Any
     ) -> Iterator[Problem]:
-        content = (answer.get("content") if isinstance(answer, Mapping) else None) or {}
-        if request.method == "HEAD" or response.status in BODILESS or response.body.dropped:
+        content = (described.get("content") if isinstance(described, Mapping) else None) or {}
+        if request.method == "HEAD" or response.status in WITHOUT_CONTENT or response.body.dropped:
             return
         parsed = parsed_body.parse(response.body, response.headers)
         is_empty, mime = parsed.kind is BodyKind.EMPTY, media_type(response.headers)
@@ -106,22 +105,22 @@ class _Path:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """Return a pattern of the paths that a template stands for: a parameter has no slash (OpenAPI 3.1, 4.8.8.2)."""
+    """Return a pattern for the paths of a template: a parameter has no slash (OpenAPI 3.1, 4.8.8.2)."""
     pieces = _PARAMETER.split(template)
     return re.compile("[^/]+".join(re.escape(_normalized(piece)) for piece in pieces))
 
 
 def _normalized(path: str) -> str:
-    """Return the path with each character encoded in the one way (RFC 3986 section 6.2.2)."""
+    """Return the path with its percent-encoding normalized (RFC 3986 section 6.2.2)."""
     return "/".join(quote(unquote(segment), safe="!$&'()*+,;=:@~") for segment in path.split("/"))
 
 
-def _concrete_first(template: str) -> tuple[list[bool], str]:
+def _parameters_last(template: str) -> tuple[list[bool], str]:
     return [bool(_PARAMETER.search(segment)) for segment in template.split("/")], template
 
 
-def _prefixes(servers: Any) -> Iterator[str]:
-    """Yield the path of each server's URL, without a slash at its end; variables have their defaults."""
+def _server_paths(servers: Any) -> Iterator[str]:
+    """Yield the path of each server's URL, without a final slash, and with the default values of variables."""
     for server in servers if isinstance(servers, list) else ():
         url = str(server.get("url", "")) if isinstance(server, Mapping) else ""
         for name, variable in dict(server.get("variables") or {}).items() if isinstance(server, Mapping) else ():
@@ -141,15 +140,15 @@ def _status_of(responses: Any, status: int) -> str | None:
 
 
 def _media_range(content: Iterable[str], mime: str) -> str | None:
-    """Return the most specific of the media types and ranges that a media type fits (RFC 9110 section 12.5.1)."""
+    """Return the most specific media type or range that matches a media type (RFC 9110 section 12.5.1)."""
     ranges = {name.partition(";")[0].strip().lower(): name for name in content}
     return next((ranges[key] for key in (mime, f"{mime.partition('/')[0]}/*", "*/*") if key in ranges), None)
 
 
 def checker_of(document: Document) -> ResponseChecker:
-    """Return the checker for a document. Raises CaptureError naming its version when that is none we know."""
+    """Return the checker for a document. Raises CaptureError if its version is not supported."""
     version = str(document.root.get("openapi") or document.root.get("swagger") or "")
     if not version.startswith(("3.0", "3.1")):
         found = f"of version {version}" if version else "no OpenAPI document"
-        raise CaptureError(f"{document.name}: {found}; OpenAPI 3.0 and 3.1 are understood")
+        raise CaptureError(f"{document.name}: {found}; OpenAPI 3.0 and 3.1 are supported")
     return ResponseChecker(document)

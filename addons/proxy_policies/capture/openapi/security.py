@@ -1,4 +1,4 @@
-"""How requests say who sends them, as OpenAPI's security schemes: where secrets stand, never what they are."""
+"""The authorisation of requests as OpenAPI's security schemes: the locations of secrets, without their values."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,21 +13,21 @@ type Scheme = tuple[str, dict[str, Any]]
 
 
 def schemes_of(request: Request) -> Iterator[Scheme]:
-    """Yield the schemes by which a redacted request is authorised."""
+    """Yield the security schemes of a redacted request."""
     for name, value in request.headers:
         lower = name.lower()
         if lower == "authorization":
             yield _credentials(value)
         elif lower == "cookie":
-            yield from (_key(part, "cookie") for part in _secret_cookies(value))
+            yield from (_api_key(part, "cookie") for part in _secret_cookies(value))
         elif PLACEHOLDER.search(value) and lower not in ("referer", "proxy-authorization"):
-            yield _key(name, "header")
+            yield _api_key(name, "header")
     for name in secret_queries(request.url):
-        yield _key(name, "query")
+        yield _api_key(name, "query")
 
 
 def secret_queries(url: str) -> list[str]:
-    """Return the names of parameters that have a secret for their value."""
+    """Return the names of query parameters whose value is a secret."""
     return [name for name, value in parse_qsl(urlsplit(url).query) if PLACEHOLDER.search(value)]
 
 
@@ -49,6 +49,6 @@ def _secret_cookies(value: str) -> Iterator[str]:
             yield name
 
 
-def _key(name: str, place: str) -> Scheme:
-    shown = name.lower() if place == "header" else name  # in HTTP/2 all are lower case
-    return f"{camel_case(name) or 'key'}{place.capitalize()}", {"type": "apiKey", "in": place, "name": shown}
+def _api_key(name: str, location: str) -> Scheme:
+    shown = name.lower() if location == "header" else name  # HTTP/2 has lower case only
+    return f"{camel_case(name) or 'key'}{location.capitalize()}", {"type": "apiKey", "in": location, "name": shown}

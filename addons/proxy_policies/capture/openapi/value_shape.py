@@ -1,4 +1,4 @@
-"""What JSON values seen at one place have in common, as a JSON Schema (2020-12) that fits each of them."""
+"""A JSON Schema (2020-12) inferred from example values: each of them is valid."""
 
 import re
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from proxy_policies.capture.openapi.path_templates import is_id
 from proxy_policies.capture.secrets.placeholders import PLACEHOLDER
 from proxy_policies.capture.secrets.values import is_url
 
-DEEPEST = 60
-"""Levels of objects and lists that are described; a deeper value may be anything."""
+MAX_DEPTH = 60
+"""Levels of objects and lists that are described; deeper values may be anything."""
 _FORMATS = (
     ("date-time", re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")),  # RFC 3339
     ("date", re.compile(r"\d{4}-\d\d-\d\d")),
@@ -24,7 +24,7 @@ _TYPES: dict[type, str] = {
 
 
 class ValueShape:
-    """The values seen at one place: their types and, below them, members and items."""
+    """Example values at one location: their types, members and items."""
 
     def __init__(self, depth: int = 0) -> None:
         self.count = 0
@@ -33,16 +33,16 @@ class ValueShape:
         self._formats: set[str] = set()
         self._objects = 0
         self._members: dict[str, ValueShape] = {}
-        self._by_id: ValueShape | None = None  # of objects that are maps: their names are ids
+        self._by_id: ValueShape | None = None  # for members whose names are ids
         self._items: ValueShape | None = None
 
     def add(self, value: Any) -> None:
-        """Take a value in."""
+        """Add an example."""
         self.count += 1
         self._types.add(_TYPES[type(value)])
         if isinstance(value, str) and not PLACEHOLDER.search(value):
             self._formats.add(_format_of(value))
-        elif isinstance(value, dict | list) and self._depth < DEEPEST:
+        elif isinstance(value, dict | list) and self._depth < MAX_DEPTH:
             self._add_members(value) if isinstance(value, dict) else self._add_items(value)
 
     def _add_members(self, value: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class ValueShape:
             self._items.add(item)
 
     def schema(self) -> dict[str, Any]:
-        """Return the schema, the same for the same values in whatever order they came; `{}` when there were none."""
+        """Return the schema, which does not depend on the order of the examples; `{}` if there are none."""
         types = sorted(self._types - ({"integer"} if "number" in self._types else set()))
         if not types:
             return {}
@@ -79,7 +79,7 @@ class ValueShape:
 
 
 class TextShape:
-    """The texts seen for one parameter: whether all are numbers or truth values, or repeated."""
+    """Example texts of a parameter: whether all are numbers or booleans, and whether it is repeated."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -88,7 +88,7 @@ class TextShape:
         self._is_repeated = False
 
     def add(self, texts: Iterable[str]) -> None:
-        """Take in what one message says of the parameter."""
+        """Add the values of the parameter in one message."""
         texts = list(texts)
         self.count += 1
         self._is_repeated |= len(texts) > 1
@@ -106,13 +106,13 @@ class TextShape:
 
 
 def _format_of(text: str) -> str:
-    """Return the format of a text by its name in JSON Schema; empty when it has none."""
+    """Return the JSON Schema format of a text; empty if it has none."""
     found = next((name for name, pattern in _FORMATS if pattern.fullmatch(text)), "")
     return found or ("uri" if is_url(text) else "")
 
 
 def _typed(text: str) -> Any:
-    """Return the JSON value that a parameter's text says."""
+    """Return a parameter's text as a boolean or number, if it is one."""
     if text in ("true", "false"):
         return text == "true"
     if _INTEGER.fullmatch(text):

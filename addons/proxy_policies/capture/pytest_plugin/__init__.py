@@ -1,1 +1,1 @@
-"""The pytest plugin: HTTP of tests recorded the first time, and replayed ever after."""
+"""The pytest plugin: records the HTTP of tests the first time, and replays it from then on."""

@@ -1,23 +1,23 @@
-"""Where the capture of a test is."""
+"""The path of a test's capture."""
 
 import hashlib
 import re
 from pathlib import Path
 
-LONGEST_NAME = 120
-"""Characters of a file's name before it is shortened: file systems take 255 octets, some programs 143."""
+MAX_NAME = 120
+"""Characters of a file's name; longer ones are shortened: file systems allow 255 bytes, some programs 143."""
 
 
 def capture_path(folder: Path, file: Path, nodeid: str, named: str = "") -> Path:
-    """Return where a capture is: as it was named, or after module, class, test and parameters.
+    """Return the path of a capture: as `named`, or by module, class, test and parameters.
 
-    A name whose characters or length not every file system takes gets a hash, so that no two tests share one.
+    A name that not every file system allows is changed and gets a hash, so that no two tests share it.
     """
     if named:
         return folder / named
-    test, bracket, parameters = nodeid.partition("[")  # which may have colons of their own
+    test, bracket, parameters = nodeid.partition("[")  # parameters may contain colons
     name = ".".join([file.stem if nodeid else "session", *test.split("::")[1:]]) + bracket + parameters
     plain = re.sub(r"[^A-Za-z0-9_.\[\]-]+", "_", name)
-    if plain != name or len(plain) > LONGEST_NAME:
-        plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+    if plain != name or len(plain) > MAX_NAME:
+        plain = f"{plain[:MAX_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
     return folder / f"{plain}.har"

@@ -1,6 +1,6 @@
-"""Keeps a test from the network: Python's sockets refuse hosts other than this one, with an error that says so.
+"""Blocks the network for a test: Python's sockets raise an error for hosts other than this one.
 
-What does not go through Python's `socket` is not seen: gRPC, pycurl, uvloop, other processes.
+Connections without Python's `socket` are not blocked: gRPC, pycurl, uvloop, other processes.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class NetworkBlockedError(RuntimeError):
-    """A connection to another host, from a test that may have none; no OSError, so that no client takes it for one."""
+    """A test tried to connect to another host. Not an OSError, which clients would catch and retry."""
 
     def __init__(self, host: object, port: object) -> None:
         super().__init__(
@@ -24,27 +24,27 @@ class NetworkBlockedError(RuntimeError):
 
 
 class HostCheck:
-    """Which hosts may be connected to: this one, those that an expression matches, and where those were found to be."""
+    """The hosts to which connections are allowed: this one, those that a pattern matches, and their addresses."""
 
     def __init__(self, allowed: Iterable[str]) -> None:
-        """Raise ValueError for an expression that is none."""
+        """Raise ValueError for an invalid regular expression."""
         try:
             self._patterns = [re.compile(pattern, re.IGNORECASE) for pattern in allowed]
         except re.error as error:
             raise ValueError(f"allowed_hosts: {error.pattern!r} is not a valid regular expression: {error}") from None
-        self._found: set[str] = set()
+        self._addresses: set[str] = set()
 
     def allows(self, host: str) -> bool:
-        """Return whether a name or an address may be connected to."""
-        return is_local(host) or host in self._found or any(pattern.fullmatch(host) for pattern in self._patterns)
+        """Return whether connections to a name or an address are allowed."""
+        return is_local(host) or host in self._addresses or any(pattern.fullmatch(host) for pattern in self._patterns)
 
-    def note(self, addresses: Iterable[str]) -> None:
-        """Take note of the addresses of an allowed host."""
-        self._found.update(addresses)
+    def add_addresses(self, addresses: Iterable[str]) -> None:
+        """Allow the addresses of an allowed host."""
+        self._addresses.update(addresses)
 
 
 def is_local(host: str) -> bool:
-    """Return whether a name or an address is this host's: loopback, or none at all."""
+    """Return whether a name or an address is this host's: loopback, unspecified or empty."""
     name = host.partition("%")[0].rstrip(".").lower()
     if not name or name == "localhost" or name.endswith(".localhost"):
         return True
@@ -58,14 +58,14 @@ def is_local(host: str) -> bool:
 
 @contextmanager
 def blocked(allowed: Iterable[str] = ()) -> Iterator[None]:
-    """Refuse connections to other hosts while this lasts. Raises ValueError."""
+    """Block connections to other hosts inside the context. Raises ValueError for an invalid pattern."""
     check = HostCheck(allowed)
-    undo = [_replace(socket.socket, name, _guarded(check, name)) for name in ("connect", "connect_ex", "sendto")]
-    undo.append(_replace(socket, "getaddrinfo", _resolving(check)))
+    restores = [_replace(socket.socket, name, _guarded(check, name)) for name in ("connect", "connect_ex", "sendto")]
+    restores.append(_replace(socket, "getaddrinfo", _resolving(check)))
     try:
         yield
     finally:
-        for restore in undo:
+        for restore in restores:
             restore()
 
 
@@ -95,7 +95,7 @@ def _resolving(check: HostCheck) -> Callable[..., Any]:
         if not check.allows(name):
             raise NetworkBlockedError(name, port)
         found = original(host, port, *arguments, **options)
-        check.note(str(entry[4][0]) for entry in found)
+        check.add_addresses(str(entry[4][0]) for entry in found)
         return found
 
     return resolving

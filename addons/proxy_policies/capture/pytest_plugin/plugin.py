@@ -6,7 +6,7 @@
     @pytest.mark.http_capture("shop.har", mode="strict", ignore=["query:t"])
     def test_shop(): …
 
-Clients are not patched: they find a real proxy in the environment, one process for the session.
+Clients are not patched: environment variables point them to a real proxy, one process for the session.
 """
 
 import json
@@ -23,42 +23,49 @@ import pytest
 
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.pytest_plugin import network
+from proxy_policies.capture.pytest_plugin.capture_options import (
+    BOOLEANS,
+    LISTS,
+    OPTION_NAMES,
+    RECORD_MODES,
+    merge_options,
+    require_words,
+)
 from proxy_policies.capture.pytest_plugin.naming import capture_path
-from proxy_policies.capture.pytest_plugin.wanted import LISTS, RECORD_MODES, SWITCHES, WORDS, require_words, wanted
 from proxy_policies.capture.runner import client_environment
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
-from proxy_policies.capture.runner.session_proxy import CAPTURES, SessionProxy, Wanted
+from proxy_policies.capture.runner.session_proxy import CAPTURES, CaptureOptions, SessionProxy
 
 TRUSTED_CA = "ssl_verify_upstream_trusted_ca"
 SCOPES = ("function", "class", "module", "session")
 FIXTURES = ("http_capture", *(f"http_capture_{scope}" for scope in SCOPES[1:]))
 _FAILED = pytest.StashKey[bool]()
 _INI = pytest.StashKey[Mapping[str, Any]]()
-_TEXTS = {
-    "record_mode": "auto: replay, and record what has no capture yet; replay, new, record; or vcrpy's words",
+_HELPS = {
+    "record_mode": "auto: replay, or record if there is no capture; replay, new, record; or the modes of vcrpy",
     "mode": "how recordings are used: once, loop, new or strict",
-    "ignore": "what does not count in requests, one a line: query:NAME, form:NAME, json:JSONPATH, body, host",
-    "redact": "further secrets, one a line: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME",
-    "set": "options of the proxy, NAME=VALUE, one a line",
-    "exact": "ids, times and random values in requests must be those that were recorded",
-    "record_on_exception": "keep what a failed test recorded",
-    "folder": "where captures are, from the folder of the test's file",
-    "block_network": "refuse sockets to other hosts in every test",
-    "allowed_hosts": "hosts that block_network lets through, regular expressions, one a line",
+    "ignore": "parts of requests to ignore, one per line: query:NAME, form:NAME, json:JSONPATH, body, host",
+    "redact": "further secrets, one per line: header:NAME, query:NAME, json:JSONPATH, regex:PATTERN, name:NAME",
+    "set": "options of the proxy, NAME=VALUE, one per line",
+    "exact": "require ids, times and random values in requests as recorded",
+    "record_on_exception": "keep recordings of failed tests",
+    "folder": "folder of captures, relative to that of the test's file",
+    "block_network": "block connections to other hosts in all tests",
+    "allowed_hosts": "hosts that block_network allows, regular expressions, one per line",
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the command line, and those of the ini file."""
     group = parser.getgroup("http capture")
-    group.addoption("--http-capture", choices=list(RECORD_MODES), help=_TEXTS["record_mode"])
-    group.addoption("--http-capture-block-network", action="store_true", help=_TEXTS["block_network"])
-    group.addoption("--http-capture-allowed-hosts", default="", metavar="HOST,…", help="hosts that are let through")
-    for name, text in _TEXTS.items():
-        is_list, is_switch = name in (*LISTS, "allowed_hosts"), name in (*SWITCHES, "block_network")
+    group.addoption("--http-capture", choices=list(RECORD_MODES), help=_HELPS["record_mode"])
+    group.addoption("--http-capture-block-network", action="store_true", help=_HELPS["block_network"])
+    group.addoption("--http-capture-allowed-hosts", default="", metavar="HOST,…", help="hosts that are allowed")
+    for name, text in _HELPS.items():
+        is_list, is_boolean = name in (*LISTS, "allowed_hosts"), name in (*BOOLEANS, "block_network")
         if is_list:
             parser.addini(f"http_capture_{name}", text, "linelist", default=[])
-        elif is_switch:
+        elif is_boolean:
             parser.addini(f"http_capture_{name}", text, "bool", default=False)
         else:
             parser.addini(f"http_capture_{name}", text, "string", default="")
@@ -66,13 +73,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers, and read the ini file's options."""
-    arguments = ", ".join(f"{word}=…" for word in WORDS)
-    config.addinivalue_line("markers", f"http_capture({arguments}): record and replay its HTTP")
-    config.addinivalue_line("markers", "block_network(allowed_hosts=()): refuse sockets to other hosts")
-    names = ("record_mode", "mode", *LISTS, *SWITCHES)
+    arguments = ", ".join(f"{name}=…" for name in OPTION_NAMES)
+    config.addinivalue_line("markers", f"http_capture({arguments}): record and replay the HTTP of the test")
+    config.addinivalue_line("markers", "block_network(allowed_hosts=()): block connections to other hosts")
+    names = ("record_mode", "mode", *LISTS, *BOOLEANS)
     config.stash[_INI] = {name: value for name in names if (value := config.getini(f"http_capture_{name}"))}
     try:
-        wanted(None, config.stash[_INI])
+        merge_options(None, config.stash[_INI])
         network.HostCheck(_allowed_everywhere(config))
     except ValueError as error:
         raise pytest.UsageError(f"http_capture_{error}") from None
@@ -80,9 +87,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HttpCapture:
-    """What a test gets: where its capture is, whether it is recorded, and what clients need that read no environment.
+    """The value of the fixtures, also for clients that do not read the environment.
 
-    `proxy` is the proxy's URL, `ca` a file with the certificates to trust.
+    `path` is the capture, `proxy` the proxy's URL, and `ca` a file with the certificates to trust.
     """
 
     path: Path
@@ -93,7 +100,7 @@ class HttpCapture:
 
 @pytest.fixture(scope="session")
 def http_capture_config() -> dict[str, Any]:
-    """Return what is wanted of every capture, by the marker's words: to be overridden in a conftest.py."""
+    """Return options for all captures, with the names of the marker's: override it in a conftest.py."""
     return {}
 
 
@@ -112,13 +119,13 @@ def _http_capture_proxy(
 
 
 def _is_worker(config: pytest.Config) -> bool:
-    """Return whether this is one of several processes of pytest-xdist's, whose temporary folders have one parent."""
+    """Return whether this is a process of pytest-xdist; their temporary folders have one parent."""
     return hasattr(config, "workerinput")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give marked tests the fixture, unless they have one of a wider scope."""
+    """Add the fixture to marked tests, unless they use one of a wider scope."""
     for item in items:
         names = getattr(item, "fixturenames", None)
         if item.get_closest_marker("http_capture") and names is not None and not set(FIXTURES) & set(names):
@@ -127,7 +134,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note whether a test failed, for what is kept of its recording, or of its class's, module's or session's."""
+    """Note that a test failed, for it and its class, module and session: recordings are not kept then."""
     report = yield
     for node in item.listchain() if report.failed else ():
         node.stash[_FAILED] = True
@@ -136,7 +143,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Keep a test from the network, if it is to be."""
+    """Block the network for a test, if an option or its marker says so."""
     marker = item.get_closest_marker("block_network")
     everywhere = item.config.getoption("--http-capture-block-network") or item.config.getini(
         "http_capture_block_network"
@@ -154,13 +161,13 @@ def _allowed_everywhere(config: pytest.Config) -> list[str]:
 
 
 def _allowed_by(marker: pytest.Mark | None) -> list[str]:
-    """Return the hosts that a marker names; `pytest_runtest_setup` fails for what it says wrongly."""
+    """Return the hosts of a marker, which `pytest_runtest_setup` checks."""
     hosts = marker.kwargs.get("allowed_hosts", ()) if marker else ()
     return [hosts] if isinstance(hosts, str) else list(hosts)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Fail a test whose marker `block_network` has a word that it does not take."""
+    """Fail a test whose marker `block_network` has an unknown argument."""
     marker = item.get_closest_marker("block_network")
     if marker is not None:
         try:
@@ -171,36 +178,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def http_capture(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
-    """Record or replay the HTTP of this test; it fails when it asked for what was not recorded, or for nothing."""
-    yield from _captured(request)
+    """Record or replay the HTTP of this test; fail it if requests were not recorded, or there were none."""
+    yield from _capture(request)
 
 
 @pytest.fixture(scope="class")
 def http_capture_class(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
     """Record or replay the HTTP of a class's tests, in one capture."""
-    yield from _captured(request)
+    yield from _capture(request)
 
 
 @pytest.fixture(scope="module")
 def http_capture_module(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
     """Record or replay the HTTP of a module's tests, in one capture."""
-    yield from _captured(request)
+    yield from _capture(request)
 
 
 @pytest.fixture(scope="session")
 def http_capture_session(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
     """Record or replay the HTTP of all tests, in one capture."""
-    yield from _captured(request)
+    yield from _capture(request)
 
 
-def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
+def _capture(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
     node, proxy = request.node, request.getfixturevalue("_http_capture_proxy")
-    want = _wanted(request)
-    path = _path(request, want)
+    options = _options(request)
+    path = _path(request, options)
     with ExitStack() as stack:
         lock = stack.enter_context(ExitStack())
-        lock.enter_context(proxy.claims.one_at_a_time(path))
-        mode = _mode(want, path, proxy)
+        lock.enter_context(proxy.claims.recording_lock(path))
+        mode = _mode(options, path, proxy)
         if mode not in ("record", "new"):
             lock.close()
         elif request.scope == "session" and _is_worker(request.config):
@@ -210,11 +217,11 @@ def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
             environ.setattr(urllib.request, "_opener", None)  # it has the proxies of its first use
         for name, value in client_environment.environment({}, proxy.url, proxy.bundle, proxy.ca).items():
             environ.setenv(name, value)
-        report = _begin(proxy, path, mode, node.nodeid or "the session", want)
+        report = _begin_test(proxy, path, mode, node.nodeid or "the session", options)
         try:
             yield HttpCapture(path, mode == "record", proxy.url, proxy.bundle)
         finally:
-            recorded = proxy.end(keep=want.record_on_exception or not node.stash.get(_FAILED, False))
+            recorded = proxy.end_test(keep=options.record_on_exception or not node.stash.get(_FAILED, False))
     if proxy.failures and isinstance(node, pytest.Item):
         node.add_report_section("teardown", "http_capture", "\n".join(map(_explained, proxy.failures)))
     outcome = json.loads(report.read_text()) if report.exists() else {}
@@ -224,9 +231,9 @@ def _captured(request: pytest.FixtureRequest) -> Iterator[HttpCapture]:
 
 
 def _is_default(opener: Any) -> bool:
-    """Return whether `urlopen` made it itself, rather than somebody installed it."""
-    made: Any = urllib.request.build_opener()
-    kinds = {type(handler) for handler in made.handlers} | {urllib.request.ProxyHandler}
+    """Return whether an opener is the default one of `urlopen`, rather than one that was installed."""
+    default: Any = urllib.request.build_opener()
+    kinds = {type(handler) for handler in default.handlers} | {urllib.request.ProxyHandler}
     return opener is None or {type(handler) for handler in opener.handlers} <= kinds
 
 
@@ -237,41 +244,42 @@ def _explained(failure: str) -> str:
     return failure
 
 
-def _begin(proxy: SessionProxy, path: Path, mode: str, name: str, want: Wanted) -> Path:
+def _begin_test(proxy: SessionProxy, path: Path, mode: str, name: str, options: CaptureOptions) -> Path:
     try:
-        return proxy.begin(path, mode, name, want)
+        return proxy.begin_test(path, mode, name, options)
     except CaptureError as error:
         pytest.fail(f"http_capture: {error}", pytrace=False)
 
 
-def _wanted(request: pytest.FixtureRequest) -> Wanted:
-    """Return what is wanted of a capture. Fails for words that nobody takes."""
+def _options(request: pytest.FixtureRequest) -> CaptureOptions:
+    """Return the options of a capture. Fails the test for unknown ones."""
     marker = request.node.get_closest_marker("http_capture")
-    given = dict(marker.kwargs) if marker else {}
-    more = request.getfixturevalue("http_capture_config")
+    marked = dict(marker.kwargs) if marker else {}
+    configured = request.getfixturevalue("http_capture_config")
     try:
         if marker and len(marker.args) > 1:
             raise ValueError("http_capture takes one path")
-        require_words("http_capture", given, WORDS)
-        require_words("http_capture_config", more, WORDS)
+        require_words("http_capture", marked, OPTION_NAMES)
+        require_words("http_capture_config", configured, OPTION_NAMES)
         named = {"path": marker.args[0]} if marker and marker.args else {}
-        return wanted(request.config.getoption("--http-capture"), given | named, more, request.config.stash[_INI])
+        chosen = request.config.getoption("--http-capture")
+        return merge_options(chosen, marked | named, configured, request.config.stash[_INI])
     except ValueError as error:
         pytest.fail(str(error), pytrace=False)
 
 
-def _path(request: pytest.FixtureRequest, want: Wanted) -> Path:
+def _path(request: pytest.FixtureRequest, options: CaptureOptions) -> Path:
     file = request.config.rootpath / "session" if request.scope == "session" else request.path
     folder = file.parent / (request.config.getini("http_capture_folder") or CAPTURES)
-    return capture_path(folder, file, request.node.nodeid, want.path)
+    return capture_path(folder, file, request.node.nodeid, options.path)
 
 
-def _mode(want: Wanted, path: Path, proxy: SessionProxy) -> str:
-    """Return the mode of this test: `record`, `new`, or how its recording is used up."""
-    is_ours = proxy.claims.was_recorded(path)  # another test has begun it in this run: this one adds to it
-    if want.record_mode == "record" or (want.record_mode == "auto" and (is_ours or not path.exists())):
+def _mode(options: CaptureOptions, path: Path, proxy: SessionProxy) -> str:
+    """Return the mode of this test: `record`, `new`, or the replay mode."""
+    is_recording = proxy.claims.was_recorded(path)  # another test of this run has started it: this one adds to it
+    if options.record_mode == "record" or (options.record_mode == "auto" and (is_recording or not path.exists())):
         return "record"
-    return "new" if want.record_mode == "new" else want.mode
+    return "new" if options.record_mode == "new" else options.mode
 
 
 def _fail_on_misses(report: dict[str, Any], mode: str) -> None:
@@ -283,7 +291,7 @@ def _fail_on_misses(report: dict[str, Any], mode: str) -> None:
 
 
 def _fail_on_nothing(exchanges: int, proxy: str) -> None:
-    """Fail a test whose requests, if there were any, went to the network."""
+    """Fail a test without requests through the proxy; it may have sent them directly."""
     if not exchanges:
         hint = client_environment.HINT.format(port=proxy.rpartition(":")[2], proxy=proxy)
         pytest.fail(

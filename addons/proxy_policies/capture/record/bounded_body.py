@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from proxy_policies.capture.streams.arrivals import MARKS_MOST, Arrival
+from proxy_policies.capture.streams.arrivals import MAX_ARRIVALS, Arrival
 
 
 class BoundedBody:
@@ -31,7 +31,7 @@ class BoundedBody:
     def feed(self, data: bytes) -> None:
         """Take a chunk."""
         self._keep(data)
-        if self._clock is not None and len(self.arrivals) < MARKS_MOST:
+        if self._clock is not None and len(self.arrivals) < MAX_ARRIVALS:
             self.arrivals.append((len(self._kept), self._clock()))
 
     def _keep(self, data: bytes) -> None:

@@ -1,1 +1,1 @@
-"""Proxy processes of our own, and the environment that makes clients use them."""
+"""Running a command or a test session through a proxy process."""

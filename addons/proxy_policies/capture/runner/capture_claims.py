@@ -1,6 +1,6 @@
-"""Which test has which capture, and which of them were recorded in this run: known to all processes of the run.
+"""Captures of a test run: which test owns each, and which were recorded, known to all its processes (pytest-xdist).
 
-pytest-xdist runs tests in several processes. One at a time records into a file, and the next adds to it.
+One process at a time records into a file; the next one adds to it.
 """
 
 import fcntl
@@ -14,16 +14,16 @@ from proxy_policies.capture.errors import CaptureError
 
 
 class CaptureClaims:
-    """Claims on captures, in a folder that all processes of a run have in common."""
+    """Claims on captures, in a folder that all processes of a run share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def claim(self, path: Path, test: str, is_named: bool) -> None:
-        """Refuse a capture that another test has by chance, where a file system takes two names for one.
+        """Raise CaptureError if another test owns the capture, unless it `is_named` by the test.
 
-        Raises CaptureError.
+        Names may clash if the file system ignores their case.
         """
         with self._locked(path, "owner") as file:
             owner = os.pread(file, 1 << 16, 0).decode()
@@ -33,8 +33,8 @@ class CaptureClaims:
                 raise CaptureError(f"{path.name} is the capture of {owner}, too: give one of them a path of its own")
 
     @contextmanager
-    def one_at_a_time(self, path: Path) -> Iterator[None]:
-        """Wait until no other process records into a capture."""
+    def recording_lock(self, path: Path) -> Iterator[None]:
+        """Hold the lock of a capture, for which other processes wait before they record into it."""
         with self._locked(path, "lock"):
             yield
 
@@ -42,8 +42,8 @@ class CaptureClaims:
         """Return whether a test of this run has recorded a capture."""
         return self._file(path, "recorded").exists()
 
-    def note_recorded(self, path: Path) -> None:
-        """Take note that a test of this run has recorded a capture."""
+    def mark_recorded(self, path: Path) -> None:
+        """Note that a test of this run has recorded a capture."""
         self._file(path, "recorded").touch()
 
     def _file(self, path: Path, kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""The environment of a command that is run through the proxy: its proxy and CA variables, for every client we know."""
+"""The environment of a command that is run through the proxy: proxy and CA variables for all known clients."""
 
 import ssl
 from collections.abc import Iterable, Mapping
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import certifi
 
-PROXY = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
-BYPASS = ("no_proxy",)
-BUNDLES = (  # each client reads its own, and one that is left over wins: so all of them are set
+PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
+BYPASS_VARIABLES = ("no_proxy",)
+BUNDLE_VARIABLES = (  # each client reads its own, and prefers it to others: so all are set
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
@@ -20,7 +20,7 @@ BUNDLES = (  # each client reads its own, and one that is left over wins: so all
     "NIX_SSL_CERT_FILE",
     "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
 )
-EXTRA = ("NODE_EXTRA_CA_CERTS",)  # added to those the client has: our CA alone
+EXTRA_CA_VARIABLES = ("NODE_EXTRA_CA_CERTS",)  # for additional CAs: only ours
 HINT = """nothing came through the proxy. The command may not read http_proxy and https_proxy:
   Node      NODE_USE_ENV_PROXY=1 works from Node 24 (it is set); before that use undici's EnvHttpProxyAgent
   aiohttp   ClientSession(trust_env=True)
@@ -30,25 +30,25 @@ HINT = """nothing came through the proxy. The command may not read http_proxy an
 
 
 def environment(base: Mapping[str, str], proxy: str, bundle: Path, ca: Path) -> dict[str, str]:
-    """Return the environment for a child that is to use the proxy at this URL and to trust these CAs."""
-    names = {*PROXY, *BYPASS}
+    """Return the environment for a process that should use the proxy at this URL and trust these CAs."""
+    names = {*PROXY_VARIABLES, *BYPASS_VARIABLES}
     kept = {name: value for name, value in base.items() if name.lower() not in names and name != "SSL_CERT_DIR"}
-    proxies = {spelling: proxy for name in PROXY for spelling in (name, name.upper())}
-    bypass = {spelling: "" for name in BYPASS for spelling in (name, name.upper())}
-    bundles = {name: str(bundle) for name in BUNDLES} | {name: str(ca) for name in EXTRA}
+    proxies = {spelling: proxy for name in PROXY_VARIABLES for spelling in (name, name.upper())}
+    bypass = {spelling: "" for name in BYPASS_VARIABLES for spelling in (name, name.upper())}
+    bundles = {name: str(bundle) for name in BUNDLE_VARIABLES} | {name: str(ca) for name in EXTRA_CA_VARIABLES}
     return {**kept, **proxies, **bypass, **bundles, "NODE_USE_ENV_PROXY": "1"}
 
 
 def write_bundle(target: Path, ca: Path, base: Mapping[str, str]) -> None:
-    """Write all CAs into one file: those the child trusted so far, and the proxy's. Raises OSError."""
+    """Write all CAs into one file: those of the environment `base`, and the proxy's. Raises OSError."""
     sources = [*_trusted(base), ca]
     texts = [path.read_text(encoding="utf-8", errors="replace").strip() for path in sources]
     target.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
 
 def _trusted(base: Mapping[str, str]) -> Iterable[Path]:
-    """Return the bundles in force: the user's own, certifi's and the system's, each once."""
+    """Return the bundles in use, each once: the user's, certifi's and the system's."""
     system = ssl.get_default_verify_paths().openssl_cafile
-    named = [base[name] for name in (*BUNDLES, *EXTRA) if base.get(name)]
+    named = [base[name] for name in (*BUNDLE_VARIABLES, *EXTRA_CA_VARIABLES) if base.get(name)]
     paths = dict.fromkeys(Path(name) for name in (*named, certifi.where(), system))
     return [path for path in paths if path.is_file()]

@@ -1,8 +1,7 @@
-"""A script for the proxies that we start: says when every policy is loaded and nothing was wrong with its options.
+"""A script for proxies that are started here: logs a line when all policies are loaded and their options valid.
 
-It also applies requests: options that change while the proxy runs, for a session of tests.
-
-mitmproxy listens before it loads scripts, and ends only after that when one of them logged an error.
+mitmproxy listens before it loads scripts, and exits only after that if one of them logs an error. For a test session,
+the script also changes options while the proxy runs.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from proxy_policies.capture.runner.proxy_process import READY
 
 
 class ControlAddon:
-    """Logs one line, and applies requests for other options."""
+    """Logs that the proxy is ready, and applies options from files."""
 
     name = "capture-ready"
 
@@ -29,14 +28,14 @@ class ControlAddon:
         self._restore: Callable[[], None] = lambda: None
 
     def load(self, loader: Loader) -> None:
-        """Declare the folder that requests come from."""
+        """Declare the option with the folder of the files."""
         loader.add_option("capture_control", str, "", "Folder with options to apply: request-1, request-2 …")
 
     def running(self) -> None:
-        """Wait for the end of the start in a task: this hook is a part of it."""
-        self._task = spawn(self._say())
+        """Wait for the end of the start in a task, as this hook is a part of it."""
+        self._task = spawn(self._log_ready())
 
-    async def _say(self) -> None:
+    async def _log_ready(self) -> None:
         while settings.is_starting():  # noqa: ASYNC110 - mitmproxy has no event for it
             await asyncio.sleep(0.005)
         port = ctx.master.addons.get("proxyserver").listen_addrs()[0][1]
@@ -45,7 +44,7 @@ class ControlAddon:
             await self._apply_requests(Path(ctx.options.capture_control))
 
     async def _apply_requests(self, folder: Path) -> None:
-        """Take the options of each request in turn, and answer with an empty file, or with what was wrong."""
+        """Apply the options of each request file in order, and write a file with the error, or an empty one."""
         number = 1
         while True:
             request = folder / f"request-{number}"
@@ -57,19 +56,19 @@ class ControlAddon:
             part.replace(folder / f"done-{number}")
             number += 1
 
-    def _apply(self, wanted: dict[str, Any]) -> str:
-        """Take `options`, and the specs in `set` until the next request. Returns what is wrong with them."""
+    def _apply(self, request: dict[str, Any]) -> str:
+        """Set `options`, and until the next request the specs in `set`. Return an error, or an empty text."""
         try:
             self._restore()
-            self._restore = _set(wanted["set"])
-            ctx.options.update(**wanted["options"])
+            self._restore = _set(request["set"])
+            ctx.options.update(**request["options"])
         except (exceptions.OptionsError, KeyError) as error:
             return str(error)
         return ""
 
 
 def _set(specs: list[str]) -> Callable[[], None]:
-    """Set options as `--set` does, and return what sets them back. Raises OptionsError."""
+    """Set options as `--set` does, and return a function that restores them. Raises OptionsError."""
     names = dict.fromkeys(spec.partition("=")[0] for spec in specs)
     before = {name: getattr(ctx.options, name) for name in names if name in ctx.options}
     settings.set_specs(ctx.options, specs)

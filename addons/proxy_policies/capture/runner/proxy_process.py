@@ -1,4 +1,4 @@
-"""A mitmdump of our own with every policy, on a free port of 127.0.0.1, for as long as it is needed."""
+"""A mitmdump process with all policies, on a free port of 127.0.0.1."""
 
 import ctypes
 import re
@@ -16,30 +16,30 @@ import proxy_policies
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.certificates import folders
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-READY = "capture proxy ready on port"  # what our script in it logs
+START_TIMEOUT = 60.0  # seconds
+STOP_TIMEOUT = 30.0
+READY = "capture proxy ready on port"  # logged by control_addon.py
 _READY = re.compile(rf"{READY} (\d+)")
 _ORDINARY = re.compile(r"listening at|^Loading script|^policies: |^HTTPS |logged during startup|stopped\.?$")
-"""Lines of a start that are not about what went wrong."""
+"""Log lines of every start and stop."""
 _PROGRAM = "from mitmproxy.tools.main import mitmdump; mitmdump()"
 
 
 def policy_script() -> Path:
-    """Return the script with every policy: beside the package in a clone, inside it when installed."""
+    """Return the script with all policies: beside the package in a clone, inside it if installed."""
     package = Path(proxy_policies.__file__).parent
     beside, inside = package.parent / "policy.py", package / "scripts" / "policy.py"
     return beside if beside.exists() else inside
 
 
 def _die_with_parent() -> None:
-    """Have the kernel end the proxy when we are killed (Linux; elsewhere it stays until the port is closed)."""
+    """Have the kernel terminate the proxy if this process is killed (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 class ProxyProcess:
-    """Starts on entering, ends on leaving. `settings` are `name=value` for `--set`."""
+    """Starts on entering, and stops on leaving. `settings` are `name=value` for `--set`. Raises CaptureError."""
 
     def __init__(self, confdir: Path, settings: Sequence[str]) -> None:
         self.confdir = confdir
@@ -78,12 +78,12 @@ class ProxyProcess:
         except ValueError as error:
             raise CaptureError(str(error)) from None
         self._log = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(  # noqa: S603 - our own program and the user's own options
+        self._process = subprocess.Popen(  # noqa: S603 - our program, with the user's options
             self._command,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the command; the proxy ends after it
+            start_new_session=True,  # Ctrl-C goes to the command only; the proxy ends after it
             preexec_fn=_die_with_parent,
         )
         try:
@@ -94,7 +94,7 @@ class ProxyProcess:
         return self
 
     def _wait_ready(self) -> int:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             ended = self._process.poll() is not None
             text = self.log()
@@ -103,16 +103,16 @@ class ProxyProcess:
             if found := _READY.search(text):
                 return int(found[1])
             time.sleep(0.02)
-        raise CaptureError(f"the proxy did not start within {START_SECONDS:.0f} s: {_problem(self.log())}")
+        raise CaptureError(f"the proxy did not start within {START_TIMEOUT:.0f} s: {_problem(self.log())}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop()
 
     def _stop(self) -> None:
-        """End the proxy and wait until it has written what it had to write."""
+        """Terminate the proxy, and wait until it has written its files."""
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -121,7 +121,7 @@ class ProxyProcess:
 
 
 def _problem(text: str) -> str:
-    """Return the line of a log that says what is wrong: the last one that is not about an ordinary start or stop."""
+    """Return the last line of a log that is not of an ordinary start or stop; it is most likely the error."""
     lines = [re.sub(r"^\[[\d:.]+\]\s*", "", line) for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not _ORDINARY.search(line)]
-    return (telling or lines or ["its log is empty"])[-1]
+    unusual = [line for line in lines if not _ORDINARY.search(line)]
+    return (unusual or lines or ["its log is empty"])[-1]

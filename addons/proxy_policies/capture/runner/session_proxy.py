@@ -1,4 +1,4 @@
-"""The proxy of a test session: one mitmdump, which takes the options for each test from files in a folder."""
+"""The proxy of a test session: one mitmdump, whose options are changed for each test by files in a folder."""
 
 import json
 import os
@@ -21,13 +21,13 @@ from proxy_policies.option_files import expand_home
 
 CONFDIR = "~/.mitmproxy"
 CAPTURES = "captures"
-"""The folder of captures, where no other is named: nothing else is in it."""
-ANSWER_SECONDS = 20.0
+"""The default folder of captures, beside the tests."""
+RESPONSE_TIMEOUT = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a test wants of its capture. `record_mode` is auto, replay, new or record; `mode` is replay_mode's."""
+class CaptureOptions:
+    """A test's options for its capture. `record_mode` is auto, replay, new or record; `mode` is as replay_mode."""
 
     path: str = ""
     record_mode: str = "auto"
@@ -40,7 +40,7 @@ class Wanted:
 
 
 class SessionProxy:
-    """A proxy whose options are changed while it runs, by the requests it finds in a folder."""
+    """A proxy whose options are changed while it runs, by request files in a folder (see control_addon.py)."""
 
     def __init__(self, folder: Path, claims: CaptureClaims) -> None:
         self._folder = folder
@@ -52,15 +52,15 @@ class SessionProxy:
         self.claims = claims
         self._path: Path | None = None
         self._used_by = ""
-        self._before = folder / "before.har"
+        self._backup = folder / "before.har"
         self._count = 0
         self.failures: list[str] = []
-        """Why requests failed while the latest recording was made."""
+        """URLs and errors of requests that failed during the latest recording."""
 
     def __enter__(self) -> Self:
         self._process.__enter__()
         client_environment.write_bundle(self.bundle, self._process.ca, os.environ)
-        self.end()
+        self.end_test()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -76,44 +76,43 @@ class SessionProxy:
         """The CA certificate."""
         return self._process.ca
 
-    def begin(self, path: Path, mode: str, test: str, wanted: Wanted) -> Path:
-        """Record into this capture, or replay it, for a test; returns where the report will be. Raises CaptureError."""
+    def begin_test(self, path: Path, mode: str, test: str, options: CaptureOptions) -> Path:
+        """Record into this capture, or replay it, for a test; return the path of the report. Raises CaptureError."""
         if self._used_by:
             raise CaptureError(f"the capture of {self._used_by} is not over: use one of the fixtures in a test")
         report = self._folder / f"report-{self._requests}.json"
         private_files.make_folder(path.parent, is_ours=path.parent.name == CAPTURES)
         recording, replaying = mode in ("record", "new"), mode != "record"
-        self.claims.claim(path, test, is_named=bool(wanted.path))
+        self.claims.claim(path, test, is_named=bool(options.path))
         if recording:
-            self._keep_for_failure(path, anew=mode == "record" and not self.claims.was_recorded(path))
+            self._back_up(path, anew=mode == "record" and not self.claims.was_recorded(path))
         self._request({
             "replay_file": str(path.absolute()) if replaying else "",
             "capture_file": str(path.absolute()) if recording else "",
             "replay_mode": mode if replaying else "once",
-            "replay_ignore": list(wanted.ignore),
-            "replay_exact": wanted.exact,
-            "capture_redact": list(wanted.redact),
+            "replay_ignore": list(options.ignore),
+            "replay_exact": options.exact,
+            "capture_redact": list(options.redact),
             "replay_report": str(report),
-        }, wanted.set)  # fmt: skip
+        }, options.set)  # fmt: skip
         self._used_by = test
         return report
 
-    def _keep_for_failure(self, path: Path, anew: bool) -> None:
-        """Put what was recorded aside, to be put back should the test fail."""
-        self._before = self._folder / "before.har"
-        self._before.unlink(missing_ok=True)
+    def _back_up(self, path: Path, anew: bool) -> None:
+        """Copy the capture, to be restored if the test fails; `anew`: record into an empty one."""
+        self._backup = self._folder / "before.har"
+        self._backup.unlink(missing_ok=True)
         self._path = path
         if path.exists():
-            shutil.copy2(path, self._before)
+            shutil.copy2(path, self._backup)
         if anew:
             path.unlink(missing_ok=True)
         self._count = count_entries(path)
 
-    def end(self, keep: bool = True) -> int:
-        """Close the capture: nothing is recorded and nothing leaves until the next test.
+    def end_test(self, keep: bool = True) -> int:
+        """Close the capture, and return the number of exchanges recorded. Until the next test, all requests fail.
 
-        A recording that holds nothing, or that is not to be kept, is as it was before. Returns how many exchanges
-        were recorded.
+        If nothing was recorded, or it should not be kept, the capture is restored.
         """
         self._used_by = ""
         self.failures = []
@@ -129,34 +128,34 @@ class SessionProxy:
         recorded = count_entries(path) - self._count
         self.failures = _failures(path, self._count) if recorded and not keep else []
         if keep and recorded:
-            self.claims.note_recorded(path)
-        elif self._before.exists():
-            shutil.move(self._before, path)
+            self.claims.mark_recorded(path)
+        elif self._backup.exists():
+            shutil.move(self._backup, path)
         else:
             path.unlink(missing_ok=True)
         return recorded
 
     def _request(self, options: Mapping[str, Any], specs: Iterable[str] = ()) -> None:
-        """Have the proxy take these options, and `name=value` specs until the next request; wait until it has.
+        """Have the proxy set these options, and `name=value` specs until the next request, and wait until it has.
 
-        Raises CaptureError.
+        Raises CaptureError if an option is invalid, or the proxy does not respond.
         """
         self._requests += 1
-        answer = self._folder / f"done-{self._requests}"
+        response = self._folder / f"done-{self._requests}"
         part = self._folder / f".request-{self._requests}"
         part.write_text(json.dumps({"options": options, "set": list(specs)}))
         part.replace(self._folder / f"request-{self._requests}")
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while not answer.exists():
+        deadline = time.monotonic() + RESPONSE_TIMEOUT
+        while not response.exists():
             if time.monotonic() > deadline:
                 raise CaptureError("the proxy of the test session does not answer")
             time.sleep(0.005)
-        problem = answer.read_text()
-        if problem:
-            raise CaptureError(problem)
+        error = response.read_text()
+        if error:
+            raise CaptureError(error)
 
 
-def _failures(path: Path, begin: int) -> list[str]:
-    """Return why requests failed, of the entries from this number on."""
-    entries = islice(open_capture(path), begin, None)
+def _failures(path: Path, start: int) -> list[str]:
+    """Return the URLs and errors of the failed entries from this number on."""
+    entries = islice(open_capture(path), start, None)
     return [f"{entry.request.url}: {entry.error}" for entry in entries if entry.error]

@@ -1,1 +1,1 @@
-"""Streams: server-sent events, JSON lines and gRPC messages, each frame by itself."""
+"""Streams of frames: server-sent events, JSON lines and gRPC messages."""

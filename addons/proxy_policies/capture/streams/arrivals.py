@@ -1,4 +1,4 @@
-"""When the frames of a body came: from when its octets did, its content codings undone."""
+"""The times at which the frames of a body arrived, from those of its bytes, also for encoded bodies."""
 
 import zlib
 from bisect import bisect_left
@@ -12,20 +12,20 @@ from proxy_policies.capture.model import Entry, Request, Response, header
 from proxy_policies.capture.streams.frames import ends, framing_of
 from proxy_policies.decoding import ZSTD_WINDOW, codings_of
 
-PIECE = 64
-"""Octets of an incomplete body decoded at once, so that little can come of each (see `proxy_policies.decoding`)."""
+CHUNK_SIZE = 64
+"""Bytes of an incomplete body decoded at once, so that each can expand to little (see `proxy_policies.decoding`)."""
 
 type Arrival = tuple[int, float]
-"""How many octets of a body had come, and when, seconds since the epoch."""
+"""The number of bytes of a body that had arrived, and the time, in seconds since the epoch."""
 
-MARKS_MOST = 1 << 16
-"""Arrivals kept of one body, 8 MiB of memory: what comes later counts as come with the last one."""
+MAX_ARRIVALS = 1 << 16
+"""Arrivals kept of one body, 8 MiB of memory; later bytes are counted to the last one."""
 
 
 def frame_times(content: bytes, content_type: str, arrivals: Sequence[Arrival]) -> tuple[float, ...]:
-    """Return when the last octet of each frame came, seconds since the epoch; () for what is no stream.
+    """Return when the last byte of each frame arrived, in seconds since the epoch; () if content is not a stream.
 
-    `arrivals` count the octets of the content, or are of as many octets of it as there are.
+    `arrivals` count bytes of the content, of which there may be fewer.
     """
     framing = framing_of(content, content_type)
     if framing is None or not arrivals:
@@ -36,7 +36,7 @@ def frame_times(content: bytes, content_type: str, arrivals: Sequence[Arrival]) 
 
 
 def decoded_arrivals(wire: bytes, content_encoding: str | None, arrivals: Sequence[Arrival]) -> list[Arrival]:
-    """Return the arrivals counted in octets of the content instead of those on the wire."""
+    """Return arrivals that count bytes of the encoded body as arrivals that count bytes of the content."""
     decoder = StreamDecoder(content_encoding)
     found, length, start = [], 0, 0
     for offset, moment in arrivals:
@@ -47,10 +47,10 @@ def decoded_arrivals(wire: bytes, content_encoding: str | None, arrivals: Sequen
 
 
 def with_frame_times(entry: Entry, arrivals: Mapping[str, Sequence[Arrival]]) -> Entry:
-    """Return an entry with the times of its frames, its bodies decoded: by when what was sent came, by message."""
+    """Return an entry, whose bodies are decoded, with the times of its frames; `arrivals` are by field of the entry."""
     if not arrivals:
         return entry
-    timed = {name: _timed(getattr(entry, name), marks) for name, marks in arrivals.items()}
+    timed = {name: _timed(getattr(entry, name), arrived) for name, arrived in arrivals.items()}
     return replace(entry, **timed)
 
 
@@ -63,9 +63,9 @@ def _timed[Message: (Request, Response)](message: Message, arrivals: Sequence[Ar
 
 
 class StreamDecoder:
-    """Undoes content codings as octets come, as far as they can be undone: a body that is cut, or not over yet.
+    """Decodes a body as it arrives, as far as possible if it is incomplete.
 
-    Not for what a peer may have packed a million times: its caller bounds what is fed.
+    The size of its output is not limited; the caller must feed it little at once.
     """
 
     def __init__(self, content_encoding: str | None) -> None:
@@ -75,7 +75,7 @@ class StreamDecoder:
         self.is_broken = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take octets from the wire, return what can be read by now."""
+        """Return the content decoded from these bytes; nothing after an error."""
         try:
             for step in self._steps if not self.is_broken else ():
                 data = step(data)
@@ -85,45 +85,45 @@ class StreamDecoder:
 
 
 def decode_partly(wire: bytes, content_encoding: str | None, limit: int) -> bytes:
-    """Return what can be read of a body that was cut, at most about `limit` octets of it.
+    """Return the content of an incomplete body, as far as it can be decoded, at most `limit` bytes.
 
-    Raises ValueError when a coding is unknown, or the octets do not fit it.
+    Raises ValueError if a coding is unknown, or the body is not encoded so.
     """
-    decoder, made = StreamDecoder(content_encoding), bytearray()
+    decoder, content = StreamDecoder(content_encoding), bytearray()
     if not decoder.is_known:
         raise ValueError(f"unknown coding in {content_encoding!r}")
-    for at in range(0, len(wire), PIECE):
-        made += decoder.feed(wire[at : at + PIECE])
+    for at in range(0, len(wire), CHUNK_SIZE):
+        content += decoder.feed(wire[at : at + CHUNK_SIZE])
         if decoder.is_broken:
             raise ValueError(f"no {content_encoding}")
-        if len(made) > limit:
+        if len(content) > limit:
             break
-    return bytes(made[:limit])
+    return bytes(content[:limit])
 
 
-def _inflate() -> Callable[[bytes], bytes]:
-    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress  # gzip's or zlib's wrapper, whichever it has
+def _zlib_decoder() -> Callable[[bytes], bytes]:
+    return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress  # either with gzip's or with zlib's header
 
 
-def _unbrotli() -> Callable[[bytes], bytes]:
+def _brotli_decoder() -> Callable[[bytes], bytes]:
     return brotli.Decompressor().process  # type: ignore[no-any-return]
 
 
-def _unzstd() -> Callable[[bytes], bytes]:
+def _zstd_decoder() -> Callable[[bytes], bytes]:
     return zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj().decompress
 
 
 DECODERS: Mapping[str, Callable[[], Callable[[bytes], bytes]]] = {
-    "gzip": _inflate,
-    "x-gzip": _inflate,
-    "deflate": _inflate,
-    "br": _unbrotli,
-    "zstd": _unzstd,
+    "gzip": _zlib_decoder,
+    "x-gzip": _zlib_decoder,
+    "deflate": _zlib_decoder,
+    "br": _brotli_decoder,
+    "zstd": _zstd_decoder,
 }
 
 
 def pieces(content: bytes, content_type: str) -> Iterator[bytes]:
-    """Yield content as it is to be sent: each frame, and what is left over."""
+    """Yield each frame of content, and the rest."""
     start = 0
     framing = framing_of(content, content_type)
     for end in ends(content, framing) if framing is not None else ():

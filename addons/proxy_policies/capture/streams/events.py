@@ -1,8 +1,7 @@
-"""What the frames of a stream say: as a document to compare, and with their texts replaced.
+"""The frames of a stream as a JSON document to compare, and with their texts replaced.
 
-A stream's document is `{"events": […]}`, `{"lines": […]}` or `{"messages": […]}`, so that a frame is named by its
-index: `json:$.events[3].data.delta`. What was left over of a frame that was cut is no part of it, and comments that
-keep a connection alive are none either.
+The document is `{"events": […]}`, `{"lines": […]}` or `{"messages": […]}`, so that locations have the index of a frame:
+`json:$.events[3].data.delta`. It does not contain an incomplete last frame, or comments that keep a connection alive.
 """
 
 import json
@@ -12,31 +11,31 @@ from typing import Any
 
 from proxy_policies import decoding
 from proxy_policies.capture.streams import protobuf
-from proxy_policies.capture.streams.frames import PREFIX, Framing, declared_framing, says_something, split
+from proxy_policies.capture.streams.frames import PREFIX_SIZE, Framing, declared_framing, has_content, split
 
 type Replace = Callable[[str], str]
 
 COMPRESSED, END_OF_CONNECT, TRAILERS = 0x01, 0x02, 0x80
 """Flags of a message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md and PROTOCOL-WEB.md; Connect's."""
-MESSAGE_LIMIT = 16 << 20
-"""Octets of a compressed message that is looked into; gRPC's own limit is 4 MiB."""
+MAX_MESSAGE = 16 << 20
+"""Bytes of a compressed message; larger ones are not decompressed. gRPC's own limit is 4 MiB."""
 _LINE_END = re.compile(r"(\r\n|\n|\r)")
 _PROTOBUF = re.compile(r"application/(?:x-|vnd\.google\.)?protobuf\b", re.IGNORECASE)
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\x78": "deflate"}
 
 
 def to_document(content: bytes, framing: Framing, cut: str = "") -> dict[str, Any]:
-    """Return what a stream says; `cut` names who broke it off, which counts when it was not the client."""
+    """Return a stream as a document; `cut` names who broke it off, and is in the document unless it was the client."""
     frames, rest = split(content, framing)
     if rest and not cut and framing is not Framing.EVENTS:  # an event that is not ended is not dispatched
         frames.append(rest)
-    read = {Framing.EVENTS: _event, Framing.LINES: _line, Framing.MESSAGES: _message}[framing]
-    said = [read(frame) for frame in frames if says_something(frame, framing)]
-    return {framing.value: said} | ({"cut": cut} if cut and cut != "client" else {})
+    parse = {Framing.EVENTS: _event, Framing.LINES: _line, Framing.MESSAGES: _message}[framing]
+    values = [parse(frame) for frame in frames if has_content(frame, framing)]
+    return {framing.value: values} | ({"cut": cut} if cut and cut != "client" else {})
 
 
 def _event(frame: bytes) -> dict[str, Any]:
-    """Return an event's fields, its data as what it is (9.2.6 of the HTML standard)."""
+    """Return an event's fields, with its data parsed if it is JSON (HTML standard, 9.2.6)."""
     data: list[str] = []
     found: dict[str, Any] = {}
     for line in _LINE_END.split(_text(frame).removeprefix("\ufeff"))[::2]:
@@ -54,7 +53,7 @@ def _line(frame: bytes) -> Any:
 
 
 def _message(frame: bytes) -> Any:
-    flag, message = frame[0], frame[PREFIX:]
+    flag, message = frame[0], frame[PREFIX_SIZE:]
     if flag & (TRAILERS | END_OF_CONNECT):
         return {"trailers": _json_or_text(_text(_uncompressed(flag, message)))}
     return _message_value(_uncompressed(flag, message))
@@ -76,18 +75,18 @@ def _text(data: bytes) -> str:
 
 
 def _uncompressed(flag: int, message: bytes) -> bytes:
-    """Return a message without the compression that its flag declares, as far as it can be undone."""
+    """Return a message decompressed if its flag says so; unchanged if that fails."""
     coding = next((name for magic, name in _MAGIC.items() if message.startswith(magic)), "")
     try:
-        return decoding.decode(message, coding, MESSAGE_LIMIT) if flag & COMPRESSED and coding else message
+        return decoding.decode(message, coding, MAX_MESSAGE) if flag & COMPRESSED and coding else message
     except ValueError:
         return message
 
 
 def rewrite(content: bytes, framing: Framing, replace: Replace) -> bytes:
-    """Return content with the texts of each frame replaced; whatever stays the same stays octet for octet.
+    """Return content with the texts of each frame replaced; unchanged frames keep their bytes.
 
-    There are as many frames as before.
+    The number of frames does not change.
     """
     frames, rest = split(content, framing)
     change = {Framing.EVENTS: _rewritten_event, Framing.LINES: _rewritten_line, Framing.MESSAGES: _rewritten_message}
@@ -95,7 +94,7 @@ def rewrite(content: bytes, framing: Framing, replace: Replace) -> bytes:
 
 
 def rewrite_binary(content: bytes, content_type: str, replace: Replace) -> bytes | None:
-    """Return content whose texts have their lengths before them, with these replaced; None for any other content."""
+    """Return binary content, gRPC or Protocol Buffers, with its texts replaced; None for any other content."""
     if declared_framing(content_type) is Framing.MESSAGES:
         return rewrite(content, Framing.MESSAGES, replace)
     return protobuf.rewrite(content, replace) if _PROTOBUF.match(content_type.strip()) else None
@@ -105,21 +104,21 @@ def binary_texts(content: bytes, content_type: str) -> list[str] | None:
     """Return the texts that `rewrite_binary` would replace; None for any other content."""
     texts: list[str] = []
 
-    def note(text: str) -> str:
+    def collect(text: str) -> str:
         texts.append(text)
         return text
 
-    return None if rewrite_binary(content, content_type, note) is None else texts
+    return None if rewrite_binary(content, content_type, collect) is None else texts
 
 
 def _rewritten_rest(rest: bytes, framing: Framing, replace: Replace) -> bytes:
-    """Return what there is of an incomplete frame; its length would not be right for other octets."""
+    """Return an incomplete frame with its texts replaced; of a message that would change only the prefix."""
     if not rest:
         return b""
     if framing is not Framing.MESSAGES:
         return _rewritten_event(rest, replace) if framing is Framing.EVENTS else _rewritten_line(rest, replace)
-    message = rest[PREFIX:]
-    return rest if replace(message.decode("latin-1")) == message.decode("latin-1") else rest[:PREFIX]
+    message = rest[PREFIX_SIZE:]
+    return rest if replace(message.decode("latin-1")) == message.decode("latin-1") else rest[:PREFIX_SIZE]
 
 
 def _rewritten_line(frame: bytes, replace: Replace) -> bytes:
@@ -130,7 +129,7 @@ def _rewritten_line(frame: bytes, replace: Replace) -> bytes:
 
 
 def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
-    """Replace the data of an event, whose lines are one text; and each other line by itself."""
+    """Replace the data of an event, all lines of it as one text, and each other line."""
     text = _text(frame)
     pieces = _LINE_END.split(text)
     lines, line_ends = pieces[::2], [*pieces[1::2], ""]
@@ -147,7 +146,7 @@ def _rewritten_event(frame: bytes, replace: Replace) -> bytes:
 
 
 def _data_lines(numbers: list[int], text: str, end: str) -> dict[int, str]:
-    """Return a text as the data lines of an event, at these places of its lines; the last takes what is left."""
+    """Return the data lines for a text, by their number in the event; the last one has the remaining lines."""
     lines = [f"data: {line}" for line in text.split("\n")]
     lines += [":"] * (len(numbers) - len(lines))  # a comment: a blank line would end the event
     head, tail = lines[: len(numbers) - 1], lines[len(numbers) - 1 :]
@@ -155,7 +154,7 @@ def _data_lines(numbers: list[int], text: str, end: str) -> dict[int, str]:
 
 
 def _one_line(text: str) -> str:
-    """Return a text that ends no frame."""
+    """Return a text without line ends, which would end a frame."""
     return _LINE_END.sub(" ", text)
 
 
@@ -164,10 +163,10 @@ def _octets(text: str) -> bytes:
 
 
 def _rewritten_message(frame: bytes, replace: Replace) -> bytes:
-    """Replace the texts of a message; one that was compressed is not when it is another, which its flag may say."""
-    flag, message = frame[0], _uncompressed(frame[0], frame[PREFIX:])
+    """Replace the texts of a message; if it changes, it is no longer compressed, and its flag says so."""
+    flag, message = frame[0], _uncompressed(frame[0], frame[PREFIX_SIZE:])
     is_text = flag & (TRAILERS | END_OF_CONNECT) or message[:1] == b"{"
-    made = _octets(replace(_text(message))) if is_text else protobuf.rewrite(message, replace)
-    if made == message:
+    replaced = _octets(replace(_text(message))) if is_text else protobuf.rewrite(message, replace)
+    if replaced == message:
         return frame
-    return bytes([flag & ~COMPRESSED]) + len(made).to_bytes(4) + made
+    return bytes([flag & ~COMPRESSED]) + len(replaced).to_bytes(4) + replaced

@@ -1,6 +1,6 @@
-"""Where the frames of a stream end: server-sent events, JSON lines, and gRPC's length-prefixed messages.
+"""Splitting a stream into frames: server-sent events, JSON lines, and gRPC's length-prefixed messages.
 
-Whatever is given comes back: the frames, joined, are the content, an incomplete one at its end included.
+The frames and the incomplete rest, joined, are the content.
 """
 
 import json
@@ -11,25 +11,25 @@ from functools import lru_cache
 
 
 class Framing(Enum):
-    """What parts one frame from the next."""
+    """What separates the frames."""
 
     EVENTS = "events"
     """A blank line (https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.5)."""
     LINES = "lines"
     """A line feed: NDJSON, JSON Lines, JSON text sequences (RFC 7464)."""
     MESSAGES = "messages"
-    """Five octets before each message, a flag and its length: gRPC over HTTP/2, gRPC-Web, Connect's streams."""
+    """Five bytes before each message, a flag and its length: gRPC over HTTP/2, gRPC-Web, Connect's streams."""
 
 
 _LINES = re.compile(r"(?:application|text)/(?:x-)?(?:ndjson|jsonl|jsonlines|json-lines|json-seq|ldjson|stream\+json)\Z")
 _MESSAGES = re.compile(r"application/(?:grpc(?:\+[\w.-]+)?|grpc-web(?:\+[\w.-]+)?|connect\+[\w.-]+)\Z")
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
-PREFIX = 5
-"""Octets before a gRPC message: a flag, and its length in network order."""
+PREFIX_SIZE = 5
+"""Bytes before a gRPC message: a flag, and its length in network byte order."""
 
 
 def declared_framing(content_type: str) -> Framing | None:
-    """Return how a media type says that its frames are parted; None when it says nothing of frames."""
+    """Return the framing of a media type; None if it has no frames."""
     mime = content_type.partition(";")[0].strip().lower()
     if mime == "text/event-stream":
         return Framing.EVENTS
@@ -40,14 +40,14 @@ def declared_framing(content_type: str) -> Framing | None:
 
 @lru_cache(256)  # the same few come with every exchange
 def may_be_framed(content_type: str) -> bool:
-    """Return whether content of a media type may turn out to be a stream: JSON may be one document to a line."""
+    """Return whether content of a media type may be a stream: JSON may have one document per line."""
     return declared_framing(content_type) is not None or "json" in content_type.lower()
 
 
 def framing_of(content: bytes, content_type: str) -> Framing | None:
-    """Return how content is parted into frames; None when it is one whole.
+    """Return the framing of content; None if it has no frames.
 
-    What is called JSON and is one document to a line, as Docker's and Kubernetes' APIs send it, is in lines.
+    JSON with one document per line, as of Docker's and Kubernetes' APIs, has the framing LINES.
     """
     declared = declared_framing(content_type)
     if declared is not None or "json" not in content_type.lower():
@@ -64,7 +64,7 @@ def _is_document(line: bytes) -> bool:
 
 
 def ends(content: bytes, framing: Framing) -> Iterator[int]:
-    """Yield the offset after each whole frame."""
+    """Yield the end of each complete frame, as an offset."""
     if framing is Framing.MESSAGES:
         yield from _message_ends(content)
     elif framing is Framing.EVENTS:
@@ -77,15 +77,15 @@ def ends(content: bytes, framing: Framing) -> Iterator[int]:
 
 def _message_ends(content: bytes) -> Iterator[int]:
     at = 0
-    while at + PREFIX <= len(content):
-        at += PREFIX + int.from_bytes(content[at + 1 : at + PREFIX])
+    while at + PREFIX_SIZE <= len(content):
+        at += PREFIX_SIZE + int.from_bytes(content[at + 1 : at + PREFIX_SIZE])
         if at > len(content):
             return
         yield at
 
 
 def split(content: bytes, framing: Framing) -> tuple[list[bytes], bytes]:
-    """Return the whole frames, and what there is of an incomplete one at the end."""
+    """Return the complete frames, and the rest."""
     frames, start = [], 0
     for end in ends(content, framing):
         frames.append(content[start:end])
@@ -94,7 +94,7 @@ def split(content: bytes, framing: Framing) -> tuple[list[bytes], bytes]:
 
 
 class FrameCounter:
-    """Counts the frames of a stream that say something, as it comes."""
+    """Counts the frames with content of a stream as it arrives."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
@@ -102,14 +102,14 @@ class FrameCounter:
         self.count = 0
 
     def feed(self, data: bytes) -> int:
-        """Take a chunk; return how many whole ones there are now."""
+        """Add a chunk; return the number of complete frames with content so far."""
         frames, self._rest = split(self._rest + data, self._framing)
-        self.count += sum(says_something(frame, self._framing) for frame in frames)
+        self.count += sum(has_content(frame, self._framing) for frame in frames)
         return self.count
 
 
-def says_something(frame: bytes, framing: Framing) -> bool:
-    """Return whether a frame has a meaning: comments that keep a connection alive, and blank lines, have none."""
+def has_content(frame: bytes, framing: Framing) -> bool:
+    """Return whether a frame has content: comments that keep a connection alive, and blank lines, have none."""
     if framing is Framing.MESSAGES:
         return True
     lines = frame.removeprefix(b"\xef\xbb\xbf").splitlines()

@@ -1,6 +1,6 @@
-"""In which order both sides of a gRPC call spoke: a client may wait for an answer before its next message.
+"""The order in which both sides of a gRPC call sent: a client may wait for a response before its next message.
 
-What the times of the frames say is what was waited for, or came by chance just so: either order is kept.
+The order is that of the frames' times, as it is not known which side waited for the other.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from proxy_policies.capture.streams.messages import is_grpc
 
 
 class Kind(Enum):
-    """What a side did."""
+    """The kind of a step."""
 
     CLIENT = "the client sent a message"
     CLIENT_END = "the client ended its part"
@@ -22,13 +22,13 @@ class Kind(Enum):
 
     @property
     def is_client(self) -> bool:
-        """Return whether it was the client that did it."""
+        """Return whether it is a step of the client."""
         return self in (Kind.CLIENT, Kind.CLIENT_END)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a side did, when (seconds since the epoch), and the octets of the message."""
+    """A step of one side, its time in seconds since the epoch, and the message."""
 
     kind: Kind
     time: float
@@ -36,21 +36,21 @@ class Step:
 
 
 def interleaving(entry: Entry) -> list[Step]:
-    """Return what both sides of a call did, in order; what came at the same time is the client's first."""
+    """Return the steps of both sides of a call in order; of those at the same time, the client's first."""
     steps = _messages(entry.request, Kind.CLIENT)
     ended = entry.times.request_end
     if ended is not None and not entry.request.body.cut:
         steps.append(Step(Kind.CLIENT_END, max([ended, *(step.time for step in steps)])))
-    began = entry.times.response_start or entry.times.request_start
-    answered = [Step(Kind.HEAD, began), *_messages(entry.response, Kind.SERVER)]
-    last = max(step.time for step in answered)
+    start = entry.times.response_start or entry.times.request_start
+    response = [Step(Kind.HEAD, start), *_messages(entry.response, Kind.SERVER)]
+    last = max(step.time for step in response)
     if entry.response.body.cut != "client":
-        answered.append(Step(Kind.SERVER_END, max(entry.times.response_end or last, last)))
-    return sorted([*steps, *answered], key=lambda step: step.time)
+        response.append(Step(Kind.SERVER_END, max(entry.times.response_end or last, last)))
+    return sorted([*steps, *response], key=lambda step: step.time)
 
 
 def is_interleaved(entry: Entry) -> bool:
-    """Return whether the server of a gRPC call spoke before its client was through."""
+    """Return whether the server of a gRPC call responded before the client had sent everything."""
     body = entry.request.body
     if not (is_grpc(entry.request) and body.frame_times and entry.response.status and body.wire is None):
         return False
@@ -58,17 +58,17 @@ def is_interleaved(entry: Entry) -> bool:
     return any(kind.is_client for kind in kinds[kinds.index(Kind.HEAD) :])
 
 
-def awaited(entry: Entry) -> list[tuple[bytes, int]]:
-    """Return the client's messages, each with how much of its answer had come before: the head, and messages.
+def client_waits(entry: Entry) -> list[tuple[bytes, int]]:
+    """Return the client's messages, each with the number of parts of the response before it: head, and messages.
 
-    The last is its end, of no octets.
+    The last one is the empty end of the request.
     """
-    found, count = [], 0
+    waits, count = [], 0
     for step in interleaving(entry):
         if step.kind.is_client:
-            found.append((step.data, count))
+            waits.append((step.data, count))
         count += not step.kind.is_client
-    return found
+    return waits
 
 
 def _messages(message: Request | Response, kind: Kind) -> list[Step]:

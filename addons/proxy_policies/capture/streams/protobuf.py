@@ -1,7 +1,7 @@
-"""Protocol Buffers without their schema: fields by their numbers, and the texts in them (its wire format).
+"""Protocol Buffers without a schema: their wire format (https://protobuf.dev/programming-guides/encoding/).
 
-https://protobuf.dev/programming-guides/encoding/. What is length-delimited is a text where it is readable, else a
-message where it can be read as one, else octets.
+A length-delimited value is taken for a text if it is printable UTF-8, else for a message if it can be parsed as one,
+else for bytes.
 """
 
 import hashlib
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
-DEPTH = 32  # messages within messages; protobuf's own parsers take 100
+MAX_DEPTH = 32  # levels of nested messages; protobuf's own parsers allow 100
 _FIXED = {FIXED64: 8, FIXED32: 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field as it is on the wire: its octets, and of those its value's."""
+    """A field: its number, wire type, encoding, and value."""
 
     number: int
     type: int
@@ -24,25 +24,25 @@ class Field:
     value: bytes | int
 
 
-def read(data: bytes) -> list[Field] | None:
-    """Return the fields of a message; None when it is none."""
+def parse(data: bytes) -> list[Field] | None:
+    """Return the fields of a message; None if it is invalid."""
     try:
-        return list(_fields(data))
+        return list(_parse_fields(data))
     except (ValueError, IndexError):
         return None
 
 
-def _fields(data: bytes) -> Iterator[Field]:
+def _parse_fields(data: bytes) -> Iterator[Field]:
     at = 0
     while at < len(data):
         start = at
-        key, at = _varint(data, at)
+        key, at = _parse_varint(data, at)
         number, kind = key >> 3, key & 7
         if not 0 < number < 1 << 29:
             raise ValueError("not a field number")
         value: bytes | int
         if kind == VARINT:
-            value, at = _varint(data, at)
+            value, at = _parse_varint(data, at)
         else:
             length, at = (_FIXED[kind], at) if kind in _FIXED else _length(data, at, kind)
             value, at = data[at : at + length], at + length
@@ -54,10 +54,10 @@ def _fields(data: bytes) -> Iterator[Field]:
 def _length(data: bytes, at: int, kind: int) -> tuple[int, int]:
     if kind != DELIMITED:
         raise ValueError("not a wire type")
-    return _varint(data, at)
+    return _parse_varint(data, at)
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         octet = data[at]
@@ -70,17 +70,17 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             raise ValueError("not a varint")
 
 
-def _write_varint(value: int) -> bytes:
-    made = bytearray()
+def _encode_varint(value: int) -> bytes:
+    encoded = bytearray()
     while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    made.append(value)
-    return bytes(made)
+    encoded.append(value)
+    return bytes(encoded)
 
 
 def as_text(data: bytes) -> str | None:
-    """Return readable octets as a text, else None."""
+    """Return printable UTF-8 as text, else None."""
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -88,9 +88,9 @@ def as_text(data: bytes) -> str | None:
     return text if text.isprintable() or all(char.isprintable() or char in "\t\r\n" for char in text) else None
 
 
-def rewrite(data: bytes, replace: Callable[[str], str], depth: int = DEPTH) -> bytes:
-    """Return a message with each text in it replaced, its lengths made right; what is not read stays as it is."""
-    fields = read(data) if depth else None
+def rewrite(data: bytes, replace: Callable[[str], str], depth: int = MAX_DEPTH) -> bytes:
+    """Return a message with its texts replaced and their lengths adjusted; unchanged if it is invalid."""
+    fields = parse(data) if depth else None
     if fields is None:
         return data
     return b"".join(_rewritten(field, replace, depth) for field in fields)
@@ -103,14 +103,14 @@ def _rewritten(field: Field, replace: Callable[[str], str], depth: int) -> bytes
     value = rewrite(field.value, replace, depth - 1) if text is None else replace(text).encode()
     if value == field.value:
         return field.raw
-    return _write_varint(field.number << 3 | DELIMITED) + _write_varint(len(value)) + value
+    return _encode_varint(field.number << 3 | DELIMITED) + _encode_varint(len(value)) + value
 
 
-def to_value(data: bytes, depth: int = DEPTH) -> Any:
-    """Return a message as JSON has it: an object of its fields by number, lists where one is repeated."""
-    fields = read(data) if depth else None
+def to_value(data: bytes, depth: int = MAX_DEPTH) -> Any:
+    """Return a message as a JSON value: an object with its fields by number, repeated ones as lists."""
+    fields = parse(data) if depth else None
     if fields is None:
-        return octets(data)
+        return summary(data)
     found: dict[str, list[Any]] = {}
     for field in fields:
         found.setdefault(str(field.number), []).append(_value(field, depth))
@@ -126,6 +126,6 @@ def _value(field: Field, depth: int) -> Any:
     return to_value(field.value, depth - 1) if text is None else text
 
 
-def octets(data: bytes) -> str:
-    """Return what stands for octets in a comparison."""
+def summary(data: bytes) -> str:
+    """Return a text that represents bytes in a comparison."""
     return f"{len(data)} octets, sha256 {hashlib.sha256(data).hexdigest()[:16]}…"

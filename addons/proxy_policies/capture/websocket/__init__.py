@@ -1,1 +1,1 @@
-"""WebSocket conversations: replayed to a client, and sent again to a server."""
+"""WebSocket conversations as requests and responses."""

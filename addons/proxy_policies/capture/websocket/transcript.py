@@ -1,7 +1,7 @@
-"""A WebSocket conversation as a request and a response, so that it is prepared, compared and shown like any other.
+"""A WebSocket conversation as requests and a response, to be compared and shown like others.
 
-What the server said becomes the response's body, a JSON document: messages that are JSON as what they say, other texts
-as texts, octets by their size and hash. What the client said becomes requests, one for each message, with it as body.
+The server's messages become the response's body, a JSON document: JSON messages parsed, other texts as texts, binary
+ones as size and hash. Each message of the client becomes the body of a request.
 """
 
 import hashlib
@@ -12,13 +12,13 @@ from typing import Any
 
 from proxy_policies.capture.model import Body, Entry, Request, Response, WebSocketMessage, header, without
 
-SWITCHING = 101
-_SHAKEN = ("sec-websocket-accept", "sec-websocket-extensions", "content-type")
+SWITCHING_PROTOCOLS = 101
+_HANDSHAKE_FIELDS = ("sec-websocket-accept", "sec-websocket-extensions", "content-type")
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation: the handshake's response, what was document, and how it ended."""
+    """A conversation: the handshake's response, the messages, and the close frame."""
 
     response: Response
     messages: Sequence[WebSocketMessage] = ()
@@ -29,11 +29,11 @@ class Transcript:
 
 def is_conversation(response: Response) -> bool:
     """Return whether a response switches to WebSocket (RFC 6455, section 4.2.2)."""
-    return response.status == SWITCHING and (header(response.headers, "upgrade") or "").lower() == "websocket"
+    return response.status == SWITCHING_PROTOCOLS and (header(response.headers, "upgrade") or "").lower() == "websocket"
 
 
 def comparable_response(entry: Entry) -> Response:
-    """Return what a new build's response is compared with."""
+    """Return the recorded response, as it is compared with a live one."""
     if not is_conversation(entry.response):
         return entry.response
     return as_response(
@@ -42,7 +42,7 @@ def comparable_response(entry: Entry) -> Response:
 
 
 def as_response(transcript: Transcript) -> Response:
-    """Return the response with what the server said as its body; one that refused the handshake as it is."""
+    """Return the response with the server's messages as its body; unchanged if the handshake was refused."""
     if not is_conversation(transcript.response):
         return transcript.response
     document: dict[str, Any] = {
@@ -51,18 +51,18 @@ def as_response(transcript: Transcript) -> Response:
     if transcript.closed_by_client is False:
         document["close"] = {"code": transcript.close_code, "reason": transcript.close_reason}
     body = Body(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
-    headers = (*without(transcript.response.headers, *_SHAKEN), ("Content-Type", "application/json"))
+    headers = (*without(transcript.response.headers, *_HANDSHAKE_FIELDS), ("Content-Type", "application/json"))
     return replace(transcript.response, headers=headers, body=body)
 
 
 def as_requests(entry: Entry) -> Iterator[Request]:
-    """Yield the request and, of a conversation, each message of the client's as the body of one."""
+    """Yield the request, and one for each message of a WebSocket client."""
     yield entry.request
     yield from (as_request(entry.request, message) for message in entry.messages if message.from_client)
 
 
 def as_request(request: Request, message: WebSocketMessage) -> Request:
-    """Return the request with a message of the client's as its body."""
+    """Return the request with a message of the client as its body."""
     return replace(request, body=Body(message.data), headers=without(request.headers, "content-type"))
 
 

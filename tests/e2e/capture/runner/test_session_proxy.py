@@ -12,7 +12,7 @@ from tests.support.origin import Origin
 from proxy_policies.capture.errors import CaptureError
 from proxy_policies.capture.har.reader import count_entries, open_capture
 from proxy_policies.capture.runner.capture_claims import CaptureClaims
-from proxy_policies.capture.runner.session_proxy import SessionProxy, Wanted
+from proxy_policies.capture.runner.session_proxy import CaptureOptions, SessionProxy
 
 pytestmark = pytest.mark.xdist_group("session_proxy")
 
@@ -48,16 +48,16 @@ def test_a_test_records_and_the_next_replays(
     server, path = origin(), tmp_path / "captures" / "a.har"
     url = f"{server.url}/a"
     assert fetch(url) == 599, "nothing leaves where no test asked for it"
-    proxy.begin(path, "record", "test_a", Wanted())
+    proxy.begin_test(path, "record", "test_a", CaptureOptions())
     assert fetch(url) == 200
     with pytest.raises(CaptureError, match="the capture of test_a is not over"):
-        proxy.begin(path, "once", "test_b", Wanted())
-    assert proxy.end() == 1
+        proxy.begin_test(path, "once", "test_b", CaptureOptions())
+    assert proxy.end_test() == 1
     assert (proxy.claims.was_recorded(path), path.parent.stat().st_mode & 0o777) == (True, 0o700)
     server.close()
-    report = proxy.begin(path, "once", "test_a", Wanted())
+    report = proxy.begin_test(path, "once", "test_a", CaptureOptions())
     assert (fetch(url), fetch(url)) == (200, 599)
-    assert proxy.end() == 0
+    assert proxy.end_test() == 0
     told = json.loads(report.read_text())
     assert (told["played"], len(told["misses"])) == (1, 1)
     assert len(list(open_capture(path))) == 1
@@ -67,14 +67,14 @@ def test_of_a_test_that_failed_nothing_is_kept(
     proxy: SessionProxy, fetch: Callable[[str], int], origin: Callable[..., Origin], tmp_path: Path
 ) -> None:
     server, path = origin(), tmp_path / "b.har"
-    proxy.begin(path, "record", "test_b", Wanted())
+    proxy.begin_test(path, "record", "test_b", CaptureOptions())
     assert fetch(server.url) == 200
-    assert proxy.end(keep=False) == 1
+    assert proxy.end_test(keep=False) == 1
     assert not path.exists()
     for keep, kept in ((True, 1), (False, 1)):
-        proxy.begin(path, "new", "test_b", Wanted())
+        proxy.begin_test(path, "new", "test_b", CaptureOptions())
         fetch(f"{server.url}/{keep}")
-        proxy.end(keep)
+        proxy.end_test(keep)
         assert count_entries(path) == kept
 
 
@@ -83,15 +83,18 @@ def test_what_one_test_sets_is_not_set_for_the_next(
 ) -> None:
     server = origin()
     for name, specs, field in (("c", ("header_rules=/~q/X-Own/1",), "1"), ("d", (), None)):
-        proxy.begin(tmp_path / f"{name}.har", "record", name, Wanted(set=specs))
+        proxy.begin_test(tmp_path / f"{name}.har", "record", name, CaptureOptions(set=specs))
         fetch(server.url)
-        proxy.end()
+        proxy.end_test()
         assert server.requests[-1].get("X-Own") == field
 
 
 def test_what_cannot_be_is_said_and_the_next_test_goes_on(proxy: SessionProxy, tmp_path: Path) -> None:
     (tmp_path / "torn.har").write_text('{"log": {"version": "1.2", "entries": [\n{')
-    for path, wanted in ((tmp_path / "torn.har", Wanted()), (tmp_path / "e.har", Wanted(set=("no_such=1",)))):
+    for path, options in (
+        (tmp_path / "torn.har", CaptureOptions()),
+        (tmp_path / "e.har", CaptureOptions(set=("no_such=1",))),
+    ):
         with pytest.raises(CaptureError):
-            proxy.begin(path, "once", path.name, wanted)
-        assert proxy.end() == 0
+            proxy.begin_test(path, "once", path.name, options)
+        assert proxy.end_test() == 0

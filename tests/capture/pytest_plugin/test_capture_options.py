@@ -2,23 +2,23 @@
 
 import pytest
 
-from proxy_policies.capture.pytest_plugin.wanted import RECORD_MODES, require_words, wanted
-from proxy_policies.capture.runner.session_proxy import Wanted
+from proxy_policies.capture.pytest_plugin.capture_options import RECORD_MODES, merge_options, require_words
+from proxy_policies.capture.runner.session_proxy import CaptureOptions
 
 
 def test_the_first_layer_is_before_the_others_and_lists_are_added_up() -> None:
     marker = {"mode": "strict", "ignore": ["query:t"]}
     config = {"mode": "loop", "exact": True, "ignore": ("body",)}
     ini = {"record_mode": "none", "ignore": ["host"]}
-    found = wanted(None, marker, config, ini)
-    assert found == Wanted(mode="strict", record_mode="replay", exact=True, ignore=("host", "body", "query:t"))
-    assert wanted("all", marker, config, ini).record_mode == "record", "the command line is before them all"
-    assert wanted(None) == Wanted()
+    found = merge_options(None, marker, config, ini)
+    assert found == CaptureOptions(mode="strict", record_mode="replay", exact=True, ignore=("host", "body", "query:t"))
+    assert merge_options("all", marker, config, ini).record_mode == "record", "the command line is before them all"
+    assert merge_options(None) == CaptureOptions()
 
 
 @pytest.mark.parametrize("mode", RECORD_MODES)
 def test_the_words_of_vcrpy_are_understood(mode: str) -> None:
-    assert wanted(mode).record_mode in ("auto", "replay", "new", "record")
+    assert merge_options(mode).record_mode in ("auto", "replay", "new", "record")
 
 
 WRONG: dict[str, tuple[dict[str, object], str]] = {
@@ -34,7 +34,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize(("layer", "why"), WRONG.values(), ids=WRONG)
 def test_wrong_values_are_refused(layer: dict[str, object], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        wanted(None, layer)
+        merge_options(None, layer)
 
 
 def test_unknown_words_are_named_with_the_nearest() -> None:
